@@ -1,0 +1,1 @@
+"""Encoders, sharded embedding, neighbours and the two-dimensional map."""

@@ -1,0 +1,183 @@
+"""Images to vectors in shards: what makes hours of embedding safe to interrupt.
+
+`embed_images` is a loop over shards of `shard_size` images. Each finished shard is a file of its own, written under a
+temporary name, synced, renamed, its SHA-256 beside it; a later call with the same source and encoder keeps it.
+Batches never cross a shard's border, so that a resumed run feeds the network exactly the batches of an uninterrupted
+one and ends bit-identical.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from coreset_engine.device import cpu_count
+from coreset_engine.embedding.encoders import Concatenated, Encoder
+from coreset_engine.errors import BadInput, CoresetError
+from coreset_engine.types import Dataset, Progress, silent
+
+FORMAT = 1
+
+
+def embed_images(ds: Dataset, encoder: Encoder | Concatenated, *, shards: Path | None = None, shard_size: int = 1024,
+                 batch_size: int = 64, progress: Progress = silent) -> np.ndarray:
+    """Vectors of every image: (N, D) float32, finite, in source order.
+
+    shards: a folder; finished shards found there are kept, and the result is a read-only memmap of it. Without it the
+    result is an array in memory. batch_size: halved for a batch that does not fit in memory. progress: called per
+    batch with unit "images". Raises BadInput naming the image when one cannot be decoded or gives a non-finite vector.
+    """
+    if batch_size < 1 or shard_size < 1:
+        raise BadInput(f"batch_size={batch_size} and shard_size={shard_size} must both be at least 1.")
+    encoder = encoder.sized_for(ds)
+    count, starts = len(ds), range(0, len(ds), shard_size)
+    if shards is None:
+        out = np.empty((count, encoder.dim), np.float32)
+        for start in starts:
+            stop = min(start + shard_size, count)
+            out[start:stop] = _embed_range(ds, encoder, start, stop, batch_size, progress)
+        return out
+    shards = Path(shards)
+    shards.mkdir(parents=True, exist_ok=True)
+    _settle_plan(shards, _plan(ds, encoder, shard_size, batch_size))
+    for number, start in enumerate(starts):
+        stop = min(start + shard_size, count)
+        if not _is_whole(shards, number, (stop - start, encoder.dim)):
+            _write_shard(shards, number, _embed_range(ds, encoder, start, stop, batch_size, progress))
+        progress(stop, count, "images")
+    return _join(shards, len(starts), (count, encoder.dim))
+
+
+def _embed_range(ds: Dataset, encoder: Any, start: int, stop: int, batch_size: int, progress: Progress) -> np.ndarray:
+    out = np.empty((stop - start, encoder.dim), np.float32)
+    for begin, end, pixels in _prepared(ds, encoder, start, stop, batch_size):
+        vectors = _forward(encoder, pixels)
+        if not np.isfinite(vectors).all():
+            bad = begin + int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
+            raise BadInput(f"image {str(ds.ids[bad])!r} gave a vector with NaN or infinity from {encoder.name!r}; "
+                           "check the weights, or remove the image.")
+        out[begin - start:end - start] = vectors
+        progress(end, len(ds), "images")
+    return out
+
+
+def _prepared(ds: Dataset, encoder: Any, start: int, stop: int, batch_size: int) -> Iterator[tuple[int, int, Any]]:
+    """Batches decoded and resized by threads (Pillow frees the interpreter lock), two ahead of the network."""
+    borders = [(begin, min(begin + batch_size, stop)) for begin in range(start, stop, batch_size)]
+    with ThreadPoolExecutor(max_workers=min(16, cpu_count())) as pool:
+        waiting: list[Future] = []
+        try:
+            for begin, end in borders[:3]:
+                waiting.append(pool.submit(_read, ds, encoder, begin, end))
+            for place, (begin, end) in enumerate(borders):
+                pixels = waiting.pop(0).result()
+                if place + 3 < len(borders):
+                    waiting.append(pool.submit(_read, ds, encoder, *borders[place + 3]))
+                yield begin, end, pixels
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _read(ds: Dataset, encoder: Any, begin: int, end: int) -> Any:
+    images = []
+    for i in range(begin, end):
+        try:
+            images.append(ds.image(i))
+        except CoresetError:
+            raise
+        except Exception as fault:  # decoders raise many types; the file changed since the source was opened
+            raise BadInput(f"image {str(ds.ids[i])!r} can no longer be read ({type(fault).__name__}: {fault}); "
+                           "open the source again, which sets such files aside.") from fault
+    return encoder.prepare(images)
+
+
+def _forward(encoder: Any, pixels: Any) -> np.ndarray:
+    """The network on one batch, halved as often as memory demands."""
+    import torch
+
+    count = len(pixels[0]) if isinstance(pixels, list) else len(pixels)
+    try:
+        return encoder.forward(pixels)
+    except (torch.OutOfMemoryError, MemoryError):
+        if count == 1:
+            raise BadInput(f"one image at {encoder.image_size} px does not fit in memory for {encoder.name!r}; choose "
+                           "a smaller image_size, a smaller encoder, or device='cpu'.") from None
+    if encoder.device.startswith("cuda"):
+        torch.cuda.empty_cache()
+    half = count // 2
+    parts = ([p[:half] for p in pixels], [p[half:] for p in pixels]) if isinstance(pixels, list) else (
+        pixels[:half], pixels[half:])
+    return np.concatenate([_forward(encoder, part) for part in parts])
+
+
+def _plan(ds: Dataset, encoder: Any, shard_size: int, batch_size: int) -> dict[str, Any]:
+    return dict(format=FORMAT, source=ds.fingerprint, count=len(ds), encoder=encoder.name, dim=encoder.dim,
+                weights=encoder.weights_hash, image_size=encoder.image_size, shard_size=shard_size,
+                batch_size=batch_size)
+
+
+def _settle_plan(shards: Path, plan: dict[str, Any]) -> None:
+    """Keep the shards of the same plan; a folder left by another plan is emptied of its shards first."""
+    path = shards / "plan.json"
+    try:
+        same = json.loads(path.read_text()) == plan
+    except (OSError, ValueError):
+        same = False
+    if not same:
+        for old in [*shards.glob("shard-*"), *shards.glob("vectors.npy*")]:
+            old.unlink(missing_ok=True)
+        _write_whole(path, json.dumps(plan, indent=1).encode())
+
+
+def _shard(shards: Path, number: int) -> Path:
+    return shards / f"shard-{number:06d}.f32"
+
+
+def _write_shard(shards: Path, number: int, vectors: np.ndarray) -> None:
+    data = np.ascontiguousarray(vectors, dtype="<f4").tobytes()
+    path = _shard(shards, number)
+    _write_whole(path, data)
+    _write_whole(path.with_suffix(".sha256"), hashlib.sha256(data).hexdigest().encode())
+
+
+def _is_whole(shards: Path, number: int, shape: tuple[int, int]) -> bool:
+    """Whether shard `number` is there, of the right length, and hashes to what was written."""
+    path = _shard(shards, number)
+    try:
+        if path.stat().st_size != 4 * shape[0] * shape[1]:
+            return False
+        return hashlib.sha256(path.read_bytes()).hexdigest() == path.with_suffix(".sha256").read_text()
+    except OSError:
+        return False
+
+
+def _join(shards: Path, pieces: int, shape: tuple[int, int]) -> np.ndarray:
+    """All shards as one vectors.npy, written under another name and renamed; a read-only memmap of it."""
+    whole, temporary = shards / "vectors.npy", shards / f"vectors.npy.{os.getpid()}.tmp"
+    joined = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
+    place = 0
+    for number in range(pieces):
+        part = np.fromfile(_shard(shards, number), dtype="<f4").reshape(-1, shape[1])
+        joined[place:place + len(part)] = part
+        place += len(part)
+    joined.flush()
+    del joined
+    os.replace(temporary, whole)
+    return np.load(whole, mmap_mode="r", allow_pickle=False)
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    with open(temporary, "wb") as out:
+        out.write(data)
+        out.flush()
+        os.fsync(out.fileno())
+    os.replace(temporary, path)

@@ -1,0 +1,115 @@
+"""Own embeddings as a source: a .npy matrix, with the images and ids it belongs to if they are at hand.
+
+Nothing is unpickled. The header's claim is compared with the file's length before anything is mapped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from coreset_engine.errors import BadInput
+from coreset_engine.sources.folder import open_folder
+from coreset_engine.sources.names import safe_name, string_array
+from coreset_engine.types import Dataset, Progress, silent
+
+_BLOCK = 2**26
+
+
+def open_vectors(path: str | Path, *, images: str | Path | None = None, ids: str | Path | None = None,
+                 memory: Path | None = None, progress: Progress = silent) -> Dataset:
+    """Row i of the matrix in `path` is image i. vectors: (N, D) float16/32/64, a read-only memmap, finite.
+
+    images: a folder whose usable images, sorted by path, number exactly N; ids default to their paths.
+    ids: a text file with one id per line, N lines, unique; with `images` as well, each must be an image's path below
+    that folder, and rows are matched by it. Raises BadInput otherwise.
+    """
+    path = Path(path).expanduser().absolute()
+    vectors, digest = read_matrix(path)
+    names = None if ids is None else _read_ids(Path(ids).expanduser(), len(vectors))
+    spec = _spec(path, images, ids)
+    if images is None:
+        names = names if names is not None else [f"row-{i:07d}" for i in range(len(vectors))]
+        whole = hashlib.sha256((digest + "\n".join(names)).encode()).hexdigest()
+        return Dataset(spec=spec, ids=string_array(names), fingerprint=whole, vectors=vectors)
+    pictures = open_folder(images, memory=memory, progress=progress)
+    places = _matched(path, vectors, names, pictures)
+    whole = hashlib.sha256(f"{digest} {pictures.fingerprint} {names}".encode()).hexdigest()
+    return Dataset(
+        spec=spec, ids=pictures.ids[places], fingerprint=whole, reader=lambda i: pictures.image(places[i]),
+        labels=None if pictures.labels is None else pictures.labels[places], classes=pictures.classes,
+        paths=pictures.paths[places], columns={name: column[places] for name, column in pictures.columns.items()},
+        vectors=vectors, rejected=pictures.rejected)
+
+
+def _matched(path: Path, vectors: np.ndarray, names: list[str] | None, pictures: Dataset) -> np.ndarray:
+    """(N,) int64: the place among `pictures` of each row."""
+    if names is None:
+        if len(vectors) != len(pictures):
+            raise BadInput(f"{str(path)!r} has {len(vectors)} rows but the folder has {len(pictures)} usable images "
+                           f"({len(pictures.rejected)} set aside); give one row per image, or ids=FILE to match them.")
+        return np.arange(len(vectors))
+    place = {name: i for i, name in enumerate(pictures.ids.tolist())}
+    absent = [name for name in names if name not in place]
+    if absent:
+        raise BadInput(f"{len(absent)} ids have no usable image, for example {absent[0]!r}; ids must be paths below "
+                       "the image folder.")
+    return np.array([place[name] for name in names], dtype=np.int64)
+
+
+def read_matrix(path: str | Path) -> tuple[np.ndarray, str]:
+    """((N, D) read-only memmap, SHA-256 of the values). Finite floats only; integers and pickles are refused."""
+    path = Path(path)
+    if not path.is_file():
+        raise BadInput(f"{str(path)!r} is no file; give a .npy matrix with one row per image.")
+    try:
+        matrix = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError, SyntaxError, MemoryError, OverflowError, TypeError) as fault:
+        text = " ".join(str(fault).split())[:120]
+        raise BadInput(f"{str(path)!r} cannot be read as a .npy matrix ({text}); write it with numpy.save, without "
+                       "objects.") from fault
+    if not isinstance(matrix, np.ndarray) or matrix.ndim != 2 or 0 in matrix.shape:
+        shape = getattr(matrix, "shape", "of several arrays")
+        raise BadInput(f"{str(path)!r} has the shape {shape}; vectors must be a matrix (images, dimensions), neither 0.")
+    if matrix.dtype.kind != "f" or matrix.dtype.itemsize > 8:
+        raise BadInput(f"{str(path)!r} holds {matrix.dtype}; vectors must be float16, float32 or float64.")
+    return matrix, _checked_digest(path, matrix)
+
+
+def _checked_digest(path: Path, matrix: np.ndarray) -> str:
+    """Hash and check block by block, so that memory stays bounded."""
+    digest = hashlib.sha256(f"vectors 1 {matrix.shape} {matrix.dtype.str}".encode())
+    rows = max(1, _BLOCK // (matrix.shape[1] * matrix.itemsize))
+    for start in range(0, len(matrix), rows):
+        block = np.ascontiguousarray(matrix[start:start + rows])
+        wrong = np.flatnonzero(~np.isfinite(block).all(axis=1))
+        if len(wrong):
+            raise BadInput(f"{str(path)!r} has NaN or infinity in row {start + int(wrong[0])}; vectors must be finite: "
+                           "remove or repair such rows.")
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def _read_ids(path: Path, count: int) -> list[str]:
+    try:
+        names = [safe_name(line) for line in path.read_text("utf-8").split("\n")]
+    except (OSError, ValueError) as fault:
+        raise BadInput(f"ids={str(path)!r} cannot be read as UTF-8 text ({fault}); give one id per line.") from fault
+    if names and names[-1] == "":
+        names.pop()
+    if len(names) != count or len(set(names)) != count or "" in names:
+        raise BadInput(f"ids={str(path)!r} has {len(names)} lines, {len(set(names))} of them different; it needs "
+                       f"{count}, unique and not empty, one per row.")
+    return names
+
+
+def _spec(path: Path, images: str | Path | None, ids: str | Path | None) -> str:
+    if images is None and ids is None:
+        return str(path)
+    named = {"path": str(path), "images": images, "ids": ids}
+    return "vectors:" + json.dumps({name: os.path.abspath(os.path.expanduser(value)) for name, value in named.items()
+                                    if value is not None}, sort_keys=True)
