@@ -1,0 +1,123 @@
+"""What every page shares: its head line, empty states, the strip of jobs, and the boundary that catches errors.
+
+An error meant for people (CoresetError) becomes its own sentence where it arose; anything else becomes one sentence
+with an id, and the traceback goes to the workspace's log under that id.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from logging.handlers import RotatingFileHandler
+from typing import Any
+
+import streamlit as st
+
+from coreset_engine.errors import CoresetError
+from ui import state
+from ui.escape import markdown as escaped
+from ui.jobs import submit_button
+
+STAGE_NAMES = {"embeddings": "embeddings", "neighbours": "neighbours", "pseudo_labels": "pseudo-labels",
+               "dynamics": "training dynamics", "coverage": "coverage scores", "map": "map"}
+
+
+def page_header(title: str, question: str) -> None:
+    """The page's name and, in one line, the question it answers."""
+    st.title(title, anchor=False)
+    st.caption(question)
+
+
+def empty_state(text: str, action: str | None = None, page: str | None = None) -> None:
+    """Says what is missing and offers the one next step (a link to another page)."""
+    with st.container(border=True):
+        st.markdown(text)
+        if page:
+            st.page_link(page, label=action or "Go there")
+
+
+def need_run(*stages: str) -> state.RunView:
+    """The opened run with these stages finished; else an empty state that offers the next step, and the page stops."""
+    view = state.current_run()
+    if view is None:
+        empty_state("No images are open yet.", "Choose a source on the Dataset page", "pages/dataset.py")
+        st.stop()
+    missing = view.missing(stages)
+    if missing:
+        names = ", ".join(STAGE_NAMES[stage] for stage in missing)
+        with st.container(border=True):
+            st.markdown(f"**{escaped(view.spec)}** has no finished **{names}** yet for these settings. "
+                        "Preparing runs in the background; you can leave this page.")
+            submit_button("Prepare now", "prepare", view, primary=True)
+        st.stop()
+    return view
+
+
+def tell(error: BaseException) -> None:
+    """Show an error the right way: our sentence, or an id to quote."""
+    if isinstance(error, CoresetError):
+        st.error(escaped(str(error)))
+        return
+    fault = log_fault(error)
+    st.error(f"Something went wrong on our side; your work is safe. Please quote **{fault}** in a report "
+             "(`python -m coreset_engine report` collects what is needed).")
+
+
+@contextmanager
+def boundary() -> Iterator[None]:
+    """Nothing below here shows a traceback. Streamlit's own control flow is no Exception and passes through."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - the last fence before the user
+        tell(error)
+
+
+def guarded(draw: Callable[..., Any]) -> Callable[..., Any]:
+    """The boundary as a decorator, for fragments (they rerun outside the page)."""
+    @functools.wraps(draw)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        with boundary():
+            return draw(*args, **kwargs)
+    return wrapped
+
+
+def script_error(error: Exception) -> bool:
+    """For st.App(on_script_error): callbacks and whatever else escaped a boundary."""
+    tell(error)
+    return True
+
+
+def log_fault(error: BaseException) -> str:
+    """Write the traceback to the workspace's log; returns the id under which it lies there."""
+    fault = secrets.token_hex(4)
+    _logger().error("fault %s", fault, exc_info=error)
+    return fault
+
+
+@functools.cache
+def _logger() -> logging.Logger:
+    logger = logging.getLogger("coreset_explorer.app")
+    try:
+        folder = state.home() / "logs"
+        folder.mkdir(parents=True, exist_ok=True)
+        handler: logging.Handler = RotatingFileHandler(folder / "app.log", maxBytes=2_000_000, backupCount=3)
+    except OSError:
+        handler = logging.StreamHandler()  # a read-only workspace: the terminal is the next best place
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger.addHandler(handler)
+    logger.propagate = False
+    return logger
+
+
+def style() -> None:
+    """The little CSS that Streamlit's theme cannot say: less empty room above, calmer captions, visible focus."""
+    st.html("""<style>
+      .stMainBlockContainer { padding-top: 3.2rem; padding-bottom: 3rem; max-width: 1500px; }
+      h1 { font-size: 1.7rem !important; padding: 0 0 .1rem 0 !important; }
+      h3 { font-size: 1.15rem !important; }
+      [data-testid="stSidebarUserContent"] { padding-bottom: 2rem; }
+      :focus-visible { outline: 2px solid var(--st-primary-color, #0068A4); outline-offset: 1px; }
+    </style>""")

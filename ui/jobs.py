@@ -1,0 +1,123 @@
+"""Jobs as the pages see them: a button that submits one, and the strip that shows them all and can cancel.
+
+The work itself runs in child processes (`coreset_engine.run.jobs`); here is only asking and showing. The strip is a
+fragment that polls, so it survives page changes and reloads and reruns the page once when a job ends.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from coreset_engine.errors import CoresetError
+from ui import state
+from ui.escape import markdown as escaped
+from ui.escape import plain
+
+ACTIVE = ("queued", "running")
+NAMES = {"prepare": "Prepare", "evaluate": "Evaluate", "beta": "Search beta", "export": "Export"}
+MARKS = {"queued": "◌", "running": "▶", "done": "✓", "failed": "✕", "cancelled": "■", "interrupted": "‖"}
+
+
+def submit_button(label: str, kind: str, view: state.RunView, *, primary: bool = False, key: str | None = None,
+                  **params: Any) -> bool:
+    """A button that submits job `kind` on the opened run with `params`; True in the run after the click."""
+    key = key or f"submit:{kind}"
+    if st.button(label, key=key, type="primary" if primary else "secondary"):
+        submit(kind, view.spec, {**view.job_params, **params})
+        return True
+    return False
+
+
+def submit(kind: str, spec: str, params: dict[str, Any]) -> str | None:
+    """Submit and say so; the id, or None when it was refused (the reason is shown here)."""
+    from coreset_engine.run import jobs
+
+    try:
+        job = jobs.submit(kind, spec, params, state.home())
+    except CoresetError as error:
+        st.error(escaped(str(error)))
+        return None
+    state.put("hidden_jobs", set(state.get("hidden_jobs", set())) - {job})
+    st.toast(f"{NAMES.get(kind, kind)} runs in the background; the strip on the left shows how far it is.")
+    return job
+
+
+def listed() -> list[Any]:
+    """All jobs of the workspace, newest first."""
+    from coreset_engine.run import jobs
+
+    return list(jobs.list_jobs(state.home()))
+
+
+def job_strip() -> None:
+    """Draw the strip; call once per run, inside the sidebar."""
+    active = any(job.status in ACTIVE for job in listed())
+    st.fragment(run_every="1s" if active else "5s")(_strip)()
+
+
+def _strip() -> None:
+    found = listed()
+    running = {job.id for job in found if job.status in ACTIVE}
+    before = state.get("active_jobs")
+    state.put("active_jobs", running)
+    if before is not None and before != running:
+        st.rerun()  # one started or ended: pages show what is new, and the polling changes pace
+    hidden = state.get("hidden_jobs", set())
+    shown = [job for job in found if job.id not in hidden and job.status != "done"][:4]
+    if not shown:
+        return
+    st.caption("Jobs")
+    for job in shown:
+        with st.container(border=True, key=f"job-{job.id}"):
+            _draw(job)
+
+
+def _draw(job: Any) -> None:
+    kind = NAMES.get(job.kind, job.kind) if getattr(job, "kind", None) else "Job"
+    st.markdown(f"{MARKS.get(job.status, '')} **{escaped(kind)}** · {escaped(plain(job_spec(job), 28))} · {job.status}")
+    if job.status in ACTIVE:
+        st.progress(min(1.0, job.done / job.total) if job.total else 0.0, text=pace(job))
+        if st.button("Cancel", key=f"cancel:{job.id}"):
+            _ask("cancel", job.id)
+        return
+    if job.message:
+        st.caption(escaped(job.message, 240))
+    left, right = st.columns(2)
+    if job.status in ("failed", "cancelled", "interrupted") and left.button("Resume", key=f"resume:{job.id}"):
+        _ask("resume", job.id)
+    if right.button("Hide", key=f"hide:{job.id}"):
+        state.put("hidden_jobs", set(state.get("hidden_jobs", set())) | {job.id})
+        st.rerun()
+
+
+def _ask(what: str, job: str) -> None:
+    from coreset_engine.run import jobs
+
+    try:
+        getattr(jobs, what)(job, state.home())
+    except CoresetError as error:
+        st.error(escaped(str(error)))
+
+
+def job_spec(job: Any) -> str:
+    return str(getattr(job, "spec", "") or "")
+
+
+def pace(job: Any) -> str:
+    """Stage, share, rate and time left in one line, e.g. "coverage 40 % · 12,000 samples/s · 35 s left"."""
+    parts = [escaped(str(job.stage or "waiting").replace("_", "-"))]
+    if job.total:
+        parts[0] += f" {100 * job.done / job.total:.0f} %"
+    if job.rate:
+        parts.append(f"{job.rate:,.0f} {escaped(job.unit or '')}/s")
+    if job.eta_s is not None and job.status == "running":
+        parts.append(f"{duration(job.eta_s)} left")
+    return " · ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
