@@ -3,7 +3,7 @@
 Why routes: a Streamlit message is sent again on every rerun; these arrays go once and stay in the browser's cache.
 Custom routes have no protection of their own, so each answers GET only, takes nothing but integers and opaque keys
 (content hashes that a page of ours published; never a path), refuses foreign host names (DNS rebinding) and
-cross-site embedding, and hands out nothing that no page has opened. `routes()` goes into `st.App(routes=...)`.
+cross-site embedding, and hands out nothing that no page has opened. `routes` goes into `st.App(routes=...)`.
 """
 
 from __future__ import annotations
@@ -97,18 +97,6 @@ def thumb_address(shelf: Shelf) -> str | None:
     return f"/coreset/thumb/{shelf.key}/{{i}}.webp" if shelf.dataset.reader is not None else None
 
 
-def routes() -> list[Route]:
-    """For `st.App("app.py", routes=routes())`."""
-    table = {
-        "/coreset/points/{key}-{name}.bin": _array,
-        "/coreset/ranks/{key}/{name}.bin": _array,
-        "/coreset/thumb/{key}/{i:int}.webp": _thumb,
-        "/coreset/fact/{key}/{name}/{i:int}.json": _fact,
-        "/coreset/js/{key}/{name}.js": _script,
-    }
-    return [Route(path, _guarded(answer), methods=["GET"]) for path, answer in table.items()]
-
-
 def _guarded(answer: Callable[[Request], Response]) -> Callable[[Request], Response]:
     def endpoint(request: Request) -> Response:
         if not trusted(request.headers.get("host", "")):
@@ -198,3 +186,13 @@ def _script(request: Request) -> Response:
     if content is None:
         return _refuse(404, "This version of the map is gone; reload the page.")
     return Response(content, media_type="text/javascript", headers=_IMMUTABLE)
+
+
+# For `st.App("app.py", routes=routes)`.
+routes = [Route(path, _guarded(answer), methods=["GET"]) for path, answer in {
+    "/coreset/points/{key}-{name}.bin": _array,
+    "/coreset/ranks/{key}/{name}.bin": _array,
+    "/coreset/thumb/{key}/{i:int}.webp": _thumb,
+    "/coreset/fact/{key}/{name}/{i:int}.json": _fact,
+    "/coreset/js/{key}/{name}.js": _script,
+}.items()]
