@@ -79,11 +79,15 @@ class Embeddings:
 
 @dataclass(frozen=True, eq=False)
 class Neighbours:
-    """indices: (N, k) int64, self excluded, nearest first. distances: (N, k) float32 >= 0."""
+    """indices: (N, k) int64, self excluded, nearest first. distances: (N, k) float32 >= 0.
+
+    info: how they were found, and `recall` (measured on a sample, 1.0 when exact). JSON-able.
+    """
 
     indices: np.ndarray
     distances: np.ndarray
     metric: str = "cosine"
+    info: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
