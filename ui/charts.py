@@ -59,7 +59,8 @@ def dress(figure: go.Figure, palette: Palette, height: int = 340) -> go.Figure:
                 title_font_size=13)
     figure.update_layout(
         height=height, margin=dict(l=8, r=8, t=44 if figure.layout.title.text else 24, b=8),
-        paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", bargap=0.04, title_font_size=15,
+        paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", bargap=0.04,
+        title_font_size=15, title_x=0, title_xanchor="left",
         font=dict(family="system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", size=13, color=palette.text),
         legend=dict(orientation="h", yanchor="bottom", y=1.0, xanchor="right", x=1, title_text=""),
         hoverlabel=dict(bgcolor=palette.paper, font_color=palette.text, bordercolor=palette.grid))
@@ -193,7 +194,7 @@ def budget_curve(rates: Sequence[float], means: Mapping[str, Sequence[float]], s
         if name == band:
             figure.add_scatter(x=np.r_[x, x[::-1]], y=np.r_[mean + std, (mean - std)[::-1]], fill="toself",
                                fillcolor=palette.rest, opacity=0.5, line_width=0, hoverinfo="skip",
-                               name=f"{safe(name)} ± std")
+                               mode="lines", name=f"{safe(name)} ± std")
         figure.add_scatter(x=x, y=mean, name=safe(name), mode="lines+markers",
                            line_color=palette.faint if name == band else category(i),
                            error_y=None if name == band else dict(type="data", array=std, thickness=1.2))

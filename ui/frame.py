@@ -49,7 +49,8 @@ def need_run(*stages: str) -> state.RunView:
     if missing:
         names = ", ".join(STAGE_NAMES[stage] for stage in missing)
         with st.container(border=True):
-            st.markdown(f"**{escaped(view.spec)}** has no finished **{names}** yet for these settings. "
+            name = escaped(state.short_name(view.spec))
+            st.markdown(f"**{name}** has no finished **{names}** yet for these settings. "
                         "Preparing runs in the background; you can leave this page.")
             submit_button("Prepare now", "prepare", view, primary=True)
         st.stop()
@@ -115,7 +116,7 @@ def _logger() -> logging.Logger:
 def style() -> None:
     """The little CSS that Streamlit's theme cannot say: less empty room above, calmer captions, visible focus."""
     st.html("""<style>
-      .stMainBlockContainer { padding-top: 3.2rem; padding-bottom: 3rem; max-width: 1500px; }
+      .stMainBlockContainer { padding-top: 3.75rem; padding-bottom: 3rem; max-width: 1500px; }
       h1 { font-size: 1.7rem !important; padding: 0 0 .1rem 0 !important; }
       h3 { font-size: 1.15rem !important; }
       [data-testid="stSidebarUserContent"] { padding-bottom: 2rem; }

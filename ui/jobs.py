@@ -102,7 +102,7 @@ def _ask(what: str, job: str) -> None:
 
 
 def job_spec(job: Any) -> str:
-    return str(getattr(job, "spec", "") or "")
+    return state.short_name(str(getattr(job, "spec", "") or ""))
 
 
 def pace(job: Any) -> str:

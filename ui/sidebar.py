@@ -24,4 +24,4 @@ def dataset_card() -> None:
             st.rerun()
         return
     clusters = f"{view.n_clusters} clusters" if view.n_clusters else "clusters from the data"
-    st.markdown(f"**{escaped(view.spec, 60)}**  \n{len(view):,} images · {clusters}")
+    st.markdown(f"**{escaped(state.short_name(view.spec), 60)}**  \n{len(view):,} images · {clusters}")

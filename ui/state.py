@@ -180,16 +180,31 @@ def _ready(run: Any, stage: str) -> bool:
         return False
 
 
-def open_dataset(spec: str) -> None:
-    """Open `spec` for this session (raises CoresetError with the reason) and remember it in the workspace."""
+def open_dataset(spec: str, images: str = "") -> None:
+    """Open `spec` for this session (raises CoresetError with the reason) and remember it in the workspace.
+
+    images: the folder that belongs to a vectors file. What is remembered is the dataset's own full spec.
+    """
     if not spec.strip():
         raise BadInput("no source was named; give 'demo', a folder, an .npy file or fiftyone:NAME.")
-    _dataset(spec.strip(), str(home()))
-    _remember_spec(spec.strip())
+    spec = _dataset(spec.strip(), str(home()), images.strip()).spec
+    _remember_spec(spec)
     for name in ("lasso", "must_keep", "never"):
         st.session_state.pop(_PREFIX + name, None)
     put("image", "")
-    put("dataset", spec.strip())
+    put("dataset", spec)
+
+
+def short_name(spec: str) -> str:
+    """What people call a spec: the last part of a folder or file, the word itself otherwise. Not escaped."""
+    kind, _, rest = spec.partition(":")
+    if kind in ("folder", "vectors") and rest.startswith("{"):
+        try:
+            rest = str(next(iter(json.loads(rest).values())))
+        except (ValueError, StopIteration, AttributeError):
+            return spec
+        spec = rest
+    return spec.rstrip("/").rpartition("/")[2] or spec if "/" in spec and kind != "fiftyone" else spec
 
 
 def close_dataset() -> None:
@@ -212,10 +227,10 @@ def current_run() -> RunView | None:
 
 
 @st.cache_resource(max_entries=8, show_spinner="Opening the images ...")
-def _dataset(spec: str, home: str) -> Dataset:
+def _dataset(spec: str, home: str, images: str = "") -> Dataset:
     from coreset_engine.sources.opening import open_source
 
-    return open_source(spec)
+    return open_source(spec, images=images or None)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

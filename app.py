@@ -1,0 +1,45 @@
+"""Coreset Explorer's router: page frame, navigation, the strip of jobs. `streamlit run app.py` finds `app` here.
+
+One file, two lives: imported by the server it makes the ASGI app with our few extra routes; run by Streamlit for a
+visitor it draws the page. Only the second has a script context.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from ui import frame, state
+from ui.icon import page_icon
+from ui.jobs import job_strip
+from ui.sidebar import dataset_card
+
+PAGES = {
+    "Look": {"dataset": "Dataset", "explore": "Map", "labels": "Labels", "coverage": "Coverage"},
+    "Choose": {"select": "Select", "duel": "Duel", "evaluate": "Evaluate", "export": "Export"},
+}
+
+
+def draw() -> None:
+    st.set_page_config("Coreset Explorer", page_icon(), layout="wide", initial_sidebar_state="expanded")
+    frame.style()
+    state.sync()
+    here = Path(__file__).parent / "pages"
+    page = st.navigation({part: [
+        st.Page(here / f"{name}.py", title=title, url_path=name, default=name == "dataset")
+        for name, title in rows.items() if (here / f"{name}.py").exists()] for part, rows in PAGES.items()})
+    with st.sidebar, frame.boundary():
+        dataset_card()
+        job_strip()
+    with frame.boundary():
+        page.run()
+
+
+if get_script_run_ctx(suppress_warning=True) is not None:
+    draw()
+else:
+    from ui.routes import routes
+
+    app = st.App(Path(__file__), routes=routes(), on_script_error=frame.script_error)

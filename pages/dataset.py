@@ -1,0 +1,34 @@
+"""Dataset: open a source, choose encoder and clusters, prepare everything the other pages read."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from ui import dataset_view, frame, state
+from ui.source_form import source_form
+from ui.tour import tour
+
+frame.page_header("Dataset", "Which images are we working on, and is everything computed that the other pages need?")
+view = state.current_run()
+
+if view is None:
+    with st.container(border=True):
+        st.markdown("**Open a source to begin.** Nothing leaves this machine.")
+        source_form()
+    st.stop()
+
+tour()
+with st.expander("Open another source"):
+    source_form()
+
+st.subheader(dataset_view.title(view), anchor=False)
+dataset_view.facts(view)
+left, right = st.columns([3, 2], gap="large")
+with left:
+    dataset_view.settings(view)
+    dataset_view.classes(view)
+with right:
+    dataset_view.stages(view)
+dataset_view.rejected(view)
+st.subheader("A look at the images", anchor=False)
+dataset_view.sample(view)

@@ -1,0 +1,40 @@
+"""The workspace's memory of opened sources, and what a link may do."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ui import state
+
+
+@pytest.fixture(autouse=True)
+def workspace(tmp_path, monkeypatch):
+    monkeypatch.setenv("CORESET_HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_recent_is_newest_first_without_repeats():
+    for spec in ("a", "b", "a", *map(str, range(11))):
+        state._remember_spec(spec)
+    assert state.recent()[:2] == ["10", "9"] and len(state.recent()) == 12 and len(set(state.recent())) == 12
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"a": 1}', "[1, null]", "\x00"])
+def test_a_damaged_list_is_an_empty_list(workspace, content):
+    (workspace / "recent.json").write_text(content)
+    assert state.recent() == []
+
+
+def test_links_open_only_what_was_opened_here():
+    assert state.is_known("demo") and not state.is_known("/etc")
+    state._remember_spec("/data/birds")
+    assert state.is_known("/data/birds")
+
+
+def test_short_names():
+    assert state.short_name("/data/birds/") == "birds"
+    assert state.short_name("fiftyone:a/b") == "fiftyone:a/b"
+    assert state.short_name("folder:" + json.dumps({"path": "/x/birds", "verify": "full"})) == "birds"
+    assert state.short_name("demo") == "demo"

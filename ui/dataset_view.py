@@ -1,0 +1,106 @@
+"""What the Dataset page shows about an opened source: facts, settings that name a run, artefacts, rejected inputs."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from coreset_engine.registry import ENCODERS
+from ui import charts, state
+from ui.escape import markdown as escaped
+from ui.escape import plain
+from ui.frame import STAGE_NAMES
+from ui.jobs import submit_button
+from ui.thumbs import gallery
+
+
+def facts(view: state.RunView) -> None:
+    """Four numbers and the class names."""
+    dataset = view.dataset
+    known = dataset.labels is not None
+    cells = st.columns(4)
+    cells[0].metric("Usable images", f"{len(dataset):,}")
+    cells[1].metric("Set aside", f"{len(dataset.rejected):,}")
+    cells[2].metric("Class names", len(dataset.classes) or "none")
+    cells[3].metric("Labelled", f"{int((dataset.labels >= 0).sum()):,}" if known else "0")
+
+
+def settings(view: state.RunView) -> None:
+    """Encoder, clusters, seed: together with the source they name the run every page shows."""
+    left, middle, right = st.columns([2, 1, 1])
+    encoders = list(ENCODERS)
+    if view.encoder not in encoders:
+        encoders.append(view.encoder)
+    left.selectbox("Encoder", encoders, key=state.bind("encoder"), accept_new_options=True,
+                   help="Also timm:NAME, open_clip:ARCH/TAG, or names joined by +.",
+                   disabled=view.dataset.vectors is not None)
+    middle.number_input("Clusters (0 = let the data decide)", 0, len(view), key=state.bind("n_clusters"),
+                        help="With class names known, 0 takes their number; else a proposal from the vectors.")
+    right.number_input("Seed", 0, 2**31 - 1, key=state.bind("seed"))
+    if view.encoder in ENCODERS:
+        left.caption(ENCODERS[view.encoder].summary)
+
+
+def stages(view: state.RunView) -> None:
+    """The artefacts: which are finished, how big they are; and the button that makes the rest."""
+    rows = [(STAGE_NAMES[stage], view.ready(stage), view.size(stage)) for stage in state.STAGES]
+    missing = sum(not ready for _, ready, _ in rows)
+    st.dataframe({"Stage": [name for name, _, _ in rows],
+                  "State": ["finished" if ready else "missing" for _, ready, _ in rows],
+                  "Size": [_bytes(size) if ready else "" for _, ready, size in rows]},
+                 hide_index=True, width="stretch", height="content")
+    if missing:
+        submit_button("Prepare", "prepare", view, primary=True)
+        st.caption("Runs in the background, stage after stage; finished parts are never computed again.")
+    else:
+        st.success("Everything is computed for these settings.")
+        st.page_link("pages/explore.py", label="Look at the map →")
+
+
+def _bytes(size: int) -> str:
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size = size / 1000
+    return f"{size:.3g} GB"
+
+
+def rejected(view: state.RunView) -> None:
+    """Inputs set aside, with the reason of each; at most 1,000 rows are sent."""
+    found = view.dataset.rejected
+    if not found:
+        return
+    with st.expander(f"{len(found):,} inputs were set aside", expanded=len(found) > len(view) // 10):
+        st.dataframe({"Name": [plain(row.name, 200) for row in found[:1000]],
+                      "Reason": [plain(row.reason, 300) for row in found[:1000]]}, hide_index=True, width="stretch")
+        st.download_button("All as CSV", lambda: charts.as_csv(
+            {"name": [row.name for row in found], "reason": [row.reason for row in found]}), "rejected.csv",
+            "text/csv", on_click="ignore")
+
+
+def classes(view: state.RunView) -> None:
+    """Images per class, when the source knows labels; the largest 60 classes."""
+    labels, names = view.dataset.labels, view.dataset.classes
+    if labels is None or not names:
+        return
+    counts = np.bincount(labels[labels >= 0], minlength=len(names))
+    order = np.argsort(-counts, kind="stable")[:60] if len(names) > 60 else np.arange(len(names))
+    figure, data = charts.bars([names[i] for i in order], {"images": counts[order]}, title="Images per class")
+    charts.show(figure, "classes", data, height=280)
+
+
+def sample(view: state.RunView, count: int = 120) -> None:
+    """A random look: the same images until another handful is asked for."""
+    turn = state.get("sample_turn", 0)
+    chosen = np.random.default_rng([view.seed, turn]).choice(len(view), min(count, len(view)), replace=False)
+    chosen.sort()
+    labels, names = view.dataset.labels, view.dataset.classes
+    captions = [names[labels[i]] if labels is not None and labels[i] >= 0 else "" for i in chosen]
+    gallery(view.dataset, chosen, captions, key="sample", facts=[plain(view.dataset.ids[i]) for i in chosen])
+    if st.button("Another handful", key="sample:again"):
+        state.put("sample_turn", turn + 1)
+        st.rerun()
+
+
+def title(view: state.RunView) -> str:
+    return escaped(state.short_name(view.spec), 80)

@@ -1,0 +1,80 @@
+"""Choosing a source: one small form per kind, each ending in `state.open_dataset`. Errors show where they arose."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from coreset_engine.errors import CoresetError
+from ui import state
+from ui.escape import markdown as escaped
+
+KINDS = {"demo": "Demo: 1,797 handwritten digits", "fashion-mnist": "Fashion-MNIST", "folder": "Folder of images",
+         "zip": "Upload a zip", "vectors": "Own vectors (.npy)", "fiftyone": "FiftyOne dataset"}
+HINTS = {"folder": "Path of a folder on the machine this app runs on", "vectors": "Path of an (N, D) .npy file",
+         "fiftyone": "NAME or NAME/VIEW"}
+
+
+def source_form() -> None:
+    """Draw the form; opens the dataset and reruns the app when it could be read."""
+    proposed = state.get("proposed")
+    if proposed:
+        st.info(f"The link asks for {escaped(proposed)}. Nobody has opened it in this workspace, so open it yourself "
+                "if you trust it.")
+    kind = st.radio("Source", list(KINDS), format_func=KINDS.get, key="source:kind", horizontal=True)
+    with st.form("source:form", border=False):
+        spec, images = _fields(kind, proposed or "")
+        pressed = st.form_submit_button("Open", type="primary")
+    if pressed:
+        _open(kind, spec, images)
+    _recent()
+
+
+def _fields(kind: str, proposed: str) -> tuple[object, str]:
+    """The inputs of one kind; what they hold, and the image folder for vectors."""
+    if kind == "demo":
+        st.caption("Real images, included, no download. A good place to look around.")
+        return "demo", ""
+    if kind == "fashion-mnist":
+        folder = st.text_input("Folder with the idx files (optional)", key="source:idx",
+                               help="Leave empty to use an installed package or the download.")
+        return f"fashion-mnist:train:{folder}" if folder.strip() else "fashion-mnist", ""
+    if kind == "zip":
+        return st.file_uploader("Zip of images; sub-folder names are offered as labels", ["zip"], key="source:zip"), ""
+    spec = st.text_input(HINTS[kind], value=proposed if kind == "folder" else "", key=f"source:{kind}")
+    images = st.text_input("Folder of the images, in the order of the rows (optional)",
+                           key="source:images") if kind == "vectors" else ""
+    return (f"fiftyone:{spec.strip()}" if kind == "fiftyone" else spec), images
+
+
+def _open(kind: str, spec: object, images: str) -> None:
+    try:
+        if kind == "zip":
+            if spec is None:
+                st.error("No zip file was chosen yet.")
+                return
+            with st.spinner("Unpacking and checking ..."):
+                spec = unpacked(spec)
+        state.open_dataset(str(spec), images)
+    except CoresetError as error:
+        st.error(escaped(str(error)))
+        return
+    st.session_state.pop("state:proposed", None)
+    st.rerun()
+
+
+def unpacked(upload: object) -> str:
+    """The folder inside the workspace that an uploaded zip was safely unpacked to."""
+    from coreset_engine.sources.archives import unpack
+
+    return str(unpack(upload, state.home() / "uploads"))
+
+
+def _recent() -> None:
+    others = [spec for spec in state.recent() if spec != state.get("dataset")]
+    if not others:
+        return
+    st.caption("Opened here before")
+    with st.container(horizontal=True):
+        for spec in others[:6]:
+            if st.button(escaped(state.short_name(spec), 40), key=f"recent:{spec}", help=escaped(spec, 300)):
+                _open("recent", spec, "")
