@@ -169,6 +169,18 @@ class RunView:
         """True when every named stage (see STAGES) lies finished in the store. Never computes."""
         return all(_ready(self.run, stage) for stage in stages)
 
+    def key_of(self, stage: str) -> str:
+        """The key of the stage's artefact; changes when anything it was made from changes."""
+        return str(self.run.key_of(stage))
+
+    def size(self, stage: str) -> int:
+        """Bytes on disk of a finished stage."""
+        return int(self.run.size_of(stage))
+
+    def true_dynamics(self) -> Any:
+        """Dynamics trained on true labels when they lie finished in the store, else None. Never computes."""
+        return self.run.dynamics_at(labels="true") if self.ready("true_dynamics") else None
+
     def missing(self, stages: Iterable[str] = STAGES) -> list[str]:
         return [stage for stage in stages if not self.ready(stage)]
 
