@@ -21,6 +21,7 @@ const STYLE = `
 .cm button[aria-pressed=true] { border-color: var(--st-primary-color); color: var(--st-primary-color); font-weight: 600; }
 .cm-note { position: absolute; left: 8px; bottom: 6px; padding: 2px 6px; border-radius: 4px; font-size: 12px;
   background: color-mix(in srgb, var(--st-background-color) 80%, transparent); pointer-events: none; }
+.cm-note:empty { display: none; }
 .cm-card { position: absolute; display: none; z-index: 3; pointer-events: none; padding: 6px; border-radius: 8px;
   max-width: 220px; background: var(--st-background-color); border: 1px solid var(--st-border-color);
   box-shadow: 0 4px 14px rgba(0, 0, 0, .25); font-size: 12px; line-height: 1.45; overflow-wrap: anywhere; }

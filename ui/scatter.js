@@ -208,7 +208,7 @@ export class ScatterMap {
 
   report() {
     this.dragging = false;
-    this.turn += 1;
+    this.turn = Math.max(this.turn + 1, Date.now()); // unique, also after the map is drawn anew
     const { p, beta, variant } = this.scrub;
     this.component.setStateValue("scrub", { p, beta, variant, turn: this.turn });
   }

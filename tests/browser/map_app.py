@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -50,8 +51,10 @@ def draw() -> None:
     order = Order(np.argsort(view.run.dynamics.aum, kind="stable").astype(np.uint32), label="100")
     events = draw_map(view, key="map", colour=ask.get("colour", "membership"), orders=[order], scrub=scrub,
                       groups="pseudo-label", bins="AUM")
-    st.json({"scrub": events.scrub, "clicked": events.clicked,
-             "chosen": None if events.chosen is None else events.chosen.tolist()[:5000]})
+    heard = {"scrub": events.scrub, "clicked": events.clicked, "hidden": events.hidden}
+    if events.chosen is not None:
+        heard |= {"polygon": events.polygon.tolist(), "count": len(events.chosen), "chosen": events.chosen[:5000].tolist()}
+    st.text(json.dumps(heard))
     st.text(f"chosen {0 if events.chosen is None else len(events.chosen)}")
 
 

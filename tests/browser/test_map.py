@@ -1,0 +1,166 @@
+"""The map in a real Chromium, on made-up points: scrub, lasso, click, keyboard, legend, raster, and its routes."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.error
+import urllib.request
+
+import numpy as np
+import pytest
+from conftest import ROOT, map_value, wait_for_map
+from map_app import fake_points
+
+N = 60_000
+
+
+def opened_map(open_page, map_server, query: str = "", **how):
+    page, witness = open_page(f"{map_server}/?n={N}{query}", **how)
+    wait_for_map(page)
+    return page, witness
+
+
+def drag_lasso(page, corners=((150, 0), (150, 150), (0, 150), (-100, 100), (-50, 20))) -> None:
+    box = page.locator(".cm canvas").first.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    for dx, dy in corners:
+        page.mouse.move(x + dx, y + dy, steps=4)
+    page.mouse.up()
+
+
+def reference_inside(points: np.ndarray, polygon: list) -> np.ndarray:
+    """Even-odd rule, one point at a time: nothing shared with the code under test."""
+    inside = []
+    for i, (x, y) in enumerate(points.astype(float)):
+        crossings = 0
+        for (xa, ya), (xb, yb) in zip(polygon, [polygon[-1], *polygon[:-1]]):
+            if (ya > y) != (yb > y) and x < (xb - xa) * (y - ya) / (yb - ya) + xa:
+                crossings += 1
+        if crossings % 2:
+            inside.append(i)
+    return np.array(inside)
+
+
+def test_scrub_moves_counts_at_once_and_reports_on_release(open_page, map_server):
+    page, witness = opened_map(open_page, map_server)
+    assert map_value(page, "kept") == "6000"
+    slider = page.locator("input[data-knob=p]")
+    slider.evaluate("(e) => { e.value = 0.8; e.dispatchEvent(new Event('input')); }")
+    assert map_value(page, "kept") == "12000"
+    assert '"scrub": null' in page.get_by_test_id("stText").first.inner_text()  # Python has heard nothing yet
+    page.wait_for_timeout(100)
+    assert float(map_value(page, "scrubMs")) + float(map_value(page, "frameMs")) <= 50
+    slider.evaluate("(e) => e.dispatchEvent(new Event('change'))")
+    page.get_by_test_id("stText").first.filter(has_text='"p": 0.8').wait_for()
+    page.wait_for_timeout(300)
+    assert map_value(page, "kept") == "12000"
+    witness.assert_clean()
+
+
+def test_lasso_ids_equal_a_plain_point_in_polygon(open_page, map_server):
+    page, witness = opened_map(open_page, map_server)
+    drag_lasso(page)
+    page.get_by_text(re.compile(r"^chosen [1-9]")).wait_for()
+    heard = json.loads(page.get_by_test_id("stText").first.inner_text())
+    near = reference_inside(fake_points(N), heard["polygon"])
+    assert heard["count"] == len(near) > 100
+    assert page.get_by_text(f"chosen {len(near)}", exact=True).count() == 1
+    assert heard["chosen"] == near[:5000].tolist()
+    page.keyboard.press("Escape")
+    page.get_by_text("chosen 0", exact=True).wait_for()
+    witness.assert_clean()
+
+
+def test_zoom_and_lasso_survive_a_rerun(open_page, map_server):
+    page, _ = opened_map(open_page, map_server)
+    page.locator(".cm canvas").first.focus()
+    for _ in range(3):
+        page.keyboard.press("+")
+    drag_lasso(page)
+    page.get_by_text(re.compile(r"^chosen [1-9]")).wait_for()
+    outline = page.locator(".cm-lasso").get_attribute("points")
+    ready = int(map_value(page, "ready"))
+    page.locator("input[data-knob=p]").fill("0.7")
+    page.get_by_test_id("stText").first.filter(has_text='"p": 0.7').wait_for()
+    page.wait_for_timeout(300)
+    assert int(map_value(page, "ready")) > ready
+    assert page.locator(".cm-lasso").get_attribute("points") == outline
+
+
+def test_click_picks_the_nearest_image_and_hover_shows_its_card(open_page, map_server):
+    page, witness = opened_map(open_page, map_server)
+    box = page.locator(".cm canvas").first.bounding_box()
+    place = page.locator(".cm").first.evaluate("""(map) => { const view = map.getRootNode().coresetMap;
+        let far = 0; for (let i = 0; i < view.n; i++) if (view.xy[2 * i] > view.xy[2 * far]) far = i;
+        return [...view.camera.toPixel(view.xy[2 * far], view.xy[2 * far + 1]), far]; }""")
+    page.mouse.move(box["x"] + place[0], box["y"] + place[1])
+    page.locator(".cm-card").filter(has_text=f"img-{place[2]}").wait_for()
+    assert page.locator(".cm-card img").evaluate("(image) => image.decode().then(() => image.naturalWidth)") > 0
+    page.mouse.down()
+    page.mouse.up()
+    page.get_by_test_id("stText").first.filter(has_text=f'"clicked": {place[2]}').wait_for()
+    witness.assert_clean()
+
+
+def test_keyboard_alone_opens_an_image(open_page, map_server):
+    page, _ = opened_map(open_page, map_server)
+    page.locator(".cm canvas").first.focus()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("+")
+    page.keyboard.press("Enter")
+    page.get_by_test_id("stText").first.filter(has_text=re.compile(r'"clicked": \d+')).wait_for()
+
+
+def test_legend_hides_a_class_from_drawing_and_lasso(open_page, map_server):
+    page, _ = opened_map(open_page, map_server, "&colour=pseudo-label")
+    page.locator(".cm-legend button[data-code='3']").click()
+    drag_lasso(page, ((500, -250), (500, 250), (-480, 250), (-480, -250)))
+    page.get_by_text(re.compile(r"^chosen [1-9]")).wait_for()
+    heard = json.loads(page.get_by_test_id("stText").first.inner_text())
+    assert heard["chosen"] and not [i for i in heard["chosen"] if i % 10 == 3]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_without_webgl_the_raster_takes_over(open_page, map_server, scheme):
+    script = """const open = HTMLCanvasElement.prototype.getContext;
+        HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
+          return kind === 'webgl2' ? null : open.call(this, kind, ...rest); };"""
+    page, witness = opened_map(open_page, map_server, "&colour=pseudo-label", script=script, scheme=scheme)
+    assert map_value(page, "renderer") == "raster"
+    inked = page.locator(".cm canvas").first.evaluate("""(canvas) => { const { data } = canvas.getContext('2d')
+        .getImageData(0, 0, canvas.width, canvas.height); let k = 0;
+        for (let i = 3; i < data.length; i += 4) k += data[i] > 0; return k; }""")
+    assert inked > 1000
+    drag_lasso(page)
+    page.get_by_text(re.compile(r"^chosen [1-9]")).wait_for()
+    witness.assert_clean()
+
+
+def answer(address: str, **headers: str) -> tuple[int, dict]:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(address, headers=headers)) as reply:
+            return reply.status, dict(reply.headers)
+    except urllib.error.HTTPError as error:
+        return error.code, dict(error.headers)
+
+
+def test_routes_answer_only_what_a_page_published(open_page, map_server):
+    page, _ = opened_map(open_page, map_server)
+    listed = page.evaluate("performance.getEntriesByType('resource').map(e => e.name)")
+    points = next(name for name in listed if "/coreset/points/" in name)
+    key = re.search(r"points/([0-9a-f]{24})", points)[1]
+    status, headers = answer(points)
+    assert status == 200 and "immutable" in headers["cache-control"] and int(headers["content-length"]) == 8 * N
+    assert answer(points, Host="evil.example")[0] == 400
+    assert answer(points, **{"Sec-Fetch-Site": "cross-site"})[0] == 403
+    thumb = f"{map_server}/coreset/thumb/{key}/"
+    assert answer(thumb + "0.webp")[0] == 200
+    for wrong in (f"{N}.webp", "-1.webp", "1e3.webp", "..%2f..%2fetc%2fpasswd.webp", "99999999999999999999.webp"):
+        assert "webp" not in answer(thumb + wrong)[1].get("content-type", ""), wrong
+    assert answer(f"{map_server}/coreset/ranks/{'0' * 24}/{'0' * 24}.bin")[0] == 404
+    with pytest.raises(urllib.error.HTTPError):
+        urllib.request.urlopen(urllib.request.Request(points, data=b"x", method="POST"))
+    assert not (ROOT / "ui" / "static").exists()
