@@ -65,6 +65,21 @@ _E = "coreset_engine.embedding."
 ENCODERS: dict[str, Row] = _table(
     Row("efficientnet_lite0", _E + "encoders:efficientnet_lite0", _E + "encoders:EncoderConfig",
         "EfficientNet-Lite0, ImageNet; weights inside the install, works offline; D = 1280", ("images",)),
+    Row("efficientnet_lite1", _E + "encoders:efficientnet_lite1", _E + "encoders:EncoderConfig",
+        "EfficientNet-Lite1, ImageNet, through timm; D = 1280", ("images", "download")),
+    Row("efficientnet_lite2", _E + "encoders:efficientnet_lite2", _E + "encoders:EncoderConfig",
+        "EfficientNet-Lite2, ImageNet, through timm; D = 1280", ("images", "download")),
+    Row("resnet18", _E + "encoders:resnet18", _E + "encoders:EncoderConfig",
+        "ResNet-18, ImageNet, torchvision; D = 512", ("images", "download"), paper="BlindCS 5.1 (with clip)"),
+    Row("resnet50_swav", _E + "encoders:resnet50_swav", _E + "encoders:EncoderConfig",
+        "ResNet-50 trained by SwAV without labels; D = 2048", ("images", "download"), paper="ELFS table 1"),
+    Row("clip", _E + "encoders:clip", _E + "encoders:EncoderConfig",
+        "CLIP ViT-L-14 of OpenAI, open_clip; D = 768; resnet18+clip is BlindCS' 1280", ("images", "download"),
+        paper="BlindCS 5.1 (with resnet18)"),
+    Row("dino", _E + "encoders:dino", _E + "encoders:EncoderConfig",
+        "DINO ViT-B/16 trained without labels, timm; D = 768", ("images", "download"), paper="ELFS 4.1"),
+    Row("dinov2", _E + "encoders:dinov2", _E + "encoders:EncoderConfig",
+        "DINOv2 ViT-B/14 trained without labels, timm; D = 768", ("images", "download")),
 )
 
 _D = "coreset_engine.difficulty."
