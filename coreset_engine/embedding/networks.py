@@ -39,12 +39,14 @@ def efficientnet_lite0(config: EncoderConfig) -> Encoder:
 
 def efficientnet_lite1(config: EncoderConfig) -> Encoder:
     """As efficientnet_lite0, one size up; through timm."""
-    return _lite("efficientnet_lite1", _timm_network("tf_efficientnet_lite1", config, "efficientnet_lite1"), 240, config)
+    name = "efficientnet_lite1"
+    return _lite(name, _timm_network("tf_efficientnet_lite1", config, name), 240, config)
 
 
 def efficientnet_lite2(config: EncoderConfig) -> Encoder:
     """As efficientnet_lite0, two sizes up; through timm."""
-    return _lite("efficientnet_lite2", _timm_network("tf_efficientnet_lite2", config, "efficientnet_lite2"), 260, config)
+    name = "efficientnet_lite2"
+    return _lite(name, _timm_network("tf_efficientnet_lite2", config, name), 260, config)
 
 
 def _lite(name: str, network: nn.Module, native: int, config: EncoderConfig) -> Encoder:
@@ -226,7 +228,8 @@ def open_clip_encoder(name: str, config: EncoderConfig, *, shown: str = "") -> E
     size = visual.image_size[0] if isinstance(visual.image_size, tuple) else visual.image_size
     with torch.inference_mode():
         dim = visual.eval()(torch.zeros(1, 3, size, size)).shape[-1]
-    return _finish(shown, visual, visual, dim, size, about.get("mean", CLIP[0]), about.get("std", CLIP[1]), config, False)
+    mean, std = about.get("mean", CLIP[0]), about.get("std", CLIP[1])
+    return _finish(shown, visual, visual, dim, size, mean, std, config, any_size=False)
 
 
 def _load_backbone(network: nn.Module, given: dict[str, torch.Tensor], name: str) -> None:

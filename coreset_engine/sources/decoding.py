@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 import os
 import stat
+import struct
 import warnings
 from pathlib import Path
 
@@ -20,7 +21,8 @@ from PIL import Image, ImageOps
 
 from coreset_engine.errors import BadInput
 
-FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF")
+Image.init()
+FORMATS = tuple({"JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF"} & set(Image.OPEN))
 EXTENSIONS = frozenset(".jpg .jpeg .jpe .jfif .png .gif .bmp .webp .tif .tiff .ppm .pgm .pbm .pnm .jp2 .avif".split())
 MAX_PIXELS = 89_000_000  # 267 MB decoded; just under the level from which Pillow itself warns
 MAX_BYTES = 512 * 2**20
@@ -117,5 +119,6 @@ def _upright(image: Image.Image) -> Image.Image:
     try:
         turned = image.getexif().get(_ORIENTATION, 1) not in (None, 1)
         return ImageOps.exif_transpose(image) if turned else image
-    except Exception:  # a broken EXIF block says nothing about the pixels: keep them as they lie
+    except (OSError, ValueError, SyntaxError, KeyError, IndexError, TypeError, struct.error):
+        # a broken EXIF block says nothing about the pixels: keep them as they lie
         return image

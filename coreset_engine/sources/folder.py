@@ -75,7 +75,7 @@ def folder_labels(relatives: Sequence[str]) -> tuple[np.ndarray | None, tuple[st
     level names the class; files beside the class folders have label -1.
     """
     folders = [relative.split("/")[:-1] for relative in relatives]
-    while folders and all(len(parts) > 1 and parts[0] == folders[0][0] for parts in folders):
+    while all(parts and parts[0] == folders[0][0] for parts in folders) and any(len(parts) > 1 for parts in folders):
         folders = [parts[1:] for parts in folders]
     splits = None
     if folders and all(parts and parts[0].lower() in SPLITS for parts in folders):

@@ -49,7 +49,7 @@ def scan(root: Path, *, follow_links: bool = False) -> tuple[list[Found], list[R
             except OSError as fault:
                 rejected.append(Rejected(display(relative), f"cannot be looked at ({fault.strerror or fault})"))
     for suffix, count in sorted(others.items()):
-        rejected.append(Rejected(f"{count} x *{suffix}", "not an image by its name and first bytes"))
+        rejected.append(Rejected(f"{count} {suffix}", "not an image by name and first bytes"))
     found.sort(key=lambda one: one.relative)
     return found, rejected
 
@@ -82,7 +82,8 @@ def _sort(entry: os.DirEntry, relative: str, root: Path, follow_links: bool, see
             waiting.append(relative)
         return
     if not entry.is_file(follow_symlinks=True):
-        kind = "is a link that leads nowhere" if entry.is_symlink() else "is not a regular file (FIFO, socket, device)"
+        nowhere = entry.is_symlink() and not os.path.exists(os.path.join(root, relative))
+        kind = "is a link that leads nowhere" if nowhere else "is not a regular file (FIFO, socket, device)"
         rejected.append(Rejected(display(relative), kind))
         return
     if not _is_text(relative):
@@ -90,7 +91,7 @@ def _sort(entry: os.DirEntry, relative: str, root: Path, follow_links: bool, see
         return
     suffix = os.path.splitext(entry.name)[1].lower()
     if suffix not in EXTENSIONS and not _looks_like_image(os.path.join(root, relative)):
-        others[display(suffix)[:12]] += 1
+        others[f"files {display(suffix)[:12]}" if suffix else "files without extension"] += 1
         return
     about = entry.stat(follow_symlinks=True)
     found.append(Found(relative, about.st_size, about.st_mtime_ns))

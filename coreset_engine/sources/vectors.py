@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -68,13 +69,14 @@ def read_matrix(path: str | Path) -> tuple[np.ndarray, str]:
         raise BadInput(f"{str(path)!r} is no file; give a .npy matrix with one row per image.")
     try:
         matrix = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError, SyntaxError, MemoryError, OverflowError, TypeError) as fault:
+    except (ValueError, OSError, EOFError, SyntaxError, MemoryError, OverflowError, TypeError,
+            zipfile.BadZipFile) as fault:
         text = " ".join(str(fault).split())[:120]
         raise BadInput(f"{str(path)!r} cannot be read as a .npy matrix ({text}); write it with numpy.save, without "
                        "objects.") from fault
     if not isinstance(matrix, np.ndarray) or matrix.ndim != 2 or 0 in matrix.shape:
         shape = getattr(matrix, "shape", "of several arrays")
-        raise BadInput(f"{str(path)!r} has the shape {shape}; vectors must be a matrix (images, dimensions), neither 0.")
+        raise BadInput(f"{str(path)!r} has the shape {shape}; vectors must be a matrix (images, dimensions), none 0.")
     if matrix.dtype.kind != "f" or matrix.dtype.itemsize > 8:
         raise BadInput(f"{str(path)!r} holds {matrix.dtype}; vectors must be float16, float32 or float64.")
     return matrix, _checked_digest(path, matrix)

@@ -1,0 +1,134 @@
+"""Unpack an uploaded zip of images without trusting it.
+
+Refused as a whole, before a byte is written: more entries or bytes than the limits, an overall ratio beyond 200:1
+when the content is large. Set aside one by one: names that climb out (`..`), are absolute, carry a drive or control
+characters, links and other special entries, encrypted entries, entries that unpack to more than they declare.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from coreset_engine.errors import BadInput
+from coreset_engine.sources.decoding import EXTENSIONS, MAX_BYTES
+from coreset_engine.sources.names import safe_name
+from coreset_engine.types import Progress, Rejected, silent
+
+MAX_ENTRIES = 2_000_000
+MAX_TOTAL = 64 * 2**30
+MAX_RATIO = 200
+_SMALL = 2**20  # below this no ratio is dangerous
+_CHUNK = 2**20
+
+
+def extract_images(archive: str | Path, into: str | Path, *, max_entries: int = MAX_ENTRIES,
+                   max_total: int = MAX_TOTAL, max_ratio: int = MAX_RATIO, progress: Progress = silent
+                   ) -> tuple[Path, tuple[Rejected, ...]]:
+    """(folder, what was set aside). `into` must not exist or be empty; it appears only when all is unpacked.
+
+    Only files with an image's extension are written, below `into` and nowhere else. Raises BadInput when the archive
+    is damaged, hostile as a whole, too large for the disk, or holds no image.
+    """
+    into, archive = Path(into), Path(archive)
+    if into.exists() and (not into.is_dir() or any(into.iterdir())):
+        raise BadInput(f"{str(into)!r} is not an empty folder; unpack into a new one.")
+    partial = into.with_name(f".{into.name}.{os.getpid()}.partial")
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            entries, rejected = _accepted(opened, max_entries, max_total, max_ratio)
+            _check_room(into, sum(entry.file_size for entry in entries))
+            partial.mkdir(parents=True)
+            for done, entry in enumerate(entries, 1):
+                reason = _write(opened, entry, partial)
+                rejected += [Rejected(safe_name(entry.filename), reason)] if reason else []
+                progress(done, len(entries), "files")
+        if not any(path.is_file() for path in partial.rglob("*")):
+            raise BadInput(f"{archive.name!r} holds no image that can be unpacked ({len(rejected)} entries set aside).")
+        if into.exists():
+            into.rmdir()
+        os.replace(partial, into)
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, OSError) as fault:
+        if isinstance(fault, BadInput):
+            raise
+        raise BadInput(f"{archive.name!r} cannot be unpacked ({' '.join(str(fault).split())[:120]}); make it again as "
+                       "an ordinary zip.") from fault
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return into, tuple(rejected)
+
+
+def _accepted(opened: zipfile.ZipFile, max_entries: int, max_total: int, max_ratio: int
+              ) -> tuple[list[zipfile.ZipInfo], list[Rejected]]:
+    entries = [entry for entry in opened.infolist() if not entry.is_dir()]
+    total, packed = sum(e.file_size for e in entries), sum(e.compress_size for e in entries)
+    if len(entries) > max_entries:
+        raise BadInput(f"the archive has {len(entries):,} entries, over the limit of {max_entries:,}; split it.")
+    if total > max_total:
+        raise BadInput(f"the archive unpacks to {total:,} bytes, over the limit of {max_total:,}; split it.")
+    if total > _SMALL and total > max_ratio * max(packed, 1):
+        raise BadInput(f"the archive unpacks to {total // max(packed, 1):,} times its size, over the limit of "
+                       f"{max_ratio}; it is not a set of ordinary images.")
+    good: list[zipfile.ZipInfo] = []
+    rejected: list[Rejected] = []
+    taken: set[str] = set()
+    for entry in entries:
+        reason = _why_not(entry, taken, max_ratio)
+        taken.add(entry.filename.casefold())
+        if reason:
+            rejected.append(Rejected(safe_name(entry.filename), reason))
+        else:
+            good.append(entry)
+    return good, rejected
+
+
+def _why_not(entry: zipfile.ZipInfo, taken: set[str], max_ratio: int) -> str:
+    name, kind = entry.filename, stat.S_IFMT(entry.external_attr >> 16)
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or not path.parts:
+        return "has a name that leads out of the folder"
+    if safe_name(name) != name or any(len(part.encode("utf-8", "replace")) > 255 for part in path.parts):
+        return "has control characters in its name, or too long a name"
+    if kind not in (0, stat.S_IFREG):
+        return "is a link or special entry"
+    if entry.flag_bits & 1:
+        return "is encrypted"
+    if path.suffix.lower() not in EXTENSIONS:
+        return "is not an image by its name"
+    if name.casefold() in taken:
+        return "repeats a name"
+    if entry.file_size > MAX_BYTES or (entry.file_size > _SMALL and
+                                       entry.file_size > max_ratio * max(entry.compress_size, 1)):
+        return f"unpacks to {entry.file_size:,} bytes from {entry.compress_size:,}"
+    return ""
+
+
+def _check_room(into: Path, needed: int) -> None:
+    parent = next(folder for folder in [into, *into.absolute().parents] if folder.exists())
+    free = shutil.disk_usage(parent).free
+    if needed > free:
+        raise BadInput(f"the archive needs {needed:,} bytes, the disk has {free:,} left; make room or choose another "
+                       "folder.")
+
+
+def _write(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, root: Path) -> str:
+    """Unpack one entry, never more bytes than it declares; the reason when it is damaged."""
+    target = root.joinpath(*PurePosixPath(entry.filename).parts)
+    written = 0
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with opened.open(entry) as source, open(target, "xb") as out:
+            while chunk := source.read(min(_CHUNK, entry.file_size - written + 1)):
+                written += len(chunk)
+                if written > entry.file_size:
+                    raise zipfile.BadZipFile("holds more than it declares")
+                out.write(chunk)
+    except (zipfile.BadZipFile, zipfile.zlib.error, EOFError, FileExistsError, NotADirectoryError, IsADirectoryError,
+            NotImplementedError, RuntimeError) as fault:
+        if target.is_file():
+            target.unlink()
+        return f"is damaged ({' '.join(str(fault).split())[:80]})"
+    return ""

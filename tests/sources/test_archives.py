@@ -1,0 +1,95 @@
+"""Zip uploads: images come out below the folder, attacks do not."""
+
+from __future__ import annotations
+
+import io
+import stat
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from coreset_engine.errors import BadInput
+from coreset_engine.sources.archives import extract_images
+
+
+def png(seed: int = 0) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(out, "PNG")
+    return out.getvalue()
+
+
+def zipped(path: Path, *entries) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as out:
+        for name, data in entries:
+            out.writestr(name, data)
+    return path
+
+
+def link(name: str) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name)
+    entry.create_system, entry.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
+    return entry
+
+
+def test_images_come_out_and_attacks_do_not(tmp_path: Path):
+    archive = zipped(tmp_path / "up.zip", ("a/1.png", png()), ("../out.png", png()), ("/abs.png", png()),
+                     ("a/../../b.png", png()), ("C:\\x.png", png()), (link("link.png"), "/etc/passwd"),
+                     ("run.sh", "x"), ("new\nline.png", png()), ("A/1.PNG", png(1)))
+    folder, rejected = extract_images(archive, tmp_path / "into")
+    assert [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()] == ["a/1.png"]
+    assert len(rejected) == 8
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["into", "up.zip"]
+    reasons = {one.name: one.reason for one in rejected}
+    assert "leads out" in reasons["../out.png"] and "link" in reasons["link.png"] and "repeats" in reasons["A/1.PNG"]
+
+
+def test_a_bomb_is_refused_before_anything_is_written(tmp_path: Path):
+    archive = zipped(tmp_path / "bomb.zip", ("a.png", b"\0" * 50_000_000))
+    with pytest.raises(BadInput, match="times its size"):
+        extract_images(archive, tmp_path / "into")
+    assert not (tmp_path / "into").exists()
+
+
+def test_one_bomb_among_good_ones_is_set_aside(tmp_path: Path):
+    noise = np.random.default_rng(0).bytes(400_000)
+    archive = zipped(tmp_path / "mixed.zip", ("a.png", b"\0" * 5_000_000), ("b.png", noise))
+    folder, rejected = extract_images(archive, tmp_path / "into")
+    assert [p.name for p in folder.iterdir()] == ["b.png"] and "unpacks to 5,000,000" in rejected[0].reason
+
+
+def test_limits_on_entries_and_bytes(tmp_path: Path):
+    archive = zipped(tmp_path / "many.zip", *[(f"{i}.png", png()) for i in range(20)])
+    with pytest.raises(BadInput, match="20 entries"):
+        extract_images(archive, tmp_path / "into", max_entries=10)
+    with pytest.raises(BadInput, match="over the limit of 100"):
+        extract_images(archive, tmp_path / "into", max_total=100)
+
+
+def test_an_entry_that_understates_its_size_is_set_aside(tmp_path: Path):
+    data = png() * 30
+    archive = zipped(tmp_path / "liar.zip", ("a.png", data), ("b.png", png()))
+    raw = archive.read_bytes()
+    archive.write_bytes(raw.replace(len(data).to_bytes(4, "little"), (10).to_bytes(4, "little")))
+    folder, rejected = extract_images(archive, tmp_path / "into")
+    assert [p.name for p in folder.iterdir()] == ["b.png"] and "damaged" in rejected[0].reason
+
+
+@pytest.mark.parametrize("data", [b"", b"PK", b"not a zip at all" * 10])
+def test_damaged_archives(tmp_path: Path, data: bytes):
+    (tmp_path / "x.zip").write_bytes(data)
+    with pytest.raises(BadInput, match="cannot be unpacked"):
+        extract_images(tmp_path / "x.zip", tmp_path / "into")
+
+
+def test_no_image_inside_and_target_in_use(tmp_path: Path):
+    archive = zipped(tmp_path / "x.zip", ("a.txt", "hello"))
+    with pytest.raises(BadInput, match="holds no image"):
+        extract_images(archive, tmp_path / "into")
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "mine").write_text("keep")
+    with pytest.raises(BadInput, match="not an empty folder"):
+        extract_images(archive, tmp_path / "used")
+    assert (tmp_path / "used" / "mine").read_text() == "keep"
