@@ -42,4 +42,4 @@ if get_script_run_ctx(suppress_warning=True) is not None:
 else:
     from ui.routes import routes
 
-    app = st.App(Path(__file__), routes=routes(), on_script_error=frame.script_error)
+    app = st.App(Path(__file__), routes=routes, on_script_error=frame.script_error)

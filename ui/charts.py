@@ -57,12 +57,14 @@ def dress(figure: go.Figure, palette: Palette, height: int = 340) -> go.Figure:
     """One look: quiet grid, readable on both backgrounds."""
     axis = dict(gridcolor=palette.grid, zerolinecolor=palette.grid, linecolor=palette.grid, automargin=True,
                 title_font_size=13)
+    legend = len(figure.data) > 1 and figure.layout.showlegend is not False
+    top = (34 if figure.layout.title.text else 8) + (26 if legend else 8)
     figure.update_layout(
-        height=height, margin=dict(l=8, r=8, t=44 if figure.layout.title.text else 24, b=8),
+        height=height, margin=dict(l=8, r=8, t=top, b=8),
         paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", bargap=0.04,
-        title_font_size=15, title_x=0, title_xanchor="left",
+        title_font_size=15, title_x=0, title_xanchor="left", title_y=0.99, title_yanchor="top",
         font=dict(family="system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", size=13, color=palette.text),
-        legend=dict(orientation="h", yanchor="bottom", y=1.0, xanchor="right", x=1, title_text=""),
+        legend=dict(orientation="h", yanchor="bottom", y=1.0, xanchor="left", x=0, title_text=""),
         hoverlabel=dict(bgcolor=palette.paper, font_color=palette.text, bordercolor=palette.grid))
     figure.update_xaxes(**axis)
     figure.update_yaxes(**axis)
@@ -126,7 +128,8 @@ def bars(names: Sequence[str], groups: Mapping[str, np.ndarray], *, title: str, 
         values = np.asarray(values).tolist()
         data[group] = values
         place = dict(y=shown, x=values, orientation="h") if sideways else dict(x=shown, y=values)
-        figure.add_bar(**place, name=safe(group), marker_color=category(i))
+        color = category(i) if len(groups) > 1 else current().kept
+        figure.add_bar(**place, name=safe(group), marker_color=color)
     figure.update_layout(title=title, barmode="group", bargap=0.25)
     if sideways:
         figure.update_layout(xaxis_title=axis)

@@ -6,6 +6,7 @@ import numpy as np
 import streamlit as st
 
 from coreset_engine.registry import ENCODERS
+from coreset_engine.types import Rejected
 from ui import charts, state
 from ui.escape import markdown as escaped
 from ui.escape import plain
@@ -20,7 +21,8 @@ def facts(view: state.RunView) -> None:
     known = dataset.labels is not None
     cells = st.columns(4)
     cells[0].metric("Usable images", f"{len(dataset):,}")
-    cells[1].metric("Set aside", f"{len(dataset.rejected):,}")
+    cells[1].metric("Set aside", f"{len(dataset.rejected):,}", help="Inputs that could not be used; each with its "
+                    "reason below.")
     cells[2].metric("Class names", len(dataset.classes) or "none")
     cells[3].metric("Labelled", f"{int((dataset.labels >= 0).sum()):,}" if known else "0")
 
@@ -34,11 +36,13 @@ def settings(view: state.RunView) -> None:
     left.selectbox("Encoder", encoders, key=state.bind("encoder"), accept_new_options=True,
                    help="Also timm:NAME, open_clip:ARCH/TAG, or names joined by +.",
                    disabled=view.dataset.vectors is not None)
-    middle.number_input("Clusters (0 = let the data decide)", 0, len(view), key=state.bind("n_clusters"),
-                        help="With class names known, 0 takes their number; else a proposal from the vectors.")
+    middle.number_input("Clusters", 0, len(view), key=state.bind("n_clusters"),
+                        help="0 = automatic: the number of class names when the source has them, else a proposal from "
+                             "the data.")
     right.number_input("Seed", 0, 2**31 - 1, key=state.bind("seed"))
-    if view.encoder in ENCODERS:
-        left.caption(ENCODERS[view.encoder].summary)
+    summary = ENCODERS[view.encoder].summary if view.encoder in ENCODERS else "a model named by you"
+    clusters = "as many clusters as the data suggests" if not view.n_clusters else f"{view.n_clusters} clusters"
+    st.caption(f"{escaped(summary)}; {clusters}.")
 
 
 def stages(view: state.RunView) -> None:
@@ -67,7 +71,7 @@ def _bytes(size: int) -> str:
 
 def rejected(view: state.RunView) -> None:
     """Inputs set aside, with the reason of each; at most 1,000 rows are sent."""
-    found = view.dataset.rejected
+    found = [*view.dataset.rejected, *(Rejected(*row) for row in state.get("upload_rejected") or ())]
     if not found:
         return
     with st.expander(f"{len(found):,} inputs were set aside", expanded=len(found) > len(view) // 10):

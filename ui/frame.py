@@ -116,8 +116,13 @@ def _logger() -> logging.Logger:
 def style() -> None:
     """The little CSS that Streamlit's theme cannot say: less empty room above, calmer captions, visible focus."""
     st.html("""<style>
-      .stMainBlockContainer { padding-top: 3.75rem; padding-bottom: 3rem; max-width: 1500px; }
+      .stMainBlockContainer { padding-top: 3.75rem; padding-bottom: 3rem; padding-left: 2.4rem;
+        padding-right: 2.4rem; max-width: 1560px; }
       h1 { font-size: 1.7rem !important; padding: 0 0 .1rem 0 !important; }
+      [data-testid="stSidebarHeader"] { height: 2.2rem; min-height: 0; padding-top: .4rem; padding-bottom: 0; }
+      [class*="st-key-job-"] { padding: .55rem .7rem; gap: .35rem; }
+      [class*="st-key-job-"] p { font-size: .87rem; }
+      [class*="st-key-job-"] button { min-height: 1.9rem; padding: 0 .6rem; }
       h3 { font-size: 1.15rem !important; }
       [data-testid="stSidebarUserContent"] { padding-bottom: 2rem; }
       :focus-visible { outline: 2px solid var(--st-primary-color, #0068A4); outline-offset: 1px; }

@@ -23,5 +23,5 @@ def dataset_card() -> None:
             state.close_dataset()
             st.rerun()
         return
-    clusters = f"{view.n_clusters} clusters" if view.n_clusters else "clusters from the data"
+    clusters = f"{view.run.pseudo_labels.n_clusters} clusters" if view.ready("pseudo_labels") else "not prepared yet"
     st.markdown(f"**{escaped(state.short_name(view.spec), 60)}**  \n{len(view):,} images · {clusters}")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import tempfile
+from typing import BinaryIO
+
 import streamlit as st
 
 from coreset_engine.errors import CoresetError
@@ -62,11 +66,23 @@ def _open(kind: str, spec: object, images: str) -> None:
     st.rerun()
 
 
-def unpacked(upload: object) -> str:
-    """The folder inside the workspace that an uploaded zip was safely unpacked to."""
-    from coreset_engine.sources.archives import unpack
+def unpacked(upload: BinaryIO) -> str:
+    """The folder inside the workspace that an uploaded zip was safely unpacked to; the same zip is unpacked once."""
+    from coreset_engine.sources.archives import extract_images
 
-    return str(unpack(upload, state.home() / "uploads"))
+    folder = state.home() / "uploads"
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=folder, suffix=".zip") as file:
+        digest = hashlib.sha256()
+        while chunk := upload.read(1 << 20):
+            digest.update(chunk)
+            file.write(chunk)
+        file.flush()
+        into = folder / digest.hexdigest()[:16]
+        if not into.is_dir():
+            _, rejected = extract_images(file.name, into)
+            state.put("upload_rejected", [(row.name, row.reason) for row in rejected])
+    return str(into)
 
 
 def _recent() -> None:

@@ -81,6 +81,9 @@ def home() -> Path:
 
 def sync() -> None:
     """Adopt what the URL says when it is news (first run, link, back button); else write the session's state there."""
+    for name in LINKED:  # what the user has just moved counts from the first line of this run
+        if f"widget:{name}" in st.session_state:
+            st.session_state[_PREFIX + name] = st.session_state[f"widget:{name}"]
     seen = dict(st.query_params)
     written = st.session_state.get(_PREFIX + "url")
     if seen and seen != written:
@@ -201,7 +204,7 @@ def open_dataset(spec: str, images: str = "") -> None:
         raise BadInput("no source was named; give 'demo', a folder, an .npy file or fiftyone:NAME.")
     spec = _dataset(spec.strip(), str(home()), images.strip()).spec
     _remember_spec(spec)
-    for name in ("lasso", "must_keep", "never"):
+    for name in ("lasso", "must_keep", "never", "errors_shown"):
         st.session_state.pop(_PREFIX + name, None)
     put("image", "")
     put("dataset", spec)

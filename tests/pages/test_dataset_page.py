@@ -1,0 +1,95 @@
+"""The Dataset page: opening sources, bad input in one sentence, zip uploads, settings that name the run."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+
+import pytest
+from conftest import ROOT, texts
+from PIL import Image
+
+from ui import source_form, state
+
+
+@pytest.fixture
+def fresh(tmp_path, monkeypatch):
+    """app.py for a first visitor, with nothing faked but the list of jobs."""
+    from streamlit.testing.v1 import AppTest
+
+    from ui import jobs
+    monkeypatch.setenv("CORESET_HOME", str(tmp_path))
+    monkeypatch.delenv("CORESET_OPEN", raising=False)
+    monkeypatch.setattr(jobs, "listed", lambda: [])
+    return AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+
+
+def press(test, label):
+    next(button for button in test.button if button.label == label).click()
+    return test.run()
+
+
+@pytest.mark.parametrize("path,said", [("/no/such/folder", "/no/such/folder"), ("", "no source was named")])
+def test_bad_source_is_one_sentence(fresh, path, said):
+    test = fresh.run()
+    test.radio(key="source:kind").set_value("folder").run()
+    test.text_input(key="source:folder").set_value(path)
+    press(test, "Open")
+    assert not test.exception
+    assert len(test.error) == 1 and said in test.error[0].value.replace("\\", "")
+    assert "Traceback" not in texts(test)
+
+
+def test_a_link_to_a_strange_folder_is_not_opened(fresh, tmp_path):
+    fresh.query_params["dataset"] = str(tmp_path)
+    test = fresh.run()
+    assert not test.exception
+    assert "Nobody has opened it" in texts(test)
+    assert test.session_state["state:dataset"] == "" if "state:dataset" in test.session_state else True
+
+
+def zipped(**names):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, content in names.items():
+            archive.writestr(name.replace("__", "/"), content)
+    out.seek(0)
+    return out
+
+
+def png(color):
+    out = io.BytesIO()
+    Image.new("RGB", (9, 9), color).save(out, "PNG")
+    return out.getvalue()
+
+
+def test_uploaded_zip_lands_inside_the_workspace_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("CORESET_HOME", str(tmp_path))
+    kept = []
+    monkeypatch.setattr(state, "put", lambda name, value: kept.append((name, value)))
+    content = zipped(a__1_png=b"", **{"../evil.png": png("red"), "cat/1.png": png("red"), "dog/2.png": png("blue")})
+    folder = source_form.unpacked(content)
+    content.seek(0)
+    assert source_form.unpacked(content) == folder
+    assert folder.startswith(str(tmp_path)) and not (tmp_path / "evil.png").exists()
+    from coreset_engine.sources.opening import open_source
+    dataset = open_source(folder)
+    assert len(dataset) == 2 and dataset.classes == ("cat", "dog")
+    assert any("evil" in name for name, _ in kept[0][1])
+
+
+def test_settings_change_the_run_and_the_address(open_page):
+    test = open_page("dataset")
+    test.number_input(key="widget:n_clusters").set_value(12).run()
+    assert test.session_state["state:n_clusters"] == 12
+    assert test.query_params["clusters"] in ("12", ["12"])
+    test.number_input(key="widget:n_clusters").set_value(0).run()
+    assert "clusters" not in test.query_params
+
+
+def test_numbers_on_the_page(open_page, digits):
+    test = open_page("dataset")
+    values = {metric.label: metric.value for metric in test.metric}
+    assert values["Usable images"] == "400" and values["Labelled"] == "400" and values["Class names"] == "10"
+    table = test.dataframe[0].value
+    assert list(table["State"]) == ["finished"] * 6 and table["Size"][0] == "1.23 MB"
