@@ -25,7 +25,7 @@ def draw_plotly() -> None:
     import numpy as np
     import plotly.graph_objects as go
     import streamlit as st
-    from map_app import fake_points
+    from made_up import fake_points
 
     n = int(st.query_params.get("n", 10_000))
     points, rank = fake_points(n), np.random.default_rng(3).permutation(n)
@@ -91,7 +91,7 @@ def measure_plotly(page, address: str, n: int) -> dict[str, float]:
     thumb = page.get_by_role("slider")
     for step in range(STEPS):
         page.wait_for_timeout(500)
-        page.evaluate("document.querySelector('.js-plotly-plot')?.on('plotly_afterplot', () => { window.painted = 1; })")
+        page.evaluate("document.querySelector('.js-plotly-plot').on('plotly_afterplot', () => { window.painted = 1; })")
         old = page.locator(".js-plotly-plot").element_handle()
         page.evaluate("window.painted = 0")
         meter.bytes, start = 0, time.perf_counter()
@@ -112,11 +112,11 @@ def main(sizes: list[int]) -> None:
     ours, our_address = serve("tests/browser/map_app.py", folder, folder / "map.log")
     theirs, their_address = serve("benchmarks/ui.py", folder, folder / "plotly.log")
     print(f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, software WebGL, median of {STEPS - 1}")
-    print(f"{'N':>9} {'first paint':>12} {'live frame':>11} {'release':>9} {'sent':>9} | {'plotly':>8} {'sent':>10} {'ratio':>6}")
+    print("        N  first paint  live frame   release      sent |   plotly       sent  ratio")
     try:
         with sync_playwright() as playwright:
-            chromium = playwright.chromium.launch(executable_path=os.environ.get("CORESET_CHROMIUM", "/usr/bin/chromium"),
-                                                  args=FLAGS)
+            path = os.environ.get("CORESET_CHROMIUM", "/usr/bin/chromium")
+            chromium = playwright.chromium.launch(executable_path=path, args=FLAGS)
             for n in sizes:
                 result = []
                 for measure, address in ((measure_map, our_address), (measure_plotly, their_address)):
@@ -125,8 +125,9 @@ def main(sizes: list[int]) -> None:
                     result.append(measure(page, address, n))
                     page.close()
                 a, b = result
-                print(f"{n:>9,} {a['first']:>10.2f} s {a['live_ms']:>8.1f} ms {a['release']:>7.2f} s {a['bytes'] / 1e3:>6.1f} kB |"
-                      f" {b['release']:>6.2f} s {b['bytes'] / 1e3:>7.0f} kB {b['release'] / a['release']:>5.1f}x", flush=True)
+                print(f"{n:>9,} {a['first']:>10.2f} s {a['live_ms']:>8.1f} ms {a['release']:>7.2f} s "
+                      f"{a['bytes'] / 1e3:>6.1f} kB | {b['release']:>6.2f} s {b['bytes'] / 1e3:>7.0f} kB "
+                      f"{b['release'] / a['release']:>5.1f}x", flush=True)
             chromium.close()
     finally:
         stop(ours)

@@ -22,7 +22,8 @@ BINS = 48
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """values: (N,) as they are. codes: (N,) uint16. kind "category": codes index labels; "number": 0..254, 255 = none."""
+    """values: (N,) as they are. codes: (N,) uint16; kind "category": they index labels; "number": 0..254, 255 = none.
+    """
 
     name: str
     kind: str

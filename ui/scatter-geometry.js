@@ -1,5 +1,5 @@
 // The arithmetic of the map, free of any drawing: camera, hover grid, polygon test, membership of a window of ranks.
-// Python repeats keptCount, hardCut and insidePolygon (ui/selecting.py, ui/scatter.py); the browser tests compare them.
+// Python has its own keptCount, hardCut (selection/arithmetic.py) and insidePolygon (ui/scatter.py); tests compare them.
 
 /** Number kept at pruning rate p: (1 - p) n rounded half up, at least 1. Same as selection.arithmetic.kept_count.
  *  The six decimals undo binary noise such as (1 - 0.9) * 1795 = 179.49999999999997. */
@@ -7,9 +7,9 @@ export function keptCount(n, p) {
   return Math.max(1, roundHalfUp((1 - p) * n));
 }
 
-/** Number dropped first as hardest: beta n rounded half up, never so many that fewer than `kept` remain. */
-export function hardCut(n, beta, kept) {
-  return Math.min(Math.max(0, n - kept), roundHalfUp(beta * n));
+/** Number dropped first as hardest: beta n rounded half up. Same as selection.arithmetic.cut_count. */
+export function hardCut(n, beta) {
+  return roundHalfUp(beta * n);
 }
 
 function roundHalfUp(x) {

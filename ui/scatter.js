@@ -202,6 +202,7 @@ export class ScatterMap {
       this.data = { ...this.data, mask: null };
       this.takeOrder(this.data, await this.fetchArrays(this.data));
     }
+    this.knobs.beta?.set(this.beta());
     this.rescrub();
     this.parts.root.dataset.scrubMs = (performance.now() - began).toFixed(2);
   }
@@ -209,8 +210,15 @@ export class ScatterMap {
   report() {
     this.dragging = false;
     this.turn = Math.max(this.turn + 1, Date.now()); // unique, also after the map is drawn anew
-    const { p, beta, variant } = this.scrub;
-    this.component.setStateValue("scrub", { p, beta, variant, turn: this.turn });
+    const { p, variant } = this.scrub;
+    this.scrub.beta = this.beta();
+    this.component.setStateValue("scrub", { p, beta: this.scrub.beta, variant, turn: this.turn });
+  }
+
+  /** The wanted beta, or the most that leaves enough to keep: beta N + k <= N. */
+  beta() {
+    const most = Math.floor((1000 * (this.n - keptCount(this.n, this.scrub.p))) / this.n) / 1000;
+    return Math.min(this.scrub.beta, most);
   }
 
   /** Membership from the sliders' values: the same arithmetic as selection.arithmetic, on ranks. */
@@ -220,9 +228,11 @@ export class ScatterMap {
     if (data.mask) {
       membership.moveTo(0, data.mask.kept);
     } else if (scrub) {
-      const kept = clamp(keptCount(this.n, this.scrub.p) - membership.pinned, 0, membership.free);
-      const hard = scrub.kind === "window" ? hardCut(this.n, this.scrub.beta, keptCount(this.n, this.scrub.p)) : 0;
-      const lo = Math.min(hard, membership.free - kept);
+      const { pinned, free } = membership;
+      const kept = clamp(keptCount(this.n, this.scrub.p) - pinned, 0, free);
+      const cut = scrub.kind === "window" ? hardCut(this.n, this.beta()) : 0;
+      const pins = data.orders[this.scrub.variant]?.pin_ranks || [];
+      const lo = Math.min(cut - pins.filter((rank) => rank < cut).length, free - kept);
       membership.moveTo(lo, lo + kept);
     } else {
       membership.moveTo(0, data.kept ?? this.n);

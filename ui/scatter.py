@@ -30,7 +30,8 @@ _STUB = """
 const modules = import(new URL("/coreset/js/%s/scatter.js", window.location.origin).href);
 export default function (component) {
   let close = null, gone = false;
-  modules.then((map) => { if (!gone) close = map.mount(component); });
+  modules.then((map) => { if (!gone) close = map.mount(component); })
+    .catch((fault) => { component.parentElement.textContent = "The map could not be loaded: " + fault.message; });
   return () => { gone = true; close?.(); };
 }
 """
@@ -38,12 +39,16 @@ export default function (component) {
 
 @dataclass(frozen=True, eq=False)
 class Order:
-    """All N positions as uint32: the free ones by rank, then `pinned` must-keeps, then `banned` nevers."""
+    """All N positions as uint32: the free ones by rank, then `pinned` must-keeps, then `banned` nevers.
+
+    pin_ranks: sorted ranks that the pinned and banned would have; a hard cut counts them too.
+    """
 
     positions: np.ndarray
     pinned: int = 0
     banned: int = 0
     label: str = ""
+    pin_ranks: np.ndarray | tuple = ()
 
 
 @dataclass(frozen=True)
@@ -160,7 +165,8 @@ def inside_polygon(points: np.ndarray, polygon: np.ndarray) -> np.ndarray:
 
 def _order(shelf: routes.Shelf, order: Order) -> dict[str, Any]:
     url = routes.publish(shelf, order.positions.astype(np.uint32, copy=False))
-    return {"url": url, "pinned": order.pinned, "banned": order.banned, "label": order.label}
+    return {"url": url, "pinned": order.pinned, "banned": order.banned, "label": order.label,
+            "pin_ranks": [int(rank) for rank in order.pin_ranks]}
 
 
 def _mask(kept: np.ndarray, n: int) -> dict[str, Any]:

@@ -7,19 +7,13 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).parent)]
 
 import numpy as np  # noqa: E402
 import streamlit as st  # noqa: E402
+from made_up import fake_points  # noqa: E402
 from PIL import Image  # noqa: E402
 from streamlit.runtime.scriptrunner import get_script_run_ctx  # noqa: E402
-
-
-def fake_points(n: int) -> np.ndarray:
-    """(n, 2) float32: ten blobs; the same for every caller."""
-    rng = np.random.default_rng(7)
-    centres = rng.uniform(-12, 12, (10, 2))
-    return (centres[np.arange(n) % 10] + rng.normal(size=(n, 2))).astype(np.float32)
 
 
 @st.cache_resource(max_entries=3)
@@ -53,7 +47,8 @@ def draw() -> None:
                       groups="pseudo-label", bins="AUM")
     heard = {"scrub": events.scrub, "clicked": events.clicked, "hidden": events.hidden}
     if events.chosen is not None:
-        heard |= {"polygon": events.polygon.tolist(), "count": len(events.chosen), "chosen": events.chosen[:5000].tolist()}
+        heard |= {"polygon": events.polygon.tolist(), "count": len(events.chosen),
+                  "chosen": events.chosen[:5000].tolist()}
     st.text(json.dumps(heard))
     st.text(f"chosen {0 if events.chosen is None else len(events.chosen)}")
 
