@@ -1,0 +1,29 @@
+"""Export: hand the coreset on, with a manifest that reproduces it bit for bit."""
+
+from __future__ import annotations
+
+import streamlit as st
+from ui.targets import targets
+
+from ui import export_view, frame, selecting
+
+frame.page_header("Export", "How do I hand this coreset to FiftyOne, a labelling tool or a training script?")
+view = frame.need_run("embeddings")
+selection = selecting.current_or_none(view)
+if selection is None:
+    frame.empty_state("There is no coreset to export yet: its method still lacks scores.", "Choose one on Select",
+                      "pages/select.py")
+    st.stop()
+
+export_view.headline(view, selection)
+left, right = st.columns(2, gap="large")
+with left:
+    st.subheader("Download", anchor=False)
+    export_view.downloads(view, selection)
+    with st.expander("Manifest: what reproduces this selection"):
+        with frame.boundary():
+            st.json(export_view.manifest_of(view, selection), expanded=1)
+with right:
+    st.subheader("Hand over", anchor=False)
+    with frame.boundary():
+        targets(view, selection)

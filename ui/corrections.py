@@ -1,0 +1,150 @@
+"""Corrections to pseudo-labels: rename a cluster, merge two, relabel some images. Kept, exported, used by the next run.
+
+Each is one entry of the workspace's history for this dataset (`coreset_engine.run.history`), so that it can be undone;
+relabelled images keep their ids, never positions.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from ui import state
+from ui.escape import markdown as escaped
+from ui.escape import plain
+from ui.jobs import submit_button
+from ui.label_quality import cluster_names
+
+MOST_IDS = 100_000
+
+
+def show_corrections(view: state.RunView) -> None:
+    """Three small forms, and the list of what was corrected, with undo."""
+    from ui.labels_view import quality_of
+
+    pseudo = view.run.pseudo_labels
+    names = shown_names(view, cluster_names(quality_of(view), view.dataset.classes, pseudo.n_clusters))
+    st.caption("Corrections are kept for this dataset, go into the export, and are used when training dynamics are "
+               "computed again.")
+    left, middle, right = st.columns(3, gap="large")
+    with left, st.form("correct:rename"):
+        _rename(view, names)
+    with middle, st.form("correct:merge"):
+        _merge(view, names)
+    with right, st.form("correct:relabel"):
+        _relabel(view, names)
+    _list(view, names)
+
+
+def _choice(label: str, names: list[str], key: str) -> int:
+    return st.selectbox(label, range(len(names)), key=key, format_func=lambda c: plain(names[c], 60))
+
+
+def _rename(view: state.RunView, names: list[str]) -> None:
+    st.markdown("**Rename a cluster**")
+    cluster = _choice("Cluster", names, "rename:cluster")
+    name = st.text_input("Its name", key="rename:name", max_chars=80)
+    if st.form_submit_button("Rename"):
+        if not name.strip():
+            st.error("The name is empty; type one, for example shirt.")
+            return
+        record(view, {"kind": "rename", "cluster": int(cluster), "name": plain(name, 80)})
+
+
+def _merge(view: state.RunView, names: list[str]) -> None:
+    st.markdown("**Merge clusters**")
+    source = _choice("Put all of", names, "merge:source")
+    target = _choice("into", names, "merge:target")
+    if st.form_submit_button("Merge"):
+        if source == target:
+            st.error(f"Both are cluster {source}; choose two different ones.")
+            return
+        record(view, {"kind": "merge", "clusters": [int(source)], "into": int(target)})
+
+
+def _relabel(view: state.RunView, names: list[str]) -> None:
+    st.markdown("**Relabel images**")
+    source = st.radio("Which", ["Lasso on the map", "Shown probable errors", "Pasted ids"], key="relabel:source")
+    pasted = st.text_area("Ids, one a line", key="relabel:ids", height=80)
+    target = _choice("They are", names, "relabel:target")
+    if st.form_submit_button("Relabel"):
+        ids = chosen_ids(view, source, pasted)
+        if not ids:
+            st.error("No image is chosen; draw a lasso on the map, look at probable errors, or paste ids.")
+            return
+        record(view, {"kind": "relabel", "ids": ids, "cluster": int(target)})
+
+
+def chosen_ids(view: state.RunView, source: str, pasted: str) -> list[str]:
+    """Ids that exist in the dataset, from the lasso, the gallery or pasted text; unknown ones are said and left out."""
+    if source == "Lasso on the map":
+        asked = list(state.get("lasso") or ())
+    elif source == "Shown probable errors":
+        asked = list(state.get("errors_shown") or ())
+    else:
+        asked = [line.strip() for line in re.split(r"[\r\n,]+", pasted) if line.strip()][:MOST_IDS]
+    known = set(map(str, view.dataset.ids[np.isin(view.dataset.ids, asked)])) if asked else set()
+    unknown = [name for name in asked if str(name) not in known]
+    if unknown:
+        st.warning(f"{len(unknown):,} ids are not in this dataset and were left out, for example "
+                   f"{escaped(unknown[0])}.")
+    return [str(name) for name in asked if str(name) in known]
+
+
+def _list(view: state.RunView, names: list[str]) -> None:
+    found = entries(view)
+    if not found:
+        st.caption("Nothing corrected yet.")
+        return
+    st.subheader(f"{len(found):,} corrections", anchor=False)
+    st.dataframe({"What": [sentence(entry, names) for entry in reversed(found)]}, hide_index=True, width="stretch")
+    with st.container(horizontal=True):
+        if st.button("Undo the last one", key="correct:undo"):
+            undo(view)
+            st.rerun()
+        submit_button("Compute the dynamics again with them", "prepare", view, primary=True)
+
+
+def sentence(entry: dict[str, Any], names: list[str]) -> str:
+    """One correction in words."""
+    def called(cluster: Any) -> str:
+        return plain(names[cluster], 40) if isinstance(cluster, int) and 0 <= cluster < len(names) else str(cluster)
+    if entry["kind"] == "rename":
+        return f"cluster {entry['cluster']} is called {plain(entry['name'], 60)}"
+    if entry["kind"] == "merge":
+        return f"{', '.join(map(called, entry['clusters']))} merged into {called(entry['into'])}"
+    return f"{len(entry['ids']):,} images are {called(entry['cluster'])}"
+
+
+def shown_names(view: state.RunView, names: list[str]) -> list[str]:
+    """Cluster names with the renames applied."""
+    named = list(names)
+    for entry in entries(view):
+        if entry["kind"] == "rename" and 0 <= entry["cluster"] < len(named):
+            named[entry["cluster"]] = f"{entry['cluster']} ({entry['name']})"
+    return named
+
+
+def entries(view: state.RunView) -> list[dict[str, Any]]:
+    """The corrections of this dataset, oldest first."""
+    from coreset_engine.run import history
+
+    return list(history.corrections(view.dataset.fingerprint, state.home()))
+
+
+def record(view: state.RunView, entry: dict[str, Any]) -> None:
+    """Keep one correction and draw the page again."""
+    from coreset_engine.run import history
+
+    history.add_correction(view.dataset.fingerprint, entry, state.home())
+    st.toast("Kept.")
+    st.rerun()
+
+
+def undo(view: state.RunView) -> None:
+    from coreset_engine.run import history
+
+    history.undo_correction(view.dataset.fingerprint, state.home())

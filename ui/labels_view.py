@@ -1,0 +1,201 @@
+"""The Labels page's parts: what the clustering calls each image, how hard it is, and where it is probably wrong.
+
+Four views over finished artefacts, one drawn at a time: quality (matched confusion, table 2 and figure 7 of ELFS),
+difficulty (figure 4, with both cuts), probable errors (figure 8), and corrections, which `ui.corrections` draws.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from coreset_engine.errors import BadInput
+from coreset_engine.selection.arithmetic import hardness_order, window
+from ui import charts, state
+from ui.escape import markdown as escaped
+from ui.escape import plain
+from ui.frame import STAGE_NAMES
+from ui.jobs import submit_button
+from ui.label_quality import LabelQuality, cluster_names, compare
+from ui.thumbs import gallery
+
+DYNAMICS = {"aum": "AUM (low = hard)", "forgetting": "Forgetting (high = hard)"}
+
+
+def quality_of(view: state.RunView) -> LabelQuality | None:
+    """Pseudo-labels against truth, or None when the source knows no labels. Cached per pseudo-label artefact."""
+    if view.dataset.labels is None or not (view.dataset.labels >= 0).any() or not view.dataset.classes:
+        return None
+    return _quality(view.key_of("pseudo_labels"), view.dataset.fingerprint, view)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _quality(key: str, fingerprint: str, _view: state.RunView) -> LabelQuality:
+    pseudo, dataset = _view.run.pseudo_labels, _view.dataset
+    return compare(pseudo.labels, dataset.labels, pseudo.n_clusters, len(dataset.classes))
+
+
+# -- quality --------------------------------------------------------------------------------------------------------
+
+def show_quality(view: state.RunView) -> None:
+    """With truth: numbers, matched confusion matrix, misclassified share per class. Without: how sure the heads are."""
+    pseudo, quality = view.run.pseudo_labels, quality_of(view)
+    sizes = np.bincount(pseudo.labels, minlength=pseudo.n_clusters)
+    cells = st.columns(5)
+    cells[0].metric("Clusters", pseudo.n_clusters, help="Empty ones count: a cluster that died is shown, not hidden.")
+    cells[1].metric("Empty clusters", int((sizes == 0).sum()))
+    if quality is None:
+        show_certainty(view, sizes)
+        return
+    cells[2].metric("Misclassified", f"{quality.misclassified:.1%}", help="After Hungarian matching of clusters to "
+                    "classes; ELFS table 2.")
+    cells[3].metric("NMI", f"{quality.nmi:.3f}")
+    cells[4].metric("ARI", f"{quality.ari:.3f}")
+    st.caption("True labels are used here only to judge the clustering; no selection step sees them.")
+    classes, names = view.dataset.classes, cluster_names(quality, view.dataset.classes, pseudo.n_clusters)
+    order = np.lexsort((np.arange(len(names)), np.where(quality.class_of < 0, len(classes), quality.class_of)))
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        figure, data = charts.confusion(quality.counts[:, order], classes, [names[c] for c in order],
+                                        title="Truth against pseudo-label, clusters matched to classes")
+        charts.show(figure, "confusion", data, height=470)
+    with right:
+        by_worst = np.argsort(-np.nan_to_num(quality.per_class, nan=-1), kind="stable")
+        figure, data = charts.bars([classes[c] for c in by_worst],
+                                   {"misclassified": np.nan_to_num(quality.per_class[by_worst])},
+                                   title="Misclassified share per class", axis="share of the class", sideways=True)
+        figure.update_xaxes(tickformat=".0%")
+        charts.show(figure, "misclassified", data, height=470)
+
+
+def show_certainty(view: state.RunView, sizes: np.ndarray) -> None:
+    """Without true labels: sizes of the clusters, confidence, and agreement of the heads where there are several."""
+    pseudo = view.run.pseudo_labels
+    st.caption("This source has no labels, so quality shows as certainty: how sure the clustering is of each image.")
+    left, right = st.columns(2, gap="large")
+    with left:
+        figure, data = charts.bars([str(c) for c in range(len(sizes))], {"images": sizes}, title="Images per cluster")
+        charts.show(figure, "cluster-sizes", data)
+    with right:
+        series = {"confidence": np.asarray(pseudo.confidence, float)}
+        if pseudo.agreement is not None:
+            series["heads that agree"] = np.asarray(pseudo.agreement, float)
+        figure, data = charts.overlaid(series, title="How sure the clustering is", axis="share", bins=40)
+        charts.show(figure, "certainty", data)
+
+
+# -- difficulty -----------------------------------------------------------------------------------------------------
+
+def show_difficulty(view: state.RunView) -> None:
+    """AUM or forgetting with the cuts of double-end pruning; coreset over whole; pseudo over truth when computed."""
+    if not view.ready("dynamics"):
+        st.info(f"The {STAGE_NAMES['dynamics']} are not computed yet.")
+        submit_button("Compute them", "prepare", view, primary=True)
+        return
+    controls, plot = st.columns([1, 3], gap="large")
+    with controls:
+        which = st.radio("Score", list(DYNAMICS), format_func=DYNAMICS.get, key=state.bind("labels_score", "aum"))
+        st.slider("Pruning rate p", 0.0, 0.99, step=0.01, key=state.bind("prune_rate"),
+                  help="Share of the whole set removed.")
+        st.slider("Hard cut-off beta", 0.0, 0.99, step=0.01, key=state.bind("beta"),
+                  help="Share of the whole set dropped first, as the hardest: mostly wrong pseudo-labels.")
+        prune_rate, beta = state.get("prune_rate"), state.get("beta")
+        _beta_search(view, prune_rate)
+    values, easy = _score(view, which)
+    try:
+        kept, hard, cuts = cut(values, easy, prune_rate, beta)
+    except BadInput as error:
+        with plot:
+            st.error(escaped(str(error)))
+        return
+    with plot:
+        figure, data = charts.cut_histogram(values, kept, hard, title="Whole set, and what both cuts leave",
+                                            axis=DYNAMICS[which], cuts=cuts)
+        charts.show(figure, f"{which}-cuts", data)
+        st.caption(f"{int(kept.sum()):,} kept · {int(hard.sum()):,} dropped as hardest · "
+                   f"{int((~kept & ~hard).sum()):,} dropped as easiest"
+                   + (f" · {int((~np.isfinite(values)).sum()):,} never learned (not drawn)"
+                      if not np.isfinite(values).all() else ""))
+        series = {"pseudo-labels": values}
+        truth = view.true_dynamics()
+        if truth is not None:
+            series["true labels"] = np.asarray(getattr(truth, which), float)
+        quality = quality_of(view)
+        if quality is not None and truth is None:
+            series = {"pseudo-label right": values[~quality.wrong], "pseudo-label wrong": values[quality.wrong]}
+        if len(series) > 1:
+            figure, data = charts.overlaid(series, title="Does difficulty see the errors?",
+                                            axis=DYNAMICS[which], share=True)
+            charts.show(figure, f"{which}-truth", data)
+
+
+def _score(view: state.RunView, which: str) -> tuple[np.ndarray, np.ndarray]:
+    """The score as drawn, and the same turned so that high = easy."""
+    values = np.asarray(getattr(view.run.dynamics, which), float)
+    return values, values if which == "aum" else -values
+
+
+def cut(values: np.ndarray, easy: np.ndarray, prune_rate: float, beta: float
+        ) -> tuple[np.ndarray, np.ndarray, dict[str, float]]:
+    """kept (N,) bool, hard (N,) bool, and where both cuts lie on the score. Raises BadInput when beta and p clash."""
+    low, high = window(len(values), prune_rate, beta)
+    order = hardness_order(easy)
+    kept, hard = np.zeros(len(values), bool), np.zeros(len(values), bool)
+    hard[order[:low]], kept[order[low:high]] = True, True
+    cuts = {"beta": values[order[low]]} if low else {}
+    if high < len(order):
+        cuts["p"] = values[order[high - 1]]
+    return kept, hard, {name: float(x) for name, x in cuts.items() if np.isfinite(x)}
+
+
+def _beta_search(view: state.RunView, prune_rate: float) -> None:
+    st.caption("Beta can be found without labels: the proxy is trained on coresets and judged on held-out "
+               "pseudo-labels (ELFS 3.4).")
+    submit_button("Search beta", "beta", view, prune_rate=prune_rate)
+
+
+# -- probable errors ------------------------------------------------------------------------------------------------
+
+def show_errors(view: state.RunView, most: int = 500) -> None:
+    """Images whose pseudo-label is most doubtful, worst first, captioned "truth → pseudo"."""
+    pseudo, quality, dataset = view.run.pseudo_labels, quality_of(view), view.dataset
+    doubt, source = doubtfulness(view)
+    names = cluster_names(quality, dataset.classes, pseudo.n_clusters)
+    controls = st.columns([2, 2, 2])
+    cluster = controls[0].selectbox("Cluster", ["all", *range(pseudo.n_clusters)], key="errors:cluster",
+                                    format_func=lambda c: c if c == "all" else escaped(plain(names[c], 60)))
+    only_wrong = quality is not None and controls[1].toggle("Only where truth disagrees", value=True,
+                                                            key="errors:wrong")
+    count = controls[2].select_slider("Show", [50, 100, 200, 500], 200, key="errors:count")
+    among = np.ones(len(dataset), bool)
+    if cluster != "all":
+        among &= pseudo.labels == cluster
+    if only_wrong:
+        among &= quality.wrong
+    chosen = np.flatnonzero(among)
+    chosen = chosen[np.argsort(-doubt[chosen], kind="stable")][: min(count, most)]
+    st.caption(f"{int(among.sum()):,} images, most doubtful first by {source}. Click one for a larger view.")
+    captions = [error_caption(view, i, quality) for i in chosen]
+    facts = [f"{text} · confidence {pseudo.confidence[i]:.0%} · doubt {doubt[i]:.3g}"
+             for text, i in zip(captions, chosen)]
+    gallery(dataset, chosen, captions, key="errors", facts=facts, height=560)
+    state.put("errors_shown", [str(dataset.ids[i]) for i in chosen])
+
+
+def error_caption(view: state.RunView, i: int, quality: LabelQuality | None) -> str:
+    """"shirt → coat" with truth, "→ cluster 3" without."""
+    pseudo, dataset = view.run.pseudo_labels, view.dataset
+    if quality is None:
+        return f"→ cluster {int(pseudo.labels[i])}"
+    matched, truth = quality.matched[i], dataset.labels[i]
+    said = dataset.classes[matched] if matched >= 0 else f"cluster {int(pseudo.labels[i])}"
+    return f"{dataset.classes[truth] if truth >= 0 else '?'} → {said}"
+
+
+def doubtfulness(view: state.RunView) -> tuple[np.ndarray, str]:
+    """(N,) float, high = doubtful, and in words what it is: the training margin when there is one, else confidence."""
+    if view.ready("dynamics"):
+        return -np.asarray(view.run.dynamics.aum, float), "the mean training margin (AUM)"
+    if view.run.pseudo_labels.agreement is not None:
+        return -np.asarray(view.run.pseudo_labels.agreement, float), "disagreement of the heads"
+    return -np.asarray(view.run.pseudo_labels.confidence, float), "low confidence"
