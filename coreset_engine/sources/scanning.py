@@ -49,7 +49,7 @@ def scan(root: Path, *, follow_links: bool = False) -> tuple[list[Found], list[R
             except OSError as fault:
                 rejected.append(Rejected(display(relative), f"cannot be looked at ({fault.strerror or fault})"))
     for suffix, count in sorted(others.items()):
-        rejected.append(Rejected(f"{count} {suffix}", "not an image by name and first bytes"))
+        rejected.append(Rejected(f"{suffix} ({count})", "not an image by name and first bytes"))
     found.sort(key=lambda one: one.relative)
     return found, rejected
 
@@ -91,7 +91,7 @@ def _sort(entry: os.DirEntry, relative: str, root: Path, follow_links: bool, see
         return
     suffix = os.path.splitext(entry.name)[1].lower()
     if suffix not in EXTENSIONS and not _looks_like_image(os.path.join(root, relative)):
-        others[f"files {display(suffix)[:12]}" if suffix else "files without extension"] += 1
+        others[f"*{display(suffix)[:12]}" if suffix else "no extension"] += 1
         return
     about = entry.stat(follow_symlinks=True)
     found.append(Found(relative, about.st_size, about.st_mtime_ns))

@@ -1,0 +1,58 @@
+"""The map: deterministic, finite for any N, and true to the neighbourhoods it is drawn from."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from coreset_engine.embedding.neighbourhood import neighbours
+from coreset_engine.embedding.projection import project
+from coreset_engine.errors import BadInput, Cancelled
+
+
+def blobs(per: int = 100) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(4, 30)) * 4
+    vectors = np.repeat(centres, per, axis=0) + rng.normal(size=(4 * per, 30))
+    return vectors.astype(np.float32), np.arange(4 * per) // per
+
+
+def test_same_seed_same_map_and_clusters_stay_together():
+    vectors, group = blobs()
+    near = neighbours(vectors, 20, device="cpu")
+    first = project(vectors, near, seed=3, epochs=60)
+    assert first.shape == (400, 2) and first.dtype == np.float32 and np.isfinite(first).all()
+    assert np.array_equal(first, project(vectors, near, seed=3, epochs=60))
+    assert not np.array_equal(first, project(vectors, near, seed=4, epochs=60))
+    drawn = neighbours(first, 10, "l2", device="cpu").indices
+    assert (group[drawn] == group[:, None]).mean() > 0.95
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 14, 16, 40])
+@pytest.mark.parametrize("kind", ["normal", "constant", "half", "line"])
+def test_small_and_degenerate_sets(count, kind):
+    vectors = {"normal": np.random.default_rng(1).normal(size=(count, 6)), "constant": np.ones((count, 6)),
+               "half": np.random.default_rng(1).normal(size=(count, 6)).astype(np.float16),
+               "line": np.arange(count, dtype=np.float64)[:, None]}[kind]
+    layout = project(vectors, neighbours(vectors, 20, "l2", device="cpu"), epochs=20)
+    assert layout.shape == (count, 2) and np.isfinite(layout).all()
+
+
+def test_progress_counts_epochs_and_cancel_passes_through():
+    vectors, _ = blobs(50)
+    near, calls = neighbours(vectors, 15, device="cpu"), []
+    project(vectors, near, epochs=30, progress=lambda *call: calls.append(call))
+    assert calls[-1] == (30, 30, "epochs") and all(unit == "epochs" and total == 30 for _, total, unit in calls)
+
+    def stop(done, total, unit):
+        raise Cancelled("stop")
+    with pytest.raises(Cancelled):
+        project(vectors, near, epochs=30, progress=stop)
+
+
+def test_refusals():
+    vectors, _ = blobs(10)
+    with pytest.raises(BadInput, match="40 rows of neighbours for 39 vectors"):
+        project(vectors[:39], neighbours(vectors, 5, device="cpu"))
+    with pytest.raises(BadInput, match="epochs=0"):
+        project(vectors, neighbours(vectors, 5, device="cpu"), epochs=0)
