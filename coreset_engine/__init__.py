@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "open_source": "coreset_engine.sources.opening",
-    "embed": "coreset_engine.embedding.embedder",
+    "embed": "coreset_engine.run.pipeline",
     "neighbours": "coreset_engine.embedding.neighbourhood",
     "coverage_scores": "coreset_engine.coverage.scores",
     "pseudo_labels": "coreset_engine.difficulty.clustering",

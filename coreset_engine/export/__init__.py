@@ -1,0 +1,1 @@
+"""Export: selection folder, FiftyOne, other targets, and labels back."""

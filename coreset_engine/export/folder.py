@@ -1,0 +1,73 @@
+"""A selection as a folder: selection.parquet (one row per usable image, in source order), ids.txt, manifest.json."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from coreset_engine.errors import BadInput
+from coreset_engine.types import Dataset, Selection
+
+
+def ids_digest(ids: Iterable[str]) -> str:
+    """SHA-256 of the ids, one JSON string a line, in order."""
+    return hashlib.sha256("\n".join(json.dumps(str(key)) for key in ids).encode()).hexdigest()
+
+
+def write_selection(out: Path | str, dataset: Dataset, selection: Selection, scores: Mapping[str, np.ndarray],
+                    manifest: Mapping[str, Any]) -> Path:
+    """Write the folder `out`, replacing a selection of ours there, all files or none.
+
+    scores: name -> (N,) column. Raises BadInput when `out` cannot be written or holds something else.
+    """
+    import pandas as pd
+
+    out = Path(out)
+    n = len(dataset)
+    rank = np.full(n, -1, np.int64)
+    rank[selection.indices] = np.arange(len(selection))
+    weight = np.zeros(n)
+    weight[selection.indices] = selection.weights
+    table = {"id": dataset.ids.astype(object), "path": dataset.paths if dataset.paths is not None else [None] * n,
+             "selected": rank >= 0, "rank": rank, "score": selection.scores, **scores, "weight": weight}
+    full = {**manifest, "ids_sha256": ids_digest(selection.ids), "n": n, "k": len(selection),
+            "rejected": [dict(name=item.name, reason=item.reason) for item in dataset.rejected]}
+    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    try:
+        if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / "manifest.json").is_file())):
+            raise BadInput(f"{out} exists and is no selection folder; choose a new or an empty folder.")
+        temporary.mkdir(parents=True)
+        pd.DataFrame(table).to_parquet(temporary / "selection.parquet", index=False)
+        (temporary / "ids.txt").write_text("".join(f"{key}\n" for key in selection.ids), encoding="utf-8")
+        (temporary / "manifest.json").write_text(json.dumps(full, indent=1, default=str) + "\n")
+        out.mkdir(exist_ok=True)
+        for name in ("selection.parquet", "ids.txt", "manifest.json"):
+            os.replace(temporary / name, out / name)
+    except OSError as fault:
+        raise BadInput(f"{out} cannot be written ({fault.strerror}); choose a folder you can write.") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return out
+
+
+def read_selection(path: Path | str) -> tuple[Any, dict[str, Any]]:
+    """(table as DataFrame, manifest) of a selection folder. Raises BadInput when it is none or was changed."""
+    import pandas as pd
+
+    path = Path(path)
+    try:
+        manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+        table = pd.read_parquet(path / "selection.parquet")
+        kept = table[table["selected"]].sort_values("rank")["id"]
+    except (OSError, ValueError, KeyError) as fault:
+        raise BadInput(f"{path} is no selection folder ({fault}); give the folder that `run --out` wrote.") from None
+    if ids_digest(kept) != manifest.get("ids_sha256"):
+        raise BadInput(f"{path} was changed: its ids do not hash to what its manifest says; export it again.")
+    return table, manifest

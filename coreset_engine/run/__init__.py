@@ -1,0 +1,1 @@
+"""Where wings are joined: store, pipeline, jobs, history, command line."""

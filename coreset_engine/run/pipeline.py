@@ -1,0 +1,205 @@
+"""The pipeline: the one place where wings are joined. Each stage is computed once, kept, and found again by its key.
+
+    source -> embeddings -> neighbours -> pseudo-labels -> dynamics ; embeddings -> coverage ; neighbours -> map
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from coreset_engine.errors import Missing
+from coreset_engine.run.store import Store, digest
+from coreset_engine.types import (
+    CoverageScores,
+    Dataset,
+    Dynamics,
+    Embeddings,
+    Neighbours,
+    Progress,
+    PseudoLabels,
+    silent,
+)
+
+# stage -> (version, the stages its key is made from). A change of what a stage computes raises its version.
+STAGES: dict[str, tuple[int, tuple[str, ...]]] = {
+    "embeddings": (1, ()),
+    "neighbours": (1, ("embeddings",)),
+    "pseudo_labels": (1, ("embeddings", "neighbours")),
+    "dynamics": (1, ("embeddings", "pseudo_labels")),
+    "coverage": (1, ("embeddings",)),
+    "map": (1, ("embeddings", "neighbours")),
+}
+DYNAMICS = ("aum", "forgetting", "el2n", "entropy", "loss", "grand", "dyn_unc", "tdds", "margins")
+
+
+class Run:
+    """Artefacts of one dataset, encoder and seed, computed when asked for and kept in the store.
+
+    n_clusters: default the number of class names the source knows, else a proposal from the data.
+    n_samples: coverage samples; default 20 per image, between 20,000 and 1,000,000.
+    progress: called as (stage, done, total, unit).
+    """
+
+    def __init__(self, dataset: Dataset, encoder: str = "efficientnet_lite0", seed: int = 0, *,
+                 n_clusters: int | None = None, clusterer: str = "kmeans", proxy: str = "mlp",
+                 n_samples: int | None = None, weights: str | None = None, device: str = "auto",
+                 store: Store | None = None, progress: Any = None) -> None:
+        self.dataset, self.encoder, self.seed = dataset, encoder, int(seed)
+        self.clusterer, self.proxy, self.weights, self.device = clusterer, proxy, weights, device
+        self.n_samples = n_samples or int(np.clip(20 * len(dataset), 20_000, 1_000_000))
+        self.store, self.progress = store or Store(), progress
+        self._n_clusters = n_clusters
+
+    # -- keys --------------------------------------------------------------------------------------------------
+
+    def key_of(self, stage: str, **params: Any) -> str:
+        """The content address of a stage's artefact for this run."""
+        version, inputs = STAGES[stage]
+        return digest(dict(stage=stage, version=version, params=self._params(stage) | params,
+                           inputs=[self.key_of(other) for other in inputs]))
+
+    def _params(self, stage: str) -> dict[str, Any]:
+        if stage == "embeddings":
+            if self.dataset.vectors is not None:
+                return dict(source=self.dataset.fingerprint, encoder="given")
+            return dict(source=self.dataset.fingerprint, encoder=self.encoder, weights=self.weights)
+        return {"neighbours": dict(k=50),
+                "pseudo_labels": dict(method=self.clusterer, n_clusters=self._n_clusters or len(self.dataset.classes),
+                                      seed=self.seed),
+                "dynamics": dict(proxy=self.proxy, seed=self.seed, labels="pseudo"),
+                "coverage": dict(n_samples=self.n_samples, seed=self.seed, n_neighbours=1000),
+                "map": dict(seed=self.seed)}[stage]
+
+    def ready(self, stage: str) -> bool:
+        """Whether the stage lies finished in the store. Never computes."""
+        if stage == "true_dynamics":
+            return self.store.has("dynamics", self.key_of("dynamics", labels="true"))
+        return stage in STAGES and self.store.has(stage, self.key_of(stage))
+
+    def size_of(self, stage: str) -> int:
+        """Bytes on disk."""
+        return self.store.size(stage, self.key_of(stage))
+
+    def _get(self, stage: str, make: Any, **params: Any) -> tuple[dict, dict]:
+        return self.store.get(stage, self.key_of(stage, **params), make)
+
+    def _tick(self, stage: str) -> Progress:
+        report = self.progress
+        return silent if report is None else lambda done, total, unit="": report(stage, done, total, unit)
+
+    # -- artefacts ---------------------------------------------------------------------------------------------
+
+    @cached_property
+    def embeddings(self) -> Embeddings:
+        def make() -> tuple[dict, dict]:
+            from coreset_engine.embedding.embedder import embed_images
+            from coreset_engine.embedding.encoders import make_encoder
+
+            if self.dataset.vectors is not None:
+                return dict(vectors=np.asarray(self.dataset.vectors)), dict(encoder="given", weights=None)
+            encoder = make_encoder(self.encoder, weights=self.weights, device=self.device)
+            shards = self.store.work("embeddings", self.key_of("embeddings"))
+            vectors = embed_images(self.dataset, encoder, shards=shards, progress=self._tick("embeddings"))
+            return dict(vectors=vectors), dict(encoder=encoder.name, weights=encoder.weights_hash)
+
+        arrays, info = self._get("embeddings", make)
+        return Embeddings(arrays["vectors"], self.dataset.ids, self.key_of("embeddings"), info["encoder"])
+
+    @property
+    def vectors(self) -> np.ndarray:
+        return self.embeddings.vectors
+
+    @cached_property
+    def neighbours(self) -> Neighbours:
+        def make() -> tuple[dict, dict]:
+            from coreset_engine.embedding.neighbourhood import neighbours
+
+            k = min(50, len(self.dataset) - 1)
+            found = neighbours(self.vectors, k=k, progress=self._tick("neighbours"))
+            return dict(indices=found.indices, distances=found.distances), dict(metric=found.metric)
+
+        arrays, info = self._get("neighbours", make)
+        return Neighbours(arrays["indices"], arrays["distances"], info["metric"])
+
+    @property
+    def n_clusters(self) -> int:
+        return self._n_clusters or len(self.dataset.classes) or self.pseudo_labels.n_clusters
+
+    @cached_property
+    def pseudo_labels(self) -> PseudoLabels:
+        def make() -> tuple[dict, dict]:
+            from coreset_engine.difficulty.clustering import propose_n_clusters, pseudo_labels
+
+            count = self._n_clusters or len(self.dataset.classes)
+            count = count or propose_n_clusters(self.vectors, seed=self.seed).n_clusters
+            found = pseudo_labels(self.vectors, count, self.clusterer, self.seed, neighbours=self.neighbours,
+                                  progress=self._tick("pseudo_labels"))
+            arrays = {name: getattr(found, name) for name in ("labels", "confidence", "probabilities", "agreement")}
+            info = dict(n_clusters=int(found.n_clusters), info=dict(found.info))
+            return {name: array for name, array in arrays.items() if array is not None}, info
+
+        arrays, info = self._get("pseudo_labels", make)
+        return PseudoLabels(arrays["labels"], arrays["confidence"], info["n_clusters"], arrays.get("probabilities"),
+                            arrays.get("agreement"), info["info"])
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(N,) true labels. Raises Missing when the source has none."""
+        if self.dataset.labels is None:
+            raise Missing(f"{self.dataset.spec!r} has no true labels; use pseudo-labels, or a source with labels.")
+        return self.dataset.labels
+
+    @property
+    def dynamics(self) -> Dynamics:
+        return self.dynamics_at()
+
+    def dynamics_at(self, *, labels: str = "pseudo", **params: Any) -> Dynamics:
+        """Training dynamics on pseudo or true labels; params as in DynamicsConfig."""
+        def make() -> tuple[dict, dict]:
+            from coreset_engine.difficulty.dynamics import training_dynamics
+
+            target = self.pseudo_labels.labels if labels == "pseudo" else self.labels
+            found = training_dynamics(self.vectors, target, params.get("proxy", self.proxy), seed=self.seed,
+                                      device=self.device, progress=self._tick("dynamics"),
+                                      **{name: value for name, value in params.items() if name != "proxy"})
+            return {name: getattr(found, name) for name in DYNAMICS}, dict(found.info)
+
+        arrays, info = self._get("dynamics", make, labels=labels, **params)
+        return Dynamics(**{name: arrays[name] for name in DYNAMICS}, info=info)
+
+    @property
+    def coverage(self) -> CoverageScores:
+        return self.coverage_at()
+
+    def coverage_at(self, **params: Any) -> CoverageScores:
+        """BlindCS scores; params as in CoverageConfig, over this run's n_samples and seed."""
+        wanted = dict(n_samples=self.n_samples, seed=self.seed, n_neighbours=1000) | params
+
+        def make() -> tuple[dict, dict]:
+            from coreset_engine.coverage.scores import coverage_scores
+
+            found = coverage_scores(self.vectors, progress=self._tick("coverage"), device=self.device, **wanted)
+            return dict(coverage=found.coverage, redundancy=found.redundancy), dict(n_samples=found.n_samples)
+
+        arrays, info = self._get("coverage", make, **wanted)
+        coverage, redundancy = arrays["coverage"], arrays["redundancy"]
+        return CoverageScores(coverage - redundancy, coverage, redundancy, info["n_samples"])
+
+    @cached_property
+    def map(self) -> np.ndarray:
+        """(N, 2) float32 UMAP positions."""
+        def make() -> tuple[dict, dict]:
+            from coreset_engine.embedding.projection import project
+
+            return dict(points=project(self.vectors, self.neighbours, seed=self.seed, progress=self._tick("map"))), {}
+
+        return self._get("map", make)[0]["points"]
+
+
+def embed(dataset: Dataset, encoder: str = "efficientnet_lite0", *, store: Store | None = None, **options: Any,
+          ) -> Embeddings:
+    """Vectors of every image: `Embeddings` with .vectors (N, D), kept in the store and resumable."""
+    return Run(dataset, encoder, store=store, **options).embeddings

@@ -1,0 +1,1 @@
+"""Selection: every method, the arithmetic of pruning rate and beta, constraints."""
