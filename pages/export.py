@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import streamlit as st
-from ui.targets import targets
 
 from ui import export_view, frame, selecting
+from ui.targets import targets
 
 frame.page_header("Export", "How do I hand this coreset to FiftyOne, a labelling tool or a training script?")
 view = frame.need_run("embeddings")
