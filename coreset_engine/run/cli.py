@@ -210,9 +210,7 @@ def main() -> None:
 
 
 def _last_door(fault: Exception) -> None:
-    import click
-
-    if isinstance(fault, click.ClickException):
+    if hasattr(fault, "format_message"):  # a usage error; its class lives in click or, in newer versions, in typer
         print(f"error: {fault.format_message()} See --help.", file=sys.stderr)
         sys.exit(2)
     from coreset_engine.run.faults import record
