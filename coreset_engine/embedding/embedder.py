@@ -9,8 +9,10 @@ one and ends bit-identical.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -31,8 +33,9 @@ def embed_images(ds: Dataset, encoder: Encoder | Concatenated, *, shards: Path |
     """Vectors of every image: (N, D) float32, finite, in source order.
 
     shards: a folder; finished shards found there are kept, and the result is a read-only memmap of it. Without it the
-    result is an array in memory. batch_size: halved for a batch that does not fit in memory. progress: called per
-    batch with unit "images". Raises BadInput naming the image when one cannot be decoded or gives a non-finite vector.
+    result is an array in memory. batch_size: halved for a batch that does not fit in memory (its vectors may then
+    differ from those of the whole batch by float rounding). progress: called per batch with unit "images". Raises
+    BadInput naming the image when one cannot be decoded or gives a non-finite vector, or when the disk is full.
     """
     if batch_size < 1 or shard_size < 1:
         raise BadInput(f"batch_size={batch_size} and shard_size={shard_size} must both be at least 1.")
@@ -45,7 +48,7 @@ def embed_images(ds: Dataset, encoder: Encoder | Concatenated, *, shards: Path |
             out[start:stop] = _embed_range(ds, encoder, start, stop, batch_size, progress)
         return out
     shards = Path(shards)
-    shards.mkdir(parents=True, exist_ok=True)
+    _make_folder(shards)
     _settle_plan(shards, _plan(ds, encoder, shard_size, batch_size))
     for number, start in enumerate(starts):
         stop = min(start + shard_size, count)
@@ -69,17 +72,19 @@ def _embed_range(ds: Dataset, encoder: Any, start: int, stop: int, batch_size: i
 
 
 def _prepared(ds: Dataset, encoder: Any, start: int, stop: int, batch_size: int) -> Iterator[tuple[int, int, Any]]:
-    """Batches decoded and resized by threads (Pillow frees the interpreter lock), two ahead of the network."""
+    """Batches decoded and resized by threads (Pillow frees the interpreter lock), a few ahead of the network."""
     borders = [(begin, min(begin + batch_size, stop)) for begin in range(start, stop, batch_size)]
-    with ThreadPoolExecutor(max_workers=min(16, cpu_count())) as pool:
+    workers = min(16, cpu_count())
+    ahead = workers + 1
+    with ThreadPoolExecutor(max_workers=workers) as pool:
         waiting: list[Future] = []
         try:
-            for begin, end in borders[:3]:
+            for begin, end in borders[:ahead]:
                 waiting.append(pool.submit(_read, ds, encoder, begin, end))
             for place, (begin, end) in enumerate(borders):
                 pixels = waiting.pop(0).result()
-                if place + 3 < len(borders):
-                    waiting.append(pool.submit(_read, ds, encoder, *borders[place + 3]))
+                if place + ahead < len(borders):
+                    waiting.append(pool.submit(_read, ds, encoder, *borders[place + ahead]))
                 yield begin, end, pixels
         finally:
             for future in waiting:
@@ -87,16 +92,19 @@ def _prepared(ds: Dataset, encoder: Any, start: int, stop: int, batch_size: int)
 
 
 def _read(ds: Dataset, encoder: Any, begin: int, end: int) -> Any:
-    images = []
+    """One batch ready for the network. Each image is shrunk before the next is decoded, so memory stays bounded."""
+    ready = []
     for i in range(begin, end):
         try:
-            images.append(ds.image(i))
+            ready.append(encoder.prepare([ds.image(i)]))
         except CoresetError:
             raise
-        except Exception as fault:  # decoders raise many types; the file changed since the source was opened
+        except Exception as fault:  # decoders raise any type; the file changed since the source was opened
             raise BadInput(f"image {str(ds.ids[i])!r} can no longer be read ({type(fault).__name__}: {fault}); "
                            "open the source again, which sets such files aside.") from fault
-    return encoder.prepare(images)
+    if isinstance(ready[0], list):  # several encoders side by side
+        return [np.concatenate(part) for part in zip(*ready, strict=True)]
+    return np.concatenate(ready)
 
 
 def _forward(encoder: Any, pixels: Any) -> np.ndarray:
@@ -122,6 +130,17 @@ def _plan(ds: Dataset, encoder: Any, shard_size: int, batch_size: int) -> dict[s
     return dict(format=FORMAT, source=ds.fingerprint, count=len(ds), encoder=encoder.name, dim=encoder.dim,
                 weights=encoder.weights_hash, image_size=encoder.image_size, shard_size=shard_size,
                 batch_size=batch_size)
+
+
+def _make_folder(shards: Path) -> None:
+    try:
+        shards.mkdir(parents=True, exist_ok=True)
+        for stale in shards.glob("*.tmp"):  # left by a process that was killed while writing
+            if time.time() - stale.stat().st_mtime > 3600:
+                stale.unlink(missing_ok=True)
+    except OSError as fault:
+        raise BadInput(f"{str(shards)!r} cannot be used for embeddings ({fault.strerror or fault}); choose another "
+                       "workspace.") from fault
 
 
 def _settle_plan(shards: Path, plan: dict[str, Any]) -> None:
@@ -161,23 +180,24 @@ def _is_whole(shards: Path, number: int, shape: tuple[int, int]) -> bool:
 
 def _join(shards: Path, pieces: int, shape: tuple[int, int]) -> np.ndarray:
     """All shards as one vectors.npy, written under another name and renamed; a read-only memmap of it."""
-    whole, temporary = shards / "vectors.npy", shards / f"vectors.npy.{os.getpid()}.tmp"
-    joined = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
-    place = 0
-    for number in range(pieces):
-        part = np.fromfile(_shard(shards, number), dtype="<f4").reshape(-1, shape[1])
-        joined[place:place + len(part)] = part
-        place += len(part)
-    joined.flush()
-    del joined
-    os.replace(temporary, whole)
+    whole, header = shards / "vectors.npy", io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    # ordinary writes, not a writable map: a map on a full disk kills the process instead of raising
+    _write_whole(whole, header.getvalue(), *(_shard(shards, number) for number in range(pieces)))
     return np.load(whole, mmap_mode="r", allow_pickle=False)
 
 
-def _write_whole(path: Path, data: bytes) -> None:
+def _write_whole(path: Path, *parts: bytes | Path) -> None:
+    """All of `parts` (bytes, or files to copy) at `path`, or nothing. Raises BadInput when the disk refuses."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "wb") as out:
-        out.write(data)
-        out.flush()
-        os.fsync(out.fileno())
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "wb") as out:
+            for part in parts:
+                out.write(part.read_bytes() if isinstance(part, Path) else part)
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(temporary, path)
+    except OSError as fault:
+        temporary.unlink(missing_ok=True)
+        raise BadInput(f"{str(path)!r} cannot be written ({fault.strerror or fault}); make room or choose another "
+                       "workspace, then run again: finished shards are kept.") from fault

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import math
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -106,7 +107,7 @@ def read_idx(path: str | Path, dimensions: int) -> np.ndarray:
             shape = _idx_shape(head, dimensions, path)
             count = math.prod(shape)
             data = file.read(count + 1)  # one more than declared, so that a longer (or bombed) file is noticed
-    except (OSError, EOFError) as fault:
+    except (OSError, EOFError, zlib.error) as fault:
         raise BadInput(f"{str(path)!r} cannot be read as an idx file ({fault}); fetch it again.") from fault
     if len(data) != count:
         relation = "more" if len(data) > count else f"only {len(data)}"

@@ -13,7 +13,9 @@ import io
 import os
 import stat
 import struct
+import threading
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,8 @@ FORMATS = tuple({"JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000",
 EXTENSIONS = frozenset(".jpg .jpeg .jpe .jfif .png .gif .bmp .webp .tif .tiff .ppm .pgm .pbm .pnm .jp2 .avif".split())
 MAX_PIXELS = 89_000_000  # 267 MB decoded; just under the level from which Pillow itself warns
 MAX_BYTES = 512 * 2**20
+_BIG = 16_000_000
+_FEW = threading.Semaphore(2)  # at most two images above _BIG pixels are decoded at once: bounded memory
 _ORIENTATION = 0x0112
 
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # MAX_PIXELS is stricter
@@ -60,8 +64,9 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """The RGB image in `data`. Raises Unreadable with the reason, whatever the decoder raised."""
     try:
         image = _opened(data, max_pixels)
-        image.load()
-        return to_rgb(image)
+        with _FEW if image.width * image.height > _BIG else nullcontext():
+            image.load()
+            return to_rgb(image)
     except Unreadable:
         raise
     except Exception as fault:  # decoders raise anything from SyntaxError to struct.error on malformed data

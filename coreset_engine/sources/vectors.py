@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
-import zipfile
+import re
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ from coreset_engine.sources.names import safe_name, string_array
 from coreset_engine.types import Dataset, Progress, silent
 
 _BLOCK = 2**26
+_HEADER = re.compile(r"\{'descr': '(?P<kind>[<>]f[248])', 'fortran_order': (?P<fortran>True|False), "
+                     r"'shape': \((?P<shape>[0-9]{1,12},|[0-9]{1,12}(?:, [0-9]{1,12}){1,7}),?\), \} *\n")
 
 
 def open_vectors(path: str | Path, *, images: str | Path | None = None, ids: str | Path | None = None,
@@ -68,18 +71,39 @@ def read_matrix(path: str | Path) -> tuple[np.ndarray, str]:
     if not path.is_file():
         raise BadInput(f"{str(path)!r} is no file; give a .npy matrix with one row per image.")
     try:
-        matrix = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError, SyntaxError, MemoryError, OverflowError, TypeError,
-            zipfile.BadZipFile) as fault:
-        text = " ".join(str(fault).split())[:120]
-        raise BadInput(f"{str(path)!r} cannot be read as a .npy matrix ({text}); write it with numpy.save, without "
-                       "objects.") from fault
-    if not isinstance(matrix, np.ndarray) or matrix.ndim != 2 or 0 in matrix.shape:
-        shape = getattr(matrix, "shape", "of several arrays")
-        raise BadInput(f"{str(path)!r} has the shape {shape}; vectors must be a matrix (images, dimensions), none 0.")
-    if matrix.dtype.kind != "f" or matrix.dtype.itemsize > 8:
-        raise BadInput(f"{str(path)!r} holds {matrix.dtype}; vectors must be float16, float32 or float64.")
+        matrix = _mapped(path)
+    except (ValueError, OSError, OverflowError) as fault:
+        raise BadInput(f"{str(path)!r} cannot be read as a .npy matrix ({fault}); write it with numpy.save, as plain "
+                       "numbers.") from fault
+    if matrix.ndim != 2:
+        raise BadInput(f"{str(path)!r} has the shape {matrix.shape}; vectors must be a matrix (images, dimensions).")
     return matrix, _checked_digest(path, matrix)
+
+
+def _mapped(path: Path) -> np.ndarray:
+    """The array of a .npy file, read-only. Its header is read by a strict pattern, so nothing in it is evaluated:
+    only what numpy.save writes for floats passes, and the length must be exactly what the header says.
+    """
+    with open(path, "rb") as file:
+        start = file.read(8)
+        if start[:6] != b"\x93NUMPY" or start[6:7] not in (b"\1", b"\2"):
+            raise ValueError("not a .npy file of version 1 or 2")
+        width = 2 if start[6] == 1 else 4
+        length = int.from_bytes(file.read(width), "little")
+        if length > 4096:
+            raise ValueError("its header is too long")
+        header = _HEADER.fullmatch(file.read(length).decode("latin-1"))
+        size = os.fstat(file.fileno()).st_size
+    if header is None:
+        raise ValueError("its header does not describe float16, float32 or float64 numbers")
+    shape = tuple(int(part) for part in header["shape"].split(",") if part.strip())
+    kind, offset = np.dtype(header["kind"]), 8 + width + length
+    if 0 in shape or not shape:
+        raise ValueError(f"its shape is {shape}: it holds nothing")
+    if size - offset != math.prod(shape) * kind.itemsize:
+        raise ValueError(f"its header declares {math.prod(shape) * kind.itemsize} bytes, it holds {size - offset}")
+    order = "F" if header["fortran"] == "True" else "C"
+    return np.memmap(path, kind, "r", offset, shape, order)
 
 
 def _checked_digest(path: Path, matrix: np.ndarray) -> str:

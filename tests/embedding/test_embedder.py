@@ -128,3 +128,18 @@ def test_real_network_resumes_bit_identically(tmp_path):
     for number in (1, 3):
         (tmp_path / f"shard-{number:06d}.f32").unlink()
     assert np.array_equal(embed_images(dataset(), encoder, shards=tmp_path, shard_size=10, batch_size=4), straight)
+
+
+def test_a_disk_that_refuses_is_one_sentence(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(BadInput, match="cannot be used for embeddings"):
+        embed_images(dataset(), Fake(), shards=tmp_path / "file" / "shards")
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+    with monkeypatch.context() as patch:
+        patch.setattr("coreset_engine.embedding.embedder.os.fsync", full)
+        with pytest.raises(BadInput, match="No space left on device.*finished shards are kept"):
+            embed_images(dataset(), Fake(), shards=tmp_path / "shards")
+    assert not list((tmp_path / "shards").glob("*.tmp"))
+    assert np.array_equal(embed_images(dataset(), Fake(), shards=tmp_path / "shards"), EXPECTED)
