@@ -40,6 +40,10 @@ def draw() -> None:
 if get_script_run_ctx(suppress_warning=True) is not None:
     draw()
 else:
+    from streamlit.runtime.pages_manager import PagesManager
+
     from ui.routes import routes
 
+    # Else a fresh server takes pages/ for the older kind of multipage app, and a link straight to a page runs it bare.
+    PagesManager.uses_pages_directory = False
     app = st.App(Path(__file__), routes=routes, on_script_error=frame.script_error)
