@@ -7,11 +7,8 @@ with an id, and the traceback goes to the workspace's log under that id.
 from __future__ import annotations
 
 import functools
-import logging
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from logging.handlers import RotatingFileHandler
 from typing import Any
 
 import streamlit as st
@@ -62,9 +59,9 @@ def tell(error: BaseException) -> None:
     if isinstance(error, CoresetError):
         st.error(escaped(str(error)))
         return
-    fault = log_fault(error)
-    st.error(f"Something went wrong on our side; your work is safe. Please quote **{fault}** in a report "
-             "(`python -m coreset_engine report` collects what is needed).")
+    from coreset_engine.run.faults import record
+
+    st.error(f"Something went wrong on our side; your work is safe. This is {escaped(record(error))}")
 
 
 @contextmanager
@@ -89,28 +86,6 @@ def script_error(error: Exception) -> bool:
     """For st.App(on_script_error): callbacks and whatever else escaped a boundary."""
     tell(error)
     return True
-
-
-def log_fault(error: BaseException) -> str:
-    """Write the traceback to the workspace's log; returns the id under which it lies there."""
-    fault = secrets.token_hex(4)
-    _logger().error("fault %s", fault, exc_info=error)
-    return fault
-
-
-@functools.cache
-def _logger() -> logging.Logger:
-    logger = logging.getLogger("coreset_explorer.app")
-    try:
-        folder = state.home() / "logs"
-        folder.mkdir(parents=True, exist_ok=True)
-        handler: logging.Handler = RotatingFileHandler(folder / "app.log", maxBytes=2_000_000, backupCount=3)
-    except OSError:
-        handler = logging.StreamHandler()  # a read-only workspace: the terminal is the next best place
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logger.addHandler(handler)
-    logger.propagate = False
-    return logger
 
 
 def style() -> None:

@@ -1,6 +1,6 @@
 """Where a coreset can go from the Export page: one table, one form, one job; and what earlier exports left where.
 
-The writing is the engine's (`run.exporting`), in a job of its own, on the same path as `python -m coreset_engine export`.
+The writing is the engine's (`run.exporting`), in a job of its own, on the same path as the command line.
 """
 
 from __future__ import annotations

@@ -27,6 +27,8 @@ class FinishedRun:
         from sklearn.decomposition import PCA
 
         self.dataset, self.seed, self.finished = dataset, 0, set(finished)
+        self.encoder, self.weights, self.clusterer, self.proxy = "efficientnet_lite0", None, "kmeans", "mlp"
+        self.n_samples, self._n_clusters = 1000, None
         pixels = np.stack([np.asarray(dataset.image(i).convert("L").resize((8, 8)), np.float32).ravel()
                            for i in range(len(dataset))])
         self._vectors = pixels / np.linalg.norm(pixels, axis=1, keepdims=True)
@@ -48,7 +50,7 @@ class FinishedRun:
     def ready(self, stage):
         return stage in self.finished
 
-    def key_of(self, stage):
+    def key_of(self, stage, **params):
         return f"key-{stage}"
 
     def size_of(self, stage):
@@ -96,6 +98,17 @@ def unlabelled_digits():
     return small_digits(labelled=False)
 
 
+@pytest.fixture(autouse=True)
+def navigation(monkeypatch):
+    """AppTest takes a pages/ folder for Streamlit's older way and would run a page without app.py; ours is the newer
+    one, as app.py tells the server."""
+    from streamlit.runtime.scriptrunner import script_runner
+
+    def run_main(path):
+        exec(compile(Path(path).read_text(), path, "exec"), {"__name__": "__main__", "__file__": path})
+    monkeypatch.setattr(script_runner, "_mpa_v1", run_main)
+
+
 @pytest.fixture
 def open_page(tmp_path, monkeypatch, digits):
     """open_page("labels", finished=STAGES, dataset=digits) -> AppTest that has run app.py on that page."""
@@ -115,8 +128,13 @@ def open_page(tmp_path, monkeypatch, digits):
         for name, value in {"dataset": "demo" if view else "", **session}.items():
             test.session_state[f"state:{name}"] = value
         test.run()
-        return test if page == "dataset" else test.switch_page(f"pages/{page}.py").run()
+        return test if page == "dataset" else go_to(test, page)
     return opened
+
+
+def go_to(test, page):
+    """Another page of the same session."""
+    return test.switch_page(f"pages/{page}.py").run()
 
 
 def texts(test):
