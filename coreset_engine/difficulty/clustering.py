@@ -1,0 +1,31 @@
+"""Pseudo-labels by any registered clusterer: one entry for the pipeline, the app and notebooks."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from coreset_engine.difficulty.rows import check_clusters
+from coreset_engine.errors import BadInput
+from coreset_engine.knobs import make
+from coreset_engine.registry import CLUSTERERS, load, look_up
+from coreset_engine.types import Neighbours, Progress, PseudoLabels, silent
+
+
+def pseudo_labels(vectors: np.ndarray, n_clusters: int = 10, method: str = "temi", seed: int = 0, *,
+                  neighbours: Neighbours | None = None, preset: str = "cpu", device: str = "auto",
+                  progress: Progress = silent, **params) -> PseudoLabels:
+    """Name each image after its cluster, without any label (ELFS 3.3).
+
+    vectors: (N, D) float, finite. method: a name in CLUSTERERS. neighbours: reused when given, else computed where
+    the method needs them. preset: named settings of methods that have them ("cpu", "paper"); params override single
+    settings. labels lie in [0, n_clusters); n_clusters > N is refused. info["dead"]: clusters that ended up empty.
+    """
+    check_clusters(vectors, n_clusters)
+    row = look_up(CLUSTERERS, method, "clustering method")
+    kind = load(row.config)
+    presets = getattr(kind, "PRESETS", {})
+    if presets and preset not in presets:
+        raise BadInput(f"preset={preset!r} is not offered by {row.name}; choose one of {', '.join(presets)}.")
+    config = make(kind, {**presets.get(preset, {}), **params})
+    return load(row.function)(vectors, n_clusters, config, seed, neighbours=neighbours, device=device,
+                              progress=progress)
