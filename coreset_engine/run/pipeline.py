@@ -131,10 +131,9 @@ class Run:
     @cached_property
     def pseudo_labels(self) -> PseudoLabels:
         def make() -> tuple[dict, dict]:
-            from coreset_engine.difficulty.clustering import propose_n_clusters, pseudo_labels
+            from coreset_engine.difficulty.clustering import pseudo_labels
 
-            count = self._n_clusters or len(self.dataset.classes)
-            count = count or propose_n_clusters(self.vectors, seed=self.seed).n_clusters
+            count = self._n_clusters or len(self.dataset.classes) or self._proposed_clusters()
             found = pseudo_labels(self.vectors, count, self.clusterer, self.seed, neighbours=self.neighbours,
                                   progress=self._tick("pseudo_labels"))
             arrays = {name: getattr(found, name) for name in ("labels", "confidence", "probabilities", "agreement")}
@@ -144,6 +143,11 @@ class Run:
         arrays, info = self._get("pseudo_labels", make)
         return PseudoLabels(arrays["labels"], arrays["confidence"], info["n_clusters"], arrays.get("probabilities"),
                             arrays.get("agreement"), info["info"])
+
+    def _proposed_clusters(self) -> int:
+        from coreset_engine.difficulty.clustering import propose_n_clusters
+
+        return propose_n_clusters(self.vectors, seed=self.seed).n_clusters
 
     @property
     def labels(self) -> np.ndarray:
