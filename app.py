@@ -17,7 +17,7 @@ from ui.jobs import job_strip
 from ui.sidebar import dataset_card
 
 PAGES = {
-    "Look": {"dataset": "Dataset", "explore": "Map", "labels": "Labels", "coverage": "Coverage"},
+    "Look": {"dataset": "Dataset", "explore": "Map", "gallery": "Gallery", "labels": "Labels", "coverage": "Coverage"},
     "Choose": {"select": "Select", "duel": "Duel", "evaluate": "Evaluate", "export": "Export"},
 }
 

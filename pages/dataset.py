@@ -17,7 +17,8 @@ if view is None:
         source_form()
     st.stop()
 
-tour()
+if not view.missing():
+    tour()
 with st.expander("Open another source"):
     source_form()
 

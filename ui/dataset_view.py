@@ -41,7 +41,8 @@ def settings(view: state.RunView) -> None:
                              "the data.")
     right.number_input("Seed", 0, 2**31 - 1, key=state.bind("seed"))
     summary = ENCODERS[view.encoder].summary if view.encoder in ENCODERS else "a model named by you"
-    clusters = "as many clusters as the data suggests" if not view.n_clusters else f"{view.n_clusters} clusters"
+    named = len(view.dataset.classes)
+    clusters = f"{view.n_clusters or named} clusters" if view.n_clusters or named else "clusters as the data suggests"
     st.caption(f"{escaped(summary)}; {clusters}.")
 
 

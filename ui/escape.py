@@ -32,3 +32,8 @@ def hypertext(text: object, limit: int = 600) -> str:
 def chart(text: object, limit: int = 40) -> str:
     """Literal text inside a plotly label or hover, which knows a little HTML."""
     return html.escape(plain(text, limit), quote=False)
+
+
+def escape_option(text: object) -> str:
+    """Text of a select box: drawn as text by the browser, so only made one visible line."""
+    return plain(text, 60)

@@ -53,6 +53,9 @@ def listed() -> list[Any]:
 
 def job_strip() -> None:
     """Draw the strip; call once per run, inside the sidebar."""
+    for line in state.get("news") or ():
+        st.toast(line)
+    state.put("news", None)
     active = any(job.status in ACTIVE for job in listed())
     st.fragment(run_every="1s" if active else "5s")(_strip)()
 
@@ -63,6 +66,8 @@ def _strip() -> None:
     before = state.get("active_jobs")
     state.put("active_jobs", running)
     if before is not None and before != running:
+        ended = [job for job in found if job.id in before - running and job.status == "done"]
+        state.put("news", [f"{NAMES.get(job.kind, job.kind)} is done." for job in ended])
         st.rerun()  # one started or ended: pages show what is new, and the polling changes pace
     hidden = state.get("hidden_jobs", set())
     shown = [job for job in found if job.id not in hidden and job.status != "done"][:4]

@@ -1,7 +1,7 @@
-"""Pseudo-labels against known labels: Hungarian matching, misclassification, NMI, ARI (ELFS table 2, figure 7).
+"""Pseudo-labels against known labels, as the Labels page and galleries read them; the arithmetic is the engine's.
 
-Clusters have no names, so each is first matched to the class with which it shares most images, one to one (Hungarian);
-with more clusters than classes, a cluster left over takes the class of its majority.
+Clusters have no names, so each is matched to the class it shares most images with, one to one (Hungarian, ELFS
+figure 7); clusters left over take the class of their majority.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
+from coreset_engine.difficulty.matching import contingency, label_quality
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,49 +33,13 @@ class LabelQuality:
 
 def compare(pseudo: np.ndarray, truth: np.ndarray, n_clusters: int, n_classes: int) -> LabelQuality:
     """pseudo: (N,) int64 in [0, n_clusters). truth: (N,) int64 in [-1, n_classes), -1 = unknown, some known."""
-    known = truth >= 0
-    flat = truth[known] * n_clusters + pseudo[known]
-    counts = np.bincount(flat, minlength=n_classes * n_clusters).reshape(n_classes, n_clusters)
-    class_of = match(counts)
-    matched = class_of[pseudo]
-    wrong = known & (matched != truth)
-    totals = np.bincount(truth[known], minlength=n_classes)
-    per_class = np.bincount(truth[wrong], minlength=n_classes) / np.where(totals, totals, np.nan)
-    return LabelQuality(counts, class_of, matched, wrong, per_class, float(wrong.sum() / known.sum()),
-                        normalised_information(counts), rand_index(counts))
-
-
-def match(counts: np.ndarray) -> np.ndarray:
-    """(C,) class of each cluster from counts (classes, C): one to one first, majority for clusters left over."""
-    from scipy.optimize import linear_sum_assignment
-
-    class_of = np.where(counts.sum(0) > 0, counts.argmax(0), -1)
-    rows, columns = linear_sum_assignment(-counts)
-    paired = counts[rows, columns] > 0
-    class_of[columns[paired]] = rows[paired]
-    return class_of
-
-
-def normalised_information(counts: np.ndarray) -> float:
-    """NMI with the arithmetic mean of the entropies, in [0, 1]; 1 when both sides hold one group."""
-    joint = counts / counts.sum()
-    rows, columns = joint.sum(1), joint.sum(0)
-    inside = joint > 0
-    mutual = float((joint[inside] * np.log(joint[inside] / np.outer(rows, columns)[inside])).sum())
-    entropy = sum(float(-(p[p > 0] * np.log(p[p > 0])).sum()) for p in (rows, columns)) / 2
-    return 1.0 if entropy == 0 else max(0.0, mutual / entropy)
-
-
-def rand_index(counts: np.ndarray) -> float:
-    """Adjusted Rand index (Hubert and Arabie 1985), at most 1, 0 expected by chance."""
-    def pairs(x: np.ndarray) -> float:
-        x = x.astype(float)
-        return float((x * (x - 1) / 2).sum())
-    both, rows, columns = pairs(counts), pairs(counts.sum(1)), pairs(counts.sum(0))
-    n = counts.sum()
-    expected = rows * columns / max(1.0, n * (n - 1) / 2)
-    most = (rows + columns) / 2
-    return 1.0 if most == expected else (both - expected) / (most - expected)
+    found = label_quality(pseudo, truth, n_clusters, n_classes)
+    counts, named = contingency(truth, pseudo, n_classes, n_clusters), np.asarray(found["named"])
+    mapping = np.asarray(found["mapping"])
+    class_of = np.where(counts.sum(0) == 0, -1, np.where(mapping >= 0, mapping, counts.argmax(0)))
+    wrong = (truth >= 0) & (named != truth)
+    return LabelQuality(counts, class_of, named, wrong, np.asarray(found["class_errors"], float),
+                        float(wrong.sum() / (truth >= 0).sum()), found["nmi"], found["ari"])
 
 
 def cluster_names(quality: LabelQuality | None, classes: tuple[str, ...], n_clusters: int) -> list[str]:

@@ -1,0 +1,9 @@
+"""Gallery: the images themselves, in any order that was computed: hardest, easiest, near-duplicates, most redundant."""
+
+from __future__ import annotations
+
+from ui import frame
+from ui.browse import browse
+
+frame.page_header("Gallery", "What do the hardest, the easiest, the repeated and the doubtful images look like?")
+browse(frame.need_run())
