@@ -27,6 +27,7 @@ const STYLE = `
   box-shadow: 0 4px 14px rgba(0, 0, 0, .25); font-size: 12px; line-height: 1.45; overflow-wrap: anywhere; }
 .cm-card img { display: block; width: 112px; height: 112px; object-fit: contain; margin-bottom: 4px; }
 .cm-side { display: flex; flex-direction: column; gap: 10px; overflow: auto; }
+.cm-side[hidden] { display: none; }
 .cm-side h4 { margin: 0 0 4px; font-size: 12px; font-weight: 600; opacity: .75; }
 .cm-legend { display: flex; flex-wrap: wrap; gap: 2px 4px; }
 .cm-legend button { display: inline-flex; align-items: center; gap: 5px; border-color: transparent;

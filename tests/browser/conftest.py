@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -64,7 +65,10 @@ def map_server(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def demo_home(tmp_path_factory):
-    """A workspace in which the demo is computed, as `scripts/app --demo` leaves it."""
+    """A workspace in which the demo is computed, as `scripts/app --demo` leaves it; CORESET_BROWSER_HOME names a
+    finished one to use again."""
+    if os.environ.get("CORESET_BROWSER_HOME"):
+        return Path(os.environ["CORESET_BROWSER_HOME"])
     home = tmp_path_factory.mktemp("home")
     command = [sys.executable, "-m", "coreset_engine", "run", "demo", "--method", "elfs", "--prune-rate", "0.9",
                "--seed", "0"]
@@ -98,9 +102,15 @@ class Witness:
 
     def __init__(self, page):
         self.faults, self.strangers = [], []
-        page.on("console", lambda message: message.type == "error" and self.faults.append(message.text))
+        page.on("console", self._hear)
         page.on("pageerror", lambda error: self.faults.append(str(error)))
         page.on("request", self._look)
+
+    def _hear(self, message) -> None:
+        # On a link straight to a page Streamlit's own script first probes for a server below that path: two 404s.
+        probe = re.search(r"/\w+/_stcore/(health|host-config)$", message.location.get("url", ""))
+        if message.type == "error" and not probe:
+            self.faults.append(f"{message.text} {message.location.get('url', '')}")
 
     def _look(self, request) -> None:
         address = urlsplit(request.url)

@@ -1,0 +1,57 @@
+"""Select: choose the coreset under the finger; pins, undo, snapshots, and the certificate of what was chosen."""
+
+import streamlit as st
+
+from coreset_engine.registry import METHODS
+from ui import select_view, selecting, state, why
+from ui.columns import MEMBERSHIP, offered
+from ui.forms import choose_row
+from ui.frame import boundary, guarded, need_run, page_header
+from ui.scatter import draw_map
+
+KEY = "map-select"
+
+page_header("Select", "Which images make the coreset, how many, and at what price?")
+view = need_run("map")
+turn = selecting.hear_sliders(KEY, select_view.alphas(view, state.get("method")))
+select_view.tools()
+names = [MEMBERSHIP, *offered(view)]
+if state.get("color") not in names:
+    state.rebind("color", MEMBERSHIP)
+method_column, knob_column, colour_column = st.columns(3)
+with method_column:
+    before = state.get("method")
+    choose_row("Method", METHODS, key=state.bind("method"))
+    select_view.note_method(before)
+with knob_column:
+    select_view.own_knobs(state.get("method"))
+with colour_column:
+    colour = st.selectbox("Colour by", names, key=state.bind("color"))
+select_view.need_stages(view, state.get("method"))
+alphas = select_view.alphas(view, state.get("method"))
+selection, drawn = select_view.chosen(view, alphas, turn)
+if drawn is None:
+    st.stop()
+events = draw_map(view, key=KEY, colour=colour, bins="AUM" if view.ready("dynamics") else "BlindCS score",
+                  groups="pseudo-label" if view.ready("pseudo_labels") else "true label", height=540, **drawn)
+picked = selecting.picked(view, events)
+
+
+@guarded
+def below() -> None:
+    if picked is not None:
+        why.panel(view, picked, selection, key="select")
+    if events.chosen is not None:
+        selecting.lasso_panel(view, events.chosen, selection, key="select")
+    kept, pins, snapshots, certificate = st.tabs(["Kept images", "Pins", "Snapshots", "Certificate"])
+    with kept, boundary():
+        select_view.kept_gallery(view, selection)
+    with pins, boundary():
+        select_view.pins(view)
+    with snapshots, boundary():
+        select_view.snapshots(view)
+    with certificate, boundary():
+        select_view.certificate(view, selection)
+
+
+below()

@@ -1,0 +1,147 @@
+"""The app in a real Chromium on the finished demo: every page, and the ways through it that people take."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+
+import pytest
+from conftest import ARTEFACTS, map_value, wait_for_map
+
+PAGES = {"dataset": "Dataset", "explore": "Map", "labels": "Labels", "coverage": "Coverage", "select": "Select",
+         "duel": "Duel", "evaluate": "Evaluate", "export": "Export"}
+WITH_MAP = ("explore", "select", "duel")
+
+
+def settled(page, name: str) -> None:
+    """The page's own title stands there, nothing runs any more, the map (if any) is drawn."""
+    page.get_by_role("heading", name=PAGES[name], level=1).wait_for()
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+    if name in WITH_MAP:
+        wait_for_map(page)
+    page.wait_for_timeout(700)
+
+
+def go(open_page, app, name: str, query: str = "", **how):
+    page, witness = open_page(f"{app}/{name}?dataset=demo{query}", **how)
+    settled(page, name)
+    return page, witness
+
+
+def scrub(page, value: float) -> None:
+    """Drag the pruning rate inside the map and let go."""
+    slider = page.locator("input[data-knob=p]")
+    slider.evaluate("(e, v) => { e.value = v; e.dispatchEvent(new Event('input')); }", value)
+    slider.evaluate("(e) => e.dispatchEvent(new Event('change'))")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_is_clean_and_has_its_picture_taken(open_page, app, name):
+    ARTEFACTS.mkdir(exist_ok=True)
+    page, witness = go(open_page, app, name)
+    assert not page.get_by_text(re.compile("fault of ours|Traceback|went wrong on our side")).count()
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        for width in (1440, 1024):
+            page.set_viewport_size({"width": width, "height": 900})
+            settled(page, name)
+            wide = page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+            assert wide, f"{name} scrolls sideways at {width}"
+            page.screenshot(path=ARTEFACTS / f"{name}-{scheme}-{width}.png")
+    witness.assert_clean()
+
+
+def test_from_demo_to_an_export_that_reads_back(open_page, app, tmp_path):
+    from coreset_engine.export.folder import read_selection
+
+    page, witness = go(open_page, app, "select")
+    assert map_value(page, "kept") == "180"
+    scrub(page, 0.8)
+    page.locator(".cm-count", has_text="359").wait_for()
+    page.wait_for_url(re.compile(r"p=0\.8"))
+    page.get_by_role("link", name="Export").click()
+    settled(page, "export")
+    with page.expect_download() as download:
+        page.get_by_role("button", name=re.compile("download", re.IGNORECASE)).first.click()
+    archive = tmp_path / "selection.zip"
+    download.value.save_as(archive)
+    with zipfile.ZipFile(archive) as packed:
+        packed.extractall(tmp_path / "out")
+    folder = next((tmp_path / "out").rglob("manifest.json")).parent
+    read = read_selection(folder)
+    ids = (folder / "ids.txt").read_text().split()
+    assert len(ids) == 359 == int(read.table["selected"].sum() if hasattr(read, "table") else len(ids))
+    witness.assert_clean()
+
+
+def test_reload_keeps_the_knobs(open_page, app):
+    page, _ = go(open_page, app, "select")
+    scrub(page, 0.5)
+    page.wait_for_url(re.compile(r"p=0\.5"))
+    page.reload()
+    settled(page, "select")
+    assert map_value(page, "kept") == "899"
+    assert page.locator("input[data-knob=p]").input_value() == "0.5"
+
+
+def test_two_tabs_do_not_cross(open_page, app):
+    one, _ = go(open_page, app, "select", "&p=0.7")
+    two, _ = go(open_page, app, "select", "&p=0.6")
+    scrub(two, 0.3)
+    two.wait_for_url(re.compile(r"p=0\.3"))
+    one.reload()
+    settled(one, "select")
+    assert map_value(one, "kept") == "539"
+    assert map_value(two, "kept") == "1258"
+
+
+def test_undo_and_redo_move_the_knobs(open_page, app):
+    page, _ = go(open_page, app, "select")
+    scrub(page, 0.5)
+    page.wait_for_url(re.compile(r"p=0\.5"))
+    page.get_by_role("button", name="Undo").click()
+    page.locator(".cm-count", has_text="180").wait_for()
+    page.get_by_role("button", name="Redo").click()
+    page.locator(".cm-count", has_text="899").wait_for()
+
+
+def test_click_tells_why_and_pins(open_page, app):
+    page, witness = go(open_page, app, "select")
+    place = page.locator(".cm").evaluate("""(map) => { const view = map.getRootNode().coresetMap;
+        let low = 0; for (let i = 0; i < view.n; i++) if (view.xy[2 * i] < view.xy[2 * low]) low = i;
+        return [...view.camera.toPixel(view.xy[2 * low], view.xy[2 * low + 1]), view.membership.keeps(low)]; }""")
+    box = page.locator(".cm canvas").first.bounding_box()
+    page.mouse.click(box["x"] + place[0], box["y"] + place[1])
+    page.get_by_role("heading", name=re.compile("^Why ")).wait_for()
+    page.get_by_text(re.compile(r"^(Kept|Dropped) by elfs: rank")).wait_for()
+    page.get_by_role("button", name="Must keep", exact=True).first.click()
+    page.get_by_text("because you pinned it as must keep").wait_for()
+    assert map_value(page, "kept") == "180"
+    witness.assert_clean()
+
+
+def test_lasso_shows_pictures(open_page, app):
+    page, witness = go(open_page, app, "explore")
+    box = page.locator(".cm canvas").first.bounding_box()
+    middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.move(*middle)
+    page.mouse.down()
+    for dx, dy in ((120, -60), (120, 90), (-120, 90), (-120, -60)):
+        page.mouse.move(middle[0] + dx, middle[1] + dy, steps=4)
+    page.mouse.up()
+    page.get_by_role("heading", name=re.compile(r"^[\d,]+ images in the lasso")).wait_for()
+    witness.assert_clean()
+
+
+def test_duel_counts_add_up(open_page, app):
+    page, witness = go(open_page, app, "duel", "&a=elfs:0.9:0:0&b=random:0.8:0:0")
+    values = [int(text.replace(",", "")) for text in page.get_by_test_id("stMetricValue").all_inner_texts()[:5]]
+    kept_a, kept_b, both, only_a, only_b = values
+    assert (kept_a, kept_b) == (180, 359)
+    assert both + only_a == kept_a and both + only_b == kept_b
+    first, second = page.locator(".cm").all()
+    first.locator("canvas").first.focus()
+    page.keyboard.press("+")
+    zoom = "(map) => map.getRootNode().coresetMap.camera.zoom"
+    assert first.evaluate(zoom) == pytest.approx(second.evaluate(zoom)) == pytest.approx(1.4)
+    witness.assert_clean()

@@ -1,0 +1,48 @@
+"""The certificate of a coreset as a row of numbers: how well it covers the set, measured without any label."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from coreset_engine.types import Selection
+from ui.columns import format_number
+from ui.escape import markdown as escaped
+from ui.state import RunView
+
+
+def certificate_of(view: RunView, selection: Selection) -> Any:
+    """The engine's certificate of `selection`; the last 64 are kept for the server."""
+    return _certify(view.dataset.fingerprint, view.job_params, np.sort(selection.indices).tobytes(), view)
+
+
+@st.cache_resource(max_entries=64, show_spinner="Measuring coverage ...")
+def _certify(fingerprint: str, job_params: dict[str, Any], positions: bytes, _view: RunView) -> Any:
+    from coreset_engine.evaluation.certificate import certify
+
+    clusters = _view.run.pseudo_labels.labels if _view.ready("pseudo_labels") else None
+    neighbours = _view.run.neighbours if _view.ready("neighbours") else None
+    kept = np.frombuffer(positions, dtype=selection_dtype())
+    return certify(_view.run.vectors, kept, clusters=clusters, neighbours=neighbours)
+
+
+def selection_dtype() -> type:
+    return np.int64
+
+
+def numbers_of(certificate: Any) -> dict[str, float]:
+    """Its plain numbers by readable name."""
+    fields = dataclasses.asdict(certificate)
+    return {name.replace("_", " "): float(value) for name, value in fields.items()
+            if isinstance(value, int | float) and not isinstance(value, bool)}
+
+
+def draw(view: RunView, selection: Selection) -> None:
+    """One metric per number, six a row."""
+    shown = list(numbers_of(certificate_of(view, selection)).items())
+    for start in range(0, len(shown), 6):
+        for place, (name, value) in zip(st.columns(6), shown[start:start + 6]):
+            place.metric(escaped(name[:1].upper() + name[1:], 60), format_number(value))

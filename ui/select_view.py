@@ -1,0 +1,175 @@
+"""The Select page's parts: undo and snapshots, a method's own knobs, the map's ranks, and what was chosen."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from coreset_engine.errors import CoresetError
+from coreset_engine.registry import METHODS, load
+from coreset_engine.types import Selection
+from ui import choice, selecting, state
+from ui.escape import markdown as escaped
+from ui.forms import knobs_form
+from ui.frame import STAGE_NAMES, tell
+from ui.jobs import submit_button
+from ui.scatter import Order, Scrub
+from ui.state import RunView
+from ui.thumbs import gallery
+
+# Knobs that the map's own sliders hold.
+ON_THE_MAP = {"beta", "n_neighbours"}
+SORTS = {"best first": lambda s: s, "hardest first": lambda s: s[::-1]}
+
+
+def tools() -> None:
+    """Undo and redo, in one line above the map."""
+    undo, redo, link = st.columns([1, 1, 6], vertical_alignment="center")
+    if undo.button("Undo", disabled=not state.get("past"), width="stretch", help="Back to the knobs before"):
+        selecting.step("past", "future")
+        st.rerun()
+    if redo.button("Redo", disabled=not state.get("future"), width="stretch"):
+        selecting.step("future", "past")
+        st.rerun()
+    link.caption("Drag the sliders above the map: counts, bars and points follow at once. "
+                 "The address bar holds the knobs; copy it to share them.")
+
+
+def note_method(before: str) -> None:
+    """Write down a change of method, so that undo comes back to the one before."""
+    after = state.get("method")
+    if after != before:
+        past = {**selecting.setup(), "method": before}
+        state.put("past", [*(state.get("past") or []), past])
+        state.put("future", [])
+
+
+def own_knobs(method: str) -> None:
+    """The knobs only this method has, kept per method in the session's `params`."""
+    config = load(METHODS[method].config)
+    names = [field.name for field in dataclasses.fields(config) if field.metadata and field.name not in ON_THE_MAP]
+    if not names:
+        st.selectbox("Knobs of this method", ["none but the sliders below"], disabled=True)
+        return
+    st.markdown("<small>Knobs of this method</small>", unsafe_allow_html=True)
+    with st.popover("Set", width="stretch"):
+        values = knobs_form(config, key=f"knobs:{method}", only=names)
+    held = state.get("params") or {}
+    if held.get(method) != values:
+        if method in held:
+            selecting.remember()
+        state.put("params", {**held, method: values})
+
+
+def need_stages(view: RunView, method: str) -> None:
+    """Stop with the one next step where the method's scores are not finished."""
+    missing = view.missing(choice.needed_stages(method))
+    if not missing:
+        return
+    names = ", ".join(STAGE_NAMES.get(stage, stage) for stage in missing)
+    st.info(f"{escaped(method)} needs {names}, which are not finished for these settings.")
+    submit_button("Prepare now", "prepare", view, primary=True)
+    st.stop()
+
+
+def alphas(view: RunView, method: str) -> list[int]:
+    """Redundancy neighbours whose coverage scores lie ready, for the map's slider; one where the method has none."""
+    if "n_neighbours" not in choice.knob_names(method):
+        return [0]
+    ready = getattr(view.run, "ready_alphas", None)
+    found = sorted({*(ready() if ready else ()), state.get("alpha")})
+    return [int(alpha) for alpha in found]
+
+
+def chosen(view: RunView, steps: list[int], turn: int) -> tuple[Selection | None, dict[str, Any] | None]:
+    """The session's Selection, and what to draw on the map: ranks for the sliders, and the engine's own answer where
+    it differs from the ranks' window. (None, None) after an error was shown."""
+    try:
+        selection = choice.current_selection(view)
+        ranks = selecting.ranking(view)
+    except CoresetError as error:
+        tell(error)
+        recover(turn)
+        return None, None
+    if ranks is None:
+        scrub = Scrub("prefix", state.get("prune_rate"), turn=turn)
+        order = Order(np.concatenate([selection.indices, np.setdiff1d(np.arange(len(view)), selection.indices)]))
+        return selection, {"orders": [order], "scrub": scrub, "kept": selection.indices, "exact": True,
+                           "note": "This method chooses anew for each rate: the map settles when you let go."}
+    orders = selecting.variants(view, steps) if len(steps) > 1 else [ranks.order]
+    at = steps.index(state.get("alpha")) if len(steps) > 1 else 0
+    scrub = Scrub(ranks.kind, ranks.p, ranks.beta, at, turn)
+    same = np.array_equal(ranks.kept(), np.sort(selection.indices))
+    drawn = {"orders": orders, "scrub": scrub, "variant_name": "Redundancy neighbours α"}
+    return selection, drawn if same else {**drawn, "kept": selection.indices, "exact": True}
+
+
+def recover(turn: int) -> None:
+    """After knobs that contradict: offer the way back, since the map with its sliders is not drawn."""
+    if st.button("Back to the last knobs that worked", disabled=not state.get("past")):
+        selecting.step("past", "future")
+        st.rerun()
+
+
+def kept_gallery(view: RunView, selection: Selection) -> None:
+    """The kept images, sorted by what the method thinks of them or by any finished score."""
+    from ui.columns import column, offered
+
+    scores = [name for name in offered(view) if (found := column(view, name)) is not None and found.kind == "number"]
+    left, right = st.columns([1, 1])
+    by = left.selectbox("Sort by", ["choice", *scores], key="kept-sort")
+    high = right.toggle("Highest first", key="kept-high", disabled=by == "choice")
+    order = selection.indices
+    captions = [str(view.dataset.ids[i]) for i in order[:500]]
+    if by != "choice":
+        values = column(view, by).values[order]
+        order = order[np.argsort(-values if high else values, kind="stable")]
+        captions = [column(view, by).say(i) for i in order[:500]]
+    gallery(view.dataset, order, captions, key="kept", height=360)
+    if len(order) > 500:
+        st.caption(f"The first 500 of {len(order):,} are shown.")
+
+
+def pins(view: RunView) -> None:
+    """What is pinned, and a box to paste ids into."""
+    keep, never = (selecting.positions_of(view, name) for name in ("must_keep", "never"))
+    st.caption(f"{len(keep):,} must keep, {len(never):,} never. Pin from a lasso, from a clicked image, or here.")
+    selecting.paste_panel(view, key="pins")
+    for name, positions in (("Must keep", keep), ("Never", never)):
+        if len(positions):
+            st.markdown(f"**{name}**")
+            gallery(view.dataset, positions, [str(i) for i in view.dataset.ids[positions[:500]]], key=f"pins:{name}",
+                    height=170)
+    if (len(keep) or len(never)) and st.button("Unpin all"):
+        selecting.pin([str(i) for i in view.dataset.ids[np.concatenate([keep, never])]], None)
+        st.rerun()
+
+
+def snapshots(view: RunView) -> None:
+    """Named states of the knobs: save, bring back, delete. They live in the workspace, so other sessions see them."""
+    from ui import snapshots as kept
+
+    name = st.text_input("Name", placeholder="for example: 10 % for the labelling team", key="snapshot-name")
+    if st.button("Save snapshot", disabled=not name.strip()):
+        kept.save(view, name.strip(), selecting.setup())
+        st.rerun()
+    for snapshot in kept.listed(view):
+        words, back, drop = st.columns([6, 1, 1], vertical_alignment="center")
+        words.markdown(f"**{escaped(snapshot.name, 80)}** · {escaped(kept.describe(snapshot), 160)}")
+        if back.button("Restore", key=f"restore:{snapshot.id}", width="stretch"):
+            selecting.remember()
+            selecting.restore(snapshot.setup)
+            st.rerun()
+        if drop.button("Delete", key=f"delete:{snapshot.id}", width="stretch"):
+            kept.delete(view, snapshot.id)
+            st.rerun()
+
+
+def certificate(view: RunView, selection: Selection) -> None:
+    """How well the coreset covers the set, without labels (ui.certificate asks the engine)."""
+    from ui.certificates import draw
+
+    draw(view, selection)
