@@ -26,4 +26,5 @@ with right:
         frame.empty_state("No coreset can be computed yet.", "Choose one on the Select page", "pages/select.py")
     else:
         st.caption(f"Of the coreset chosen on Select: {len(selection):,} of {len(view):,} images.")
-        certificate(view, selection)
+        with frame.boundary():
+            certificate(view, selection)

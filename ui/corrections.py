@@ -30,42 +30,47 @@ def show_corrections(view: state.RunView) -> None:
     st.caption("Corrections are kept for this dataset, go into the export, and are used when training dynamics are "
                "computed again.")
     left, middle, right = st.columns(3, gap="large")
+    made: list[dict[str, Any] | None] = []
     with left, st.form("correct:rename"):
-        _rename(view, names)
+        made.append(_rename(names))
     with middle, st.form("correct:merge"):
-        _merge(view, names)
+        made.append(_merge(names))
     with right, st.form("correct:relabel"):
-        _relabel(view, names)
+        made.append(_relabel(view, names))
     _list(view, names)
+    for entry in filter(None, made):
+        record(view, entry)
 
 
 def _choice(label: str, names: list[str], key: str) -> int:
     return st.selectbox(label, range(len(names)), key=key, format_func=lambda c: plain(names[c], 60))
 
 
-def _rename(view: state.RunView, names: list[str]) -> None:
+def _rename(names: list[str]) -> dict[str, Any] | None:
     st.markdown("**Rename a cluster**")
     cluster = _choice("Cluster", names, "rename:cluster")
     name = st.text_input("Its name", key="rename:name", max_chars=80)
     if st.form_submit_button("Rename"):
         if not name.strip():
             st.error("The name is empty; type one, for example shirt.")
-            return
-        record(view, {"kind": "rename", "cluster": int(cluster), "name": plain(name, 80)})
+            return None
+        return {"kind": "rename", "cluster": int(cluster), "name": plain(name, 80)}
+    return None
 
 
-def _merge(view: state.RunView, names: list[str]) -> None:
+def _merge(names: list[str]) -> dict[str, Any] | None:
     st.markdown("**Merge clusters**")
     source = _choice("Put all of", names, "merge:source")
     target = _choice("into", names, "merge:target")
     if st.form_submit_button("Merge"):
         if source == target:
             st.error(f"Both are cluster {source}; choose two different ones.")
-            return
-        record(view, {"kind": "merge", "clusters": [int(source)], "into": int(target)})
+            return None
+        return {"kind": "merge", "clusters": [int(source)], "into": int(target)}
+    return None
 
 
-def _relabel(view: state.RunView, names: list[str]) -> None:
+def _relabel(view: state.RunView, names: list[str]) -> dict[str, Any] | None:
     st.markdown("**Relabel images**")
     source = st.radio("Which", ["Lasso on the map", "Shown probable errors", "Pasted ids"], key="relabel:source")
     pasted = st.text_area("Ids, one a line", key="relabel:ids", height=80)
@@ -74,8 +79,9 @@ def _relabel(view: state.RunView, names: list[str]) -> None:
         ids = chosen_ids(view, source, pasted)
         if not ids:
             st.error("No image is chosen; draw a lasso on the map, look at probable errors, or paste ids.")
-            return
-        record(view, {"kind": "relabel", "ids": ids, "cluster": int(target)})
+            return None
+        return {"kind": "relabel", "ids": ids, "cluster": int(target)}
+    return None
 
 
 def chosen_ids(view: state.RunView, source: str, pasted: str) -> list[str]:
@@ -140,7 +146,7 @@ def record(view: state.RunView, entry: dict[str, Any]) -> None:
     from coreset_engine.run import history
 
     history.add_correction(view.dataset.fingerprint, entry, state.home())
-    st.toast("Kept.")
+    state.put("news", ["The correction is kept."])
     st.rerun()
 
 

@@ -124,7 +124,7 @@ def slice_figure(view: state.RunView, cut: Slice, first: int, second: int) -> go
     share = cut.penalty[near] / max(cut.penalty.max(), 1e-12)
     figure.add_scatter(x=cut.points[near, 0], y=cut.points[near, 1], mode="markers",
                        name="pushed down (size = penalty)",
-                       marker=dict(size=5 + 20 * np.sqrt(share), color="#E69F00", opacity=0.75,
+                       marker=dict(size=4 + 14 * np.sqrt(share), color="#E69F00", opacity=0.75,
                                    line=dict(width=1, color=palette.text)),
                        customdata=cut.penalty[near], hovertemplate="penalty %{customdata:.4f}<extra></extra>")
     (sx, sy), (cx, cy) = cut.draws[cut.focus], cut.points[cut.covered]

@@ -24,18 +24,18 @@ MODELS = {"linear": "Linear on the embeddings: seconds", "mlp": "Small network o
 def setup(view: state.RunView) -> None:
     """The form; submits one evaluate job. Missing stages of a method are made by the job itself."""
     with st.form("evaluate:form"):
-        left, middle, right = st.columns([3, 3, 2])
-        methods = left.multiselect("Methods (random is always there)", [name for name in METHODS if name != "random"],
+        methods = st.multiselect("Methods, besides random", [name for name in METHODS if name != "random"],
                                    default=[name for name in ("elfs", "blindcs") if name in METHODS],
                                    key="evaluate:methods")
-        rates = middle.multiselect("Shares removed", RATES, default=[0.5, 0.8, 0.9], format_func="{:.0%}".format,
-                                   key="evaluate:rates", accept_new_options=False)
+        left, right = st.columns([3, 1])
+        rates = left.multiselect("Shares removed", RATES, default=[0.5, 0.8, 0.9], format_func="{:.0%}".format,
+                                   key="evaluate:rates")
         seeds = right.number_input("Seeds", 1, 20, 3, key="evaluate:seeds",
                                    help="Each method and rate is trained once per seed, so that differences are "
                                         "paired. Five or more make a claim.")
         model = st.radio("Model", list(MODELS), format_func=MODELS.get, horizontal=True, key="evaluate:model")
         count = (len(methods) + 1) * len(rates) * int(seeds)
-        pressed = st.form_submit_button("Train and measure", type="primary", disabled=False)
+        pressed = st.form_submit_button("Train and measure", type="primary")
         st.caption(f"{count} trainings plus {int(seeds)} on all images, in the background.")
     if not pressed:
         return

@@ -70,13 +70,24 @@ def _strip() -> None:
         state.put("news", [f"{NAMES.get(job.kind, job.kind)} is done." for job in ended])
         st.rerun()  # one started or ended: pages show what is new, and the polling changes pace
     hidden = state.get("hidden_jobs", set())
-    shown = [job for job in found if job.id not in hidden and job.status != "done"][:4]
+    shown = [job for job in current(found) if job.id not in hidden and job.status != "done"][:4]
     if not shown:
         return
     st.caption("Jobs")
     for job in shown:
         with st.container(border=True, key=f"job-{job.id}"):
             _draw(job)
+
+
+def current(found: list[Any]) -> list[Any]:
+    """Newest first, without ended jobs that a newer one of the same kind and source has replaced."""
+    seen, kept = set(), []
+    for job in found:
+        what = (job.kind, job.spec)
+        if job.status in ACTIVE or what not in seen:
+            kept.append(job)
+        seen.add(what)
+    return kept
 
 
 def _draw(job: Any) -> None:

@@ -1,0 +1,49 @@
+"""Galleries are in the order they say, hold each image once per group view, and obey the filter."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conftest import FinishedRun
+
+from ui import browse, state
+
+
+@pytest.fixture(scope="module")
+def view(digits):
+    return state.RunView("demo", digits, FinishedRun(digits), "efficientnet_lite0", 0, None)
+
+
+def test_every_order_offered_can_be_drawn(view):
+    half = np.arange(len(view)) % 2 == 0
+    for order in browse.orders(view):
+        positions, groups, note = browse.ordered(view, order, half)
+        assert len(positions) == len(set(positions.tolist())) and half[positions].all() and note
+        assert groups is None or len(groups) == len(positions)
+
+
+def test_hardest_first_is_lowest_margin_first(view):
+    positions, _, _ = browse.ordered(view, "hardest first", np.ones(len(view), bool))
+    aum = view.run.dynamics.aum[positions]
+    assert len(aum) == len(view) and (np.diff(aum) >= 0).all()
+
+
+def test_near_duplicates_chain_the_closest_pairs(view):
+    groups = browse.near_groups(view, np.ones(len(view), bool), most=20)
+    nearest, distance = view.run.neighbours.indices[:, 0], view.run.neighbours.distances[:, 0]
+    closest = int(distance.argmin())
+    assert {closest, int(nearest[closest])} <= set(groups[0])
+    linked = {frozenset((i, int(nearest[i]))) for i in np.argsort(distance, kind="stable")[:20].tolist()}
+    assert all(any(set(pair) <= set(group) for group in groups) for pair in linked)
+
+
+def test_redundant_groups_start_with_the_most_redundant(view):
+    view.run._coverage.redundancy[7] = 99.0
+    groups = browse.redundant_groups(view, np.ones(len(view), bool))
+    assert groups[0][0] == 7 and len(groups) <= 50
+    view.run._coverage.redundancy[7] = 0.1
+
+
+def test_without_finished_stages_only_random_is_offered(digits):
+    bare = state.RunView("demo", digits, FinishedRun(digits, finished=()), "efficientnet_lite0", 0, None)
+    assert [name for name in browse.orders(bare) if " first" not in name] == [browse.RANDOM]

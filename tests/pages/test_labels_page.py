@@ -1,0 +1,92 @@
+"""The Labels page: its numbers, its cuts, its gallery of probable errors, and corrections that can be undone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conftest import FinishedRun, texts
+
+from coreset_engine.errors import BadInput
+from coreset_engine.selection.arithmetic import double_end
+from ui import corrections, labels_view, state
+
+
+def press(test, label):
+    next(button for button in test.button if button.label == label).click()
+    return test.run()
+
+
+def view_of(dataset, **kept):
+    return state.RunView("demo", dataset, FinishedRun(dataset, **kept), "efficientnet_lite0", 0, None)
+
+
+def test_quality_without_labels_shows_certainty(open_page, unlabelled_digits):
+    test = open_page("labels", dataset=unlabelled_digits)
+    assert not test.exception and not test.error
+    assert "no labels" in texts(test) and "Misclassified" not in [metric.label for metric in test.metric]
+
+
+def test_misclassified_is_the_engines_number(open_page, digits):
+    from coreset_engine.difficulty.matching import accuracy
+    test = open_page("labels")
+    shown = {metric.label: metric.value for metric in test.metric}["Misclassified"]
+    exact = 1 - accuracy(FinishedRun(digits).pseudo_labels.labels, digits.labels)
+    assert float(shown.rstrip("%")) == pytest.approx(100 * exact, abs=0.051)
+
+
+@pytest.mark.parametrize("p,beta", [(0.9, 0.0), (0.5, 0.3), (0.3, 0.3), (0.0, 0.0)])
+def test_cuts_agree_with_double_end_pruning(p, beta):
+    aum = np.random.default_rng(0).normal(size=200).round(1)
+    kept, hard, cuts = labels_view.cut(aum, aum, p, beta)
+    assert np.array_equal(np.flatnonzero(kept), np.sort(double_end(aum, p, beta)))
+    assert hard.sum() == round(beta * 200) and not (hard & kept).any()
+    assert aum[hard].max(initial=-np.inf) <= aum[kept].min()
+    assert ("beta" in cuts) == (beta > 0) and ("p" in cuts) == (kept.sum() + hard.sum() < 200)
+
+
+def test_a_beta_that_does_not_fit_is_said_where_it_arose(open_page):
+    test = open_page("labels", labels_view="Difficulty", prune_rate=0.5, beta=0.8)
+    assert not test.exception and len(test.error) == 1 and "beta=0.8" in test.error[0].value.replace("\\", "")
+    with pytest.raises(BadInput):
+        labels_view.cut(np.arange(10.0), np.arange(10.0), 0.5, 0.8)
+
+
+def test_probable_errors_are_most_doubtful_first(open_page, digits):
+    test = open_page("labels", labels_view="Probable errors")
+    assert not test.exception and not test.error
+    shown = test.session_state["state:errors_shown"]
+    view = view_of(digits)
+    quality = labels_view.quality_of(view)
+    place = {name: i for i, name in enumerate(digits.ids.tolist())}
+    positions = [place[name] for name in shown]
+    assert quality.wrong[positions].all() and len(positions) == min(200, quality.wrong.sum())
+    assert (np.diff(view.run.dynamics.aum[positions]) >= 0).all()
+    i = positions[0]
+    said = labels_view.error_caption(view, i, quality)
+    assert said == f"{digits.classes[digits.labels[i]]} → {digits.classes[quality.matched[i]]}"
+
+
+def test_corrections_are_kept_said_and_undone(open_page, digits):
+    test = open_page("labels", labels_view="Corrections", errors_shown=[str(digits.ids[3]), str(digits.ids[5])])
+    test.text_input(key="rename:name").set_value("<b>seven</b>")
+    press(test, "Rename")
+    test.selectbox(key="merge:target").set_value(4)
+    press(test, "Merge")
+    test.radio(key="relabel:source").set_value("Shown probable errors")
+    press(test, "Relabel")
+    assert not test.exception and not test.error
+    kept = corrections.entries(view_of(digits))
+    assert [entry["kind"] for entry in kept] == ["rename", "merge", "relabel"]
+    assert kept[2]["ids"] == [str(digits.ids[3]), str(digits.ids[5])]
+    said = list(test.dataframe[0].value["What"])
+    assert said[0].startswith("2 images are") and said[2] == "cluster 0 is called <b>seven</b>"
+    press(test, "Undo the last one")
+    assert len(corrections.entries(view_of(digits))) == 2
+
+
+def test_pasted_ids_that_do_not_exist_are_left_out(open_page, digits):
+    test = open_page("labels", labels_view="Corrections")
+    test.radio(key="relabel:source").set_value("Pasted ids")
+    test.text_area(key="relabel:ids").set_value(f"{digits.ids[0]}\nno-such-image")
+    press(test, "Relabel")
+    assert corrections.entries(view_of(digits))[0]["ids"] == [str(digits.ids[0])]

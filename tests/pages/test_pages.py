@@ -1,0 +1,48 @@
+"""Every page, run whole: with everything finished, with nothing finished, and with no dataset at all."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import texts
+
+PAGES = ("dataset", "gallery", "labels", "coverage")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page_draws_without_error(open_page, page):
+    test = open_page(page)
+    assert not test.exception and not test.error, (test.exception, test.error)
+    assert len(test.title) == 1 and test.caption
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page_without_dataset_says_what_to_do(open_page, page):
+    test = open_page(page, finished=None)
+    assert not test.exception and not test.error
+    assert "open" in texts(test).lower()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page_with_nothing_finished_offers_the_job(open_page, page):
+    test = open_page(page, finished=())
+    assert not test.exception and not test.error
+    if page != "gallery":  # pictures can be looked at before anything is computed
+        assert any("Prepare" in button.label for button in test.button)
+
+
+def test_a_fault_of_ours_is_one_sentence_with_an_id(open_page, monkeypatch, tmp_path):
+    from ui import labels_view
+    monkeypatch.setattr(labels_view, "quality_of", lambda view: 1 / 0)
+    test = open_page("labels")
+    assert not test.exception and len(test.error) == 1
+    said = test.error[0].value
+    assert "Something went wrong on our side" in said and "Traceback" not in said
+    logs = [path for path in tmp_path.rglob("*") if path.is_file() and "ZeroDivisionError" in path.read_text()]
+    assert logs, "the details must be in the workspace's log"
+
+
+def test_the_sidebar_says_what_is_open_and_escapes_it(open_page, digits):
+    import dataclasses
+
+    test = open_page("labels", dataset=dataclasses.replace(digits, spec="demo"))
+    assert any("400 images · 10 clusters" in e.value for e in test.sidebar.markdown)
