@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from coreset_engine.types import Dataset
 
 TINY = 64
+_CPU_PIXELS = 4 * 224 * 224  # per slice: 4 images at 224 px ran 4 times as fast as 64 (2 cores), 49 at 64 px
 
 
 @dataclass(frozen=True)
@@ -75,14 +76,19 @@ class Encoder:
         return np.stack([_square(image, size) for image in images])
 
     def forward(self, pixels: np.ndarray) -> np.ndarray:
-        """(B, S, S, 3) uint8 -> (B, dim) float32."""
+        """(B, S, S, 3) uint8 -> (B, dim) float32. On a CPU in slices whose activations stay in its caches."""
         import torch
 
+        count = len(pixels) if self.device != "cpu" else max(1, _CPU_PIXELS // pixels.shape[1] ** 2)
+        mean = torch.tensor(self.mean, device=self.device).view(1, 3, 1, 1) * 255
+        std = torch.tensor(self.std, device=self.device).view(1, 3, 1, 1) * 255
+        out = np.empty((len(pixels), self.dim), np.float32)
         with torch.inference_mode():
-            batch = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float()  # NHWC strides are kept
-            mean = torch.tensor(self.mean, device=self.device).view(1, 3, 1, 1) * 255
-            std = torch.tensor(self.std, device=self.device).view(1, 3, 1, 1) * 255
-            return self.network(batch.sub_(mean).div_(std)).float().cpu().numpy()
+            for at in range(0, len(pixels), count):
+                batch = torch.from_numpy(pixels[at:at + count]).to(self.device)
+                batch = batch.permute(0, 3, 1, 2).float().sub_(mean).div_(std)  # NHWC strides are kept
+                out[at:at + count] = self.network(batch).float().cpu().numpy()
+        return out
 
     def encode(self, images: Sequence[Image.Image]) -> np.ndarray:
         """(B, dim) float32 for B images; each row depends on its own image only (up to float rounding)."""

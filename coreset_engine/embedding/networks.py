@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from coreset_engine.embedding.encoders import Encoder, EncoderConfig
 from coreset_engine.errors import BadInput, Missing
@@ -51,7 +52,7 @@ def efficientnet_lite2(config: EncoderConfig) -> Encoder:
 
 def _lite(name: str, network: nn.Module, native: int, config: EncoderConfig) -> Encoder:
     network.bn2.act = nn.Identity()
-    return _finish(name, network, _Pooled(network), 1280, native, HALF, HALF, config)
+    return _finish(name, network, _Pooled(network), 1280, native, HALF, HALF, config, fuse=True)
 
 
 def _packaged_lite0() -> str:
@@ -75,9 +76,14 @@ class _Pooled(nn.Module):
 
 
 def _finish(name: str, weighted: nn.Module, forward: nn.Module, dim: int, native: int, mean: tuple, std: tuple,
-            config: EncoderConfig, any_size: bool = True, stretchable: bool | None = None) -> Encoder:
-    """any_size: the auto rule may choose 64 px. stretchable: image_size may be given at all (default: any_size)."""
+            config: EncoderConfig, any_size: bool = True, stretchable: bool | None = None, fuse: bool = False
+            ) -> Encoder:
+    """any_size: the auto rule may choose 64 px. stretchable: image_size may be given at all (default: any_size).
+    fuse: fold batch norms into the convolutions registered right before them (twice as fast on a CPU).
+    """
     digest = _hash_state(weighted)
+    if fuse:
+        _fuse_norms(weighted.eval())
     forward = forward.eval().requires_grad_(False).to(config.device).to(memory_format=torch.channels_last)
     free = any_size if stretchable is None else stretchable
     size = config.image_size if free and config.image_size else None if any_size else native
@@ -85,6 +91,17 @@ def _finish(name: str, weighted: nn.Module, forward: nn.Module, dim: int, native
         raise BadInput(f"image_size={config.image_size} does not fit encoder {name!r}, which takes {native} px only; "
                        "leave it out.")
     return Encoder(name, forward, dim, native, tuple(mean), tuple(std), digest, config.device, any_size, size)
+
+
+def _fuse_norms(network: nn.Module) -> None:
+    """In place, for networks whose modules are registered in the order they run: the Lites and ResNets are."""
+    for parent in list(network.modules()):
+        names = list(parent._modules)
+        for conv_name, norm_name in zip(names, names[1:], strict=False):
+            conv, norm = parent._modules[conv_name], parent._modules[norm_name]
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                parent._modules[conv_name] = fuse_conv_bn_eval(conv, norm)
+                parent._modules[norm_name] = getattr(norm, "act", nn.Identity())  # timm's norm holds the activation
 
 
 def _hash_state(network: nn.Module) -> str:
@@ -135,7 +152,7 @@ def resnet18(config: EncoderConfig) -> Encoder:
     network = build()
     network.fc = nn.Identity()
     _load_backbone(network, _given_or_fetched("resnet18", config, ResNet18_Weights.IMAGENET1K_V1.url), "resnet18")
-    return _finish("resnet18", network, network, 512, 224, *IMAGENET, config)
+    return _finish("resnet18", network, network, 512, 224, *IMAGENET, config, fuse=True)
 
 
 def resnet50_swav(config: EncoderConfig) -> Encoder:
@@ -145,7 +162,7 @@ def resnet50_swav(config: EncoderConfig) -> Encoder:
     network = build()
     network.fc = nn.Identity()
     _load_backbone(network, _given_or_fetched("resnet50_swav", config, SWAV), "resnet50_swav")
-    return _finish("resnet50_swav", network, network, 2048, 224, *IMAGENET, config)
+    return _finish("resnet50_swav", network, network, 2048, 224, *IMAGENET, config, fuse=True)
 
 
 def clip(config: EncoderConfig) -> Encoder:

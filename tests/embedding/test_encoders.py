@@ -124,6 +124,29 @@ def test_lite0_is_taken_before_the_last_activation():
     assert (theirs == 0).mean() > 0.3
 
 
+def test_folded_norms_change_nothing(tmp_path):
+    """ResNet-18 with random weights and running statistics, against torchvision's own forward pass."""
+    from torchvision.models import resnet18
+
+    torch.manual_seed(1)
+    reference = resnet18()
+    for module in reference.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 2)
+            module.weight.data.uniform_(0.5, 1.5)
+    torch.save(reference.state_dict(), tmp_path / "r.pt")
+    encoder = make_encoder("resnet18", weights=tmp_path / "r.pt", device="cpu", image_size=64)
+    reference.fc = torch.nn.Identity()
+    images = pictures(3)
+    batch = torch.from_numpy(encoder.prepare(images)).permute(0, 3, 1, 2).float() / 255
+    batch = (batch - torch.tensor(encoder.mean).view(3, 1, 1)) / torch.tensor(encoder.std).view(3, 1, 1)
+    with torch.inference_mode():
+        expected = reference.eval()(batch).numpy()
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in encoder.network.modules())
+    np.testing.assert_allclose(encoder.encode(images), expected, rtol=1e-3, atol=1e-3 * float(expected.max()))
+
+
 def test_concatenation_is_side_by_side(tmp_path):
     one = make_encoder("efficientnet_lite0", device="cpu", image_size=32)
     two = make_encoder("efficientnet_lite0+efficientnet_lite0", device="cpu", image_size=32)
