@@ -22,12 +22,18 @@ Search = Callable[[int, int], tuple[np.ndarray, np.ndarray]]
 
 KEPT = 0.993  # share of variance from which the projection's bound is tight enough to prove nearly every row
 _PROBED_LISTS = 64
+_PRODUCTS = 2**28  # similarities held at once by the search in torch: 1 GB in float32
 
 
 def choose_search(rows: np.ndarray, wanted: int, metric: str, device: str, exact: bool) -> tuple[Search, dict]:
     """The search for `wanted` neighbours and what to say about it."""
     if device.startswith("cuda"):
-        return by_products(rows, wanted + 1 + min(wanted, 32), metric, device), _info("torch products", True)
+        import torch
+
+        try:
+            return by_products(rows, wanted + 1 + min(wanted, 32), metric, device), _info("torch products on GPU", True)
+        except torch.OutOfMemoryError:  # the rows do not fit there: search on the CPU
+            torch.cuda.empty_cache()
     if find_spec("faiss") is None:
         return by_products(rows, wanted + 1, metric, "cpu"), _info("torch products", True)
     if not exact:
@@ -116,13 +122,16 @@ def by_products(rows: np.ndarray, wanted: int, metric: str, device: str) -> Sear
         data[start:start + 65536] = torch.from_numpy(np.array(rows[start:start + 65536]))
     norms = data.square().sum(1) if metric == "l2" else None
     wanted = min(wanted, len(rows))
+    step = max(1, _PRODUCTS // len(rows))
 
     def ask(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        closeness = data[start:stop] @ data.T
-        if norms is not None:
-            closeness = 2 * closeness - norms
-        found = closeness.topk(wanted, dim=1, sorted=False).indices.cpu().numpy()
-        return found, np.full(stop - start, np.inf, np.float32)
+        found = []
+        for at in range(start, stop, step):
+            closeness = data[at:min(at + step, stop)] @ data.T
+            if norms is not None:
+                closeness.mul_(2).sub_(norms)
+            found.append(closeness.topk(wanted, dim=1, sorted=False).indices.cpu().numpy())
+        return np.concatenate(found), np.full(stop - start, np.inf, np.float32)
     return ask
 
 
