@@ -29,7 +29,7 @@ def facts(view: state.RunView) -> None:
 
 def settings(view: state.RunView) -> None:
     """Encoder, clusters, seed: together with the source they name the run every page shows."""
-    left, middle, right = st.columns([2, 1, 1])
+    left, middle, right, last = st.columns([2, 1, 1, 1])
     encoders = list(ENCODERS)
     if view.encoder not in encoders:
         encoders.append(view.encoder)
@@ -40,6 +40,9 @@ def settings(view: state.RunView) -> None:
                         help="0 = automatic: the number of class names when the source has them, else a proposal from "
                              "the data.")
     right.number_input("Seed", 0, 2**31 - 1, key=state.bind("seed"))
+    last.number_input("Samples T", 0, 10_000_000, step=100_000, key=state.bind("n_samples"),
+                      help="Coverage samples; 0 = automatic. The Coverage page's stability view says whether T is "
+                           "enough.")
     summary = ENCODERS[view.encoder].summary if view.encoder in ENCODERS else "a model named by you"
     named = len(view.dataset.classes)
     clusters = f"{view.n_clusters or named} clusters" if view.n_clusters or named else "clusters as the data suggests"

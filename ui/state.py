@@ -159,6 +159,7 @@ class RunView:
     encoder: str
     seed: int
     n_clusters: int | None
+    n_samples: int | None = None
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -166,7 +167,7 @@ class RunView:
     @property
     def job_params(self) -> dict[str, Any]:
         """What a job needs, besides the spec, to work on this very run."""
-        return {"encoder": self.encoder, "seed": self.seed, "n_clusters": self.n_clusters}
+        return {"encoder": self.encoder, "seed": self.seed, "n_clusters": self.n_clusters, "n_samples": self.n_samples}
 
     def ready(self, *stages: str) -> bool:
         """True when every named stage (see STAGES) lies finished in the store. Never computes."""
@@ -237,8 +238,8 @@ def current_run() -> RunView | None:
     spec = get("dataset")
     if not spec:
         return None
-    n_clusters = get("n_clusters") or None
-    return _run(spec, get("encoder"), get("seed"), n_clusters, str(home()))
+    n_clusters, n_samples = get("n_clusters") or None, get("n_samples") or None
+    return _run(spec, get("encoder"), get("seed"), n_clusters, n_samples, str(home()))
 
 
 @st.cache_resource(max_entries=8, show_spinner="Opening the images ...")
@@ -249,10 +250,10 @@ def _dataset(spec: str, home: str, images: str = "") -> Dataset:
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _run(spec: str, encoder: str, seed: int, n_clusters: int | None, home: str) -> RunView:
+def _run(spec: str, encoder: str, seed: int, n_clusters: int | None, n_samples: int | None, home: str) -> RunView:
     from coreset_engine.run.pipeline import Run
     from coreset_engine.run.store import Store
 
     dataset = _dataset(spec, home)
-    run = Run(dataset, encoder=encoder, seed=seed, n_clusters=n_clusters, store=Store(home))
-    return RunView(spec, dataset, run, encoder, seed, n_clusters)
+    run = Run(dataset, encoder=encoder, seed=seed, n_clusters=n_clusters, n_samples=n_samples, store=Store(home))
+    return RunView(spec, dataset, run, encoder, seed, n_clusters, n_samples)
