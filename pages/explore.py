@@ -18,7 +18,8 @@ colour = left.selectbox("Colour by", names, key=state.bind("color"))
 right.caption("Draw a lasso to see pictures, click a point to learn why it is kept or dropped. The wheel zooms, "
               "Shift-drag pans; legend entries hide and show. With the keyboard: arrows, + and -, 0, L B P, Enter.")
 events = draw_map(view, key="map-explore", colour=colour, kept=None if selection is None else selection.indices,
-                  groups="pseudo-label" if view.ready("pseudo_labels") else "true label", height=600)
+                  groups="pseudo-label" if view.ready("pseudo_labels") else "true label", height=600,
+                  picked=selecting.remembered(view))
 picked = selecting.picked(view, events)
 
 

@@ -33,7 +33,8 @@ selection, drawn = select_view.chosen(view, alphas, turn)
 if drawn is None:
     st.stop()
 events = draw_map(view, key=KEY, colour=colour, bins="AUM" if view.ready("dynamics") else "BlindCS score",
-                  groups="pseudo-label" if view.ready("pseudo_labels") else "true label", height=540, **drawn)
+                  groups="pseudo-label" if view.ready("pseudo_labels") else "true label", height=540,
+                  picked=selecting.remembered(view), **drawn)
 picked = selecting.picked(view, events)
 
 

@@ -140,7 +140,7 @@ def maps(view: RunView, a: Selection, b: Selection) -> None:
         with place:
             events = draw_map(view, key=f"map-duel-{name}", kept=selection.indices, compact=True, height=380,
                               link="duel", note=f"{name}: {len(selection):,} of {len(view):,} kept",
-                              label=f"Map of side {name}")
+                              label=f"Map of side {name}", picked=selecting.remembered(view))
             if events.clicked is not None:
                 state.put("image", str(view.dataset.ids[events.clicked]))
 

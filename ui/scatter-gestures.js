@@ -88,7 +88,7 @@ function box([x0, y0], [x1, y1]) {
 
 function pick(map, px, py) {
   const i = map.nearest(px, py);
-  if (i >= 0) map.component.setTriggerValue("click", i);
+  if (i >= 0) map.pick(i);
 }
 
 function zoomByWheel(map, event) {
@@ -128,5 +128,5 @@ function pickCentre(map, x, y) {
   const i = map.nearest(x, y, 200);
   if (i < 0) return;
   map.showCard(i, x, y);
-  map.component.setTriggerValue("click", i);
+  map.pick(i);
 }

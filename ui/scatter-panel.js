@@ -7,7 +7,7 @@ const STYLE = `
 .cm * { box-sizing: border-box; }
 .cm-body { display: grid; grid-template-columns: minmax(0, 1fr) 264px; gap: 12px; }
 .cm-body.alone { grid-template-columns: minmax(0, 1fr); }
-@container (max-width: 700px) { .cm-body { grid-template-columns: minmax(0, 1fr); } .cm-side { max-height: 300px; } }
+@container (max-width: 620px) { .cm-body { grid-template-columns: minmax(0, 1fr); } .cm-side { max-height: 300px; } }
 .cm-stage { position: relative; overflow: hidden; border-radius: 8px; border: 1px solid var(--st-border-color);
   background: var(--st-secondary-background-color); }
 .cm-stage canvas, .cm-stage svg { position: absolute; inset: 0; width: 100%; height: 100%; }
@@ -15,6 +15,7 @@ const STYLE = `
 .cm-stage canvas:focus-visible { box-shadow: inset 0 0 0 2px var(--st-primary-color); }
 .cm-stage svg { pointer-events: none; }
 .cm-lasso { fill: var(--st-primary-color); fill-opacity: .1; stroke: var(--st-primary-color); stroke-width: 1.5; }
+.cm-ring { fill: none; stroke: var(--cm-picked); stroke-width: 2.5; }
 .cm-bar { position: absolute; top: 8px; right: 8px; display: flex; gap: 4px; flex-wrap: wrap; justify-content: end; }
 .cm button { font: inherit; font-size: 12px; padding: 3px 9px; border-radius: 6px; cursor: pointer;
   border: 1px solid var(--st-border-color); background: var(--st-background-color); color: var(--st-text-color); }
@@ -76,7 +77,10 @@ export function buildFrame(actions, label) {
   parts.overlay = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   parts.lasso = document.createElementNS("http://www.w3.org/2000/svg", "polygon");
   parts.lasso.setAttribute("class", "cm-lasso");
-  parts.overlay.append(parts.lasso);
+  parts.ring = document.createElementNS("http://www.w3.org/2000/svg", "circle");
+  parts.ring.setAttribute("class", "cm-ring");
+  parts.ring.setAttribute("r", "9");
+  parts.overlay.append(parts.lasso, parts.ring);
   parts.picture = element("img", { alt: "" });
   parts.facts = element("div");
   parts.card = element("div", { class: "cm-card" }, parts.picture, parts.facts);

@@ -3,6 +3,7 @@
 // as binary arrays with immutable addresses; Python hears only of finished gestures: lasso, click, released slider.
 
 import { Camera, Grid, Membership, boundsOf, clamp, hardCut, insidePolygon, keptCount } from "./scatter-geometry.js";
+import { brightness, hexToRgb, paletteOf, spread } from "./scatter-colours.js";
 import { GlRenderer } from "./scatter-gl.js";
 import { RasterRenderer } from "./scatter-raster.js";
 import { GroupBars, Histogram, buildFrame, drawLegend, element, knob, markMode, rgb } from "./scatter-panel.js";
@@ -32,6 +33,7 @@ export class ScatterMap {
     this.mode = "lasso";
     this.hidden = new Set();
     this.polygon = null;
+    this.picked = null;
     this.camera = new Camera();
     this.turn = 0;
     this.dragging = false;
@@ -95,6 +97,7 @@ export class ScatterMap {
     this.takeColours(data, arrays);
     this.takeOrder(data, arrays);
     this.takeKnobs(data);
+    if (data.picked !== this.data?.picked) this.picked = data.picked;
     this.data = data;
     this.parts.note.textContent = data.note || "";
     this.parts.side.hidden = data.compact;
@@ -255,9 +258,13 @@ export class ScatterMap {
 
   /** The colours of the kept and of the rest, for the page's light or dark theme. */
   themeColours() {
-    const background = getComputedStyle(this.parts.root).getPropertyValue("--st-background-color");
-    const theme = this.data.themes[brightness(background) < 0.5 ? "dark" : "light"];
+    const theme = this.theme();
     return { kept: hexToRgb(theme.kept), rest: hexToRgb(theme.rest) };
+  }
+
+  theme() {
+    const background = getComputedStyle(this.parts.root).getPropertyValue("--st-background-color");
+    return this.data.themes[brightness(background) < 0.5 ? "dark" : "light"];
   }
 
   request() {
@@ -279,6 +286,7 @@ export class ScatterMap {
     if (camera.width !== width || camera.height !== height || !camera.scale) camera.resize(width, height, this.bounds);
     this.renderer.draw({ camera, ratio, lassoed: Boolean(this.chosen), segments: this.membership.segments(), ...this.looks() });
     this.drawLasso();
+    this.drawRing();
     parts.root.dataset.frames = String((Number(parts.root.dataset.frames) || 0) + 1);
     parts.root.dataset.frameMs = (performance.now() - began).toFixed(2);
   }
@@ -302,6 +310,24 @@ export class ScatterMap {
   drawLasso() {
     const corners = (this.polygon || []).map(([x, y]) => this.camera.toPixel(x, y).map((v) => v.toFixed(1)).join());
     this.parts.lasso.setAttribute("points", corners.join(" "));
+  }
+
+  /** A ring around the image under the eye. */
+  drawRing() {
+    const { ring, root } = this.parts;
+    const shown = this.picked !== null && this.picked < this.n;
+    ring.style.display = shown ? "" : "none";
+    if (!shown) return;
+    const [x, y] = this.camera.toPixel(this.xy[2 * this.picked], this.xy[2 * this.picked + 1]);
+    root.style.setProperty("--cm-picked", this.theme().picked);
+    ring.setAttribute("cx", x.toFixed(1));
+    ring.setAttribute("cy", y.toFixed(1));
+  }
+
+  pick(i) {
+    this.picked = i;
+    this.request();
+    this.component.setTriggerValue("click", i);
   }
 
   setMode(mode) {
@@ -440,35 +466,6 @@ export class ScatterMap {
     this.renderer.close();
     this.parts.root.remove();
   }
-}
-
-function brightness(colour) {
-  const paint = document.createElement("canvas").getContext("2d");
-  paint.fillStyle = colour.trim() || "#fff";
-  const [r, g, b] = [1, 3, 5].map((at) => parseInt(paint.fillStyle.slice(at, at + 2), 16) / 255);
-  return 0.3 * r + 0.59 * g + 0.11 * b;
-}
-
-function hexToRgb(hex) {
-  return [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
-}
-
-/** Categories: the given colours. Numbers: 255 steps between the given stops, and grey for "missing" (code 255). */
-function paletteOf(colour) {
-  const stops = colour.colours.map(hexToRgb);
-  if (colour.kind === "category") return stops;
-  const steps = Array.from({ length: 255 }, (_, s) => {
-    const at = (s / 254) * (stops.length - 1);
-    const a = Math.min(stops.length - 2, Math.floor(at));
-    return stops[a].map((v, c) => Math.round(v + (stops[a + 1][c] - v) * (at - a)));
-  });
-  return [...steps, [128, 128, 128]];
-}
-
-/** Codes beyond the palette's length take its colours again from the start. */
-function spread(palette, colour) {
-  if (colour?.kind !== "category") return palette;
-  return Array.from({ length: 256 }, (_, c) => palette[c % palette.length]);
 }
 
 /** A bit mask (base64, little bit order) as an order: kept images first, each part by position. */

@@ -78,19 +78,21 @@ def draw_map(view: RunView, *, key: str, colour: str = MEMBERSHIP, kept: np.ndar
              orders: Sequence[Order] = (), scrub: Scrub | None = None, exact: bool = False,
              variant_name: str = "", groups: str | None = None, bins: str | None = None, height: int = 560,
              compact: bool = False, link: str | None = None, note: str = "", label: str = "",
-             drop_lasso: str = "") -> MapEvents:
+             drop_lasso: str = "", picked: int | None = None) -> MapEvents:
     """Draw the map of `view` (its `map` must be ready) and return what the user did with it.
 
     colour: "membership" or a name from `columns.offered`. kept: (k,) positions of a fixed coreset; with `scrub` and
     exact=True it overrules the ranks until a slider moves. groups, bins: columns for the bars and the histogram.
     compact: no side panel. link: maps with one link look at the same place. drop_lasso: change it to clear the lasso.
+    picked: position that gets a ring.
     """
     shelf, points = routes.shelf_for(view.dataset), map_points(view)
     painted = None if colour == MEMBERSHIP else column(view, colour)
     data = {
         "n": len(points), "height": height, "label": label or f"Map of {len(points):,} images", "note": note,
-        "compact": compact, "link": link, "drop_lasso": drop_lasso,
-        "themes": {theme.name: {"kept": theme.kept, "rest": theme.easy} for theme in (LIGHT, DARK)},
+        "compact": compact, "link": link, "drop_lasso": drop_lasso, "picked": picked,
+        "themes": {theme.name: {"kept": theme.kept, "rest": theme.easy, "picked": theme.picked}
+                   for theme in (LIGHT, DARK)},
         "points": routes.publish(shelf, points, "points"), "thumb": routes.thumb_address(shelf),
         "fact": _facts(view, shelf, painted), "colour": _colour(shelf, painted),
         "orders": [_order(shelf, order) for order in orders],

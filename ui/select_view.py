@@ -22,7 +22,9 @@ from ui.thumbs import gallery
 
 # Knobs that the map's own sliders hold.
 ON_THE_MAP = {"beta", "n_neighbours"}
-SORTS = {"best first": lambda s: s, "hardest first": lambda s: s[::-1]}
+ALPHAS = (10, 30, 100, 300, 1000)
+# Up to so many images the scores of another alpha are computed at once; above, a job does it.
+_QUICK = 5000
 
 
 def tools() -> None:
@@ -68,6 +70,7 @@ def need_stages(view: RunView, method: str) -> None:
     """Stop with the one next step where the method's scores are not finished."""
     missing = view.missing(choice.needed_stages(method))
     if not missing:
+        need_alpha(view, method)
         return
     names = ", ".join(STAGE_NAMES.get(stage, stage) for stage in missing)
     st.info(f"{escaped(method)} needs {names}, which are not finished for these settings.")
@@ -75,13 +78,37 @@ def need_stages(view: RunView, method: str) -> None:
     st.stop()
 
 
+def need_alpha(view: RunView, method: str) -> None:
+    """Stop where the wanted number of redundancy neighbours would take minutes to score here."""
+    alpha = int(state.get("alpha"))
+    if "n_neighbours" not in choice.knob_names(method) or len(view) <= _QUICK or has_alpha(view, alpha):
+        return
+    st.info(f"No coverage scores with {alpha:,} redundancy neighbours yet.")
+    ready = [other for other in ALPHAS if has_alpha(view, other)]
+    if ready and st.button(f"Use {ready[-1]:,}, which is finished"):
+        state.rebind("alpha", ready[-1])
+        st.rerun()
+    st.stop()
+
+
 def alphas(view: RunView, method: str) -> list[int]:
     """Redundancy neighbours whose coverage scores lie ready, for the map's slider; one where the method has none."""
     if "n_neighbours" not in choice.knob_names(method):
         return [0]
-    ready = getattr(view.run, "ready_alphas", None)
-    found = sorted({*(ready() if ready else ()), state.get("alpha")})
-    return [int(alpha) for alpha in found]
+    return sorted({int(state.get("alpha")), *(alpha for alpha in ALPHAS if has_alpha(view, alpha))})
+
+
+def has_alpha(view: RunView, alpha: int) -> bool:
+    """Whether the coverage scores with `alpha` redundancy neighbours lie finished in the store."""
+    run = view.run
+    return run.store.has("coverage", run.key_of("coverage", n_samples=run.n_samples, seed=run.seed, n_neighbours=alpha))
+
+
+def grid_button(view: RunView) -> None:
+    """Offer to score the other alphas in one pass, so that the slider can move over them."""
+    lacking = [alpha for alpha in ALPHAS if not has_alpha(view, alpha)]
+    if lacking:
+        submit_button("Score other α, for a slider", "coverage_grid", view, n_neighbours=lacking)
 
 
 def chosen(view: RunView, steps: list[int], turn: int) -> tuple[Selection | None, dict[str, Any] | None]:

@@ -92,7 +92,8 @@ class Ranks:
         at = 1 - (rank - lo + self.order.pinned + 0.5) / self.n
         if rank - lo + self.order.pinned == 0:
             return "Stays at every pruning rate."
-        return f"Enters at p ≤ {np.floor(1000 * max(at, 0)) / 1000:.3f}."
+        word = "Kept while" if rank < self.window()[1] else "Enters at"
+        return f"{word} p ≤ {np.floor(1000 * max(at, 0)) / 1000:.3f}."
 
 
 def ranking(view: RunView) -> Ranks | None:
@@ -228,6 +229,11 @@ def picked(view: RunView, events: MapEvents) -> int | None:
     """The image under the eye: clicked just now, else the one the session remembers."""
     if events.clicked is not None:
         state.put("image", str(view.dataset.ids[events.clicked]))
+    return remembered(view)
+
+
+def remembered(view: RunView) -> int | None:
+    """Position of the image the session remembers, if it is one of this source."""
     name = state.get("image")
     found = np.flatnonzero(view.dataset.ids == name) if name else []
     return int(found[0]) if len(found) else None

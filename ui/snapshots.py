@@ -1,21 +1,15 @@
-"""Named snapshots of a session's knobs, one small JSON file each under the workspace, shared by all sessions."""
+"""Named snapshots of a session's knobs, kept per dataset in the workspace (run/history.py), shared by all sessions."""
 
 from __future__ import annotations
 
-import json
-import os
-import re
 import secrets
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from coreset_engine.errors import BadInput
+from coreset_engine.run import history
 from ui import state
 from ui.state import RunView
-
-_MOST = 200
 
 
 @dataclass(frozen=True)
@@ -28,40 +22,28 @@ class Snapshot:
     made: float
 
 
-def _folder(view: RunView) -> Path:
-    return state.home() / "snapshots" / re.sub(r"[^0-9a-zA-Z]", "", view.dataset.fingerprint)[:40]
-
-
 def listed(view: RunView) -> list[Snapshot]:
-    """The dataset's snapshots, newest first; unreadable files are passed over."""
-    found = []
-    for path in _folder(view).glob("*.json"):
-        try:
-            said = json.loads(path.read_text(encoding="utf-8"))
-            found.append(Snapshot(path.stem, str(said["name"]), dict(said["setup"]), float(said["made"])))
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-    return sorted(found, key=lambda snapshot: -snapshot.made)
+    """The dataset's snapshots, newest first. The log is append-only: a later entry of the same name or a "forget"
+    takes an earlier one out."""
+    found: dict[str, Snapshot] = {}
+    for entry in history.snapshots(view.dataset.fingerprint, state.home()):
+        if entry.get("forget"):
+            found.pop(str(entry["forget"]), None)
+        elif isinstance(entry.get("setup"), dict) and entry.get("name"):
+            name, key = str(entry["name"]), str(entry.get("id") or entry["name"])
+            found = {other: snapshot for other, snapshot in found.items() if snapshot.name != name}
+            found[key] = Snapshot(key, name, entry["setup"], float(entry.get("at", 0)))
+    return sorted(found.values(), key=lambda snapshot: -snapshot.made)
 
 
-def save(view: RunView, name: str, setup: dict[str, Any]) -> Snapshot:
-    """Write one; a snapshot of the same name is replaced."""
-    for old in listed(view):
-        if old.name == name:
-            delete(view, old.id)
-    if len(listed(view)) >= _MOST:
-        raise BadInput(f"this dataset already has {_MOST} snapshots; delete one first.")
-    made, key, folder = time.time(), secrets.token_hex(8), _folder(view)
-    folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f"{key}.part"
-    part.write_text(json.dumps({"name": name, "setup": setup, "made": made}), encoding="utf-8")
-    os.replace(part, folder / f"{key}.json")
-    return Snapshot(key, name, setup, made)
+def save(view: RunView, name: str, setup: dict[str, Any]) -> None:
+    """Keep `setup` under `name`; a snapshot of the same name is replaced."""
+    entry = {"id": secrets.token_hex(8), "name": name, "setup": setup}
+    history.add_snapshot(view.dataset.fingerprint, entry, state.home())
 
 
 def delete(view: RunView, key: str) -> None:
-    if re.fullmatch(r"[0-9a-f]{16}", key):
-        (_folder(view) / f"{key}.json").unlink(missing_ok=True)
+    history.add_snapshot(view.dataset.fingerprint, {"forget": key}, state.home())
 
 
 def describe(snapshot: Snapshot) -> str:

@@ -89,7 +89,7 @@ def score_lines(view: RunView, i: int) -> list[str]:
         scores = column(view, title)
         if scores is not None:
             below = float(np.mean(scores.values < scores.values[i]))
-            lines.append(f"{title} {format_number(float(scores.values[i]))}, more than {below:.0%} of the images")
+            lines.append(f"{title} {format_number(float(scores.values[i]))}, higher than {below:.0%} of the images")
     return ["  \n".join(f"- {line}" for line in lines)] if lines else []
 
 

@@ -22,6 +22,15 @@ FLAGS = ["--headless=new", "--no-sandbox", "--disable-quic", "--no-first-run", "
          "--enable-unsafe-swiftshader"]
 
 
+PREPARE = """
+import coreset_engine as ce
+from coreset_engine.run.pipeline import STAGES
+run = ce.Run(ce.open_source("demo"))
+for stage in STAGES:
+    getattr(run, stage)
+"""
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -65,15 +74,12 @@ def map_server(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def demo_home(tmp_path_factory):
-    """A workspace in which the demo is computed, as `scripts/app --demo` leaves it; CORESET_BROWSER_HOME names a
-    finished one to use again."""
+    """A workspace in which every stage of the demo is computed; CORESET_BROWSER_HOME names a finished one to reuse."""
     if os.environ.get("CORESET_BROWSER_HOME"):
         return Path(os.environ["CORESET_BROWSER_HOME"])
     home = tmp_path_factory.mktemp("home")
-    command = [sys.executable, "-m", "coreset_engine", "run", "demo", "--method", "elfs", "--prune-rate", "0.9",
-               "--seed", "0"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280,
-                          env=os.environ | {"CORESET_HOME": str(home)})
+    done = subprocess.run([sys.executable, "-c", PREPARE], cwd=ROOT, capture_output=True, text=True, timeout=280,
+                          env=os.environ | {"CORESET_HOME": str(home), "PYTHONPATH": str(ROOT)})
     assert done.returncode == 0, done.stderr
     return home
 

@@ -1,0 +1,31 @@
+// Colours of the map: from what Python names (hex stops) to what the renderers take ([r, g, b] per code).
+
+/** 0 (black) to 1 (white), of any CSS colour. */
+export function brightness(colour) {
+  const paint = document.createElement("canvas").getContext("2d");
+  paint.fillStyle = colour.trim() || "#fff";
+  const [r, g, b] = [1, 3, 5].map((at) => parseInt(paint.fillStyle.slice(at, at + 2), 16) / 255);
+  return 0.3 * r + 0.59 * g + 0.11 * b;
+}
+
+export function hexToRgb(hex) {
+  return [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+}
+
+/** Categories: the given colours. Numbers: 255 steps between the given stops, and grey for "missing" (code 255). */
+export function paletteOf(colour) {
+  const stops = colour.colours.map(hexToRgb);
+  if (colour.kind === "category") return stops;
+  const steps = Array.from({ length: 255 }, (_, s) => {
+    const at = (s / 254) * (stops.length - 1);
+    const a = Math.min(stops.length - 2, Math.floor(at));
+    return stops[a].map((v, c) => Math.round(v + (stops[a + 1][c] - v) * (at - a)));
+  });
+  return [...steps, [128, 128, 128]];
+}
+
+/** Codes beyond the palette's length take its colours again from the start. */
+export function spread(palette, colour) {
+  if (colour?.kind !== "category") return palette;
+  return Array.from({ length: 256 }, (_, c) => palette[c % palette.length]);
+}
