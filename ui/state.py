@@ -19,6 +19,7 @@ from typing import Any
 import streamlit as st
 
 from coreset_engine.errors import BadInput, CoresetError
+from coreset_engine.registry import METHODS
 from coreset_engine.types import Dataset
 
 STAGES = ("embeddings", "neighbours", "pseudo_labels", "dynamics", "coverage", "map")
@@ -100,12 +101,22 @@ def _adopt(seen: dict[str, str]) -> None:
             value = kind(seen[param])
         except (KeyError, ValueError, OverflowError):
             continue
-        if value != value or (name == "dataset" and not is_known(value)):
-            if name == "dataset":
-                st.session_state[_PREFIX + "proposed"] = value
+        if not _sane(name, value):
+            continue
+        if name == "dataset" and not is_known(value):
+            st.session_state[_PREFIX + "proposed"] = value
             continue
         st.session_state[_PREFIX + name] = value
         st.session_state.pop(f"widget:{name}", None)
+
+
+def _sane(name: str, value: Any) -> bool:
+    """Whether a value from a link lies where the widgets could have put it."""
+    if isinstance(value, str):
+        return len(value) <= 1000 and (name != "method" or value in METHODS)
+    if name in ("prune_rate", "beta"):
+        return 0 <= value < 1
+    return (1 if name == "alpha" else 0) <= value < 2**31
 
 
 def _write_url() -> None:

@@ -93,3 +93,32 @@ def test_numbers_on_the_page(open_page, digits):
     assert values["Usable images"] == "400" and values["Labelled"] == "400" and values["Class names"] == "10"
     table = test.dataframe[0].value
     assert list(table["State"]) == ["finished"] * 6 and table["Size"][0] == "1.23 MB"
+
+
+def test_the_demo_opens_by_itself_when_asked(fresh, monkeypatch):
+    monkeypatch.setenv("CORESET_OPEN", "demo")
+    test = fresh.run()
+    assert not test.exception and not test.error
+    assert {metric.label: metric.value for metric in test.metric}["Usable images"] == "1,797"
+    assert any(button.label == "Prepare" for button in test.button)
+
+
+def test_a_link_restores_dataset_and_knobs(fresh):
+    for name, value in {"dataset": "demo", "clusters": "12", "p": "0.8", "beta": "nonsense", "alpha": "9e999"}.items():
+        fresh.query_params[name] = value
+    test = fresh.run()
+    assert not test.exception and not test.error
+    kept = test.session_state
+    assert kept["state:dataset"] == "demo" and kept["state:n_clusters"] == 12 and kept["state:prune_rate"] == 0.8
+    assert "state:beta" not in kept and "state:alpha" not in kept
+    assert test.number_input(key="widget:n_clusters").value == 12
+
+
+@pytest.mark.parametrize("param,value", [("clusters", "-5"), ("seed", "-1"), ("p", "7"), ("encoder", "<img src=x>"),
+                                         ("method", "no-such"), ("samples", "-3"), ("color", "x" * 5000)])
+def test_a_hostile_link_breaks_nothing(fresh, param, value):
+    fresh.query_params["dataset"] = "demo"
+    fresh.query_params[param] = value
+    test = fresh.run()
+    assert not test.exception
+    assert "Something went wrong on our side" not in " ".join(e.value for e in test.error)

@@ -1,0 +1,59 @@
+"""The Export page hands on exactly the coreset that is chosen, and says so before it does."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+
+import numpy as np
+import pandas as pd
+from conftest import FinishedRun, texts
+
+from coreset_engine.run.selecting import select
+from ui import export_view, state
+
+
+def view_of(dataset):
+    return state.RunView("demo", dataset, FinishedRun(dataset), "efficientnet_lite0", 0, None)
+
+
+def test_the_zip_holds_the_selection(digits):
+    view = view_of(digits)
+    chosen = select("elfs", view.run, 0.9, beta=0.1)
+    with zipfile.ZipFile(io.BytesIO(export_view.packed(view, chosen))) as archive:
+        names = set(archive.namelist())
+        ids = archive.read("ids.txt").decode().split()
+        manifest = json.loads(archive.read("manifest.json"))
+        table = pd.read_parquet(io.BytesIO(archive.read("selection.parquet")))
+    assert {"selection.parquet", "ids.txt", "manifest.json"} <= names
+    assert ids == chosen.ids.tolist() and len(ids) == 40
+    assert manifest["params"]["beta"] == 0.1 and manifest["method"] == "elfs"
+    assert table["selected"].sum() == 40 and np.array_equal(table["aum"], view.run.dynamics.aum)
+
+
+def test_headline_numbers_and_knobs(open_page):
+    test = open_page("export", prune_rate=0.8, beta=0.25)
+    values = {metric.label: metric.value for metric in test.metric}
+    assert values["Kept"] == "80" and values["Of"] == "400"
+    assert "80 % removed" in texts(test) and "beta 0.25" in texts(test).replace("\\", "")
+
+
+def test_pins_are_counted_and_obeyed(open_page, digits):
+    pinned = [str(digits.ids[0]), str(digits.ids[1])]
+    test = open_page("export", must_keep=pinned, never=[str(digits.ids[2])])
+    values = {metric.label: metric.value for metric in test.metric}
+    assert values["Must keep"] == "2" and values["Never"] == "1" and values["Kept"] == "40"
+
+
+def test_file_names_are_safe(digits):
+    import dataclasses
+    view = dataclasses.replace(view_of(digits), spec="/data/../<img>\u202e birds")
+    chosen = select("random", view.run, 0.5)
+    name = export_view.file_name(view, chosen)
+    assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+
+
+def test_groups_are_classes_or_clusters(digits, unlabelled_digits):
+    assert export_view.groups_of(view_of(digits))[0] == list(digits.classes)
+    assert export_view.groups_of(view_of(unlabelled_digits))[0][0] == "cluster 0"

@@ -1,0 +1,57 @@
+"""The strip of jobs: stage, share, rate and time left; cancel and resume ask the engine; old failures give way."""
+
+from __future__ import annotations
+
+import tomllib
+
+import pytest
+from conftest import ROOT, texts
+
+from coreset_engine.run.jobs import Job
+from ui import jobs
+
+RUNNING = Job("j2", "prepare", "demo", {}, "running", "pseudo_labels", 400, 1000, "images", 120.0, 5.0)
+FAILED = Job("j1", "evaluate", "/data/<img src=x>", {}, "failed", message="The disk is full; free 2 GB and resume.")
+
+
+def test_pace_in_one_line():
+    assert jobs.pace(RUNNING).replace("\\", "") == "pseudo-labels 40 % · 120 images/s · 5 s left"
+    assert jobs.pace(Job("x", "prepare", "demo", {}, "queued")) == "waiting"
+
+
+@pytest.mark.parametrize("seconds,said", [(0, "0 s"), (89, "89 s"), (600, "10 min"), (7200, "2.0 h")])
+def test_durations(seconds, said):
+    assert jobs.duration(seconds) == said
+
+
+def test_a_newer_job_replaces_an_ended_one():
+    old = Job("j0", "prepare", "demo", {}, "failed")
+    assert jobs.current([RUNNING, FAILED, old]) == [RUNNING, FAILED]
+    assert jobs.current([Job("j3", "prepare", "demo", {}, "done"), RUNNING])[1] == RUNNING
+
+
+def test_strip_shows_escaped_state_and_asks(open_page, monkeypatch):
+    asked = []
+    test = open_page("labels")
+    monkeypatch.setattr(jobs, "listed", lambda: [RUNNING, FAILED])
+    monkeypatch.setattr(jobs, "_ask", lambda what, job: asked.append((what, job)))
+    test.session_state["state:active_jobs"] = {"j2"}
+    test.run()
+    assert not test.exception
+    said = texts(test).replace("\\", "")
+    assert "The disk is full" in said and "Prepare" in said
+    test.button(key="cancel:j2").click().run()
+    test.button(key="resume:j1").click().run()
+    assert asked == [("cancel", "j2"), ("resume", "j1")]
+    test.button(key="hide:j1").click().run()
+    assert "The disk is full" not in texts(test)
+
+
+def test_server_settings_are_closed_by_default():
+    settings = tomllib.loads((ROOT / ".streamlit/config.toml").read_text())
+    server = settings["server"]
+    assert server["address"] == "127.0.0.1"
+    assert server["enableXsrfProtection"] and server["enableCORS"] and not server["enableStaticServing"]
+    assert settings["browser"]["gatherUsageStats"] is False
+    assert settings["client"]["showErrorDetails"] == "none"
+    assert "http" not in (ROOT / ".streamlit/config.toml").read_text()
