@@ -1,4 +1,4 @@
-"""Corrections to pseudo-labels: rename a cluster, merge two, relabel some images. Kept, exported, used by the next run.
+"""Corrections to pseudo-labels: rename a cluster, merge two, relabel some images. Kept, undone, handed on as a table.
 
 Each is one entry of the workspace's history for this dataset (`coreset_engine.run.history`), so that it can be undone;
 relabelled images keep their ids, never positions.
@@ -13,9 +13,9 @@ import numpy as np
 import streamlit as st
 
 from ui import state
+from ui.charts import as_csv
 from ui.escape import markdown as escaped
 from ui.escape import plain
-from ui.jobs import submit_button
 from ui.label_quality import cluster_names
 
 MOST_IDS = 100_000
@@ -27,8 +27,8 @@ def show_corrections(view: state.RunView) -> None:
 
     pseudo = view.run.pseudo_labels
     names = shown_names(view, cluster_names(quality_of(view), view.dataset.classes, pseudo.n_clusters))
-    st.caption("Corrections are kept for this dataset, go into the export, and are used when training dynamics are "
-               "computed again.")
+    st.caption("Corrections are kept for this dataset, can be undone one by one, and are handed on as a table of "
+               "corrected labels.")
     left, middle, right = st.columns(3, gap="large")
     made: list[dict[str, Any] | None] = []
     with left, st.form("correct:rename"):
@@ -111,7 +111,18 @@ def _list(view: state.RunView, names: list[str]) -> None:
         if st.button("Undo the last one", key="correct:undo"):
             undo(view)
             st.rerun()
-        submit_button("Compute the dynamics again with them", "prepare", view, primary=True)
+        st.download_button("Corrected labels as CSV", lambda: as_csv(corrected(view)), "corrected-labels.csv",
+                           "text/csv", key="correct:csv", on_click="ignore")
+
+
+def corrected(view: state.RunView) -> dict[str, list]:
+    """Every image with its pseudo-label before and after, and the name its cluster was given."""
+    from coreset_engine.run.corrections import apply, names
+
+    pseudo, made = view.run.pseudo_labels, entries(view)
+    after, called = apply(pseudo.labels, view.dataset.ids, pseudo.n_clusters, made), names(pseudo.n_clusters, made)
+    return {"id": view.dataset.ids.tolist(), "pseudo_label": pseudo.labels.tolist(), "corrected": after.tolist(),
+            "name": [called.get(c, "") for c in after.tolist()]}
 
 
 def sentence(entry: dict[str, Any], names: list[str]) -> str:

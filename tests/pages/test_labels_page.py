@@ -80,6 +80,10 @@ def test_corrections_are_kept_said_and_undone(open_page, digits):
     assert kept[2]["ids"] == [str(digits.ids[3]), str(digits.ids[5])]
     said = list(test.dataframe[0].value["What"])
     assert said[0].startswith("2 images are") and said[2] == "cluster 0 is called <b>seven</b>"
+    table = corrections.corrected(view_of(digits))
+    before = FinishedRun(digits).pseudo_labels.labels
+    assert table["pseudo_label"] == before.tolist() and 0 not in table["corrected"][6:]
+    assert table["corrected"][3] == table["corrected"][5] == 0 and table["name"][3] == "<b>seven</b>"
     press(test, "Undo the last one")
     assert len(corrections.entries(view_of(digits))) == 2
 
