@@ -13,8 +13,8 @@ export function hexToRgb(hex) {
 }
 
 /** Categories: the given colours. Numbers: 255 steps between the given stops, and grey for "missing" (code 255). */
-export function paletteOf(colour) {
-  const stops = colour.colours.map(hexToRgb);
+export function paletteOf(colour, theme) {
+  const stops = colour.colours[theme].map(hexToRgb);
   if (colour.kind === "category") return stops;
   const steps = Array.from({ length: 255 }, (_, s) => {
     const at = (s / 254) * (stops.length - 1);

@@ -143,7 +143,7 @@ export function drawLegend(host, colour, palette, hidden, toggle) {
   if (!colour) return;
   host.append(element("h4", {}, colour.name));
   if (colour.kind === "number") {
-    const ramp = `background: linear-gradient(90deg, ${colour.colours.join(",")})`;
+    const ramp = `background: linear-gradient(90deg, ${palette.slice(0, 255).filter((_, s) => s % 50 === 0).map(rgb).join(",")})`;
     host.append(element("div", { class: "cm-ramp", style: ramp }));
     host.append(element("div", { class: "cm-ends" }, element("span", {}, colour.low), element("span", {}, colour.high)));
     return;

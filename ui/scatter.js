@@ -127,7 +127,8 @@ export class ScatterMap {
   takeColours(data, { addresses, codes }) {
     const same = this.colourFrom === addresses[1];
     this.colourFrom = addresses[1];
-    this.palette = data.colour ? paletteOf(data.colour) : [[128, 128, 128]];
+    this.painted = this.themeName();
+    this.palette = data.colour ? paletteOf(data.colour, this.painted) : [[128, 128, 128]];
     this.renderer.setPalette(spread(this.palette, data.colour));
     if (!same) {
       this.codes = codes ? new Uint16Array(codes) : new Uint16Array(this.n);
@@ -263,8 +264,12 @@ export class ScatterMap {
   }
 
   theme() {
+    return this.data.themes[this.themeName()];
+  }
+
+  themeName() {
     const background = getComputedStyle(this.parts.root).getPropertyValue("--st-background-color");
-    return this.data.themes[brightness(background) < 0.5 ? "dark" : "light"];
+    return brightness(background) < 0.5 ? "dark" : "light";
   }
 
   request() {
@@ -276,6 +281,7 @@ export class ScatterMap {
     const { parts, camera, data } = this;
     const { clientWidth: width, clientHeight: height } = parts.stage;
     if (!data || !width || !height) return;
+    if (this.painted !== this.themeName()) this.repaint();
     const began = performance.now();
     const ratio = window.devicePixelRatio || 1;
     const [wide, tall] = [Math.round(width * ratio), Math.round(height * ratio)];
@@ -328,6 +334,12 @@ export class ScatterMap {
     this.picked = i;
     this.request();
     this.component.setTriggerValue("click", i);
+  }
+
+  /** The page went from light to dark or back. */
+  repaint() {
+    this.takeColours(this.data, { addresses: [null, this.colourFrom] });
+    this.writeCounts();
   }
 
   setMode(mode) {

@@ -22,9 +22,12 @@ import streamlit as st
 
 from ui import routes
 from ui.columns import BINS, MEMBERSHIP, Column, column, format_number
-from ui.palette import CATEGORICAL, DARK, LIGHT, SEQUENTIAL
+from ui.palette import CATEGORICAL, DARK, LIGHT
 from ui.state import RunView
 
+# Numbers run from blue to yellow as in cividis, but each theme leaves out the end that its background would swallow.
+RAMPS = {"light": ("#00224E", "#1F4E8C", "#56677F", "#878378", "#B39B45", "#D4AC00"),
+         "dark": ("#3B82D6", "#6E93BF", "#98A0A8", "#BDB588", "#E1CC55", "#FEE838")}
 # The stub stays small because Streamlit sends it with every rerun; the modules come once, from our own routes.
 _STUB = """
 const modules = import(new URL("/coreset/js/%s/scatter.js", window.location.origin).href);
@@ -182,9 +185,9 @@ def _mask(kept: np.ndarray, n: int) -> dict[str, Any]:
 def _colour(shelf: routes.Shelf, painted: Column | None) -> dict[str, Any] | None:
     if painted is None:
         return None
-    ramp = CATEGORICAL if painted.kind == "category" else SEQUENTIAL
+    ramps = dict.fromkeys(RAMPS, CATEGORICAL) if painted.kind == "category" else RAMPS
     return {"name": painted.name, "kind": painted.kind, "url": routes.publish(shelf, painted.codes),
-            "labels": list(painted.labels), "colours": list(ramp), **_ends(painted)}
+            "labels": list(painted.labels), "colours": ramps, **_ends(painted)}
 
 
 def _ends(painted: Column) -> dict[str, str]:
