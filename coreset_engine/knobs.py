@@ -53,7 +53,7 @@ def _checked(field: dataclasses.Field, value: Any) -> Any:
 
 
 def _converted(field: dataclasses.Field, value: Any) -> Any:
-    kind = type(field.default) if field.default is not None else None
+    kind = type(field.default) if field.default is not None else _OPTIONAL.get(str(field.type))
     try:
         if kind is bool:
             return {"true": True, "1": True, "false": False, "0": False}[str(value).lower()]
@@ -64,8 +64,13 @@ def _converted(field: dataclasses.Field, value: Any) -> Any:
         if kind is float:
             return float(value)
     except (TypeError, ValueError, KeyError, OverflowError):
-        raise BadInput(f"{field.name}={value!r} must be {_NOUN[kind]}, for example {field.default}.") from None
+        raise BadInput(f"{field.name}={value!r} must be {_NOUN[kind]}, for example {_example(field)}.") from None
     return value
 
 
+def _example(field: dataclasses.Field) -> Any:
+    return field.metadata.get("low") if field.default is None else field.default
+
+
+_OPTIONAL = {"float | None": float, "int | None": int}
 _NOUN = {bool: "true or false", int: "a whole number", float: "a number"}

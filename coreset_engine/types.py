@@ -143,13 +143,15 @@ class Ranking:
 
     scores: (N,) float64, high = kept first where the method has a score, else minus the place in `order`
     (unplaced images: -inf). nested: True when the first k' of `order` are the choice for every k' <= M,
-    so that a slider needs no new call. weights: (N,) loss weights >= 0 or None (= all 1).
+    so that a slider needs no new call. weights: (N,) loss weights >= 0 or None (= all 1). info: what was settled on
+    the way (beta, a reason in words), JSON-able.
     """
 
     order: np.ndarray
     scores: np.ndarray
     nested: bool = True
     weights: np.ndarray | None = None
+    info: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

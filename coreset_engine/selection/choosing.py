@@ -1,40 +1,100 @@
-"""From a method's ranking to a Selection: the count, must-keep and never, and the checks before any work."""
+"""From a method's ranking to a Selection: the count, what must and must not be in, other constraints, the reasons."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import dataclasses
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from coreset_engine.errors import BadInput
 from coreset_engine.knobs import make
-from coreset_engine.registry import METHODS, load, look_up
+from coreset_engine.registry import METHODS, Row, load, look_up
 from coreset_engine.selection.arithmetic import kept_count, window
-from coreset_engine.types import Artefacts, Selection
+from coreset_engine.selection.constraints import check, make_rules, walk
+from coreset_engine.selection.draws import image_keys
+from coreset_engine.selection.pool import Pool
+from coreset_engine.types import Artefacts, Ranking, Selection
+
+# These rank every image by itself; all others place images relative to each other, so that blocked ones must not
+# take part at all.
+_EACH_BY_ITSELF = {"random", "class_balanced", "blindcs"}
 
 
 def choose(method: str, inputs: Artefacts, *, prune_rate: float, must_keep: Iterable[str] = (),
-           never: Iterable[str] = (), seed: int = 0, **params: Any) -> Selection:
+           never: Iterable[str] = (), quotas: Any = None, groups: Any = None, costs: Any = None,
+           budget: float | None = None, near_duplicates: float | None = None, seed: int = 0,
+           **params: Any) -> Selection:
     """The coreset of `method` at `prune_rate`: must_keep ids first, never ids out, then the method's order.
 
-    Raises BadInput for unknown ids, an infeasible beta, or constraints that contradict each other.
+    The next batch to label, given what is labelled, is the same call with must_keep. quotas, groups, costs, budget,
+    near_duplicates: see `constraints.make_rules`. Raises BadInput for unknown ids, an infeasible beta, or constraints
+    that contradict each other.
     """
     row = look_up(METHODS, method, "method")
     config = make(load(row.config), params)
     ids = inputs.dataset.ids
     k = kept_count(len(ids), prune_rate)
-    if hasattr(config, "beta"):
+    if getattr(config, "beta", None) is not None:
         window(len(ids), prune_rate, config.beta)
     forced, banned = _positions(ids, must_keep, "must_keep"), _positions(ids, never, "never")
+    allowed = np.ones(len(ids), bool)
+    allowed[banned] = False
     _check(ids, forced, banned, k)
-    ranking = load(row.function)(inputs, k, config, seed, given=forced)
-    free = ranking.order[~np.isin(ranking.order, np.concatenate([forced, banned]))]
-    kept = np.concatenate([forced, free[:k - len(forced)]]).astype(np.int64)
+    rules = make_rules(inputs, k, quotas=quotas, groups=groups, costs=costs, budget=budget,
+                       near_duplicates=near_duplicates)
+    check(rules, k, allowed)
+    ranking = rank(row, inputs, k, config, seed, forced, allowed)
+    if rules.empty:
+        free = allowed.copy()
+        free[forced] = False
+        order = ranking.order[free[ranking.order]]
+        if len(order) < k - len(forced):
+            order = complete(ranking, ids, seed)
+            order = order[free[order]]
+        kept = np.concatenate([forced, order[:k - len(forced)]]).astype(np.int64)
+    else:
+        kept = walk(complete(ranking, ids, seed).tolist(), k, rules, forced, allowed)
     weights = np.ones(len(kept)) if ranking.weights is None else ranking.weights[kept]
-    info = {"nested": ranking.nested, "must_keep": len(forced), "never": len(banned)}
+    settled = {"beta": ranking.info["beta"]} if "beta" in ranking.info else {}
     return Selection(ids[kept], kept, weights, ranking.scores, row.name,
-                     {"prune_rate": prune_rate, "seed": seed, **params}, inputs.dataset.fingerprint, info)
+                     {"prune_rate": prune_rate, "seed": seed, **params, **settled}, inputs.dataset.fingerprint,
+                     _info(row, ranking, kept, k, forced, banned))
+
+
+def rank(row: Row, inputs: Artefacts, k: int, config: Any, seed: int, forced: np.ndarray,
+         allowed: np.ndarray) -> Ranking:
+    """The method's ranking of the whole set; methods that place images relative to each other see only `allowed`."""
+    if allowed.all() or row.family == "dynamics" or row.name in _EACH_BY_ITSELF:
+        return load(row.function)(inputs, k, config, seed, given=forced)
+    at = np.flatnonzero(allowed)
+    found = load(row.function)(Pool(inputs, at), k, config, seed, given=np.searchsorted(at, forced))
+    scores = np.full(len(allowed), -np.inf)
+    scores[at] = found.scores
+    weights = None
+    if found.weights is not None:
+        weights = np.zeros(len(allowed))
+        weights[at] = found.weights
+    return dataclasses.replace(found, order=at[found.order], scores=scores, weights=weights)
+
+
+def complete(ranking: Ranking, ids: np.ndarray, seed: int) -> np.ndarray:
+    """(N,) int64: the method's order, then the images it did not place, by score, then at random."""
+    placed = np.zeros(len(ids), bool)
+    placed[ranking.order] = True
+    rest = np.flatnonzero(~placed)
+    keys = image_keys(ids[rest], seed) if len(rest) else np.empty(0, np.uint64)
+    return np.concatenate([ranking.order, rest[np.lexsort((keys, -ranking.scores[rest]))]]).astype(np.int64)
+
+
+def _info(row: Row, ranking: Ranking, kept: np.ndarray, k: int, forced: np.ndarray,
+          banned: np.ndarray) -> Mapping[str, Any]:
+    scores = ranking.scores[kept[len(forced):]]
+    finite = scores[np.isfinite(scores)]
+    info = {"nested": ranking.nested, "must_keep": len(forced), "never": len(banned),
+            "threshold": float(finite.min()) if len(finite) else None, "reason": row.summary, **ranking.info}
+    return info if len(kept) == k else info | {"short_by": k - len(kept)}
 
 
 def _positions(ids: np.ndarray, wanted: Iterable[str], name: str) -> np.ndarray:
