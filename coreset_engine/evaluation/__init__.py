@@ -1,0 +1,1 @@
+"""Evaluation: a certificate without labels, and training on the subset."""
