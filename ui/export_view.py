@@ -5,6 +5,7 @@ Files are written by the engine's export wing into the workspace and offered as 
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import tempfile
 import zipfile
@@ -85,7 +86,7 @@ def report_page(view: state.RunView, selection: Selection) -> str:
     """The one-page report of the current selection."""
     from ui.certificates import certificate_of
 
-    certificate = certificate_of(view, selection)
+    certificate = dataclasses.asdict(certificate_of(view, selection))
     return report(view.dataset, selection, title=f"Coreset of {plain(state.short_name(view.spec), 60)}",
                   points=np.asarray(view.run.map) if view.ready("map") else None, groups=groups_of(view),
                   certificate=certificate, manifest=manifest_of(view, selection))

@@ -57,3 +57,10 @@ def test_file_names_are_safe(digits):
 def test_groups_are_classes_or_clusters(digits, unlabelled_digits):
     assert export_view.groups_of(view_of(digits))[0] == list(digits.classes)
     assert export_view.groups_of(view_of(unlabelled_digits))[0][0] == "cluster 0"
+
+
+def test_the_report_page_holds_map_certificate_and_manifest(digits):
+    view = view_of(digits)
+    page = export_view.report_page(view, select("elfs", view.run, 0.9))
+    assert "40 of 400 images kept (10.0%)" in page and "mean distance" in page and "artefacts" in page
+    assert page.count('src="data:image/') == 2 and "<script" not in page

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from conftest import texts
 
-PAGES = ("dataset", "gallery", "labels", "coverage")
+PAGES = ("dataset", "gallery", "labels", "coverage", "evaluate", "export",
+         "explore", "select", "duel")
 
 
 @pytest.mark.parametrize("page", PAGES)
