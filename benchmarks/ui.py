@@ -57,7 +57,7 @@ def two_frames(page) -> None:
 
 
 def measure_map(page, address: str, n: int) -> dict[str, float]:
-    from conftest import map_value, wait_for_map
+    from chrome import map_value, wait_for_map
 
     meter, start = Meter(page), time.perf_counter()
     page.goto(f"{address}/?n={n}&kind=window&beta=0")
@@ -105,7 +105,7 @@ def measure_plotly(page, address: str, n: int) -> dict[str, float]:
 
 
 def main(sizes: list[int]) -> None:
-    from conftest import FLAGS, serve, stop
+    from chrome import FLAGS, serve, stop
     from playwright.sync_api import sync_playwright
 
     folder = Path(tempfile.mkdtemp())

@@ -100,8 +100,9 @@ def alphas(view: RunView, method: str) -> list[int]:
 
 def has_alpha(view: RunView, alpha: int) -> bool:
     """Whether the coverage scores with `alpha` redundancy neighbours lie finished in the store."""
-    run = view.run
-    return run.store.has("coverage", run.key_of("coverage", n_samples=run.n_samples, seed=run.seed, n_neighbours=alpha))
+    run, store = view.run, getattr(view.run, "store", None)  # a run of plain arrays has no store, and one alpha
+    key = run.key_of("coverage", n_samples=run.n_samples, seed=run.seed, n_neighbours=alpha)
+    return store is not None and store.has("coverage", key)
 
 
 def grid_button(view: RunView) -> None:

@@ -6,7 +6,7 @@ import re
 import zipfile
 
 import pytest
-from conftest import ARTEFACTS, ROOT, map_value, wait_for_map
+from chrome import ARTEFACTS, ROOT, map_value, wait_for_map
 
 PAGES = {"dataset": "Dataset", "explore": "Map", "gallery": "Gallery", "labels": "Labels", "coverage": "Coverage",
          "select": "Select", "duel": "Duel", "evaluate": "Evaluate", "export": "Export"}

@@ -9,7 +9,7 @@ import urllib.request
 
 import numpy as np
 import pytest
-from conftest import ROOT, map_value, wait_for_map
+from chrome import ROOT, map_value, wait_for_map
 from made_up import fake_points
 
 N = 60_000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from conftest import wait_for_map
+from chrome import wait_for_map
 
 from coreset_engine.selection.arithmetic import cut_count, double_end, kept_count
 

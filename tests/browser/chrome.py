@@ -1,0 +1,97 @@
+"""Chromium's flags, servers and what a page did behind the user's back: for browser tests and the UI benchmark."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from urllib.parse import urlsplit
+
+ROOT = Path(__file__).resolve().parents[2]
+ARTEFACTS = ROOT / "test-artefacts"
+FLAGS = ["--headless=new", "--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync", "--use-gl=angle", "--use-angle=swiftshader",
+         "--enable-unsafe-swiftshader"]
+
+
+PREPARE = """
+import coreset_engine as ce
+from coreset_engine.run.pipeline import STAGES
+run = ce.Run(ce.open_source("demo"))
+for stage in STAGES:
+    getattr(run, stage)
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def serve(script: str, home: Path, log: Path, **environment: str) -> tuple[subprocess.Popen, str]:
+    """Start `streamlit run script`; returns the process and its address once it answers."""
+    port = free_port()
+    known = os.environ | {"CORESET_HOME": str(home), "OMP_NUM_THREADS": "1", "FIFTYONE_DO_NOT_TRACK": "1"} | environment
+    with log.open("w") as out:
+        process = subprocess.Popen([sys.executable, "-m", "streamlit", "run", script, "--server.port", str(port),
+                                    "--server.headless", "true"], cwd=ROOT, env=known, stdout=out, stderr=out)
+    address = f"http://127.0.0.1:{port}"
+    for _ in range(300):
+        try:
+            urllib.request.urlopen(address + "/_stcore/health", timeout=1).read()
+            return process, address
+        except OSError:
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.1)
+    raise AssertionError("the server did not answer within 30 s: " + log.read_text())
+
+
+def stop(process: subprocess.Popen) -> None:
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+class Witness:
+    """What a page did behind the user's back: console errors, uncaught faults, requests to other hosts."""
+
+    def __init__(self, page):
+        self.faults, self.strangers = [], []
+        page.on("console", self._hear)
+        page.on("pageerror", lambda error: self.faults.append(str(error)))
+        page.on("request", self._look)
+
+    def _hear(self, message) -> None:
+        # On a link straight to a page Streamlit's own script first probes for a server below that path: two 404s.
+        probe = re.search(r"/\w+/_stcore/(health|host-config)$", message.location.get("url", ""))
+        if message.type == "error" and not probe:
+            self.faults.append(f"{message.text} {message.location.get('url', '')}")
+
+    def _look(self, request) -> None:
+        address = urlsplit(request.url)
+        if address.scheme in ("http", "https", "ws", "wss") and address.hostname != "127.0.0.1":
+            self.strangers.append(request.url)
+
+    def assert_clean(self) -> None:
+        assert not self.faults, self.faults
+        assert not self.strangers, self.strangers
+
+
+def wait_for_map(page) -> None:
+    """Until the map has its arrays and has drawn them."""
+    page.wait_for_function("""() => { const find = (root) => [...root.querySelectorAll('*')].reduce((hit, e) =>
+        hit || (e.matches('.cm[data-ready][data-frames]') ? e : e.shadowRoot && find(e.shadowRoot)), null);
+        return find(document); }""")
+
+
+def map_value(page, name: str) -> str:
+    """One of the map's own readings: kept, frames, frameMs, scrubMs, renderer, ready."""
+    return page.locator(".cm").first.evaluate("(map, name) => map.dataset[name]", name)
