@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import struct
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 from coreset_engine.errors import BadInput
@@ -51,7 +53,8 @@ def extract_images(archive: str | Path, into: str | Path, *, max_entries: int = 
         if into.exists():
             into.rmdir()
         os.replace(partial, into)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, OSError) as fault:
+    except (zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, LookupError, EOFError, ValueError,
+            OSError) as fault:
         if isinstance(fault, BadInput):
             raise
         raise BadInput(f"{archive.name!r} cannot be unpacked ({' '.join(str(fault).split())[:120]}); make it again as "
@@ -63,7 +66,7 @@ def extract_images(archive: str | Path, into: str | Path, *, max_entries: int = 
 
 def _accepted(opened: zipfile.ZipFile, max_entries: int, max_total: int, max_ratio: int
               ) -> tuple[list[zipfile.ZipInfo], list[Rejected]]:
-    entries = [entry for entry in opened.infolist() if not entry.is_dir()]
+    entries = [entry for entry in opened.infolist() if not entry.filename.endswith("/")]
     total, packed = sum(e.file_size for e in entries), sum(e.compress_size for e in entries)
     if len(entries) > max_entries:
         raise BadInput(f"the archive has {len(entries):,} entries, over the limit of {max_entries:,}; split it.")
@@ -126,7 +129,7 @@ def _write(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, root: Path) -> str:
                 if written > entry.file_size:
                     raise zipfile.BadZipFile("holds more than it declares")
                 out.write(chunk)
-    except (zipfile.BadZipFile, zipfile.zlib.error, EOFError, FileExistsError, NotADirectoryError, IsADirectoryError,
+    except (zipfile.BadZipFile, zlib.error, EOFError, FileExistsError, NotADirectoryError, IsADirectoryError,
             NotImplementedError, RuntimeError) as fault:
         if target.is_file():
             target.unlink()

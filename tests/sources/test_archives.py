@@ -84,6 +84,17 @@ def test_damaged_archives(tmp_path: Path, data: bytes):
         extract_images(tmp_path / "x.zip", tmp_path / "into")
 
 
+def test_an_entry_without_a_name_is_set_aside(tmp_path: Path):
+    """Found by fuzzing: zipfile itself stumbles over an empty name."""
+    archive = zipped(tmp_path / "x.zip", ("a.png", png()), ("b.png", png()))
+    raw = bytearray(archive.read_bytes())
+    place = raw.rindex(b"b.png")  # in the central directory; a name of length 0, its bytes become the comment
+    raw[place - 18:place - 16], raw[place - 14:place - 12] = b"\0\0", b"\5\0"
+    archive.write_bytes(raw)
+    folder, rejected = extract_images(archive, tmp_path / "into")
+    assert [p.name for p in folder.iterdir()] == ["a.png"] and [one.name for one in rejected] == [""]
+
+
 def test_no_image_inside_and_target_in_use(tmp_path: Path):
     archive = zipped(tmp_path / "x.zip", ("a.txt", "hello"))
     with pytest.raises(BadInput, match="holds no image"):
