@@ -3,7 +3,7 @@
 import streamlit as st
 
 from coreset_engine.registry import METHODS
-from ui import select_view, selecting, state, why
+from ui import certificates, select_view, selecting, state, why
 from ui.columns import MEMBERSHIP, offered
 from ui.forms import choose_row
 from ui.frame import boundary, guarded, need_run, page_header
@@ -44,15 +44,11 @@ def below() -> None:
         why.panel(view, picked, selection, key="select")
     if events.chosen is not None:
         selecting.lasso_panel(view, events.chosen, selection, key="select")
-    kept, pins, snapshots, certificate = st.tabs(["Kept images", "Pins", "Snapshots", "Certificate"])
-    with kept, boundary():
-        select_view.kept_gallery(view, selection)
-    with pins, boundary():
-        select_view.pins(view)
-    with snapshots, boundary():
-        select_view.snapshots(view)
-    with certificate, boundary():
-        select_view.certificate(view, selection)
+    parts = {"Kept images": select_view.kept_gallery, "Pins": select_view.pins, "Snapshots": select_view.snapshots,
+             "Certificate": certificates.draw}
+    shown = st.segmented_control("Show", list(parts), default="Kept images", label_visibility="collapsed", key="part")
+    with boundary():
+        parts[shown or "Kept images"](view, selection)
 
 
 below()

@@ -13,6 +13,17 @@ from ui.columns import format_number
 from ui.escape import markdown as escaped
 from ui.state import RunView
 
+HELP = {
+    "mean distance": "Cosine distance from an image to the nearest kept one, averaged over all images.",
+    "p95 distance": "95 % of the images have a kept one nearer than this.",
+    "worst distance": "The image farthest from anything kept.",
+    "clusters missed": "Clusters of which no image is kept.",
+    "balance": "1 = the same number kept from every cluster, 0 = all from one.",
+    "near duplicates kept": "Kept images whose nearest neighbour is almost the same and kept too.",
+    "energy distance": "0 = the kept are distributed as the whole set.",
+    "vendi score": "How many really different images the kept amount to.",
+}
+
 
 def certificate_of(view: RunView, selection: Selection) -> Any:
     """The engine's certificate of `selection`; the last 64 are kept for the server."""
@@ -25,12 +36,13 @@ def _certify(fingerprint: str, job_params: dict[str, Any], positions: bytes, _vi
 
     clusters = _view.run.pseudo_labels.labels if _view.ready("pseudo_labels") else None
     neighbours = _view.run.neighbours if _view.ready("neighbours") else None
-    kept = np.frombuffer(positions, dtype=selection_dtype())
+    kept = np.frombuffer(positions, dtype=np.int64)
     return certify(_view.run.vectors, kept, clusters=clusters, neighbours=neighbours)
 
 
-def selection_dtype() -> type:
-    return np.int64
+def is_quick(view: RunView, selection: Selection) -> bool:
+    """Whether measuring takes well under a second on one core: it compares every image with every kept one."""
+    return len(view) * len(selection) * view.run.vectors.shape[1] < 2e10
 
 
 def numbers_of(certificate: Any) -> dict[str, float]:
@@ -41,8 +53,10 @@ def numbers_of(certificate: Any) -> dict[str, float]:
 
 
 def draw(view: RunView, selection: Selection) -> None:
-    """One metric per number, six a row."""
+    """One metric per number, five a row; where measuring takes long it waits for a click."""
+    if not is_quick(view, selection) and not st.button(f"Measure {len(selection):,} images against {len(view):,}"):
+        return
     shown = list(numbers_of(certificate_of(view, selection)).items())
-    for start in range(0, len(shown), 6):
-        for place, (name, value) in zip(st.columns(6), shown[start:start + 6]):
-            place.metric(escaped(name[:1].upper() + name[1:], 60), format_number(value))
+    for start in range(0, len(shown), 5):
+        for place, (name, value) in zip(st.columns(5), shown[start:start + 5]):
+            place.metric(escaped(name[:1].upper() + name[1:], 60), format_number(value), help=HELP.get(name))

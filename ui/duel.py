@@ -176,6 +176,9 @@ def by_group(view: RunView, a: Selection, b: Selection) -> None:
 
 def worth(view: RunView, a: Selection, b: Selection) -> None:
     """The certificates next to each other: what can be said without labels."""
+    quick = certificates.is_quick(view, a) and certificates.is_quick(view, b)
+    if not quick and not st.button("Measure both certificates"):
+        return
     ours, theirs = (certificates.numbers_of(certificates.certificate_of(view, side)) for side in (a, b))
     rows = [{"measure": name[:1].upper() + name[1:], "A": format_number(ours[name]), "B": format_number(theirs[name])}
             for name in ours if name in theirs]

@@ -22,7 +22,7 @@ from ui.thumbs import gallery
 
 # Knobs that the map's own sliders hold.
 ON_THE_MAP = {"beta", "n_neighbours"}
-ALPHAS = (10, 30, 100, 300, 1000)
+ALPHAS = (10, 50, 100, 250, 500, 1000, 2000)  # coverage.scores.GRID
 # Up to so many images the scores of another alpha are computed at once; above, a job does it.
 _QUICK = 5000
 
@@ -161,7 +161,7 @@ def kept_gallery(view: RunView, selection: Selection) -> None:
         st.caption(f"The first 500 of {len(order):,} are shown.")
 
 
-def pins(view: RunView) -> None:
+def pins(view: RunView, selection: Selection) -> None:
     """What is pinned, and a box to paste ids into."""
     keep, never = (selecting.positions_of(view, name) for name in ("must_keep", "never"))
     st.caption(f"{len(keep):,} must keep, {len(never):,} never. Pin from a lasso, from a clicked image, or here.")
@@ -176,7 +176,7 @@ def pins(view: RunView) -> None:
         st.rerun()
 
 
-def snapshots(view: RunView) -> None:
+def snapshots(view: RunView, selection: Selection) -> None:
     """Named states of the knobs: save, bring back, delete. They live in the workspace, so other sessions see them."""
     from ui import snapshots as kept
 
@@ -194,10 +194,3 @@ def snapshots(view: RunView) -> None:
         if drop.button("Delete", key=f"delete:{snapshot.id}", width="stretch"):
             kept.delete(view, snapshot.id)
             st.rerun()
-
-
-def certificate(view: RunView, selection: Selection) -> None:
-    """How well the coreset covers the set, without labels (ui.certificate asks the engine)."""
-    from ui.certificates import draw
-
-    draw(view, selection)
