@@ -27,9 +27,12 @@ def draw() -> None:
     frame.style()
     state.sync()
     here = Path(__file__).parent / "pages"
-    page = st.navigation({part: [
-        st.Page(here / f"{name}.py", title=title, url_path=name, default=name == "dataset")
-        for name, title in rows.items() if (here / f"{name}.py").exists()] for part, rows in PAGES.items()})
+    parts = {part: [st.Page(here / f"{name}.py", title=title, url_path=name) for name, title in rows.items()]
+             for part, rows in PAGES.items()}
+    # Streamlit's default page has no address of its own; so it is none of ours, only the way to the first.
+    start = st.Page(lambda: st.switch_page(here / "dataset.py"), title="Start", url_path="start", default=True,
+                    visibility="hidden")
+    page = st.navigation({"": [start], **parts})
     with st.sidebar, frame.boundary():
         dataset_card()
         job_strip()
@@ -42,8 +45,11 @@ if get_script_run_ctx(suppress_warning=True) is not None:
 else:
     from streamlit.runtime.pages_manager import PagesManager
 
+    from ui.front import front_routes
     from ui.routes import routes
 
     # Else a fresh server takes pages/ for the older kind of multipage app, and a link straight to a page runs it bare.
     PagesManager.uses_pages_directory = False
-    app = st.App(Path(__file__), routes=routes, on_script_error=frame.script_error)
+    names = [name for rows in PAGES.values() for name in rows]
+    app = st.App(Path(__file__), routes=[*routes, *front_routes(names, "dataset")],
+                 on_script_error=frame.script_error)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ui import evaluate_view, frame, selecting
-from ui.select_view import certificate
+from ui import certificates, evaluate_view, frame, selecting
 
 frame.page_header("Evaluate", "What would a model trained on the coreset reach, and would random have done as well?")
 view = frame.need_run("embeddings")
@@ -27,4 +26,4 @@ with right:
     else:
         st.caption(f"Of the coreset chosen on Select: {len(selection):,} of {len(view):,} images.")
         with frame.boundary():
-            certificate(view, selection)
+            certificates.draw(view, selection)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import socket
 import subprocess
 import sys
@@ -70,9 +69,7 @@ class Witness:
         page.on("request", self._look)
 
     def _hear(self, message) -> None:
-        # On a link straight to a page Streamlit's own script first probes for a server below that path: two 404s.
-        probe = re.search(r"/\w+/_stcore/(health|host-config)$", message.location.get("url", ""))
-        if message.type == "error" and not probe:
+        if message.type == "error":
             self.faults.append(f"{message.text} {message.location.get('url', '')}")
 
     def _look(self, request) -> None:

@@ -24,8 +24,7 @@ def settled(page, name: str) -> None:
 
 
 def go(open_page, app, name: str, query: str = "", **how):
-    path = "" if name == "dataset" else name  # the first page answers at the root
-    page, witness = open_page(f"{app}/{path}?dataset=demo{query}", **how)
+    page, witness = open_page(f"{app}/{name}?dataset=demo{query}", **how)
     settled(page, name)
     return page, witness
 
@@ -50,6 +49,13 @@ def test_every_page_is_clean_and_has_its_picture_taken(open_page, app, name):
             wide = page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
             assert wide, f"{name} scrolls sideways at {width}"
             page.screenshot(path=ARTEFACTS / f"{name}-{scheme}-{width}.png")
+    witness.assert_clean()
+
+
+def test_the_root_leads_to_the_first_page_and_keeps_what_the_link_says(open_page, app):
+    page, witness = open_page(f"{app}/?p=0.5")
+    settled(page, "dataset")
+    page.wait_for_url(re.compile(r"/dataset\?.*p=0\.5"))
     witness.assert_clean()
 
 
