@@ -272,8 +272,3 @@ def paste_panel(view: RunView, *, key: str) -> None:
     unknown = [name for name in ids if name not in known]
     if unknown:
         st.warning(f"{len(unknown)} of {len(ids)} are no ids of this source, for example {escaped(unknown[0], 60)}.")
-
-
-def explained(view: RunView, i: int) -> tuple[str, np.ndarray, np.ndarray] | None:
-    """Coverage hits in words, pushing neighbours (m,) and what each cost (m,), or None where nothing is known."""
-    return None

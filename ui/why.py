@@ -10,7 +10,7 @@ import numpy as np
 import streamlit as st
 
 from coreset_engine.types import Selection
-from ui import charts, routes, selecting, state
+from ui import charts, pushing, routes, selecting, state
 from ui.columns import TITLES, column, format_number
 from ui.escape import markdown as escaped
 from ui.state import RunView
@@ -139,13 +139,35 @@ def nearest_kept(view: RunView, i: int, selection: Selection) -> tuple[int | Non
 
 
 def pushing_neighbours(view: RunView, i: int, key: str) -> None:
-    """Coverage hits of image i and the neighbours whose own hits cost it redundancy, strongest first."""
+    """Coverage hits of image i, and the neighbours whose own hits cost it redundancy, strongest first."""
     if not view.ready("coverage"):
         return
-    told = selecting.explained(view, i)
-    if told is None:
+    scores = view.run.coverage
+    alpha = int(scores.info.get("n_neighbours", 1000))
+    average = float(np.mean(scores.coverage))
+    st.markdown(f"**Coverage**  \nNearest to {scores.coverage[i]:,.0f} of {scores.n_samples:,} samples "
+                f"(an average image to {average:,.1f}); redundancy took {scores.redundancy[i]:.3g} back.")
+    found, cost = pushed_by(view, i, alpha)
+    if not len(found):
+        st.caption("No neighbour pushes it down.")
         return
-    hits, neighbours, penalties = told
-    st.markdown(f"**Coverage**: {hits} Redundancy pushed it down through these neighbours:")
-    captions = [f"-{penalty:.3g}" for penalty in penalties]
-    gallery(view.dataset, neighbours, captions, key=f"{key}:pushing", select=False, height=180)
+    first = found[:24]
+    st.caption("Pushed down most by these images, which stand in for it; below each its share of the redundancy, "
+               "estimated from samples drawn around this image.")
+    gallery(view.dataset, first, [f"{share:.0%}" if share >= 0.01 else "< 1%" for share in (cost / cost.sum())[:24]],
+            key=f"{key}:pushing", select=False, height=180)
+
+
+def pushed_by(view: RunView, i: int, alpha: int) -> tuple[np.ndarray, np.ndarray]:
+    """Positions (m,) and penalties (m,) of `pushing.pushers`; the last 200 answers are kept for the server."""
+    return _pushers(view.key_of("embeddings"), view.seed, int(i), alpha, view)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _columns(key: str, seed: int, _view: RunView) -> pushing.Columns:
+    return pushing.some_columns(_view.run.vectors, seed)
+
+
+@st.cache_resource(max_entries=200, show_spinner="Looking for what stands in for it ...")
+def _pushers(key: str, seed: int, i: int, alpha: int, _view: RunView) -> tuple[np.ndarray, np.ndarray]:
+    return pushing.pushers(_columns(key, seed, _view), i, alpha, seed=seed)
