@@ -1,115 +1,188 @@
-"""BlindCS coverage scores: what is drawn, what counts as nearest, and how redundancy is shared out.
+"""BlindCS coverage scores (also published as ZCore): what is drawn, what counts as nearest, how redundancy is shared.
 
-Semantics, all exact: the nearest image is by L1 in the slice, ties to the lowest index; the covered image is never its
-own neighbour; if the nearest other image lies at distance 0 it takes the whole penalty (lowest index), as the authors'
-program does; else the alpha nearest share it by distance^-exponent, ties at the alpha-th distance by index;
-alpha >= N - 1 means all others.
+Semantics, all exact, in float64:
+- T samples, each a point in m random dimensions (eq. 3, 4); the nearest image by L1 in that slice gets +1 coverage
+  (eq. 5, 6); ties go to the lowest index;
+- the covered image is never its own neighbour. If the nearest other image lies at distance exactly 0, it takes the
+  whole penalty 1 (lowest index), as the authors' released program does; else the alpha nearest share it in proportion
+  to distance^-exponent (eq. 7, 8), ties at the alpha-th distance by index; alpha >= N - 1 means all others;
+- score = coverage - redundancy, summed over samples (eq. 9).
+Constant dimensions, min = median and median = max are legal; NaN and infinity are refused before any work.
+
+Variants: `device="cpu"` (kernel.py, all cores), `device="cuda"` (torch_kernel.py). Both are exact and repeat
+bit for bit.
 """
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from coreset_engine.coverage import anytime
+from coreset_engine.coverage.columns import Columns, check, turn
+from coreset_engine.coverage.draws import DISTRIBUTIONS, SCHEMES, Draws, Given, Sampler, check_draws
 from coreset_engine.device import cpu_count
 from coreset_engine.errors import BadInput
-from coreset_engine.knobs import knob
+from coreset_engine.knobs import knob, make
 from coreset_engine.types import CoverageScores, Progress, silent
 
-BLOCK = 256
+GRID = (10, 50, 100, 250, 500, 1000, 2000)
+FULL_SCORES = ("both", "coverage", "redundancy")
 
 
 @dataclass(frozen=True)
 class CoverageConfig:
-    """The paper's settings (BlindCS 5.2-5.4)."""
+    """The paper's settings (BlindCS 5.2-5.4) and its ablations (table 5)."""
 
-    n_samples: int = knob(1_000_000, "samples T drawn over the embedding space", low=1)
-    n_dims: int = knob(2, "embedding dimensions m of each random slice", low=1)
+    n_samples: int = knob(1_000_000, "samples T drawn over the embedding space", low=1, high=8_000_000)
+    n_dims: int = knob(2, "embedding dimensions m of each random slice", low=1, high=4096)
     n_neighbours: int = knob(1000, "redundancy neighbours alpha", low=1)
-    exponent: float = knob(4.0, "how steeply the penalty falls with distance", low=0.0)
-    distribution: str = knob("triangular", "where samples fall per dimension",
-                             choices=("triangular", "gaussian", "uniform"))
+    exponent: float = knob(4.0, "how steeply the penalty falls with distance", low=0.0, high=64.0)
+    distribution: str = knob("triangular", "where samples fall per dimension", choices=DISTRIBUTIONS)
+    full_score: str = knob("both", "coverage minus redundancy, or one of them alone", choices=FULL_SCORES)
+    random_start: bool = knob(False, "start each score at a random number in [0, 1), which breaks ties")
+    scheme: str = knob("random", "independent samples, or dimension pairs and points spread evenly", choices=SCHEMES)
 
 
 def coverage_scores(vectors: np.ndarray, n_samples: int = 1_000_000, n_dims: int = 2, n_neighbours: int = 1000,
                     exponent: float = 4, distribution: str = "triangular", seed: int = 0, device: str = "auto",
-                    draws: tuple[np.ndarray, np.ndarray] | None = None, *, workers: int | None = None,
-                    progress: Progress = silent) -> CoverageScores:
+                    draws: Draws | None = None, *, full_score: str = "both", random_start: bool = False,
+                    scheme: str = "random", workers: int | None = None, progress: Progress = silent,
+                    resume: Path | None = None, stability: float | None = None, prune_rate: float = 0.9,
+                    ) -> CoverageScores:
     """Coverage (eq. 6), redundancy (eq. 8) and their difference (eq. 9), each (N,) float64, summed over all samples.
 
-    vectors: (N, D) float32 or float16, finite. draws: (dims (T, m) int, points (T, m) float) instead of drawing.
-    The result depends on seed, not on workers. Raises BadInput for NaN or inf, D < m, or malformed draws.
+    vectors: (N, D) float32, float16 or float64, any scale, finite; a memmap is read once, in row chunks.
+    draws: (dims (T, m) int, points (T, m) float) instead of drawing: a pure function of the input then.
+    resume: a file that keeps the sums after every round; a later call with the same settings and at least as many
+    samples goes on from there and ends with the same bits. stability: stop early once the two halves' coresets at
+    `prune_rate` overlap (Jaccard) by this much. info["curve"]: their agreement along the way.
+    The result depends on seed and n_samples, not on workers, rounds or interruptions.
+    Raises BadInput for NaN or infinity, D < m, malformed draws or values out of bounds; Cancelled through `progress`.
     """
-    columns = _columns(vectors)
-    dims, points = draws if draws is not None else (None, None)
-    if draws is None and not 1 <= n_dims <= len(columns):
-        raise BadInput(f"n_dims={n_dims} must lie between 1 and the {len(columns)} dimensions of the vectors.")
-    total = n_samples if draws is None else len(dims)
-    blocks = [(start, min(start + BLOCK, total)) for start in range(0, total, BLOCK)]
-    streams = np.random.SeedSequence(seed).spawn(len(blocks))
-    shape = None if draws is not None else _summary(columns, distribution)
-
-    def job(number: int) -> tuple[np.ndarray, np.ndarray]:
-        start, stop = blocks[number]
-        if draws is not None:
-            return np.ascontiguousarray(dims[start:stop], np.int64), np.ascontiguousarray(points[start:stop], float)
-        return _draw(np.random.default_rng(streams[number]), stop - start, n_dims, shape, distribution)
-
-    hits, penalty = _run(columns, job, blocks, n_neighbours, exponent, workers or cpu_count(), progress, total)
-    coverage, redundancy = hits.astype(np.float64), penalty / float(1 << 40)
-    return CoverageScores(coverage - redundancy, coverage, redundancy, total)
+    found = coverage_grid(vectors, (n_neighbours,), n_samples=n_samples, n_dims=n_dims, exponents=(exponent,),
+                          distribution=distribution, seed=seed, device=device, draws=draws, full_score=full_score,
+                          random_start=random_start, scheme=scheme, workers=workers, progress=progress, resume=resume,
+                          stability=stability, prune_rate=prune_rate)
+    return next(iter(found.values()))
 
 
-def _run(columns, job, blocks, alpha, exponent, workers, progress, total) -> tuple[np.ndarray, np.ndarray]:
-    from coreset_engine.coverage.kernel import score_block
+def coverage_grid(vectors: np.ndarray, n_neighbours: Sequence[int] = GRID, *, n_samples: int = 1_000_000,
+                  n_dims: int = 2, exponents: Sequence[float] | None = None, distribution: str = "triangular",
+                  seed: int = 0, device: str = "auto", draws: Draws | None = None, full_score: str = "both",
+                  random_start: bool = False, scheme: str = "random", workers: int | None = None,
+                  progress: Progress = silent, resume: Path | None = None, stability: float | None = None,
+                  prune_rate: float = 0.9) -> dict[Any, CoverageScores]:
+    """Scores for several alphas (and exponents) from one sweep: the alpha nearest hold the alpha' < alpha nearest.
 
-    n = columns.shape[1]
-
-    def work(first: int) -> tuple[np.ndarray, np.ndarray]:
-        hits, penalty = np.zeros(n, np.int64), np.zeros(n, np.int64)
-        for number in range(first, len(blocks), workers):
-            score_block(columns, *job(number), int(alpha), float(exponent), hits, penalty)
-            if first == 0:
-                progress(min(total, blocks[number][1]), total, "samples")
-        return hits, penalty
-
-    with ThreadPoolExecutor(workers) as pool:
-        parts = list(pool.map(work, range(min(workers, len(blocks)))))
-    return sum(part[0] for part in parts), sum(part[1] for part in parts)
-
-
-def _columns(vectors: np.ndarray) -> np.ndarray:
-    if getattr(vectors, "ndim", 0) != 2:
-        raise BadInput(f"vectors must be 2-D (images x dimensions), got shape {np.shape(vectors)}.")
-    columns = np.ascontiguousarray(np.asarray(vectors).T, dtype=np.float32)
-    if not np.isfinite(columns).all():
-        raise BadInput("vectors hold NaN or infinity; remove those rows or embed the images again.")
-    return columns
-
-
-def _summary(columns: np.ndarray, distribution: str) -> dict[str, Any]:
-    if distribution not in ("triangular", "gaussian", "uniform"):
-        raise BadInput(f"distribution={distribution!r} is unknown; use triangular, gaussian or uniform.")
-    summary = dict(low=columns.min(axis=1), high=columns.max(axis=1))
-    if distribution == "triangular":
-        return summary | dict(median=np.median(columns, axis=1))
-    return summary | dict(mean=columns.mean(axis=1, dtype=float), std=columns.std(axis=1, dtype=float))
+    Returns {alpha: CoverageScores}, or {(alpha, exponent): ...} when exponents are given; each is what coverage_scores
+    gives, bit for bit. Other arguments as there; `stability` looks at the largest alpha.
+    """
+    alphas, powers = list(dict.fromkeys(n_neighbours)), list(dict.fromkeys(exponents or (4.0,)))
+    if not alphas:
+        raise BadInput("n_neighbours is empty; name at least one number of redundancy neighbours, e.g. (1000,).")
+    common = dict(n_samples=n_samples, n_dims=n_dims, distribution=distribution, full_score=full_score,
+                  random_start=random_start, scheme=scheme)
+    configs = {(a, p): make(CoverageConfig, common | dict(n_neighbours=a, exponent=p)) for p in powers for a in alphas}
+    config = next(iter(configs.values()))
+    columns, source, total = _prepare(vectors, config, seed, draws, workers)
+    reaches = sorted({c.n_neighbours for c in configs.values()}, reverse=True)
+    exps = sorted({c.exponent for c in configs.values()})
+    running = _run(columns, source, total, reaches, exps, _device(device), workers or cpu_count(), progress, resume,
+                   _identity(columns, source, seed, config, reaches, exps), stability, prune_rate)
+    found = {}
+    for key, c in configs.items():
+        column = exps.index(c.exponent) * len(reaches) + reaches.index(c.n_neighbours)
+        found[key if exponents else key[0]] = _scores(running, column, c, seed)
+    return found
 
 
-def _draw(rng, count: int, m: int, summary: dict[str, Any], distribution: str) -> tuple[np.ndarray, np.ndarray]:
-    """(count, m) dims without replacement per sample (eq. 4) and points by eq. 3 (or the ablation's shapes)."""
-    n_columns = len(summary["low"])
-    dims = rng.integers(n_columns, size=(count, m))
-    for row in range(count):  # redraw the few rows in which a dimension repeats
-        while len(set(dims[row])) < m:
-            dims[row] = rng.choice(n_columns, m, replace=False)
-    low, high = summary["low"][dims].astype(float), summary["high"][dims].astype(float)
-    if distribution == "uniform":
-        return dims, rng.uniform(low, high)
-    if distribution == "gaussian":
-        return dims, rng.normal(summary["mean"][dims], summary["std"][dims])
-    flat = high <= low
-    return dims, np.where(flat, low, rng.triangular(low, summary["median"][dims], np.where(flat, low + 1, high)))
+def unit_score(score: np.ndarray) -> np.ndarray:
+    """score (N,) min-max normalised to [0, 1], float64 (eq. 10's reading); all equal: all 1."""
+    low, high = float(np.min(score)), float(np.max(score))
+    return (np.asarray(score, float) - low) / (high - low) if high > low else np.ones(len(score))
+
+
+def _prepare(vectors: np.ndarray, config: CoverageConfig, seed: int, draws: Draws | None, workers: int | None,
+             ) -> tuple[Columns, Sampler | Given, int]:
+    if workers is not None and workers < 1:
+        raise BadInput(f"workers={workers} must be at least 1; leave it out for one per core.")
+    vectors, threads = check(vectors), workers or cpu_count()
+    if draws is None:
+        if config.n_dims > vectors.shape[1]:
+            raise BadInput(f"n_dims={config.n_dims} is more than the {vectors.shape[1]} dimensions of the vectors; "
+                           "choose fewer.")
+        columns = turn(vectors, config.n_dims, threads)
+        return columns, Sampler(columns, config.n_dims, config.distribution, seed, config.scheme), config.n_samples
+    given = check_draws(draws, vectors.shape[1])
+    columns = turn(vectors, given.dims.shape[1], threads)
+    return columns, given, len(given.dims)
+
+
+def _device(device: str) -> str:
+    if device == "cpu":
+        return "cpu"
+    from coreset_engine.device import resolve_device
+
+    return resolve_device(device)
+
+
+def _run(columns, source, total, reaches, exponents, device, workers, progress, resume, identity, stability,
+         prune_rate) -> anytime.Running:
+    column = (len(exponents) - 1) * len(reaches)  # the largest alpha
+    running = anytime.load(resume, identity, total) if resume else None
+    running = running or anytime.Running.empty(columns.n_images, len(reaches) * len(exponents))
+    if device == "cpu":
+        from coreset_engine.coverage.workers import cpu_scorer
+
+        score = cpu_scorer(columns, reaches, exponents, workers)
+    else:
+        from coreset_engine.coverage.torch_kernel import cuda_scorer
+
+        score = cuda_scorer(columns, reaches, exponents, device)
+
+    def after(state: anytime.Running) -> bool:
+        steady = False
+        doubled = not state.curve or state.done >= 2 * state.curve[-1]["n_samples"] or state.done == total
+        if doubled or stability is not None:
+            figure = anytime.convergence(state, column, (*anytime.RATES, prune_rate))
+            state.curve += [figure] if figure else []
+            steady = bool(figure) and stability is not None and figure["jaccard"][str(prune_rate)] >= stability
+        if resume:
+            anytime.save(resume, state, identity)
+        return steady
+
+    progress(running.done, total, "samples")
+    anytime.grow(running, source, score, total, lambda done: progress(done, total, "samples"), after)
+    progress(running.done, running.done, "samples")
+    return running
+
+
+def _identity(columns: Columns, source, seed: int, config: CoverageConfig, reaches, exponents) -> str:
+    """A hash of all that decides the sums, n_samples aside: the columns' statistics, the draws and the settings."""
+    digest = hashlib.sha256()
+    for part in (columns.low, columns.high, columns.median, columns.mean, columns.std):
+        digest.update(np.ascontiguousarray(part).tobytes())
+    if isinstance(source, Given):
+        digest.update(source.dims.tobytes() + source.points.tobytes())
+        told: tuple = ("given",)
+    else:
+        told = (seed, config.n_dims, config.distribution, config.scheme)
+    digest.update(repr((1, columns.exact.shape, str(columns.exact.dtype), told, reaches, exponents)).encode())
+    return digest.hexdigest()
+
+
+def _scores(running: anytime.Running, column: int, config: CoverageConfig, seed: int) -> CoverageScores:
+    coverage = running.hits.sum(0).astype(np.float64)
+    redundancy = running.penalty[:, :, column].sum(0) / float(1 << 40)
+    score = {"both": coverage - redundancy, "coverage": coverage.copy(), "redundancy": -redundancy}[config.full_score]
+    if config.random_start:
+        score = score + np.random.default_rng([seed, 3]).random(len(score))
+    info = dict(n_neighbours=config.n_neighbours, exponent=config.exponent, distribution=config.distribution,
+                scheme=config.scheme, curve=list(running.curve))
+    return CoverageScores(score, coverage, redundancy, running.done, info)
