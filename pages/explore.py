@@ -28,7 +28,7 @@ def below() -> None:
     if picked is not None:
         why.panel(view, picked, selection, key="explore")
     if events.chosen is not None:
-        selecting.lasso_panel(view, events.chosen, selection, key="explore")
+        selecting.lasso_panel(view, events, selection, key="explore")
     elif picked is None:
         method = state.get("method")
         knobs = choice.describe(method, state.get("prune_rate"), choice.method_params(method))

@@ -37,6 +37,13 @@ const STYLE = `
 .cm-legend button[aria-pressed=true] { color: inherit; font-weight: 400; border-color: transparent; }
 .cm-dot { width: 10px; height: 10px; border-radius: 50%; flex: none; }
 .cm-ramp { height: 10px; border-radius: 3px; }
+.cm-range { position: relative; height: 16px; }
+.cm-range input { position: absolute; inset: 0; width: 100%; margin: 0; background: none; appearance: none;
+  pointer-events: none; height: 16px; }
+.cm-range input::-webkit-slider-thumb { appearance: none; pointer-events: auto; width: 9px; height: 16px; cursor: ew-resize;
+  border: 1px solid var(--st-text-color); border-radius: 3px; background: var(--st-background-color); }
+.cm-range input::-moz-range-thumb { pointer-events: auto; width: 8px; height: 14px; cursor: ew-resize;
+  border: 1px solid var(--st-text-color); border-radius: 3px; background: var(--st-background-color); }
 .cm-ends { display: flex; justify-content: space-between; font-size: 12px; opacity: .8; }
 .cm-rows { display: grid; grid-template-columns: minmax(30px, max-content) 1fr max-content; gap: 3px 6px;
   align-items: center; font-size: 12px; font-variant-numeric: tabular-nums; }
@@ -135,31 +142,6 @@ export function knob({ name, label, help, min, max, step, value, show, moved, re
     input.max = top;
   };
   return row;
-}
-
-/** A legend that filters: each label is a toggle; `hidden` holds the codes switched off. */
-export function drawLegend(host, colour, palette, hidden, toggle) {
-  host.replaceChildren();
-  if (!colour) return;
-  host.append(element("h4", {}, colour.name));
-  if (colour.kind === "number") {
-    const ramp = `background: linear-gradient(90deg, ${palette.slice(0, 255).filter((_, s) => s % 50 === 0).map(rgb).join(",")})`;
-    host.append(element("div", { class: "cm-ramp", style: ramp }));
-    host.append(element("div", { class: "cm-ends" }, element("span", {}, colour.low), element("span", {}, colour.high)));
-    return;
-  }
-  const shown = colour.labels.slice(0, 40).map((label, code) => legendEntry(label, code, palette, hidden, toggle));
-  const list = element("div", { class: "cm-legend", role: "group", "aria-label": `Filter by ${colour.name}` }, ...shown);
-  host.append(list);
-  if (colour.labels.length > 40) host.append(element("small", {}, `and ${colour.labels.length - 40} more`));
-}
-
-function legendEntry(label, code, palette, hidden, toggle) {
-  const dot = element("span", { class: "cm-dot", style: `background: ${rgb(palette[code % palette.length])}` });
-  const pressed = String(!hidden.has(code));
-  const title = "Click to hide or show; with Shift to show it alone";
-  const act = (event) => toggle(code, event.shiftKey);
-  return element("button", { type: "button", "aria-pressed": pressed, "data-code": code, title, onclick: act }, dot, label);
 }
 
 /** Kept share per group. Rows are built once and only their widths and numbers change while a slider moves. */

@@ -6,7 +6,8 @@ import { Camera, Grid, Membership, boundsOf, clamp, hardCut, insidePolygon, kept
 import { brightness, hexToRgb, paletteOf, spread } from "./scatter-colours.js";
 import { GlRenderer } from "./scatter-gl.js";
 import { RasterRenderer } from "./scatter-raster.js";
-import { GroupBars, Histogram, buildFrame, drawLegend, element, knob, markMode, rgb } from "./scatter-panel.js";
+import { GroupBars, Histogram, buildFrame, element, knob, markMode, rgb } from "./scatter-panel.js";
+import { WHOLE, drawLegend, outside } from "./scatter-legend.js";
 import { listen } from "./scatter-gestures.js";
 
 const files = new Map(); // address -> Promise<ArrayBuffer>; shared by all maps and pages of this tab
@@ -31,7 +32,9 @@ export class ScatterMap {
   constructor(host, component) {
     this.component = component;
     this.mode = "lasso";
-    this.hidden = new Set();
+    this.hidden = new Set(); // codes of the colour column
+    this.sides = new Set(); // "kept", "dropped": hidden while the map is coloured by membership
+    this.range = WHOLE;
     this.polygon = null;
     this.picked = null;
     this.camera = new Camera();
@@ -134,9 +137,25 @@ export class ScatterMap {
       this.codes = codes ? new Uint16Array(codes) : new Uint16Array(this.n);
       this.renderer.setCodes(this.codes);
       this.hidden.clear();
+      this.sides.clear();
+      this.range = WHOLE;
       this.markStates();
     }
-    drawLegend(this.parts.legend, data.colour, this.palette, this.hidden, (code, alone) => this.toggle(code, alone));
+    this.showLegend(data);
+  }
+
+  showLegend(data = this.data) {
+    const { palette, hidden, range } = this;
+    const sides = this.chooses(data) ? this.sides : null;
+    const colours = this.themeColours(data);
+    const acts = { toggle: (code, alone) => this.toggle(code, alone), side: (side) => this.toggleSide(side),
+      range: (low, high, done) => this.showRange(low, high, done) };
+    drawLegend(this.parts.legend, { colour: data.colour, palette, hidden, sides, range, colours }, acts);
+  }
+
+  /** Whether this map tells kept from dropped. */
+  chooses(data = this.data) {
+    return Boolean(data.scrub || data.mask || data.kept !== undefined);
   }
 
   takeOrder(data, { addresses, ranks, groups, bins }) {
@@ -216,6 +235,7 @@ export class ScatterMap {
     this.turn = Math.max(this.turn + 1, Date.now()); // unique, also after the map is drawn anew
     const { p, variant } = this.scrub;
     this.scrub.beta = this.beta();
+    if (this.polygon && this.sides.size) this.markStates();
     this.component.setStateValue("scrub", { p, beta: this.scrub.beta, variant, turn: this.turn });
   }
 
@@ -250,7 +270,7 @@ export class ScatterMap {
     const kept = membership.kept;
     parts.root.dataset.kept = String(kept);
     const tail = element("small", {}, ` of ${this.n.toLocaleString("en")} images kept`);
-    if (data.scrub || data.kept !== undefined || data.mask) parts.count.replaceChildren(kept.toLocaleString("en"), tail);
+    if (this.chooses()) parts.count.replaceChildren(kept.toLocaleString("en"), tail);
     else parts.count.replaceChildren(this.n.toLocaleString("en"), element("small", {}, " images"));
     const colours = this.themeColours();
     this.bars?.draw(membership.groupKept, membership.groupTotal, rgb(colours.kept));
@@ -258,8 +278,8 @@ export class ScatterMap {
   }
 
   /** The colours of the kept and of the rest, for the page's light or dark theme. */
-  themeColours() {
-    const theme = this.theme();
+  themeColours(data = this.data) {
+    const theme = data.themes[this.themeName()];
     return { kept: hexToRgb(theme.kept), rest: hexToRgb(theme.rest) };
   }
 
@@ -290,11 +310,15 @@ export class ScatterMap {
       parts.canvas.height = tall;
     }
     if (camera.width !== width || camera.height !== height || !camera.scale) camera.resize(width, height, this.bounds);
-    this.renderer.draw({ camera, ratio, lassoed: Boolean(this.chosen), segments: this.membership.segments(), ...this.looks() });
+    this.renderer.draw({ camera, ratio, lassoed: Boolean(this.chosen), segments: this.shownSegments(), ...this.looks() });
     this.drawLasso();
     this.drawRing();
     parts.root.dataset.frames = String((Number(parts.root.dataset.frames) || 0) + 1);
     parts.root.dataset.frameMs = (performance.now() - began).toFixed(2);
+  }
+
+  shownSegments() {
+    return this.membership.segments().filter(([, , kept]) => !this.sides.has(kept ? "kept" : "dropped"));
   }
 
   /** Size and opacity of the kept and the rest. Above 300,000 points opacity falls with how densely they overlap. */
@@ -306,7 +330,7 @@ export class ScatterMap {
     const thin = n > 300000 ? clamp(1.5 / overlap, 0.08, 1) : 1;
     const colours = this.themeColours();
     const coloured = Boolean(data.colour);
-    const chooses = Boolean(data.scrub || data.mask || data.kept !== undefined);
+    const chooses = this.chooses();
     return {
       keptLook: { colour: colours.kept, coloured, size: chooses ? size * 1.15 : size, alpha: (coloured || !chooses ? 0.8 : 0.9) * thin },
       restLook: { colour: colours.rest, coloured: coloured && n <= 300000, size: size * 0.8, alpha: (coloured ? 0.16 : 0.4) * thin },
@@ -373,8 +397,12 @@ export class ScatterMap {
     this.polygon = polygon;
     this.chosen = this.markStates();
     this.request();
-    const value = { polygon, hidden: [...this.hidden], count: this.chosen };
-    this.component.setStateValue("lasso", value);
+    this.tellLasso();
+  }
+
+  tellLasso() {
+    const { polygon, hidden, sides, chosen } = this;
+    this.component.setStateValue("lasso", { polygon, hidden: [...hidden], sides: [...sides], count: chosen });
   }
 
   clear() {
@@ -395,20 +423,38 @@ export class ScatterMap {
     if (alone) this.hidden = new Set(all.filter((c) => c !== code));
     else if (!this.hidden.delete(code)) this.hidden.add(code);
     if (this.hidden.size === all.length) this.hidden.clear();
-    const again = (c, a) => this.toggle(c, a);
-    drawLegend(this.parts.legend, this.data.colour, this.palette, this.hidden, again);
-    this.markStates();
+    this.filtered(true);
+  }
+
+  toggleSide(side) {
+    if (!this.sides.delete(side)) this.sides = new Set([side]); // hiding both would leave nothing
+    this.filtered(true);
+  }
+
+  showRange(low, high, done) {
+    this.range = [low, high];
+    this.hidden = outside(this.range);
+    this.filtered(done);
+  }
+
+  /** After the legend has hidden or shown something. done: the finger is up, Python may hear of it. */
+  filtered(done) {
+    this.showLegend();
+    this.chosen = this.markStates();
     this.request();
+    if (!done) return;
     this.component.setStateValue("hidden", [...this.hidden]);
+    if (this.polygon) this.tellLasso();
   }
 
   /** Recompute each point's state bits; returns how many lie in the lasso and are shown. */
   markStates() {
-    const { state, xy, codes, hidden, polygon } = this;
+    const { state, xy, codes, hidden, polygon, membership, sides } = this;
+    const gone = (i) => sides.size > 0 && sides.has(membership.keeps(i) ? "kept" : "dropped");
     let count = 0;
     for (let i = 0; i < this.n; i++) {
       const out = hidden.size > 0 && hidden.has(codes[i]);
-      const inside = Boolean(polygon) && !out && insidePolygon(polygon, xy[2 * i], xy[2 * i + 1]);
+      const inside = Boolean(polygon) && !out && !gone(i) && insidePolygon(polygon, xy[2 * i], xy[2 * i + 1]);
       state[i] = (inside ? SELECTED : 0) | (out ? HIDDEN : 0);
       if (inside) count++;
     }
@@ -428,7 +474,11 @@ export class ScatterMap {
   nearest(px, py, radius = 9) {
     if (!this.grid || !this.membership) return -1;
     const [x, y] = this.camera.toData(px, py);
-    const weight = (i) => (this.state[i] & HIDDEN ? Infinity : this.membership.keeps(i) ? 0.5 : 1);
+    const weight = (i) => {
+      const kept = this.membership.keeps(i);
+      if (this.state[i] & HIDDEN || this.sides.has(kept ? "kept" : "dropped")) return Infinity;
+      return kept ? 0.5 : 1;
+    };
     return this.grid.nearest(x, y, radius / this.camera.scale, weight);
   }
 
@@ -454,7 +504,7 @@ export class ScatterMap {
   facts(i, name, ...more) {
     const { data, membership } = this;
     const lines = [element("b", {}, name)];
-    if (data.scrub || data.mask || data.kept !== undefined) {
+    if (this.chooses()) {
       const place = data.mask ? "" : ` · rank ${(membership.rank[i] + 1).toLocaleString("en")}`;
       lines.push(element("div", {}, (membership.keeps(i) ? "kept" : "dropped") + place));
     }

@@ -68,13 +68,15 @@ class Scrub:
 
 @dataclass(frozen=True, eq=False)
 class MapEvents:
-    """What the user did. hidden: codes of the colour column switched off in the legend."""
+    """What the user did. hidden: codes of the colour column that the legend hides. sides: "kept" or "dropped", hidden
+    while the lasso was drawn."""
 
     polygon: np.ndarray | None
     chosen: np.ndarray | None
     clicked: int | None
     scrub: dict[str, Any] | None
     hidden: tuple[int, ...] = ()
+    sides: tuple[str, ...] = ()
 
 
 def draw_map(view: RunView, *, key: str, colour: str = MEMBERSHIP, kept: np.ndarray | None = None,
@@ -135,7 +137,8 @@ def _events(result: Any, points: np.ndarray, painted: Column | None) -> MapEvent
     if not isinstance(clicked, int) or not 0 <= clicked < len(points):
         clicked = None
     scrub = result.get("scrub") if isinstance(result.get("scrub"), dict) else None
-    return MapEvents(polygon, chosen, clicked, scrub, tuple(result.get("hidden") or ()))
+    sides = tuple(lasso.get("sides") or ()) if polygon is not None else ()
+    return MapEvents(polygon, chosen, clicked, scrub, tuple(result.get("hidden") or ()), sides)
 
 
 def _polygon(lasso: Any) -> np.ndarray | None:
@@ -190,8 +193,9 @@ def _colour(shelf: routes.Shelf, painted: Column | None) -> dict[str, Any] | Non
             "labels": list(painted.labels), "colours": ramps, **_ends(painted)}
 
 
-def _ends(painted: Column) -> dict[str, str]:
-    return {"low": format_number(painted.low), "high": format_number(painted.high)}
+def _ends(painted: Column) -> dict[str, Any]:
+    return {"low": format_number(painted.low), "high": format_number(painted.high), "from": float(painted.low),
+            "to": float(painted.high)}
 
 
 def _groups(view: RunView, shelf: routes.Shelf, name: str | None) -> dict[str, Any] | None:

@@ -239,8 +239,9 @@ def remembered(view: RunView) -> int | None:
     return int(found[0]) if len(found) else None
 
 
-def lasso_panel(view: RunView, chosen: np.ndarray, selection: Selection | None, *, key: str) -> None:
-    """The pictures inside the lasso, kept first, with pins for all of them at once."""
+def lasso_panel(view: RunView, events: MapEvents, selection: Selection | None, *, key: str) -> None:
+    """The pictures inside the lasso that the legend does not hide, kept first, with pins for all of them at once."""
+    chosen = shown_of(events, selection)
     kept = np.isin(chosen, selection.indices) if selection is not None else np.zeros(len(chosen), dtype=bool)
     st.subheader(f"{len(chosen):,} images in the lasso", anchor=False)
     words, keep, never, free = st.columns([3, 1, 1, 1], vertical_alignment="center")
@@ -257,6 +258,14 @@ def lasso_panel(view: RunView, chosen: np.ndarray, selection: Selection | None, 
             key=f"{key}:lasso")
     if len(shown) > 500:
         st.caption(f"The first 500 of {len(shown):,} are shown.")
+
+
+def shown_of(events: MapEvents, selection: Selection | None) -> np.ndarray:
+    """The lasso's positions without the side (kept or dropped) that the legend hides."""
+    if selection is None or not events.sides:
+        return events.chosen
+    kept = np.isin(events.chosen, selection.indices)
+    return events.chosen[kept if "dropped" in events.sides else ~kept]
 
 
 def paste_panel(view: RunView, *, key: str) -> None:

@@ -45,7 +45,7 @@ def draw() -> None:
     order = Order(np.argsort(view.run.dynamics.aum, kind="stable").astype(np.uint32), label="100")
     events = draw_map(view, key="map", colour=ask.get("colour", "membership"), orders=[order], scrub=scrub,
                       groups="pseudo-label", bins="AUM")
-    heard = {"scrub": events.scrub, "clicked": events.clicked, "hidden": events.hidden}
+    heard = {"scrub": events.scrub, "clicked": events.clicked, "hidden": events.hidden, "sides": events.sides}
     if events.chosen is not None:
         heard |= {"polygon": events.polygon.tolist(), "count": len(events.chosen),
                   "chosen": events.chosen[:5000].tolist()}

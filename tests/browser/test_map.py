@@ -164,3 +164,37 @@ def test_routes_answer_only_what_a_page_published(open_page, map_server):
     with pytest.raises(urllib.error.HTTPError):
         urllib.request.urlopen(urllib.request.Request(points, data=b"x", method="POST"))
     assert not (ROOT / "ui" / "static").exists()
+
+
+def heard_lasso(page) -> dict:
+    """What Python made of a lasso around everything."""
+    drag_lasso(page, ((500, -250), (500, 250), (-480, 250), (-480, -250)))
+    page.get_by_text(re.compile(r"^chosen [1-9]")).wait_for()
+    return json.loads(page.get_by_test_id("stText").first.inner_text())
+
+
+def test_legend_range_hides_numbers_outside_it(open_page, map_server):
+    page, witness = opened_map(open_page, map_server, "&colour=AUM")
+    before = heard_lasso(page)["count"]
+    low = page.locator("input[data-range=from]")
+    low.evaluate("(e) => { e.value = 127; e.dispatchEvent(new Event('input')); }")
+    assert page.locator(".cm-ends span").first.inner_text().startswith(("0.0", "-0.0", "0"))
+    low.evaluate("(e) => e.dispatchEvent(new Event('change'))")
+    page.get_by_test_id("stText").first.filter(has_text='"hidden": [0, 1, 2').wait_for()
+    heard = json.loads(page.get_by_test_id("stText").first.inner_text())
+    aum = np.random.default_rng(3).normal(size=N)
+    assert 0.4 * before < heard["count"] < 0.6 * before
+    assert aum[heard["chosen"]].min() > -0.05
+    witness.assert_clean()
+
+
+def test_legend_hides_the_dropped(open_page, map_server):
+    page, witness = opened_map(open_page, map_server)
+    page.locator(".cm-legend button[data-side=dropped]").click()
+    assert page.locator(".cm").first.evaluate(
+        "(map) => map.getRootNode().coresetMap.shownSegments().every(([, , kept]) => kept)")
+    heard = heard_lasso(page)
+    assert heard["sides"] == ["dropped"]
+    page.locator(".cm-legend button[data-side=kept]").click()
+    page.get_by_test_id("stText").first.filter(has_text='"sides": ["kept"]').wait_for()
+    witness.assert_clean()

@@ -1,0 +1,77 @@
+// The legend, which is also the filter: categories are toggles, numbers have a range with two ends, and without a
+// colour the two sides (kept, dropped) are toggles. No state is kept here; every act goes to the map.
+
+import { element, rgb } from "./scatter-panel.js";
+
+const MOST = 40; // entries shown; more say little as colours
+const TOP = 254; // the highest code of a number; 255 = missing
+
+/** what: { colour, palette, hidden, sides, range, colours }; acts: { toggle(code, alone), side(name), range(lo, hi, done) } */
+export function drawLegend(host, what, acts) {
+  if (!what.colour) host.replaceChildren(...(what.sides ? [sidesOf(what, acts)] : []));
+  else if (what.colour.kind === "number") drawRange(host, what, acts);
+  else host.replaceChildren(element("h4", {}, what.colour.name), ...categoriesOf(what, acts));
+}
+
+function entry(label, tint, shown, title, act, marks) {
+  const dot = element("span", { class: "cm-dot", style: `background: ${rgb(tint)}` });
+  return element("button", { type: "button", "aria-pressed": String(shown), title, onclick: act, ...marks }, dot, label);
+}
+
+function sidesOf({ sides, colours }, acts) {
+  const buttons = ["kept", "dropped"].map((side) => entry(side, side === "kept" ? colours.kept : colours.rest,
+    !sides.has(side), "Click to hide or show", () => acts.side(side), { "data-side": side }));
+  return element("div", { class: "cm-legend", role: "group", "aria-label": "Filter by membership" }, ...buttons);
+}
+
+function categoriesOf({ colour, palette, hidden }, acts) {
+  const title = "Click to hide or show; with Shift to show it alone";
+  const buttons = colour.labels.slice(0, MOST).map((label, code) => entry(label, palette[code % palette.length],
+    !hidden.has(code), title, (event) => acts.toggle(code, event.shiftKey), { "data-code": code }));
+  const list = element("div", { class: "cm-legend", role: "group", "aria-label": `Filter by ${colour.name}` }, ...buttons);
+  const more = colour.labels.length > MOST ? [element("small", {}, `and ${colour.labels.length - MOST} more`)] : [];
+  return [list, ...more];
+}
+
+/** Built once per colour, so that the finger keeps its hold while the range moves. */
+function drawRange(host, { colour, palette, range }, acts) {
+  if (host.firstChild?.rangeOf === colour.url + palette[0]) {
+    host.firstChild.show(range);
+    return;
+  }
+  const stops = palette.slice(0, 255).filter((_, s) => s % 50 === 0).map(rgb).join(",");
+  const ramp = element("div", { class: "cm-ramp", style: `background: linear-gradient(90deg, ${stops})` });
+  const ends = [element("span"), element("span")];
+  const inputs = ["from", "to"].map((end, e) => element("input", { type: "range", min: 0, max: TOP, value: e * TOP,
+    "data-range": end, "aria-label": `${colour.name}: show ${end}`, title: `Show ${end} here` }));
+  const take = (done) => {
+    const [low, high] = inputs.map((input) => Number(input.value));
+    acts.range(Math.min(low, high), Math.max(low, high), done);
+  };
+  for (const input of inputs) {
+    input.oninput = () => take(false);
+    input.onchange = () => take(true);
+  }
+  const box = element("div", {}, element("h4", {}, colour.name), ramp, element("div", { class: "cm-range" }, ...inputs),
+    element("div", { class: "cm-ends" }, ...ends));
+  box.rangeOf = colour.url + palette[0];
+  box.show = ([low, high]) => {
+    ends[0].textContent = low === 0 ? colour.low : value(colour, low);
+    ends[1].textContent = high === TOP ? colour.high : value(colour, high);
+    if (document.activeElement?.closest?.(".cm-range") === null) [inputs[0].value, inputs[1].value] = [low, high];
+  };
+  host.replaceChildren(box);
+  box.show(range);
+}
+
+function value(colour, code) {
+  return Number((colour.from + ((colour.to - colour.from) * code) / TOP).toPrecision(3)).toLocaleString("en");
+}
+
+/** The codes that a range hides: all outside it, and the missing as soon as it is narrowed. */
+export function outside([low, high]) {
+  if (low === 0 && high === TOP) return new Set();
+  return new Set(Array.from({ length: TOP + 2 }, (_, c) => c).filter((c) => c < low || c > high));
+}
+
+export const WHOLE = [0, TOP];
