@@ -57,6 +57,14 @@ def spherical_kmeans(vectors: np.ndarray, n_clusters: int, config: KMeansConfig 
     return PseudoLabels(labels.astype(np.int64), probabilities.max(axis=1), n_clusters, probabilities, None, info)
 
 
+def spherical_centres(rows: torch.Tensor, n_clusters: int, rng: np.random.Generator, n_images: int = 10_000,
+                      n_rounds: int = 10) -> torch.Tensor:
+    """(C, D) unit centres of one short k-means on a random sample of unit `rows` (N, D): a start for other methods."""
+    size = min(len(rows), max(n_images, n_clusters))
+    sample = rows[torch.from_numpy(np.sort(rng.choice(len(rows), size, replace=False))).to(rows.device)]
+    return _one_start(sample, n_clusters, n_rounds, rng)[0]
+
+
 def _one_start(rows: torch.Tensor, n_clusters: int, n_rounds: int, rng: np.random.Generator):
     centres, last = _plus_plus(rows, n_clusters, rng), -np.inf
     for done in range(1, n_rounds + 1):

@@ -1,0 +1,200 @@
+"""TEMI: cluster heads that learn, from neighbours alone, to give an image and its neighbour the same cluster.
+
+Teacher ensemble-weighted pointwise mutual information (Adaloglou et al., BMVC 2023; ELFS 3.3, eq. 1-2) on frozen
+embeddings: H student heads are trained on pairs (x, one of its nearest neighbours), H teachers follow as their moving
+average, the heads are renamed after the one with the lowest loss and averaged. Presets: "cpu" (minutes on two cores for
+60,000 images) and "paper" (ELFS 8.1; wants a GPU).
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from coreset_engine.device import resolve_device
+from coreset_engine.difficulty.alignment import align_heads
+from coreset_engine.difficulty.heads import Pair, Parameters, head_logits, make_heads, pair_weights, pmi_loss
+from coreset_engine.difficulty.rows import as_tensor, check_clusters, nearest, principal, unit
+from coreset_engine.knobs import knob
+from coreset_engine.types import Neighbours, Progress, PseudoLabels, silent
+
+_SMALLEST_SHARE = 1e-6  # of the prior: a cluster nobody uses must not divide by zero
+
+
+@dataclass(frozen=True)
+class TemiConfig:
+    """How the heads are built and trained. The defaults are the preset "cpu"."""
+
+    n_heads: int = knob(16, "clustering heads, trained together", low=1, high=500)
+    epochs: int = knob(40, "passes over the images", low=1, high=2000)
+    batch: int = knob(512, "pairs per step", low=1, high=65536)
+    lr: float = knob(1e-3, "learning rate of AdamW", low=1e-6, high=1.0)
+    weight_decay: float = knob(1e-4, "of AdamW", low=0.0, high=1.0)
+    n_neighbours: int = knob(50, "a pair is an image and a random one of this many neighbours", low=1, high=1000)
+    hidden: int = knob(0, "width of the hidden layer of a head; 0 = linear heads", low=0, high=8192)
+    n_dims: int = knob(256, "principal axes the vectors are reduced to; 0 = all of the vector as it is", low=0, high=8192)
+    whiten: float = knob(0.0, "0 keeps the variance of each axis, 1 makes them all equal", low=0.0, high=1.0)
+    temperature: float = knob(0.1, "of the softmax over cosines", low=0.001, high=10.0)
+    momentum: float = knob(0.98, "share of a teacher that stays at each step", low=0.0, high=0.99999)
+    prior_momentum: float = knob(0.9, "share of the running class prior that stays at each step", low=0.0, high=0.99999)
+    beta: float = knob(0.6, "exponent of the pair probabilities; 1 lets clusters die", low=0.1, high=1.0)
+    per_head_weights: bool = knob(False, "weight a pair by each head's own teacher, not by the mean of all")
+    start: str = knob("random", "where the cluster directions start (linear heads)", choices=("random", "kmeans"))
+    average: str = knob("probability", "mean of heads as probabilities or as logarithms", choices=("probability", "log"))
+    keep: float = knob(1.0, "share of heads averaged, lowest loss first", low=0.01, high=1.0)
+
+    PRESETS: ClassVar[dict[str, dict]] = {
+        "cpu": {},
+        "paper": dict(n_heads=50, epochs=200, batch=512, lr=1e-4, weight_decay=1e-4, n_neighbours=50, hidden=512,
+                      n_dims=0, momentum=0.996),
+    }
+
+
+def temi(vectors: np.ndarray, n_clusters: int, config: TemiConfig | None = None, seed: int = 0, *,
+         neighbours: Neighbours | None = None, device: str = "auto", progress: Progress = silent) -> PseudoLabels:
+    """Cluster by agreement of neighbours, without labels. vectors: (N, D) float, finite; 1 <= n_clusters <= N.
+
+    neighbours: (N, k) of the same images; fewer than the config wants are used as they are, none are computed here.
+    labels = argmax of the aligned heads' mean (ELFS 3.3), confidence its value, agreement the share of heads that say
+    the same. info: loss per head, chosen head, sizes, `dead` clusters; a dead one is also warned about.
+    """
+    config, n_clusters = config or TemiConfig(), check_clusters(vectors, n_clusters)
+    device = resolve_device(device)
+    rows = unit(as_tensor(vectors, device))
+    near = _pairs(rows, neighbours, _list_length(config, len(rows), n_clusters))
+    if config.n_dims:
+        rows = unit(principal(rows, config.n_dims, config.whiten))
+    training = _Training(rows, near, n_clusters, config, seed)
+    losses = training.run(progress)
+    probabilities, agreement, used = _ensemble(training.teachers, rows, losses, config)
+    labels = probabilities.argmax(axis=1)
+    sizes = np.bincount(labels, minlength=n_clusters)
+    dead = np.flatnonzero(sizes == 0).tolist()
+    if dead:
+        warnings.warn(f"{len(dead)} of {n_clusters} clusters hold no image ({dead}); ask for fewer clusters or "
+                      "another seed.", stacklevel=2)
+    info = {"method": "temi", "heads": len(used), "best_head": used[0], "head_losses": losses.tolist(), "dead": dead,
+            "sizes": sizes.tolist(), "neighbours": near.shape[1], "micro_batch": training.micro}
+    return PseudoLabels(labels.astype(np.int64), probabilities.max(axis=1), n_clusters, probabilities, agreement, info)
+
+
+def _list_length(config: TemiConfig, n_images: int, n_clusters: int) -> int:
+    """At most half a mean cluster: a longer list must hold images of other clusters (bites on small sets only)."""
+    return max(1, min(config.n_neighbours, n_images // (2 * n_clusters)))
+
+
+def _pairs(rows: torch.Tensor, neighbours: Neighbours | None, k: int) -> torch.Tensor:
+    """(N, <= k) int64 partners of each image; a lone image is its own."""
+    if len(rows) == 1:
+        return torch.zeros((1, 1), dtype=torch.int64, device=rows.device)
+    if neighbours is None:
+        return nearest(rows, k)
+    return torch.from_numpy(np.array(neighbours.indices[:, :k], np.int64)).to(rows.device)
+
+
+class _Training:
+    """Students, their teachers and the running prior: what one run of TEMI changes."""
+
+    def __init__(self, rows: torch.Tensor, near: torch.Tensor, n_clusters: int, config: TemiConfig, seed: int) -> None:
+        self.rows, self.near, self.config = rows, near, config
+        self.generator = torch.Generator().manual_seed(seed)
+        heads = make_heads(config.n_heads, rows.shape[1], config.hidden, n_clusters, self.generator)
+        if config.start == "kmeans" and config.hidden == 0 and n_clusters > 1:
+            heads = [_kmeans_directions(rows, config.n_heads, n_clusters, seed)]
+        self.students: Parameters = [part.to(rows.device).requires_grad_() for part in heads]
+        self.teachers: Parameters = [part.detach().clone() for part in self.students]
+        self.prior = torch.full((config.n_heads, n_clusters), 1 / n_clusters, device=rows.device)
+        self.optimizer = torch.optim.AdamW(self.students, config.lr, weight_decay=config.weight_decay, fused=True)
+        self.micro = min(config.batch, len(rows))
+
+    def run(self, progress: Progress) -> np.ndarray:
+        """(H,) mean loss of each head over the last epoch."""
+        n, batch = len(self.rows), self.config.batch
+        steps = -(-n // batch)
+        for epoch in range(self.config.epochs):
+            order = torch.randperm(n, generator=self.generator).to(self.rows.device)
+            partner = torch.randint(self.near.shape[1], (n,), generator=self.generator).to(self.rows.device)
+            total = torch.zeros(self.config.n_heads, device=self.rows.device)
+            for step in range(steps):
+                images = order[step * batch:(step + 1) * batch]
+                total += self._step(images, self.near[images, partner[images]]) * (len(images) / n)
+                if step % 16 == 0:
+                    progress(epoch * steps + step, self.config.epochs * steps, "steps")
+        progress(self.config.epochs * steps, self.config.epochs * steps, "steps")
+        return total.double().cpu().numpy()
+
+    def _step(self, images: torch.Tensor, partners: torch.Tensor) -> torch.Tensor:
+        """(H,) losses of one batch, after the update. Out of memory: the same batch again in halves, same result."""
+        while True:
+            try:
+                losses = self._gradient(images, partners)
+                break
+            except torch.OutOfMemoryError:
+                if self.micro == 1:
+                    raise
+                self.micro = -(-self.micro // 2)
+                if self.rows.device.type == "cuda":
+                    torch.cuda.empty_cache()
+        self.optimizer.step()
+        for teacher, student in zip(self.teachers, self.students):
+            teacher.lerp_(student.detach(), 1 - self.config.momentum)
+        return losses
+
+    def _gradient(self, images: torch.Tensor, partners: torch.Tensor) -> torch.Tensor:
+        """(H,) losses; gradients are left in the students, summed over micro-batches, and the prior is moved on."""
+        config, stays = self.config, self.config.prior_momentum
+        self.optimizer.zero_grad()
+        parts = list(zip(images.split(self.micro), partners.split(self.micro)))
+        with torch.no_grad():
+            teacher = [self._both(self.teachers, *part) for part in parts]
+            share = sum((one.exp().sum(0) + two.exp().sum(0)) for one, two in teacher) / (2 * len(images))
+            prior = stays * self.prior + (1 - stays) * share
+        losses = torch.zeros_like(self.prior[:, 0])
+        for part, taught in zip(parts, teacher):
+            loss = pmi_loss(self._both(self.students, *part), taught, prior.clamp_min(_SMALLEST_SHARE).log(),
+                            config.beta, pair_weights(taught, config.per_head_weights))
+            loss = loss * (len(part[0]) / len(images))
+            # The sum over heads, not eq. 1's mean: heads share no weight and AdamW does not see the scale.
+            loss.sum().backward()
+            losses += loss.detach()
+        self.prior = prior
+        return losses
+
+    def _both(self, heads: Parameters, images: torch.Tensor, partners: torch.Tensor) -> Pair:
+        logits = head_logits(heads, self.rows[torch.cat([images, partners])], self.config.temperature)
+        chances = torch.log_softmax(logits, dim=2)
+        return chances[:len(images)], chances[len(images):]
+
+
+def _kmeans_directions(rows: torch.Tensor, n_heads: int, n_clusters: int, seed: int) -> torch.Tensor:
+    """(D, H, C): every head starts at the centres of a k-means of its own on a sample."""
+    from coreset_engine.difficulty.kmeans import spherical_centres
+
+    streams = np.random.SeedSequence(seed).spawn(n_heads)
+    found = [spherical_centres(rows, n_clusters, np.random.default_rng(stream)) for stream in streams]
+    return torch.stack(found).permute(2, 0, 1).contiguous().cpu()
+
+
+@torch.no_grad()
+def _ensemble(teachers: Parameters, rows: torch.Tensor, losses: np.ndarray, config: TemiConfig):
+    """((N, C) float32 mean of the aligned heads, (N,) float32 agreement, the heads used, best first).
+
+    Two passes over the rows, so that (N, H, C) never exists: one for each head's clusters, one for the mean.
+    """
+    used = np.argsort(losses, kind="stable")[:max(1, round(config.keep * len(losses)))]
+    n_clusters = teachers[-1].shape[2] if config.hidden == 0 else teachers[-1].shape[1]
+    blocks = rows.split(max(64, 2**24 // (config.n_heads * max(n_clusters, config.hidden))))
+    assigned = torch.cat([head_logits(teachers, block, 1.0)[:, used].argmax(dim=2).to(torch.int16) for block in blocks])
+    orders = torch.from_numpy(align_heads(assigned.cpu().numpy(), n_clusters, 0)).to(rows.device)
+    means, agreements = [], []
+    for block in blocks:
+        chances = torch.log_softmax(head_logits(teachers, block, config.temperature)[:, used], dim=2)
+        chances = chances.gather(2, orders.expand(len(block), -1, -1))
+        mean = chances.exp().mean(dim=1) if config.average == "probability" else chances.mean(dim=1).softmax(dim=1)
+        agreements.append((chances.argmax(dim=2) == mean.argmax(dim=1, keepdim=True)).float().mean(dim=1).cpu())
+        means.append(mean.cpu())
+    return torch.cat(means).numpy(), torch.cat(agreements).numpy(), used.tolist()
