@@ -9,10 +9,10 @@ page_header("Duel", "Do two ways of choosing pick different images, and which ch
 view = need_run("map")
 left, right = st.columns(2, gap="large")
 with left:
-    side_a = duel.choose_side(view, "A", "elfs:0.9:0:0")
+    side_a = duel.choose_side(view, "A", "elfs:0.9")
     a = duel.select(view, side_a)
 with right:
-    side_b = duel.choose_side(view, "B", "random:0.9:0:0")
+    side_b = duel.choose_side(view, "B", "random:0.9")
     b = duel.select(view, side_b)
 if a is None or b is None:
     st.stop()

@@ -14,19 +14,19 @@ KEY = "map-select"
 page_header("Select", "Which images make the coreset, how many, and at what price?")
 view = need_run("map")
 turn = selecting.hear_sliders(KEY, select_view.alphas(view, state.get("method")))
-select_view.tools()
 names = [MEMBERSHIP, *offered(view)]
 if state.get("color") not in names:
     state.rebind("color", MEMBERSHIP)
-method_column, knob_column, colour_column = st.columns(3)
+above = st.container()  # its knobs are those of the method chosen below
+method_column, colour_column = st.columns([2, 1])
 with method_column:
     before = state.get("method")
     choose_row("Method", METHODS, key=state.bind("method"))
     select_view.note_method(before)
-with knob_column:
-    select_view.own_knobs(state.get("method"))
 with colour_column:
     colour = st.selectbox("Colour by", names, key=state.bind("color"))
+with above:
+    select_view.tools()
 select_view.need_stages(view, state.get("method"))
 alphas = select_view.alphas(view, state.get("method"))
 selection, drawn = select_view.chosen(view, alphas, turn)

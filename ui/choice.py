@@ -27,7 +27,8 @@ def knob_names(method: str) -> set[str]:
 def method_params(method: str) -> dict[str, Any]:
     """The session's parameters that `method` knows: its own (`params`) and the shared beta and alpha."""
     names = knob_names(method)
-    shared = {"beta": state.get("beta"), "n_neighbours": state.get("alpha")}
+    shared = {"beta": state.get("beta")} if state.chosen("beta") else {}  # else the engine's guess for each rate
+    shared["n_neighbours"] = state.get("alpha")
     own = (state.get("params") or {}).get(method, {})
     return {name: value for name, value in {**shared, **own}.items() if name in names}
 

@@ -80,7 +80,8 @@ def choose_side(view: RunView, name: str, default: str) -> Side | None:
                      format="%.3f")
     params, names = {}, choice.knob_names(method)
     if "beta" in names:
-        params["beta"] = left.slider("Hard cut-off β", 0.0, 1.0, given.get("beta", 0.0), 0.01, key=f"duel:{param}:beta")
+        params["beta"] = left.slider("Hard cut-off β", 0.0, 1.0, given.get("beta", state.guessed_beta(p)), 0.001,
+                                     key=f"duel:{param}:beta", format="%.3f")
     if "n_neighbours" in names:
         params["n_neighbours"] = state.get("alpha")
     _link(param, f"{method}:{p:g}:{params.get('beta', 0):g}:{params.get('n_neighbours', 0)}")

@@ -95,9 +95,9 @@ def show_difficulty(view: state.RunView) -> None:
     controls, plot = st.columns([1, 3], gap="large")
     with controls:
         which = st.radio("Score", list(DYNAMICS), format_func=DYNAMICS.get, key=state.bind("labels_score", "aum"))
-        st.slider("Pruning rate p", 0.0, 0.99, step=0.01, key=state.bind("prune_rate"),
+        st.slider("Pruning rate p", 0.0, 0.999, step=0.001, format="%.3f", key=state.bind("prune_rate"),
                   help="Share of the whole set removed.")
-        st.slider("Hard cut-off beta", 0.0, 0.99, step=0.01, key=state.bind("beta"),
+        st.slider("Hard cut-off beta", 0.0, 1.0, step=0.001, format="%.3f", key=state.bind("beta"),
                   help="Share of the whole set dropped first, as the hardest: mostly wrong pseudo-labels.")
         prune_rate, beta = state.get("prune_rate"), state.get("beta")
         _beta_search(view, prune_rate)

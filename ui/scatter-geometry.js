@@ -12,6 +12,13 @@ export function hardCut(n, beta) {
   return roundHalfUp(beta * n);
 }
 
+/** Straight lines between the points (xs, ys), to three decimals. Same as ui.state.guessed_beta. */
+export function between([xs, ys], x) {
+  const b = Math.max(1, xs.findIndex((end) => x <= end));
+  if (x > xs[xs.length - 1]) return ys[ys.length - 1];
+  return Math.round(1000 * (ys[b - 1] + ((ys[b] - ys[b - 1]) * (x - xs[b - 1])) / (xs[b] - xs[b - 1]))) / 1000;
+}
+
 function roundHalfUp(x) {
   return Math.floor(Number(x.toFixed(6)) + 0.5);
 }

@@ -2,7 +2,7 @@
 // geometry (who is kept, what is near), a renderer (WebGL2, else raster), the panel (DOM). Data arrives once over HTTP
 // as binary arrays with immutable addresses; Python hears only of finished gestures: lasso, click, released slider.
 
-import { Camera, Grid, Membership, boundsOf, clamp, hardCut, insidePolygon, keptCount } from "./scatter-geometry.js";
+import { Camera, Grid, Membership, between, boundsOf, clamp, hardCut, insidePolygon, keptCount } from "./scatter-geometry.js";
 import { brightness, hexToRgb, paletteOf, spread } from "./scatter-colours.js";
 import { GlRenderer } from "./scatter-gl.js";
 import { RasterRenderer } from "./scatter-raster.js";
@@ -217,6 +217,8 @@ export class ScatterMap {
     this.dragging = true;
     const began = performance.now();
     this.scrub = { ...this.scrub, [name]: value };
+    if (name === "beta") this.scrub.guess = null; // from now on it stays where the finger left it
+    else if (name === "p" && this.scrub.guess) this.scrub.beta = between(this.scrub.guess, value);
     if (name === "variant") {
       const arrays = await this.fetchArrays({ ...this.data, mask: null });
       this.takeOrder({ ...this.data, mask: null }, arrays);
@@ -236,7 +238,8 @@ export class ScatterMap {
     const { p, variant } = this.scrub;
     this.scrub.beta = this.beta();
     if (this.polygon && this.sides.size) this.markStates();
-    this.component.setStateValue("scrub", { p, beta: this.scrub.beta, variant, turn: this.turn });
+    const beta = this.scrub.guess ? null : this.scrub.beta;
+    this.component.setStateValue("scrub", { p, beta, variant, turn: this.turn });
   }
 
   /** The wanted beta, or the most that leaves enough to keep: beta N + k <= N. */

@@ -56,7 +56,10 @@ class Order:
 
 @dataclass(frozen=True)
 class Scrub:
-    """The sliders inside the map. kind "prefix": ranks [0, k) are kept; "window": beta N are skipped first."""
+    """The sliders inside the map. kind "prefix": ranks [0, k) are kept; "window": beta N are skipped first.
+
+    guess: (rates, betas) along which an untouched beta follows p, else None.
+    """
 
     kind: str
     p: float
@@ -64,6 +67,7 @@ class Scrub:
     variant: int = 0
     turn: int = 0
     max_p: float = 0.999
+    guess: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,16 +28,15 @@ _QUICK = 5000
 
 
 def tools() -> None:
-    """Undo and redo, in one line above the map."""
-    undo, redo, link = st.columns([1, 1, 6], vertical_alignment="center")
-    if undo.button("Undo", disabled=not state.get("past"), width="stretch", help="Back to the knobs before"):
-        selecting.step("past", "future")
-        st.rerun()
-    if redo.button("Redo", disabled=not state.get("future"), width="stretch"):
-        selecting.step("future", "past")
-        st.rerun()
-    link.caption("Drag the sliders above the map: counts, bars and points follow at once. "
-                 "The address bar holds the knobs; copy it to share them.")
+    """Undo, redo and the method's own knobs, in one line above the map."""
+    undo, redo, knobs, link = st.columns([1, 1, 2, 5], vertical_alignment="center")
+    undo.button("Undo", disabled=not state.get("past"), width="stretch", help="Back to the knobs before",
+                on_click=selecting.step, args=("past", "future"))
+    redo.button("Redo", disabled=not state.get("future"), width="stretch", on_click=selecting.step,
+                args=("future", "past"))
+    with knobs:
+        own_knobs(state.get("method"))
+    link.caption("Drag the sliders above the map: counts, bars and points follow. To share them, copy the address.")
 
 
 def note_method(before: str) -> None:
@@ -53,12 +52,11 @@ def own_knobs(method: str) -> None:
     """The knobs only this method has, kept per method in the session's `params`."""
     config = load(METHODS[method].config)
     names = [field.name for field in dataclasses.fields(config) if field.metadata and field.name not in ON_THE_MAP]
-    if not names:
-        st.selectbox("Knobs of this method", ["none but the sliders below"], disabled=True)
-        return
-    st.markdown("<small>Knobs of this method</small>", unsafe_allow_html=True)
-    with st.popover("Set", width="stretch"):
+    with st.popover("More knobs", width="stretch", disabled=not names,
+                    help="What only this method knows" if names else "This method has no knobs but the sliders"):
         values = knobs_form(config, key=f"knobs:{method}", only=names)
+    if not names:
+        return
     held = state.get("params") or {}
     if held.get(method) != values:
         if method in held:
@@ -129,7 +127,8 @@ def chosen(view: RunView, steps: list[int], turn: int) -> tuple[Selection | None
                            "note": "This method chooses anew for each rate: the map settles when you let go."}
     orders = selecting.variants(view, steps) if len(steps) > 1 else [ranks.order]
     at = steps.index(state.get("alpha")) if len(steps) > 1 else 0
-    scrub = Scrub(ranks.kind, ranks.p, ranks.beta, at, turn)
+    guess = None if ranks.kind == "prefix" or state.chosen("beta") else state.beta_guesses()
+    scrub = Scrub(ranks.kind, ranks.p, ranks.beta, at, turn, guess=guess)
     same = np.array_equal(ranks.kept(), np.sort(selection.indices))
     drawn = {"orders": orders, "scrub": scrub, "variant_name": "Redundancy neighbours α"}
     return selection, drawn if same else {**drawn, "kept": selection.indices, "exact": True}

@@ -217,7 +217,8 @@ def hear_sliders(key: str, alphas: list[int]) -> int:
         state.put("turn:" + key, turn)
         remember()
         state.rebind("prune_rate", round(min(max(float(said.get("p", 0)), 0.0), 0.9999), 4))
-        state.rebind("beta", round(min(max(float(said.get("beta", 0)), 0.0), 1.0), 4))
+        if said.get("beta") is not None:  # else it still follows the pruning rate
+            state.rebind("beta", round(min(max(float(said["beta"]), 0.0), 1.0), 4))
         if len(alphas) > 1:
             state.rebind("alpha", alphas[min(max(int(said.get("variant", 0)), 0), len(alphas) - 1)])
     return turn

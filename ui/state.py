@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import streamlit as st
 
 from coreset_engine.errors import BadInput, CoresetError
@@ -33,7 +34,7 @@ LINKED: dict[str, tuple[str, type, Any]] = {
     "n_clusters": ("clusters", int, 0),  # 0 = let the data decide
     "method": ("method", str, "elfs"),
     "prune_rate": ("p", float, 0.9),
-    "beta": ("beta", float, 0.0),
+    "beta": ("beta", float, None),  # None = untouched: the guess for the pruning rate, see `get`
     "alpha": ("alpha", int, 1000),
     "n_samples": ("samples", int, 0),  # 0 = the stage's own number
     "color": ("color", str, "membership"),
@@ -45,8 +46,27 @@ _PREFIX = "state:"
 
 def get(name: str, default: Any = None) -> Any:
     """The session's value of `name`; linked names fall back to their own default."""
+    if name == "beta" and default is None and not chosen(name):
+        return guessed_beta(get("prune_rate"))
     fallback = LINKED[name][2] if name in LINKED and default is None else default
     return st.session_state.get(_PREFIX + name, fallback)
+
+
+def chosen(name: str) -> bool:
+    """Whether the session has a value of `name` of its own, from a widget, a link or `put`."""
+    return st.session_state.get(_PREFIX + name) is not None
+
+
+def beta_guesses() -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Pruning rates and the hard cut-offs that the engine takes there when none is named (ELFS' table 7, mean)."""
+    from coreset_engine.selection.scored import TABLE_7
+
+    return TABLE_7
+
+
+def guessed_beta(prune_rate: float) -> float:
+    """What an untouched beta stands for at this pruning rate."""
+    return round(float(np.interp(prune_rate, *beta_guesses())), 3)
 
 
 def put(name: str, value: Any) -> None:

@@ -33,3 +33,17 @@ def test_scrubbed_membership_equals_double_end(open_page, map_server):
             await view.move('p', p); await view.move('beta', beta);
             return Array.from({ length: view.n }, (_, i) => i).filter((i) => view.membership.keeps(i)); }""", [p, beta])
         assert kept == sorted(double_end(aum, p, beta).tolist()), (p, beta)
+
+
+def test_an_untouched_beta_follows_the_pruning_rate_as_the_engine_guesses(open_page, map_server):
+    from ui.state import beta_guesses, guessed_beta
+
+    page, _ = open_page(f"{map_server}/?n=2000")
+    wait_for_map(page)
+    loaded = page.evaluate("performance.getEntriesByType('resource').map(e => e.name)")
+    geometry = next(name for name in loaded if name.endswith("/scatter-geometry.js"))
+    rates = [round(0.001 * i, 3) for i in range(1000)]
+    found = page.evaluate("""async ([url, points, rates]) => { const g = await import(url);
+        return rates.map(p => g.between(points, p)); }""", [geometry, beta_guesses(), rates])
+    assert np.allclose(found, [guessed_beta(p) for p in rates], atol=0.0011)
+    assert found[900] == 0.522 and found[0] == 0
