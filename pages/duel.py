@@ -24,5 +24,6 @@ with boundary():
 with boundary():
     duel.by_group(view, a, b)
 with boundary():
-    st.subheader("Certificates", anchor=False)
+    st.subheader("What each is worth", anchor=False)
+    duel.accuracies(view, side_a, side_b)
     duel.worth(view, a, b)

@@ -14,7 +14,7 @@ import streamlit as st
 from coreset_engine.errors import CoresetError
 from coreset_engine.registry import METHODS
 from coreset_engine.types import Selection
-from ui import certificates, charts, choice, selecting, state
+from ui import certificates, charts, choice, jobs, selecting, state
 from ui.columns import column, format_number
 from ui.escape import markdown as escaped
 from ui.frame import STAGE_NAMES, tell
@@ -173,6 +173,33 @@ def by_group(view: RunView, a: Selection, b: Selection) -> None:
         with place:
             figure, data = charts.bars(list(found.labels), counts, title=f"Kept per {name}")
             charts.show(figure, f"duel-{name.replace(' ', '-')}", data)
+
+
+def measured(view: RunView, side: Side) -> tuple[float, float, int] | None:
+    """Mean, std and number of test accuracies that Evaluate has measured for this method and pruning rate, newest
+    first; None when it has not. Pinned images and other knobs were not part of that measurement."""
+    for job in jobs.listed():
+        if job.kind != "evaluate" or job.spec != view.spec or (job.params or {}).get("encoder") != view.encoder:
+            continue
+        found = [row["accuracy"] for row in (job.result or {}).get("rows", [])
+                 if row["method"] == side.method and abs(row["prune_rate"] - side.prune_rate) < 1e-9]
+        if found:
+            return float(np.mean(found)), float(np.std(found, ddof=1)) if len(found) > 1 else 0.0, len(found)
+    return None
+
+
+def accuracies(view: RunView, side_a: Side, side_b: Side) -> None:
+    """What models trained on either reached, where Evaluate has measured it; else the way there."""
+    found = {name: measured(view, side) for name, side in (("A", side_a), ("B", side_b))}
+    if not any(found.values()):
+        st.caption("No accuracy was measured for these two methods and rates; Evaluate trains on both.")
+        st.page_link("pages/evaluate.py", label="Measure on Evaluate →")
+        return
+    for place, (name, side) in zip(st.columns(2), (("A", side_a), ("B", side_b))):
+        told = found[name]
+        place.metric(f"Test accuracy of {name}: {escaped(side.method)}",
+                     f"{told[0]:.2%} ± {told[1]:.2%}" if told else "not measured",
+                     help=f"{told[2]} trainings on Evaluate at this pruning rate" if told else None)
 
 
 def worth(view: RunView, a: Selection, b: Selection) -> None:

@@ -38,7 +38,7 @@ class Drag {
     this.first = this.last = place(map, event);
     this.moved = false;
     const draws = map.mode === "pan" ? "lasso" : map.mode;
-    this.kind = (map.mode === "pan") !== event.shiftKey ? "pan" : draws;
+    this.kind = map.data?.compact || (map.mode === "pan") !== event.shiftKey ? "pan" : draws;
     this.path = [map.camera.toData(...this.first)];
     map.showCard(-1);
   }
@@ -111,8 +111,8 @@ function pressKey(map, event) {
     "=": () => camera.zoomAt(middleX, middleY, 1.4),
     "-": () => camera.zoomAt(middleX, middleY, 1 / 1.4),
     0: () => map.fit(),
-    l: () => map.setMode("lasso"),
-    b: () => map.setMode("box"),
+    l: () => !map.data?.compact && map.setMode("lasso"),
+    b: () => !map.data?.compact && map.setMode("box"),
     p: () => map.setMode("pan"),
     Escape: () => map.clear(),
     Enter: () => pickCentre(map, middleX, middleY),

@@ -19,6 +19,7 @@ const STYLE = `
 .cm-bar { position: absolute; top: 8px; right: 8px; display: flex; gap: 4px; flex-wrap: wrap; justify-content: end; }
 .cm button { font: inherit; font-size: 12px; padding: 3px 9px; border-radius: 6px; cursor: pointer;
   border: 1px solid var(--st-border-color); background: var(--st-background-color); color: var(--st-text-color); }
+.cm button[hidden] { display: none; }
 .cm button[aria-pressed=true] { border-color: var(--st-primary-color); color: var(--st-primary-color); font-weight: 600; }
 .cm-note { position: absolute; left: 8px; bottom: 6px; padding: 2px 6px; border-radius: 4px; font-size: 12px;
   background: color-mix(in srgb, var(--st-background-color) 80%, transparent); pointer-events: none; }

@@ -103,6 +103,7 @@ export class ScatterMap {
     if (data.picked !== this.data?.picked) this.picked = data.picked;
     this.data = data;
     this.parts.note.textContent = data.note || "";
+    this.offerTools(data);
     this.parts.side.hidden = data.compact;
     this.parts.body.classList.toggle("alone", data.compact);
     if (data.drop_lasso && data.drop_lasso !== this.dropped) this.forget(data.drop_lasso);
@@ -367,6 +368,13 @@ export class ScatterMap {
   repaint() {
     this.takeColours(this.data, { addresses: [null, this.colourFrom] });
     this.writeCounts();
+  }
+
+  /** A map beside another one takes no lasso: there it would choose nothing. */
+  offerTools(data) {
+    const idle = data.compact ? ["lasso", "box", "pan", "clear"] : [];
+    for (const button of this.parts.bar.children) button.hidden = idle.includes(button.dataset.tool);
+    if (data.compact) this.setMode("pan");
   }
 
   setMode(mode) {

@@ -1,0 +1,34 @@
+"""Duel: accuracy stands beside the certificate once Evaluate has measured it, and only for the same rate."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from conftest import texts
+
+from ui import jobs
+
+
+def measurement(rates=(0.9,)):
+    rows = [dict(method=method, prune_rate=rate, seed=seed, accuracy=base + 0.01 * seed)
+            for method, base in (("elfs", 0.8), ("random", 0.7)) for rate in rates for seed in (0, 1)]
+    return SimpleNamespace(id="j1", kind="evaluate", status="done", spec="demo", params={"encoder": "efficientnet_lite0"},
+                           result={"rows": rows})
+
+
+def test_measured_accuracies_stand_side_by_side(open_page, monkeypatch):
+    test = open_page("duel")
+    monkeypatch.setattr(jobs, "listed", lambda: [measurement()])
+    test.run()
+    assert not test.exception and not test.error
+    shown = {metric.label: metric.value for metric in test.metric}
+    assert shown["Test accuracy of A: elfs"] == "80.50% ± 0.71%"
+    assert shown["Test accuracy of B: random"] == "70.50% ± 0.71%"
+
+
+def test_another_rate_is_not_passed_off_as_this_one(open_page, monkeypatch):
+    test = open_page("duel")
+    monkeypatch.setattr(jobs, "listed", lambda: [measurement(rates=(0.5,))])
+    test.run()
+    assert not [metric for metric in test.metric if "accuracy" in metric.label]
+    assert "No accuracy was measured" in texts(test)
