@@ -21,8 +21,8 @@ from pathlib import Path
 import numba
 import numpy as np
 
-from coreset_engine.coverage.search import FAR, as_float, fill_gaps, jit, nearest_of, room_for, twin_of
-from coreset_engine.coverage.spread import FIXED, penalise
+from coreset_engine.coverage.search import FAR, as_float, fill_gaps, jit, nearest_of, new_places
+from coreset_engine.coverage.spread import new_scratch, penalise
 
 _SOURCES = ("kernel.py", "search.py", "spread.py", "simd.py")
 
@@ -48,24 +48,21 @@ def _build(stamp: int):
         gaps = np.empty(levels.shape[1], np.uint16)
         codes, centre = np.empty(m, np.int64), np.empty(m, np.float64)
         shifts = np.empty(m, np.int64)
-        room = room_for(2 * reaches[0] + 4096 if len(reaches) else 4096 + 0 * stamp, n)
+        places, room = new_places(n), new_scratch(2 * reaches[0] + 4096 if len(reaches) else 0 * stamp)
         for t in range(dims.shape[0]):
             d = dims[t]
             slack = _scale(grid, d, shifts)
             margin = _encode(grid, d, points[t], shifts, codes)
             least = fill_gaps(levels, d, codes, shifts, n, gaps)
-            nearest, room = nearest_of(exact, levels, modes, d, points[t], gaps, min(FAR, least + slack + margin), room)
+            nearest = nearest_of(exact, levels, modes, d, points[t], gaps, min(FAR, least + slack + margin), places)
             hits[nearest] += 1
             if len(reaches) == 0 or reaches[0] < 1:
                 continue
             for j in range(m):
                 codes[j], centre[j] = levels[d[j], nearest], as_float(exact[d[j], nearest])
             fill_gaps(levels, d, codes, shifts, n, gaps)
-            twin = twin_of(exact, d, centre, gaps, nearest)
-            if twin >= 0:
-                penalty[twin] += np.int64(FIXED)
-                continue
-            room = penalise(exact, levels, modes, d, centre, gaps, slack, nearest, reaches, exponents, penalty, room)
+            room = penalise(exact, levels, modes, d, centre, gaps, slack, nearest, reaches, exponents, penalty, places,
+                            room)
 
     return score_samples
 
