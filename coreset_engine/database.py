@@ -45,9 +45,11 @@ def find() -> Database:
     mongod = package_mongod()
     fault = fault_of(mongod)
     if fault:
-        return Database("none", f"No MongoDB for FiftyOne ({fault}): the on-disk format still works; for the rest {HOW}.")
+        return Database("none", f"No MongoDB for FiftyOne ({fault}): the on-disk format still works; for the rest "
+                                f"{HOW}.")
     ours = mongod.is_symlink()
-    return Database("wheel" if ours else "package", "FiftyOne's MongoDB is ready" + (" (6.0.5)." if ours else "."), mongod)
+    sentence = "FiftyOne's MongoDB is ready" + (" (6.0.5)." if ours else ".")
+    return Database("wheel" if ours else "package", sentence, mongod)
 
 
 def configured_uri() -> str:

@@ -1,10 +1,16 @@
-"""One private MongoDB for every test that meets a real FiftyOne; FiftyOne itself runs in child processes (it reads its config once)."""
+"""One private MongoDB for every test that meets a real FiftyOne, and a process in which that FiftyOne runs."""
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 
-from coreset_engine.export.database import ensure, private_server
+sys.path.insert(0, str(Path(__file__).parent))
+from fiftyone_worker import Worker  # noqa: E402 - beside this file
+
+from coreset_engine.export.database import ensure, private_server  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -13,3 +19,11 @@ def mongo(tmp_path_factory):
     ensure()
     with private_server(tmp_path_factory.mktemp("mongo")) as uri:
         yield uri
+
+
+@pytest.fixture(scope="session")
+def fiftyone(mongo, tmp_path_factory):
+    """`fiftyone(function, *args)` runs a function of a test module in a process with a real FiftyOne."""
+    worker = Worker(mongo, tmp_path_factory.mktemp("fiftyone"))
+    yield worker.call
+    worker.stop()

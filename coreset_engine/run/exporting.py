@@ -1,42 +1,151 @@
-"""Send a selection of a run to a target: the table of targets and the one function the app and the shell call."""
+"""Send a selection to a target: the table of targets, and the one way the app and the shell take.
+
+Every export starts from a selection folder (DESIGN section 4): written by this very call for a run, or named by the
+user. A target gets it as a `Parcel`, together with what of its source can still be found.
+"""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from coreset_engine.errors import BadInput
-from coreset_engine.run.output import columns, write_run
+from coreset_engine.errors import BadInput, CoresetError
+from coreset_engine.export.folder import read_selection
+from coreset_engine.export.parcel import Parcel
+from coreset_engine.registry import load
+from coreset_engine.run import corrections, history
+from coreset_engine.run.output import write_run
 from coreset_engine.run.pipeline import Run
 from coreset_engine.run.selecting import select
-from coreset_engine.types import Progress, Selection, silent
+from coreset_engine.run.store import Store
+from coreset_engine.types import Progress, silent
 
-# target -> one line; each needs a folder `out`.
-TARGETS: dict[str, str] = {
-    "csv": "every image with all scores, one row each",
+
+@dataclass(frozen=True)
+class Target:
+    """writer: "module:function", called as (parcel, place, progress, **options) -> dict. place: "folder" or "name"."""
+
+    writer: str
+    place: str
+    summary: str
+
+
+_E = "coreset_engine.export."
+TARGETS: dict[str, Target] = {
+    "csv": Target(_E + "table:write", "folder", "every image with all scores, one row each"),
+    "fiftyone": Target(_E + "fiftyone_live:write", "name",
+                       "a dataset in FiftyOne's database: fields, tags, saved views, map, similarity, manifest"),
+    "fiftyone-disk": Target(_E + "fiftyone_disk:write", "folder",
+                            "the same as a folder in FiftyOne's own format; needs no FiftyOne and no MongoDB"),
 }
 
 
 def export(run: Run, *, target: str, method: str, prune_rate: float, params: dict[str, Any] | None = None,
            must_keep: Iterable[str] = (), never: Iterable[str] = (), out: str = "", name: str = "",
-           progress: Progress = silent) -> dict[str, Any]:
-    """Choose again and write to `target`; what was written where."""
+           options: dict[str, Any] | None = None, progress: Progress = silent) -> dict[str, Any]:
+    """Choose on `run` and send the choice to `target`; what was written where."""
+    row, place = _place(target, out, name)
+    chosen = select(method, run, prune_rate, must_keep, never, **(params or {}))
+    with tempfile.TemporaryDirectory(prefix="coreset-") as temporary:
+        folder = write_run(Path(place if row.place == "folder" else temporary) / "", run, chosen)
+        return _send(row, target, pack(folder, run), place, progress, options)
+
+
+def export_folder(folder: Path | str, *, target: str, out: str = "", name: str = "",
+                  options: dict[str, Any] | None = None, store: Store | None = None,
+                  progress: Progress = silent) -> dict[str, Any]:
+    """Send the selection in `folder` (written by `run --out`) to `target`.
+
+    The source is opened again for pictures, labels, map and vectors; where it cannot be, what the folder holds is sent.
+    """
+    row, place = _place(target, out, name)
+    table, manifest = read_selection(folder)
+    if row.place == "folder" and Path(place).resolve() != Path(folder).resolve():
+        _copy(Path(folder), Path(place))
+    run, trouble = _reopened(manifest, store)
+    sent = _send(row, target, _parcel(table, manifest, run, store or Store()), place, progress, options)
+    return sent | ({"note": trouble} if trouble else {})
+
+
+def pack(folder: Path | str, run: Run | None, store: Store | None = None) -> Parcel:
+    """A selection folder and its run as a Parcel; only finished artefacts are used, nothing is computed."""
+    table, manifest = read_selection(folder)
+    return _parcel(table, manifest, run, run.store if run is not None else store or Store())
+
+
+def database_state() -> tuple[bool, str]:
+    """Whether FiftyOne's database can be used, and one sentence for a person. Starts nothing."""
+    from coreset_engine.database import find
+
+    found = find()
+    return found.usable, found.sentence
+
+
+def _place(target: str, out: str, name: str) -> tuple[Target, str]:
     if target not in TARGETS:
         raise BadInput(f"target {target!r} is unknown; known: {', '.join(TARGETS)}.")
-    if not out:
-        raise BadInput(f"target {target!r} needs a folder; name one.")
-    chosen = select(method, run, prune_rate, must_keep, never, **(params or {}))
-    folder = write_run(Path(out), run, chosen)
-    _write_csv(folder / "selection.csv", run, chosen)
-    progress(1, 1, "files")
-    return dict(target=target, out=str(folder), kept=len(chosen))
+    row = TARGETS[target]
+    place = (out if row.place == "folder" else name).strip()
+    if not place:
+        raise BadInput(f"target {target!r} needs a folder; name one (--out)." if row.place == "folder" else
+                       f"target {target!r} needs a dataset name; give one (--name).")
+    return row, place
 
 
-def _write_csv(path: Path, run: Run, chosen: Selection) -> None:
-    import pandas as pd
+def _send(row: Target, target: str, parcel: Parcel, place: str, progress: Progress,
+          options: dict[str, Any] | None) -> dict[str, Any]:
+    try:
+        told = load(row.writer)(parcel, place, progress, **(options or {}))
+    except TypeError as fault:
+        if "unexpected keyword argument" not in str(fault):
+            raise
+        raise BadInput(f"target {target!r} knows no option {str(fault).split()[-1]}.") from fault
+    shared = dict(target=target, kept=int(parcel.selected.sum()))
+    return shared | ({"out": place} if row.place == "folder" else {}) | told
 
-    selected = pd.Series(False, index=range(len(run.dataset)))
-    selected.iloc[chosen.indices] = True
-    pd.DataFrame({"id": run.dataset.ids.astype(object), "selected": selected, "score": chosen.scores,
-                  **columns(run, chosen.method)}).to_csv(path, index=False)
+
+def _parcel(table: Any, manifest: dict[str, Any], run: Run | None, store: Store) -> Parcel:
+    fingerprint = str(manifest.get("source_fingerprint", ""))
+    media = store.home / "media" / fingerprint[:24]
+    names = {}
+    if "pseudo_label" in table and len(table):
+        entries = history.corrections(fingerprint, store.home)
+        names = corrections.names(int(table["pseudo_label"].max()) + 1, entries)
+    if run is None:
+        return Parcel(table, manifest, media, cluster_names=names)
+    same = run.dataset.fingerprint == fingerprint
+    ready = {stage: same and run.ready(stage) for stage in ("map", "embeddings", "neighbours")}
+    return Parcel(table, manifest, media, run.dataset, run.map if ready["map"] else None,
+                  run.vectors if ready["embeddings"] else None, run.neighbours if ready["neighbours"] else None, names)
+
+
+def _reopened(manifest: dict[str, Any], store: Store | None) -> tuple[Run | None, str]:
+    """The run the manifest speaks of, or None and why not."""
+    from coreset_engine.sources.opening import open_source
+
+    try:
+        dataset = open_source(manifest["source"])
+        run = Run(dataset, manifest["encoder"], weights=manifest.get("weights"), store=store, **manifest["run"])
+    except (CoresetError, KeyError, TypeError) as fault:
+        return None, f"the source could not be opened again ({' '.join(str(fault).split())[:160]}); sent without it."
+    if dataset.fingerprint != manifest.get("source_fingerprint"):
+        return run, "the source has changed since the selection was made; only images it still has were looked up."
+    return run, ""
+
+
+def _copy(folder: Path, place: Path) -> None:
+    """The selection's own three files into the target's folder: what it was made by travels with it."""
+    import shutil
+
+    try:
+        ours = place.is_dir() and ((place / "manifest.json").is_file() or not any(place.iterdir()))
+        if place.exists() and not ours:
+            raise BadInput(f"{str(place)!r} exists and is no export of ours; choose a new or an empty folder.")
+        place.mkdir(parents=True, exist_ok=True)
+        for name in ("selection.parquet", "ids.txt", "manifest.json"):
+            shutil.copyfile(folder / name, place / name)
+    except OSError as fault:
+        raise BadInput(f"{str(place)!r} cannot be written ({fault.strerror}); choose a folder you can write.") from None

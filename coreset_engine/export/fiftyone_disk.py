@@ -1,0 +1,239 @@
+"""FiftyOne's on-disk format (FiftyOneDataset), written with NumPy and the standard library: no FiftyOne, no MongoDB.
+
+    fiftyone.Dataset.from_dir(dataset_dir=FOLDER, dataset_type=fiftyone.types.FiftyOneDataset)
+
+reads it: samples, fields, tags, saved views, the map as a brain visualisation, a similarity index and the manifest as a
+custom run. The format is the one FiftyOne 1.22.1 itself exports; later versions migrate it on import.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import math
+import os
+import zlib
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from coreset_engine.errors import BadInput
+from coreset_engine.export.layers import Layer, Names, View, own_layers, source_layers, views
+from coreset_engine.export.media import describe, picture_files
+from coreset_engine.export.parcel import Parcel
+from coreset_engine.types import Progress, silent
+
+VERSION = "1.22.1"
+FIELDS = "fiftyone.core.fields."
+BRAIN = "fiftyone.brain."
+KINDS = {"float": "FloatField", "int": "IntField", "str": "StringField", "vector": "VectorField"}
+STAMPS = ("created_at", "last_modified_at")
+
+
+def write(parcel: Parcel, place: str | Path, progress: Progress = silent, *, selection: str = "main",
+          key: str = "", relative: bool = True) -> dict[str, Any]:
+    """Write the dataset into the folder `place`; {"path", "samples"}. Raises BadInput when it cannot be written.
+
+    key: what the samples' ids are made from besides the images' own ids (default: the source's fingerprint), so that
+    the same export twice gives the same ids. relative: name pictures we wrote relative to the folder, so it can move.
+    """
+    out, names = Path(place), Names(selection)
+    own = own_layers(parcel, names)
+    layers = source_layers(parcel) + own
+    ids = sample_ids(parcel.ids, key or str(parcel.manifest.get("source_fingerprint", "")))
+    try:
+        (out / "brain").mkdir(parents=True, exist_ok=True)
+        (out / "runs").mkdir(exist_ok=True)
+        paths = picture_files(parcel, out / "data" if relative else parcel.media, progress=progress)
+        facts = describe(paths, progress)
+        if relative:
+            paths = [os.path.relpath(path, out) if path.startswith(f"{out}{os.sep}data{os.sep}") else path
+                     for path in paths]
+        _put(out / "metadata.json", _metadata(parcel, names, layers, own))
+        with open(out / "samples.json", "w", encoding="ascii") as file:
+            file.write('{"samples": [')
+            for i, document in enumerate(_samples(parcel, names, layers, ids, paths, facts)):
+                file.write(("," if i else "") + json.dumps(document, separators=(",", ":"), allow_nan=False))
+                if i % 5000 == 0:
+                    progress(i, len(ids), "samples")
+            file.write("]}")
+        _results(out, parcel, names, ids)
+    except OSError as fault:
+        raise BadInput(f"{str(out)!r} cannot be written ({fault.strerror or fault}); choose a folder you can write."
+                       ) from None
+    progress(len(ids), len(ids), "samples")
+    return dict(path=str(out), samples=len(ids))
+
+
+def sample_ids(ids: np.ndarray, key: str) -> list[str]:
+    """24 hex digits for every id, the same each time; 96 bits of SHA-256, so unique for all that is ever exported."""
+    start = hashlib.sha256(f"{key}\n".encode())
+
+    def made(text: str) -> str:
+        digest = start.copy()
+        digest.update(text.encode("utf-8", "surrogatepass"))
+        return digest.hexdigest()[:24]
+    return [made(text) for text in ids]
+
+
+def packed(array: np.ndarray) -> bytes:
+    """An array as FiftyOne stores it: zlib of .npy."""
+    out = io.BytesIO()
+    np.save(out, array, allow_pickle=False)
+    return zlib.compress(out.getvalue(), 1)
+
+
+# -- samples --------------------------------------------------------------------------------------------------------
+
+def encoder(layer: Layer, ids: list[str], *, oid: Callable[[str], Any], binary: Callable[[bytes], Any],
+            number: Callable[[float], Any] = float) -> Callable[[int], Any]:
+    """row -> what the database holds for this field; None = unset. oid, binary, number: extended JSON or BSON."""
+    values = layer.values
+    if layer.kind == "float":
+        rows = np.asarray(values, np.float64).tolist()
+        return lambda i: None if math.isnan(rows[i]) else number(rows[i])
+    if layer.kind == "vector":
+        return lambda i: binary(packed(values[i]))
+    if layer.kind != "label":
+        return lambda i: values[i]
+    sure = None if layer.confidence is None else np.asarray(layer.confidence, np.float64).tolist()
+    salt = layer.name.encode()
+
+    def label(i: int) -> dict[str, Any] | None:
+        if values[i] is None:
+            return None
+        document = {"_id": oid(hashlib.sha256(ids[i].encode() + salt).hexdigest()[:24]), "_cls": "Classification",
+                    "tags": [], "label": values[i]}
+        if sure is not None and not math.isnan(sure[i]):
+            document["confidence"] = sure[i]
+        return document
+    return label
+
+
+def _samples(parcel: Parcel, names: Names, layers: list[Layer], ids: list[str], paths: list[str],
+             facts: list[dict[str, Any] | None]) -> Iterator[dict[str, Any]]:
+    now, dataset = {"$date": _now()}, {"$oid": "0" * 24}
+    rand = np.random.default_rng(0).random(len(ids)).tolist()
+    columns = [(layer.name, encoder(layer, ids, oid=lambda x: {"$oid": x}, binary=_binary, number=_number))
+               for layer in layers]
+    tags = [["coreset", names.tag] if kept else [] for kept in parcel.selected.tolist()]
+    for i, key in enumerate(ids):
+        document = {"_id": {"$oid": key}, "filepath": paths[i], "tags": tags[i], "_media_type": "image",
+                    "_rand": rand[i], "_dataset_id": dataset, "created_at": now, "last_modified_at": now}
+        if facts[i] is not None:
+            document["metadata"] = {"_cls": "ImageMetadata", **facts[i]}
+        for name, value_of in columns:
+            value = value_of(i)
+            if value is not None:
+                document[name] = value
+        yield document
+
+
+def _binary(data: bytes) -> dict[str, Any]:
+    return {"$binary": {"base64": base64.b64encode(data).decode(), "subType": "00"}}
+
+
+def _number(value: float) -> Any:
+    if math.isfinite(value):
+        return value
+    return {"$numberDouble": "Infinity" if value > 0 else "-Infinity"}
+
+
+# -- the dataset's own document ---------------------------------------------------------------------------------------
+
+def _metadata(parcel: Parcel, names: Names, layers: list[Layer], own: list[Layer]) -> dict[str, Any]:
+    return dict(version=VERSION, media_type="image", tags=[], info={}, app_config={}, sample_fields=_schema(layers),
+                frame_fields=[], saved_views=[_saved(view) for view in views(names, own)], workspaces=[],
+                annotation_runs={}, evaluations={}, brain_methods=_brain(parcel, names, own),
+                runs={names.run_key: _run(names.run_key, run_config(parcel, names, own))})
+
+
+def run_config(parcel: Parcel, names: Names, own: list[Layer]) -> dict[str, Any]:
+    """What the custom run holds: the manifest, and everything the selection owns, so that it can be updated."""
+    return dict(name=names.name, manifest=json.loads(json.dumps(dict(parcel.manifest), default=str)),
+                fields=[layer.name for layer in own], tag=names.tag, views=[view.name for view in views(names, own)],
+                brain_keys=brain_keys(parcel, names, own))
+
+
+def brain_keys(parcel: Parcel, names: Names, own: list[Layer]) -> list[str]:
+    """Of the map and of the similarity index, where there is one."""
+    found = [names.prefix + "umap"] if parcel.points is not None else []
+    return found + [names.prefix + "similarity" for layer in own if layer.kind == "vector"]
+
+
+def _schema(layers: list[Layer]) -> list[dict[str, Any]]:
+    whole = [("size_bytes", "IntField"), ("mime_type", "StringField"), ("width", "IntField"), ("height", "IntField"),
+             ("num_channels", "IntField")]
+    fields = [_field("id", "ObjectIdField", db="_id"), _field("filepath", "StringField"),
+              _field("tags", "ListField", sub="StringField"), _field("_media_type", "StringField"),
+              _field("_rand", "FloatField"), _field("_dataset_id", "ObjectIdField"),
+              _field("metadata", "EmbeddedDocumentField", doc="fiftyone.core.metadata.ImageMetadata",
+                     fields=[_field(name, kind) for name, kind in whole]),
+              *(_field(name, "DateTimeField", fixed=True) for name in STAMPS)]
+    label = [_field("id", "ObjectIdField", db="_id"), _field("tags", "ListField", sub="StringField"),
+             _field("label", "StringField"), _field("confidence", "FloatField"), _field("logits", "VectorField")]
+    for layer in layers:
+        fields.append(_field(layer.name, "EmbeddedDocumentField", doc="fiftyone.core.labels.Classification",
+                             fields=label, text=layer.text) if layer.kind == "label" else
+                      _field(layer.name, KINDS[layer.kind], text=layer.text))
+    return fields
+
+
+def _field(name: str, kind: str, *, doc: str | None = None, sub: str | None = None, fields: Any = (), db: str = "",
+           fixed: bool = False, text: str = "") -> dict[str, Any]:
+    return dict(name=name, ftype=FIELDS + kind, embedded_doc_type=doc, subfield=FIELDS + sub if sub else None,
+                fields=list(fields), db_field=db or name, description=text or None, info=None, read_only=fixed)
+
+
+def _saved(view: View) -> dict[str, Any]:
+    now = {"$date": _now()}
+    slug = "-".join("".join(c if c.isalnum() else " " for c in view.name.lower()).split())
+    stages = [json.dumps({"_cls": f"fiftyone.core.stages.{method.title().replace('_', '')}",
+                          "kwargs": [[name, value] for name, value in given.items()]}) for method, given in view.stages]
+    return dict(name=view.name, slug=slug, color=None, description=view.text, view_stages=stages, created_at=now,
+                last_modified_at=now)
+
+
+def _brain(parcel: Parcel, names: Names, own: list[Layer]) -> dict[str, Any]:
+    found = {}
+    for key in brain_keys(parcel, names, own):
+        shared = dict(model=None, model_kwargs=None, patches_field=None)
+        if key.endswith("umap"):
+            config = dict(cls=BRAIN + "visualization.ManualVisualizationConfig", type="visualization", method="manual",
+                          embeddings_field=None, points_field=None, similarity_index=None, num_dims=2, **shared)
+        else:
+            config = dict(cls=BRAIN + "internal.core.sklearn.SklearnSimilarityConfig", type="similarity",
+                          method="sklearn", embeddings_field=names.prefix + "vector", roi_field=None,
+                          supports_prompts=False, metric="cosine", **shared)
+        found[key] = _run(key, config)
+    return found
+
+
+def _run(key: str, config: dict[str, Any]) -> dict[str, Any]:
+    if "cls" not in config:
+        config = dict(cls="fiftyone.core.runs.RunConfig", type="run", method=None, **config)
+    return dict(key=key, version=VERSION, timestamp={"$date": _now()}, config=config, results=None)
+
+
+def _results(out: Path, parcel: Parcel, names: Names, ids: list[str]) -> None:
+    if parcel.points is not None:
+        coded = {name: base64.b64encode(packed(array)).decode() for name, array in
+                 (("points", np.asarray(parcel.points, np.float64)), ("sample_ids", np.array(ids)))}
+        _put(out / "brain" / f"{names.prefix}umap.json", dict(cls=BRAIN + "visualization.VisualizationResults",
+                                                              reducer_blob=None, label_ids=None, **coded))
+    if parcel.vectors is not None and parcel.same_source:
+        _put(out / "brain" / f"{names.prefix}similarity.json",
+             dict(cls=BRAIN + "internal.core.sklearn.SklearnSimilarityIndex"))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _put(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value), encoding="ascii")
