@@ -45,11 +45,12 @@ if get_script_run_ctx(suppress_warning=True) is not None:
 else:
     from streamlit.runtime.pages_manager import PagesManager
 
-    from ui.front import front_routes
+    from ui.front import front_routes, warn_if_exposed
     from ui.routes import routes
 
     # Else a fresh server takes pages/ for the older kind of multipage app, and a link straight to a page runs it bare.
     PagesManager.uses_pages_directory = False
+    warn_if_exposed()
     names = [name for rows in PAGES.values() for name in rows]
     app = st.App(Path(__file__), routes=[*routes, *front_routes(names, "dataset")],
                  on_script_error=frame.script_error)

@@ -7,6 +7,8 @@ goes to the first page by its own name, so that its links can be shared like tho
 
 from __future__ import annotations
 
+import ipaddress
+import logging
 from functools import lru_cache
 from pathlib import Path
 
@@ -37,6 +39,34 @@ def _front(request: Request) -> Response:
     if not trusted(request.headers.get("host", "")):
         return PlainTextResponse("This host name is not allowed; add it to CORESET_ALLOWED_HOSTS.", 400)
     return HTMLResponse(_html(), headers={"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"})
+
+
+def exposure(address: str | None, guarded: bool) -> str | None:
+    """One sentence of warning when `address` can be reached from other machines, else None.
+
+    address: what the server listens on; empty means everywhere. guarded: Streamlit's own authentication is set up.
+    """
+    try:
+        local = address == "localhost" or ipaddress.ip_address((address or "::").strip("[]")).is_loopback
+    except ValueError:
+        local = False  # a host name: whoever resolves it can come
+    if local or guarded:
+        return None
+    return f"Listening on {address or 'every address'}: anyone who reaches it can use the app and see the open images. " \
+           "Set up Streamlit's authentication ([auth] in secrets.toml) or a proxy with a password."
+
+
+def warn_if_exposed() -> None:
+    """Say so in the server's log when it listens beyond this machine without any lock."""
+    import streamlit
+
+    try:
+        guarded = "auth" in streamlit.secrets
+    except FileNotFoundError:  # no secrets.toml at all
+        guarded = False
+    said = exposure(streamlit.config.get_option("server.address"), guarded)
+    if said:
+        logging.getLogger("coreset_explorer").warning(said)
 
 
 @lru_cache(maxsize=1)

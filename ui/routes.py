@@ -13,6 +13,7 @@ import io
 import ipaddress
 import os
 import re
+import socket
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -114,14 +115,23 @@ def trusted(host: str) -> bool:
     """True for addresses written as numbers, localhost, the server's own address and CORESET_ALLOWED_HOSTS: a page
     of another site that points its own name at this machine sends that name here, and is refused."""
     name = re.sub(r":\d+$", "", host.strip().lower()).strip("[]")
-    allowed = {"localhost", *os.environ.get("CORESET_ALLOWED_HOSTS", "").lower().replace(",", " ").split()}
-    if name in allowed:
+    named = os.environ.get("CORESET_ALLOWED_HOSTS", "").lower().replace(",", " ").split()
+    if name in {"localhost", *_own_names(), *named}:
         return True
     try:
         ipaddress.ip_address(name)
     except ValueError:
         return False
     return True
+
+
+@lru_cache(maxsize=1)
+def _own_names() -> frozenset[str]:
+    """What this machine calls itself, and the name it was told to listen on. Others' pages cannot take these names."""
+    from streamlit import config
+
+    told = (config.get_option("server.address"), config.get_option("browser.serverAddress"), socket.gethostname())
+    return frozenset(str(name).lower() for name in told if name)
 
 
 def _refuse(status: int, sentence: str) -> Response:
