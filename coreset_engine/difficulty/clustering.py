@@ -1,14 +1,20 @@
-"""Pseudo-labels by any registered clusterer: one entry for the pipeline, the app and notebooks."""
+"""Pseudo-labels by any registered clusterer: one entry for the pipeline, the app and notebooks.
+
+`propose_n_clusters` is offered here too, for sets whose number of classes is unknown.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
+from coreset_engine.difficulty.proposal import Proposal, propose_n_clusters
 from coreset_engine.difficulty.rows import check_clusters
 from coreset_engine.errors import BadInput
 from coreset_engine.knobs import make
 from coreset_engine.registry import CLUSTERERS, load, look_up
 from coreset_engine.types import Neighbours, Progress, PseudoLabels, silent
+
+__all__ = ["Proposal", "propose_n_clusters", "pseudo_labels"]
 
 
 def pseudo_labels(vectors: np.ndarray, n_clusters: int = 10, method: str = "temi", seed: int = 0, *,

@@ -36,7 +36,7 @@ class TemiConfig:
     weight_decay: float = knob(1e-4, "of AdamW", low=0.0, high=1.0)
     n_neighbours: int = knob(50, "a pair is an image and a random one of this many neighbours", low=1, high=1000)
     hidden: int = knob(0, "width of the hidden layer of a head; 0 = linear heads", low=0, high=8192)
-    n_dims: int = knob(256, "principal axes the vectors are reduced to; 0 = all of the vector as it is", low=0, high=8192)
+    n_dims: int = knob(256, "principal axes the vectors are reduced to; 0 = the vectors as they are", low=0, high=8192)
     whiten: float = knob(0.0, "0 keeps the variance of each axis, 1 makes them all equal", low=0.0, high=1.0)
     temperature: float = knob(0.1, "of the softmax over cosines", low=0.001, high=10.0)
     momentum: float = knob(0.98, "share of a teacher that stays at each step", low=0.0, high=0.99999)
@@ -44,7 +44,7 @@ class TemiConfig:
     beta: float = knob(0.6, "exponent of the pair probabilities; 1 lets clusters die", low=0.1, high=1.0)
     per_head_weights: bool = knob(False, "weight a pair by each head's own teacher, not by the mean of all")
     start: str = knob("random", "where the cluster directions start (linear heads)", choices=("random", "kmeans"))
-    average: str = knob("probability", "mean of heads as probabilities or as logarithms", choices=("probability", "log"))
+    average: str = knob("probability", "mean of probabilities or of their logarithms", choices=("probability", "log"))
     keep: float = knob(1.0, "share of heads averaged, lowest loss first", low=0.01, high=1.0)
 
     PRESETS: ClassVar[dict[str, dict]] = {
