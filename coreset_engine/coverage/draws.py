@@ -3,13 +3,16 @@
 Samples come in units of 1024, each from its own spawned random stream, so sample t is the same whatever T, the order
 of work or the number of workers: a run over 20,000 samples is the beginning of a run over 1,000,000.
 
-Variants: `scheme="random"` is the paper's; `scheme="even"` (an addition, not in the paper) visits every pair of
-dimensions equally often and takes points from a scrambled Sobol sequence through the inverse distribution function.
+Variants: `sampler="random"` is the paper's. Two additions, not in the paper, spread the samples more evenly:
+"sobol" takes dimensions and point together from one scrambled Sobol sequence; "stratified" visits every pair of
+dimensions equally often and takes the points of a unit from a Latin hypercube. benchmarks/coverage_stability.py
+compares the three.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -17,8 +20,10 @@ from coreset_engine.coverage.columns import Columns
 from coreset_engine.errors import BadInput
 
 UNIT = 1024
+SOBOL_UNITS = 128  # made at a time
 DISTRIBUTIONS = ("triangular", "gaussian", "uniform")
-SCHEMES = ("random", "even")
+SAMPLERS = ("random", "sobol", "stratified")
+DECK = 1 << 24  # more pairs of dimensions than this are not dealt out one by one
 Draws = tuple[np.ndarray, np.ndarray]
 
 
@@ -43,18 +48,21 @@ class Sampler:
     n_dims: int
     distribution: str
     seed: int
-    scheme: str = "random"
+    sampler: str = "random"
 
     def unit(self, number: int) -> Draws:
         """Samples [1024 number, 1024 (number + 1)): dims (1024, m) int64, points alike float64."""
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(number,)))
         count = len(self.columns.low)
-        if self.scheme == "random":
+        if self.sampler == "random":
             dims = pick_dims(rng, UNIT, self.n_dims, count)
             share = rng.random((UNIT, self.n_dims)) if self.distribution != "gaussian" else None
+        elif self.sampler == "sobol":
+            spread = _sobol(self.seed, number, 2 * self.n_dims)
+            dims, share = _dims_from(spread[:, :self.n_dims], count), spread[:, self.n_dims:]
         else:
             dims = _even_dims(self.seed, number, self.n_dims, count)
-            share = _sobol(self.seed, number, self.n_dims)
+            share = (rng.permuted(np.tile(np.arange(UNIT), (self.n_dims, 1)), axis=1).T + rng.random(dims.shape)) / UNIT
         return dims, self._points(dims, share, rng)
 
     def _points(self, dims: np.ndarray, share: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
@@ -87,10 +95,15 @@ def pick_dims(rng: np.random.Generator, rows: int, m: int, count: int) -> np.nda
     """(rows, m) int64: m of `count` dimensions per row, without replacement, every ordered choice equally likely."""
     if m > 32:
         return rng.permuted(np.tile(np.arange(count), (rows, 1)), axis=1)[:, :m]
-    dims = np.empty((rows, m), np.int64)
-    for j in range(m):  # the next of the count - j dimensions not yet taken, counted past the taken ones
-        pick = rng.integers(count - j, size=rows)
-        for taken in np.sort(dims[:, :j], axis=1).T:
+    return _dims_from(rng.random((rows, m)), count)
+
+
+def _dims_from(share: np.ndarray, count: int) -> np.ndarray:
+    """(t, m) shares in [0, 1) -> (t, m) int64 distinct dimensions: the next of those not yet taken, and so on."""
+    dims = np.empty(share.shape, np.int64)
+    for j in range(share.shape[1]):
+        pick = np.minimum((share[:, j] * (count - j)).astype(np.int64), count - j - 1)
+        for taken in np.sort(dims[:, :j], axis=1).T:  # counted past the taken ones, ascending
             pick += pick >= taken
         dims[:, j] = pick
     return dims
@@ -99,37 +112,48 @@ def pick_dims(rng: np.random.Generator, rows: int, m: int, count: int) -> np.nda
 def _even_dims(seed: int, number: int, m: int, count: int) -> np.ndarray:
     """Rows 1024 number ... of a sequence in which every dimension (m = 2: every pair) comes equally often."""
     rows = np.arange(number * UNIT, (number + 1) * UNIT)
-    if m == 2:
-        deck = count * (count - 1) // 2
-        place = np.array([_shuffled(deck, seed, lap)[at] for lap, at in zip(*np.divmod(rows, deck))])
-        first = np.int64(np.floor((np.sqrt(8.0 * place + 1) + 1) / 2))
-        first -= place < first * (first - 1) // 2
-        first += place >= first * (first + 1) // 2
-        return np.stack([first, place - first * (first - 1) // 2], 1)
-    per_deck = count // m  # disjoint hands from one shuffled deck of all dimensions
-    return np.array([_shuffled(count, seed, lap)[at * m:at * m + m] for lap, at in zip(*np.divmod(rows, per_deck))])
+    pairs = count * (count - 1) // 2
+    if m == 2 and pairs <= DECK:
+        return _pair(_dealt(seed, rows, pairs, 1)[:, 0])
+    return _dealt(seed, rows, count // m, m, count)
 
 
-_DECKS: dict[tuple[int, int, int], np.ndarray] = {}
+def _pair(place: np.ndarray) -> np.ndarray:
+    """The place-th of the pairs (1, 0), (2, 0), (2, 1), (3, 0), ...: (t, 2) int64."""
+    first = np.int64(np.floor((np.sqrt(8.0 * place + 1) + 1) / 2))
+    first -= place < first * (first - 1) // 2
+    return np.stack([first, place - first * (first - 1) // 2], 1)
 
 
-def _shuffled(size: int, seed: int, lap: int) -> np.ndarray:
-    """The lap-th shuffle of range(size); the last few are kept."""
-    key = (size, seed, lap)
-    if key not in _DECKS:
-        while len(_DECKS) > 256:
-            _DECKS.pop(next(iter(_DECKS)))
-        _DECKS[key] = np.random.default_rng([seed, 1, lap]).permutation(size)
-    return _DECKS[key]
+def _dealt(seed: int, rows: np.ndarray, hands: int, size: int, cards: int | None = None) -> np.ndarray:
+    """(t, size) int64: disjoint hands from shuffled decks of `cards` (default hands * size), one deck after another."""
+    out, laps = np.empty((len(rows), size), np.int64), rows // hands
+    for lap in np.unique(laps):
+        here = laps == lap
+        deck = _deck(cards or hands * size, seed, int(lap))[:hands * size].reshape(hands, size)
+        out[here] = deck[rows[here] % hands]
+    return out
 
 
-def _sobol(seed: int, number: int, m: int) -> np.ndarray:
+@lru_cache(maxsize=4)
+def _deck(size: int, seed: int, lap: int) -> np.ndarray:
+    return np.random.default_rng([seed, 1, lap]).permutation(size)
+
+
+def _sobol(seed: int, number: int, width: int) -> np.ndarray:
+    """Rows 1024 number ... of a scrambled Sobol sequence: (1024, width) float64 in [0, 1)."""
+    lap, place = divmod(number, SOBOL_UNITS)
+    return _sobol_lap(seed, lap, width)[place * UNIT:(place + 1) * UNIT]
+
+
+@lru_cache(maxsize=2)
+def _sobol_lap(seed: int, lap: int, width: int) -> np.ndarray:
     from scipy.stats import qmc
 
-    engine = qmc.Sobol(m, scramble=True, rng=np.random.default_rng([seed, 2]))
-    if number:
-        engine.fast_forward(number * UNIT)
-    return engine.random(UNIT)
+    engine = qmc.Sobol(width, scramble=True, rng=np.random.default_rng([seed, 2]))
+    if lap:
+        engine.fast_forward(lap * SOBOL_UNITS * UNIT)
+    return engine.random(SOBOL_UNITS * UNIT)
 
 
 def check_draws(draws: Draws, n_columns: int) -> Given:

@@ -25,7 +25,7 @@ import numpy as np
 
 from coreset_engine.coverage import anytime
 from coreset_engine.coverage.columns import Columns, check, turn
-from coreset_engine.coverage.draws import DISTRIBUTIONS, SCHEMES, Draws, Given, Sampler, check_draws
+from coreset_engine.coverage.draws import DISTRIBUTIONS, SAMPLERS, Draws, Given, Sampler, check_draws
 from coreset_engine.device import cpu_count
 from coreset_engine.errors import BadInput
 from coreset_engine.knobs import knob, make
@@ -46,13 +46,13 @@ class CoverageConfig:
     distribution: str = knob("triangular", "where samples fall per dimension", choices=DISTRIBUTIONS)
     full_score: str = knob("both", "coverage minus redundancy, or one of them alone", choices=FULL_SCORES)
     random_start: bool = knob(False, "start each score at a random number in [0, 1), which breaks ties")
-    scheme: str = knob("random", "independent samples, or dimension pairs and points spread evenly", choices=SCHEMES)
+    sampler: str = knob("random", "independent samples as in the paper, or more evenly spread ones", choices=SAMPLERS)
 
 
 def coverage_scores(vectors: np.ndarray, n_samples: int = 1_000_000, n_dims: int = 2, n_neighbours: int = 1000,
                     exponent: float = 4, distribution: str = "triangular", seed: int = 0, device: str = "auto",
                     draws: Draws | None = None, *, full_score: str = "both", random_start: bool = False,
-                    scheme: str = "random", workers: int | None = None, progress: Progress = silent,
+                    sampler: str = "random", workers: int | None = None, progress: Progress = silent,
                     resume: Path | None = None, stability: float | None = None, prune_rate: float = 0.9,
                     ) -> CoverageScores:
     """Coverage (eq. 6), redundancy (eq. 8) and their difference (eq. 9), each (N,) float64, summed over all samples.
@@ -67,7 +67,7 @@ def coverage_scores(vectors: np.ndarray, n_samples: int = 1_000_000, n_dims: int
     """
     found = coverage_grid(vectors, (n_neighbours,), n_samples=n_samples, n_dims=n_dims, exponents=(exponent,),
                           distribution=distribution, seed=seed, device=device, draws=draws, full_score=full_score,
-                          random_start=random_start, scheme=scheme, workers=workers, progress=progress, resume=resume,
+                          random_start=random_start, sampler=sampler, workers=workers, progress=progress, resume=resume,
                           stability=stability, prune_rate=prune_rate)
     return next(iter(found.values()))
 
@@ -75,7 +75,7 @@ def coverage_scores(vectors: np.ndarray, n_samples: int = 1_000_000, n_dims: int
 def coverage_grid(vectors: np.ndarray, n_neighbours: Sequence[int] = GRID, *, n_samples: int = 1_000_000,
                   n_dims: int = 2, exponents: Sequence[float] | None = None, distribution: str = "triangular",
                   seed: int = 0, device: str = "auto", draws: Draws | None = None, full_score: str = "both",
-                  random_start: bool = False, scheme: str = "random", workers: int | None = None,
+                  random_start: bool = False, sampler: str = "random", workers: int | None = None,
                   progress: Progress = silent, resume: Path | None = None, stability: float | None = None,
                   prune_rate: float = 0.9) -> dict[Any, CoverageScores]:
     """Scores for several alphas (and exponents) from one sweep: the alpha nearest hold the alpha' < alpha nearest.
@@ -87,7 +87,7 @@ def coverage_grid(vectors: np.ndarray, n_neighbours: Sequence[int] = GRID, *, n_
     if not alphas:
         raise BadInput("n_neighbours is empty; name at least one number of redundancy neighbours, e.g. (1000,).")
     common = dict(n_samples=n_samples, n_dims=n_dims, distribution=distribution, full_score=full_score,
-                  random_start=random_start, scheme=scheme)
+                  random_start=random_start, sampler=sampler)
     configs = {(a, p): make(CoverageConfig, common | dict(n_neighbours=a, exponent=p)) for p in powers for a in alphas}
     config = next(iter(configs.values()))
     columns, source, total = _prepare(vectors, config, seed, draws, workers)
@@ -118,7 +118,7 @@ def _prepare(vectors: np.ndarray, config: CoverageConfig, seed: int, draws: Draw
             raise BadInput(f"n_dims={config.n_dims} is more than the {vectors.shape[1]} dimensions of the vectors; "
                            "choose fewer.")
         columns = turn(vectors, config.n_dims, threads)
-        return columns, Sampler(columns, config.n_dims, config.distribution, seed, config.scheme), config.n_samples
+        return columns, Sampler(columns, config.n_dims, config.distribution, seed, config.sampler), config.n_samples
     given = check_draws(draws, vectors.shape[1])
     columns = turn(vectors, given.dims.shape[1], threads)
     return columns, given, len(given.dims)
@@ -172,7 +172,7 @@ def _identity(columns: Columns, source, seed: int, config: CoverageConfig, reach
         digest.update(source.dims.tobytes() + source.points.tobytes())
         told: tuple = ("given",)
     else:
-        told = (seed, config.n_dims, config.distribution, config.scheme)
+        told = (seed, config.n_dims, config.distribution, config.sampler)
     digest.update(repr((1, columns.exact.shape, str(columns.exact.dtype), told, reaches, exponents)).encode())
     return digest.hexdigest()
 
@@ -184,5 +184,5 @@ def _scores(running: anytime.Running, column: int, config: CoverageConfig, seed:
     if config.random_start:
         score = score + np.random.default_rng([seed, 3]).random(len(score))
     info = dict(n_neighbours=config.n_neighbours, exponent=config.exponent, distribution=config.distribution,
-                scheme=config.scheme, curve=list(running.curve))
+                sampler=config.sampler, curve=list(running.curve))
     return CoverageScores(score, coverage, redundancy, running.done, info)

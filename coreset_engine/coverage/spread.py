@@ -15,8 +15,6 @@ from coreset_engine.coverage.simd import LANES, count_within
 FIXED = float(1 << 40)
 NOTHING = 65535  # a gap no image has
 
-# The smallest of finite numbers is the same in any order, so that the compiler may look at several at once.
-any_order = numba.njit(nogil=True, fastmath={"nnan", "nsz"})
 divide = numba.njit(nogil=True, error_model="numpy")  # no branch per division
 
 
@@ -155,14 +153,18 @@ def _smallest_at(work, count, rank):
     return work[rank]
 
 
-@any_order
+@jit
 def _smallest(distances, count):
-    """The smallest distance above 0: only the covered image itself is at 0."""
-    smallest = np.finfo(np.float64).max
-    for i in range(count):
-        distance = distances[i] if distances[i] > 0.0 else smallest
-        smallest = distance if distance < smallest else smallest
-    return smallest
+    """The smallest distance above 0 (only the covered image itself is at 0), by four minima that need not wait."""
+    most = np.finfo(np.float64).max
+    distances[count:count + 3] = 0.0
+    a, b, c, d = most, most, most, most
+    for i in range(0, count, 4):
+        a = distances[i] if 0.0 < distances[i] < a else a
+        b = distances[i + 1] if 0.0 < distances[i + 1] < b else b
+        c = distances[i + 2] if 0.0 < distances[i + 2] < c else c
+        d = distances[i + 3] if 0.0 < distances[i + 3] < d else d
+    return min(min(a, b), min(c, d))
 
 
 @divide
