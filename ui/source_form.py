@@ -44,10 +44,27 @@ def _fields(kind: str, proposed: str) -> tuple[object, str]:
         return f"fashion-mnist:train:{folder}" if folder.strip() else "fashion-mnist", ""
     if kind == "zip":
         return st.file_uploader("Zip of images; sub-folder names are offered as labels", ["zip"], key="source:zip"), ""
+    if kind == "fiftyone":
+        return _fiftyone_fields(), ""
     spec = st.text_input(HINTS[kind], value=proposed if kind == "folder" else "", key=f"source:{kind}")
     images = st.text_input("Folder of the images, in the order of the rows (optional)",
                            key="source:images") if kind == "vectors" else ""
-    return (f"fiftyone:{spec.strip()}" if kind == "fiftyone" else spec), images
+    return spec, images
+
+
+def _fiftyone_fields() -> str:
+    """A dataset or view, and which of its fields to use; what does not exist is answered with what does."""
+    from coreset_engine.sources.fiftyone import spec_of
+
+    name = st.text_input(HINTS["fiftyone"], key="source:fiftyone")
+    tags, labels, vectors = st.columns(3)
+    tagged = tags.text_input("Only samples tagged (optional)", key="source:tags", help="Several: separate by commas.")
+    field = labels.text_input("Label field (optional)", key="source:labels", help="A Classification or text field; "
+                              "empty = ground_truth where there is one.")
+    known = vectors.text_input("Embeddings (optional)", key="source:embeddings", help="A vector field or the key of a "
+                               "similarity run: reused instead of embedding again.")
+    return spec_of(name, tags=[tag.strip() for tag in tagged.split(",") if tag.strip()], labels=field.strip() or None,
+                   embeddings=known.strip() or None)
 
 
 def _open(kind: str, spec: object, images: str) -> None:

@@ -69,6 +69,7 @@ def request(view: state.RunView) -> dict[str, Any]:
     """The session's selection as parameters another process can choose again."""
     method = state.get("method")
     return {"method": method, "prune_rate": state.get("prune_rate"), "params": choice.method_params(method),
+            "fingerprint": view.dataset.fingerprint,
             "must_keep": list(state.get("must_keep") or ()), "never": list(state.get("never") or ())}
 
 

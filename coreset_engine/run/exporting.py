@@ -45,9 +45,15 @@ TARGETS: dict[str, Target] = {
 
 def export(run: Run, *, target: str, method: str, prune_rate: float, params: dict[str, Any] | None = None,
            must_keep: Iterable[str] = (), never: Iterable[str] = (), out: str = "", name: str = "",
-           options: dict[str, Any] | None = None, progress: Progress = silent) -> dict[str, Any]:
-    """Choose on `run` and send the choice to `target`; what was written where."""
+           options: dict[str, Any] | None = None, fingerprint: str = "", progress: Progress = silent) -> dict[str, Any]:
+    """Choose on `run` and send the choice to `target`; what was written where.
+
+    fingerprint: of the source as the caller saw it; when it has changed since, this says so instead of choosing anew.
+    """
     row, place = _place(target, out, name)
+    if fingerprint and run.dataset.fingerprint != fingerprint:
+        raise BadInput(f"{run.dataset.spec!r} has changed since it was opened (it now has {len(run.dataset)} usable "
+                       "images), so this would be another selection; open it again and choose again.")
     chosen = select(method, run, prune_rate, must_keep, never, **(params or {}))
     with tempfile.TemporaryDirectory(prefix="coreset-") as temporary:
         folder = write_run(Path(place if row.place == "folder" else temporary) / "", run, chosen)

@@ -59,7 +59,7 @@ def _open(text: str, images: str | Path | None, progress: Progress, options: dic
     if text.startswith("fiftyone:"):
         from coreset_engine.sources.fiftyone import open_fiftyone
 
-        return open_fiftyone(text.removeprefix("fiftyone:"), **options)
+        return open_fiftyone(text.removeprefix("fiftyone:"), memory=home() / "verified", progress=progress, **options)
     if _is_vectors(text):
         return _open_vectors(text, images, progress, options)
     return _open_folder(text, progress, options)
