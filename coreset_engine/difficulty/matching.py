@@ -90,10 +90,10 @@ def label_quality(pseudo: np.ndarray, truth: np.ndarray, n_clusters: int | None 
     mapping = match_clusters(pseudo, truth, n_clusters, n_classes)
     majority = majority_classes(pseudo, truth, n_clusters, n_classes)
     named = np.where(mapping >= 0, mapping, majority)[pseudo]
+    n_classes = max(n_classes or 0, int(truth.max(initial=-1)) + 1)  # square even when no cluster took the last class
     confusion = contingency(truth, named, n_classes, n_classes)
-    totals = contingency(truth, truth, len(confusion)).sum(axis=1)[:len(confusion)]
     with np.errstate(invalid="ignore", divide="ignore"):
-        class_errors = 1 - np.diag(confusion[:, :len(confusion)]) / totals
+        class_errors = 1 - np.diag(confusion) / confusion.sum(axis=1)
     known = truth >= 0
     right = accuracy(pseudo, truth)
     purity = float((majority[pseudo[known]] == truth[known]).mean()) if known.any() else 0.0

@@ -75,6 +75,12 @@ def test_over_clustering_leaves_the_extra_cluster_unmatched_but_named():
     assert found["accuracy"] == pytest.approx(5 / 6) and found["purity"] == 1
 
 
+def test_classes_no_cluster_is_named_after_are_wholly_wrong():
+    found = matching.label_quality(np.array([0, 0, 0, 1, 1, 0]), np.array([0, 0, 0, 1, 1, 2]), 4)
+    assert found["confusion"].tolist() == [[3, 0, 0], [0, 2, 0], [1, 0, 0]]
+    assert found["class_errors"].tolist() == [0, 0, 1]
+
+
 def test_nmi_and_ari_agree_with_scikit_learn():
     from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
