@@ -85,8 +85,11 @@ def show_slice(view: state.RunView) -> None:
                           key="slice:alpha")
     cut = make_slice(_columns(view.key_of("embeddings"), first, second, view), distribution, int(count), focus,
                      n_neighbours=alpha, exponent=4.0, seed=view.seed)
+        close = st.toggle("Close up", key="slice:close", help="Look only at the explained sample and its neighbours")
     with picture:
         figure = slice_figure(view, cut, first, second)
+        if close:
+            _close_up(figure, cut)
         charts.show(figure, "slice", lambda: slice_table(view, cut), height=560)
     near = np.argsort(-cut.penalty, kind="stable")[:24]
     near = near[cut.penalty[near] > 0]
@@ -122,17 +125,27 @@ def slice_figure(view: state.RunView, cut: Slice, first: int, second: int) -> go
                          marker=dict(size=6, symbol="x-thin", line=dict(width=1.2, color=palette.hard)))
     near = np.flatnonzero(cut.penalty > 0)
     share = cut.penalty[near] / max(cut.penalty.max(), 1e-12)
-    figure.add_scatter(x=cut.points[near, 0], y=cut.points[near, 1], mode="markers",
-                       name="pushed down (size = penalty)",
-                       marker=dict(size=4 + 14 * np.sqrt(share), color="#E69F00", opacity=0.75,
-                                   line=dict(width=1, color=palette.text)),
-                       customdata=cut.penalty[near], hovertemplate="penalty %{customdata:.4f}<extra></extra>")
+    # WebGL all through: plotly paints it over every SVG trace, which would bury the explained sample.
+    figure.add_scattergl(x=cut.points[near, 0], y=cut.points[near, 1], mode="markers",
+                         name="pushed down (size = penalty)",
+                         marker=dict(size=4 + 14 * np.sqrt(share), color="#E69F00", opacity=0.85,
+                                     line=dict(width=1, color=palette.text)),
+                         customdata=cut.penalty[near], hovertemplate="penalty %{customdata:.4f}<extra></extra>")
     (sx, sy), (cx, cy) = cut.draws[cut.focus], cut.points[cut.covered]
-    figure.add_scatter(x=[sx, cx], y=[sy, cy], mode="lines+markers", name="sample → covered image",
-                       marker=dict(size=[15, 13], symbol=["x", "diamond"], color=palette.picked),
-                       line=dict(color=palette.picked, dash="dot"))
+    figure.add_scattergl(x=[sx, cx], y=[sy, cy], mode="lines+markers", name="sample → covered image",
+                         marker=dict(size=[15, 13], symbol=["x", "diamond"], color=palette.picked),
+                         line=dict(color=palette.picked, dash="dot"))
     figure.update_layout(xaxis_title=f"dimension {first}", yaxis_title=f"dimension {second}")
     return figure
+
+
+def _close_up(figure: go.Figure, cut: Slice) -> None:
+    """Axes around the explained sample, its image and those that it pushes down."""
+    seen = np.vstack([cut.points[cut.penalty > 0], cut.points[[cut.covered]], cut.draws[[cut.focus]]])
+    low, high = seen.min(0), seen.max(0)
+    room = 0.15 * np.maximum(high - low, 1e-6)
+    figure.update_xaxes(range=[low[0] - room[0], high[0] + room[0]])
+    figure.update_yaxes(range=[low[1] - room[1], high[1] + room[1]])
 
 
 def slice_table(view: state.RunView, cut: Slice) -> charts.Columns:

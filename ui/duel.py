@@ -21,7 +21,7 @@ from ui.frame import STAGE_NAMES, tell
 from ui.jobs import submit_button
 from ui.scatter import draw_map
 from ui.state import RunView
-from ui.thumbs import gallery
+from ui.thumbs import gallery, short_ids
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def galleries(view: RunView, difference: Difference) -> None:
     parts = {"Only A": difference.only_a, "Only B": difference.only_b, "Both": difference.both}
     for tab, (name, positions) in zip(st.tabs([f"{name} ({len(p):,})" for name, p in parts.items()]), parts.items()):
         with tab:
-            gallery(view.dataset, positions, [str(i) for i in view.dataset.ids[positions[:500]]],
+            gallery(view.dataset, positions, short_ids(view.dataset, positions),
                     key=f"duel:gallery:{name}", height=320)
 
 

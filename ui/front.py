@@ -52,8 +52,8 @@ def exposure(address: str | None, guarded: bool) -> str | None:
         local = False  # a host name: whoever resolves it can come
     if local or guarded:
         return None
-    return f"Listening on {address or 'every address'}: anyone who reaches it can use the app and see the open images. " \
-           "Set up Streamlit's authentication ([auth] in secrets.toml) or a proxy with a password."
+    return f"Listening on {address or 'every address'}: anyone who reaches it can use the app and see the open " \
+           "images. Set up Streamlit's authentication ([auth] in secrets.toml) or a proxy with a password."
 
 
 def warn_if_exposed() -> None:

@@ -92,8 +92,8 @@ def draw_map(view: RunView, *, key: str, colour: str = MEMBERSHIP, kept: np.ndar
 
     colour: "membership" or a name from `columns.offered`. kept: (k,) positions of a fixed coreset; with `scrub` and
     exact=True it overrules the ranks until a slider moves. groups, bins: columns for the bars and the histogram.
-    compact: no side panel and no lasso. link: maps with one link look at the same place. drop_lasso: change it to clear the lasso.
-    picked: position that gets a ring.
+    compact: no side panel and no lasso. link: maps with one link look at the same place. drop_lasso: change it to
+    clear the lasso. picked: position that gets a ring.
     """
     shelf, points = routes.shelf_for(view.dataset), map_points(view)
     painted = None if colour == MEMBERSHIP else column(view, colour)

@@ -18,7 +18,7 @@ from ui.frame import STAGE_NAMES, tell
 from ui.jobs import submit_button
 from ui.scatter import Order, Scrub
 from ui.state import RunView
-from ui.thumbs import gallery
+from ui.thumbs import gallery, short_ids
 
 # Knobs that the map's own sliders hold.
 ON_THE_MAP = {"beta", "n_neighbours"}
@@ -150,7 +150,7 @@ def kept_gallery(view: RunView, selection: Selection) -> None:
     by = left.selectbox("Sort by", ["choice", *scores], key="kept-sort")
     high = right.toggle("Highest first", key="kept-high", disabled=by == "choice")
     order = selection.indices
-    captions = [str(view.dataset.ids[i]) for i in order[:500]]
+    captions = short_ids(view.dataset, order)
     if by != "choice":
         values = column(view, by).values[order]
         order = order[np.argsort(-values if high else values, kind="stable")]
@@ -168,7 +168,7 @@ def pins(view: RunView, selection: Selection) -> None:
     for name, positions in (("Must keep", keep), ("Never", never)):
         if len(positions):
             st.markdown(f"**{name}**")
-            gallery(view.dataset, positions, [str(i) for i in view.dataset.ids[positions[:500]]], key=f"pins:{name}",
+            gallery(view.dataset, positions, short_ids(view.dataset, positions), key=f"pins:{name}",
                     height=170)
     if (len(keep) or len(never)) and st.button("Unpin all"):
         selecting.pin([str(i) for i in view.dataset.ids[np.concatenate([keep, never])]], None)

@@ -21,7 +21,7 @@ from ui import choice, state
 from ui.escape import markdown as escaped
 from ui.scatter import MapEvents, Order
 from ui.state import RunView
-from ui.thumbs import gallery
+from ui.thumbs import gallery, short_ids
 
 SETUP = ("method", "prune_rate", "beta", "alpha", "params", "must_keep", "never")
 _STEPS = 100  # undo goes back so far
@@ -255,7 +255,7 @@ def lasso_panel(view: RunView, events: MapEvents, selection: Selection | None, *
             st.rerun()
     shown = np.concatenate([chosen[kept], chosen[~kept]])
     marks = ["#0072B2"] * int(kept.sum()) + [""] * int((~kept).sum())
-    gallery(view.dataset, shown, [str(name) for name in view.dataset.ids[shown[:500]]], marks=marks[:500],
+    gallery(view.dataset, shown, short_ids(view.dataset, shown), marks=marks[:500],
             key=f"{key}:lasso")
     if len(shown) > 500:
         st.caption(f"The first 500 of {len(shown):,} are shown.")

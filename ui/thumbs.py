@@ -137,6 +137,12 @@ def large(dataset: Dataset, i: int, side: int = LARGE) -> str:
     return data_url(image, 88)
 
 
+def short_ids(dataset: Dataset, positions: Sequence[int] | np.ndarray, most: int = 10) -> list[str]:
+    """Ids as captions: of a long one the end, which is where ids differ. At most 500."""
+    names = [str(dataset.ids[i]) for i in positions[:MOST]]
+    return [name if len(name) <= most else "…" + name[1 - most:] for name in names]
+
+
 def gallery(dataset: Dataset, indices: Sequence[int] | np.ndarray, captions: Sequence[str] | None = None, *,
             key: str, facts: Sequence[str] | None = None, marks: Sequence[str] | None = None,
             select: bool = True, height: int = 420) -> int | None:

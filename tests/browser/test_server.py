@@ -17,7 +17,8 @@ from ui.front import exposure
 
 def ask(app: str, method: str, path: str, body: bytes | None = None, **headers: str) -> http.client.HTTPResponse:
     connection = http.client.HTTPConnection(urlsplit(app).netloc, timeout=20)
-    connection.request(method, path, body=body, headers={name.replace("_", "-"): text for name, text in headers.items()})
+    named = {name.replace("_", "-"): text for name, text in headers.items()}
+    connection.request(method, path, body=body, headers=named)
     answer = connection.getresponse()
     answer.text = answer.read(200_000).decode("utf-8", "replace") if answer.status != 101 else ""
     connection.close()
@@ -54,8 +55,8 @@ def test_a_rebound_name_is_refused_on_every_page_and_route(app):
 
 
 def test_a_host_name_to_listen_on_is_its_own_name(tmp_path):
-    told = "import streamlit as st; st.config.set_option('server.address', 'box.lan'); from ui.routes import trusted; " \
-           "print(trusted('box.lan:8501'), trusted('other.lan'), trusted('evil.example'))"
+    told = "import streamlit as st; st.config.set_option('server.address', 'box.lan'); " \
+           "from ui.routes import trusted; print(*map(trusted, ('box.lan:8501', 'other.lan', 'evil.example')))"
     done = subprocess.run([sys.executable, "-c", told], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == ["True", "False", "False"], done.stderr
 

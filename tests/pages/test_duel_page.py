@@ -12,8 +12,8 @@ from ui import jobs
 def measurement(rates=(0.9,)):
     rows = [dict(method=method, prune_rate=rate, seed=seed, accuracy=base + 0.01 * seed)
             for method, base in (("elfs", 0.8), ("random", 0.7)) for rate in rates for seed in (0, 1)]
-    return SimpleNamespace(id="j1", kind="evaluate", status="done", spec="demo", params={"encoder": "efficientnet_lite0"},
-                           result={"rows": rows})
+    return SimpleNamespace(id="j1", kind="evaluate", status="done", spec="demo", result={"rows": rows},
+                           params={"encoder": "efficientnet_lite0"})
 
 
 def test_measured_accuracies_stand_side_by_side(open_page, monkeypatch):
