@@ -16,7 +16,7 @@ import typer
 
 from coreset_engine.errors import BadInput, Cancelled, CoresetError
 from coreset_engine.registry import ENCODERS, METHODS
-from coreset_engine.run import verbs_export
+from coreset_engine.run import verbs_export, verbs_store
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
                   help="Choose the part of an unlabelled image set worth labelling and training on.")
@@ -145,20 +145,6 @@ def methods(as_json: Json = False) -> None:
 
 
 @app.command()
-def status(as_json: Json = False) -> None:
-    """What is stored, and what is running."""
-    from coreset_engine.run import jobs as work
-    from coreset_engine.run.store import Store
-
-    store = Store()
-    sizes = {path.name: sum(f.stat().st_size for f in path.rglob("*") if f.is_file())
-             for path in sorted((store.home / "artefacts").glob("*"))}
-    found = [job for job in work.list_jobs(store.home) if job.status in ("queued", "running", "interrupted")]
-    _print(dict(home=str(store.home), bytes=sum(sizes.values()), **sizes,
-                jobs=[f"{job.id} {job.kind} {job.status}" for job in found]), as_json)
-
-
-@app.command()
 def jobs(verb: Annotated[str, typer.Argument(help="list, cancel or resume")] = "list", job: str = "",
          as_json: Json = False) -> None:
     """The jobs of this workspace."""
@@ -170,7 +156,8 @@ def jobs(verb: Annotated[str, typer.Argument(help="list, cancel or resume")] = "
         getattr(work, verb)(job, home)
     elif verb != "list":
         raise BadInput(f"{verb!r} is no verb of jobs; use list, cancel or resume.")
-    _print({item.id: f"{item.kind} {item.status} {item.stage} {item.message}" for item in work.list_jobs(home)}, as_json)
+    _print({item.id: f"{item.kind} {item.status} {item.stage} {item.message}" for item in work.list_jobs(home)},
+           as_json)
 
 
 @app.command(hidden=True)
@@ -183,7 +170,8 @@ def work(name: str) -> None:
 
 
 @app.command()
-def verify(manifest: Annotated[Path, typer.Argument(help="manifest.json of a selection")], as_json: Json = False) -> None:
+def verify(manifest: Annotated[Path, typer.Argument(help="manifest.json of a selection")],
+           as_json: Json = False) -> None:
     """Recompute a selection from its manifest and compare; exit 1 when it differs."""
     from coreset_engine.run.output import verify as check
 
@@ -194,6 +182,8 @@ def verify(manifest: Annotated[Path, typer.Argument(help="manifest.json of a sel
 
 
 app.command()(verbs_export.export)
+for verb in (verbs_store.status, verbs_store.gc, verbs_store.report):
+    app.command()(verb)
 
 
 def main() -> None:

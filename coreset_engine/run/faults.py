@@ -1,26 +1,20 @@
-"""Faults of ours: the user sees one sentence and an id; the details go to a rotated log under CORESET_HOME."""
+"""Faults of ours: the user sees one sentence and an id; the details go to the rotated log under CORESET_HOME."""
 
 from __future__ import annotations
 
-import json
-import logging
-import logging.handlers
 import os
 import traceback
+from pathlib import Path
 
+from coreset_engine.run import logs
 from coreset_engine.run.store import Store
 
 
-def record(fault: BaseException) -> str:
+def record(fault: BaseException, home: Path | str | None = None) -> str:
     """Log `fault` and return the sentence to show."""
-    mark = os.urandom(3).hex()
-    path = Store().home / "log" / "coreset.jsonl"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handler = logging.handlers.RotatingFileHandler(path, maxBytes=1_000_000, backupCount=3, encoding="utf-8")
-        text = json.dumps(dict(id=mark, fault=type(fault).__name__, trace=traceback.format_exception(fault)))
-        handler.emit(logging.LogRecord("coreset", logging.ERROR, "", 0, text, None, None))
-        handler.close()
-    except OSError:
-        return f"a fault of ours ({type(fault).__name__}: {fault}), id {mark}; it could not be logged to {path}."
-    return f"a fault of ours, id {mark} ({type(fault).__name__}); the details are in {path}."
+    mark, home = os.urandom(3).hex(), home or Store().home
+    kind, path = type(fault).__name__, logs.path_of(home)
+    if not logs.write(home, "fault", id=mark, fault=kind, trace=traceback.format_exception(fault)):
+        return f"a fault of ours ({kind}: {fault}), id {mark}; it could not be logged to {path}."
+    return (f"a fault of ours, id {mark} ({kind}); the details are in {path}, "
+            "`python -m coreset_engine report` packs them for a bug report.")

@@ -14,6 +14,7 @@ from coreset_engine import __version__
 from coreset_engine.errors import BadInput
 from coreset_engine.export.folder import ids_digest, write_selection
 from coreset_engine.registry import METHODS
+from coreset_engine.run import gc
 from coreset_engine.run.pipeline import Run
 from coreset_engine.run.selecting import select
 from coreset_engine.types import Selection
@@ -36,7 +37,10 @@ def manifest(run: Run, selection: Selection) -> dict[str, Any]:
 
 def write_run(out: Path | str, run: Run, selection: Selection) -> Path:
     """The selection folder of DESIGN section 4, with every score the selection's method used."""
-    return write_selection(out, run.dataset, selection, columns(run, selection.method), manifest(run, selection))
+    made = manifest(run, selection)
+    folder = write_selection(out, run.dataset, selection, columns(run, selection.method), made)
+    gc.remember(run.store, folder, made)
+    return folder
 
 
 def columns(run: Run, method: str) -> dict[str, np.ndarray]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import cached_property
 from typing import Any
 
@@ -29,7 +30,7 @@ STAGES: dict[str, tuple[int, tuple[str, ...]]] = {
     "neighbours": (1, ("embeddings",)),
     "pseudo_labels": (1, ("embeddings", "neighbours")),
     "dynamics": (1, ("embeddings", "pseudo_labels")),
-    "coverage": (1, ("embeddings",)),
+    "coverage": (2, ("embeddings",)),
     "map": (1, ("embeddings", "neighbours")),
 }
 DYNAMICS = ("aum", "forgetting", "el2n", "entropy", "loss", "grand", "dyn_unc", "tdds", "margins")
@@ -58,8 +59,15 @@ class Run:
     def key_of(self, stage: str, **params: Any) -> str:
         """The content address of a stage's artefact for this run."""
         version, inputs = STAGES[stage]
+        if params.get("labels") == "true":  # labels may be given or changed after the images were seen
+            params = params | dict(truth=self._truth)
         return digest(dict(stage=stage, version=version, params=self._params(stage) | params,
                            inputs=[self.key_of(other) for other in inputs]))
+
+    @cached_property
+    def _truth(self) -> str:
+        labels = self.dataset.labels
+        return "" if labels is None else hashlib.sha256(np.ascontiguousarray(labels)).hexdigest()
 
     def _params(self, stage: str) -> dict[str, Any]:
         if stage == "embeddings":
@@ -84,7 +92,10 @@ class Run:
         return self.store.size(stage, self.key_of(stage))
 
     def _get(self, stage: str, make: Any, **params: Any) -> tuple[dict, dict]:
-        return self.store.get(stage, self.key_of(stage, **params), make)
+        about = dict(source=self.dataset.fingerprint, root=self.key_of("embeddings"))
+        tick = self._tick(stage)
+        return self.store.get(stage, self.key_of(stage, **params), make, about=about,
+                              waiting=lambda: tick(0, 1, "(another process computes it)"))
 
     def _tick(self, stage: str) -> Progress:
         report = self.progress
@@ -185,12 +196,30 @@ class Run:
         def make() -> tuple[dict, dict]:
             from coreset_engine.coverage.scores import coverage_scores
 
-            found = coverage_scores(self.vectors, progress=self._tick("coverage"), device=self.device, **wanted)
-            return dict(coverage=found.coverage, redundancy=found.redundancy), dict(n_samples=found.n_samples)
+            return _kept(coverage_scores(self.vectors, **wanted, **self._resumable("coverage", wanted)))
 
         arrays, info = self._get("coverage", make, **wanted)
-        coverage, redundancy = arrays["coverage"], arrays["redundancy"]
-        return CoverageScores(coverage - redundancy, coverage, redundancy, info["n_samples"])
+        return CoverageScores(arrays["score"], arrays["coverage"], arrays["redundancy"], info["n_samples"], info)
+
+    def coverage_grid(self, n_neighbours: Any = None) -> dict[int, CoverageScores]:
+        """{alpha: scores} from one sweep, each kept as if asked for alone; default the slider's alphas."""
+        from coreset_engine.coverage.scores import GRID, coverage_grid
+
+        alphas = [int(alpha) for alpha in n_neighbours or GRID]
+        common = dict(n_samples=self.n_samples, seed=self.seed)
+        keys = {alpha: self.key_of("coverage", n_neighbours=alpha) for alpha in alphas}
+        lacking = [alpha for alpha in alphas if not self.store.has("coverage", keys[alpha])]
+        if lacking:
+            work = self._resumable("coverage", dict(n_neighbours=lacking))
+            for alpha, found in coverage_grid(self.vectors, lacking, **common, **work).items():
+                self._get("coverage", lambda found=found: _kept(found), n_neighbours=alpha)
+            work["resume"].unlink(missing_ok=True)
+        return {alpha: self.coverage_at(n_neighbours=alpha) for alpha in alphas}
+
+    def _resumable(self, stage: str, params: dict[str, Any]) -> dict[str, Any]:
+        """Options of a long sweep: where its sums are kept after every round, its progress, the device."""
+        folder = self.store.work(stage, self.key_of(stage, **params))
+        return dict(resume=folder / "sums.npz", progress=self._tick(stage), device=self.device)
 
     @cached_property
     def map(self) -> np.ndarray:
@@ -201,6 +230,11 @@ class Run:
             return dict(points=project(self.vectors, self.neighbours, seed=self.seed, progress=self._tick("map"))), {}
 
         return self._get("map", make)[0]["points"]
+
+
+def _kept(found: CoverageScores) -> tuple[dict, dict]:
+    arrays = dict(score=found.score, coverage=found.coverage, redundancy=found.redundancy)
+    return arrays, dict(found.info) | dict(n_samples=found.n_samples)
 
 
 def embed(dataset: Dataset, encoder: str = "efficientnet_lite0", *, store: Store | None = None, **options: Any,

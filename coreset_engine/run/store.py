@@ -1,24 +1,40 @@
-"""Artefacts on disk: content-addressed, complete only when the manifest is there (renamed last), verified on read."""
+"""Artefacts on disk: content-addressed, complete only when the manifest is there (renamed last), verified on read.
+
+One folder per artefact, home/artefacts/STAGE/KEY/, with .npy arrays and a manifest.json that holds their SHA-256. A
+damaged one is computed again, never trusted. Two processes that want the same key compute it once.
+"""
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from coreset_engine.errors import BadInput, Corrupt
+from coreset_engine.run import disk
 
-FORMAT = 1
-_verified: dict[tuple[str, int, int], str] = {}
+FORMAT = 2
+# A file read whole and found good is not hashed again for a while, unless anything about it changed. ctime is in the
+# mark because no program can set it back; the limit is there because a disk can rot without telling.
+MEMO_S = 600
+_verified: dict[tuple[str, int, int, int, int], tuple[float, str]] = {}
+_CHUNK = 16 << 20
+Arrays = dict[str, np.ndarray]
+
+
+def _from_1(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Format 1 did not say what an artefact was made from."""
+    return {**manifest, "format": 2, "about": {}}
+
+
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1}
 
 
 def digest(value: Any) -> str:
@@ -42,91 +58,132 @@ class Store:
 
     def size(self, stage: str, key: str) -> int:
         """Bytes on disk, 0 when absent."""
-        folder = self.folder(stage, key)
-        return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else 0
+        return disk.size(self.folder(stage, key))
 
     def work(self, stage: str, key: str) -> Path:
         """A folder for unfinished shards of this artefact; removed when it is finished."""
         path = self.home / "work" / stage / key
-        _made(path)
+        disk.make_folder(path)
         return path
 
-    def get(self, stage: str, key: str, make: Callable[[], tuple[dict[str, np.ndarray], dict]]) -> tuple[dict, dict]:
-        """(arrays, info) of the artefact, computed by `make` when absent or damaged; one process at a time per key."""
+    def lock_of(self, stage: str, key: str) -> Path:
+        return self.home / "locks" / f"{stage}-{key}"
+
+    def get(self, stage: str, key: str, make: Callable[[], tuple[Arrays, dict]], *, about: dict[str, Any] | None = None,
+            waiting: Callable[[], None] = lambda: None) -> tuple[Arrays, dict]:
+        """(arrays, info) of the artefact, computed by `make` when absent or damaged; one process at a time per key.
+
+        about: what it is made from (source, root), for gc. waiting: called while another process computes the same;
+        may raise Cancelled. Raises BadInput when the disk refuses; what was finished stays.
+        """
         if self.has(stage, key):
             try:
-                return self.read(stage, key)
+                return self._used(stage, key)
             except Corrupt:
                 pass  # set aside below, under the lock
-        with self._lock(stage, key):
-            if self.has(stage, key):
+        with disk.lock(self.lock_of(stage, key), waiting):
+            if self.has(stage, key):  # another process made it meanwhile
                 try:
-                    return self.read(stage, key)
+                    return self._used(stage, key)
                 except Corrupt:
-                    shutil.rmtree(self.folder(stage, key))
+                    pass  # replaced as a whole by _write
+            self._sweep(stage, key)
             arrays, info = make()
-            self._write(stage, key, arrays, info)
-        shutil.rmtree(self.home / "work" / stage / key, ignore_errors=True)
+            self._write(stage, key, arrays, info, about or {})
+            shutil.rmtree(self.home / "work" / stage / key, ignore_errors=True)
         return self.read(stage, key)
 
-    def read(self, stage: str, key: str) -> tuple[dict[str, np.ndarray], dict]:
+    def read(self, stage: str, key: str) -> tuple[Arrays, dict]:
         """(arrays by name as read-only memmaps, info). Raises Corrupt when a file is not what was written."""
         folder = self.folder(stage, key)
         try:
-            manifest = json.loads((folder / "manifest.json").read_text())
-            if manifest["format"] != FORMAT:
-                raise BadInput(f"{folder} has format {manifest['format']}, this version reads {FORMAT}; use the version "
-                               "that wrote it or remove the folder.")
-            arrays = {}
-            for name, about in manifest["files"].items():
-                path = folder / f"{name}.npy"
-                if _sum(path) != about["sha256"]:
-                    raise Corrupt(f"{path} is not what was written.")
-                arrays[name] = np.load(path, mmap_mode="r" if about["size"] else None, allow_pickle=False)
-            return arrays, manifest["info"]
-        except (OSError, ValueError, KeyError, TypeError) as fault:
+            manifest = self.manifest(stage, key)
+            return {name: _load(folder / f"{name}.npy", about) for name, about in manifest["files"].items()}, \
+                manifest["info"]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
             if isinstance(fault, BadInput):
                 raise
             raise Corrupt(f"{folder} cannot be read ({fault}).") from fault
 
-    def _write(self, stage: str, key: str, arrays: dict[str, np.ndarray], info: dict) -> None:
+    def manifest(self, stage: str, key: str) -> dict[str, Any]:
+        """The artefact's manifest in today's format. Raises Corrupt; BadInput for a format of a later version."""
+        folder = self.folder(stage, key)
+        found = disk.read_json(folder / "manifest.json")
+        version = (found or {}).get("format")
+        if found is None or not isinstance(version, int):
+            raise Corrupt(f"{folder} has no readable manifest.")
+        if version > FORMAT:
+            raise BadInput(f"{folder} has format {version}, this version reads up to {FORMAT}; use the version that "
+                           "wrote it, another CORESET_HOME, or remove the folder.")
+        while version < FORMAT:
+            if version not in MIGRATIONS:
+                raise Corrupt(f"{folder} has the unknown format {version}.")
+            found = MIGRATIONS[version](found)
+            version = found["format"]
+        return found
+
+    def _used(self, stage: str, key: str) -> tuple[Arrays, dict]:
+        found = self.read(stage, key)
+        try:
+            os.utime(self.folder(stage, key))  # gc asks when it was last of use
+        except OSError:
+            return found  # a read-only workspace is fine for reading
+        return found
+
+    def _write(self, stage: str, key: str, arrays: Arrays, info: dict, about: dict) -> None:
         folder = self.folder(stage, key)
         temporary = folder.with_name(f".{key}.{os.getpid()}.tmp")
-        shutil.rmtree(temporary, ignore_errors=True)
-        _made(temporary)
-        files = {}
-        for name, array in arrays.items():
-            path = temporary / f"{name}.npy"
-            with open(path, "wb") as out:
-                np.save(out, np.ascontiguousarray(array), allow_pickle=False)
-                out.flush()
-                os.fsync(out.fileno())
-            files[name] = dict(sha256=_sum(path), size=int(array.size), shape=array.shape, dtype=str(array.dtype))
-        text = json.dumps(dict(format=FORMAT, stage=stage, key=key, files=files, info=info, created=time.time()))
-        (temporary / "manifest.json").write_text(text)
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(temporary, folder)
+        try:
+            temporary.mkdir(parents=True)
+            files = {name: _save(temporary / f"{name}.npy", array) for name, array in arrays.items()}
+            disk.write_json(temporary / "manifest.json", dict(format=FORMAT, stage=stage, key=key, files=files,
+                                                              info=info, about=about, created=time.time()))
+            if folder.exists():  # damaged: out of the way first, so that no reader meets a mixture
+                os.replace(folder, temporary.with_name(f".{key}.old.{os.getpid()}.tmp"))
+            os.replace(temporary, folder)
+            disk.sync_folder(folder.parent)
+        except OSError as fault:
+            raise disk.refused(folder, fault) from None
+        finally:
+            self._sweep(stage, key)
 
-    @contextmanager
-    def _lock(self, stage: str, key: str) -> Iterator[None]:
-        path = self.home / "locks" / f"{stage}-{key}"
-        _made(path.parent)
-        with open(path, "w") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
+    def _sweep(self, stage: str, key: str) -> None:
+        """Remove temporaries of this artefact; only under its lock, when none can be in use."""
+        for path in self.folder(stage, key).parent.glob(f".{key}.*.tmp"):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _save(path: Path, array: np.ndarray) -> dict[str, Any]:
+    """Write one array, synced; what the manifest says of it. Hashed on the way, so it is read from memory once."""
+    array = np.ascontiguousarray(array)
+    if array.dtype.hasobject:
+        raise TypeError(f"{path.stem}: an artefact holds plain numbers or text, not {array.dtype}.")
+    seen = hashlib.sha256()
+    with open(path, "wb") as out:
+        np.lib.format.write_array_header_1_0(out, np.lib.format.header_data_from_array_1_0(array))
+        out.flush()
+        seen.update(path.read_bytes())
+        flat = memoryview(array.reshape(-1).view(np.uint8))
+        for start in range(0, len(flat), _CHUNK):
+            out.write(flat[start:start + _CHUNK])
+            seen.update(flat[start:start + _CHUNK])
+        out.flush()
+        os.fsync(out.fileno())
+    return dict(sha256=seen.hexdigest(), size=int(array.size), shape=array.shape, dtype=str(array.dtype))
+
+
+def _load(path: Path, about: dict[str, Any]) -> np.ndarray:
+    if _sum(path) != about["sha256"]:
+        raise Corrupt(f"{path} is not what was written.")
+    return np.load(path, mmap_mode="r" if about["size"] else None, allow_pickle=False)
 
 
 def _sum(path: Path) -> str:
-    stat = path.stat()
-    mark = (str(path.name) + str(stat.st_ino), stat.st_size, stat.st_mtime_ns)
-    if mark not in _verified:
+    stat, now = path.stat(), time.monotonic()
+    mark = (str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    when, known = _verified.get(mark, (0.0, ""))
+    if not known or now - when > MEMO_S:
         with open(path, "rb") as handle:
-            _verified[mark] = hashlib.file_digest(handle, "sha256").hexdigest()
-    return _verified[mark]
-
-
-def _made(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise BadInput(f"{path} cannot be made ({fault.strerror}); set CORESET_HOME to a folder you can write.") from None
+            known = hashlib.file_digest(handle, "sha256").hexdigest()
+        _verified[mark] = (now, known)
+    return known

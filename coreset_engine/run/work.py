@@ -67,7 +67,8 @@ def work(name: str, home: Path | str) -> int:
 def _open(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> Run:
     from coreset_engine.sources.opening import open_source
 
-    settings = {key: params.pop(key) for key in ("encoder", "seed", "n_clusters", "n_samples", "weights") if key in params}
+    named = ("encoder", "seed", "n_clusters", "n_samples", "weights")
+    settings = {key: params.pop(key) for key in named if key in params}
     return Run(open_source(spec), store=store, progress=report, **settings)
 
 
@@ -77,6 +78,13 @@ def prepare(spec: str, params: dict[str, Any], store: Store, report: Reporter) -
     for stage in STAGES:
         report(stage, 0, 1, "")
         getattr(run, stage)
+
+
+def coverage_grid(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
+    """Coverage scores for several numbers of redundancy neighbours, from one sweep."""
+    wanted = params.pop("n_neighbours", None)
+    run = _open(spec, params, store, report)
+    report.result = dict(n_neighbours=list(run.coverage_grid(wanted)))
 
 
 def beta(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
@@ -112,4 +120,4 @@ def export(spec: str, params: dict[str, Any], store: Store, report: Reporter) ->
 
 
 KINDS: dict[str, Callable[[str, dict[str, Any], Store, Reporter], None]] = dict(
-    prepare=prepare, beta=beta, evaluate=evaluate, export=export)
+    prepare=prepare, coverage_grid=coverage_grid, beta=beta, evaluate=evaluate, export=export)
