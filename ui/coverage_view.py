@@ -83,9 +83,9 @@ def show_slice(view: state.RunView) -> None:
         focus = st.slider("Explain sample", 1, int(count), key="slice:focus") - 1
         alpha = st.slider("Redundancy neighbours alpha", 1, min(1000, len(view) - 1), min(30, len(view) - 1),
                           key="slice:alpha")
+        close = st.toggle("Close up", key="slice:close", help="Look only at the explained sample and its neighbours")
     cut = make_slice(_columns(view.key_of("embeddings"), first, second, view), distribution, int(count), focus,
                      n_neighbours=alpha, exponent=4.0, seed=view.seed)
-        close = st.toggle("Close up", key="slice:close", help="Look only at the explained sample and its neighbours")
     with picture:
         figure = slice_figure(view, cut, first, second)
         if close:
