@@ -16,7 +16,8 @@ from ui.escape import markdown as escaped
 from ui.escape import plain
 
 ACTIVE = ("queued", "running")
-NAMES = {"prepare": "Prepare", "evaluate": "Evaluate", "beta": "Search beta", "export": "Export"}
+NAMES = {"prepare": "Prepare", "coverage_grid": "Score other α", "evaluate": "Evaluate",
+         "beta": "Search beta", "export": "Export"}
 MARKS = {"queued": "◌", "running": "▶", "done": "✓", "failed": "✕", "cancelled": "■", "interrupted": "‖"}
 
 

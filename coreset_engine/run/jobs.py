@@ -21,7 +21,7 @@ import psutil
 from coreset_engine.errors import BadInput
 from coreset_engine.run.store import digest
 
-KINDS = ("prepare", "beta", "evaluate", "export")
+KINDS = ("prepare", "coverage_grid", "beta", "evaluate", "export")
 GRACE_S = 1.5
 
 
