@@ -26,7 +26,7 @@ with method_column:
 with colour_column:
     colour = st.selectbox("Colour by", names, key=state.bind("color"))
 with above:
-    select_view.tools()
+    select_view.tools(view)
 select_view.need_stages(view, state.get("method"))
 alphas = select_view.alphas(view, state.get("method"))
 selection, drawn = select_view.chosen(view, alphas, turn)

@@ -27,7 +27,7 @@ ALPHAS = (10, 50, 100, 250, 500, 1000, 2000)  # coverage.scores.GRID
 _QUICK = 5000
 
 
-def tools() -> None:
+def tools(view: RunView) -> None:
     """Undo, redo and the method's own knobs, in one line above the map."""
     undo, redo, knobs, link = st.columns([1, 1, 2, 5], vertical_alignment="center")
     undo.button("Undo", disabled=not state.get("past"), width="stretch", help="Back to the knobs before",
@@ -35,7 +35,7 @@ def tools() -> None:
     redo.button("Redo", disabled=not state.get("future"), width="stretch", on_click=selecting.step,
                 args=("future", "past"))
     with knobs:
-        own_knobs(state.get("method"))
+        own_knobs(view, state.get("method"))
     link.caption("Drag the sliders above the map: counts, bars and points follow. To share them, copy the address.")
 
 
@@ -48,13 +48,15 @@ def note_method(before: str) -> None:
         state.put("future", [])
 
 
-def own_knobs(method: str) -> None:
+def own_knobs(view: RunView, method: str) -> None:
     """The knobs only this method has, kept per method in the session's `params`."""
     config = load(METHODS[method].config)
     names = [field.name for field in dataclasses.fields(config) if field.metadata and field.name not in ON_THE_MAP]
-    with st.popover("More knobs", width="stretch", disabled=not names,
-                    help="What only this method knows" if names else "This method has no knobs but the sliders"):
+    more = bool(names) or "n_neighbours" in choice.knob_names(method)
+    with st.popover("More knobs", width="stretch", disabled=not more,
+                    help="What only this method knows" if more else "This method has no knobs but the sliders"):
         values = knobs_form(config, key=f"knobs:{method}", only=names)
+        grid_button(view)
     if not names:
         return
     held = state.get("params") or {}
@@ -105,9 +107,11 @@ def has_alpha(view: RunView, alpha: int) -> bool:
 
 def grid_button(view: RunView) -> None:
     """Offer to score the other alphas in one pass, so that the slider can move over them."""
-    lacking = [alpha for alpha in ALPHAS if not has_alpha(view, alpha)]
-    if lacking:
-        submit_button("Score other α, for a slider", "coverage_grid", view, n_neighbours=lacking)
+    lacking = [alpha for alpha in ALPHAS if alpha < len(view) and not has_alpha(view, alpha)]
+    if lacking and "n_neighbours" in choice.knob_names(state.get("method")) and view.ready("coverage"):
+        submit_button("Score other α", "coverage_grid", view, n_neighbours=lacking)
+        st.caption("Scores every number of redundancy neighbours in one sweep; then a slider above the map moves "
+                   "over them.")
 
 
 def chosen(view: RunView, steps: list[int], turn: int) -> tuple[Selection | None, dict[str, Any] | None]:

@@ -114,6 +114,7 @@ def open_page(tmp_path, monkeypatch, digits):
     """open_page("labels", finished=STAGES, dataset=digits) -> AppTest that has run app.py on that page."""
     from streamlit.testing.v1 import AppTest
 
+    from coreset_engine.run.store import Store
     from ui import jobs
 
     monkeypatch.setenv("CORESET_HOME", str(tmp_path))
@@ -122,6 +123,8 @@ def open_page(tmp_path, monkeypatch, digits):
 
     def opened(page, finished=state.STAGES, dataset=digits, **session):
         run = None if finished is None else FinishedRun(dataset, finished)
+        if run is not None:
+            run.store = Store(tmp_path)
         view = None if run is None else state.RunView("demo", dataset, run, "efficientnet_lite0", 0, None)
         monkeypatch.setattr(state, "current_run", lambda: view)
         test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)

@@ -11,6 +11,7 @@ import pandas as pd
 from conftest import FinishedRun, texts
 
 from coreset_engine.run.selecting import select
+from coreset_engine.run.store import Store
 from ui import export_view, state
 
 
@@ -18,8 +19,9 @@ def view_of(dataset):
     return state.RunView("demo", dataset, FinishedRun(dataset), "efficientnet_lite0", 0, None)
 
 
-def test_the_zip_holds_the_selection(digits):
+def test_the_zip_holds_the_selection(digits, tmp_path):
     view = view_of(digits)
+    view.run.store = Store(tmp_path)
     chosen = select("elfs", view.run, 0.9, beta=0.1)
     with zipfile.ZipFile(io.BytesIO(export_view.packed(view, chosen))) as archive:
         names = set(archive.namelist())
