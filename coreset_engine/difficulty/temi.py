@@ -31,6 +31,7 @@ class TemiConfig:
 
     n_heads: int = knob(16, "clustering heads, trained together", low=1, high=500)
     epochs: int = knob(40, "passes over the images", low=1, high=2000)
+    min_steps: int = knob(1000, "updates at least; a small set gets more epochs for it", low=1, high=1_000_000)
     batch: int = knob(512, "pairs per step", low=1, high=65536)
     lr: float = knob(1e-3, "learning rate of AdamW", low=1e-6, high=1.0)
     weight_decay: float = knob(1e-4, "of AdamW", low=0.0, high=1.0)
@@ -50,7 +51,7 @@ class TemiConfig:
     PRESETS: ClassVar[dict[str, dict]] = {
         "cpu": {},
         "paper": dict(n_heads=50, epochs=200, batch=512, lr=1e-4, weight_decay=1e-4, n_neighbours=50, hidden=512,
-                      n_dims=0, momentum=0.996),
+                      n_dims=0, momentum=0.996, min_steps=1),
     }
 
 
@@ -115,7 +116,8 @@ class _Training:
         """(H,) mean loss of each head over the last epoch."""
         n, batch = len(self.rows), self.config.batch
         steps = -(-n // batch)
-        for epoch in range(self.config.epochs):
+        epochs = max(self.config.epochs, -(-self.config.min_steps // steps))
+        for epoch in range(epochs):
             order = torch.randperm(n, generator=self.generator).to(self.rows.device)
             partner = torch.randint(self.near.shape[1], (n,), generator=self.generator).to(self.rows.device)
             total = torch.zeros(self.config.n_heads, device=self.rows.device)
@@ -123,8 +125,8 @@ class _Training:
                 images = order[step * batch:(step + 1) * batch]
                 total += self._step(images, self.near[images, partner[images]]) * (len(images) / n)
                 if step % 16 == 0:
-                    progress(epoch * steps + step, self.config.epochs * steps, "steps")
-        progress(self.config.epochs * steps, self.config.epochs * steps, "steps")
+                    progress(epoch * steps + step, epochs * steps, "steps")
+        progress(epochs * steps, epochs * steps, "steps")
         return total.double().cpu().numpy()
 
     def _step(self, images: torch.Tensor, partners: torch.Tensor) -> torch.Tensor:

@@ -12,7 +12,7 @@ from coreset_engine.difficulty.temi import TemiConfig, temi
 from coreset_engine.errors import BadInput, Cancelled
 from coreset_engine.types import Neighbours
 
-QUICK = dict(n_heads=6, epochs=15, batch=64, n_dims=16, momentum=0.9, lr=1e-2)
+QUICK = dict(n_heads=6, epochs=15, min_steps=1, batch=64, n_dims=16, momentum=0.9, lr=1e-2)
 
 
 def blobs(sizes, dims=24, seed=0, spread=0.5):
