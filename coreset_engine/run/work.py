@@ -1,18 +1,23 @@
-"""What a job's child does: the same pipeline as the shell, with its progress written to the job's state file."""
+"""What a job's child does: the same pipeline as the shell, with its progress written to the job's state file.
+
+Heavy kinds take turns, oldest first: one at a time per workspace, so that two never fight for the GPU or the memory.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from coreset_engine.errors import Cancelled, CoresetError
-from coreset_engine.run import jobs
+from coreset_engine.run import disk, faults, jobs
 from coreset_engine.run.pipeline import STAGES, Run
 from coreset_engine.run.store import Store
 
 EVERY_S = 0.3
+LIGHT = ("export",)
 
 
 class Reporter:
@@ -30,38 +35,75 @@ class Reporter:
         elif now - self.last < EVERY_S and done < total:
             return
         self.last = now
-        if (self.folder / "cancel").exists():
-            raise Cancelled("cancelled.")
+        self.heed()
         spent, moved = now - self.began, done - self.base
         rate = moved / spent if spent > 0.5 and moved > 0 else None
         eta = (total - done) / rate if rate else None
         self.state = dict(stage=stage, done=int(done), total=int(total), unit=unit, rate=rate, eta_s=eta)
         self.write("running")
 
+    def heed(self) -> None:
+        """Raise Cancelled when somebody asked to stop."""
+        if (self.folder / "cancel").exists():
+            raise Cancelled("cancelled.")
+
     def write(self, status: str, message: str = "") -> None:
-        jobs._put(self.folder / "state.json", {**self.state, "status": status, "message": message,
-                                               "result": self.result})
+        """A full disk costs the picture of the progress, never the work itself."""
+        try:
+            disk.write_json(self.folder / "state.json", {**self.state, "status": status, "message": message,
+                                                         "result": self.result}, sync=status in jobs.ENDED)
+        except OSError as fault:
+            print(f"state not written: {status} {message} ({fault.strerror})", flush=True)
 
 
 def work(name: str, home: Path | str) -> int:
     """Do job `name`; the exit code. Every way out is written to its state."""
-    folder = jobs._folder(home, name)
-    request = jobs._get(folder / "request.json")
-    report = Reporter(folder)
-    report.write("running")
+    folder = _arrived(jobs._folder(home, name))
+    if folder is None:
+        return 1
+    jobs.sign_in(folder)
+    request, report = disk.read_json(folder / "request.json") or {}, Reporter(folder)
     try:
-        KINDS[request["kind"]](request["spec"], dict(request["params"]), Store(home), report)
+        with _turn(name, home, request["kind"], report):
+            report.write("running")
+            KINDS[request["kind"]](request["spec"], dict(request["params"]), Store(home), report)
     except CoresetError as error:
         report.write("cancelled" if isinstance(error, Cancelled) else "failed", str(error))
         return error.exit_code
+    except MemoryError:
+        report.write("failed", f"The memory ran out in {report.stage or 'this work'}; close other programs or take a "
+                               "machine with more, then resume: finished work is kept.")
+        return 1
     except Exception as fault:  # noqa: BLE001 - the child's last door: the page must hear of every end
-        import traceback
-
-        traceback.print_exc()
-        report.write("failed", f"A fault of ours ({type(fault).__name__}); the job's log has the details.")
+        said = faults.record(fault, home)
+        report.write("failed", said[0].upper() + said[1:])
         return 1
     report.write("done")
     return 0
+
+
+def _arrived(folder: Path, within: float = 10.0) -> Path | None:
+    """The job's folder once the parent has given it its name; None when the parent died before."""
+    end = time.monotonic() + within
+    while not (folder / "request.json").is_file():
+        if time.monotonic() > end:
+            return None
+        time.sleep(0.02)
+    return folder
+
+
+@contextmanager
+def _turn(name: str, home: Path | str, kind: str, report: Reporter) -> Iterator[None]:
+    """Wait until no older heavy job of the workspace waits or works; hold the turn inside the block."""
+    if kind in LIGHT:
+        yield
+        return
+    report.write("queued", "")
+    while any(jobs.read(other, home).kind not in LIGHT for other in jobs.ahead_of(name, home)):
+        report.heed()
+        time.sleep(EVERY_S)
+    with disk.lock(Path(home) / "locks" / "turn", report.heed):
+        yield
 
 
 def _open(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> Run:
@@ -69,7 +111,8 @@ def _open(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> 
 
     named = ("encoder", "seed", "n_clusters", "n_samples", "weights")
     settings = {key: params.pop(key) for key in named if key in params}
-    return Run(open_source(spec), store=store, progress=report, **settings)
+    dataset = open_source(spec, progress=lambda done, total, unit="": report("opening", done, total, unit))
+    return Run(dataset, store=store, progress=report, **settings)
 
 
 def prepare(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
