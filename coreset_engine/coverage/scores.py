@@ -142,9 +142,9 @@ def _run(columns, source, total, reaches, exponents, device, workers, progress, 
 
         score = cpu_scorer(columns, reaches, exponents, workers)
     else:
-        from coreset_engine.coverage.torch_kernel import cuda_scorer
+        from coreset_engine.coverage.torch_kernel import torch_scorer
 
-        score = cuda_scorer(columns, reaches, exponents, device)
+        score = torch_scorer(columns, reaches, exponents, device)
 
     def after(state: anytime.Running) -> bool:
         steady = False

@@ -1,0 +1,70 @@
+"""The GPU code gives what the reference and the CPU kernel give: on "cpu" anywhere, on "cuda" where there is one."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
+from reference import brute_force, draw  # noqa: E402
+from test_oracle import KINDS, make  # noqa: E402
+
+from coreset_engine.coverage.columns import turn  # noqa: E402
+from coreset_engine.coverage.scores import coverage_grid, coverage_scores  # noqa: E402
+from coreset_engine.coverage.torch_kernel import FIXED, torch_scorer  # noqa: E402
+
+DEVICES = ["cpu", pytest.param("cuda", marks=[
+    pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")])]
+
+
+def score(vectors, draws, alphas, exponents, device):
+    n = len(vectors)
+    hits, penalty = np.zeros(n, np.int64), np.zeros((n, len(alphas) * len(exponents)), np.int64)
+    scorer = torch_scorer(turn(vectors, draws[0].shape[1]), alphas, exponents, device)
+    scorer(*draws, hits, penalty, lambda done: None)
+    return hits, penalty
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("m", [1, 2, 3, 10])
+def test_equals_brute_force(kind, m, dtype, device):
+    rng = np.random.default_rng(m)
+    for n in (1, 2, 65, 400):
+        vectors = make(kind, n, dtype, rng)
+        draws = draw(vectors, m, 20, rng)
+        alphas, exponents = [500, 30, 1], [4.0, 0.0, 2.5]
+        hits, penalty = score(vectors, draws, alphas, exponents, device)
+        for e, exponent in enumerate(exponents):
+            for a, alpha in enumerate(alphas):
+                coverage, redundancy = brute_force(vectors, *draws, alpha, exponent)
+                assert np.array_equal(hits, coverage)
+                assert np.abs(penalty[:, 3 * e + a] / FIXED - redundancy).max() < 1e-9
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_repeats_bit_for_bit_and_in_any_batch(device, monkeypatch):
+    rng = np.random.default_rng(0)
+    vectors = make("relu", 700, np.float32, rng)
+    draws = draw(vectors, 2, 300, rng)
+    runs = [score(vectors, draws, [50, 5], [4.0], device) for _ in range(2)]
+    monkeypatch.setitem(sys.modules["coreset_engine.coverage.torch_kernel"].BYTES, device, 7 * 8 * 700)
+    runs.append(score(vectors, draws, [50, 5], [4.0], device))
+    assert all(np.array_equal(a, b) for run in runs[1:] for a, b in zip(runs[0], run))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
+def test_the_whole_run_on_a_gpu_agrees_with_the_cpu():
+    vectors = np.random.default_rng(0).gamma(1.5, size=(3000, 24)).astype(np.float32)
+    gpu, cpu = (coverage_grid(vectors, (10, 300), n_samples=20_000, device=device) for device in ("cuda", "cpu"))
+    for alpha in (10, 300):
+        assert np.array_equal(gpu[alpha].coverage, cpu[alpha].coverage)
+        assert np.abs(gpu[alpha].redundancy - cpu[alpha].redundancy).max() < 1e-6
+    again = coverage_scores(vectors, 20_000, n_neighbours=300, device="cuda")
+    assert np.array_equal(again.score, gpu[300].score)
