@@ -44,6 +44,7 @@ def below() -> None:
         why.panel(view, picked, selection, key="select")
     if events.chosen is not None:
         selecting.lasso_panel(view, events, selection, key="select")
+    select_view.next_steps()
     parts = {"Kept images": select_view.kept_gallery, "Pins": select_view.pins, "Snapshots": select_view.snapshots,
              "Certificate": certificates.draw}
     shown = st.segmented_control("Show", list(parts), default="Kept images", label_visibility="collapsed", key="part")

@@ -65,11 +65,15 @@ def read(text: str) -> dict[str, Any]:
 def choose_side(view: RunView, name: str, default: str) -> Side | None:
     """The widgets of side `name` ("A" or "B"); its starting values come from the URL, else from `default`."""
     param = name.lower()
-    given = read(st.query_params.get(param, "")) or read(default)
+    linked = read(st.query_params.get(param, ""))
+    given = linked or read(default)
     sources = ["A method", "The coreset of the Select page", *(f"Snapshot: {s.name}" for s in snapshots(view))]
-    source = st.selectbox(f"Side {name}", sources, key=f"duel:{param}:source")
+    start = 1 if name == "A" and not linked else 0  # without a link: my coreset against random
+    source = st.selectbox(f"Side {name}", sources, index=start, key=f"duel:{param}:source")
     if source == sources[1]:
-        return of_setup(selecting.setup())
+        side = of_setup(selecting.setup())
+        st.caption(f"{escaped(side.describe())}. Change it on the Select page.")
+        return side
     if source not in sources[:2]:
         return of_setup(snapshots(view)[sources.index(source) - 2].setup)
     methods = list(METHODS)

@@ -273,7 +273,8 @@ export class ScatterMap {
     const { membership, data, parts } = this;
     const kept = membership.kept;
     parts.root.dataset.kept = String(kept);
-    const tail = element("small", {}, ` of ${this.n.toLocaleString("en")} images kept`);
+    const share = `${((100 * kept) / this.n).toFixed(1)} %`;
+    const tail = element("small", {}, ` of ${this.n.toLocaleString("en")} images kept (${share})`);
     if (this.chooses()) parts.count.replaceChildren(kept.toLocaleString("en"), tail);
     else parts.count.replaceChildren(this.n.toLocaleString("en"), element("small", {}, " images"));
     const colours = this.themeColours();

@@ -138,6 +138,15 @@ def chosen(view: RunView, steps: list[int], turn: int) -> tuple[Selection | None
     return selection, drawn if same else {**drawn, "kept": selection.indices, "exact": True}
 
 
+def next_steps() -> None:
+    """Where people go with a coreset: against random, to a measurement, out of the house."""
+    links = {"pages/duel.py": "Compare with random →", "pages/evaluate.py": "Train on it →",
+             "pages/export.py": "Export →"}
+    with st.container(horizontal=True):
+        for page, label in links.items():
+            st.page_link(page, label=label)
+
+
 def recover(turn: int) -> None:
     """After knobs that contradict: offer the way back, since the map with its sliders is not drawn."""
     if st.button("Back to the last knobs that worked", disabled=not state.get("past")):

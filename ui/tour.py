@@ -24,7 +24,10 @@ def tour() -> None:
         with column.container(border=True, height="stretch"):
             st.markdown(f"**{title}**")
             st.markdown(text)
-            st.page_link(page, label=f"{label} →")
+            if st.button(f"{label} →", key=f"tour:{page}"):
+                if page == "pages/labels.py":
+                    state.rebind("labels_view", "Probable errors")
+                st.switch_page(page)
     if st.button("Put the tour away", type="tertiary", key="tour:done"):
         state.put("tour_done", True)
         st.rerun()

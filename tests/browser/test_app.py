@@ -67,7 +67,7 @@ def test_from_demo_to_an_export_that_reads_back(open_page, app, tmp_path):
     scrub(page, 0.8)
     page.locator(".cm-count", has_text="359").wait_for()
     page.wait_for_url(re.compile(r"p=0\.8"))
-    page.get_by_role("link", name="Export").click()
+    page.get_by_role("link", name="Export", exact=True).click()
     settled(page, "export")
     with page.expect_download() as download:
         page.get_by_role("button", name=re.compile("download", re.IGNORECASE)).first.click()
@@ -154,4 +154,27 @@ def test_duel_counts_add_up(open_page, app):
     page.keyboard.press("+")
     zoom = "(map) => map.getRootNode().coresetMap.camera.zoom"
     assert first.evaluate(zoom) == pytest.approx(second.evaluate(zoom)) == pytest.approx(1.4)
+    witness.assert_clean()
+
+
+def test_a_new_user_finds_errors_chooses_compares_and_exports(open_page, app):
+    """The way of someone who reads nothing: only what stands on the pages is clicked."""
+    page, witness = open_page(f"{app}/")
+    settled(page, "dataset")
+    page.get_by_role("button", name=re.compile("Hunt label errors")).click()
+    settled(page, "labels")
+    tiles = page.locator(".gallery button")
+    tiles.nth(9).wait_for()
+    assert all("→" in tile for tile in tiles.all_inner_texts()[:10])  # truth → pseudo-label, ten at a glance
+    page.get_by_role("link", name="Select", exact=True).click()
+    settled(page, "select")
+    page.locator(".cm-count", has_text="(10.0 %)").wait_for()
+    page.get_by_role("link", name=re.compile("Compare with random")).click()
+    settled(page, "duel")
+    kept_a, kept_b = page.get_by_test_id("stMetricValue").all_inner_texts()[:2]
+    assert kept_a == kept_b == "180"
+    page.get_by_role("link", name="Export", exact=True).click()
+    settled(page, "export")
+    with page.expect_download():
+        page.get_by_role("button", name=re.compile("download", re.IGNORECASE)).first.click()
     witness.assert_clean()
