@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from ui import export_view, frame, selecting
+from ui.fiftyone_view import side_by_side
 from ui.targets import targets
 
 frame.page_header("Export", "How do I hand this coreset to FiftyOne, a labelling tool or a training script?")
@@ -27,3 +28,5 @@ with right:
     st.subheader("Hand over", anchor=False)
     with frame.boundary():
         targets(view, selection)
+with frame.boundary():
+    side_by_side(view)

@@ -45,17 +45,26 @@ def targets(view: state.RunView, selection: Selection) -> None:
                                   value=str(state.home() / "exports" / f"{stem}-{name}"))
         else:
             where = st.text_input("Name of the dataset", value=stem, key=f"export:where:{name}", max_chars=100)
+        options = fiftyone_options() if name.startswith("fiftyone") else {}
         pressed = st.form_submit_button(f"Send to {title}", type="primary")
     if pressed and not where.strip():
         st.error("No destination was given; type a folder or a name.")
     elif pressed:
-        submit("export", view.spec, {**view.job_params, **request(view), "target": name,
+        submit("export", view.spec, {**view.job_params, **request(view), "target": name, "options": options,
                                      "out" if needs_folder else "name": where.strip()})
     finished(view)
     with st.expander("All targets"):
         st.dataframe({"Target": [row[0] for row in offered.values()], "What arrives": [row[1] for row in
                                                                                      offered.values()]},
                      hide_index=True, width="stretch")
+
+
+def fiftyone_options() -> dict[str, str]:
+    """The name under which the selection lives in the dataset."""
+    called = st.text_input("Name of the selection", value="main", key="export:selection", max_chars=60,
+                           help="Exporting under the same name updates its fields, tag and views; another name adds "
+                                "and touches nothing of the first.")
+    return {"selection": called.strip() or "main"}
 
 
 def known_targets() -> set[str]:

@@ -59,7 +59,7 @@ def _create(fo: Any, name: str, parcel: Parcel, names: Names, progress: Progress
         disk.write(parcel, folder, progress, selection=names.name, key=name, relative=False)
         progress(0, 1, "loading into FiftyOne")
         try:
-            with _quiet():
+            with quiet():
                 dataset = fo.Dataset.from_dir(dataset_dir=folder, dataset_type=fo.types.FiftyOneDataset, name=name,
                                               progress=False)
         except ValueError as fault:
@@ -199,7 +199,7 @@ def _save_runs(dataset: Any, parcel: Parcel, names: Names, layers: list[Layer], 
             dataset.delete_brain_run(key)
     whole = len(ids) == len(dataset)
     shown = dataset if whole else dataset.select(ids)
-    with _quiet():
+    with quiet():
         for key in disk.brain_keys(parcel, names, layers):
             if key.endswith("umap"):
                 row_of = dict(zip(ids, rows.tolist(), strict=True))
@@ -215,7 +215,7 @@ def _save_runs(dataset: Any, parcel: Parcel, names: Names, layers: list[Layer], 
 
 
 @contextlib.contextmanager
-def _quiet() -> Any:
+def quiet() -> Any:
     """FiftyOne reports each step on stdout, where a command's own answer belongs."""
     logger = logging.getLogger("fiftyone")
     before = logger.level

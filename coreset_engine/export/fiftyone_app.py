@@ -1,0 +1,169 @@
+"""The FiftyOne App beside ours: a server of its own, started on demand, whose view we set, whose selection we read.
+
+A FiftyOne session is global to a process and so is this: it belongs to one user at a time (`owner`), and whoever opens
+it next takes it over knowingly.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from coreset_engine import database
+from coreset_engine.errors import BadInput, Missing
+from coreset_engine.export.database import free_port
+from coreset_engine.export.fiftyone_live import quiet
+from coreset_engine.export.layers import ID_FIELD, MAIN, Names
+
+SHOWN = {"all": "", "kept": "kept", "dropped": "dropped", "suspected errors": "suspected label errors"}
+_LOCK = threading.RLock()
+_app: App | None = None
+
+
+@dataclass(eq=False)
+class App:
+    """A running FiftyOne App. url: where the browser finds it. showing: a key of SHOWN, or "chosen images"."""
+
+    session: Any
+    dataset: Any
+    selection: str
+    owner: str
+    url: str
+    server: Any
+    showing: str = "kept"
+    names: Names = field(default_factory=Names)
+
+    def show(self, what: str | Sequence[str]) -> int:
+        """Show a key of SHOWN, or the images of these ids (ours); how many samples that is."""
+        with _LOCK:
+            self.dataset.reload()
+            if isinstance(what, str):
+                view, self.showing = self._named(what), what
+            else:
+                view, self.showing = self.dataset.select(self._samples(list(what))), "chosen images"
+            _patiently(lambda: setattr(self.session, "view", view))
+            return len(view)
+
+    def _named(self, what: str) -> Any:
+        if what not in SHOWN:
+            raise BadInput(f"view {what!r} is unknown; known: {', '.join(SHOWN)}.")
+        if not SHOWN[what]:
+            return self.dataset.view()
+        name = self.names.view(SHOWN[what])
+        if name not in self.dataset.list_saved_views():
+            raise BadInput(f"dataset {self.dataset.name!r} has no view {name!r} (its export had no scores for it); "
+                           "export again.")
+        return self.dataset.load_saved_view(name)
+
+    def _samples(self, ids: list[str]) -> list[str]:
+        """Our ids as sample ids."""
+        if not self.dataset.has_sample_field(ID_FIELD):
+            return ids
+        place = dict(zip(*self.dataset.values([ID_FIELD, "id"]), strict=True))
+        return [place[key] for key in ids if key in place]
+
+    def _ours(self, samples: Any) -> list[str]:
+        return [str(key) for key in samples.values(ID_FIELD if self.dataset.has_sample_field(ID_FIELD) else "id")
+                if key is not None]
+
+    def selected(self) -> list[str]:
+        """Our ids of the samples now selected in the App."""
+        chosen = list(self.session.selected)
+        return self._ours(self.dataset.select(chosen)) if chosen else []
+
+    def tags(self) -> dict[str, int]:
+        """Tags a person gave in the App (not ours), with their counts."""
+        counts = self.dataset.count_sample_tags()
+        return {tag: n for tag, n in sorted(counts.items()) if tag != "coreset" and not tag.startswith("coreset:")}
+
+    def tagged(self, tag: str) -> list[str]:
+        """Our ids of the samples with this tag."""
+        return self._ours(self.dataset.match_tags(tag))
+
+
+def running() -> App | None:
+    """The App of this process, or None."""
+    return _app
+
+
+def open_app(name: str, *, owner: str, selection: str = MAIN, address: str = "127.0.0.1") -> App:
+    """Start the App on the dataset `name`, on its coreset view, or turn the running one to it (15-20 s the first time).
+
+    owner: whose it is from now on. address: what the App listens on. Raises Missing when it does not start.
+    """
+    global _app
+    with _LOCK:
+        fo = database.connect()  # touched before launch_app, or parent and child would each start a MongoDB
+        if not fo.dataset_exists(name):
+            raise BadInput(f"FiftyOne has no dataset {name!r} any more; send the selection there first.")
+        dataset = fo.load_dataset(name)
+        if _app is not None and _alive(_app.url):
+            _patiently(lambda: setattr(_app.session, "dataset", dataset))
+            _app = App(_app.session, dataset, selection, owner, _app.url, _app.server, names=Names(selection))
+        else:
+            _app = _start(fo, dataset, selection, owner, address)
+        with contextlib.suppress(BadInput):  # a dataset without our views is shown whole
+            _app.show("kept")
+        return _app
+
+
+def close_app() -> None:
+    """Stop the App's server."""
+    global _app
+    with _LOCK:
+        if _app is not None:
+            import fiftyone as fo
+
+            fo.close_app()
+            _app = None  # and with it the last reference to its server, which stops it
+
+
+def _start(fo: Any, dataset: Any, selection: str, owner: str, address: str) -> App:
+    from fiftyone.core.service import ServerService
+
+    port, host = free_port(), "127.0.0.1" if address in ("", "0.0.0.0", "::") else address
+    url = f"http://{host}:{port}/"
+    with quiet():
+        # Started first: a session that finds no server waits ten seconds before it looks again.
+        server = ServerService(port, address=address, do_not_track=True)
+        deadline = time.monotonic() + 60
+        while not _alive(url):
+            if time.monotonic() > deadline:
+                raise Missing("the FiftyOne App did not start within a minute; the log of this program says why.")
+            time.sleep(0.2)
+        session = fo.launch_app(dataset, port=port, address=address, remote=True, auto=False,
+                                spaces=_spaces(fo, dataset))
+    return App(session, dataset, selection, owner, url, server, names=Names(selection))
+
+
+def _patiently(act: Callable[[], None], seconds: float = 30) -> None:
+    """The session's own connection to its server comes up in the background; until then it raises RuntimeError."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return act()
+        except RuntimeError as fault:
+            if time.monotonic() > deadline:
+                raise Missing(f"the FiftyOne App does not answer ({fault}); close it and open it again.") from None
+            time.sleep(0.3)
+
+
+def _spaces(fo: Any, dataset: Any) -> Any:
+    """The grid, and the map as a second tab. Without `active_child` the App shows blank panels."""
+    grid = fo.Panel(type="Samples", pinned=True)
+    maps = [key for key in dataset.list_brain_runs() if key.startswith("coreset_") and key.endswith("umap")]
+    plots = [fo.Panel(type="Embeddings", state=dict(brainResult=maps[0]))] if maps else []
+    return fo.Space(children=[grid, *plots], orientation="horizontal", active_child=grid.component_id)
+
+
+def _alive(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url + "fiftyone", timeout=2) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
