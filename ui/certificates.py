@@ -53,10 +53,11 @@ def numbers_of(certificate: Any) -> dict[str, float]:
 
 
 def draw(view: RunView, selection: Selection) -> None:
-    """One metric per number, five a row; where measuring takes long it waits for a click."""
+    """One metric per number, as many a row as fit; where measuring takes long it waits for a click."""
     if not is_quick(view, selection) and not st.button(f"Measure {len(selection):,} images against {len(view):,}"):
         return
     shown = list(numbers_of(certificate_of(view, selection)).items())
-    for start in range(0, len(shown), 5):
-        for place, (name, value) in zip(st.columns(5), shown[start:start + 5]):
-            place.metric(escaped(name[:1].upper() + name[1:], 60), format_number(value), help=HELP.get(name))
+    with st.container(horizontal=True, gap="medium"):
+        for name, value in shown:
+            st.metric(escaped(name[:1].upper() + name[1:], 60), format_number(value), help=HELP.get(name),
+                      width="content")

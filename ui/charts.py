@@ -151,7 +151,7 @@ def confusion(counts: np.ndarray, rows: Sequence[str], columns: Sequence[str], *
         z=share, x=[safe(name) for name in columns], y=[safe(name) for name in rows], colorscale=ramp, zmin=0, zmax=1,
         customdata=counts, text=counts if small else None, texttemplate="%{text}" if small else None,
         hovertemplate=f"{row_axis} %{{y}}<br>{column_axis} %{{x}}<br>%{{customdata}} images, %{{z:.1%}}<extra></extra>",
-        colorbar=dict(title="share of row", tickformat=".0%", thickness=12)))
+        colorbar=dict(title=dict(text="share of row", side="right"), tickformat=".0%", thickness=12)))
     figure.update_layout(title=title, xaxis_title=column_axis, yaxis_title=row_axis)
     figure.update_xaxes(type="category", tickangle=-35)
     figure.update_yaxes(autorange="reversed", type="category")

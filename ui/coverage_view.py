@@ -75,13 +75,13 @@ def show_slice(view: state.RunView) -> None:
     if width < 2:
         st.info("These vectors have one dimension; a slice needs two.")
         return
-    controls, picture = st.columns([1, 3], gap="large")
+    controls, picture = st.columns([2, 5], gap="medium")
     with controls:
         first, second = _dims(view, width)
         distribution = st.radio("Samples fall", DISTRIBUTIONS, key=state.bind("slice_distribution", "triangular"))
         count = st.select_slider("How many", [10, 50, 200, 500, 1000], key=state.bind("slice_count", 200))
         focus = st.slider("Explain sample", 1, int(count), key="slice:focus") - 1
-        alpha = st.slider("Redundancy neighbours alpha", 1, min(1000, len(view) - 1), min(30, len(view) - 1),
+        alpha = st.slider("Neighbours α", 1, min(1000, len(view) - 1), min(30, len(view) - 1),
                           key="slice:alpha")
         close = st.toggle("Close up", key="slice:close", help="Look only at the explained sample and its neighbours")
     cut = make_slice(_columns(view.key_of("embeddings"), first, second, view), distribution, int(count), focus,
@@ -100,14 +100,14 @@ def show_slice(view: state.RunView) -> None:
 
 
 def _dims(view: state.RunView, width: int) -> tuple[int, int]:
-    if st.button("Another random slice", key="slice:random"):
+    if st.button("Random slice", key="slice:random"):
         turn = state.get("slice_turn", 0) + 1
         state.put("slice_turn", turn)
         for name, d in zip(("slice_x", "slice_y"), np.random.default_rng(turn).choice(width, 2, replace=False)):
             state.rebind(name, int(d))
     left, right = st.columns(2)
-    first = left.number_input("Dimension x", 0, width - 1, key=state.bind("slice_x", 0))
-    second = right.number_input("Dimension y", 0, width - 1, key=state.bind("slice_y", 1))
+    first = left.number_input("Axis x", 0, width - 1, key=state.bind("slice_x", 0))
+    second = right.number_input("Axis y", 0, width - 1, key=state.bind("slice_y", 1))
     return int(first), int(second) if second != first else int((first + 1) % width)
 
 

@@ -29,7 +29,8 @@ def facts(view: state.RunView) -> None:
 
 def settings(view: state.RunView) -> None:
     """Encoder, clusters, seed: together with the source they name the run every page shows."""
-    left, middle, right, last = st.columns([2, 1, 1, 1])
+    left, middle = st.columns([3, 2])
+    right, last = st.columns([2, 3])
     encoders = list(ENCODERS)
     if view.encoder not in encoders:
         encoders.append(view.encoder)
@@ -54,8 +55,7 @@ def stages(view: state.RunView) -> None:
     rows = [(STAGE_NAMES[stage], view.ready(stage), view.size(stage)) for stage in state.STAGES]
     missing = sum(not ready for _, ready, _ in rows)
     st.dataframe({"Stage": [name for name, _, _ in rows],
-                  "State": ["finished" if ready else "missing" for _, ready, _ in rows],
-                  "Size": [_bytes(size) if ready else "" for _, ready, size in rows]},
+                  "State": [f"finished, {_bytes(size)}" if ready else "missing" for _, ready, size in rows]},
                  hide_index=True, width="stretch", height="content")
     if missing:
         submit_button("Prepare", "prepare", view, primary=True)

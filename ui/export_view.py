@@ -52,7 +52,7 @@ def downloads(view: state.RunView, selection: Selection) -> None:
          "app", lambda: report_page(view, selection), f"{stem}.html", "text/html"),
     ):
         with st.container(border=True):
-            left, right = st.columns([3, 1], vertical_alignment="center")
+            left, right = st.columns([3, 2], vertical_alignment="center")
             left.markdown(f"**{label}**  \n{help_}")
             right.download_button("Download", make, name, mime, key=f"download:{name}", on_click="ignore",
                                   width="stretch")

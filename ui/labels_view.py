@@ -57,7 +57,7 @@ def show_quality(view: state.RunView) -> None:
     left, right = st.columns([3, 2], gap="large")
     with left:
         figure, data = charts.confusion(quality.counts[:, order], classes, [names[c] for c in order],
-                                        title="Truth against pseudo-label, clusters matched to classes")
+                                        title="Truth against pseudo-label")
         charts.show(figure, "confusion", data, height=470)
     with right:
         by_worst = np.argsort(-np.nan_to_num(quality.per_class, nan=-1), kind="stable")

@@ -92,7 +92,7 @@ def test_numbers_on_the_page(open_page, digits):
     values = {metric.label: metric.value for metric in test.metric}
     assert values["Usable images"] == "400" and values["Labelled"] == "400" and values["Class names"] == "10"
     table = test.dataframe[0].value
-    assert list(table["State"]) == ["finished"] * 6 and table["Size"][0] == "1.23 MB"
+    assert list(table["State"]) == ["finished, 1.23 MB"] * 6
 
 
 def test_the_demo_opens_by_itself_when_asked(fresh, monkeypatch):
