@@ -25,6 +25,7 @@ class Row:
     paper: str = ""
     cost: str = ""
     aliases: tuple[str, ...] = ()
+    live: bool = True  # ranks the whole set in a moment, so that a slider may ask for all of it
 
 
 def load(path: str) -> Any:
@@ -58,6 +59,25 @@ METHODS: dict[str, Row] = _table(
     Row("blindcs", _M + "scored:blindcs", _M + "scored:BlindcsConfig",
         "coverage minus redundancy over random embedding slices; no labels, no training", ("vectors",), "coverage",
         "Griffin et al. (BlindCS, eq. 9)", "O(T N) filtered", ("zcore",)),
+    Row("k_center", _M + "geometric:k_center", _M + "geometric:KCenterConfig",
+        "the image farthest from all kept so far, again and again", ("vectors",), "coverage",
+        "Sener and Savarese 2018, algorithm 1", "O(k N D), most of it skipped; a minute at N = 60k, k = 6k",
+        ("coreset", "kcenter"), False),
+    Row("herding", _M + "geometric:herding", _M + "geometric:HerdingConfig",
+        "kept so that the mean of the kept follows the mean of all", ("vectors",), "coverage",
+        "Welling 2009, eq. 7-8", "O(k N d), d = 128", (), False),
+    Row("kmedoids", _M + "geometric:kmedoids", _M + "geometric:KMedoidsConfig",
+        "the middle image of each of k groups of k-means", ("vectors",), "coverage",
+        "Lloyd 1982; Arthur and Vassilvitskii 2007", "O(N k d), two levels for thousands", ("kmeans_medoids",), False),
+    Row("typiclust", _M + "prototypes:typiclust", _M + "prototypes:TypiclustConfig",
+        "the most typical image of every cluster in turn", ("vectors",), "coverage",
+        "Hacohen et al. 2022, algorithm 1", "O(N C d), C <= 500", (), False),
+    Row("prototypicality", _M + "prototypes:prototypicality", _M + "prototypes:PrototypicalityConfig",
+        "far from (or near to) the centre of its cluster, with or without balance over clusters", ("vectors",),
+        "coverage", "Sorscher et al. 2022, section 5", "O(N C d), C = 100", ("self_supervised_prototypes",), False),
+    Row("moderate", _M + "prototypes:moderate", _M + "prototypes:ModerateConfig",
+        "as far from its class centre as the median image", ("vectors", "pseudo_labels"), "coverage",
+        "Xia et al. 2023, section 3.2", "O(N D^2)", (), False),
     Row("elfs", _M + "scored:elfs", _M + "scored:ElfsConfig",
         "difficulty from pseudo-label training dynamics, pruned at both ends", ("pseudo_labels", "dynamics"),
         "dynamics", "Zheng et al. 2024 (ELFS, 3.4)", "O(N log N) after dynamics"),

@@ -140,6 +140,8 @@ def _order(fingerprint: str, job_params: dict[str, Any], key: str, _view: RunVie
     """(N,) positions, first kept first (double-end: hardest first); None when prefixes are not choices."""
     method, params = json.loads(key)
     row = METHODS[method]
+    if not row.live:
+        return None
     found = load(row.function)(_view.run, len(_view), make(load(row.config), params), _view.seed)
     if not found.nested:
         return None
