@@ -111,6 +111,29 @@ def _update(fo: Any, dataset: Any, parcel: Parcel, names: Names, progress: Progr
                  others=len(dataset) - len(set(ids)))
 
 
+def write_scores(parcel: Parcel, place: str, selection: str = "main") -> dict[str, Any]:
+    """Only what does not depend on a choice: score fields, pseudo-label, map and similarity index. No tag, no view."""
+    names, fo = Names(selection), database.connect()
+    dataset = fo.load_dataset(_checked(place))
+    samples = match(dataset, parcel)
+    rows = np.array([i for i, key in enumerate(samples) if key is not None], np.int64)
+    chosen = {names.prefix + part for part in ("score", "weight", "rank", "reason", "nearest_kept")}
+    layers = [layer for layer in own_layers(parcel, names) if layer.name not in chosen]
+    before = _record(dataset, names)
+    _check_owner(dataset, names, before, layers)
+    _declare(fo, dataset, layers)
+    ids = [samples[row] for row in rows.tolist()]
+    _merge(dataset, layers, rows, ids, silent)
+    dataset.reload()
+    kept: dict[str, Any] = dict(views=before.get("views", []))
+    kept["fields"] = list(dict.fromkeys([*before.get("fields", ()), *(layer.name for layer in layers)]))
+    if before:  # the selection that is there keeps the manifest that reproduces it
+        kept["manifest"] = dataset.get_run_info(names.run_key).config.manifest
+    _save_runs(dataset, parcel, names, layers, before, rows, ids, kept)
+    written = ", ".join(layer.name for layer in layers if layer.kind != "vector")
+    return dict(said=f"{len(rows):,} samples now have {written}.", written=len(rows))
+
+
 def _record(dataset: Any, names: Names) -> dict[str, Any]:
     """What the selection of this name owned when it was last exported; {} when it never was."""
     if names.run_key not in dataset.list_runs():
@@ -191,7 +214,8 @@ def _save_views(dataset: Any, names: Names, layers: list[Layer], before: dict[st
 
 
 def _save_runs(dataset: Any, parcel: Parcel, names: Names, layers: list[Layer], before: dict[str, Any],
-               rows: np.ndarray, ids: list[str]) -> None:
+               rows: np.ndarray, ids: list[str], kept: dict[str, Any] | None = None) -> None:
+    """Map, similarity index, and the custom run with the manifest and what the selection owns (`kept` overrides)."""
     import fiftyone.brain as brain
 
     for key in before.get("brain_keys", ()):
@@ -209,7 +233,7 @@ def _save_runs(dataset: Any, parcel: Parcel, names: Names, layers: list[Layer], 
                 brain.compute_similarity(shown, embeddings=names.prefix + "vector", brain_key=key, backend="sklearn",
                                          metric="cosine")
     run = dataset.init_run()
-    for key, value in disk.run_config(parcel, names, layers).items():
+    for key, value in (disk.run_config(parcel, names, layers) | (kept or {})).items():
         setattr(run, key, value)
     dataset.register_run(names.run_key, run, overwrite=True)
 

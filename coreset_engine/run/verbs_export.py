@@ -57,3 +57,19 @@ def options_of(values: list[str] | None) -> dict[str, Any]:
         except ValueError:
             found[key] = value
     return found
+
+
+def plugin(verb: Annotated[str, typer.Argument(help="install, uninstall or where")] = "where",
+           as_json: Json = False) -> None:
+    """Coreset Explorer inside the FiftyOne App: link its plugin into FiftyOne's plugins folder."""
+    from coreset_engine.run import inside_fiftyone as inside
+
+    if verb == "install":
+        told = dict(installed=str(inside.install()))
+    elif verb == "uninstall":
+        told = dict(removed=inside.uninstall())
+    elif verb == "where":
+        told = dict(place=str(inside.place()), installed=inside.place().is_symlink())
+    else:
+        raise BadInput(f"{verb!r} is no verb of plugin; use install, uninstall or where.")
+    print(json.dumps(told) if as_json else "\n".join(f"{key:>14}  {value}" for key, value in told.items()))

@@ -1,0 +1,98 @@
+"""What the plugin tests do inside a process with a real FiftyOne."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+URI = "@coreset-explorer/coreset/"
+
+
+def install_beside(folder):
+    """Another plugin is there first; ours is linked, and FiftyOne lists and loads both."""
+    import fiftyone as fo
+    import fiftyone.plugins as plugins
+    from fiftyone.operators.registry import OperatorRegistry
+
+    from coreset_engine.run import inside_fiftyone
+
+    other = Path(fo.config.plugins_dir) / "theirs"
+    other.mkdir(parents=True, exist_ok=True)
+    (other / "fiftyone.yml").write_text("name: theirs\nversion: 1\n")
+    link = inside_fiftyone.install()
+    again = inside_fiftyone.install()
+    registry = OperatorRegistry(enabled=True)
+    operators = [operator.uri for operator in registry.list_operators() if operator.uri.startswith(URI)]
+    listed = sorted(plugin.name for plugin in plugins.list_plugins(builtin=False))
+    return dict(link=str(link), again=str(again), listed=listed, errors=registry.list_errors(), operators=sorted(operators))
+
+
+def dataset(name, n=120):
+    """Three blobs of vectors, no picture needed."""
+    import fiftyone as fo
+
+    rng = np.random.default_rng(0)
+    made = fo.Dataset(name)
+    made.add_samples([fo.Sample(filepath=f"/absent/{i}.png", vec=rng.normal(6 * (i % 3), 1, 16)) for i in range(n)],
+                     progress=False)
+
+
+def run(operator, name, params, delegate=False):
+    """Execute an operator the way FiftyOne does; its result, what the App is told to do, and what is in the dataset."""
+    import fiftyone as fo
+    import fiftyone.operators as foo
+
+    data = fo.load_dataset(name)
+    ctx = dict(dataset=data, params=params)
+    if delegate:
+        from fiftyone.operators.delegated import DelegatedOperationService
+
+        foo.execute_operator(URI + operator, ctx=ctx, request_delegation=True)
+        service = DelegatedOperationService()
+        service.execute_queued_operations(dataset_name=name, log=False)
+        done = service.list_operations(dataset_name=name)[-1]
+        result = (done.result.result or {}) | dict(state=str(done.run_state), progress=getattr(done.status, "label", ""))
+    else:
+        result = foo.execute_operator(URI + operator, ctx=ctx).result
+    data.reload()
+    fields = [field for field in data.get_field_schema() if field.startswith("coreset_")]
+    filled = {field: sum(value is not None for value in data.values(field)) for field in fields}
+    return dict(result=result, filled=filled, tags=data.count_sample_tags(), views=data.list_saved_views(),
+                brain=data.list_brain_runs(), runs=data.list_runs())
+
+
+def panel(name):
+    """What the panel would show before and after its slider is moved."""
+    from coreset_engine.errors import CoresetError
+    from coreset_engine.run import inside_fiftyone as engine
+
+    found = {}
+    try:
+        engine.preview(name, method="elfs", prune_rate=0.9)
+    except CoresetError as fault:
+        found["before"] = str(fault)
+    return found
+
+
+def previews(name):
+    from coreset_engine.run import inside_fiftyone as engine
+
+    return [engine.preview(name, method="elfs", prune_rate=rate, beta=0.1) for rate in (0.5, 0.9)]
+
+
+def disagreement(name):
+    import fiftyone as fo
+
+    from coreset_engine.errors import CoresetError
+    from coreset_engine.run import inside_fiftyone as engine
+
+    data = fo.load_dataset(name)
+    told = engine.compare(data, "main", "second")
+    tags = dict(zip(data.values("id"), map(set, data.values("tags")), strict=True))
+    wanted = [key for key, tag in tags.items() if ("coreset:main" in tag) != ("coreset:second" in tag)]
+    try:
+        engine.compare(data, "main", "nobody")
+    except CoresetError as fault:
+        return dict(told=told, wanted=sorted(wanted), refused=str(fault))
+    return {}
