@@ -32,7 +32,7 @@ alphas = select_view.alphas(view, state.get("method"))
 selection, drawn = select_view.chosen(view, alphas, turn)
 if drawn is None:
     st.stop()
-events = draw_map(view, key=KEY, colour=colour, bins="AUM" if view.ready("dynamics") else "BlindCS score",
+events = draw_map(view, key=KEY, colour=colour, bins=select_view.score_of(view, state.get("method")),
                   groups="pseudo-label" if view.ready("pseudo_labels") else "true label", height=540,
                   picked=selecting.remembered(view), **drawn)
 picked = selecting.picked(view, events)

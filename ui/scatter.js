@@ -239,7 +239,7 @@ export class ScatterMap {
     const { p, variant } = this.scrub;
     this.scrub.beta = this.beta();
     if (this.polygon && this.sides.size) this.markStates();
-    const beta = this.scrub.guess ? null : this.scrub.beta;
+    const beta = this.scrub.guess || this.data.scrub.kind !== "window" ? null : this.scrub.beta;
     this.component.setStateValue("scrub", { p, beta, variant, turn: this.turn });
   }
 

@@ -66,6 +66,12 @@ def own_knobs(view: RunView, method: str) -> None:
         state.put("params", {**held, method: values})
 
 
+def score_of(view: RunView, method: str) -> str:
+    """The score whose histogram stands beside the map: the method's own where it lies finished."""
+    own = {"blindcs": "BlindCS score", "forgetting": "forgetting", "el2n": "EL2N", "entropy": "entropy"}.get(method)
+    return own or ("AUM" if view.ready("dynamics") else "BlindCS score")
+
+
 def need_stages(view: RunView, method: str) -> None:
     """Stop with the one next step where the method's scores are not finished."""
     missing = view.missing(choice.needed_stages(method))
@@ -107,11 +113,15 @@ def has_alpha(view: RunView, alpha: int) -> bool:
 
 def grid_button(view: RunView) -> None:
     """Offer to score the other alphas in one pass, so that the slider can move over them."""
+    if "n_neighbours" not in choice.knob_names(state.get("method")) or not view.ready("coverage"):
+        return
     lacking = [alpha for alpha in ALPHAS if alpha < len(view) and not has_alpha(view, alpha)]
-    if lacking and "n_neighbours" in choice.knob_names(state.get("method")) and view.ready("coverage"):
+    if lacking:
         submit_button("Score other α", "coverage_grid", view, n_neighbours=lacking)
         st.caption("Scores every number of redundancy neighbours in one sweep; then a slider above the map moves "
                    "over them.")
+    else:
+        st.caption("Every number of redundancy neighbours is scored; the slider above the map moves over them.")
 
 
 def chosen(view: RunView, steps: list[int], turn: int) -> tuple[Selection | None, dict[str, Any] | None]:

@@ -6,7 +6,7 @@ import io
 import zipfile
 
 import pytest
-from conftest import ROOT, texts
+from finished import ROOT, texts
 from PIL import Image
 
 from ui import source_form, state

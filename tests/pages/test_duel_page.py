@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from conftest import texts
+from finished import texts
 
 from ui import jobs
 

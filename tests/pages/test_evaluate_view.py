@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import texts
+from finished import texts
 
 from coreset_engine.run.jobs import Job
 from ui import evaluate_view, jobs

@@ -8,7 +8,7 @@ import zipfile
 
 import numpy as np
 import pandas as pd
-from conftest import FinishedRun, texts
+from finished import FinishedRun, texts
 
 from coreset_engine.run.selecting import select
 from coreset_engine.run.store import Store

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 
 import pytest
-from conftest import ROOT, texts
+from finished import ROOT, texts
 
 from coreset_engine.run.jobs import Job
 from ui import jobs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import FinishedRun, texts
+from finished import FinishedRun, texts
 
 from coreset_engine.errors import BadInput
 from coreset_engine.selection.arithmetic import double_end

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import FinishedRun
+from finished import FinishedRun
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.applications import Starlette

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import texts
+from finished import texts
 
 PAGES = ("dataset", "gallery", "labels", "coverage", "evaluate", "export",
          "explore", "select", "duel")
