@@ -78,6 +78,15 @@ METHODS: dict[str, Row] = _table(
     Row("moderate", _M + "prototypes:moderate", _M + "prototypes:ModerateConfig",
         "as far from its class centre as the median image", ("vectors", "pseudo_labels"), "coverage",
         "Xia et al. 2023, section 3.2", "O(N D^2)", (), False),
+    Row("facility_location", _M + "graphs:facility_location", _M + "graphs:FacilityConfig",
+        "each image adds most to how well all are represented by their most similar kept one", ("neighbours",),
+        "coverage", "Mirzasoleiman et al. 2013; Kaushal et al. 2019", "O(N log N) on the graph", (), False),
+    Row("graph_cut", _M + "graphs:graph_cut", _M + "graphs:GraphCutConfig",
+        "like many images, unlike what is kept", ("neighbours",), "coverage", "Iyer et al. 2021 (graph cut)",
+        "O(N log N) on the graph", (), False),
+    Row("probcover", _M + "graphs:probcover", _M + "graphs:ProbcoverConfig",
+        "the ball that covers most uncovered images, again and again", ("neighbours", "pseudo_labels"), "coverage",
+        "Yehuda et al. 2022, algorithm 1", "O(N log N) on the graph", (), False),
     Row("elfs", _M + "scored:elfs", _M + "scored:ElfsConfig",
         "difficulty from pseudo-label training dynamics, pruned at both ends", ("pseudo_labels", "dynamics"),
         "dynamics", "Zheng et al. 2024 (ELFS, 3.4)", "O(N log N) after dynamics"),
@@ -98,6 +107,9 @@ METHODS: dict[str, Row] = _table(
         ("pseudo_labels", "dynamics"), "dynamics", "He et al. 2024 (Dyn-Unc), eq. 1-2", "O(N log N) after dynamics"),
     Row("tdds", _M + "scored:tdds", _M + "scored:ScoreConfig", "largest variation of its change over the training first",
         ("pseudo_labels", "dynamics"), "dynamics", "Zhang et al. 2024 (TDDS), eq. 8-11", "O(N log N) after dynamics"),
+    Row("d2", _M + "graphs:d2", _M + "graphs:D2Config",
+        "difficulty passed along the neighbour graph, then taken away around what is kept", ("neighbours",), "dynamics",
+        "Maharana et al. 2024 (D2 pruning), eq. 3-5", "O(N log N) on the graph", (), False),
 )
 
 _E = "coreset_engine.embedding."

@@ -66,7 +66,8 @@ def choose(method: str, inputs: Artefacts, *, prune_rate: float, must_keep: Iter
 def rank(row: Row, inputs: Artefacts, k: int, config: Any, seed: int, forced: np.ndarray,
          allowed: np.ndarray) -> Ranking:
     """The method's ranking of the whole set; methods that place images relative to each other see only `allowed`."""
-    if allowed.all() or row.family == "dynamics" or row.name in _EACH_BY_ITSELF:
+    alone = row.name in _EACH_BY_ITSELF or row.family == "dynamics" and row.name != "d2"
+    if allowed.all() or alone:
         return load(row.function)(inputs, k, config, seed, given=forced)
     at = np.flatnonzero(allowed)
     found = load(row.function)(Pool(inputs, at), k, config, seed, given=np.searchsorted(at, forced))
