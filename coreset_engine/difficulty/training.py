@@ -36,12 +36,14 @@ class Trained:
 
 def train(model: nn.Module, inputs, labels, *, epochs: int = 20, batch: int = 512, lr: float = 1e-3,
           weight_decay: float = 1e-4, optimiser: str = "adamw", momentum: float = 0.9, min_lr: float = 0.0,
-          weights=None, augment: Callable | None = None, seed: int = 0, on_epoch: OnEpoch | None = None,
-          on_batch: OnBatch | None = None, device: str = "auto", progress: Progress = silent) -> Trained:
+          weights=None, weigh: str = "image", augment: Callable | None = None, seed: int = 0,
+          on_epoch: OnEpoch | None = None, on_batch: OnBatch | None = None, device: str = "auto",
+          progress: Progress = silent) -> Trained:
     """Minimise the (weighted) mean cross-entropy; cosine learning rate from `lr` to `min_lr`.
 
     inputs: (N, ...) array or tensor. labels: (N,) int in [0, C). weights: (N,) >= 0, not all 0, or None (= all 1);
-    they are scaled to mean 1. augment(batch, generator) -> batch runs on the device. Each image is seen once an epoch.
+    they are scaled to mean 1, and count image by image (weigh="image") or as their mean over the batch ("batch",
+    BlindCS eq. 10). augment(batch, generator) -> batch runs on the device. Each image is seen once an epoch.
     Deterministic for a seed on a CPU. progress: unit "epochs". Raises on empty input or a label outside the model's C.
     """
     place = resolve_device(device)
@@ -62,7 +64,7 @@ def train(model: nn.Module, inputs, labels, *, epochs: int = 20, batch: int = 51
             chosen = shuffled[at:at + size]
             _set_lr(update, min_lr + (lr - min_lr) * (1 + math.cos(math.pi * (epoch + at / len(labels)) / epochs)) / 2)
             try:
-                loss, logits, features = _step(model, update, inputs, labels, weights, chosen, augment, noise)
+                loss, logits, features = _step(model, update, inputs, labels, weights, weigh, chosen, augment, noise)
             except torch.OutOfMemoryError:
                 if size == 1:
                     raise
@@ -86,7 +88,7 @@ def _even(left: int, batch: int) -> int:
     return math.ceil(left / math.ceil(left / batch))
 
 
-def _step(model, update, inputs, labels, weights, chosen, augment, noise):
+def _step(model, update, inputs, labels, weights, weigh, chosen, augment, noise):
     """Forward, backward, update on the images at `chosen`; what was said is returned detached, as seen in training."""
     batch = inputs[chosen]
     if augment is not None:
@@ -96,7 +98,10 @@ def _step(model, update, inputs, labels, weights, chosen, augment, noise):
     features = features if features is None else features.float()
     logits = model.head(features) if features is not None else model(batch)
     each = nn.functional.cross_entropy(logits.float(), labels[chosen], reduction="none")
-    loss = each.mean() if weights is None else (each * weights[chosen]).mean()
+    if weights is None:
+        loss = each.mean()
+    else:
+        loss = each.mean() * weights[chosen].mean() if weigh == "batch" else (each * weights[chosen]).mean()
     update.zero_grad(set_to_none=True)
     loss.backward()
     update.step()

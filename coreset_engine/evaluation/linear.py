@@ -1,0 +1,111 @@
+"""Multinomial logistic regression, fitted until its gradient vanishes: the judge that no training luck can sway.
+
+The problem is convex, so the accuracy depends on the subset alone, not on a seed or a schedule. L-BFGS works in
+coordinates in which the Hessian at zero is the identity, which takes tens of steps where plain ones take hundreds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from coreset_engine.types import Progress, silent
+
+# On Fashion-MNIST vectors, judged on 5,000 held-back training images: best of 0.01, 0.03 and 0.1 at 3,000 to 18,000.
+PENALTY = 0.03
+TOLERANCE, LIMIT, SKETCH = 1e-4, 500, 4096
+SMALL = 2**24
+
+
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """weights: (D + 1, C) float32, last row the intercept, on inputs shifted by mean (D,) and scaled by scale (D,)."""
+
+    weights: torch.Tensor
+    mean: torch.Tensor
+    scale: torch.Tensor
+    steps: int
+    converged: bool
+
+    def predict(self, inputs: np.ndarray, block: int = 8192) -> np.ndarray:
+        """(N,) int64 class of each input (N, D)."""
+        parts = []
+        for start in range(0, len(inputs), block):
+            rows = (_rows(inputs[start:start + block], self.mean.device) - self.mean) * self.scale
+            parts.append((rows @ self.weights[:-1] + self.weights[-1]).argmax(dim=1).cpu())
+        return torch.cat(parts).numpy()
+
+
+def fit_linear(inputs: np.ndarray, labels: np.ndarray, n_classes: int, *, weights: np.ndarray | None = None,
+               penalty: float = PENALTY, device: str = "cpu", progress: Progress = silent) -> Linear:
+    """Minimise mean cross-entropy + penalty / 2 * ||W||^2 over standardised inputs; the intercept is free.
+
+    inputs: (N, D) float. labels: (N,) int in [0, n_classes). weights: (N,) >= 0 or None; scaled to mean 1.
+    Stops when the largest entry of the (preconditioned) gradient is below TOLERANCE. progress: unit "steps".
+    """
+    rows = _rows(inputs, device)
+    mean, scale = rows.mean(dim=0), 1 / rows.std(dim=0, correction=0).clamp_min(1e-6)
+    rows.sub_(mean).mul_(scale)
+    share = torch.full((len(rows), 1), 1 / len(rows), device=rows.device) if weights is None else \
+        torch.as_tensor(np.asarray(weights / weights.sum()), dtype=torch.float32, device=rows.device)[:, None]
+    target = torch.nn.functional.one_hot(torch.as_tensor(np.array(labels), device=rows.device), n_classes).float()
+    with _one_thread(rows.numel() < SMALL and not rows.is_cuda):
+        factor = _factor(rows, n_classes, penalty)
+        v = torch.zeros(rows.shape[1] + 1, n_classes, dtype=torch.float64, device=rows.device)  # float32 stalls
+        update = torch.optim.LBFGS([v], max_iter=LIMIT, max_eval=2 * LIMIT, tolerance_grad=TOLERANCE,
+                                   tolerance_change=0.0, history_size=10, line_search_fn="strong_wolfe")
+
+        def closure() -> torch.Tensor:
+            loss, v.grad = _slope(v, rows, target, share, factor, penalty)
+            progress(min(_steps(update, v), LIMIT), LIMIT, "steps")
+            return loss
+
+        update.step(closure)
+        w = torch.linalg.solve_triangular(factor.T, v[:-1].float(), upper=True)
+    return Linear(torch.cat([w, v[-1:].float()]), mean, scale, _steps(update, v),
+                  bool(v.grad.abs().max() <= 10 * TOLERANCE))
+
+
+def _slope(v, rows, target, share, factor, penalty) -> tuple[torch.Tensor, torch.Tensor]:
+    """Loss and gradient at v = factor^T W (last row: the intercept)."""
+    w = torch.linalg.solve_triangular(factor.T, v[:-1].float(), upper=True)
+    logits = torch.addmm(v[-1].float(), rows, w)
+    total = torch.logsumexp(logits, dim=1, keepdim=True)
+    loss = ((total - (logits * target).sum(dim=1, keepdim=True)) * share).double().sum()
+    residual = (torch.exp(logits - total) - target) * share
+    slope = torch.linalg.solve_triangular(factor, rows.T @ residual + penalty * w, upper=False)
+    slopes = torch.cat([slope, residual.sum(dim=0, keepdim=True)]).double()
+    return loss + penalty / 2 * w.double().square().sum(), slopes
+
+
+def _steps(update: torch.optim.LBFGS, v: torch.Tensor) -> int:
+    return int(update.state[v].get("n_iter", 0))
+
+
+@contextmanager
+def _one_thread(wanted: bool) -> Iterator[None]:
+    """Hundreds of small products: threads that wait for each other cost ten times the work on a busy machine."""
+    before = torch.get_num_threads()
+    if wanted:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _rows(inputs: np.ndarray, device) -> torch.Tensor:
+    return torch.from_numpy(np.array(inputs, np.float32)).to(device)
+
+
+def _factor(rows: torch.Tensor, n_classes: int, penalty: float) -> torch.Tensor:
+    """(D, D) lower Cholesky factor of the Hessian at zero, about covariance / C + penalty, from at most SKETCH rows."""
+    at = torch.linspace(0, len(rows) - 1, min(len(rows), SKETCH), device=rows.device).long()
+    some = rows[at]
+    hessian = some.T @ some / (len(some) * n_classes)
+    hessian.diagonal().add_(penalty)
+    return torch.linalg.cholesky(hessian)

@@ -1,0 +1,138 @@
+"""The verb `evaluate SOURCE`: train on coresets, test on held-out images, beside random and the full set."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from coreset_engine.errors import BadInput
+
+COLUMNS = ("method", "prune_rate", "seed", "model", "labels", "k", "accuracy", "worst_class_accuracy",
+           "class_balance", "seconds", "select_seconds", "error")
+
+Source = Annotated[str, typer.Argument(help="demo, fashion-mnist, a folder, vectors.npy, or fiftyone:NAME")]
+Methods = Annotated[str, typer.Option(help="names, comma between; random is always among them; see `methods`")]
+Rates = Annotated[str, typer.Option(help="shares removed, comma between, each 0 <= p < 1")]
+Seeds = Annotated[int, typer.Option(min=1, help="trainings per method and rate; 5 or more make a claim")]
+Model = Annotated[str, typer.Option(help="linear, mlp (embeddings), convnet, resnet18, resnet34, resnet50 (pixels)")]
+Option = Annotated[list[str] | None, typer.Option("--option", help="NAME=VALUE, repeatable: label_noise=0.1, "
+                                                  "loss_weights=true, balance=true, labels=pseudo, "
+                                                  "select_labels=true, steps=N, image_size=N")]
+Csv = Annotated[Path | None, typer.Option("--csv", help="write every row to this file")]
+Plot = Annotated[Path | None, typer.Option("--plot", help="write the budget curve to this file, as SVG")]
+Encoder = Annotated[str, typer.Option(help="encoder of the vectors; see `run --help`")]
+Seed = Annotated[int, typer.Option(help="seed of every random step; trainings count up from it")]
+Clusters = Annotated[int | None, typer.Option(help="number of clusters; default: class names known, else proposed")]
+Samples = Annotated[int | None, typer.Option(help="coverage samples T; default 20 per image, 20,000 to 1,000,000")]
+Weights = Annotated[str | None, typer.Option(help="encoder weights on disk")]
+Json = Annotated[bool, typer.Option("--json", help="print for machines")]
+
+
+def evaluate(source: Source, methods: Methods = "elfs,blindcs", prune_rates: Rates = "0.5,0.8,0.9", seeds: Seeds = 3,
+             model: Model = "linear", option: Option = None, csv_file: Csv = None, plot: Plot = None,
+             encoder: Encoder = "efficientnet_lite0", seed: Seed = 0, n_clusters: Clusters = None,
+             n_samples: Samples = None, weights: Weights = None, as_json: Json = False) -> None:
+    """Is it better than random? Accuracy of models trained on each coreset, paired over seeds; resumable."""
+    from coreset_engine.run import cli
+    from coreset_engine.run.evaluating import evaluate as measure
+
+    names, rates = _words(methods), [_rate(word) for word in _words(prune_rates)]
+    run = cli._run(source, encoder, seed, n_clusters, n_samples, weights)
+
+    def tell(rows: list[dict[str, Any]], full: float | None, total: int) -> None:
+        run.progress("evaluate", len(rows), total, "trainings")
+
+    found = measure(run, on_rows=tell, methods=names, prune_rates=rates, seeds=seeds, model=model,
+                    **cli._params(option))
+    if csv_file is not None:
+        write(csv_file, as_csv(found["rows"]))
+    if plot is not None:
+        write(plot, picture(found))
+    if as_json:
+        print(json.dumps(found, default=str))
+        return
+    print("\n".join(lines(found)))
+
+
+def lines(found: dict[str, Any]) -> list[str]:
+    """The result for a person: one line per rate and method, mean +- std, and the paired difference to random."""
+    what = "test accuracy" if found["labels"] == "true" else "agreement with pseudo-labels (no true labels are known)"
+    out = [f"{found['model']}: {what}; trained on at most {found['trained_on']:,}, tested on {found['tested_on']:,}; "
+           f"all images {found['full_accuracy']:.2%}",
+           f"{'removed':>8} {'method':16} {'kept':>8} {'mean':>8} {'std':>6} {'n':>3} {'over random':>12} "
+           f"{'worst class':>12} {'seconds':>8}"]
+    rows = found["rows"]
+    base = {(row["prune_rate"], row["seed"]): row["accuracy"] for row in rows if row["method"] == "random"}
+    for rate, method in dict.fromkeys((row["prune_rate"], row["method"]) for row in rows):
+        some = [row for row in rows if (row["prune_rate"], row["method"]) == (rate, method)]
+        good = [row for row in some if row["accuracy"] is not None]
+        if not good:
+            out.append(f"{rate:8.1%} {method:16} {some[0]['error']}")
+            continue
+        mean, std = spread([row["accuracy"] for row in good])
+        over = spread([row["accuracy"] - base[rate, row["seed"]] for row in good])[0]
+        worst, spent = (spread([row[name] for row in good])[0] for name in ("worst_class_accuracy", "seconds"))
+        out.append(f"{rate:8.1%} {method:16} {good[0]['k']:8,} {mean:8.2%} {std:6.2%} {len(good):3} {over:+12.2%} "
+                   f"{worst:12.2%} {spent:8.2f}")
+    return out
+
+
+def spread(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and sample standard deviation (0 for a single value)."""
+    mean = sum(values) / len(values)
+    return mean, (sum((v - mean) ** 2 for v in values) / (len(values) - 1)) ** 0.5 if len(values) > 1 else 0.0
+
+
+def as_csv(rows: list[dict[str, Any]]) -> str:
+    """One line per training."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, COLUMNS, restval="", extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def write(path: Path, text: str) -> None:
+    """`text` into the file. Raises BadInput when the place cannot be written."""
+    try:
+        path.write_text(text, encoding="utf-8", newline="")
+    except OSError as fault:
+        raise BadInput(f"{str(path)!r} cannot be written ({fault.strerror}); give another file.") from None
+
+
+def curves(rows: list[dict[str, Any]]) -> dict[str, list[tuple[float, float, float]]]:
+    """method -> (share removed, mean, std) per rate, without cells that could not be."""
+    found: dict[str, dict[float, list[float]]] = {}
+    for row in rows:
+        if row["accuracy"] is not None:
+            found.setdefault(row["method"], {}).setdefault(row["prune_rate"], []).append(row["accuracy"])
+    return {method: [(rate, *spread(values)) for rate, values in sorted(rates.items())]
+            for method, rates in found.items()}
+
+
+def picture(found: dict[str, Any]) -> str:
+    """The budget curve as SVG text."""
+    from coreset_engine.evaluation.picture import budget_curve
+
+    what = "Test accuracy" if found["labels"] == "true" else "Pseudo-label accuracy"
+    return budget_curve(curves(found["rows"]), found["full_accuracy"], f"{what} of {found['model']}")
+
+
+def _words(text: str) -> list[str]:
+    found = [word.strip() for word in text.split(",") if word.strip()]
+    if not found:
+        raise BadInput(f"{text!r} names nothing; give values with commas between, for example elfs,blindcs.")
+    return found
+
+
+def _rate(word: str) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        raise BadInput(f"prune rate {word!r} must be a number, for example 0.9.") from None
