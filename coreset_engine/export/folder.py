@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,24 @@ import numpy as np
 from coreset_engine.errors import BadInput
 from coreset_engine.types import Dataset, Selection
 
+FILES = ("selection.parquet", "ids.txt", "manifest.json")
+
 
 def ids_digest(ids: Iterable[str]) -> str:
     """SHA-256 of the ids, one JSON string a line, in order."""
     return hashlib.sha256("\n".join(json.dumps(str(key)) for key in ids).encode()).hexdigest()
+
+
+def check_place(out: Path | str) -> None:
+    """Raise BadInput when no selection can be written to `out`, so that nobody computes for hours to learn it."""
+    out = Path(out)
+    try:
+        _refuse_others(out)
+        standing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+        with tempfile.TemporaryFile(dir=standing):
+            pass
+    except OSError as fault:
+        raise BadInput(f"{out} cannot be written ({fault.strerror}); choose a folder you can write.") from None
 
 
 def write_selection(out: Path | str, dataset: Dataset, selection: Selection, scores: Mapping[str, np.ndarray],
@@ -39,22 +55,53 @@ def write_selection(out: Path | str, dataset: Dataset, selection: Selection, sco
              "selected": rank >= 0, "rank": rank, "score": selection.scores, **scores, "weight": weight}
     full = {**manifest, "ids_sha256": ids_digest(selection.ids), "n": n, "k": len(selection),
             "rejected": [dict(name=item.name, reason=item.reason) for item in dataset.rejected]}
+    check_place(out)
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:
-        if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / "manifest.json").is_file())):
-            raise BadInput(f"{out} exists and is no selection folder; choose a new or an empty folder.")
+        _refuse_others(out)
+        _sweep(out)
         temporary.mkdir(parents=True)
-        pd.DataFrame(table).to_parquet(temporary / "selection.parquet", index=False)
-        (temporary / "ids.txt").write_text("".join(f"{key}\n" for key in selection.ids), encoding="utf-8")
-        (temporary / "manifest.json").write_text(json.dumps(full, indent=1, default=str) + "\n")
-        out.mkdir(exist_ok=True)
-        for name in ("selection.parquet", "ids.txt", "manifest.json"):
-            os.replace(temporary / name, out / name)
+        pd.DataFrame(table).to_parquet(temporary / FILES[0], index=False)
+        (temporary / FILES[1]).write_text("".join(f"{key}\n" for key in selection.ids), encoding="utf-8")
+        (temporary / FILES[2]).write_text(json.dumps(full, indent=1, default=str) + "\n")
+        _put(temporary, out)
     except OSError as fault:
-        raise BadInput(f"{out} cannot be written ({fault.strerror}); choose a folder you can write.") from None
+        raise BadInput(f"{out} cannot be written ({fault.strerror or fault}); choose a folder you can write, on a disk "
+                       "with room.") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return out
+
+
+def _refuse_others(out: Path) -> None:
+    """Ours to replace: nothing there, a folder with a manifest, or what a writer left that died before its end."""
+    if not out.exists():
+        return
+    if not (out.is_dir() and ((out / FILES[2]).is_file() or {path.name for path in out.iterdir()} <= {*FILES})):
+        raise BadInput(f"{out} exists and is no selection folder; choose a new or an empty folder.")
+
+
+def _sweep(out: Path) -> None:
+    """Remove what earlier writers of `out` left, if they are dead."""
+    for path in out.parent.glob(f".{glob.escape(out.name)}.*.tmp"):
+        try:
+            os.kill(int(path.name.split(".")[-2]), 0)
+        except ProcessLookupError:
+            shutil.rmtree(path, ignore_errors=True)
+        except (ValueError, OSError):
+            continue
+
+
+def _put(temporary: Path, out: Path) -> None:
+    """The finished files, synced, at their place: at once where nothing is, else one by one with the manifest last."""
+    for name in FILES:
+        with open(temporary / name, "rb") as file:
+            os.fsync(file.fileno())
+    if not out.exists():
+        os.replace(temporary, out)
+        return
+    for name in FILES:  # a folder killed in between does not hash to its manifest, which `read_selection` notices
+        os.replace(temporary / name, out / name)
 
 
 def read_selection(path: Path | str) -> tuple[Any, dict[str, Any]]:

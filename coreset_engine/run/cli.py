@@ -91,11 +91,14 @@ def run(source: Source, method: Annotated[str, typer.Option(help="see `methods`"
         resume: Annotated[bool, typer.Option(help="go on where an earlier run stopped (always on)")] = True,
         param: Param = None, as_json: Json = False) -> None:
     """Every stage that is missing, then the selection, as a folder."""
+    from coreset_engine.export.folder import check_place
     from coreset_engine.run.output import write_run
     from coreset_engine.run.selecting import select as choose
     from coreset_engine.selection.arithmetic import kept_count
 
     kept_count(1, prune_rate)
+    if out is not None:
+        check_place(out)
     prepared = _run(source, encoder, seed, n_clusters, n_samples, weights)
     chosen = choose(method, prepared, prune_rate, **_params(param, beta=beta, n_neighbours=n_neighbours))
     told: dict[str, Any] = dict(method=chosen.method, images=len(prepared.dataset), kept=len(chosen))

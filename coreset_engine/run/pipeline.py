@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from coreset_engine.errors import Missing
+from coreset_engine.errors import BadInput, Missing
 from coreset_engine.run.store import Store, digest
 from coreset_engine.types import (
     CoverageScores,
@@ -48,6 +48,7 @@ class Run:
                  n_clusters: int | None = None, clusterer: str = "kmeans", proxy: str = "mlp",
                  n_samples: int | None = None, weights: str | None = None, device: str = "auto",
                  store: Store | None = None, progress: Any = None) -> None:
+        _check(len(dataset), seed, n_clusters, n_samples)
         self.dataset, self.encoder, self.seed = dataset, encoder, int(seed)
         self.clusterer, self.proxy, self.weights, self.device = clusterer, proxy, weights, device
         self.n_samples = n_samples or int(np.clip(20 * len(dataset), 20_000, 1_000_000))
@@ -235,6 +236,17 @@ class Run:
 def _kept(found: CoverageScores) -> tuple[dict, dict]:
     arrays = dict(score=found.score, coverage=found.coverage, redundancy=found.redundancy)
     return arrays, dict(found.info) | dict(n_samples=found.n_samples)
+
+
+def _check(n: int, seed: int, n_clusters: int | None, n_samples: int | None) -> None:
+    """Refuse here what would otherwise be found after an hour of embedding."""
+    if seed < 0:
+        raise BadInput(f"seed={seed} is negative; give a whole number from 0 on.")
+    if n_clusters is not None and not 2 <= n_clusters <= n:
+        raise BadInput(f"n_clusters={n_clusters} does not lie between 2 and the number of images, {n}; leave it out to "
+                       "let the data propose one.")
+    if n_samples is not None and n_samples < 1:
+        raise BadInput(f"n_samples={n_samples} is no number of samples; give 1 or more, for example {20 * n:,}.")
 
 
 def embed(dataset: Dataset, encoder: str = "efficientnet_lite0", *, store: Store | None = None, **options: Any,
