@@ -17,13 +17,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from coreset_engine.coverage import anytime
+from coreset_engine.coverage.auto import auto_neighbours, auto_samples, auto_score
 from coreset_engine.coverage.columns import Columns, check, turn
 from coreset_engine.coverage.draws import DISTRIBUTIONS, SAMPLERS, Draws, Given, Sampler, check_draws
 from coreset_engine.device import cpu_count
@@ -49,8 +50,9 @@ class CoverageConfig:
     sampler: str = knob("random", "independent samples as in the paper, or more evenly spread ones", choices=SAMPLERS)
 
 
-def coverage_scores(vectors: np.ndarray, n_samples: int = 1_000_000, n_dims: int = 2, n_neighbours: int = 1000,
-                    exponent: float = 4, distribution: str = "triangular", seed: int = 0, device: str = "auto",
+def coverage_scores(vectors: np.ndarray, n_samples: int | str = 1_000_000, n_dims: int = 2,
+                    n_neighbours: int | str = 1000, exponent: float = 4, distribution: str = "triangular",
+                    seed: int = 0, device: str = "auto",
                     draws: Draws | None = None, *, full_score: str = "both", random_start: bool = False,
                     sampler: str = "random", workers: int | None = None, progress: Progress = silent,
                     resume: Path | None = None, stability: float | None = None, prune_rate: float = 0.9,
@@ -58,6 +60,8 @@ def coverage_scores(vectors: np.ndarray, n_samples: int = 1_000_000, n_dims: int
     """Coverage (eq. 6), redundancy (eq. 8) and their difference (eq. 9), each (N,) float64, summed over all samples.
 
     vectors: (N, D) float32, float16 or float64, any scale, finite; a memmap is read once, in row chunks.
+    n_neighbours="auto": alpha by N, and a score whose k highest make small coresets no worse than random (auto.py);
+    n_samples="auto": T by N. The paper's settings are 1000 and 1,000,000.
     draws: (dims (T, m) int, points (T, m) float) instead of drawing: a pure function of the input then.
     resume: a file that keeps the sums after every round; a later call with the same settings and at least as many
     samples goes on from there and ends with the same bits. stability: stop early once the two halves' coresets at
@@ -65,11 +69,16 @@ def coverage_scores(vectors: np.ndarray, n_samples: int = 1_000_000, n_dims: int
     The result depends on seed and n_samples, not on workers, rounds or interruptions.
     Raises BadInput for NaN or infinity, D < m, malformed draws or values out of bounds; Cancelled through `progress`.
     """
-    found = coverage_grid(vectors, (n_neighbours,), n_samples=n_samples, n_dims=n_dims, exponents=(exponent,),
+    n_images, automatic = len(check(vectors)), n_neighbours == "auto"
+    alpha = auto_neighbours(n_images) if automatic else n_neighbours
+    total = auto_samples(n_images) if n_samples == "auto" else n_samples
+    found = coverage_grid(vectors, (alpha,), n_samples=total, n_dims=n_dims, exponents=(exponent,),
                           distribution=distribution, seed=seed, device=device, draws=draws, full_score=full_score,
                           random_start=random_start, sampler=sampler, workers=workers, progress=progress, resume=resume,
                           stability=stability, prune_rate=prune_rate)
-    return next(iter(found.values()))
+    scores = next(iter(found.values()))
+    return replace(scores, score=auto_score(scores.score, seed), info={**scores.info, "auto": True}) if automatic \
+        else scores
 
 
 def coverage_grid(vectors: np.ndarray, n_neighbours: Sequence[int] = GRID, *, n_samples: int = 1_000_000,

@@ -23,7 +23,8 @@ TABLE_7 = ((0.0, 0.3, 0.5, 0.7, 0.8, 0.9), (0.0, 0.089, 0.167, 0.267, 0.344, 0.5
 class BlindcsConfig:
     """BlindCS 5.2-5.4; the paper's values are alpha = 1000, exponent = 4, m = 2."""
 
-    n_neighbours: int = knob(1000, "redundancy neighbours alpha: how many nearest images share each penalty", low=1)
+    n_neighbours: int = knob(1000, "redundancy neighbours alpha: how many nearest images share each penalty; "
+                                   "0 = automatic, for small coresets", low=0)
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,10 @@ class ScoreConfig:
 
 def blindcs(inputs: Artefacts, k: int, config: BlindcsConfig, seed: int, *,
             given: np.ndarray | None = None) -> Ranking:
-    """The k highest scores of eq. 9; ties by position. Weights: eq. 10."""
-    score = np.asarray(inputs.coverage_at(n_neighbours=config.n_neighbours).score, np.float64)
-    return Ranking(_best_first(score), score, weights=loss_weights(score))
+    """The k highest scores of eq. 9; ties by position. Weights: eq. 10 (automatic: all 1, its order is drawn)."""
+    alpha = config.n_neighbours or "auto"
+    score = np.asarray(inputs.coverage_at(n_neighbours=alpha).score, np.float64)
+    return Ranking(_best_first(score), score, weights=loss_weights(score) if config.n_neighbours else None)
 
 
 def elfs(inputs: Artefacts, k: int, config: ElfsConfig, seed: int, *, given: np.ndarray | None = None) -> Ranking:
