@@ -45,7 +45,7 @@ def write_selection(out: Path | str, dataset: Dataset, selection: Selection, sco
     """
     import pandas as pd
 
-    out = Path(out)
+    out = Path(os.path.abspath(out))
     n = len(dataset)
     rank = np.full(n, -1, np.int64)
     rank[selection.indices] = np.arange(len(selection))
