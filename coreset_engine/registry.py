@@ -110,6 +110,19 @@ METHODS: dict[str, Row] = _table(
     Row("d2", _M + "graphs:d2", _M + "graphs:D2Config",
         "difficulty passed along the neighbour graph, then taken away around what is kept", ("neighbours",), "dynamics",
         "Maharana et al. 2024 (D2 pruning), eq. 3-5", "O(N log N) on the graph", (), False),
+    Row("badge", _M + "gradients:badge", _M + "gradients:BadgeConfig",
+        "uncertain to a linear proxy, each in its own way: k-means++ draws on gradients", ("vectors", "pseudo_labels"),
+        "gradients", "Ash et al. 2020 (BADGE), algorithm 1", "O(k N d), most of it skipped", (), False),
+    Row("craig", _M + "gradients:craig", _M + "gradients:CraigConfig",
+        "weighted images whose gradients stand for those of their class", ("vectors", "pseudo_labels"), "gradients",
+        "Mirzasoleiman et al. 2020 (CRAIG), algorithm 1", "O(N n d), classes in parts of n <= 4,000", (), False),
+    Row("gradmatch", _M + "gradients:gradmatch", _M + "gradients:GradmatchConfig",
+        "weighted images whose gradients add up to those of their class", ("vectors", "pseudo_labels"), "gradients",
+        "Killamsetty et al. 2021 (GradMatch), algorithm 2", "O(N k n), classes in parts of n <= 1,000", ("grad_match",),
+        False),
+    Row("glister", _M + "gradients:glister", _M + "gradients:GlisterConfig",
+        "images whose gradient lowers the loss on the whole set most", ("vectors", "pseudo_labels"), "gradients",
+        "Killamsetty et al. 2021 (GLISTER), algorithm 2", "O(N d C) per round", (), False),
 )
 
 _E = "coreset_engine.embedding."

@@ -38,8 +38,14 @@ def kmeans(rows: np.ndarray, k: int, seed: int, rounds: int = 15) -> tuple[np.nd
 
 
 def proportional(sizes: np.ndarray, k: int) -> np.ndarray:
-    """(P,) int64 that sum to k: at least 1 for a part that holds something, at most its size, else by size."""
+    """(P,) int64 that sum to k: at most a part's size, at least 1 where that is more than 0 and k suffices, else by
+    size. k <= sizes.sum().
+    """
     sizes = np.asarray(sizes, np.int64)
+    if k < (sizes > 0).sum():
+        out = np.zeros(len(sizes), np.int64)
+        out[np.argsort(-sizes, kind="stable")[:k]] = 1
+        return out
     out = np.minimum(sizes, np.maximum(1, np.floor(sizes * (k / sizes.sum())).astype(np.int64)))
     while out.sum() != k:
         step = 1 if out.sum() < k else -1
