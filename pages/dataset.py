@@ -24,7 +24,7 @@ with st.expander("Open another source"):
 
 st.subheader(dataset_view.title(view), anchor=False)
 dataset_view.facts(view)
-left, right = st.columns([3, 2], gap="large")
+left, right = st.columns([5, 4], gap="medium")
 with left:
     dataset_view.settings(view)
     dataset_view.classes(view)

@@ -54,8 +54,10 @@ def numbers_of(certificate: Any) -> dict[str, float]:
 
 def draw(view: RunView, selection: Selection) -> None:
     """One metric per number, as many a row as fit; where measuring takes long it waits for a click."""
-    if not is_quick(view, selection) and not st.button(f"Measure {len(selection):,} images against {len(view):,}"):
-        return
+    if not is_quick(view, selection):
+        st.caption(f"Compares {len(selection):,} kept images with all {len(view):,}: some seconds of work.")
+        if not st.button("Measure"):
+            return
     shown = list(numbers_of(certificate_of(view, selection)).items())
     with st.container(horizontal=True, gap="medium"):
         for name, value in shown:
