@@ -1,4 +1,8 @@
-"""A certificate for a selection, without labels: how far any image is from the kept ones, and what is left out."""
+"""A certificate for a selection, without labels: how far any image is from the kept ones, and what is left out.
+
+Distances are exact, or upper bounds whose share is told (`proven`; see `radius`). Energy distance and Vendi score are
+exact on at most SAMPLE images each, taken at even spaces.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from coreset_engine.errors import BadInput
+from coreset_engine.evaluation.radius import distance_to_kept, unit_rows
 from coreset_engine.types import Neighbours
 
 SAMPLE = 2000
@@ -20,6 +25,7 @@ class Certificate:
     near_duplicates_kept: kept images whose nearest neighbour, nearer than a hundredth of the median distance, is kept
     too. energy_distance: between the kept and the whole set (Szekely & Rizzo 2013), on at most 2,000 of each.
     vendi_score: effective number of distinct images among (at most 2,000 of) the kept (Friedman & Dieng 2023).
+    proven: share of images whose distance is proven exact; the others' are upper bounds.
     """
 
     kept: int
@@ -31,34 +37,28 @@ class Certificate:
     near_duplicates_kept: int
     energy_distance: float
     vendi_score: float
+    proven: float = 1.0
 
 
 def certify(vectors: np.ndarray, kept_indices: np.ndarray, *, clusters: np.ndarray | None = None,
-            neighbours: Neighbours | None = None, device: str = "auto") -> Certificate:
+            neighbours: Neighbours | None = None) -> Certificate:
     """Certificate of the kept images. vectors: (N, D) float. kept_indices: (k,) int64 positions, k >= 1."""
-    import faiss
-
     kept = np.asarray(kept_indices, np.int64)
     if len(kept) == 0:
         raise BadInput("an empty selection has no certificate; keep at least one image.")
-    unit = _unit(vectors)
-    index = faiss.IndexFlatIP(unit.shape[1])
-    index.add(unit[kept])
-    radius = np.clip(1 - index.search(unit, 1)[0][:, 0], 0, 2)
-    chosen, whole = _thinned(unit[kept]), _thinned(unit)
+    found = distance_to_kept(vectors, kept, neighbours)
+    radius = found.distance
+    chosen, whole = _thinned(vectors, kept), _thinned(vectors, np.arange(len(vectors)))
     missed, balance = _over_clusters(clusters, kept)
-    return Certificate(len(kept), float(radius.mean()), float(np.quantile(radius, 0.95)), float(radius.max()), missed,
-                       balance, _duplicates(neighbours, kept), _energy(chosen, whole), _vendi(chosen))
+    return Certificate(len(kept), float(radius.mean(dtype=np.float64)), float(np.quantile(radius, 0.95)),
+                       float(radius.max()), missed, balance, _duplicates(neighbours, kept), _energy(chosen, whole),
+                       _vendi(chosen), float(found.proven.mean()))
 
 
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    rows = np.array(vectors, np.float32)
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-
-
-def _thinned(rows: np.ndarray) -> np.ndarray:
-    """At most SAMPLE rows, evenly spaced: the same for the same input."""
-    return rows if len(rows) <= SAMPLE else rows[np.linspace(0, len(rows) - 1, SAMPLE).astype(np.int64)]
+def _thinned(vectors: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """At most SAMPLE of the rows `at` at unit length, evenly spaced: the same for the same input."""
+    at = at if len(at) <= SAMPLE else at[np.linspace(0, len(at) - 1, SAMPLE).astype(np.int64)]
+    return unit_rows(vectors, at).numpy()
 
 
 def _over_clusters(clusters: np.ndarray | None, kept: np.ndarray) -> tuple[int, float]:
@@ -87,6 +87,8 @@ def _energy(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _vendi(rows: np.ndarray) -> float:
-    values = np.linalg.svd(rows / np.sqrt(len(rows)), compute_uv=False) ** 2
+    # The eigenvalues of K / n, from the smaller of the two Gram matrices.
+    gram = (rows @ rows.T if len(rows) <= rows.shape[1] else rows.T @ rows) / len(rows)
+    values = np.linalg.eigvalsh(gram)
     values = values[values > 1e-12]
     return float(np.exp(-(values * np.log(values)).sum()))
