@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from coreset_engine.errors import BadInput, Missing
+from coreset_engine.run import limits
 from coreset_engine.run.store import Store, digest
 from coreset_engine.types import (
     CoverageScores,
@@ -41,18 +42,18 @@ class Run:
 
     n_clusters: default the number of class names the source knows, else a proposal from the data.
     n_samples: coverage samples; default 20 per image, between 20,000 and 1,000,000.
-    progress: called as (stage, done, total, unit).
+    progress: called as (stage, done, total, unit). cluster: address of a Ray cluster, or "local": same results.
     """
 
     def __init__(self, dataset: Dataset, encoder: str = "efficientnet_lite0", seed: int = 0, *,
                  n_clusters: int | None = None, clusterer: str = "kmeans", proxy: str = "mlp",
                  n_samples: int | None = None, weights: str | None = None, device: str = "auto",
-                 store: Store | None = None, progress: Any = None) -> None:
+                 store: Store | None = None, progress: Any = None, cluster: str | None = None) -> None:
         _check(len(dataset), seed, n_clusters, n_samples)
         self.dataset, self.encoder, self.seed = dataset, encoder, int(seed)
         self.clusterer, self.proxy, self.weights, self.device = clusterer, proxy, weights, device
         self.n_samples = n_samples or int(np.clip(20 * len(dataset), 20_000, 1_000_000))
-        self.store, self.progress = store or Store(), progress
+        self.store, self.progress, self.cluster = store or Store(), progress, cluster
         self._n_clusters = n_clusters
 
     # -- keys --------------------------------------------------------------------------------------------------
@@ -95,7 +96,13 @@ class Run:
     def _get(self, stage: str, make: Any, **params: Any) -> tuple[dict, dict]:
         about = dict(source=self.dataset.fingerprint, root=self.key_of("embeddings"))
         tick = self._tick(stage)
-        return self.store.get(stage, self.key_of(stage, **params), make, about=about,
+
+        def checked() -> tuple[dict, dict]:
+            if stage != "embeddings":
+                limits.check(stage, *self.vectors.shape, self.vectors.itemsize)
+            return make()
+
+        return self.store.get(stage, self.key_of(stage, **params), checked, about=about,
                               waiting=lambda: tick(0, 1, "(another process computes it)"))
 
     def _tick(self, stage: str) -> Progress:
@@ -114,6 +121,10 @@ class Run:
                 return dict(vectors=np.asarray(self.dataset.vectors)), dict(encoder="given", weights=None)
             encoder = make_encoder(self.encoder, weights=self.weights, device=self.device)
             shards = self.store.work("embeddings", self.key_of("embeddings"))
+            if self.cluster:
+                from coreset_engine.run.cluster import embed_on
+
+                embed_on(self.cluster, self.dataset, self.encoder, self.weights, shards, self._tick("embeddings"))
             vectors = embed_images(self.dataset, encoder, shards=shards, progress=self._tick("embeddings"))
             return dict(vectors=vectors), dict(encoder=encoder.name, weights=encoder.weights_hash)
 
@@ -220,7 +231,12 @@ class Run:
     def _resumable(self, stage: str, params: dict[str, Any]) -> dict[str, Any]:
         """Options of a long sweep: where its sums are kept after every round, its progress, the device."""
         folder = self.store.work(stage, self.key_of(stage, **params))
-        return dict(resume=folder / "sums.npz", progress=self._tick(stage), device=self.device)
+        work = dict(resume=folder / "sums.npz", progress=self._tick(stage), device=self.device)
+        if self.cluster:
+            from coreset_engine.run.cluster import coverage_scorer
+
+            work["make_scorer"] = coverage_scorer(self.cluster, self.vectors, params.get("n_dims", 2))
+        return work
 
     @cached_property
     def map(self) -> np.ndarray:
