@@ -89,9 +89,19 @@ def offered(view: RunView) -> dict[str, Callable[[], Column]]:
     if view.ready("coverage"):
         for name in ("score", "coverage", "redundancy"):
             rows[TITLES[name]] = lambda name=name: numbers(TITLES[name], getattr(run.coverage, name))
+    for drawn in _inclusions(view):
+        name = f"kept in {drawn.draws} draws: {drawn.method} at {drawn.prune_rate:.4g}"
+        rows[name] = lambda name=name, drawn=drawn: numbers(name, drawn.share)
     for name in dataset.columns:
         rows.setdefault(name, lambda name=name: _metadata(name, np.asarray(dataset.columns[name])))
     return rows
+
+
+def _inclusions(view: RunView) -> list:
+    """The newest measured inclusion probabilities; none for a run without a store."""
+    from coreset_engine.run.inclusion import finished
+
+    return finished(view.run)[:4] if hasattr(view.run, "store") else []
 
 
 TITLES = {"aum": "AUM", "forgetting": "forgetting", "el2n": "EL2N", "entropy": "entropy", "score": "BlindCS score",

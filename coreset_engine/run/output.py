@@ -38,9 +38,17 @@ def manifest(run: Run, selection: Selection) -> dict[str, Any]:
 def write_run(out: Path | str, run: Run, selection: Selection) -> Path:
     """The selection folder of DESIGN section 4, with every score the selection's method used."""
     made = manifest(run, selection)
-    folder = write_selection(out, run.dataset, selection, columns(run, selection.method), made)
+    folder = write_selection(out, run.dataset, selection, scores_of(run, selection), made)
     gc.remember(run.store, folder, made)
     return folder
+
+
+def scores_of(run: Run, selection: Selection) -> dict[str, np.ndarray]:
+    """`columns`, and how often each image was kept where that was measured for this very choice."""
+    from coreset_engine.run.inclusion import of_selection
+
+    drawn = of_selection(run, selection)
+    return columns(run, selection.method) | ({} if drawn is None else dict(inclusion=drawn.share))
 
 
 def columns(run: Run, method: str) -> dict[str, np.ndarray]:

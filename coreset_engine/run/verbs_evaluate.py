@@ -1,11 +1,12 @@
-"""The verb `evaluate SOURCE`: train on coresets, test on held-out images, beside random and the full set."""
+"""The verbs `evaluate SOURCE` (train on coresets, test on held-out images, beside random and the full set) and
+`inclusion SOURCE` (how often each image is kept)."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -60,6 +61,30 @@ def evaluate(source: Source, methods: Methods = "elfs,blindcs", prune_rates: Rat
     print("\n".join(lines(found)))
 
 
+def inclusion(source: Source, method: Annotated[str, typer.Option(help="see `methods`")] = "elfs",
+              prune_rate: Annotated[float, typer.Option(help="share removed, 0 <= p < 1")] = 0.9,
+              seeds: Annotated[int, typer.Option(min=1, help="draws per encoder")] = 10,
+              encoders: Annotated[str, typer.Option(help="more encoders, comma between; computed = all whose vectors "
+                                                         "lie finished")] = "",
+              param: Annotated[list[str] | None, typer.Option("--param", help="NAME=VALUE of the method")] = None,
+              csv_file: Annotated[Path | None, typer.Option("--csv", help="write id,inclusion to this file")] = None,
+              encoder: Encoder = "efficientnet_lite0", seed: Seed = 0, n_clusters: Clusters = None,
+              n_samples: Samples = None, weights: Weights = None, as_json: Json = False) -> None:
+    """How often is each image kept, over seeds and encoders? A later `run --out` has it as a column."""
+    from coreset_engine.run import cli
+    from coreset_engine.run.inclusion import inclusion as measure
+
+    run = cli._run(source, encoder, seed, n_clusters, n_samples, weights)
+    found = measure(run, method, prune_rate, seeds=seeds, encoders=_words(encoders) if encoders else (),
+                    on_draw=lambda done, total: run.progress("inclusion", done, total, "draws"), **cli._params(param))
+    if csv_file is not None:
+        write(csv_file, table(("id", "inclusion"), zip(run.dataset.ids, found.share.tolist())))
+    kept = (found.share > 0) & (found.share < 1)
+    cli._print(dict(method=found.method, prune_rate=found.prune_rate, draws=found.draws,
+                    encoders=list(found.encoders), always=int((found.share == 1).sum()), core=found.core,
+                    sometimes=int(kept.sum()), never=found.never, agreement=round(found.agreement, 4)), as_json)
+
+
 def lines(found: dict[str, Any]) -> list[str]:
     """The result for a person: one line per rate and method, mean +- std, and the paired difference to random."""
     what = "test accuracy" if found["labels"] == "true" else "agreement with pseudo-labels (no true labels are known)"
@@ -91,10 +116,16 @@ def spread(values: Sequence[float]) -> tuple[float, float]:
 
 def as_csv(rows: list[dict[str, Any]]) -> str:
     """One line per training."""
+    return table(COLUMNS, ([row.get(name, "") for name in COLUMNS] for row in rows))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """CSV text; texts that a spreadsheet would run as a formula are quoted."""
     out = io.StringIO()
-    writer = csv.DictWriter(out, COLUMNS, restval="", extrasaction="ignore")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(out)
+    writer.writerow(columns)
+    writer.writerows(["'" + x if isinstance(x, str) and x[:1] in ("=", "+", "-", "@", "\t", "\r") else x for x in row]
+                     for row in rows)
     return out.getvalue()
 
 

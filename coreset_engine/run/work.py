@@ -151,7 +151,16 @@ def evaluate(spec: str, params: dict[str, Any], store: Store, report: Reporter) 
         report.result = dict(rows=rows, full_accuracy=full)
         report("evaluate", len(rows), total, "trainings")
 
-    measure(run, on_rows=found, **params)
+    report.result = measure(run, on_rows=found, **params)
+
+
+def inclusion(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
+    """How often each image is kept over seeds and encoders."""
+    from coreset_engine.run.inclusion import inclusion as measure
+
+    run, own = _open(spec, params, store, report), params.pop("method_params", {})
+    found = measure(run, on_draw=lambda done, total: report("inclusion", done, total, "draws"), **params, **own)
+    report.result = dict(draws=found.draws, core=found.core, never=found.never, agreement=found.agreement)
 
 
 def export(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
@@ -163,4 +172,5 @@ def export(spec: str, params: dict[str, Any], store: Store, report: Reporter) ->
 
 
 KINDS: dict[str, Callable[[str, dict[str, Any], Store, Reporter], None]] = dict(
-    prepare=prepare, coverage_grid=coverage_grid, beta=beta, evaluate=evaluate, export=export)
+    prepare=prepare, coverage_grid=coverage_grid, beta=beta, evaluate=evaluate, inclusion=inclusion,
+    export=export)
