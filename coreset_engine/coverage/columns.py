@@ -71,10 +71,12 @@ def turn(vectors: np.ndarray, dims: int, workers: int = 1) -> Columns:
             about[j] = column.min(), column.max(), np.median(column), column.mean(), column.std()
 
     _each(summarise, count, workers)
-    if not np.isfinite(about).all():
-        first = int(np.argmin(np.isfinite(about).all(1)))
+    if not np.isfinite(about[:, :2]).all():  # the smallest or largest of a column shows a NaN or infinity in it
+        first = int(np.argmin(np.isfinite(about[:, :2]).all(1)))
         raise BadInput(f"vectors hold NaN or infinity (first in dimension {first}); "
                        "remove those images or embed them again.")
+    if not (np.isfinite(about).all() and (dims * (about[:, 1] / 4 - about[:, 0] / 4) < np.finfo(float).max / 4).all()):
+        raise BadInput("the vectors' range is too wide for float64 distances; divide them by a constant.")
     grid = _grid(about[:, 0], about[:, 1], dims)
     levels = np.empty((count, -(-n_images // WORD) * WORD), np.uint16)
     modes = np.full(count, -1, np.int64)

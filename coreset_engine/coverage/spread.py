@@ -10,7 +10,7 @@ import numba
 import numpy as np
 
 from coreset_engine.coverage.search import FAR, as_float, fetch, find_candidates, jit, measure, radius_of, twin_of
-from coreset_engine.coverage.simd import LANES, count_within
+from coreset_engine.coverage.simd import LANES, count_within, prefetch
 
 FIXED = float(1 << 40)
 NOTHING = 65535  # a gap no image has
@@ -46,15 +46,24 @@ def penalise(exact, levels, modes, d, centre, gaps, slack, nearest, reaches, exp
     count = _keep_within(near, places, count, min(FAR, _rank_gap(near, count, need) + slack))
     if radius > slack and _all_to(_twin_among(exact, d, centre, near, places, count, nearest), penalty):
         return room
+    _fetch_rows(penalty, places, count)
     measure(exact, d, centre, places, count, distances)
+    smallest = _smallest(distances, count)  # the nearest of all is a member of every reach
     for a in range(len(reaches)):  # descending: the members of one reach hold those of the next
         if reaches[a] + 1 < count:
             count = _keep_nearest(near, places, distances, count, reaches[a] + 1, slack, band)
-        smallest = _smallest(distances, count)
         for e in range(len(exponents)):
             _weigh(distances, weights, count, smallest, exponents[e])
             _scatter(places, weights, count, penalty, e * len(reaches) + a)
     return room
+
+
+@jit
+def _fetch_rows(penalty, places, count):
+    """Ask for the candidates' sums: with several columns they are too many for the nearest cache."""
+    start, row = penalty.ctypes.data, penalty.shape[1] * penalty.itemsize
+    for i in range(count):
+        prefetch(start + row * places[i])
 
 
 @jit

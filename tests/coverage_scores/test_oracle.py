@@ -128,3 +128,8 @@ def test_not_finite_is_refused(bad, dtype):
     vectors[57, 3] = bad
     with pytest.raises(BadInput, match="NaN or infinity.*dimension 3"):
         coverage_scores(vectors, 10, device="cpu")
+
+
+def test_a_range_beyond_float64_is_refused():
+    with pytest.raises(BadInput, match="too wide"):
+        coverage_scores(np.array([[1e308, 0.0], [-1e308, 1.0]]), 10, device="cpu")
