@@ -15,8 +15,9 @@ from coreset_engine.errors import BadInput
 from coreset_engine.export.folder import ids_digest, write_selection
 from coreset_engine.registry import METHODS
 from coreset_engine.run import gc
-from coreset_engine.run.pipeline import Run
+from coreset_engine.run.pipeline import STAGES, Run
 from coreset_engine.run.selecting import select
+from coreset_engine.run.store import digest
 from coreset_engine.types import Selection
 
 PACKAGES = ("torch", "numpy", "numba", "scikit-learn", "faiss-gpu", "timm", "umap-learn")
@@ -28,10 +29,12 @@ def manifest(run: Run, selection: Selection) -> dict[str, Any]:
               if run.ready(stage)]
     return dict(
         source=run.dataset.spec, source_fingerprint=run.dataset.fingerprint, encoder=run.encoder,
-        weights=run.weights, run=dict(seed=run.seed, n_clusters=run._n_clusters, clusterer=run.clusterer,
-                                      proxy=run.proxy, n_samples=run.n_samples),
+        weights=run.weights, weights_sha256=_info(run, "embeddings").get("weights"),
+        run=dict(seed=run.seed, n_clusters=run._n_clusters, clusterer=run.clusterer, proxy=run.proxy,
+                 n_samples=run.n_samples),
         method=selection.method, params=dict(selection.params), info=dict(selection.info),
         artefacts={stage: run.key_of(stage) for stage in stages},
+        contents={stage: _content(run, stage) for stage in stages},
         versions={"coreset-explorer": __version__, "python": platform.python_version(), **_versions()})
 
 
@@ -64,27 +67,76 @@ def columns(run: Run, method: str) -> dict[str, np.ndarray]:
 
 
 def verify(path: Path | str, store: Any = None) -> dict[str, Any]:
-    """Recompute the selection from its manifest: {"same": bool, "differs": [what]}. Raises BadInput for a bad file."""
+    """Recompute the selection from its manifest: {"same": bool, "differs": [what], ...}, first causes first.
+
+    Raises BadInput for a file that is no manifest, or that lies about types.
+    """
     from coreset_engine.sources.opening import open_source
 
-    try:
-        wanted = json.loads(Path(path).read_text(encoding="utf-8"))
-        spec, settings, method = wanted["source"], wanted["run"], wanted["method"]
-        params, expected = dict(wanted["params"]), wanted["ids_sha256"]
-        encoder, weights = wanted["encoder"], wanted["weights"]
-    except (OSError, ValueError, KeyError, TypeError) as fault:
-        raise BadInput(f"{path} is no manifest of a selection ({fault}); give the manifest.json `run` wrote.") from None
-    dataset = open_source(spec)
-    run = Run(dataset, encoder, weights=weights, store=store, **settings)
-    chosen = select(method, run, params.pop("prune_rate"), **params)
-    differs = []
+    wanted = _manifest(path)
+    params, differs = dict(wanted["params"]), []
+    dataset = open_source(wanted["source"])
     if dataset.fingerprint != wanted["source_fingerprint"]:
-        differs.append("source")
-    differs += [stage for stage, key in wanted["artefacts"].items() if run.key_of(stage) != key]
-    now = {"coreset-explorer": __version__, "python": platform.python_version(), **_versions()}
-    differs += [f"version of {name}" for name, value in wanted.get("versions", {}).items() if now.get(name) != value]
-    same = ids_digest(chosen.ids) == expected
-    return dict(same=same, differs=differs, method=METHODS[chosen.method].name, k=len(chosen))
+        differs.append(f"source ({len(dataset):,} images now, {wanted.get('n', 'an unknown number')} then)"
+                       if len(dataset) != wanted.get("n") else "source (same number of images, other content)")
+    try:
+        run = Run(dataset, wanted["encoder"], weights=wanted["weights"], store=store, **wanted["run"])
+        chosen = select(wanted["method"], run, params.pop("prune_rate"), **params)
+    except (ValueError, TypeError, KeyError) as fault:  # BadInput is a ValueError
+        if not differs:
+            raise BadInput(f"{path} cannot be recomputed: {fault}") from None
+        return dict(same=False, differs=[*differs, f"so much that it cannot be chosen again: {fault}"],
+                    method=wanted["method"], k=0)
+    differs += _differing(run, wanted)
+    return dict(same=ids_digest(chosen.ids) == wanted["ids_sha256"], differs=differs,
+                method=METHODS[chosen.method].name, k=len(chosen))
+
+
+_SHAPE = dict(source=str, source_fingerprint=str, encoder=str, run=dict, method=str, params=dict, ids_sha256=str,
+              artefacts=dict)
+
+
+def _manifest(path: Path | str) -> dict[str, Any]:
+    """The manifest in `path` (the file, or its folder), with the fields `verify` needs, of the types it needs."""
+    path = Path(path) / "manifest.json" if Path(path).is_dir() else Path(path)
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        wrong = [name for name, kind in _SHAPE.items() if not isinstance(found[name], kind)]
+        if not isinstance(found.setdefault("weights", None), str | None):
+            wrong.append("weights")
+        if wrong or "prune_rate" not in found["params"]:
+            raise ValueError(f"wrong or missing: {', '.join(wrong) or 'prune_rate'}")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:
+        raise BadInput(f"{path} is no manifest of a selection ({fault}); give the manifest.json `run` wrote.") from None
+    return found
+
+
+def _differing(run: Run, wanted: dict[str, Any]) -> list[str]:
+    """Stages whose key or content is another now, in pipeline order, then versions."""
+    differs = []
+    for stage, key in wanted["artefacts"].items():
+        if stage not in STAGES or run.key_of(stage) != key:
+            differs.append(f"{stage} (made from other inputs or parameters)")
+        elif run.ready(stage) and wanted.get("contents", {}).get(stage) not in (None, _content(run, stage)):
+            differs.append(f"{stage} (same inputs, other numbers: another machine or library)")
+    weights = wanted.get("weights_sha256")
+    if weights and run.ready("embeddings") and _info(run, "embeddings").get("weights") != weights:
+        differs.insert(0, "encoder weights")
+    now, then = {"coreset-explorer": __version__, "python": platform.python_version(), **_versions()}, \
+        wanted.get("versions")
+    then = then if isinstance(then, dict) else {}
+    return differs + [f"version of {name} ({value} then, {now.get(name)} now)" for name, value in then.items()
+                      if now.get(name) != value]
+
+
+def _content(run: Run, stage: str) -> str:
+    """What the artefact holds, told by the sums in its manifest."""
+    files = run.store.manifest(stage, run.key_of(stage))["files"]
+    return digest({name: about["sha256"] for name, about in files.items()})
+
+
+def _info(run: Run, stage: str) -> dict[str, Any]:
+    return run.store.manifest(stage, run.key_of(stage))["info"] if run.ready(stage) else {}
 
 
 def _versions() -> dict[str, str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -71,11 +72,20 @@ class Run:
         labels = self.dataset.labels
         return "" if labels is None else hashlib.sha256(np.ascontiguousarray(labels)).hexdigest()
 
+    @cached_property
+    def _weights_key(self) -> str | None:
+        """Weights on disk by what they hold, not by where they lie; a name or nothing stays itself."""
+        path = Path(self.weights or "")
+        if not self.weights or not path.is_file():
+            return self.weights
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
     def _params(self, stage: str) -> dict[str, Any]:
         if stage == "embeddings":
             if self.dataset.vectors is not None:
                 return dict(source=self.dataset.fingerprint, encoder="given")
-            return dict(source=self.dataset.fingerprint, encoder=self.encoder, weights=self.weights)
+            return dict(source=self.dataset.fingerprint, encoder=self.encoder, weights=self._weights_key)
         return {"neighbours": dict(k=50),
                 "pseudo_labels": dict(method=self.clusterer, n_clusters=self._n_clusters or len(self.dataset.classes),
                                       seed=self.seed),

@@ -20,6 +20,7 @@ from coreset_engine.types import Artefacts, Ranking, Selection
 # These rank every image by itself; all others place images relative to each other, so that blocked ones must not
 # take part at all.
 _EACH_BY_ITSELF = {"random", "class_balanced", "blindcs"}
+REACH = 3  # how many times k a greedy method places when constraints turn some of its first k away
 
 
 def choose(method: str, inputs: Artefacts, *, prune_rate: float, must_keep: Iterable[str] = (),
@@ -56,11 +57,23 @@ def choose(method: str, inputs: Artefacts, *, prune_rate: float, must_keep: Iter
         kept = np.concatenate([forced, order[:k - len(forced)]]).astype(np.int64)
     else:
         kept = walk(complete(ranking, ids, seed).tolist(), k, rules, forced, allowed)
+        if ranking.nested and not np.isin(kept, np.r_[ranking.order, forced]).all():
+            # The rules turned away images that the method placed: let it place more before the rest goes at random.
+            ranking = rank(row, inputs, min(REACH * k, int(allowed.sum())), config, seed, forced, allowed)
+            kept = walk(complete(ranking, ids, seed).tolist(), k, rules, forced, allowed)
     weights = np.ones(len(kept)) if ranking.weights is None else ranking.weights[kept]
     settled = {"beta": ranking.info["beta"]} if "beta" in ranking.info else {}
+    asked = dict(must_keep=[str(key) for key in ids[forced]], never=[str(key) for key in ids[banned]], quotas=quotas,
+                 groups=groups, costs=costs, budget=budget, near_duplicates=near_duplicates)
     return Selection(ids[kept], kept, weights, ranking.scores, row.name,
-                     {"prune_rate": prune_rate, "seed": seed, **params, **settled}, inputs.dataset.fingerprint,
-                     _info(row, ranking, kept, k, forced, banned))
+                     {"prune_rate": prune_rate, "seed": seed, **params, **settled, **_plain(asked)},
+                     inputs.dataset.fingerprint, _info(row, ranking, kept, k, forced, banned))
+
+
+def _plain(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The constraints that were set, as JSON can hold them, so that a manifest can ask for the same choice again."""
+    listed = {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in asked.items()}
+    return {name: value for name, value in listed.items() if value is not None and value != []}
 
 
 def rank(row: Row, inputs: Artefacts, k: int, config: Any, seed: int, forced: np.ndarray,
