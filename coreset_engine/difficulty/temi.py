@@ -30,7 +30,7 @@ class TemiConfig:
     """How the heads are built and trained. The defaults are the preset "cpu"."""
 
     n_heads: int = knob(16, "clustering heads, trained together", low=1, high=500)
-    epochs: int = knob(40, "passes over the images", low=1, high=2000)
+    epochs: int = knob(20, "passes over the images", low=1, high=2000)
     min_steps: int = knob(1000, "updates at least; a small set gets more epochs for it", low=1, high=1_000_000)
     batch: int = knob(512, "pairs per step", low=1, high=65536)
     lr: float = knob(1e-3, "learning rate of AdamW", low=1e-6, high=1.0)
@@ -39,7 +39,7 @@ class TemiConfig:
     hidden: int = knob(0, "width of the hidden layer of a head; 0 = linear heads", low=0, high=8192)
     n_dims: int = knob(256, "principal axes the vectors are reduced to; 0 = the vectors as they are", low=0, high=8192)
     whiten: float = knob(0.0, "0 keeps the variance of each axis, 1 makes them all equal", low=0.0, high=1.0)
-    temperature: float = knob(0.1, "of the softmax over cosines", low=0.001, high=10.0)
+    temperature: float = knob(0.05, "of the softmax over cosines", low=0.001, high=10.0)
     momentum: float = knob(0.98, "share of a teacher that stays at each step", low=0.0, high=0.99999)
     prior_momentum: float = knob(0.9, "share of the running class prior that stays at each step", low=0.0, high=0.99999)
     beta: float = knob(0.6, "exponent of the pair probabilities; 1 lets clusters die", low=0.1, high=1.0)
@@ -51,7 +51,7 @@ class TemiConfig:
     PRESETS: ClassVar[dict[str, dict]] = {
         "cpu": {},
         "paper": dict(n_heads=50, epochs=200, batch=512, lr=1e-4, weight_decay=1e-4, n_neighbours=50, hidden=512,
-                      n_dims=0, momentum=0.996, min_steps=1),
+                      n_dims=0, momentum=0.996, temperature=0.1, min_steps=1),
     }
 
 
@@ -150,26 +150,30 @@ class _Training:
         """(H,) losses; gradients are left in the students, summed over micro-batches, and the prior is moved on."""
         config, stays = self.config, self.config.prior_momentum
         self.optimizer.zero_grad()
-        parts = list(zip(images.split(self.micro), partners.split(self.micro)))
+        pairs = [torch.cat(part) for part in zip(images.split(self.micro), partners.split(self.micro))]
+        parts = [self.rows[pair] for pair in pairs]
         with torch.no_grad():
-            teacher = [self._both(self.teachers, *part) for part in parts]
+            teacher = [self._both(self.teachers, part) for part in parts]
             share = sum((one.exp().sum(0) + two.exp().sum(0)) for one, two in teacher) / (2 * len(images))
             prior = stays * self.prior + (1 - stays) * share
         losses = torch.zeros_like(self.prior[:, 0])
         for part, taught in zip(parts, teacher):
-            loss = pmi_loss(self._both(self.students, *part), taught, prior.clamp_min(_SMALLEST_SHARE).log(),
+            loss = pmi_loss(self._both(self.students, part), taught, prior.clamp_min(_SMALLEST_SHARE).log(),
                             config.beta, pair_weights(taught, config.per_head_weights))
-            loss = loss * (len(part[0]) / len(images))
+            loss = loss * (len(part) / 2 / len(images))
             # The sum over heads, not eq. 1's mean: heads share no weight and AdamW does not see the scale.
             loss.sum().backward()
             losses += loss.detach()
         self.prior = prior
         return losses
 
-    def _both(self, heads: Parameters, images: torch.Tensor, partners: torch.Tensor) -> Pair:
-        logits = head_logits(heads, self.rows[torch.cat([images, partners])], self.config.temperature)
-        chances = torch.log_softmax(logits, dim=2)
-        return chances[:len(images)], chances[len(images):]
+    def _both(self, heads: Parameters, part: torch.Tensor) -> Pair:
+        """Log-probabilities (B, H, C) of the first and of the second half of `part`: images, then their partners."""
+        logits = head_logits(heads, part, self.config.temperature)
+        # Heads innermost in memory: over a last dimension of ten, torch's softmax is ten times slower on a CPU.
+        chances = torch.log_softmax(logits.transpose(1, 2).contiguous(), dim=1).transpose(1, 2)
+        half = len(part) // 2
+        return chances[:half], chances[half:]
 
 
 def _kmeans_directions(rows: torch.Tensor, n_heads: int, n_clusters: int, seed: int) -> torch.Tensor:

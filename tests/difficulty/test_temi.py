@@ -104,7 +104,7 @@ def test_finds_blobs_with_agreeing_heads():
 
 
 @pytest.mark.parametrize("settings", [dict(hidden=16), dict(start="kmeans"), dict(average="log", keep=0.5),
-                                      dict(per_head_weights=True), dict(n_dims=0), dict(whiten=1.0)])
+                                      dict(per_head_weights=True), dict(n_dims=0), dict(whiten=0.5)])
 def test_every_setting_finds_blobs(settings):
     vectors, truth = blobs([60] * 3)
     found = pseudo_labels(vectors, 3, "temi", **(QUICK | settings))
