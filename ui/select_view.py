@@ -55,15 +55,17 @@ def own_knobs(view: RunView, method: str) -> None:
     more = bool(names) or "n_neighbours" in choice.knob_names(method)
     with st.popover("More knobs", width="stretch", disabled=not more,
                     help="What only this method knows" if more else "This method has no knobs but the sliders"):
-        values = knobs_form(config, key=f"knobs:{method}", only=names)
+        held = state.get("params") or {}
+        values = knobs_form(config, key=f"knobs:{method}", only=names, start=held.get(method))
         grid_button(view)
     if not names:
         return
-    held = state.get("params") or {}
-    if held.get(method) != values:
-        if method in held:
-            selecting.remember()
-        state.put("params", {**held, method: values})
+    default = config()
+    changed = {name: value for name, value in values.items() if value != getattr(default, name)}
+    if held.get(method, {}) != changed:
+        selecting.remember()
+        others = {other: knobs for other, knobs in held.items() if other != method}
+        state.put("params", {**others, method: changed} if changed else others)
 
 
 def score_of(view: RunView, method: str) -> str:
@@ -159,9 +161,8 @@ def next_steps() -> None:
 
 def recover(turn: int) -> None:
     """After knobs that contradict: offer the way back, since the map with its sliders is not drawn."""
-    if st.button("Back to the last knobs that worked", disabled=not state.get("past")):
-        selecting.step("past", "future")
-        st.rerun()
+    st.button("Back to the last knobs that worked", disabled=not state.get("past"), on_click=selecting.step,
+              args=("past", "future"))
 
 
 def kept_gallery(view: RunView, selection: Selection) -> None:
@@ -198,6 +199,12 @@ def pins(view: RunView, selection: Selection) -> None:
         st.rerun()
 
 
+def bring_back(setup: dict[str, Any]) -> None:
+    """A snapshot's knobs, with the way back by undo."""
+    selecting.remember()
+    selecting.restore(setup)
+
+
 def snapshots(view: RunView, selection: Selection) -> None:
     """Named states of the knobs: save, bring back, delete. They live in the workspace, so other sessions see them."""
     from ui import snapshots as kept
@@ -209,10 +216,8 @@ def snapshots(view: RunView, selection: Selection) -> None:
     for snapshot in kept.listed(view):
         words, back, drop = st.columns([6, 1, 1], vertical_alignment="center")
         words.markdown(f"**{escaped(snapshot.name, 80)}** · {escaped(kept.describe(snapshot), 160)}")
-        if back.button("Restore", key=f"restore:{snapshot.id}", width="stretch"):
-            selecting.remember()
-            selecting.restore(snapshot.setup)
-            st.rerun()
+        back.button("Restore", key=f"restore:{snapshot.id}", width="stretch", on_click=bring_back,
+                    args=(snapshot.setup,))
         if drop.button("Delete", key=f"delete:{snapshot.id}", width="stretch"):
             kept.delete(view, snapshot.id)
             st.rerun()

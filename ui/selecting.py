@@ -186,6 +186,8 @@ def restore(values: dict[str, Any]) -> None:
     for name in SETUP:
         if name in values:
             state.rebind(name, values[name])
+    for key in [key for key in st.session_state if str(key).startswith("knobs:")]:
+        del st.session_state[key]  # the forms begin again with what was restored
 
 
 def remember() -> None:

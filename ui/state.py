@@ -22,6 +22,7 @@ import streamlit as st
 from coreset_engine.errors import BadInput, CoresetError
 from coreset_engine.registry import METHODS
 from coreset_engine.types import Dataset
+from ui import memo
 
 STAGES = ("embeddings", "neighbours", "pseudo_labels", "dynamics", "coverage", "map")
 BUILT_IN = ("demo", "fashion-mnist")
@@ -39,7 +40,7 @@ LINKED: dict[str, tuple[str, type, Any]] = {
     "n_samples": ("samples", int, 0),  # 0 = the stage's own number
     "color": ("color", str, "membership"),
     "image": ("image", str, ""),  # the picked image's id
-    "snapshot": ("snapshot", str, ""),
+    "memo": ("memo", str, ""),  # names what is too long for an address, see ui/memo.py
 }
 _PREFIX = "state:"
 
@@ -72,7 +73,9 @@ def guessed_beta(prune_rate: float) -> float:
 def put(name: str, value: Any) -> None:
     """Remember `value` for this session; linked names also appear in the URL (at once, without a rerun)."""
     st.session_state[_PREFIX + name] = value
-    if name in LINKED:
+    if name in memo.LONG:
+        st.session_state[_PREFIX + "memo"] = memo.keep({long: get(long) for long in memo.LONG}, home())
+    if name in LINKED or name in memo.LONG:
         _write_url()
 
 
@@ -128,6 +131,9 @@ def _adopt(seen: dict[str, str]) -> None:
             continue
         st.session_state[_PREFIX + name] = value
         st.session_state.pop(f"widget:{name}", None)
+        if name == "memo":
+            for long, content in memo.recall(value, home()).items():
+                st.session_state[_PREFIX + long] = content
 
 
 def _sane(name: str, value: Any) -> bool:
@@ -236,7 +242,7 @@ def open_dataset(spec: str, images: str = "") -> None:
         raise BadInput("no source was named; give 'demo', a folder, an .npy file or fiftyone:NAME.")
     spec = _dataset(spec.strip(), str(home()), images.strip()).spec
     _remember_spec(spec)
-    for name in ("lasso", "must_keep", "never", "errors_shown"):
+    for name in ("lasso", "must_keep", "never", "memo", "errors_shown"):
         st.session_state.pop(_PREFIX + name, None)
     put("image", "")
     put("dataset", spec)

@@ -126,6 +126,8 @@ def test_click_tells_why_and_pins(open_page, app):
     page.get_by_text(re.compile(r"^(Kept|Dropped) by elfs: rank")).wait_for()
     page.get_by_role("button", name="Must keep", exact=True).first.click()
     page.get_by_text("because you pinned it as must keep").wait_for()
+    page.reload()  # the address holds the pins
+    page.get_by_text("because you pinned it as must keep").wait_for()
     assert map_value(page, "kept") == "180"
     witness.assert_clean()
 
@@ -177,4 +179,23 @@ def test_a_new_user_finds_errors_chooses_compares_and_exports(open_page, app):
     settled(page, "export")
     with page.expect_download():
         page.get_by_role("button", name=re.compile("download", re.IGNORECASE)).first.click()
+    witness.assert_clean()
+
+
+def test_snapshots_bring_back_method_and_knobs(open_page, app):
+    page, witness = go(open_page, app, "select", "&p=0.8&method=random")
+    page.get_by_text("Snapshots", exact=True).click()
+    page.get_by_label("Name").fill("browser test")
+    page.get_by_label("Name").press("Enter")
+    page.get_by_role("button", name="Save snapshot").click()
+    page.get_by_text(re.compile("browser test")).first.wait_for()
+    scrub(page, 0.5)
+    page.wait_for_url(re.compile(r"p=0\.5"))
+    page.get_by_role("button", name="Restore").first.click()
+    page.wait_for_url(re.compile(r"p=0\.8"))
+    page.get_by_role("button", name="Undo").click()
+    page.wait_for_url(re.compile(r"p=0\.5"))
+    page.get_by_role("button", name="Delete").first.click()
+    page.get_by_role("button", name="Delete").wait_for(state="detached")
+    assert not page.get_by_text("went wrong on our side").count()
     witness.assert_clean()
