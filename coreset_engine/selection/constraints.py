@@ -19,7 +19,7 @@ from coreset_engine.types import Artefacts, Dataset, Neighbours
 
 @dataclass(frozen=True, eq=False)
 class Quota:
-    """by: what is counted. names: (V,) str. code: (N,) int64 into names. least, most: (V,) int64 bounds on the kept."""
+    """by: what is counted. names: (V,) of str. code: (N,) int64 into names. least, most: (V,) int64 bounds on the kept."""
 
     by: str
     names: np.ndarray
@@ -137,7 +137,7 @@ def _quota(inputs: Artefacts, k: int, spec: Mapping[str, Any]) -> Quota:
                 raise BadInput(f"quota {value!r}: {number} must be a whole number >= 0.")
             for bound in bounds:
                 bound[place[str(value)]] = int(number)
-    return Quota(str(spec["by"]), names, code, least, most)
+    return Quota(str(spec["by"]), names.astype(object), code, least, most)
 
 
 def spread(sizes: np.ndarray, k: int, how: str) -> np.ndarray:
@@ -189,19 +189,30 @@ def walk(order: Sequence[int], k: int, rules: Rules, forced: np.ndarray, allowed
 
     M < k only where whole groups or the budget leave no exact fit. Raises BadInput when a quota stays unfilled.
     """
+    state = _descend(order, k, rules, forced, allowed, quotas_first=False)
+    if state.unfilled and (rules.unit is not None or rules.cost is not None):
+        # Groups or costs used up the room that a quota needed: fill the quotas first, then go down the order.
+        again = _descend(order, k, rules, forced, allowed, quotas_first=True)
+        state = state if again.unfilled else again
+    state.finish()
+    return np.array(state.kept, np.int64)
+
+
+def _descend(order: Sequence[int], k: int, rules: Rules, forced: np.ndarray, allowed: np.ndarray,
+             quotas_first: bool) -> _State:
     state = _State(k, rules, allowed)
     for i in forced:
         if not state.taken[i]:
             state.take(state.members(i), forced=True)
-    for i in order:
-        if state.count >= k:
-            break
-        if not state.taken[i] and allowed[i]:
-            members = state.members(i)
-            if state.fits(members):
-                state.take(members)
-    state.finish()
-    return np.array(state.kept, np.int64)
+    for only_needed in (True, False) if quotas_first else (False,):
+        for i in order:
+            if state.count >= k:
+                break
+            if not state.taken[i] and allowed[i] and not (only_needed and not state.needs(i)):
+                members = state.members(i)
+                if state.fits(members):
+                    state.take(members)
+    return state
 
 
 class _State:
@@ -261,6 +272,15 @@ class _State:
                 at = int(np.argmax(counts > quota.most))
                 raise BadInput(f"must_keep holds {counts[at]} of {quota.names[at]!r}, but the quota on {quota.by!r} "
                                f"allows {quota.most[at]}.")
+
+    def needs(self, i: int) -> bool:
+        """Whether image i brings a quota nearer to its lower bound."""
+        return any(counts[quota.code[i]] < quota.least[quota.code[i]]
+                   for quota, counts in zip(self.rules.quotas, self.counts))
+
+    @property
+    def unfilled(self) -> bool:
+        return any((counts < quota.least).any() for quota, counts in zip(self.rules.quotas, self.counts))
 
     def finish(self) -> None:
         for quota, counts in zip(self.rules.quotas, self.counts):

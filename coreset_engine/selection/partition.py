@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 _BLOCK = 8192
-ONE_LEVEL = 2e10  # N k d up to which one level is used
+ONE_LEVEL, MOST = 2e10, 1500  # N k d, and k, up to which one level is used
 PER_PART = 64  # groups in a part of the second level
 
 
@@ -23,7 +23,7 @@ def kmeans(rows: np.ndarray, k: int, seed: int, rounds: int = 15) -> tuple[np.nd
     if k == len(rows):
         return np.arange(k), np.zeros(k, np.float32)
     rng = np.random.default_rng(np.random.SeedSequence([seed % 2**63, k]))
-    if float(len(rows)) * k * rows.shape[1] <= ONE_LEVEL or k <= PER_PART:
+    if k <= PER_PART or (k <= MOST and float(len(rows)) * k * rows.shape[1] <= ONE_LEVEL):
         return _lloyd(rows, k, rng, rounds)
     part, _ = _lloyd(rows, -(-k // PER_PART), rng, rounds)
     sizes = np.bincount(part)

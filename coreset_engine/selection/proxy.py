@@ -19,7 +19,7 @@ DIMS, PENALTY, ROUNDS, SAMPLE = 128, 1e-2, 60, 20_000
 
 @dataclass(frozen=True, eq=False)
 class Gradients:
-    """error: (N, C) float32, p - y. rows: (N, d + 1) float32, inputs of mean 0 and mean squared length 1, last column 1.
+    """error: (N, C) float32, p - y. rows: (N, d + 1) float32, mean 0, mean squared length 1; last column 1.
 
     labels: (N,) int64 in [0, C). The gradient of image i is the outer product error[i] rows[i]^T.
     """
