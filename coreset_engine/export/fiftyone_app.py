@@ -34,7 +34,6 @@ class App:
     selection: str
     owner: str
     url: str
-    server: Any
     showing: str = "kept"
     names: Names = field(default_factory=Names)
 
@@ -104,7 +103,7 @@ def open_app(name: str, *, owner: str, selection: str = MAIN, address: str = "12
         dataset = fo.load_dataset(name)
         if _app is not None and _alive(_app.url):
             _patiently(lambda: setattr(_app.session, "dataset", dataset))
-            _app = App(_app.session, dataset, selection, owner, _app.url, _app.server, names=Names(selection))
+            _app = App(_app.session, dataset, selection, owner, _app.url, names=Names(selection))
         else:
             _app = _start(fo, dataset, selection, owner, address)
         with contextlib.suppress(BadInput):  # a dataset without our views is shown whole
@@ -120,25 +119,28 @@ def close_app() -> None:
             import fiftyone as fo
 
             fo.close_app()
-            _app = None  # and with it the last reference to its server, which stops it
+            _app = None
 
 
 def _start(fo: Any, dataset: Any, selection: str, owner: str, address: str) -> App:
+    import fiftyone.core.session.session as sessions
     from fiftyone.core.service import ServerService
 
     port, host = free_port(), "127.0.0.1" if address in ("", "0.0.0.0", "::") else address
     url = f"http://{host}:{port}/"
     with quiet():
-        # Started first: a session that finds no server waits ten seconds before it looks again.
-        server = ServerService(port, address=address, do_not_track=True)
+        # Started first, and handed to FiftyOne, which stops it with its last session: a session that finds no server
+        # waits ten seconds before it looks again.
+        sessions._server_services[port] = ServerService(port, address=address, do_not_track=True)
         deadline = time.monotonic() + 60
         while not _alive(url):
             if time.monotonic() > deadline:
+                del sessions._server_services[port]
                 raise Missing("the FiftyOne App did not start within a minute; the log of this program says why.")
             time.sleep(0.2)
         session = fo.launch_app(dataset, port=port, address=address, remote=True, auto=False,
                                 spaces=_spaces(fo, dataset))
-    return App(session, dataset, selection, owner, url, server, names=Names(selection))
+    return App(session, dataset, selection, owner, url, names=Names(selection))
 
 
 def _patiently(act: Callable[[], None], seconds: float = 30) -> None:

@@ -107,8 +107,7 @@ class SelectCoreset(foo.Operator):
         except CoresetError as error:
             return _said(error)
         if not ctx.delegated:
-            ctx.ops.reload_dataset()
-            ctx.ops.set_view(name=told["view"])
+            ctx.ops.set_view(view=_kept_view(ctx, told))  # this also makes the App read the new fields
         return told
 
     def resolve_output(self, ctx):
@@ -186,18 +185,18 @@ class CoresetPanel(foo.Panel):
             ctx.ops.notify(str(error), variant="error")
             return
         ctx.ops.notify(told["said"], variant="success")
-        ctx.ops.reload_dataset()
-        ctx.ops.set_view(name=told["view"])
+        ctx.ops.set_view(view=_kept_view(ctx, told))
 
     def scores(self, ctx):
         ctx.prompt("@coreset-explorer/coreset/compute_scores")
 
     @staticmethod
     def _knobs(ctx) -> dict:
+        # the App's sliders move in hundredths of their range; whole percents are what the labels say
         method = ctx.panel.get_state("method") or "elfs"
-        knobs = {"method": method, "prune_rate": float(ctx.panel.get_state("prune_rate") or 0) / 100}
+        knobs = {"method": method, "prune_rate": round(ctx.panel.get_state("prune_rate") or 0) / 100}
         if method == "elfs":
-            knobs["beta"] = float(ctx.panel.get_state("beta") or 0) / 100
+            knobs["beta"] = round(ctx.panel.get_state("beta") or 0) / 100
         elif method == "blindcs":
             knobs["n_neighbours"] = int(ctx.panel.get_state("alpha") or 1000)
         return knobs
@@ -219,6 +218,11 @@ class CoresetPanel(foo.Panel):
         panel.btn("apply", label="Write this selection", on_click=self.apply, variant="contained")
         panel.btn("scores", label="Compute scores ...", on_click=self.scores)
         return types.Property(panel, view=types.GridView(gap=2, padding=2))
+
+
+def _kept_view(ctx, told: dict):
+    ctx.dataset.reload()
+    return ctx.dataset.load_saved_view(told["view"])
 
 
 def _progress(ctx):

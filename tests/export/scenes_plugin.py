@@ -25,7 +25,8 @@ def install_beside(folder):
     registry = OperatorRegistry(enabled=True)
     operators = [operator.uri for operator in registry.list_operators() if operator.uri.startswith(URI)]
     listed = sorted(plugin.name for plugin in plugins.list_plugins(builtin=False))
-    return dict(link=str(link), again=str(again), listed=listed, errors=registry.list_errors(), operators=sorted(operators))
+    return dict(link=str(link), again=str(again), listed=listed, errors=registry.list_errors(),
+                operators=sorted(operators))
 
 
 def dataset(name, n=120):
@@ -52,7 +53,8 @@ def run(operator, name, params, delegate=False):
         service = DelegatedOperationService()
         service.execute_queued_operations(dataset_name=name, log=False)
         done = service.list_operations(dataset_name=name)[-1]
-        result = (done.result.result or {}) | dict(state=str(done.run_state), progress=getattr(done.status, "label", ""))
+        told = dict(state=str(done.run_state), progress=getattr(done.status, "label", ""))
+        result = (done.result.result or {}) | told
     else:
         result = foo.execute_operator(URI + operator, ctx=ctx).result
     data.reload()
