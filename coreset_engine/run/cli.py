@@ -185,6 +185,7 @@ def verify(manifest: Annotated[Path, typer.Argument(help="manifest.json of a sel
 
 
 app.command()(verbs_export.export)
+app.command()(verbs_export.plugin)
 app.command()(verbs_evaluate.evaluate)
 app.command()(verbs_evaluate.inclusion)
 for verb in (verbs_store.status, verbs_store.gc, verbs_store.report):
