@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ui import certificates, evaluate_view, frame, selecting
+from ui import certificates, evaluate_view, frame, selecting, stability_view
 
 frame.page_header("Evaluate", "What would a model trained on the coreset reach, and would random have done as well?")
 view = frame.need_run("embeddings")
@@ -12,10 +12,7 @@ view = frame.need_run("embeddings")
 left, right = st.columns([3, 2], gap="large")
 with left:
     st.subheader("Measured: train on the coreset", anchor=False)
-    if view.dataset.labels is None:
-        st.info("Training needs labels to measure with, and this source has none. The certificate on the right needs "
-                "none.")
-    else:
+    with frame.boundary():
         evaluate_view.setup(view)
         evaluate_view.results(view)
 with right:
@@ -27,3 +24,7 @@ with right:
         st.caption(f"Of the coreset chosen on Select: {len(selection):,} of {len(view):,} images.")
         with frame.boundary():
             certificates.draw(view, selection)
+            certificates.smallest(view, selection)
+        st.subheader("Stability: kept again with another seed?", anchor=False)
+        with frame.boundary():
+            stability_view.draw(view, selection)

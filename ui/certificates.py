@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Any
 
 import numpy as np
 import streamlit as st
 
+from coreset_engine.registry import METHODS
 from coreset_engine.types import Selection
+from ui import choice
 from ui.columns import format_number
 from ui.escape import markdown as escaped
 from ui.state import RunView
@@ -65,3 +68,36 @@ def draw(view: RunView, selection: Selection) -> None:
         for name, value in shown:
             st.metric(escaped(name[:1].upper() + name[1:], 60), format_number(value), help=HELP.get(name),
                       width="content")
+
+
+@st.fragment
+def smallest(view: RunView, selection: Selection) -> None:
+    """The smallest k at which the session's method brings 95 % of the images within a distance the user names."""
+    method = selection.method
+    if not view.ready("neighbours") or not getattr(METHODS[method], "live", True):
+        st.caption(f"How few images would do is searched for methods that answer at once; {escaped(method)} does not.")
+        return
+    start = round(float(certificate_of(view, selection).p95_distance), 3) if is_quick(view, selection) else 0.1
+    left, right = st.columns([2, 1], vertical_alignment="bottom")
+    wanted = left.number_input("95 % of the images within this distance", 0.0, 2.0, start, 0.005, format="%.3f",
+                               key="certificate:radius")
+    if not right.button("Find the smallest k", key="certificate:find"):
+        return
+    found = _smallest(view.dataset.fingerprint, view.job_params, method, json.dumps(choice.method_params(method)),
+                      wanted, view)
+    st.markdown(f"**{found:,}** of {len(view):,} images kept by {escaped(method)} reach it "
+                f"({1 - found / len(view):.1%} removed).")
+
+
+@st.cache_data(max_entries=64, show_spinner="Trying one k after another ...")
+def _smallest(fingerprint: str, job_params: dict[str, Any], method: str, params: str, wanted: float,
+              _view: RunView) -> int:
+    from coreset_engine.evaluation.radius import search_k
+    from coreset_engine.run.selecting import select
+
+    given = {name: value for name, value in json.loads(params).items() if name != "beta"}  # one beta fits no k
+
+    def kept(k: int) -> np.ndarray:
+        return select(method, _view.run, min(1 - k / len(_view), 1 - 1e-9), **given).indices
+
+    return search_k(kept, _view.run.vectors, wanted, neighbours=_view.run.neighbours) or len(_view)

@@ -15,37 +15,65 @@ import streamlit as st
 from coreset_engine.registry import METHODS
 from ui import charts, choice, state
 from ui.escape import markdown as escaped
-from ui.jobs import listed, submit
+from ui.forms import knobs_form
+from ui.jobs import duration, listed, submit
 
 RATES = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
-MODELS = {"linear": "Linear on the embeddings: seconds", "mlp": "Small network on the embeddings: minutes"}
+FIRST = ("auto", "elfs", "blindcs")
+MODELS = {"linear": "Linear on the embeddings: seconds", "mlp": "Small network on the embeddings: minutes",
+          "convnet": "Small convolutional net on pixels: minutes each",
+          "resnet18": "ResNet-18 on pixels: wants a GPU", "resnet34": "ResNet-34 on pixels: wants a GPU",
+          "resnet50": "ResNet-50 on pixels: wants a GPU"}
+OPTIONS = ("loss_weights", "balance", "label_noise", "select_labels", "labels", "steps", "image_size")
 
 
 def setup(view: state.RunView) -> None:
     """The form; submits one evaluate job. Missing stages of a method are made by the job itself."""
+    from coreset_engine.evaluation.training import ON_PIXELS, EvaluationConfig
+
+    if view.dataset.labels is None:
+        st.info("This source has no true labels. Models are then trained and tested on pseudo-labels: the accuracy "
+                "says how well a coreset teaches the clusters, not the truth.")
+    models = [name for name in MODELS if view.dataset.reader is not None or name not in ON_PIXELS]
     with st.form("evaluate:form"):
         methods = st.multiselect("Methods, besides random", [name for name in METHODS if name != "random"],
-                                   default=[name for name in ("elfs", "blindcs") if name in METHODS],
-                                   key="evaluate:methods")
+                                   default=[name for name in FIRST if name in METHODS], key="evaluate:methods")
         left, right = st.columns([3, 1])
         rates = left.multiselect("Shares removed", RATES, default=[0.5, 0.8, 0.9], format_func="{:.0%}".format,
                                    key="evaluate:rates")
         seeds = right.number_input("Seeds", 1, 20, 3, key="evaluate:seeds",
                                    help="Each method and rate is trained once per seed, so that differences are "
                                         "paired. Five or more make a claim.")
-        model = st.radio("Model", list(MODELS), format_func=MODELS.get, horizontal=True, key="evaluate:model")
+        model = st.selectbox("Model", models, format_func=MODELS.get, key="evaluate:model")
+        with st.expander("Options: loss weights, balance, label noise, ..."):
+            options = knobs_form(EvaluationConfig, key="evaluate:options", only=OPTIONS)
         count = (len(methods) + 1) * len(rates) * int(seeds)
         pressed = st.form_submit_button("Train and measure", type="primary")
-        st.caption(f"{count} trainings plus {int(seeds)} on all images, in the background.")
+        st.caption(f"{count} trainings plus {int(seeds)} on all images, in the background. {held_out(view)}")
     if not pressed:
         return
     if not rates:
         st.error("No share was chosen; choose at least one, for example 90%.")
         return
     params = {"methods": ["random", *methods], "prune_rates": sorted(rates), "seeds": int(seeds), "model": model,
-              "method_params": {name: choice.method_params(name) for name in methods}}
+              "method_params": {name: choice.method_params(name) for name in methods}, **changed(options)}
     submit("evaluate", view.spec, {**view.job_params, **params})
     st.rerun()
+
+
+def held_out(view: state.RunView) -> str:
+    """Where the test images come from, in one sentence."""
+    if view.dataset.test_spec and view.dataset.labels is not None:
+        return "Tested on the source's own test images."
+    return "A fifth of the images, the same share of each class, is set aside for the test before anything is selected."
+
+
+def changed(options: dict[str, Any]) -> dict[str, Any]:
+    """Options that differ from their defaults, so that the same work is known as the same."""
+    from coreset_engine.evaluation.training import EvaluationConfig
+
+    usual = EvaluationConfig()
+    return {name: value for name, value in options.items() if value != getattr(usual, name)}
 
 
 def results(view: state.RunView) -> None:
@@ -56,17 +84,42 @@ def results(view: state.RunView) -> None:
         return
     job = found[0]
     if len(found) > 1:
-        job = st.selectbox("Measurement", found, key="evaluate:which", format_func=lambda j: f"{j.id} · {j.status}")
+        job = st.selectbox("Measurement", found, key="evaluate:which", format_func=title)
     rows = job.result.get("rows", [])
-    if not rows:
+    if not any(measured(row) for row in rows):
         st.info("The first training is still running.")
         return
-    rates, means, stds, counts = summary(rows)
+    if rows[0].get("labels") == "pseudo":
+        st.warning("Accuracy here means agreement with pseudo-labels: no true labels were used.")
+    rates, means, stds, _ = summary(rows)
     figure, data = charts.budget_curve(rates, means, stds, full=job.result.get("full_accuracy"))
     charts.show(figure, "budget-curve", data, height=420)
-    st.dataframe(table(rates, means, stds, counts), hide_index=True, width="stretch")
     for line in verdicts(rows):
         st.markdown(line)
+    st.dataframe(table(rows), hide_index=True, width="stretch")
+    downloads(job.result | {"rows": rows})
+    for reason in dict.fromkeys(row["error"] for row in rows if row.get("error")):
+        st.caption(escaped(reason, 240))
+
+
+def title(job: Any) -> str:
+    """One measurement among several, for the menu."""
+    params = job.params or {}
+    parts = [params.get("model", ""), ", ".join(params.get("methods", [])), job.status]
+    return " · ".join(part for part in parts if part) + f" ({job.id[:15]})"
+
+
+def downloads(result: dict[str, Any]) -> None:
+    """Every training as CSV, the curve as SVG: the same files the shell writes."""
+    from coreset_engine.run.verbs_evaluate import as_csv, picture
+
+    first = result["rows"][0]
+    whole = {"model": first.get("model", "the model"), "labels": first.get("labels", "true"), "full_accuracy": None}
+    left, right, _ = st.columns([1, 1, 2])
+    left.download_button("Every training (CSV)", lambda: as_csv(result["rows"]), "evaluation.csv", "text/csv",
+                         key="evaluate:csv", on_click="ignore")
+    right.download_button("The curve (SVG)", lambda: picture(whole | result), "evaluation.svg", "image/svg+xml",
+                          key="evaluate:svg", on_click="ignore")
 
 
 def same_run(job: Any, view: state.RunView) -> bool:
@@ -74,8 +127,14 @@ def same_run(job: Any, view: state.RunView) -> bool:
     return job.spec == view.spec and params.get("encoder") == view.encoder
 
 
+def measured(row: dict[str, Any]) -> bool:
+    """False for a cell that could not be (it has a reason instead)."""
+    return row.get("accuracy") is not None
+
+
 def summary(rows: Sequence[dict[str, Any]]) -> tuple[list[float], dict[str, list[float]], dict[str, list[float]], int]:
     """rows: one training each, with method, prune_rate, seed, accuracy. Rates, mean and std per method, seeds."""
+    rows = [row for row in rows if measured(row)]
     rates = sorted({row["prune_rate"] for row in rows})
     means, stds, seeds = {}, {}, 0
     for method in sorted({row["method"] for row in rows}, key=lambda name: (name != "random", name)):
@@ -87,30 +146,53 @@ def summary(rows: Sequence[dict[str, Any]]) -> tuple[list[float], dict[str, list
     return rates, means, stds, seeds
 
 
-def table(rates: Sequence[float], means: dict, stds: dict, n: int) -> dict[str, list[str]]:
-    columns: dict[str, list[str]] = {"Removed": [f"{rate:.1%}" for rate in rates]}
-    for method in means:
-        columns[f"{method} (mean ± std, n ≤ {n})"] = [
-            "" if np.isnan(mean) else f"{mean:.2%} ± {std:.2%}" for mean, std in zip(means[method], stds[method])]
-    return columns
+def table(rows: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
+    """One line per rate and method: mean +- std, the paired difference to random, n, worst class, time."""
+    base = {(row["prune_rate"], row["seed"]): row["accuracy"] for row in rows if row["method"] == "random"}
+    out = []
+    for rate, method in sorted({(row["prune_rate"], row["method"]) for row in rows if measured(row)},
+                               key=lambda pair: (pair[0], pair[1] != "random", pair[1])):
+        some = [row for row in rows if (row["prune_rate"], row["method"]) == (rate, method) and measured(row)]
+        values = [row["accuracy"] for row in some]
+        pairs = [row["accuracy"] - base[rate, row["seed"]] for row in some if (rate, row["seed"]) in base]
+        std = f" ± {np.std(values, ddof=1):.2%}" if len(values) > 1 else ""
+        line = {"Removed": f"{rate:.1%}", "Method": method, "Kept": f"{some[0]['k']:,}" if "k" in some[0] else "",
+                "Accuracy": f"{np.mean(values):.2%}{std}", "n": str(len(values)),
+                "Over random": f"{np.mean(pairs):+.2%}" if pairs and method != "random" else "",
+                "Worst class": _mean(some, "worst_class_accuracy"), "Training": _seconds(some)}
+        out.append(line)
+    return out
+
+
+def _mean(rows: Sequence[dict[str, Any]], name: str) -> str:
+    found = [row[name] for row in rows if row.get(name) is not None]
+    return f"{np.mean(found):.1%}" if found else ""
+
+
+def _seconds(rows: Sequence[dict[str, Any]]) -> str:
+    found = [row["seconds"] for row in rows if row.get("seconds") is not None]
+    return ("" if not found else f"{np.mean(found):.1f} s" if np.mean(found) < 10 else duration(float(np.mean(found))))
 
 
 def verdicts(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """One sentence per method: at which rates it beat random in paired seeds, and where random did as well."""
+    """One sentence per method: at which rates it beat random in paired seeds, where random won, and where none did."""
+    rows = [row for row in rows if measured(row)]
     accuracy = {(row["method"], row["prune_rate"], row["seed"]): row["accuracy"] for row in rows}
     lines = []
     for method in sorted({row["method"] for row in rows} - {"random"}):
-        better, rest = [], []
+        better, worse, rest = [], [], []
         for rate in sorted({row["prune_rate"] for row in rows if row["method"] == method}):
             pairs = [value - accuracy["random", rate, seed] for (name, r, seed), value in accuracy.items()
                      if name == method and r == rate and ("random", rate, seed) in accuracy]
             if pairs:
-                (better if clearly_above_zero(pairs) else rest).append(f"{rate:.0%} ({np.mean(pairs):+.1%})")
-        if better:
-            lines.append(f"**{escaped(method)}** beat random at {escaped(', '.join(better))}.")
+                side = better if clearly_above_zero(pairs) else worse if clearly_above_zero([-d for d in pairs]) \
+                    else rest
+                side.append(f"{rate:.0%} ({np.mean(pairs):+.1%})")
+        name = f"**{escaped(method)}**"
+        lines += [f"{name} beat random at {escaped(', '.join(better))}."] if better else []
+        lines += [f"{name} lost to random at {escaped(', '.join(worse))}."] if worse else []
         if rest:
-            lines.append(f"**{escaped(method)}**: random did as well at {escaped(', '.join(rest))}, or too few seeds "
-                         "to tell.")
+            lines.append(f"{name}: random did as well at {escaped(', '.join(rest))}, or too few seeds to tell.")
     return lines
 
 

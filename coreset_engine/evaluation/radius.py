@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -130,3 +131,24 @@ def smallest_k(order: np.ndarray, neighbours: Neighbours, radius: float, share: 
     k = int(np.partition(first, needed - 1)[needed - 1]) + 1
     cut = near[:, -1] & (first >= k - 1) if near.shape[1] else np.zeros(len(order), bool)
     return k, not bool(cut.any()) or k == 1
+
+
+def search_k(choose: Callable[[int], np.ndarray], vectors: np.ndarray, radius: float, *, share: float = 0.95,
+             neighbours: Neighbours | None = None) -> int | None:
+    """The smallest k, by bisection, at which choose(k) leaves at most 1 - share of the images beyond `radius`.
+
+    choose(k) -> (k,) positions. For methods whose choices are not prefixes of one order; bisection takes it that more
+    kept images do not cover less. None when even all images do not (a radius below 0).
+    """
+    low, high = 0, len(vectors)
+
+    def reaches(k: int) -> bool:
+        found = distance_to_kept(vectors, np.asarray(choose(k), np.int64), neighbours).distance
+        return bool((found <= radius).mean() >= share)
+
+    if radius < 0:
+        return None
+    while high - low > max(1, high // 200):  # to half a per cent: a finer answer would be an accident of ties
+        middle = (low + high) // 2
+        low, high = (low, middle) if reaches(middle) else (middle, high)
+    return high

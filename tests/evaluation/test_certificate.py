@@ -108,6 +108,15 @@ def test_smallest_k_is_that_of_trying_each(cloud):
     assert radius.smallest_k(order, lists, 2.0) == (1, True)
 
 
+def test_the_search_for_k_agrees_with_the_order_it_is_from(cloud):
+    order, lists = np.random.default_rng(2).permutation(1500), listed(cloud, 1499)
+    for wanted in (0.1, 0.3):
+        k, _ = radius.smallest_k(order, lists, wanted)
+        found = radius.search_k(lambda n: order[:n], cloud, wanted, neighbours=lists)
+        assert k <= found <= k + max(1, found // 200)
+    assert radius.search_k(lambda n: order[:n], cloud, -1.0) is None
+
+
 def test_an_empty_selection_is_refused(cloud):
     with pytest.raises(BadInput, match="empty"):
         certify(cloud, np.empty(0, np.int64))

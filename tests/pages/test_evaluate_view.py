@@ -24,6 +24,40 @@ def test_verdicts_are_paired():
     assert "+5.0%" in lines[1].replace("\\", "")
 
 
+def test_a_cell_that_could_not_be_is_left_out_and_its_reason_kept():
+    rows = [*ROWS, {"method": "elfs", "prune_rate": 0.3, "seed": 0, "accuracy": None, "error": "too large"}]
+    assert evaluate_view.summary(rows) == evaluate_view.summary(ROWS)
+    assert evaluate_view.verdicts(rows) == evaluate_view.verdicts(ROWS)
+    assert evaluate_view.table(rows) == evaluate_view.table(ROWS)
+
+
+def test_a_method_that_loses_is_told_so():
+    lost = [row | {"accuracy": row["accuracy"] - 0.2} if row["method"] == "elfs" else row for row in ROWS]
+    assert any("lost to random" in line and "elfs" in line for line in evaluate_view.verdicts(lost))
+
+
+def test_table_has_the_paired_difference_and_the_spread():
+    rows = [row | {"k": 120, "worst_class_accuracy": 0.5, "seconds": 2.0} for row in ROWS]
+    lines = {line["Method"]: line for line in evaluate_view.table(rows)}
+    assert list(lines) == ["random", "blindcs", "elfs"] and lines["random"]["Over random"] == ""
+    assert lines["elfs"] == {"Removed": "90.0%", "Method": "elfs", "Kept": "120", "Accuracy": "76.00% ± 1.00%",
+                             "n": "3", "Over random": "+5.00%", "Worst class": "50.0%", "Training": "2.0 s"}
+
+
+def test_only_options_that_were_moved_travel():
+    assert evaluate_view.changed({"label_noise": 0.0, "balance": False, "image_size": 32}) == {}
+    assert evaluate_view.changed({"label_noise": 0.1, "balance": False}) == {"label_noise": 0.1}
+
+
+def test_without_labels_the_page_says_what_accuracy_means(open_page, unlabelled_digits, monkeypatch):
+    rows = [row | {"labels": "pseudo"} for row in ROWS]
+    job = Job("j9", "evaluate", "demo", {"encoder": "efficientnet_lite0"}, "done", result={"rows": rows})
+    monkeypatch.setattr(evaluate_view, "listed", lambda: [job])
+    test = open_page("evaluate", dataset=unlabelled_digits)
+    assert not test.exception and not test.error
+    assert "no true labels" in texts(test) and "agreement with pseudo-labels" in texts(test)
+
+
 @pytest.mark.parametrize("differences,clear", [([0.1, 0.1], False), ([0.1, 0.11, 0.09], True),
                                                ([0.1, -0.1, 0.05], False), ([0.0, 0.0, 0.0], False),
                                                ([-0.1, -0.1, -0.11], False)])
@@ -44,4 +78,4 @@ def test_page_shows_the_newest_measurement_and_submits_another(open_page, monkey
     test.run()
     kind, spec, params = sent[0]
     assert (kind, spec) == ("evaluate", "demo")
-    assert params["methods"] == ["random", "elfs", "blindcs"] and params["prune_rates"] == [0.5, 0.8, 0.9]
+    assert params["methods"] == ["random", "auto", "elfs", "blindcs"] and params["prune_rates"] == [0.5, 0.8, 0.9]
