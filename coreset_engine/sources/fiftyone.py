@@ -241,3 +241,17 @@ def _fingerprint(content: list[tuple[str, str]], vectors: str) -> str:
     for key, digest in content:
         whole.update(f"{key} {digest}\n".encode())
     return whole.hexdigest()
+
+
+def read_labels(name: str, field: str) -> dict[str, str]:
+    """id -> label of every sample of the dataset `name` that has one in `field` (Classification or text).
+
+    ids: those of the source the dataset was exported from (`coreset_id`), else FiftyOne's sample ids. Raises Missing
+    without a database, BadInput (naming what there is) for an unknown dataset or field.
+    """
+    fo = database.connect()
+    dataset, view = _view(fo, _wanted(fo, name, {}))
+    path = _label_field(fo, dataset, field)
+    key = "coreset_id" if dataset.has_sample_field("coreset_id") else "id"
+    return {owner: label for owner, label in zip(*view.values([key, path]), strict=True)
+            if owner is not None and label is not None}

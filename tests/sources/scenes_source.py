@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from coreset_engine.errors import BadInput
+from coreset_engine.sources.fiftyone import read_labels
 from coreset_engine.sources.opening import open_source
 
 
@@ -153,10 +154,15 @@ def made_here_comes_back(folder, name):
         source=source.spec, source_fingerprint=source.fingerprint, method="random"))
     fiftyone_live.write(Parcel(*read_selection(written), Path(folder), source), name)
     found = open_source(f"fiftyone:{name}")
+    first = fo.load_dataset(name).first()  # somebody labels one image over there
+    first["person"] = fo.Classification(label="seen")
+    first.save()
     ours = dict(zip(*fo.load_dataset(name).values(["id", "coreset_id"]), strict=True))
     row = {key: i for i, key in enumerate(source.ids.tolist())}
     order = [row[ours[key]] for key in found.ids.tolist()]
     return dict(order=sorted(order), classes=[list(source.classes), list(found.classes)],
                 labels=[source.labels[order].tolist(), found.labels.tolist()],
                 same=[bool((np.asarray(source.image(i)) == np.asarray(found.image(j))).all())
-                      for j, i in enumerate(order)], spec=found.spec)
+                      for j, i in enumerate(order)], spec=found.spec,
+                back=[read_labels(name, "person"), {first["coreset_id"]: "seen"}, read_labels(name, "ground_truth"),
+                      {str(key): source.classes[code] for key, code in zip(source.ids, source.labels, strict=True)}])

@@ -107,4 +107,5 @@ def test_results_go_back_to_the_same_samples_of_a_changed_dataset(fiftyone, tmp_
 def test_what_we_made_comes_back_equal(fiftyone, tmp_path):
     told = fiftyone(scenes.made_here_comes_back, tmp_path, "made here")
     assert told["order"] == [0, 1, 2, 3] and all(told["same"])
+    assert told["back"][0] == told["back"][1] and told["back"][2] == told["back"][3]  # labels given there come back
     assert told["classes"][0] == told["classes"][1] and told["labels"][0] == told["labels"][1]
