@@ -40,6 +40,12 @@ TARGETS: dict[str, Target] = {
                        "a dataset in FiftyOne's database: fields, tags, saved views, map, similarity, manifest"),
     "fiftyone-disk": Target(_E + "fiftyone_disk:write", "folder",
                             "the same as a folder in FiftyOne's own format; needs no FiftyOne and no MongoDB"),
+    "imagefolder": Target(_E + "imagefolder:write", "folder", "train/CLASS and val/CLASS with hard links or copies"),
+    "coco": Target(_E + "coco:write", "folder", "coco.json and the pictures, for a labelling tool"),
+    "label-studio": Target(_E + "label_studio:write", "folder", "tasks.json with predictions, config.xml, pictures"),
+    "pytorch": Target(_E + "pytorch_subset:write", "folder", "a module with the Subset, sampler and loss weights"),
+    "huggingface": Target(_E + "huggingface:write", "folder", "Parquet with the pictures inside, for `datasets`"),
+    "webdataset": Target(_E + "webdataset:write", "folder", "tar shards to stream"),
 }
 
 
