@@ -32,7 +32,7 @@ class TemiConfig:
     n_heads: int = knob(16, "clustering heads, trained together", low=1, high=500)
     epochs: int = knob(20, "passes over the images", low=1, high=2000)
     min_steps: int = knob(1000, "updates at least; a small set gets more epochs for it", low=1, high=1_000_000)
-    batch: int = knob(512, "pairs per step", low=1, high=65536)
+    batch: int = knob(512, "pairs per step; at most a sixteenth of a small set, but 64", low=1, high=65536)
     lr: float = knob(1e-3, "learning rate of AdamW", low=1e-6, high=1.0)
     weight_decay: float = knob(1e-4, "of AdamW", low=0.0, high=1.0)
     n_neighbours: int = knob(50, "a pair is an image and a random one of this many neighbours", low=1, high=1000)
@@ -110,11 +110,13 @@ class _Training:
         self.teachers: Parameters = [part.detach().clone() for part in self.students]
         self.prior = torch.full((config.n_heads, n_clusters), 1 / n_clusters, device=rows.device)
         self.optimizer = torch.optim.AdamW(self.students, config.lr, weight_decay=config.weight_decay, fused=True)
-        self.micro = min(config.batch, len(rows))
+        # Many small steps find more than few large ones: 200 images in one batch never leave the start in time.
+        self.batch = min(config.batch, max(64, len(rows) // 16))
+        self.micro = self.batch
 
     def run(self, progress: Progress) -> np.ndarray:
         """(H,) mean loss of each head over the last epoch."""
-        n, batch = len(self.rows), self.config.batch
+        n, batch = len(self.rows), self.batch
         steps = -(-n // batch)
         epochs = max(self.config.epochs, -(-self.config.min_steps // steps))
         for epoch in range(epochs):
