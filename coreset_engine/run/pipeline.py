@@ -47,7 +47,7 @@ class Run:
     """
 
     def __init__(self, dataset: Dataset, encoder: str = "efficientnet_lite0", seed: int = 0, *,
-                 n_clusters: int | None = None, clusterer: str = "kmeans", proxy: str = "mlp",
+                 n_clusters: int | None = None, clusterer: str = "temi", proxy: str = "mlp",
                  n_samples: int | None = None, weights: str | None = None, device: str = "auto",
                  store: Store | None = None, progress: Any = None, cluster: str | None = None) -> None:
         _check(len(dataset), seed, n_clusters, n_samples)
