@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from coreset_engine import __version__
-from coreset_engine.errors import BadInput
+from coreset_engine.errors import BadInput, Corrupt
 from coreset_engine.export.folder import ids_digest, write_selection
 from coreset_engine.registry import METHODS
 from coreset_engine.run import gc
@@ -129,14 +129,21 @@ def _differing(run: Run, wanted: dict[str, Any]) -> list[str]:
                       if now.get(name) != value]
 
 
-def _content(run: Run, stage: str) -> str:
-    """What the artefact holds, told by the sums in its manifest."""
-    files = run.store.manifest(stage, run.key_of(stage))["files"]
-    return digest({name: about["sha256"] for name, about in files.items()})
+def _content(run: Run, stage: str) -> str | None:
+    """What the artefact holds, told by the sums in its manifest; None where there is none."""
+    files = _manifest_of(run, stage).get("files")
+    return digest({name: about["sha256"] for name, about in files.items()}) if files else None
 
 
 def _info(run: Run, stage: str) -> dict[str, Any]:
-    return run.store.manifest(stage, run.key_of(stage))["info"] if run.ready(stage) else {}
+    return _manifest_of(run, stage).get("info", {})
+
+
+def _manifest_of(run: Run, stage: str) -> dict[str, Any]:
+    try:
+        return run.store.manifest(stage, run.key_of(stage)) if run.ready(stage) else {}
+    except Corrupt:  # damaged since it was used: it will be computed again, here there is nothing to tell
+        return {}
 
 
 def _versions() -> dict[str, str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from coreset_engine.errors import Missing
+from coreset_engine.run.store import Store
 from coreset_engine.types import CoverageScores, Dynamics, Neighbours, PseudoLabels
 from ui import state
 
@@ -28,6 +29,7 @@ class FinishedRun:
         self.dataset, self.seed, self.finished = dataset, 0, set(finished)
         self.encoder, self.weights, self.clusterer, self.proxy = "efficientnet_lite0", None, "kmeans", "mlp"
         self.n_samples, self._n_clusters = 1000, None
+        self.store = Store(ROOT / "no such workspace")
         pixels = np.stack([np.asarray(dataset.image(i).convert("L").resize((8, 8)), np.float32).ravel()
                            for i in range(len(dataset))])
         self._vectors = pixels / np.linalg.norm(pixels, axis=1, keepdims=True)
