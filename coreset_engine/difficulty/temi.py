@@ -4,11 +4,30 @@ Teacher ensemble-weighted pointwise mutual information (Adaloglou et al., BMVC 2
 embeddings: H student heads are trained on pairs (x, one of its nearest neighbours), H teachers follow as their moving
 average, the heads are renamed after the one with the lowest loss and averaged. Presets: "cpu" (minutes on two cores for
 60,000 images) and "paper" (ELFS 8.1; wants a GPU).
+
+What moved quality, Fashion-MNIST's EfficientNet-Lite0 vectors, accuracy / NMI in %. 6,000 images, mean of 3 seeds (of 2
+for the first two rows), 16 linear heads, 40 epochs, PCA-256, temperature 0.1 unless said (spherical k-means 64.5 / 57.9):
+
+    as above                      69.5 / 61.7 | momentum 0.996, 80 epochs     63.0 / 58.9
+    10 epochs only                55.1 / 51.9 | half-whitened axes            68.5 / 61.6
+    lr 3e-3                       69.6 / 61.8 | PCA-64                        68.3 / 60.7
+    lr 1e-2                       69.2 / 61.7 | all 1,280 dimensions          66.2 / 60.1
+    batch 256                     69.9 / 62.0 | start at k-means centres      64.6 / 60.0
+    25 neighbours                 68.6 / 61.1 | mean of logarithms            68.2 / 61.0
+    beta 0.7                      68.7 / 61.1 | the better half of the heads  68.6 / 61.4
+    beta 0.55                     64.2 / 59.9 | temperature 0.07              70.5 / 62.8
+    temperature 0.05              69.4 / 62.4 | temperature 0.05, 80 epochs   70.4 / 63.0
+
+60,000 images, 2 seeds (spherical k-means 62.7 / 58.0): temperature 0.07, 10 epochs 72.3 / 64.6; temperature 0.05, 10
+epochs 72.4 / 65.1, 20 epochs 73.0 / 65.9. Enough updates with a quick teacher, the reduction to 256 axes, a random start
+(k-means starts make all heads alike) and a sharper softmax are what counts.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -70,7 +89,8 @@ def temi(vectors: np.ndarray, n_clusters: int, config: TemiConfig | None = None,
     if config.n_dims:
         rows = unit(principal(rows, config.n_dims, config.whiten))
     training = _Training(rows, near, n_clusters, config, seed)
-    losses = training.run(progress)
+    with _threads(1 if device == "cpu" and training.batch < config.batch else torch.get_num_threads()):
+        losses = training.run(progress)
     probabilities, agreement, used = _ensemble(training.teachers, rows, losses, config)
     labels = probabilities.argmax(axis=1)
     sizes = np.bincount(labels, minlength=n_clusters)
@@ -81,6 +101,17 @@ def temi(vectors: np.ndarray, n_clusters: int, config: TemiConfig | None = None,
     info = {"method": "temi", "heads": len(used), "best_head": used[0], "head_losses": losses.tolist(), "dead": dead,
             "sizes": sizes.tolist(), "neighbours": near.shape[1], "micro_batch": training.micro}
     return PseudoLabels(labels.astype(np.int64), probabilities.max(axis=1), n_clusters, probabilities, agreement, info)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """torch on `count` threads for a while: steps of a millisecond lose more to threads waiting than they gain."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _list_length(config: TemiConfig, n_images: int, n_clusters: int) -> int:
