@@ -78,10 +78,9 @@ def smallest(view: RunView, selection: Selection) -> None:
         st.caption(f"How few images would do is searched for methods that answer at once; {escaped(method)} does not.")
         return
     start = round(float(certificate_of(view, selection).p95_distance), 3) if is_quick(view, selection) else 0.1
-    left, right = st.columns([2, 1], vertical_alignment="bottom")
-    wanted = left.number_input("95 % of the images within this distance", 0.0, 2.0, start, 0.005, format="%.3f",
-                               key="certificate:radius")
-    if not right.button("Find the smallest k", key="certificate:find"):
+    wanted = st.number_input("95 % of the images within this distance", 0.0, 2.0, start, 0.005, format="%.3f",
+                             key="certificate:radius")
+    if not st.button("Find the smallest k", key="certificate:find"):
         return
     found = _smallest(view.dataset.fingerprint, view.job_params, method, json.dumps(choice.method_params(method)),
                       wanted, view)

@@ -94,9 +94,10 @@ def results(view: state.RunView) -> None:
     rates, means, stds, _ = summary(rows)
     figure, data = charts.budget_curve(rates, means, stds, full=job.result.get("full_accuracy"))
     charts.show(figure, "budget-curve", data, height=420)
-    for line in verdicts(rows):
-        st.markdown(line)
+    st.markdown("\n".join(f"- {line}" for line in verdicts(rows)))
     st.dataframe(table(rows), hide_index=True, width="stretch")
+    st.caption("± is the standard deviation over seeds; 0 where a method keeps the same images for every seed and the "
+               "model has no chance in it. Clear: the mean paired difference is over two standard errors.")
     downloads(job.result | {"rows": rows})
     for reason in dict.fromkeys(row["error"] for row in rows if row.get("error")):
         st.caption(escaped(reason, 240))
@@ -115,11 +116,11 @@ def downloads(result: dict[str, Any]) -> None:
 
     first = result["rows"][0]
     whole = {"model": first.get("model", "the model"), "labels": first.get("labels", "true"), "full_accuracy": None}
-    left, right, _ = st.columns([1, 1, 2])
-    left.download_button("Every training (CSV)", lambda: as_csv(result["rows"]), "evaluation.csv", "text/csv",
-                         key="evaluate:csv", on_click="ignore")
-    right.download_button("The curve (SVG)", lambda: picture(whole | result), "evaluation.svg", "image/svg+xml",
-                          key="evaluate:svg", on_click="ignore")
+    row = st.container(horizontal=True)
+    row.download_button("Every training (CSV)", lambda: as_csv(result["rows"]), "evaluation.csv", "text/csv",
+                        key="evaluate:csv", on_click="ignore")
+    row.download_button("The curve (SVG)", lambda: picture(whole | result), "evaluation.svg", "image/svg+xml",
+                        key="evaluate:svg", on_click="ignore")
 
 
 def same_run(job: Any, view: state.RunView) -> bool:
@@ -188,11 +189,9 @@ def verdicts(rows: Sequence[dict[str, Any]]) -> list[str]:
                 side = better if clearly_above_zero(pairs) else worse if clearly_above_zero([-d for d in pairs]) \
                     else rest
                 side.append(f"{rate:.0%} ({np.mean(pairs):+.1%})")
-        name = f"**{escaped(method)}**"
-        lines += [f"{name} beat random at {escaped(', '.join(better))}."] if better else []
-        lines += [f"{name} lost to random at {escaped(', '.join(worse))}."] if worse else []
-        if rest:
-            lines.append(f"{name}: random did as well at {escaped(', '.join(rest))}, or too few seeds to tell.")
+        said = [f"{words} {escaped(', '.join(found))}" for words, found in (
+            ("beat random at", better), ("lost to random at", worse), ("no clear difference at", rest)) if found]
+        lines += [f"**{escaped(method)}** {'; '.join(said)}."] if said else []
     return lines
 
 

@@ -19,15 +19,16 @@ def draw(view: RunView, selection: Selection) -> None:
         st.caption("How often would another seed keep the same images? Each draw computes every random step again.")
     else:
         sometimes = int(((found.share > 0) & (found.share < 1)).sum())
-        for place, (name, value, said) in zip(st.columns(4), (
+        row = st.container(horizontal=True)
+        for name, value, said in (
                 ("Stable core", f"{found.core:,}", "Kept in at least 95 % of the draws."),
                 ("Sometimes", f"{sometimes:,}", "Kept in some draws only: coin-flips."),
                 ("Never", f"{found.never:,}", "Kept in no draw."),
-                ("Agreement", f"{found.agreement:.2f}", "Mean Jaccard index of two draws: 1 = the same images."))):
-            place.metric(name, value, help=said)
+                ("Agreement", f"{found.agreement:.2f}", "Mean Jaccard index of two draws: 1 = the same images.")):
+            row.metric(name, value, help=said, width="content")
         counts = np.bincount(np.rint(found.share * found.draws).astype(int), minlength=found.draws + 1)[1:]
-        figure, data = charts.bars([f"{i + 1} of {found.draws}" for i in range(found.draws)], {"images": counts},
-                                   title=f"Images by how many of {found.draws} draws keep them")
+        figure, data = charts.bars([str(i + 1) for i in range(found.draws)], {"images": counts},
+                                   title="Images by draws that keep them")
         charts.show(figure, "inclusion", data, height=240)
         st.caption("A colour on the map, and a column of the exported table.")
     _ask(view, selection)
@@ -35,10 +36,9 @@ def draw(view: RunView, selection: Selection) -> None:
 
 def _ask(view: RunView, selection: Selection) -> None:
     with st.form("inclusion:form", border=False):
-        left, right = st.columns([1, 1], vertical_alignment="bottom")
-        seeds = left.number_input("Draws", 2, 100, 10, key="inclusion:seeds")
+        seeds = st.number_input("Draws", 2, 100, 10, key="inclusion:seeds")
         others = st.checkbox("Also over every encoder whose vectors are computed", key="inclusion:encoders")
-        if right.form_submit_button("Measure stability"):
+        if st.form_submit_button("Measure stability"):
             params = dict(method=selection.method, prune_rate=float(selection.params["prune_rate"]), seeds=int(seeds),
                           encoders=["computed"] if others else [],
                           method_params=choice.method_params(selection.method))
