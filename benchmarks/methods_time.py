@@ -17,6 +17,9 @@ import resource
 import subprocess
 import sys
 import time
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).parents[1])  # else benchmarks/coverage.py hides the package of that name
 
 
 def main() -> None:

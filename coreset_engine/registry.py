@@ -52,8 +52,8 @@ def _table(*rows: Row) -> dict[str, Row]:
 _M = "coreset_engine.selection."
 METHODS: dict[str, Row] = _table(
     Row("auto", _M + "recommended:auto", _M + "recommended:AutoConfig",
-        "the recommended method for this many images, with its reason", ("vectors", "pseudo_labels"), "recommended",
-        cost="k-means medoids or BADGE; under a minute at N = 60k", live=False),
+        "the recommended method for this many images, with its reason", ("vectors", "neighbours", "pseudo_labels"),
+        "recommended", cost="k-means medoids up to a quarter kept, ProbCover above; seconds", live=False),
     Row("random", _M + "baselines:random", _M + "baselines:RandomConfig",
         "uniform sample without replacement: the baseline every other method must beat", (), "baseline",
         cost="O(N)"),

@@ -19,7 +19,9 @@ from coreset_engine.types import Artefacts, Dataset, Neighbours
 
 @dataclass(frozen=True, eq=False)
 class Quota:
-    """by: what is counted. names: (V,) of str. code: (N,) int64 into names. least, most: (V,) int64 bounds on the kept."""
+    """by: what is counted. names: (V,) of str. code: (N,) int64 into names. least, most: (V,) int64, bounds on what is
+    kept.
+    """
 
     by: str
     names: np.ndarray

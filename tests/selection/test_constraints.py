@@ -1,4 +1,4 @@
-"""Quotas, whole groups, budgets and near-duplicates: obeyed by every method, met together, and refused in one sentence."""
+"""Quotas, whole groups, budgets, near-duplicates: obeyed by every method, met together, refused in one sentence."""
 
 from __future__ import annotations
 
