@@ -29,6 +29,8 @@ Samples = Annotated[int | None, typer.Option(help="coverage samples T; default 2
 Weights = Annotated[str | None, typer.Option(help="encoder weights on disk")]
 Rate = Annotated[float, typer.Option(help="share removed, 0 <= p < 1")]
 Param = Annotated[list[str] | None, typer.Option("--param", help="NAME=VALUE of the method, repeatable")]
+Cluster = Annotated[str | None, typer.Option(envvar="RAY_ADDRESS", help="address of a Ray cluster, or local; needs "
+                                             "requirements-ray.txt")]
 Json = Annotated[bool, typer.Option("--json", help="print for machines")]
 
 
@@ -52,7 +54,8 @@ class Bar:
               end="" if done < total else "\n", file=sys.stderr, flush=True)
 
 
-def _run(source: str, encoder: str, seed: int, n_clusters: int | None, n_samples: int | None, weights: str | None):
+def _run(source: str, encoder: str, seed: int, n_clusters: int | None, n_samples: int | None, weights: str | None,
+         cluster: str | None = None):
     from coreset_engine.run.pipeline import Run
     from coreset_engine.sources.opening import open_source
 
@@ -60,7 +63,8 @@ def _run(source: str, encoder: str, seed: int, n_clusters: int | None, n_samples
     if dataset.rejected:
         print(f"{len(dataset.rejected)} files were set aside, the first: {dataset.rejected[0].name!r}: "
               f"{dataset.rejected[0].reason}", file=sys.stderr)
-    return Run(dataset, encoder, seed, n_clusters=n_clusters, n_samples=n_samples, weights=weights, progress=Bar())
+    return Run(dataset, encoder, seed, n_clusters=n_clusters, n_samples=n_samples, weights=weights, progress=Bar(),
+               cluster=cluster)
 
 
 def _params(values: list[str] | None, **named: Any) -> dict[str, Any]:
@@ -89,7 +93,7 @@ def run(source: Source, method: Annotated[str, typer.Option(help="see `methods`"
         n_samples: Samples = None, weights: Weights = None, out: Annotated[Path | None, typer.Option(
             help="folder for selection.parquet, ids.txt, manifest.json")] = None,
         resume: Annotated[bool, typer.Option(help="go on where an earlier run stopped (always on)")] = True,
-        param: Param = None, as_json: Json = False) -> None:
+        cluster: Cluster = None, param: Param = None, as_json: Json = False) -> None:
     """Every stage that is missing, then the selection, as a folder."""
     from coreset_engine.export.folder import check_place
     from coreset_engine.run.output import write_run
@@ -99,7 +103,7 @@ def run(source: Source, method: Annotated[str, typer.Option(help="see `methods`"
     kept_count(1, prune_rate)
     if out is not None:
         check_place(out)
-    prepared = _run(source, encoder, seed, n_clusters, n_samples, weights)
+    prepared = _run(source, encoder, seed, n_clusters, n_samples, weights, cluster)
     chosen = choose(method, prepared, prune_rate, **_params(param, beta=beta, n_neighbours=n_neighbours))
     told: dict[str, Any] = dict(method=chosen.method, images=len(prepared.dataset), kept=len(chosen))
     if out is not None:
@@ -188,7 +192,7 @@ app.command()(verbs_export.export)
 app.command()(verbs_export.plugin)
 app.command()(verbs_evaluate.evaluate)
 app.command()(verbs_evaluate.inclusion)
-for verb in (verbs_store.status, verbs_store.gc, verbs_store.report):
+for verb in (verbs_store.status, verbs_store.gc, verbs_store.report, verbs_store.labels):
     app.command()(verb)
 
 

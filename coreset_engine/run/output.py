@@ -16,6 +16,7 @@ from coreset_engine.export.folder import ids_digest, write_selection
 from coreset_engine.registry import METHODS
 from coreset_engine.run import gc
 from coreset_engine.run.pipeline import STAGES, Run
+from coreset_engine.run.relabelling import with_labels
 from coreset_engine.run.selecting import select
 from coreset_engine.run.store import digest
 from coreset_engine.types import Selection
@@ -30,11 +31,12 @@ def manifest(run: Run, selection: Selection) -> dict[str, Any]:
     return dict(
         source=run.dataset.spec, source_fingerprint=run.dataset.fingerprint, encoder=run.encoder,
         weights=run.weights, weights_sha256=_info(run, "embeddings").get("weights"),
-        run=dict(seed=run.seed, n_clusters=run._n_clusters, clusterer=run.clusterer, proxy=run.proxy,
-                 n_samples=run.n_samples),
+        run=dict(seed=run.seed, n_clusters=getattr(run, "base_clusters", run._n_clusters), clusterer=run.clusterer,
+                 proxy=run.proxy, n_samples=run.n_samples),
         method=selection.method, params=dict(selection.params), info=dict(selection.info),
         artefacts={stage: run.key_of(stage) for stage in stages},
         contents={stage: _content(run, stage) for stage in stages},
+        **({"given_labels": run.given_labels} if hasattr(run, "given_labels") else {}),
         versions={"coreset-explorer": __version__, "python": platform.python_version(), **_versions()})
 
 
@@ -81,6 +83,8 @@ def verify(path: Path | str, store: Any = None) -> dict[str, Any]:
                        if len(dataset) != wanted.get("n") else "source (same number of images, other content)")
     try:
         run = Run(dataset, wanted["encoder"], weights=wanted["weights"], store=store, **wanted["run"])
+        if wanted.get("given_labels"):
+            run = with_labels(run, dict(wanted["given_labels"]))
         chosen = select(wanted["method"], run, params.pop("prune_rate"), **params)
     except (ValueError, TypeError, KeyError) as fault:  # BadInput is a ValueError
         if not differs:

@@ -1,4 +1,4 @@
-"""The verbs `status`, `gc` and `report`: what the workspace holds, what may go, and what to attach to a bug report."""
+"""The verbs `status`, `gc`, `report` (what the workspace holds, what may go, what a bug report needs) and `labels`."""
 
 from __future__ import annotations
 
@@ -73,6 +73,23 @@ def report(out: Annotated[Path, typer.Option(help="the zip to write")] = Path("c
     print(f"{out}: {', '.join(names)}")
     print("names of files are " + ("readable, as you asked." if paths else "hidden; look inside before you send it."),
           file=sys.stderr)
+
+
+def labels(file: Annotated[Path, typer.Argument(help="a CSV with id,label, or Label Studio's JSON export")],
+           selection: Annotated[Path, typer.Option(help="the selection folder that was labelled")],
+           out: Annotated[Path, typer.Option(help="folder for the next selection")],
+           prune_rate: Annotated[float | None, typer.Option(help="share removed; default as before")] = None,
+           as_json: Json = False) -> None:
+    """Take labels back: score again with them and choose the next part; what is labelled stays in."""
+    from coreset_engine.run.cli import Bar
+    from coreset_engine.run.relabelling import rescore
+
+    told = rescore(selection, file, out, prune_rate=prune_rate, progress=Bar())
+    if as_json:
+        print(json.dumps(told))
+        return
+    for name, value in told.items():
+        print(f"{name:>14}  {value:.1%}" if name == "agreement" else f"{name:>14}  {value}")
 
 
 def human(count: float) -> str:
