@@ -16,7 +16,7 @@ bit for bit.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -56,16 +56,17 @@ def coverage_scores(vectors: np.ndarray, n_samples: int | str = 1_000_000, n_dim
                     draws: Draws | None = None, *, full_score: str = "both", random_start: bool = False,
                     sampler: str = "random", workers: int | None = None, progress: Progress = silent,
                     resume: Path | None = None, stability: float | None = None, prune_rate: float = 0.9,
-                    ) -> CoverageScores:
+                    make_scorer: Callable[..., anytime.Scorer] | None = None) -> CoverageScores:
     """Coverage (eq. 6), redundancy (eq. 8) and their difference (eq. 9), each (N,) float64, summed over all samples.
 
     vectors: (N, D) float32, float16 or float64, any scale, finite; a memmap is read once, in row chunks.
-    n_neighbours="auto": alpha by N, and a score whose k highest make small coresets no worse than random (auto.py);
+    n_neighbours="auto": alpha by N, and a score whose k highest keep small coresets near random (auto.py);
     n_samples="auto": T by N. The paper's settings are 1000 and 1,000,000.
     draws: (dims (T, m) int, points (T, m) float) instead of drawing: a pure function of the input then.
     resume: a file that keeps the sums after every round; a later call with the same settings and at least as many
     samples goes on from there and ends with the same bits. stability: stop early once the two halves' coresets at
     `prune_rate` overlap (Jaccard) by this much. info["curve"]: their agreement along the way.
+    make_scorer: (columns, alphas descending, exponents) -> Scorer, for work elsewhere than on this machine.
     The result depends on seed and n_samples, not on workers, rounds or interruptions.
     Raises BadInput for NaN or infinity, D < m, malformed draws or values out of bounds; Cancelled through `progress`.
     """
@@ -75,7 +76,7 @@ def coverage_scores(vectors: np.ndarray, n_samples: int | str = 1_000_000, n_dim
     found = coverage_grid(vectors, (alpha,), n_samples=total, n_dims=n_dims, exponents=(exponent,),
                           distribution=distribution, seed=seed, device=device, draws=draws, full_score=full_score,
                           random_start=random_start, sampler=sampler, workers=workers, progress=progress, resume=resume,
-                          stability=stability, prune_rate=prune_rate)
+                          stability=stability, prune_rate=prune_rate, make_scorer=make_scorer)
     scores = next(iter(found.values()))
     return replace(scores, score=auto_score(scores.score, seed), info={**scores.info, "auto": True}) if automatic \
         else scores
@@ -86,7 +87,8 @@ def coverage_grid(vectors: np.ndarray, n_neighbours: Sequence[int] = GRID, *, n_
                   seed: int = 0, device: str = "auto", draws: Draws | None = None, full_score: str = "both",
                   random_start: bool = False, sampler: str = "random", workers: int | None = None,
                   progress: Progress = silent, resume: Path | None = None, stability: float | None = None,
-                  prune_rate: float = 0.9) -> dict[Any, CoverageScores]:
+                  prune_rate: float = 0.9, make_scorer: Callable[..., anytime.Scorer] | None = None,
+                  ) -> dict[Any, CoverageScores]:
     """Scores for several alphas (and exponents) from one sweep: the alpha nearest hold the alpha' < alpha nearest.
 
     Returns {alpha: CoverageScores}, or {(alpha, exponent): ...} when exponents are given; each is what coverage_scores
@@ -103,7 +105,7 @@ def coverage_grid(vectors: np.ndarray, n_neighbours: Sequence[int] = GRID, *, n_
     reaches = sorted({c.n_neighbours for c in configs.values()}, reverse=True)
     exps = sorted({c.exponent for c in configs.values()})
     running = _run(columns, source, total, reaches, exps, _device(device), workers or cpu_count(), progress, resume,
-                   _identity(columns, source, seed, config, reaches, exps), stability, prune_rate)
+                   _identity(columns, source, seed, config, reaches, exps), stability, prune_rate, make_scorer)
     found = {}
     for key, c in configs.items():
         column = exps.index(c.exponent) * len(reaches) + reaches.index(c.n_neighbours)
@@ -142,11 +144,13 @@ def _device(device: str) -> str:
 
 
 def _run(columns, source, total, reaches, exponents, device, workers, progress, resume, identity, stability,
-         prune_rate) -> anytime.Running:
+         prune_rate, make_scorer=None) -> anytime.Running:
     column = (len(exponents) - 1) * len(reaches)  # the largest alpha
     running = anytime.load(resume, identity, total) if resume else None
     running = running or anytime.Running.empty(columns.n_images, len(reaches) * len(exponents))
-    if device == "cpu":
+    if make_scorer is not None:
+        score = make_scorer(columns, reaches, exponents)
+    elif device == "cpu":
         from coreset_engine.coverage.workers import cpu_scorer
 
         score = cpu_scorer(columns, reaches, exponents, workers)

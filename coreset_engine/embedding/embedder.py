@@ -48,14 +48,31 @@ def embed_images(ds: Dataset, encoder: Encoder | Concatenated, *, shards: Path |
             out[start:stop] = _embed_range(ds, encoder, start, stop, batch_size, progress)
         return out
     shards = Path(shards)
+    missing = set(missing_shards(ds, encoder, shards, shard_size=shard_size, batch_size=batch_size))
+    for number, start in enumerate(starts):
+        if number in missing:
+            embed_shard(ds, encoder, shards, number, shard_size=shard_size, batch_size=batch_size, progress=progress)
+        progress(min(start + shard_size, count), count, "images")
+    return _join(shards, len(starts), (count, encoder.dim))
+
+
+def missing_shards(ds: Dataset, encoder: Encoder | Concatenated, shards: Path, *, shard_size: int = 1024,
+                   batch_size: int = 64) -> list[int]:
+    """Numbers of the shards not yet finished in `shards`, which is made, or emptied when it holds another plan's."""
+    encoder = encoder.sized_for(ds)
     _make_folder(shards)
     _settle_plan(shards, _plan(ds, encoder, shard_size, batch_size))
-    for number, start in enumerate(starts):
-        stop = min(start + shard_size, count)
-        if not _is_whole(shards, number, (stop - start, encoder.dim)):
-            _write_shard(shards, number, _embed_range(ds, encoder, start, stop, batch_size, progress))
-        progress(stop, count, "images")
-    return _join(shards, len(starts), (count, encoder.dim))
+    sizes = [min(shard_size, len(ds) - start) for start in range(0, len(ds), shard_size)]
+    return [number for number, size in enumerate(sizes) if not _is_whole(shards, number, (size, encoder.dim))]
+
+
+def embed_shard(ds: Dataset, encoder: Encoder | Concatenated, shards: Path, number: int, *, shard_size: int = 1024,
+                batch_size: int = 64, progress: Progress = silent) -> int:
+    """Embed and write one shard, on whichever machine this runs; how many images it holds. See `embed_images`."""
+    start = number * shard_size
+    stop = min(start + shard_size, len(ds))
+    _write_shard(shards, number, _embed_range(ds, encoder.sized_for(ds), start, stop, batch_size, progress))
+    return stop - start
 
 
 def _embed_range(ds: Dataset, encoder: Any, start: int, stop: int, batch_size: int, progress: Progress) -> np.ndarray:

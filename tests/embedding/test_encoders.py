@@ -194,3 +194,20 @@ def test_pickles_and_foreign_checkpoints_are_refused(tmp_path):
     (tmp_path / "junk.safetensors").write_bytes(b"\xff" * 100)
     with pytest.raises(BadInput, match="cannot be read as plain tensors"):
         make_encoder("resnet18", weights=tmp_path / "junk.safetensors")
+
+
+def test_the_number_of_cores_changes_no_bit():
+    import torch
+
+    images = [Image.fromarray(array) for array in
+              np.random.default_rng(3).integers(0, 255, (24, 64, 64, 3), dtype=np.uint8)]
+    encoder = make_encoder("efficientnet_lite0", image_size=64)
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            found.append(encoder.encode(images))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert np.array_equal(found[0], found[1]) and np.array_equal(found[1], found[2])

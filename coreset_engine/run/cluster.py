@@ -1,0 +1,226 @@
+"""The same stages on a Ray cluster: Ray Data embeds shards, actors score blocks of coverage samples.
+
+Nothing of the result depends on who did what: embedding workers write the very shard files that one machine writes, and
+coverage sums are integers, added in any order. So a run on a cluster ends with the artefacts, the keys and the
+selection of a run on one machine. A node that dies costs its unfinished shards or blocks; Ray gives them to another.
+
+The workspace (CORESET_HOME) and a folder source must be reachable under the same path on every node, as on a shared
+file system; vectors that are not travel through Ray's object store. Needs requirements-ray.txt.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from coreset_engine.errors import BadInput, Missing
+from coreset_engine.types import Dataset, Progress, silent
+
+BLOCK = 4096  # coverage samples a task: about a tenth of a second a core at 60,000 images
+SILENCE_S = 600.0  # a block takes seconds, reading 1.28 million vectors minutes
+ROOT = str(Path(__file__).parents[2])
+
+
+def connect(address: str) -> Any:
+    """The module `ray`, connected to `address` ("local" starts one here). Raises Missing or BadInput."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError:
+        raise Missing(f"cluster={address!r} needs Ray, which is not installed; pip install -r requirements-ray.txt."
+                      ) from None
+    if ray.is_initialized():
+        return ray
+    paths = os.pathsep.join(filter(None, [ROOT, os.environ.get("PYTHONPATH", "")]))
+    common: dict[str, Any] = dict(log_to_driver=False, logging_level="ERROR",
+                                  runtime_env={"env_vars": {"PYTHONPATH": paths, "RAY_USAGE_STATS_ENABLED": "0"}})
+    try:
+        if address == "local":
+            ray.init(include_dashboard=False, _node_ip_address="127.0.0.1", **common)
+        else:
+            ray.init(address=address, **common)
+    except (ConnectionError, ValueError, RuntimeError, OSError) as fault:
+        words = " ".join(str(fault).split())[:160]
+        raise BadInput(f"cluster={address!r} does not answer ({words}); start it with `ray start --head`, or use "
+                       "cluster='local'.") from None
+    return ray
+
+
+class ShardEmbedder:
+    """One worker of the embedding stage: opens the source and the encoder once, then writes shard after shard."""
+
+    def __init__(self, spec: str, fingerprint: str, encoder: str, weights: str | None, shards: str,
+                 shard_size: int) -> None:
+        from coreset_engine.embedding.encoders import make_encoder
+        from coreset_engine.sources.opening import open_source
+
+        self.dataset, self.shards, self.shard_size = open_source(spec), Path(shards), shard_size
+        if self.dataset.fingerprint != fingerprint:
+            raise BadInput(f"{spec!r} holds other images on this node; every node must see the same source, as on a "
+                           "shared file system.")
+        self.encoder = make_encoder(encoder, weights=weights)
+
+    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, Any]:
+        import ray
+
+        from coreset_engine.embedding.embedder import embed_shard
+
+        began, node = time.monotonic(), ray.get_runtime_context().get_node_id()
+        counts = [embed_shard(self.dataset, self.encoder, self.shards, int(number), shard_size=self.shard_size)
+                  for number in batch["shard"]]
+        return dict(images=np.array(counts), node=np.array([node] * len(counts)),
+                    seconds=np.full(len(counts), (time.monotonic() - began) / len(counts)))
+
+
+def embed_on(address: str, dataset: Dataset, encoder: str, weights: str | None, shards: Path,
+             progress: Progress = silent, *, shard_size: int = 1024) -> dict[str, float]:
+    """Write every missing shard of `dataset` on the cluster; images per second of each node (by its Ray id)."""
+    from coreset_engine.embedding.embedder import missing_shards
+    from coreset_engine.embedding.encoders import make_encoder
+
+    missing = missing_shards(dataset, make_encoder(encoder, weights=weights), shards, shard_size=shard_size)
+    if not missing:
+        return {}
+    ray = connect(address)
+    gpus = ray.cluster_resources().get("GPU", 0)
+    workers = max(1, min(len(missing), int(gpus) or int(ray.cluster_resources().get("CPU", 1))))
+    import ray.data
+
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    rows = ray.data.from_items([{"shard": number} for number in missing], override_num_blocks=len(missing)).map_batches(
+        ShardEmbedder, batch_size=1, compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers),
+        num_cpus=0 if gpus else 1, num_gpus=1 if gpus else 0,
+        fn_constructor_args=(dataset.spec, dataset.fingerprint, encoder, weights, str(shards), shard_size)).iter_rows()
+    with _sentences():
+        return _count(rows, len(dataset), progress)
+
+
+def _count(rows: Any, total: int, progress: Progress) -> dict[str, float]:
+    done, images, seconds = 0, {}, {}
+    for row in rows:
+        done += int(row["images"])
+        node = str(row["node"])[:8]
+        images[node] = images.get(node, 0) + int(row["images"])
+        seconds[node] = seconds.get(node, 0.0) + float(row["seconds"])
+        rates = ", ".join(f"{name} {images[name] / max(seconds[name], 1e-9):.0f}/s" for name in sorted(images))
+        progress(min(done, total), total, f"images ({rates})")
+    return {name: images[name] / max(seconds[name], 1e-9) for name in images}
+
+
+class CoverageWorker:
+    """One worker of the coverage stage: keeps the columns of all vectors, scores the blocks it is given."""
+
+    def __init__(self, where: str, handed: np.ndarray | None, dims: int, reaches: Sequence[int],
+                 exponents: Sequence[float]) -> None:
+        from coreset_engine.coverage.columns import turn
+        from coreset_engine.coverage.workers import cpu_scorer
+
+        vectors = handed if handed is not None else np.load(where, mmap_mode="r", allow_pickle=False)
+        self.columns = turn(vectors, dims)
+        self.shape = (len(reaches) * len(exponents),)
+        self.scorer = cpu_scorer(self.columns, reaches, exponents, 1)
+
+    def hello(self) -> bool:
+        """Answers once the columns are there."""
+        return True
+
+    def score(self, dims: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(hits (N,), penalty (N, C)), int64, of one block."""
+        n = self.columns.n_images
+        hits, penalty = np.zeros(n, np.int64), np.zeros((n, *self.shape), np.int64)
+        self.scorer(dims, points, hits, penalty, lambda done: None)
+        return hits, penalty
+
+
+def coverage_scorer(address: str, vectors: np.ndarray, n_dims: int = 2) -> Callable[..., Any]:
+    """A `make_scorer` for `coverage_scores` whose blocks are scored by one actor per core of the cluster."""
+    def make_scorer(columns: Any, reaches: Sequence[int], exponents: Sequence[float]) -> Any:
+        ray = connect(address)
+        where = str(vectors.filename) if isinstance(vectors, np.memmap) else ""
+        handed = None if where else ray.put(np.asarray(vectors))
+        kind = ray.remote(num_cpus=1)(CoverageWorker)
+        count = max(1, int(ray.cluster_resources().get("CPU", 1)))
+        actors = [kind.remote(where, handed, n_dims, list(reaches), list(exponents)) for _ in range(count)]
+        crew = Crew(ray, actors)
+
+        def score(dims: np.ndarray, points: np.ndarray, hits: np.ndarray, penalty: np.ndarray,
+                  tick: Callable[[int], None]) -> None:
+            with _sentences():
+                for done, block in crew.scatter(dims, points):
+                    hits += block[0]
+                    penalty += block[1]
+                    tick(done)
+
+        return score
+
+    return make_scorer
+
+
+class Crew:
+    """The actors that score blocks; only those that have said they are ready get any, and those that die are let go.
+
+    Not left to Ray's restarts: those wait for a free core, which a lost spot instance never gives back.
+    """
+
+    def __init__(self, ray: Any, actors: Sequence[Any]) -> None:
+        self.ray, self.ready = ray, []
+        self.starting = {actor.hello.remote(): actor for actor in actors}
+
+    def scatter(self, dims: np.ndarray, points: np.ndarray) -> Iterator[tuple[int, Any]]:
+        """(samples done, sums of a block) as blocks come back; each free actor gets the next, a slow node fewer."""
+        waiting, done = list(range(0, len(dims), BLOCK))[::-1], 0
+        running: dict[Any, tuple[Any, int]] = {}
+        heard = time.monotonic()
+        while waiting or running:
+            for actor in [*self.ready, *self.ready]:  # one block in hand, one waiting: no idle core, bounded memory
+                if waiting and sum(owner is actor for owner, _ in running.values()) < 2:
+                    start = waiting.pop()
+                    part = slice(start, start + BLOCK)
+                    running[actor.score.remote(dims[part], points[part])] = (actor, start)
+            for reference in self.ray.wait([*running, *self.starting], num_returns=1, timeout=1.0)[0]:
+                heard, block = time.monotonic(), self._fetch(reference)
+                if reference in self.starting:
+                    self.ready += [self.starting.pop(reference)] if block is not None else []
+                    continue
+                actor, start = running.pop(reference)
+                if block is None:
+                    waiting.append(start)
+                    self.ready = [other for other in self.ready if other is not actor]
+                    continue
+                done += min(BLOCK, len(dims) - start)
+                yield done, block
+            if not self.ready and not self.starting or time.monotonic() - heard > SILENCE_S:
+                raise BadInput("the cluster has no worker that answers; start nodes with free cores and run again: "
+                               "finished rounds are kept.")
+
+    def _fetch(self, reference: Any) -> Any:
+        """What `reference` stands for; None when its actor died."""
+        try:
+            return self.ray.get(reference)
+        except (self.ray.exceptions.RayActorError, self.ray.exceptions.ObjectLostError):
+            return None
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    """Ray's errors carry ours inside; show that, or one sentence."""
+    import ray.exceptions
+
+    try:
+        yield
+    except ray.exceptions.RayTaskError as fault:
+        if isinstance(fault.cause, (BadInput, Missing)):
+            raise fault.cause from None
+        raise
+    except ray.exceptions.RayActorError as fault:
+        words = " ".join(str(fault).split())[:160]
+        raise BadInput(f"the cluster lost its workers ({words}); start more nodes and run again: finished work is kept."
+                       ) from None
