@@ -82,7 +82,8 @@ def show(options, methods: list[str], rates: list[float]) -> None:
             values = 100 * np.array([cell["accuracy"] for cell in cells])
             gap = values - 100 * base
             print(f"| {100 * rate:g} % | {cells[0]['k']:,} | {method} "
-                  f"| {values.mean():.2f} +- {values.std(ddof=1):.2f} | {gap.mean():+.2f} +- {gap.std(ddof=1) / len(gap) ** 0.5:.2f} | "
+                  f"| {values.mean():.2f} +- {values.std(ddof=1):.2f} "
+                  f"| {gap.mean():+.2f} +- {gap.std(ddof=1) / len(gap) ** 0.5:.2f} | "
                   f"{np.mean([cell['seconds'] for cell in cells]):.1f} |")
 
 

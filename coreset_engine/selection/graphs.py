@@ -155,7 +155,7 @@ def symmetric(near: Neighbours, values: np.ndarray, own: float = 0.0) -> csr_mat
 def pure_radius(near: Neighbours, labels: np.ndarray, purity: float) -> float:
     """The largest radius at which a share `purity` of the balls {x: d < radius} hold one label only."""
     other = (near.indices >= 0) & (labels[near.indices] != labels[:, None])
-    first = np.where(other, near.distances, np.inf).min(axis=1)
+    first = np.where(other, near.distances, np.inf).min(axis=1, initial=np.inf)
     radius = np.sort(first)[min(int((1 - purity) * len(first) + 1e-9), len(first) - 1)]
     longest = float(near.distances[np.isfinite(near.distances)].max(initial=0.0))
     return max(float(min(radius, np.nextafter(longest, np.inf, dtype=np.float64))), LAST_RADIUS)

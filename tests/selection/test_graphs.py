@@ -88,6 +88,12 @@ def test_purity_sets_the_radius():
     assert pure_radius(near, np.zeros(5, int), 1.0) == pytest.approx(9), "all pure: as far as the graph reaches"
 
 
+def test_a_graph_without_neighbours():
+    alone = Tiny([3], neighbours=Neighbours(np.empty((1, 0), np.int64), np.empty((1, 0), np.float32)))
+    for name in ("facility_location", "graph_cut", "probcover", "d2"):
+        assert ranked(name, alone, 1).order.tolist() == [0]
+
+
 def test_probcover_covers_most_first_then_halves_the_radius():
     from coreset_engine.selection import greedy as loops
 
