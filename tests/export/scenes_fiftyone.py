@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import made_up
+import made_up_parcels
 import numpy as np
 
 from coreset_engine.errors import BadInput
@@ -28,7 +28,7 @@ def read(name, prefix="coreset_"):
 
 def fresh(folder, source, name, keep=3):
     """A new dataset; what was told and what is there."""
-    parcel = made_up.parcel(Path(folder), source, keep=keep)
+    parcel = made_up_parcels.parcel(Path(folder), source, keep=keep)
     told = fiftyone_live.write(parcel, name)
     return dict(told=told, **read(name), **wanted(parcel), **derived(name))
 
@@ -56,14 +56,14 @@ def through_disk(folder, source, out, name):
     """The on-disk folder, read by FiftyOne's own importer."""
     import fiftyone as fo
 
-    fiftyone_disk.write(made_up.parcel(Path(folder), source), out)
+    fiftyone_disk.write(made_up_parcels.parcel(Path(folder), source), out)
     fo.Dataset.from_dir(dataset_dir=out, dataset_type=fo.types.FiftyOneDataset, name=name, progress=False)
     return dict(**read(name), **derived(name))
 
 
 def twice(folder, source, name):
     """Main, then another name, then main again with other scores; all three states."""
-    first = made_up.parcel(Path(folder), source, keep=3, seed=0)
+    first = made_up_parcels.parcel(Path(folder), source, keep=3, seed=0)
     fiftyone_live.write(first, name)
     import fiftyone as fo
 
@@ -75,9 +75,9 @@ def twice(folder, source, name):
     sample.save()
     dataset.save_view("my view", dataset.limit(2))
     states = [read(name)]
-    fiftyone_live.write(made_up.parcel(Path(folder), source, keep=5, seed=1), name, selection="B ☃")
+    fiftyone_live.write(made_up_parcels.parcel(Path(folder), source, keep=5, seed=1), name, selection="B ☃")
     states.append(read(name))
-    fiftyone_live.write(made_up.parcel(Path(folder), source, keep=2, seed=2, with_run=False), name)
+    fiftyone_live.write(made_up_parcels.parcel(Path(folder), source, keep=2, seed=2, with_run=False), name)
     states.append(read(name))
     return dict(states=states, mine=dataset.values("mine"), schema=list(dataset.get_field_schema()))
 
@@ -86,7 +86,7 @@ def into_foreign(folder, source, name):
     """A dataset somebody else made of the same files, reversed, with one file missing and one of their own."""
     import fiftyone as fo
 
-    parcel = made_up.parcel(Path(folder), source, keep=3)
+    parcel = made_up_parcels.parcel(Path(folder), source, keep=3)
     paths = parcel.table["path"].tolist()
     dataset = fo.Dataset(name)
     theirs = [*paths[::-1][:-1], "/elsewhere/own.png"]
@@ -104,7 +104,7 @@ def refused(folder, source, what):
     """The sentence with which an export is refused."""
     import fiftyone as fo
 
-    parcel = made_up.parcel(Path(folder), source)
+    parcel = made_up_parcels.parcel(Path(folder), source)
     name, options = "refused " + what, {}
     if what == "strangers":
         fo.Dataset(name).add_samples([fo.Sample(filepath="/nowhere/1.png")], progress=False)
@@ -125,7 +125,7 @@ def refused(folder, source, what):
 
 
 def only_kept(folder, source, name):
-    parcel = made_up.parcel(Path(folder), source)
+    parcel = made_up_parcels.parcel(Path(folder), source)
     told = fiftyone_live.write(parcel, name, only_kept=True)
     return dict(told=told, ids=read(name)["ids"], kept=parcel.ids[parcel.selected].tolist())
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import made_up
+import made_up_parcels
 import numpy as np
 import pytest
 import scenes_fiftyone as scenes
@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    return str(made_up.pictures(tmp_path_factory.mktemp("pictures")))
+    return str(made_up_parcels.pictures(tmp_path_factory.mktemp("pictures")))
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_a_new_dataset_is_tagged_and_has_the_views(made):
 
 
 def test_the_map_the_similarity_index_and_the_manifest_arrive(made, source, tmp_path):
-    parcel = made_up.parcel(tmp_path, source)
+    parcel = made_up_parcels.parcel(tmp_path, source)
     assert np.allclose(made["points"], parcel.points)
     nearest = parcel.ids[parcel.neighbours.indices[0][:2]].tolist()
     assert made["near"] == [parcel.ids[0], *nearest]
@@ -143,9 +143,9 @@ def test_whatever_the_ids_and_the_choice_it_comes_back_equal(fiftyone, tmp_path_
 
 def test_the_disk_format_needs_no_fiftyone_and_twice_is_the_same(source, tmp_path):
     code = ("import sys; sys.path[:0] = sys.argv[3:]; sys.modules['fiftyone'] = sys.modules['bson'] = None\n"
-            "from pathlib import Path; import made_up\n"
+            "from pathlib import Path; import made_up_parcels\n"
             "from coreset_engine.export import fiftyone_disk\n"
-            "parcel = made_up.parcel(Path(sys.argv[1]).parent, sys.argv[2]); fiftyone_disk.write(parcel, sys.argv[1])")
+            "parcel = made_up_parcels.parcel(Path(sys.argv[1]).parent, sys.argv[2]); fiftyone_disk.write(parcel, sys.argv[1])")
     samples = []
     for name in ("one", "two"):
         done = subprocess.run([sys.executable, "-c", code, str(tmp_path / name), source, str(ROOT), str(Path(__file__)
@@ -159,7 +159,7 @@ def test_the_disk_format_needs_no_fiftyone_and_twice_is_the_same(source, tmp_pat
 
 
 def test_a_missing_file_keeps_its_sample(tmp_path):
-    parcel = made_up.parcel(tmp_path, str(made_up.pictures(tmp_path / "pictures")))
+    parcel = made_up_parcels.parcel(tmp_path, str(made_up_parcels.pictures(tmp_path / "pictures")))
     Path(parcel.table["path"][2]).unlink()
     fiftyone_disk.write(parcel, tmp_path / "out")
     rows = json.loads((tmp_path / "out" / "samples.json").read_text())["samples"]
@@ -187,8 +187,8 @@ def test_shortened_vectors_keep_the_nearest():
 
 
 def test_the_shell_exports_a_folder_and_says_when_the_source_is_gone(mongo, tmp_path):
-    source = made_up.pictures(tmp_path / "pictures")
-    made_up.parcel(tmp_path, str(source))
+    source = made_up_parcels.pictures(tmp_path / "pictures")
+    made_up_parcels.parcel(tmp_path, str(source))
     folder = str(tmp_path / "selection-0-3")
 
     def shell(*words):

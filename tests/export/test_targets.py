@@ -13,7 +13,7 @@ import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
-from made_up import NAMES, parcel, pictures
+from made_up_parcels import NAMES, parcel, pictures
 from PIL import Image
 
 from coreset_engine.errors import BadInput, Missing
