@@ -19,7 +19,8 @@ def choose_row(label: str, table: Mapping[str, Row], *, key: str, only: Iterable
     names = [name for name in table if only is None or name in set(only)]
     name = st.selectbox(label, names, key=key)
     if name in table:
-        st.caption(table[name].summary)
+        row = table[name]
+        st.caption(row.summary if row.live else f"{row.summary}. Chosen anew at every move; cost {row.cost}")
     return name
 
 

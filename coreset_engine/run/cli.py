@@ -148,7 +148,8 @@ def methods(as_json: Json = False) -> None:
                                          cost=row.cost, aliases=row.aliases) for row in METHODS.values()}))
         return
     for row in METHODS.values():
-        print(f"{row.name:22} {row.family:10} {row.summary}  [{', '.join(row.needs) or 'nothing'}] {row.paper}")
+        about = "; ".join(part for part in (row.paper, row.cost) if part)
+        print(f"{row.name:18} {row.family:11} {row.summary}  [{', '.join(row.needs) or 'nothing'}] {about}")
 
 
 @app.command()
