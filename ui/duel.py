@@ -186,7 +186,8 @@ def measured(view: RunView, side: Side) -> tuple[float, float, int] | None:
         if job.kind != "evaluate" or job.spec != view.spec or (job.params or {}).get("encoder") != view.encoder:
             continue
         found = [row["accuracy"] for row in (job.result or {}).get("rows", [])
-                 if row["method"] == side.method and abs(row["prune_rate"] - side.prune_rate) < 1e-9]
+                 if row["method"] == side.method and abs(row["prune_rate"] - side.prune_rate) < 1e-9
+                 and row["accuracy"] is not None]
         if found:
             return float(np.mean(found)), float(np.std(found, ddof=1)) if len(found) > 1 else 0.0, len(found)
     return None

@@ -28,7 +28,7 @@ def draw(view: RunView, selection: Selection) -> None:
             row.metric(name, value, help=said, width="content")
         counts = np.bincount(np.rint(found.share * found.draws).astype(int), minlength=found.draws + 1)[1:]
         figure, data = charts.bars([str(i + 1) for i in range(found.draws)], {"images": counts},
-                                   title="Images by draws that keep them")
+                                   title="Images by draws")
         charts.show(figure, "inclusion", data, height=240)
         st.caption("A colour on the map, and a column of the exported table.")
     _ask(view, selection)

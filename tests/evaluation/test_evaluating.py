@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sklearn.datasets import load_digits
 
 from coreset_engine.errors import BadInput, Cancelled, Missing
@@ -24,6 +25,15 @@ from coreset_engine.sources.opening import open_source
 
 ROOT = Path(__file__).parents[2]
 N = 400
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Small nets on a busy machine: threads that wait for each other make seconds of milliseconds."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +121,13 @@ def test_the_sources_own_test_split_is_used(home, dataset, monkeypatch):
     run = Run(dataclasses.replace(dataset, test_spec="demo:test"), store=Store(home), n_samples=2000)
     found = evaluate(run, methods=[], prune_rates=[0.5], seeds=1)
     assert (found["trained_on"], found["tested_on"]) == (N, 200)
+
+
+def test_a_network_on_pixels_takes_the_images_themselves(run):
+    found = evaluate(run, methods=[], prune_rates=[0.5], seeds=2, model="convnet", steps=30)
+    first, second = found["rows"]
+    assert first["model"] == "convnet" and first["steps"] == 30 and first["accuracy"] > 0.3
+    assert first["accuracy"] != second["accuracy"] and found["full_accuracy"] > 0.3
 
 
 def test_noise_lowers_accuracy_and_only_true_label_methods_see_it(run):

@@ -57,6 +57,26 @@ def test_it_is_found_again_and_written_with_the_selection_it_belongs_to(run, tmp
     assert "inclusion" not in bare.column_names
 
 
+def test_as_a_job(tmp_path):
+    from coreset_engine.run import disk, jobs, work
+
+    source = tmp_path / "digits.npy"
+    np.save(source, load_digits().data[:120].astype(np.float32))
+    assert set(jobs.KINDS) == set(work.KINDS)
+    request = dict(kind="inclusion", spec=str(source), created=0.0,
+                   params=dict(method="random", prune_rate=0.5, seeds=3, encoders=[], method_params={}))
+    (tmp_path / "jobs" / "j1").mkdir(parents=True)
+    disk.write_json(tmp_path / "jobs" / "j1" / "request.json", request)
+    assert work.work("j1", tmp_path) == 0
+    ended = jobs.read("j1", tmp_path)
+    assert ended.status == "done" and ended.result["draws"] == 3
+    request |= dict(kind="evaluate", params=dict(methods=["class_balanced"], prune_rates=[0.5], seeds=1, n_clusters=4))
+    disk.write_json(tmp_path / "jobs" / "j1" / "request.json", request)
+    assert work.work("j1", tmp_path) == 0
+    result = jobs.read("j1", tmp_path).result
+    assert [row["method"] for row in result["rows"]] == ["random", "class_balanced"] and result["labels"] == "pseudo"
+
+
 def test_agreement_by_hand():
     a, b = np.array([1, 1, 0, 0], bool), np.array([1, 0, 1, 0], bool)
     assert agreement([a, b]) == pytest.approx(1 / 3) and agreement([a, a, a]) == 1
