@@ -1,6 +1,7 @@
 """ELFS: heads in one product against a loop over modules, TEMI against k-means, stage times at full size.
 
-Run with scripts/bench elfs [--parts heads,clusters,stages] [--vectors V.npy --labels L.npy --neighbours I.npy --n N] [--seeds 5].
+Run with scripts/bench elfs [--parts heads,clusters,stages] [--seeds 5] [--repeats 7]
+                            [--vectors V.npy --labels L.npy [--neighbours I.npy] [--n N]].
 Without files, the vectors are Fashion-MNIST's by the default encoder, taken from the store or embedded first (minutes).
 Ratios are paired: both sides run in turn, on the same batches, in the same process. Labels are used for scoring only.
 """
@@ -75,7 +76,7 @@ class LoopTraining:
         return torch.stack(losses).detach()
 
 
-def heads(vectors: np.ndarray, repeats: int = 7, steps: int = 10) -> None:
+def heads(vectors: np.ndarray, repeats: int, steps: int = 10) -> None:
     """Seconds per training step of 50 heads, in turn, and the ratio."""
     print(f"### {HEADS} heads: one batched product against one module per head\n")
     print("| heads | batch | batched, ms/step | loop, ms/step | ratio, median (min-max) | same losses |")
@@ -180,16 +181,17 @@ def main() -> None:
     parser.add_argument("--labels")
     parser.add_argument("--neighbours", help="(N, k) indices of the nearest, else found exactly (a minute at 60,000)")
     parser.add_argument("--n", type=int)
+    parser.add_argument("--repeats", type=int, default=7, help="paired timings of the heads, of 10 steps each")
     parser.add_argument("--seeds", type=int, default=5)
     arguments = parser.parse_args()
     parts = arguments.parts.split(",")
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, "
           f"torch {torch.__version__}, load {os.getloadavg()[0]:.1f}\n", flush=True)
     if parts == ["heads"] and not arguments.vectors:
-        return heads(np.random.default_rng(0).normal(size=(8192, 1280)))
+        return heads(np.random.default_rng(0).normal(size=(8192, 1280)), arguments.repeats)
     vectors, labels, near = load(arguments)
     if "heads" in parts:
-        heads(vectors)
+        heads(vectors, arguments.repeats)
     if "clusters" in parts:
         clusters(vectors, labels, near, arguments.seeds)
     if "stages" in parts:

@@ -35,14 +35,16 @@ def head_logits(parameters: Parameters, rows: torch.Tensor, temperature: float) 
     """
     with torch.autocast(rows.device.type, torch.bfloat16, enabled=rows.device.type == "cuda"):
         if len(parameters) == 1:
-            directions = normalize(parameters[0], dim=0)
-            cosines = (rows @ directions.flatten(1)).unflatten(1, directions.shape[1:])
+            # The result lies in memory as (B, C, H): sums over ten clusters then run along many heads, not along ten.
+            directions = (normalize(parameters[0], dim=0) / temperature).transpose(1, 2)
+            logits = (rows @ directions.flatten(1)).unflatten(1, directions.shape[1:]).transpose(1, 2)
         else:
             first, bias, second, last = parameters
             deep = gelu((rows @ first.flatten(1)).unflatten(1, first.shape[1:]) + bias).transpose(0, 1)
             features = normalize(torch.bmm(deep, second), dim=2)
-            cosines = torch.bmm(features, normalize(last, dim=2).transpose(1, 2)).transpose(0, 1)
-    return cosines.float() / temperature
+            directions = normalize(last, dim=2) / temperature
+            logits = torch.bmm(features, directions.transpose(1, 2)).transpose(0, 1)
+    return logits.float()
 
 
 def pair_weights(teacher: Pair, per_head: bool = False) -> torch.Tensor:
@@ -62,6 +64,11 @@ def pmi_loss(student: Pair, teacher: Pair, log_prior: torch.Tensor, beta: float,
     running class shares q_t(c). weights: (B, 1) or (B, H). pmi(x, x') = log sum_c (q_s(c|x) q_t(c|x'))^beta / q_t(c):
     the exponent -1 that ELFS prints behind the logarithm would turn the objective round and is read as a slip.
     """
-    one = torch.logsumexp(beta * (student[0] + teacher[1]) - log_prior, dim=2)
-    two = torch.logsumexp(beta * (student[1] + teacher[0]) - log_prior, dim=2)
+    powers = [(beta * part).exp() for part in student]
+    taught = [(beta * part - log_prior).exp() for part in teacher]
+    # Products and one logarithm, not two logsumexp: half the passes over (B, H, C). At the class one side is sure of,
+    # the other's term is at least exp(-2 beta / temperature), so that float32 holds from temperature 0.02 on.
+    smallest = torch.finfo(log_prior.dtype).tiny
+    one = (powers[0] * taught[1]).sum(dim=2).add(smallest).log()
+    two = (powers[1] * taught[0]).sum(dim=2).add(smallest).log()
     return -(weights * (one + two)).mean(dim=0) / 2
