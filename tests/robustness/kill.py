@@ -158,7 +158,7 @@ def child(bench: Bench, work: Callable[[Callable[[], None]], int], *, die_at: in
             embedded = work(count)
             told.write_text(json.dumps(dict(embedded=embedded, events=seen[0])))
             code = 0
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - the child's last door
             import traceback
 
             traceback.print_exc()
