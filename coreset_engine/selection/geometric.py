@@ -66,7 +66,7 @@ def k_center(inputs: Artefacts, k: int, config: KCenterConfig, seed: int, *,
 @by_key
 def herding(inputs: Artefacts, k: int, config: HerdingConfig, seed: int, *,
             given: np.ndarray | None = None) -> Ranking:
-    """x_t = argmax <w, x>, w <- w + mu - x_t, from w = mu (Welling 2009, eq. 7-8), each image at most once.
+    """x_t = argmax <w, x>, w <- w + mu - x_t, from w = mu (Welling 2009, the herding update), each image at most once.
 
     Rows are centred, which moves every score by the same amount; <mu, x> at the start needs the origin. `given` counts
     as chosen.

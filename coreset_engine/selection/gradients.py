@@ -74,7 +74,7 @@ def badge(inputs: Artefacts, k: int, config: BadgeConfig, seed: int, *, given: n
 @by_key
 def craig(inputs: Artefacts, k: int, config: CraigConfig, seed: int, *, given: np.ndarray | None = None) -> Ranking:
     """Facility location on gradient distances within each class; weights = how many each stands for (Mirzasoleiman
-    2020, eq. 11 and algorithm 1). Weights have mean 1 over the kept.
+    2020, algorithm 1). Weights have mean 1 over the kept.
     """
     from coreset_engine.selection import matching
 
@@ -111,7 +111,7 @@ def gradmatch(inputs: Artefacts, k: int, config: GradmatchConfig, seed: int, *,
 @by_key
 def glister(inputs: Artefacts, k: int, config: GlisterConfig, seed: int, *,
             given: np.ndarray | None = None) -> Ranking:
-    """Gain of an image = inner product of its gradient with that of the validation loss (Killamsetty 2021, eq. 6, a
+    """Gain of an image = inner product of its gradient with that of the validation loss (Killamsetty 2021, a
     first-order step); after each of `rounds` batches the proxy takes a step on what is kept (algorithm 2).
 
     The model starts at 0; the whole set under its labels is the validation set, as the paper allows without noise.

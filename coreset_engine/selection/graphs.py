@@ -85,7 +85,7 @@ def graph_cut(inputs: Artefacts, k: int, config: GraphCutConfig, seed: int, *,
 @by_key
 def probcover(inputs: Artefacts, k: int, config: ProbcoverConfig, seed: int, *,
               given: np.ndarray | None = None) -> Ranking:
-    """The image whose ball covers most uncovered ones (Yehuda 2022, algorithm 1); radius by purity (section 3.3).
+    """The image whose ball covers most uncovered ones (Yehuda 2022, algorithm 1); radius by purity.
 
     Added: once all are covered the radius halves and covering starts again; the paper then picks at random. A ball
     holds neighbours of the graph only. info: radius, a cosine distance.
@@ -104,7 +104,7 @@ def probcover(inputs: Artefacts, k: int, config: ProbcoverConfig, seed: int, *,
 
 @by_key
 def d2(inputs: Artefacts, k: int, config: D2Config, seed: int, *, given: np.ndarray | None = None) -> Ranking:
-    """D2 pruning (Maharana 2024, eq. 3-5): score <- score + sum of neighbours' scores e^(-gamma_f d^2); then the best
+    """D2 pruning (Maharana 2024): score <- score + sum of neighbours' scores e^(-gamma_f d^2); then the best
     is kept and each of its neighbours loses e^(-gamma_r d^2) times its score, again and again.
 
     Scores lie in [0, 1] at the start, 1 each when uniform. An image whose score has fallen below 0 takes none away.

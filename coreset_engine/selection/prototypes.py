@@ -14,7 +14,7 @@ from coreset_engine.selection.partition import centres_of, kmeans
 from coreset_engine.selection.rows import METRICS, comparable
 from coreset_engine.types import Artefacts, Ranking
 
-SMALL = 5  # Hacohen 2022, appendix: clusters with fewer images are passed over
+SMALL = 5  # Hacohen 2022: clusters with fewer images are passed over
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class TypiclustConfig:
 @by_key
 def prototypicality(inputs: Artefacts, k: int, config: PrototypicalityConfig, seed: int, *,
                     given: np.ndarray | None = None) -> Ranking:
-    """Distance to the nearest k-means centre, on vectors of length 1 (Sorscher 2022, section 5: cosine distance).
+    """Distance to the nearest k-means centre, on vectors of length 1 (Sorscher 2022: cosine distance).
 
     balance b: each cluster is first granted b k / C of its best images (their class balance score is 0.5), then the
     rest go by score over all clusters. `given` counts towards its clusters.
@@ -72,7 +72,7 @@ def prototypicality(inputs: Artefacts, k: int, config: PrototypicalityConfig, se
 @by_key
 def moderate(inputs: Artefacts, k: int, config: ModerateConfig, seed: int, *,
              given: np.ndarray | None = None) -> Ranking:
-    """Images whose distance to their class centre is closest to the median distance (Xia 2023, section 3.2)."""
+    """Images whose distance to their class centre is closest to the median distance (Xia 2023)."""
     labels = np.unique(labels_of(inputs, config.labels), return_inverse=True)[1]
     rows = comparable(inputs, config.metric, config.dims)
     gap = rows - centres_of(rows, labels, int(labels.max()) + 1)[labels]

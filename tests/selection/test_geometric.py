@@ -35,7 +35,7 @@ def test_k_center_by_brute_force_and_within_twice_the_best_radius():
 
 
 def test_herding_follows_the_mean():
-    # Welling 2009, eq. 7-8, x = (-1, 0, 4), mu = 1, w0 = mu = 1: 4 wins with <1, 4> = 4.
+    # Welling 2009, the herding update, x = (-1, 0, 4), mu = 1, w0 = mu = 1: 4 wins with <1, 4> = 4.
     # w1 = 1 + 1 - 4 = -2: -1 scores 2, 0 scores 0. w2 = -2 + 1 + 1 = 0: 0 is left.
     assert ranked("herding", Tiny([-1, 0, 4]), 3, metric="euclidean").order.tolist() == [2, 0, 1]
 

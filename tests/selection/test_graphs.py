@@ -107,7 +107,7 @@ def test_probcover_covers_most_first_then_halves_the_radius():
 
 
 def test_d2_by_the_equations():
-    # Maharana 2024, eq. 3-5 on a line 0 1 3 with one neighbour each, uniform: 0 -> 1, 1 -> 0, 2 -> 1.
+    # Maharana 2024 on a line 0 1 3 with one neighbour each, uniform: 0 -> 1, 1 -> 0, 2 -> 1.
     near = line_graph([0, 1, 3], 1)
     run = Tiny([0, 1, 3], neighbours=near)
     # Forward: 1 + e^-1, 1 + e^-1, 1 + e^-4. First 0; then 1 loses e^-1 (1 + e^-1) and 2 (nobody's loss) is next.

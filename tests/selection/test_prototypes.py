@@ -13,7 +13,7 @@ def on_circle(*degrees):
 
 
 def test_prototypicality_keeps_what_is_far_from_its_centre():
-    # Sorscher 2022, section 5: two clusters around 10 and 184 degrees; 30 is the farthest from its own centre.
+    # Sorscher 2022: two clusters around 10 and 184 degrees; 30 is the farthest from its own centre.
     run = Tiny(on_circle(0, 5, 30, 180, 184, 189))
     hard = ranked("prototypicality", run, 2, n_clusters=2, balance=0.0)
     assert hard.order[0] == 2 and hard.nested
@@ -30,7 +30,7 @@ def test_prototypicality_balance_grants_each_cluster_its_share():
 
 
 def test_moderate_keeps_the_median_distance():
-    # Xia 2023, section 3.2: one class, centre 0, distances 5 1 0 2 4: median 2, gaps 3 1 2 0 2.
+    # Xia 2023: one class, centre 0, distances 5 1 0 2 4: median 2, gaps 3 1 2 0 2.
     found = ranked("moderate", Tiny([-5, -1, 0, 2, 4]), 2)
     assert np.allclose(found.scores, [-3, -1, -2, 0, -2], atol=1e-5) and found.order[:2].tolist() == [3, 1]
 
