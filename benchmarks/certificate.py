@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import argparse
 import platform
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 
-from coreset_engine.device import cpu_count
-from coreset_engine.embedding.neighbourhood import neighbours
-from coreset_engine.evaluation.certificate import certify
-from coreset_engine.types import Neighbours
+sys.path[0] = str(Path(__file__).resolve().parent.parent)  # benchmarks/coverage.py hides a package of that name
+
+from coreset_engine.device import cpu_count  # noqa: E402
+from coreset_engine.embedding.neighbourhood import neighbours  # noqa: E402
+from coreset_engine.evaluation.certificate import certify  # noqa: E402
+from coreset_engine.types import Neighbours  # noqa: E402
 
 
 def timed(work):

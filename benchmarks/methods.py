@@ -20,13 +20,15 @@ from pathlib import Path
 
 import numpy as np
 
-from coreset_engine.device import cpu_count
-from coreset_engine.errors import Cancelled
-from coreset_engine.registry import METHODS
-from coreset_engine.run.evaluating import Row, evaluate, part, sibling
-from coreset_engine.run.pipeline import Run
-from coreset_engine.run.verbs_evaluate import spread
-from coreset_engine.sources.opening import open_source
+sys.path[0] = str(Path(__file__).resolve().parent.parent)  # benchmarks/coverage.py hides a package of that name
+
+from coreset_engine.device import cpu_count  # noqa: E402
+from coreset_engine.errors import Cancelled  # noqa: E402
+from coreset_engine.registry import METHODS  # noqa: E402
+from coreset_engine.run.evaluating import Row, evaluate, part, sibling  # noqa: E402
+from coreset_engine.run.pipeline import Run  # noqa: E402
+from coreset_engine.run.verbs_evaluate import spread  # noqa: E402
+from coreset_engine.sources.opening import open_source  # noqa: E402
 
 RATES = (0.5, 0.7, 0.9, 0.95, 0.99)
 IMBALANCE = 100
@@ -106,11 +108,12 @@ def verdict(rows: list[Row]) -> str:
         if pairs:
             good &= float(np.mean(pairs)) >= 0
             told.append(f"{rate:.0%}: {100 * float(np.mean(pairs)):+.2f} points (n = {len(pairs)})")
-    return f"auto >= random in every cell measured: {'yes' if good and told else 'no'}; " + ", ".join(told)
+    if not told:
+        return "auto was not measured."
+    return f"auto >= random in every cell measured: {'yes' if good else 'no'}; " + ", ".join(told)
 
 
 def main() -> None:
-    sys.path[0] = str(Path(__file__).parents[1])  # else benchmarks/coverage.py hides the package of that name
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("source")
     parser.add_argument("--variant", choices=("plain", "tail", "noise"), default="plain")
