@@ -102,6 +102,16 @@ def test_what_a_run_lacks_is_named(run, name):
         assert len(choose(name, Bare(), prune_rate=0.5)) == 150
 
 
+@pytest.mark.parametrize("name", [name for name in sorted(METHODS) if "labels" in {
+    field.name for field in dataclasses.fields(load(METHODS[name].config))}])
+def test_true_labels_that_are_not_there_are_asked_for_in_one_sentence(run, name):
+    bare = dataclasses.replace(run, dataset=dataclasses.replace(run.dataset, labels=None), true_dynamics=None)
+    bare.dynamics_at = lambda *, labels="pseudo", **params: bare.labels if labels == "true" else run.pseudo_dynamics
+    score = {"score": "el2n"} if name == "d2" else {}
+    with pytest.raises(Missing, match="no true labels"):
+        choose(name, bare, prune_rate=0.5, labels="true", **score)
+
+
 @every
 def test_the_row_says_what_a_person_needs_to_know(name):
     row = METHODS[name]
