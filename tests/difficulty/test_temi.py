@@ -131,6 +131,8 @@ def test_given_neighbours_are_the_pairs():
 def test_presets_and_bad_settings():
     assert TemiConfig.PRESETS["paper"]["n_heads"] == 50 and TemiConfig.PRESETS["paper"]["epochs"] == 200
     vectors, _ = blobs([10] * 2)
+    small = pseudo_labels(vectors, 2, "temi", preset="paper", epochs=2, hidden=8)
+    assert len(small.info["head_losses"]) == 50 and small.probabilities.shape == (20, 2)
     with pytest.raises(BadInput, match="preset"):
         pseudo_labels(vectors, 2, "temi", preset="none")
     with pytest.raises(BadInput, match="n_heads=0"):
