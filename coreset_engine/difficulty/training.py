@@ -47,7 +47,7 @@ def train(model: nn.Module, inputs, labels, *, epochs: int = 20, batch: int = 51
     Deterministic for a seed on a CPU. progress: unit "epochs". Raises on empty input or a label outside the model's C.
     """
     place = resolve_device(device)
-    inputs, labels = to_device(inputs, place), torch.as_tensor(np.asarray(labels), dtype=torch.int64, device=place)
+    inputs, labels = to_device(inputs, place), torch.as_tensor(np.array(labels), dtype=torch.int64, device=place)
     _check(inputs, labels, epochs, batch)
     weights = _scaled(weights, len(labels), place)
     outputs = getattr(getattr(model, "head", None), "out_features", None)
