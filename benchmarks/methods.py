@@ -16,6 +16,7 @@ import dataclasses
 import platform
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -55,13 +56,17 @@ def opened(source: str, variant: str, images: int) -> Run:
     return sibling(some, dataclasses.replace(some.dataset, test_spec=run.dataset.test_spec))
 
 
-def measure(run: Run, names: list[str], seeds: int, variant: str, minutes: float) -> tuple[list[Row], float | None]:
-    """Rows and the full set's accuracy, as far as the time went."""
-    began, kept = time.monotonic(), {}
+def measure(run: Run, names: list[str], seeds: int, variant: str, minutes: float,
+            show: Callable[[list[Row], float | None], None]) -> tuple[list[Row], float | None]:
+    """Rows and the full set's accuracy, as far as the time went. show: called with what is there, once a minute."""
+    began, kept, shown = time.monotonic(), {}, [time.monotonic()]
 
     def tell(rows: list[Row], full: float | None, total: int) -> None:
         kept.update({(r["method"], r["prune_rate"], r["seed"]): r for r in rows})
         kept["full"] = full if full is not None else kept.get("full")
+        if time.monotonic() - shown[0] > 60:
+            shown[0] = time.monotonic()
+            show([row for key, row in kept.items() if key != "full"], kept["full"])
         if time.monotonic() - began > 60 * minutes:
             raise Cancelled(f"{minutes:g} minutes are over.")
 
@@ -90,7 +95,7 @@ def table(rows: list[Row], full: float | None) -> list[str]:
             mean, std = spread([r["accuracy"] for r in good])
             over = spread([r["accuracy"] - base[rate, r["seed"]] for r in good])[0]
             told = "" if method == "random" else f" ({100 * over:+.1f})"
-            cells.append(f"{100 * mean:.1f} ± {100 * std:.1f}{told}")
+            cells.append(f"{100 * mean:.1f}" + (f" ± {100 * std:.1f}" if len(good) > 1 else "") + told)
             counts.append(len(good))
         spent = [r.get("select_seconds", np.nan) for r in rows if (r["method"], r["prune_rate"]) == (method, 0.9)]
         out.append(f"| {method} | " + " | ".join(cells) + f" | {min(counts, default=0)} | "
@@ -125,14 +130,18 @@ def main() -> None:
     given = parser.parse_args()
     run = opened(given.source, given.variant, given.images)
     names = [name for name in METHODS if not given.only or name in given.only.split(",")]
-    rows, full = measure(run, names, given.seeds, given.variant, given.minutes)
     words = " ".join(word for word in sys.argv[1:] if word not in ("--out", str(given.out)))
-    lines = [f"`python benchmarks/methods.py {words}` on {cpu_count()} cores ({platform.machine()}), "
-             f"{len(run.dataset):,} training images, linear model, test accuracy in %: mean ± std (paired difference "
-             "to random).", "", *table(rows, full), "", verdict(rows)]
-    print("\n".join(lines))
-    if given.out is not None:
-        given.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    head = (f"`python benchmarks/methods.py {words}` on {cpu_count()} cores ({platform.machine()}), "
+            f"{len(run.dataset):,} training images, linear model, test accuracy in %: mean ± std (paired difference "
+            "to random).")
+
+    def show(rows: list[Row], full: float | None) -> str:
+        text = "\n".join([head, "", *table(rows, full), "", verdict(rows)])
+        if given.out is not None:
+            given.out.write_text(text + "\n", encoding="utf-8")
+        return text
+
+    print(show(*measure(run, names, given.seeds, given.variant, given.minutes, show)))
 
 
 if __name__ == "__main__":
