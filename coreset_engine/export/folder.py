@@ -18,6 +18,8 @@ from coreset_engine.errors import BadInput
 from coreset_engine.types import Dataset, Selection
 
 FILES = ("selection.parquet", "ids.txt", "manifest.json")
+COLUMNS = {"id": "", "path": "", "selected": "b", "rank": "i", "score": "f", "weight": "f"}  # name -> kinds of dtype
+LARGEST = 8 << 30  # bytes of a table that is read; 1.28 M images with every score take below 1 GB
 
 
 def ids_digest(ids: Iterable[str]) -> str:
@@ -105,16 +107,48 @@ def _put(temporary: Path, out: Path) -> None:
 
 
 def read_selection(path: Path | str) -> tuple[Any, dict[str, Any]]:
-    """(table as DataFrame, manifest) of a selection folder. Raises BadInput when it is none or was changed."""
-    import pandas as pd
-
+    """(table as DataFrame, manifest) of a selection folder. Raises BadInput when it is none, lies, or was changed."""
     path = Path(path)
     try:
-        manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-        table = pd.read_parquet(path / "selection.parquet")
-        kept = table[table["selected"]].sort_values("rank")["id"]
-    except (OSError, ValueError, KeyError) as fault:
-        raise BadInput(f"{path} is no selection folder ({fault}); give the folder that `run --out` wrote.") from None
-    if ids_digest(kept) != manifest.get("ids_sha256"):
+        if not (path / FILES[2]).is_file():
+            raise ValueError(f"{FILES[2]} is missing")
+        manifest = json.loads((path / FILES[2]).read_text(encoding="utf-8"))
+        if not isinstance(manifest, dict):
+            raise ValueError("the manifest is no object")
+        table = _table(path / "selection.parquet")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, NotImplementedError) as fault:
+        said = " ".join(str(fault).split())[:200]
+        raise BadInput(f"{path} is no selection folder ({said}); give the folder that `run --out` wrote.") from None
+    kept = table[table["selected"]].sort_values("rank")
+    if ids_digest(kept["id"]) != manifest.get("ids_sha256"):
         raise BadInput(f"{path} was changed: its ids do not hash to what its manifest says; export it again.")
     return table, manifest
+
+
+def _table(path: Path) -> Any:
+    """The table, checked: columns, types, ids, ranks and weights. Raises ValueError with what is wrong."""
+    import pyarrow.parquet as pq
+
+    if not path.is_file():
+        raise ValueError(f"{path.name} is missing")
+    with pq.ParquetFile(path) as file:
+        groups = (file.metadata.row_group(i) for i in range(file.metadata.num_row_groups))
+        if (size := sum(group.total_byte_size for group in groups)) > LARGEST:
+            raise ValueError(f"its table would take {size / 1e9:.0f} GB of memory")
+        if missing := set(COLUMNS) - set(file.schema_arrow.names):
+            raise ValueError(f"the column {min(missing)} is missing")
+        table = file.read().to_pandas()
+    for name, kinds in COLUMNS.items():
+        if kinds and table[name].dtype.kind not in kinds:
+            raise ValueError(f"{name} holds {table[name].dtype}")
+    if table["id"].isna().any() or not table["id"].map(lambda key: isinstance(key, str)).all():
+        raise ValueError("id holds something else than text")
+    if table["id"].duplicated().any():
+        raise ValueError("an id stands there twice")
+    rank, selected = table["rank"].to_numpy(), table["selected"].to_numpy()
+    if not np.array_equal(np.sort(rank[selected]), np.arange(selected.sum())) or (rank[~selected] != -1).any():
+        raise ValueError("rank does not count the selected images")
+    weight = table["weight"].to_numpy(float)
+    if not (np.isfinite(weight) & (weight >= 0)).all():
+        raise ValueError("a weight is negative or no number")
+    return table

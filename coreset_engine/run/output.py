@@ -104,6 +104,8 @@ def _manifest(path: Path | str) -> dict[str, Any]:
     """The manifest in `path` (the file, or its folder), with the fields `verify` needs, of the types it needs."""
     path = Path(path) / "manifest.json" if Path(path).is_dir() else Path(path)
     try:
+        if not path.is_file():
+            raise ValueError("there is no such file")
         found = json.loads(path.read_text(encoding="utf-8"))
         wrong = [name for name, kind in _SHAPE.items() if not isinstance(found[name], kind)]
         if not isinstance(found.setdefault("weights", None), str | None):
