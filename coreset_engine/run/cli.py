@@ -16,7 +16,7 @@ import typer
 
 from coreset_engine.errors import BadInput, Cancelled, CoresetError
 from coreset_engine.registry import ENCODERS, METHODS
-from coreset_engine.run import verbs_evaluate, verbs_export, verbs_store
+from coreset_engine.run import verbs_beta, verbs_evaluate, verbs_export, verbs_store
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
                   help="Choose the part of an unlabelled image set worth labelling and training on.")
@@ -191,6 +191,7 @@ def verify(manifest: Annotated[Path, typer.Argument(help="manifest.json of a sel
 
 app.command()(verbs_export.export)
 app.command()(verbs_export.plugin)
+app.command()(verbs_beta.beta)
 app.command()(verbs_evaluate.evaluate)
 app.command()(verbs_evaluate.inclusion)
 for verb in (verbs_store.status, verbs_store.gc, verbs_store.report, verbs_store.labels):

@@ -131,14 +131,17 @@ def coverage_grid(spec: str, params: dict[str, Any], store: Store, report: Repor
 
 
 def beta(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
-    """The hard cut that serves pseudo-label accuracy best at each asked pruning rate (ELFS 3.4)."""
-    from coreset_engine.difficulty.beta_search import search_beta
-    from coreset_engine.selection.arithmetic import double_end
+    """The hard cut that serves pseudo-label accuracy best at a pruning rate (ELFS 3.4); oracle: true labels' beside."""
+    from coreset_engine.run import betas
 
-    run = _open(spec, params, store, report)
-    found = search_beta(run.vectors, run.pseudo_labels.labels, run.dynamics.aum, choose=double_end, seed=run.seed,
-                        progress=lambda done, total, unit="": report("beta", done, total, unit), **params)
-    report.result = found
+    truth, run = bool(params.pop("oracle", False)), _open(spec, params, store, report)
+
+    def tell(done: int, total: int, unit: str = "") -> None:
+        report("beta", done, total, unit)
+
+    found = report.result = betas.search(run, progress=tell, **params)
+    if truth:  # only now, and only to show beside what was chosen without it (figure 6b)
+        report.result = found | dict(oracle=betas.oracle(run, found, progress=tell))
 
 
 def evaluate(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
