@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import glob
 import json
 import os
 import time
@@ -53,7 +54,10 @@ def sync_folder(path: Path) -> None:
 
 
 def write_whole(path: Path, data: bytes, *, sync: bool = True) -> None:
-    """`data` at `path`, or what was there before. Raises OSError; no temporary stays behind an error."""
+    """`data` at `path`, or what was there before. Raises OSError; no temporary stays behind an error or a death."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        if stale(left.name):
+            left.unlink(missing_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(3).hex()}.tmp")
     try:
         with open(temporary, "wb") as out:

@@ -248,6 +248,8 @@ def main() -> int:
                 print(f"FAILED {how}: {fault}", flush=True)
                 continue
             tally[said] += 1
+            if sum(tally.values()) % 20 == 0:
+                print(f"{tally['killed']} kills so far, {failures} failures", flush=True)
             if said == "too late" and extra < given.points:  # it had ended before the blow: strike again
                 extra += 1
                 todo.append(points(bench, 2, given.seed + extra)[1])

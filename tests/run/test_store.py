@@ -293,3 +293,10 @@ def test_everything_is_synced_before_it_is_named(store, monkeypatch):
     synced = [os.path.basename(what) for verb, what in seen[:named] if verb == "sync"]
     assert {"a.npy", "b.npy"} <= set(synced) and any("manifest.json" in what for what in synced)
     assert ("sync", os.path.realpath(store.folder("stage", "key").parent)) in seen[named:]
+
+
+def test_a_whole_write_clears_what_a_dead_one_left(tmp_path):
+    (tmp_path / ".a.json.999999999.abcdef.tmp").write_text("half")
+    (tmp_path / f".a.json.{os.getpid()}.abcdef.tmp").write_text("another thread's")
+    disk.write_json(tmp_path / "a.json", {"x": 1})
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f".a.json.{os.getpid()}.abcdef.tmp", "a.json"]
