@@ -126,7 +126,7 @@ def test_nothing_pruned_keeps_everything(shell, tmp_path, capsys):
     (("--method", "elfs", "--n-clusters", "0"), "0"),
     (("--method", "elfs", "--n-clusters", "-3"), "-3"),
     (("--method", "magic"), "magic"),
-    (("--method", "blindcs", "--n-neighbours", "0"), "n_neighbours"),
+    (("--method", "blindcs", "--n-neighbours", "-1"), "n_neighbours"),
     (("--method", "blindcs", "--n-samples", "0"), "n_samples"),
     (("--method", "random", "--param", "color=red"), "color"),
     (("--method", "random", "--param", "nonsense"), "NAME=VALUE"),
