@@ -6,7 +6,7 @@ Each way runs in a process of its own on the same picture files (28 x 28 PNG), t
 tags, views and map:
 
     public API, new       Sample objects with every field, add_samples, save_view, compute_visualization
-    ours, new             the on-disk writer and Dataset.from_dir; also metadata, similarity index and manifest
+    ours, new             frame by Dataset.from_dir, samples inserted; also metadata, similarity index, manifest
     public API, update    set_values field by field, tags, views and map
     ours, update          one merge on the server; the same layers as "ours, new"
     ours, folder          the on-disk format alone: no FiftyOne, no MongoDB
@@ -61,7 +61,7 @@ def parcel(folder: Path, n: int):
     table = pd.DataFrame({"id": ids, "path": pictures(folder / "pictures", n), "selected": rank >= 0, "rank": rank,
                           **columns, "pseudo_label": rng.integers(0, 10, n), "confidence": rng.random(n)})
     dataset = Dataset("made up", ids, "print", labels=rng.integers(0, 10, n), classes=tuple("abcdefghij"))
-    vectors = rng.normal(size=(n, 1280)).astype(np.float32)
+    vectors = rng.standard_normal((n, 1280), dtype=np.float32)
     return Parcel(table, {"source_fingerprint": "print", "method": "elfs", "params": {"beta": 0.1}}, folder / "media",
                   dataset, rng.random((n, 2)), vectors)
 

@@ -9,6 +9,7 @@ custom run. The format is the one FiftyOne 1.22.1 itself exports; later versions
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import io
 import json
@@ -16,6 +17,7 @@ import math
 import os
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,39 +37,80 @@ KINDS = {"float": "FloatField", "int": "IntField", "str": "StringField", "vector
 STAMPS = ("created_at", "last_modified_at")
 
 
-def write(parcel: Parcel, place: str | Path, progress: Progress = silent, *, selection: str = "main",
-          key: str = "", relative: bool = True) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Plan:
+    """What will be written: the fields (`own`: the selection's), and per sample its id, path and file facts."""
+
+    parcel: Parcel
+    names: Names
+    layers: list[Layer]
+    own: list[Layer]
+    ids: list[str]
+    paths: list[str]
+    facts: list[dict[str, Any] | None]
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a document spells ids, bytes, numbers and times: extended JSON for files, BSON for a database."""
+
+    oid: Callable[[str], Any]
+    binary: Callable[[bytes], Any]
+    number: Callable[[float], Any]
+    now: Any
+    dataset: Any
+
+
+def write(parcel: Parcel, place: str | Path, progress: Progress = silent, *, selection: str = "main") -> dict[str, Any]:
     """Write the dataset into the folder `place`; {"path", "samples"}. Raises BadInput when it cannot be written.
 
-    key: what the samples' ids are made from besides the images' own ids (default: the source's fingerprint), so that
-    the same export twice gives the same ids. relative: name pictures we wrote relative to the folder, so it can move.
+    The samples' ids come from the images' ids and the source's fingerprint: the same export twice gives the same ids.
+    Pictures that are not files of the source go to place/data and are named relative to it, so the folder can move.
     """
-    out, names = Path(place), Names(selection)
-    own = own_layers(parcel, names)
-    layers = source_layers(parcel) + own
-    ids = sample_ids(parcel.ids, key or str(parcel.manifest.get("source_fingerprint", "")))
-    try:
-        (out / "brain").mkdir(parents=True, exist_ok=True)
-        (out / "runs").mkdir(exist_ok=True)
-        paths = picture_files(parcel, out / "data" if relative else parcel.media, progress=progress)
-        facts = describe(paths, progress)
-        if relative:
-            paths = [os.path.relpath(path, out) if path.startswith(f"{out}{os.sep}data{os.sep}") else path
-                     for path in paths]
-        _put(out / "metadata.json", _metadata(parcel, names, layers, own))
+    out = Path(place)
+    with _writing(out):
+        plan = prepare(parcel, out / "data", progress, selection, str(parcel.manifest.get("source_fingerprint", "")))
+        own = f"{out}{os.sep}data{os.sep}"
+        paths = [os.path.relpath(path, out) if path.startswith(own) else path for path in plan.paths]
+        write_frame(out, plan)
+        dialect = Dialect(lambda text: {"$oid": text}, _binary, _number, {"$date": _now()}, {"$oid": "0" * 24})
         with open(out / "samples.json", "w", encoding="ascii") as file:
             file.write('{"samples": [')
-            for i, document in enumerate(_samples(parcel, names, layers, ids, paths, facts)):
+            for i, document in enumerate(documents(replace(plan, paths=paths), dialect)):
                 file.write(("," if i else "") + json.dumps(document, separators=(",", ":"), allow_nan=False))
                 if i % 5000 == 0:
-                    progress(i, len(ids), "samples")
+                    progress(i, len(plan.ids), "samples")
             file.write("]}")
-        _results(out, parcel, names, ids)
+    progress(len(plan.ids), len(plan.ids), "samples")
+    return dict(path=str(out), samples=len(plan.ids))
+
+
+def prepare(parcel: Parcel, media: Path, progress: Progress, selection: str, key: str) -> Plan:
+    """Find or write the pictures (into `media`), read their headers, work out every field. key: salt of the ids."""
+    names = Names(selection)
+    own = own_layers(parcel, names)
+    paths = picture_files(parcel, media, progress=progress)
+    return Plan(parcel, names, source_layers(parcel) + own, own, sample_ids(parcel.ids, key), paths,
+                describe(paths, progress))
+
+
+def write_frame(out: Path, plan: Plan) -> None:
+    """Everything but the samples: fields, views, runs and their results; samples.json without any."""
+    with _writing(out):
+        (out / "brain").mkdir(parents=True, exist_ok=True)
+        (out / "runs").mkdir(exist_ok=True)
+        _put(out / "metadata.json", _metadata(plan.parcel, plan.names, plan.layers, plan.own))
+        _put(out / "samples.json", {"samples": []})
+        _results(out, plan.parcel, plan.names, plan.ids)
+
+
+@contextlib.contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as fault:
         raise BadInput(f"{str(out)!r} cannot be written ({fault.strerror or fault}); choose a folder you can write."
                        ) from None
-    progress(len(ids), len(ids), "samples")
-    return dict(path=str(out), samples=len(ids))
 
 
 def sample_ids(ids: np.ndarray, key: str) -> list[str]:
@@ -96,17 +139,16 @@ def _npy_head(array: np.ndarray) -> bytes:
 
 # -- samples --------------------------------------------------------------------------------------------------------
 
-def encoder(layer: Layer, ids: list[str], *, oid: Callable[[str], Any], binary: Callable[[bytes], Any],
-            number: Callable[[float], Any] = float) -> Callable[[int], Any]:
-    """row -> what the database holds for this field; None = unset. oid, binary, number: extended JSON or BSON."""
+def encoder(layer: Layer, ids: list[str], dialect: Dialect) -> Callable[[int], Any]:
+    """row -> what the database holds for this field; None = unset."""
     values = layer.values
     if layer.kind == "float":
         rows = np.asarray(values, np.float64).tolist()
-        return lambda i: None if math.isnan(rows[i]) else number(rows[i])
+        return lambda i: None if math.isnan(rows[i]) else dialect.number(rows[i])
     if layer.kind == "vector":
         rows = np.ascontiguousarray(values)
         head = _npy_head(rows[0])  # one for all; and random digits hardly compress, so they are only wrapped (level 0)
-        return lambda i: binary(zlib.compress(head + rows[i].tobytes(), 0))
+        return lambda i: dialect.binary(zlib.compress(head + rows[i].tobytes(), 0))
     if layer.kind != "label":
         return lambda i: values[i]
     sure = None if layer.confidence is None else np.asarray(layer.confidence, np.float64).tolist()
@@ -115,26 +157,25 @@ def encoder(layer: Layer, ids: list[str], *, oid: Callable[[str], Any], binary: 
     def label(i: int) -> dict[str, Any] | None:
         if values[i] is None:
             return None
-        document = {"_id": oid(hashlib.sha256(ids[i].encode() + salt).hexdigest()[:24]), "_cls": "Classification",
-                    "tags": [], "label": values[i]}
+        owner = hashlib.sha256(ids[i].encode() + salt).hexdigest()[:24]
+        document = {"_id": dialect.oid(owner), "_cls": "Classification", "tags": [], "label": values[i]}
         if sure is not None and not math.isnan(sure[i]):
             document["confidence"] = sure[i]
         return document
     return label
 
 
-def _samples(parcel: Parcel, names: Names, layers: list[Layer], ids: list[str], paths: list[str],
-             facts: list[dict[str, Any] | None]) -> Iterator[dict[str, Any]]:
-    now, dataset = {"$date": _now()}, {"$oid": "0" * 24}
-    rand = np.random.default_rng(0).random(len(ids)).tolist()
-    columns = [(layer.name, encoder(layer, ids, oid=lambda x: {"$oid": x}, binary=_binary, number=_number))
-               for layer in layers]
-    tags = [["coreset", names.tag] if kept else [] for kept in parcel.selected.tolist()]
-    for i, key in enumerate(ids):
-        document = {"_id": {"$oid": key}, "filepath": paths[i], "tags": tags[i], "_media_type": "image",
-                    "_rand": rand[i], "_dataset_id": dataset, "created_at": now, "last_modified_at": now}
-        if facts[i] is not None:
-            document["metadata"] = {"_cls": "ImageMetadata", **facts[i]}
+def documents(plan: Plan, dialect: Dialect) -> Iterator[dict[str, Any]]:
+    """One document per sample, as FiftyOne's own database holds them."""
+    rand = np.random.default_rng(0).random(len(plan.ids)).tolist()
+    columns = [(layer.name, encoder(layer, plan.ids, dialect)) for layer in plan.layers]
+    tags = [["coreset", plan.names.tag] if kept else [] for kept in plan.parcel.selected.tolist()]
+    for i, key in enumerate(plan.ids):
+        document = {"_id": dialect.oid(key), "filepath": plan.paths[i], "tags": tags[i], "_media_type": "image",
+                    "_rand": rand[i], "_dataset_id": dialect.dataset, "created_at": dialect.now,
+                    "last_modified_at": dialect.now}
+        if plan.facts[i] is not None:
+            document["metadata"] = {"_cls": "ImageMetadata", **plan.facts[i]}
         for name, value_of in columns:
             value = value_of(i)
             if value is not None:

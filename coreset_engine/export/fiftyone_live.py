@@ -1,17 +1,20 @@
-"""A selection into FiftyOne's database: a new dataset through its on-disk format, an existing one by one bulk update.
+"""A selection into FiftyOne's database: a new dataset from its on-disk frame, an existing one by one bulk update.
 
 Measured at 60,000 samples: setting fields sample by sample takes 94-114 s, `set_values` 5 s per number and 17 s per
 label. So what changes goes as one document per sample into a scratch collection, from which the server merges it into
-the dataset ($merge): all fields at once, matched by sample id.
+the dataset ($merge): all fields at once, matched by sample id. A new dataset's fields, views and runs are imported by
+FiftyOne itself from a folder without samples; its samples are inserted as documents.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import os
 import tempfile
-from datetime import datetime
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -55,21 +58,42 @@ def _checked(name: str) -> str:
 # -- a new dataset ----------------------------------------------------------------------------------------------------
 
 def _create(fo: Any, name: str, parcel: Parcel, names: Names, progress: Progress, only_kept: bool) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory(prefix="coreset-") as folder:
-        disk.write(parcel, folder, progress, selection=names.name, key=name, relative=False)
-        progress(0, 1, "loading into FiftyOne")
+    plan = disk.prepare(parcel, parcel.media, progress, names.name, name)
+    with tempfile.TemporaryDirectory(prefix="coreset-") as folder, quiet():
+        disk.write_frame(Path(folder), plan)
         try:
-            with quiet():
-                dataset = fo.Dataset.from_dir(dataset_dir=folder, dataset_type=fo.types.FiftyOneDataset, name=name,
-                                              progress=False)
+            dataset = fo.Dataset.from_dir(dataset_dir=folder, dataset_type=fo.types.FiftyOneDataset, name=name,
+                                          progress=False)
         except ValueError as fault:
             raise BadInput(f"FiftyOne refuses the dataset {name!r} ({' '.join(str(fault).split())[:160]}); choose "
                            "another name.") from None
+    try:
+        _insert(dataset, plan, progress)
+    except BaseException:  # cancelled or broken: half a dataset would be taken for a whole one
+        dataset.delete()
+        raise
     if only_kept:
         dataset.delete_samples(dataset.match_tags(names.tag, bool=False))
     dataset.persistent = True
-    progress(1, 1, "loading into FiftyOne")
     return _told(dataset, names, created=True, written=len(dataset), absent=0, others=0)
+
+
+def _insert(dataset: Any, plan: disk.Plan, progress: Progress) -> None:
+    """The samples straight into the new dataset's collection; FiftyOne's JSON import takes twice the time."""
+    dialect = _bson(dataset)
+    rows = disk.documents(plan, dialect)
+    done = 0
+    while part := list(itertools.islice(rows, CHUNK)):
+        dataset._sample_collection.insert_many(part, ordered=False)
+        done += len(part)
+        progress(done, len(plan.ids), "samples")
+    dataset.reload()
+
+
+def _bson(dataset: Any) -> disk.Dialect:
+    from bson import Binary, ObjectId
+
+    return disk.Dialect(ObjectId, Binary, float, datetime.now(UTC), dataset._doc.id)
 
 
 # -- an existing one --------------------------------------------------------------------------------------------------
@@ -172,18 +196,18 @@ def _declare(fo: Any, dataset: Any, layers: list[Layer]) -> None:
 
 
 def _merge(dataset: Any, layers: list[Layer], rows: np.ndarray, ids: list[str], progress: Progress) -> None:
-    from bson import Binary, ObjectId
+    from bson import ObjectId
 
     target = dataset._sample_collection
     scratch = target.database[f"coreset.scratch.{ObjectId()}"]
-    now = datetime.utcnow()
+    dialect = _bson(dataset)
     all_ids = dict(zip(rows.tolist(), ids, strict=True))
     keys = [all_ids.get(i, "") for i in range(int(rows.max()) + 1)]
-    columns = [(layer.name, disk.encoder(layer, keys, oid=ObjectId, binary=Binary)) for layer in layers]
+    columns = [(layer.name, disk.encoder(layer, keys, dialect)) for layer in layers]
     try:
         for start in range(0, len(rows), CHUNK):
             part = rows[start:start + CHUNK].tolist()
-            scratch.insert_many([{"_id": ObjectId(keys[row]), "last_modified_at": now,
+            scratch.insert_many([{"_id": ObjectId(keys[row]), "last_modified_at": dialect.now,
                                   **{name: value(row) for name, value in columns}} for row in part], ordered=False)
             progress(start + len(part), len(rows), "samples")
         scratch.aggregate([{"$merge": {"into": target.name, "on": "_id", "whenMatched": "merge",
