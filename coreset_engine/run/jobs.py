@@ -60,7 +60,7 @@ def submit(kind: str, spec: str, params: dict[str, Any], home: Path | str) -> st
         for job in list_jobs(home):
             if job.status in ACTIVE and digest([job.kind, job.spec, job.params]) == work:
                 return job.id
-        name = f"{time.strftime('%Y%m%d-%H%M%S')}-{work[:6]}-{os.urandom(2).hex()}"
+        name = _new_name(work)
         folder = _folder(home, name)
         new = folder.with_name(f".{name}.{os.getpid()}.tmp")
         try:
@@ -135,6 +135,12 @@ def ahead_of(job: str, home: Path | str) -> list[str]:
 def sign_in(folder: Path) -> None:
     """Called by the child: note who does the work, in case the parent died before it could."""
     disk.write_json(folder / "process.json", dict(pid=os.getpid(), birth=_birth(os.getpid())), sync=False)
+
+
+def _new_name(work: str) -> str:
+    """A name that sorts by when the job was asked for, to the microsecond: whoever asks first goes first."""
+    now = time.time_ns() // 1000
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now // 10**6))}-{now % 10**6:06d}-{work[:6]}"
 
 
 def _start(home: Path, name: str, folder: Path) -> None:
