@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 from reference import brute_force, draw  # noqa: E402
@@ -17,8 +16,7 @@ from coreset_engine.coverage.columns import turn  # noqa: E402
 from coreset_engine.coverage.scores import coverage_grid, coverage_scores  # noqa: E402
 from coreset_engine.coverage.torch_kernel import FIXED, torch_scorer  # noqa: E402
 
-DEVICES = ["cpu", pytest.param("cuda", marks=[
-    pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")])]
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 
 
 def score(vectors, draws, alphas, exponents, device):
@@ -59,7 +57,6 @@ def test_repeats_bit_for_bit_and_in_any_batch(device, monkeypatch):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
 def test_the_whole_run_on_a_gpu_agrees_with_the_cpu():
     vectors = np.random.default_rng(0).gamma(1.5, size=(3000, 24)).astype(np.float32)
     gpu, cpu = (coverage_grid(vectors, (10, 300), n_samples=20_000, device=device) for device in ("cuda", "cpu"))
