@@ -58,7 +58,6 @@ def setup(view: state.RunView) -> None:
     params = {"methods": ["random", *methods], "prune_rates": sorted(rates), "seeds": int(seeds), "model": model,
               "method_params": {name: choice.method_params(name) for name in methods}, **changed(options)}
     submit("evaluate", view.spec, {**view.job_params, **params})
-    st.rerun()
 
 
 def held_out(view: state.RunView) -> str:

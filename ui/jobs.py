@@ -31,18 +31,19 @@ def submit_button(label: str, kind: str, view: state.RunView, *, primary: bool =
     return False
 
 
-def submit(kind: str, spec: str, params: dict[str, Any]) -> str | None:
-    """Submit and say so; the id, or None when it was refused (the reason is shown here)."""
+def submit(kind: str, spec: str, params: dict[str, Any]) -> None:
+    """Submit, and run the page again with the job in the strip; returns only when it was refused (the reason is shown
+    here)."""
     from coreset_engine.run import jobs
 
     try:
         job = jobs.submit(kind, spec, params, state.home())
     except CoresetError as error:
         st.error(escaped(str(error)))
-        return None
+        return
     state.put("hidden_jobs", set(state.get("hidden_jobs", set())) - {job})
-    st.toast(f"{NAMES.get(kind, kind)} runs in the background; the strip on the left shows how far it is.")
-    return job
+    state.put("news", [f"{NAMES.get(kind, kind)} runs in the background; the strip on the left shows how far it is."])
+    st.rerun()  # the strip lies above the button: only a new run shows the job there at once
 
 
 def listed() -> list[Any]:
@@ -53,23 +54,34 @@ def listed() -> list[Any]:
 
 
 def job_strip() -> None:
-    """Draw the strip; call once per run, inside the sidebar."""
-    for line in state.get("news") or ():
+    """Draw the strip; call once per run, inside the sidebar and before the page, which then shows what is new."""
+    found = listed()
+    before, now = state.get("jobs_seen"), standing(found)
+    for line in [*(state.get("news") or ()), *ended_since(before, found)]:
         st.toast(line)
     state.put("news", None)
-    active = any(job.status in ACTIVE for job in listed())
-    st.fragment(run_every="1s" if active else "5s")(_strip)()
+    state.put("jobs_seen", now)
+    st.fragment(run_every="1s" if any(now.values()) else "5s")(_strip)()
+
+
+def standing(found: list[Any]) -> dict[str, bool]:
+    """Job id -> whether it waits or works. Two of these differ whenever a page may have something new to show, also
+    when a job came and went between two looks."""
+    return {job.id: job.status in ACTIVE for job in found}
+
+
+def ended_since(before: dict[str, bool] | None, found: list[Any]) -> list[str]:
+    """One line for every job that was not done when `before` was taken; none on a session's first look."""
+    if before is None:
+        return []
+    return [f"{NAMES.get(job.kind, job.kind)} is done." for job in found
+            if job.status == "done" and before.get(job.id, True)]
 
 
 def _strip() -> None:
     found = listed()
-    running = {job.id for job in found if job.status in ACTIVE}
-    before = state.get("active_jobs")
-    state.put("active_jobs", running)
-    if before is not None and before != running:
-        ended = [job for job in found if job.id in before - running and job.status == "done"]
-        state.put("news", [f"{NAMES.get(job.kind, job.kind)} is done." for job in ended])
-        st.rerun()  # one started or ended: pages show what is new, and the polling changes pace
+    if standing(found) != state.get("jobs_seen"):
+        st.rerun()
     hidden = state.get("hidden_jobs", set())
     shown = [job for job in current(found) if job.id not in hidden and job.status != "done"][:4]
     if not shown:

@@ -43,7 +43,6 @@ def _ask(view: RunView, selection: Selection) -> None:
                           encoders=["computed"] if others else [],
                           method_params=choice.method_params(selection.method))
             submit("inclusion", view.spec, {**view.job_params, **params})
-            st.rerun()
     st.caption(f"Of {escaped(selection.method)} at {selection.params['prune_rate']:.1%} removed, without pins.")
 
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from chrome import FLAGS, PREPARE, ROOT, Witness, serve, stop
+from chrome import ARTEFACTS, FLAGS, PREPARE, ROOT, Witness, serve, stop
 
 
 @pytest.fixture(scope="session")
@@ -52,10 +52,26 @@ def browser():
         opened.close()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failed test tells what its pages said, and leaves a picture of each."""
+    report = yield
+    if report.when == "call" and report.failed:
+        for number, page in enumerate(getattr(item, "pages", ())):
+            try:
+                report.sections.append((f"page {number} at {page.url}", page.locator("body").inner_text(timeout=5000)))
+                ARTEFACTS.mkdir(exist_ok=True)
+                page.screenshot(path=ARTEFACTS / f"failed-{item.name}-{number}.png", timeout=10_000)
+            except Exception as fault:  # noqa: BLE001 - a page that is gone must not hide why the test failed
+                report.sections.append((f"page {number}", f"cannot be read: {fault}"))
+    return report
+
+
 @pytest.fixture
-def open_page(browser):
+def open_page(browser, request):
     """open_page(address, width=1440, scheme="light") -> (page, witness); all are closed after the test."""
     contexts = []
+    request.node.pages = []
 
     def opened(address: str, *, width: int = 1440, height: int = 900, scheme: str = "light", script: str = ""):
         context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme,
@@ -65,6 +81,7 @@ def open_page(browser):
             context.add_init_script(script)
         page = context.new_page()
         page.set_default_timeout(30_000)
+        request.node.pages.append(page)
         witness = Witness(page)
         page.goto(address)
         return page, witness

@@ -30,12 +30,43 @@ def test_a_newer_job_replaces_an_ended_one():
     assert jobs.current([Job("j3", "prepare", "demo", {}, "done"), RUNNING])[1] == RUNNING
 
 
+def test_a_job_that_came_and_went_between_two_looks_is_news():
+    done = Job("j3", "export", "demo", {}, "done")
+    before = jobs.standing([RUNNING])
+    assert jobs.standing([done, RUNNING]) != before
+    assert jobs.ended_since(before, [done, RUNNING]) == ["Export is done."]
+    assert jobs.ended_since(jobs.standing([done]), [done]) == jobs.ended_since(None, [done]) == []
+    ended = Job("j2", "prepare", "demo", {}, "done")
+    assert jobs.ended_since(before, [ended]) == ["Prepare is done."]
+
+
+def test_the_polling_strip_draws_the_page_anew_for_such_a_job(monkeypatch):
+    """It polls every 5 s while nothing works; a job shorter than that must still refresh the page, once."""
+    found, reruns = [], []
+    monkeypatch.setattr(jobs, "listed", lambda: list(found))
+    monkeypatch.setattr(jobs.st, "rerun", lambda: reruns.append(1))
+    monkeypatch.setattr(jobs.state, "get", {"jobs_seen": {}, "hidden_jobs": set()}.get)
+    jobs._strip()
+    assert not reruns
+    found.append(Job("j3", "export", "demo", {}, "done"))
+    jobs._strip()
+    assert reruns == [1]
+
+
+def test_what_ended_is_told_once(open_page, monkeypatch):
+    test = open_page("labels")
+    monkeypatch.setattr(jobs, "listed", lambda: [Job("j3", "export", "demo", {}, "done")])
+    test.run()
+    assert [toast.value for toast in test.toast] == ["Export is done."]
+    test.run()
+    assert not test.toast
+
+
 def test_strip_shows_escaped_state_and_asks(open_page, monkeypatch):
     asked = []
     test = open_page("labels")
     monkeypatch.setattr(jobs, "listed", lambda: [RUNNING, FAILED])
     monkeypatch.setattr(jobs, "_ask", lambda what, job: asked.append((what, job)))
-    test.session_state["state:active_jobs"] = {"j2"}
     test.run()
     assert not test.exception
     said = texts(test).replace("\\", "")
