@@ -6,7 +6,6 @@ import numpy as np
 import streamlit as st
 
 from coreset_engine.registry import ENCODERS
-from coreset_engine.types import Rejected
 from ui import charts, state
 from ui.escape import markdown as escaped
 from ui.escape import plain
@@ -75,7 +74,7 @@ def _bytes(size: int) -> str:
 
 def rejected(view: state.RunView) -> None:
     """Inputs set aside, with the reason of each; at most 1,000 rows are sent."""
-    found = [*view.dataset.rejected, *(Rejected(*row) for row in state.get("upload_rejected") or ())]
+    found = view.dataset.rejected
     if not found:
         return
     with st.expander(f"{len(found):,} inputs were set aside", expanded=len(found) > len(view) // 10):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import tempfile
+from pathlib import Path
 from typing import BinaryIO
 
 import streamlit as st
 
 from coreset_engine.errors import CoresetError
+from coreset_engine.run import disk
 from ui import state
 from ui.escape import markdown as escaped
 
@@ -85,21 +88,28 @@ def _open(kind: str, spec: object, images: str) -> None:
 
 def unpacked(upload: BinaryIO) -> str:
     """The folder inside the workspace that an uploaded zip was safely unpacked to; the same zip is unpacked once."""
+    folder = state.home() / "uploads"
+    disk.make_folder(folder)
+    try:
+        return str(_unpacked(upload, folder))
+    except OSError as fault:
+        raise disk.refused(folder, fault) from None
+
+
+def _unpacked(upload: BinaryIO, folder: Path) -> Path:
     from coreset_engine.sources.archives import extract_images
 
-    folder = state.home() / "uploads"
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=folder, suffix=".zip") as file:
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=f".upload.{os.getpid()}.", suffix=".tmp") as file:
         digest = hashlib.sha256()
         while chunk := upload.read(1 << 20):
             digest.update(chunk)
             file.write(chunk)
         file.flush()
         into = folder / digest.hexdigest()[:16]
-        if not into.is_dir():
-            _, rejected = extract_images(file.name, into)
-            state.put("upload_rejected", [(row.name, row.reason) for row in rejected])
-    return str(into)
+        with disk.lock(state.home() / "locks" / f"upload-{into.name}"):  # two visitors may bring the same
+            if not into.is_dir():
+                extract_images(file.name, into, called=getattr(upload, "name", "") or "the upload")
+    return into
 
 
 def _recent() -> None:

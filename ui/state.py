@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ import streamlit as st
 
 from coreset_engine.errors import BadInput, CoresetError
 from coreset_engine.registry import METHODS
+from coreset_engine.run import disk
 from coreset_engine.types import Dataset
 from ui import memo
 
@@ -177,9 +177,7 @@ def _remember_spec(spec: str) -> None:
     listed = [spec, *(other for other in recent() if other != spec)][:12]
     try:
         home().mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=home(), delete=False, encoding="utf-8") as file:
-            json.dump(listed, file)
-        os.replace(file.name, home() / "recent.json")
+        disk.write_whole(home() / "recent.json", json.dumps(listed).encode())
     except OSError:
         pass  # a read-only workspace only loses this convenience; jobs say the real trouble
 

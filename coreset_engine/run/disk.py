@@ -141,12 +141,10 @@ def alive(pid: int) -> bool:
 
 
 def stale(name: str) -> bool:
-    """Whether `name` is one of our temporaries (.NAME.PID[.xxxxxx].tmp) whose process is gone."""
+    """Whether `name` is one of our temporaries (NAME.PID[.xxxxxx].tmp) whose process is gone."""
     parts = name.split(".")
-    if not name.startswith(".") or parts[-1] != "tmp":
-        return False
-    pids = [int(part) for part in parts[-3:-1] if part.isdigit()]
-    return not any(alive(pid) for pid in pids if pid > 0)
+    pids = [int(part) for part in parts[-3:-1] if part.isdigit() and int(part) > 0]
+    return parts[-1] == "tmp" and bool(pids) and not any(alive(pid) for pid in pids)
 
 
 def size(path: Path) -> int:

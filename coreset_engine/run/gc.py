@@ -134,9 +134,9 @@ def _shards(store: Store, days: float) -> Iterator[Item]:
 
 
 def _temporaries(store: Store) -> Iterator[Item]:
-    for pattern in ("artefacts/*/.*.tmp", "jobs/.*.tmp", "jobs/*/.*.tmp", "work/*/*/.*.tmp", "selections/.*.tmp",
-                    ".*.tmp"):
-        for path in store.home.glob(pattern):
+    for place in ("", "artefacts/*/", "jobs/", "jobs/*/", "work/*/*/", "selections/", "verified/", "uploads/", "links/",
+                  "thumbs/*/", "media/*/"):
+        for path in store.home.glob(place + "*.tmp"):
             if disk.stale(path.name):
                 yield Item(path, disk.size(path), "left by a process that was killed")
 

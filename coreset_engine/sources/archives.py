@@ -1,5 +1,7 @@
 """Unpack an uploaded zip of images without trusting it.
 
+What was set aside is written beside the images, in a hidden file, so that whoever opens the folder later hears of it.
+
 Refused as a whole, before a byte is written: more entries or bytes than the limits, an overall ratio beyond 200:1
 when the content is large. Set aside one by one: names that climb out (`..`), are absolute, carry a drive or control
 characters, links and other special entries, encrypted entries, entries that unpack to more than they declare.
@@ -7,6 +9,8 @@ characters, links and other special entries, encrypted entries, entries that unp
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import shutil
 import stat
@@ -23,22 +27,28 @@ from coreset_engine.types import Progress, Rejected, silent
 MAX_ENTRIES = 2_000_000
 MAX_TOTAL = 64 * 2**30
 MAX_RATIO = 200
+ASIDE = ".set-aside.json"
+MOST_ASIDE = 10_000
+MAX_ASIDE = 64 * 2**20
 _SMALL = 2**20  # below this no ratio is dangerous
 _CHUNK = 2**20
 
 
 def extract_images(archive: str | Path, into: str | Path, *, max_entries: int = MAX_ENTRIES,
-                   max_total: int = MAX_TOTAL, max_ratio: int = MAX_RATIO, progress: Progress = silent
-                   ) -> tuple[Path, tuple[Rejected, ...]]:
+                   max_total: int = MAX_TOTAL, max_ratio: int = MAX_RATIO, progress: Progress = silent,
+                   called: str = "") -> tuple[Path, tuple[Rejected, ...]]:
     """(folder, what was set aside). `into` must not exist or be empty; it appears only when all is unpacked.
+
+    called: the archive's name for people, when `archive` is but a copy of it.
 
     Only files with an image's extension are written, below `into` and nowhere else. Raises BadInput when the archive
     is damaged, hostile as a whole, too large for the disk, or holds no image.
     """
     into, archive = Path(into), Path(archive)
+    called = safe_name(called or archive.name)
     if into.exists() and (not into.is_dir() or any(into.iterdir())):
         raise BadInput(f"{str(into)!r} is not an empty folder; unpack into a new one.")
-    partial = into.with_name(f".{into.name}.{os.getpid()}.partial")
+    partial = into.with_name(f".{into.name}.{os.getpid()}.{os.urandom(3).hex()}.tmp")
     try:
         with zipfile.ZipFile(archive) as opened:
             entries, rejected = _accepted(opened, max_entries, max_total, max_ratio)
@@ -49,7 +59,8 @@ def extract_images(archive: str | Path, into: str | Path, *, max_entries: int = 
                 rejected += [Rejected(safe_name(entry.filename), reason)] if reason else []
                 progress(done, len(entries), "files")
         if not any(path.is_file() for path in partial.rglob("*")):
-            raise BadInput(f"{archive.name!r} holds no image that can be unpacked ({len(rejected)} entries set aside).")
+            raise BadInput(f"{called!r} holds no image that can be unpacked ({len(rejected)} entries set aside).")
+        (partial / ASIDE).write_text(json.dumps(_listed(rejected)), "utf-8")
         if into.exists():
             into.rmdir()
         os.replace(partial, into)
@@ -57,11 +68,38 @@ def extract_images(archive: str | Path, into: str | Path, *, max_entries: int = 
             OSError) as fault:
         if isinstance(fault, BadInput):
             raise
-        raise BadInput(f"{archive.name!r} cannot be unpacked ({' '.join(str(fault).split())[:120]}); make it again as "
-                       "an ordinary zip.") from fault
+        full = isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        raise BadInput(f"{called!r} cannot be unpacked ({' '.join(str(fault).split())[:120]}); "
+                       + ("make room on the disk." if full else "make it again as an ordinary zip.")) from fault
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return into, tuple(rejected)
+
+
+def _listed(rejected: list[Rejected]) -> list[list[str]]:
+    more = [[f"{len(rejected) - MOST_ASIDE:,} more", "set aside too"]] if len(rejected) > MOST_ASIDE else []
+    return [[one.name, one.reason] for one in rejected[:MOST_ASIDE]] + more
+
+
+def set_aside(folder: Path) -> list[Rejected]:
+    """What `extract_images` set aside when it made `folder`; nothing for any other folder."""
+    try:
+        with open(folder / ASIDE, "rb", opener=_plain) as file:
+            listed = json.loads(file.read(MAX_ASIDE))
+    except (OSError, ValueError, RecursionError):
+        return []
+    rows = listed if isinstance(listed, list) else []
+    return [Rejected(*(text if text.isprintable() else safe_name(text) for text in row)) for row in rows
+            if isinstance(row, list) and len(row) == 2 and all(isinstance(text, str) for text in row)]
+
+
+def _plain(path: str, flags: int) -> int:
+    """Open without waiting: a stranger's folder may hold a FIFO of this name."""
+    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise OSError("not a regular file")
 
 
 def _accepted(opened: zipfile.ZipFile, max_entries: int, max_total: int, max_ratio: int

@@ -21,6 +21,7 @@ from PIL import Image
 
 from coreset_engine.device import cpu_count
 from coreset_engine.errors import BadInput
+from coreset_engine.sources.archives import set_aside
 from coreset_engine.sources.decoding import Unreadable, check_header, decode, read_regular
 from coreset_engine.sources.names import safe_name, string_array
 from coreset_engine.sources.scanning import Found, scan
@@ -56,6 +57,7 @@ def open_folder(folder: str | Path, *, verify: str = "full", follow_links: bool 
     good = [one for one, verdict in zip(found, verdicts, strict=True) if not verdict.reason]
     rejected += [Rejected(safe_name(one.relative), verdict.reason)
                  for one, verdict in zip(found, verdicts, strict=True) if verdict.reason]
+    rejected += set_aside(root)
     if not good:
         raise BadInput(_nothing(folder, found, rejected))
     names = [safe_name(one.relative) for one in good]
@@ -192,7 +194,7 @@ def _remember(memory: Path | None, root: Path, verify: str, found: list[Found], 
     files = {one.relative: [one.size, one.modified, verdict.digest, verdict.reason]
              for one, verdict in zip(found, verdicts, strict=True)}
     path = _memory_file(memory, root, verify)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         memory.mkdir(parents=True, exist_ok=True)
         temporary.write_text(json.dumps({"version": VERSION, "files": files}), "utf-8")

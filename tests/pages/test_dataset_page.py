@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import io
+import os
+import resource
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from finished import ROOT, texts
 from PIL import Image
 
-from ui import source_form, state
+from coreset_engine.errors import BadInput
+from ui import source_form
 
 
 @pytest.fixture
@@ -65,8 +70,6 @@ def png(color):
 
 def test_uploaded_zip_lands_inside_the_workspace_once(tmp_path, monkeypatch):
     monkeypatch.setenv("CORESET_HOME", str(tmp_path))
-    kept = []
-    monkeypatch.setattr(state, "put", lambda name, value: kept.append((name, value)))
     content = zipped(a__1_png=b"", **{"../evil.png": png("red"), "cat/1.png": png("red"), "dog/2.png": png("blue")})
     folder = source_form.unpacked(content)
     content.seek(0)
@@ -75,7 +78,29 @@ def test_uploaded_zip_lands_inside_the_workspace_once(tmp_path, monkeypatch):
     from coreset_engine.sources.opening import open_source
     dataset = open_source(folder)
     assert len(dataset) == 2 and dataset.classes == ("cat", "dog")
-    assert any("evil" in name for name, _ in kept[0][1])
+    assert [(one.name, one.reason) for one in dataset.rejected if "evil" in one.name] == [
+        ("../evil.png", "has a name that leads out of the folder")]
+    assert sorted(path.name for path in (tmp_path / "uploads").iterdir()) == [folder.rpartition("/")[2]]
+
+
+def test_the_same_zip_from_two_visitors_at_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("CORESET_HOME", str(tmp_path))
+    whole = zipped(**{f"{i}.png": png("red") for i in range(60)}).getvalue()
+    with ThreadPoolExecutor(4) as visitors:
+        folders = set(visitors.map(lambda _: source_form.unpacked(io.BytesIO(whole)), range(4)))
+    assert len(folders) == 1 and len(list(Path(folders.pop()).glob("*.png"))) == 60
+
+
+def test_an_upload_that_does_not_fit_on_the_disk_is_a_sentence(tmp_path, monkeypatch):
+    monkeypatch.setenv("CORESET_HOME", str(tmp_path))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(BadInput, match="make room"):
+            source_form.unpacked(io.BytesIO(os.urandom(2_000_000)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list((tmp_path / "uploads").iterdir()) == []
 
 
 def test_settings_change_the_run_and_the_address(open_page):

@@ -101,6 +101,18 @@ def test_gc_removes_temporaries_of_dead_processes_only(tmp_path):
     assert own.exists() and not dead.exists()
 
 
+@pytest.mark.parametrize("place", ["verified", "uploads", "thumbs/f", "links", "media/f", "work/embeddings/k", "."])
+@pytest.mark.parametrize("name", [".x.json.{}.abc.tmp", "0.png.{}.tmp"])
+def test_gc_finds_what_was_left_in_every_corner(tmp_path, place, name):
+    store = Store(tmp_path / "home")
+    folder = store.home / place
+    folder.mkdir(parents=True)
+    dead, own = folder / name.format(999999999), folder / name.format(os.getpid())
+    dead.touch(), own.touch()
+    (folder / "mine.tmp").touch()
+    assert [item.path for item in gc.plan(store) if item.path.is_file()] == [dead]
+
+
 def test_gc_on_the_command_line_is_a_dry_run_unless_told(tmp_path, monkeypatch):
     run, _ = prepared(tmp_path)
     monkeypatch.setenv("CORESET_HOME", str(run.store.home))
