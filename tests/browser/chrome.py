@@ -39,7 +39,8 @@ def serve(script: str, home: Path, log: Path, **environment: str) -> tuple[subpr
     known = os.environ | {"CORESET_HOME": str(home), "OMP_NUM_THREADS": "1", "FIFTYONE_DO_NOT_TRACK": "1"} | environment
     with log.open("w") as out:
         process = subprocess.Popen([sys.executable, "-m", "streamlit", "run", script, "--server.port", str(port),
-                                    "--server.headless", "true"], cwd=ROOT, env=known, stdout=out, stderr=out)
+                                    "--server.headless", "true"], cwd=ROOT, env=known, stdout=out, stderr=out,
+                                   start_new_session=True)  # a group of its own, so that all of it can be ended
     address = f"http://127.0.0.1:{port}"
     for _ in range(300):
         try:

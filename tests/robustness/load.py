@@ -46,7 +46,7 @@ class Tally:
 
 
 class Session:
-    """One WebSocket. run(page, query) -> everything the server sent, as text."""
+    """One WebSocket. run(page, query, click) -> everything the server sent, as text; click: a button's label."""
 
     def __init__(self, address: str) -> None:
         from websockets.sync.client import connect
@@ -54,22 +54,31 @@ class Session:
         self.opened = connect(address.replace("http", "ws") + "/_stcore/stream", origin=address,
                               subprotocols=["streamlit"], max_size=None, open_timeout=60)
         self.socket = self.opened.__enter__()
+        self.buttons: dict[str, str] = {}  # label -> id, as last shown
+        self.spent = 0.0  # seconds the last run took
 
-    def run(self, page: str, query: str) -> str:
+    def run(self, page: str, query: str, click: str = "") -> str:
         from streamlit.proto.BackMsg_pb2 import BackMsg
         from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
-        ask, told = BackMsg(), []
+        ask, told, began = BackMsg(), [], time.monotonic()
         ask.rerun_script.query_string, ask.rerun_script.page_name = query, page
+        if click:
+            widget = ask.rerun_script.widget_states.widgets.add()
+            widget.id, widget.trigger_value = self.buttons[click], True
         self.socket.send(ask.SerializeToString())
         while True:
             answer = ForwardMsg()
             answer.ParseFromString(self.socket.recv(timeout=120))
             if answer.WhichOneof("type") == "script_finished":
                 if answer.script_finished == ForwardMsg.FINISHED_SUCCESSFULLY:
-                    return "\n".join(told)
+                    self.spent = time.monotonic() - began
+                    break
                 continue
-            told.append(str(answer))
+            told.append(answer)
+        buttons = (answer.delta.new_element.button for answer in told)
+        self.buttons |= {button.label: button.id for button in buttons if button.id}
+        return "\n".join(map(str, told)).replace("\\", "")  # names are escaped for Markdown, and again by str
 
     def close(self) -> None:
         self.opened.__exit__(None, None, None)
@@ -84,14 +93,12 @@ def visit(address: str, number: int, path: Path, count: int, until: float, pause
             rate = round(rng.uniform(0.1, 0.95), 3)
             query = f"dataset={path}&method=blindcs&p={rate:g}&seed=0"
             page = "export" if step % 6 == 5 else "select"
-            began = time.monotonic()
             said = session.run(page, query)
-            spent = time.monotonic() - began
             wrong = check(said, page, path, count, rate)
             with tally.lock:
                 tally.crossed += [f"session {number}, step {step}: {what}" for what in wrong]
                 if step and page == "select":  # the first run opens the page, the others move a knob
-                    tally.seconds.append(spent)
+                    tally.seconds.append(session.spent)
             step += 1
             time.sleep(rng.uniform(*pause))
     except Exception as fault:  # noqa: BLE001 - any end of a session is a finding
@@ -103,7 +110,7 @@ def visit(address: str, number: int, path: Path, count: int, until: float, pause
 
 def check(said: str, page: str, path: Path, count: int, rate: float) -> list[str]:
     """What in the answer does not belong to this session."""
-    wrong = [] if path.name in said and f"{count:,} images" in said else [f"{path.name} with {count:,} is not shown"]
+    wrong = [] if f"**{path.name}**" in said and f"{count:,} images" in said else [f"{path.name} with {count:,} is not shown"]
     wrong += [f"{other.name} is shown" for other in path.parent.glob("*.npy") if other != path and other.name in said]
     kept = int((1 - rate) * count + 0.5)
     if page == "export" and not any(f"{near:,}" in said for near in (kept, kept + 1)):
