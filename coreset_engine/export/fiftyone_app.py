@@ -7,6 +7,7 @@ it next takes it over knowingly.
 from __future__ import annotations
 
 import contextlib
+import json
 import threading
 import time
 import urllib.request
@@ -103,11 +104,11 @@ def open_app(name: str, *, owner: str, selection: str = MAIN, address: str = "12
         dataset = fo.load_dataset(name)
         if _app is not None and _alive(_app.url):
             _patiently(lambda: setattr(_app.session, "dataset", dataset))
-            _app = App(_app.session, dataset, selection, owner, _app.url, names=Names(selection))
+            _app = App(_app.session, dataset, selection, owner, _app.url, "all", Names(selection))
+            with contextlib.suppress(BadInput):  # a dataset without our views is shown whole
+                _app.show("kept")
         else:
             _app = _start(fo, dataset, selection, owner, address)
-        with contextlib.suppress(BadInput):  # a dataset without our views is shown whole
-            _app.show("kept")
         return _app
 
 
@@ -138,9 +139,35 @@ def _start(fo: Any, dataset: Any, selection: str, owner: str, address: str) -> A
                 del sessions._server_services[port]
                 raise Missing("the FiftyOne App did not start within a minute; the log of this program says why.")
             time.sleep(0.2)
-        session = fo.launch_app(dataset, port=port, address=address, remote=True, auto=False,
+        kept = Names(selection).view("kept")
+        view = dataset.load_saved_view(kept) if kept in dataset.list_saved_views() else None
+        session = fo.launch_app(dataset, view=view, port=port, address=address, remote=True, auto=False,
                                 spaces=_spaces(fo, dataset))
-    return App(session, dataset, selection, owner, url, names=Names(selection))
+    _wait_until_heard(session, url)
+    return App(session, dataset, selection, owner, url, "all" if view is None else "kept", Names(selection))
+
+
+def _wait_until_heard(session: Any, url: str, seconds: float = 30) -> None:
+    """Until an event sent to the server comes back to the session.
+
+    The session sends its first state from a thread of its own, whenever that gets to it; a view set before then may
+    be overwritten by it, and the App would show every sample. The event closes an opened sample, of which there is none.
+    """
+    heard = threading.Event()
+
+    def hear(_: Any) -> None:
+        heard.set()
+
+    session._client.add_event_listener("set_sample", hear)
+    nothing = dict(event="set_sample", subscription="", data=dict(group_id=None, sample_id=None))
+    request = urllib.request.Request(url + "event", json.dumps(nothing).encode(), {"Content-Type": "application/json"})
+    deadline = time.monotonic() + seconds
+    while not heard.wait(0.3):
+        if time.monotonic() > deadline:
+            raise Missing("the FiftyOne App started but does not answer; close it and open it again.")
+        with contextlib.suppress(OSError):
+            urllib.request.urlopen(request, timeout=5).read()
+    session._client.remove_event_listener("set_sample", hear)
 
 
 def _patiently(act: Callable[[], None], seconds: float = 30) -> None:
