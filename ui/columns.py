@@ -39,6 +39,13 @@ class Column:
             return f"{self.name}: {self.labels[self.codes[i]]}"
         return f"{self.name}: {format_number(float(self.values[i]))}"
 
+    def cells(self) -> list[str | float | None]:
+        """One cell per image for a table: the label, or the exact number; None = missing."""
+        if self.kind == "category":
+            return [self.labels[code] for code in self.codes]
+        return [None if np.isnan(value) else value if np.isfinite(value) else str(value)
+                for value in np.asarray(self.values, dtype=np.float64).tolist()]
+
     def bins(self) -> np.ndarray:
         """(N,) uint16 in [0, BINS]: the histogram bin of each image; BINS = missing."""
         binned = (self.codes.astype(np.int64) * BINS // _MISSING).astype(np.uint16)

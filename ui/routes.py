@@ -46,6 +46,7 @@ class Shelf:
     dataset: Dataset
     arrays: OrderedDict[str, bytes] = field(default_factory=OrderedDict)
     facts: dict[str, Callable[[int], list[str]]] = field(default_factory=dict)
+    tables: dict[str, Callable[[], dict]] = field(default_factory=dict)
 
 
 _shelves: OrderedDict[str, Shelf] = OrderedDict()
@@ -91,6 +92,13 @@ def publish_facts(shelf: Shelf, name: str, facts: Callable[[int], list[str]]) ->
     with _lock:
         shelf.facts[digest(name.encode())] = facts
     return f"/coreset/fact/{shelf.key}/{digest(name.encode())}/{{i}}.json"
+
+
+def publish_table(shelf: Shelf, name: str, table: Callable[[], dict]) -> str:
+    """The address of every image's id and value, made when somebody asks for it."""
+    with _lock:
+        shelf.tables[digest(name.encode())] = table
+    return f"/coreset/table/{shelf.key}/{digest(name.encode())}.json"
 
 
 def thumb_address(shelf: Shelf) -> str | None:
@@ -183,6 +191,14 @@ def _fact(request: Request) -> Response:
     return JSONResponse(facts(i), headers={"Cache-Control": "private, max-age=300"})
 
 
+def _table(request: Request) -> Response:
+    shelf = _found(request)
+    table = shelf.tables.get(request.path_params["name"]) if shelf else None
+    if table is None:
+        return _refuse(404, "Nothing is published here; reload the page.")
+    return JSONResponse(table(), headers={"Cache-Control": "no-store"})
+
+
 @lru_cache(maxsize=1)
 def scripts() -> tuple[str, dict[str, bytes]]:
     """The version (content hash) and the JavaScript modules of this folder by name."""
@@ -204,5 +220,6 @@ routes = [Route(path, _guarded(answer), methods=["GET"]) for path, answer in {
     "/coreset/ranks/{key}/{name}.bin": _array,
     "/coreset/thumb/{key}/{i:int}.webp": _thumb,
     "/coreset/fact/{key}/{name}/{i:int}.json": _fact,
+    "/coreset/table/{key}/{name}.json": _table,
     "/coreset/js/{key}/{name}.js": _script,
 }.items()]

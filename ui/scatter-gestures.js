@@ -35,6 +35,7 @@ class Drag {
     if (!map.grid) return;
     map.parts.canvas.setPointerCapture(event.pointerId);
     map.parts.canvas.focus({ preventScroll: true });
+    map.parts.bar.querySelector("details").open = false;
     this.first = this.last = place(map, event);
     this.moved = false;
     const draws = map.mode === "pan" ? "lasso" : map.mode;

@@ -17,7 +17,10 @@ const STYLE = `
 .cm-lasso { fill: var(--st-primary-color); fill-opacity: .1; stroke: var(--st-primary-color); stroke-width: 1.5; }
 .cm-ring { fill: none; stroke: var(--cm-picked); stroke-width: 2.5; }
 .cm-bar { position: absolute; top: 8px; right: 8px; display: flex; gap: 4px; flex-wrap: wrap; justify-content: end; }
-.cm button { font: inherit; font-size: 12px; padding: 3px 9px; border-radius: 6px; cursor: pointer;
+.cm-save { position: relative; }
+.cm-save summary { list-style: none; }
+.cm-menu { position: absolute; right: 0; top: calc(100% + 4px); display: grid; gap: 4px; z-index: 2; }
+.cm button, .cm-save summary { font: inherit; font-size: 12px; padding: 3px 9px; border-radius: 6px; cursor: pointer;
   border: 1px solid var(--st-border-color); background: var(--st-background-color); color: var(--st-text-color); }
 .cm button[hidden] { display: none; }
 .cm button[aria-pressed=true] { border-color: var(--st-primary-color); color: var(--st-primary-color); font-weight: 600; }
@@ -80,7 +83,7 @@ export function buildFrame(actions, label) {
   const buttons = ["lasso", "box", "pan"].map((mode) => modeButton(mode, actions));
   buttons.push(plainButton("Fit", "Show every point (0)", actions.fit, "fit"));
   buttons.push(plainButton("Clear", "Drop the lasso (Escape)", actions.clear, "clear"));
-  buttons.push(plainButton("PNG", "Save this map as an image", actions.save, "png"));
+  buttons.push(saveMenu(actions));
   parts.canvas = element("canvas", { tabindex: "0", role: "application", "aria-label": label });
   parts.overlay = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   parts.lasso = document.createElementNS("http://www.w3.org/2000/svg", "polygon");
@@ -114,6 +117,21 @@ function modeButton(mode, actions) {
 
 function plainButton(text, title, act, tool) {
   return element("button", { type: "button", title, "data-tool": tool, onclick: act }, text);
+}
+
+/** One button that opens three. */
+function saveMenu(actions) {
+  const shut = (act) => () => {
+    menu.open = false;
+    act();
+  };
+  const list = element("div", { class: "cm-menu" },
+    plainButton("PNG", "The map as it is on the screen", shut(actions.png), "png"),
+    plainButton("SVG", "The same with its legend, for print", shut(actions.svg), "svg"),
+    plainButton("CSV", "Id, place and colour of every image", shut(actions.csv), "csv"));
+  const menu = element("details", { class: "cm-save", "data-tool": "save" },
+    element("summary", { title: "Keep this map: PNG, SVG or its data as CSV" }, "Save"), list);
+  return menu;
 }
 
 export function markMode(bar, mode) {

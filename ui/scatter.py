@@ -103,7 +103,7 @@ def draw_map(view: RunView, *, key: str, colour: str = MEMBERSHIP, kept: np.ndar
         "themes": {theme.name: {"kept": theme.kept, "rest": theme.easy, "picked": theme.picked}
                    for theme in (LIGHT, DARK)},
         "points": routes.publish(shelf, points, "points"), "thumb": routes.thumb_address(shelf),
-        "fact": _facts(view, shelf, painted), "colour": _colour(shelf, painted),
+        "fact": _facts(view, shelf, painted), "table": _table(view, shelf, painted), "colour": _colour(shelf, painted),
         "orders": [_order(shelf, order) for order in orders],
         "variant_name": variant_name, "scrub": None if scrub is None else vars(scrub),
         "groups": _groups(view, shelf, groups), "bins": _bins(view, shelf, bins),
@@ -227,3 +227,14 @@ def _facts(view: RunView, shelf: routes.Shelf, painted: Column | None) -> str:
         return [str(ids[i]), shown.say(i)] if shown is not None else [str(ids[i])]
 
     return routes.publish_facts(shelf, shown.name if shown is not None else "id", lines)
+
+
+def _table(view: RunView, shelf: routes.Shelf, painted: Column | None) -> str:
+    """What the map's CSV holds besides places and membership, which the browser has: ids and the colour's values."""
+    def table() -> dict[str, Any]:
+        ids = list(map(str, view.dataset.ids))
+        if painted is None:
+            return {"ids": ids, "name": "", "values": None}
+        return {"ids": ids, "name": painted.name, "values": painted.cells()}
+
+    return routes.publish_table(shelf, painted.name if painted is not None else "", table)

@@ -23,7 +23,8 @@ def fake_view(n: int) -> SimpleNamespace:
     classes = np.arange(n, dtype=np.int64) % 10
     dataset = Dataset(f"fake {n}", np.array([f"img-{i}" for i in range(n)]), f"fake-{n}", labels=classes,
                       reader=lambda i: Image.new("RGB", (28, 28), (i % 256, 80, 160)),
-                      classes=tuple(f"class {c}" for c in range(10)))
+                      classes=tuple(f"class {c}" for c in range(10)),
+                      columns={"odd": np.array(["=1+1", 'a "b",\nc'], object)[np.arange(n) % 2]})
     rng = np.random.default_rng(3)
     dynamics = SimpleNamespace(aum=rng.normal(size=n), forgetting=rng.poisson(1.0, n), el2n=rng.random(n),
                                entropy=rng.random(n))

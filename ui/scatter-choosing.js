@@ -1,0 +1,97 @@
+// What a map does with finished gestures: lasso, click, and the legend as a filter.
+
+import { insidePolygon } from "./scatter-geometry.js";
+import { outside } from "./scatter-legend.js";
+
+export const SELECTED = 1;
+export const HIDDEN = 2;
+
+/** Methods of ScatterMap (scatter.js). */
+export const choosing = {
+  pick(i) {
+    this.picked = i;
+    this.request();
+    this.component.setTriggerValue("click", i);
+  },
+
+  /** The lasso is closed: mark who is inside here, and send Python the polygon, from which it finds the ids itself. */
+  choose(polygon) {
+    this.polygon = polygon;
+    this.chosen = this.markStates();
+    this.request();
+    this.tellLasso();
+  },
+
+  tellLasso() {
+    const { polygon, hidden, sides, chosen } = this;
+    this.component.setStateValue("lasso", { polygon, hidden: [...hidden], sides: [...sides], count: chosen });
+  },
+
+  clear() {
+    this.forget(this.dropped);
+    this.component.setStateValue("lasso", null);
+  },
+
+  forget(token) {
+    this.dropped = token;
+    this.polygon = null;
+    this.chosen = 0;
+    this.markStates();
+    this.request();
+  },
+
+  toggle(code, alone) {
+    const all = this.data.colour.labels.map((_, c) => c);
+    if (alone) this.hidden = new Set(all.filter((c) => c !== code));
+    else if (!this.hidden.delete(code)) this.hidden.add(code);
+    if (this.hidden.size === all.length) this.hidden.clear();
+    this.filtered(true);
+  },
+
+  toggleSide(side) {
+    if (!this.sides.delete(side)) this.sides = new Set([side]); // hiding both would leave nothing
+    this.filtered(true);
+  },
+
+  showRange(low, high, done) {
+    this.range = [low, high];
+    this.hidden = outside(this.range);
+    this.filtered(done);
+  },
+
+  /** After the legend has hidden or shown something. done: the finger is up, Python may hear of it. */
+  filtered(done) {
+    this.showLegend();
+    this.chosen = this.markStates();
+    this.request();
+    if (!done) return;
+    this.component.setStateValue("hidden", [...this.hidden]);
+    if (this.polygon) this.tellLasso();
+  },
+
+  /** Recompute each point's state bits; returns how many lie in the lasso and are shown. */
+  markStates() {
+    const { state, xy, codes, hidden, polygon, membership, sides } = this;
+    const gone = (i) => sides.size > 0 && sides.has(membership.keeps(i) ? "kept" : "dropped");
+    let count = 0;
+    for (let i = 0; i < this.n; i++) {
+      const out = hidden.size > 0 && hidden.has(codes[i]);
+      const inside = Boolean(polygon) && !out && !gone(i) && insidePolygon(polygon, xy[2 * i], xy[2 * i + 1]);
+      state[i] = (inside ? SELECTED : 0) | (out ? HIDDEN : 0);
+      if (inside) count++;
+    }
+    this.renderer.setState(state);
+    return count;
+  },
+
+  nearest(px, py, radius = 9) {
+    if (!this.grid || !this.membership) return -1;
+    const [x, y] = this.camera.toData(px, py);
+    const weight = (i) => {
+      const kept = this.membership.keeps(i);
+      if (this.state[i] & HIDDEN || this.sides.has(kept ? "kept" : "dropped")) return Infinity;
+      return kept ? 0.5 : 1;
+    };
+    return this.grid.nearest(x, y, radius / this.camera.scale, weight);
+  },
+};

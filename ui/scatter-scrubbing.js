@@ -1,0 +1,110 @@
+// What a map does while a slider moves: the knobs, who is kept, the counts. Python hears of a released slider only.
+
+import { between, clamp, hardCut, keptCount } from "./scatter-geometry.js";
+import { element, knob, rgb } from "./scatter-panel.js";
+
+/** Methods of ScatterMap (scatter.js). */
+export const scrubbing = {
+  takeKnobs(data) {
+    const shape = JSON.stringify([data.scrub?.kind, data.orders.map((o) => o.label), data.variant_name, data.scrub?.max_p]);
+    if (shape !== this.knobsFrom) {
+      this.knobsFrom = shape;
+      this.buildKnobs(data);
+    }
+    if (!data.scrub || this.dragging) return;
+    this.knobs.p.set(Math.round(this.scrub.p * 1000) / 1000);
+    this.knobs.beta?.set(this.scrub.beta);
+    this.knobs.variant?.set(this.scrub.variant);
+  },
+
+  buildKnobs(data) {
+    const moved = (name) => (value) => this.move(name, value);
+    const released = () => this.report();
+    const percent = (x) => `${(100 * x).toFixed(1)} %`;
+    this.knobs = {};
+    if (data.scrub) {
+      const shared = { min: 0, step: 0.001, show: percent, released };
+      this.knobs.p = knob({ ...shared, name: "p", label: "Pruning rate", help: "share of the images removed",
+        max: data.scrub.max_p, value: this.scrub.p, moved: moved("p") });
+      if (data.scrub.kind === "window") {
+        this.knobs.beta = knob({ ...shared, name: "beta", label: "Hard cut-off β", max: 1, value: this.scrub.beta,
+          help: "share of the whole set dropped first as hardest", moved: moved("beta") });
+      }
+      if (data.orders.length > 1) {
+        this.knobs.variant = knob({ name: "variant", label: data.variant_name, help: data.variant_help || "", min: 0,
+          max: data.orders.length - 1, step: 1, value: this.scrub.variant, show: (v) => data.orders[v].label,
+          moved: moved("variant"), released });
+      }
+    }
+    this.parts.knobs.replaceChildren(...Object.values(this.knobs));
+  },
+
+  /** The finger moves a slider: everything on screen follows, Python hears nothing yet. */
+  async move(name, value) {
+    this.dragging = true;
+    const began = performance.now();
+    this.scrub = { ...this.scrub, [name]: value };
+    if (name === "beta") this.scrub.guess = null; // from now on it stays where the finger left it
+    else if (name === "p" && this.scrub.guess) this.scrub.beta = between(this.scrub.guess, value);
+    if (name === "variant") {
+      const arrays = await this.fetchArrays({ ...this.data, mask: null });
+      this.takeOrder({ ...this.data, mask: null }, arrays);
+    } else if (this.data.mask) {
+      // The exact choice of a method without a ranking holds only for the values it was made with.
+      this.data = { ...this.data, mask: null };
+      this.takeOrder(this.data, await this.fetchArrays(this.data));
+    }
+    this.knobs.beta?.set(this.beta());
+    this.rescrub();
+    this.parts.root.dataset.scrubMs = (performance.now() - began).toFixed(2);
+  },
+
+  report() {
+    this.dragging = false;
+    this.turn = Math.max(this.turn + 1, Date.now()); // unique, also after the map is drawn anew
+    const { p, variant } = this.scrub;
+    this.scrub.beta = this.beta();
+    if (this.polygon && this.sides.size) this.markStates();
+    const beta = this.scrub.guess || this.data.scrub.kind !== "window" ? null : this.scrub.beta;
+    this.component.setStateValue("scrub", { p, beta, variant, turn: this.turn });
+  },
+
+  /** The wanted beta, or the most that leaves enough to keep: beta N + k <= N. */
+  beta() {
+    const most = Math.floor((1000 * (this.n - keptCount(this.n, this.scrub.p))) / this.n) / 1000;
+    return Math.min(this.scrub.beta, most);
+  },
+
+  /** Membership from the sliders' values: the same arithmetic as selection.arithmetic, on ranks. */
+  rescrub() {
+    const { membership, data } = this;
+    const { scrub } = data;
+    if (data.mask) {
+      membership.moveTo(0, data.mask.kept);
+    } else if (scrub) {
+      const { pinned, free } = membership;
+      const kept = clamp(keptCount(this.n, this.scrub.p) - pinned, 0, free);
+      const cut = scrub.kind === "window" ? hardCut(this.n, this.beta()) : 0;
+      const pins = data.orders[this.scrub.variant]?.pin_ranks || [];
+      const lo = Math.min(cut - pins.filter((rank) => rank < cut).length, free - kept);
+      membership.moveTo(lo, lo + kept);
+    } else {
+      membership.moveTo(0, data.kept ?? this.n);
+    }
+    this.writeCounts();
+    this.request();
+  },
+
+  writeCounts() {
+    const { membership, data, parts } = this;
+    const kept = membership.kept;
+    parts.root.dataset.kept = String(kept);
+    const share = `${((100 * kept) / this.n).toFixed(1)} %`;
+    const tail = element("small", {}, ` of ${this.n.toLocaleString("en")} images kept (${share})`);
+    if (this.chooses()) parts.count.replaceChildren(kept.toLocaleString("en"), tail);
+    else parts.count.replaceChildren(this.n.toLocaleString("en"), element("small", {}, " images"));
+    const colours = this.themeColours();
+    this.bars?.draw(membership.groupKept, membership.groupTotal, rgb(colours.kept));
+    this.histogram?.draw(membership.binKept, membership.binTotal, rgb(colours.kept), rgb(colours.rest));
+  },
+};
