@@ -5,7 +5,7 @@ N images, D embedding dimensions, k kept, E epochs, C clusters. Arrays are never
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -65,6 +65,11 @@ class Dataset:
         if self.reader is None:
             raise Missing(f"{self.spec!r} has vectors but no images; open it with images=FOLDER to see them.")
         return self.reader(int(i))
+
+    def images(self, begin: int, end: int) -> Iterator[Image.Image]:
+        """Images begin .. end - 1, decoded one at a time; a reader with a `slice` fetches their bytes together."""
+        together = getattr(self.reader, "slice", None)
+        return together(begin, end) if together else (self.image(i) for i in range(begin, end))
 
 
 @dataclass(frozen=True, eq=False)

@@ -110,10 +110,10 @@ def _prepared(ds: Dataset, encoder: Any, start: int, stop: int, batch_size: int)
 
 def _read(ds: Dataset, encoder: Any, begin: int, end: int) -> Any:
     """One batch ready for the network. Each image is shrunk before the next is decoded, so memory stays bounded."""
-    ready = []
+    ready, images = [], ds.images(begin, end)
     for i in range(begin, end):
         try:
-            ready.append(encoder.prepare([ds.image(i)]))
+            ready.append(encoder.prepare([next(images)]))
         except CoresetError:
             raise
         except Exception as fault:  # decoders raise any type; the file changed since the source was opened

@@ -21,7 +21,8 @@ from coreset_engine.run import verbs_beta, verbs_evaluate, verbs_export, verbs_s
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
                   help="Choose the part of an unlabelled image set worth labelling and training on.")
 
-Source = Annotated[str, typer.Argument(help="demo, fashion-mnist, a folder, vectors.npy, or fiftyone:NAME")]
+Source = Annotated[str, typer.Argument(help="demo, fashion-mnist, a folder, vectors.npy, fiftyone:NAME, tars or "
+                                      "Parquet ('DIR/*.tar', 'DIR/*.parquet#id=COLUMN'), a URL (s3://BUCKET/DIR)")]
 Encoder = Annotated[str, typer.Option(help=f"one of {', '.join(ENCODERS)}, timm:NAME, open_clip:ARCH/TAG, or a+b")]
 Seed = Annotated[int, typer.Option(help="seed of every random step")]
 Clusters = Annotated[int | None, typer.Option(help="number of clusters; default: class names known, else proposed")]

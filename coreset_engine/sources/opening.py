@@ -3,6 +3,9 @@
     demo                         scikit-learn's digits, offline
     fashion-mnist[:test][:DIR]   60,000 (10,000) images from idx files
     FOLDER                       images, recursive; sub-folder names offered as labels
+    DIR/*.tar, ONE.tar           WebDataset tars, read in slices; ids are keys, labels from .cls, .txt or .json
+    DIR/*.parquet                Parquet with image bytes; #id=COLUMN&label=COLUMN&image=COLUMN choose columns
+    s3://B/DIR, gs://, file://   images, tars or Parquet files on an object store or shared file system
     FILE.npy                     own vectors; images=FOLDER and ids=FILE optional
     fiftyone:NAME[/VIEW]         a FiftyOne data set or saved view
 
@@ -20,7 +23,8 @@ from typing import Any
 from coreset_engine.errors import BadInput
 from coreset_engine.types import Dataset, Progress, silent
 
-WORDS = ("demo", "fashion-mnist", "fiftyone:NAME", "a folder", "a .npy file")
+WORDS = ("demo", "fashion-mnist", "fiftyone:NAME", "a folder", "a .npy file", "tars (DIR/*.tar)",
+         "Parquet files (DIR/*.parquet)", "a URL (s3://BUCKET/DIR)")
 
 
 def open_source(spec: str | Path, *, images: str | Path | None = None, progress: Progress = silent,
@@ -28,7 +32,8 @@ def open_source(spec: str | Path, *, images: str | Path | None = None, progress:
     """Open `spec` (see the module). images: the folder that belongs to a .npy file. progress: unit "files".
 
     options: folder: verify="full"|"header", follow_links=bool; .npy: ids=FILE; fashion-mnist: download=bool; FiftyOne:
-    see sources.fiftyone. Raises BadInput or Missing with one sentence when nothing usable is there.
+    see sources.fiftyone; tars, Parquet, URLs: verify, id=, label=, image=COLUMN. Raises BadInput or Missing with one
+    sentence when nothing usable is there.
     """
     text = os.fspath(spec).strip() if isinstance(spec, (str, Path)) else ""
     if not text or "\0" in text:
@@ -60,8 +65,13 @@ def _open(text: str, images: str | Path | None, progress: Progress, options: dic
         from coreset_engine.sources.fiftyone import open_fiftyone
 
         return open_fiftyone(text.removeprefix("fiftyone:"), memory=home() / "verified", progress=progress, **options)
-    if _is_vectors(text):
+    if _is_vectors(text) and "://" not in text:
         return _open_vectors(text, images, progress, options)
+    from coreset_engine.sources import containers
+
+    text = containers.local_folder(text) or text
+    if containers.is_container(text):
+        return containers.open_container(text, memory=home() / "verified", progress=progress, **options)
     return _open_folder(text, progress, options)
 
 

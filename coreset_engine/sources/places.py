@@ -1,0 +1,187 @@
+"""Bytes from wherever they lie: this machine's disk, a shared file system, an object store. Read-only, by fsspec.
+
+A place is a path or a URL (s3://, gs://, az://, hdfs://, memory://). Whatever is read is read as a range of bytes: an
+object store that answers 503 now and then, or drops a connection, is asked again with growing pauses (WAITS), and only
+then does one sentence name the URL and the remedy. Chained URLs and protocols that run or fetch anything else are
+refused: a source comes from a form that strangers may fill in.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from coreset_engine.errors import BadInput, Missing
+from coreset_engine.sources.names import safe_name
+
+PROTOCOLS = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs", "hdfs": "pyarrow",
+             "file": "fsspec", "memory": "fsspec"}
+WAITS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)  # seconds before each further try, times 0.5 to 1.5
+BLOCK = 8 * 2**20
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
+_DENIED = ("NoCredentialsError", "PartialCredentialsError", "TokenRetrievalError", "DefaultCredentialsError")
+_REMOTE = ("botocore", "aiobotocore", "aiohttp", "s3fs", "gcsfs", "google", "adlfs", "azure", "urllib3", "requests",
+           "asyncio")  # packages whose exceptions, no OSErrors all of them, mean that the network failed
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One file: its place (path or URL), its name below what was listed, its bytes, and what tells versions apart."""
+
+    place: str
+    name: str
+    size: int
+    version: str
+
+
+def is_url(text: str) -> bool:
+    return _URL.match(text) is not None
+
+
+def filesystem(place: str) -> tuple[Any, str]:
+    """(fsspec file system, the path inside it). Raises BadInput for a protocol that is not offered, Missing for one
+    whose package is not installed. Retries are left to `steadily`, so that they add up to a known time."""
+    import fsspec
+
+    found = _URL.match(place)
+    protocol = found[1].lower() if found else "file"
+    if protocol not in PROTOCOLS or "::" in place:
+        raise BadInput(f"{safe_name(place)!r} names no place that can be read; use a path or one of "
+                       f"{', '.join(name + '://' for name in PROTOCOLS)}.")
+    options: dict[str, Any] = {}
+    if protocol == "s3":
+        logging.getLogger("s3fs").setLevel(logging.CRITICAL)
+        options["config_kwargs"] = dict(retries=dict(total_max_attempts=1), connect_timeout=10, read_timeout=60)
+    try:
+        return fsspec.core.url_to_fs(place, **options)
+    except ImportError:
+        raise Missing(f"{safe_name(place)!r} needs the package {PROTOCOLS[protocol]}; pip install "
+                      f"{PROTOCOLS[protocol]} (s3fs is in requirements-ray.txt).") from None
+    except ValueError as fault:
+        raise BadInput(f"{safe_name(place)!r} is no URL that can be read ({fault}); write it like "
+                       "s3://bucket/folder.") from None
+
+
+def steadily(place: str, act: Callable[[], _T]) -> _T:
+    """What `act` returns; tried again after each of WAITS while the fault may pass. Raises BadInput in one sentence."""
+    for wait in (*WAITS, None):
+        try:
+            return act()
+        except Exception as fault:  # noqa: BLE001 - each store's client raises its own; `_sentence` knows ours
+            if wait is None or not _may_pass(fault):
+                raise _sentence(place, fault, wait is None) from fault
+            time.sleep(wait * (0.5 + secrets.randbelow(1000) / 1000))  # so that a hundred nodes do not ask at once
+    raise AssertionError("the last try returns or raises")
+
+
+def _may_pass(fault: Exception) -> bool:
+    if isinstance(fault, _FINAL) or type(fault).__name__ in (*_DENIED, "ParamValidationError"):
+        return False
+    return isinstance(fault, OSError) or type(fault).__module__.split(".")[0] in _REMOTE
+
+
+def _sentence(place: str, fault: Exception, tried: bool) -> Exception:
+    shown, words = repr(safe_name(place)), " ".join(str(fault).split())[:120]
+    if isinstance(fault, BadInput):
+        return fault
+    if isinstance(fault, PermissionError) or type(fault).__name__ in _DENIED:
+        return BadInput(f"{shown} refuses access ({words}); give this machine, and every node, credentials that may "
+                        "list and read it.")
+    if isinstance(fault, _FINAL):
+        return BadInput(f"{shown} does not exist; check the bucket and the path.")
+    if isinstance(fault, ValueError) or type(fault).__name__ == "ParamValidationError":
+        return BadInput(f"{shown} cannot be read ({words}); write it like s3://bucket/folder.")
+    if tried:
+        return BadInput(f"{shown} did not answer {len(WAITS) + 1} times within {sum(WAITS):.0f} s "
+                        f"({words or type(fault).__name__}); wait until the store serves again, then run the same "
+                        "command: what was read and finished shards are kept.")
+    return fault
+
+
+def listed(text: str) -> list[Item]:
+    """The files `text` stands for, sorted by name: one file, a pattern with * or ?, or everything below a folder."""
+    fs, path = filesystem(text)
+    fs.invalidate_cache()
+
+    def look() -> list[dict[str, Any]]:
+        if "*" in path or "?" in path:
+            return list(fs.glob(path, detail=True).values())
+        about = fs.info(path)
+        return [about] if about["type"] == "file" else list(fs.find(path, detail=True).values())
+
+    found = [about for about in steadily(text, look) if about["type"] == "file"]  # no FIFO, no device, no folder
+    pattern = "*" in path or "?" in path
+    root = re.split(r"[*?]", path)[0].rpartition("/")[0] if pattern else path.rstrip("/")
+    items = [Item(fs.unstrip_protocol(about["name"]) if is_url(text) else about["name"],
+                  _below(about["name"], root), int(about["size"] or 0), _version(about)) for about in found]
+    return sorted(items, key=lambda item: item.name)
+
+
+def _below(name: str, root: str) -> str:
+    return name[len(root):].lstrip("/") if root and name.startswith(root + "/") else name.rpartition("/")[2]
+
+
+def _version(about: dict[str, Any]) -> str:
+    for field in ("ETag", "etag", "md5Hash", "mtime", "LastModified", "updated", "last_modified", "created"):
+        if about.get(field):
+            return f"{field}={about[field]}"
+    return ""
+
+
+def fetch(place: str, start: int, stop: int) -> bytes:
+    """Bytes start..stop of the file, all of them."""
+    fs, path = filesystem(place)
+
+    def read() -> bytes:
+        data = fs.cat_file(path, start=start, end=stop)
+        if len(data) != stop - start:
+            raise OSError(f"gave {len(data)} of {stop - start} bytes; it is shorter than it was")
+        return data
+
+    return steadily(place, read) if stop > start else b""
+
+
+class Stream:
+    """A seekable file over `fetch`, a block at a time: what tarfile and pyarrow read through."""
+
+    def __init__(self, place: str, size: int, block: int = BLOCK) -> None:
+        self.place, self.size, self.block, self.at, self.closed = place, size, block, 0, False
+        self._from, self._held = 0, b""
+
+    def read(self, count: int = -1) -> bytes:
+        stop = self.size if count is None or count < 0 else min(self.size, self.at + count)
+        start, self.at = self.at, max(self.at, stop)
+        if start >= stop:
+            return b""
+        if not self._from <= start <= stop <= self._from + len(self._held):
+            self._held = fetch(self.place, start, min(self.size, max(stop, start + self.block)))
+            self._from = start
+        return self._held[start - self._from:stop - self._from]
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self.at = max(0, offset + (0, self.at, self.size)[whence])
+        return self.at
+
+    def tell(self) -> int:
+        return self.at
+
+    def readable(self) -> bool:
+        return True
+
+    seekable = readable
+
+    def writable(self) -> bool:
+        return False
+
+    def flush(self) -> None:
+        """Nothing is ever written."""
+
+    def close(self) -> None:
+        self.closed, self._held = True, b""
