@@ -56,11 +56,18 @@ class Run:
         self.n_samples = n_samples or int(np.clip(20 * len(dataset), 20_000, 1_000_000))
         self.store, self.progress, self.cluster = store or Store(), progress, cluster
         self._n_clusters = n_clusters
+        self._keys: dict[str, str] = {}
 
     # -- keys --------------------------------------------------------------------------------------------------
 
     def key_of(self, stage: str, **params: Any) -> str:
-        """The content address of a stage's artefact for this run."""
+        """The content address of a stage's artefact for this run. Pages ask a hundred times a run, so it is kept."""
+        asked = f"{stage} {sorted(params.items())}"
+        if asked not in self._keys:
+            self._keys[asked] = self._key(stage, params)
+        return self._keys[asked]
+
+    def _key(self, stage: str, params: dict[str, Any]) -> str:
         version, inputs = STAGES[stage]
         if params.get("labels") == "true":  # labels may be given or changed after the images were seen
             params = params | dict(truth=self._truth)

@@ -110,7 +110,8 @@ def visit(address: str, number: int, path: Path, count: int, until: float, pause
 
 def check(said: str, page: str, path: Path, count: int, rate: float) -> list[str]:
     """What in the answer does not belong to this session."""
-    wrong = [] if f"**{path.name}**" in said and f"{count:,} images" in said else [f"{path.name} with {count:,} is not shown"]
+    shown = f"**{path.name}**" in said and f"{count:,} images" in said
+    wrong = [] if shown else [f"{path.name} with {count:,} is not shown"]
     wrong += [f"{other.name} is shown" for other in path.parent.glob("*.npy") if other != path and other.name in said]
     kept = int((1 - rate) * count + 0.5)
     if page == "export" and not any(f"{near:,}" in said for near in (kept, kept + 1)):
