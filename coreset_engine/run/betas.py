@@ -9,15 +9,13 @@ import dataclasses
 import hashlib
 from typing import Any
 
-import numpy as np
-
 from coreset_engine.knobs import make
+from coreset_engine.run.inputs import inputs_of
 from coreset_engine.run.pipeline import Run
 from coreset_engine.run.store import digest
 from coreset_engine.types import Progress, silent
 
 VERSION = 1
-ON_PIXELS = ("convnet", "resnet18", "resnet34", "resnet50")
 
 
 def search(run: Run, *, score: str = "aum", progress: Progress = silent, **params: Any) -> dict[str, Any]:
@@ -31,7 +29,7 @@ def search(run: Run, *, score: str = "aum", progress: Progress = silent, **param
     config = dataclasses.asdict(make(BetaConfig, params))
 
     def work() -> tuple[dict, dict]:
-        found = search_beta(_inputs(run, config["proxy"], progress), run.pseudo_labels.labels, easy(run, score),
+        found = search_beta(inputs_of(run, config["proxy"], progress), run.pseudo_labels.labels, easy(run, score),
                             choose=double_end, seed=run.seed, device=run.device, progress=progress, **config)
         return {}, found | dict(score=score)
 
@@ -47,7 +45,7 @@ def oracle(run: Run, found: dict[str, Any], *, progress: Progress = silent) -> d
     config = {field.name: found[field.name] for field in dataclasses.fields(BetaConfig)}
 
     def work() -> tuple[dict, dict]:
-        return {}, oracle_curve(found, _inputs(run, config["proxy"], progress), truth, easy(run, score),
+        return {}, oracle_curve(found, inputs_of(run, config["proxy"], progress), truth, easy(run, score),
                                 choose=double_end, device=run.device, progress=progress)
 
     mark = hashlib.sha256(np.ascontiguousarray(truth)).hexdigest()
@@ -67,11 +65,3 @@ def _key(run: Run, score: str, config: dict[str, Any]) -> str:
 def _kept(run: Run, key: str, work: Any, progress: Progress) -> dict[str, Any]:
     about = dict(source=run.dataset.fingerprint, root=run.key_of("embeddings"))
     return run.store.get("beta", key, work, about=about, waiting=lambda: progress(0, 1, "(another process)"))[1]
-
-
-def _inputs(run: Run, proxy: str, progress: Progress) -> np.ndarray:
-    if proxy not in ON_PIXELS:
-        return run.vectors
-    from coreset_engine.evaluation.pixels import pixels_of
-
-    return pixels_of(run.dataset, np.arange(len(run.dataset)), progress=progress)

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from coreset_engine.errors import BadInput, Cancelled, CoresetError
-from coreset_engine.registry import ENCODERS, METHODS
+from coreset_engine.registry import CLUSTERERS, ENCODERS, METHODS, PROXIES
 from coreset_engine.run import verbs_beta, verbs_evaluate, verbs_export, verbs_store
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
@@ -32,6 +32,10 @@ Rate = Annotated[float, typer.Option(help="share removed, 0 <= p < 1")]
 Param = Annotated[list[str] | None, typer.Option("--param", help="NAME=VALUE of the method, repeatable")]
 Cluster = Annotated[str | None, typer.Option(envvar="RAY_ADDRESS", help="address of a Ray cluster, or local; needs "
                                              "requirements-ray.txt")]
+Clusterer = Annotated[str, typer.Option(help=f"what makes pseudo-labels: {', '.join(CLUSTERERS)}")]
+Proxy = Annotated[str, typer.Option(help="network watched while it learns them: mlp, linear (on embeddings), "
+                                    f"{', '.join(name for name, row in PROXIES.items() if 'images' in row.needs)} "
+                                    "(on pixels)")]
 Json = Annotated[bool, typer.Option("--json", help="print for machines")]
 
 
@@ -56,7 +60,7 @@ class Bar:
 
 
 def _run(source: str, encoder: str, seed: int, n_clusters: int | None, n_samples: int | None, weights: str | None,
-         cluster: str | None = None):
+         cluster: str | None = None, **settings: Any):
     from coreset_engine.run.pipeline import Run
     from coreset_engine.sources.opening import open_source
 
@@ -65,7 +69,7 @@ def _run(source: str, encoder: str, seed: int, n_clusters: int | None, n_samples
         print(f"{len(dataset.rejected)} files were set aside, the first: {dataset.rejected[0].name!r}: "
               f"{dataset.rejected[0].reason}", file=sys.stderr)
     return Run(dataset, encoder, seed, n_clusters=n_clusters, n_samples=n_samples, weights=weights, progress=Bar(),
-               cluster=cluster)
+               cluster=cluster, **settings)
 
 
 def _params(values: list[str] | None, **named: Any) -> dict[str, Any]:
@@ -94,7 +98,8 @@ def run(source: Source, method: Annotated[str, typer.Option(help="see `methods`"
         n_samples: Samples = None, weights: Weights = None, out: Annotated[Path | None, typer.Option(
             help="folder for selection.parquet, ids.txt, manifest.json")] = None,
         resume: Annotated[bool, typer.Option(help="go on where an earlier run stopped (always on)")] = True,
-        cluster: Cluster = None, param: Param = None, as_json: Json = False) -> None:
+        clusterer: Clusterer = "temi", proxy: Proxy = "mlp", cluster: Cluster = None, param: Param = None,
+        as_json: Json = False) -> None:
     """Every stage that is missing, then the selection, as a folder."""
     from coreset_engine.export.folder import check_place
     from coreset_engine.run.output import write_run
@@ -104,7 +109,8 @@ def run(source: Source, method: Annotated[str, typer.Option(help="see `methods`"
     kept_count(1, prune_rate)
     if out is not None:
         check_place(out)
-    prepared = _run(source, encoder, seed, n_clusters, n_samples, weights, cluster)
+    prepared = _run(source, encoder, seed, n_clusters, n_samples, weights, cluster, clusterer=clusterer,
+                    proxy=proxy)
     chosen = choose(method, prepared, prune_rate, **_params(param, beta=beta, n_neighbours=n_neighbours))
     told: dict[str, Any] = dict(method=chosen.method, images=len(prepared.dataset), kept=len(chosen))
     if out is not None:
@@ -122,9 +128,10 @@ def embed(source: Source, encoder: Encoder = "efficientnet_lite0", seed: Seed = 
 
 @app.command()
 def score(source: Source, encoder: Encoder = "efficientnet_lite0", seed: Seed = 0, n_clusters: Clusters = None,
-          n_samples: Samples = None, weights: Weights = None, as_json: Json = False) -> None:
+          n_samples: Samples = None, weights: Weights = None, clusterer: Clusterer = "temi", proxy: Proxy = "mlp",
+          as_json: Json = False) -> None:
     """Every stage up to the scores: neighbours, pseudo-labels, dynamics, coverage."""
-    prepared = _run(source, encoder, seed, n_clusters, n_samples, weights)
+    prepared = _run(source, encoder, seed, n_clusters, n_samples, weights, clusterer=clusterer, proxy=proxy)
     found = dict(coverage=prepared.coverage.n_samples, clusters=prepared.pseudo_labels.n_clusters,
                  aum_mean=float(prepared.dynamics.aum.mean()))
     _print(found, as_json)
@@ -133,11 +140,12 @@ def score(source: Source, encoder: Encoder = "efficientnet_lite0", seed: Seed = 
 @app.command()
 def select(source: Source, method: str = "elfs", prune_rate: Rate = 0.9, encoder: Encoder = "efficientnet_lite0",
            seed: Seed = 0, n_clusters: Clusters = None, n_samples: Samples = None, weights: Weights = None,
-           param: Param = None, as_json: Json = False) -> None:
+           clusterer: Clusterer = "temi", proxy: Proxy = "mlp", param: Param = None, as_json: Json = False) -> None:
     """The ids of the coreset, one a line, on stdout."""
     from coreset_engine.run.selecting import select as choose
 
-    chosen = choose(method, _run(source, encoder, seed, n_clusters, n_samples, weights), prune_rate, **_params(param))
+    prepared = _run(source, encoder, seed, n_clusters, n_samples, weights, clusterer=clusterer, proxy=proxy)
+    chosen = choose(method, prepared, prune_rate, **_params(param))
     print(json.dumps([str(key) for key in chosen.ids]) if as_json else "\n".join(map(str, chosen.ids)))
 
 

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from coreset_engine.errors import BadInput, Missing
+from coreset_engine.registry import CLUSTERERS, PROXIES, look_up
 from coreset_engine.run import limits
+from coreset_engine.run.inputs import inputs_of
 from coreset_engine.run.store import Store, digest
 from coreset_engine.types import (
     CoverageScores,
@@ -42,6 +44,7 @@ class Run:
     """Artefacts of one dataset, encoder and seed, computed when asked for and kept in the store.
 
     n_clusters: default the number of class names the source knows, else a proposal from the data.
+    clusterer, proxy: rows of CLUSTERERS and PROXIES; what makes pseudo-labels, and what is watched while it learns them.
     n_samples: coverage samples; default 20 per image, between 20,000 and 1,000,000.
     progress: called as (stage, done, total, unit). cluster: address of a Ray cluster, or "local": same results.
     """
@@ -52,6 +55,7 @@ class Run:
                  store: Store | None = None, progress: Any = None, cluster: str | None = None) -> None:
         _check(len(dataset), seed, n_clusters, n_samples)
         self.dataset, self.encoder, self.seed = dataset, encoder, int(seed)
+        look_up(CLUSTERERS, clusterer, "clusterer"), look_up(PROXIES, proxy, "proxy")
         self.clusterer, self.proxy, self.weights, self.device = clusterer, proxy, weights, device
         self.n_samples = n_samples or int(np.clip(20 * len(dataset), 20_000, 1_000_000))
         self.store, self.progress, self.cluster = store or Store(), progress, cluster
@@ -206,8 +210,9 @@ class Run:
             from coreset_engine.difficulty.dynamics import training_dynamics
 
             target = self.pseudo_labels.labels if labels == "pseudo" else self.labels
-            found = training_dynamics(self.vectors, target, params.get("proxy", self.proxy), seed=self.seed,
-                                      device=self.device, progress=self._tick("dynamics"),
+            proxy, tick = params.get("proxy", self.proxy), self._tick("dynamics")
+            found = training_dynamics(inputs_of(self, proxy, tick), target, proxy, seed=self.seed,
+                                      device=self.device, progress=tick,
                                       **{name: value for name, value in params.items() if name != "proxy"})
             return {name: getattr(found, name) for name in DYNAMICS}, dict(found.info)
 

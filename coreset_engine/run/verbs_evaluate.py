@@ -32,19 +32,22 @@ Seed = Annotated[int, typer.Option(help="seed of every random step; trainings co
 Clusters = Annotated[int | None, typer.Option(help="number of clusters; default: class names known, else proposed")]
 Samples = Annotated[int | None, typer.Option(help="coverage samples T; default 20 per image, 20,000 to 1,000,000")]
 Weights = Annotated[str | None, typer.Option(help="encoder weights on disk")]
+Clusterer = Annotated[str, typer.Option(help="what makes pseudo-labels; see `run --help`")]
+Proxy = Annotated[str, typer.Option(help="network whose learning selects; --model is the one trained on the coreset")]
 Json = Annotated[bool, typer.Option("--json", help="print for machines")]
 
 
 def evaluate(source: Source, methods: Methods = "elfs,blindcs", prune_rates: Rates = "0.5,0.8,0.9", seeds: Seeds = 3,
              model: Model = "linear", option: Option = None, csv_file: Csv = None, plot: Plot = None,
              encoder: Encoder = "efficientnet_lite0", seed: Seed = 0, n_clusters: Clusters = None,
-             n_samples: Samples = None, weights: Weights = None, as_json: Json = False) -> None:
+             n_samples: Samples = None, weights: Weights = None, clusterer: Clusterer = "temi", proxy: Proxy = "mlp",
+             as_json: Json = False) -> None:
     """Is it better than random? Accuracy of models trained on each coreset, paired over seeds; resumable."""
     from coreset_engine.run import cli
     from coreset_engine.run.evaluating import evaluate as measure
 
     names, rates = _words(methods), [_rate(word) for word in _words(prune_rates)]
-    run = cli._run(source, encoder, seed, n_clusters, n_samples, weights)
+    run = cli._run(source, encoder, seed, n_clusters, n_samples, weights, clusterer=clusterer, proxy=proxy)
 
     def tell(rows: list[dict[str, Any]], full: float | None, total: int) -> None:
         run.progress("evaluate", len(rows), total, "trainings")

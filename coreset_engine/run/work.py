@@ -109,7 +109,7 @@ def _turn(name: str, home: Path | str, kind: str, report: Reporter) -> Iterator[
 def _open(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> Run:
     from coreset_engine.sources.opening import open_source
 
-    named = ("encoder", "seed", "n_clusters", "n_samples", "weights")
+    named = ("encoder", "seed", "n_clusters", "n_samples", "weights", "clusterer", "proxy")
     settings = {key: params.pop(key) for key in named if key in params}
     dataset = open_source(spec, progress=lambda done, total, unit="": report("opening", done, total, unit))
     return Run(dataset, store=store, progress=report, **settings)
