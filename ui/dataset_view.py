@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import streamlit as st
 
-from coreset_engine.registry import ENCODERS
+from coreset_engine.registry import CLUSTERERS, ENCODERS, PROXIES, Row
 from ui import charts, state
 from ui.escape import markdown as escaped
 from ui.escape import plain
@@ -43,10 +45,19 @@ def settings(view: state.RunView) -> None:
     last.number_input("Samples T", 0, 10_000_000, step=100_000, key=state.bind("n_samples"),
                       help="Coverage samples; 0 = automatic. The Coverage page's stability view says whether T is "
                            "enough.")
+    one, other = st.columns(2)
+    one.selectbox("Pseudo-labels", list(CLUSTERERS), key=state.bind("clusterer"), help=_told(CLUSTERERS))
+    other.selectbox("Training dynamics", [name for name, row in PROXIES.items()
+                                          if view.dataset.reader is not None or "images" not in row.needs],
+                    key=state.bind("proxy"), help=_told(PROXIES))
     summary = ENCODERS[view.encoder].summary if view.encoder in ENCODERS else "a model named by you"
     named = len(view.dataset.classes)
     clusters = f"{view.n_clusters or named} clusters" if view.n_clusters or named else "clusters as the data suggests"
     st.caption(f"{escaped(summary)}; {clusters}.")
+
+
+def _told(table: Mapping[str, Row]) -> str:
+    return "\n".join(f"- **{name}**: {row.summary}" for name, row in table.items())
 
 
 def stages(view: state.RunView) -> None:

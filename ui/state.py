@@ -33,6 +33,8 @@ LINKED: dict[str, tuple[str, type, Any]] = {
     "encoder": ("encoder", str, "efficientnet_lite0"),
     "seed": ("seed", int, 0),
     "n_clusters": ("clusters", int, 0),  # 0 = let the data decide
+    "clusterer": ("clusterer", str, "temi"),
+    "proxy": ("proxy", str, "mlp"),
     "method": ("method", str, "elfs"),
     "prune_rate": ("p", float, 0.9),
     "beta": ("beta", float, None),  # None = untouched: the guess for the pruning rate, see `get`
@@ -195,6 +197,8 @@ class RunView:
     seed: int
     n_clusters: int | None
     n_samples: int | None = None
+    clusterer: str = "temi"
+    proxy: str = "mlp"
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -202,7 +206,8 @@ class RunView:
     @property
     def job_params(self) -> dict[str, Any]:
         """What a job needs, besides the spec, to work on this very run."""
-        return {"encoder": self.encoder, "seed": self.seed, "n_clusters": self.n_clusters, "n_samples": self.n_samples}
+        return {"encoder": self.encoder, "seed": self.seed, "n_clusters": self.n_clusters, "n_samples": self.n_samples,
+                "clusterer": self.clusterer, "proxy": self.proxy}
 
     def ready(self, *stages: str) -> bool:
         """True when every named stage (see STAGES) lies finished in the store. Never computes."""
@@ -274,7 +279,7 @@ def current_run() -> RunView | None:
     if not spec:
         return None
     n_clusters, n_samples = get("n_clusters") or None, get("n_samples") or None
-    return _run(spec, get("encoder"), get("seed"), n_clusters, n_samples, str(home()))
+    return _run(spec, get("encoder"), get("seed"), n_clusters, n_samples, get("clusterer"), get("proxy"), str(home()))
 
 
 @st.cache_resource(max_entries=8, show_spinner="Opening the images ...")
@@ -285,10 +290,12 @@ def _dataset(spec: str, home: str, images: str = "") -> Dataset:
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _run(spec: str, encoder: str, seed: int, n_clusters: int | None, n_samples: int | None, home: str) -> RunView:
+def _run(spec: str, encoder: str, seed: int, n_clusters: int | None, n_samples: int | None, clusterer: str, proxy: str,
+         home: str) -> RunView:
     from coreset_engine.run.pipeline import Run
     from coreset_engine.run.store import Store
 
     dataset = _dataset(spec, home)
-    run = Run(dataset, encoder=encoder, seed=seed, n_clusters=n_clusters, n_samples=n_samples, store=Store(home))
-    return RunView(spec, dataset, run, encoder, seed, n_clusters, n_samples)
+    run = Run(dataset, encoder=encoder, seed=seed, n_clusters=n_clusters, n_samples=n_samples, clusterer=clusterer,
+              proxy=proxy, store=Store(home))
+    return RunView(spec, dataset, run, encoder, seed, n_clusters, n_samples, clusterer, proxy)

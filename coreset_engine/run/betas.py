@@ -9,6 +9,8 @@ import dataclasses
 import hashlib
 from typing import Any
 
+import numpy as np
+
 from coreset_engine.knobs import make
 from coreset_engine.run.inputs import inputs_of
 from coreset_engine.run.pipeline import Run

@@ -139,7 +139,7 @@ def beta(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> N
     def tell(done: int, total: int, unit: str = "") -> None:
         report("beta", done, total, unit)
 
-    found = report.result = betas.search(run, progress=tell, **params)
+    found = report.result = betas.search(run, progress=tell, **{"proxy": run.proxy} | params)
     if truth:  # only now, and only to show beside what was chosen without it (figure 6b)
         report.result = found | dict(oracle=betas.oracle(run, found, progress=tell))
 
