@@ -84,8 +84,9 @@ def show_slice(view: state.RunView) -> None:
         alpha = st.slider("Neighbours α", 1, min(1000, len(view) - 1), min(30, len(view) - 1),
                           key="slice:alpha")
         close = st.toggle("Close up", key="slice:close", help="Look only at the explained sample and its neighbours")
-    cut = make_slice(_columns(view.key_of("embeddings"), first, second, view), distribution, int(count), focus,
-                     n_neighbours=alpha, exponent=4.0, seed=view.seed)
+    with picture, st.spinner("Scoring this slice; the first one after a start takes a few seconds ..."):
+        cut = make_slice(_columns(view.key_of("embeddings"), first, second, view), distribution, int(count), focus,
+                         n_neighbours=alpha, exponent=4.0, seed=view.seed)
     with picture:
         figure = slice_figure(view, cut, first, second)
         if close:

@@ -64,9 +64,9 @@ def stages(view: state.RunView) -> None:
     """The artefacts: which are finished, how big they are; and the button that makes the rest."""
     rows = [(STAGE_NAMES[stage], view.ready(stage), view.size(stage)) for stage in state.STAGES]
     missing = sum(not ready for _, ready, _ in rows)
-    st.dataframe({"Stage": [name for name, _, _ in rows],
-                  "State": [f"finished, {_bytes(size)}" if ready else "missing" for _, ready, size in rows]},
-                 hide_index=True, width="stretch", height="content")
+    st.table({"Stage": [name for name, _, _ in rows],
+              "State": [f"finished, {_bytes(size)}" if ready else "missing" for _, ready, size in rows]},
+             hide_index=True, border="horizontal")
     if missing:
         submit_button("Prepare", "prepare", view, primary=True)
         st.caption("Runs in the background, stage after stage; finished parts are never computed again.")

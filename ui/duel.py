@@ -215,4 +215,4 @@ def worth(view: RunView, a: Selection, b: Selection) -> None:
     ours, theirs = (certificates.numbers_of(certificates.certificate_of(view, side)) for side in (a, b))
     rows = [{"measure": name[:1].upper() + name[1:], "A": format_number(ours[name]), "B": format_number(theirs[name])}
             for name in ours if name in theirs]
-    st.dataframe(rows, hide_index=True, width="stretch")
+    st.table(rows, hide_index=True, border="horizontal")

@@ -100,5 +100,9 @@ def style() -> None:
       [class*="st-key-job-"] button { min-height: 1.9rem; padding: 0 .6rem; }
       h3 { font-size: 1.15rem !important; }
       [data-testid="stSidebarUserContent"] { padding-bottom: 2rem; }
+      [data-testid="stMetricValue"] { font-size: 1.7rem; }
+      /* Plotly's colours come from the server; these follow a browser that goes dark while the page is open. */
+      [data-testid="stPlotlyChart"] :is(.infolayer, .xtick, .ytick) text { fill: currentColor !important; }
+      [data-testid="stPlotlyChart"] .gridlayer path { stroke: color-mix(in srgb, currentColor 16%, transparent) !important; }
       :focus-visible { outline: 2px solid var(--st-primary-color, #0068A4); outline-offset: 1px; }
     </style>""")

@@ -116,7 +116,7 @@ def test_numbers_on_the_page(open_page, digits):
     test = open_page("dataset")
     values = {metric.label: metric.value for metric in test.metric}
     assert values["Usable images"] == "400" and values["Labelled"] == "400" and values["Class names"] == "10"
-    table = test.dataframe[0].value
+    table = test.table[0].value
     assert list(table["State"]) == ["finished, 1.23 MB"] * 6
 
 
