@@ -67,17 +67,23 @@ def missing_shards(ds: Dataset, encoder: Encoder | Concatenated, shards: Path, *
 
 
 def embed_shard(ds: Dataset, encoder: Encoder | Concatenated, shards: Path, number: int, *, shard_size: int = 1024,
-                batch_size: int = 64, progress: Progress = silent) -> int:
-    """Embed and write one shard, on whichever machine this runs; how many images it holds. See `embed_images`."""
-    start = number * shard_size
+                batch_size: int = 64, progress: Progress = silent, alone: bool = False, readers: int | None = None,
+                ) -> int:
+    """Embed and write one shard, on whichever machine this runs; how many images it holds. See `embed_images`.
+
+    alone: `ds` holds this shard's images and no others; the encoder's image size must then be settled. readers: threads
+    that read and resize, each up to a batch ahead; default one a core, at most 16.
+    """
+    start = 0 if alone else number * shard_size
     stop = min(start + shard_size, len(ds))
-    _write_shard(shards, number, _embed_range(ds, encoder.sized_for(ds), start, stop, batch_size, progress))
+    _write_shard(shards, number, _embed_range(ds, encoder.sized_for(ds), start, stop, batch_size, progress, readers))
     return stop - start
 
 
-def _embed_range(ds: Dataset, encoder: Any, start: int, stop: int, batch_size: int, progress: Progress) -> np.ndarray:
+def _embed_range(ds: Dataset, encoder: Any, start: int, stop: int, batch_size: int, progress: Progress,
+                 readers: int | None = None) -> np.ndarray:
     out = np.empty((stop - start, encoder.dim), np.float32)
-    for begin, end, pixels in _prepared(ds, encoder, start, stop, batch_size):
+    for begin, end, pixels in _prepared(ds, encoder, start, stop, batch_size, readers):
         vectors = _forward(encoder, pixels)
         if not np.isfinite(vectors).all():
             bad = begin + int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
@@ -88,10 +94,11 @@ def _embed_range(ds: Dataset, encoder: Any, start: int, stop: int, batch_size: i
     return out
 
 
-def _prepared(ds: Dataset, encoder: Any, start: int, stop: int, batch_size: int) -> Iterator[tuple[int, int, Any]]:
+def _prepared(ds: Dataset, encoder: Any, start: int, stop: int, batch_size: int, readers: int | None = None,
+              ) -> Iterator[tuple[int, int, Any]]:
     """Batches decoded and resized by threads (Pillow frees the interpreter lock), a few ahead of the network."""
     borders = [(begin, min(begin + batch_size, stop)) for begin in range(start, stop, batch_size)]
-    workers = min(16, cpu_count())
+    workers = readers or min(16, cpu_count())
     ahead = workers + 1
     with ThreadPoolExecutor(max_workers=workers) as pool:
         waiting: list[Future] = []

@@ -14,9 +14,9 @@ from typing import Annotated, Any
 
 import typer
 
-from coreset_engine.errors import BadInput, Cancelled, CoresetError
+from coreset_engine.errors import BadInput, CoresetError
 from coreset_engine.registry import CLUSTERERS, ENCODERS, METHODS, PROXIES
-from coreset_engine.run import verbs_beta, verbs_evaluate, verbs_export, verbs_store
+from coreset_engine.run import interrupt, verbs_beta, verbs_evaluate, verbs_export, verbs_store
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
                   help="Choose the part of an unlabelled image set worth labelling and training on.")
@@ -64,11 +64,17 @@ def _run(source: str, encoder: str, seed: int, n_clusters: int | None, n_samples
     from coreset_engine.run.pipeline import Run
     from coreset_engine.sources.opening import open_source
 
-    dataset = open_source(source)
+    bar = Bar()
+    if cluster:
+        from coreset_engine.run.cluster_embedding import open_on
+
+        dataset = open_on(cluster, source, lambda done, total, unit="": bar("opening", done, total, unit))
+    else:
+        dataset = open_source(source, progress=lambda done, total, unit="": bar("opening", done, total, unit))
     if dataset.rejected:
         print(f"{len(dataset.rejected)} files were set aside, the first: {dataset.rejected[0].name!r}: "
               f"{dataset.rejected[0].reason}", file=sys.stderr)
-    return Run(dataset, encoder, seed, n_clusters=n_clusters, n_samples=n_samples, weights=weights, progress=Bar(),
+    return Run(dataset, encoder, seed, n_clusters=n_clusters, n_samples=n_samples, weights=weights, progress=bar,
                cluster=cluster, **settings)
 
 
@@ -208,16 +214,23 @@ for verb in (verbs_store.status, verbs_store.gc, verbs_store.report, verbs_store
 
 
 def main() -> None:
-    """Run a command; every error is one line on stderr, never a traceback."""
+    """Run a command; every error is one line on stderr, never a traceback; Ctrl-C ends it within two seconds."""
+    with interrupt.armed():
+        _guarded()
+
+
+def _guarded() -> None:
     try:
         result = app(standalone_mode=False)
+        if result == 130:  # so typer tells of a KeyboardInterrupt
+            raise KeyboardInterrupt
         sys.exit(result if isinstance(result, int) else 0)
     except CoresetError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        print(f"error: {Cancelled('stopped; finished shards are kept, the same command goes on.')}", file=sys.stderr)
-        sys.exit(3)
+        interrupt.say()
+        sys.exit(interrupt.EXIT_CODE)
     except BrokenPipeError:
         os._exit(0)
     except Exception as fault:  # noqa: BLE001 - the last door: one sentence, the rest goes to the log

@@ -1,16 +1,16 @@
-"""The same stages on a Ray cluster: Ray Data embeds shards, actors score blocks of coverage samples.
+"""The same stages on a Ray cluster: Ray Data embeds shards (run.cluster_embedding), actors score blocks of samples.
 
 Nothing of the result depends on who did what: embedding workers write the very shard files that one machine writes, and
 coverage sums are integers, added in any order. So a run on a cluster ends with the artefacts, the keys and the
 selection of a run on one machine. A node that dies costs its unfinished shards or blocks; Ray gives them to another.
 
-The workspace (CORESET_HOME) and a folder source must be reachable under the same path on every node, as on a shared
-file system; vectors that are not travel through Ray's object store. Needs requirements-ray.txt.
+The workspace (CORESET_HOME) and a source on disk must be reachable under the same path on every node, as on a shared
+file system; vectors that are not travel through Ray's object store. A source on an object store is read by the nodes
+themselves, with their own credentials. Needs requirements-ray.txt.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from coreset_engine.errors import BadInput, Missing
-from coreset_engine.types import Dataset, Progress, silent
+from coreset_engine.sources.opening import home
 
 BLOCK = 4096  # coverage samples a task: about a tenth of a second a core at 60,000 images
 SILENCE_S = 600.0  # a block takes seconds, reading 1.28 million vectors minutes
@@ -39,8 +39,8 @@ def connect(address: str) -> Any:
     if ray.is_initialized():
         return ray
     paths = os.pathsep.join(filter(None, [ROOT, os.environ.get("PYTHONPATH", "")]))
-    common: dict[str, Any] = dict(log_to_driver=False, logging_level="ERROR",
-                                  runtime_env={"env_vars": {"PYTHONPATH": paths, "RAY_USAGE_STATS_ENABLED": "0"}})
+    told = {"PYTHONPATH": paths, "RAY_USAGE_STATS_ENABLED": "0", "CORESET_HOME": str(home().absolute())}
+    common: dict[str, Any] = dict(log_to_driver=False, logging_level="ERROR", runtime_env={"env_vars": told})
     try:
         if address == "local":
             ray.init(include_dashboard=False, _node_ip_address="127.0.0.1", **common)
@@ -51,68 +51,6 @@ def connect(address: str) -> Any:
         raise BadInput(f"cluster={address!r} does not answer ({words}); start it with `ray start --head`, or use "
                        "cluster='local'.") from None
     return ray
-
-
-class ShardEmbedder:
-    """One worker of the embedding stage: opens the source and the encoder once, then writes shard after shard."""
-
-    def __init__(self, spec: str, fingerprint: str, encoder: str, weights: str | None, shards: str,
-                 shard_size: int) -> None:
-        from coreset_engine.embedding.encoders import make_encoder
-        from coreset_engine.sources.opening import open_source
-
-        self.dataset, self.shards, self.shard_size = open_source(spec), Path(shards), shard_size
-        if self.dataset.fingerprint != fingerprint:
-            raise BadInput(f"{spec!r} holds other images on this node; every node must see the same source, as on a "
-                           "shared file system.")
-        self.encoder = make_encoder(encoder, weights=weights)
-
-    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, Any]:
-        import ray
-
-        from coreset_engine.embedding.embedder import embed_shard
-
-        began, node = time.monotonic(), ray.get_runtime_context().get_node_id()
-        counts = [embed_shard(self.dataset, self.encoder, self.shards, int(number), shard_size=self.shard_size)
-                  for number in batch["shard"]]
-        return dict(images=np.array(counts), node=np.array([node] * len(counts)),
-                    seconds=np.full(len(counts), (time.monotonic() - began) / len(counts)))
-
-
-def embed_on(address: str, dataset: Dataset, encoder: str, weights: str | None, shards: Path,
-             progress: Progress = silent, *, shard_size: int = 1024) -> dict[str, float]:
-    """Write every missing shard of `dataset` on the cluster; images per second of each node (by its Ray id)."""
-    from coreset_engine.embedding.embedder import missing_shards
-    from coreset_engine.embedding.encoders import make_encoder
-
-    missing = missing_shards(dataset, make_encoder(encoder, weights=weights), shards, shard_size=shard_size)
-    if not missing:
-        return {}
-    ray = connect(address)
-    gpus = ray.cluster_resources().get("GPU", 0)
-    workers = max(1, min(len(missing), int(gpus) or int(ray.cluster_resources().get("CPU", 1))))
-    import ray.data
-
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    ray.data.DataContext.get_current().enable_progress_bars = False
-    rows = ray.data.from_items([{"shard": number} for number in missing], override_num_blocks=len(missing)).map_batches(
-        ShardEmbedder, batch_size=1, compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers),
-        num_cpus=0 if gpus else 1, num_gpus=1 if gpus else 0,
-        fn_constructor_args=(dataset.spec, dataset.fingerprint, encoder, weights, str(shards), shard_size)).iter_rows()
-    with _sentences():
-        return _count(rows, len(dataset), progress)
-
-
-def _count(rows: Any, total: int, progress: Progress) -> dict[str, float]:
-    done, images, seconds = 0, {}, {}
-    for row in rows:
-        done += int(row["images"])
-        node = str(row["node"])[:8]
-        images[node] = images.get(node, 0) + int(row["images"])
-        seconds[node] = seconds.get(node, 0.0) + float(row["seconds"])
-        rates = ", ".join(f"{name} {images[name] / max(seconds[name], 1e-9):.0f}/s" for name in sorted(images))
-        progress(min(done, total), total, f"images ({rates})")
-    return {name: images[name] / max(seconds[name], 1e-9) for name in images}
 
 
 class CoverageWorker:
@@ -153,7 +91,7 @@ def coverage_scorer(address: str, vectors: np.ndarray, n_dims: int = 2) -> Calla
 
         def score(dims: np.ndarray, points: np.ndarray, hits: np.ndarray, penalty: np.ndarray,
                   tick: Callable[[int], None]) -> None:
-            with _sentences():
+            with sentences():
                 for done, block in crew.scatter(dims, points):
                     hits += block[0]
                     penalty += block[1]
@@ -210,17 +148,27 @@ class Crew:
 
 
 @contextmanager
-def _sentences() -> Iterator[None]:
+def sentences() -> Iterator[None]:
     """Ray's errors carry ours inside; show that, or one sentence."""
     import ray.exceptions
 
     try:
         yield
     except ray.exceptions.RayTaskError as fault:
-        if isinstance(fault.cause, (BadInput, Missing)):
-            raise fault.cause from None
+        ours = _ours(fault)
+        if ours is not None:
+            raise ours from None
         raise
     except ray.exceptions.RayActorError as fault:
         words = " ".join(str(fault).split())[:160]
         raise BadInput(f"the cluster lost its workers ({words}); start more nodes and run again: finished work is kept."
                        ) from None
+
+
+def _ours(fault: BaseException | None, depth: int = 8) -> BadInput | None:
+    """The error of ours at the bottom of Ray's."""
+    while fault is not None and depth:
+        if isinstance(fault, BadInput) and not hasattr(fault, "cause"):
+            return fault
+        fault, depth = getattr(fault, "cause", None) or fault.__cause__, depth - 1
+    return None

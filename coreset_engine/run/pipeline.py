@@ -14,7 +14,7 @@ import numpy as np
 
 from coreset_engine.errors import BadInput, Missing
 from coreset_engine.registry import CLUSTERERS, PROXIES, look_up
-from coreset_engine.run import limits
+from coreset_engine.run import limits, logs
 from coreset_engine.run.inputs import inputs_of
 from coreset_engine.run.store import Store, digest
 from coreset_engine.types import (
@@ -143,9 +143,11 @@ class Run:
             encoder = make_encoder(self.encoder, weights=self.weights, device=self.device)
             shards = self.store.work("embeddings", self.key_of("embeddings"))
             if self.cluster:
-                from coreset_engine.run.cluster import embed_on
+                from coreset_engine.run.cluster_embedding import embed_on
 
-                embed_on(self.cluster, self.dataset, self.encoder, self.weights, shards, self._tick("embeddings"))
+                speeds = embed_on(self.cluster, self.dataset, self.encoder, self.weights, shards,
+                                  self._tick("embeddings"))
+                logs.write(self.store.home, "embedded on a cluster", images_per_second=speeds)
             vectors = embed_images(self.dataset, encoder, shards=shards, progress=self._tick("embeddings"))
             return dict(vectors=vectors), dict(encoder=encoder.name, weights=encoder.weights_hash)
 

@@ -25,7 +25,7 @@ import numpy as np
 from coreset_engine.errors import BadInput
 from coreset_engine.sources.decoding import EXTENSIONS
 from coreset_engine.sources.folder import _fingerprint, folder_labels
-from coreset_engine.sources.looking import KINDS, Unit, look_through_all, units_of
+from coreset_engine.sources.looking import KINDS, Unit, look_through_all, remembered, units_of
 from coreset_engine.sources.names import safe_name, string_array
 from coreset_engine.sources.places import is_url
 from coreset_engine.sources.slices import Slices
@@ -89,6 +89,13 @@ def open_container(text: str, *, memory: Path | None = None, progress: Progress 
     return Dataset(spec=_spec(place, chosen | ({"verify": "header"} if units[0].verify == "header" else {})),
                    ids=reader.ids, fingerprint=_fingerprint(ids, [digest.decode() for digest in digests]),
                    reader=reader, labels=labels, classes=classes, columns=columns, rejected=(*rejected, *aside))
+
+
+def unseen(text: str, *, memory: Path | None) -> list[Unit]:
+    """The units of `text` that opening it would have to look through."""
+    place, chosen = split_options(text, {})
+    units, _ = units_of(place, chosen.pop("verify", "full"), chosen)
+    return [unit for unit in units if not remembered(unit, memory)]
 
 
 def split_options(text: str, given: dict[str, str]) -> tuple[str, dict[str, str]]:

@@ -118,7 +118,7 @@ def look_through_unit(unit: Unit, memory: Path | None, told: Callable[[int], Non
     """
     import pyarrow as pa
 
-    kept = None if memory is None else memory / "units" / f"{unit.mark()}.parquet"
+    kept = _place(unit, memory)
     table = _recall(kept)
     if table is not None:
         return table
@@ -130,8 +130,25 @@ def look_through_unit(unit: Unit, memory: Path | None, told: Callable[[int], Non
                 column.append(number if name == "item" else row.get(name, _ABSENT.get(name)))
             told(1)
     table = pa.table(rows, schema=pa.schema([(name, getattr(pa, kind)()) for name, kind in _SCHEMA.items()]))
-    _remember(kept, table)
+    _write(kept, table)
     return table
+
+
+def remembered(unit: Unit, memory: Path | None) -> bool:
+    """Whether the unit's index lies in `memory`, as far as its name tells."""
+    kept = _place(unit, memory)
+    return kept is not None and kept.is_file()
+
+
+def _place(unit: Unit, memory: Path | None) -> Path | None:
+    return None if memory is None else memory / "units" / f"{unit.mark()}.parquet"
+
+
+def remember(unit: Unit, memory: Path, table: Any) -> None:
+    """Keep an index that another machine made, unless it already lies in the memory both share."""
+    kept = _place(unit, memory)
+    if _recall(kept) is None:
+        _write(kept, table)
 
 
 _SCHEMA = dict(key="string", item="int32", place="int64", size="int64", digest="string", reason="string",
@@ -168,7 +185,7 @@ def _recall(kept: Path | None) -> Any:
         return None
 
 
-def _remember(kept: Path | None, table: Any) -> None:
+def _write(kept: Path | None, table: Any) -> None:
     import pyarrow.parquet as pq
 
     if kept is None:

@@ -95,7 +95,8 @@ def _sentence(place: str, fault: Exception, tried: bool) -> Exception:
         return BadInput(f"{shown} refuses access ({words}); give this machine, and every node, credentials that may "
                         "list and read it.")
     if isinstance(fault, _FINAL):
-        return BadInput(f"{shown} does not exist; check the bucket and the path.")
+        return BadInput(f"{shown} does not exist; check the bucket and the path." if is_url(place) else
+                        f"{shown} does not exist here; on a cluster every node must see it under the same path.")
     if isinstance(fault, ValueError) or type(fault).__name__ == "ParamValidationError":
         return BadInput(f"{shown} cannot be read ({words}); write it like s3://bucket/folder.")
     if tried:

@@ -8,6 +8,7 @@ import ray
 from PIL import Image
 
 from coreset_engine.run import cluster as beyond
+from coreset_engine.run.cluster_embedding import embed_on
 from coreset_engine.run.pipeline import Run
 from coreset_engine.run.selecting import select
 from coreset_engine.run.store import Store
@@ -65,7 +66,7 @@ def test_a_node_killed_while_embedding_costs_its_shards_only(three_nodes, folder
             killed.append(done)
             three_nodes.remove_node(victim, allow_graceful=False)
 
-    beyond.embed_on(three_nodes.address, dataset, "efficientnet_lite0", None, tmp_path, progress, shard_size=4)
+    embed_on(three_nodes.address, dataset, "efficientnet_lite0", None, tmp_path, progress, shard_size=4)
     assert killed and killed[0] < len(dataset)
     assert not embedder.missing_shards(dataset, encoder, tmp_path, shard_size=4)
     assert np.array_equal(embedder.embed_images(dataset, encoder, shards=tmp_path, shard_size=4),
