@@ -73,14 +73,18 @@ def _rows(vectors: np.ndarray, metric: str, whole: bool) -> np.ndarray:
         if not np.isfinite(block).all():
             bad = start + int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0])
             raise BadInput(f"vectors have NaN or infinity in row {bad}; embed again or remove that row.")
-        if metric == "cosine":
-            largest = np.abs(block).max(axis=1, keepdims=True)  # first, so that no square over- or underflows
-            block = np.divide(block, largest, out=np.zeros_like(block), where=largest > 0)
-            length = np.linalg.norm(block, axis=1, keepdims=True)
-            block = np.divide(block, length, out=np.zeros_like(block), where=length > 0)
+        block = at_unit_length(block) if metric == "cosine" else block
         if not same:
             rows[start:start + 8192] = block
     return rows
+
+
+def at_unit_length(block: np.ndarray) -> np.ndarray:
+    """(B, D) float32 rows at unit length; a zero row stays zero."""
+    largest = np.abs(block).max(axis=1, keepdims=True)  # first, so that no square over- or underflows
+    block = np.divide(block, largest, out=np.zeros_like(block), where=largest > 0)
+    length = np.linalg.norm(block, axis=1, keepdims=True)
+    return np.divide(block, length, out=np.zeros_like(block), where=length > 0)
 
 
 def _finish(rows: np.ndarray, start: int, candidates: np.ndarray, wanted: int) -> tuple[np.ndarray, np.ndarray]:
