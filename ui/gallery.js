@@ -1,7 +1,8 @@
 // A grid of thumbnails cut from one sprite sheet, and a larger view with arrows. Every text from data is set with
-// textContent, so it stays text. The only thing reported back is `opened`: the number of the tile, or -1.
+// textContent, so it stays text. Reported back are `opened`, the number of the tile or -1, and `why`, the number of a
+// tile that is asked about.
 
-export default function ({ data, parentElement, setStateValue }) {
+export default function ({ data, parentElement, setStateValue, setTriggerValue }) {
   let root = parentElement.querySelector(".root");
   if (!root) {
     root = document.createElement("div");
@@ -13,6 +14,7 @@ export default function ({ data, parentElement, setStateValue }) {
     root.state = { open: -1, pending: null };
   }
   root.report = (i) => setStateValue("opened", i);
+  root.ask = (i) => setTriggerValue("why", i);
   const mark = `${data.set}|${data.count}|${(data.captions || []).join("\u0001")}|${(data.marks || []).join()}`;
   if (root.state.drawn !== mark) {
     root.state.drawn = mark;
@@ -76,8 +78,12 @@ function makeViewer() {
   const top = row();
   const name = document.createElement("div");
   name.className = "name";
-  const close = knob("Close", () => viewer.close());
-  top.append(name, close);
+  const buttons = row();
+  buttons.append(knob("Why this one? →", () => {
+    viewer.parentElement.ask(viewer.parentElement.state.open);
+    viewer.close();
+  }), knob("Close", () => viewer.close()));
+  top.append(name, buttons);
   const image = document.createElement("img");
   const bottom = row();
   const place = document.createElement("span");
@@ -90,12 +96,20 @@ function makeViewer() {
     if (event.key === "ArrowLeft") step(viewer, -1);
     if (event.key === "ArrowRight") step(viewer, 1);
   });
+  viewer.addEventListener("click", (event) => {
+    if (event.target === viewer && !within(viewer, event)) viewer.close(); // the dark part around it
+  });
   viewer.addEventListener("close", () => {
     const root = viewer.parentElement;
     root.state.open = -1;
     root.report(-1);
   });
   return viewer;
+}
+
+function within(viewer, event) {
+  const { left, right, top, bottom } = viewer.getBoundingClientRect();
+  return event.clientX >= left && event.clientX <= right && event.clientY >= top && event.clientY <= bottom;
 }
 
 function row() {

@@ -70,6 +70,7 @@ export class Camera {
     const across = this.width / (bounds.right - bounds.left || 1);
     const down = this.height / (bounds.high - bounds.low || 1);
     this.scale = this.fitted = 0.94 * Math.min(across, down);
+    this.home = [this.x, this.y];
   }
 
   toPixel(x, y) {
@@ -82,9 +83,10 @@ export class Camera {
 
   zoomAt(px, py, factor) {
     const [x, y] = this.toData(px, py);
-    this.scale = Math.min(this.fitted * 2000, Math.max(this.fitted * 0.2, this.scale * factor));
+    this.scale = Math.min(this.fitted * 2000, Math.max(this.fitted, this.scale * factor));
     this.x = x - (px - this.width / 2) / this.scale;
     this.y = y + (py - this.height / 2) / this.scale;
+    if (this.scale === this.fitted && this.home) [this.x, this.y] = this.home; // nothing to see beyond the whole
   }
 
   panBy(dx, dy) {

@@ -92,7 +92,11 @@ function pick(map, px, py) {
   if (i >= 0) map.pick(i);
 }
 
+/** The wheel zooms; where that would lead nowhere it scrolls the page: out of the whole, or up to a hidden upper edge. */
 function zoomByWheel(map, event) {
+  const whole = event.deltaY > 0 && map.camera.zoom <= 1;
+  const cut = event.deltaY < 0 && map.camera.zoom <= 1 && map.parts.stage.getBoundingClientRect().top < 0;
+  if (whole || cut) return;
   event.preventDefault();
   map.camera.zoomAt(...place(map, event), Math.exp(-event.deltaY * 0.0015));
   map.moved();

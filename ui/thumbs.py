@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import streamlit as st
@@ -145,12 +146,12 @@ def short_ids(dataset: Dataset, positions: Sequence[int] | np.ndarray, most: int
 
 def gallery(dataset: Dataset, indices: Sequence[int] | np.ndarray, captions: Sequence[str] | None = None, *,
             key: str, facts: Sequence[str] | None = None, marks: Sequence[str] | None = None,
-            select: bool = True, height: int = 420) -> int | None:
+            height: int = 420) -> int | None:
     """A grid of thumbnails; returns the position opened in this run, else None.
 
     indices: (n,) positions, the first 500 are drawn. captions: one short line each, shown below. facts: a longer line
-    for the larger view. marks: "#rrggbb" or "" per tile, a coloured bar. select: opening one makes it the session's
-    picked image (`state.get("image")`, an id). Arrows walk, Escape closes.
+    for the larger view, from which "Why this one?" leads to the reasons. marks: "#rrggbb" or "" per tile, a coloured
+    bar. Arrows walk, Escape closes.
     """
     indices = np.asarray(indices, np.int64)[:MOST]
     if dataset.reader is None:
@@ -159,13 +160,12 @@ def gallery(dataset: Dataset, indices: Sequence[int] | np.ndarray, captions: Seq
     if not len(indices):
         st.caption("No image to show here.")
         return None
-    st.fragment(_gallery)(dataset, indices, captions, facts, marks, key, select, height)
+    st.fragment(_gallery)(dataset, indices, captions, facts, marks, key, height)
     opened = st.session_state.get(f"{key}:opened")
     return int(indices[opened]) if opened is not None and 0 <= opened < len(indices) else None
 
 
-def _gallery(dataset: Dataset, indices: np.ndarray, captions, facts, marks, key: str, select: bool,
-             height: int) -> None:
+def _gallery(dataset: Dataset, indices: np.ndarray, captions, facts, marks, key: str, height: int) -> None:
     opened = _opened(key, len(indices))
     data: dict[str, Any] = {
         "sprite": _sprite(dataset.fingerprint, indices.tobytes(), dataset), "columns": 25, "tile": TILE,
@@ -175,9 +175,18 @@ def _gallery(dataset: Dataset, indices: np.ndarray, captions, facts, marks, key:
     if opened is not None:
         data |= {"opened": opened, "large": large(dataset, indices[opened]),
                  "fact": plain(facts[opened], 400) if facts is not None else ""}
-        if select:
-            state.put("image", str(dataset.ids[indices[opened]]))
-    _component(key=key, data=data, height="content", on_opened_change=lambda: None)
+    asked = _component(key=key, data=data, height="content", on_opened_change=lambda: None,
+                       on_why_change=lambda: None).get("why")
+    if isinstance(asked, int | float) and 0 <= asked < len(indices):
+        _explain(str(dataset.ids[indices[int(asked)]]))
+
+
+def _explain(name: str) -> None:
+    """Make this id the session's picked image, where a page shows why it is kept or dropped."""
+    state.put("image", name)
+    if urlsplit(st.context.url or "").path.rpartition("/")[2] in ("explore", "select"):
+        st.rerun()
+    st.switch_page("pages/explore.py")
 
 
 def _opened(key: str, count: int) -> int | None:

@@ -155,7 +155,7 @@ def pushing_neighbours(view: RunView, i: int, key: str) -> None:
     st.caption("Pushed down most by these images, which stand in for it; below each its share of the redundancy, "
                "estimated from samples drawn around this image.")
     gallery(view.dataset, first, [f"{share:.0%}" if share >= 0.01 else "< 1%" for share in (cost / cost.sum())[:24]],
-            key=f"{key}:pushing", select=False, height=180)
+            key=f"{key}:pushing", height=180)
 
 
 def pushed_by(view: RunView, i: int, alpha: int) -> tuple[np.ndarray, np.ndarray]:

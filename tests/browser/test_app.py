@@ -132,6 +132,19 @@ def test_click_tells_why_and_pins(open_page, app):
     witness.assert_clean()
 
 
+def test_a_picture_of_a_gallery_leads_to_its_reasons(open_page, app):
+    page, witness = go(open_page, app, "gallery")
+    tile = page.locator(".gallery button").nth(2)
+    name = tile.get_attribute("title")
+    tile.click()
+    page.get_by_role("button", name="Why this one?").click()
+    page.get_by_role("heading", name=f"Why {name}?").wait_for()
+    assert page.url.rpartition("/")[2].startswith("explore?")
+    page.get_by_role("button", name="Close").click()
+    page.get_by_role("heading", name=f"Why {name}?").wait_for(state="detached")
+    witness.assert_clean()
+
+
 def test_lasso_shows_pictures(open_page, app):
     page, witness = go(open_page, app, "explore")
     box = page.locator(".cm canvas").first.bounding_box()

@@ -90,6 +90,26 @@ def test_zoom_and_lasso_survive_a_rerun(open_page, map_server):
     assert page.locator(".cm-lasso").get_attribute("points") == outline
 
 
+def test_the_wheel_zooms_but_never_out_of_the_whole(open_page, map_server):
+    page, _ = opened_map(open_page, map_server)
+    zoom = "(map) => map.getRootNode().coresetMap.camera.zoom"
+    box, root = page.locator(".cm canvas").first.bounding_box(), page.locator(".cm").first
+    page.mouse.move(box["x"] + 100, box["y"] + 100)
+    page.mouse.wheel(0, 300)  # scrolls the page instead
+    page.wait_for_timeout(200)
+    assert root.evaluate(zoom) == 1
+    page.mouse.wheel(0, -2000)
+    page.wait_for_timeout(200)
+    page.mouse.wheel(0, -300)
+    page.wait_for_timeout(200)
+    assert root.evaluate(zoom) > 1.4
+    page.mouse.wheel(0, 3000)
+    page.wait_for_timeout(200)
+    assert root.evaluate(zoom) == 1
+    assert root.evaluate("(map) => { const { x, y, home } = map.getRootNode().coresetMap.camera;"
+                         " return x === home[0] && y === home[1]; }")
+
+
 def test_click_picks_the_nearest_image_and_hover_shows_its_card(open_page, map_server):
     page, witness = opened_map(open_page, map_server)
     box = page.locator(".cm canvas").first.bounding_box()
