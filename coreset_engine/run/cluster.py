@@ -155,20 +155,10 @@ def sentences() -> Iterator[None]:
     try:
         yield
     except ray.exceptions.RayTaskError as fault:
-        ours = _ours(fault)
-        if ours is not None:
-            raise ours from None
+        if isinstance(fault.cause, (BadInput, Missing)):
+            raise fault.cause from None
         raise
     except ray.exceptions.RayActorError as fault:
         words = " ".join(str(fault).split())[:160]
         raise BadInput(f"the cluster lost its workers ({words}); start more nodes and run again: finished work is kept."
                        ) from None
-
-
-def _ours(fault: BaseException | None, depth: int = 8) -> BadInput | None:
-    """The error of ours at the bottom of Ray's."""
-    while fault is not None and depth:
-        if isinstance(fault, BadInput) and not hasattr(fault, "cause"):
-            return fault
-        fault, depth = getattr(fault, "cause", None) or fault.__cause__, depth - 1
-    return None

@@ -102,16 +102,19 @@ class ShardEmbedder:
         import ray
 
         node, told = ray.get_runtime_context().get_node_id(), []
-        self._prepare()
         for number in batch["shard"]:
-            began = time.time()
-            count = self._embed(int(number))
-            told.append((int(number), count, began, time.time()))
-        shard, images, begin, end = (np.array(column) for column in zip(*told, strict=True))
-        return dict(shard=shard, images=images, began=begin, ended=end, node=np.array([node] * len(told)))
+            began, count, fault = time.time(), 0, ""
+            try:
+                self._prepare()
+                count = self._embed(int(number))
+            except BadInput as error:  # as a row: Ray Data loses the cause of what is raised here
+                fault = str(error)
+            told.append((count, began, time.time(), node, fault))
+        names = ("images", "began", "ended", "node", "fault")
+        return dict(zip(names, (np.array(column) for column in zip(*told, strict=True)), strict=True))
 
     def _prepare(self) -> None:
-        """Not in __init__: what is raised there reaches nobody as a sentence."""
+        """Open what is needed, once. Not in __init__: what is raised there reaches nobody as a sentence."""
         if self.encoder is not None:
             return
         from coreset_engine.embedding.encoders import make_encoder
@@ -200,6 +203,8 @@ def _gathered(rows: Iterator[dict[str, Any]], total: int, shards: int, workers: 
     speeds, images, done, slowest, heard = Speeds(), 0, 0, 0.0, time.monotonic()
     for row in _heard(rows):
         if row is not None:
+            if row["fault"]:
+                raise BadInput(str(row["fault"]))
             heard, done, images = time.monotonic(), done + 1, images + int(row["images"])
             slowest = max(slowest, float(row["ended"]) - float(row["began"]))
             speeds.add(row)

@@ -16,20 +16,6 @@ from coreset_engine.sources.opening import open_source
 
 
 @pytest.fixture(scope="module")
-def three_nodes():
-    from ray.cluster_utils import Cluster
-
-    cluster = Cluster(initialize_head=True, head_node_args=dict(num_cpus=1, object_store_memory=200 << 20,
-                                                                include_dashboard=False))
-    for _ in range(2):
-        cluster.add_node(num_cpus=1, object_store_memory=200 << 20)
-    beyond.connect(cluster.address)
-    yield cluster
-    ray.shutdown()
-    cluster.shutdown()
-
-
-@pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     root = tmp_path_factory.mktemp("images")
     rng = np.random.default_rng(0)

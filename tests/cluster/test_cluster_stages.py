@@ -1,0 +1,44 @@
+"""Neighbours and evaluation as tasks on three nodes: what one machine finds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from coreset_engine.run.evaluating import evaluate
+from coreset_engine.run.pipeline import Run
+from coreset_engine.run.store import Store
+from coreset_engine.sources.opening import open_source
+
+
+@pytest.fixture(scope="module")
+def runs(three_nodes, tmp_path_factory):
+    """The same vectors on one machine and on three nodes; small pieces, so that there are some to share."""
+    place = tmp_path_factory.mktemp("vectors")
+    rng = np.random.default_rng(0)
+    labels = rng.integers(4, size=1200)
+    np.save(place / "v.npy", (rng.normal(size=(4, 32))[labels] * 2 + rng.normal(size=(1200, 32))).astype(np.float32))
+    dataset = open_source(str(place / "v.npy"))
+    return [Run(dataset, n_clusters=4, clusterer="kmeans", n_samples=20_000, store=Store(place / home), cluster=address,
+                search="approximate") for address, home in ((None, "one"), (three_nodes.address, "many"))]
+
+
+def test_neighbours_by_tasks_are_those_of_one_machine(runs, monkeypatch):
+    from coreset_engine.embedding import at_scale
+
+    monkeypatch.setattr(at_scale.neighbours_at_scale, "__kwdefaults__",
+                        at_scale.neighbours_at_scale.__kwdefaults__ | dict(piece=500, block=256))
+    told = []
+    runs[1].progress = lambda stage, done, total, unit="": told.append(unit)
+    alone, shared = (run.neighbours for run in runs)
+    assert np.array_equal(alone.indices, shared.indices) and np.array_equal(alone.distances, shared.distances)
+    assert alone.info == shared.info and alone.info["recall"] >= 0.9
+    assert any("/s" in unit for unit in told)  # throughput of each node
+
+
+def test_evaluation_by_tasks_gives_the_same_table(runs):
+    settings = dict(methods=("elfs",), prune_rates=(0.5, 0.9), seeds=2, labels="pseudo")
+    alone, shared = (evaluate(run, **settings) for run in runs)
+    rows = [[{name: value for name, value in row.items() if "seconds" not in name} for row in found["rows"]]
+            for found in (alone, shared)]
+    assert len(rows[0]) == 8 and rows[0] == rows[1] and alone["full_accuracy"] == shared["full_accuracy"]

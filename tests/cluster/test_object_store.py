@@ -1,0 +1,153 @@
+"""Tars on a real S3 server: the source of the same files on disk, through 503s, on one machine and on three nodes."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tarfile
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pytest
+from PIL import Image
+
+from coreset_engine.embedding.embedder import embed_images, embed_shard, missing_shards
+from coreset_engine.embedding.encoders import make_encoder
+from coreset_engine.errors import BadInput
+from coreset_engine.run import cluster_embedding
+from coreset_engine.sources import places
+from coreset_engine.sources.opening import open_source
+from coreset_engine.sources.slices import load_part
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("CORESET_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory) -> Path:
+    """48 pictures in 4 tars, one of them no picture."""
+    root, rng = tmp_path_factory.mktemp("tars"), np.random.default_rng(0)
+    for number in range(4):
+        with tarfile.open(root / f"{number}.tar", "w") as tar:
+            for i in range(12):
+                out = io.BytesIO()
+                Image.fromarray(rng.integers(0, 255, (16, 16, 3), dtype=np.uint8)).save(out, "PNG")
+                data = b"not a picture" if (number, i) == (2, 3) else out.getvalue()
+                about = tarfile.TarInfo(f"{number}-{i:02d}.png")
+                about.size = len(data)
+                tar.addfile(about, io.BytesIO(data))
+    return root
+
+
+@pytest.fixture(scope="module")
+def bucket(s3, shards) -> str:
+    fs = fsspec.filesystem("s3", client_kwargs=dict(endpoint_url=s3.url))
+    fs.mkdir("pictures")
+    fs.put(str(shards), "pictures/train", recursive=True)
+    return "s3://pictures/train"
+
+
+def test_tars_of_a_bucket_are_the_tars_on_disk_through_503s(s3, bucket, shards, monkeypatch):
+    monkeypatch.setattr(places, "WAITS", (0.01, 0.02, 0.05))
+    on_disk = open_source(shards / "*.tar")
+    s3.failing, before = 3, s3.refused
+    there = open_source(bucket)
+    images = list(there.images(0, len(there)))
+    s3.failing = 0
+    assert s3.refused > before
+    assert there.fingerprint == on_disk.fingerprint and len(there) == 47 and there.rejected[0].name == "2-03"
+    assert all((np.asarray(image) == np.asarray(on_disk.image(i))).all() for i, image in enumerate(images))
+    asked = s3.asked
+    assert open_source(f"{bucket}/*.tar").fingerprint == there.fingerprint  # remembered: no object is asked for again
+    assert s3.asked == asked
+    list(there.images(0, 12))
+    assert s3.asked == asked + 1  # neighbours in a tar come with one request
+
+
+def test_a_store_that_stays_away_is_one_sentence(s3, bucket, monkeypatch):
+    monkeypatch.setattr(places, "WAITS", (0.01, 0.02))
+    s3.failing = 1
+    try:
+        with pytest.raises(BadInput, match="'s3://pictures/train/0.tar' did not answer 3 times .*same") as fault:
+            open_source(f"{bucket}/0.tar")
+    finally:
+        s3.failing = 0
+    assert "\n" not in str(fault.value)
+    with pytest.raises(BadInput, match="'s3://pictures/nothing' does not exist"):
+        open_source("s3://pictures/nothing")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+    with pytest.raises(BadInput, match="'s3://other/x' did not answer 3 times .*wait"):
+        open_source("s3://other/x")
+
+
+def test_nodes_look_through_and_embed_a_bucket_themselves(three_nodes, s3, bucket, tmp_path):
+    folder, encoder, ticks = tmp_path / "shards", make_encoder("efficientnet_lite0"), []
+
+    def progress(done, total, unit=""):
+        ticks.append((done, total, unit))
+
+    s3.failing, before = 4, s3.refused
+    try:
+        there = cluster_embedding.open_on(three_nodes.address, bucket, progress)
+        embed_shard(there, encoder, folder, missing_shards(there, encoder, folder, shard_size=8)[2], shard_size=8)
+        flip(folder / "shard-000002.f32", 1000)
+        found = cluster_embedding.embed_on(three_nodes.address, there, "efficientnet_lite0", None, folder, progress,
+                                           shard_size=8)
+    finally:
+        s3.failing = 0
+    assert s3.refused > before and (4, 4, "files looked through") in ticks
+    assert found and all(speed > 0 for speed in found.values()) and any("/s" in unit for *_, unit in ticks)
+    assert not missing_shards(there, encoder, folder, shard_size=8)  # the damaged one was made again
+    assert np.array_equal(embed_images(there, encoder, shards=folder, shard_size=8),
+                          embed_images(there, encoder, shard_size=8))
+    assert load_part(folder / "slices.parquet", 5).ids.tolist() == there.ids[40:].tolist()
+
+
+def test_a_picture_that_changed_meanwhile_is_one_sentence_from_a_node(three_nodes, shards, tmp_path):
+    shutil.copytree(shards, tmp_path / "copy")
+    there = open_source(tmp_path / "copy")
+    unasked = min(set(range(len(there))) - set(np.linspace(0, len(there) - 1, 32).astype(int).tolist()))
+    flip(tmp_path / "copy" / "0.tar", int(there.reader.place[unasked]) + 60)  # not read here to settle the image size
+    with pytest.raises(BadInput, match=f"'0-{unasked:02d}' in .*0.tar' holds other bytes; it changed"):
+        cluster_embedding.embed_on(three_nodes.address, there, "efficientnet_lite0", None, tmp_path / "shards",
+                                   shard_size=16)
+
+
+def flip(path: Path, place: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[place] ^= 255
+    path.write_bytes(bytes(data))
+
+
+def test_slow_and_vanished_nodes(monkeypatch):
+    """Rows that stop coming: the last shards of a slow node are left to this machine, no node at all is a sentence."""
+    import threading
+
+    monkeypatch.setattr(cluster_embedding, "SLOW_S", 0.1)
+    monkeypatch.setattr(cluster_embedding, "GONE_S", 0.1)
+    never = threading.Event()
+
+    def rows():
+        for _ in range(2):
+            yield dict(images=4, began=0.0, ended=0.001, node="a", fault="")
+        never.wait()
+
+    class Ray:
+        def __init__(self, cores: float) -> None:
+            self.cores = cores
+
+        def nodes(self):
+            return [dict(Alive=True, Resources={"CPU": self.cores})]
+
+    def gathered(shards: int, cores: float) -> dict[str, float]:
+        return cluster_embedding._gathered(rows(), 4 * shards, shards, 3, cluster_embedding.Watch(Ray(cores), "CPU"),
+                                           lambda *told: None)
+
+    assert gathered(4, 1.0) == {"a": 8000.0}  # two shards left, three workers: the slow node is not waited for
+    with pytest.raises(BadInput, match="no node with a CPU .*finished shards are kept"):
+        gathered(400, 0.0)
+    never.set()
