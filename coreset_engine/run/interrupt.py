@@ -1,8 +1,8 @@
 """Ctrl-C ends a command within two seconds, wherever it is, with one sentence.
 
 Python runs its own handler only between two of its instructions, so a long call into a library, or threads that are
-joined at the end, would keep a person waiting. A thread hears of the signal from the kernel's side (a wake-up pipe) and,
-when the orderly way has not ended in time, leaves without it. Nothing is lost by that: files are whole or absent.
+joined at the end, would keep a person waiting. A thread hears of the signal from the kernel's side (a wake-up pipe)
+and, when the orderly way has not ended in time, leaves without it. Nothing is lost: files are whole or absent.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import typer
 from coreset_engine.errors import BadInput
 
 Json = Annotated[bool, typer.Option("--json", help="print for machines")]
-PARTS = ("artefacts", "work", "jobs", "history", "media", "datasets", "log")
+PARTS = ("artefacts", "work", "jobs", "history", "media", "datasets", "log", "uploads", "thumbs", "verified")
 
 
 def status(as_json: Json = False) -> None:
