@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from importlib.util import find_spec
 
@@ -138,7 +139,7 @@ def by_products(rows: np.ndarray, wanted: int, metric: str, device: str) -> Sear
 def _faiss():
     import faiss
 
-    faiss.omp_set_num_threads(cpu_count())
+    faiss.omp_set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or cpu_count()))  # a Ray task has one core
     return faiss
 
 

@@ -36,6 +36,8 @@ Clusterer = Annotated[str, typer.Option(help=f"what makes pseudo-labels: {', '.j
 Proxy = Annotated[str, typer.Option(help="network watched while it learns them: mlp, linear (on embeddings), "
                                     f"{', '.join(name for name, row in PROXIES.items() if 'images' in row.needs)} "
                                     "(on pixels)")]
+Near = Annotated[str, typer.Option("--neighbours", help="search: exact, approximate (IVF-PQ, recall measured), or auto "
+                                   "by number of images")]
 Json = Annotated[bool, typer.Option("--json", help="print for machines")]
 
 
@@ -104,8 +106,8 @@ def run(source: Source, method: Annotated[str, typer.Option(help="see `methods`"
         n_samples: Samples = None, weights: Weights = None, out: Annotated[Path | None, typer.Option(
             help="folder for selection.parquet, ids.txt, manifest.json")] = None,
         resume: Annotated[bool, typer.Option(help="go on where an earlier run stopped (always on)")] = True,
-        clusterer: Clusterer = "temi", proxy: Proxy = "mlp", cluster: Cluster = None, param: Param = None,
-        as_json: Json = False) -> None:
+        clusterer: Clusterer = "temi", proxy: Proxy = "mlp", near: Near = "auto", cluster: Cluster = None,
+        param: Param = None, as_json: Json = False) -> None:
     """Every stage that is missing, then the selection, as a folder."""
     from coreset_engine.export.folder import check_place
     from coreset_engine.run.output import write_run
@@ -115,8 +117,8 @@ def run(source: Source, method: Annotated[str, typer.Option(help="see `methods`"
     kept_count(1, prune_rate)
     if out is not None:
         check_place(out)
-    prepared = _run(source, encoder, seed, n_clusters, n_samples, weights, cluster, clusterer=clusterer,
-                    proxy=proxy)
+    prepared = _run(source, encoder, seed, n_clusters, n_samples, weights, cluster, clusterer=clusterer, proxy=proxy,
+                    search=near)
     chosen = choose(method, prepared, prune_rate, **_params(param, beta=beta, n_neighbours=n_neighbours))
     told: dict[str, Any] = dict(method=chosen.method, images=len(prepared.dataset), kept=len(chosen))
     if out is not None:
@@ -135,11 +137,12 @@ def embed(source: Source, encoder: Encoder = "efficientnet_lite0", seed: Seed = 
 @app.command()
 def score(source: Source, encoder: Encoder = "efficientnet_lite0", seed: Seed = 0, n_clusters: Clusters = None,
           n_samples: Samples = None, weights: Weights = None, clusterer: Clusterer = "temi", proxy: Proxy = "mlp",
-          as_json: Json = False) -> None:
+          near: Near = "auto", cluster: Cluster = None, as_json: Json = False) -> None:
     """Every stage up to the scores: neighbours, pseudo-labels, dynamics, coverage."""
-    prepared = _run(source, encoder, seed, n_clusters, n_samples, weights, clusterer=clusterer, proxy=proxy)
-    found = dict(coverage=prepared.coverage.n_samples, clusters=prepared.pseudo_labels.n_clusters,
-                 aum_mean=float(prepared.dynamics.aum.mean()))
+    prepared = _run(source, encoder, seed, n_clusters, n_samples, weights, cluster, clusterer=clusterer, proxy=proxy,
+                    search=near)
+    found = dict(coverage=prepared.coverage.n_samples, recall=prepared.neighbours.info.get("recall"),
+                 clusters=prepared.pseudo_labels.n_clusters, aum_mean=float(prepared.dynamics.aum.mean()))
     _print(found, as_json)
 
 

@@ -12,7 +12,7 @@ import hashlib
 import inspect
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -136,12 +136,13 @@ class Table:
         for rate in self.rates:
             kept_count(len(self.arena.train.dataset), rate)
         self.tick()
-        for seed in self.seeds:
-            for rate in self.rates:
-                for method in self.methods:
-                    self.rows.append(self.cell(method, rate, seed))
-                    self.tick()
-            self.full.append(self.cell(None, 0.0, seed)["accuracy"])
+        grid = [cell for seed in self.seeds for cell in
+                [*((method, rate, seed) for rate in self.rates for method in self.methods), (None, 0.0, seed)]]
+        found: dict[int, Row] = {}
+        for place, row in self.measured(grid):
+            found[place] = row
+            self.rows = [found[i] for i in sorted(found) if grid[i][0] is not None]
+            self.full = [found[i]["accuracy"] for i in sorted(found) if grid[i][0] is None]
             self.tick()
         told = [row["error"] for row in self.rows if row.get("error")]
         if len(told) == len(self.rows):
@@ -149,6 +150,16 @@ class Table:
         return dict(rows=self.rows, full_accuracy=float(np.mean(self.full)), model=self.config.model,
                     labels=self.arena.labels, trained_on=len(self.arena.train.dataset),
                     tested_on=len(self.arena.test_at), n_classes=self.arena.n_classes)
+
+    def measured(self, grid: list[tuple[str | None, float, int]]) -> Iterator[tuple[int, Row]]:
+        """(place in grid, row) of each cell: here, one after the other, or as tasks of the run's cluster."""
+        if self.run.cluster and not self.run.sliced:
+            from coreset_engine.run.cluster_stages import cells_on
+
+            yield from cells_on(self.run, self.config, self.params, grid, self.tick)
+            return
+        for place, cell in enumerate(grid):
+            yield place, self.cell(*cell)
 
     def cell(self, method: str | None, rate: float, seed: int) -> Row:
         """One row, from the store where it lies finished. method None: the full set."""
@@ -227,13 +238,16 @@ def part(run: Run, at: np.ndarray) -> Run:
         reader=None if whole.reader is None else lambda i: whole.image(at[i]), vectors=run.vectors[at],
         paths=None if whole.paths is None else whole.paths[at], test_spec=None, rejected=(),
         columns={name: np.asarray(values)[at] for name, values in whole.columns.items()})
-    return sibling(run, dataset)
+    found = sibling(run, dataset)
+    found.sliced = True
+    return found
 
 
 def sibling(run: Run, dataset: Dataset) -> Run:
     """Another dataset with the same settings and store."""
     return Run(dataset, run.encoder, run.seed, n_clusters=run._n_clusters, clusterer=run.clusterer, proxy=run.proxy,
-               n_samples=run.n_samples, weights=run.weights, device=run.device, store=run.store, progress=run.progress)
+               n_samples=run.n_samples, weights=run.weights, device=run.device, store=run.store, progress=run.progress,
+               cluster=run.cluster, search=run.search)
 
 
 def balance(counts: np.ndarray) -> float:

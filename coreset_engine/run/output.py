@@ -32,7 +32,7 @@ def manifest(run: Run, selection: Selection) -> dict[str, Any]:
         source=run.dataset.spec, source_fingerprint=run.dataset.fingerprint, encoder=run.encoder,
         weights=run.weights, weights_sha256=_info(run, "embeddings").get("weights"),
         run=dict(seed=run.seed, n_clusters=getattr(run, "base_clusters", run._n_clusters), clusterer=run.clusterer,
-                 proxy=run.proxy, n_samples=run.n_samples),
+                 proxy=run.proxy, n_samples=run.n_samples, **({} if run.search == "auto" else dict(search=run.search))),
         method=selection.method, params=dict(selection.params), info=dict(selection.info),
         artefacts={stage: run.key_of(stage) for stage in stages},
         contents={stage: _content(run, stage) for stage in stages},

@@ -14,7 +14,7 @@ import numpy as np
 
 from coreset_engine.errors import BadInput, Missing
 from coreset_engine.registry import CLUSTERERS, PROXIES, look_up
-from coreset_engine.run import limits, logs
+from coreset_engine.run import limits, logs, near
 from coreset_engine.run.inputs import inputs_of
 from coreset_engine.run.store import Store, digest
 from coreset_engine.types import (
@@ -47,19 +47,22 @@ class Run:
     clusterer, proxy: rows of CLUSTERERS and PROXIES; what makes pseudo-labels, and what is watched while it learns them.
     n_samples: coverage samples; default 20 per image, between 20,000 and 1,000,000.
     progress: called as (stage, done, total, unit). cluster: address of a Ray cluster, or "local": same results.
+    search: of neighbours: "exact", "approximate" (IVF-PQ), or "auto" by number of images (see run.near).
     """
 
     def __init__(self, dataset: Dataset, encoder: str = "efficientnet_lite0", seed: int = 0, *,
                  n_clusters: int | None = None, clusterer: str = "temi", proxy: str = "mlp",
                  n_samples: int | None = None, weights: str | None = None, device: str = "auto",
-                 store: Store | None = None, progress: Any = None, cluster: str | None = None) -> None:
+                 store: Store | None = None, progress: Any = None, cluster: str | None = None,
+                 search: str = "auto") -> None:
         _check(len(dataset), seed, n_clusters, n_samples)
         self.dataset, self.encoder, self.seed = dataset, encoder, int(seed)
         look_up(CLUSTERERS, clusterer, "clusterer"), look_up(PROXIES, proxy, "proxy")
         self.clusterer, self.proxy, self.weights, self.device = clusterer, proxy, weights, device
         self.n_samples = n_samples or int(np.clip(20 * len(dataset), 20_000, 1_000_000))
         self.store, self.progress, self.cluster = store or Store(), progress, cluster
-        self._n_clusters = n_clusters
+        self._n_clusters, self.search = n_clusters, near.check(search)
+        self.sliced = False  # a part of a source, which no other process can open by its spec
         self._keys: dict[str, str] = {}
 
     # -- keys --------------------------------------------------------------------------------------------------
@@ -97,7 +100,7 @@ class Run:
             if self.dataset.vectors is not None:
                 return dict(source=self.dataset.fingerprint, encoder="given")
             return dict(source=self.dataset.fingerprint, encoder=self.encoder, weights=self._weights_key)
-        return {"neighbours": dict(k=50),
+        return {"neighbours": near.params(self.search, len(self.dataset)),
                 "pseudo_labels": dict(method=self.clusterer, n_clusters=self._n_clusters or len(self.dataset.classes),
                                       seed=self.seed),
                 "dynamics": dict(proxy=self.proxy, seed=self.seed, labels="pseudo"),
@@ -119,7 +122,8 @@ class Run:
         tick = self._tick(stage)
 
         def checked() -> tuple[dict, dict]:
-            if stage != "embeddings":
+            streams = stage == "neighbours" and near.at_scale(self.search, len(self.dataset))
+            if stage != "embeddings" and not streams:
                 limits.check(stage, *self.vectors.shape, self.vectors.itemsize)
             return make()
 
@@ -160,15 +164,8 @@ class Run:
 
     @cached_property
     def neighbours(self) -> Neighbours:
-        def make() -> tuple[dict, dict]:
-            from coreset_engine.embedding.neighbourhood import neighbours
-
-            k = min(50, len(self.dataset) - 1)
-            found = neighbours(self.vectors, k=k, progress=self._tick("neighbours"))
-            return dict(indices=found.indices, distances=found.distances), dict(metric=found.metric)
-
-        arrays, info = self._get("neighbours", make)
-        return Neighbours(arrays["indices"], arrays["distances"], info["metric"])
+        arrays, info = self._get("neighbours", lambda: near.find(self))
+        return Neighbours(arrays["indices"], arrays["distances"], info["metric"], info.get("info", {}))
 
     @property
     def n_clusters(self) -> int:
@@ -218,8 +215,20 @@ class Run:
                                       **{name: value for name, value in params.items() if name != "proxy"})
             return {name: getattr(found, name) for name in DYNAMICS}, dict(found.info)
 
+        self._elsewhere(labels, params)
         arrays, info = self._get("dynamics", make, labels=labels, **params)
         return Dynamics(**{name: arrays[name] for name in DYNAMICS}, info=info)
+
+    def _elsewhere(self, labels: str, params: dict[str, Any]) -> None:
+        """Networks on pixels train on one of the cluster's GPUs; the artefact lies in the store when this returns."""
+        pixels = "images" in look_up(PROXIES, params.get("proxy", self.proxy), "proxy").needs
+        key = self.key_of("dynamics", labels=labels, **params)
+        if self.cluster and pixels and not self.sliced and not self.store.has("dynamics", key):
+            from coreset_engine.run.cluster_stages import dynamics_on
+
+            if labels == "pseudo":
+                self.pseudo_labels  # noqa: B018 - made here, with all of the cluster, before one task asks for them
+            dynamics_on(self, labels, params, self._tick("dynamics"))
 
     @property
     def coverage(self) -> CoverageScores:

@@ -38,7 +38,8 @@ def with_labels(run: Run, given: dict[str, str]) -> Run:
     dataset = dataclasses.replace(run.dataset, labels=np.array([code[name] for name in names], np.int64),
                                   classes=classes)
     found = Run(dataset, run.encoder, run.seed, n_clusters=run.n_clusters, clusterer=run.clusterer, proxy=run.proxy,
-                n_samples=run.n_samples, weights=run.weights, device=run.device, store=run.store, progress=run.progress)
+                n_samples=run.n_samples, weights=run.weights, device=run.device, store=run.store, progress=run.progress,
+                cluster=run.cluster, search=run.search)
     found.given_labels = {str(run.dataset.ids[i]): name for i, name in known.items()}
     found.base_clusters = run._n_clusters
     return found

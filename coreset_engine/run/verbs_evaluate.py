@@ -34,6 +34,8 @@ Samples = Annotated[int | None, typer.Option(help="coverage samples T; default 2
 Weights = Annotated[str | None, typer.Option(help="encoder weights on disk")]
 Clusterer = Annotated[str, typer.Option(help="what makes pseudo-labels; see `run --help`")]
 Proxy = Annotated[str, typer.Option(help="network whose learning selects; --model is the one trained on the coreset")]
+Cluster = Annotated[str | None, typer.Option(envvar="RAY_ADDRESS", help="address of a Ray cluster, or local: one task "
+                                             "a training")]
 Json = Annotated[bool, typer.Option("--json", help="print for machines")]
 
 
@@ -41,13 +43,13 @@ def evaluate(source: Source, methods: Methods = "elfs,blindcs", prune_rates: Rat
              model: Model = "linear", option: Option = None, csv_file: Csv = None, plot: Plot = None,
              encoder: Encoder = "efficientnet_lite0", seed: Seed = 0, n_clusters: Clusters = None,
              n_samples: Samples = None, weights: Weights = None, clusterer: Clusterer = "temi", proxy: Proxy = "mlp",
-             as_json: Json = False) -> None:
+             cluster: Cluster = None, as_json: Json = False) -> None:
     """Is it better than random? Accuracy of models trained on each coreset, paired over seeds; resumable."""
     from coreset_engine.run import cli
     from coreset_engine.run.evaluating import evaluate as measure
 
     names, rates = _words(methods), [_rate(word) for word in _words(prune_rates)]
-    run = cli._run(source, encoder, seed, n_clusters, n_samples, weights, clusterer=clusterer, proxy=proxy)
+    run = cli._run(source, encoder, seed, n_clusters, n_samples, weights, cluster, clusterer=clusterer, proxy=proxy)
 
     def tell(rows: list[dict[str, Any]], full: float | None, total: int) -> None:
         run.progress("evaluate", len(rows), total, "trainings")
