@@ -19,6 +19,8 @@ KINDS = {"demo": "Demo: 1,797 handwritten digits", "fashion-mnist": "Fashion-MNI
          "zip": "Upload a zip", "vectors": "Own vectors (.npy)", "fiftyone": "FiftyOne dataset"}
 HINTS = {"folder": "Path of a folder on the machine this app runs on", "vectors": "Path of an (N, D) .npy file",
          "fiftyone": "NAME or NAME/VIEW"}
+CONTAINERS = ("Also WebDataset tars (DIR/\\*.tar), Parquet with image bytes (DIR/\\*.parquet#id=COLUMN), or a URL of "
+              "any of these: s3://BUCKET/DIR, gs://BUCKET/DIR.")
 
 
 def source_form() -> None:
@@ -49,7 +51,8 @@ def _fields(kind: str, proposed: str) -> tuple[object, str]:
         return st.file_uploader("Zip of images; sub-folder names are offered as labels", ["zip"], key="source:zip"), ""
     if kind == "fiftyone":
         return _fiftyone_fields(), ""
-    spec = st.text_input(HINTS[kind], value=proposed if kind == "folder" else "", key=f"source:{kind}")
+    spec = st.text_input(HINTS[kind], value=proposed if kind == "folder" else "", key=f"source:{kind}",
+                         help=CONTAINERS if kind == "folder" else None)
     images = st.text_input("Folder of the images, in the order of the rows (optional)",
                            key="source:images") if kind == "vectors" else ""
     return spec, images

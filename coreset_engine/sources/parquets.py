@@ -57,13 +57,23 @@ def look_through(item: Item, examine: Any, options: dict[str, Any]) -> Iterator[
             row += max(0, about.row_group(group).num_rows)
             continue
         for place in range(len(pictures)):
-            found = _one(pictures, place, examine)
-            key = _text(extra, names["id"], place) if names["id"] else f"{item.name}:{row}"
-            if key is None:
-                found, key = dict(size=0, digest="", reason="has no id"), f"{item.name}:{row}"
-            yield found | dict(key=key, place=(group << _ROWS) + place,
-                               label=_label(_text(extra, names["label"], place), classes))
+            yield dict(place=(group << _ROWS) + place) | _row(pictures, extra, names, classes, place, examine,
+                                                              f"{item.name}:{row}")
             row += 1
+
+
+def _row(pictures: Any, extra: dict[str, Any], names: dict[str, str | None], classes: list[str], place: int,
+         examine: Any, number: str) -> dict[str, Any]:
+    """key, size, digest, reason, label of one row; number: its id when no column holds one, or a bad one."""
+    try:
+        key = _text(extra, names["id"], place) if names["id"] else number
+        label = _label(_text(extra, names["label"], place), classes)
+        found = _one(pictures, place, examine)
+    except (ValueError, IndexError, OverflowError) as fault:  # Arrow finds damage only when a value is asked for
+        return dict(key=number, size=0, digest="", reason=f"is damaged ({_words(fault)})")
+    if not key:
+        return dict(key=number, size=0, digest="", reason="has no id")
+    return found | dict(key=key, label=label)
 
 
 def _one(pictures: Any, place: int, examine: Any) -> dict[str, Any]:

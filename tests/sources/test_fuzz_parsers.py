@@ -9,9 +9,12 @@ import gzip
 import io
 import os
 import struct
+import tarfile
 import zipfile
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -20,7 +23,9 @@ from coreset_engine.errors import BadInput
 from coreset_engine.sources.archives import extract_images
 from coreset_engine.sources.arrays import read_idx
 from coreset_engine.sources.decoding import check_header, decode
+from coreset_engine.sources.looking import Unit, look_through_unit
 from coreset_engine.sources.names import safe_name
+from coreset_engine.sources.places import Item
 from coreset_engine.sources.vectors import read_matrix
 
 EXAMPLES = int(os.environ.get("CORESET_FUZZ", "150"))
@@ -105,6 +110,31 @@ def test_idx(tmp_path_factory, data: bytes):
             assert "\n" not in str(fault)
         else:
             assert array.ndim == dimensions and array.dtype == np.uint8
+
+
+def container(kind: str) -> bytes:
+    out = io.BytesIO()
+    if kind == "parquet":
+        rows = {"image": IMAGES[2:5], "id": list("abc"), "label": [0, 1, None]}
+        pq.write_table(pa.table(rows), out, row_group_size=2)
+        return out.getvalue()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name, data in (("1.png", IMAGES[2]), ("1.json", b'{"label": 3}'), ("long" * 30 + ".jpg", IMAGES[0])):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return out.getvalue()
+
+
+@fuzz
+@given(st.sampled_from(["tar", "parquet"]).flatmap(lambda kind: st.tuples(st.just(kind), damaged([container(kind)]))))
+def test_containers(tmp_path_factory, drawn: tuple[str, bytes]):
+    kind, data = drawn
+    path = tmp_path_factory.getbasetemp() / f"fuzz.{kind}"
+    path.write_bytes(data)
+    table = look_through_unit(Unit(kind, (Item(str(path), path.name, len(data), ""),), "full"), None)
+    assert all(row["reason"] or row["digest"] for row in table.to_pylist())
+    assert all("\n" not in reason for reason in table["reason"].to_pylist())
 
 
 def archive() -> bytes:
