@@ -12,6 +12,7 @@ import numpy as np
 from coreset_engine.device import resolve_device
 from coreset_engine.difficulty.proxies import build_proxy, proxy_config
 from coreset_engine.difficulty.scores import Recorder
+from coreset_engine.difficulty.streaming import streamed
 from coreset_engine.difficulty.training import to_device, train
 from coreset_engine.errors import BadInput
 from coreset_engine.knobs import knob
@@ -37,6 +38,7 @@ def training_dynamics(inputs: np.ndarray, labels: np.ndarray, proxy: str = "mlp"
     """Train `proxy` on all images with `labels` and return the scores of `scores.Recorder`.
 
     inputs: (N, D) float vectors for "mlp" and "linear"; (N, 3, S, S) or (N, S, S) uint8 pixels for the others.
+    A memmap of vectors is read batch by batch: memory is the scores' own (about 200 bytes and C floats an image).
     labels: (N,) int >= 0; classes are 0..max. epochs: None or 0 = the proxy's own. recipe: fields of its config.
     progress: unit "epochs". Deterministic for a seed on a CPU. info: proxy, epochs, losses, accuracy (share of images
     right in the last epoch, on the given labels), batch.
@@ -48,7 +50,7 @@ def training_dynamics(inputs: np.ndarray, labels: np.ndarray, proxy: str = "mlp"
         raise BadInput("label -1 (unknown) cannot be trained on; use pseudo-labels or leave those images out.")
     config = proxy_config(proxy, **recipe, **({"epochs": epochs} if epochs else {}))
     place, n_classes = resolve_device(device), int(labels.max()) + 1
-    data = to_device(inputs, place)
+    data = streamed(inputs, place) or to_device(inputs, place)
     data = as_pixels(data) if data.ndim in (3, 4) else data
     model = build_proxy(proxy, data, n_classes, config, seed)
     targets = to_device(labels.astype(np.int64), place)

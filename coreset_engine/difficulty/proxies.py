@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -71,7 +72,7 @@ class Standardise(nn.Module):
 def _moments(inputs: torch.Tensor, block: int = 8192) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and deviation over images (and pixels), broadcastable over a batch."""
     axes = (0, *range(2, inputs.ndim))
-    total, square, count = 0.0, 0.0, inputs[:, 0].numel()
+    total, square, count = 0.0, 0.0, len(inputs) * int(np.prod(inputs.shape[2:]))
     for start in range(0, len(inputs), block):
         part = inputs[start:start + block].double()
         total, square = total + part.sum(dim=axes), square + (part * part).sum(dim=axes)

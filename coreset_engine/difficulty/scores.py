@@ -25,6 +25,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from coreset_engine.difficulty.streaming import accumulator
 from coreset_engine.errors import BadInput
 
 
@@ -48,7 +49,7 @@ class Recorder:
         self.entropy, self.loss, self.sum_spread, self.temporal = zeros(n), zeros(n), zeros(n), zeros(n)
         self.was_right = torch.zeros(n, dtype=torch.bool, device=device)
         self.ever_right = torch.zeros(n, dtype=torch.bool, device=device)
-        self.before = zeros(n, n_classes)
+        self.before = accumulator(n, n_classes, device=device)
         self.own_ring, self.change_ring = zeros(n, self.window), zeros(n, self.steps)
 
     @torch.no_grad()

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from coreset_engine.device import resolve_device
+from coreset_engine.difficulty.streaming import OnDisk
 from coreset_engine.errors import BadInput
 from coreset_engine.types import Progress, silent
 
@@ -41,13 +42,14 @@ def train(model: nn.Module, inputs, labels, *, epochs: int = 20, batch: int = 51
           progress: Progress = silent) -> Trained:
     """Minimise the (weighted) mean cross-entropy; cosine learning rate from `lr` to `min_lr`.
 
-    inputs: (N, ...) array or tensor. labels: (N,) int in [0, C). weights: (N,) >= 0, not all 0, or None (= all 1);
+    inputs: (N, ...) array, tensor or OnDisk. labels: (N,) int in [0, C). weights: (N,) >= 0, not all 0, or None (= all 1);
     they are scaled to mean 1, and count image by image (weigh="image") or as their mean over the batch ("batch",
     BlindCS eq. 10). augment(batch, generator) -> batch runs on the device. Each image is seen once an epoch.
     Deterministic for a seed on a CPU. progress: unit "epochs". Raises on empty input or a label outside the model's C.
     """
     place = resolve_device(device)
-    inputs, labels = to_device(inputs, place), torch.as_tensor(np.array(labels), dtype=torch.int64, device=place)
+    inputs = inputs if isinstance(inputs, OnDisk) else to_device(inputs, place)
+    labels = torch.as_tensor(np.array(labels), dtype=torch.int64, device=place)
     _check(inputs, labels, epochs, batch)
     weights = _scaled(weights, len(labels), place)
     outputs = getattr(getattr(model, "head", None), "out_features", None)

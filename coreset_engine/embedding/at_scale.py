@@ -7,9 +7,9 @@ Four steps, each a file in one folder, so that a stopped search goes on and seve
   tune    lists and candidates are raised until enough true neighbours of probe rows are found  tuned.json
   search  a block of rows asks every piece, the best candidates are ranked by exact distance    block-N.npz
 
-A piece and a block are numbers of rows that never change with the machines, and nothing is added up across them, so
-who does which, in what order, leaves the result as it is. Similarity is cosine. Memory of a searcher: the codes (mapped from
-disk), a block of candidates' rows; vectors are read where they lie. Jegou et al. 2011 (product quantisation).
+A piece and a block are numbers of rows that never change with the machines, and nothing is added up across them: who
+does which, in what order, leaves the result as it is. Similarity is cosine. Memory of a searcher: the codes (mapped
+from disk) and a block of candidates' rows; vectors are read where they lie. Jegou et al. 2011 (product quantisation).
 """
 
 from __future__ import annotations

@@ -20,14 +20,14 @@ _LISTED = 129 * 4 * 2  # bytes per row of the approximate search: coordinates, a
 NEEDS: dict[str, Callable[[int, int, int], int]] = {
     "neighbours": lambda n, d, c: n * min(2 * d * 4, _LISTED) + n * NEIGHBOURS * 12,
     "pseudo_labels": lambda n, d, c: n * d * 4 + n * 8 * 4,
-    "dynamics": lambda n, d, c: n * d * 4 * 2,
+    "dynamics": lambda n, d, c: n * 200,  # what is written down of each image; the vectors stay on disk
     "coverage": lambda n, d, c: n * d * (c + 2),  # the columns, and each again in 16 bits
     "map": lambda n, d, c: n * NEIGHBOURS * 4 * 8,
 }
 ADVICE = {
     "neighbours": "take an encoder with fewer dimensions",
     "pseudo_labels": "take an encoder with fewer dimensions",
-    "dynamics": "take an encoder with fewer dimensions",
+    "dynamics": "watch fewer epochs",
     "coverage": "store the vectors as float16, or take an encoder with fewer dimensions",
     "map": "open a part of the images",
 }
