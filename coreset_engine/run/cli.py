@@ -128,9 +128,9 @@ def run(source: Source, method: Annotated[str, typer.Option(help="see `methods`"
 
 @app.command()
 def embed(source: Source, encoder: Encoder = "efficientnet_lite0", seed: Seed = 0, weights: Weights = None,
-          as_json: Json = False) -> None:
+          cluster: Cluster = None, as_json: Json = False) -> None:
     """Vectors of every image, kept and resumable."""
-    made = _run(source, encoder, seed, None, None, weights).embeddings
+    made = _run(source, encoder, seed, None, None, weights, cluster).embeddings
     _print(dict(encoder=made.encoder, shape=list(made.vectors.shape), key=made.key), as_json)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import fsspec
 import numpy as np
 import pytest
+import ray
 from PIL import Image
 
 from coreset_engine.embedding.embedder import embed_images, embed_shard, missing_shards
@@ -115,6 +116,20 @@ def test_a_picture_that_changed_meanwhile_is_one_sentence_from_a_node(three_node
     with pytest.raises(BadInput, match=f"'0-{unasked:02d}' in .*0.tar' holds other bytes; it changed"):
         cluster_embedding.embed_on(three_nodes.address, there, "efficientnet_lite0", None, tmp_path / "shards",
                                    shard_size=16)
+
+
+@pytest.mark.slow
+def test_gpu_nodes_embed_where_there_are_any(three_nodes, shards, tmp_path):
+    there, known = open_source(shards), {node["NodeID"][:8] for node in ray.nodes()}
+    with_gpu = three_nodes.add_node(num_cpus=1, num_gpus=1, object_store_memory=200 << 20)
+    three_nodes.wait_for_nodes()
+    try:
+        found = cluster_embedding.embed_on(three_nodes.address, there, "efficientnet_lite0", None, tmp_path,
+                                           shard_size=16)
+    finally:
+        three_nodes.remove_node(with_gpu)
+    assert len(found) == 1 and not set(found) & known  # the new node alone, as Ray counts GPUs
+    assert not missing_shards(there, make_encoder("efficientnet_lite0"), tmp_path, shard_size=16)
 
 
 def flip(path: Path, place: int) -> None:
