@@ -24,7 +24,7 @@ from coreset_engine.errors import BadInput, Cancelled
 from coreset_engine.sources import parquets, tars
 from coreset_engine.sources.decoding import EXTENSIONS, MAX_BYTES, Unreadable, check_header, decode
 from coreset_engine.sources.names import safe_name
-from coreset_engine.sources.places import Item, fetch, listed
+from coreset_engine.sources.places import Item, fetch, is_url, listed
 from coreset_engine.sources.slices import digest_of
 from coreset_engine.types import Progress, Rejected, silent
 
@@ -210,7 +210,8 @@ def look_through_all(units: list[Unit], memory: Path | None, progress: Progress 
         if stopped.is_set():
             raise Cancelled("cancelled.")
 
-    with ThreadPoolExecutor(max_workers=min(16, cpu_count(), len(units))) as pool:
+    threads = max(cpu_count(), 8 if is_url(units[0].items[0].place) else 1)  # a store's answers are waited for
+    with ThreadPoolExecutor(max_workers=min(16, threads, len(units))) as pool:
         futures = [pool.submit(look_through_unit, unit, memory, told) for unit in units]
         try:
             waiting: set[Future] = set(futures)

@@ -2,8 +2,8 @@
 
 A `Slices` knows of each image which file it lies in and where, and nothing else: it pickles, it can be cut, and a node
 that embeds images 4,096 to 5,119 gets just those lines and reads just those bytes. Neighbouring members of a tar come
-with one range request, rows of a Parquet file with their row group, single files one by one. Every picture's bytes are
-compared with the digest taken when the source was opened; what differs is read once more, then named.
+with one range request, rows of a Parquet file with their row group, single files MANY at once. Every picture's bytes
+are compared with the digest taken when the source was opened; what differs is read once more, then named.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from coreset_engine.errors import BadInput
 from coreset_engine.sources import parquets
 from coreset_engine.sources.decoding import Unreadable, decode
 from coreset_engine.sources.names import safe_name, string_array
-from coreset_engine.sources.places import fetch
+from coreset_engine.sources.places import fetch, fetch_many
 
 GAP = 2**16  # members of a tar with no more than this between them are read together
 TOGETHER = 2**24  # bytes of one range request, unless one picture alone is longer
+MANY = 16  # single files asked for at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +72,8 @@ class Slices:
                 start = i
 
     def _follows(self, start: int, i: int) -> bool:
+        if self.kind == "images":
+            return i - start < MANY and int(self.size[start:i + 1].sum()) <= TOGETHER
         if self.kind != "tar" or self.file[i] != self.file[i - 1]:
             return False
         gap = self.place[i] - self.place[i - 1] - self.size[i - 1]
@@ -80,6 +83,10 @@ class Slices:
         name = self.files[0][self.file[begin]]
         if self.kind == "parquet":
             yield self._row(begin)
+            return
+        if self.kind == "images":
+            files = self.file[begin:end]
+            yield from fetch_many([self.files[0][file] for file in files], [self.files[1][file] for file in files])
             return
         first, last = int(self.place[begin]), int(self.place[end - 1] + self.size[end - 1])
         whole = fetch(name, first, last)

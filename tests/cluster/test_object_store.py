@@ -68,6 +68,21 @@ def test_tars_of_a_bucket_are_the_tars_on_disk_through_503s(s3, bucket, shards, 
     assert s3.asked == asked + 1  # neighbours in a tar come with one request
 
 
+def test_single_files_of_a_bucket_are_asked_for_together_through_503s(s3, bucket, tmp_path, monkeypatch):
+    monkeypatch.setattr(places, "WAITS", (0.01, 0.02, 0.05))
+    for i in range(20):
+        (tmp_path / "set" / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((9, 8, 3), i, np.uint8)).save(tmp_path / "set" / "ab"[i % 2] / f"{i:02d}.png")
+    fsspec.filesystem("s3", client_kwargs=dict(endpoint_url=s3.url)).put(str(tmp_path / "set"), "pictures/set",
+                                                                         recursive=True)
+    s3.failing, before = 3, s3.refused
+    there, here = open_source("s3://pictures/set"), open_source(tmp_path / "set")
+    images = [np.asarray(image) for image in there.images(0, 20)]
+    s3.failing = 0
+    assert s3.refused > before and there.fingerprint == here.fingerprint and there.classes == ("a", "b")
+    assert all((image == np.asarray(here.image(i))).all() for i, image in enumerate(images))
+
+
 def test_a_store_that_stays_away_is_one_sentence(s3, bucket, monkeypatch):
     monkeypatch.setattr(places, "WAITS", (0.01, 0.02))
     s3.failing = 1
