@@ -128,6 +128,7 @@ def read_selection(path: Path | str) -> tuple[Any, dict[str, Any]]:
 def _table(path: Path) -> Any:
     """The table, checked: columns, types, ids, ranks and weights. Raises ValueError with what is wrong."""
     import pyarrow.parquet as pq
+    from pyarrow import ArrowException
 
     if not path.is_file():
         raise ValueError(f"{path.name} is missing")
@@ -137,7 +138,12 @@ def _table(path: Path) -> Any:
             raise ValueError(f"its table would take {size / 1e9:.0f} GB of memory")
         if missing := set(COLUMNS) - set(file.schema_arrow.names):
             raise ValueError(f"the column {min(missing)} is missing")
-        table = file.read().to_pandas()
+        try:
+            read = file.read()
+            read.validate(full=True)  # else text that is no UTF-8 breaks out wherever it is first touched
+            table = read.to_pandas()
+        except ArrowException as fault:  # not all of its tree are ValueErrors
+            raise ValueError(fault) from None
     for name, kinds in COLUMNS.items():
         if kinds and table[name].dtype.kind not in kinds:
             raise ValueError(f"{name} holds {table[name].dtype}")

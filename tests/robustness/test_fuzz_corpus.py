@@ -1,0 +1,80 @@
+"""Damaged input for every parser in parsers.py: an answer or a sentence, never another exception.
+
+CORESET_FUZZ=N asks for N examples per parser, drawn at random; fuzz.py runs for minutes and keeps what answers in a new
+way under corpus/, from where it is read again here.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from parsers import PARSERS, outcome
+
+CORPUS = Path(__file__).with_name("corpus")
+EXAMPLES = int(os.environ.get("CORESET_FUZZ", "40"))
+
+
+@st.composite
+def damaged(draw, seeds: list[bytes]) -> bytes:
+    """A valid text or file with bytes overwritten, removed, inserted or repeated; or, rarely, nothing but noise."""
+    data = bytearray(draw(st.sampled_from(seeds)))
+    if draw(st.integers(0, 30)) == 0:
+        return draw(st.binary(max_size=200))
+    for _ in range(draw(st.integers(1, 6))):
+        place = draw(st.integers(0, max(len(data) - 1, 0)))
+        junk = draw(st.one_of(st.binary(min_size=1, max_size=8), st.sampled_from(
+            [b"null", b"-1", b"1e999", b"[[[[", b"{}", b"\"", b"\\ud800", b"\0", b"\n", b"true", b"9" * 30, b"../"])))
+        action = draw(st.sampled_from(["over", "cut", "insert", "drop", "repeat", "replace"]))
+        if action == "over":
+            data[place:place + len(junk)] = junk
+        elif action == "cut":
+            del data[place:]
+        elif action == "insert":
+            data[place:place] = junk
+        elif action == "drop":
+            del data[place:place + len(junk)]
+        elif action == "repeat":
+            data[place:place] = data[place:place + 40] * 3
+        else:  # one value of a JSON text for another
+            stop = next((i for i in range(place, len(data)) if data[i] in b",]}:"), len(data))
+            data[place:stop] = junk
+    return bytes(data)
+
+
+def tried(name: str, data: bytes) -> str:
+    """The outcome, with a folder of its own below the temporary one."""
+    folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
+    try:
+        return outcome(name, data, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.mark.parametrize("name", PARSERS)
+def test_a_parser_answers_whatever_it_is_given(name):
+    seen = set()
+
+    @settings(max_examples=EXAMPLES, deadline=None, derandomize=EXAMPLES <= 40, database=None,
+              suppress_health_check=list(HealthCheck))
+    @given(damaged(PARSERS[name][0]))
+    def attack(data):
+        seen.add(tried(name, data))
+
+    attack()
+    whole = {tried(name, seed) for seed in PARSERS[name][0]}
+    assert any(said.startswith("read: ") for said in whole) or name == "archive", whole
+    assert len(seen | whole) > 1, "the damage never shows: nothing is attacked"
+
+
+@pytest.mark.parametrize("name", PARSERS)
+def test_what_once_answered_in_a_new_way_is_answered_again(name):
+    kept = sorted((CORPUS / name).glob("*"))
+    assert kept, "run tests/robustness/fuzz.py to fill the corpus"
+    for path in kept:
+        tried(name, path.read_bytes())
