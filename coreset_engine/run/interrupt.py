@@ -2,7 +2,8 @@
 
 Python runs its own handler only between two of its instructions, so a long call into a library, or threads that are
 joined at the end, would keep a person waiting. A thread hears of the signal from the kernel's side (a wake-up pipe)
-and, when the orderly way has not ended in time, leaves without it. Nothing is lost: files are whole or absent.
+and, when the orderly way has not ended in time, leaves without it; only a library that holds the interpreter itself (a
+first compilation) can still delay that. Nothing is lost: files are whole or absent.
 """
 
 from __future__ import annotations
