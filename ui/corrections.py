@@ -12,10 +12,13 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from coreset_engine.run import history
 from ui import state
 from ui.charts import as_csv
 from ui.escape import markdown as escaped
 from ui.escape import plain
+from ui.frame import STAGE_NAMES
+from ui.jobs import submit_button
 from ui.label_quality import cluster_names
 
 MOST_IDS = 100_000
@@ -27,8 +30,11 @@ def show_corrections(view: state.RunView) -> None:
 
     pseudo = view.run.pseudo_labels
     names = shown_names(view, cluster_names(quality_of(view), view.dataset.classes, pseudo.n_clusters))
-    st.caption("Corrections are kept for this dataset, can be undone one by one, and are handed on as a table of "
-               "corrected labels.")
+    st.caption("Corrections are kept for this dataset and can be undone one by one. Selections and exports made from "
+               "now on carry them, and training dynamics are computed anew on the corrected labels.")
+    if entries(view) and not view.ready("dynamics"):
+        st.info(f"The {STAGE_NAMES['dynamics']} have not seen these corrections yet.")
+        submit_button("Train on the corrected labels", "prepare", view, primary=True)
     left, middle, right = st.columns(3, gap="large")
     made: list[dict[str, Any] | None] = []
     with left, st.form("correct:rename"):
@@ -101,14 +107,16 @@ def chosen_ids(view: state.RunView, source: str, pasted: str) -> list[str]:
 
 
 def _list(view: state.RunView, names: list[str]) -> None:
-    found = entries(view)
+    found, everything = entries(view), history.corrections(view.dataset.fingerprint, state.home())
     if not found:
         st.caption("Nothing corrected yet.")
         return
     st.subheader(f"{len(found):,} corrections", anchor=False)
     st.dataframe({"What": [sentence(entry, names) for entry in reversed(found)]}, hide_index=True, width="stretch")
     with st.container(horizontal=True):
-        if st.button("Undo the last one", key="correct:undo"):
+        other = everything[-1].get("clustering") != found[-1].get("clustering")
+        if st.button("Undo the last one", key="correct:undo", disabled=other,
+                     help="The last one was made for another clustering; undo it there." if other else None):
             undo(view)
             st.rerun()
         st.download_button("Corrected labels as CSV", lambda: as_csv(corrected(view)), "corrected-labels.csv",
@@ -119,7 +127,7 @@ def corrected(view: state.RunView) -> dict[str, list]:
     """Every image with its pseudo-label before and after, and the name its cluster was given."""
     from coreset_engine.run.corrections import apply, names
 
-    pseudo, made = view.run.pseudo_labels, entries(view)
+    pseudo, made = view.run.clusters, entries(view)
     after, called = apply(pseudo.labels, view.dataset.ids, pseudo.n_clusters, made), names(pseudo.n_clusters, made)
     return {"id": view.dataset.ids.tolist(), "pseudo_label": pseudo.labels.tolist(), "corrected": after.tolist(),
             "name": [called.get(c, "") for c in after.tolist()]}
@@ -146,22 +154,30 @@ def shown_names(view: state.RunView, names: list[str]) -> list[str]:
 
 
 def entries(view: state.RunView) -> list[dict[str, Any]]:
-    """The corrections of this dataset, oldest first."""
-    from coreset_engine.run import history
+    """The corrections of this clustering of the dataset, oldest first."""
+    from coreset_engine.run import corrections
 
-    return list(history.corrections(view.dataset.fingerprint, state.home()))
+    return corrections.of_clustering(history.corrections(view.dataset.fingerprint, state.home()), _clustering(view))
+
+
+def _clustering(view: state.RunView) -> str:
+    return str(view.run.stored_as("pseudo_labels"))
 
 
 def record(view: state.RunView, entry: dict[str, Any]) -> None:
     """Keep one correction and draw the page again."""
-    from coreset_engine.run import history
-
-    history.add_correction(view.dataset.fingerprint, entry, state.home())
+    history.add_correction(view.dataset.fingerprint, entry | {"clustering": _clustering(view)}, state.home())
+    forget()
     state.put("news", ["The correction is kept."])
     st.rerun()
 
 
 def undo(view: state.RunView) -> None:
-    from coreset_engine.run import history
-
     history.undo_correction(view.dataset.fingerprint, state.home())
+    forget()
+
+
+def forget() -> None:
+    """Drop what the server holds in memory of the labels as they were: runs, and choices and numbers made of them."""
+    st.cache_resource.clear()
+    st.cache_data.clear()

@@ -1,17 +1,21 @@
 """A person's corrections to pseudo-labels, applied in the order they were made: rename, merge, relabel.
 
 A correction is an entry of `run.history` (kind "corrections"). Renames change names only; merges and relabels give
-labels that later stages should see. Ids, never positions, so that a changed source cannot shift them.
+labels that later stages see: `Run.pseudo_labels` has them applied, so training dynamics, selections and exports made
+afterwards rest on them, under keys of their own. Ids, never positions, so that a changed source cannot shift them.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
+from coreset_engine.run import history
 from coreset_engine.run.store import digest
+from coreset_engine.types import PseudoLabels
 
 
 def apply(labels: np.ndarray, ids: np.ndarray, n_clusters: int, entries: Iterable[Mapping[str, Any]]) -> np.ndarray:
@@ -30,6 +34,25 @@ def apply(labels: np.ndarray, ids: np.ndarray, n_clusters: int, entries: Iterabl
     return corrected
 
 
+def of(run: Any) -> list[dict[str, Any]]:
+    """The corrections that speak of this run's clusters: those it was given, else those its workspace keeps."""
+    kept = run.corrected_by
+    if kept is None:
+        kept = history.corrections(run.dataset.fingerprint, run.store.home)
+    return of_clustering(kept, run.key_of("pseudo_labels", raw=True)) if kept else []
+
+
+def of_clustering(entries: Iterable[Mapping[str, Any]], clustering: str) -> list[dict[str, Any]]:
+    """Those made for the clusters of that key: "merge 3 into 5" says nothing about another clustering's 3 and 5."""
+    return [dict(entry) for entry in entries if entry.get("clustering", clustering) == clustering]
+
+
+def corrected(run: Any) -> PseudoLabels:
+    """The run's clusters with its corrections applied; a cluster merged away stays, empty."""
+    found = run.clusters
+    return dataclasses.replace(found, labels=apply(found.labels, run.dataset.ids, found.n_clusters, run.corrections))
+
+
 def names(n_clusters: int, entries: Iterable[Mapping[str, Any]]) -> dict[int, str]:
     """cluster -> the last name a person gave it."""
     return {entry["cluster"]: str(entry["name"]) for entry in entries
@@ -38,7 +61,8 @@ def names(n_clusters: int, entries: Iterable[Mapping[str, Any]]) -> dict[int, st
 
 def key(entries: Iterable[Mapping[str, Any]]) -> str | None:
     """What identifies the corrections that change labels (not when they were made), or None when there is none."""
-    counted = [{name: value for name, value in entry.items() if name != "at"} for entry in entries
+    counted = [{name: value for name, value in entry.items() if name not in ("at", "clustering")}
+               for entry in entries
                if entry.get("kind") in ("merge", "relabel")]
     return digest(counted) if counted else None
 

@@ -179,7 +179,8 @@ class Table:
 
     def key(self, method: str | None, rate: float, seed: int) -> str:
         train, params = self.arena.train, self.given(method)
-        chosen = [train.seed, train.clusterer, train.proxy, train.n_samples, train._n_clusters, code_of(method)]
+        chosen = [train.seed, train.clusterer, train.proxy, train.n_samples, train._n_clusters, code_of(method),
+                  *filter(None, [train.corrected])]
         return digest([VERSION, self.arena.key, method, rate, seed, params, dataclasses.asdict(self.config),
                        chosen if method else None])
 

@@ -124,7 +124,9 @@ def _parcel(table: Any, manifest: dict[str, Any], run: Run | None, store: Store)
     media = store.home / "media" / fingerprint[:24]
     names = {}
     if "pseudo_label" in table and len(table):
-        entries = history.corrections(fingerprint, store.home)
+        entries = [*manifest.get("corrections", ()), *history.corrections(fingerprint, store.home)]
+        if run is not None:
+            entries = corrections.of_clustering(entries, run.stored_as("pseudo_labels"))
         names = corrections.names(int(table["pseudo_label"].max()) + 1, entries)
     if run is None:
         return Parcel(table, manifest, media, cluster_names=names)

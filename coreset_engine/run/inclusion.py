@@ -63,7 +63,7 @@ def inclusion(run: Run, method: str, prune_rate: float, *, seeds: int = 10, enco
     draws = [(encoder, run.seed + i) for encoder in chosen for i in range(int(seeds))]
     first = select(name, run, prune_rate, **params)
     key = digest([VERSION, base_of(run, first), draws, code_of(name), run.n_samples, run._n_clusters, run.clusterer,
-                  run.proxy, params])
+                  run.proxy, params, *filter(None, [run.corrected])])
 
     def make() -> tuple[dict, dict]:
         found = []

@@ -1,7 +1,9 @@
-"""What a proxy looks at: the vectors of a run, or the images' pixels for networks on pixels."""
+"""What stages look at: vectors, or pixels for networks on pixels; and what a file of weights is known by."""
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,3 +29,12 @@ def inputs_of(run: Run, proxy: str, progress: Progress = silent) -> np.ndarray:
     from coreset_engine.evaluation.pixels import pixels_of
 
     return pixels_of(run.dataset, np.arange(len(run.dataset)), progress=progress)
+
+
+def by_content(weights: str | None) -> str | None:
+    """Weights on disk by what they hold, not by where they lie; a name or nothing stays itself."""
+    path = Path(weights or "")
+    if not weights or not path.is_file():
+        return weights
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

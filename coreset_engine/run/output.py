@@ -37,6 +37,7 @@ def manifest(run: Run, selection: Selection) -> dict[str, Any]:
         artefacts={stage: run.key_of(stage) for stage in stages},
         contents={stage: _content(run, stage) for stage in stages},
         **({"given_labels": run.given_labels} if hasattr(run, "given_labels") else {}),
+        **({"corrections": run.corrections} if run.corrections else {}),
         versions={"coreset-explorer": __version__, "python": platform.python_version(), **_versions()})
 
 
@@ -82,7 +83,8 @@ def verify(path: Path | str, store: Any = None) -> dict[str, Any]:
         differs.append(f"source ({len(dataset):,} images now, {wanted.get('n', 'an unknown number')} then)"
                        if len(dataset) != wanted.get("n") else "source (same number of images, other content)")
     try:
-        run = Run(dataset, wanted["encoder"], weights=wanted["weights"], store=store, **wanted["run"])
+        run = Run(dataset, wanted["encoder"], weights=wanted["weights"], store=store,
+                  corrected_by=wanted.get("corrections", []), **wanted["run"])
         if wanted.get("given_labels"):
             run = with_labels(run, dict(wanted["given_labels"]))
         chosen = select(wanted["method"], run, params.pop("prune_rate"), **params)
@@ -147,7 +149,7 @@ def _info(run: Run, stage: str) -> dict[str, Any]:
 
 def _manifest_of(run: Run, stage: str) -> dict[str, Any]:
     try:
-        return run.store.manifest(stage, run.key_of(stage)) if run.ready(stage) else {}
+        return run.store.manifest(stage, run.stored_as(stage)) if run.ready(stage) else {}
     except Corrupt:  # damaged since it was used: it will be computed again, here there is nothing to tell
         return {}
 

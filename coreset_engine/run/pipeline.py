@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import hashlib
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from coreset_engine.errors import BadInput, Missing
 from coreset_engine.registry import CLUSTERERS, PROXIES, look_up
-from coreset_engine.run import limits, logs, near
-from coreset_engine.run.inputs import inputs_of
+from coreset_engine.run import corrections, limits, logs, near
+from coreset_engine.run.inputs import by_content, inputs_of
 from coreset_engine.run.store import Store, digest
 from coreset_engine.types import (
     CoverageScores,
@@ -48,20 +47,21 @@ class Run:
     n_samples: coverage samples; default 20 per image, between 20,000 and 1,000,000.
     progress: called as (stage, done, total, unit). cluster: address of a Ray cluster, or "local": same results.
     search: of neighbours: "exact", "approximate" (IVF-PQ), or "auto" by number of images (see run.near).
+    corrected_by: corrections of the clusters; default those the workspace keeps for this dataset (run.corrections).
     """
 
     def __init__(self, dataset: Dataset, encoder: str = "efficientnet_lite0", seed: int = 0, *,
                  n_clusters: int | None = None, clusterer: str = "temi", proxy: str = "mlp",
                  n_samples: int | None = None, weights: str | None = None, device: str = "auto",
                  store: Store | None = None, progress: Any = None, cluster: str | None = None,
-                 search: str = "auto") -> None:
+                 search: str = "auto", corrected_by: list[dict[str, Any]] | None = None) -> None:
         _check(len(dataset), seed, n_clusters, n_samples)
         self.dataset, self.encoder, self.seed = dataset, encoder, int(seed)
         look_up(CLUSTERERS, clusterer, "clusterer"), look_up(PROXIES, proxy, "proxy")
         self.clusterer, self.proxy, self.weights, self.device = clusterer, proxy, weights, device
         self.n_samples = n_samples or int(np.clip(20 * len(dataset), 20_000, 1_000_000))
         self.store, self.progress, self.cluster = store or Store(), progress, cluster
-        self._n_clusters, self.search = n_clusters, near.check(search)
+        self._n_clusters, self.search, self.corrected_by = n_clusters, near.check(search), corrected_by
         self.sliced = False  # a part of a source, which no other process can open by its spec
         self._keys: dict[str, str] = {}
 
@@ -76,10 +76,25 @@ class Run:
 
     def _key(self, stage: str, params: dict[str, Any]) -> str:
         version, inputs = STAGES[stage]
+        if stage == "pseudo_labels" and not params.pop("raw", False) and self.corrected:
+            params = params | dict(corrections=self.corrected)
         if params.get("labels") == "true":  # labels may be given or changed after the images were seen
             params = params | dict(truth=self._truth)
         return digest(dict(stage=stage, version=version, params=self._params(stage) | params,
-                           inputs=[self.key_of(other) for other in inputs]))
+                           inputs=[(self.stored_as if "truth" in params else self.key_of)(other) for other in inputs]))
+
+    @cached_property
+    def corrections(self) -> list[dict[str, Any]]:
+        """What a person corrected of this run's clusters, oldest first."""
+        return corrections.of(self)
+
+    @cached_property
+    def corrected(self) -> str | None:
+        return corrections.key(self.corrections)
+
+    def stored_as(self, stage: str, **params: Any) -> str:
+        """Where the artefact lies: `key_of`, but corrections change no clustering, only what is made of it."""
+        return self.key_of(stage, **params, **(dict(raw=True) if stage == "pseudo_labels" else {}))
 
     @cached_property
     def _truth(self) -> str:
@@ -88,12 +103,7 @@ class Run:
 
     @cached_property
     def _weights_key(self) -> str | None:
-        """Weights on disk by what they hold, not by where they lie; a name or nothing stays itself."""
-        path = Path(self.weights or "")
-        if not self.weights or not path.is_file():
-            return self.weights
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return by_content(self.weights)
 
     def _params(self, stage: str) -> dict[str, Any]:
         if stage == "embeddings":
@@ -111,11 +121,11 @@ class Run:
         """Whether the stage lies finished in the store. Never computes."""
         if stage == "true_dynamics":
             return self.store.has("dynamics", self.key_of("dynamics", labels="true"))
-        return stage in STAGES and self.store.has(stage, self.key_of(stage))
+        return stage in STAGES and self.store.has(stage, self.stored_as(stage))
 
     def size_of(self, stage: str) -> int:
         """Bytes on disk."""
-        return self.store.size(stage, self.key_of(stage))
+        return self.store.size(stage, self.stored_as(stage))
 
     def _get(self, stage: str, make: Any, **params: Any) -> tuple[dict, dict]:
         about = dict(source=self.dataset.fingerprint, root=self.key_of("embeddings"))
@@ -127,7 +137,7 @@ class Run:
                 limits.check(stage, *self.vectors.shape, self.vectors.itemsize)
             return make()
 
-        return self.store.get(stage, self.key_of(stage, **params), checked, about=about,
+        return self.store.get(stage, self.stored_as(stage, **params), checked, about=about,
                               waiting=lambda: tick(0, 1, "(another process computes it)"))
 
     def _tick(self, stage: str) -> Progress:
@@ -169,10 +179,16 @@ class Run:
 
     @property
     def n_clusters(self) -> int:
-        return self._n_clusters or len(self.dataset.classes) or self.pseudo_labels.n_clusters
+        return self._n_clusters or len(self.dataset.classes) or self.clusters.n_clusters
 
     @cached_property
     def pseudo_labels(self) -> PseudoLabels:
+        """`clusters` with what a person corrected of them."""
+        return corrections.corrected(self) if self.corrected else self.clusters
+
+    @cached_property
+    def clusters(self) -> PseudoLabels:
+        """What the clusterer found."""
         def make() -> tuple[dict, dict]:
             from coreset_engine.difficulty.clustering import pseudo_labels
 

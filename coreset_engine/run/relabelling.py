@@ -39,7 +39,7 @@ def with_labels(run: Run, given: dict[str, str]) -> Run:
                                   classes=classes)
     found = Run(dataset, run.encoder, run.seed, n_clusters=run.n_clusters, clusterer=run.clusterer, proxy=run.proxy,
                 n_samples=run.n_samples, weights=run.weights, device=run.device, store=run.store, progress=run.progress,
-                cluster=run.cluster, search=run.search)
+                cluster=run.cluster, search=run.search, corrected_by=run.corrected_by)
     found.given_labels = {str(run.dataset.ids[i]): name for i, name in known.items()}
     found.base_clusters = run._n_clusters
     return found
@@ -68,7 +68,7 @@ def rescore(folder: Path | str, file: Path | str, out: Path | str, *, prune_rate
     _, manifest = read_selection(folder)
     given = read_labels(file)
     run = Run(open_source(manifest["source"]), manifest["encoder"], weights=manifest.get("weights"), store=store,
-              progress=progress, **manifest["run"])
+              progress=progress, corrected_by=manifest.get("corrections", []), **manifest["run"])
     labelled = with_labels(run, given)
     params = {name: value for name, value in manifest["params"].items() if name not in ("must_keep", "beta")}
     rate, method = params.pop("prune_rate") if prune_rate is None else prune_rate, manifest["method"]

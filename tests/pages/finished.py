@@ -28,7 +28,7 @@ class FinishedRun:
 
         self.dataset, self.seed, self.finished = dataset, 0, set(finished)
         self.encoder, self.weights, self.clusterer, self.proxy = "efficientnet_lite0", None, "kmeans", "mlp"
-        self.n_samples, self._n_clusters = 1000, None
+        self.n_samples, self._n_clusters, self.search, self.corrections = 1000, None, "auto", []
         self.store = Store(ROOT / "no such workspace")
         pixels = np.stack([np.asarray(dataset.image(i).convert("L").resize((8, 8)), np.float32).ravel()
                            for i in range(len(dataset))])
@@ -54,6 +54,9 @@ class FinishedRun:
     def key_of(self, stage, **params):
         return f"key-{stage}"
 
+    def stored_as(self, stage, **params):
+        return self.key_of(stage)
+
     def size_of(self, stage):
         return 1_234_567
 
@@ -65,6 +68,7 @@ class FinishedRun:
     vectors = property(lambda self: self._of("embeddings", self._vectors))
     neighbours = property(lambda self: self._of("neighbours", self._neighbours))
     pseudo_labels = property(lambda self: self._of("pseudo_labels", self._pseudo))
+    clusters = pseudo_labels
     labels = property(lambda self: self.dataset.labels)
     dynamics = property(lambda self: self._of("dynamics", self._dynamics))
     coverage = property(lambda self: self._of("coverage", self._coverage))
