@@ -1,6 +1,6 @@
 """ELFS: heads in one product against a loop over modules, TEMI against k-means, stage times at full size.
 
-Run with scripts/bench elfs [--parts heads,clusters,stages] [--seeds 5] [--repeats 7]
+Run with scripts/bench elfs [--parts heads,clusters,stages] [--seeds 5] [--repeats 7] [--keep FILE]
                             [--vectors V.npy --labels L.npy [--neighbours I.npy] [--n N]].
 Without files, the vectors are Fashion-MNIST's by the default encoder, taken from the store or embedded first (minutes).
 Ratios are paired: both sides run in turn, on the same batches, in the same process. Labels are used for scoring only.
@@ -9,11 +9,13 @@ Ratios are paired: both sides run in turn, on the same batches, in the same proc
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import resource
 import statistics
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -107,23 +109,31 @@ def heads(vectors: np.ndarray, repeats: int, steps: int = 10) -> None:
               f"({min(ratios):.1f}-{max(ratios):.1f}) | {'yes' if same else 'NO'} |", flush=True)
 
 
-def clusters(vectors: np.ndarray, labels: np.ndarray, near, seeds: int) -> None:
-    """Accuracy, NMI, ARI of TEMI and of spherical k-means on the same vectors, over seeds."""
+def clusters(vectors: np.ndarray, labels: np.ndarray, near, seeds: int, keep: Path | None) -> None:
+    """Accuracy, NMI, ARI of TEMI and of spherical k-means on the same vectors, over seeds; resumed from `keep`."""
     from coreset_engine.difficulty.clustering import pseudo_labels
     from coreset_engine.difficulty.matching import label_quality
 
     print(f"\n### Clustering {len(vectors):,} images, {seeds} seeds, mean ± std\n")
     print("| method | accuracy % | NMI % | ARI % | empty clusters | seconds |\n|---|---|---|---|---|---|")
     scores = {}
-    for method in ("kmeans", "temi"):
-        found = []
-        for seed in range(seeds):
+    lines = keep.read_text().splitlines() if keep and keep.exists() else []
+    known = {(n, method, seed): row for n, method, seed, row in map(json.loads, lines)}
+
+    def one(method: str, seed: int) -> list[float]:
+        if (len(vectors), method, seed) not in known:
             start = time.perf_counter()
             made = pseudo_labels(vectors, 10, method, seed, neighbours=near)
             quality = label_quality(made.labels, labels)
-            found.append([100 * quality[name] for name in ("accuracy", "nmi", "ari")]
-                         + [len(made.info["dead"]), time.perf_counter() - start])
-        scores[method] = np.array(found)
+            row = [100 * quality[name] for name in ("accuracy", "nmi", "ari")]
+            row = known[len(vectors), method, seed] = [*row, len(made.info["dead"]), time.perf_counter() - start]
+            if keep:
+                with open(keep, "a") as out:
+                    print(json.dumps([len(vectors), method, seed, row]), file=out)
+        return known[len(vectors), method, seed]
+
+    for method in ("kmeans", "temi"):
+        scores[method] = np.array([one(method, seed) for seed in range(seeds)])
         mean, std = scores[method].mean(axis=0), scores[method].std(axis=0, ddof=1) if seeds > 1 else np.zeros(5)
         cells = " | ".join(f"{m:.2f} ± {s:.2f}" for m, s in zip(mean[:3], std))
         print(f"| {method} | {cells} | {mean[3]:.1f} | {mean[4]:.0f} |", flush=True)
@@ -183,6 +193,7 @@ def main() -> None:
     parser.add_argument("--n", type=int)
     parser.add_argument("--repeats", type=int, default=7, help="paired timings of the heads, of 10 steps each")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--keep", type=Path, help="where finished clusterings are written and read")
     arguments = parser.parse_args()
     parts = arguments.parts.split(",")
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, "
@@ -193,7 +204,7 @@ def main() -> None:
     if "heads" in parts:
         heads(vectors, arguments.repeats)
     if "clusters" in parts:
-        clusters(vectors, labels, near, arguments.seeds)
+        clusters(vectors, labels, near, arguments.seeds, arguments.keep)
     if "stages" in parts:
         stages(vectors, labels, near)
 
