@@ -2,7 +2,7 @@
 
 Run with scripts/bench elfs_table [--train 10000] [--steps 250] [--seeds 3] [--model convnet] [--keep cells.jsonl].
 Test accuracy on the 10,000 test images of a network trained from scratch on the pixels of each coreset with its true
-labels, for the same number of steps whatever its size (ELFS 8.2). The default is a SMALL CONVOLUTIONAL NET AND FEW STEPS
+labels, the same steps whatever its size (ELFS 8.2). The default is a SMALL CONVOLUTIONAL NET AND FEW STEPS
 on a random part of the training images, so that one core finishes in half an hour; the paper's setting is --train 60000
 --model resnet18 --steps 40000, which wants a GPU. beta is searched for each method and rate on held-out labels: pseudo
 ones for ELFS and CCS (pseudo), true ones for CCS (supervised), which may; an MLP on 256 principal axes judges. Every
@@ -153,9 +153,10 @@ def report(bench: Bench, seeds: int) -> str:
     machine = f"{os.cpu_count()} cores, {torch.get_num_threads()} thread(s), torch {torch.__version__}"
     full = np.array([100 * bench.accuracy("all", 0.0, seed)["accuracy"] for seed in range(seeds)])
     out = [f"{platform.processor() or platform.machine()}, {machine}", "",
-           f"Fashion-MNIST, {len(bench.truth):,} training images, {len(bench.test_truth):,} test images; {options.model} "
+           f"Fashion-MNIST, {len(bench.truth):,} training and {len(bench.test_truth):,} test images; {options.model} "
            f"from scratch on pixels, {options.steps or 'usual'} steps; test accuracy %, mean ± std of {seeds} seeds; "
-           f"all images: {full.mean():.2f} ± {spread(full):.2f}. Pseudo-labels wrong: {100 * bench.wrong.mean():.1f} %. "
+           f"all images: {full.mean():.2f} ± {spread(full):.2f}. "
+           f"Pseudo-labels wrong: {100 * bench.wrong.mean():.1f} %. "
            f"Spearman correlation of pseudo-label AUM with true-label AUM: {bench.spearman():.3f}.", "",
            "| method | " + " | ".join(f"{rate:.0%} pruned" for rate in RATES) + " |", "|---" * (len(RATES) + 1) + "|"]
     found = {name: [[bench.accuracy(name, rate, seed) for seed in range(seeds)] for rate in RATES] for name in METHODS}
@@ -164,7 +165,8 @@ def report(bench: Bench, seeds: int) -> str:
         out.append(f"| {name} | " + " | ".join(f"{row.mean():.2f} ± {spread(row):.2f}" for row in rows) + " |")
     lead = scores["ELFS"] - scores["random"]
     out += ["| ELFS minus random, paired | " + " | ".join(f"{r.mean():+.2f} ± {spread(r):.2f}" for r in lead) + " |",
-            "", "| method | beta found | pseudo-labels wrong in the coreset | class balance (1 = even) |", "|---" * 4 + "|"]
+            "", "| method | beta found | pseudo-labels wrong in the coreset | class balance (1 = even) |",
+            "|---" * 4 + "|"]
     for name, rows in found.items():
         betas = "-" if name == "random" else ", ".join(f"{bench.beta(name, rate):g}" for rate in RATES)
         wrong, even = ([np.mean([c[what] for c in row]) for row in rows] for what in ("wrong", "balance"))

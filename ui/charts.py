@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -22,12 +23,17 @@ Columns = Mapping[str, Sequence]
 
 
 def show(figure: go.Figure, name: str, data: Columns | Callable[[], Columns], *, key: str | None = None,
-         height: int = 340) -> None:
-    """Draw `figure` in the viewer's theme, with its downloads. name: stem of the files and, by default, the key."""
+         height: int = 340, on_range: Callable[[float, float], None] | None = None) -> None:
+    """Draw `figure` in the viewer's theme, with its downloads. name: stem of the files and, by default, the key.
+
+    on_range(low, high): called before the next run when somebody has dragged over a part of the x axis.
+    """
     key = key or name
     dress(figure, current(), height)
+    asked = {} if on_range is None else _dragged(figure, key, on_range)
+    shown = key if on_range is None else f"{key}:{st.session_state.get(f'{key}:drags', 0)}"
     kind = st.session_state.get(f"{key}:format", "png")
-    st.plotly_chart(figure, width="stretch", theme=None, key=key, config={
+    st.plotly_chart(figure, width="stretch", theme=None, key=shown, **asked, config={
         "displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
         "toImageButtonOptions": {"format": kind, "filename": name, "scale": 2}})
     with st.popover("Keep this chart", type="tertiary"):
@@ -35,6 +41,20 @@ def show(figure: go.Figure, name: str, data: Columns | Callable[[], Columns], *,
                  horizontal=True)
         st.download_button("Data as CSV", lambda: as_csv(data() if callable(data) else data), f"{name}.csv",
                            "text/csv", key=f"{key}:csv", on_click="ignore")
+
+
+def _dragged(figure: go.Figure, key: str, on_range: Callable[[float, float], None]) -> dict[str, Any]:
+    """What st.plotly_chart needs so that dragging tells a range. Each drag ends in a new chart, without the box."""
+    figure.update_layout(dragmode="select", selectdirection="h")
+    count = st.session_state.get(f"{key}:drags", 0)
+
+    def tell() -> None:
+        boxes = st.session_state[f"{key}:{count}"]["selection"]["box"]
+        if boxes:
+            st.session_state[f"{key}:drags"] = count + 1
+            on_range(float(min(boxes[-1]["x"])), float(max(boxes[-1]["x"])))
+
+    return dict(on_select=tell, selection_mode="box")
 
 
 def as_csv(columns: Columns) -> str:

@@ -6,6 +6,8 @@ difficulty (figure 4, with both cuts), probable errors (figure 8), and correctio
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import streamlit as st
 
@@ -111,7 +113,10 @@ def show_difficulty(view: state.RunView) -> None:
     with plot:
         figure, data = charts.cut_histogram(values, kept, hard, title="Whole set, and what both cuts leave",
                                             axis=DYNAMICS[which], cuts=cuts)
-        charts.show(figure, f"{which}-cuts", data)
+        charts.show(figure, f"{which}-cuts", data,
+                    on_range=lambda low, high: set_cuts(easy, *((low, high) if which == "aum"
+                                                                        else (-high, -low))))
+        st.caption("Drag over what shall stay: both cuts move there.")
         st.caption(f"{int(kept.sum()):,} kept · {int(hard.sum()):,} dropped as hardest · "
                    f"{int((~kept & ~hard).sum()):,} dropped as easiest"
                    + (f" · {int((~np.isfinite(values)).sum()):,} never learned (not drawn)"
@@ -146,6 +151,23 @@ def cut(values: np.ndarray, easy: np.ndarray, prune_rate: float, beta: float
     if high < len(order):
         cuts["p"] = values[order[high - 1]]
     return kept, hard, {name: float(x) for name, x in cuts.items() if np.isfinite(x)}
+
+
+def set_cuts(easy: np.ndarray, low: float, high: float) -> None:
+    """Move both sliders so that the images with an easiness in [low, high] stay. Nothing happens for an empty range."""
+    found = cuts_around(easy, low, high)
+    if found is not None:
+        state.rebind("prune_rate", found[0])
+        state.rebind("beta", found[1])
+
+
+def cuts_around(easy: np.ndarray, low: float, high: float) -> tuple[float, float] | None:
+    """(prune_rate, beta), in thousandths, that keep [low, high] of `easy` (N,); None when no image lies in it."""
+    inside, harder = int(((easy >= low) & (easy <= high)).sum()), int((easy < low).sum())
+    if not inside:
+        return None
+    prune_rate = min(0.999, math.ceil(1000 * (len(easy) - inside) / len(easy)) / 1000)
+    return prune_rate, min(prune_rate, math.floor(1000 * harder / len(easy)) / 1000)
 
 
 def _beta_search(view: state.RunView, prune_rate: float) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def inputs_of(run: Run, proxy: str, progress: Progress = silent) -> np.ndarray:
     """(N, D) vectors or (N, ch, S, S) uint8 pixels, as the row of PROXIES asks. progress: unit "images".
 
-    Raises BadInput for an unknown proxy and when the pixels do not fit in memory, Missing when the source has no images.
+    Raises BadInput for an unknown proxy or pixels that do not fit in memory, Missing when the source has no images.
     """
     if "images" not in look_up(PROXIES, proxy, "proxy").needs:
         return run.vectors

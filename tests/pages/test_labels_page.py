@@ -44,6 +44,26 @@ def test_cuts_agree_with_double_end_pruning(p, beta):
     assert ("beta" in cuts) == (beta > 0) and ("p" in cuts) == (kept.sum() + hard.sum() < 200)
 
 
+@pytest.mark.parametrize("low,high", [(-0.5, 0.5), (-9, 9), (0.8, 9), (-9, -0.8), (0.1, 0.11)])
+def test_dragging_keeps_what_lies_in_the_range_to_a_thousandth(low, high):
+    easy = np.random.default_rng(0).normal(size=5000)
+    p, beta = labels_view.cuts_around(easy, low, high)
+    kept, hard, _ = labels_view.cut(easy, easy, p, beta)
+    inside = (easy >= low) & (easy <= high)
+    assert abs(int(kept.sum()) - int(inside.sum())) <= 5 + (p == 0.999) and (kept != inside).sum() <= 20
+    assert abs(hard.mean() - (easy < low).mean()) <= 0.001
+
+
+def test_a_range_without_images_moves_nothing():
+    assert labels_view.cuts_around(np.arange(10.0), 20, 30) is None
+
+
+def test_never_learned_images_count_as_harder_than_any_range():
+    forgetting = np.array([0.0, 1, 2, 3, np.inf, np.inf, np.inf, np.inf])
+    assert labels_view.cuts_around(-forgetting, -1, 0) == (0.75, 0.75)
+    assert labels_view.cuts_around(-forgetting, -3, -2) == (0.75, 0.5)
+
+
 def test_a_beta_that_does_not_fit_is_said_where_it_arose(open_page):
     test = open_page("labels", labels_view="Difficulty", prune_rate=0.5, beta=0.8)
     assert not test.exception and len(test.error) == 1 and "beta=0.8" in test.error[0].value.replace("\\", "")

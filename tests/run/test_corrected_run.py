@@ -1,4 +1,4 @@
-"""A person's corrections reach everything made afterwards: dynamics, selections, exports, and the check of a manifest."""
+"""A person's corrections reach what is made afterwards: dynamics, selections, exports, the check of a manifest."""
 
 from __future__ import annotations
 
