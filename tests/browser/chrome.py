@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import socket
 import subprocess
@@ -10,6 +11,8 @@ import time
 import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 ARTEFACTS = ROOT / "test-artefacts"
@@ -25,6 +28,28 @@ run = ce.Run(ce.open_source("demo"))
 for stage in STAGES:
     getattr(run, stage)
 """
+
+
+def pictures() -> Path:
+    """Where pictures for the README go; CORESET_PICTURES=docs puts them where it shows them."""
+    place = ROOT / os.environ["CORESET_PICTURES"] if os.environ.get("CORESET_PICTURES") else ARTEFACTS / "pictures"
+    place.mkdir(parents=True, exist_ok=True)
+    return place
+
+
+def shrunk(png: bytes, width: int) -> Image.Image:
+    """A screenshot of that width, in 24 bits."""
+    picture = Image.open(io.BytesIO(png)).convert("RGB")
+    return picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS)
+
+
+def keep_picture(png: bytes, name: str, width: int = 1200) -> Image.Image:
+    """Write pictures()/name.png in 256 colours; what was written."""
+    # Maximum coverage, not median cut: a few hundred dots of a cluster's colour matter more than shades of grey.
+    # One round of k-means brings the background back to its own colour.
+    picture = shrunk(png, width).quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE)
+    picture.save(pictures() / f"{name}.png", optimize=True)
+    return picture
 
 
 def free_port() -> int:

@@ -6,7 +6,7 @@ import re
 import shutil
 
 import pytest
-from chrome import ARTEFACTS, serve, stop
+from chrome import ARTEFACTS, keep_picture, serve, stop
 from fiftyone_worker import environment
 
 
@@ -22,7 +22,7 @@ def app_with_fiftyone(demo_home, mongo, tmp_path_factory):
 
 def test_the_app_opens_on_the_coreset_follows_and_gives_back(open_page, app_with_fiftyone, tmp_path):
     page, _ = open_page(f"{app_with_fiftyone}/export?dataset=demo&method=blindcs", height=1300)
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(120_000)
     page.get_by_text("then its App opens here").wait_for()
     page.get_by_role("combobox", name="Target").click()
     page.get_by_role("option", name="FiftyOne dataset").click()
@@ -44,6 +44,7 @@ def test_the_app_opens_on_the_coreset_follows_and_gives_back(open_page, app_with
     page.get_by_text("Selected in FiftyOne: 1").wait_for()
     ARTEFACTS.mkdir(exist_ok=True)
     page.screenshot(path=ARTEFACTS / "export-fiftyone.png")
+    keep_picture(page.locator("iframe").first.screenshot(), "fiftyone", 1000)
     chosen = page.get_by_text(re.compile(r"Selected in FiftyOne: 1")).locator("xpath=..").inner_text()
     picked = re.search(r"digit.\d{4}", chosen).group().replace("\\", "")
     page.get_by_role("button", name="Must keep", exact=True).first.click()
@@ -56,7 +57,7 @@ def test_the_app_opens_on_the_coreset_follows_and_gives_back(open_page, app_with
 
 def test_a_second_visitor_is_told_and_can_take_it_over(open_page, app_with_fiftyone):
     page, _ = open_page(f"{app_with_fiftyone}/export?dataset=demo&method=blindcs", height=1300)
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(120_000)
     page.get_by_text("It serves one at a time").wait_for()
     page.get_by_role("button", name="Take it over").click()
     page.frame_locator("iframe[src^='http://127.0.0.1']").get_by_text("180 samples", exact=True).wait_for()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import scenes_panel as scenes
-from chrome import ARTEFACTS
+from chrome import ARTEFACTS, keep_picture
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def panel_app(fiftyone, tmp_path):
 def test_the_panel_previews_and_writes(open_page, panel_app):
     address, end = panel_app
     page, _ = open_page(address, height=1000)
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(120_000)
     page.get_by_text("120 samples", exact=True).wait_for()
     page.locator("button.MuiButton-root", has_text="Dismiss").click()
     page.get_by_text("12 of 120 images kept.").wait_for()
@@ -27,6 +27,7 @@ def test_the_panel_previews_and_writes(open_page, panel_app):
     page.get_by_text("13 of 120 images kept.").wait_for()
     ARTEFACTS.mkdir(exist_ok=True)
     page.screenshot(path=ARTEFACTS / "fiftyone-panel.png")
+    keep_picture(page.screenshot(), "fiftyone-panel", 1000)
     page.get_by_role("button", name="Write this selection").click()
     page.get_by_text("13 samples", exact=True).wait_for()
     written = end()
