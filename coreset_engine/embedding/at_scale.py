@@ -30,7 +30,6 @@ from coreset_engine.embedding.neighbourhood import _check, _finish, _in_full, at
 from coreset_engine.errors import BadInput
 from coreset_engine.types import Neighbours, Progress, silent
 
-ABOVE = 5_000_000  # images from which `search="auto"` comes here
 PIECE = 4_000_000  # rows whose codes make one file
 BLOCK = 4096  # rows whose neighbours make one file
 _SAMPLE = 1_000_000  # rows that lists and codes are learnt from, at most

@@ -10,6 +10,7 @@ from coreset_engine.errors import BadInput
 
 SEARCHES = ("auto", "exact", "approximate")
 NEIGHBOURS = 50
+ABOVE = 5_000_000  # images from which `search="auto"` takes IVF-PQ; here, for keys are asked for without torch
 
 
 def check(search: str) -> str:
@@ -20,9 +21,7 @@ def check(search: str) -> str:
 
 
 def at_scale(search: str, n: int) -> bool:
-    """Whether n images are searched by IVF-PQ: when asked for, or from `at_scale.ABOVE` on."""
-    from coreset_engine.embedding.at_scale import ABOVE
-
+    """Whether n images are searched by IVF-PQ: when asked for, or from ABOVE on."""
     return search == "approximate" or search == "auto" and n > ABOVE
 
 
