@@ -78,13 +78,15 @@ def dress(figure: go.Figure, palette: Palette, height: int = 340) -> go.Figure:
     axis = dict(gridcolor=palette.grid, zerolinecolor=palette.grid, linecolor=palette.grid, automargin=True,
                 title_font_size=13)
     legend = len(figure.data) > 1 and figure.layout.showlegend is not False
-    top = (34 if figure.layout.title.text else 8) + (26 if legend else 8)
+    below = bool(figure.layout.title.text) and len(figure.data) > 3  # its rows would run over the title
+    top = (34 if figure.layout.title.text else 8) + (26 if legend and not below else 8)
+    place = dict(yanchor="top", y=-60 / max(height - 150, 100)) if below else dict(yanchor="bottom", y=1.0)
     figure.update_layout(
         height=height, margin=dict(l=8, r=8, t=top, b=8),
         paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", bargap=0.04,
         title_font_size=15, title_x=0, title_xanchor="left", title_y=0.99, title_yanchor="top",
         font=dict(family="system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", size=13, color=palette.text),
-        legend=dict(orientation="h", yanchor="bottom", y=1.0, xanchor="left", x=0, title_text=""),
+        legend=dict(orientation="h", xanchor="left", x=0, title_text="", **place),
         hoverlabel=dict(bgcolor=palette.paper, font_color=palette.text, bordercolor=palette.grid))
     figure.update_xaxes(**axis)
     figure.update_yaxes(**axis)

@@ -75,3 +75,11 @@ def test_text_contrast_is_readable(theme):
     assert (high + 0.05) / (low + 0.05) >= 7
     low, high = sorted((luminance(theme.kept), luminance(theme.paper)))
     assert (high + 0.05) / (low + 0.05) >= 3
+
+
+def test_a_long_legend_stays_off_the_title():
+    short = charts.dress(charts.overlaid({"a": np.arange(9.0)}, title="Few", axis="x")[0], palette.LIGHT)
+    means = {name: [0.8, 0.9] for name in ("random", "a", "b", "c")}
+    long = charts.dress(charts.budget_curve([0.5, 0.9], means, {name: [0.01, 0.01] for name in means})[0],
+                        palette.LIGHT, 420)
+    assert short.layout.legend.y == 1.0 and long.layout.legend.y < 0
