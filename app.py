@@ -14,6 +14,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from ui import frame, state
 from ui.icon import page_icon
 from ui.jobs import job_strip
+from ui.settled import settle
 from ui.sidebar import dataset_card
 
 PAGES = {
@@ -23,6 +24,7 @@ PAGES = {
 
 
 def draw() -> None:
+    settle()
     st.set_page_config("Coreset Explorer", page_icon(), layout="wide", initial_sidebar_state="expanded")
     frame.style()
     state.sync()
