@@ -23,11 +23,11 @@ with st.expander("Open another source"):
     source_form()
 
 st.subheader(dataset_view.title(view), anchor=False)
-dataset_view.facts(view)
+dataset_view.facts(view.whole or view)
 left, right = st.columns([5, 4], gap="medium")
 with left:
     dataset_view.settings(view)
-    dataset_view.classes(view)
+    dataset_view.classes(view.whole or view)
 with right:
     dataset_view.stages(view)
 dataset_view.rejected(view)

@@ -10,6 +10,7 @@ from ui.targets import targets
 
 frame.page_header("Export", "How do I hand this coreset to FiftyOne, a labelling tool or a training script?")
 view = frame.need_run("embeddings")
+view = view.whole or view  # what leaves the house is chosen from all images
 selection = selecting.current_or_none(view)
 if selection is None:
     frame.empty_state("There is no coreset to export yet: its method still lacks scores.", "Choose one on Select",

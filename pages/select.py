@@ -3,7 +3,7 @@
 import streamlit as st
 
 from coreset_engine.registry import METHODS
-from ui import certificates, select_view, selecting, state, why
+from ui import certificates, select_view, selecting, state, whole, why
 from ui.columns import MEMBERSHIP, offered
 from ui.forms import choose_row
 from ui.frame import boundary, guarded, need_run, page_header
@@ -40,6 +40,8 @@ picked = selecting.picked(view, events)
 
 @guarded
 def below() -> None:
+    whole.told(view)
+    whole.counts(view)
     if picked is not None:
         why.panel(view, picked, selection, key="select")
     if events.chosen is not None:

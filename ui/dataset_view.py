@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 
 import numpy as np
 import streamlit as st
@@ -12,7 +13,7 @@ from ui import charts, state
 from ui.escape import markdown as escaped
 from ui.escape import plain
 from ui.frame import STAGE_NAMES
-from ui.jobs import submit_button
+from ui.jobs import cluster, submit_button
 from ui.thumbs import gallery
 
 
@@ -50,6 +51,10 @@ def settings(view: state.RunView) -> None:
     other.selectbox("Training dynamics", [name for name, row in PROXIES.items()
                                           if view.dataset.reader is not None or "images" not in row.needs],
                     key=state.bind("proxy"), help=_told(PROXIES))
+    if find_spec("ray"):
+        st.text_input("Ray cluster (optional)", key=state.bind("cluster", cluster()), placeholder="this machine",
+                      help="Address of a running cluster, or local to start one here; jobs then work on all its nodes, "
+                           "with the same results.")
     summary = ENCODERS[view.encoder].summary if view.encoder in ENCODERS else "a model named by you"
     named = len(view.dataset.classes)
     clusters = f"{view.n_clusters or named} clusters" if view.n_clusters or named else "clusters as the data suggests"

@@ -22,7 +22,7 @@ from coreset_engine.errors import BadInput, CoresetError
 from coreset_engine.registry import METHODS
 from coreset_engine.run import disk
 from coreset_engine.types import Dataset
-from ui import memo
+from ui import memo, sampling
 
 STAGES = ("embeddings", "neighbours", "pseudo_labels", "dynamics", "coverage", "map")
 BUILT_IN = ("demo", "fashion-mnist")
@@ -199,6 +199,7 @@ class RunView:
     n_samples: int | None = None
     clusterer: str = "temi"
     proxy: str = "mlp"
+    whole: RunView | None = None  # of a set too large to draw, whose sample this is
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -269,8 +270,8 @@ def close_dataset() -> None:
 
 def reopen() -> None:
     """Forget cached runs, so that changed files are seen."""
-    _dataset.clear()
-    _run.clear()
+    for kept in (_dataset, _run, sampling.sampled):
+        kept.clear()
 
 
 def current_run() -> RunView | None:
@@ -279,7 +280,8 @@ def current_run() -> RunView | None:
     if not spec:
         return None
     n_clusters, n_samples = get("n_clusters") or None, get("n_samples") or None
-    return _run(spec, get("encoder"), get("seed"), n_clusters, n_samples, get("clusterer"), get("proxy"), str(home()))
+    return sampling.shown(_run(spec, get("encoder"), get("seed"), n_clusters, n_samples, get("clusterer"), get("proxy"),
+                               str(home())))
 
 
 @st.cache_resource(max_entries=8, show_spinner="Opening the images ...")

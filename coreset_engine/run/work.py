@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from coreset_engine.errors import Cancelled, CoresetError
-from coreset_engine.run import disk, faults, jobs
+from coreset_engine.run import disk, faults, jobs, views
 from coreset_engine.run.pipeline import STAGES, Run
 from coreset_engine.run.store import Store
 
@@ -109,18 +109,28 @@ def _turn(name: str, home: Path | str, kind: str, report: Reporter) -> Iterator[
 def _open(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> Run:
     from coreset_engine.sources.opening import open_source
 
-    named = ("encoder", "seed", "n_clusters", "n_samples", "weights", "clusterer", "proxy")
+    named = ("encoder", "seed", "n_clusters", "n_samples", "weights", "clusterer", "proxy", "cluster", "search")
     settings = {key: params.pop(key) for key in named if key in params}
-    dataset = open_source(spec, progress=lambda done, total, unit="": report("opening", done, total, unit))
+
+    def tell(done: int, total: int, unit: str = "") -> None:
+        report("opening", done, total, unit)
+
+    if settings.get("cluster"):
+        from coreset_engine.run.cluster_embedding import open_on
+
+        dataset = open_on(settings["cluster"], spec, tell)
+    else:
+        dataset = open_source(spec, progress=tell)
     return Run(dataset, store=store, progress=report, **settings)
 
 
 def prepare(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
     """Every stage that is missing, in order."""
     run = _open(spec, params, store, report)
+    large = views.too_many(len(run.dataset))
     for stage in STAGES:
         report(stage, 0, 1, "")
-        getattr(run, stage)
+        views.prepare(run) if large and stage == "map" else getattr(run, stage)
 
 
 def coverage_grid(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:

@@ -36,6 +36,14 @@ def test_neighbours_by_tasks_are_those_of_one_machine(runs, monkeypatch):
     assert any("/s" in unit for unit in told)  # throughput of each node
 
 
+def test_a_job_opens_its_run_on_the_cluster_it_names(runs, three_nodes):
+    from coreset_engine.run import work
+
+    params = dict(cluster=three_nodes.address, n_clusters=4, other=1)
+    run = work._open(runs[1].dataset.spec, params, runs[1].store, lambda *told: None)
+    assert run.cluster == three_nodes.address and params == dict(other=1)
+
+
 def test_evaluation_by_tasks_gives_the_same_table(runs):
     settings = dict(methods=("elfs",), prune_rates=(0.5, 0.9), seeds=2, labels="pseudo")
     alone, shared = (evaluate(run, **settings) for run in runs)

@@ -1,0 +1,68 @@
+"""A set too large to draw, at a lowered threshold: pages show its sample and count all; jobs name their cluster."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from finished import FinishedRun, go_to, texts
+
+from coreset_engine.run import views
+from ui import jobs, sampling, state
+
+
+@pytest.fixture
+def large(open_page, monkeypatch):
+    """The finished run over 400 digits, of which pages may draw 100 at most; its sample is 80."""
+    monkeypatch.setattr(views, "ABOVE", 100)
+    monkeypatch.setattr(views, "SIZE", 80)
+    monkeypatch.setattr(views, "FEWEST", 1)
+    monkeypatch.setattr("coreset_engine.embedding.projection.project", lambda vectors, near, **rest: vectors[:, :2])
+    monkeypatch.setattr(FinishedRun, "_tick", lambda self, stage: lambda *told: None, raising=False)
+    test, view = open_page("dataset"), state.current_run()
+    views.prepare(view.run)
+    monkeypatch.setattr(state, "current_run", lambda: sampling.shown(view))
+    return test, view
+
+
+def test_select_draws_the_sample_and_counts_all(large):
+    test, view = large
+    test = go_to(test, "select")
+    assert not test.exception
+    said = texts(test)
+    assert f"a sample of {len(views.Sampled(view.run).rows)} of 400 images" in said
+    assert "All images: 40 of 400 kept" in said  # p = 0.9
+    assert len(sampling.shown(view)) < 100
+
+
+def test_map_says_that_it_is_a_sample_and_export_takes_all(large):
+    test, _ = large
+    assert "of 400 images, drawn once" in texts(go_to(test, "explore"))
+    test = go_to(test, "export")
+    assert not test.exception and {"400", "40"} <= {metric.value for metric in test.metric}
+
+
+def test_a_small_set_is_shown_whole(open_page):
+    test = open_page("select")
+    assert "sample of" not in texts(test) and "All images" not in texts(test)
+
+
+def test_jobs_carry_the_cluster_of_the_session_or_the_environment(monkeypatch, tmp_path):
+    from coreset_engine.run import jobs as engine
+
+    sent = []
+    monkeypatch.setattr(engine, "submit", lambda kind, spec, params, home: sent.append((kind, params)) or "job")
+    monkeypatch.setattr(jobs.st, "rerun", lambda: None)
+    monkeypatch.setenv("CORESET_HOME", str(tmp_path))
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    jobs.submit("prepare", "demo", {"seed": 0})
+    jobs.submit("export", "demo", {"seed": 0})
+    monkeypatch.delenv("RAY_ADDRESS")
+    jobs.submit("prepare", "demo", {"seed": 0})
+    assert sent == [("prepare", {"seed": 0, "cluster": "head:6379"}), ("export", {"seed": 0}), ("prepare", {"seed": 0})]
+
+
+def test_the_strip_tells_of_each_node():
+    job = SimpleNamespace(stage="embeddings", total=100, done=40, rate=120.0, eta_s=35.0, status="running",
+                          unit="images (1f0a9c2e 70/s, 8be1d203 50/s)")
+    assert jobs.pace(job) == "embeddings 40 % · 120 images/s · 35 s left · 1f0a9c2e 70/s, 8be1d203 50/s"

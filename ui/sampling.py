@@ -1,0 +1,26 @@
+"""Sets too large to draw: pages get their sample in place of them (coreset_engine.run.views)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import streamlit as st
+
+
+def shown(view: Any) -> Any:
+    """The RunView `view`, or of a set too large to draw that of its sample, once there are clusters to draw it from."""
+    from coreset_engine.run.views import too_many
+
+    if not too_many(len(view)) or not view.ready("embeddings", "pseudo_labels"):
+        return view
+    return sampled(view.key_of("pseudo_labels"), str(view.run.store.home), view)
+
+
+@st.cache_resource(max_entries=4, show_spinner="Drawing a sample ...")
+def sampled(key: str, home: str, _view: Any) -> Any:
+    """The RunView of the sample; `whole` is the one it was drawn from."""
+    from coreset_engine.run.views import Sampled
+
+    run = Sampled(_view.run)
+    return replace(_view, dataset=run.dataset, run=run, whole=_view)
