@@ -75,7 +75,8 @@ def test_engine_import_costs_nothing():
     import subprocess
     import sys
 
-    code = "import sys, coreset_engine; print([m for m in ('torch', 'numba', 'pandas', 'fiftyone') if m in sys.modules])"
+    code = "import sys, coreset_engine; " \
+           "print([m for m in ('torch', 'numba', 'pandas', 'fiftyone') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

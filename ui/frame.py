@@ -103,7 +103,8 @@ def style() -> None:
       [data-testid="stMetricValue"] { font-size: 1.7rem; }
       /* Plotly's colours come from the server; these follow a browser that goes dark while the page is open. */
       [data-testid="stPlotlyChart"] :is(.infolayer, .xtick, .ytick) text { fill: currentColor !important; }
-      [data-testid="stPlotlyChart"] .gridlayer path { stroke: color-mix(in srgb, currentColor 16%, transparent) !important; }
+      [data-testid="stPlotlyChart"] .gridlayer path {
+        stroke: color-mix(in srgb, currentColor 16%, transparent) !important; }
       [data-testid="stPlotlyChart"] .shapelayer path { stroke: currentColor !important; }
       :focus-visible { outline: 2px solid var(--st-primary-color, #0068A4); outline-offset: 1px; }
     </style>""")

@@ -34,7 +34,7 @@ class BetaConfig:
     prune_rate: float = knob(0.9, "share of the set removed", low=0.0, high=0.999, step=0.01)
     step: float = knob(0.1, "distance between two betas of the grid (0.1 in ELFS' figure 6)", low=0.005, high=0.5,
                        step=0.005)
-    search: str = knob("grid", "every beta of the grid, or halving it as ELFS does (section 5): faster, and right where "
+    search: str = knob("grid", "every beta of the grid, or halving it as ELFS does (section 5): faster, right where "
                                "the curve has one top", choices=("grid", "binary"))
     n_seeds: int = knob(1, "splits and trainings averaged for each beta", low=1, high=50)
     held_out: float = knob(0.1, "share of the pseudo-labelled set that judges", low=0.01, high=0.5, step=0.01)

@@ -56,7 +56,8 @@ def training_dynamics(inputs: np.ndarray, labels: np.ndarray, proxy: str = "mlp"
     targets = to_device(labels.astype(np.int64), place)
     recorder = Recorder(len(labels), n_classes, config.epochs, margin=margin, early=early, window=window, device=place)
     trained = fit(model, data, labels, config, seed=seed, device=place, progress=progress,
-                  on_batch=lambda epoch, at, logits, features: recorder.record(epoch, at, logits, targets[at], features))
+                  on_batch=lambda epoch, at, logits, features: recorder.record(
+                       epoch, at, logits, targets[at], features))
     scores = recorder.finish()
     info = {"proxy": proxy, "epochs": config.epochs, "margin": margin, "early": early, "window": window, "seed": seed,
             "n_classes": n_classes, "losses": [round(x, 5) for x in trained.losses], "batch": trained.batch,

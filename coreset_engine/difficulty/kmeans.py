@@ -67,7 +67,7 @@ def spherical_centres(rows: torch.Tensor, n_clusters: int, rng: np.random.Genera
 
 def _one_start(rows: torch.Tensor, n_clusters: int, n_rounds: int, rng: np.random.Generator):
     centres, last = _plus_plus(rows, n_clusters, rng), -np.inf
-    for done in range(1, n_rounds + 1):
+    for done in range(1, n_rounds + 1):  # noqa: B007 - told to the caller
         sums, value, worst = _assign(rows, centres)
         empty = (sums.norm(dim=1) < 1e-9).nonzero().flatten()
         sums[empty] = rows[worst[:len(empty)]].float() if len(empty) <= len(worst) else sums[empty]

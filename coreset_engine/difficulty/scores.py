@@ -55,7 +55,7 @@ class Recorder:
     @torch.no_grad()
     def record(self, epoch: int, positions: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor,
                features: torch.Tensor | None = None) -> None:
-        """What was said of the images at `positions` in `epoch`: logits (B, C), labels (B,), features (B, F) or None."""
+        """What was said of images at `positions` in `epoch`: logits (B, C), labels (B,), features (B, F) or None."""
         logs = torch.log_softmax(logits, dim=1)
         probabilities = logs.exp()
         own = probabilities.gather(1, labels[:, None])[:, 0]

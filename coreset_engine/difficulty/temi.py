@@ -20,7 +20,7 @@ Spherical k-means: 64.5 / 57.9.
     temperature 0.05              69.4 / 62.4 | temperature 0.05, 80 epochs   70.4 / 63.0
 
 60,000 images, 2 seeds: spherical k-means 62.7 / 58.0; temperature 0.07, 10 epochs 72.3 / 64.6; temperature 0.05, 10
-epochs 72.4 / 65.1, 20 epochs 73.0 / 65.9. What counts is enough updates with a quick teacher, the reduction to 256 axes,
+epochs 72.4 / 65.1, 20 epochs 73.0 / 65.9. What counts is enough updates with a quick teacher, reduction to 256 axes,
 a random start (k-means starts make all heads alike) and a sharper softmax.
 """
 

@@ -42,7 +42,7 @@ def train(model: nn.Module, inputs, labels, *, epochs: int = 20, batch: int = 51
           progress: Progress = silent) -> Trained:
     """Minimise the (weighted) mean cross-entropy; cosine learning rate from `lr` to `min_lr`.
 
-    inputs: (N, ...) array, tensor or OnDisk. labels: (N,) int in [0, C). weights: (N,) >= 0, not all 0, or None (= all 1);
+    inputs: (N, ...) array, tensor or OnDisk. labels: (N,) int in [0, C). weights: (N,) >= 0, not all 0; None = all 1;
     they are scaled to mean 1, and count image by image (weigh="image") or as their mean over the batch ("batch",
     BlindCS eq. 10). augment(batch, generator) -> batch runs on the device. Each image is seen once an epoch.
     Deterministic for a seed on a CPU. progress: unit "epochs". Raises on empty input or a label outside the model's C.

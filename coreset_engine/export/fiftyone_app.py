@@ -151,7 +151,7 @@ def _wait_until_heard(session: Any, url: str, seconds: float = 30) -> None:
     """Until an event sent to the server comes back to the session.
 
     The session sends its first state from a thread of its own, whenever that gets to it; a view set before then may
-    be overwritten by it, and the App would show every sample. The event closes an opened sample, of which there is none.
+    be overwritten by it, and the App would show every sample. The event closes an opened sample, where there is none.
     """
     heard = threading.Event()
 

@@ -43,7 +43,7 @@ class Run:
     """Artefacts of one dataset, encoder and seed, computed when asked for and kept in the store.
 
     n_clusters: default the number of class names the source knows, else a proposal from the data.
-    clusterer, proxy: rows of CLUSTERERS and PROXIES; what makes pseudo-labels, and what is watched while it learns them.
+    clusterer, proxy: rows of CLUSTERERS and PROXIES; what makes pseudo-labels, what is watched while it learns them.
     n_samples: coverage samples; default 20 per image, between 20,000 and 1,000,000.
     progress: called as (stage, done, total, unit). cluster: address of a Ray cluster, or "local": same results.
     search: of neighbours: "exact", "approximate" (IVF-PQ), or "auto" by number of images (see run.near).

@@ -1,4 +1,4 @@
-"""The verb `beta SOURCE`: the hard cut-off beta found by held-out pseudo-label accuracy, its curve, and the oracle's."""
+"""The verb `beta SOURCE`: the hard cut-off beta found by held-out pseudo-label accuracy, its curve, the oracle's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Search = Annotated[str, typer.Option(help="grid (every beta) or binary (halving,
 Step = Annotated[float, typer.Option(help="distance between two betas")]
 Seeds = Annotated[int, typer.Option(min=1, help="splits and trainings averaged for each beta")]
 Proxy = Annotated[str, typer.Option(help="network trained on each coreset: linear, mlp, convnet, resnet18, ...")]
-Oracle = Annotated[bool, typer.Option("--oracle", help="then also train with true labels, to show what the choice lost; "
+Oracle = Annotated[bool, typer.Option("--oracle", help="then also train with true labels: what did the choice lose; "
                                                        "the choice itself never sees them")]
 Encoder = Annotated[str, typer.Option(help="encoder of the vectors; see `run --help`")]
 Seed = Annotated[int, typer.Option(help="seed of every random step")]

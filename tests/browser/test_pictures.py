@@ -48,7 +48,8 @@ def test_film_of_the_scrub(open_page, app):
         counts.append(tab.locator(".cm-count").inner_text())
         frames.append(shrunk(tab.locator(".cm").screenshot(), 760))
     film = [frame.quantize(48, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE) for frame in frames]
-    film[0].save(pictures() / "scrub.gif", save_all=True, append_images=film[1:], duration=[260] * (len(film) - 1) + [900],
+    film[0].save(pictures() / "scrub.gif", save_all=True, append_images=film[1:],
+                 duration=[260] * (len(film) - 1) + [900],
                  loop=0, optimize=True)
     assert len(set(counts)) == len(there)  # the finger is still down, and every frame shows another coreset
     assert sum(path.stat().st_size for path in pictures().iterdir()) < BUDGET

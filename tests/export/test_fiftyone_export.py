@@ -145,7 +145,8 @@ def test_the_disk_format_needs_no_fiftyone_and_twice_is_the_same(source, tmp_pat
     code = ("import sys; sys.path[:0] = sys.argv[3:]; sys.modules['fiftyone'] = sys.modules['bson'] = None\n"
             "from pathlib import Path; import made_up_parcels\n"
             "from coreset_engine.export import fiftyone_disk\n"
-            "parcel = made_up_parcels.parcel(Path(sys.argv[1]).parent, sys.argv[2]); fiftyone_disk.write(parcel, sys.argv[1])")
+            "parcel = made_up_parcels.parcel(Path(sys.argv[1]).parent, sys.argv[2]); "
+             "fiftyone_disk.write(parcel, sys.argv[1])")
     samples = []
     for name in ("one", "two"):
         done = subprocess.run([sys.executable, "-c", code, str(tmp_path / name), source, str(ROOT), str(Path(__file__)
