@@ -43,7 +43,7 @@ def test_hostile_folder_from_opening_to_every_page(open_page, server, folder):
     alerts = []
     page.on("dialog", lambda dialog: (alerts.append(dialog.message), dialog.dismiss()))
     page.get_by_text("Folder of images").click()
-    page.get_by_label("Path of a folder on the machine this app runs on").fill(str(folder))
+    page.get_by_role("textbox", name="Path of a folder on the machine this app runs on").fill(str(folder))
     page.get_by_role("button", name="Open", exact=True).click()
     page.get_by_text("1 inputs were set aside").wait_for()
     page.locator(".gallery button").nth(47).wait_for()
