@@ -119,7 +119,7 @@ def cut_histogram(values: np.ndarray, kept: np.ndarray, hard: np.ndarray, *, tit
         figure.add_bar(x=middle, y=counts, name=name, marker_color=color, marker_line_width=0)
     for name, x in cuts.items():
         figure.add_vline(x=x, line_dash="dash", line_color=palette.text, annotation_text=safe(name),
-                         annotation_font_size=12)
+                         annotation_font_size=12, annotation_position="top left" if name == "beta" else "top right")
     figure.update_layout(barmode="stack", title=title, xaxis_title=axis, yaxis_title="images")
     return figure, data
 

@@ -14,6 +14,7 @@ import streamlit as st
 from coreset_engine.errors import BadInput
 from coreset_engine.selection.arithmetic import hardness_order, window
 from ui import charts, state
+from ui.beta_view import show_curve, show_search
 from ui.escape import markdown as escaped
 from ui.escape import plain
 from ui.frame import STAGE_NAMES
@@ -102,7 +103,7 @@ def show_difficulty(view: state.RunView) -> None:
         st.slider("Hard cut-off beta", 0.0, 1.0, step=0.001, format="%.3f", key=state.bind("beta"),
                   help="Share of the whole set dropped first, as the hardest: mostly wrong pseudo-labels.")
         prune_rate, beta = state.get("prune_rate"), state.get("beta")
-        _beta_search(view, prune_rate)
+        show_search(view, prune_rate, which)
     values, easy = _score(view, which)
     try:
         kept, hard, cuts = cut(values, easy, prune_rate, beta)
@@ -132,6 +133,7 @@ def show_difficulty(view: state.RunView) -> None:
             figure, data = charts.overlaid(series, title="Does difficulty see the errors?",
                                             axis=DYNAMICS[which], share=True)
             charts.show(figure, f"{which}-truth", data)
+        show_curve(view, prune_rate, which)
 
 
 def _score(view: state.RunView, which: str) -> tuple[np.ndarray, np.ndarray]:
@@ -168,12 +170,6 @@ def cuts_around(easy: np.ndarray, low: float, high: float) -> tuple[float, float
         return None
     prune_rate = min(0.999, math.ceil(1000 * (len(easy) - inside) / len(easy)) / 1000)
     return prune_rate, min(prune_rate, math.floor(1000 * harder / len(easy)) / 1000)
-
-
-def _beta_search(view: state.RunView, prune_rate: float) -> None:
-    st.caption("Beta can be found without labels: the proxy is trained on coresets and judged on held-out "
-               "pseudo-labels (ELFS 3.4).")
-    submit_button("Search beta", "beta", view, prune_rate=prune_rate)
 
 
 # -- probable errors ------------------------------------------------------------------------------------------------

@@ -23,7 +23,8 @@ VERSION = 1
 def search(run: Run, *, score: str = "aum", progress: Progress = silent, **params: Any) -> dict[str, Any]:
     """`difficulty.beta_search.search_beta` on this run, from the store where it lies finished.
 
-    score: the difficulty that is cut, "aum" or "forgetting". params: fields of BetaConfig. The result also has `score`.
+    score: the difficulty that is cut, "aum" or "forgetting". params: fields of BetaConfig. The result also has `score`
+    and `dynamics`, the key of the scores that were cut.
     """
     from coreset_engine.difficulty.beta_search import BetaConfig, search_beta
     from coreset_engine.selection.arithmetic import double_end
@@ -35,7 +36,7 @@ def search(run: Run, *, score: str = "aum", progress: Progress = silent, **param
                             choose=double_end, seed=run.seed, device=run.device, progress=progress, **config)
         return {}, found | dict(score=score)
 
-    return _kept(run, _key(run, score, config), work, progress)
+    return _kept(run, _key(run, score, config), work, progress) | dict(dynamics=run.key_of("dynamics"))
 
 
 def oracle(run: Run, found: dict[str, Any], *, progress: Progress = silent) -> dict[str, Any]:

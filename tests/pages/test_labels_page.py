@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from finished import FinishedRun, texts
 
 from coreset_engine.errors import BadInput
 from coreset_engine.selection.arithmetic import double_end
-from ui import corrections, labels_view, state
+from ui import beta_view, corrections, labels_view, state
 
 
 def press(test, label):
@@ -62,6 +64,30 @@ def test_never_learned_images_count_as_harder_than_any_range():
     forgetting = np.array([0.0, 1, 2, 3, np.inf, np.inf, np.inf, np.inf])
     assert labels_view.cuts_around(-forgetting, -1, 0) == (0.75, 0.75)
     assert labels_view.cuts_around(-forgetting, -3, -2) == (0.75, 0.5)
+
+
+def found_beta(**changed):
+    curve = [dict(beta=0.0, accuracy=0.7), dict(beta=0.2, accuracy=0.9)]
+    told = dict(beta=0.2, accuracy=0.9, prune_rate=0.5, score="aum", dynamics="key-dynamics", curve=curve,
+                oracle=dict(curve=curve[::-1], best_beta=0.0, lost=0.125)) | changed
+    return SimpleNamespace(kind="beta", spec="demo", params={}, result=told)
+
+
+def test_what_the_search_found_is_drawn_and_taken_with_one_click(open_page, monkeypatch):
+    monkeypatch.setattr(beta_view, "listed", lambda: [found_beta(score="forgetting", beta=0.1), found_beta()])
+    test = open_page("labels", labels_view="Difficulty", prune_rate=0.5, beta=0.4)
+    assert not test.exception and not test.error
+    assert "beta = 0.2, 90.0% of held-out" in texts(test) and "would have chosen 0; the choice without" in texts(test)
+    assert "lost 12.5 points" in texts(test)
+    press(test, "Use beta 0.2")
+    assert test.session_state["state:beta"] == 0.2 and not test.error
+
+
+@pytest.mark.parametrize("changed", [dict(dynamics="of corrected labels"), dict(prune_rate=0.9), dict(curve=None)])
+def test_a_search_of_something_else_is_not_shown(open_page, monkeypatch, changed):
+    monkeypatch.setattr(beta_view, "listed", lambda: [found_beta(**changed)])
+    test = open_page("labels", labels_view="Difficulty", prune_rate=0.5, beta=0.4)
+    assert not test.exception and not any("Use beta" in button.label for button in test.button)
 
 
 def test_a_beta_that_does_not_fit_is_said_where_it_arose(open_page):
