@@ -39,11 +39,11 @@ def settings(view: state.RunView) -> None:
     left.selectbox("Encoder", encoders, key=state.bind("encoder"), accept_new_options=True,
                    help="Also timm:NAME, open_clip:ARCH/TAG, or names joined by +.",
                    disabled=view.dataset.vectors is not None)
-    middle.number_input("Clusters", 0, len(view), key=state.bind("n_clusters"),
+    middle.number_input("Clusters (0 = auto)", 0, len(view), key=state.bind("n_clusters"),
                         help="0 = automatic: the number of class names when the source has them, else a proposal from "
                              "the data.")
     right.number_input("Seed", 0, 2**31 - 1, key=state.bind("seed"))
-    last.number_input("Samples T", 0, 10_000_000, step=100_000, key=state.bind("n_samples"),
+    last.number_input("Samples T (0 = auto)", 0, 10_000_000, step=100_000, key=state.bind("n_samples"),
                       help="Coverage samples; 0 = automatic. The Coverage page's stability view says whether T is "
                            "enough.")
     one, other = st.columns(2)
