@@ -12,6 +12,7 @@ cell is written to --keep as it is done, so a stopped table goes on where it was
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -32,22 +33,22 @@ METHODS = {"random": ("random", "pseudo"), "CCS (pseudo)": ("ccs", "pseudo"), "E
 class Cells:
     """What was measured, one JSON line each; asked for again it is read, not measured."""
 
-    def __init__(self, path: Path, setup: dict[str, Any]) -> None:
-        self.path, self.setup = path, setup
+    def __init__(self, path: Path, setup: dict[str, Any], measure: bool) -> None:
+        self.path, self.setup, self.measure = path, setup, measure
         lines = path.read_text().splitlines() if path.exists() else []
         rows = [row for row in map(json.loads, lines) if row["setup"] == setup]
         self.known = {json.dumps(row["cell"]): row["value"] for row in rows}
 
     def __call__(self, cell: list[Any], make) -> Any:
         name = json.dumps(cell)
-        if name not in self.known:
+        if name not in self.known and self.measure:
             began = time.perf_counter()
             value = self.known[name] = make()
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with open(self.path, "a") as out:
                 print(json.dumps(dict(setup=self.setup, cell=cell, value=value)), file=out)
             print(f"{cell} {value} ({time.perf_counter() - began:.0f} s)", flush=True)
-        return self.known[name]
+        return self.known.get(name)
 
 
 class Bench:
@@ -68,9 +69,9 @@ class Bench:
         self.test_pixels = pixels_of(test, np.arange(len(test)))
         setup = dict(train=options.train, model=options.model, steps=options.steps,
                      encoder=self.run.key_of("dynamics"))
-        self.cells = Cells(Path(options.keep), setup)
+        self.cells = Cells(Path(options.keep), setup, not options.so_far)
 
-    def beta(self, name: str, rate: float) -> float:
+    def beta(self, name: str, rate: float) -> float | None:
         """The method's own beta at this rate, by held-out labels of the kind it may see."""
         from coreset_engine.difficulty.beta_search import search_beta
         from coreset_engine.selection.arithmetic import double_end
@@ -84,7 +85,7 @@ class Bench:
                                 prune_rate=rate, seed=0)
             return dict(beta=found["beta"], curve=[[p["beta"], round(p["accuracy"], 4)] for p in found["curve"]])
 
-        return self.cells(["beta", name, rate], make)["beta"]
+        return (self.cells(["beta", name, rate], make) or {}).get("beta")
 
     @cached_property
     def axes(self) -> np.ndarray:
@@ -101,8 +102,11 @@ class Bench:
         params = {} if method == "random" else dict(beta=self.beta(name, rate), labels=labels)
         return np.sort(select(method, self.run, rate, seed=seed, **params).indices)
 
-    def accuracy(self, name: str, rate: float, seed: int) -> dict[str, float]:
-        """Test accuracy of one training; share of wrong pseudo-labels and entropy of true classes in the coreset."""
+    def accuracy(self, name: str, rate: float, seed: int) -> dict[str, float] | None:
+        """Test accuracy of one training; share of wrong pseudo-labels and entropy of true classes in the coreset.
+
+        None with --so-far, where it is not measured yet.
+        """
         from coreset_engine.evaluation.training import evaluate_subset
         from coreset_engine.run.evaluating import balance
 
@@ -151,32 +155,40 @@ def report(bench: Bench, seeds: int) -> str:
     """The table in Markdown."""
     options = bench.options
     machine = f"{os.cpu_count()} cores, {torch.get_num_threads()} thread(s), torch {torch.__version__}"
-    full = np.array([100 * bench.accuracy("all", 0.0, seed)["accuracy"] for seed in range(seeds)])
+    full = [bench.accuracy("all", 0.0, seed) for seed in range(seeds)]
     out = [f"{platform.processor() or platform.machine()}, {machine}", "",
            f"Fashion-MNIST, {len(bench.truth):,} training and {len(bench.test_truth):,} test images; {options.model} "
-           f"from scratch on pixels, {options.steps or 'usual'} steps; test accuracy %, mean ± std of {seeds} seeds; "
-           f"all images: {full.mean():.2f} ± {spread(full):.2f}. "
-           f"Pseudo-labels wrong: {100 * bench.wrong.mean():.1f} %. "
+           f"from scratch on pixels, {options.steps or 'usual'} steps; test accuracy %, mean ± std, (seeds). "
+           f"All images: {cell(full)}. Pseudo-labels wrong: {100 * bench.wrong.mean():.1f} %. "
            f"Spearman correlation of pseudo-label AUM with true-label AUM: {bench.spearman():.3f}.", "",
            "| method | " + " | ".join(f"{rate:.0%} pruned" for rate in RATES) + " |", "|---" * (len(RATES) + 1) + "|"]
     found = {name: [[bench.accuracy(name, rate, seed) for seed in range(seeds)] for rate in RATES] for name in METHODS}
-    scores = {name: 100 * np.array([[c["accuracy"] for c in row] for row in rows]) for name, rows in found.items()}
-    for name, rows in scores.items():
-        out.append(f"| {name} | " + " | ".join(f"{row.mean():.2f} ± {spread(row):.2f}" for row in rows) + " |")
-    lead = scores["ELFS"] - scores["random"]
-    out += ["| ELFS minus random, paired | " + " | ".join(f"{r.mean():+.2f} ± {spread(r):.2f}" for r in lead) + " |",
+    for name, rows in found.items():
+        out.append(f"| {name} | " + " | ".join(map(cell, rows)) + " |")
+    leads = [[dict(accuracy=ours["accuracy"] - theirs["accuracy"]) for ours, theirs in zip(*pair) if ours and theirs]
+             for pair in zip(found["ELFS"], found["random"])]
+    out += ["| ELFS minus random, paired | " + " | ".join(map(cell, leads)) + " |",
             "", "| method | beta found | pseudo-labels wrong in the coreset | class balance (1 = even) |",
             "|---" * 4 + "|"]
     for name, rows in found.items():
-        betas = "-" if name == "random" else ", ".join(f"{bench.beta(name, rate):g}" for rate in RATES)
-        wrong, even = ([np.mean([c[what] for c in row]) for row in rows] for what in ("wrong", "balance"))
-        out.append(f"| {name} | {betas} | " + ", ".join(f"{100 * x:.0f} %" for x in wrong) + " | "
-                   + ", ".join(f"{x:.3f}" for x in even) + " |")
+        betas = "-" if name == "random" else ", ".join(f"{x:g}" if (x := bench.beta(name, rate)) is not None else "?"
+                                                       for rate in RATES)
+        out.append(f"| {name} | {betas} | " + ", ".join(mean(row, "wrong", "{:.0%}") for row in rows) + " | "
+                   + ", ".join(mean(row, "balance", "{:.3f}") for row in rows) + " |")
     return "\n".join(out)
 
 
-def spread(values: np.ndarray) -> float:
-    return float(values.std(ddof=1)) if len(values) > 1 else 0.0
+def cell(measured: list[dict[str, float] | None]) -> str:
+    """Mean ± deviation of the accuracies in percent, and of how many seeds."""
+    values = 100 * np.array([one["accuracy"] for one in measured if one])
+    if not len(values):
+        return "not measured"
+    return f"{values.mean():.2f}" + (f" ± {values.std(ddof=1):.2f}" if len(values) > 1 else "") + f" ({len(values)})"
+
+
+def mean(measured: list[dict[str, float] | None], what: str, form: str) -> str:
+    values = [one[what] for one in measured if one]
+    return form.format(np.mean(values)) if values else "?"
 
 
 def main() -> None:
@@ -186,14 +198,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--model", default="convnet")
     parser.add_argument("--keep", default="elfs_table.jsonl", help="where finished cells are written and read")
+    parser.add_argument("--so-far", action="store_true", help="print what lies in --keep, measure nothing")
     parser.add_argument("--out", help="write the table here too")
     options = parser.parse_args()
     bench = Bench(options)
     bench.spearman()
-    for seed in range(options.seeds):
-        for rate in RATES[::-1]:
-            for name in METHODS:
-                bench.accuracy(name, rate, seed)
+    for seed, rate, name in itertools.product(range(options.seeds), RATES[::-1], METHODS):
+        bench.accuracy(name, rate, seed)
     table = report(bench, options.seeds)
     print("\n" + table)
     if options.out:
