@@ -23,15 +23,16 @@ def counts(view: state.RunView) -> None:
     """How many of all images the sliders keep, by cluster and by score; nothing for a set that is drawn whole."""
     if view.whole is None:
         return
-    from coreset_engine.run import views
+    from coreset_engine.run import totals
 
     method = state.get("method")
-    if method not in views.RANKED or not view.ready(views.RANKED[method]) or not usual(method):
-        st.caption(f"Counts of all {len(view.whole):,} images are known for {', '.join(views.RANKED)} with their usual "
+    stage = totals.RANKED.get(method)
+    if stage is None or not view.ready(stage) or not usual(method):
+        st.caption(f"Counts of all {len(view.whole):,} images are known for {', '.join(totals.RANKED)} with their usual "
                    "knobs and without pins; what you see counts the sample.")
         return
     try:
-        found = _totals(view.key_of(views.RANKED[method]), method, view.whole)
+        found = _totals(view.key_of(stage), method, view.whole)
         rate = state.get("prune_rate")
         _draw(found, found.window(rate, beta(method, found.n, rate)))
     except CoresetError as error:
@@ -57,7 +58,7 @@ def beta(method: str, n: int, rate: float) -> float:
 
 @st.cache_resource(max_entries=8, show_spinner="Sorting all images ...")
 def _totals(key: str, method: str, _whole: state.RunView):
-    from coreset_engine.run.views import totals
+    from coreset_engine.run.totals import totals
 
     return totals(_whole.run, method)
 

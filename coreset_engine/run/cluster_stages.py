@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from coreset_engine.errors import BadInput
+from coreset_engine.registry import PROXIES, look_up
 from coreset_engine.run.cluster import connect, sentences
 from coreset_engine.run.cluster_embedding import Speeds, Watch
 from coreset_engine.types import Progress
@@ -97,7 +98,8 @@ def settings_of(run: Any) -> str:
                            home=str(run.store.home.absolute()), given=getattr(run, "given_labels", None),
                            n_clusters=getattr(run, "base_clusters", run._n_clusters),
                            **{name: getattr(run, name) for name in ("encoder", "seed", "clusterer", "proxy",
-                                                                    "n_samples", "weights", "search")}))
+                                                                    "n_samples", "weights", "search",
+                                                                    "corrected_by")}))
 
 
 @lru_cache(maxsize=2)
@@ -120,7 +122,13 @@ def same_run(settings: str) -> Any:
 
 
 def dynamics_on(run: Any, labels: str, params: dict[str, Any], progress: Progress) -> None:
-    """Compute the dynamics artefact as one task, on a GPU where there is one; it lies in the store afterwards."""
+    """Compute the dynamics of a network on pixels as one task, on a GPU where there is one; the artefact lies in the
+    store when this returns. Nothing for proxies on vectors, or where it lies there already."""
+    pixels = "images" in look_up(PROXIES, params.get("proxy", run.proxy), "proxy").needs
+    if not pixels or run.store.has("dynamics", run.key_of("dynamics", labels=labels, **params)):
+        return
+    if labels == "pseudo":
+        run.pseudo_labels  # noqa: B018 - made here, with all of the cluster, before one task asks for them
     items = [(settings_of(run), labels, params)]
     for _ in scatter(run.cluster, dynamics_task, items, gpu=True, idle=lambda: progress(0, 1, "tasks")):
         progress(1, 1, "tasks")

@@ -193,7 +193,8 @@ class Run:
             from coreset_engine.difficulty.clustering import pseudo_labels
 
             count = self._n_clusters or len(self.dataset.classes) or self._proposed_clusters()
-            found = pseudo_labels(self.vectors, count, self.clusterer, self.seed, neighbours=self.neighbours,
+            close = self.neighbours if "neighbours" in look_up(CLUSTERERS, self.clusterer, "clusterer").needs else None
+            found = pseudo_labels(self.vectors, count, self.clusterer, self.seed, neighbours=close,
                                   progress=self._tick("pseudo_labels"))
             arrays = {name: getattr(found, name) for name in ("labels", "confidence", "probabilities", "agreement")}
             info = dict(n_clusters=int(found.n_clusters), info=dict(found.info))
@@ -231,20 +232,12 @@ class Run:
                                       **{name: value for name, value in params.items() if name != "proxy"})
             return {name: getattr(found, name) for name in DYNAMICS}, dict(found.info)
 
-        self._elsewhere(labels, params)
-        arrays, info = self._get("dynamics", make, labels=labels, **params)
-        return Dynamics(**{name: arrays[name] for name in DYNAMICS}, info=info)
-
-    def _elsewhere(self, labels: str, params: dict[str, Any]) -> None:
-        """Networks on pixels train on one of the cluster's GPUs; the artefact lies in the store when this returns."""
-        pixels = "images" in look_up(PROXIES, params.get("proxy", self.proxy), "proxy").needs
-        key = self.key_of("dynamics", labels=labels, **params)
-        if self.cluster and pixels and not self.sliced and not self.store.has("dynamics", key):
+        if self.cluster and not self.sliced:
             from coreset_engine.run.cluster_stages import dynamics_on
 
-            if labels == "pseudo":
-                self.pseudo_labels  # noqa: B018 - made here, with all of the cluster, before one task asks for them
             dynamics_on(self, labels, params, self._tick("dynamics"))
+        arrays, info = self._get("dynamics", make, labels=labels, **params)
+        return Dynamics(**{name: arrays[name] for name in DYNAMICS}, info=info)
 
     @property
     def coverage(self) -> CoverageScores:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from coreset_engine.errors import BadInput
-from coreset_engine.run import views
+from coreset_engine.run import totals, views
 from coreset_engine.run.pipeline import Run
 from coreset_engine.run.selecting import select
 from coreset_engine.run.store import Store
@@ -29,15 +29,15 @@ def run(tmp_path_factory):
 def small(monkeypatch):
     monkeypatch.setattr(views, "ABOVE", 2000)
     monkeypatch.setattr(views, "SIZE", 400)
-    monkeypatch.setattr(views, "GROUP", 256)
-    for kept in (views._cube, views._ends):
+    monkeypatch.setattr(totals, "GROUP", 256)
+    for kept in (totals._cube, totals._ends):
         kept.cache_clear()
 
 
 @pytest.mark.parametrize("method", ["elfs", "blindcs"])
 @pytest.mark.parametrize("rate", [0.0, 0.37, 0.9, 0.999])
 def test_counts_and_histograms_are_those_of_the_real_selection(run, method, rate):
-    found = views.totals(run, method)
+    found = totals.totals(run, method)
     beta = dict(beta=min(0.1, rate)) if method == "elfs" else {}
     kept = np.zeros(3000, bool)
     kept[select(method, run, rate, **beta).indices] = True
@@ -54,7 +54,7 @@ def test_counts_and_histograms_are_those_of_the_real_selection(run, method, rate
 
 
 def test_never_learned_images_lie_in_the_last_bin(run):
-    found = views.totals(run, "elfs")
+    found = totals.totals(run, "elfs")
     assert found.histogram("forgetting", found.window(0.5))[1].sum() == 3000
 
 
@@ -84,7 +84,7 @@ def test_a_sampled_image_has_the_scores_of_the_whole_run(run, monkeypatch):
 
 def test_what_the_table_cannot_say_is_said(run):
     with pytest.raises(BadInput, match="no window of ranks"):
-        views.totals(run, "random")
-    found = views.totals(run, "elfs")
+        totals.totals(run, "random")
+    found = totals.totals(run, "elfs")
     with pytest.raises(BadInput, match="no column 'colour'"):
         found.counts("colour", (0, 5))
