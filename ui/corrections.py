@@ -111,7 +111,7 @@ def _list(view: state.RunView, names: list[str]) -> None:
     if not found:
         st.caption("Nothing corrected yet.")
         return
-    st.subheader(f"{len(found):,} corrections", anchor=False)
+    st.subheader(f"{len(found):,} correction{'s' if len(found) > 1 else ''}", anchor=False)
     st.dataframe({"What": [sentence(entry, names) for entry in reversed(found)]}, hide_index=True, width="stretch")
     with st.container(horizontal=True):
         other = everything[-1].get("clustering") != found[-1].get("clustering")
