@@ -173,6 +173,7 @@ CELLS = dict(embedding=embedding, neighbours_exact=exact, coverage=coverage, kme
              selection=selection, temi=temi, neighbours_ivf_pq=products)
 # What an idle Ray cluster can share, and what stays on one node (with as many cores as it has).
 SPREAD = ("embedding", "neighbours_ivf_pq", "coverage")
+ONE_NODE = ("kmeans", "dynamics", "selection")
 
 
 def in_child(path: str, name: str) -> None:
@@ -229,46 +230,52 @@ def growth(found: dict[tuple[str, int], dict], name: str, what: str) -> tuple[fl
     return y1 / n1**b, b
 
 
+def per_image(found: dict[tuple[str, int], dict], name: str) -> tuple[float, float] | None:
+    """(GB whatever N, GB an image) of the peak, through the two largest sizes."""
+    points = sorted((n, cell["anon_gb"]) for (other, n), cell in found.items() if other == name)[-2:]
+    if len(points) < 2:
+        return None
+    (n0, y0), (n1, y1) = points
+    slope = max(0.0, (y1 - y0) / (n1 - n0))
+    return y1 - slope * n1, slope
+
+
 def tables(found: dict[tuple[str, int], dict], sizes: list[int]) -> str:
     lines = ["| stage | " + " | ".join(f"N = {n:,}: core-s, peak GB" for n in sizes)
-             + " | time grows as | memory as | part measured (largest N) |", "|---" * (len(sizes) + 4) + "|"]
+             + " | time grows as | memory, bytes an image | part measured (largest N) |",
+             "|---" * (len(sizes) + 4) + "|"]
     for name in CELLS:
         cells = [found.get((name, n)) for n in sizes]
         words = [f"{cell['cpu_s']:,.1f}, {cell['anon_gb']:.2f}" if cell else "" for cell in cells]
-        time_, memory = growth(found, name, "cpu_s"), growth(found, name, "anon_gb")
+        fit, memory = growth(found, name, "cpu_s"), per_image(found, name)
         note = next((cell["note"] for cell in cells[::-1] if cell), "")
-        lines.append(f"| {name} | " + " | ".join(words) + f" | {_power(time_)} | {_power(memory)} | {note} |")
+        lines.append(f"| {name} | " + " | ".join(words) + f" | {f'N^{fit[1]:.2f}' if fit else ''} | "
+                     f"{f'{memory[1] * 1e9:,.0f}' if memory else ''} | {note} |")
     return "\n".join(lines)
-
-
-def _power(fit: tuple[float, float] | None) -> str:
-    return f"N^{fit[1]:.2f}" if fit else ""
 
 
 def extrapolation(found: dict[tuple[str, int], dict]) -> str:
     """The table to a billion. Costs are nodes x hours x price; assumptions below it."""
-    lines = ["| images | spread stages, core-hours | nodes | hours | one-node stages, hours | their memory, GB | "
-             "dollars | dollars per million |", "|---|---|---|---|---|---|---|---|"]
+    lines = ["| images | spread stages, core-hours | nodes | hours | one-node stages, hours | dollars | per million | "
+             f"GB a node must hold; * = more than {NODE['memory_gb']} |", "|---" * 8 + "|"]
     for n in TARGETS:
-        spread = sum(_at(found, name, "cpu_s", n) for name in SPREAD) / 3600
-        alone = {name: _at(found, name, "cpu_s", n) / 3600 / (NODE["cores"] * SHARE) for name in ("kmeans", "dynamics",
-                                                                                               "selection")}
-        memory = max(_at(found, name, "anon_gb", n) for name in alone)
+        spread = sum(_seconds(found, name, n) for name in SPREAD) / 3600
+        alone = sum(_seconds(found, name, n) for name in ONE_NODE) / 3600 / (NODE["cores"] * SHARE)
         nodes = max(1, int(np.ceil(spread / (NODE["cores"] * SHARE * SLOT_H))))
         hours = spread / (NODE["cores"] * SHARE * nodes)
-        cost = (nodes * hours + sum(alone.values())) * NODE["price"]
-        lines.append(f"| {n:,} | {spread:,.0f} | {nodes:,} | {hours:.1f} | {sum(alone.values()):.1f} | {memory:,.0f} | "
-                     f"{cost:,.0f} | {cost / n * 1e6:.2f} |")
+        cost = (nodes * hours + alone) * NODE["price"]
+        held = {name: per_image(found, name) for name in ("coverage", *ONE_NODE)}
+        needs = {name: base + slope * n for name, (base, slope) in held.items()}
+        words = ", ".join(f"{name} {gb:,.0f}{'*' if gb > NODE['memory_gb'] else ''}" for name, gb in needs.items())
+        lines.append(f"| {n:,} | {spread:,.0f} | {nodes:,} | {hours:.1f} | {alone:.1f} | {cost:,.0f} | "
+                     f"{cost / n * 1e6:.2f} | {words} |")
     return "\n".join([*lines, "", ASSUMED])
 
 
-def _at(found: dict[tuple[str, int], dict], name: str, what: str, n: int) -> float:
-    fit = growth(found, name, what)
-    if fit is None:
-        return float("nan")
-    least = 1.0 if what == "cpu_s" else 0.0
+def _seconds(found: dict[tuple[str, int], dict], name: str, n: int) -> float:
+    """Core-seconds at n: on from the largest size measured, growing as measured but never slower than n."""
     largest = max(size for other, size in found if other == name)
-    return fit[0] * largest ** fit[1] * (n / largest) ** max(fit[1], least)
+    return found[name, largest]["cpu_s"] * (n / largest) ** max(growth(found, name, "cpu_s")[1], 1.0)
 
 
 ASSUMED = f"""Assumed: every stage goes on growing as between its two largest sizes measured, never slower
@@ -277,9 +284,8 @@ than N; a core there is as fast as here; nodes of {NODE['cores']} cores and {NOD
 on a file system as fast as memory (reading them is not counted, nor decoding images); coverage with T = {T:,}
 whatever N; k-means (4 starts of 30 rounds, {CLASSES} clusters; TEMI, which wants a GPU, is left out), linear
 dynamics (15 epochs) and selection on one node; embedding (EfficientNet-Lite0), neighbours by IVF-PQ and coverage
-spread over all; as many nodes as end within {SLOT_H:.0f} hours. A node that has not the memory of its column, or
-N x {DIMS} x 6 bytes for coverage's columns, cannot run that stage as it is: with these nodes coverage ends at
-{NODE['memory_gb'] * 10**9 // (DIMS * 6):,} images."""
+spread over all; as many nodes as end within {SLOT_H:.0f} hours. Hours and dollars of a stage marked * say what the
+work would be worth: on such a node it cannot be run as it is."""
 
 
 # -- under a cap -------------------------------------------------------------------------------------------------------

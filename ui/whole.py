@@ -27,9 +27,9 @@ def counts(view: state.RunView) -> None:
 
     method = state.get("method")
     stage = totals.RANKED.get(method)
-    if stage is None or not view.ready(stage) or not usual(method):
-        st.caption(f"Counts of all {len(view.whole):,} images are known for {', '.join(totals.RANKED)} with their usual "
-                   "knobs and without pins; what you see counts the sample.")
+    if stage is None or not (view.ready(stage) and usual(method)):
+        st.caption(f"Counts of all {len(view.whole):,} images are known for {', '.join(totals.RANKED)} with their "
+                   "usual knobs and without pins; what you see counts the sample.")
         return
     try:
         found = _totals(view.key_of(stage), method, view.whole)

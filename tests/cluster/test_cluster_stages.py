@@ -50,3 +50,23 @@ def test_evaluation_by_tasks_gives_the_same_table(runs):
     rows = [[{name: value for name, value in row.items() if "seconds" not in name} for row in found["rows"]]
             for found in (alone, shared)]
     assert len(rows[0]) == 8 and rows[0] == rows[1] and alone["full_accuracy"] == shared["full_accuracy"]
+
+
+def test_a_network_on_pixels_is_watched_in_one_task(three_nodes, tmp_path, monkeypatch):
+    from PIL import Image
+
+    from coreset_engine.run import cluster_stages
+    from coreset_engine.run.pipeline import DYNAMICS
+
+    rng = np.random.default_rng(2)
+    for i in range(12):
+        (tmp_path / "images" / f"class{i % 2}").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 255, (16, 16, 3), dtype=np.uint8)).save(
+            tmp_path / "images" / f"class{i % 2}" / f"{i}.png")
+    sent, task = [], cluster_stages.scatter
+    monkeypatch.setattr(cluster_stages, "scatter", lambda *args, **rest: sent.append(args[2]) or task(*args, **rest))
+    alone, shared = (Run(open_source(tmp_path / "images"), store=Store(tmp_path / home), cluster=address, device="cpu")
+                     .dynamics_at(labels="true", proxy="convnet", epochs=2)
+                     for address, home in ((None, "one"), (three_nodes.address, "many")))
+    assert len(sent) == 1 and len(sent[0]) == 1
+    assert all(np.array_equal(getattr(alone, name), getattr(shared, name)) for name in DYNAMICS)
