@@ -64,7 +64,8 @@ def plan(store: Store, days: float = DAYS) -> list[Item]:
     if not days >= 0:
         raise BadInput(f"days={days} must be at least 0; 0 means: whatever nothing needs, however recent.")
     needs = needed(store)
-    found = [*_artefacts(store, needs, days), *_shards(store, days), *_temporaries(store), *_jobs(store, days)]
+    found = [*_artefacts(store, needs, days), *_shards(store, days), *_totals(store, days), *_temporaries(store),
+             *_jobs(store, days)]
     return sorted(found, key=lambda item: -item.bytes)
 
 
@@ -133,9 +134,16 @@ def _shards(store: Store, days: float) -> Iterator[Item]:
             yield Item(folder, disk.size(folder), f"unfinished {stage}", store.lock_of(stage, key))
 
 
+def _totals(store: Store, days: float) -> Iterator[Item]:
+    """Tables that are made again from the artefacts when a page asks for them."""
+    for path in (store.home / "totals").glob("*"):
+        if not path.name.startswith(".") and path.suffix != ".tmp" and _idle(path, days):
+            yield Item(path, disk.size(path), "counts of all images, made again when asked for")
+
+
 def _temporaries(store: Store) -> Iterator[Item]:
-    for place in ("", "artefacts/*/", "jobs/", "jobs/*/", "work/*/*/", "selections/", "verified/", "uploads/", "links/",
-                  "thumbs/*/", "media/*/"):
+    for place in ("", "artefacts/*/", "jobs/", "jobs/*/", "work/*/*/", "totals/", "selections/", "verified/",
+                  "uploads/", "links/", "thumbs/*/", "media/*/"):
         for path in store.home.glob(place + "*.tmp"):
             if disk.stale(path.name):
                 yield Item(path, disk.size(path), "left by a process that was killed")
@@ -151,7 +159,7 @@ def _jobs(store: Store, days: float) -> Iterator[Item]:
 def _idle(folder: Path, days: float) -> bool:
     """Whether `folder` was of no use for `days`. A time in the future (the clock went back) counts as just now."""
     try:
-        newest = max(path.stat().st_mtime for path in [folder, *folder.iterdir()])
+        newest = max(path.stat().st_mtime for path in [folder, *(folder.iterdir() if folder.is_dir() else ())])
     except OSError:
         return False
     return days == 0 or time.time() - newest > days * 86_400

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import io
 import os
-import tempfile
 from functools import lru_cache
 from pathlib import Path
 
@@ -65,8 +64,7 @@ def write_totals(path: Path, columns: dict[str, np.ndarray], order: np.ndarray) 
     kinds = {"f": pa.float32(), "i": pa.int32(), "u": pa.uint32()}
     schema = pa.schema([("rank", pa.uint32()), *((name, kinds[values.dtype.kind]) for name, values in columns.items())])
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-    os.close(handle)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(3).hex()}.tmp")
     try:
         with pq.ParquetWriter(temporary, schema, compression="snappy", use_dictionary=False) as out:
             for start in range(0, len(order), GROUP):
@@ -77,7 +75,7 @@ def write_totals(path: Path, columns: dict[str, np.ndarray], order: np.ndarray) 
                                           for name in schema.names}), row_group_size=GROUP)
         os.replace(temporary, path)
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 class Totals:

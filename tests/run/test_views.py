@@ -82,6 +82,17 @@ def test_a_sampled_image_has_the_scores_of_the_whole_run(run, monkeypatch):
     assert set(chosen.ids) <= set(run.dataset.ids)
 
 
+def test_tables_may_go_and_come_back(run):
+    from coreset_engine.run import gc
+
+    found = totals.totals(run, "elfs")
+    before = found.counts("pseudo_label", (10, 700))
+    gc.sweep(run.store, [item for item in gc.plan(run.store, days=0) if item.path.parent.name == "totals"])
+    assert not found.path.exists()
+    totals._cube.cache_clear()
+    assert totals.totals(run, "elfs").counts("pseudo_label", (10, 700)) == before
+
+
 def test_what_the_table_cannot_say_is_said(run):
     with pytest.raises(BadInput, match="no window of ranks"):
         totals.totals(run, "random")
