@@ -16,7 +16,8 @@ def test_thirty_kills_change_nothing():
     done = subprocess.run([sys.executable, str(ROOT / "tests/robustness/kill.py"), "--points", "30", "--seed", "7"],
                           cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    told = re.search(r"(\d+) kills \(.*, (\d+) failures$", done.stdout.splitlines()[-1])  # the last line, not one on the way
+    last = done.stdout.splitlines()[-1]  # not one on the way
+    told = re.search(r"(\d+) kills \(.*, (\d+) failures$", last)
     assert told is not None and int(told[1]) >= 30 and int(told[2]) == 0, done.stdout
 
 
