@@ -58,10 +58,12 @@ def rounds(done: int, total: int, n_images: int) -> Iterator[int]:
 
 
 def grow(running: Running, source: Sampler | Given, score: Scorer, total: int, tick: Callable[[int], None],
-         after: Callable[[Running], bool]) -> None:
-    """Score samples up to `total`, round by round, in place. `after` sees each finished round; True ends it."""
-    n_images = running.hits.shape[1]
-    for end in rounds(running.done, total, n_images):
+         after: Callable[[Running], bool], *, long: bool = False) -> None:
+    """Score samples up to `total`, round by round, in place. `after` sees each finished round; True ends it.
+
+    long: rounds of up to 2^18 samples for any number of images, where a round has a price of its own.
+    """
+    for end in rounds(running.done, total, 1 if long else running.hits.shape[1]):
         hits, penalty = np.zeros_like(running.hits), np.zeros_like(running.penalty)
         before = running.done
         for half in (0, 1):

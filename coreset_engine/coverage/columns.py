@@ -2,13 +2,15 @@
 
 A sample touches m of the D dimensions, so columns must be contiguous. `Columns` holds one column-major copy of the
 matrix in its own precision (none when it already is column-major) and one in uint16 levels that the kernel scans.
-Nothing else of the matrix's size is made; both are filled a few columns at a time.
+Nothing else of the matrix's size is made; both are filled a few columns at a time, in memory or in files (groups.py).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +20,7 @@ WORD = 64  # images per bit mask: levels are padded to a multiple of it
 FAR = 65534  # the sum of a slice's levels never exceeds it; 65535 is left for the padding
 HEAVY = 64  # a level shared by more than N / HEAVY images is looked at for ties
 ROWS = 4096  # images transposed at a time
+Room = Callable[[str, tuple[int, int], Any], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,10 +61,13 @@ def check(vectors: np.ndarray) -> np.ndarray:
     return vectors.astype(np.float64)
 
 
-def turn(vectors: np.ndarray, dims: int, workers: int = 1) -> Columns:
-    """Columns of (N, D) vectors for slices of `dims` dimensions. Raises BadInput for NaN or infinity."""
+def turn(vectors: np.ndarray, dims: int, workers: int = 1, room: Room | None = None) -> Columns:
+    """Columns of (N, D) vectors for slices of `dims` dimensions. Raises BadInput for NaN or infinity.
+
+    room: (name, shape, dtype) -> the array to fill, for `exact` and `levels`; default memory.
+    """
     vectors = check(vectors)
-    exact = _transposed(vectors, workers)
+    exact = _transposed(vectors, workers, room)
     n_images, count = vectors.shape[0], vectors.shape[1]
     about = np.empty((count, 5))
 
@@ -78,7 +84,7 @@ def turn(vectors: np.ndarray, dims: int, workers: int = 1) -> Columns:
     if not (np.isfinite(about).all() and (dims * (about[:, 1] / 4 - about[:, 0] / 4) < np.finfo(float).max / 4).all()):
         raise BadInput("the vectors' range is too wide for float64 distances; divide them by a constant.")
     grid = _grid(about[:, 0], about[:, 1], dims)
-    levels = np.empty((count, -(-n_images // WORD) * WORD), np.uint16)
+    levels = (room or _memory)("levels", (count, -(-n_images // WORD) * WORD), np.uint16)
     modes = np.full(count, -1, np.int64)
 
     def fill(j: int) -> None:
@@ -97,10 +103,14 @@ def _each(task, count: int, workers: int) -> None:
         list(pool.map(task, range(count)))
 
 
-def _transposed(vectors: np.ndarray, workers: int) -> np.ndarray:
-    if vectors.flags.f_contiguous and not vectors.flags.c_contiguous:
+def _memory(name: str, shape: tuple[int, int], kind: Any) -> np.ndarray:
+    return np.empty(shape, kind)
+
+
+def _transposed(vectors: np.ndarray, workers: int, room: Room | None) -> np.ndarray:
+    if room is None and vectors.flags.f_contiguous and not vectors.flags.c_contiguous:
         return vectors.T
-    out = np.empty(vectors.shape[::-1], vectors.dtype)
+    out = (room or _memory)("exact", vectors.shape[::-1], vectors.dtype)
 
     def copy(part: int) -> None:
         rows = slice(part * ROWS, (part + 1) * ROWS)

@@ -56,7 +56,8 @@ def coverage_scores(vectors: np.ndarray, n_samples: int | str = 1_000_000, n_dim
                     draws: Draws | None = None, *, full_score: str = "both", random_start: bool = False,
                     sampler: str = "random", workers: int | None = None, progress: Progress = silent,
                     resume: Path | None = None, stability: float | None = None, prune_rate: float = 0.9,
-                    make_scorer: Callable[..., anytime.Scorer] | None = None) -> CoverageScores:
+                    make_scorer: Callable[..., anytime.Scorer] | None = None,
+                    columns: Columns | None = None) -> CoverageScores:
     """Coverage (eq. 6), redundancy (eq. 8) and their difference (eq. 9), each (N,) float64, summed over all samples.
 
     vectors: (N, D) float32, float16 or float64, any scale, finite; a memmap is read once, in row chunks.
@@ -67,6 +68,7 @@ def coverage_scores(vectors: np.ndarray, n_samples: int | str = 1_000_000, n_dim
     samples goes on from there and ends with the same bits. stability: stop early once the two halves' coresets at
     `prune_rate` overlap (Jaccard) by this much. info["curve"]: their agreement along the way.
     make_scorer: (columns, alphas descending, exponents) -> Scorer, for work elsewhere than on this machine.
+    columns: the vectors turned already for slices of n_dims, in files too large for this memory (groups.turn_into).
     The result depends on seed and n_samples, not on workers, rounds or interruptions.
     Raises BadInput for NaN or infinity, D < m, malformed draws or values out of bounds; Cancelled through `progress`.
     """
@@ -76,7 +78,7 @@ def coverage_scores(vectors: np.ndarray, n_samples: int | str = 1_000_000, n_dim
     found = coverage_grid(vectors, (alpha,), n_samples=total, n_dims=n_dims, exponents=(exponent,),
                           distribution=distribution, seed=seed, device=device, draws=draws, full_score=full_score,
                           random_start=random_start, sampler=sampler, workers=workers, progress=progress, resume=resume,
-                          stability=stability, prune_rate=prune_rate, make_scorer=make_scorer)
+                          stability=stability, prune_rate=prune_rate, make_scorer=make_scorer, columns=columns)
     scores = next(iter(found.values()))
     return replace(scores, score=auto_score(scores.score, seed), info={**scores.info, "auto": True}) if automatic \
         else scores
@@ -88,7 +90,7 @@ def coverage_grid(vectors: np.ndarray, n_neighbours: Sequence[int] = GRID, *, n_
                   random_start: bool = False, sampler: str = "random", workers: int | None = None,
                   progress: Progress = silent, resume: Path | None = None, stability: float | None = None,
                   prune_rate: float = 0.9, make_scorer: Callable[..., anytime.Scorer] | None = None,
-                  ) -> dict[Any, CoverageScores]:
+                  columns: Columns | None = None) -> dict[Any, CoverageScores]:
     """Scores for several alphas (and exponents) from one sweep: the alpha nearest hold the alpha' < alpha nearest.
 
     Returns {alpha: CoverageScores}, or {(alpha, exponent): ...} when exponents are given; each is what coverage_scores
@@ -101,11 +103,12 @@ def coverage_grid(vectors: np.ndarray, n_neighbours: Sequence[int] = GRID, *, n_
                   random_start=random_start, sampler=sampler)
     configs = {(a, p): make(CoverageConfig, common | dict(n_neighbours=a, exponent=p)) for p in powers for a in alphas}
     config = next(iter(configs.values()))
-    columns, source, total = _prepare(vectors, config, seed, draws, workers)
+    long = columns is not None  # every round reads the files again
+    columns, source, total = _prepare(vectors, config, seed, draws, workers, columns)
     reaches = sorted({c.n_neighbours for c in configs.values()}, reverse=True)
     exps = sorted({c.exponent for c in configs.values()})
     running = _run(columns, source, total, reaches, exps, _device(device), workers or cpu_count(), progress, resume,
-                   _identity(columns, source, seed, config, reaches, exps), stability, prune_rate, make_scorer)
+                   _identity(columns, source, seed, config, reaches, exps), stability, prune_rate, make_scorer, long)
     found = {}
     for key, c in configs.items():
         column = exps.index(c.exponent) * len(reaches) + reaches.index(c.n_neighbours)
@@ -120,7 +123,7 @@ def unit_score(score: np.ndarray) -> np.ndarray:
 
 
 def _prepare(vectors: np.ndarray, config: CoverageConfig, seed: int, draws: Draws | None, workers: int | None,
-             ) -> tuple[Columns, Sampler | Given, int]:
+             columns: Columns | None) -> tuple[Columns, Sampler | Given, int]:
     if workers is not None and workers < 1:
         raise BadInput(f"workers={workers} must be at least 1; leave it out for one per core.")
     vectors, threads = check(vectors), workers or cpu_count()
@@ -128,10 +131,10 @@ def _prepare(vectors: np.ndarray, config: CoverageConfig, seed: int, draws: Draw
         if config.n_dims > vectors.shape[1]:
             raise BadInput(f"n_dims={config.n_dims} is more than the {vectors.shape[1]} dimensions of the vectors; "
                            "choose fewer.")
-        columns = turn(vectors, config.n_dims, threads)
+        columns = columns or turn(vectors, config.n_dims, threads)
         return columns, Sampler(columns, config.n_dims, config.distribution, seed, config.sampler), config.n_samples
     given = check_draws(draws, vectors.shape[1])
-    columns = turn(vectors, given.dims.shape[1], threads)
+    columns = columns or turn(vectors, given.dims.shape[1], threads)
     return columns, given, len(given.dims)
 
 
@@ -144,7 +147,7 @@ def _device(device: str) -> str:
 
 
 def _run(columns, source, total, reaches, exponents, device, workers, progress, resume, identity, stability,
-         prune_rate, make_scorer=None) -> anytime.Running:
+         prune_rate, make_scorer=None, long=False) -> anytime.Running:
     column = (len(exponents) - 1) * len(reaches)  # the largest alpha
     running = anytime.load(resume, identity, total) if resume else None
     running = running or anytime.Running.empty(columns.n_images, len(reaches) * len(exponents))
@@ -171,7 +174,7 @@ def _run(columns, source, total, reaches, exponents, device, workers, progress, 
         return steady
 
     progress(running.done, total, "samples")
-    anytime.grow(running, source, score, total, lambda done: progress(done, total, "samples"), after)
+    anytime.grow(running, source, score, total, lambda done: progress(done, total, "samples"), after, long=long)
     progress(running.done, running.done, "samples")
     return running
 
