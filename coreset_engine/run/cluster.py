@@ -3,6 +3,7 @@
 Nothing of the result depends on who did what: embedding workers write the very shard files that one machine writes, and
 coverage sums are integers, added in any order. So a run on a cluster ends with the artefacts, the keys and the
 selection of a run on one machine. A node that dies costs its unfinished shards or blocks; Ray gives them to another.
+Where nodes cannot hold the matrix for the coverage scores, run.cluster_columns takes their place.
 
 The workspace (CORESET_HOME) and a source on disk must be reachable under the same path on every node, as on a shared
 file system; vectors that are not travel through Ray's object store. A source on an object store is read by the nodes

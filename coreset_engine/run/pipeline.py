@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from functools import cached_property
 from typing import Any
 
@@ -133,7 +134,8 @@ class Run:
 
         def checked() -> tuple[dict, dict]:
             streams = stage == "neighbours" and near.at_scale(self.search, len(self.dataset))
-            if stage != "embeddings" and not streams:
+            elsewhere = stage == "coverage" and self.cluster  # which chooses its way by the nodes' memory
+            if stage != "embeddings" and not streams and not elsewhere:
                 limits.check(stage, *self.vectors.shape, self.vectors.itemsize)
             return make()
 
@@ -267,7 +269,7 @@ class Run:
             work = self._resumable("coverage", dict(n_neighbours=lacking))
             for alpha, found in coverage_grid(self.vectors, lacking, **common, **work).items():
                 self._get("coverage", lambda found=found: _kept(found), n_neighbours=alpha)
-            work["resume"].unlink(missing_ok=True)
+            shutil.rmtree(work["resume"].parent, ignore_errors=True)
         return {alpha: self.coverage_at(n_neighbours=alpha) for alpha in alphas}
 
     def _resumable(self, stage: str, params: dict[str, Any]) -> dict[str, Any]:
@@ -275,9 +277,10 @@ class Run:
         folder = self.store.work(stage, self.key_of(stage, **params))
         work = dict(resume=folder / "sums.npz", progress=self._tick(stage), device=self.device)
         if self.cluster:
-            from coreset_engine.run.cluster import coverage_scorer
+            from coreset_engine.run.cluster_columns import coverage_work
 
-            work["make_scorer"] = coverage_scorer(self.cluster, self.vectors, params.get("n_dims", 2))
+            work |= coverage_work(self.cluster, self.vectors, folder / "columns", params.get("n_dims", 2),
+                                  np.size(params.get("n_neighbours", 1)))
         return work
 
     @cached_property
