@@ -21,6 +21,11 @@ cli.main()
 """
 
 
+def heeding() -> None:
+    """In the child: a shell in the background may have handed on that Ctrl-C is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def struck(process: subprocess.Popen) -> tuple[int, str]:
     process.send_signal(signal.SIGINT)
     err = process.communicate(timeout=20)[1]
@@ -29,7 +34,7 @@ def struck(process: subprocess.Popen) -> tuple[int, str]:
 
 def test_a_call_that_does_not_listen_is_left():
     process = subprocess.Popen([sys.executable, "-c", DEAF], cwd=ROOT, text=True, stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE)
+                               stderr=subprocess.PIPE, preexec_fn=heeding)
     assert process.stdout.readline() == "in\n"
     code, err = struck(process)
     assert code == 3 and err.startswith("error: stopped;") and err.count("\n") == 1
@@ -41,7 +46,7 @@ def test_a_run_that_was_stopped_goes_on(tmp_path):
              str(tmp_path / "out")]
     known = os.environ | {"CORESET_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen([*words, "--n-samples", "8000000"], cwd=ROOT, text=True, env=known,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heeding)
     for line in process.stderr:
         if line.startswith("coverage"):
             break
