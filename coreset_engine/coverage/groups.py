@@ -28,13 +28,17 @@ Sums = tuple[np.ndarray, np.ndarray]  # hits (N,) int64, penalty (N, C) int64 in
 
 def turn_into(folder: Path, vectors: np.ndarray, dims: int, workers: int = 1) -> Columns:
     """`turn`, with both arrays in files of `folder`: what lies there finished is taken as it is, so a folder belongs to
-    one matrix and one `dims`. Needs 48 bytes an image and worker in memory. Raises BadInput for NaN or infinity."""
+    one matrix and one `dims`. Holds 48 bytes an image and worker. Raises BadInput for NaN or infinity, OSError
+    when the disk refuses."""
     folder = Path(folder)
     if not (folder / "about.npz").exists():
         folder.mkdir(parents=True, exist_ok=True)
 
         def room(name: str, shape: tuple[int, int], kind: Any) -> np.ndarray:
-            return np.lib.format.open_memmap(folder / f"{name}.npy", "w+", kind, shape)
+            array = np.lib.format.open_memmap(folder / f"{name}.npy", "w+", kind, shape)
+            with open(folder / f"{name}.npy", "r+b") as file:  # a full disk says so here; a mapping would be killed
+                os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+            return array
 
         made = turn(vectors, dims, workers, room)
         for array in (made.exact, made.levels):

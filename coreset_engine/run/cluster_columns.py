@@ -25,7 +25,7 @@ import numpy as np
 from coreset_engine.coverage import groups as over
 from coreset_engine.coverage.columns import Columns
 from coreset_engine.errors import BadInput
-from coreset_engine.run import limits
+from coreset_engine.run import disk, limits
 from coreset_engine.run.cluster import connect, coverage_scorer, sentences
 
 RETRIES = 10  # of a task whose node died
@@ -51,7 +51,10 @@ def coverage_work(address: str, vectors: np.ndarray, folder: Path, n_dims: int =
     groups = groups or over.groups_for(n, d, size, memory=memory, **about)
     task = dict(num_cpus=threads, memory=over.held(n, d, size, groups=groups, **about))
     workers = int(np.clip(limits.free() // (TURNING * n), 1, max(1, threads)))
-    columns = over.turn_into(folder, vectors, n_dims, workers)
+    try:
+        columns = over.turn_into(folder, vectors, n_dims, workers)
+    except OSError as fault:
+        raise disk.refused(folder, fault) from None
     return dict(columns=columns, make_scorer=column_scorer(address, folder, groups, task))
 
 

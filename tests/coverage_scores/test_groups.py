@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from functools import reduce
 
 import numpy as np
@@ -69,6 +71,26 @@ def test_a_grid_of_alphas_over_groups(vectors, tmp_path):
                           make_scorer=scorer_of(tmp_path, 4))
     assert wanted.keys() == found.keys()
     assert all(np.array_equal(wanted[key].score, found[key].score) for key in wanted)
+
+
+def test_one_machine_begins_and_groups_go_on(vectors, tmp_path):
+    common = dict(n_neighbours=20, device="cpu", workers=1)
+    for number, groups in ((2500, None), (5000, 3), (9000, 2)):
+        door = dict(columns=turn_into(tmp_path / "columns", vectors, 2),
+                    make_scorer=scorer_of(tmp_path / "columns", groups)) if groups else {}
+        found = coverage_scores(vectors, number, **common, **door, resume=tmp_path / "sums.npz")
+    assert np.array_equal(found.score, coverage_scores(vectors, 9000, **common).score)
+
+
+def test_a_full_disk_says_so_before_anything_is_mapped(vectors, tmp_path, monkeypatch):
+    def full(*told):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match="No space left"):
+        turn_into(tmp_path, vectors, 2)
+    monkeypatch.undo()
+    assert np.array_equal(turn_into(tmp_path, vectors, 2).levels, turn(vectors, 2).levels)  # half-made files are redone
 
 
 def test_every_sample_falls_on_the_one_set_that_holds_it():
