@@ -192,7 +192,9 @@ def show_errors(view: state.RunView, most: int = 500) -> None:
         among &= quality.wrong
     chosen = np.flatnonzero(among)
     chosen = chosen[np.argsort(-doubt[chosen], kind="stable")][: min(count, most)]
-    st.caption(f"{int(among.sum()):,} images, most doubtful first by {source}. Click one for a larger view.")
+    meaning = "truth → pseudo-label" if quality is not None else "→ its cluster"
+    st.caption(f"{int(among.sum()):,} images, most doubtful first by {source}. Under each: {meaning}. "
+               "Click one for a larger view.")
     captions = [error_caption(view, i, quality) for i in chosen]
     facts = [f"{text} · confidence {pseudo.confidence[i]:.0%} · doubt {doubt[i]:.3g}"
              for text, i in zip(captions, chosen)]
