@@ -6,8 +6,8 @@ N images, D embedding dimensions, k kept, E epochs, C clusters. Arrays are never
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -140,6 +140,15 @@ class CoverageScores:
     redundancy: np.ndarray
     n_samples: int
     info: Mapping[str, Any] = field(default_factory=dict)
+
+
+Scores = TypeVar("Scores", PseudoLabels, Dynamics, CoverageScores)
+
+
+def scores_at(found: Scores, rows: np.ndarray) -> Scores:
+    """The same record of the images at `rows` (M,) alone: every (N, ...) array at these rows, all else as it is."""
+    return replace(found, **{part.name: np.asarray(getattr(found, part.name)[rows]) for part in fields(found)
+                             if isinstance(getattr(found, part.name), np.ndarray)})
 
 
 @dataclass(frozen=True, eq=False)

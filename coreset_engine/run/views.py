@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from coreset_engine.run.pipeline import DYNAMICS, Run
+from coreset_engine.run.pipeline import Run
 from coreset_engine.run.store import digest
 from coreset_engine.run.totals import RANKED, totals
-from coreset_engine.types import CoverageScores, Dataset, Dynamics, Embeddings, Neighbours, PseudoLabels
+from coreset_engine.types import CoverageScores, Dataset, Dynamics, Embeddings, Neighbours, PseudoLabels, scores_at
 
 ABOVE = 2_000_000  # images from which pages show a sample
 SIZE = 100_000
@@ -126,10 +126,7 @@ class Sampled:
 
     @cached_property
     def pseudo_labels(self) -> PseudoLabels:
-        found = self.whole.pseudo_labels
-        take = {name: None if getattr(found, name) is None else getattr(found, name)[self.rows]
-                for name in ("labels", "confidence", "probabilities", "agreement")}
-        return dataclasses.replace(found, **take)
+        return scores_at(self.whole.pseudo_labels, self.rows)
 
     @property
     def dynamics(self) -> Dynamics:
@@ -137,8 +134,7 @@ class Sampled:
 
     def dynamics_at(self, **params: Any) -> Dynamics:
         """The whole run's, at the sample."""
-        found = self.whole.dynamics_at(**params)
-        return dataclasses.replace(found, **{name: np.asarray(getattr(found, name)[self.rows]) for name in DYNAMICS})
+        return scores_at(self.whole.dynamics_at(**params), self.rows)
 
     @property
     def coverage(self) -> CoverageScores:
@@ -146,9 +142,7 @@ class Sampled:
 
     def coverage_at(self, **params: Any) -> CoverageScores:
         """The whole run's, at the sample."""
-        found = self.whole.coverage_at(**params)
-        return dataclasses.replace(found, **{name: np.asarray(getattr(found, name)[self.rows])
-                                             for name in ("score", "coverage", "redundancy")})
+        return scores_at(self.whole.coverage_at(**params), self.rows)
 
 
 def part_of(dataset: Dataset, rows: np.ndarray, mark: str) -> Dataset:

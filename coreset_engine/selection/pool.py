@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from coreset_engine.types import Artefacts, CoverageScores, Dataset, Dynamics, Neighbours, PseudoLabels
+from coreset_engine.types import Artefacts, CoverageScores, Dataset, Dynamics, Neighbours, PseudoLabels, scores_at
 
 
 class Pool:
@@ -49,18 +49,14 @@ class Pool:
         return self.dynamics_at()
 
     def dynamics_at(self, **params: Any) -> Dynamics:
-        whole = self._inputs.dynamics_at(**params)
-        arrays = {f.name: getattr(whole, f.name)[self._at] for f in dataclasses.fields(whole) if f.name != "info"}
-        return dataclasses.replace(whole, **arrays)
+        return scores_at(self._inputs.dynamics_at(**params), self._at)
 
     @property
     def coverage(self) -> CoverageScores:
         return self.coverage_at()
 
     def coverage_at(self, **params: Any) -> CoverageScores:
-        whole = self._inputs.coverage_at(**params)
-        return dataclasses.replace(whole, score=whole.score[self._at], coverage=whole.coverage[self._at],
-                                   redundancy=whole.redundancy[self._at])
+        return scores_at(self._inputs.coverage_at(**params), self._at)
 
 
 def _restricted(whole: Dataset, at: np.ndarray) -> Dataset:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from sklearn.datasets import load_digits
 
 from coreset_engine.errors import BadInput, Cancelled, Missing
@@ -25,15 +24,6 @@ from coreset_engine.sources.opening import open_source
 
 ROOT = Path(__file__).parents[2]
 N = 400
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Small nets on a busy machine: threads that wait for each other make seconds of milliseconds."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -19,15 +19,6 @@ DIGITS = load_digits()
 X, Y = DIGITS.data.astype(np.float32), DIGITS.target
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Small nets on a busy machine: threads that wait for each other make seconds of milliseconds."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def test_the_linear_fit_is_the_optimum_that_scikit_learn_finds():
     fitted = fit_linear(X[:500], Y[:500], 10)
     scaled = (X - X[:500].mean(0)) / np.maximum(X[:500].std(0), 1e-6)

@@ -22,7 +22,7 @@ from pathlib import Path
 from warnings import simplefilter
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(Path(__file__).parent)]
 
 from hypothesis import HealthCheck, given, seed, settings  # noqa: E402 - the path comes first
 from parsers import PARSERS  # noqa: E402

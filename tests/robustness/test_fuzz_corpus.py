@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from damage import ACTIONS, damage
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from parsers import PARSERS, outcome
@@ -30,20 +31,12 @@ def damaged(draw, seeds: list[bytes]) -> bytes:
         place = draw(st.integers(0, max(len(data) - 1, 0)))
         junk = draw(st.one_of(st.binary(min_size=1, max_size=8), st.sampled_from(
             [b"null", b"-1", b"1e999", b"[[[[", b"{}", b"\"", b"\\ud800", b"\0", b"\n", b"true", b"9" * 30, b"../"])))
-        action = draw(st.sampled_from(["over", "cut", "insert", "drop", "repeat", "replace"]))
-        if action == "over":
-            data[place:place + len(junk)] = junk
-        elif action == "cut":
-            del data[place:]
-        elif action == "insert":
-            data[place:place] = junk
-        elif action == "drop":
-            del data[place:place + len(junk)]
-        elif action == "repeat":
-            data[place:place] = data[place:place + 40] * 3
-        else:  # one value of a JSON text for another
+        action = draw(st.sampled_from([*ACTIONS, "replace"]))
+        if action == "replace":  # one value of a JSON text for another
             stop = next((i for i in range(place, len(data)) if data[i] in b",]}:"), len(data))
             data[place:stop] = junk
+        else:
+            damage(data, action, place, junk)
     return bytes(data)
 
 

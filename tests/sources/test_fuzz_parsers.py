@@ -15,6 +15,7 @@ import zipfile
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from damage import ACTIONS, damage
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -51,17 +52,7 @@ def damaged(draw, seeds: list[bytes]) -> bytes:
     for _ in range(draw(st.integers(1, 6))):
         place = draw(st.integers(0, max(len(data) - 1, 0)))
         junk = draw(st.binary(min_size=1, max_size=8))
-        action = draw(st.sampled_from(["over", "cut", "insert", "drop", "repeat"]))
-        if action == "over":
-            data[place:place + len(junk)] = junk
-        elif action == "cut":
-            del data[place:]
-        elif action == "insert":
-            data[place:place] = junk
-        elif action == "drop":
-            del data[place:place + len(junk)]
-        else:
-            data[place:place] = data[place:place + 40] * 3
+        damage(data, draw(st.sampled_from(ACTIONS)), place, junk)
     return bytes(data)
 
 
