@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from coreset_engine.device import resolve_device
+from coreset_engine.difficulty.pieces import Workers, kept, large
 from coreset_engine.difficulty.rows import as_tensor, check_clusters, unit
 from coreset_engine.errors import BadInput
 from coreset_engine.knobs import knob
@@ -30,15 +31,22 @@ class KMeansConfig:
 
 
 def spherical_kmeans(vectors: np.ndarray, n_clusters: int, config: KMeansConfig | None = None, seed: int = 0, *,
-                     neighbours: Neighbours | None = None, device: str = "auto",
-                     progress: Progress = silent) -> PseudoLabels:
+                     neighbours: Neighbours | None = None, device: str = "auto", progress: Progress = silent,
+                     streamed: bool | None = None, workers: Workers | None = None) -> PseudoLabels:
     """Cluster by angle. vectors: (N, D) float, finite, any scale; 1 <= n_clusters <= N.
+
+    streamed: read the rows piece by piece in every round (`kmeans_at_scale`, on a CPU) instead of keeping a copy; None
+    does so above 2 GiB of float32. workers: who reads them then; default the threads of this process.
 
     Every cluster holds at least one image: an emptied one restarts at the image farthest from its centre. Raises when
     that is impossible (fewer distinct directions than clusters). info: objective (mean cosine to the own centre).
     Source: Dhillon and Modha 2001, "Concept decompositions"; starts: Arthur and Vassilvitskii 2007.
     """
     config, n_clusters = config or KMeansConfig(), check_clusters(vectors, n_clusters)
+    if large(*vectors.shape) if streamed is None else streamed:
+        from coreset_engine.difficulty.kmeans_at_scale import kmeans_at_scale
+
+        return kmeans_at_scale(vectors, n_clusters, config, seed, workers=workers, progress=progress)
     rows = unit(as_tensor(vectors, resolve_device(device)))
     best = None
     for start, stream in enumerate(np.random.SeedSequence(seed).spawn(config.n_starts)):
@@ -46,15 +54,14 @@ def spherical_kmeans(vectors: np.ndarray, n_clusters: int, config: KMeansConfig 
         if best is None or value > best[1]:
             best = (centres, value, rounds)
         progress(start + 1, config.n_starts, "starts")
-    probabilities = _soft(rows, best[0], config.temperature)
-    labels = probabilities.argmax(axis=1)
+    labels, confidence, probabilities = _soft(rows, best[0], config.temperature)
     sizes = np.bincount(labels, minlength=n_clusters)
     if (sizes == 0).any():
         raise BadInput(f"n_clusters={n_clusters}, but only {int((sizes > 0).sum())} groups of distinct directions were "
                        "found; ask for fewer clusters.")
     info = {"method": "kmeans", "objective": best[1], "rounds": best[2], "starts": config.n_starts, "dead": [],
             "sizes": sizes.tolist()}
-    return PseudoLabels(labels.astype(np.int64), probabilities.max(axis=1), n_clusters, probabilities, None, info)
+    return PseudoLabels(labels, confidence, n_clusters, probabilities, None, info)
 
 
 def spherical_centres(rows: torch.Tensor, n_clusters: int, rng: np.random.Generator, n_images: int = 10_000,
@@ -107,8 +114,14 @@ def _plus_plus(rows: torch.Tensor, n_clusters: int, rng: np.random.Generator) ->
     return sample[chosen].clone()
 
 
-def _soft(rows: torch.Tensor, centres: torch.Tensor, temperature: float) -> np.ndarray:
-    """(N, C) float32 softmax of cosines / temperature."""
-    parts = [torch.softmax(rows[s:s + _BLOCK].float() @ centres.T / temperature, dim=1).cpu()
-             for s in range(0, len(rows), _BLOCK)]
-    return torch.cat(parts).numpy()
+def _soft(rows: torch.Tensor, centres: torch.Tensor,
+          temperature: float) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """From the softmax of cosines / temperature: labels (N,) int64, confidence (N,) float32, and the (N, C) float32
+    probabilities themselves unless they are too many."""
+    n, parts = len(rows), []
+    labels, confidence = np.empty(n, np.int64), np.empty(n, np.float32)
+    for start in range(0, n, _BLOCK):
+        part = torch.softmax(rows[start:start + _BLOCK].float() @ centres.T / temperature, dim=1).cpu().numpy()
+        labels[start:start + _BLOCK], confidence[start:start + _BLOCK] = part.argmax(axis=1), part.max(axis=1)
+        parts += [part] if kept(n, len(centres)) else []
+    return labels, confidence, np.concatenate(parts) if parts else None

@@ -4,12 +4,13 @@ batches asked for are ever in memory. The numbers are those of the whole tensor,
 
 from __future__ import annotations
 
+import os
 import tempfile
 
 import numpy as np
 import torch
 
-LARGE = 2 << 30  # bytes of an accumulator from which it lies in a file
+LARGE = 64 << 20  # bytes of an array from which it lies in a file
 
 
 class OnDisk:
@@ -36,9 +37,17 @@ def streamed(inputs: object, device: str) -> OnDisk | None:
 
 
 def accumulator(*shape: int, device: str) -> torch.Tensor:
-    """Zeros, float32. On a CPU a large one lies in a file without a name, whose pages the system may put away."""
-    size = 4 * int(np.prod(shape, dtype=np.int64))
-    if device != "cpu" or size <= LARGE:
-        return torch.zeros(shape, device=device)
-    with tempfile.TemporaryFile() as file:
-        return torch.from_numpy(np.memmap(file, np.float32, "w+", shape=shape))
+    """Zeros, float32. On a CPU a large one is `scratch`."""
+    return torch.from_numpy(scratch(shape, np.float32)) if device == "cpu" else torch.zeros(shape, device=device)
+
+
+def scratch(shape: tuple[int, ...], kind: type) -> np.ndarray:
+    """Zeros; a large array lies in a file without a name, whose pages the system may put away.
+
+    The file is where TMPDIR says, else in /var/tmp where there is one: /tmp is memory on many systems.
+    """
+    if np.dtype(kind).itemsize * int(np.prod(shape, dtype=np.int64)) <= LARGE:
+        return np.zeros(shape, kind)
+    steady = not os.environ.get("TMPDIR") and os.access("/var/tmp", os.W_OK)
+    with tempfile.TemporaryFile(dir="/var/tmp" if steady else None) as file:
+        return np.memmap(file, kind, "w+", shape=shape)

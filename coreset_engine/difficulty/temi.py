@@ -27,8 +27,6 @@ a random start (k-means starts make all heads alike) and a sharper softmax.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -38,7 +36,7 @@ import torch
 from coreset_engine.device import resolve_device
 from coreset_engine.difficulty.alignment import align_heads
 from coreset_engine.difficulty.heads import Pair, Parameters, head_logits, make_heads, pair_weights, pmi_loss
-from coreset_engine.difficulty.rows import as_tensor, check_clusters, nearest, principal, unit
+from coreset_engine.difficulty.rows import as_tensor, check_clusters, nearest, principal, threads, unit
 from coreset_engine.knobs import knob
 from coreset_engine.types import Neighbours, Progress, PseudoLabels, silent
 
@@ -90,7 +88,7 @@ def temi(vectors: np.ndarray, n_clusters: int, config: TemiConfig | None = None,
     if config.n_dims:
         rows = unit(principal(rows, config.n_dims, config.whiten))
     training = _Training(rows, near, n_clusters, config, seed)
-    with _threads(1 if device == "cpu" and training.batch < config.batch else torch.get_num_threads()):
+    with threads(1 if device == "cpu" and training.batch < config.batch else torch.get_num_threads()):
         losses = training.run(progress)
     probabilities, agreement, used = _ensemble(training.teachers, rows, losses, config)
     labels = probabilities.argmax(axis=1)
@@ -102,17 +100,6 @@ def temi(vectors: np.ndarray, n_clusters: int, config: TemiConfig | None = None,
     info = {"method": "temi", "heads": len(used), "best_head": used[0], "head_losses": losses.tolist(), "dead": dead,
             "sizes": sizes.tolist(), "neighbours": near.shape[1], "micro_batch": training.micro}
     return PseudoLabels(labels.astype(np.int64), probabilities.max(axis=1), n_clusters, probabilities, agreement, info)
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """torch on `count` threads for a while: steps of a millisecond lose more to threads waiting than they gain."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _list_length(config: TemiConfig, n_images: int, n_clusters: int) -> int:
