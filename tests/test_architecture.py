@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 WINGS = ("sources", "embedding", "difficulty", "coverage", "selection", "evaluation", "export")
-GROUND = ("types", "errors", "knobs", "registry", "device", "database")
+GROUND = ("types", "errors", "knobs", "registry", "device", "database", "ids")
 # evaluation may use difficulty's training loop: the one door between wings (DESIGN section 2).
 DOORS = {("evaluation", "difficulty")}
 ENGINE = sorted((ROOT / "coreset_engine").rglob("*.py"))

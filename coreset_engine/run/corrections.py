@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from coreset_engine.ids import places_of
 from coreset_engine.run import history
 from coreset_engine.run.store import digest
 from coreset_engine.types import PseudoLabels
@@ -30,7 +31,8 @@ def apply(labels: np.ndarray, ids: np.ndarray, n_clusters: int, entries: Iterabl
             for cluster in entry.get("clusters", ()):
                 corrected[corrected == cluster] = entry["into"]
         elif entry.get("kind") == "relabel" and _known(entry.get("cluster"), n_clusters):
-            corrected[np.isin(ids, np.asarray(list(entry.get("ids", ())), dtype=str))] = entry["cluster"]
+            places = places_of(ids, entry.get("ids", ()))
+            corrected[places[places >= 0]] = entry["cluster"]
     return corrected
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from coreset_engine.errors import BadInput
+from coreset_engine.ids import places_of
 from coreset_engine.knobs import make
 from coreset_engine.registry import METHODS, Row, load, look_up
 from coreset_engine.selection.arithmetic import kept_count, window
@@ -115,11 +116,12 @@ def _positions(ids: np.ndarray, wanted: Iterable[str], name: str) -> np.ndarray:
     wanted = list(dict.fromkeys(str(item) for item in wanted))
     if not wanted:
         return np.empty(0, np.int64)
-    place = {str(key): i for i, key in enumerate(ids)}
-    missing = [item for item in wanted if item not in place]
-    if missing:
-        raise BadInput(f"{name} names {missing[0]!r}, which is no id of this source ({len(missing)} unknown in all).")
-    return np.array([place[item] for item in wanted], np.int64)
+    places = places_of(ids, wanted)
+    missing = np.flatnonzero(places < 0)
+    if len(missing):
+        raise BadInput(f"{name} names {wanted[missing[0]]!r}, which is no id of this source ({len(missing)} unknown in "
+                       "all).")
+    return places
 
 
 def _check(ids: np.ndarray, forced: np.ndarray, banned: np.ndarray, k: int) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from coreset_engine.ids import CHUNK
+
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -22,6 +24,13 @@ def mix(x: np.ndarray) -> np.ndarray:
 
 def image_keys(ids: np.ndarray, seed: int) -> np.ndarray:
     """(N,) uint64, uniform, a pure function of (id, seed)."""
+    keys = np.empty(len(ids), np.uint64)
+    for start in range(0, len(ids), CHUNK):  # the letters of 50 million ids at once would be gigabytes
+        keys[start:start + CHUNK] = _keys(ids[start:start + CHUNK], seed)
+    return keys
+
+
+def _keys(ids: np.ndarray, seed: int) -> np.ndarray:
     text = np.ascontiguousarray(np.asarray(ids).astype(str))
     letters = text.view(np.uint32).reshape(len(text), -1)
     with np.errstate(over="ignore"):

@@ -15,11 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from coreset_engine.errors import BadInput
+from coreset_engine.ids import RowIds
 from coreset_engine.sources.folder import open_folder
 from coreset_engine.sources.names import safe_name, string_array
 from coreset_engine.types import Dataset, Progress, silent
 
 _BLOCK = 2**26
+MANY = 1_000_000  # rows above which their names are made when asked for
 _HEADER = re.compile(r"\{'descr': '(?P<kind>[<>]f[248])', 'fortran_order': (?P<fortran>True|False), "
                      r"'shape': \((?P<shape>[0-9]{1,12},|[0-9]{1,12}(?:, [0-9]{1,12}){1,7}),?\), \} *\n")
 
@@ -37,6 +39,9 @@ def open_vectors(path: str | Path, *, images: str | Path | None = None, ids: str
     names = None if ids is None else _read_ids(Path(ids).expanduser(), len(vectors))
     spec = _spec(path, images, ids)
     if images is None:
+        if names is None and len(vectors) > MANY:
+            own = RowIds(len(vectors))
+            return Dataset(spec=spec, ids=own, fingerprint=_joined(digest, own), vectors=vectors)
         names = names if names is not None else [f"row-{i:07d}" for i in range(len(vectors))]
         whole = hashlib.sha256((digest + "\n".join(names)).encode()).hexdigest()
         return Dataset(spec=spec, ids=string_array(names), fingerprint=whole, vectors=vectors)
@@ -48,6 +53,14 @@ def open_vectors(path: str | Path, *, images: str | Path | None = None, ids: str
         labels=None if pictures.labels is None else pictures.labels[places], classes=pictures.classes,
         paths=pictures.paths[places], columns={name: column[places] for name, column in pictures.columns.items()},
         vectors=vectors, rejected=pictures.rejected)
+
+
+def _joined(digest: str, names: RowIds) -> str:
+    """The fingerprint that the same names give as a list."""
+    whole = hashlib.sha256(digest.encode())
+    for part in names.lines():
+        whole.update(part)
+    return whole.hexdigest()
 
 
 def _matched(path: Path, vectors: np.ndarray, names: list[str] | None, pictures: Dataset) -> np.ndarray:
