@@ -27,7 +27,8 @@ def pseudo_labels(vectors: np.ndarray, n_clusters: int = 10, method: str = "temi
     vectors: (N, D) float, finite. method: a name in CLUSTERERS. neighbours: reused when given, else computed where
     the method needs them. preset: named settings of methods that have them ("cpu", "paper"); params override single
     settings. streamed: read rows from disk as they are needed (True), keep a copy (False), or by their number (None).
-    workers: who shares the rounds of a streamed k-means. labels lie in [0, n_clusters); n_clusters > N is refused. info["dead"]: clusters that ended up empty.
+    workers: who shares the rounds of a streamed k-means. labels lie in [0, n_clusters); n_clusters > N is refused.
+    info["dead"]: clusters that ended up empty.
     """
     check_clusters(vectors, n_clusters)
     row = look_up(CLUSTERERS, method, "clustering method")

@@ -54,7 +54,8 @@ def kmeans_at_scale(vectors: np.ndarray, n_clusters: int, config: Any, seed: int
 
     draw, starts = np.random.SeedSequence(seed).spawn(2)
     sample = _sample(vectors, n_clusters, draw)
-    centres = _best_start(sample, n_clusters, config, starts, tick)
+    size, centres = len(sample), _best_start(sample, n_clusters, config, starts, tick)
+    del sample  # a quarter of a gigabyte
     centres, value, rounds = lloyd(workers, vectors, centres, config.n_rounds, piece, lambda share: tick(1 + share))
     labels, confidence, probabilities = _named(workers, n, (centres, config.temperature, kept(n, n_clusters)), piece,
                                                lambda share: tick(config.n_rounds + 1 + share))
@@ -63,7 +64,7 @@ def kmeans_at_scale(vectors: np.ndarray, n_clusters: int, config: Any, seed: int
         raise BadInput(f"n_clusters={n_clusters}, but only {int((sizes > 0).sum())} groups of distinct directions were "
                        "found; ask for fewer clusters.")
     info = {"method": "kmeans", "objective": value, "rounds": rounds, "starts": config.n_starts, "dead": [],
-            "sizes": sizes.tolist(), "sample": len(sample)}
+            "sizes": sizes.tolist(), "sample": size}
     return PseudoLabels(labels, confidence, n_clusters, probabilities, None, info)
 
 
@@ -71,7 +72,7 @@ def _sample(vectors: np.ndarray, n_clusters: int, draw: np.random.SeedSequence) 
     """(S, D) rows as they are stored, in their order."""
     n, d = vectors.shape
     size = min(n, max(SAMPLE // (4 * d), 50 * n_clusters))
-    return np.array(vectors[np.sort(np.random.default_rng(draw).choice(n, size, replace=False, shuffle=False))])
+    return vectors[np.sort(np.random.default_rng(draw).choice(n, size, replace=False, shuffle=False))]
 
 
 def _best_start(sample: np.ndarray, n_clusters: int, config: Any, starts: np.random.SeedSequence,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 
+from coreset_engine.difficulty.pieces import large
 from coreset_engine.errors import BadInput
 
 NEIGHBOURS = 50
@@ -19,8 +20,8 @@ _LISTED = 129 * 4 * 2  # bytes per row of the approximate search: coordinates, a
 # stage -> bytes for (n images, d dimensions, c bytes per number as stored)
 NEEDS: dict[str, Callable[[int, int, int], int]] = {
     "neighbours": lambda n, d, c: n * min(2 * d * 4, _LISTED) + n * NEIGHBOURS * 12,
-    "pseudo_labels": lambda n, d, c: n * d * 4 + n * 8 * 4,
-    "dynamics": lambda n, d, c: n * 200,  # what is written down of each image; the vectors stay on disk
+    "pseudo_labels": lambda n, d, c: n * 24 if large(n, d) else n * d * 4 + n * 8 * 4,  # large sets stay on disk
+    "dynamics": lambda n, d, c: n * 60,  # what is written down of each image; the vectors stay on disk
     "coverage": lambda n, d, c: n * d * (c + 2),  # the columns, and each again in 16 bits
     "map": lambda n, d, c: n * NEIGHBOURS * 4 * 8,
 }

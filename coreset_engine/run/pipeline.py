@@ -193,11 +193,12 @@ class Run:
         """What the clusterer found."""
         def make() -> tuple[dict, dict]:
             from coreset_engine.difficulty.clustering import pseudo_labels
+            from coreset_engine.run.cluster_clusters import workers
 
             count = self._n_clusters or len(self.dataset.classes) or self._proposed_clusters()
             close = self.neighbours if "neighbours" in look_up(CLUSTERERS, self.clusterer, "clusterer").needs else None
             found = pseudo_labels(self.vectors, count, self.clusterer, self.seed, neighbours=close,
-                                  progress=self._tick("pseudo_labels"))
+                                  workers=workers(self), progress=self._tick("pseudo_labels"))
             arrays = {name: getattr(found, name) for name in ("labels", "confidence", "probabilities", "agreement")}
             info = dict(n_clusters=int(found.n_clusters), info=dict(found.info))
             return {name: array for name, array in arrays.items() if array is not None}, info
