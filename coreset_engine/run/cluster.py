@@ -26,6 +26,7 @@ from coreset_engine.sources.opening import home
 
 BLOCK = 4096  # coverage samples a task: about a tenth of a second a core at 60,000 images
 SILENCE_S = 600.0  # a block takes seconds, reading 1.28 million vectors minutes
+LATE_S = 20.0  # a block held so long may be given to another
 ROOT = str(Path(__file__).parents[2])
 
 
@@ -106,39 +107,64 @@ def coverage_scorer(address: str, vectors: np.ndarray, n_dims: int = 2) -> Calla
 class Crew:
     """The actors that score blocks; only those that have said they are ready get any, and those that die are let go.
 
-    Not left to Ray's restarts: those wait for a free core, which a lost spot instance never gives back.
+    Not left to Ray's restarts: those wait for a free core, which a lost spot instance never gives back. Nor to Ray's
+    word that a node is gone, which comes late or never: what an actor holds for too long is given to others, and it
+    gets no more until it answers. Each block counts once; sums are integers, so it is the same whose answer that was.
     """
 
     def __init__(self, ray: Any, actors: Sequence[Any]) -> None:
-        self.ray, self.ready = ray, []
+        self.ray, self.ready, self.slowest = ray, [], 0.0
         self.starting = {actor.hello.remote(): actor for actor in actors}
+        self.running: dict[Any, tuple[Any, int, float, object]] = {}  # reference: actor, block, when given, whose
 
     def scatter(self, dims: np.ndarray, points: np.ndarray) -> Iterator[tuple[int, Any]]:
         """(samples done, sums of a block) as blocks come back; each free actor gets the next, a slow node fewer."""
-        waiting, done = list(range(0, len(dims), BLOCK))[::-1], 0
-        running: dict[Any, tuple[Any, int]] = {}
-        heard = time.monotonic()
-        while waiting or running:
-            for actor in [*self.ready, *self.ready]:  # one block in hand, one waiting: no idle core, bounded memory
-                if waiting and sum(owner is actor for owner, _ in running.values()) < 2:
-                    start = waiting.pop()
-                    part = slice(start, start + BLOCK)
-                    running[actor.score.remote(dims[part], points[part])] = (actor, start)
-            for reference in self.ray.wait([*running, *self.starting], num_returns=1, timeout=1.0)[0]:
+        waiting, lacking = list(range(0, len(dims), BLOCK))[::-1], set(range(0, len(dims), BLOCK))
+        mine, heard = object(), time.monotonic()
+        while lacking:
+            self._let_go_of_the_late(waiting, lacking, mine)
+            for actor, start in self._next(waiting, mine):
+                part = slice(start, start + BLOCK)
+                self.running[actor.score.remote(dims[part], points[part])] = (actor, start, time.monotonic(), mine)
+            for reference in self.ray.wait([*self.running, *self.starting], num_returns=1, timeout=1.0)[0]:
                 heard, block = time.monotonic(), self._fetch(reference)
                 if reference in self.starting:
-                    self.ready += [self.starting.pop(reference)] if block is not None else []
+                    self._welcome(self.starting.pop(reference), block)
                     continue
-                actor, start = running.pop(reference)
-                if block is None:
+                actor, start, given, whose = self.running.pop(reference)
+                self._welcome(actor, block)
+                if whose is mine and start in lacking and block is not None:
+                    lacking.remove(start)
+                    waiting[:] = [other for other in waiting if other != start]
+                    self.slowest = max(self.slowest, heard - given)
+                    yield len(dims) - sum(min(BLOCK, len(dims) - other) for other in lacking), block
+                elif whose is mine and start in lacking and start not in waiting:
                     waiting.append(start)
-                    self.ready = [other for other in self.ready if other is not actor]
-                    continue
-                done += min(BLOCK, len(dims) - start)
-                yield done, block
             if not self.ready and not self.starting or time.monotonic() - heard > SILENCE_S:
                 raise BadInput("the cluster has no worker that answers; start nodes with free cores and run again: "
                                "finished rounds are kept.")
+
+    def _welcome(self, actor: Any, answer: Any) -> None:
+        """Who answers gets blocks, who died gets none."""
+        self.ready = [other for other in self.ready if other is not actor] + ([] if answer is None else [actor])
+
+    def _next(self, waiting: list[int], mine: object) -> Iterator[tuple[Any, int]]:
+        """(actor, block) to hand out: one in hand, one waiting, so that no core idles and memory stays bounded."""
+        for actor in [*self.ready, *self.ready]:
+            if waiting and sum(held[0] is actor and held[3] is mine for held in self.running.values()) < 2:
+                yield actor, waiting.pop()
+
+    def _let_go_of_the_late(self, waiting: list[int], lacking: set[int], mine: object) -> None:
+        """Where others are there to take them, the blocks of actors that hold one for too long wait again."""
+        before = time.monotonic() - max(LATE_S, 3 * self.slowest)
+        late = [held[0] for held in self.running.values() if held[2] < before]
+        prompt = [actor for actor in self.ready if not any(actor is other for other in late)]
+        if not prompt or len(prompt) == len(self.ready):
+            return
+        self.ready = prompt
+        held = {start for actor, start, _, whose in self.running.values()
+                if whose is mine and any(actor is other for other in late)}
+        waiting += sorted(held & lacking - set(waiting))
 
     def _fetch(self, reference: Any) -> Any:
         """What `reference` stands for; None when its actor died."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import numpy as np
+import psutil
 import pytest
 import ray
 from PIL import Image
@@ -76,6 +80,31 @@ def test_a_node_killed_while_scoring_changes_no_bit(three_nodes):
                             make_scorer=beyond.coverage_scorer(three_nodes.address, vectors))
     assert killed and np.array_equal(wanted.coverage, found.coverage)
     assert np.array_equal(wanted.redundancy, found.redundancy)
+
+
+def test_a_worker_that_falls_silent_is_not_waited_for(three_nodes, monkeypatch):
+    """Neither dead nor alive: what a node behind a broken switch looks like. It comes back afterwards."""
+    from coreset_engine.coverage.scores import coverage_scores
+
+    monkeypatch.setattr(beyond, "LATE_S", 1.0)
+    vectors = np.random.default_rng(2).normal(size=(2000, 16)).astype(np.float32)
+    wanted = coverage_scores(vectors, n_samples=400_000, n_neighbours=100, device="cpu")
+    stopped = []
+
+    def progress(done, total, unit=""):
+        workers = [one.pid for one in psutil.process_iter(["cmdline"]) if "ray::CoverageWorker" in
+                   " ".join(one.info["cmdline"] or [])]
+        if done > 50_000 and not stopped and len(workers) > 1:
+            stopped.append(workers[0])
+            os.kill(stopped[0], signal.SIGSTOP)
+
+    try:
+        found = coverage_scores(vectors, n_samples=400_000, n_neighbours=100, progress=progress,
+                                make_scorer=beyond.coverage_scorer(three_nodes.address, vectors))
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+    assert stopped and np.array_equal(wanted.score, found.score)
 
 
 def test_an_address_that_does_not_answer_is_one_sentence(monkeypatch):
