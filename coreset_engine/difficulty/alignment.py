@@ -15,11 +15,19 @@ def align_heads(assigned: np.ndarray, n_clusters: int, best: int) -> np.ndarray:
     assigned: (N, H) int in [0, C), the cluster of each image in each head. Hungarian matching (Kuhn 1955) of the counts
     of images that two heads put together. Not in the paper, whose mean over heads (ELFS 3.3) takes the naming as given.
     """
-    assigned = np.asarray(assigned)
-    reference = assigned[:, best]
-    orders = [hungarian(contingency(reference, assigned[:, head], n_clusters, n_clusters))
-              for head in range(assigned.shape[1])]
-    orders[best] = np.arange(n_clusters)  # clusters that died tie with each other: keep their numbers
+    return align_counts(together(np.asarray(assigned), n_clusters, best), best)
+
+
+def together(assigned: np.ndarray, n_clusters: int, best: int) -> np.ndarray:
+    """(H, C, C) int64: how many images of cluster a of head `best` head h put into its cluster b; blocks add up."""
+    return np.stack([contingency(assigned[:, best], assigned[:, head], n_clusters, n_clusters)
+                     for head in range(assigned.shape[1])])
+
+
+def align_counts(counts: np.ndarray, best: int) -> np.ndarray:
+    """`align_heads` from the counts of `together`."""
+    orders = [hungarian(table) for table in counts]
+    orders[best] = np.arange(counts.shape[1])  # clusters that died tie with each other: keep their numbers
     return np.stack(orders).astype(np.int64)
 
 

@@ -5,8 +5,9 @@ All of them work block by block in float32, so that a float16 memmap never has t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -75,7 +76,15 @@ def nearest(rows: torch.Tensor, k: int, progress: Progress = silent) -> torch.Te
 
 
 def principal(rows: torch.Tensor, n_dims: int, whiten: float = 0.0) -> torch.Tensor:
-    """(N, min(n_dims, D)) float32: centred rows on their first principal axes (exact, from the D x D covariance).
+    """(N, min(n_dims, D)) float32: centred rows along their `axes`."""
+    basis, shift = axes(rows, n_dims, whiten)
+    return torch.cat([rows[s:s + BLOCK].float() @ basis - shift for s in range(0, len(rows), BLOCK)])
+
+
+def axes(rows: Any, n_dims: int, whiten: float = 0.0,
+         idle: Callable[[], None] = lambda: None) -> tuple[torch.Tensor, torch.Tensor]:
+    """(basis (D, min(n_dims, D)), shift): `row @ basis - shift` is a centred row on the first principal axes, which are
+    exact, from the D x D covariance. rows: (N, D) tensor or `streaming.UnitRows`, read once. idle: after each block.
 
     whiten: 0 keeps the variances, 1 makes them all equal, between: each axis is divided by its deviation^whiten.
     """
@@ -84,10 +93,10 @@ def principal(rows: torch.Tensor, n_dims: int, whiten: float = 0.0) -> torch.Ten
         block = rows[start:start + BLOCK].float()
         total += block.sum(dim=0).double().cpu()
         second = second + (block.T @ block).double().cpu()
+        idle()
     mean = total / len(rows)
-    values, axes = torch.linalg.eigh(second / len(rows) - torch.outer(mean, mean))
-    values, axes = values.flip(0)[:n_dims].clamp_min(1e-12), axes.flip(1)[:, :n_dims]
-    axes = axes * torch.sign(axes[axes.abs().argmax(dim=0), torch.arange(axes.shape[1])])  # one sign, everywhere
-    basis = (axes / values.sqrt() ** whiten).float().to(rows.device)
-    shift = mean.float().to(rows.device) @ basis
-    return torch.cat([rows[s:s + BLOCK].float() @ basis - shift for s in range(0, len(rows), BLOCK)])
+    values, vectors = torch.linalg.eigh(second / len(rows) - torch.outer(mean, mean))
+    values, vectors = values.flip(0)[:n_dims].clamp_min(1e-12), vectors.flip(1)[:, :n_dims]
+    vectors = vectors * torch.sign(vectors[vectors.abs().argmax(dim=0), torch.arange(vectors.shape[1])])  # one sign
+    basis = (vectors / values.sqrt() ** whiten).float().to(rows.device)
+    return basis, mean.float().to(rows.device) @ basis

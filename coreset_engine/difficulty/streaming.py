@@ -1,4 +1,4 @@
-"""Rows that stay on disk while a network trains on them: what looks like the training set's tensor, of which only the
+"""Rows that stay on disk while something trains on them: what looks like the training set's tensor, of which only the
 batches asked for are ever in memory. The numbers are those of the whole tensor, so results are the same bits.
 """
 
@@ -6,9 +6,12 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
 
 import numpy as np
 import torch
+
+from coreset_engine.difficulty.pieces import block_of, unit_rows
 
 LARGE = 64 << 20  # bytes of an array from which it lies in a file
 
@@ -25,6 +28,53 @@ class OnDisk:
     def __getitem__(self, at: slice | torch.Tensor) -> torch.Tensor:
         part = self.rows[at.cpu().numpy() if isinstance(at, torch.Tensor) else at]
         return torch.from_numpy(np.array(part, np.float32 if part.dtype == np.float64 else part.dtype)).to(self.device)
+
+
+class UnitRows:
+    """(N, D) float vectors on disk as rows of unit length, float32, of which only those asked for are ever in memory.
+
+    What TEMI reads instead of a tensor. Rows asked for by number are read in the order of the file. With `axes`
+    (`rows.axes`: basis (D, d), shift (d,)) rows are laid along these and brought to unit length again.
+    """
+
+    def __init__(self, vectors: np.ndarray, device: str, axes: tuple[torch.Tensor, torch.Tensor] | None = None) -> None:
+        self.vectors, self.device, self.axes = vectors, torch.device(device), axes
+        self.shape = (len(vectors), vectors.shape[1] if axes is None else axes[0].shape[1])
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, at: slice | torch.Tensor) -> torch.Tensor:
+        if isinstance(at, slice):
+            rows = unit_rows(self.vectors[at], at.start or 0).to(self.device)
+        else:
+            wanted, place = at.cpu().numpy(), np.argsort(at.cpu().numpy(), kind="stable")
+            back = torch.from_numpy(np.argsort(place, kind="stable"))
+            rows = unit_rows(self.vectors[wanted[place]], wanted[place])[back].to(self.device)
+        if self.axes is None:
+            return rows
+        rows = rows @ self.axes[0] - self.axes[1]
+        return rows / rows.norm(dim=1, keepdim=True).clamp_min(1e-12)
+
+    def split(self, size: int) -> Iterator[torch.Tensor]:
+        """All rows in blocks, as `Tensor.split`, but of no more rows than fit in 16 MiB."""
+        step = min(size, block_of(self.vectors.shape[1]))
+        for start in range(0, len(self), step):
+            yield self[start:min(len(self), start + step)]
+
+
+class ListsOnDisk:
+    """(N, k) neighbours on disk: `lists[images, places]` is read as it is asked for, as int64 on `device`."""
+
+    def __init__(self, indices: np.ndarray, device: str) -> None:
+        self.indices, self.shape, self.device = indices, indices.shape, torch.device(device)
+
+    def __getitem__(self, at: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        images, places = (part.cpu().numpy() for part in at)
+        order = np.argsort(images, kind="stable")
+        found = np.empty(len(images), np.int64)
+        found[order] = self.indices[images[order], places[order]]
+        return torch.from_numpy(found).to(self.device)
 
 
 def streamed(inputs: object, device: str) -> OnDisk | None:

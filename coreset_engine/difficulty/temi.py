@@ -27,6 +27,7 @@ a random start (k-means starts make all heads alike) and a sharper softmax.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -34,9 +35,12 @@ import numpy as np
 import torch
 
 from coreset_engine.device import resolve_device
-from coreset_engine.difficulty.alignment import align_heads
+from coreset_engine.difficulty.alignment import align_counts, together
 from coreset_engine.difficulty.heads import Pair, Parameters, head_logits, make_heads, pair_weights, pmi_loss
-from coreset_engine.difficulty.rows import as_tensor, check_clusters, nearest, principal, threads, unit
+from coreset_engine.difficulty.pieces import kept, large
+from coreset_engine.difficulty.rows import as_tensor, axes, check_clusters, nearest, principal, threads, unit
+from coreset_engine.difficulty.streaming import ListsOnDisk, UnitRows, scratch
+from coreset_engine.errors import BadInput
 from coreset_engine.knobs import knob
 from coreset_engine.types import Neighbours, Progress, PseudoLabels, silent
 
@@ -74,24 +78,28 @@ class TemiConfig:
 
 
 def temi(vectors: np.ndarray, n_clusters: int, config: TemiConfig | None = None, seed: int = 0, *,
-         neighbours: Neighbours | None = None, device: str = "auto", progress: Progress = silent) -> PseudoLabels:
+         neighbours: Neighbours | None = None, device: str = "auto", progress: Progress = silent,
+         streamed: bool | None = None, workers: object = None) -> PseudoLabels:
     """Cluster by agreement of neighbours, without labels. vectors: (N, D) float, finite; 1 <= n_clusters <= N.
 
     neighbours: (N, k) of the same images; fewer than the config wants are used as they are, none are computed here.
     labels = argmax of the aligned heads' mean (ELFS 3.3), confidence its value, agreement the share of heads that say
-    the same. info: loss per head, chosen head, sizes, `dead` clusters; a dead one is also warned about.
+    the same; probabilities are None where (N, C) would take more than 256 MiB. streamed: read the rows and neighbours
+    (which must be given) of each batch from disk instead of keeping them; None does so above 2 GiB of float32. Labels
+    are those of rows in memory but for the last bit of a product. workers: not used, one process takes every step.
+    info: loss per head, chosen head, sizes, `dead` clusters; a dead one is also warned about.
     """
     config, n_clusters = config or TemiConfig(), check_clusters(vectors, n_clusters)
     device = resolve_device(device)
-    rows = unit(as_tensor(vectors, device))
-    near = _pairs(rows, neighbours, _list_length(config, len(rows), n_clusters))
-    if config.n_dims:
-        rows = unit(principal(rows, config.n_dims, config.whiten))
+    if large(*vectors.shape) if streamed is None else streamed:
+        rows, near = _on_disk(vectors, n_clusters, config, neighbours, device, lambda: progress(0, 1, "steps"))
+    else:
+        rows, near = _in_memory(vectors, n_clusters, config, neighbours, device)
     training = _Training(rows, near, n_clusters, config, seed)
     with threads(1 if device == "cpu" and training.batch < config.batch else torch.get_num_threads()):
         losses = training.run(progress)
-    probabilities, agreement, used = _ensemble(training.teachers, rows, losses, config)
-    labels = probabilities.argmax(axis=1)
+    labels, confidence, agreement, probabilities, used = _ensemble(
+        training.teachers, rows, losses, config, lambda: progress(training.updates, training.updates, "steps"))
     sizes = np.bincount(labels, minlength=n_clusters)
     dead = np.flatnonzero(sizes == 0).tolist()
     if dead:
@@ -99,7 +107,26 @@ def temi(vectors: np.ndarray, n_clusters: int, config: TemiConfig | None = None,
                       "another seed.", stacklevel=2)
     info = {"method": "temi", "heads": len(used), "best_head": used[0], "head_losses": losses.tolist(), "dead": dead,
             "sizes": sizes.tolist(), "neighbours": near.shape[1], "micro_batch": training.micro}
-    return PseudoLabels(labels.astype(np.int64), probabilities.max(axis=1), n_clusters, probabilities, agreement, info)
+    return PseudoLabels(labels, confidence, n_clusters, probabilities, agreement, info)
+
+
+def _in_memory(vectors: np.ndarray, n_clusters: int, config: TemiConfig, neighbours: Neighbours | None,
+               device: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """(rows (N, d), partners (N, k)) as tensors on the device."""
+    rows = unit(as_tensor(vectors, device))
+    near = _pairs(rows, neighbours, _list_length(config, len(rows), n_clusters))
+    return unit(principal(rows, config.n_dims, config.whiten)) if config.n_dims else rows, near
+
+
+def _on_disk(vectors: np.ndarray, n_clusters: int, config: TemiConfig, neighbours: Neighbours | None, device: str,
+             idle: Callable[[], None]) -> tuple[UnitRows, ListsOnDisk]:
+    """The same, read when asked for."""
+    if neighbours is None:
+        raise BadInput(f"neighbours=None: TEMI of {len(vectors):,} images that stay on disk needs their neighbours; "
+                       "give those of the pipeline, or take the clusterer 'kmeans'.")
+    rows = UnitRows(vectors, device)
+    near = ListsOnDisk(neighbours.indices[:, :_list_length(config, len(rows), n_clusters)], device)
+    return UnitRows(vectors, device, axes(rows, config.n_dims, config.whiten, idle)) if config.n_dims else rows, near
 
 
 def _list_length(config: TemiConfig, n_images: int, n_clusters: int) -> int:
@@ -119,7 +146,8 @@ def _pairs(rows: torch.Tensor, neighbours: Neighbours | None, k: int) -> torch.T
 class _Training:
     """Students, their teachers and the running prior: what one run of TEMI changes."""
 
-    def __init__(self, rows: torch.Tensor, near: torch.Tensor, n_clusters: int, config: TemiConfig, seed: int) -> None:
+    def __init__(self, rows: torch.Tensor | UnitRows, near: torch.Tensor | ListsOnDisk, n_clusters: int,
+                 config: TemiConfig, seed: int) -> None:
         self.rows, self.near, self.config = rows, near, config
         self.generator = torch.Generator().manual_seed(seed)
         heads = make_heads(config.n_heads, rows.shape[1], config.hidden, n_clusters, self.generator)
@@ -131,23 +159,25 @@ class _Training:
         self.optimizer = torch.optim.AdamW(self.students, config.lr, weight_decay=config.weight_decay, fused=True)
         # Many small steps find more than few large ones: 200 images in one batch never leave the start in time.
         self.batch = min(config.batch, max(64, len(rows) // 16))
-        self.micro = self.batch
+        self.micro, self.steps = self.batch, -(-len(rows) // self.batch)
+        self.epochs = max(config.epochs, -(-config.min_steps // self.steps))
+        self.updates = self.epochs * self.steps
 
     def run(self, progress: Progress) -> np.ndarray:
         """(H,) mean loss of each head over the last epoch."""
-        n, batch = len(self.rows), self.batch
-        steps = -(-n // batch)
-        epochs = max(self.config.epochs, -(-self.config.min_steps // steps))
-        for epoch in range(epochs):
-            order = torch.randperm(n, generator=self.generator).to(self.rows.device)
-            partner = torch.randint(self.near.shape[1], (n,), generator=self.generator).to(self.rows.device)
+        n, batch, steps = len(self.rows), self.batch, self.steps
+        for epoch in range(self.epochs):
+            # Kept in few bytes: of 50 million images each number is 200 MB.
+            order = torch.randperm(n, generator=self.generator).to(torch.int32 if n < 2**31 else torch.int64)
+            partner = torch.randint(self.near.shape[1], (n,), generator=self.generator).to(torch.int16)
+            order, partner = order.to(self.rows.device), partner.to(self.rows.device)
             total = torch.zeros(self.config.n_heads, device=self.rows.device)
             for step in range(steps):
-                images = order[step * batch:(step + 1) * batch]
-                total += self._step(images, self.near[images, partner[images]]) * (len(images) / n)
+                images = order[step * batch:(step + 1) * batch].long()
+                total += self._step(images, self.near[images, partner[images].long()]) * (len(images) / n)
                 if step % 16 == 0:
-                    progress(epoch * steps + step, epochs * steps, "steps")
-        progress(epochs * steps, epochs * steps, "steps")
+                    progress(epoch * steps + step, self.updates, "steps")
+        progress(self.updates, self.updates, "steps")
         return total.double().cpu().numpy()
 
     def _step(self, images: torch.Tensor, partners: torch.Tensor) -> torch.Tensor:
@@ -172,7 +202,7 @@ class _Training:
         config, stays = self.config, self.config.prior_momentum
         self.optimizer.zero_grad()
         pairs = [torch.cat(part) for part in zip(images.split(self.micro), partners.split(self.micro))]
-        parts = [self.rows[pair] for pair in pairs]
+        parts = [self.rows[pair].float() for pair in pairs]
         with torch.no_grad():
             teacher = [self._both(self.teachers, part) for part in parts]
             share = sum(one.exp().sum(0) + two.exp().sum(0) for one, two in teacher) / (2 * len(images))
@@ -207,21 +237,32 @@ def _kmeans_directions(rows: torch.Tensor, n_heads: int, n_clusters: int, seed: 
 
 
 @torch.no_grad()
-def _ensemble(teachers: Parameters, rows: torch.Tensor, losses: np.ndarray, config: TemiConfig):
-    """((N, C) float32 mean of the aligned heads, (N,) float32 agreement, the heads used, best first).
+def _ensemble(teachers: Parameters, rows: torch.Tensor | UnitRows, losses: np.ndarray, config: TemiConfig,
+              idle: Callable[[], None]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None, list[int]]:
+    """(labels (N,) int64, confidence (N,) float32, agreement (N,) float32, probabilities (N, C) float32 of the aligned
+    heads' mean or None, the heads used, best first).
 
     Two passes over the rows, so that (N, H, C) never exists: one for each head's clusters, one for the mean.
     """
     used = np.argsort(losses, kind="stable")[:max(1, round(config.keep * len(losses)))]
-    n_clusters = teachers[-1].shape[2] if config.hidden == 0 else teachers[-1].shape[1]
-    blocks = rows.split(max(64, 2**24 // (config.n_heads * max(n_clusters, config.hidden))))
-    assigned = torch.cat([head_logits(teachers, block, 1.0)[:, used].argmax(dim=2).to(torch.int16) for block in blocks])
-    orders = torch.from_numpy(align_heads(assigned.cpu().numpy(), n_clusters, 0)).to(rows.device)
-    means, agreements = [], []
-    for block in blocks:
-        chances = torch.log_softmax(head_logits(teachers, block, config.temperature)[:, used], dim=2)
+    n, n_clusters = len(rows), teachers[-1].shape[2] if config.hidden == 0 else teachers[-1].shape[1]
+    size, counts = max(64, 2**24 // (config.n_heads * max(n_clusters, config.hidden))), 0
+    for block in rows.split(size):
+        assigned = head_logits(teachers, block.float(), 1.0)[:, used].argmax(dim=2)
+        counts = counts + together(assigned.cpu().numpy(), n_clusters, 0)
+        idle()
+    orders = torch.from_numpy(align_counts(counts, 0)).to(rows.device)
+    labels, at, means = scratch((n,), np.int64), 0, []
+    confidence, agreement = scratch((n,), np.float32), scratch((n,), np.float32)
+    for block in rows.split(size):
+        chances = torch.log_softmax(head_logits(teachers, block.float(), config.temperature)[:, used], dim=2)
         chances = chances.gather(2, orders.expand(len(block), -1, -1))
         mean = chances.exp().mean(dim=1) if config.average == "probability" else chances.mean(dim=1).softmax(dim=1)
-        agreements.append((chances.argmax(dim=2) == mean.argmax(dim=1, keepdim=True)).float().mean(dim=1).cpu())
-        means.append(mean.cpu())
-    return torch.cat(means).numpy(), torch.cat(agreements).numpy(), used.tolist()
+        own = mean.argmax(dim=1, keepdim=True)
+        agreement[at:at + len(block)] = (chances.argmax(dim=2) == own).float().mean(dim=1).cpu().numpy()
+        part = mean.cpu().numpy()
+        labels[at:at + len(block)], confidence[at:at + len(block)] = part.argmax(axis=1), part.max(axis=1)
+        means += [part] if kept(n, n_clusters) else []
+        at += len(block)
+        idle()
+    return labels, confidence, agreement, np.concatenate(means) if means else None, used.tolist()

@@ -48,8 +48,8 @@ def on_a_node(where: str, task: Callable[..., Any], shared: list[Any], first: in
     import torch
 
     if not Path(where).is_file():
-        raise BadInput(f"the node {platform.node()} does not see {where!r}; CORESET_HOME must lie on a file system that "
-                       "all nodes share.")
+        raise BadInput(f"the node {platform.node()} does not see {where!r}; CORESET_HOME must lie on a file system "
+                       "that all nodes share.")
     torch.set_num_threads(1)
     return task(np.load(where, mmap_mode="r", allow_pickle=False), ray.get(shared[0]), first, last)
 
