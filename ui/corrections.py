@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import numpy as np
 import streamlit as st
 
+from coreset_engine.ids import places_of
 from coreset_engine.run import history
 from ui import state
 from ui.charts import as_csv
@@ -98,16 +98,17 @@ def chosen_ids(view: state.RunView, source: str, pasted: str) -> list[str]:
         asked = list(state.get("errors_shown") or ())
     else:
         asked = [line.strip() for line in re.split(r"[\r\n,]+", pasted) if line.strip()][:MOST_IDS]
-    known = set(map(str, view.dataset.ids[np.isin(view.dataset.ids, asked)])) if asked else set()
-    unknown = [name for name in asked if str(name) not in known]
+    asked = [str(name) for name in asked]
+    known = {name for name, place in zip(asked, places_of(_whole(view).dataset.ids, asked)) if place >= 0}
+    unknown = [name for name in asked if name not in known]
     if unknown:
         st.warning(f"{len(unknown):,} ids are not in this dataset and were left out, for example "
                    f"{escaped(unknown[0])}.")
-    return [str(name) for name in asked if str(name) in known]
+    return [name for name in asked if name in known]
 
 
 def _list(view: state.RunView, names: list[str]) -> None:
-    found, everything = entries(view), history.corrections(view.dataset.fingerprint, state.home())
+    found, everything = entries(view), history.corrections(_whole(view).dataset.fingerprint, state.home())
     if not found:
         st.caption("Nothing corrected yet.")
         return
@@ -119,8 +120,9 @@ def _list(view: state.RunView, names: list[str]) -> None:
                      help="The last one was made for another clustering; undo it there." if other else None):
             undo(view)
             st.rerun()
-        st.download_button("Corrected labels as CSV", lambda: as_csv(corrected(view)), "corrected-labels.csv",
-                           "text/csv", key="correct:csv", on_click="ignore")
+        drawn = " of the sample" if view.whole else ""
+        st.download_button(f"Corrected labels{drawn} as CSV", lambda: as_csv(corrected(view)),
+                           "corrected-labels.csv", "text/csv", key="correct:csv", on_click="ignore")
 
 
 def corrected(view: state.RunView) -> dict[str, list]:
@@ -157,7 +159,13 @@ def entries(view: state.RunView) -> list[dict[str, Any]]:
     """The corrections of this clustering of the dataset, oldest first."""
     from coreset_engine.run import corrections
 
-    return corrections.of_clustering(history.corrections(view.dataset.fingerprint, state.home()), _clustering(view))
+    return corrections.of_clustering(history.corrections(_whole(view).dataset.fingerprint, state.home()),
+                                     _clustering(view))
+
+
+def _whole(view: state.RunView) -> state.RunView:
+    """Corrections belong to all images, also those made while looking at a sample."""
+    return view.whole or view
 
 
 def _clustering(view: state.RunView) -> str:
@@ -166,14 +174,14 @@ def _clustering(view: state.RunView) -> str:
 
 def record(view: state.RunView, entry: dict[str, Any]) -> None:
     """Keep one correction and draw the page again."""
-    history.add_correction(view.dataset.fingerprint, entry | {"clustering": _clustering(view)}, state.home())
+    history.add_correction(_whole(view).dataset.fingerprint, entry | {"clustering": _clustering(view)}, state.home())
     forget()
     state.put("news", ["The correction is kept."])
     st.rerun()
 
 
 def undo(view: state.RunView) -> None:
-    history.undo_correction(view.dataset.fingerprint, state.home())
+    history.undo_correction(_whole(view).dataset.fingerprint, state.home())
     forget()
 
 

@@ -18,7 +18,7 @@ from ui.escape import plain
 
 ACTIVE = ("queued", "running")
 NAMES = {"prepare": "Prepare", "coverage_grid": "Score other α", "evaluate": "Evaluate",
-         "beta": "Search beta", "inclusion": "Stability", "export": "Export"}
+         "beta": "Search beta", "inclusion": "Stability", "export": "Export", "totals": "Count all"}
 MARKS = {"queued": "◌", "running": "▶", "done": "✓", "failed": "✕", "cancelled": "■", "interrupted": "‖"}
 
 

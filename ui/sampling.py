@@ -9,16 +9,16 @@ import streamlit as st
 
 
 def shown(view: Any) -> Any:
-    """The RunView `view`, or of a set too large to draw that of its sample, once there are clusters to draw it from."""
+    """The RunView `view`, or of a set too large to draw that of its sample: from its clusters once there are any."""
     from coreset_engine.run.views import too_many
 
-    if not too_many(len(view)) or not view.ready("embeddings", "pseudo_labels"):
+    if not too_many(len(view)):
         return view
-    return sampled(view.key_of("pseudo_labels"), str(view.run.store.home), view)
+    return sampled(view.key_of("pseudo_labels"), view.ready("pseudo_labels"), str(view.run.store.home), view)
 
 
 @st.cache_resource(max_entries=4, show_spinner="Drawing a sample ...")
-def sampled(key: str, home: str, _view: Any) -> Any:
+def sampled(key: str, clustered: bool, home: str, _view: Any) -> Any:
     """The RunView of the sample; `whole` is the one it was drawn from."""
     from coreset_engine.run.views import Sampled
 

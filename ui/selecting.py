@@ -14,6 +14,7 @@ import numpy as np
 import streamlit as st
 
 from coreset_engine.errors import CoresetError
+from coreset_engine.ids import places_of
 from coreset_engine.knobs import make
 from coreset_engine.registry import METHODS, load
 from coreset_engine.types import Selection
@@ -153,10 +154,8 @@ def _order(fingerprint: str, job_params: dict[str, Any], key: str, _view: RunVie
 
 def positions_of(view: RunView, name: str) -> np.ndarray:
     """Positions of the pinned ids ("must_keep" or "never") in this source."""
-    ids = state.get(name) or ()
-    if not ids:
-        return np.empty(0, dtype=np.int64)
-    return np.flatnonzero(np.isin(view.dataset.ids, np.asarray(list(ids))))
+    places = places_of(view.dataset.ids, state.get(name) or ())
+    return np.sort(places[places >= 0])
 
 
 def pin_of(name: str) -> str | None:
@@ -240,8 +239,8 @@ def picked(view: RunView, events: MapEvents) -> int | None:
 def remembered(view: RunView) -> int | None:
     """Position of the image the session remembers, if it is one of this source."""
     name = state.get("image")
-    found = np.flatnonzero(view.dataset.ids == name) if name else []
-    return int(found[0]) if len(found) else None
+    found = int(places_of(view.dataset.ids, [name])[0]) if name else -1
+    return found if found >= 0 else None
 
 
 def lasso_panel(view: RunView, events: MapEvents, selection: Selection | None, *, key: str) -> None:
@@ -277,7 +276,8 @@ def paste_panel(view: RunView, *, key: str) -> None:
     """Pin a pasted list of ids; what is not in this source is named."""
     text = st.text_area("Ids, one a line", key=f"{key}:paste", height=110)
     ids = list(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
-    known = set(map(str, view.dataset.ids)) & set(ids)
+    everything = (view.whole or view).dataset.ids  # of a sampled set every id can be pinned, drawn or not
+    known = {name for name, place in zip(ids, places_of(everything, ids)) if place >= 0}
     keep, never, free = st.columns(3)
     for place, kind, label in ((keep, "keep", "Must keep"), (never, "never", "Never"), (free, None, "Unpin")):
         if place.button(label, key=f"{key}:paste:{kind}", width="stretch", disabled=not known):

@@ -24,4 +24,4 @@ def dataset_card() -> None:
             st.rerun()
         return
     clusters = f"{view.run.pseudo_labels.n_clusters} clusters" if view.ready("pseudo_labels") else "not prepared yet"
-    st.markdown(f"**{escaped(state.short_name(view.spec), 60)}**  \n{len(view):,} images · {clusters}")
+    st.markdown(f"**{escaped(state.short_name(view.spec), 60)}**  \n{len(view.whole or view):,} images · {clusters}")

@@ -22,11 +22,16 @@ class Snapshot:
     made: float
 
 
+def _dataset(view: RunView) -> str:
+    """Of a sample, snapshots belong to the whole set."""
+    return (view.whole or view).dataset.fingerprint
+
+
 def listed(view: RunView) -> list[Snapshot]:
     """The dataset's snapshots, newest first. The log is append-only: a later entry of the same name or a "forget"
     takes an earlier one out."""
     found: dict[str, Snapshot] = {}
-    for entry in history.snapshots(view.dataset.fingerprint, state.home()):
+    for entry in history.snapshots(_dataset(view), state.home()):
         if entry.get("forget"):
             found.pop(str(entry["forget"]), None)
         elif isinstance(entry.get("setup"), dict) and entry.get("name"):
@@ -39,11 +44,11 @@ def listed(view: RunView) -> list[Snapshot]:
 def save(view: RunView, name: str, setup: dict[str, Any]) -> None:
     """Keep `setup` under `name`; a snapshot of the same name is replaced."""
     entry = {"id": secrets.token_hex(8), "name": name, "setup": setup}
-    history.add_snapshot(view.dataset.fingerprint, entry, state.home())
+    history.add_snapshot(_dataset(view), entry, state.home())
 
 
 def delete(view: RunView, key: str) -> None:
-    history.add_snapshot(view.dataset.fingerprint, {"forget": key}, state.home())
+    history.add_snapshot(_dataset(view), {"forget": key}, state.home())
 
 
 def describe(snapshot: Snapshot) -> str:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import streamlit as st
 
 from coreset_engine.errors import CoresetError
+from coreset_engine.ids import places_of
 from ui import charts, choice, state
+from ui.columns import TITLES
+from ui.escape import markdown as escaped
 from ui.frame import tell
+from ui.jobs import submit_button
 
+AT_ONCE = 5_000_000  # images that are sorted while a person waits; more are in the background
 _SHOWN = 60  # clusters with bars of their own
 
 
@@ -20,53 +27,51 @@ def told(view: state.RunView) -> None:
 
 
 def counts(view: state.RunView) -> None:
-    """How many of all images the sliders keep, by cluster and by score; nothing for a set that is drawn whole."""
+    """How many of all images the sliders keep, by cluster and by score; nothing for a set that is drawn whole. Where it
+    cannot be told, a sentence says why."""
     if view.whole is None:
         return
     from coreset_engine.run import totals
 
-    method = state.get("method")
-    stage = totals.RANKED.get(method)
-    if stage is None or not (view.ready(stage) and usual(method)):
-        st.caption(f"Counts of all {len(view.whole):,} images are known for {', '.join(totals.RANKED)} with their "
-                   "usual knobs and without pins; what you see counts the sample.")
-        return
+    run, method = view.whole.run, state.get("method")
+    params = {name: value for name, value in choice.method_params(method).items() if name != "beta"}
     try:
-        found = _totals(view.key_of(stage), method, view.whole)
-        rate = state.get("prune_rate")
-        _draw(found, found.window(rate, beta(method, found.n, rate)))
+        reason = totals.why_not(run, method, params)
+        if reason:
+            st.caption(f"What you see counts the sample: {escaped(reason)}")
+        elif len(run.dataset) > AT_ONCE and not totals.path_of(run, method, params).is_file():
+            st.caption(f"What you see counts the sample. To count all {len(run.dataset):,} images by {escaped(method)} "
+                       "with these knobs they are sorted once, in the background.")
+            submit_button("Count all images", "totals", view, method=method, params=params)
+        else:
+            found = _totals(str(totals.path_of(run, method, params)), method, params, view.whole)
+            _draw(found, found.window(state.get("prune_rate"), state.get("beta") if state.chosen("beta") else None,
+                                      *(_places(run, name) for name in ("must_keep", "never"))))
     except CoresetError as error:
         tell(error)
 
 
-def usual(method: str) -> bool:
-    """Whether the session's knobs are those that the table of totals was ranked with."""
-    own = {name: value for name, value in choice.method_params(method).items() if name != "beta"}
-    pinned = state.get("must_keep") or state.get("never")
-    return not pinned and own in ({}, {"n_neighbours": 1000})
+def _places(run: Any, name: str) -> np.ndarray:
+    """Rows of all images that are pinned."""
+    places = _found(run.dataset.fingerprint, tuple(state.get(name) or ()), run)
+    return places[places >= 0]
 
 
-def beta(method: str, n: int, rate: float) -> float:
-    """The hard cut of all n images: the session's, else the engine's guess."""
-    if method != "elfs":
-        return 0.0
-    from coreset_engine.selection.arithmetic import kept_count
-    from coreset_engine.selection.scored import settled_beta
-
-    return settled_beta(state.get("beta") if state.chosen("beta") else None, kept_count(n, rate), n)[0]
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _found(fingerprint: str, names: tuple[str, ...], _run: Any) -> np.ndarray:
+    return places_of(_run.dataset.ids, names)
 
 
 @st.cache_resource(max_entries=8, show_spinner="Sorting all images ...")
-def _totals(key: str, method: str, _whole: state.RunView):
+def _totals(path: str, method: str, params: dict[str, Any], _whole: state.RunView) -> Any:
     from coreset_engine.run.totals import totals
 
-    return totals(_whole.run, method)
+    return totals(_whole.run, method, params)
 
 
-def _draw(found, window: tuple[int, int]) -> None:
+def _draw(found: Any, window: Any) -> None:
     by = "pseudo_label" if "pseudo_label" in found.columns else "true_label"
-    kept = window[1] - window[0]
-    st.markdown(f"**All images: {kept:,} of {found.n:,} kept**")
+    st.markdown(f"**All images: {window.kept:,} of {found.n:,} kept**")
     left, right = st.columns(2)
     with left:
         listed = sorted(found.counts(by, window).items(), key=lambda row: -row[1][0])[:_SHOWN]
@@ -76,9 +81,10 @@ def _draw(found, window: tuple[int, int]) -> None:
                                    title="Kept of each")
         charts.show(figure, "all-by-cluster", data, height=300)
     with right:
-        score = "aum" if found.method == "elfs" else "score"
-        edges, images, inside = found.histogram(score, window)
+        if not found.score:
+            return
+        edges, images, inside = found.histogram(found.score, window)
         figure, data = charts.lines((edges[1:] + edges[:-1]) / 2, {"kept": inside, "all": images},
-                                    title="All images by score", x_axis="AUM" if score == "aum" else "BlindCS score",
+                                    title="All images by score", x_axis=TITLES.get(found.score, found.score),
                                     y_axis="images")
         charts.show(figure, "all-by-score", data, height=300)

@@ -24,7 +24,7 @@ from coreset_engine.errors import BadInput
 from coreset_engine.run import disk
 from coreset_engine.run.store import digest
 
-KINDS = ("prepare", "coverage_grid", "beta", "evaluate", "inclusion", "export")
+KINDS = ("prepare", "coverage_grid", "beta", "evaluate", "inclusion", "export", "totals")
 ACTIVE = ("queued", "running")
 ENDED = ("done", "failed", "cancelled")
 GRACE_S = 1.2

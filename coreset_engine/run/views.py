@@ -8,14 +8,16 @@ same. What is counted is counted over all images: run.totals.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from coreset_engine.errors import Missing
 from coreset_engine.run.pipeline import Run
 from coreset_engine.run.store import digest
-from coreset_engine.run.totals import RANKED, totals
+from coreset_engine.run.totals import Totals, Window, finished, totals, why_not
 from coreset_engine.types import CoverageScores, Dataset, Dynamics, Embeddings, Neighbours, PseudoLabels, scores_at
 
 ABOVE = 2_000_000  # images from which pages show a sample
@@ -32,11 +34,20 @@ def prepare(run: Run) -> None:
     """All that pages need of a run too large to be drawn: sample, its map, the tables of totals."""
     sample = Sampled(run)
     sample.map  # noqa: B018 - computed and kept
-    for method, stage in RANKED.items():
-        if run.ready(stage):
-            found = totals(run, method)
-            found.counts("pseudo_label", (0, 1))  # counted and kept, so that the first look is fast as well
-            found.histogram("aum" if method == "elfs" else "score", (0, 1))
+    for method in ("elfs", "blindcs"):  # with their usual knobs; others when asked for
+        if not why_not(run, method):
+            count_all(run, method)
+
+
+def count_all(run: Run, method: str, params: dict[str, Any] | None = None) -> Totals:
+    """`totals`, with counts and histogram looked at once, so that the first look of a page is fast as well."""
+    found = totals(run, method, params)
+    for name in ("pseudo_label", "true_label"):
+        if name in found.columns:
+            found.counts(name, Window(0, 1))
+    if found.score:
+        found.histogram(found.score, Window(0, 1))
+    return found
 
 
 # -- the sample ----------------------------------------------------------------------------------------------------
@@ -58,17 +69,25 @@ def stratified(strata: np.ndarray, size: int, seed: int = 0) -> np.ndarray:
 class Sampled:
     """A run's artefacts at its sampled images; what pages read instead of `Run`. Computes nothing but sample and map.
 
-    Raises Missing or computes as the run does where its embeddings and pseudo-labels are not finished.
+    Where the run has clusters every one is in the sample, corrected or not; else images are drawn evenly. Artefacts
+    that are not finished raise Missing.
     """
 
     def __init__(self, whole: Run) -> None:
         self.whole = whole
-        self.mark = digest([whole.key_of("embeddings"), whole.key_of("pseudo_labels"), SIZE, FEWEST, 1])
+        clustered = whole.ready("pseudo_labels")
+        made_of = [whole.key_of("embeddings"), whole.stored_as("pseudo_labels"), SIZE, FEWEST, 1]
+        self.mark = digest(made_of if clustered else [whole.dataset.fingerprint, SIZE, 1])
         about = dict(source=whole.dataset.fingerprint, root=whole.key_of("embeddings"))
-        arrays, _ = whole.store.get("sample", self.mark, lambda: (
-            dict(rows=stratified(np.asarray(whole.pseudo_labels.labels), SIZE)), {}), about=about)
+
+        def draw() -> tuple[dict, dict]:
+            strata = np.asarray(whole.clusters.labels) if clustered else np.zeros(len(whole.dataset), np.int8)
+            return dict(rows=stratified(strata, SIZE)), {}
+
+        arrays, _ = whole.store.get("sample", self.mark, draw, about=about)
         self.rows, self._about = np.array(arrays["rows"]), about
         self.dataset = part_of(whole.dataset, self.rows, self.mark)
+        self._scores: dict[str, Any] = {}
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -90,6 +109,7 @@ class Sampled:
 
     @cached_property
     def embeddings(self) -> Embeddings:
+        self._finished("embeddings")
         found = self.whole.embeddings
         return Embeddings(np.asarray(found.vectors[self.rows]), self.dataset.ids, found.key, found.encoder)
 
@@ -126,7 +146,13 @@ class Sampled:
 
     @cached_property
     def pseudo_labels(self) -> PseudoLabels:
+        self._finished("pseudo_labels")
         return scores_at(self.whole.pseudo_labels, self.rows)
+
+    @cached_property
+    def clusters(self) -> PseudoLabels:
+        self._finished("pseudo_labels")
+        return scores_at(self.whole.clusters, self.rows)
 
     @property
     def dynamics(self) -> Dynamics:
@@ -134,7 +160,7 @@ class Sampled:
 
     def dynamics_at(self, **params: Any) -> Dynamics:
         """The whole run's, at the sample."""
-        return scores_at(self.whole.dynamics_at(**params), self.rows)
+        return self._at("dynamics", lambda: self.whole.dynamics_at(**params), params)
 
     @property
     def coverage(self) -> CoverageScores:
@@ -142,13 +168,28 @@ class Sampled:
 
     def coverage_at(self, **params: Any) -> CoverageScores:
         """The whole run's, at the sample."""
-        return scores_at(self.whole.coverage_at(**params), self.rows)
+        wanted = dict(n_samples=self.whole.n_samples, seed=self.whole.seed, n_neighbours=1000) | params
+        return self._at("coverage", lambda: self.whole.coverage_at(**params), wanted)
+
+    def _at(self, stage: str, find: Callable[[], Any], params: dict[str, Any]) -> Any:
+        """The record at the sample, looked up once: the whole's files, gigabytes, are hashed when they are read."""
+        key = self.whole.stored_as(stage, **params)
+        if key not in self._scores:
+            self._finished(stage, **params)
+            self._scores[key] = scores_at(find(), self.rows)
+        return self._scores[key]
+
+    def _finished(self, stage: str, **params: Any) -> None:
+        if not finished(self.whole, stage, **params):
+            raise Missing(f"the {stage.replace('_', '-')} of all {len(self.whole.dataset):,} images are not finished "
+                          "with these knobs, and a sample cannot stand in for them; prepare them, or go back to the "
+                          "usual knobs.")
 
 
 def part_of(dataset: Dataset, rows: np.ndarray, mark: str) -> Dataset:
     """The images at `rows`, decoded one by one from where the whole has them."""
     def take(values: Any) -> Any:
-        return None if values is None else np.asarray(values)[rows]
+        return None if values is None else values[rows] if hasattr(values, "shape") else np.asarray(values)[rows]
 
     return dataclasses.replace(
         dataset, ids=take(dataset.ids), labels=take(dataset.labels), paths=take(dataset.paths), vectors=None,

@@ -184,6 +184,13 @@ def export(spec: str, params: dict[str, Any], store: Store, report: Reporter) ->
     report.result = send(run, progress=lambda done, total, unit="": report("export", done, total, unit), **params)
 
 
+def totals(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
+    """The table from which a set too large to draw is counted, for a method and its knobs."""
+    run = _open(spec, params, store, report)
+    report("totals", 0, 1, "")
+    report.result = dict(images=views.count_all(run, params["method"], params.get("params")).n)
+
+
 KINDS: dict[str, Callable[[str, dict[str, Any], Store, Reporter], None]] = dict(
     prepare=prepare, coverage_grid=coverage_grid, beta=beta, evaluate=evaluate, inclusion=inclusion,
-    export=export)
+    export=export, totals=totals)

@@ -43,7 +43,7 @@ def choose(method: str, inputs: Artefacts, *, prune_rate: float, must_keep: Iter
     forced, banned = _positions(ids, must_keep, "must_keep"), _positions(ids, never, "never")
     allowed = np.ones(len(ids), bool)
     allowed[banned] = False
-    _check(ids, forced, banned, k)
+    check_pins(ids, forced, banned, k)
     rules = make_rules(inputs, k, quotas=quotas, groups=groups, costs=costs, budget=budget,
                        near_duplicates=near_duplicates)
     check(rules, k, allowed)
@@ -124,7 +124,8 @@ def _positions(ids: np.ndarray, wanted: Iterable[str], name: str) -> np.ndarray:
     return places
 
 
-def _check(ids: np.ndarray, forced: np.ndarray, banned: np.ndarray, k: int) -> None:
+def check_pins(ids: np.ndarray, forced: np.ndarray, banned: np.ndarray, k: int) -> None:
+    """Raise BadInput where pinned positions contradict each other or the k to keep."""
     both = np.intersect1d(forced, banned)
     if len(both):
         raise BadInput(f"{str(ids[both[0]])!r} is in must_keep and in never; take it out of one.")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from coreset_engine.errors import BadInput
+from coreset_engine.errors import BadInput, Missing
 from coreset_engine.run import totals, views
 from coreset_engine.run.pipeline import Run
 from coreset_engine.run.selecting import select
@@ -21,7 +23,7 @@ def run(tmp_path_factory):
     np.save(place / "v.npy", (4 * rng.normal(size=(5, 16))[own] + rng.normal(size=(3000, 16))).astype(np.float32))
     made = Run(open_source(str(place / "v.npy")), n_clusters=5, clusterer="kmeans", proxy="linear", n_samples=20_000,
                store=Store(place / "home"))
-    made.dynamics, made.coverage  # noqa: B018 - computed and kept
+    made.dynamics, made.coverage, made.coverage_grid([50])  # noqa: B018 - computed and kept
     return made
 
 
@@ -30,31 +32,97 @@ def small(monkeypatch):
     monkeypatch.setattr(views, "ABOVE", 2000)
     monkeypatch.setattr(views, "SIZE", 400)
     monkeypatch.setattr(totals, "GROUP", 256)
-    for kept in (totals._cube, totals._ends):
+    for kept in (totals._cube, totals._ends, totals._ranks, totals._at):
         kept.cache_clear()
 
 
-@pytest.mark.parametrize("method", ["elfs", "blindcs"])
-@pytest.mark.parametrize("rate", [0.0, 0.37, 0.9, 0.999])
-def test_counts_and_histograms_are_those_of_the_real_selection(run, method, rate):
-    found = totals.totals(run, method)
-    beta = dict(beta=min(0.1, rate)) if method == "elfs" else {}
-    kept = np.zeros(3000, bool)
-    kept[select(method, run, rate, **beta).indices] = True
-    window = found.window(rate, **beta)
+def knobs_of(method):
+    """The usual knobs, and every other way to rank that this run has scores for."""
+    own = {"elfs": [{"score": "forgetting"}], "blindcs": [{"n_neighbours": 50}], "random": [], "class_balanced": []}
+    return [{}, *own.get(method, [{"keep": "easy"}])]
+
+
+CASES = [(method, params) for method in totals.RANKED for params in knobs_of(method)]
+
+
+def counted(run, method, params, rate, keep=(), never=(), **beta):
+    """What the table says, and what choosing directly gives: (pseudo-label counts, histogram of kept) each."""
+    found = totals.totals(run, method, params)
+    places = [np.array([int(name[4:]) for name in pinned], int) for pinned in (keep, never)]
+    window = found.window(rate, beta.get("beta"), *places)
+    chosen = select(method, run, rate, keep, never, **params, **beta)
+    kept = np.zeros(len(run.dataset), bool)
+    kept[chosen.indices] = True
     labels = run.pseudo_labels.labels
-    assert found.counts("pseudo_label", window) == {c: (int((labels == c).sum()), int((kept & (labels == c)).sum()))
-                                                    for c in np.unique(labels)}
-    values = run.dynamics.aum.astype(np.float64)
-    edges, images, inside = found.histogram("aum", window, bins=23)
+    direct = {c: (int((labels == c).sum()), int((kept & (labels == c)).sum())) for c in np.unique(labels)}
+    assert window.kept == kept.sum()
+    return found.counts("pseudo_label", window), direct, found.histogram(found.score, window)[2].sum(), kept.sum()
+
+
+@pytest.mark.parametrize(("method", "params"), CASES)
+@pytest.mark.parametrize("rate", [0.0, 0.37, 0.9, 0.999])
+def test_counts_are_those_of_the_real_selection(run, method, params, rate):
+    by_table, direct, drawn, kept = counted(run, method, params, rate)
+    assert by_table == direct and drawn == kept
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_pins_are_counted_as_the_real_selection_takes_them(run, data):
+    method, params = data.draw(st.sampled_from([case for case in CASES if case[0] != "class_balanced"]))
+    rate = data.draw(st.sampled_from([0.0, 0.05, 0.5, 0.9, 0.99]))
+    most = 3000 - round(3000 * (1 - rate))
+    rows = data.draw(st.lists(st.integers(0, 2999), unique=True, max_size=40))
+    cut = data.draw(st.integers(0, len(rows)))
+    keep, never = rows[:cut][:max(1, 2900 - most)], rows[cut:][:most]
+    beta = {}
+    if method == "elfs" and data.draw(st.booleans()):
+        beta = dict(beta=data.draw(st.sampled_from([0.0, rate / 2, rate])))
+    names = [[f"row-{i:07d}" for i in part] for part in (keep, never)]
+    by_table, direct, drawn, kept = counted(run, method, params, rate, *names, **beta)
+    assert by_table == direct and drawn == kept
+
+
+def test_never_pins_of_balanced_classes_count_and_must_keeps_are_refused(run):
+    by_table, direct, drawn, kept = counted(run, "class_balanced", {}, 0.8, never=["row-0000004", "row-0001000"])
+    assert by_table == direct and drawn == kept
+    with pytest.raises(BadInput, match="unpin them"):
+        totals.totals(run, "class_balanced").window(0.8, must_keep=[4])
+
+
+def test_the_window_goes_on_with_the_easiest_of_the_hard_where_pins_exhaust_the_easy_end(run):
+    never = [f"row-{i:07d}" for i in totals_order(run)[-9:]]
+    by_table, direct, _, _ = counted(run, "elfs", {}, 0.5, never=never, beta=0.5)
+    assert by_table == direct
+    assert totals.totals(run, "elfs").window(0.5, 0.5, never=[int(name[4:]) for name in never]).lo == 1500 - 9
+
+
+def totals_order(run):
+    return np.argsort(run.dynamics.aum, kind="stable")
+
+
+def test_pins_that_contradict_are_refused_as_choosing_does(run):
+    found = totals.totals(run, "elfs")
+    for pins in (dict(must_keep=[1], never=[1]), dict(must_keep=range(400)), dict(never=range(2990))):
+        with pytest.raises(BadInput, match="must_keep|never"):
+            found.window(0.9, **pins)
+
+
+@pytest.mark.parametrize("method", ["elfs", "blindcs"])
+def test_histograms_lie_between_the_ends(run, method):
+    found = totals.totals(run, method)
+    values = (run.dynamics.aum if method == "elfs" else run.coverage.score).astype(np.float32).astype(np.float64)
+    window = found.window(0.37)
+    chosen = select(method, run, 0.37).indices
+    edges, images, inside = found.histogram(found.score, window, bins=23)
     place = np.clip(np.floor((values - values.min()) / ((values.max() - values.min()) / 23)), 0, 22).astype(int)
     assert np.array_equal(images, np.bincount(place, minlength=23))
-    assert np.array_equal(inside, np.bincount(place[kept], minlength=23)) and inside.sum() == kept.sum()
+    assert np.array_equal(inside, np.bincount(place[chosen], minlength=23))
     assert np.isclose(edges[0], values.min()) and np.isclose(edges[-1], values.max())
 
 
 def test_never_learned_images_lie_in_the_last_bin(run):
-    found = totals.totals(run, "elfs")
+    found = totals.totals(run, "forgetting")
     assert found.histogram("forgetting", found.window(0.5))[1].sum() == 3000
 
 
@@ -86,16 +154,35 @@ def test_tables_may_go_and_come_back(run):
     from coreset_engine.run import gc
 
     found = totals.totals(run, "elfs")
-    before = found.counts("pseudo_label", (10, 700))
+    before = found.counts("pseudo_label", totals.Window(10, 700))
     gc.sweep(run.store, [item for item in gc.plan(run.store, days=0) if item.path.parent.name == "totals"])
     assert not found.path.exists()
     totals._cube.cache_clear()
-    assert totals.totals(run, "elfs").counts("pseudo_label", (10, 700)) == before
+    assert totals.totals(run, "elfs").counts("pseudo_label", totals.Window(10, 700)) == before
 
 
 def test_what_the_table_cannot_say_is_said(run):
     with pytest.raises(BadInput, match="no window of ranks"):
-        totals.totals(run, "random")
+        totals.totals(run, "k_center")
+    with pytest.raises(BadInput, match="coverage .n_neighbours = 77. for these settings"):
+        totals.totals(run, "blindcs", dict(n_neighbours=77))
+    with pytest.raises(BadInput, match="labels = true"):
+        totals.totals(run, "aum", dict(labels="true"))
     found = totals.totals(run, "elfs")
     with pytest.raises(BadInput, match="no column 'colour'"):
-        found.counts("colour", (0, 5))
+        found.counts("colour", totals.Window(0, 5))
+
+
+def test_without_clusters_the_sample_is_drawn_evenly_and_nothing_is_computed(run, tmp_path):
+    fresh = Run(run.dataset, n_clusters=5, clusterer="kmeans", store=Store(tmp_path))
+    sample = views.Sampled(fresh)
+    assert len(sample.rows) == 400 and not any(sample.ready(stage) for stage in ("embeddings", "pseudo_labels", "map"))
+    for name in ("vectors", "pseudo_labels", "dynamics", "coverage"):
+        with pytest.raises(Missing, match="of all 3,000 images are not finished"):
+            getattr(sample, name)
+    assert not any(fresh.ready(stage) for stage in ("embeddings", "pseudo_labels", "dynamics", "coverage"))
+
+
+def test_knobs_without_scores_are_said_and_not_computed(run):
+    with pytest.raises(Missing, match="3,000 images are not finished with these knobs"):
+        views.Sampled(run).coverage_at(n_neighbours=77)
