@@ -139,8 +139,13 @@ def by_products(rows: np.ndarray, wanted: int, metric: str, device: str) -> Sear
 def _faiss():
     import faiss
 
-    faiss.omp_set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or cpu_count()))  # a Ray task has one core
+    faiss.omp_set_num_threads(_threads())
     return faiss
+
+
+def _threads() -> int:
+    """A Ray task has one core and says so."""
+    return int(os.environ.get("OMP_NUM_THREADS") or cpu_count())
 
 
 def _buffered(search: Search, count: int, step: int = 4096) -> Search:

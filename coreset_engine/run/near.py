@@ -28,7 +28,7 @@ def at_scale(search: str, n: int) -> bool:
 def params(search: str, n: int) -> dict[str, Any]:
     """What the artefact's key says of the search; nothing where it is the one that small sets always had."""
     if at_scale(search, n):
-        return dict(k=NEIGHBOURS, search="ivf-pq")
+        return dict(k=NEIGHBOURS, search="ivf-pq-4")
     return dict(k=NEIGHBOURS, search="exact") if search == "exact" and n > 200_000 else dict(k=NEIGHBOURS)
 
 

@@ -86,3 +86,10 @@ def test_rows_that_are_no_numbers_are_named(clustered, tmp_path):
     spoilt[1234, 5] = np.nan
     with pytest.raises(BadInput, match="row 1234"):
         at_scale.neighbours_at_scale(spoilt, 10, folder=tmp_path)
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (12, 7), (40, 4)])
+def test_a_set_smaller_than_a_code_book_is_searched_whole(shape, tmp_path):
+    vectors = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    found = at_scale.neighbours_at_scale(vectors, 10, folder=tmp_path)
+    assert np.array_equal(found.indices, neighbours(vectors, 10, device="cpu").indices)
