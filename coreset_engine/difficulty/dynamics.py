@@ -38,7 +38,8 @@ def training_dynamics(inputs: np.ndarray, labels: np.ndarray, proxy: str = "mlp"
     """Train `proxy` on all images with `labels` and return the scores of `scores.Recorder`.
 
     inputs: (N, D) float vectors for "mlp" and "linear"; (N, 3, S, S) or (N, S, S) uint8 pixels for the others.
-    A memmap of vectors is read batch by batch: memory is the scores' own (about 200 bytes and C floats an image).
+    A memmap of vectors is read batch by batch: memory is the scores' own, about 100 bytes an image; what
+    takes more, as the C numbers of the last epoch, lies in a file where it is large.
     labels: (N,) int >= 0; classes are 0..max. epochs: None or 0 = the proxy's own. recipe: fields of its config.
     progress: unit "epochs". Deterministic for a seed on a CPU. info: proxy, epochs, losses, accuracy (share of images
     right in the last epoch, on the given labels), batch.

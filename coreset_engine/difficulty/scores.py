@@ -30,7 +30,8 @@ from coreset_engine.errors import BadInput
 
 
 class Recorder:
-    """Online scores of n images over `epochs` epochs. Memory: (N, C) of last probabilities, 2 (N, J) rings, (N, E) f16.
+    """Online scores of n images over `epochs` epochs. Kept: (N, C) last probabilities, 2 (N, J) rings, (N, E) margins, on
+    a CPU each in a file where it is large (`streaming.accumulator`), and 34 bytes an image in memory.
 
     margin: "logit" (Pleiss) or "probability" (softmax instead of logits, as ELFS' own program does it).
     early: epochs that count for EL2N and GraNd. window: J. decay: weight of the newest window in TDDS.
@@ -44,13 +45,14 @@ class Recorder:
         self.window = min(window, epochs)
         self.steps = min(window, max(1, epochs - 1))  # TDDS sees differences: one fewer than epochs
         zeros = lambda *shape: torch.zeros(shape, device=device)  # noqa: E731
-        self.margins = torch.zeros((n, epochs), dtype=torch.float16, device=device)
+        self.margins = accumulator(n, epochs, device=device, kind=torch.float16)
         self.sum_margin, self.events, self.sum_el2n, self.sum_grand = zeros(n), zeros(n), zeros(n), zeros(n)
         self.entropy, self.loss, self.sum_spread, self.temporal = zeros(n), zeros(n), zeros(n), zeros(n)
         self.was_right = torch.zeros(n, dtype=torch.bool, device=device)
         self.ever_right = torch.zeros(n, dtype=torch.bool, device=device)
         self.before = accumulator(n, n_classes, device=device)
-        self.own_ring, self.change_ring = zeros(n, self.window), zeros(n, self.steps)
+        self.own_ring = accumulator(n, self.window, device=device)
+        self.change_ring = accumulator(n, self.steps, device=device)
 
     @torch.no_grad()
     def record(self, epoch: int, positions: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor,

@@ -86,9 +86,11 @@ def streamed(inputs: object, device: str) -> OnDisk | None:
     return OnDisk(inputs, device)
 
 
-def accumulator(*shape: int, device: str) -> torch.Tensor:
-    """Zeros, float32. On a CPU a large one is `scratch`."""
-    return torch.from_numpy(scratch(shape, np.float32)) if device == "cpu" else torch.zeros(shape, device=device)
+def accumulator(*shape: int, device: str, kind: torch.dtype = torch.float32) -> torch.Tensor:
+    """Zeros, float32 or float16. On a CPU a large one is `scratch`."""
+    if device != "cpu":
+        return torch.zeros(shape, dtype=kind, device=device)
+    return torch.from_numpy(scratch(shape, np.float16 if kind == torch.float16 else np.float32))
 
 
 def scratch(shape: tuple[int, ...], kind: type) -> np.ndarray:

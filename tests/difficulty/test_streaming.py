@@ -47,7 +47,20 @@ def test_a_large_accumulator_lies_in_a_file_and_counts_the_same(on_disk, monkeyp
     vectors, labels = on_disk(np.float32), np.arange(1500) % 5
     wanted = training_dynamics(vectors, labels, "linear", epochs=4, device="cpu")
     monkeypatch.setattr(streaming, "LARGE", 1000)
-    before = torch.zeros(3, 2)
-    assert torch.equal(streaming.accumulator(3, 2, device="cpu"), before)
+    for kind in (torch.float32, torch.float16):
+        assert torch.equal(streaming.accumulator(300, 2, device="cpu", kind=kind), torch.zeros(300, 2, dtype=kind))
     found = training_dynamics(vectors, labels, "linear", epochs=4, device="cpu")
-    assert np.array_equal(wanted.tdds, found.tdds) and found.tdds.max() > 0
+    assert all(np.array_equal(getattr(wanted, name), getattr(found, name)) for name in DYNAMICS)
+    assert found.tdds.max() > 0 and found.margins.dtype == np.float16
+
+
+def test_a_large_array_lies_on_disk_where_tmpdir_says(tmp_path, monkeypatch):
+    seen, real = [], streaming.tempfile.TemporaryFile
+    monkeypatch.setattr(streaming, "LARGE", 1000)
+    monkeypatch.setattr(streaming.tempfile, "TemporaryFile", lambda dir: seen.append(dir) or real(dir=tmp_path))
+    assert not isinstance(streaming.scratch((125,), np.int64), np.memmap) and not seen
+    for given, wanted in ((str(tmp_path), None), ("", "/var/tmp")):
+        monkeypatch.setenv("TMPDIR", given)
+        monkeypatch.setattr(streaming.os, "access", lambda place, how: True)
+        found = streaming.scratch((126,), np.int64)
+        assert isinstance(found, np.memmap) and not found.any() and seen[-1] == wanted
