@@ -17,17 +17,12 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from coreset_engine.errors import BadInput, Missing
+from coreset_engine.sources import stores
 from coreset_engine.sources.names import safe_name
 
-PROTOCOLS = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs", "hdfs": "pyarrow",
-             "file": "fsspec", "memory": "fsspec"}
 WAITS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)  # seconds before each further try, times 0.5 to 1.5
 BLOCK = 8 * 2**20
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-_FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
-_DENIED = ("NoCredentialsError", "PartialCredentialsError", "TokenRetrievalError", "DefaultCredentialsError")
-_REMOTE = ("botocore", "aiobotocore", "aiohttp", "s3fs", "gcsfs", "google", "adlfs", "azure", "urllib3", "requests",
-           "asyncio")  # packages whose exceptions, no OSErrors all of them, mean that the network failed
 _T = TypeVar("_T")
 
 
@@ -48,25 +43,27 @@ def is_url(text: str) -> bool:
 def filesystem(place: str) -> tuple[Any, str]:
     """(fsspec file system, the path inside it). Raises BadInput for a protocol that is not offered, Missing for one
     whose package is not installed. Retries are left to `steadily`, so that they add up to a known time."""
-    import fsspec
-
-    found = _URL.match(place)
-    protocol = found[1].lower() if found else "file"
-    if protocol not in PROTOCOLS or "::" in place:
+    protocol = _protocol(place)
+    if protocol not in stores.PACKAGES or "::" in place:
         raise BadInput(f"{safe_name(place)!r} names no place that can be read; use a path or one of "
-                       f"{', '.join(name + '://' for name in PROTOCOLS)}.")
-    options: dict[str, Any] = {}
-    if protocol == "s3":
-        logging.getLogger("s3fs").setLevel(logging.CRITICAL)
-        options["config_kwargs"] = dict(retries=dict(total_max_attempts=1), connect_timeout=10, read_timeout=60)
+                       f"{', '.join(name + '://' for name in stores.PACKAGES)}.")
     try:
-        return fsspec.core.url_to_fs(place, **options)
+        return stores.client(protocol, place)
     except ImportError:
-        raise Missing(f"{safe_name(place)!r} needs the package {PROTOCOLS[protocol]}; pip install "
-                      f"{PROTOCOLS[protocol]} (s3fs is in requirements-ray.txt).") from None
+        raise Missing(f"{safe_name(place)!r} needs the package {stores.PACKAGES[protocol]}; pip install "
+                      "-r requirements-ray.txt, on every node.") from None
     except ValueError as fault:
-        raise BadInput(f"{safe_name(place)!r} is no URL that can be read ({fault}); write it like "
-                       "s3://bucket/folder.") from None
+        words = " ".join(str(fault).split())[:160]
+        if "connect to account" in words or "credential" in words:
+            raise BadInput(f"{safe_name(place)!r} has no account to read it with ({words}); "
+                           f"{stores.remedy(protocol)}, on every node.") from None
+        raise BadInput(f"{safe_name(place)!r} is no URL that can be read ({words}); write it like "
+                       f"{stores.example(protocol)}.") from None
+
+
+def _protocol(place: str) -> str:
+    found = _URL.match(place)
+    return found[1].lower() if found else "file"
 
 
 def steadily(place: str, act: Callable[[], _T]) -> _T:
@@ -82,23 +79,23 @@ def steadily(place: str, act: Callable[[], _T]) -> _T:
 
 
 def _may_pass(fault: Exception) -> bool:
-    if isinstance(fault, _FINAL) or type(fault).__name__ in (*_DENIED, "ParamValidationError"):
+    if isinstance(fault, BadInput) or stores.final(fault):
         return False
-    return isinstance(fault, OSError) or type(fault).__module__.split(".")[0] in _REMOTE
+    return isinstance(fault, OSError) or type(fault).__module__.split(".")[0] in stores.REMOTE
 
 
 def _sentence(place: str, fault: Exception, tried: bool) -> Exception:
-    shown, words = repr(safe_name(place)), " ".join(str(fault).split())[:120]
+    shown, words, protocol = repr(safe_name(place)), " ".join(str(fault).split())[:120], _protocol(place)
     if isinstance(fault, BadInput):
         return fault
-    if isinstance(fault, PermissionError) or type(fault).__name__ in _DENIED:
+    if stores.denied(fault):
         return BadInput(f"{shown} refuses access ({words}); give this machine, and every node, credentials that may "
-                        "list and read it.")
-    if isinstance(fault, _FINAL):
+                        f"list and read it: {stores.remedy(protocol)}.")
+    if isinstance(fault, OSError) and stores.final(fault) or stores.status(fault) == 404:
         return BadInput(f"{shown} does not exist; check the bucket and the path." if is_url(place) else
                         f"{shown} does not exist here; on a cluster every node must see it under the same path.")
-    if isinstance(fault, ValueError) or type(fault).__name__ == "ParamValidationError":
-        return BadInput(f"{shown} cannot be read ({words}); write it like s3://bucket/folder.")
+    if isinstance(fault, ValueError) or stores.final(fault):
+        return BadInput(f"{shown} cannot be read ({words}); write it like {stores.example(protocol)}.")
     if tried:
         return BadInput(f"{shown} did not answer {len(WAITS) + 1} times within {sum(WAITS):.0f} s "
                         f"({words or type(fault).__name__}); wait until the store serves again, then run the same "
@@ -120,9 +117,16 @@ def listed(text: str) -> list[Item]:
     found = [about for about in steadily(text, look) if about["type"] == "file"]  # no FIFO, no device, no folder
     pattern = "*" in path or "?" in path
     root = re.split(r"[*?]", path)[0].rpartition("/")[0] if pattern else path.rstrip("/")
-    items = [Item(fs.unstrip_protocol(about["name"]) if is_url(text) else about["name"],
+    items = [Item(_whole(fs, text, about["name"]),
                   _below(about["name"], root), int(about["size"] or 0), _version(about)) for about in found]
     return sorted(items, key=lambda item: item.name)
+
+
+def _whole(fs: Any, text: str, name: str) -> str:
+    """The file's place under the protocol that was asked for: adlfs calls az:// abfs://."""
+    if not is_url(text):
+        return name
+    return f"{_protocol(text)}://{fs.unstrip_protocol(name).partition('://')[2]}"
 
 
 def _below(name: str, root: str) -> str:

@@ -1,11 +1,16 @@
-"""An S3 server of this machine's own, whose faults a test chooses, and a Ray cluster of three nodes that know it."""
+"""Object stores of this machine's own, whose faults a test chooses, and a Ray cluster of three nodes that know them."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
+from fronts import Front, host_and_port
 
 KEYS = dict(AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test", AWS_DEFAULT_REGION="us-east-1")
 
@@ -49,8 +54,80 @@ def s3():
         os.environ.pop(name) if name not in before else os.environ.update({name: before[name]})
 
 
+class Emulated:
+    """An emulated store: `direct`, its address for a test that fills it, and `front`, the door that others find."""
+
+    def __init__(self, direct: str, front: Front) -> None:
+        self.direct, self.front = direct, front
+
+
 @pytest.fixture(scope="package")
-def three_nodes(s3):
+def gs():
+    """A Google Cloud Storage emulator; this process and whatever it starts afterwards find it under gs://."""
+    from functools import partial
+    from http.server import ThreadingHTTPServer
+
+    from gcp_storage_emulator.server import RequestHandler
+    from gcp_storage_emulator.storage import Storage
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(RequestHandler, Storage(use_memory_fs=True)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    front = Front(("127.0.0.1", server.server_port), lambda path: "alt=media" in path)
+    before = os.environ.get("STORAGE_EMULATOR_HOST")
+    os.environ["STORAGE_EMULATOR_HOST"] = front.address
+    yield Emulated(f"http://127.0.0.1:{server.server_port}", front)
+    os.environ.pop("STORAGE_EMULATOR_HOST") if before is None else os.environ.update(STORAGE_EMULATOR_HOST=before)
+    front.close()
+    server.shutdown()
+    server.server_close()
+
+
+AZURITE = "azurite@3.35.0"  # the last that asks for no newer node than Debian 12 has
+# The account and key that every Azurite has, as published in its manual.
+AZURE = ("DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey="
+         "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==;"
+         "BlobEndpoint={}/devstoreaccount1;")
+
+
+def azurite() -> str:
+    """The command azurite-blob, where scripts/test puts it or on the path."""
+    ours = Path(sys.prefix, "azurite", "node_modules", ".bin", "azurite-blob")
+    found = os.environ.get("CORESET_AZURITE") or shutil.which("azurite-blob") or (str(ours) if ours.exists() else "")
+    if not found:
+        pytest.fail(f"The az:// tests need Azurite; npm install --prefix {ours.parents[2]} {AZURITE}, or set "
+                    "CORESET_AZURITE=/path/to/azurite-blob.", pytrace=False)
+    return found
+
+
+@pytest.fixture(scope="package")
+def az(tmp_path_factory):
+    """Azure's own emulator; this process and whatever it starts afterwards find it under az://."""
+    server = subprocess.Popen([azurite(), "--inMemoryPersistence", "--disableTelemetry", "--skipApiVersionCheck",
+                               "--silent", "--blobPort", "0"], cwd=tmp_path_factory.mktemp("azurite"),
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    said = ""
+    for line in server.stdout:
+        said += line
+        if "listens on" in line or "listening on" in line:
+            break
+    else:
+        pytest.fail(f"Azurite ended with {server.wait()}: {said}", pytrace=False)
+    direct = line.split()[-1]
+    threading.Thread(target=server.stdout.read, daemon=True).start()  # so that it never waits for its reader
+    front = Front(host_and_port(direct), lambda path: "comp=" not in path and "restype=" not in path)
+    before = os.environ.get("AZURE_STORAGE_CONNECTION_STRING")
+    os.environ["AZURE_STORAGE_CONNECTION_STRING"] = AZURE.format(front.address)
+    yield Emulated(AZURE.format(direct), front)
+    os.environ.pop("AZURE_STORAGE_CONNECTION_STRING")
+    if before is not None:
+        os.environ["AZURE_STORAGE_CONNECTION_STRING"] = before
+    front.close()
+    server.terminate()
+    server.wait(10)
+
+
+@pytest.fixture(scope="package")
+def three_nodes(s3, gs):
     import ray
     from ray.cluster_utils import Cluster
 
