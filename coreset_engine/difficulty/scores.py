@@ -30,8 +30,8 @@ from coreset_engine.errors import BadInput
 
 
 class Recorder:
-    """Online scores of n images over `epochs` epochs. Kept: (N, C) last probabilities, 2 (N, J) rings, (N, E) margins, on
-    a CPU each in a file where it is large (`streaming.accumulator`), and 34 bytes an image in memory.
+    """Online scores of n images over `epochs` epochs. Kept: (N, C) last probabilities, 2 (N, J) rings, (N, E) margins,
+    on a CPU each in a file where it is large (`streaming.accumulator`), and 34 bytes an image in memory.
 
     margin: "logit" (Pleiss) or "probability" (softmax instead of logits, as ELFS' own program does it).
     early: epochs that count for EL2N and GraNd. window: J. decay: weight of the newest window in TDDS.
