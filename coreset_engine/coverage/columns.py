@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 
 from coreset_engine.errors import BadInput
+from coreset_engine.types import Progress, silent
 
 WORD = 64  # images per bit mask: levels are padded to a multiple of it
 FAR = 65534  # the sum of a slice's levels never exceeds it; 65535 is left for the padding
 HEAVY = 64  # a level shared by more than N / HEAVY images is looked at for ties
 ROWS = 4096  # images transposed at a time
+LONG = 2**27  # numbers in a matrix from which turning it is worth telling of
 Room = Callable[[str, tuple[int, int], Any], np.ndarray]
 
 
@@ -61,13 +63,16 @@ def check(vectors: np.ndarray) -> np.ndarray:
     return vectors.astype(np.float64)
 
 
-def turn(vectors: np.ndarray, dims: int, workers: int = 1, room: Room | None = None) -> Columns:
+def turn(vectors: np.ndarray, dims: int, workers: int = 1, room: Room | None = None,
+         progress: Progress = silent) -> Columns:
     """Columns of (N, D) vectors for slices of `dims` dimensions. Raises BadInput for NaN or infinity.
 
-    room: (name, shape, dtype) -> the array to fill, for `exact` and `levels`; default memory.
+    room: (name, shape, dtype) -> the array to fill, for `exact` and `levels`; default memory. progress: unit
+    "columns", told of matrices that take more than a moment.
     """
     vectors = check(vectors)
-    exact = _transposed(vectors, workers, room)
+    tell = Told(progress, vectors)
+    exact = _transposed(vectors, workers, room, tell)
     n_images, count = vectors.shape[0], vectors.shape[1]
     about = np.empty((count, 5))
 
@@ -76,7 +81,7 @@ def turn(vectors: np.ndarray, dims: int, workers: int = 1, room: Room | None = N
         with np.errstate(all="ignore"):
             about[j] = column.min(), column.max(), np.median(column), column.mean(), column.std()
 
-    _each(summarise, count, workers)
+    _each(summarise, count, workers, tell.summarised)
     if not np.isfinite(about[:, :2]).all():  # the smallest or largest of a column shows a NaN or infinity in it
         first = int(np.argmin(np.isfinite(about[:, :2]).all(1)))
         raise BadInput(f"vectors hold NaN or infinity (first in dimension {first}); "
@@ -92,22 +97,45 @@ def turn(vectors: np.ndarray, dims: int, workers: int = 1, room: Room | None = N
         levels[j, n_images:] = levels[j, n_images - 1]
         modes[j] = _mode(levels[j, :n_images], exact[j])
 
-    _each(fill, count, workers)
+    _each(fill, count, workers, tell.filled)
     if exact.dtype == np.float16:
         exact = exact.view(np.uint16)
     return Columns(exact, levels, grid, modes, *np.ascontiguousarray(about.T))
 
 
-def _each(task, count: int, workers: int) -> None:
-    with ThreadPoolExecutor(max(1, workers)) as pool:
-        list(pool.map(task, range(count)))
+class Told:
+    """The three passes over a matrix as one count of its columns; what `progress` raises ends the work."""
+
+    def __init__(self, progress: Progress, vectors: np.ndarray) -> None:
+        self.progress, self.count = (progress if vectors.size > LONG else silent), vectors.shape[1]
+
+    def copied(self, share: float) -> None:
+        self._at(0.5 * share)
+
+    def summarised(self, share: float) -> None:
+        self._at(0.5 + 0.3 * share)
+
+    def filled(self, share: float) -> None:
+        self._at(0.8 + 0.2 * share)
+
+    def _at(self, share: float) -> None:
+        self.progress(int(self.count * share), self.count, "columns")
+
+
+def _each(task: Callable[[int], None], count: int, workers: int, tell: Callable[[float], None]) -> None:
+    pool = ThreadPoolExecutor(max(1, workers))
+    try:
+        for done, _ in enumerate(pool.map(task, range(count))):
+            tell((done + 1) / count)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _memory(name: str, shape: tuple[int, int], kind: Any) -> np.ndarray:
     return np.empty(shape, kind)
 
 
-def _transposed(vectors: np.ndarray, workers: int, room: Room | None) -> np.ndarray:
+def _transposed(vectors: np.ndarray, workers: int, room: Room | None, tell: Told) -> np.ndarray:
     if room is None and vectors.flags.f_contiguous and not vectors.flags.c_contiguous:
         return vectors.T
     out = (room or _memory)("exact", vectors.shape[::-1], vectors.dtype)
@@ -116,7 +144,7 @@ def _transposed(vectors: np.ndarray, workers: int, room: Room | None) -> np.ndar
         rows = slice(part * ROWS, (part + 1) * ROWS)
         out[:, rows] = vectors[rows].T
 
-    _each(copy, -(-len(vectors) // ROWS), workers)
+    _each(copy, -(-len(vectors) // ROWS), workers, tell.copied)
     return out
 
 

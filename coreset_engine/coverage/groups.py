@@ -20,13 +20,15 @@ import numpy as np
 
 from coreset_engine.coverage.columns import Columns, turn
 from coreset_engine.errors import BadInput
+from coreset_engine.types import Progress, silent
 
 SHARE = 0.8  # of a machine's memory; the rest is the interpreter's and the system's
 ABOUT = ("grid", "modes", "low", "high", "median", "mean", "std")
 Sums = tuple[np.ndarray, np.ndarray]  # hits (N,) int64, penalty (N, C) int64 in 2^-40
 
 
-def turn_into(folder: Path, vectors: np.ndarray, dims: int, workers: int = 1) -> Columns:
+def turn_into(folder: Path, vectors: np.ndarray, dims: int, workers: int = 1,
+              progress: Progress = silent) -> Columns:
     """`turn`, with both arrays in files of `folder`: what lies there finished is taken as it is, so a folder belongs to
     one matrix and one `dims`. Holds 48 bytes an image and worker. Raises BadInput for NaN or infinity, OSError
     when the disk refuses."""
@@ -40,7 +42,7 @@ def turn_into(folder: Path, vectors: np.ndarray, dims: int, workers: int = 1) ->
                 os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
             return array
 
-        made = turn(vectors, dims, workers, room)
+        made = turn(vectors, dims, workers, room, progress)
         for array in (made.exact, made.levels):
             array.flush()
         with open(folder / ".about.tmp", "wb") as file:

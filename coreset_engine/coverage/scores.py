@@ -104,7 +104,7 @@ def coverage_grid(vectors: np.ndarray, n_neighbours: Sequence[int] = GRID, *, n_
     configs = {(a, p): make(CoverageConfig, common | dict(n_neighbours=a, exponent=p)) for p in powers for a in alphas}
     config = next(iter(configs.values()))
     long = columns is not None  # every round reads the files again
-    columns, source, total = _prepare(vectors, config, seed, draws, workers, columns)
+    columns, source, total = _prepare(vectors, config, seed, draws, workers, columns, progress)
     reaches = sorted({c.n_neighbours for c in configs.values()}, reverse=True)
     exps = sorted({c.exponent for c in configs.values()})
     running = _run(columns, source, total, reaches, exps, _device(device), workers or cpu_count(), progress, resume,
@@ -123,7 +123,7 @@ def unit_score(score: np.ndarray) -> np.ndarray:
 
 
 def _prepare(vectors: np.ndarray, config: CoverageConfig, seed: int, draws: Draws | None, workers: int | None,
-             columns: Columns | None) -> tuple[Columns, Sampler | Given, int]:
+             columns: Columns | None, progress: Progress) -> tuple[Columns, Sampler | Given, int]:
     if workers is not None and workers < 1:
         raise BadInput(f"workers={workers} must be at least 1; leave it out for one per core.")
     vectors, threads = check(vectors), workers or cpu_count()
@@ -131,10 +131,10 @@ def _prepare(vectors: np.ndarray, config: CoverageConfig, seed: int, draws: Draw
         if config.n_dims > vectors.shape[1]:
             raise BadInput(f"n_dims={config.n_dims} is more than the {vectors.shape[1]} dimensions of the vectors; "
                            "choose fewer.")
-        columns = columns or turn(vectors, config.n_dims, threads)
+        columns = columns or turn(vectors, config.n_dims, threads, None, progress)
         return columns, Sampler(columns, config.n_dims, config.distribution, seed, config.sampler), config.n_samples
     given = check_draws(draws, vectors.shape[1])
-    columns = columns or turn(vectors, given.dims.shape[1], threads)
+    columns = columns or turn(vectors, given.dims.shape[1], threads, None, progress)
     return columns, given, len(given.dims)
 
 

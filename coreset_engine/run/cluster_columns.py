@@ -27,6 +27,7 @@ from coreset_engine.coverage.columns import Columns
 from coreset_engine.errors import BadInput
 from coreset_engine.run import disk, limits
 from coreset_engine.run.cluster import connect, coverage_scorer, sentences
+from coreset_engine.types import Progress, silent
 
 RETRIES = 10  # of a task whose node died
 LEAST = 256  # samples a task: fewer are not worth reading columns for
@@ -35,7 +36,7 @@ TURNING = 48  # bytes an image and thread while columns are turned
 
 
 def coverage_work(address: str, vectors: np.ndarray, folder: Path, n_dims: int = 2, n_alphas: int = 1, *,
-                  groups: int | None = None) -> dict[str, Any]:
+                  groups: int | None = None, progress: Progress = silent) -> dict[str, Any]:
     """Options for `coverage_scores` that send its work to the cluster. groups: S, instead of what memory says.
 
     folder: where the columns' files go when they are needed; every node must see it. Raises BadInput when no number of
@@ -52,7 +53,7 @@ def coverage_work(address: str, vectors: np.ndarray, folder: Path, n_dims: int =
     task = dict(num_cpus=threads, memory=over.held(n, d, size, groups=groups, **about))
     workers = int(np.clip(limits.free() // (TURNING * n), 1, max(1, threads)))
     try:
-        columns = over.turn_into(folder, vectors, n_dims, workers)
+        columns = over.turn_into(folder, vectors, n_dims, workers, progress)
     except OSError as fault:
         raise disk.refused(folder, fault) from None
     return dict(columns=columns, make_scorer=column_scorer(address, folder, groups, task))

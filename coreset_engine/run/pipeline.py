@@ -281,7 +281,7 @@ class Run:
             from coreset_engine.run.cluster_columns import coverage_work
 
             work |= coverage_work(self.cluster, self.vectors, folder / "columns", params.get("n_dims", 2),
-                                  np.size(params.get("n_neighbours", 1)))
+                                  np.size(params.get("n_neighbours", 1)), progress=work["progress"])
         return work
 
     @cached_property

@@ -24,14 +24,14 @@ class Reporter:
     """progress(stage, done, total, unit) -> state.json, at most every 0.3 s; raises Cancelled when asked to stop."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.last, self.stage, self.began, self.base = folder, 0.0, "", 0.0, 0
+        self.folder, self.last, self.stage, self.began, self.base = folder, 0.0, ("", 0), 0.0, 0
         self.result: dict[str, Any] = {}
         self.state: dict[str, Any] = dict(stage="", done=0, total=0, unit="")
 
     def __call__(self, stage: str, done: int, total: int, unit: str = "") -> None:
         now = time.monotonic()
-        if stage != self.stage:
-            self.stage, self.began, self.base = stage, now, done
+        if (stage, total) != self.stage:  # a stage may count first columns, then samples
+            self.stage, self.began, self.base = (stage, total), now, done
         elif now - self.last < EVERY_S and done < total:
             return
         self.last = now

@@ -9,6 +9,7 @@ from functools import reduce
 import numpy as np
 import pytest
 
+from coreset_engine.coverage import columns
 from coreset_engine.coverage.columns import turn
 from coreset_engine.coverage.groups import add, edges, groups_for, held, score_set, sets_of, turn_into
 from coreset_engine.coverage.scores import coverage_grid, coverage_scores
@@ -80,6 +81,27 @@ def test_one_machine_begins_and_groups_go_on(vectors, tmp_path):
                     make_scorer=scorer_of(tmp_path / "columns", groups)) if groups else {}
         found = coverage_scores(vectors, number, **common, **door, resume=tmp_path / "sums.npz")
     assert np.array_equal(found.score, coverage_scores(vectors, 9000, **common).score)
+
+
+def test_turning_tells_how_far_it_is_and_can_be_stopped(vectors, tmp_path, monkeypatch):
+    class Stop(Exception):
+        pass
+
+    monkeypatch.setattr(columns, "LONG", 0)
+    told = []
+
+    def stop(done, total, unit):
+        told.append(done)
+        if done > total // 2:
+            raise Stop
+
+    with pytest.raises(Stop):
+        turn_into(tmp_path, vectors, 2, progress=stop)
+    assert told == sorted(told) and not (tmp_path / "about.npz").exists()
+    ticks = []
+    found = turn_into(tmp_path, vectors, 2, progress=lambda *tick: ticks.append(tick))
+    assert ticks[-1] == (vectors.shape[1], vectors.shape[1], "columns")
+    assert np.array_equal(found.levels, turn(vectors, 2).levels)
 
 
 def test_a_full_disk_says_so_before_anything_is_mapped(vectors, tmp_path, monkeypatch):
