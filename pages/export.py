@@ -10,7 +10,9 @@ from ui.targets import targets
 
 frame.page_header("Export", "How do I hand this coreset to FiftyOne, a labelling tool or a training script?")
 view = frame.need_run("embeddings")
-view = view.whole or view  # what leaves the house is chosen from all images
+if view.whole is not None:  # what leaves the house is chosen from all images, so many in a job
+    export_view.large(view.whole)
+    st.stop()
 selection = selecting.current_or_none(view)
 if selection is None:
     frame.empty_state("There is no coreset to export yet: its method still lacks scores.", "Choose one on Select",

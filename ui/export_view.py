@@ -19,10 +19,43 @@ from coreset_engine.types import Selection
 from ui import choice, state
 from ui.escape import markdown as escaped
 from ui.escape import plain
+from ui.frame import STAGE_NAMES, boundary, empty_state
 from ui.report import report
 
 
-def headline(view: state.RunView, selection: Selection) -> None:
+@dataclasses.dataclass(frozen=True)
+class Planned:
+    """The coreset of a set so large that only jobs choose it: method and number."""
+
+    method: str
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+
+def large(view: state.RunView) -> None:
+    """The whole page for a set too large to be chosen from while somebody waits. view: all images."""
+    from coreset_engine.selection.arithmetic import kept_count
+    from ui.targets import targets
+
+    method = state.get("method")
+    missing = view.missing(choice.needed_stages(method))
+    if missing:
+        names = ", ".join(STAGE_NAMES.get(stage, stage) for stage in missing)
+        empty_state(f"There is no coreset to export yet: {escaped(method)} still lacks {names}.",
+                    "Choose one on Select", "pages/select.py")
+        return
+    planned = Planned(method, kept_count(len(view), state.get("prune_rate")))
+    headline(view, planned)
+    st.caption("So many images are chosen and written in the background, from all of them and not from the sample that "
+               "the map shows. Every folder below gets selection.parquet, ids.txt and manifest.json besides its own "
+               "files; the command line's run --out writes these three alone.")
+    with boundary():
+        targets(view, planned)
+
+
+def headline(view: state.RunView, selection: Selection | Planned) -> None:
     """What would be exported, in four numbers and one line."""
     pins, never = state.get("must_keep") or (), state.get("never") or ()
     cells = st.columns(4)
@@ -34,7 +67,7 @@ def headline(view: state.RunView, selection: Selection) -> None:
     st.caption(f"{escaped(line)} · change it on the Select page")
 
 
-def file_name(view: state.RunView, selection: Selection) -> str:
+def file_name(view: state.RunView, selection: Selection | Planned) -> str:
     """A stem safe on every file system."""
     name = "".join(c if c.isalnum() and c.isascii() else "-" for c in state.short_name(view.spec)).strip("-")
     return f"{name[:40] or 'selection'}-{selection.method}-{len(selection)}"

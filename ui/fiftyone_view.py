@@ -15,6 +15,7 @@ import streamlit as st
 
 from coreset_engine.errors import CoresetError
 from coreset_engine.export import fiftyone_app
+from coreset_engine.ids import places_of
 from ui import selecting, state
 from ui.escape import escape_option as option
 from ui.escape import markdown as escaped
@@ -155,5 +156,4 @@ def _pins(view: state.RunView, title: str, ids: list[str], key: str) -> None:
 
 def known(view: state.RunView, ids: list[str]) -> list[str]:
     """Those of `ids` that this source has, in order."""
-    ours = set(map(str, view.dataset.ids))
-    return [key for key in ids if key in ours]
+    return [key for key, place in zip(ids, places_of(view.dataset.ids, ids)) if place >= 0]

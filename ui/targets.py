@@ -30,7 +30,7 @@ TARGETS: dict[str, tuple[str, str, bool]] = {
 }
 
 
-def targets(view: state.RunView, selection: Selection) -> None:
+def targets(view: state.RunView, selection: Selection | export_view.Planned) -> None:
     """The table, the form of the chosen target, and finished exports."""
     offered = {name: row for name, row in TARGETS.items() if name in known_targets()}
     name = st.selectbox("Target", list(offered), format_func=lambda key: offered[key][0], key="export:target")

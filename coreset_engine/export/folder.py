@@ -8,7 +8,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,23 @@ from coreset_engine.types import Dataset, Selection
 
 FILES = ("selection.parquet", "ids.txt", "manifest.json")
 COLUMNS = {"id": "", "path": "", "selected": "b", "rank": "i", "score": "f", "weight": "f"}  # name -> kinds of dtype
+ROWS = 1 << 18  # of a row group
 LARGEST = 8 << 30  # bytes of a table that is read; 1.28 M images with every score take below 1 GB
 
 
 def ids_digest(ids: Iterable[str]) -> str:
     """SHA-256 of the ids, one JSON string a line, in order."""
-    return hashlib.sha256("\n".join(json.dumps(str(key)) for key in ids).encode()).hexdigest()
+    seen = hashlib.sha256()
+    for number, part in enumerate(batched(ids)):
+        seen.update((("\n" if number else "") + "\n".join(json.dumps(str(key)) for key in part)).encode())
+    return seen.hexdigest()
+
+
+def batched(ids: Iterable[str]) -> Iterator[list[str]]:
+    """The ids, ROWS at a time."""
+    rest = iter(ids)
+    while part := list(islice(rest, ROWS)):
+        yield part
 
 
 def check_place(out: Path | str) -> None:
@@ -45,16 +57,14 @@ def write_selection(out: Path | str, dataset: Dataset, selection: Selection, sco
 
     scores: name -> (N,) column. Raises BadInput when `out` cannot be written or holds something else.
     """
-    import pandas as pd
-
     out = Path(os.path.abspath(out))
     n = len(dataset)
     rank = np.full(n, -1, np.int64)
     rank[selection.indices] = np.arange(len(selection))
     weight = np.zeros(n)
     weight[selection.indices] = selection.weights
-    table = {"id": dataset.ids.astype(object), "path": dataset.paths if dataset.paths is not None else [None] * n,
-             "selected": rank >= 0, "rank": rank, "score": selection.scores, **scores, "weight": weight}
+    table = {"id": dataset.ids, "path": dataset.paths, "selected": rank >= 0, "rank": rank, "score": selection.scores,
+             **scores, "weight": weight}
     full = {**manifest, "ids_sha256": ids_digest(selection.ids), "n": n, "k": len(selection),
             "rejected": [dict(name=item.name, reason=item.reason) for item in dataset.rejected]}
     check_place(out)
@@ -63,8 +73,9 @@ def write_selection(out: Path | str, dataset: Dataset, selection: Selection, sco
         _refuse_others(out)
         _sweep(out)
         temporary.mkdir(parents=True)
-        pd.DataFrame(table).to_parquet(temporary / FILES[0], index=False)
-        (temporary / FILES[1]).write_text("".join(f"{key}\n" for key in selection.ids), encoding="utf-8")
+        _write_table(temporary / FILES[0], table, n)
+        with open(temporary / FILES[1], "w", encoding="utf-8") as lines:
+            lines.writelines(f"{key}\n" for key in selection.ids)
         (temporary / FILES[2]).write_text(json.dumps(full, indent=1, default=str) + "\n")
         _put(temporary, out)
     except OSError as fault:
@@ -73,6 +84,28 @@ def write_selection(out: Path | str, dataset: Dataset, selection: Selection, sco
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return out
+
+
+def _write_table(path: Path, table: Mapping[str, Any], n: int) -> None:
+    """The columns, each (n,) or None, as Parquet; ROWS rows a group, so that texts of a group are in memory at once."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def part(begin: int, end: int) -> Any:
+        return pa.table({name: pa.nulls(end - begin) if values is None else pa.array(_plain(values[begin:end]))
+                         for name, values in table.items()})
+
+    with pq.ParquetWriter(path, part(0, min(n, ROWS)).schema) as out:
+        for begin in range(0, n, ROWS):
+            out.write_table(part(begin, min(begin + ROWS, n)).cast(out.schema), row_group_size=ROWS)
+
+
+def _plain(values: Any) -> np.ndarray:
+    """Numbers as they are, anything else as text."""
+    values = np.asarray(values)
+    if values.dtype.kind in "biuf":
+        return values
+    return np.array([None if value is None else str(value) for value in values.tolist()], object)
 
 
 def _refuse_others(out: Path) -> None:
