@@ -85,7 +85,8 @@ def _may_pass(fault: Exception) -> bool:
 
 
 def _sentence(place: str, fault: Exception, tried: bool) -> Exception:
-    shown, words, protocol = repr(safe_name(place)), " ".join(str(fault).split())[:120], _protocol(place)
+    shown, protocol = repr(safe_name(place)), _protocol(place)
+    words = " ".join(str(fault).split()).strip(" ,")[:120]  # gcsfs: ", 503" where the store says no more
     if isinstance(fault, BadInput):
         return fault
     if stores.denied(fault):
