@@ -20,7 +20,13 @@ from coreset_engine.registry import PROXIES, load, look_up
 
 @dataclass(frozen=True)
 class ProxyConfig:
-    """Training recipe and size of the MLP; other proxies change the defaults."""
+    """Training recipe and size of the MLP; other proxies change the defaults.
+
+    A set of at most `batch` images takes one step an epoch, on purpose: with more steps the MLP learns wrong labels by
+    heart. AUROC in % of AUM for 20 % flipped labels of the digits (EfficientNet-Lite0, 5 seeds), one step against
+    batches of max(32, N / 8): MLP 96.9 : 93.9 (N = 200), 98.8 : 97.6 (500); linear 96.6 : 96.7, 97.6 : 98.7. Of the
+    others, forgetting likes few steps, Dyn-Unc and TDDS many (MLP, 500: 94 : 64; 7 : 94, 63 : 82).
+    """
 
     epochs: int = knob(20, "passes over the data", low=1, high=10_000)
     batch: int = knob(512, "images per step (split evenly, so that no small remainder is left)", low=1, high=65_536)

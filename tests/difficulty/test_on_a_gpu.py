@@ -24,6 +24,17 @@ def test_temi_finds_the_groups(settings):
     assert matching.accuracy(found.labels, truth) > 0.95 and isinstance(found.probabilities, np.ndarray)
 
 
+def test_temi_over_rows_on_disk_finds_the_groups():
+    from coreset_engine.difficulty.rows import as_tensor, nearest, unit
+    from coreset_engine.types import Neighbours
+
+    vectors, truth = blobs()
+    near = nearest(unit(as_tensor(vectors, "cuda")), 30).cpu().numpy()
+    found = pseudo_labels(vectors, 4, "temi", n_heads=6, min_steps=400, epochs=1, lr=3e-3, batch=128, device="cuda",
+                          neighbours=Neighbours(near, np.zeros(near.shape, np.float32)), streamed=True)
+    assert matching.accuracy(found.labels, truth) > 0.95
+
+
 def test_kmeans_finds_the_groups():
     vectors, truth = blobs()
     assert matching.accuracy(pseudo_labels(vectors, 4, "kmeans", device="cuda").labels, truth) > 0.95
