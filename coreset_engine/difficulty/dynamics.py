@@ -54,9 +54,9 @@ def training_dynamics(inputs: np.ndarray, labels: np.ndarray, proxy: str = "mlp"
     data = streamed(inputs, place) or to_device(inputs, place)
     data = as_pixels(data) if data.ndim in (3, 4) else data
     model = build_proxy(proxy, data, n_classes, config, seed)
-    targets = to_device(labels.astype(np.int64), place)
+    targets = to_device(labels.astype(np.int64, copy=False), place)
     recorder = Recorder(len(labels), n_classes, config.epochs, margin=margin, early=early, window=window, device=place)
-    trained = fit(model, data, labels, config, seed=seed, device=place, progress=progress,
+    trained = fit(model, data, targets, config, seed=seed, device=place, progress=progress,
                   on_batch=lambda epoch, at, logits, features: recorder.record(
                        epoch, at, logits, targets[at], features))
     scores = recorder.finish()

@@ -49,7 +49,8 @@ def train(model: nn.Module, inputs, labels, *, epochs: int = 20, batch: int = 51
     """
     place = resolve_device(device)
     inputs = inputs if isinstance(inputs, OnDisk) else to_device(inputs, place)
-    labels = torch.as_tensor(np.array(labels), dtype=torch.int64, device=place)
+    labels = labels if isinstance(labels, torch.Tensor) else torch.from_numpy(np.array(labels, np.int64))
+    labels = labels.to(place, torch.int64)
     _check(inputs, labels, epochs, batch)
     weights = _scaled(weights, len(labels), place)
     outputs = getattr(getattr(model, "head", None), "out_features", None)
@@ -60,10 +61,12 @@ def train(model: nn.Module, inputs, labels, *, epochs: int = 20, batch: int = 51
     order, noise = torch.Generator().manual_seed(seed), torch.Generator(place).manual_seed(seed)
     losses, steps, halved = [], 0, 0
     for epoch in range(epochs):
-        shuffled, total, at = torch.randperm(len(labels), generator=order).to(place), 0.0, 0
+        shuffled = None  # two orders of 50 million images are 800 MB
+        shuffled, total, at = torch.randperm(len(labels), generator=order), 0.0, 0
+        shuffled = shuffled.to(place, torch.int32 if len(labels) < 2**31 else torch.int64)
         while at < len(shuffled):
             size = _even(len(shuffled) - at, batch)
-            chosen = shuffled[at:at + size]
+            chosen = shuffled[at:at + size].long()
             _set_lr(update, min_lr + (lr - min_lr) * (1 + math.cos(math.pi * (epoch + at / len(labels)) / epochs)) / 2)
             try:
                 loss, logits, features = _step(model, update, inputs, labels, weights, weigh, chosen, augment, noise)
