@@ -85,7 +85,7 @@ def made_up(n: int) -> dict[str, tuple[dict, dict]]:
                      dict(n_samples=1_000_000, n_neighbours=1000))}
 
 
-def workspace(home: Path, n: int) -> str:
+def workspace(home: Path, n: int, flat: bool) -> str:
     """A workspace with every stage of n made-up vectors; the source's spec."""
     from coreset_engine.run import views
     from coreset_engine.run.pipeline import Run
@@ -102,7 +102,11 @@ def workspace(home: Path, n: int) -> str:
         for stage, (arrays, info) in timed("scores made up", made_up, n).items():
             run.store.get(stage, run.stored_as(stage), lambda found=(arrays, info): found,
                           about=dict(source=run.dataset.fingerprint, root=run.key_of("embeddings")))
-    timed("sample, its map, two tables of totals", views.prepare, run)
+    if flat:
+        from coreset_engine.embedding import projection
+
+        projection.project = lambda vectors, *rest, **more: projection._start(np.asarray(vectors, np.float32), 0)
+    timed(f"sample, its map{' (PCA, no UMAP)' if flat else ''}, two tables of totals", views.prepare, run)
     size = sum(file.stat().st_size for file in home.rglob("*") if file.is_file())
     print(f"\nOn disk: {size / 1e9:.1f} GB")
     return run.dataset.spec
@@ -143,7 +147,10 @@ def settled(page, limit: float = 180_000) -> None:
 def check(page, name: str, shots: Path | None) -> None:
     page.wait_for_timeout(700)
     if shots:
-        page.screenshot(path=shots / f"{name}.png", full_page=True)
+        page.set_viewport_size({"width": 1440, "height": 2000})
+        page.wait_for_timeout(700)
+        page.screenshot(path=shots / f"{name}.png")
+        page.set_viewport_size({"width": 1440, "height": 900})
     said = page.locator("body").inner_text()
     if FAULTS.search(said):
         raise SystemExit(f"{name} shows a fault: {said[:3000]}")
@@ -239,15 +246,19 @@ def main() -> None:
     asked.add_argument("--rows", type=int, default=50_000_000)
     asked.add_argument("--shots", type=Path)
     asked.add_argument("--keep", action="store_true", help="leave the workspace (10 GB) where it is")
+    asked.add_argument("--flat", action="store_true", help="arrange the sample by PCA, not by ten minutes of UMAP")
+    asked.add_argument("--make", action="store_true", help="only make the workspace, which stays")
     given = asked.parse_args()
     if given.shots:
         given.shots.mkdir(parents=True, exist_ok=True)
     print(f"{NOTE}, {given.rows:,} rows. Pseudo-labels, dynamics and coverage are made up.\n\n"
           "| step | time | memory |\n|---|---|---|")
     try:
-        look(given.home, workspace(given.home, given.rows), given.shots)
+        spec = workspace(given.home, given.rows, given.flat)
+        if not given.make:
+            look(given.home, spec, given.shots)
     finally:
-        if not given.keep:
+        if not (given.keep or given.make):
             shutil.rmtree(given.home, ignore_errors=True)
 
 

@@ -15,5 +15,5 @@ view = frame.need_run("embeddings")
 chosen = st.segmented_control("View", list(VIEWS), key=state.bind("coverage_view", "One slice"),
                               label_visibility="collapsed", required=True) or "One slice"
 draw, stages = VIEWS[chosen]
-frame.need_run(*stages)
+frame.need_run(*stages, say=False)
 draw(view)

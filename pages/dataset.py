@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ui import dataset_view, frame, state
+from ui import dataset_view, frame, sampling, state
 from ui.source_form import source_form
 from ui.tour import tour
 
@@ -32,4 +32,5 @@ with right:
     dataset_view.stages(view)
 dataset_view.rejected(view)
 st.subheader("A look at the images", anchor=False)
+sampling.told(view)
 dataset_view.sample(view)

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import choice, selecting, state, whole, why
+from ui import choice, selecting, state, why
 from ui.columns import MEMBERSHIP, offered
 from ui.frame import guarded, need_run, page_header
 from ui.scatter import draw_map
@@ -25,7 +25,6 @@ picked = selecting.picked(view, events)
 
 @guarded
 def below() -> None:
-    whole.told(view)
     if picked is not None:
         why.panel(view, picked, selection, key="explore")
     if events.chosen is not None:

@@ -40,7 +40,6 @@ picked = selecting.picked(view, events)
 
 @guarded
 def below() -> None:
-    whole.told(view)
     whole.counts(view)
     if picked is not None:
         why.panel(view, picked, selection, key="select")

@@ -48,9 +48,8 @@ def large(view: state.RunView) -> None:
         return
     planned = Planned(method, kept_count(len(view), state.get("prune_rate")))
     headline(view, planned)
-    st.caption("So many images are chosen and written in the background, from all of them and not from the sample that "
-               "the map shows. Every folder below gets selection.parquet, ids.txt and manifest.json besides its own "
-               "files; the command line's run --out writes these three alone.")
+    st.caption("So many images are chosen and written in the background. Every folder below gets selection.parquet, "
+               "ids.txt and manifest.json besides its own files; run --out in a shell writes these three alone.")
     with boundary():
         targets(view, planned)
 

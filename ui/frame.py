@@ -14,7 +14,7 @@ from typing import Any
 import streamlit as st
 
 from coreset_engine.errors import CoresetError
-from ui import state
+from ui import sampling, state
 from ui.escape import markdown as escaped
 from ui.jobs import submit_button
 
@@ -36,8 +36,11 @@ def empty_state(text: str, action: str | None = None, page: str | None = None) -
             st.page_link(page, label=action or "Go there")
 
 
-def need_run(*stages: str) -> state.RunView:
-    """The opened run with these stages finished; else an empty state that offers the next step, and the page stops."""
+def need_run(*stages: str, say: bool = True) -> state.RunView:
+    """The opened run with these stages finished; else an empty state that offers the next step, and the page stops.
+
+    say: tell in one line where a sample of it is shown.
+    """
     view = state.current_run()
     if view is None:
         empty_state("No images are open yet.", "Choose a source on the Dataset page", "pages/dataset.py")
@@ -51,6 +54,8 @@ def need_run(*stages: str) -> state.RunView:
                         "Preparing runs in the background; you can leave this page.")
             submit_button("Prepare now", "prepare", view, primary=True)
         st.stop()
+    if say:
+        sampling.told(view)
     return view
 
 

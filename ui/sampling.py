@@ -17,6 +17,14 @@ def shown(view: Any) -> Any:
     return sampled(view.key_of("pseudo_labels"), view.ready("pseudo_labels"), str(view.run.store.home), view)
 
 
+def told(view: Any) -> None:
+    """One line where pages show a sample."""
+    if view.whole is not None:
+        way = " from every cluster by its share" if view.ready("pseudo_labels") else ""
+        st.caption(f"Shown is a sample of {len(view):,} of {len(view.whole):,} images, drawn once{way}; jobs and "
+                   "exports work on all.")
+
+
 @st.cache_resource(max_entries=4, show_spinner="Drawing a sample ...")
 def sampled(key: str, clustered: bool, home: str, _view: Any) -> Any:
     """The RunView of the sample; `whole` is the one it was drawn from."""

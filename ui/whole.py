@@ -1,4 +1,4 @@
-"""What a page says of a set too large to draw: that the map shows a sample, and exact counts of all images."""
+"""Exact counts of all images of a set too large to draw, whose pages show a sample (ui/sampling.py)."""
 
 from __future__ import annotations
 
@@ -17,13 +17,6 @@ from ui.jobs import submit_button
 
 AT_ONCE = 5_000_000  # images that are sorted while a person waits; more are in the background
 _SHOWN = 60  # clusters with bars of their own
-
-
-def told(view: state.RunView) -> None:
-    """One line where the map shows a sample."""
-    if view.whole is not None:
-        st.caption(f"The map shows a sample of {len(view):,} of {len(view.whole):,} images, drawn once from every "
-                   "cluster by its share; jobs and exports work on all.")
 
 
 def counts(view: state.RunView) -> None:
