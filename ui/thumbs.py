@@ -2,7 +2,7 @@
 
 Pictures travel as bytes of the open dataset by position; no path ever reaches the browser. Captions are set as text
 by the component's script (`gallery.js`), so names from data stay text. Small pictures (28 px) are enlarged without
-blur, large ones (4,000 px) are shrunk once and kept under the workspace's `thumbs/`.
+blur, large ones (4,000 px) and those slow to read are shrunk once and kept under the workspace's `thumbs/`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import io
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,7 @@ from ui.escape import plain
 
 TILE = 72  # pixels a side
 LARGE = 640
+SLOW_S = 0.1  # a picture that took longer to read (from a far store, a large row group) is kept small
 MOST = 500  # tiles per gallery page
 _HERE = Path(__file__).parent
 _component = st.components.v2.component("coreset_explorer.gallery", js=(_HERE / "gallery.js").read_text("utf-8"),
@@ -66,11 +68,13 @@ def _tile(dataset: Dataset, i: int) -> np.ndarray:
         if kept.is_file():
             with Image.open(kept) as image:
                 return np.asarray(image.convert("RGB").resize((TILE, TILE)))
+        began = time.perf_counter()
         image = dataset.image(i)
+        slow = time.perf_counter() - began > SLOW_S
     except (CoresetError, OSError, ValueError):
         return _broken()
     tile = fitted(image, TILE)
-    if max(image.size) > 512:
+    if slow or max(image.size) > 512:
         _keep(kept, tile)
     return np.asarray(tile)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from finished import FinishedRun, go_to, texts
 
-from coreset_engine.run import views
+from coreset_engine.run import totals, views
 from ui import jobs, sampling, state
 
 
@@ -40,6 +41,42 @@ def test_map_says_that_it_is_a_sample_and_export_takes_all(large):
     assert "of 400 images, drawn once" in texts(go_to(test, "explore"))
     test = go_to(test, "export")
     assert not test.exception and {"400", "40"} <= {metric.value for metric in test.metric}
+
+
+def test_a_count_that_takes_minutes_is_a_job(large, monkeypatch):
+    from ui import jobs, whole
+
+    test, _ = large
+    sent = []
+    monkeypatch.setattr(whole, "AT_ONCE", 100)
+    monkeypatch.setattr(jobs, "submit", lambda kind, spec, params: sent.append((kind, params)))
+    test.session_state["state:method"] = "el2n"
+    test.session_state["state:params"] = {"el2n": {"keep": "easy"}}
+    test = go_to(test, "select")
+    assert "sorted once, in the background" in texts(test)
+    next(button for button in test.button if button.label == "Count all images").click().run()
+    assert [kind for kind, _ in sent] == ["totals"]
+    assert (sent[0][1]["method"], sent[0][1]["params"]) == ("el2n", {"keep": "easy"})
+
+
+def test_what_cannot_be_counted_is_said(large):
+    test, _ = large
+    test.session_state["state:method"] = "k_center"
+    assert "keeps no window of ranks" in texts(go_to(test, "select"))
+
+
+def test_pins_outside_the_sample_count_among_all(large):
+    test, view = large
+    outside = np.setdiff1d(np.arange(400), views.Sampled(view.run).rows)
+    ranked = np.argsort(view.run.dynamics.aum, kind="stable")
+    test.session_state["state:never"] = tuple(str(name) for name in view.dataset.ids[outside[:60]])
+    test.session_state["state:must_keep"] = tuple(str(name) for name in view.dataset.ids[outside[60:62]])
+    test.session_state["state:beta"] = 0.0
+    test = go_to(test, "select")
+    assert not test.exception and not test.error and "All images: 40 of 400 kept" in texts(test)
+    found = totals.totals(view.run, "elfs").window(0.9, 0.0, outside[60:62], outside[:60])
+    kept = [i for i in ranked if i not in outside[:62]][:38]
+    assert found.hi == np.flatnonzero(ranked == kept[-1])[0] + 1
 
 
 def test_a_small_set_is_shown_whole(open_page):

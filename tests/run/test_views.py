@@ -186,3 +186,23 @@ def test_without_clusters_the_sample_is_drawn_evenly_and_nothing_is_computed(run
 def test_knobs_without_scores_are_said_and_not_computed(run):
     with pytest.raises(Missing, match="3,000 images are not finished with these knobs"):
         views.Sampled(run).coverage_at(n_neighbours=77)
+
+
+def test_a_job_counts_all_for_knobs_that_were_not_prepared(run):
+    from coreset_engine.run import work
+
+    params = dict(n_clusters=5, clusterer="kmeans", proxy="linear", n_samples=20_000, encoder=run.encoder, seed=0)
+    knobs = dict(keep="easy")
+    totals.path_of(run, "el2n", knobs).unlink(missing_ok=True)
+    told = Told()
+    work.totals(run.dataset.spec, params | dict(method="el2n", params=knobs), run.store, told)
+    assert told.result == dict(images=3000) and totals.path_of(run, "el2n", knobs).is_file()
+
+
+class Told:
+    """Hears what a job tells its folder."""
+
+    result = None
+
+    def __call__(self, *told):
+        assert told[0] in ("opening", "totals")
