@@ -118,10 +118,11 @@ def _soft(rows: torch.Tensor, centres: torch.Tensor,
           temperature: float) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """From the softmax of cosines / temperature: labels (N,) int64, confidence (N,) float32, and the (N, C) float32
     probabilities themselves unless they are too many."""
-    n, parts = len(rows), []
-    labels, confidence = np.empty(n, np.int64), np.empty(n, np.float32)
+    n, labels, confidence = len(rows), np.empty(len(rows), np.int64), np.empty(len(rows), np.float32)
+    probabilities = np.empty((n, len(centres)), np.float32) if kept(n, len(centres)) else None
     for start in range(0, n, _BLOCK):
         part = torch.softmax(rows[start:start + _BLOCK].float() @ centres.T / temperature, dim=1).cpu().numpy()
         labels[start:start + _BLOCK], confidence[start:start + _BLOCK] = part.argmax(axis=1), part.max(axis=1)
-        parts += [part] if kept(n, len(centres)) else []
-    return labels, confidence, np.concatenate(parts) if parts else None
+        if probabilities is not None:
+            probabilities[start:start + _BLOCK] = part
+    return labels, confidence, probabilities

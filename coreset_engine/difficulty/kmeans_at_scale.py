@@ -163,7 +163,7 @@ def _named(workers: Workers, n: int, shared: tuple[np.ndarray, float, bool], pie
     """(labels (N,) int64, confidence (N,) float32, probabilities (N, C) float32 or None)."""
     cut, done = spans(n, piece), 0
     labels, confidence = scratch((n,), np.int64), scratch((n,), np.float32)
-    probabilities = np.empty((n, len(shared[0])), np.float32) if shared[2] else None
+    probabilities = scratch((n, len(shared[0])), np.float32) if shared[2] else None
     with closing(workers.map(name, shared, cut, lambda: tick(done / n))) as steps:
         for place, (own, sure, soft) in steps:
             rows = slice(*cut[place])

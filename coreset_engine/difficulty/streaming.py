@@ -96,10 +96,17 @@ def accumulator(*shape: int, device: str, kind: torch.dtype = torch.float32) -> 
 def scratch(shape: tuple[int, ...], kind: type) -> np.ndarray:
     """Zeros; a large array lies in a file without a name, whose pages the system may put away.
 
-    The file is where TMPDIR says, else in /var/tmp where there is one: /tmp is memory on many systems.
+    The file is where TMPDIR says, else in /var/tmp where there is one: /tmp is memory on many systems. A disk without
+    room is noticed here, not by a dying process later on, and memory is taken instead.
     """
-    if np.dtype(kind).itemsize * int(np.prod(shape, dtype=np.int64)) <= LARGE:
+    size = np.dtype(kind).itemsize * int(np.prod(shape, dtype=np.int64))
+    if size <= LARGE:
         return np.zeros(shape, kind)
     steady = not os.environ.get("TMPDIR") and os.access("/var/tmp", os.W_OK)
-    with tempfile.TemporaryFile(dir="/var/tmp" if steady else None) as file:
-        return np.memmap(file, kind, "w+", shape=shape)
+    try:
+        with tempfile.TemporaryFile(dir="/var/tmp" if steady else None) as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+            return np.memmap(file, kind, "w+", shape=shape)
+    except OSError:
+        return np.zeros(shape, kind)

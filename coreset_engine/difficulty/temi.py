@@ -252,8 +252,8 @@ def _ensemble(teachers: Parameters, rows: torch.Tensor | UnitRows, losses: np.nd
         counts = counts + together(assigned.cpu().numpy(), n_clusters, 0)
         idle()
     orders = torch.from_numpy(align_counts(counts, 0)).to(rows.device)
-    labels, at, means = scratch((n,), np.int64), 0, []
-    confidence, agreement = scratch((n,), np.float32), scratch((n,), np.float32)
+    labels, confidence, agreement = (scratch((n,), kind) for kind in (np.int64, np.float32, np.float32))
+    at, means = 0, scratch((n, n_clusters), np.float32) if kept(n, n_clusters) else None
     for block in rows.split(size):
         chances = torch.log_softmax(head_logits(teachers, block.float(), config.temperature)[:, used], dim=2)
         chances = chances.gather(2, orders.expand(len(block), -1, -1))
@@ -262,7 +262,8 @@ def _ensemble(teachers: Parameters, rows: torch.Tensor | UnitRows, losses: np.nd
         agreement[at:at + len(block)] = (chances.argmax(dim=2) == own).float().mean(dim=1).cpu().numpy()
         part = mean.cpu().numpy()
         labels[at:at + len(block)], confidence[at:at + len(block)] = part.argmax(axis=1), part.max(axis=1)
-        means += [part] if kept(n, n_clusters) else []
+        if means is not None:
+            means[at:at + len(block)] = part
         at += len(block)
         idle()
-    return labels, confidence, agreement, np.concatenate(means) if means else None, used.tolist()
+    return labels, confidence, agreement, means, used.tolist()

@@ -64,3 +64,15 @@ def test_a_large_array_lies_on_disk_where_tmpdir_says(tmp_path, monkeypatch):
         monkeypatch.setattr(streaming.os, "access", lambda place, how: True)
         found = streaming.scratch((126,), np.int64)
         assert isinstance(found, np.memmap) and not found.any() and seen[-1] == wanted
+
+
+def test_a_full_disk_is_no_end(monkeypatch):
+    """Without room on disk the array lies in memory: a file that cannot be filled would kill the process."""
+    def full(number, start, size):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(streaming, "LARGE", 1000)
+    monkeypatch.setattr(streaming.os, "posix_fallocate", full)
+    found = streaming.scratch((126,), np.int64)
+    found[:] = 1
+    assert not isinstance(found, np.memmap) and found.sum() == 126
