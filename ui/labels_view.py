@@ -12,7 +12,7 @@ import numpy as np
 import streamlit as st
 
 from coreset_engine.errors import BadInput
-from coreset_engine.selection.arithmetic import hardness_order, window
+from coreset_engine.selection.arithmetic import cut_count, hardness_order, kept_count, window
 from ui import charts, state
 from ui.beta_view import show_curve, show_search
 from ui.escape import markdown as escaped
@@ -38,12 +38,18 @@ def _quality(key: str, fingerprint: str, _view: state.RunView) -> LabelQuality:
     return compare(pseudo.labels, dataset.labels, pseudo.n_clusters, len(dataset.classes))
 
 
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _sizes(key: str, fingerprint: str, _view: state.RunView) -> np.ndarray:
+    """(C,) int64 images of each cluster, of all images also where a sample is shown."""
+    return np.bincount(_view.run.pseudo_labels.labels, minlength=_view.run.pseudo_labels.n_clusters)
+
+
 # -- quality --------------------------------------------------------------------------------------------------------
 
 def show_quality(view: state.RunView) -> None:
     """With truth: numbers, matched confusion matrix, misclassified share per class. Without: how sure the heads are."""
     pseudo, quality = view.run.pseudo_labels, quality_of(view)
-    sizes = np.bincount(pseudo.labels, minlength=pseudo.n_clusters)
+    sizes = _sizes(view.key_of("pseudo_labels"), view.dataset.fingerprint, view.whole or view)
     cells = st.columns(5)
     cells[0].metric("Clusters", pseudo.n_clusters, help="Empty ones count: a cluster that died is shown, not hidden.")
     cells[1].metric("Empty clusters", int((sizes == 0).sum()))
@@ -122,6 +128,10 @@ def show_difficulty(view: state.RunView) -> None:
                    f"{int((~kept & ~hard).sum()):,} dropped as easiest"
                    + (f" · {int((~np.isfinite(values)).sum()):,} never learned (not drawn)"
                       if not np.isfinite(values).all() else ""))
+        if view.whole is not None:
+            n = len(view.whole)
+            st.caption(f"Of all {n:,} images: {kept_count(n, prune_rate):,} kept · {cut_count(n, beta):,} dropped as "
+                       "hardest. Select draws them by cluster and score.")
         series = {"pseudo-labels": values}
         truth = view.true_dynamics()
         if truth is not None:

@@ -30,14 +30,17 @@ def counts(view: state.RunView) -> None:
     params = {name: value for name, value in choice.method_params(method).items() if name != "beta"}
     try:
         reason = totals.why_not(run, method, params)
+        path = None if reason else totals.path_of(run, method, params)
         if reason:
             st.caption(f"What you see counts the sample: {escaped(reason)}")
-        elif len(run.dataset) > AT_ONCE and not totals.path_of(run, method, params).is_file():
+        elif len(run.dataset) > AT_ONCE and not path.is_file():
             st.caption(f"What you see counts the sample. To count all {len(run.dataset):,} images by {escaped(method)} "
                        "with these knobs they are sorted once, in the background.")
             submit_button("Count all images", "totals", view, method=method, params=params)
         else:
-            found = _totals(str(totals.path_of(run, method, params)), method, params, view.whole)
+            if not path.is_file():
+                _totals.clear()  # cleared away since it was opened: it is written again
+            found = _totals(str(path), method, params, view.whole)
             _draw(found, found.window(state.get("prune_rate"), state.get("beta") if state.chosen("beta") else None,
                                       *(_places(run, name) for name in ("must_keep", "never"))))
     except CoresetError as error:

@@ -82,7 +82,8 @@ def inclusion(run: Run, method: str, prune_rate: float, *, seeds: int = 10, enco
 
 
 def finished(run: Run) -> list[Inclusion]:
-    """Every inclusion that lies finished for this run's images, newest first. Computes nothing."""
+    """Every inclusion that lies finished for this run's images (of a sampled run, at its sample), newest first.
+    Computes nothing."""
     return [found for _, found in _stored(run)]
 
 
@@ -96,7 +97,7 @@ def of_selection(run: Run, selection: Selection) -> Inclusion | None:
 def base_of(run: Run, selection: Selection) -> str:
     """What is drawn again and again: images, method and parameters, whatever the seed."""
     params = {name: value for name, value in selection.params.items() if name != "seed"}
-    return digest([run.dataset.fingerprint, selection.method, params])
+    return digest([getattr(run, "whole", run).dataset.fingerprint, selection.method, params])
 
 
 def agreement(kept: Sequence[np.ndarray]) -> float:
@@ -125,11 +126,13 @@ def _drawn(run: Run, encoder: str, seed: int) -> Run:
 
 def _stored(run: Run) -> list[tuple[dict[str, Any], Inclusion]]:
     folder = run.store.home / "artefacts" / STAGE
-    found = []
+    found, whole = [], getattr(run, "whole", run)
     for path in sorted(folder.glob("[!.]*/manifest.json"), key=lambda p: -p.stat().st_mtime):
         about = disk.read_json(path) or {}
-        if (about.get("about") or {}).get("source") == run.dataset.fingerprint:
+        if (about.get("about") or {}).get("source") == whole.dataset.fingerprint:
             arrays, info = run.store.read(STAGE, path.parent.name)
+            if whole is not run:
+                arrays = dict(share=arrays["share"][run.rows])
             found.append((info, _record(arrays, info)))
     return found
 

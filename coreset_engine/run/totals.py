@@ -49,8 +49,8 @@ def totals(run: Run, method: str, params: dict[str, Any] | None = None) -> Total
 def why_not(run: Run, method: str, params: dict[str, Any] | None = None) -> str | None:
     """Why all images cannot be counted for this method and knobs, in a sentence, or None. Computes nothing."""
     if method not in RANKED:
-        return (f"{method!r} places images by those it has placed before and keeps no window of ranks, so what it "
-                f"keeps of all images is known only once it has chosen; totals are known of {', '.join(RANKED)}.")
+        return (f"{method!r} chooses anew for each pruning rate and keeps no window of ranks, so what it keeps of all "
+                f"images is known only once it has chosen; totals are known of {', '.join(RANKED)}.")
     config = _config(method, params)
     for stage, knobs in _ranked_by(run, method, config):
         if not finished(run, stage, **knobs):

@@ -59,7 +59,8 @@ def stratified(strata: np.ndarray, size: int, seed: int = 0) -> np.ndarray:
     """
     counts = np.bincount(strata)
     wanted = np.minimum(counts, np.maximum(np.rint(counts * (size / len(strata))).astype(np.int64), FEWEST))
-    order, rng = np.argsort(strata, kind="stable"), np.random.default_rng([seed, 53])
+    narrow = strata.astype(np.uint16) if len(counts) <= 2**16 else strata  # of these numpy sorts 50 million in a second
+    order, rng = np.argsort(narrow, kind="stable"), np.random.default_rng([seed, 53])
     starts = np.concatenate([[0], np.cumsum(counts)])
     taken = [order[start + rng.choice(count, take, replace=False)]
              for start, count, take in zip(starts, counts, wanted, strict=False) if take]

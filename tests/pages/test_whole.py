@@ -9,7 +9,7 @@ import pytest
 from finished import FinishedRun, go_to, texts
 
 from coreset_engine.run import totals, views
-from ui import jobs, sampling, state
+from ui import jobs, labels_view, sampling, state
 
 
 @pytest.fixture
@@ -77,6 +77,26 @@ def test_pins_outside_the_sample_count_among_all(large):
     found = totals.totals(view.run, "elfs").window(0.9, 0.0, outside[60:62], outside[:60])
     kept = [i for i in ranked if i not in outside[:62]][:38]
     assert found.hi == np.flatnonzero(ranked == kept[-1])[0] + 1
+
+
+def test_labels_counts_all_images(large):
+    test, view = large
+    sizes = labels_view._sizes("k", view.dataset.fingerprint, view)
+    assert sizes.sum() == 400 and np.array_equal(sizes, np.bincount(view.run.pseudo_labels.labels))
+    test.session_state["state:labels_view"] = "Difficulty"
+    test.session_state["state:beta"] = 0.2
+    said = texts(go_to(test, "labels"))
+    assert f"sample of {len(views.Sampled(view.run).rows)} of 400" in said
+    assert "Of all 400 images: 40 kept · 80 dropped as hardest" in said
+
+
+def test_a_table_that_was_cleared_away_is_written_again(large):
+    test, view = large
+    test = go_to(test, "select")
+    path = totals.path_of(view.run, "elfs")
+    path.unlink()
+    test.run()
+    assert path.is_file() and not test.error and "All images: 40 of 400 kept" in texts(test)
 
 
 def test_a_small_set_is_shown_whole(open_page):

@@ -199,6 +199,14 @@ def test_a_job_counts_all_for_knobs_that_were_not_prepared(run):
     assert told.result == dict(images=3000) and totals.path_of(run, "el2n", knobs).is_file()
 
 
+def test_measured_inclusion_of_all_is_shown_at_the_sample(run):
+    from coreset_engine.run.inclusion import finished, inclusion, of_selection
+
+    measured, sample = inclusion(run, "random", 0.9, seeds=3), views.Sampled(run)
+    assert any(np.array_equal(one.share, measured.share[sample.rows]) for one in finished(sample))
+    assert np.array_equal(of_selection(sample, select("random", sample, 0.9)).share, measured.share[sample.rows])
+
+
 class Told:
     """Hears what a job tells its folder."""
 
