@@ -48,3 +48,22 @@ def test_a_container_s_limit_counts(tmp_path, monkeypatch):
     assert limits.free() == 1300
     (tmp_path / "max").write_text("max")
     assert limits.free() > 10**6
+
+
+@pytest.mark.parametrize("clusterer", ["temi", "kmeans"])
+def test_a_large_set_is_clustered_where_its_rows_would_not_fit(run, monkeypatch, clusterer):
+    """Rows stay on disk and (N, C) probabilities are not kept: no stage after it misses either."""
+    from coreset_engine.difficulty import pieces
+    from coreset_engine.run.selecting import select
+
+    run.clusterer = clusterer
+    run.neighbours  # noqa: B018 - made before memory gets scarce
+    monkeypatch.setattr(limits, "free", lambda: 3000)
+    with pytest.raises(BadInput, match="pseudo-labels"):
+        run.clusters  # noqa: B018
+    monkeypatch.setattr(pieces, "LARGE", 1000)
+    monkeypatch.setattr(pieces, "_KEPT", 100)
+    assert run.clusters.probabilities is None and len(run.clusters.labels) == 80
+    monkeypatch.setattr(limits, "free", lambda: 10**9)
+    assert len(select("elfs", run, prune_rate=0.5)) == 40
+    assert limits.needed("pseudo_labels", 10**9, 256) == 24 * 10**9
