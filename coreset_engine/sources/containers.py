@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote
@@ -23,10 +22,11 @@ from urllib.parse import parse_qsl, quote
 import numpy as np
 
 from coreset_engine.errors import BadInput
+from coreset_engine.sources import columns
 from coreset_engine.sources.decoding import EXTENSIONS
 from coreset_engine.sources.folder import _fingerprint, folder_labels
 from coreset_engine.sources.looking import KINDS, Unit, look_through_all, remembered, units_of
-from coreset_engine.sources.names import safe_name, string_array
+from coreset_engine.sources.names import safe_name
 from coreset_engine.sources.places import is_url
 from coreset_engine.sources.slices import Slices
 from coreset_engine.types import Dataset, Progress, Rejected, silent
@@ -71,24 +71,22 @@ def open_container(text: str, *, memory: Path | None = None, progress: Progress 
     """
     place, chosen = split_options(text, options)
     units, aside = units_of(place, chosen.pop("verify", "full"), chosen)
-    seen = _joined(units, look_through_all(units, memory, progress))
     items = [item for unit in units for item in unit.items]
-    names = _names(units[0].kind, seen, [item.name for item in items])
-    good, rejected = _sorted_out(names, seen, items)
-    if not len(good):
+    seen, file = _joined(units, look_through_all(units, memory, progress))
+    seen, file, names, rejected = _usable(units[0].kind, seen, file, items)
+    if not len(names):
         first = rejected[0]
         raise BadInput(f"{safe_name(place)!r} holds no usable image: {len(rejected)} set aside, for example "
                        f"{first.name!r} {first.reason}; give tars, Parquet files or images that hold pictures.")
-    ids = [names[i] for i in good]
-    labels, classes, columns = _labels(units[0].kind, [seen["key"][i] for i in good], [seen["label"][i] for i in good])
-    digests = seen["digest"][good]
+    labels, classes, more = _labels(units[0].kind, seen["key"], seen["label"])
+    fingerprint = _fingerprint(columns.texts(names), columns.texts(seen["digest"]))
     reader = Slices(units[0].kind, ([item.place for item in items], [item.size for item in items],
                                     [item.version for item in items]),
-                    string_array(ids), seen["file"][good], seen["place"][good], seen["size"][good], digests,
-                    chosen.get("image"))
+                    columns.strings(names), file, seen["place"].to_numpy(), seen["size"].to_numpy(),
+                    columns.codes(seen["digest"], 32), chosen.get("image"))
     return Dataset(spec=_spec(place, chosen | ({"verify": "header"} if units[0].verify == "header" else {})),
-                   ids=reader.ids, fingerprint=_fingerprint(ids, [digest.decode() for digest in digests]),
-                   reader=reader, labels=labels, classes=classes, columns=columns, rejected=(*rejected, *aside))
+                   ids=reader.ids, fingerprint=fingerprint, reader=reader, labels=labels, classes=classes,
+                   columns=more, rejected=(*rejected, *aside))
 
 
 def unseen(text: str, *, memory: Path | None) -> list[Unit]:
@@ -117,60 +115,61 @@ def _spec(place: str, options: dict[str, str]) -> str:
     return f"{place}#{told}" if told else place
 
 
-def _joined(units: list[Unit], tables: list[Any]) -> dict[str, Any]:
-    """All indexes as one; a value a picture. file: which of all the units' items."""
+def _joined(units: list[Unit], tables: list[Any]) -> tuple[Any, np.ndarray]:
+    """(all indexes as one table, (N,) int32: which of all the units' items a picture lies in)."""
     import pyarrow as pa
 
     start, files = 0, []
     for unit, table in zip(units, tables, strict=True):
-        files.append(table["item"].to_numpy() + start)
+        files.append((table["item"].to_numpy() + start).astype(np.int32))
         start += len(unit.items)
-    whole = pa.concat_tables(tables)
-    return dict(key=whole["key"].to_pylist(), file=np.concatenate(files).astype(np.int32),
-                place=whole["place"].to_numpy(), size=whole["size"].to_numpy(),
-                digest=np.array(whole["digest"].to_pylist(), "S32"), reason=whole["reason"].to_pylist(),
-                label=whole["label"].to_pylist())
+    return pa.concat_tables(tables).drop_columns("item"), np.concatenate(files)
 
 
-def _names(kind: str, seen: dict[str, Any], files: list[str]) -> list[str]:
-    """The id of every picture, usable or not; a tar's keys carry its name only where tars share keys."""
-    keys = [safe_name(key) for key in seen["key"]]
-    whole = [file for file, reason in zip(seen["file"], seen["reason"], strict=True) if not reason]
-    good = [key for key, reason in zip(keys, seen["reason"], strict=True) if not reason]
-    if kind == "tar" and len(set(good)) < len(set(zip(whole, good, strict=True))):
-        keys = [f"{safe_name(files[file])}:{key}" for file, key in zip(seen["file"], keys, strict=True)]
-    return keys
+def _usable(kind: str, seen: Any, file: np.ndarray, items: list[Any],
+            ) -> tuple[Any, np.ndarray, Any, list[Rejected]]:
+    """(rows of the usable pictures, their files, their ids, what is set aside): bad ones, ids that came before, files
+    of no use. A tar's keys carry its name only where tars share keys."""
+    import pyarrow.compute as pc
+
+    named = pc.not_equal(seen["key"], "").to_numpy()
+    fine = named & pc.equal(seen["reason"], "").to_numpy()
+    names = columns.safe(seen["key"])
+    again = columns.repeats(names, fine)
+    if kind == "tar" and len(again):
+        longer = columns.with_files([item.name for item in items], file, names)
+        apart = columns.repeats(longer, fine)
+        names, again = (longer, apart) if len(apart) < len(again) else (names, again)
+    chosen = fine.copy()
+    chosen[again] = False
+    if chosen.all():
+        return seen, file, names, []
+    rejected = _set_aside(~chosen, named, names, seen["reason"], file, items)
+    return seen.filter(chosen), file[chosen], names.filter(chosen), rejected
 
 
-def _sorted_out(names: list[str], seen: dict[str, Any], items: list[Any]) -> tuple[np.ndarray, list[Rejected]]:
-    """(places of the usable pictures, what is set aside): bad ones, ids that came before, files of no use."""
-    good: list[int] = []
-    rejected: list[Rejected] = []
-    taken: set[str] = set()
-    for i, (name, reason) in enumerate(zip(names, seen["reason"], strict=True)):
-        if not seen["key"][i]:
-            rejected.append(Rejected(safe_name(items[seen["file"][i]].name), reason or "has an empty id"))
-        elif reason or name in taken:
-            rejected.append(Rejected(name, reason or "repeats an id"))
-        else:
-            taken.add(name)
-            good.append(i)
-    return np.array(good, np.int64), rejected
+def _set_aside(bad: np.ndarray, named: np.ndarray, names: Any, reasons: Any, file: np.ndarray, items: list[Any],
+               ) -> list[Rejected]:
+    told = zip(np.flatnonzero(bad).tolist(), columns.texts(names.filter(bad)), columns.texts(reasons.filter(bad)),
+               strict=True)
+    return [Rejected(name, reason or "repeats an id") if named[row] else
+            Rejected(safe_name(items[file[row]].name), reason or "has an empty id") for row, name, reason in told]
 
 
-def _labels(kind: str, keys: list[str], texts: list[str | None],
-            ) -> tuple[np.ndarray | None, tuple[str, ...], dict[str, np.ndarray]]:
+def _labels(kind: str, keys: Any, told: Any) -> tuple[np.ndarray | None, tuple[str, ...], dict[str, np.ndarray]]:
     """(labels, classes, columns). Texts that hardly repeat are captions, kept as the column "text", not classes."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     if kind == "images":
-        labels, classes, splits = folder_labels(keys)
+        labels, classes, splits = folder_labels(keys.to_pylist())
         return labels, classes, {} if splits is None else {"split": splits}
-    known = Counter(text for text in texts if text is not None)
+    known = pc.unique(pc.drop_null(told)).to_pylist()
     if not known:
         return None, (), {}
-    if len(known) > max(2, len(texts) // 2):
-        return None, (), {"text": string_array([safe_name(text or "") for text in texts])}
+    if len(known) > max(2, len(told) // 2):
+        return None, (), {"text": columns.strings(columns.safe(pc.fill_null(told, "")))}
     numbers = all(text.isascii() and text.isdigit() and len(text) < 10 for text in known)
     classes = sorted(known, key=int if numbers else None)
-    number = {text: place for place, text in enumerate(classes)}
-    labels = np.array([-1 if text is None else number[text] for text in texts], np.int64)
-    return labels, tuple(safe_name(text) for text in classes), {}
+    place = pc.fill_null(pc.index_in(told, pa.array(classes, told.type)), -1)
+    return place.to_numpy().astype(np.int64), tuple(safe_name(text) for text in classes), {}

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,7 +141,7 @@ def _reader(paths: np.ndarray) -> Callable[[int], Image.Image]:
     return read
 
 
-def _fingerprint(names: list[str], digests: list[str]) -> str:
+def _fingerprint(names: Iterable[str], digests: Iterable[str]) -> str:
     whole = hashlib.sha256(b"folder 1\0")
     for name, digest in zip(names, digests, strict=True):
         whole.update(f"{name}\0{digest}\n".encode())

@@ -1,0 +1,172 @@
+"""Opening and reading pictures far away: memory and time of a Parquet source, and an S3 server against the disk.
+
+    python benchmarks/opening.py [--rows 1000000] [--pictures 20000] [--folder DIR]
+
+Parquet: --rows pictures of 8 x 8 (PNG, about 100 bytes each, made) in files of 500,000, opened in a process of its own,
+twice: looked through (every picture decoded), then remembered. Memory is what the process holds itself (RssAnon) beyond
+what it held before, at its peak and afterwards. S3: --pictures pictures of 64 x 64 in one tar, read decoded in slices
+of 1,024 from disk and from moto's server on this machine, in turn, three times; the best of each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import logging
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
+FILE_ROWS, GROUP_ROWS, SLICE = 500_000, 10_000, 1024
+
+
+def pictures(count: int, side: int) -> list[bytes]:
+    """PNGs of few colours, all different."""
+    from PIL import Image
+
+    rng, made = np.random.default_rng(0), []
+    for _ in range(count):
+        out = io.BytesIO()
+        Image.fromarray(rng.integers(0, 255, (side, side, 3), dtype=np.uint8) // 128 * 255).save(out, "PNG")
+        made.append(out.getvalue())
+    return made
+
+
+def make_parquet(folder: Path, rows: int) -> int:
+    """Writes the files; the mean number of bytes of a picture."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    few = pictures(4096, 8)
+    for number, start in enumerate(range(0, rows, FILE_ROWS)):
+        path = folder / f"part-{number:05d}.parquet"
+        if path.is_file():
+            continue
+        with pq.ParquetWriter(path, pa.schema([("image", pa.binary()), ("label", pa.int32())])) as out:
+            for at in range(start, min(start + FILE_ROWS, rows), GROUP_ROWS):
+                every = range(at, min(at + GROUP_ROWS, rows))
+                out.write_table(pa.table([[few[i % 4096] for i in every], [i % 1000 for i in every]],
+                                         schema=out.schema))
+    return sum(map(len, few)) // len(few)
+
+
+def anonymous() -> int:
+    """Bytes that this process holds itself."""
+    with open("/proc/self/status") as lines:
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
+
+
+class Peak:
+    """The most that `anonymous` said, asked every 50 ms."""
+
+    def __init__(self) -> None:
+        self.most, self.ended = 0, threading.Event()
+        threading.Thread(target=self.watch, daemon=True).start()
+
+    def watch(self) -> None:
+        while not self.ended.wait(0.05):
+            self.most = max(self.most, anonymous())
+
+
+def open_one(folder: str) -> None:
+    """Prints images, seconds, peak and held bytes of opening `folder` here."""
+    import gc
+
+    import pyarrow.parquet  # noqa: F401 - not counted
+    import torch  # noqa: F401 - not counted
+
+    from coreset_engine.sources.opening import open_source
+
+    before, peak, start = anonymous(), Peak(), time.perf_counter()
+    source = open_source(f"{folder}/*.parquet")
+    took = time.perf_counter() - start
+    peak.ended.set()
+    gc.collect()
+    print(len(source), took, peak.most - before, anonymous() - before, source.ids[-1])
+
+
+def show_parquet(folder: Path, rows: int) -> None:
+    size = make_parquet(folder, rows)
+    print(f"\n{rows:,} pictures of {size} bytes in {-(-rows // FILE_ROWS)} Parquet files\n\n"
+          "| opening | time | pictures/s | peak | a picture | held afterwards | a picture |\n"
+          "|---|---|---|---|---|---|---|")
+    home = tempfile.mkdtemp(dir=folder)
+    for name in ("looked through", "remembered"):
+        said = subprocess.run([sys.executable, __file__, "--open", str(folder)], capture_output=True, text=True,
+                              check=True, env={**os.environ, "CORESET_HOME": home}).stdout.split()
+        n, took, peak, held = int(said[0]), *map(float, said[1:4])
+        print(f"| {name} | {took:.1f} s | {n / took:,.0f} | {peak / 1e6:,.0f} MB | {peak / n:.0f} B | "
+              f"{held / 1e6:,.0f} MB | {held / n:.0f} B |", flush=True)
+
+
+def show_s3(folder: Path, count: int) -> None:
+    import fsspec
+    from moto.server import ThreadedMotoServer
+
+    from coreset_engine.sources.opening import open_source
+
+    with tarfile.open(folder / "one.tar", "w") as tar:
+        for i, data in enumerate(pictures(count, 64)):
+            about = tarfile.TarInfo(f"{i:06d}.png")
+            about.size = len(data)
+            tar.addfile(about, io.BytesIO(data))
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    url = f"http://127.0.0.1:{server.get_host_and_port()[1]}"
+    os.environ.update(AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test", AWS_DEFAULT_REGION="us-east-1",
+                      AWS_ENDPOINT_URL=url, CORESET_HOME=tempfile.mkdtemp(dir=folder))
+    fs = fsspec.filesystem("s3", client_kwargs=dict(endpoint_url=url))
+    fs.mkdir("pictures")
+    fs.put(str(folder / "one.tar"), "pictures/one.tar")
+    best = {"disk": 0.0, "S3 server": 0.0}
+    places = {"disk": open_source(folder / "one.tar"), "S3 server": open_source("s3://pictures/one.tar")}
+    for _ in range(3):
+        for name, source in places.items():
+            start = time.perf_counter()
+            for at in range(0, count, SLICE):
+                for image in source.images(at, min(at + SLICE, count)):
+                    image.load()
+            best[name] = max(best[name], count / (time.perf_counter() - start))
+    server.stop()
+    size = (folder / "one.tar").stat().st_size
+    print(f"\na tar of {count:,} pictures, {size / 1e6:.0f} MB, read and decoded by one thread\n\n"
+          "| from | pictures/s | against the disk |\n|---|---|---|")
+    for name, speed in best.items():
+        print(f"| {name} | {speed:,.0f} | {speed / best['disk']:.2f}x |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--pictures", type=int, default=20_000)
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--open", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.open:
+        open_one(given.open)
+        return
+    with tempfile.TemporaryDirectory() as own:
+        folder = given.folder or Path(own)
+        folder.mkdir(parents=True, exist_ok=True)
+        import platform
+
+        from coreset_engine.device import cpu_count
+
+        print(f"{platform.processor() or platform.machine()}, {cpu_count()} cores")
+        if given.rows:
+            show_parquet(folder, given.rows)
+        if given.pictures:
+            show_s3(folder, given.pictures)
+
+
+if __name__ == "__main__":
+    main()
