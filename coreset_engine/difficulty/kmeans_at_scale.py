@@ -17,7 +17,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from coreset_engine.difficulty.pieces import PIECE, Here, Workers, in_pairs, kept, spans, unit_blocks, unit_rows
+from coreset_engine.difficulty.pieces import (
+    PIECE,
+    Here,
+    Workers,
+    block_of,
+    in_pairs,
+    kept,
+    spans,
+    unit_blocks,
+    unit_rows,
+)
 from coreset_engine.difficulty.streaming import scratch
 from coreset_engine.errors import BadInput
 from coreset_engine.types import Progress, PseudoLabels, silent
@@ -55,7 +65,7 @@ def kmeans_at_scale(vectors: np.ndarray, n_clusters: int, config: Any, seed: int
     draw, starts = np.random.SeedSequence(seed).spawn(2)
     sample = _sample(vectors, n_clusters, draw)
     size, centres = len(sample), _best_start(sample, n_clusters, config, starts, tick)
-    del sample  # a quarter of a gigabyte
+    del sample  # and its file
     centres, value, rounds = lloyd(workers, vectors, centres, config.n_rounds, piece, lambda share: tick(1 + share))
     labels, confidence, probabilities = _named(workers, n, (centres, config.temperature, kept(n, n_clusters)), piece,
                                                lambda share: tick(config.n_rounds + 1 + share))
@@ -69,10 +79,14 @@ def kmeans_at_scale(vectors: np.ndarray, n_clusters: int, config: Any, seed: int
 
 
 def _sample(vectors: np.ndarray, n_clusters: int, draw: np.random.SeedSequence) -> np.ndarray:
-    """(S, D) rows as they are stored, in their order."""
+    """(S, D) rows as they are stored, in their order; in a file where they are many."""
     n, d = vectors.shape
     size = min(n, max(SAMPLE // (4 * d), 50 * n_clusters))
-    return vectors[np.sort(np.random.default_rng(draw).choice(n, size, replace=False, shuffle=False))]
+    rows = np.sort(np.random.default_rng(draw).choice(n, size, replace=False, shuffle=False))
+    sample, step = scratch((size, d), vectors.dtype), block_of(d)
+    for start in range(0, size, step):
+        sample[start:start + step] = vectors[rows[start:start + step]]
+    return sample
 
 
 def _best_start(sample: np.ndarray, n_clusters: int, config: Any, starts: np.random.SeedSequence,

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+from numpy.typing import DTypeLike
 
 from coreset_engine.difficulty.pieces import block_of, unit_rows
 
@@ -93,7 +94,7 @@ def accumulator(*shape: int, device: str, kind: torch.dtype = torch.float32) -> 
     return torch.from_numpy(scratch(shape, np.float16 if kind == torch.float16 else np.float32))
 
 
-def scratch(shape: tuple[int, ...], kind: type) -> np.ndarray:
+def scratch(shape: tuple[int, ...], kind: DTypeLike) -> np.ndarray:
     """Zeros; a large array lies in a file without a name, whose pages the system may put away.
 
     The file is where TMPDIR says, else in /var/tmp where there is one: /tmp is memory on many systems. A disk without
