@@ -149,7 +149,7 @@ def _piece(vectors: np.ndarray, centres: torch.Tensor, first: int, last: int) ->
 
     count = len(centres)
     sums, best, counts = np.zeros(centres.shape), np.empty(last - first, np.float32), np.zeros(count, np.int64)
-    for start, block in unit_blocks(vectors, first, last):
+    for start, block in unit_blocks(vectors, first, last, count):
         near, own = (block @ centres.T).max(dim=1)
         best[start - first:start - first + len(block)] = near.numpy()
         order, sizes = np.argsort(own.numpy(), kind="stable"), np.bincount(own.numpy(), minlength=count)
@@ -194,7 +194,7 @@ def name(vectors: np.ndarray, shared: tuple[np.ndarray, float, bool], first: int
     """(labels int32, confidence float32, probabilities float32 or None) of rows first to last."""
     centres, temperature, soft = torch.from_numpy(np.array(shared[0])), shared[1], []
     labels, confidence = np.empty(last - first, np.int32), np.empty(last - first, np.float32)
-    for start, block in unit_blocks(vectors, first, last):
+    for start, block in unit_blocks(vectors, first, last, len(centres)):
         part, at = torch.softmax(block @ centres.T / temperature, dim=1).numpy(), start - first
         labels[at:at + len(part)], confidence[at:at + len(part)] = part.argmax(axis=1), part.max(axis=1)
         if shared[2]:

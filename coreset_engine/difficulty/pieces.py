@@ -104,9 +104,10 @@ def block_of(d: int) -> int:
     return int(np.clip(_FLOATS // d, 256, 16384))
 
 
-def unit_blocks(vectors: np.ndarray, first: int, last: int) -> Iterator[tuple[int, Any]]:
-    """(first row, (B, D) float32 tensor of unit rows), block by block. Raises BadInput on NaN or infinity."""
-    step = block_of(vectors.shape[1])
+def unit_blocks(vectors: np.ndarray, first: int, last: int, width: int) -> Iterator[tuple[int, Any]]:
+    """(first row, (B, D) float32 tensor of unit rows), block by block; width: numbers made of a row, where they are more
+    than D. Raises BadInput on NaN or infinity."""
+    step = block_of(max(width, vectors.shape[1]))
     for start in range(first, last, step):
         yield start, unit_rows(vectors[start:min(last, start + step)], start)
 
