@@ -105,8 +105,8 @@ def block_of(d: int) -> int:
 
 
 def unit_blocks(vectors: np.ndarray, first: int, last: int, width: int) -> Iterator[tuple[int, Any]]:
-    """(first row, (B, D) float32 tensor of unit rows), block by block; width: numbers made of a row, where they are more
-    than D. Raises BadInput on NaN or infinity."""
+    """(first row, (B, D) float32 tensor of unit rows), block by block; width: numbers made of a row, where these are
+    more than D. Raises BadInput on NaN or infinity."""
     step = block_of(max(width, vectors.shape[1]))
     for start in range(first, last, step):
         yield start, unit_rows(vectors[start:min(last, start + step)], start)
