@@ -9,7 +9,7 @@ from ui.fiftyone_view import side_by_side
 from ui.targets import targets
 
 frame.page_header("Export", "How do I hand this coreset to FiftyOne, a labelling tool or a training script?")
-view = frame.need_run("embeddings")
+view = frame.need_run("embeddings", say=False)
 if view.whole is not None:  # what leaves the house is chosen from all images, so many in a job
     export_view.large(view.whole)
     st.stop()

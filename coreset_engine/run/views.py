@@ -106,7 +106,8 @@ class Sampled:
 
     def size_of(self, stage: str) -> int:
         """Bytes on disk."""
-        return self.whole.store.size("sample_map", self.mark) if stage == "map" else self.whole.size_of(stage)
+        own = stage in ("map", "neighbours")
+        return self.whole.store.size("sample_map", self.mark) if own else self.whole.size_of(stage)
 
     @cached_property
     def embeddings(self) -> Embeddings:
