@@ -7,6 +7,7 @@ import numpy as np
 from benchmarks.scaling.cells import CELLS, CLASSES, DIMS, T
 from coreset_engine.coverage.groups import SHARE as MEMORY_SHARE
 from coreset_engine.coverage.groups import groups_for, held
+from coreset_engine.embedding.codes import sample_of
 from coreset_engine.errors import BadInput
 from coreset_engine.run.cluster_columns import smallest
 
@@ -31,13 +32,18 @@ def growth(found: Found, name: str, what: str) -> tuple[float, float] | None:
 
 
 def per_image(found: Found, name: str) -> tuple[float, float] | None:
-    """(GB whatever N, GB an image) of the peak, through the two largest sizes."""
+    """(GB whatever N, GB an image) of the peak, through the two largest sizes; GB a sampled row for IVF-PQ."""
     points = _largest_two(found, name, "anon_gb")
     if len(points) < 2:
         return None
-    (n0, y0), (n1, y1) = points
+    (n0, y0), (n1, y1) = ((_held_for(name, n), gb) for n, gb in points)
     slope = max(0.0, (y1 - y0) / (n1 - n0))
     return y1 - slope * n1, slope
+
+
+def _held_for(name: str, n: int) -> int:
+    """What memory grows with: IVF-PQ holds the rows it learns from, whose number ends at a million."""
+    return sample_of(n) if name == "neighbours_ivf_pq" else n
 
 
 def _largest_two(found: Found, name: str, what: str) -> list[tuple[int, float]]:
@@ -55,7 +61,7 @@ def measured(found: Found, sizes: list[int]) -> str:
         fit, memory = growth(found, name, "cpu_s"), per_image(found, name)
         note = next((cell["note"] for cell in cells[::-1] if cell), "")
         lines.append(f"| {name} | " + " | ".join(words) + f" | {f'N^{fit[1]:.2f}' if fit else ''} | "
-                     f"{f'{memory[1] * 1e9:,.0f}' if memory else ''} | {note} |")
+                     f"{f'{memory[1] * 1e9:,.0f}' if memory else ''}{' (a sampled row)' * ('ivf' in name)} | {note} |")
     return "\n".join(lines)
 
 
@@ -70,7 +76,7 @@ def used(found: Found, name: str, n: int) -> tuple[int, float, str]:
     cores, memory = NODE["cores"], NODE["memory_gb"] * 1e9
     if name != "coverage":  # one process, whose threads share what it holds
         base, slope = per_image(found, name)
-        gb = base + slope * n
+        gb = base + slope * _held_for(name, n)
         return cores, gb, "*" if gb > NODE["memory_gb"] else ""
     threads, _ = smallest([(cores, memory)], n, 1)
     about = dict(m=2, sums=1, threads=threads)
@@ -107,9 +113,10 @@ def plan(found: Found) -> str:
 
 ASSUMED = f"""Assumed: every stage goes on growing as between its two largest sizes measured, never slower
 than N; a core there is as fast as here; nodes of {NODE['cores']} cores and {NODE['memory_gb']} GB at
-{NODE['price']:.2f} dollars an hour, paid while they work; {100 * SHARE:.0f} % of the time of cores that have work is work;
-no GPU; vectors of {DIMS} float32 on a file system as fast as memory (reading them is not counted, nor decoding images); coverage with
-T = {T:,} whatever N, over S groups of columns; k-means with {CLASSES} clusters; linear dynamics (15 epochs) and
-selection on one node. Embedding (EfficientNet-Lite0), neighbours by IVF-PQ, coverage and k-means are spread; as many
-nodes as end within {SLOT_H:.0f} hours. TEMI is no part of the totals: it works on one node and wants a GPU.
+{NODE['price']:.2f} dollars an hour, paid while they work; cores that have work work {100 * SHARE:.0f} % of the time;
+no GPU; vectors of {DIMS} float32 on a file system as fast as memory (reading them is not counted, nor decoding
+images); coverage with T = {T:,} whatever N, over S groups of columns; k-means with {CLASSES} clusters; linear
+dynamics (15 epochs) and selection on one node. Embedding (EfficientNet-Lite0), neighbours by IVF-PQ (72 bytes an
+image of codes are mapped from disk, not held), coverage and k-means are spread; as many nodes as end within
+{SLOT_H:.0f} hours. TEMI is no part of the totals: it works on one node and wants a GPU.
 * = more than such a node has."""

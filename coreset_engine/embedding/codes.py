@@ -44,8 +44,8 @@ def train(vectors: np.ndarray, folder: Path, *, wanted: int, piece: int, block: 
     if read(folder / "plan.json") == plan:
         return
     faiss, rows = _faiss(), UnitRows(vectors)
-    lists = int(np.clip(4 * np.sqrt(len(rows)), 1, min(_LISTS, max(1, len(rows) // 39))))
-    step = max(1, len(rows) // min(_SAMPLE, max(64 * lists, 65_536)))
+    lists = lists_of(len(rows))
+    step = max(1, len(rows) // sample_of(len(rows)))
     _finite(vectors[::step], 0, step)
     sample = rows[::step]
     sample = np.tile(sample, (-(-_CODES // len(sample)), 1)) if len(sample) < _CODES else sample
@@ -57,6 +57,16 @@ def train(vectors: np.ndarray, folder: Path, *, wanted: int, piece: int, block: 
     np.save(folder / "basis.npy", basis)
     put(folder / "trained.faiss", lambda path: faiss.write_index(index, str(path)))
     write(folder / "plan.json", plan)  # last: what it speaks of is there
+
+
+def lists_of(n: int) -> int:
+    """Inverted lists for n rows."""
+    return int(np.clip(4 * np.sqrt(n), 1, min(_LISTS, max(1, n // 39))))
+
+
+def sample_of(n: int) -> int:
+    """About how many of n rows lists and codes are learnt from: what training holds grows with it, and ends."""
+    return min(_SAMPLE, max(64 * lists_of(n), 65_536))
 
 
 def _basis(sample: np.ndarray) -> np.ndarray:
