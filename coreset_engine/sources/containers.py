@@ -80,13 +80,18 @@ def open_container(text: str, *, memory: Path | None = None, progress: Progress 
                        f"{first.name!r} {first.reason}; give tars, Parquet files or images that hold pictures.")
     labels, classes, more = _labels(units[0].kind, seen["key"], seen["label"])
     fingerprint = _fingerprint(columns.texts(names), columns.texts(seen["digest"]))
-    reader = Slices(units[0].kind, ([item.place for item in items], [item.size for item in items],
-                                    [item.version for item in items]),
-                    columns.strings(names), file, seen["place"].to_numpy(), seen["size"].to_numpy(),
-                    columns.codes(seen["digest"], 32), chosen.get("image"))
+    reader = _reader(units[0].kind, items, seen, file, names, chosen.get("image"))
+    del seen, names
+    columns.give_back()
     return Dataset(spec=_spec(place, chosen | ({"verify": "header"} if units[0].verify == "header" else {})),
                    ids=reader.ids, fingerprint=fingerprint, reader=reader, labels=labels, classes=classes,
                    columns=more, rejected=(*rejected, *aside))
+
+
+def _reader(kind: str, items: list[Any], seen: Any, file: np.ndarray, names: Any, column: str | None) -> Slices:
+    files = ([item.place for item in items], [item.size for item in items], [item.version for item in items])
+    return Slices(kind, files, columns.strings(names), file, seen["place"].to_numpy(), seen["size"].to_numpy(),
+                  columns.codes(seen["digest"], 32), column)
 
 
 def unseen(text: str, *, memory: Path | None) -> list[Unit]:
