@@ -26,7 +26,7 @@ _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Item:
     """One file: its place (path or URL), its name below what was listed, its bytes, and what tells versions apart."""
 
@@ -116,6 +116,7 @@ def listed(text: str) -> list[Item]:
         return [about] if about["type"] == "file" else list(fs.find(path, detail=True).values())
 
     found = [about for about in steadily(text, look) if about["type"] == "file"]  # no FIFO, no device, no folder
+    fs.invalidate_cache()  # which holds the same descriptions again, up to 2 kB an object
     pattern = "*" in path or "?" in path
     root = re.split(r"[*?]", path)[0].rpartition("/")[0] if pattern else path.rstrip("/")
     items = [Item(_whole(fs, text, about["name"]),
