@@ -86,6 +86,25 @@ def write_selection(out: Path | str, dataset: Dataset, selection: Selection, sco
     return out
 
 
+def _check_ids(ids: Any) -> None:
+    """ids: Arrow's column. Raises ValueError for what is no text, or twice there: of millions only numbers made of them
+    are compared, and those ids whose number another one has."""
+    import pyarrow as pa
+    from pandas.util import hash_array
+
+    kind = ids.type.value_type if pa.types.is_dictionary(ids.type) else ids.type
+    if ids.null_count or not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        raise ValueError("id holds something else than text")
+    numbers = np.empty(len(ids), np.uint64)
+    for begin in range(0, len(ids), ROWS):
+        part = np.array(ids[begin:begin + ROWS].to_pylist(), object)
+        numbers[begin:begin + len(part)] = hash_array(part, categorize=False)
+    ordered = np.sort(numbers)
+    shared = np.flatnonzero(np.isin(numbers, ordered[1:][ordered[1:] == ordered[:-1]]))
+    if len(set(ids.take(pa.array(shared)).to_pylist())) < len(shared):
+        raise ValueError("an id stands there twice")
+
+
 def _write_table(path: Path, table: Mapping[str, Any], n: int) -> None:
     """The columns, each (n,) or None, as Parquet; ROWS rows a group, so that texts of a group are in memory at once."""
     import pyarrow as pa
@@ -174,16 +193,14 @@ def _table(path: Path) -> Any:
         try:
             read = file.read()
             read.validate(full=True)  # else text that is no UTF-8 breaks out wherever it is first touched
-            table = read.to_pandas()
+            _check_ids(read["id"])
+            table = read.to_pandas(split_blocks=True, self_destruct=True)  # column by column: few are held twice
+            del read
         except ArrowException as fault:  # not all of its tree are ValueErrors
             raise ValueError(fault) from None
     for name, kinds in COLUMNS.items():
         if kinds and table[name].dtype.kind not in kinds:
             raise ValueError(f"{name} holds {table[name].dtype}")
-    if table["id"].isna().any() or not table["id"].map(lambda key: isinstance(key, str)).all():
-        raise ValueError("id holds something else than text")
-    if table["id"].duplicated().any():
-        raise ValueError("an id stands there twice")
     rank, selected = table["rank"].to_numpy(), table["selected"].to_numpy()
     if not np.array_equal(np.sort(rank[selected]), np.arange(selected.sum())) or (rank[~selected] != -1).any():
         raise ValueError("rank does not count the selected images")

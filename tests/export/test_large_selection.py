@@ -52,3 +52,19 @@ def test_the_digest_of_ids_does_not_depend_on_parts(monkeypatch):
         monkeypatch.setattr(folder, "ROWS", rows)
         assert folder.ids_digest(ids) == folder.ids_digest(iter(ids)) == plain
     assert folder.ids_digest([]) == hashlib.sha256(b"").hexdigest()
+
+
+def test_ids_that_share_a_number_are_compared(monkeypatch):
+    import pandas.util as pandas_util
+    import pyarrow as pa
+    import pytest
+
+    monkeypatch.setattr(folder, "ROWS", 3)
+    monkeypatch.setattr(pandas_util, "hash_array",
+                        lambda part, categorize: np.array([len(name) for name in part], np.uint64))
+    folder._check_ids(pa.chunked_array([["a", "b", "cc"], ["dd", "eee"]]))
+    with pytest.raises(ValueError, match="twice"):
+        folder._check_ids(pa.chunked_array([["a", "b", "cc", "dd"], ["eee", "cc"]]))
+    for wrong in (pa.array([1, 2]), pa.array(["a", None]), pa.array([b"a"])):
+        with pytest.raises(ValueError, match="something else"):
+            folder._check_ids(wrong)
