@@ -27,6 +27,8 @@ from coreset_engine.sources.opening import home
 BLOCK = 4096  # coverage samples a task: about a tenth of a second a core at 60,000 images
 SILENCE_S = 600.0  # a block takes seconds, reading 1.28 million vectors minutes
 LATE_S = 20.0  # a block held so long may be given to another
+# Where object stores other than the clouds' own answer: nodes are told. Credentials they have themselves.
+ADDRESSES = ("AWS_ENDPOINT_URL", "STORAGE_EMULATOR_HOST")
 ROOT = str(Path(__file__).parents[2])
 
 
@@ -42,6 +44,7 @@ def connect(address: str) -> Any:
         return ray
     paths = os.pathsep.join(filter(None, [ROOT, os.environ.get("PYTHONPATH", "")]))
     told = {"PYTHONPATH": paths, "RAY_USAGE_STATS_ENABLED": "0", "CORESET_HOME": str(home().absolute())}
+    told |= {name: os.environ[name] for name in ADDRESSES if os.environ.get(name)}
     common: dict[str, Any] = dict(log_to_driver=False, logging_level="ERROR", runtime_env={"env_vars": told})
     try:
         if address == "local":

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import ray
 from PIL import Image
 
 from coreset_engine.embedding.embedder import embed_images, missing_shards
@@ -194,6 +195,7 @@ def test_no_store_at_that_address_is_one_sentence(name, place, told, monkeypatch
 
 def test_nodes_embed_from_gs_themselves_through_503s(three_nodes, gs, google, here, tmp_path):
     encoder, folder = make_encoder("efficientnet_lite0"), tmp_path / "shards"
+    assert ray.get_runtime_context().runtime_env["env_vars"]["STORAGE_EMULATOR_HOST"] == gs.front.address
     gs.front.refuse, gs.front.refused = 3, 0
     there = cluster_embedding.open_on(three_nodes.address, f"{google}/tars/*.tar")
     gs.front.refuse = 2
