@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from coreset_engine.errors import Missing
+from coreset_engine.ids import CHUNK
 from coreset_engine.types import Dataset, Neighbours
 
 NEAR = 0.02  # cosine distance below which a dropped image counts as a near-duplicate of a kept one
@@ -56,7 +57,9 @@ class Parcel:
     def position(self) -> np.ndarray:
         if self.dataset is None:
             return np.full(len(self), -1, np.int64)
-        if len(self.dataset) == len(self) and bool((self.dataset.ids.astype(object) == self.ids).all()):
+        if len(self.dataset) == len(self) and all(  # a part at a time: texts of millions are gigabytes
+                (np.asarray(self.dataset.ids[at:at + CHUNK]).astype(object) == self.ids[at:at + CHUNK]).all()
+                for at in range(0, len(self), CHUNK)):
             return np.arange(len(self))
         place = {str(key): i for i, key in enumerate(self.dataset.ids)}
         return np.array([place.get(key, -1) for key in self.ids], np.int64)

@@ -3,6 +3,7 @@ every page opens; corrections made while looking at the sample hold for all."""
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import tarfile
 
@@ -128,6 +129,10 @@ def test_a_gallery_holds_the_sampled_pictures_and_reads_no_other(view, touched):
 @pytest.fixture
 def app(view, monkeypatch):
     """The app opened on the whole set, as a session with these settings finds it."""
+    return opened(view, monkeypatch)
+
+
+def opened(view, monkeypatch):
     from streamlit.testing.v1 import AppTest
 
     from ui import jobs
@@ -140,8 +145,10 @@ def app(view, monkeypatch):
     return test.run()
 
 
-@pytest.mark.parametrize("page", ["dataset", "explore", "gallery", "labels", "coverage", "select", "duel", "evaluate",
-                                  "export"])
+PAGES = ["dataset", "explore", "gallery", "labels", "coverage", "select", "duel", "evaluate", "export"]
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_every_page_opens(app, page):
     test = app if page == "dataset" else go_to(app, page)
     assert not test.exception and not test.error
@@ -149,6 +156,18 @@ def test_every_page_opens(app, page):
         assert "All images: 30 of 300 kept" in texts(test)
     if page == "dataset":
         assert "300 images" in "".join(element.value for element in test.sidebar.markdown)
+
+
+def test_before_anything_is_prepared_every_page_opens_on_a_sample_drawn_evenly(whole, monkeypatch, tmp_path):
+    fresh = Run(whole.dataset, store=Store(tmp_path / "other"), **SETTINGS)
+    unprepared = sampling.shown(dataclasses.replace(whole, run=fresh))
+    assert len(unprepared) == 60 and unprepared.whole.run is fresh
+    test = opened(unprepared, monkeypatch)
+    for page in PAGES:
+        test = go_to(test, page)
+        assert not test.exception and not test.error, page
+        assert page in ("dataset", "gallery") or "has no finished" in texts(test), page
+    assert not any(fresh.ready(stage) for stage in state.STAGES)
 
 
 def test_corrections_made_at_the_sample_hold_for_all(view, app, monkeypatch):
