@@ -13,6 +13,7 @@ import streamlit as st
 
 from coreset_engine.ids import places_of
 from coreset_engine.registry import METHODS, load
+from coreset_engine.selection.arithmetic import kept_count
 from coreset_engine.types import Selection
 from ui import state
 
@@ -49,11 +50,12 @@ def current_selection(view: state.RunView) -> Selection:
 
 def select(view: state.RunView, method: str, prune_rate: float, params: dict[str, Any],
            must_keep: tuple[str, ...] = (), never: tuple[str, ...] = ()) -> Selection:
-    """Selection of `method` on the opened run, cached. Of a sample: without the pins of images that are not in it;
-    counts, jobs and exports heed them."""
+    """Selection of `method` on the opened run, cached. Of a sample: with the pins that it holds, and of those that
+    shall stay no more than its share; counts, jobs and exports of all images heed every one."""
     if view.whole is not None and (must_keep or never):
         must_keep, never = (tuple(view.dataset.ids[places[places >= 0]].tolist()) for places in (
             places_of(view.dataset.ids, pinned) for pinned in (must_keep, never)))
+        must_keep = must_keep[:kept_count(len(view), prune_rate)]
     key = json.dumps([method, float(prune_rate), params, must_keep, never], sort_keys=True, default=str)
     return _select(view.dataset.fingerprint, view.job_params, key, view)
 

@@ -188,6 +188,9 @@ def pins(view: RunView, selection: Selection) -> None:
     """What is pinned, and a box to paste ids into."""
     keep, never = (selecting.positions_of(view, name) for name in ("must_keep", "never"))
     st.caption(f"{len(keep):,} must keep, {len(never):,} never. Pin from a lasso, from a clicked image, or here.")
+    outside = sum(len(state.get(name) or ()) for name in ("must_keep", "never")) - len(keep) - len(never)
+    if view.whole is not None and outside:
+        st.caption(f"{outside:,} more pinned outside the sample: counts of all images, jobs and exports heed them.")
     selecting.paste_panel(view, key="pins")
     for name, positions in (("Must keep", keep), ("Never", never)):
         if len(positions):

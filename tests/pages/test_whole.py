@@ -79,6 +79,17 @@ def test_pins_outside_the_sample_count_among_all(large):
     assert found.hi == np.flatnonzero(ranked == kept[-1])[0] + 1
 
 
+def test_more_must_keeps_than_the_samples_share_are_no_error(large):
+    test, view = large
+    ids = view.dataset.ids[views.Sampled(view.run).rows]
+    test.session_state["state:must_keep"] = tuple(str(name) for name in ids[:20])  # of 8 kept in the sample, 40 of all
+    test.session_state["state:never"] = (str(np.setdiff1d(view.dataset.ids, ids)[0]),)
+    test.session_state["part"] = "Pins"
+    test = go_to(test, "select")
+    assert not test.exception and not test.error
+    assert "All images: 40 of 400 kept" in texts(test) and "1 more pinned outside the sample" in texts(test)
+
+
 def test_labels_counts_all_images(large):
     test, view = large
     sizes = labels_view._sizes("k", view.dataset.fingerprint, view)
