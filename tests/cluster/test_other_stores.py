@@ -107,7 +107,7 @@ def test_a_bucket_is_the_same_files_on_disk(store, here, form):
 
 
 def selected(place: object, home: Path):
-    return select("blindcs", Run(open_source(place), n_clusters=3, n_samples=5_000, store=Store(home)), prune_rate=0.5)
+    return select("blindcs", Run(open_source(place), n_clusters=3, n_samples=500, store=Store(home)), prune_rate=0.5)
 
 
 @pytest.fixture(scope="module")
