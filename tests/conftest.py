@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from fiftyone_worker import Worker  # noqa: E402 - beside this file
+import azurite  # noqa: E402 - beside this file
+from fiftyone_worker import Worker  # noqa: E402
 
 from coreset_engine.export.database import ensure, private_server  # noqa: E402
 
@@ -30,12 +31,16 @@ def fiftyone(mongo, tmp_path_factory):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave out what needs a CUDA GPU where torch sees none, and count it as deselected, not as skipped."""
-    needing = [item for item in items if item.get_closest_marker("gpu")]
-    if not needing:
-        return
+    """Leave out what needs a CUDA GPU where torch sees none, or Azure's emulator where it could not be installed, and
+    count it as deselected, not as skipped."""
+    for mark, there in (("gpu", sees_a_gpu), ("azurite", lambda: azurite.command() is not None)):
+        needing = [item for item in items if item.get_closest_marker(mark)]
+        if needing and not there():
+            config.hook.pytest_deselected(items=needing)
+            items[:] = [item for item in items if item not in set(needing)]
+
+
+def sees_a_gpu() -> bool:
     import torch
 
-    if not torch.cuda.is_available():
-        config.hook.pytest_deselected(items=needing)
-        items[:] = [item for item in items if item not in set(needing)]
+    return torch.cuda.is_available()

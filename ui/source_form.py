@@ -20,7 +20,7 @@ KINDS = {"demo": "Demo: 1,797 handwritten digits", "fashion-mnist": "Fashion-MNI
 HINTS = {"folder": "Path of a folder on the machine this app runs on", "vectors": "Path of an (N, D) .npy file",
          "fiftyone": "NAME or NAME/VIEW"}
 CONTAINERS = ("Also WebDataset tars (DIR/\\*.tar), Parquet with image bytes (DIR/\\*.parquet#id=COLUMN), or a URL of "
-              "any of these: s3://BUCKET/DIR, gs://BUCKET/DIR.")
+              "any of these: s3://BUCKET/DIR, gs://BUCKET/DIR, az://CONTAINER/DIR.")
 
 
 def source_form() -> None:

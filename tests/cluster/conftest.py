@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
-import sys
 import threading
-from pathlib import Path
 
+import azurite
 import pytest
 from fronts import Front, host_and_port
 
@@ -82,29 +80,19 @@ def gs():
     server.server_close()
 
 
-AZURITE = "azurite@3.35.0"  # the last that asks for no newer node than Debian 12 has
 # The account and key that every Azurite has, as published in its manual.
 AZURE = ("DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey="
          "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==;"
          "BlobEndpoint={}/devstoreaccount1;")
 
 
-def azurite() -> str:
-    """The command azurite-blob, where scripts/test puts it or on the path."""
-    ours = Path(sys.prefix, "azurite", "node_modules", ".bin", "azurite-blob")
-    found = os.environ.get("CORESET_AZURITE") or shutil.which("azurite-blob") or (str(ours) if ours.exists() else "")
-    if not found:
-        pytest.fail(f"The az:// tests need Azurite; npm install --prefix {ours.parents[2]} {AZURITE}, or set "
-                    "CORESET_AZURITE=/path/to/azurite-blob.", pytrace=False)
-    return found
-
-
 @pytest.fixture(scope="package")
 def az(tmp_path_factory):
     """Azure's own emulator; this process and whatever it starts afterwards find it under az://."""
-    server = subprocess.Popen([azurite(), "--inMemoryPersistence", "--disableTelemetry", "--skipApiVersionCheck",
-                               "--silent", "--blobPort", "0"], cwd=tmp_path_factory.mktemp("azurite"),
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    server = subprocess.Popen([azurite.command(), "--inMemoryPersistence", "--disableTelemetry",
+                               "--skipApiVersionCheck", "--silent", "--blobPort", "0"],
+                              cwd=tmp_path_factory.mktemp("azurite"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              text=True)
     said = ""
     for line in server.stdout:
         said += line

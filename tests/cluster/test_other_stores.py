@@ -85,7 +85,7 @@ def azure(az, here) -> str:
     return "az://pictures"
 
 
-@pytest.fixture(params=["gs", "az"])
+@pytest.fixture(params=["gs", pytest.param("az", marks=pytest.mark.azurite)])
 def store(request):
     """(front, URL of the bucket) of each store in turn."""
     return request.getfixturevalue(request.param).front, request.getfixturevalue(
@@ -166,6 +166,7 @@ def test_a_store_that_refuses_is_one_sentence_at_once(store, status):
     assert "\n" not in str(fault.value)
 
 
+@pytest.mark.azurite
 def test_keys_that_lack_or_are_wrong_are_one_sentence(az, azure, monkeypatch):
     wrong = az.direct.replace("Eby8", "AAAA")
     for told, match in ((wrong, "refuses access .* set AZURE_STORAGE_CONNECTION_STRING"),
