@@ -228,7 +228,8 @@ def look(home: Path, spec: str, shots: Path | None) -> None:
             path = os.environ.get("CORESET_CHROMIUM", "/usr/bin/chromium")
             browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
             for turn in ("The server has just started", "A second look"):
-                print(f"\n{turn}:\n\n| page | its name | all of it | memory of the server |\n|---|---|---|---|")
+                print(f"\n{turn}:\n\n| page | its name | all of it | memory of the server, mapped files apart |\n"
+                      "|---|---|---|---|")
                 for name in PAGES:
                     visit(browser, address, query, name, memory, shots)
             print("\nThe pruning rate, median of 6:\n\n| method | a frame while dragged | released to map repainted | "
