@@ -177,6 +177,14 @@ class Crew:
             return None
 
 
+def take_back(ray: Any, handed: Sequence[Any]) -> None:
+    """Cancel the tasks of `handed` that have not ended. One that has just ended must not be: Ray 2.60 ends this process
+    when the cancellation meets the task's own last breath."""
+    if handed:
+        for reference in ray.wait(list(handed), num_returns=len(handed), timeout=0, fetch_local=False)[1]:
+            ray.cancel(reference)
+
+
 @contextmanager
 def sentences() -> Iterator[None]:
     """Ray's errors carry ours inside; show that, or one sentence."""

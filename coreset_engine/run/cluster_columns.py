@@ -26,7 +26,7 @@ from coreset_engine.coverage import groups as over
 from coreset_engine.coverage.columns import Columns
 from coreset_engine.errors import BadInput
 from coreset_engine.run import disk, limits
-from coreset_engine.run.cluster import connect, coverage_scorer, sentences
+from coreset_engine.run.cluster import connect, coverage_scorer, sentences, take_back
 from coreset_engine.types import Progress, silent
 
 RETRIES = 10  # of a task whose node died
@@ -130,8 +130,7 @@ class Tree:
                 yield 0
             self.sums = self.ray.get(whole[0])
         finally:
-            for reference in running:
-                self.ray.cancel(reference)
+            take_back(self.ray, list(running))
 
     def _slots(self) -> int:
         """How many tasks the living nodes take at once. Raises BadInput when none took any for GONE_S seconds."""

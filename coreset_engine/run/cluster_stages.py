@@ -19,7 +19,7 @@ import numpy as np
 
 from coreset_engine.errors import BadInput
 from coreset_engine.registry import PROXIES, look_up
-from coreset_engine.run.cluster import connect, sentences
+from coreset_engine.run.cluster import connect, sentences, take_back
 from coreset_engine.run.cluster_embedding import Speeds, Watch
 from coreset_engine.types import Progress
 
@@ -46,13 +46,12 @@ def scatter(address: str, function: Callable[..., Any], items: Sequence[tuple], 
                     place = waiting.pop()
                     running[task.remote(function, items[place])] = place
                 for reference in ray.wait(list(running), num_returns=1, timeout=1.0)[0]:
-                    found, about = ray.get(reference)
-                    yield running.pop(reference), found, about
+                    place = running.pop(reference)  # first: what has ended is not to be taken back
+                    yield place, *ray.get(reference)
                 watch.look()
                 idle()
     finally:
-        for reference in running:
-            ray.cancel(reference)
+        take_back(ray, list(running))
 
 
 def _timed(function: Callable[..., Any], item: tuple) -> tuple[Any, dict[str, Any]]:
