@@ -106,7 +106,9 @@ def temi(v: np.ndarray, work: Path) -> tuple[float, str]:
     begin()
     near, far = (np.lib.format.open_memmap(work / f"{name}.npy", "w+", kind, (len(v), 10))
                  for name, kind in (("indices", np.int64), ("distances", np.float32)))
-    near[:] = np.random.default_rng(0).integers(len(v), size=near.shape)
+    rng = np.random.default_rng(0)
+    for at in range(0, len(v), 10_000):
+        near[at:at + 10_000] = rng.integers(len(v), size=near[at:at + 10_000].shape)
     cluster(v, CLASSES, TemiConfig(epochs=1, min_steps=1, n_neighbours=10), neighbours=Neighbours(near, far),
             device="cpu", streamed=True)
     return 1 / 20, "1 epoch of 20, 16 heads, read from disk"

@@ -140,11 +140,15 @@ def _nearest(vectors: np.ndarray, folder: Path, plan: dict, settings: dict, star
     rows, wanted = UnitRows(vectors), plan["wanted"]
     candidates = _candidates(rows[start:stop], folder, plan, settings)
     indices, squared = np.empty((len(candidates), wanted), np.int64), np.empty((len(candidates), wanted), np.float32)
-    step = max(1, _GATHERED // (4 * rows.shape[1] * candidates.shape[1]))
-    for at in range(0, len(candidates), step):
+    threads = min(_threads(), len(candidates))
+    step = max(1, _GATHERED // (threads * 4 * rows.shape[1] * candidates.shape[1]))
+
+    def rank(at: int) -> None:
         part = slice(at, at + step)
         few = _narrowed(rows, start + at, candidates[part], wanted + 17)
         indices[part], squared[part] = _finish(rows, start + at, few, wanted)
+
+    _spread(rank, range(0, len(candidates), step), threads)
     short = np.flatnonzero(np.isinf(squared[:, -1]))
     if len(short):  # lists too empty to fill k places
         indices[short], squared[short] = _in_full(rows, start + short, wanted)
@@ -163,8 +167,20 @@ def _candidates(queries: np.ndarray, folder: Path, plan: dict, settings: dict) -
         _faiss().omp_set_num_threads(1)
         return _best_of(pieces, asked[start:start + _TOGETHER], wanted)
 
-    with ThreadPoolExecutor(_threads()) as crew:
-        return np.concatenate(list(crew.map(ask, range(0, len(asked), _TOGETHER))))
+    return np.concatenate(_spread(ask, range(0, len(asked), _TOGETHER), _threads()))
+
+
+def _spread(task: Callable[[int], Any], starts: range, threads: int) -> list[Any]:
+    """task(start) of each, in order, on `threads` threads with torch on one each."""
+    if len(starts) == 1:
+        return [task(starts[0])]
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # threads started from now on have it too
+    try:
+        with ThreadPoolExecutor(threads) as crew:
+            return list(crew.map(task, starts))
+    finally:
+        torch.set_num_threads(before)
 
 
 def _best_of(pieces: list[Any], asked: np.ndarray, wanted: int) -> np.ndarray:
