@@ -7,6 +7,7 @@ const STYLE = `
 .cm * { box-sizing: border-box; }
 .cm-body { display: grid; grid-template-columns: minmax(0, 1fr) 264px; gap: 12px; }
 .cm-body.alone { grid-template-columns: minmax(0, 1fr); }
+@container (max-width: 760px) { .cm-body { grid-template-columns: minmax(0, 1fr) 204px; } }
 @container (max-width: 620px) { .cm-body { grid-template-columns: minmax(0, 1fr); } .cm-side { max-height: 300px; } }
 .cm-stage { position: relative; overflow: hidden; border-radius: 8px; border: 1px solid var(--st-border-color);
   background: var(--st-secondary-background-color); }
