@@ -28,7 +28,7 @@ import numpy as np
 import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "browser")]
+sys.path[:1] = [str(ROOT), str(ROOT / "tests" / "browser")]  # not this folder, whose coverage.py is no package
 GROUPS, DIMS, EPOCHS, CHUNK = 100, 16, 10, 1 << 20
 SETTINGS = dict(n_clusters=GROUPS, clusterer="kmeans", proxy="linear")
 QUERY = f"clusters={GROUPS}&clusterer=kmeans&proxy=linear"
