@@ -19,6 +19,9 @@ SHARE = 0.8  # of the useful cores' time that is work
 SLOT_H = 24.0  # nodes are counted so that the spread stages together take about this long
 SPREAD = ("embedding", "neighbours_ivf_pq", "coverage", "kmeans")
 ONE_NODE = ("dynamics", "selection")
+# Bytes an image that stay in memory in stages that put large arrays into files. Between two measured sizes, one below
+# and one above the size from which they do, memory grows by less (dynamics, TEMI) or by the sample (k-means).
+COUNTED = dict(kmeans=20, dynamics=34, temi=35)
 
 
 def growth(found: Found, name: str, what: str) -> tuple[float, float] | None:
@@ -77,6 +80,9 @@ def used(found: Found, name: str, n: int) -> tuple[int, float, str]:
     if name != "coverage":  # one process, whose threads share what it holds
         base, slope = per_image(found, name)
         gb = base + slope * _held_for(name, n)
+        if name in COUNTED:
+            largest, peak = _largest_two(found, name, "anon_gb")[-1]
+            gb = peak + COUNTED[name] * (n - largest) / 1e9
         return cores, gb, "*" if gb > NODE["memory_gb"] else ""
     threads, _ = smallest([(cores, memory)], n, 1)
     about = dict(m=2, sums=1, threads=threads)
@@ -118,5 +124,7 @@ no GPU; vectors of {DIMS} float32 on a file system as fast as memory (reading th
 images); coverage with T = {T:,} whatever N, over S groups of columns; k-means with {CLASSES} clusters; linear
 dynamics (15 epochs) and selection on one node. Embedding (EfficientNet-Lite0), neighbours by IVF-PQ (72 bytes an
 image of codes are mapped from disk, not held), coverage and k-means are spread; as many nodes as end within
-{SLOT_H:.0f} hours. TEMI is no part of the totals: it works on one node and wants a GPU.
+{SLOT_H:.0f} hours. TEMI is no part of the totals: it works on one node and wants a GPU. Memory of k-means, dynamics and
+TEMI: the peak at the largest size measured and {", ".join(map(str, COUNTED.values()))} bytes for each
+image more, counted from their arrays.
 * = more than such a node has."""
