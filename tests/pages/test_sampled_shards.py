@@ -148,13 +148,11 @@ def opened(view, monkeypatch):
 PAGES = ["dataset", "explore", "gallery", "labels", "coverage", "select", "duel", "evaluate", "export"]
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_every_page_opens(app, page):
-    test = app if page == "dataset" else go_to(app, page)
-    assert not test.exception and not test.error
-    if page == "select":
-        assert "All images: 30 of 300 kept" in texts(test)
-    if page == "dataset":
+def test_every_page_opens(app):
+    for page in PAGES:
+        test = go_to(app, page)
+        assert not test.exception and not test.error, page
+        assert page != "select" or "All images: 30 of 300 kept" in texts(test)
         assert "300 images" in "".join(element.value for element in test.sidebar.markdown)
 
 

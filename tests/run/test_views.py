@@ -66,7 +66,7 @@ def test_counts_are_those_of_the_real_selection(run, method, params, rate):
     assert by_table == direct and drawn == kept
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_pins_are_counted_as_the_real_selection_takes_them(run, data):
     method, params = data.draw(st.sampled_from([case for case in CASES if case[0] != "class_balanced"]))
