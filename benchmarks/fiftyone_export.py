@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[0] = str(ROOT)  # not this folder, whose coverage.py is no package
 SCORES = ("score", "weight", "aum", "forgetting", "coverage", "redundancy")
 WAYS = {"public API, new": "public_new", "ours, new": "ours_new", "public API, update": "public_update",
         "ours, update": "ours_update", "ours, folder": "ours_folder"}

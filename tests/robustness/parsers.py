@@ -8,82 +8,20 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
-import io
 import json
 import re
 import struct
-import tarfile
-import zipfile
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
-from PIL import Image
+from seeds import columns, encoded, npy, packed, selection, tarred
 
 from coreset_engine.errors import CoresetError
 
 Call = Callable[[bytes, Path], object]
-
-
-def encoded(kind: str, mode: str = "RGB") -> bytes:
-    out = io.BytesIO()
-    pixels = np.random.default_rng(0).integers(0, 256, (11, 13, 3), dtype=np.uint8)
-    Image.fromarray(pixels).convert(mode).save(out, kind)
-    return out.getvalue()
-
-
-def npy(array: np.ndarray) -> bytes:
-    out = io.BytesIO()
-    np.save(out, array)
-    return out.getvalue()
-
-
-def packed() -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as opened:
-        for name, data in (("a/1.png", encoded("PNG")), ("../2.png", encoded("PNG")), ("3.txt", b"hello")):
-            opened.writestr(name, data)
-    return out.getvalue()
-
-
-def tarred() -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as opened:
-        for name, data in (("a/1.png", encoded("PNG")), ("a/1.cls", b"cat"), ("ü.jpg", b"no"),
-                           ("2.json", b'{"label": 3}'), ("2.png", encoded("PNG"))):
-            about = tarfile.TarInfo(name)
-            about.size = len(data)
-            opened.addfile(about, io.BytesIO(data))
-    return out.getvalue()
-
-
-def columns() -> bytes:
-    """A Parquet file with pictures, ids and labels."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    out = io.BytesIO()
-    pq.write_table(pa.table({"image": [encoded("PNG"), b"", None], "id": ["a", "b", "c"], "label": ["x", "ü", None]}),
-                   out)
-    return out.getvalue()
-
-
-def selection() -> tuple[bytes, bytes]:
-    """(selection.parquet, manifest.json) of a small selection."""
-    import tempfile
-
-    from coreset_engine.export.folder import write_selection
-    from coreset_engine.types import Dataset, Selection
-
-    ids = np.array(["a", "b/ü.png", "c\nd", "e"])
-    chosen = Selection(ids[[2, 0]], np.array([2, 0]), np.ones(2), np.arange(4.0), "random", {"prune_rate": 0.5}, "f")
-    about = dict(source="demo", source_fingerprint="f", encoder="e", run={"seed": 0}, method="random",
-                 params={"prune_rate": 0.5}, artefacts={"embeddings": "k"})
-    with tempfile.TemporaryDirectory() as place:
-        folder = write_selection(Path(place) / "s", Dataset("demo", ids, "f"), chosen, {"aum": np.arange(4.0)}, about)
-        return (folder / "selection.parquet").read_bytes(), (folder / "manifest.json").read_bytes()
 
 
 def image(data: bytes, folder: Path) -> str:
