@@ -1,8 +1,10 @@
-"""Where to compute: one place that turns "auto" | "cpu" | "cuda" into a checked torch device name."""
+"""Where to compute: "auto" | "cpu" | "cuda" as a checked torch device name, and on how many cores."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from coreset_engine.errors import BadInput, Missing
 
@@ -27,3 +29,17 @@ def cpu_count() -> int:
     if hasattr(os, "sched_getaffinity"):
         return max(1, len(os.sched_getaffinity(0)))
     return os.cpu_count() or 1
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """torch on `count` threads for a while, also in threads started meanwhile: steps of a millisecond lose more to
+    threads that wait for each other than they gain."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import resource
-import threading
 import time
 from pathlib import Path
 
-from benchmarks.scaling.cells import CLASSES, anonymous, make_vectors
+from benchmarks.scaling.cells import CLASSES, make_vectors, watched
 
 CAP, IMAGES = 4 << 30, 1_280_000
 STAGES = ("embeddings", "neighbours", "coverage", "pseudo_labels", "dynamics", "selection")
@@ -34,14 +33,8 @@ def capped(folder: Path) -> None:
 
 
 def _row(stage: str, work) -> str:
-    before, began, peak, stop = sum(os.times()[:2]), time.time(), [0], threading.Event()
-
-    def watch() -> None:
-        while not stop.wait(0.05):
-            peak[0] = max(peak[0], anonymous())
-
-    threading.Thread(target=watch, daemon=True).start()
-    made = work()
-    stop.set()
+    before, began = sum(os.times()[:2]), time.time()
+    with watched() as peak:
+        made = work()
     note = f", recall@50 {made.info['recall']:.3f}" if stage == "neighbours" else ""
     return f"| {stage} | {time.time() - began:,.0f} | {sum(os.times()[:2]) - before:,.0f} | {peak[0] / 1e9:.2f}{note} |"

@@ -10,6 +10,8 @@ import os
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -157,20 +159,29 @@ CELLS = dict(embedding=embedding, neighbours_exact=exact, coverage=coverage, kme
 
 def in_child(path: str, name: str) -> None:
     """Do one cell, print {"cpu_s", "wall_s", "anon_gb", "share", "note"}."""
-    peak, stop = [0], threading.Event()
+    began = time.time()
+    with watched() as peak, tempfile.TemporaryDirectory(dir=Path(path).parent) as work:
+        share, note = CELLS[name](np.load(path, mmap_mode="r"), Path(work))
+        spent = sum(os.times()[:2]) - _began[0]
+    print(json.dumps(dict(cpu_s=spent / share, wall_s=time.time() - began, anon_gb=peak[0] / 1e9, share=share,
+                          note=note)))
+
+
+@contextmanager
+def watched() -> Iterator[list[int]]:
+    """[the most bytes this process held that are no files]; final once it is left."""
+    peak, stop = [anonymous()], threading.Event()
 
     def watch() -> None:
         while not stop.wait(0.05):
             peak[0] = max(peak[0], anonymous())
 
     threading.Thread(target=watch, daemon=True).start()
-    began = time.time()
-    with tempfile.TemporaryDirectory(dir=Path(path).parent) as work:
-        share, note = CELLS[name](np.load(path, mmap_mode="r"), Path(work))
-    spent = sum(os.times()[:2]) - _began[0]
-    stop.set()
-    print(json.dumps(dict(cpu_s=spent / share, wall_s=time.time() - began, anon_gb=max(peak[0], anonymous()) / 1e9,
-                          share=share, note=note)))
+    try:
+        yield peak
+    finally:
+        stop.set()
+        peak[0] = max(peak[0], anonymous())
 
 
 def anonymous() -> int:

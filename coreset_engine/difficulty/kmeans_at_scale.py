@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from coreset_engine.device import torch_threads
 from coreset_engine.difficulty.pieces import (
     PIECE,
     Here,
@@ -93,13 +94,12 @@ def _best_start(sample: np.ndarray, n_clusters: int, config: Any, starts: np.ran
                 tick: Tick) -> np.ndarray:
     """(C, D) float32 centres of the start whose objective on the sample is best."""
     from coreset_engine.difficulty.kmeans import _plus_plus
-    from coreset_engine.difficulty.rows import threads
 
     best, here = None, Here(sample)
     for number, stream in enumerate(starts.spawn(config.n_starts)):
         rng = np.random.default_rng(stream)
         chosen = np.sort(rng.choice(len(sample), min(len(sample), max(2000, 200 * n_clusters)), replace=False))
-        with threads(1):
+        with torch_threads(1):
             centres = _plus_plus(unit_rows(sample[chosen], chosen), n_clusters, rng).numpy()
         found = lloyd(here, sample, centres, config.n_rounds, _SAMPLE_PIECE,
                       lambda share, number=number: tick((number + share / config.n_rounds) / config.n_starts))

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from coreset_engine.device import cpu_count
+from coreset_engine.device import cpu_count, torch_threads
 from coreset_engine.errors import BadInput
 
 LARGE = 2 << 30  # bytes of all vectors as float32 above which they are worked on in pieces; never the machine's memory
@@ -59,23 +59,19 @@ class Here:
         """As `Workers.map`."""
         from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
-        import torch
-
-        before = torch.get_num_threads()
-        torch.set_num_threads(1)  # threads started from now on have it too
-        pool = ThreadPoolExecutor(self.slots)
-        try:
-            waiting, running = list(enumerate(items))[::-1], {}
-            while waiting or running:
-                while waiting and len(running) < 2 * self.slots:
-                    place, rows = waiting.pop()
-                    running[pool.submit(task, self.vectors, shared, *rows)] = place
-                for ended in wait(running, 1.0, FIRST_COMPLETED).done:
-                    yield running.pop(ended), ended.result()
-                idle()
-        finally:
-            pool.shutdown(cancel_futures=True)
-            torch.set_num_threads(before)
+        with torch_threads(1):
+            pool = ThreadPoolExecutor(self.slots)
+            try:
+                waiting, running = list(enumerate(items))[::-1], {}
+                while waiting or running:
+                    while waiting and len(running) < 2 * self.slots:
+                        place, rows = waiting.pop()
+                        running[pool.submit(task, self.vectors, shared, *rows)] = place
+                    for ended in wait(running, 1.0, FIRST_COMPLETED).done:
+                        yield running.pop(ended), ended.result()
+                    idle()
+            finally:
+                pool.shutdown(cancel_futures=True)
 
 
 def spans(n: int, piece: int, slots: int = 0) -> list[tuple[int, int]]:

@@ -5,8 +5,7 @@ All of them work block by block in float32, so that a float16 memmap never has t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,17 +27,6 @@ def check_clusters(vectors: np.ndarray, n_clusters: int) -> int:
         raise BadInput(f"n_clusters={n_clusters} is more than the {len(vectors)} images; "
                        f"ask for at most {len(vectors)}.")
     return int(n_clusters)
-
-
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    """torch on `count` threads for a while: steps of a millisecond lose more to threads waiting than they gain."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def as_tensor(vectors: np.ndarray, device: str) -> torch.Tensor:

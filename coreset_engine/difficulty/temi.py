@@ -34,11 +34,11 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from coreset_engine.device import resolve_device
+from coreset_engine.device import resolve_device, torch_threads
 from coreset_engine.difficulty.alignment import align_counts, together
 from coreset_engine.difficulty.heads import Pair, Parameters, head_logits, make_heads, pair_weights, pmi_loss
 from coreset_engine.difficulty.pieces import kept, large
-from coreset_engine.difficulty.rows import as_tensor, axes, check_clusters, nearest, principal, threads, unit
+from coreset_engine.difficulty.rows import as_tensor, axes, check_clusters, nearest, principal, unit
 from coreset_engine.difficulty.streaming import ListsOnDisk, UnitRows, scratch
 from coreset_engine.errors import BadInput
 from coreset_engine.knobs import knob
@@ -96,7 +96,7 @@ def temi(vectors: np.ndarray, n_clusters: int, config: TemiConfig | None = None,
     else:
         rows, near = _in_memory(vectors, n_clusters, config, neighbours, device)
     training = _Training(rows, near, n_clusters, config, seed)
-    with threads(1 if device == "cpu" and training.batch < config.batch else torch.get_num_threads()):
+    with torch_threads(1 if device == "cpu" and training.batch < config.batch else torch.get_num_threads()):
         losses = training.run(progress)
     labels, confidence, agreement, probabilities, used = _ensemble(
         training.teachers, rows, losses, config, lambda: progress(training.updates, training.updates, "steps"))

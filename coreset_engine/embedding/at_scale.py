@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from coreset_engine.device import torch_threads
 from coreset_engine.embedding.candidates import _faiss, _threads
 from coreset_engine.embedding.codes import UnitRows, encode, put, read, train, write
 from coreset_engine.embedding.neighbourhood import _check, _finish, _in_full
@@ -174,13 +175,8 @@ def _spread(task: Callable[[int], Any], starts: range, threads: int) -> list[Any
     """task(start) of each, in order, on `threads` threads with torch on one each."""
     if len(starts) == 1:
         return [task(starts[0])]
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # threads started from now on have it too
-    try:
-        with ThreadPoolExecutor(threads) as crew:
-            return list(crew.map(task, starts))
-    finally:
-        torch.set_num_threads(before)
+    with torch_threads(1), ThreadPoolExecutor(threads) as crew:
+        return list(crew.map(task, starts))
 
 
 def _best_of(pieces: list[Any], asked: np.ndarray, wanted: int) -> np.ndarray:

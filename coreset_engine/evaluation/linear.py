@@ -6,13 +6,13 @@ coordinates in which the Hessian at zero is the identity, which takes tens of st
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from coreset_engine.device import torch_threads
 from coreset_engine.types import Progress, silent
 
 # On Fashion-MNIST vectors, judged on 5,000 held-back training images: best of 0.01, 0.03 and 0.1 at 3,000 to 18,000.
@@ -53,7 +53,7 @@ def fit_linear(inputs: np.ndarray, labels: np.ndarray, n_classes: int, *, weight
     share = torch.full((len(rows), 1), 1 / len(rows), device=rows.device) if weights is None else \
         torch.as_tensor(np.asarray(weights / weights.sum()), dtype=torch.float32, device=rows.device)[:, None]
     target = torch.nn.functional.one_hot(torch.as_tensor(np.array(labels), device=rows.device), n_classes).float()
-    with _one_thread(rows.numel() < SMALL and not rows.is_cuda):
+    with torch_threads(1) if rows.numel() < SMALL and not rows.is_cuda else nullcontext():
         factor = _factor(rows, n_classes, penalty)
         v = torch.zeros(rows.shape[1] + 1, n_classes, dtype=torch.float64, device=rows.device)  # float32 stalls
         update = torch.optim.LBFGS([v], max_iter=LIMIT, max_eval=2 * LIMIT, tolerance_grad=TOLERANCE,
@@ -84,18 +84,6 @@ def _slope(v, rows, target, share, factor, penalty) -> tuple[torch.Tensor, torch
 
 def _steps(update: torch.optim.LBFGS, v: torch.Tensor) -> int:
     return int(update.state[v].get("n_iter", 0))
-
-
-@contextmanager
-def _one_thread(wanted: bool) -> Iterator[None]:
-    """Hundreds of small products: threads that wait for each other cost ten times the work on a busy machine."""
-    before = torch.get_num_threads()
-    if wanted:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _rows(inputs: np.ndarray, device) -> torch.Tensor:

@@ -13,6 +13,7 @@ themselves, with their own credentials. Needs requirements-ray.txt.
 from __future__ import annotations
 
 import os
+import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -56,6 +57,13 @@ def connect(address: str) -> Any:
         raise BadInput(f"cluster={address!r} does not answer ({words}); start it with `ray start --head`, or use "
                        "cluster='local'.") from None
     return ray
+
+
+def must_see(files: dict[str, Path]) -> None:
+    """Raise BadInput on a node where one of these is missing. files: place, as it is said -> a file in it."""
+    if not all(file.is_file() for file in files.values()):
+        raise BadInput(f"the node {platform.node()} does not see {' and '.join(map(repr, files))}; CORESET_HOME must "
+                       "lie on a file system that all nodes share.")
 
 
 class CoverageWorker:

@@ -7,7 +7,6 @@ processors are alike. A node that dies costs its unfinished tasks.
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -15,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from coreset_engine.errors import BadInput
-from coreset_engine.run.cluster import connect
+from coreset_engine.run.cluster import connect, must_see
 from coreset_engine.run.cluster_embedding import Speeds
 from coreset_engine.run.cluster_stages import scatter
 
@@ -47,9 +45,7 @@ def on_a_node(where: str, task: Callable[..., Any], shared: list[Any], first: in
     import ray
     import torch
 
-    if not Path(where).is_file():
-        raise BadInput(f"the node {platform.node()} does not see {where!r}; CORESET_HOME must lie on a file system "
-                       "that all nodes share.")
+    must_see({where: Path(where)})
     torch.set_num_threads(1)
     return task(np.load(where, mmap_mode="r", allow_pickle=False), ray.get(shared[0]), first, last)
 

@@ -13,7 +13,6 @@ partial sums that only it held, which Ray makes again.
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -26,7 +25,7 @@ from coreset_engine.coverage import groups as over
 from coreset_engine.coverage.columns import Columns
 from coreset_engine.errors import BadInput
 from coreset_engine.run import disk, limits
-from coreset_engine.run.cluster import connect, coverage_scorer, sentences, take_back
+from coreset_engine.run.cluster import connect, coverage_scorer, must_see, sentences, take_back
 from coreset_engine.types import Progress, silent
 
 RETRIES = 10  # of a task whose node died
@@ -162,7 +161,5 @@ def parts(dims: np.ndarray, count: int, groups: int, slots: int) -> list[tuple[t
 def leaf(about: tuple, names: tuple[int, ...], dims: np.ndarray, points: np.ndarray) -> tuple[over.Sums, int]:
     """The sums of one task's samples, on whatever node, and their number, which tells here that it went well."""
     folder, groups, reaches, exponents, threads = about
-    if not (Path(folder) / "about.npz").is_file():
-        raise BadInput(f"the node {platform.node()} does not see {folder!r}; CORESET_HOME must lie on a file system "
-                       "that all nodes share.")
+    must_see({folder: Path(folder, "about.npz")})
     return over.score_set(folder, names, groups, dims, points, reaches, exponents, threads), len(dims)

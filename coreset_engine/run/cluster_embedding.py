@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from coreset_engine.errors import BadInput
-from coreset_engine.run.cluster import connect, sentences
+from coreset_engine.run.cluster import connect, must_see, sentences
 from coreset_engine.types import Dataset, Progress, silent
 
 READERS = 2  # threads that read for one CPU actor; a GPU actor gets its share of the node's cores
@@ -120,9 +120,7 @@ class ShardEmbedder:
         from coreset_engine.embedding.encoders import make_encoder
         from coreset_engine.sources.opening import open_source
 
-        if not (self.shards / "plan.json").is_file():
-            raise BadInput(f"the node {platform.node()} does not see {str(self.shards)!r}; CORESET_HOME must lie on a "
-                           "file system that all nodes share.")
+        must_see({str(self.shards): self.shards / "plan.json"})
         if not self.about["sliced"]:
             self.dataset = open_source(self.about["spec"])
             if self.dataset.fingerprint != self.about["fingerprint"]:

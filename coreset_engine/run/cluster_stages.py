@@ -19,7 +19,7 @@ import numpy as np
 
 from coreset_engine.errors import BadInput
 from coreset_engine.registry import PROXIES, look_up
-from coreset_engine.run.cluster import connect, sentences, take_back
+from coreset_engine.run.cluster import connect, must_see, sentences, take_back
 from coreset_engine.run.cluster_embedding import Speeds, Watch
 from coreset_engine.types import Progress
 
@@ -83,9 +83,7 @@ def neighbour_step(where: str, folder: str, step: str, number: int) -> None:
     """One piece or block, on whatever node."""
     from coreset_engine.embedding import at_scale
 
-    if not Path(where).is_file() or not (Path(folder) / "plan.json").is_file():
-        raise BadInput(f"the node {platform.node()} does not see {folder!r} and {where!r}; CORESET_HOME must lie on a "
-                       "file system that all nodes share.")
+    must_see({folder: Path(folder, "plan.json"), where: Path(where)})
     at_scale.STEPS[step](np.load(where, mmap_mode="r", allow_pickle=False), Path(folder), number)
 
 
