@@ -71,8 +71,8 @@ def turn(vectors: np.ndarray, dims: int, workers: int = 1, room: Room | None = N
     "columns", told of matrices that take more than a moment.
     """
     vectors = check(vectors)
-    tell = Told(progress, vectors)
-    exact = _transposed(vectors, workers, room, tell)
+    tell = _parts(progress, vectors)
+    exact = _transposed(vectors, workers, room, tell(0.0, 0.5))
     n_images, count = vectors.shape[0], vectors.shape[1]
     about = np.empty((count, 5))
 
@@ -81,7 +81,7 @@ def turn(vectors: np.ndarray, dims: int, workers: int = 1, room: Room | None = N
         with np.errstate(all="ignore"):
             about[j] = column.min(), column.max(), np.median(column), column.mean(), column.std()
 
-    _each(summarise, count, workers, tell.summarised)
+    _each(summarise, count, workers, tell(0.5, 0.8))
     if not np.isfinite(about[:, :2]).all():  # the smallest or largest of a column shows a NaN or infinity in it
         first = int(np.argmin(np.isfinite(about[:, :2]).all(1)))
         raise BadInput(f"vectors hold NaN or infinity (first in dimension {first}); "
@@ -97,29 +97,16 @@ def turn(vectors: np.ndarray, dims: int, workers: int = 1, room: Room | None = N
         levels[j, n_images:] = levels[j, n_images - 1]
         modes[j] = _mode(levels[j, :n_images], exact[j])
 
-    _each(fill, count, workers, tell.filled)
+    _each(fill, count, workers, tell(0.8, 1.0))
     if exact.dtype == np.float16:
         exact = exact.view(np.uint16)
     return Columns(exact, levels, grid, modes, *np.ascontiguousarray(about.T))
 
 
-class Told:
-    """The three passes over a matrix as one count of its columns; what `progress` raises ends the work."""
-
-    def __init__(self, progress: Progress, vectors: np.ndarray) -> None:
-        self.progress, self.count = (progress if vectors.size > LONG else silent), vectors.shape[1]
-
-    def copied(self, share: float) -> None:
-        self._at(0.5 * share)
-
-    def summarised(self, share: float) -> None:
-        self._at(0.5 + 0.3 * share)
-
-    def filled(self, share: float) -> None:
-        self._at(0.8 + 0.2 * share)
-
-    def _at(self, share: float) -> None:
-        self.progress(int(self.count * share), self.count, "columns")
+def _parts(progress: Progress, vectors: np.ndarray) -> Callable[[float, float], Callable[[float], None]]:
+    """(low, high) -> what tells a pass over the matrix, that share of the whole, as a count of its columns."""
+    count, told = vectors.shape[1], progress if vectors.size > LONG else silent
+    return lambda low, high: lambda share: told(int(count * (low + (high - low) * share)), count, "columns")
 
 
 def _each(task: Callable[[int], None], count: int, workers: int, tell: Callable[[float], None]) -> None:
@@ -135,7 +122,7 @@ def _memory(name: str, shape: tuple[int, int], kind: Any) -> np.ndarray:
     return np.empty(shape, kind)
 
 
-def _transposed(vectors: np.ndarray, workers: int, room: Room | None, tell: Told) -> np.ndarray:
+def _transposed(vectors: np.ndarray, workers: int, room: Room | None, tell: Callable[[float], None]) -> np.ndarray:
     if room is None and vectors.flags.f_contiguous and not vectors.flags.c_contiguous:
         return vectors.T
     out = (room or _memory)("exact", vectors.shape[::-1], vectors.dtype)
@@ -144,7 +131,7 @@ def _transposed(vectors: np.ndarray, workers: int, room: Room | None, tell: Told
         rows = slice(part * ROWS, (part + 1) * ROWS)
         out[:, rows] = vectors[rows].T
 
-    _each(copy, -(-len(vectors) // ROWS), workers, tell.copied)
+    _each(copy, -(-len(vectors) // ROWS), workers, tell)
     return out
 
 
