@@ -11,7 +11,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from ui import frame, state
+from ui import frame, here, state
 from ui.icon import page_icon
 from ui.jobs import job_strip
 from ui.settled import settle
@@ -28,13 +28,15 @@ def draw() -> None:
     st.set_page_config("Coreset Explorer", page_icon(), layout="wide", initial_sidebar_state="expanded")
     frame.style()
     state.sync()
-    here = Path(__file__).parent / "pages"
-    parts = {part: [st.Page(here / f"{name}.py", title=title, url_path=name) for name, title in rows.items()]
+    folder = Path(__file__).parent / "pages"
+    parts = {part: [st.Page(folder / f"{name}.py", title=title, url_path=name) for name, title in rows.items()]
              for part, rows in PAGES.items()}
     # Streamlit's default page has no address of its own; so it is none of ours, only the way to the first.
-    start = st.Page(lambda: st.switch_page(here / "dataset.py"), title="Start", url_path="start", default=True,
+    start = st.Page(lambda: st.switch_page(folder / "dataset.py"), title="Start", url_path="start", default=True,
                     visibility="hidden")
     page = st.navigation({"": [start], **parts})
+    if page != start:
+        here.arrive(page.url_path)
     with st.sidebar, frame.boundary():
         dataset_card()
         job_strip()

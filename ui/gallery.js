@@ -80,8 +80,11 @@ function makeViewer() {
   name.className = "name";
   const buttons = row();
   buttons.append(knob("Why this one? →", () => {
-    viewer.parentElement.ask(viewer.parentElement.state.open);
+    const root = viewer.parentElement;
+    const asked = root.state.open;
+    root.state.open = -1; // closed without a word: a second message would reach the server while it changes the page
     viewer.close();
+    root.ask(asked);
   }), knob("Close", () => viewer.close()));
   top.append(name, buttons);
   const image = document.createElement("img");
@@ -101,6 +104,7 @@ function makeViewer() {
   });
   viewer.addEventListener("close", () => {
     const root = viewer.parentElement;
+    if (root.state.open < 0) return;
     root.state.open = -1;
     root.report(-1);
   });
@@ -141,6 +145,7 @@ function open(root, i) {
   viewer.querySelector(".fact").textContent = (data.captions && data.captions[i]) || "";
   viewer.querySelector("img").removeAttribute("src");
   if (!viewer.open) viewer.showModal();
+  if (data.opened === i) fillViewer(root, i, data.large, data.fact); // asked about before: the server says nothing new
   root.report(i);
 }
 

@@ -12,7 +12,7 @@ from typing import Any
 import streamlit as st
 
 from coreset_engine.errors import CoresetError
-from ui import state
+from ui import here, state
 from ui.escape import markdown as escaped
 from ui.escape import plain
 
@@ -88,6 +88,7 @@ def ended_since(before: dict[str, bool] | None, found: list[Any]) -> list[str]:
 
 
 def _strip() -> None:
+    here.hold()
     found = listed()
     if standing(found) != state.get("jobs_seen"):
         st.rerun()

@@ -134,14 +134,54 @@ def test_click_tells_why_and_pins(open_page, app):
 
 def test_a_picture_of_a_gallery_leads_to_its_reasons(open_page, app):
     page, witness = go(open_page, app, "gallery")
-    tile = page.locator(".gallery button").nth(2)
-    name = tile.get_attribute("title")
-    tile.click()
+    name = open_a_tile(page)
+    said = "(viewer) => { window.said = []; viewer.parentElement.report = (i) => window.said.push(i); }"
+    page.locator("dialog.viewer").evaluate(said)
     page.get_by_role("button", name="Why this one?").click()
     page.get_by_role("heading", name=f"Why {name}?").wait_for()
     assert page.url.rpartition("/")[2].startswith("explore?")
+    page.wait_for_timeout(500)
+    assert page.evaluate("window.said") == []  # a second message, on its way while the page changes, would empty it
     page.get_by_role("button", name="Close").click()
     page.get_by_role("heading", name=f"Why {name}?").wait_for(state="detached")
+    witness.assert_clean()
+
+
+def open_a_tile(page, name: str = "") -> str:
+    """Open the picture of that id, else the third of the page's last gallery; its id."""
+    tile = page.locator(".gallery").last.locator(f"button[title='{name}']" if name else "button:nth-child(3)")
+    name = tile.get_attribute("title")
+    tile.click()
+    page.locator("dialog.viewer[open] img[src^=data]").wait_for()
+    return name
+
+
+def test_polling_while_the_page_changes_leaves_no_empty_page(open_page, app):
+    recorder = """const send = WebSocket.prototype.send;
+        WebSocket.prototype.send = function (frame) { window.sent = [this, frame, performance.now()];
+                                                      return send.call(this, frame); };
+        window.again = () => { const [socket, frame] = window.sent;
+            for (let wait = 0; wait < 300; wait += 5) setTimeout(() => send.call(socket, frame), wait); };"""
+    page, witness = go(open_page, app, "gallery", script=recorder)
+    name = open_a_tile(page)
+    opened_at = page.evaluate("window.sent[2]")  # what is sent a while after it is the job strip's own polling
+    page.wait_for_function("(then) => window.sent[2] > then + 500", arg=opened_at)
+    page.evaluate("window.again()")
+    page.get_by_role("button", name="Why this one?").click()
+    page.get_by_role("heading", name=f"Why {name}?").wait_for()
+    page.wait_for_timeout(1500)
+    page.get_by_role("heading", name=f"Why {name}?").wait_for()
+    settled(page, "explore")
+    witness.assert_clean()
+
+
+def test_a_picture_asked_about_opens_again(open_page, app):
+    page, witness = go(open_page, app, "select")
+    name = open_a_tile(page)
+    page.get_by_role("button", name="Why this one?").click()
+    page.get_by_role("heading", name=f"Why {name}?").wait_for()
+    settled(page, "select")
+    open_a_tile(page, name)
     witness.assert_clean()
 
 
