@@ -1,4 +1,4 @@
-"""Stages as Ray tasks: blocks of a neighbour search, training dynamics of networks on pixels, cells of an evaluation.
+"""Stages as Ray tasks: blocks of a neighbour search, cells of an evaluation; whole artefacts in run.cluster_whole.
 
 A task writes what one machine would write, under the same name in the workspace that all nodes share, and sends back a
 few numbers. A node that dies costs its unfinished tasks: Ray gives them to another. Nothing depends on who did what.
@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from coreset_engine.errors import BadInput
-from coreset_engine.registry import PROXIES, look_up
 from coreset_engine.run.cluster import connect, must_see, sentences, take_back
 from coreset_engine.run.cluster_embedding import Speeds, Watch
 from coreset_engine.types import Progress
@@ -87,11 +86,12 @@ def neighbour_step(where: str, folder: str, step: str, number: int) -> None:
     at_scale.STEPS[step](np.load(where, mmap_mode="r", allow_pickle=False), Path(folder), number)
 
 
-# -- whole artefacts and cells -------------------------------------------------------------------------------------
+# -- the same run elsewhere, and cells ------------------------------------------------------------------------------
 
 def settings_of(run: Any) -> str:
     """What another process needs to have the same run, as JSON."""
     return json.dumps(dict(spec=run.dataset.spec, fingerprint=run.dataset.fingerprint,
+                           device="cpu" if run.device == "cpu" else "auto",
                            home=str(run.store.home.absolute()), given=getattr(run, "given_labels", None),
                            n_clusters=getattr(run, "base_clusters", run._n_clusters),
                            **{name: getattr(run, name) for name in ("encoder", "seed", "clusterer", "proxy",
@@ -118,24 +118,6 @@ def same_run(settings: str) -> Any:
     return run
 
 
-def dynamics_on(run: Any, labels: str, params: dict[str, Any], progress: Progress) -> None:
-    """Compute the dynamics of a network on pixels as one task, on a GPU where there is one; the artefact lies in the
-    store when this returns. Nothing for proxies on vectors, or where it lies there already."""
-    pixels = "images" in look_up(PROXIES, params.get("proxy", run.proxy), "proxy").needs
-    if not pixels or run.store.has("dynamics", run.key_of("dynamics", labels=labels, **params)):
-        return
-    if labels == "pseudo":
-        run.pseudo_labels  # noqa: B018 - made here, with all of the cluster, before one task asks for them
-    items = [(settings_of(run), labels, params)]
-    for _ in scatter(run.cluster, dynamics_task, items, gpu=True, idle=lambda: progress(0, 1, "tasks")):
-        progress(1, 1, "tasks")
-
-
-def dynamics_task(settings: str, labels: str, params: dict[str, Any]) -> None:
-    """Train there what `Run.dynamics_at` would train here."""
-    same_run(settings).dynamics_at(labels=labels, **params)
-
-
 def cells_on(run: Any, config: Any, params: dict[str, Any], grid: Sequence[tuple], idle: Callable[[], None],
              ) -> Iterator[tuple[int, dict[str, Any]]]:
     """(place in grid, row) of an evaluation's cells, one task each; grid holds (method or None, rate, seed)."""
@@ -143,7 +125,8 @@ def cells_on(run: Any, config: Any, params: dict[str, Any], grid: Sequence[tuple
 
     about = (settings_of(run), json.dumps(dataclasses.asdict(config)), json.dumps(params))
     items = [(*about, *cell) for cell in grid]
-    for place, row, _ in scatter(run.cluster, cell_task, items, gpu=config.model in ON_PIXELS, idle=idle):
+    for place, row, _ in scatter(run.cluster, cell_task, items, gpu=config.model in ON_PIXELS and run.device != "cpu",
+                                idle=idle):
         yield place, row
 
 

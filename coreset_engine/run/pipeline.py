@@ -131,6 +131,10 @@ class Run:
     def _get(self, stage: str, make: Any, **params: Any) -> tuple[dict, dict]:
         about = dict(source=self.dataset.fingerprint, root=self.key_of("embeddings"))
         tick = self._tick(stage)
+        if self.cluster and not self.sliced and stage in ("pseudo_labels", "dynamics"):
+            from coreset_engine.run.cluster_whole import make_there
+
+            make_there(self, stage, params, tick)
 
         def checked() -> tuple[dict, dict]:
             streams = stage == "neighbours" and near.at_scale(self.search, len(self.dataset))
@@ -235,10 +239,6 @@ class Run:
                                       **{name: value for name, value in params.items() if name != "proxy"})
             return {name: getattr(found, name) for name in DYNAMICS}, dict(found.info)
 
-        if self.cluster and not self.sliced:
-            from coreset_engine.run.cluster_stages import dynamics_on
-
-            dynamics_on(self, labels, params, self._tick("dynamics"))
         arrays, info = self._get("dynamics", make, labels=labels, **params)
         return Dynamics(**{name: arrays[name] for name in DYNAMICS}, info=info)
 

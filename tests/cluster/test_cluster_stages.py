@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import platform
+import time
+
 import numpy as np
 import pytest
 
@@ -55,7 +58,7 @@ def test_evaluation_by_tasks_gives_the_same_table(runs):
 def test_a_network_on_pixels_is_watched_in_one_task(three_nodes, tmp_path, monkeypatch):
     from PIL import Image
 
-    from coreset_engine.run import cluster_stages
+    from coreset_engine.run import cluster_whole
     from coreset_engine.run.pipeline import DYNAMICS
 
     rng = np.random.default_rng(2)
@@ -63,10 +66,53 @@ def test_a_network_on_pixels_is_watched_in_one_task(three_nodes, tmp_path, monke
         (tmp_path / "images" / f"class{i % 2}").mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 255, (16, 16, 3), dtype=np.uint8)).save(
             tmp_path / "images" / f"class{i % 2}" / f"{i}.png")
-    sent, task = [], cluster_stages.scatter
-    monkeypatch.setattr(cluster_stages, "scatter", lambda *args, **rest: sent.append(args[2]) or task(*args, **rest))
+    sent, task = [], cluster_whole.scatter
+    monkeypatch.setattr(cluster_whole, "scatter", lambda *args, **rest: sent.append(args[2]) or task(*args, **rest))
     alone, shared = (Run(open_source(tmp_path / "images"), store=Store(tmp_path / home), cluster=address, device="cpu")
                      .dynamics_at(labels="true", proxy="convnet", epochs=2)
                      for address, home in ((None, "one"), (three_nodes.address, "many")))
     assert len(sent) == 1 and len(sent[0]) == 1
     assert all(np.array_equal(getattr(alone, name), getattr(shared, name)) for name in DYNAMICS)
+
+
+@pytest.fixture
+def with_a_gpu(three_nodes):
+    """The cluster says it has a GPU, which it has not: what is sent there for its sake gets the same bits."""
+    import ray
+
+    node = three_nodes.add_node(num_cpus=1, num_gpus=1, object_store_memory=200 << 20)
+    three_nodes.wait_for_nodes()
+    yield three_nodes
+    three_nodes.remove_node(node)
+    for _ in range(100):
+        if not ray.cluster_resources().get("GPU"):
+            return
+        time.sleep(0.1)
+    raise AssertionError("the node with the GPU did not leave")
+
+
+def test_what_learns_goes_where_a_gpu_is(with_a_gpu, tmp_path, monkeypatch):
+    from coreset_engine.difficulty import clustering, dynamics
+    from coreset_engine.run.pipeline import DYNAMICS
+
+    rng = np.random.default_rng(1)
+    labels = rng.integers(3, size=600)
+    np.save(tmp_path / "v.npy", (rng.normal(size=(3, 16))[labels] * 2 + rng.normal(size=(600, 16))).astype(np.float32))
+    dataset = open_source(str(tmp_path / "v.npy"))
+    alone, shared, named = (Run(dataset, n_clusters=3, store=Store(tmp_path / home), cluster=address, device=device)
+                            for home, address, device in (("one", None, "auto"), ("many", with_a_gpu.address, "auto"),
+                                                          ("cpu", with_a_gpu.address, "cpu")))
+    expected = alone.pseudo_labels, alone.dynamics
+    heard = []
+    shared.progress = lambda stage, done, total, unit="": heard.append((stage, done, unit))
+
+    def refused(*args, **rest):
+        raise AssertionError("computed on the machine that asked")
+
+    monkeypatch.setattr(clustering, "pseudo_labels", refused)
+    monkeypatch.setattr(dynamics, "training_dynamics", refused)
+    assert np.array_equal(expected[0].labels, shared.pseudo_labels.labels)
+    assert all(np.array_equal(getattr(expected[1], name), getattr(shared.dynamics, name)) for name in DYNAMICS)
+    assert any(stage == "pseudo_labels" and f"on {platform.node()}" in unit for stage, _, unit in heard), heard
+    with pytest.raises(AssertionError, match="computed on the machine"):
+        named.pseudo_labels  # noqa: B018 - whoever asks for the processor gets it here
