@@ -1,10 +1,12 @@
 """Opening and reading pictures far away: memory and time of a Parquet source, and an S3 server against the disk.
 
-    python benchmarks/opening.py [--rows 1000000] [--pictures 20000] [--folder DIR]
+    python benchmarks/opening.py [--rows 1000000] [--indexes 0] [--pictures 20000] [--folder DIR]
 
 Parquet: --rows pictures of 8 x 8 (PNG, about 100 bytes each, made) in files of 500,000, opened in a process of its own,
-twice: looked through (every picture decoded), then remembered. Memory is what the process holds itself (RssAnon) beyond
-what it held before, at its peak and afterwards. S3: --pictures pictures of 64 x 64 in one tar, read decoded in slices
+three times: looked through (every picture decoded), joined (from the remembered indexes of the files), mapped (what the
+second opening kept). Memory is what the process holds itself (RssAnon) beyond what it held before, at its peak and
+afterwards. With --indexes only the first file is looked through; the indexes of the others, links to it, are made from
+its own, up to so many rows. S3: --pictures pictures of 64 x 64 in one tar, read decoded in slices
 of 1,024 from disk and from moto's server on this machine, in turn, three times; the best of each.
 """
 
@@ -14,6 +16,7 @@ import argparse
 import io
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -68,7 +71,7 @@ class Peak:
     """The most that `anonymous` said, asked every 50 ms."""
 
     def __init__(self) -> None:
-        self.most, self.ended = 0, threading.Event()
+        self.most, self.ended = anonymous(), threading.Event()
         threading.Thread(target=self.watch, daemon=True).start()
 
     def watch(self) -> None:
@@ -96,18 +99,38 @@ def open_one(folder: str) -> None:
     print(len(source), took, peak.most - before, anonymous() - before, source.ids[-1])
 
 
-def show_parquet(folder: Path, rows: int) -> None:
-    size = make_parquet(folder, rows)
-    print(f"\n{rows:,} pictures of {size} bytes in {-(-rows // FILE_ROWS)} Parquet files\n\n"
+def show_parquet(folder: Path, rows: int, indexes: int) -> None:
+    size = make_parquet(folder, min(rows, FILE_ROWS) if indexes else rows)
+    home = Path(tempfile.mkdtemp(dir=folder))
+    if indexes:
+        make_indexes(folder, home, indexes)
+    print(f"\n{indexes or rows:,} pictures of {size} bytes in {-(-(indexes or rows) // FILE_ROWS)} Parquet files\n\n"
           "| opening | time | pictures/s | peak | a picture | held afterwards | a picture |\n"
           "|---|---|---|---|---|---|---|")
-    home = tempfile.mkdtemp(dir=folder)
-    for name in ("looked through", "remembered"):
+    for name in ("looked through", "joined", "mapped")[bool(indexes):]:
+        if name == "joined":
+            shutil.rmtree(home / "verified" / "opened", ignore_errors=True)
         said = subprocess.run([sys.executable, __file__, "--open", str(folder)], capture_output=True, text=True,
-                              check=True, env={**os.environ, "CORESET_HOME": home}).stdout.split()
+                              check=True, env={**os.environ, "CORESET_HOME": str(home)}).stdout.split()
         n, took, peak, held = int(said[0]), *map(float, said[1:4])
         print(f"| {name} | {took:.1f} s | {n / took:,.0f} | {peak / 1e6:,.0f} MB | {peak / n:.0f} B | "
               f"{held / 1e6:,.0f} MB | {held / n:.0f} B |", flush=True)
+
+
+def make_indexes(folder: Path, home: Path, rows: int) -> None:
+    """Links to the first file until they are `rows`, and in `home` the index of each, made from that of the first."""
+    import pyarrow.compute as pc
+
+    from coreset_engine.sources.looking import look_through_unit, remember, units_of
+
+    first = folder / "part-00000.parquet"
+    for number in range(1, -(-rows // FILE_ROWS)):
+        os.link(first, folder / f"part-{number:05d}.parquet")
+    units, _ = units_of(f"{folder}/*.parquet", "full", {})
+    seen = look_through_unit(units[0], home / "verified")
+    for unit in units[1:]:
+        keys = pc.replace_substring(seen["key"], first.name, unit.items[0].name)
+        remember(unit, home / "verified", seen.set_column(0, "key", keys))
 
 
 def show_s3(folder: Path, count: int) -> None:
@@ -150,6 +173,7 @@ def show_s3(folder: Path, count: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--indexes", type=int, default=0)
     parser.add_argument("--pictures", type=int, default=20_000)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--open", help=argparse.SUPPRESS)
@@ -166,7 +190,7 @@ def main() -> None:
 
         print(f"{platform.processor() or platform.machine()}, {cpu_count()} cores")
         if given.rows:
-            show_parquet(folder, given.rows)
+            show_parquet(folder, given.rows, given.indexes)
         if given.pictures:
             show_s3(folder, given.pictures)
 

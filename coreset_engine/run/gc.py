@@ -64,8 +64,8 @@ def plan(store: Store, days: float = DAYS) -> list[Item]:
     if not days >= 0:
         raise BadInput(f"days={days} must be at least 0; 0 means: whatever nothing needs, however recent.")
     needs = needed(store)
-    found = [*_artefacts(store, needs, days), *_shards(store, days), *_totals(store, days), *_temporaries(store),
-             *_jobs(store, days)]
+    found = [*_artefacts(store, needs, days), *_shards(store, days), *_totals(store, days), *_openings(store, days),
+             *_temporaries(store), *_jobs(store, days)]
     return sorted(found, key=lambda item: -item.bytes)
 
 
@@ -141,9 +141,16 @@ def _totals(store: Store, days: float) -> Iterator[Item]:
             yield Item(path, disk.size(path), "counts of all images, made again when asked for")
 
 
+def _openings(store: Store, days: float) -> Iterator[Item]:
+    """What is joined again from the indexes of single files when the source is opened (sources.opened)."""
+    for folder in (store.home / "verified" / "opened").glob("*"):
+        if not folder.name.startswith(".") and _idle(folder, days):
+            yield Item(folder, disk.size(folder), "the list of an opened source, made again when it is opened")
+
+
 def _temporaries(store: Store) -> Iterator[Item]:
     for place in ("", "artefacts/*/", "jobs/", "jobs/*/", "work/*/*/", "totals/", "selections/", "verified/",
-                  "uploads/", "links/", "thumbs/*/", "media/*/"):
+                  "verified/opened/", "uploads/", "links/", "thumbs/*/", "media/*/"):
         for path in store.home.glob(place + "*.tmp"):
             if disk.stale(path.name):
                 yield Item(path, disk.size(path), "left by a process that was killed")

@@ -6,7 +6,7 @@ picture. Here only PIECE of them exist at a time. Every column is a pyarrow Chun
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from coreset_engine.sources.names import safe_name
 
 PIECE = 2**16
+WIDE = 2**30  # bytes that an array of texts may take whatever their lengths
 
 
 def pieces(column: Any) -> Iterator[list[Any]]:
@@ -74,21 +75,33 @@ def repeats(column: Any, among: np.ndarray) -> np.ndarray:
     return np.array(found, np.int64)
 
 
-def strings(column: Any) -> np.ndarray:
-    """(N,) str. One very long text makes a fixed-width array explode, so beyond 1 GB it is an object array."""
+def strings(column: Any, make: Callable[..., np.ndarray] = np.empty) -> np.ndarray:
+    """(N,) str. make: (length, dtype) -> the array to fill. A few very long texts make a fixed-width array explode, so
+    where it takes more than 1 GB and twice what its texts need, it is an object array."""
     import pyarrow.compute as pc
 
-    longest = max(1, pc.max(pc.utf8_length(column)).as_py() or 1)
-    return _filled(column, object if 4 * longest * len(column) > 2**30 else f"U{longest}")
+    lengths = pc.utf8_length(column)
+    longest = max(1, pc.max(lengths).as_py() or 1)
+    wide = 4 * longest * len(column) > WIDE and longest * len(column) > 2 * (pc.sum(lengths).as_py() or 0)
+    return _filled(column, object if wide else f"U{longest}", make)
 
 
-def codes(column: Any, width: int) -> np.ndarray:
+def codes(column: Any, width: int, make: Callable[..., np.ndarray] = np.empty) -> np.ndarray:
     """(N,) ascii bytes of at most `width`."""
-    return _filled(column, f"S{width}")
+    return _filled(column, f"S{width}", make)
 
 
-def _filled(column: Any, kind: Any) -> np.ndarray:
-    out, start = np.empty(len(column), kind), 0
+def numbers(column: Any, dtype: Any, make: Callable[..., np.ndarray] = np.empty) -> np.ndarray:
+    """(N,) numbers of a column without nulls, or of an array, chunk by chunk."""
+    out, start = make(len(column), dtype), 0
+    for chunk in getattr(column, "chunks", [column]):
+        out[start:start + len(chunk)] = chunk.to_numpy() if hasattr(chunk, "to_numpy") else chunk
+        start += len(chunk)
+    return out
+
+
+def _filled(column: Any, kind: Any, make: Callable[..., np.ndarray]) -> np.ndarray:
+    out, start = make(len(column), kind), 0
     for piece in pieces(column):
         out[start:start + len(piece)] = piece
         start += len(piece)

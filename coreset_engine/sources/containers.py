@@ -22,11 +22,12 @@ from urllib.parse import parse_qsl, quote
 import numpy as np
 
 from coreset_engine.errors import BadInput
-from coreset_engine.sources import columns
+from coreset_engine.sources import columns, opened
 from coreset_engine.sources.decoding import EXTENSIONS
 from coreset_engine.sources.folder import _fingerprint, folder_labels
 from coreset_engine.sources.looking import KINDS, Unit, look_through_all, remembered, units_of
 from coreset_engine.sources.names import safe_name
+from coreset_engine.sources.opened import Opened
 from coreset_engine.sources.places import is_url
 from coreset_engine.sources.slices import Slices
 from coreset_engine.types import Dataset, Progress, Rejected, silent
@@ -71,27 +72,50 @@ def open_container(text: str, *, memory: Path | None = None, progress: Progress 
     """
     place, chosen = split_options(text, options)
     units, aside = units_of(place, chosen.pop("verify", "full"), chosen)
-    items = [item for unit in units for item in unit.items]
-    seen, file = _joined(units, look_through_all(units, memory, progress))
-    seen, file, names, rejected = _usable(units[0].kind, seen, file, items)
+    kept = opened.place_of(memory, (unit.mark() for unit in units))
+    found = opened.recall(kept)
+    if found is None:
+        found = _join(safe_name(place), units, look_through_all(units, memory, progress), kept)
+        columns.give_back()
+    return Dataset(spec=_spec(place, chosen | ({"verify": "header"} if units[0].verify == "header" else {})),
+                   ids=found.arrays["ids"], fingerprint=found.fingerprint,
+                   reader=_reader(units, found, chosen.get("image")), labels=found.labels, classes=found.classes,
+                   columns=found.columns, rejected=(*found.rejected, *aside))
+
+
+def _join(called: str, units: list[Unit], tables: list[Any], kept: Path | None) -> Opened:
+    """The indexes of all units as one, without what is set aside. Raises BadInput when nothing usable is left."""
+    kind, items = units[0].kind, [item for unit in units for item in unit.items]
+    seen, file = _joined(units, tables)
+    seen, file, names, rejected = _usable(kind, seen, file, items)
     if not len(names):
         first = rejected[0]
-        raise BadInput(f"{safe_name(place)!r} holds no usable image: {len(rejected)} set aside, for example "
+        raise BadInput(f"{called!r} holds no usable image: {len(rejected)} set aside, for example "
                        f"{first.name!r} {first.reason}; give tars, Parquet files or images that hold pictures.")
-    labels, classes, more = _labels(units[0].kind, seen["key"], seen["label"])
     fingerprint = _fingerprint(columns.texts(names), columns.texts(seen["digest"]))
-    reader = _reader(units[0].kind, items, seen, file, names, chosen.get("image"))
-    del seen, names
-    columns.give_back()
-    return Dataset(spec=_spec(place, chosen | ({"verify": "header"} if units[0].verify == "header" else {})),
-                   ids=reader.ids, fingerprint=fingerprint, reader=reader, labels=labels, classes=classes,
-                   columns=more, rejected=(*rejected, *aside))
+    labels, classes, texts = _labels(kind, seen["key"], seen["label"])
+
+    def fill(make: opened.Make) -> Opened:
+        def named(name: str) -> Any:
+            return lambda length, dtype: make(name, length, dtype)
+
+        arrays = dict(ids=columns.strings(names, named("ids")), file=columns.numbers(file, np.int32, named("file")),
+                      digest=columns.codes(seen["digest"], 32, named("digest")),
+                      **{name: columns.numbers(seen[name], np.int64, named(name)) for name in ("place", "size")})
+        if labels is not None:
+            arrays["labels"] = columns.numbers(labels, np.int64, named("labels"))
+        for name, column in texts.items():
+            arrays[f"column {name}"] = columns.strings(column, named(f"column {name}"))
+        return Opened(arrays, fingerprint, classes, tuple(rejected))
+
+    return opened.made(kept, len(names), fill)
 
 
-def _reader(kind: str, items: list[Any], seen: Any, file: np.ndarray, names: Any, column: str | None) -> Slices:
+def _reader(units: list[Unit], found: Opened, column: str | None) -> Slices:
+    items = [item for unit in units for item in unit.items]
     files = ([item.place for item in items], [item.size for item in items], [item.version for item in items])
-    return Slices(kind, files, columns.strings(names), file, seen["place"].to_numpy(), seen["size"].to_numpy(),
-                  columns.codes(seen["digest"], 32), column)
+    return Slices(units[0].kind, files, *(found.arrays[name] for name in ("ids", "file", "place", "size", "digest")),
+                  column)
 
 
 def unseen(text: str, *, memory: Path | None) -> list[Unit]:
@@ -161,20 +185,21 @@ def _set_aside(bad: np.ndarray, named: np.ndarray, names: Any, reasons: Any, fil
             Rejected(safe_name(items[file[row]].name), reason or "has an empty id") for row, name, reason in told]
 
 
-def _labels(kind: str, keys: Any, told: Any) -> tuple[np.ndarray | None, tuple[str, ...], dict[str, np.ndarray]]:
-    """(labels, classes, columns). Texts that hardly repeat are captions, kept as the column "text", not classes."""
+def _labels(kind: str, keys: Any, told: Any) -> tuple[np.ndarray | None, tuple[str, ...], dict[str, Any]]:
+    """(labels, classes, columns of texts). Texts that hardly repeat are captions, kept as the column "text", not
+    classes."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     if kind == "images":
         labels, classes, splits = folder_labels(keys.to_pylist())
-        return labels, classes, {} if splits is None else {"split": splits}
+        return labels, classes, {} if splits is None else {"split": pa.chunked_array([splits.tolist()])}
     known = pc.unique(pc.drop_null(told)).to_pylist()
     if not known:
         return None, (), {}
     if len(known) > max(2, len(told) // 2):
-        return None, (), {"text": columns.strings(columns.safe(pc.fill_null(told, "")))}
+        return None, (), {"text": columns.safe(pc.fill_null(told, ""))}
     numbers = all(text.isascii() and text.isdigit() and len(text) < 10 for text in known)
     classes = sorted(known, key=int if numbers else None)
     place = pc.fill_null(pc.index_in(told, pa.array(classes, told.type)), -1)
-    return place.to_numpy().astype(np.int64), tuple(safe_name(text) for text in classes), {}
+    return place.to_numpy(), tuple(safe_name(text) for text in classes), {}
