@@ -1,12 +1,17 @@
-"""Where to compute: "auto" | "cpu" | "cuda" as a checked torch device name, and on how many cores."""
+"""Where to compute: "auto" | "cpu" | "cuda" as a checked torch device name, on how many cores, in how much memory."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from coreset_engine.errors import BadInput, Missing
+
+_CONTAINER = (("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory.stat"),
+              ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+               "/sys/fs/cgroup/memory/memory.stat"))
 
 
 def resolve_device(device: str = "auto") -> str:
@@ -29,6 +34,21 @@ def cpu_count() -> int:
     if hasattr(os, "sched_getaffinity"):
         return max(1, len(os.sched_getaffinity(0)))
     return os.cpu_count() or 1
+
+
+def free_memory() -> int:
+    """Bytes this process may still take: the machine's, or its container's when that is less."""
+    import psutil
+
+    least = psutil.virtual_memory().available
+    for limit, used, stat in _CONTAINER:
+        try:
+            room = int(Path(limit).read_text()) - int(Path(used).read_text())
+            cache = dict(line.split() for line in Path(stat).read_text().splitlines())
+        except (OSError, ValueError):
+            continue  # no such container, or no limit ("max")
+        least = min(least, room + int(cache.get("inactive_file", cache.get("total_inactive_file", 0))))
+    return max(0, least)
 
 
 @contextmanager

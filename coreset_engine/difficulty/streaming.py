@@ -1,5 +1,6 @@
 """Rows that stay on disk while something trains on them: what looks like the training set's tensor, of which only the
-batches asked for are ever in memory. The numbers are those of the whole tensor, so results are the same bits.
+batches asked for are ever in memory. The numbers are those of the whole tensor, so results are the same bits. Each has
+`soon(row numbers)`, which is told of batches to come (difficulty.readahead).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import torch
 from numpy.typing import DTypeLike
 
 from coreset_engine.difficulty.pieces import block_of, unit_rows
+from coreset_engine.difficulty.readahead import readahead
 
 LARGE = 64 << 20  # bytes of an array from which it lies in a file
 
@@ -22,6 +24,7 @@ class OnDisk:
 
     def __init__(self, rows: np.memmap, device: str) -> None:
         self.rows, self.shape, self.ndim, self.device = rows, rows.shape, rows.ndim, torch.device(device)
+        self.soon = readahead(rows)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -41,6 +44,7 @@ class UnitRows:
     def __init__(self, vectors: np.ndarray, device: str, axes: tuple[torch.Tensor, torch.Tensor] | None = None) -> None:
         self.vectors, self.device, self.axes = vectors, torch.device(device), axes
         self.shape = (len(vectors), vectors.shape[1] if axes is None else axes[0].shape[1])
+        self.soon = readahead(vectors)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -69,6 +73,7 @@ class ListsOnDisk:
 
     def __init__(self, indices: np.ndarray, device: str) -> None:
         self.indices, self.shape, self.device = indices, indices.shape, torch.device(device)
+        self.soon = readahead(indices)
 
     def __getitem__(self, at: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         images, places = (part.cpu().numpy() for part in at)

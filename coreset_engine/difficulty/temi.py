@@ -38,6 +38,7 @@ from coreset_engine.device import resolve_device, torch_threads
 from coreset_engine.difficulty.alignment import align_counts, together
 from coreset_engine.difficulty.heads import Pair, Parameters, head_logits, make_heads, pair_weights, pmi_loss
 from coreset_engine.difficulty.pieces import kept, large
+from coreset_engine.difficulty.readahead import AHEAD, nothing
 from coreset_engine.difficulty.rows import as_tensor, axes, check_clusters, nearest, principal, unit
 from coreset_engine.difficulty.streaming import ListsOnDisk, UnitRows, scratch
 from coreset_engine.errors import BadInput
@@ -174,11 +175,22 @@ class _Training:
             total = torch.zeros(self.config.n_heads, device=self.rows.device)
             for step in range(steps):
                 images = order[step * batch:(step + 1) * batch].long()
+                self._foresee(order, partner, (step + AHEAD) * batch)
                 total += self._step(images, self.near[images, partner[images].long()]) * (len(images) / n)
                 if step % 16 == 0:
                     progress(epoch * steps + step, self.updates, "steps")
         progress(self.updates, self.updates, "steps")
         return total.double().cpu().numpy()
+
+    def _foresee(self, order: torch.Tensor, partner: torch.Tensor, at: int) -> None:
+        """Have the system read the pairs from `at` on, and the lists of pairs later still, where they lie on disk."""
+        if getattr(self.rows, "soon", nothing) is nothing:
+            return
+        later = at + AHEAD * self.batch
+        self.near.soon(order[later:later + self.batch].cpu().numpy())
+        images = order[at:at + self.batch].long()
+        pairs = torch.cat([images, self.near[images, partner[images].long()]])
+        self.rows.soon(pairs.cpu().numpy())
 
     def _step(self, images: torch.Tensor, partners: torch.Tensor) -> torch.Tensor:
         """(H,) losses of one batch, after the update. Out of memory: the same batch again in halves, same result."""

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from coreset_engine.device import resolve_device
+from coreset_engine.difficulty.readahead import AHEAD, nothing
 from coreset_engine.difficulty.streaming import OnDisk
 from coreset_engine.errors import BadInput
 from coreset_engine.types import Progress, silent
@@ -59,7 +60,7 @@ def train(model: nn.Module, inputs, labels, *, epochs: int = 20, batch: int = 51
     model = model.to(place).train()
     update = _optimiser(model, optimiser, lr, weight_decay, momentum)
     order, noise = torch.Generator().manual_seed(seed), torch.Generator(place).manual_seed(seed)
-    losses, steps, halved = [], 0, 0
+    losses, steps, halved, soon = [], 0, 0, inputs.soon if isinstance(inputs, OnDisk) else nothing
     for epoch in range(epochs):
         shuffled = None  # two orders of 50 million images are 800 MB
         shuffled, total, at = torch.randperm(len(labels), generator=order), 0.0, 0
@@ -67,6 +68,8 @@ def train(model: nn.Module, inputs, labels, *, epochs: int = 20, batch: int = 51
         while at < len(shuffled):
             size = _even(len(shuffled) - at, batch)
             chosen = shuffled[at:at + size].long()
+            if soon is not nothing:
+                soon(shuffled[at + AHEAD * size:at + (AHEAD + 1) * size + 1].cpu().numpy())
             _set_lr(update, min_lr + (lr - min_lr) * (1 + math.cos(math.pi * (epoch + at / len(labels)) / epochs)) / 2)
             try:
                 loss, logits, features = _step(model, update, inputs, labels, weights, weigh, chosen, augment, noise)

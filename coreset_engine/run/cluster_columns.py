@@ -23,6 +23,7 @@ import numpy as np
 
 from coreset_engine.coverage import groups as over
 from coreset_engine.coverage.columns import Columns
+from coreset_engine.device import free_memory
 from coreset_engine.errors import BadInput
 from coreset_engine.run import disk, limits
 from coreset_engine.run.cluster import connect, coverage_scorer, must_see, sentences, take_back
@@ -44,13 +45,13 @@ def coverage_work(address: str, vectors: np.ndarray, folder: Path, n_dims: int =
     ray = connect(address)
     (n, d), size, nodes = vectors.shape, vectors.itemsize, _nodes(ray)
     if groups is None and all(fits_whole(n, d, size, cores, memory) for cores, memory in nodes) \
-            and limits.needed("coverage", n, d, size) <= limits.free():
+            and limits.needed("coverage", n, d, size) <= free_memory():
         return dict(make_scorer=coverage_scorer(address, vectors, n_dims))
     threads, memory = smallest(nodes, n, n_alphas)
     about = dict(m=n_dims, sums=n_alphas, threads=threads)
     groups = groups or over.groups_for(n, d, size, memory=memory, **about)
     task = dict(num_cpus=threads, memory=over.held(n, d, size, groups=groups, **about))
-    workers = int(np.clip(limits.free() // (TURNING * n), 1, max(1, threads)))
+    workers = int(np.clip(free_memory() // (TURNING * n), 1, max(1, threads)))
     try:
         columns = over.turn_into(folder, vectors, n_dims, workers, progress)
     except OSError as fault:

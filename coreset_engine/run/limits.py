@@ -7,10 +7,8 @@ shapes alone, without what libraries add (measured at 15,000 x 1,280: 1.4 to 2.6
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
-import psutil
-
+from coreset_engine.device import free_memory
 from coreset_engine.difficulty.pieces import large
 from coreset_engine.errors import BadInput
 
@@ -32,9 +30,6 @@ ADVICE = {
     "coverage": "store the vectors as float16, or take an encoder with fewer dimensions",
     "map": "open a part of the images",
 }
-_LIMIT = (("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory.stat"),
-          ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes",
-           "/sys/fs/cgroup/memory/memory.stat"))
 
 
 def needed(stage: str, n: int, d: int, itemsize: int = 4) -> int:
@@ -42,22 +37,9 @@ def needed(stage: str, n: int, d: int, itemsize: int = 4) -> int:
     return NEEDS[stage](n, d, itemsize) if stage in NEEDS else 0
 
 
-def free() -> int:
-    """Bytes this process may still take: the machine's, or its container's when that is less."""
-    least = psutil.virtual_memory().available
-    for limit, used, stat in _LIMIT:
-        try:
-            room = int(Path(limit).read_text()) - int(Path(used).read_text())
-            cache = dict(line.split() for line in Path(stat).read_text().splitlines())
-        except (OSError, ValueError):
-            continue  # no such container, or no limit ("max")
-        least = min(least, room + int(cache.get("inactive_file", cache.get("total_inactive_file", 0))))
-    return max(0, least)
-
-
 def check(stage: str, n: int, d: int, itemsize: int = 4) -> None:
     """Raise BadInput with advice when the stage cannot fit."""
-    wanted, room = needed(stage, n, d, itemsize), free()
+    wanted, room = needed(stage, n, d, itemsize), free_memory()
     if wanted > room:
         raise BadInput(f"{stage.replace('_', '-')} of {n:,} images with {d:,} dimensions needs at least "
                        f"{wanted / 1e9:.1f} GB of memory and {room / 1e9:.1f} GB are free; {ADVICE[stage]}, close "

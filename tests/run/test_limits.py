@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from coreset_engine import device
 from coreset_engine.errors import BadInput
 from coreset_engine.run import limits
 from coreset_engine.run.pipeline import STAGES, Run
@@ -22,14 +23,14 @@ def run(tmp_path):
 def test_a_stage_that_cannot_fit_says_so_before_it_starts(run, monkeypatch, stage):
     for needs in STAGES[stage][1]:
         getattr(run, needs)
-    monkeypatch.setattr(limits, "free", lambda: 100)
+    monkeypatch.setattr(limits, "free_memory", lambda: 100)
     with pytest.raises(BadInput, match="80 images with 6 dimensions needs at least .* GB are free; .*with more"):
         getattr(run, stage)
     assert not run.ready(stage)
     monkeypatch.undo()
     getattr(run, stage)
     assert run.ready(stage)
-    monkeypatch.setattr(limits, "free", lambda: 0)
+    monkeypatch.setattr(limits, "free_memory", lambda: 0)
     getattr(Run(run.dataset, n_samples=500, n_clusters=3, store=run.store), stage)  # found, so nothing is asked
 
 
@@ -44,10 +45,10 @@ def test_a_container_s_limit_counts(tmp_path, monkeypatch):
     for name, text in dict(max="5000", current="4000", stat="inactive_file 300\nactive_file 9").items():
         (tmp_path / name).write_text(text)
     files = tuple(str(tmp_path / name) for name in ("max", "current", "stat"))
-    monkeypatch.setattr(limits, "_LIMIT", (files,))
-    assert limits.free() == 1300
+    monkeypatch.setattr(device, "_CONTAINER", (files,))
+    assert device.free_memory() == 1300
     (tmp_path / "max").write_text("max")
-    assert limits.free() > 10**6
+    assert device.free_memory() > 10**6
 
 
 @pytest.mark.parametrize("clusterer", ["temi", "kmeans"])
@@ -58,12 +59,12 @@ def test_a_large_set_is_clustered_where_its_rows_would_not_fit(run, monkeypatch,
 
     run.clusterer = clusterer
     run.neighbours  # noqa: B018 - made before memory gets scarce
-    monkeypatch.setattr(limits, "free", lambda: 3000)
+    monkeypatch.setattr(limits, "free_memory", lambda: 3000)
     with pytest.raises(BadInput, match="pseudo-labels"):
         run.clusters  # noqa: B018
     monkeypatch.setattr(pieces, "LARGE", 1000)
     monkeypatch.setattr(pieces, "_KEPT", 100)
     assert run.clusters.probabilities is None and len(run.clusters.labels) == 80
-    monkeypatch.setattr(limits, "free", lambda: 10**9)
+    monkeypatch.setattr(limits, "free_memory", lambda: 10**9)
     assert len(select("elfs", run, prune_rate=0.5)) == 40
     assert limits.needed("pseudo_labels", 10**9, 256) == 24 * 10**9
