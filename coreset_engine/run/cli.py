@@ -38,6 +38,7 @@ Proxy = Annotated[str, typer.Option(help="network watched while it learns them: 
                                     "(on pixels)")]
 Near = Annotated[str, typer.Option("--neighbours", help="search: exact, approximate (IVF-PQ, recall measured), or auto "
                                    "by number of images")]
+Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, or cuda; on a cluster its nodes' too")]
 Json = Annotated[bool, typer.Option("--json", help="print for machines")]
 
 
@@ -62,10 +63,13 @@ class Bar:
 
 
 def _run(source: str, encoder: str, seed: int, n_clusters: int | None, n_samples: int | None, weights: str | None,
-         cluster: str | None = None, **settings: Any):
+         cluster: str | None = None, device: str = "auto", **settings: Any):
+    from coreset_engine.device import resolve_device
     from coreset_engine.run.pipeline import Run
     from coreset_engine.sources.opening import open_source
 
+    if device != "auto":
+        resolve_device(device)  # before anything is read
     bar = Bar()
     if cluster:
         from coreset_engine.run.cluster_embedding import open_on
@@ -77,7 +81,7 @@ def _run(source: str, encoder: str, seed: int, n_clusters: int | None, n_samples
         print(f"{len(dataset.rejected)} files were set aside, the first: {dataset.rejected[0].name!r}: "
               f"{dataset.rejected[0].reason}", file=sys.stderr)
     return Run(dataset, encoder, seed, n_clusters=n_clusters, n_samples=n_samples, weights=weights, progress=bar,
-               cluster=cluster, **settings)
+               cluster=cluster, device=device, **settings)
 
 
 def _params(values: list[str] | None, **named: Any) -> dict[str, Any]:
@@ -107,7 +111,7 @@ def run(source: Source, method: Annotated[str, typer.Option(help="see `methods`"
             help="folder for selection.parquet, ids.txt, manifest.json")] = None,
         resume: Annotated[bool, typer.Option(help="go on where an earlier run stopped (always on)")] = True,
         clusterer: Clusterer = "temi", proxy: Proxy = "mlp", near: Near = "auto", cluster: Cluster = None,
-        param: Param = None, as_json: Json = False) -> None:
+        device: Device = "auto", param: Param = None, as_json: Json = False) -> None:
     """Every stage that is missing, then the selection, as a folder."""
     from coreset_engine.export.folder import check_place
     from coreset_engine.run.output import write_run
@@ -117,8 +121,8 @@ def run(source: Source, method: Annotated[str, typer.Option(help="see `methods`"
     kept_count(1, prune_rate)
     if out is not None:
         check_place(out)
-    prepared = _run(source, encoder, seed, n_clusters, n_samples, weights, cluster, clusterer=clusterer, proxy=proxy,
-                    search=near)
+    prepared = _run(source, encoder, seed, n_clusters, n_samples, weights, cluster, device, clusterer=clusterer,
+                    proxy=proxy, search=near)
     chosen = choose(method, prepared, prune_rate, **_params(param, beta=beta, n_neighbours=n_neighbours))
     told: dict[str, Any] = dict(method=chosen.method, images=len(prepared.dataset), kept=len(chosen))
     if out is not None:
@@ -128,19 +132,19 @@ def run(source: Source, method: Annotated[str, typer.Option(help="see `methods`"
 
 @app.command()
 def embed(source: Source, encoder: Encoder = "efficientnet_lite0", seed: Seed = 0, weights: Weights = None,
-          cluster: Cluster = None, as_json: Json = False) -> None:
+          cluster: Cluster = None, device: Device = "auto", as_json: Json = False) -> None:
     """Vectors of every image, kept and resumable."""
-    made = _run(source, encoder, seed, None, None, weights, cluster).embeddings
+    made = _run(source, encoder, seed, None, None, weights, cluster, device).embeddings
     _print(dict(encoder=made.encoder, shape=list(made.vectors.shape), key=made.key), as_json)
 
 
 @app.command()
 def score(source: Source, encoder: Encoder = "efficientnet_lite0", seed: Seed = 0, n_clusters: Clusters = None,
           n_samples: Samples = None, weights: Weights = None, clusterer: Clusterer = "temi", proxy: Proxy = "mlp",
-          near: Near = "auto", cluster: Cluster = None, as_json: Json = False) -> None:
+          near: Near = "auto", cluster: Cluster = None, device: Device = "auto", as_json: Json = False) -> None:
     """Every stage up to the scores: neighbours, pseudo-labels, dynamics, coverage."""
-    prepared = _run(source, encoder, seed, n_clusters, n_samples, weights, cluster, clusterer=clusterer, proxy=proxy,
-                    search=near)
+    prepared = _run(source, encoder, seed, n_clusters, n_samples, weights, cluster, device, clusterer=clusterer,
+                    proxy=proxy, search=near)
     found = dict(coverage=prepared.coverage.n_samples, recall=prepared.neighbours.info.get("recall"),
                  clusters=prepared.pseudo_labels.n_clusters, aum_mean=float(prepared.dynamics.aum.mean()))
     _print(found, as_json)

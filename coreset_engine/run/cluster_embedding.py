@@ -126,7 +126,8 @@ class ShardEmbedder:
             if self.dataset.fingerprint != self.about["fingerprint"]:
                 raise BadInput(f"{self.about['spec']!r} holds other images on the node {platform.node()}; every "
                                "node must see the same source, as on a shared file system.")
-        self.encoder = settled(make_encoder(self.about["encoder"], weights=self.about["weights"]), self.about["sizes"])
+        encoder = make_encoder(self.about["encoder"], weights=self.about["weights"], device=self.about["device"])
+        self.encoder = settled(encoder, self.about["sizes"])
 
     def _embed(self, number: int) -> int:
         from coreset_engine.embedding.embedder import embed_shard
@@ -156,16 +157,17 @@ def settled(encoder: Any, sizes: list[int | None]) -> Any:
 
 
 def embed_on(address: str, dataset: Dataset, encoder: str, weights: str | None, shards: Path,
-             progress: Progress = silent, *, shard_size: int = 1024) -> dict[str, float]:
+             progress: Progress = silent, *, shard_size: int = 1024, device: str = "auto") -> dict[str, float]:
     """Write every missing shard of `dataset` on the cluster; images per second of each node (by its Ray id).
 
-    GPU nodes work when the cluster has any (one actor a GPU), else every core. The unit of `progress` names each node's
-    images per second. Shards that a slow node still holds at the end may be missing: `embed_images` makes them.
+    GPU nodes work when the cluster has any (one actor a GPU), else, and with device="cpu", every core. The unit of
+    `progress` names each node's images per second. Shards that a slow node still holds at the end may be missing:
+    `embed_images` makes them.
     """
     from coreset_engine.embedding.embedder import missing_shards
     from coreset_engine.embedding.encoders import make_encoder
 
-    made = make_encoder(encoder, weights=weights).sized_for(dataset)
+    made = make_encoder(encoder, weights=weights, device=device).sized_for(dataset)
     missing = missing_shards(dataset, made, shards, shard_size=shard_size)
     if not missing:
         return {}
@@ -175,8 +177,9 @@ def embed_on(address: str, dataset: Dataset, encoder: str, weights: str | None, 
         dataset.reader.save(shards / "slices.tmp", shard_size)
         os.replace(shards / "slices.tmp", shards / "slices.parquet")
     resources = ray.cluster_resources()
-    gpus, cpus = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
-    about = dict(spec=dataset.spec, fingerprint=dataset.fingerprint, encoder=encoder, weights=weights,
+    gpus, cpus = 0 if device == "cpu" else int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
+    about = dict(device="cpu" if device == "cpu" else "auto",
+                 spec=dataset.spec, fingerprint=dataset.fingerprint, encoder=encoder, weights=weights,
                  shards=str(shards), shard_size=shard_size, sliced=sliced, sizes=sizes_of(made),
                  readers=min(16, max(READERS, cpus // gpus)) if gpus else READERS)
     rows = _rows(ray, missing, about, gpus, max(1, min(len(missing), gpus or cpus)))

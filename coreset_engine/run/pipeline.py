@@ -166,7 +166,7 @@ class Run:
                 from coreset_engine.run.cluster_embedding import embed_on
 
                 speeds = embed_on(self.cluster, self.dataset, self.encoder, self.weights, shards,
-                                  self._tick("embeddings"))
+                                  self._tick("embeddings"), device=self.device)
                 logs.write(self.store.home, "embedded on a cluster", images_per_second=speeds)
             vectors = embed_images(self.dataset, encoder, shards=shards, progress=self._tick("embeddings"))
             return dict(vectors=vectors), dict(encoder=encoder.name, weights=encoder.weights_hash)

@@ -36,6 +36,7 @@ Clusterer = Annotated[str, typer.Option(help="what makes pseudo-labels; see `run
 Proxy = Annotated[str, typer.Option(help="network whose learning selects; --model is the one trained on the coreset")]
 Cluster = Annotated[str | None, typer.Option(envvar="RAY_ADDRESS", help="address of a Ray cluster, or local: one task "
                                              "a training")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda; see `run --help`")]
 Json = Annotated[bool, typer.Option("--json", help="print for machines")]
 
 
@@ -43,13 +44,14 @@ def evaluate(source: Source, methods: Methods = "elfs,blindcs", prune_rates: Rat
              model: Model = "linear", option: Option = None, csv_file: Csv = None, plot: Plot = None,
              encoder: Encoder = "efficientnet_lite0", seed: Seed = 0, n_clusters: Clusters = None,
              n_samples: Samples = None, weights: Weights = None, clusterer: Clusterer = "temi", proxy: Proxy = "mlp",
-             cluster: Cluster = None, as_json: Json = False) -> None:
+             cluster: Cluster = None, device: Device = "auto", as_json: Json = False) -> None:
     """Is it better than random? Accuracy of models trained on each coreset, paired over seeds; resumable."""
     from coreset_engine.run import cli
     from coreset_engine.run.evaluating import evaluate as measure
 
     names, rates = _words(methods), [_rate(word) for word in _words(prune_rates)]
-    run = cli._run(source, encoder, seed, n_clusters, n_samples, weights, cluster, clusterer=clusterer, proxy=proxy)
+    run = cli._run(source, encoder, seed, n_clusters, n_samples, weights, cluster, device, clusterer=clusterer,
+                   proxy=proxy)
 
     def tell(rows: list[dict[str, Any]], full: float | None, total: int) -> None:
         run.progress("evaluate", len(rows), total, "trainings")

@@ -116,3 +116,20 @@ def test_what_learns_goes_where_a_gpu_is(with_a_gpu, tmp_path, monkeypatch):
     assert any(stage == "pseudo_labels" and f"on {platform.node()}" in unit for stage, _, unit in heard), heard
     with pytest.raises(AssertionError, match="computed on the machine"):
         named.pseudo_labels  # noqa: B018 - whoever asks for the processor gets it here
+
+
+def test_who_asks_for_processors_embeds_on_them(with_a_gpu, tmp_path, monkeypatch):
+    import dataclasses
+
+    from coreset_engine.run import cluster_embedding
+
+    asked = []
+    monkeypatch.setattr(cluster_embedding, "_rows", lambda ray, missing, about, gpus, workers: asked.append(
+        (gpus, about["device"])) or iter(()))
+    demo = open_source("demo")
+    few = dataclasses.replace(demo, ids=demo.ids[:8], labels=demo.labels[:8])
+    for device in ("auto", "cpu"):
+        (tmp_path / device).mkdir()
+        cluster_embedding.embed_on(with_a_gpu.address, few, "efficientnet_lite0", None, tmp_path / device,
+                                   shard_size=4, device=device)
+    assert asked == [(1, "auto"), (0, "cpu")]

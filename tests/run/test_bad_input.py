@@ -55,6 +55,13 @@ def vectors(path: Path, rows: int = 40) -> Path:
     return path
 
 
+def test_a_device_that_is_not_there(shell, monkeypatch):
+    assert_refused(shell("run", "demo", "--device", "tpu"), "tpu", "'cpu'")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    for verb in ("run", "embed", "score", "evaluate"):
+        assert_refused(shell(verb, "demo", "--device", "cuda"), "cuda", "sees no GPU")
+
+
 def test_paths_that_lead_nowhere(shell, tmp_path):
     assert_refused(shell("run", tmp_path / "absent"), "absent")
     empty = tmp_path / "empty"
