@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,33 +59,38 @@ def _one_node(run: Any, stage: str, params: dict[str, Any], progress: Progress) 
         progress(heard["done"], heard["total"], heard["unit"])
 
     item = (settings_of(run), str(told.absolute()), stage, params)
-    for _ in scatter(run.cluster, whole_task, [item], gpu=run.device != "cpu", idle=hear):
-        progress(1, 1, heard["unit"])
+    for _, note, _ in scatter(run.cluster, whole_task, [item], gpu=run.device != "cpu", idle=hear):
+        heard.update(note)
+        progress(heard["total"], heard["total"], heard["unit"])
 
 
-def whole_task(settings: str, told: str, stage: str, params: dict[str, Any]) -> None:
-    """Compute there what `Run.dynamics_at` or `Run.clusters` would compute here."""
+def whole_task(settings: str, told: str, stage: str, params: dict[str, Any]) -> dict[str, Any]:
+    """Compute there what `Run.dynamics_at` or `Run.clusters` would compute here; the last that was told of it."""
     run = same_run(settings)
-    run.progress = teller(Path(told), stage)
+    run.progress = teller = Teller(Path(told), stage)
     try:
         run.dynamics_at(**params) if stage == "dynamics" else run.clusters
     finally:
         run.progress = None  # a later task on this node has its own
+    return teller.note
 
 
-def teller(path: Path, stage: str) -> Callable[..., None]:
-    """A `Run.progress` that writes into `path` how far `stage` is, at most once a second."""
-    last = [-EVERY_S]
+class Teller:
+    """A `Run.progress` that writes into a file how far a stage is, at most once a second. note: the last it heard."""
 
-    def tell(which: str, done: int, total: int, unit: str = "") -> None:
-        now = time.monotonic()
-        if which != stage or now - last[0] < EVERY_S:
+    def __init__(self, path: Path, stage: str) -> None:
+        self.path, self.stage, self.written = path, stage, -EVERY_S
+        self.note: dict[str, Any] = {}
+
+    def __call__(self, stage: str, done: int, total: int, unit: str = "") -> None:
+        if stage != self.stage:
             return
-        last[0] = now
+        self.note = dict(done=done, total=total, unit=f"{unit} (on {platform.node()})".strip())
+        now = time.monotonic()
+        if now - self.written < EVERY_S:
+            return
+        self.written = now
         try:
-            disk.write_json(path, dict(done=done, total=total, unit=f"{unit} (on {platform.node()})".strip()),
-                            sync=False)
+            disk.write_json(self.path, self.note, sync=False)
         except OSError:
             pass  # the one who waits hears nothing for a while; the work goes on
-
-    return tell

@@ -113,9 +113,28 @@ def test_what_learns_goes_where_a_gpu_is(with_a_gpu, tmp_path, monkeypatch):
     monkeypatch.setattr(dynamics, "training_dynamics", refused)
     assert np.array_equal(expected[0].labels, shared.pseudo_labels.labels)
     assert all(np.array_equal(getattr(expected[1], name), getattr(shared.dynamics, name)) for name in DYNAMICS)
-    assert any(stage == "pseudo_labels" and f"on {platform.node()}" in unit for stage, _, unit in heard), heard
+    for stage, unit in (("pseudo_labels", "steps"), ("dynamics", "epochs")):
+        told = [(done, word) for name, done, word in heard if name == stage]
+        assert told[-1][1] == f"{unit} (on {platform.node()})" and told[-1][0] > 1, told
     with pytest.raises(AssertionError, match="computed on the machine"):
         named.pseudo_labels  # noqa: B018 - whoever asks for the processor gets it here
+
+
+@pytest.mark.parametrize("every, seen", [(0.0, [1, 2, 3]), (1e9, [1, 1, 1])])
+def test_how_far_a_node_is_lies_in_a_file_now_and_then(tmp_path, monkeypatch, every, seen):
+    from coreset_engine.run import cluster_whole, disk
+
+    monkeypatch.setattr(cluster_whole, "EVERY_S", every)
+    place = tmp_path / "told.json"
+    teller = cluster_whole.Teller(place, "dynamics")
+    teller("neighbours", 9, 9, "images")
+    assert not place.exists()
+    for done, written in zip((1, 2, 3), seen, strict=True):
+        teller("dynamics", done, 5, "epochs")
+        assert disk.read_json(place)["done"] == written and teller.note["done"] == done
+    gone = cluster_whole.Teller(tmp_path / "gone" / "told.json", "dynamics")
+    gone("dynamics", 1, 5, "epochs")  # the folder is gone: nothing is raised
+    assert gone.note["unit"] == f"epochs (on {platform.node()})"
 
 
 def test_who_asks_for_processors_embeds_on_them(with_a_gpu, tmp_path, monkeypatch):
