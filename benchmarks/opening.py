@@ -21,13 +21,14 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import threading
 import time
 from pathlib import Path
 
 import numpy as np
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
+from benchmarks.scaling.cells import anonymous, watched  # noqa: E402
+
 FILE_ROWS, GROUP_ROWS, SLICE = 500_000, 10_000, 1024
 
 
@@ -61,24 +62,6 @@ def make_parquet(folder: Path, rows: int) -> int:
     return sum(map(len, few)) // len(few)
 
 
-def anonymous() -> int:
-    """Bytes that this process holds itself."""
-    with open("/proc/self/status") as lines:
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
-
-
-class Peak:
-    """The most that `anonymous` said, asked every 50 ms."""
-
-    def __init__(self) -> None:
-        self.most, self.ended = anonymous(), threading.Event()
-        threading.Thread(target=self.watch, daemon=True).start()
-
-    def watch(self) -> None:
-        while not self.ended.wait(0.05):
-            self.most = max(self.most, anonymous())
-
-
 def open_one(folder: str) -> None:
     """Prints images, seconds, peak and held bytes of opening `folder` here."""
     import gc
@@ -91,12 +74,12 @@ def open_one(folder: str) -> None:
     with tempfile.TemporaryDirectory() as few:  # what opening imports is not counted
         make_parquet(Path(few), 100)
         open_source(f"{few}/*.parquet")
-    before, peak, start = anonymous(), Peak(), time.perf_counter()
-    source = open_source(f"{folder}/*.parquet")
-    took = time.perf_counter() - start
-    peak.ended.set()
+    before, start = anonymous(), time.perf_counter()
+    with watched() as peak:
+        source = open_source(f"{folder}/*.parquet")
+        took = time.perf_counter() - start
     gc.collect()
-    print(len(source), took, peak.most - before, anonymous() - before, source.ids[-1])
+    print(len(source), took, peak[0] - before, anonymous() - before, source.ids[-1])
 
 
 def show_parquet(folder: Path, rows: int, indexes: int) -> None:

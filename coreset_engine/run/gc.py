@@ -64,7 +64,7 @@ def plan(store: Store, days: float = DAYS) -> list[Item]:
     if not days >= 0:
         raise BadInput(f"days={days} must be at least 0; 0 means: whatever nothing needs, however recent.")
     needs = needed(store)
-    found = [*_artefacts(store, needs, days), *_shards(store, days), *_totals(store, days), *_openings(store, days),
+    found = [*_artefacts(store, needs, days), *_shards(store, days), *_made_again(store, days),
              *_temporaries(store), *_jobs(store, days)]
     return sorted(found, key=lambda item: -item.bytes)
 
@@ -134,18 +134,16 @@ def _shards(store: Store, days: float) -> Iterator[Item]:
             yield Item(folder, disk.size(folder), f"unfinished {stage}", store.lock_of(stage, key))
 
 
-def _totals(store: Store, days: float) -> Iterator[Item]:
-    """Tables that are made again from the artefacts when a page asks for them."""
-    for path in (store.home / "totals").glob("*"):
-        if not path.name.startswith(".") and path.suffix != ".tmp" and _idle(path, days):
-            yield Item(path, disk.size(path), "counts of all images, made again when asked for")
+MADE_AGAIN = {"totals": "counts of all images, made again when asked for",
+              "verified/opened": "the list of an opened source, made again when it is opened"}
 
 
-def _openings(store: Store, days: float) -> Iterator[Item]:
-    """What is joined again from the indexes of single files when the source is opened (sources.opened)."""
-    for folder in (store.home / "verified" / "opened").glob("*"):
-        if not folder.name.startswith(".") and _idle(folder, days):
-            yield Item(folder, disk.size(folder), "the list of an opened source, made again when it is opened")
+def _made_again(store: Store, days: float) -> Iterator[Item]:
+    """What other files of the workspace give again when a page or an opening asks for it."""
+    for place, reason in MADE_AGAIN.items():
+        for path in (store.home / place).glob("*"):
+            if not path.name.startswith(".") and path.suffix != ".tmp" and _idle(path, days):
+                yield Item(path, disk.size(path), reason)
 
 
 def _temporaries(store: Store) -> Iterator[Item]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote
@@ -96,16 +97,15 @@ def _join(called: str, units: list[Unit], tables: list[Any], kept: Path | None) 
     labels, classes, texts = _labels(kind, seen["key"], seen["label"])
 
     def fill(make: opened.Make) -> Opened:
-        def named(name: str) -> Any:
-            return lambda length, dtype: make(name, length, dtype)
-
-        arrays = dict(ids=columns.strings(names, named("ids")), file=columns.numbers(file, np.int32, named("file")),
-                      digest=columns.codes(seen["digest"], 32, named("digest")),
-                      **{name: columns.numbers(seen[name], np.int64, named(name)) for name in ("place", "size")})
+        arrays = dict(ids=columns.strings(names, partial(make, "ids")),
+                      file=columns.numbers(file, np.int32, partial(make, "file")),
+                      digest=columns.codes(seen["digest"], 32, partial(make, "digest")),
+                      place=columns.numbers(seen["place"], np.int64, partial(make, "place")),
+                      size=columns.numbers(seen["size"], np.int64, partial(make, "size")))
         if labels is not None:
-            arrays["labels"] = columns.numbers(labels, np.int64, named("labels"))
+            arrays["labels"] = columns.numbers(labels, np.int64, partial(make, "labels"))
         for name, column in texts.items():
-            arrays[f"column {name}"] = columns.strings(column, named(f"column {name}"))
+            arrays[f"column {name}"] = columns.strings(column, partial(make, f"column {name}"))
         return Opened(arrays, fingerprint, classes, tuple(rejected))
 
     return opened.made(kept, len(names), fill)

@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,8 +50,10 @@ class Opened:
 
 def place_of(memory: Path | None, marks: Iterable[str]) -> Path | None:
     """Where the opening of units with these marks is kept."""
+    if memory is None:
+        return None
     whole = hashlib.sha256(json.dumps([VERSION, *marks]).encode()).hexdigest()
-    return None if memory is None else memory / "opened" / whole[:40]
+    return memory / "opened" / whole[:40]
 
 
 def recall(kept: Path | None) -> Opened | None:
@@ -60,7 +63,8 @@ def recall(kept: Path | None) -> Opened | None:
     try:
         about = json.loads((kept / ABOUT).read_text("utf-8"))
         arrays = {name: _mapped(kept / _file(place), about["n"]) for place, name in enumerate(about["names"])}
-        os.utime(kept)  # gc asks when it was last of use
+        with suppress(OSError):  # a read-only workspace is fine for reading
+            os.utime(kept)  # gc asks when it was last of use
         return Opened(arrays, about["fingerprint"], tuple(about["classes"]),
                       tuple(Rejected(**one) for one in about["rejected"]))
     except (OSError, ValueError, KeyError, TypeError):  # torn or foreign: join again

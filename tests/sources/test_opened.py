@@ -137,6 +137,18 @@ def test_a_workspace_that_cannot_be_written_opens_all_the_same(tmp_path, home):
     assert len(open_source(source)) == 4
 
 
+def test_a_workspace_that_can_only_be_read_is_mapped_all_the_same(tmp_path, monkeypatch):
+    source = tars(tmp_path / "source")
+    first = told(open_source(source))
+    monkeypatch.setattr(containers, "look_through_all", None)
+
+    def refused(*args, **rest):
+        raise PermissionError("read-only")
+
+    monkeypatch.setattr(opened.os, "utime", refused)
+    assert told(open_source(source)) == first
+
+
 def test_gc_names_openings_of_no_use_for_long(tmp_path, home):
     open_source(tars(tmp_path / "source"))
     assert not gc.plan(Store(home), days=1)
