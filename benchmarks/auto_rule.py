@@ -1,11 +1,12 @@
 """Is `auto` ever below random? Linear probe on vectors, paired over seeds, 30 to 99.5 % pruned.
 
-    python benchmarks/auto_rule.py TRAIN_VECTORS.npy TRAIN_LABELS.npy TEST_VECTORS.npy TEST_LABELS.npy [--seeds 5]
-        [--methods auto,kmedoids] [--rates 0.3,0.995] [--raw FILE]
+    python benchmarks/auto_rule.py TRAIN_VECTORS.npy TRAIN_LABELS.npy TEST_VECTORS.npy
+        TEST_LABELS.npy [--seeds 5] [--methods auto,kmedoids] [--rates 0.3,0.995] [--raw FILE]
 
-The judge is `evaluation.linear.fit_linear`: convex, so that only the subset decides. Each cell is mean accuracy, the
-paired difference to random (mean +- standard error over seeds), and the seconds of one choice. --raw keeps every single
-figure, one line of JSON each, and a run that is started again goes on from there.
+The judge is `evaluation.linear.fit_linear`: convex, so that only the subset decides. Each cell is
+mean accuracy, the paired difference to random (mean +- standard error over seeds), and the seconds
+of one choice. --raw keeps every single figure, one line of JSON each, and a run that is started
+again goes on from there.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path[0] = str(Path(__file__).parents[1])  # else benchmarks/coverage.py hides the package of that name
+sys.path[0] = str(
+    Path(__file__).parents[1]
+)  # else benchmarks/coverage.py hides the package of that name
 
 
 def main() -> None:
@@ -43,12 +46,15 @@ def measure(options, methods: list[str], rates: list[float]) -> None:
     """Append {method, rate, seed, accuracy, seconds} to the raw file for every cell it lacks."""
     import coreset_engine as ce
     from coreset_engine.evaluation.linear import fit_linear
-    from coreset_engine.selection.choosing import choose
+    from coreset_engine.selection.select import choose
 
-    labels, truth = (np.load(path).astype(np.int64) for path in (options.labels, options.test_labels))
+    labels, truth = (
+        np.load(path).astype(np.int64) for path in (options.labels, options.test_labels)
+    )
     test = np.load(options.test_vectors, mmap_mode="r")
     run = ce.Run(ce.open_source(options.vectors), seed=0, n_clusters=int(labels.max()) + 1)
-    vectors, done = run.vectors, {(r["method"], r["rate"], r["seed"]) for r in raw(options.raw)}
+    vectors = run.vectors
+    done = {(r["method"], r["rate"], r["seed"]) for r in raw(options.raw)}
     for rate in rates:
         for seed in range(options.seeds):
             for method in methods:
@@ -58,21 +64,33 @@ def measure(options, methods: list[str], rates: list[float]) -> None:
                 kept = choose(method, run, prune_rate=rate, seed=seed).indices
                 seconds = time.perf_counter() - start
                 probe = fit_linear(vectors[kept], labels[kept], int(labels.max()) + 1)
-                found = dict(method=method, rate=rate, seed=seed, k=len(kept), seconds=seconds,
-                             accuracy=float((probe.predict(test) == truth).mean()))
+                found = dict(
+                    method=method,
+                    rate=rate,
+                    seed=seed,
+                    k=len(kept),
+                    seconds=seconds,
+                    accuracy=float((probe.predict(test) == truth).mean()),
+                )
                 with open(options.raw, "a") as file:
                     file.write(json.dumps(found) + "\n")
 
 
 def raw(path: str) -> list[dict]:
     """The lines of the raw file, none when there is none."""
-    return [json.loads(line) for line in Path(path).read_text().splitlines()] if Path(path).exists() else []
+    return (
+        [json.loads(line) for line in Path(path).read_text().splitlines()]
+        if Path(path).exists()
+        else []
+    )
 
 
 def show(options, methods: list[str], rates: list[float]) -> None:
     """The table, one row per rate and method."""
-    print(f"{Path(options.vectors).stem}, linear probe, {options.seeds} seeds, paired; {platform.machine()}, "
-          f"{os.cpu_count()} cores\n")
+    print(
+        f"{Path(options.vectors).stem}, linear probe, {options.seeds} seeds, paired; {platform.machine()}, "
+        f"{os.cpu_count()} cores\n"
+    )
     print("| pruned | k | method | accuracy, % | against random | s |\n|---|---|---|---|---|---|")
     found = {(r["method"], r["rate"], r["seed"]): r for r in raw(options.raw)}
     for rate in rates:
@@ -81,10 +99,12 @@ def show(options, methods: list[str], rates: list[float]) -> None:
             cells = [found[method, rate, seed] for seed in range(options.seeds)]
             values = 100 * np.array([cell["accuracy"] for cell in cells])
             gap = values - 100 * base
-            print(f"| {100 * rate:g} % | {cells[0]['k']:,} | {method} "
-                  f"| {values.mean():.2f} +- {values.std(ddof=1):.2f} "
-                  f"| {gap.mean():+.2f} +- {gap.std(ddof=1) / len(gap) ** 0.5:.2f} | "
-                  f"{np.mean([cell['seconds'] for cell in cells]):.1f} |")
+            print(
+                f"| {100 * rate:g} % | {cells[0]['k']:,} | {method} "
+                f"| {values.mean():.2f} +- {values.std(ddof=1):.2f} "
+                f"| {gap.mean():+.2f} +- {gap.std(ddof=1) / len(gap) ** 0.5:.2f} | "
+                f"{np.mean([cell['seconds'] for cell in cells]):.1f} |"
+            )
 
 
 if __name__ == "__main__":

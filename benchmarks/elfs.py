@@ -1,9 +1,11 @@
-"""ELFS: heads in one product against a loop over modules, TEMI against k-means, stage times at full size.
+"""ELFS: heads in one product against a loop over modules, TEMI against k-means, stage times at full
+size.
 
 Run with scripts/bench elfs [--parts heads,clusters,stages] [--seeds 5] [--repeats 7] [--keep FILE]
                             [--vectors V.npy --labels L.npy [--neighbours I.npy] [--n N]].
-Without files, the vectors are Fashion-MNIST's by the default encoder, taken from the store or embedded first (minutes).
-Ratios are paired: both sides run in turn, on the same batches, in the same process. Labels are used for scoring only.
+Without files, the vectors are Fashion-MNIST's by the default encoder, taken from the store or
+embedded first (minutes). Ratios are paired: both sides run in turn, on the same batches, in the
+same process. Labels are used for scoring only.
 """
 
 from __future__ import annotations
@@ -20,18 +22,20 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from coreset_engine.difficulty.heads import pair_weights, pmi_loss
-from coreset_engine.difficulty.temi import TemiConfig, _Training
+from coreset_engine.clustering.heads import pair_weights, pmi_loss
+from coreset_engine.clustering.temi import TemiConfig, _Training
 
 HEADS = 50
 
 
 class LoopHead(torch.nn.Module):
-    """One head as its own module: what the batched heads replace. Takes its weights from head h of the stack."""
+    """One head as its own module: what the batched heads replace. Takes its weights from head h of
+    the stack."""
 
     def __init__(self, stack: list[torch.Tensor], h: int, temperature: float) -> None:
         super().__init__()
-        self.temperature, self.deep = temperature, len(stack) > 1
+        self.temperature = temperature
+        self.deep = len(stack) > 1
         pick = (lambda i: stack[i][h]) if self.deep else (lambda i: stack[i][:, h].T)
         if self.deep:
             self.first = torch.nn.Parameter(stack[0][:, h].detach().clone())
@@ -50,24 +54,39 @@ class LoopTraining:
     """TEMI with one module per head, written the plain way, same start and same optimiser."""
 
     def __init__(self, batched: _Training) -> None:
-        self.batched, config = batched, batched.config
+        self.batched = batched
+        config = batched.config
         make = lambda stack: [LoopHead(stack, h, config.temperature) for h in range(config.n_heads)]  # noqa: E731
-        self.students, self.teachers = make(batched.students), make(batched.teachers)
+        self.students = make(batched.students)
+        self.teachers = make(batched.teachers)
         self.prior = [row.clone() for row in batched.prior]
         parameters = [part for head in self.students for part in head.parameters()]
-        self.optimizer = torch.optim.AdamW(parameters, config.lr, weight_decay=config.weight_decay, fused=True)
+        self.optimizer = torch.optim.AdamW(
+            parameters, config.lr, weight_decay=config.weight_decay, fused=True
+        )
 
     def step(self, images: torch.Tensor, partners: torch.Tensor) -> torch.Tensor:
-        config, rows, n = self.batched.config, self.batched.rows[torch.cat([images, partners])], len(images)
+        config = self.batched.config
+        rows = self.batched.rows[torch.cat([images, partners])]
+        n = len(images)
         with torch.no_grad():
             taught = [torch.log_softmax(head(rows), dim=1) for head in self.teachers]
             weights = sum(pair_weights((t[:n, None], t[n:, None])) for t in taught) / len(taught)
         losses = []
         for h, (head, t) in enumerate(zip(self.students, taught)):
-            self.prior[h] = config.prior_momentum * self.prior[h] + (1 - config.prior_momentum) * t.exp().mean(dim=0)
+            self.prior[h] = config.prior_momentum * self.prior[h] + (
+                1 - config.prior_momentum
+            ) * t.exp().mean(dim=0)
             s = torch.log_softmax(head(rows), dim=1)
-            losses.append(pmi_loss((s[:n, None], s[n:, None]), (t[:n, None], t[n:, None]),
-                                   self.prior[h][None].log(), config.beta, weights)[0])
+            losses.append(
+                pmi_loss(
+                    (s[:n, None], s[n:, None]),
+                    (t[:n, None], t[n:, None]),
+                    self.prior[h][None].log(),
+                    config.beta,
+                    weights,
+                )[0]
+            )
         self.optimizer.zero_grad()
         torch.stack(losses).sum().backward()
         self.optimizer.step()
@@ -81,23 +100,31 @@ class LoopTraining:
 def heads(vectors: np.ndarray, repeats: int, steps: int = 10) -> None:
     """Seconds per training step of 50 heads, in turn, and the ratio."""
     print(f"### {HEADS} heads: one batched product against one module per head\n")
-    print("| heads | batch | batched, ms/step | loop, ms/step | ratio, median (min-max) | same losses |")
+    print(
+        "| heads | batch | batched, ms/step | loop, ms/step | ratio, median (min-max) | same losses |"
+    )
     print("|---|---|---|---|---|---|")
-    for name, hidden, dims, batch in (("linear, 256 -> 10 (preset cpu)", 0, 256, 512),
-                                      ("linear, 256 -> 10", 0, 256, 128),
-                                      ("MLP, 1280 -> 64 -> 64 -> 10", 64, 1280, 512)):
+    for name, hidden, dims, batch in (
+        ("linear, 256 -> 10 (preset cpu)", 0, 256, 512),
+        ("linear, 256 -> 10", 0, 256, 128),
+        ("MLP, 1280 -> 64 -> 64 -> 10", 64, 1280, 512),
+    ):
         config = TemiConfig(n_heads=HEADS, hidden=hidden, batch=batch)
-        rows = torch.nn.functional.normalize(torch.from_numpy(np.array(vectors[:8192, :dims], np.float32)), dim=1)
+        rows = torch.nn.functional.normalize(
+            torch.from_numpy(np.array(vectors[:8192, :dims], np.float32)), dim=1
+        )
         near = torch.randint(len(rows), (len(rows), 50), generator=torch.Generator().manual_seed(0))
         fast = _Training(rows, near, 10, config, 0)
-        slow, times, equal = LoopTraining(fast), [], []
+        slow = LoopTraining(fast)
+        times = []
+        equal = []
         order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(1))
         for repeat in range(repeats + 1):
             taken = []
             for side in (fast._step, slow.step):
                 start = time.perf_counter()
                 for step in range(steps):
-                    images = order[(step * batch) % len(rows):][:batch]
+                    images = order[(step * batch) % len(rows) :][:batch]
                     losses = side(images, near[images, repeat])
                 taken.append((time.perf_counter() - start) / steps)
                 equal.append(losses)
@@ -105,17 +132,23 @@ def heads(vectors: np.ndarray, repeats: int, steps: int = 10) -> None:
         ratios = [loop / batched for batched, loop in times[1:]]
         same = torch.allclose(equal[0], equal[1], atol=1e-3)
         middle = [1000 * statistics.median(side) for side in zip(*times[1:])]
-        print(f"| {name} | {batch} | {middle[0]:.1f} | {middle[1]:.1f} | {statistics.median(ratios):.1f} "
-              f"({min(ratios):.1f}-{max(ratios):.1f}) | {'yes' if same else 'NO'} |", flush=True)
+        print(
+            f"| {name} | {batch} | {middle[0]:.1f} | {middle[1]:.1f} | {statistics.median(ratios):.1f} "
+            f"({min(ratios):.1f}-{max(ratios):.1f}) | {'yes' if same else 'NO'} |",
+            flush=True,
+        )
 
 
 def clusters(vectors: np.ndarray, labels: np.ndarray, near, seeds: int, keep: Path | None) -> None:
-    """Accuracy, NMI, ARI of TEMI and of spherical k-means on the same vectors, over seeds; resumed from `keep`."""
-    from coreset_engine.difficulty.clustering import pseudo_labels
-    from coreset_engine.difficulty.matching import label_quality
+    """Accuracy, NMI, ARI of TEMI and of spherical k-means on the same vectors, over seeds; resumed
+    from `keep`."""
+    from coreset_engine.clustering.contingency import label_quality
+    from coreset_engine.clustering.pseudo_labels import pseudo_labels
 
     print(f"\n### Clustering {len(vectors):,} images, {seeds} seeds, mean ± std\n")
-    print("| method | accuracy % | NMI % | ARI % | empty clusters | seconds |\n|---|---|---|---|---|---|")
+    print(
+        "| method | accuracy % | NMI % | ARI % | empty clusters | seconds |\n|---|---|---|---|---|---|"
+    )
     scores = {}
     lines = keep.read_text().splitlines() if keep and keep.exists() else []
     known = {(n, method, seed): row for n, method, seed, row in map(json.loads, lines)}
@@ -126,7 +159,11 @@ def clusters(vectors: np.ndarray, labels: np.ndarray, near, seeds: int, keep: Pa
             made = pseudo_labels(vectors, 10, method, seed, neighbours=near)
             quality = label_quality(made.labels, labels)
             row = [100 * quality[name] for name in ("accuracy", "nmi", "ari")]
-            row = known[len(vectors), method, seed] = [*row, len(made.info["dead"]), time.perf_counter() - start]
+            row = known[len(vectors), method, seed] = [
+                *row,
+                len(made.info["dead"]),
+                time.perf_counter() - start,
+            ]
             if keep:
                 with open(keep, "a") as out:
                     print(json.dumps([len(vectors), method, seed, row]), file=out)
@@ -134,20 +171,25 @@ def clusters(vectors: np.ndarray, labels: np.ndarray, near, seeds: int, keep: Pa
 
     for method in ("kmeans", "temi"):
         scores[method] = np.array([one(method, seed) for seed in range(seeds)])
-        mean, std = scores[method].mean(axis=0), scores[method].std(axis=0, ddof=1) if seeds > 1 else np.zeros(5)
+        mean = scores[method].mean(axis=0)
+        std = scores[method].std(axis=0, ddof=1) if seeds > 1 else np.zeros(5)
         cells = " | ".join(f"{m:.2f} ± {s:.2f}" for m, s in zip(mean[:3], std))
         print(f"| {method} | {cells} | {mean[3]:.1f} | {mean[4]:.0f} |", flush=True)
     lead = scores["temi"] - scores["kmeans"]
-    print(f"\nTEMI minus k-means, seed by seed: accuracy {np.round(lead[:, 0], 2).tolist()}, "
-          f"NMI {np.round(lead[:, 1], 2).tolist()}.", flush=True)
+    print(
+        f"\nTEMI minus k-means, seed by seed: accuracy {np.round(lead[:, 0], 2).tolist()}, "
+        f"NMI {np.round(lead[:, 1], 2).tolist()}.",
+        flush=True,
+    )
 
 
 def stages(vectors: np.ndarray, labels: np.ndarray, near) -> None:
-    """Wall time and peak memory of every stage from vectors to scores, and how far pseudo-labels move AUM."""
+    """Wall time and peak memory of every stage from vectors to scores, and how far pseudo-labels
+    move AUM."""
     from scipy.stats import spearmanr
 
-    from coreset_engine.difficulty.clustering import propose_n_clusters, pseudo_labels
-    from coreset_engine.difficulty.dynamics import training_dynamics
+    from coreset_engine.clustering.pseudo_labels import propose_n_clusters, pseudo_labels
+    from coreset_engine.training.dynamics import training_dynamics
 
     print(f"\n### Stages at {len(vectors):,} images, {vectors.shape[1]} dimensions\n")
     print("| stage | seconds | peak memory so far, GB |\n|---|---|---|")
@@ -161,22 +203,35 @@ def stages(vectors: np.ndarray, labels: np.ndarray, near) -> None:
 
     timed("number of clusters proposed", lambda: propose_n_clusters(vectors))
     timed("spherical k-means", lambda: pseudo_labels(vectors, 10, "kmeans"))
-    made = timed("TEMI, preset cpu, neighbours given", lambda: pseudo_labels(vectors, 10, "temi", neighbours=near))
-    pseudo = timed("dynamics, MLP on pseudo-labels", lambda: training_dynamics(vectors, made.labels, "mlp"))
+    made = timed(
+        "TEMI, preset cpu, neighbours given",
+        lambda: pseudo_labels(vectors, 10, "temi", neighbours=near),
+    )
+    pseudo = timed(
+        "dynamics, MLP on pseudo-labels", lambda: training_dynamics(vectors, made.labels, "mlp")
+    )
     true = timed("dynamics, MLP on true labels", lambda: training_dynamics(vectors, labels, "mlp"))
-    print(f"\nSpearman correlation of pseudo-label AUM with true-label AUM: {spearmanr(pseudo.aum, true.aum)[0]:.3f}.")
+    print(
+        f"\nSpearman correlation of pseudo-label AUM with true-label AUM: {spearmanr(pseudo.aum, true.aum)[0]:.3f}."
+    )
 
 
 def load(arguments):
     """(vectors, labels, neighbours of the first n)."""
-    from coreset_engine.types import Neighbours
+    from coreset_engine.core.types import Neighbours
 
     if arguments.vectors:
-        from coreset_engine.difficulty.rows import as_tensor, nearest, unit
+        from coreset_engine.clustering.vectors import as_tensor, nearest, unit
 
-        vectors, labels = (np.load(path, mmap_mode="r")[:arguments.n] for path in (arguments.vectors, arguments.labels))
-        found = np.load(arguments.neighbours) if arguments.neighbours else \
-            nearest(unit(as_tensor(vectors, "cpu")), 50).numpy()
+        vectors, labels = (
+            np.load(path, mmap_mode="r")[: arguments.n]
+            for path in (arguments.vectors, arguments.labels)
+        )
+        found = (
+            np.load(arguments.neighbours)
+            if arguments.neighbours
+            else nearest(unit(as_tensor(vectors, "cpu")), 50).numpy()
+        )
         return vectors, np.asarray(labels), Neighbours(found, np.zeros(found.shape, np.float32))
     import coreset_engine as ce
 
@@ -189,15 +244,23 @@ def main() -> None:
     parser.add_argument("--parts", default="heads,clusters,stages")
     parser.add_argument("--vectors")
     parser.add_argument("--labels")
-    parser.add_argument("--neighbours", help="(N, k) indices of the nearest, else found exactly (a minute at 60,000)")
+    parser.add_argument(
+        "--neighbours",
+        help="(N, k) indices of the nearest, else found exactly (a minute at 60,000)",
+    )
     parser.add_argument("--n", type=int)
-    parser.add_argument("--repeats", type=int, default=7, help="paired timings of the heads, of 10 steps each")
+    parser.add_argument(
+        "--repeats", type=int, default=7, help="paired timings of the heads, of 10 steps each"
+    )
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--keep", type=Path, help="where finished clusterings are written and read")
     arguments = parser.parse_args()
     parts = arguments.parts.split(",")
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, "
-          f"torch {torch.__version__}, load {os.getloadavg()[0]:.1f}\n", flush=True)
+    print(
+        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, "
+        f"torch {torch.__version__}, load {os.getloadavg()[0]:.1f}\n",
+        flush=True,
+    )
     if parts == ["heads"] and not arguments.vectors:
         return heads(np.random.default_rng(0).normal(size=(8192, 1280)), arguments.repeats)
     vectors, labels, near = load(arguments)

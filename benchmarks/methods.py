@@ -1,12 +1,14 @@
 """Every registered method against random, at 50 to 99 % removed: a linear model on the embeddings.
 
-    python benchmarks/methods.py fashion-mnist [--variant plain|tail|noise] [--images 10000] [--seeds 5] [--only a,b]
-                                 [--minutes 14] [--out methods.md]
+    python benchmarks/methods.py fashion-mnist [--variant plain|tail|noise] [--images 10000]
+                                 [--seeds 5] [--only a,b] [--minutes 14] [--out methods.md]
 
-plain: the set as it is. tail: classes thinned to 100:1. noise: 10 % of the training labels flipped. Cells are kept in
-the workspace: a run that stopped (or was stopped by --minutes) goes on, and prints what is there. Methods are read from
-the registry; `auto` and `random` come first, then all methods seed by seed. Time is that of the selection alone, stages
-finished, median over seeds at 90 %; peak memory is benchmarks/methods_time.py's business.
+plain: the set as it is. tail: classes thinned to 100:1. noise: 10 % of the training labels flipped.
+    Cells are kept in
+the workspace: a run that stopped (or was stopped by --minutes) goes on, and prints what is there.
+Methods are read from the registry; `auto` and `random` come first, then all methods seed by seed.
+Time is that of the selection alone, stages finished, median over seeds at 90 %; peak memory is
+benchmarks/methods_time.py's business.
 """
 
 from __future__ import annotations
@@ -21,28 +23,34 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path[0] = str(Path(__file__).resolve().parent.parent)  # benchmarks/coverage.py hides a package of that name
+sys.path[0] = str(
+    Path(__file__).resolve().parent.parent
+)  # benchmarks/coverage.py hides a package of that name
 
-from coreset_engine.device import cpu_count  # noqa: E402
-from coreset_engine.errors import Cancelled  # noqa: E402
-from coreset_engine.registry import METHODS  # noqa: E402
-from coreset_engine.run.evaluating import Row, evaluate, part, sibling  # noqa: E402
-from coreset_engine.run.pipeline import Run  # noqa: E402
-from coreset_engine.run.verbs_evaluate import spread  # noqa: E402
-from coreset_engine.sources.opening import open_source  # noqa: E402
+from coreset_engine.cli.commands.evaluate import spread  # noqa: E402
+from coreset_engine.core.device import cpu_count  # noqa: E402
+from coreset_engine.core.errors import Cancelled  # noqa: E402
+from coreset_engine.core.registry import METHODS  # noqa: E402
+from coreset_engine.evaluation.experiment import Row, evaluate, part, sibling  # noqa: E402
+from coreset_engine.pipeline.run import Run  # noqa: E402
+from coreset_engine.sources.open import open_source  # noqa: E402
 
 RATES = (0.5, 0.7, 0.9, 0.95, 0.99)
 IMBALANCE = 100
 
 
 def thinned(labels: np.ndarray, images: int, tail: bool) -> np.ndarray:
-    """Ascending positions: the first `images` (0 = all); with tail, of class c only the first n / 100^(c / (C - 1))."""
-    at = np.arange(len(labels))[:images or None]
+    """Ascending positions: the first `images` (0 = all); with tail, of class c only the first n /
+    100^(c / (C - 1))."""
+    at = np.arange(len(labels))[: images or None]
     if not tail:
         return at
     names = np.unique(labels[at])
     most = min(int((labels[at] == name).sum()) for name in names)
-    keep = [at[labels[at] == name][:round(most * IMBALANCE ** (-i / (len(names) - 1)))] for i, name in enumerate(names)]
+    keep = [
+        at[labels[at] == name][: round(most * IMBALANCE ** (-i / (len(names) - 1)))]
+        for i, name in enumerate(names)
+    ]
     return np.sort(np.concatenate(keep))
 
 
@@ -56,10 +64,19 @@ def opened(source: str, variant: str, images: int) -> Run:
     return sibling(some, dataclasses.replace(some.dataset, test_spec=run.dataset.test_spec))
 
 
-def measure(run: Run, names: list[str], seeds: int, variant: str, minutes: float,
-            show: Callable[[list[Row], float | None], None]) -> tuple[list[Row], float | None]:
-    """Rows and the full set's accuracy, as far as the time went. show: called with what is there, once a minute."""
-    began, kept, shown = time.monotonic(), {}, [time.monotonic()]
+def measure(
+    run: Run,
+    names: list[str],
+    seeds: int,
+    variant: str,
+    minutes: float,
+    show: Callable[[list[Row], float | None], None],
+) -> tuple[list[Row], float | None]:
+    """Rows and the full set's accuracy, as far as the time went. show: called with what is there,
+    once a minute."""
+    began = time.monotonic()
+    kept = {}
+    shown = [time.monotonic()]
 
     def tell(rows: list[Row], full: float | None, total: int) -> None:
         kept.update({(r["method"], r["prune_rate"], r["seed"]): r for r in rows})
@@ -81,35 +98,63 @@ def measure(run: Run, names: list[str], seeds: int, variant: str, minutes: float
 
 
 def table(rows: list[Row], full: float | None) -> list[str]:
-    """Markdown: mean +- std at each rate, the paired difference to random in brackets, n, seconds at 90 %."""
-    out = ["| method | " + " | ".join(f"{rate:.0%} removed" for rate in RATES) + " | n | selection at 90 % |",
-           "|---" * (len(RATES) + 3) + "|"]
-    base = {(row["prune_rate"], row["seed"]): row["accuracy"] for row in rows if row["method"] == "random"}
+    """Markdown: mean +- std at each rate, the paired difference to random in brackets, n, seconds
+    at 90 %."""
+    out = [
+        "| method | "
+        + " | ".join(f"{rate:.0%} removed" for rate in RATES)
+        + " | n | selection at 90 % |",
+        "|---" * (len(RATES) + 3) + "|",
+    ]
+    base = {
+        (row["prune_rate"], row["seed"]): row["accuracy"]
+        for row in rows
+        if row["method"] == "random"
+    }
     for method in [name for name in METHODS if any(row["method"] == name for row in rows)]:
-        cells, counts = [], []
+        cells = []
+        counts = []
         for rate in RATES:
-            good = [r for r in rows if (r["method"], r["prune_rate"]) == (method, rate) and r["accuracy"] is not None]
+            good = [
+                r
+                for r in rows
+                if (r["method"], r["prune_rate"]) == (method, rate) and r["accuracy"] is not None
+            ]
             if not good:
                 cells.append("")
                 continue
             mean, std = spread([r["accuracy"] for r in good])
             over = spread([r["accuracy"] - base[rate, r["seed"]] for r in good])[0]
             told = "" if method == "random" else f" ({100 * over:+.1f})"
-            cells.append(f"{100 * mean:.1f}" + (f" ± {100 * std:.1f}" if len(good) > 1 else "") + told)
+            cells.append(
+                f"{100 * mean:.1f}" + (f" ± {100 * std:.1f}" if len(good) > 1 else "") + told
+            )
             counts.append(len(good))
-        spent = [r.get("select_seconds", np.nan) for r in rows if (r["method"], r["prune_rate"]) == (method, 0.9)]
-        out.append(f"| {method} | " + " | ".join(cells) + f" | {min(counts, default=0)} | "
-                   f"{np.median(spent) if spent else float('nan'):.2f} s |")
-    return out + ([] if full is None else [f"| all images | {100 * full:.1f} |" + " |" * (len(RATES) + 1)])
+        spent = [
+            r.get("select_seconds", np.nan)
+            for r in rows
+            if (r["method"], r["prune_rate"]) == (method, 0.9)
+        ]
+        out.append(
+            f"| {method} | " + " | ".join(cells) + f" | {min(counts, default=0)} | "
+            f"{np.median(spent) if spent else float('nan'):.2f} s |"
+        )
+    return out + (
+        [] if full is None else [f"| all images | {100 * full:.1f} |" + " |" * (len(RATES) + 1)]
+    )
 
 
 def verdict(rows: list[Row]) -> str:
     """Whether `auto` is at or above random in every cell, paired mean."""
     accuracy = {(r["method"], r["prune_rate"], r["seed"]): r["accuracy"] for r in rows}
-    told, good = [], True
+    told = []
+    good = True
     for rate in RATES:
-        pairs = [value - accuracy["random", rate, seed] for (name, r, seed), value in accuracy.items()
-                 if name == "auto" and r == rate and ("random", rate, seed) in accuracy]
+        pairs = [
+            value - accuracy["random", rate, seed]
+            for (name, r, seed), value in accuracy.items()
+            if name == "auto" and r == rate and ("random", rate, seed) in accuracy
+        ]
         if pairs:
             good &= float(np.mean(pairs)) >= 0
             told.append(f"{rate:.0%}: {100 * float(np.mean(pairs)):+.2f} points (n = {len(pairs)})")
@@ -131,9 +176,11 @@ def main() -> None:
     run = opened(given.source, given.variant, given.images)
     names = [name for name in METHODS if not given.only or name in given.only.split(",")]
     words = " ".join(word for word in sys.argv[1:] if word not in ("--out", str(given.out)))
-    head = (f"`python benchmarks/methods.py {words}` on {cpu_count()} cores ({platform.machine()}), "
-            f"{len(run.dataset):,} training images, linear model, test accuracy in %: mean ± std (paired difference "
-            "to random).")
+    head = (
+        f"`python benchmarks/methods.py {words}` on {cpu_count()} cores ({platform.machine()}), "
+        f"{len(run.dataset):,} training images, linear model, test accuracy in %: mean ± std (paired difference "
+        "to random)."
+    )
 
     def show(rows: list[Row], full: float | None) -> str:
         text = "\n".join([head, "", *table(rows, full), "", verdict(rows)])

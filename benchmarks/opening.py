@@ -1,13 +1,16 @@
-"""Opening and reading pictures far away: memory and time of a Parquet source, and an S3 server against the disk.
+"""Opening and reading pictures far away: memory and time of a Parquet source, and an S3 server
+against the disk.
 
     python benchmarks/opening.py [--rows 1000000] [--indexes 0] [--pictures 20000] [--folder DIR]
 
-Parquet: --rows pictures of 8 x 8 (PNG, about 100 bytes each, made) in files of 500,000, opened in a process of its own,
-three times: looked through (every picture decoded), joined (from the remembered indexes of the files), mapped (what the
-second opening kept). Memory is what the process holds itself (RssAnon) beyond what it held before, at its peak and
-afterwards. With --indexes only the first file is looked through; the indexes of the others, links to it, are made from
-its own, up to so many rows. S3: --pictures pictures of 64 x 64 in one tar, read decoded in slices
-of 1,024 from disk and from moto's server on this machine, in turn, three times; the best of each.
+Parquet: --rows pictures of 8 x 8 (PNG, about 100 bytes each, made) in files of 500,000, opened in a
+    process of its own,
+three times: looked through (every picture decoded), joined (from the remembered indexes of the
+files), mapped (what the second opening kept). Memory is what the process holds itself (RssAnon)
+beyond what it held before, at its peak and afterwards. With --indexes only the first file is looked
+through; the indexes of the others, links to it, are made from its own, up to so many rows. S3:
+--pictures pictures of 64 x 64 in one tar, read decoded in slices of 1,024 from disk and from moto's
+server on this machine, in turn, three times; the best of each.
 """
 
 from __future__ import annotations
@@ -29,17 +32,22 @@ import numpy as np
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 from benchmarks.scaling.cells import anonymous, watched  # noqa: E402
 
-FILE_ROWS, GROUP_ROWS, SLICE = 500_000, 10_000, 1024
+FILE_ROWS = 500_000
+GROUP_ROWS = 10_000
+SLICE = 1024
 
 
 def pictures(count: int, side: int) -> list[bytes]:
     """PNGs of few colours, all different."""
     from PIL import Image
 
-    rng, made = np.random.default_rng(0), []
+    rng = np.random.default_rng(0)
+    made = []
     for _ in range(count):
         out = io.BytesIO()
-        Image.fromarray(rng.integers(0, 255, (side, side, 3), dtype=np.uint8) // 128 * 255).save(out, "PNG")
+        Image.fromarray(rng.integers(0, 255, (side, side, 3), dtype=np.uint8) // 128 * 255).save(
+            out, "PNG"
+        )
         made.append(out.getvalue())
     return made
 
@@ -54,11 +62,17 @@ def make_parquet(folder: Path, rows: int) -> int:
         path = folder / f"part-{number:05d}.parquet"
         if path.is_file():
             continue
-        with pq.ParquetWriter(path, pa.schema([("image", pa.binary()), ("label", pa.int32())])) as out:
+        with pq.ParquetWriter(
+            path, pa.schema([("image", pa.binary()), ("label", pa.int32())])
+        ) as out:
             for at in range(start, min(start + FILE_ROWS, rows), GROUP_ROWS):
                 every = range(at, min(at + GROUP_ROWS, rows))
-                out.write_table(pa.table([[few[i % 4096] for i in every], [i % 1000 for i in every]],
-                                         schema=out.schema))
+                out.write_table(
+                    pa.table(
+                        [[few[i % 4096] for i in every], [i % 1000 for i in every]],
+                        schema=out.schema,
+                    )
+                )
     return sum(map(len, few)) // len(few)
 
 
@@ -69,12 +83,13 @@ def open_one(folder: str) -> None:
     import pyarrow.parquet  # noqa: F401 - not counted
     import torch  # noqa: F401 - not counted
 
-    from coreset_engine.sources.opening import open_source
+    from coreset_engine.sources.open import open_source
 
     with tempfile.TemporaryDirectory() as few:  # what opening imports is not counted
         make_parquet(Path(few), 100)
         open_source(f"{few}/*.parquet")
-    before, start = anonymous(), time.perf_counter()
+    before = anonymous()
+    start = time.perf_counter()
     with watched() as peak:
         source = open_source(f"{folder}/*.parquet")
         took = time.perf_counter() - start
@@ -87,24 +102,35 @@ def show_parquet(folder: Path, rows: int, indexes: int) -> None:
     home = Path(tempfile.mkdtemp(dir=folder))
     if indexes:
         make_indexes(folder, home, indexes)
-    print(f"\n{indexes or rows:,} pictures of {size} bytes in {-(-(indexes or rows) // FILE_ROWS)} Parquet files\n\n"
-          "| opening | time | pictures/s | peak | a picture | held afterwards | a picture |\n"
-          "|---|---|---|---|---|---|---|")
-    for name in ("looked through", "joined", "mapped")[bool(indexes):]:
+    print(
+        f"\n{indexes or rows:,} pictures of {size} bytes in {-(-(indexes or rows) // FILE_ROWS)} Parquet files\n\n"
+        "| opening | time | pictures/s | peak | a picture | held afterwards | a picture |\n"
+        "|---|---|---|---|---|---|---|"
+    )
+    for name in ("looked through", "joined", "mapped")[bool(indexes) :]:
         if name == "joined":
             shutil.rmtree(home / "verified" / "opened", ignore_errors=True)
-        said = subprocess.run([sys.executable, __file__, "--open", str(folder)], capture_output=True, text=True,
-                              check=True, env={**os.environ, "CORESET_HOME": str(home)}).stdout.split()
+        said = subprocess.run(
+            [sys.executable, __file__, "--open", str(folder)],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "CORESET_HOME": str(home)},
+        ).stdout.split()
         n, took, peak, held = int(said[0]), *map(float, said[1:4])
-        print(f"| {name} | {took:.1f} s | {n / took:,.0f} | {peak / 1e6:,.0f} MB | {peak / n:.0f} B | "
-              f"{held / 1e6:,.0f} MB | {held / n:.0f} B |", flush=True)
+        print(
+            f"| {name} | {took:.1f} s | {n / took:,.0f} | {peak / 1e6:,.0f} MB | {peak / n:.0f} B | "
+            f"{held / 1e6:,.0f} MB | {held / n:.0f} B |",
+            flush=True,
+        )
 
 
 def make_indexes(folder: Path, home: Path, rows: int) -> None:
-    """Links to the first file until they are `rows`, and in `home` the index of each, made from that of the first."""
+    """Links to the first file until they are `rows`, and in `home` the index of each, made from
+    that of the first."""
     import pyarrow.compute as pc
 
-    from coreset_engine.sources.looking import look_through_unit, remember, units_of
+    from coreset_engine.sources.remote.scan import look_through_unit, remember, units_of
 
     first = folder / "part-00000.parquet"
     for number in range(1, -(-rows // FILE_ROWS)):
@@ -120,7 +146,7 @@ def show_s3(folder: Path, count: int) -> None:
     import fsspec
     from moto.server import ThreadedMotoServer
 
-    from coreset_engine.sources.opening import open_source
+    from coreset_engine.sources.open import open_source
 
     with tarfile.open(folder / "one.tar", "w") as tar:
         for i, data in enumerate(pictures(count, 64)):
@@ -131,13 +157,21 @@ def show_s3(folder: Path, count: int) -> None:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     url = f"http://127.0.0.1:{server.get_host_and_port()[1]}"
-    os.environ.update(AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test", AWS_DEFAULT_REGION="us-east-1",
-                      AWS_ENDPOINT_URL=url, CORESET_HOME=tempfile.mkdtemp(dir=folder))
+    os.environ.update(
+        AWS_ACCESS_KEY_ID="test",
+        AWS_SECRET_ACCESS_KEY="test",
+        AWS_DEFAULT_REGION="us-east-1",
+        AWS_ENDPOINT_URL=url,
+        CORESET_HOME=tempfile.mkdtemp(dir=folder),
+    )
     fs = fsspec.filesystem("s3", client_kwargs=dict(endpoint_url=url))
     fs.mkdir("pictures")
     fs.put(str(folder / "one.tar"), "pictures/one.tar")
     best = {"disk": 0.0, "S3 server": 0.0}
-    places = {"disk": open_source(folder / "one.tar"), "S3 server": open_source("s3://pictures/one.tar")}
+    places = {
+        "disk": open_source(folder / "one.tar"),
+        "S3 server": open_source("s3://pictures/one.tar"),
+    }
     for _ in range(3):
         for name, source in places.items():
             start = time.perf_counter()
@@ -147,14 +181,18 @@ def show_s3(folder: Path, count: int) -> None:
             best[name] = max(best[name], count / (time.perf_counter() - start))
     server.stop()
     size = (folder / "one.tar").stat().st_size
-    print(f"\na tar of {count:,} pictures, {size / 1e6:.0f} MB, read and decoded by one thread\n\n"
-          "| from | pictures/s | against the disk |\n|---|---|---|")
+    print(
+        f"\na tar of {count:,} pictures, {size / 1e6:.0f} MB, read and decoded by one thread\n\n"
+        "| from | pictures/s | against the disk |\n|---|---|---|"
+    )
     for name, speed in best.items():
         print(f"| {name} | {speed:,.0f} | {speed / best['disk']:.2f}x |")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--indexes", type=int, default=0)
     parser.add_argument("--pictures", type=int, default=20_000)
@@ -169,7 +207,7 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         import platform
 
-        from coreset_engine.device import cpu_count
+        from coreset_engine.core.device import cpu_count
 
         print(f"{platform.processor() or platform.machine()}, {cpu_count()} cores")
         if given.rows:

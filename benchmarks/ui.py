@@ -1,8 +1,10 @@
-"""The map: slider to repaint, and bytes sent per slider step, against st.plotly_chart in the same run.
+"""The map: slider to repaint, and bytes sent per slider step, against st.plotly_chart in the same
+run.
 
-Run with scripts/bench ui [N ...]. Software WebGL in headless Chromium is the worst case; a real GPU draws faster.
-"live" is a slider dragged inside the map (our own work a frame, nothing sent); "release" and "plotly" are a rerun of
-the page from the gesture to the next painted frame. Median of 5 after one warm-up.
+Run with scripts/bench ui [N ...]. Software WebGL in headless Chromium is the worst case; a real GPU
+draws faster. "live" is a slider dragged inside the map (our own work a frame, nothing sent);
+"release" and "plotly" are a rerun of the page from the gesture to the next painted frame. Median of
+5 after one warm-up.
 """
 
 from __future__ import annotations
@@ -16,7 +18,10 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:1] = [str(ROOT), str(ROOT / "tests" / "browser")]  # not this folder, whose coverage.py is no package
+sys.path[:1] = [
+    str(ROOT),
+    str(ROOT / "tests" / "browser"),
+]  # not this folder, whose coverage.py is no package
 STEPS = 6
 
 
@@ -28,11 +33,16 @@ def draw_plotly() -> None:
     from made_up import fake_points
 
     n = int(st.query_params.get("n", 10_000))
-    points, rank = fake_points(n), np.random.default_rng(3).permutation(n)
+    points = fake_points(n)
+    rank = np.random.default_rng(3).permutation(n)
     p = st.slider("p", 0.0, 0.99, 0.9, 0.01, key="p")
     kept = rank < (1 - p) * n
-    figure = go.Figure([go.Scattergl(x=points[m, 0], y=points[m, 1], mode="markers", marker_size=3)
-                        for m in (~kept, kept)])
+    figure = go.Figure(
+        [
+            go.Scattergl(x=points[m, 0], y=points[m, 1], mode="markers", marker_size=3)
+            for m in (~kept, kept)
+        ]
+    )
     st.plotly_chart(figure, key="map")
     st.text(f"drawn {p:.2f}")
 
@@ -59,18 +69,23 @@ def two_frames(page) -> None:
 def measure_map(page, address: str, n: int) -> dict[str, float]:
     from chrome import map_value, wait_for_map
 
-    meter, start = Meter(page), time.perf_counter()
+    meter = Meter(page)
+    start = time.perf_counter()
     page.goto(f"{address}/?n={n}&kind=window&beta=0")
     wait_for_map(page)
     first = time.perf_counter() - start
-    slider, live, release, sent = page.locator("input[data-knob=p]"), [], [], []
+    slider = page.locator("input[data-knob=p]")
+    live = []
+    release = []
+    sent = []
     for step in range(STEPS):
         drag = "(e, v) => { e.value = v; e.dispatchEvent(new Event('input')); }"
         slider.evaluate(drag, 0.5 + 0.05 * step)
         two_frames(page)
         live.append(float(map_value(page, "scrubMs")) + float(map_value(page, "frameMs")))
         two_frames(page)
-        meter.bytes, start = 0, time.perf_counter()
+        meter.bytes = 0
+        start = time.perf_counter()
         ready = int(map_value(page, "ready"))
         slider.evaluate("(e) => e.dispatchEvent(new Event('change'))")
         while int(map_value(page, "ready")) == ready:
@@ -79,25 +94,40 @@ def measure_map(page, address: str, n: int) -> dict[str, float]:
         release.append(time.perf_counter() - start)
         page.wait_for_timeout(200)
         sent.append(meter.bytes)
-    return {"first": first, "live_ms": median(live), "release": median(release), "bytes": median(sent)}
+    return {
+        "first": first,
+        "live_ms": median(live),
+        "release": median(release),
+        "bytes": median(sent),
+    }
 
 
 def measure_plotly(page, address: str, n: int) -> dict[str, float]:
-    meter, start = Meter(page), time.perf_counter()
+    meter = Meter(page)
+    start = time.perf_counter()
     page.goto(f"{address}/?n={n}")
     page.locator(".js-plotly-plot canvas").first.wait_for(state="attached")
     two_frames(page)
-    first, steps, sent = time.perf_counter() - start, [], []
+    first = time.perf_counter() - start
+    steps = []
+    sent = []
     thumb = page.get_by_role("slider")
     for step in range(STEPS):
         page.wait_for_timeout(500)
-        page.evaluate("document.querySelector('.js-plotly-plot').on('plotly_afterplot', () => { window.painted = 1; })")
+        page.evaluate(
+            "document.querySelector('.js-plotly-plot').on('plotly_afterplot', () => { window.painted = 1; })"
+        )
         old = page.locator(".js-plotly-plot").element_handle()
         page.evaluate("window.painted = 0")
-        meter.bytes, start = 0, time.perf_counter()
+        meter.bytes = 0
+        start = time.perf_counter()
         thumb.press("ArrowLeft")
-        page.get_by_text(f"drawn {0.9 - 0.01 * (step + 1):.2f}", exact=True).wait_for(timeout=120_000)
-        page.wait_for_function("(old) => window.painted || !old.isConnected", arg=old, timeout=120_000)
+        page.get_by_text(f"drawn {0.9 - 0.01 * (step + 1):.2f}", exact=True).wait_for(
+            timeout=120_000
+        )
+        page.wait_for_function(
+            "(old) => window.painted || !old.isConnected", arg=old, timeout=120_000
+        )
         two_frames(page)
         steps.append(time.perf_counter() - start)
         sent.append(meter.bytes)
@@ -111,7 +141,9 @@ def main(sizes: list[int]) -> None:
     folder = Path(tempfile.mkdtemp())
     ours, our_address = serve("tests/browser/map_app.py", folder, folder / "map.log")
     theirs, their_address = serve("benchmarks/ui.py", folder, folder / "plotly.log")
-    print(f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, software WebGL, median of {STEPS - 1}")
+    print(
+        f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, software WebGL, median of {STEPS - 1}"
+    )
     print("        N  first paint  live frame   release      sent |   plotly       sent  ratio")
     try:
         with sync_playwright() as playwright:
@@ -119,15 +151,21 @@ def main(sizes: list[int]) -> None:
             chromium = playwright.chromium.launch(executable_path=path, args=FLAGS)
             for n in sizes:
                 result = []
-                for measure, address in ((measure_map, our_address), (measure_plotly, their_address)):
+                for measure, address in (
+                    (measure_map, our_address),
+                    (measure_plotly, their_address),
+                ):
                     page = chromium.new_page(viewport={"width": 1440, "height": 900})
                     page.set_default_timeout(180_000)
                     result.append(measure(page, address, n))
                     page.close()
                 a, b = result
-                print(f"{n:>9,} {a['first']:>10.2f} s {a['live_ms']:>8.1f} ms {a['release']:>7.2f} s "
-                      f"{a['bytes'] / 1e3:>6.1f} kB | {b['release']:>6.2f} s {b['bytes'] / 1e3:>7.0f} kB "
-                      f"{b['release'] / a['release']:>5.1f}x", flush=True)
+                print(
+                    f"{n:>9,} {a['first']:>10.2f} s {a['live_ms']:>8.1f} ms {a['release']:>7.2f} s "
+                    f"{a['bytes'] / 1e3:>6.1f} kB | {b['release']:>6.2f} s {b['bytes'] / 1e3:>7.0f} kB "
+                    f"{b['release'] / a['release']:>5.1f}x",
+                    flush=True,
+                )
             chromium.close()
     finally:
         stop(ours)

@@ -1,6 +1,8 @@
-"""Coreset Explorer's engine: choose the part of an unlabelled image set worth labelling and training on.
+"""Coreset Explorer's engine: choose the part of an unlabelled image set worth labelling and
+training on.
 
-Public names (DESIGN section 4) are loaded on first use, so that `import coreset_engine` costs nothing.
+Public names (DESIGN section 4) are loaded on first use, so that `import coreset_engine` costs
+nothing.
 """
 
 from __future__ import annotations
@@ -8,25 +10,28 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from coreset_engine.core.module_aliases import ENGINE, install
+
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "open_source": "coreset_engine.sources.opening",
-    "embed": "coreset_engine.run.pipeline",
-    "neighbours": "coreset_engine.embedding.neighbourhood",
+    "open_source": "coreset_engine.sources.open",
+    "embed": "coreset_engine.pipeline.run",
+    "neighbours": "coreset_engine.embedding.neighbours.search",
     "coverage_scores": "coreset_engine.coverage.scores",
-    "pseudo_labels": "coreset_engine.difficulty.clustering",
-    "training_dynamics": "coreset_engine.difficulty.dynamics",
-    "double_end": "coreset_engine.selection.arithmetic",
-    "loss_weights": "coreset_engine.selection.arithmetic",
-    "Run": "coreset_engine.run.pipeline",
-    "select": "coreset_engine.run.selecting",
-    "METHODS": "coreset_engine.registry",
-    "ENCODERS": "coreset_engine.registry",
-    "CoresetError": "coreset_engine.errors",
-    "BadInput": "coreset_engine.errors",
+    "pseudo_labels": "coreset_engine.clustering.pseudo_labels",
+    "training_dynamics": "coreset_engine.training.dynamics",
+    "double_end": "coreset_engine.selection.budget",
+    "loss_weights": "coreset_engine.selection.budget",
+    "Run": "coreset_engine.pipeline.run",
+    "select": "coreset_engine.pipeline.select",
+    "METHODS": "coreset_engine.core.registry",
+    "ENCODERS": "coreset_engine.core.registry",
+    "CoresetError": "coreset_engine.core.errors",
+    "BadInput": "coreset_engine.core.errors",
 }
 __all__ = ["__version__", *_PUBLIC]
+install("coreset_engine", ENGINE)
 
 
 def __getattr__(name: str) -> Any:

@@ -1,6 +1,6 @@
 """`python -m coreset_engine`: the command line."""
 
-from coreset_engine.run.cli import main
+from coreset_engine.cli.main import main
 
 if __name__ == "__main__":
     main()

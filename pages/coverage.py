@@ -1,19 +1,34 @@
-"""Coverage: how BlindCS scores come about, what they look like, and whether enough samples were drawn."""
+"""Coverage: how BlindCS scores come about, what they look like, and whether enough samples were
+drawn."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from ui import frame, state
-from ui.coverage_view import show_rank, show_slice, show_stability
+from ui.components import frame
+from ui.state import session
+from ui.views.coverage import show_rank, show_slice, show_stability
 
-VIEWS = {"One slice": (show_slice, ()), "Score and rank": (show_rank, ("coverage",)),
-         "Stability": (show_stability, ("coverage",))}
+VIEWS = {
+    "One slice": (show_slice, ()),
+    "Score and rank": (show_rank, ("coverage",)),
+    "Stability": (show_stability, ("coverage",)),
+}
 
-frame.page_header("Coverage", "Which images stand for many others, and which only repeat their neighbours?")
+frame.page_header(
+    "Coverage", "Which images stand for many others, and which only repeat their neighbours?"
+)
 view = frame.need_run("embeddings")
-chosen = st.segmented_control("View", list(VIEWS), key=state.bind("coverage_view", "One slice"),
-                              label_visibility="collapsed", required=True) or "One slice"
+chosen = (
+    st.segmented_control(
+        "View",
+        list(VIEWS),
+        key=session.bind("coverage_view", "One slice"),
+        label_visibility="collapsed",
+        required=True,
+    )
+    or "One slice"
+)
 draw, stages = VIEWS[chosen]
 frame.need_run(*stages, say=False)
 draw(view)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ui import dataset_view, frame, sampling, state
-from ui.source_form import source_form
-from ui.tour import tour
+from ui.components import frame
+from ui.state import sampling, session
+from ui.views import dataset
+from ui.views.source_form import source_form
+from ui.views.tour import tour
 
-frame.page_header("Dataset", "Which images are we working on, and is everything computed that the other pages need?")
-view = state.current_run()
+frame.page_header(
+    "Dataset",
+    "Which images are we working on, and is everything computed that the other pages need?",
+)
+view = session.current_run()
 
 if view is None:
     with st.container(border=True):
@@ -22,15 +27,15 @@ if not view.missing():
 with st.expander("Open another source"):
     source_form()
 
-st.subheader(dataset_view.title(view), anchor=False)
-dataset_view.facts(view.whole or view)
+st.subheader(dataset.title(view), anchor=False)
+dataset.facts(view.whole or view)
 left, right = st.columns([5, 4], gap="medium")
 with left:
-    dataset_view.settings(view)
-    dataset_view.classes(view.whole or view)
+    dataset.settings(view)
+    dataset.classes(view.whole or view)
 with right:
-    dataset_view.stages(view)
-dataset_view.rejected(view)
+    dataset.stages(view)
+dataset.rejected(view)
 st.subheader("A look at the images", anchor=False)
 sampling.told(view)
-dataset_view.sample(view)
+dataset.sample(view)

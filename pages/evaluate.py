@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ui import certificates, evaluate_view, frame, selecting, stability_view
+from ui.components import frame
+from ui.selection import controls
+from ui.views import certificate, evaluate, stability
 
-frame.page_header("Evaluate", "What would a model trained on the coreset reach, and would random have done as well?")
+frame.page_header(
+    "Evaluate",
+    "What would a model trained on the coreset reach, and would random have done as well?",
+)
 view = frame.need_run("embeddings")
 
 left, right = st.columns([3, 2], gap="large")
 with left:
     st.subheader("Measured: train on the coreset", anchor=False)
     with frame.boundary():
-        evaluate_view.setup(view)
-        evaluate_view.results(view)
+        evaluate.setup(view)
+        evaluate.results(view)
 with right:
     st.subheader("Without labels: the certificate", anchor=False)
-    selection = selecting.current_or_none(view)
+    selection = controls.current_or_none(view)
     if selection is None:
-        frame.empty_state("No coreset can be computed yet.", "Choose one on the Select page", "pages/select.py")
+        frame.empty_state(
+            "No coreset can be computed yet.", "Choose one on the Select page", "pages/select.py"
+        )
     else:
         st.caption(f"Of the coreset chosen on Select: {len(selection):,} of {len(view):,} images.")
         with frame.boundary():
-            certificates.draw(view, selection)
-            certificates.smallest(view, selection)
+            certificate.draw(view, selection)
+            certificate.smallest(view, selection)
         st.subheader("Stability: kept again with another seed?", anchor=False)
         with frame.boundary():
-            stability_view.draw(view, selection)
+            stability.draw(view, selection)

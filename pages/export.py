@@ -4,29 +4,36 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ui import export_view, frame, selecting
-from ui.fiftyone_view import side_by_side
-from ui.targets import targets
+from ui.components import frame
+from ui.selection import controls
+from ui.views import export
+from ui.views.export_targets import targets
+from ui.views.fiftyone_app import side_by_side
 
-frame.page_header("Export", "How do I hand this coreset to FiftyOne, a labelling tool or a training script?")
+frame.page_header(
+    "Export", "How do I hand this coreset to FiftyOne, a labelling tool or a training script?"
+)
 view = frame.need_run("embeddings", say=False)
 if view.whole is not None:  # what leaves the house is chosen from all images, so many in a job
-    export_view.large(view.whole)
+    export.large(view.whole)
     st.stop()
-selection = selecting.current_or_none(view)
+selection = controls.current_or_none(view)
 if selection is None:
-    frame.empty_state("There is no coreset to export yet: its method still lacks scores.", "Choose one on Select",
-                      "pages/select.py")
+    frame.empty_state(
+        "There is no coreset to export yet: its method still lacks scores.",
+        "Choose one on Select",
+        "pages/select.py",
+    )
     st.stop()
 
-export_view.headline(view, selection)
+export.headline(view, selection)
 left, right = st.columns(2, gap="large")
 with left:
     st.subheader("Download", anchor=False)
-    export_view.downloads(view, selection)
+    export.downloads(view, selection)
     with st.expander("Manifest: what reproduces this selection"):
         with frame.boundary():
-            st.json(export_view.manifest_of(view, selection), expanded=1)
+            st.json(export.manifest_of(view, selection), expanded=1)
 with right:
     st.subheader("Hand over", anchor=False)
     with frame.boundary():

@@ -1,9 +1,12 @@
-"""Gallery: the images themselves, in any order that was computed: hardest, easiest, near-duplicates, most redundant."""
+"""Gallery: the images themselves, in any order that was computed: hardest, easiest,
+near-duplicates, most redundant."""
 
 from __future__ import annotations
 
-from ui import frame
-from ui.browse import browse
+from ui.components import frame
+from ui.views.browse import browse
 
-frame.page_header("Gallery", "What do the hardest, the easiest, the repeated and the doubtful images look like?")
+frame.page_header(
+    "Gallery", "What do the hardest, the easiest, the repeated and the doubtful images look like?"
+)
 browse(frame.need_run())

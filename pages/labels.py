@@ -1,18 +1,31 @@
-"""Labels: what the clustering calls each image, how hard it is, where it is probably wrong, and corrections."""
+"""Labels: what the clustering calls each image, how hard it is, where it is probably wrong, and
+corrections."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from ui import frame, state
-from ui.corrections import show_corrections
-from ui.labels_view import show_difficulty, show_errors, show_quality
+from ui.components import frame
+from ui.state import session
+from ui.views.corrections import show_corrections
+from ui.views.labels import show_difficulty, show_errors, show_quality
 
-VIEWS = {"Quality": show_quality, "Difficulty": show_difficulty, "Probable errors": show_errors,
-         "Corrections": show_corrections}
+VIEWS = {
+    "Quality": show_quality,
+    "Difficulty": show_difficulty,
+    "Probable errors": show_errors,
+    "Corrections": show_corrections,
+}
 
-frame.page_header("Labels", "What would a clustering call each image, and where is that probably wrong?")
+frame.page_header(
+    "Labels", "What would a clustering call each image, and where is that probably wrong?"
+)
 view = frame.need_run("pseudo_labels")
-chosen = st.segmented_control("View", list(VIEWS), key=state.bind("labels_view", "Quality"),
-                              label_visibility="collapsed", required=True)
+chosen = st.segmented_control(
+    "View",
+    list(VIEWS),
+    key=session.bind("labels_view", "Quality"),
+    label_visibility="collapsed",
+    required=True,
+)
 VIEWS[chosen or "Quality"](view)

@@ -1,7 +1,9 @@
-"""A child process with a real FiftyOne on a private MongoDB, for tests that call functions in it by name.
+"""A child process with a real FiftyOne on a private MongoDB, for tests that call functions in it by
+name.
 
-FiftyOne reads its configuration once per process, so no test may import it: `Worker.call(function, *args)` runs
-`function` (of an importable module, JSON-able arguments and result) over there and raises what it raised.
+FiftyOne reads its configuration once per process, so no test may import it: `Worker.call(function,
+*args)` runs `function` (of an importable module, JSON-able arguments and result) over there and
+raises what it raised.
 """
 
 from __future__ import annotations
@@ -20,19 +22,36 @@ MARK = "\x1eresult "
 
 def environment(uri: str, home: Path) -> dict[str, str]:
     """What isolates a FiftyOne: its own server, its own files, no telemetry."""
-    places = {f"FIFTYONE_{name}_DIR": str(home / name.lower()) for name in
-              ("DATABASE", "DEFAULT_DATASET", "DATASET_ZOO", "MODEL_ZOO", "PLUGINS")}
-    return os.environ | places | {
-        "FIFTYONE_DATABASE_URI": uri, "FIFTYONE_DATABASE_VALIDATION": "false", "FIFTYONE_DO_NOT_TRACK": "1",
-        "FIFTYONE_CONFIG_PATH": str(home / "config.json"), "CORESET_HOME": str(home / "coreset"),
-        "OMP_NUM_THREADS": "1"}
+    places = {
+        f"FIFTYONE_{name}_DIR": str(home / name.lower())
+        for name in ("DATABASE", "DEFAULT_DATASET", "DATASET_ZOO", "MODEL_ZOO", "PLUGINS")
+    }
+    return (
+        os.environ
+        | places
+        | {
+            "FIFTYONE_DATABASE_URI": uri,
+            "FIFTYONE_DATABASE_VALIDATION": "false",
+            "FIFTYONE_DO_NOT_TRACK": "1",
+            "FIFTYONE_CONFIG_PATH": str(home / "config.json"),
+            "CORESET_HOME": str(home / "coreset"),
+            "OMP_NUM_THREADS": "1",
+        }
+    )
 
 
 class Worker:
     def __init__(self, uri: str, home: Path) -> None:
         self.log = (home / "worker.log").open("w+")
-        self.process = subprocess.Popen([sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=self.log, text=True, env=environment(uri, home), cwd=ROOT)
+        self.process = subprocess.Popen(
+            [sys.executable, __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            text=True,
+            env=environment(uri, home),
+            cwd=ROOT,
+        )
 
     def call(self, function, *args):
         place = str(Path(sys.modules[function.__module__].__file__).parent)
@@ -44,7 +63,9 @@ class Worker:
                 told = json.loads(line.removeprefix(MARK))
                 assert "fault" not in told, told["fault"]
                 return told["value"]
-        raise AssertionError("the process with FiftyOne ended: " + Path(self.log.name).read_text()[-3000:])
+        raise AssertionError(
+            "the process with FiftyOne ended: " + Path(self.log.name).read_text()[-3000:]
+        )
 
     def stop(self) -> None:
         self.process.stdin.close()
@@ -63,7 +84,11 @@ def serve() -> None:
         if ask["place"] not in sys.path:
             sys.path.insert(0, ask["place"])
         try:
-            told = {"value": getattr(importlib.import_module(ask["module"]), ask["function"])(*ask["args"])}
+            told = {
+                "value": getattr(importlib.import_module(ask["module"]), ask["function"])(
+                    *ask["args"]
+                )
+            }
         except BaseException:  # noqa: BLE001 - whatever it was, the test must hear of it
             told = {"fault": traceback.format_exc()}
         print(MARK + json.dumps(told, default=str), flush=True)

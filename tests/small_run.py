@@ -1,6 +1,8 @@
-"""A real, small run without a store: 300 digits, their pixels as vectors, everything else computed plainly in NumPy.
+"""A real, small run without a store: 300 digits, their pixels as vectors, everything else computed
+plainly in NumPy.
 
-Holds what a selection method may ask for (`types.Artefacts`), so that the wing is tested without the other wings.
+Holds what a selection method may ask for (`types.Artefacts`), so that the wing is tested without
+the other wings.
 """
 
 from __future__ import annotations
@@ -12,8 +14,8 @@ import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
 
-from coreset_engine.errors import Missing
-from coreset_engine.types import CoverageScores, Dataset, Dynamics, Neighbours, PseudoLabels
+from coreset_engine.core.errors import Missing
+from coreset_engine.core.types import CoverageScores, Dataset, Dynamics, Neighbours, PseudoLabels
 
 
 @dataclasses.dataclass(eq=False)
@@ -46,17 +48,36 @@ class SmallRun:
         return self.coverage
 
 
-def make_run(vectors: np.ndarray, labels: np.ndarray, ids: np.ndarray, *, clusters: int = 10, k: int = 20,
-             columns: dict | None = None) -> SmallRun:
+def make_run(
+    vectors: np.ndarray,
+    labels: np.ndarray,
+    ids: np.ndarray,
+    *,
+    clusters: int = 10,
+    k: int = 20,
+    columns: dict | None = None,
+) -> SmallRun:
     """Compute all artefacts of these vectors, each by its definition."""
     vectors = np.asarray(vectors, np.float32)
     pseudo = KMeans(clusters, n_init=2, random_state=0).fit_predict(vectors).astype(np.int64)
-    dataset = Dataset("small", np.asarray(ids), "small", labels=labels.astype(np.int64),
-                      classes=tuple(map(str, range(int(labels.max()) + 1))), columns=columns or {},
-                      paths=np.array([f"/images/{label}/{name}.png" for name, label in zip(ids, labels)]))
-    return SmallRun(dataset, vectors, nearest(vectors, k),
-                    PseudoLabels(pseudo, np.ones(len(pseudo), np.float32), clusters),
-                    watched(vectors, pseudo), watched(vectors, labels), scored(vectors))
+    dataset = Dataset(
+        "small",
+        np.asarray(ids),
+        "small",
+        labels=labels.astype(np.int64),
+        classes=tuple(map(str, range(int(labels.max()) + 1))),
+        columns=columns or {},
+        paths=np.array([f"/images/{label}/{name}.png" for name, label in zip(ids, labels)]),
+    )
+    return SmallRun(
+        dataset,
+        vectors,
+        nearest(vectors, k),
+        PseudoLabels(pseudo, np.ones(len(pseudo), np.float32), clusters),
+        watched(vectors, pseudo),
+        watched(vectors, labels),
+        scored(vectors),
+    )
 
 
 def nearest(vectors: np.ndarray, k: int) -> Neighbours:
@@ -73,7 +94,8 @@ def watched(vectors: np.ndarray, labels: np.ndarray, epochs: int = 15) -> Dynami
     x = (vectors - vectors.mean(0)) / (vectors.std(0) + 1)
     x = np.hstack([x, np.ones((len(x), 1))])
     onehot = np.eye(int(labels.max()) + 1)[labels]
-    weights, history = np.zeros((x.shape[1], onehot.shape[1])), []
+    weights = np.zeros((x.shape[1], onehot.shape[1]))
+    history = []
     for _ in range(epochs):
         logits = x @ weights
         p = np.exp(logits - logits.max(1, keepdims=True))
@@ -81,25 +103,41 @@ def watched(vectors: np.ndarray, labels: np.ndarray, epochs: int = 15) -> Dynami
         history.append((logits, p))
         weights -= 0.5 * x.T @ (p - onehot) / len(x)
     own = np.array([p[np.arange(len(x)), labels] for _, p in history])
-    margins = np.array([z[np.arange(len(x)), labels] - np.where(onehot == 1, -np.inf, z).max(1) for z, _ in history])
+    margins = np.array(
+        [
+            z[np.arange(len(x)), labels] - np.where(onehot == 1, -np.inf, z).max(1)
+            for z, _ in history
+        ]
+    )
     right = margins > 0
     events = (right[:-1] & ~right[1:]).sum(0).astype(float)
     el2n = np.mean([np.linalg.norm(p - onehot, axis=1) for _, p in history[:5]], axis=0)
     last = history[-1][1]
     change = np.abs(np.diff(own, axis=0))
-    return Dynamics(margins.mean(0).astype(np.float32), np.where(right.any(0), events, np.inf).astype(np.float32),
-                    el2n.astype(np.float32), -(last * np.log(last + 1e-12)).sum(1).astype(np.float32),
-                    -np.log(own[-1] + 1e-12).astype(np.float32),
-                    (el2n * np.linalg.norm(x, axis=1)).astype(np.float32), own.std(0).astype(np.float32),
-                    change.std(0).astype(np.float32), margins.T.astype(np.float16), {"epochs": epochs})
+    return Dynamics(
+        margins.mean(0).astype(np.float32),
+        np.where(right.any(0), events, np.inf).astype(np.float32),
+        el2n.astype(np.float32),
+        -(last * np.log(last + 1e-12)).sum(1).astype(np.float32),
+        -np.log(own[-1] + 1e-12).astype(np.float32),
+        (el2n * np.linalg.norm(x, axis=1)).astype(np.float32),
+        own.std(0).astype(np.float32),
+        change.std(0).astype(np.float32),
+        margins.T.astype(np.float16),
+        {"epochs": epochs},
+    )
 
 
 def scored(vectors: np.ndarray, draws: int = 3000, alpha: int = 20) -> CoverageScores:
     """BlindCS eq. 5-9 by brute force, exponent 4, m = 2."""
-    rng, x = np.random.default_rng(0), vectors.astype(np.float64)
-    low, mid, high = x.min(0), np.median(x, 0), x.max(0)
+    rng = np.random.default_rng(0)
+    x = vectors.astype(np.float64)
+    low = x.min(0)
+    mid = np.median(x, 0)
+    high = x.max(0)
     live = np.flatnonzero(high > low)
-    coverage, redundancy = np.zeros(len(x)), np.zeros(len(x))
+    coverage = np.zeros(len(x))
+    redundancy = np.zeros(len(x))
     for _ in range(draws):
         dims = rng.choice(live, 2, replace=False)
         z = rng.triangular(low[dims], np.clip(mid[dims], low[dims], high[dims]), high[dims])
@@ -116,8 +154,16 @@ def scored(vectors: np.ndarray, draws: int = 3000, alpha: int = 20) -> CoverageS
 def digits(n: int = 300) -> SmallRun:
     """The first n digits."""
     data = load_digits()
-    columns = {"patient": np.array([f"p{i // 3}" for i in range(n)]), "cost": np.arange(n) % 5 + 1.0}
-    return make_run(data.data[:n], data.target[:n], np.array([f"digit-{i:04d}" for i in range(n)]), columns=columns)
+    columns = {
+        "patient": np.array([f"p{i // 3}" for i in range(n)]),
+        "cost": np.arange(n) % 5 + 1.0,
+    }
+    return make_run(
+        data.data[:n],
+        data.target[:n],
+        np.array([f"digit-{i:04d}" for i in range(n)]),
+        columns=columns,
+    )
 
 
 def reordered(run: SmallRun, order: np.ndarray) -> SmallRun:
@@ -125,14 +171,35 @@ def reordered(run: SmallRun, order: np.ndarray) -> SmallRun:
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
     dataset = dataclasses.replace(
-        run.dataset, ids=run.dataset.ids[order], labels=run.dataset.labels[order], paths=run.dataset.paths[order],
-        columns={name: values[order] for name, values in run.dataset.columns.items()})
+        run.dataset,
+        ids=run.dataset.ids[order],
+        labels=run.dataset.labels[order],
+        paths=run.dataset.paths[order],
+        columns={name: values[order] for name, values in run.dataset.columns.items()},
+    )
 
     def shuffled(record):
-        return dataclasses.replace(record, **{f.name: getattr(record, f.name)[order] for f in dataclasses.fields(record)
-                                              if isinstance(getattr(record, f.name), np.ndarray)})
+        return dataclasses.replace(
+            record,
+            **{
+                f.name: getattr(record, f.name)[order]
+                for f in dataclasses.fields(record)
+                if isinstance(getattr(record, f.name), np.ndarray)
+            },
+        )
 
-    near = dataclasses.replace(run.neighbours, indices=place[run.neighbours.indices[order]],
-                               distances=run.neighbours.distances[order])
-    return SmallRun(dataset, run.vectors[order], near, shuffled(run.pseudo_labels), shuffled(run.pseudo_dynamics),
-                    shuffled(run.true_dynamics), shuffled(run.coverage), run.seed)
+    near = dataclasses.replace(
+        run.neighbours,
+        indices=place[run.neighbours.indices[order]],
+        distances=run.neighbours.distances[order],
+    )
+    return SmallRun(
+        dataset,
+        run.vectors[order],
+        near,
+        shuffled(run.pseudo_labels),
+        shuffled(run.pseudo_dynamics),
+        shuffled(run.true_dynamics),
+        shuffled(run.coverage),
+        run.seed,
+    )

@@ -8,14 +8,22 @@ import numpy as np
 import pytest
 from small_run import digits, make_run, reordered
 
-from coreset_engine.errors import BadInput, Missing
-from coreset_engine.registry import METHODS, load
-from coreset_engine.selection.arithmetic import kept_count
-from coreset_engine.selection.choosing import choose
+from coreset_engine.core.errors import BadInput, Missing
+from coreset_engine.core.registry import METHODS, load
+from coreset_engine.selection.budget import kept_count
+from coreset_engine.selection.select import choose
 
 every = pytest.mark.parametrize("name", sorted(METHODS))
 # Methods whose purpose is that no two kept images are alike.
-DIVERSE = {"k_center", "kmedoids", "typiclust", "probcover", "facility_location", "badge", "auto"} & set(METHODS)
+DIVERSE = {
+    "k_center",
+    "kmedoids",
+    "typiclust",
+    "probcover",
+    "facility_location",
+    "badge",
+    "auto",
+} & set(METHODS)
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +50,10 @@ def test_same_seed_same_choice(run, name):
 @every
 def test_input_order_does_not_matter(run, name):
     order = np.random.default_rng(5).permutation(300)
-    one, two = choose(name, run, prune_rate=0.8), choose(name, reordered(run, order), prune_rate=0.8)
-    # Sums in another order differ in the last bit, which may turn a tie: at most one image in twenty.
+    one = choose(name, run, prune_rate=0.8)
+    two = choose(name, reordered(run, order), prune_rate=0.8)
+    # Sums in another order differ in the last bit, which may turn a tie: at most one image in
+    # twenty.
     assert len(set(one.ids) & set(two.ids)) >= 57, len(set(one.ids) & set(two.ids))
 
 
@@ -57,8 +67,13 @@ def test_nested_rankings_are_prefixes(run, name):
 
 @every
 def test_a_constant_added_to_difficulty_changes_nothing(run, name):
-    moved = dataclasses.replace(run.pseudo_dynamics, **{
-        key: getattr(run.pseudo_dynamics, key) + np.float32(8) for key in ("aum", "el2n", "grand", "entropy", "tdds")})
+    moved = dataclasses.replace(
+        run.pseudo_dynamics,
+        **{
+            key: getattr(run.pseudo_dynamics, key) + np.float32(8)
+            for key in ("aum", "el2n", "grand", "entropy", "tdds")
+        },
+    )
     other = dataclasses.replace(run, pseudo_dynamics=moved)
     same = set(choose(name, run, prune_rate=0.7).ids) & set(choose(name, other, prune_rate=0.7).ids)
     assert len(same) >= 88, "float32 rounding may turn near ties, no more"
@@ -66,10 +81,15 @@ def test_a_constant_added_to_difficulty_changes_nothing(run, name):
 
 @every
 def test_must_keep_and_never_are_obeyed(run, name):
-    keep, never = run.dataset.ids[[5, 50, 250]], run.dataset.ids[:200:7]
+    keep = run.dataset.ids[[5, 50, 250]]
+    never = run.dataset.ids[:200:7]
     never = [key for key in never if key not in set(keep)]
     chosen = choose(name, run, prune_rate=0.9, must_keep=keep, never=never)
-    assert chosen.ids[:3].tolist() == keep.tolist() and not set(chosen.ids) & set(never) and len(chosen) == 30
+    assert (
+        chosen.ids[:3].tolist() == keep.tolist()
+        and not set(chosen.ids) & set(never)
+        and len(chosen) == 30
+    )
 
 
 @every
@@ -81,7 +101,11 @@ def test_never_can_leave_exactly_k(run, name):
 @pytest.mark.parametrize("name", sorted(DIVERSE))
 def test_of_two_equal_images_both_are_kept_only_when_they_must(name):
     half = digits(150)
-    twice = make_run(np.vstack([half.vectors] * 2), np.tile(half.labels, 2), np.array([f"i{i}" for i in range(300)]))
+    twice = make_run(
+        np.vstack([half.vectors] * 2),
+        np.tile(half.labels, 2),
+        np.array([f"i{i}" for i in range(300)]),
+    )
     chosen = choose(name, twice, prune_rate=0.6)
     assert len(set(chosen.indices % 150)) == 120
 
@@ -89,7 +113,9 @@ def test_of_two_equal_images_both_are_kept_only_when_they_must(name):
 @every
 def test_what_a_run_lacks_is_named(run, name):
     class Bare:
-        dataset, seed, vectors = run.dataset, 0, run.vectors
+        dataset = run.dataset
+        seed = 0
+        vectors = run.vectors
 
         def __getattr__(self, what):
             raise Missing(f"{what} is not here; `score` makes it.")
@@ -102,11 +128,21 @@ def test_what_a_run_lacks_is_named(run, name):
         assert len(choose(name, Bare(), prune_rate=0.5)) == 150
 
 
-@pytest.mark.parametrize("name", [name for name in sorted(METHODS) if "labels" in {
-    field.name for field in dataclasses.fields(load(METHODS[name].config))}])
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name in sorted(METHODS)
+        if "labels" in {field.name for field in dataclasses.fields(load(METHODS[name].config))}
+    ],
+)
 def test_true_labels_that_are_not_there_are_asked_for_in_one_sentence(run, name):
-    bare = dataclasses.replace(run, dataset=dataclasses.replace(run.dataset, labels=None), true_dynamics=None)
-    bare.dynamics_at = lambda *, labels="pseudo", **params: bare.labels if labels == "true" else run.pseudo_dynamics
+    bare = dataclasses.replace(
+        run, dataset=dataclasses.replace(run.dataset, labels=None), true_dynamics=None
+    )
+    bare.dynamics_at = lambda *, labels="pseudo", **params: (
+        bare.labels if labels == "true" else run.pseudo_dynamics
+    )
     score = {"score": "el2n"} if name == "d2" else {}
     with pytest.raises(Missing, match="no true labels"):
         choose(name, bare, prune_rate=0.5, labels="true", **score)

@@ -1,1 +1,2 @@
-"""What benchmarks/scale.py is made of: cells measured one by one, the plan drawn from them, a run under a cap."""
+"""What benchmarks/scale.py is made of: cells measured one by one, the plan drawn from them, a run
+under a cap."""

@@ -1,4 +1,5 @@
-"""One stage at one size: each cell calls begin() once it is warm and returns (share of the stage that was done, note).
+"""One stage at one size: each cell calls begin() once it is warm and returns (share of the stage
+that was done, note).
 
 Vectors are made: a mixture of 1,000 clusters, each spread over 24 directions of 256.
 """
@@ -17,7 +18,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
-DIMS, CLASSES, T = 256, 100, 1_000_000
+DIMS = 256
+CLASSES = 100
+T = 1_000_000
 
 
 def make_vectors(folder: Path, n: int) -> Path:
@@ -26,13 +29,18 @@ def make_vectors(folder: Path, n: int) -> Path:
     if path.is_file():
         return path
     rng = np.random.default_rng(1)
-    centres, ways = rng.normal(size=(1000, DIMS)), rng.normal(size=(24, DIMS)) / 2
+    centres = rng.normal(size=(1000, DIMS))
+    ways = rng.normal(size=(24, DIMS)) / 2
     scales = rng.gamma(2.0, 0.5, size=(1000, 24))
     out = np.lib.format.open_memmap(path.with_suffix(".part"), "w+", np.float32, (n, DIMS))
     for at in range(0, n, 100_000):
         own = rng.integers(1000, size=min(100_000, n - at))
-        spread = (rng.normal(size=(len(own), 24)) * scales[own]).astype(np.float32) @ ways.astype(np.float32)
-        out[at:at + len(own)] = centres[own] + spread + 0.05 * rng.normal(size=(len(own), DIMS)).astype(np.float32)
+        spread = (rng.normal(size=(len(own), 24)) * scales[own]).astype(np.float32) @ ways.astype(
+            np.float32
+        )
+        out[at : at + len(own)] = (
+            centres[own] + spread + 0.05 * rng.normal(size=(len(own), DIMS)).astype(np.float32)
+        )
     out.flush()
     path.with_suffix(".part").rename(path)
     return path
@@ -55,45 +63,54 @@ def coverage(v: np.ndarray, work: Path) -> tuple[float, str]:
         return sum(os.times()[:2]) - before
 
     coverage_scores(v[:2000], n_samples=1000, device="cpu")
-    few, many = 1000, 20_000 if len(v) < 1_000_000 else 30_000
+    few = 1000
+    many = 20_000 if len(v) < 1_000_000 else 30_000
     begin()
-    once, all_ = spent(few), spent(many)
+    once = spent(few)
+    all_ = spent(many)
     each = max(all_ - once, 1e-9) / (many - few)
-    return (once + all_) / (once + each * (T - few)), f"{many:,} of T = 1,000,000 samples, turning the matrix once"
+    return (once + all_) / (
+        once + each * (T - few)
+    ), f"{many:,} of T = 1,000,000 samples, turning the matrix once"
 
 
 def exact(v: np.ndarray, work: Path) -> tuple[float, str]:
-    from coreset_engine.embedding.candidates import by_flat_index
-    from coreset_engine.embedding.neighbourhood import _finish, _rows
+    from coreset_engine.embedding.neighbours.candidates import by_flat_index
+    from coreset_engine.embedding.neighbours.search import _finish, _rows
 
     begin()
-    rows, part = _rows(v, "cosine", whole=True), min(len(v), 4096)
+    rows = _rows(v, "cosine", whole=True)
+    part = min(len(v), 4096)
     found, _ = by_flat_index(rows, 51)(0, part)
     for at in range(0, part, 512):
-        _finish(rows, at, found[at:at + 512], 50)
+        _finish(rows, at, found[at : at + 512], 50)
     return part / len(v), f"{part:,} queries against all"
 
 
 def products(v: np.ndarray, work: Path) -> tuple[float, str]:
-    from coreset_engine.embedding import at_scale
+    from coreset_engine.embedding.neighbours import ivfpq
 
     begin()
-    asked = min(-(-len(v) // at_scale.BLOCK), 6 if len(v) < 1_000_000 else 2)
-    at_scale.train(v, work, wanted=50, piece=at_scale.PIECE, block=at_scale.BLOCK)
-    for number in range(-(-len(v) // at_scale.PIECE)):
-        at_scale.STEPS["encode"](v, work, number)
-    told = at_scale.tune(v, work)["info"]
+    asked = min(-(-len(v) // ivfpq.BLOCK), 6 if len(v) < 1_000_000 else 2)
+    ivfpq.train(v, work, wanted=50, piece=ivfpq.PIECE, block=ivfpq.BLOCK)
+    for number in range(-(-len(v) // ivfpq.PIECE)):
+        ivfpq.STEPS["encode"](v, work, number)
+    told = ivfpq.tune(v, work)["info"]
     before = sum(os.times()[:2]) - _began[0]
     for number in range(asked):
-        at_scale.STEPS["search"](v, work, number)
-    spent, rows = sum(os.times()[:2]) - _began[0] - before, min(len(v), asked * at_scale.BLOCK)
+        ivfpq.STEPS["search"](v, work, number)
+    spent = sum(os.times()[:2]) - _began[0] - before
+    rows = min(len(v), asked * ivfpq.BLOCK)
     fixed = before + spent
-    return fixed / (before + spent * len(v) / rows), f"trained and coded whole, {rows:,} queries; recall@50 " \
-                                                     f"{told['recall']:.3f}, {told['method'].split(', ')[2]}"
+    return (
+        fixed / (before + spent * len(v) / rows),
+        f"trained and coded whole, {rows:,} queries; recall@50 "
+        f"{told['recall']:.3f}, {told['method'].split(', ')[2]}",
+    )
 
 
 def kmeans(v: np.ndarray, work: Path) -> tuple[float, str]:
-    from coreset_engine.difficulty.kmeans import spherical_kmeans
+    from coreset_engine.clustering.kmeans import spherical_kmeans
 
     begin()
     found = spherical_kmeans(v, CLASSES, device="cpu", streamed=True)
@@ -101,23 +118,31 @@ def kmeans(v: np.ndarray, work: Path) -> tuple[float, str]:
 
 
 def temi(v: np.ndarray, work: Path) -> tuple[float, str]:
-    from coreset_engine.difficulty.temi import TemiConfig
-    from coreset_engine.difficulty.temi import temi as cluster
-    from coreset_engine.types import Neighbours
+    from coreset_engine.clustering.temi import TemiConfig
+    from coreset_engine.clustering.temi import temi as cluster
+    from coreset_engine.core.types import Neighbours
 
     begin()
-    near, far = (np.lib.format.open_memmap(work / f"{name}.npy", "w+", kind, (len(v), 10))
-                 for name, kind in (("indices", np.int64), ("distances", np.float32)))
+    near, far = (
+        np.lib.format.open_memmap(work / f"{name}.npy", "w+", kind, (len(v), 10))
+        for name, kind in (("indices", np.int64), ("distances", np.float32))
+    )
     rng = np.random.default_rng(0)
     for at in range(0, len(v), 10_000):
-        near[at:at + 10_000] = rng.integers(len(v), size=near[at:at + 10_000].shape)
-    cluster(v, CLASSES, TemiConfig(epochs=1, min_steps=1, n_neighbours=10), neighbours=Neighbours(near, far),
-            device="cpu", streamed=True)
+        near[at : at + 10_000] = rng.integers(len(v), size=near[at : at + 10_000].shape)
+    cluster(
+        v,
+        CLASSES,
+        TemiConfig(epochs=1, min_steps=1, n_neighbours=10),
+        neighbours=Neighbours(near, far),
+        device="cpu",
+        streamed=True,
+    )
     return 1 / 20, "1 epoch of 20, 16 heads, read from disk"
 
 
 def dynamics(v: np.ndarray, work: Path) -> tuple[float, str]:
-    from coreset_engine.difficulty.dynamics import training_dynamics
+    from coreset_engine.training.dynamics import training_dynamics
 
     begin()
     training_dynamics(v, np.arange(len(v)) % CLASSES, "linear", epochs=2, device="cpu")
@@ -125,13 +150,15 @@ def dynamics(v: np.ndarray, work: Path) -> tuple[float, str]:
 
 
 def selection(v: np.ndarray, work: Path) -> tuple[float, str]:
-    from coreset_engine.knobs import make
-    from coreset_engine.registry import METHODS, load
+    from coreset_engine.core.config import make
+    from coreset_engine.core.registry import METHODS, load
 
     begin()
     scores = np.random.default_rng(0).normal(size=len(v)).astype(np.float32)
     made = SimpleNamespace(aum=scores, forgetting=scores)
-    inputs = SimpleNamespace(dataset=range(len(v)), seed=0, dynamics=made, dynamics_at=lambda **params: made)
+    inputs = SimpleNamespace(
+        dataset=range(len(v)), seed=0, dynamics=made, dynamics_at=lambda **params: made
+    )
     load(METHODS["elfs"].function)(inputs, len(v) // 10, make(load(METHODS["elfs"].config), {}), 0)
     return 1.0, "ELFS at 90 %"
 
@@ -139,13 +166,17 @@ def selection(v: np.ndarray, work: Path) -> tuple[float, str]:
 def embedding(v: np.ndarray, work: Path) -> tuple[float, str]:
     from PIL import Image
 
+    from coreset_engine.core.types import Dataset
     from coreset_engine.embedding.embedder import embed_images
-    from coreset_engine.embedding.encoders import make_encoder
-    from coreset_engine.types import Dataset
+    from coreset_engine.embedding.encoders.builders import make_encoder
 
     rng = np.random.default_rng(0)
-    pictures = [Image.fromarray(rng.integers(0, 255, (224, 224, 3), dtype=np.uint8)) for _ in range(128)]
-    made = Dataset("made", np.array([f"{i}" for i in range(128)]), "made", reader=pictures.__getitem__)
+    pictures = [
+        Image.fromarray(rng.integers(0, 255, (224, 224, 3), dtype=np.uint8)) for _ in range(128)
+    ]
+    made = Dataset(
+        "made", np.array([f"{i}" for i in range(128)]), "made", reader=pictures.__getitem__
+    )
     encoder = make_encoder("efficientnet_lite0", device="cpu")
     embed_images(Dataset("few", made.ids[:32], "few", reader=pictures.__getitem__), encoder)
     begin()
@@ -153,8 +184,16 @@ def embedding(v: np.ndarray, work: Path) -> tuple[float, str]:
     return 128 / len(v), "128 images at 224 pixels, decoding not counted"
 
 
-CELLS = dict(embedding=embedding, neighbours_exact=exact, coverage=coverage, kmeans=kmeans, dynamics=dynamics,
-             selection=selection, temi=temi, neighbours_ivf_pq=products)
+CELLS = dict(
+    embedding=embedding,
+    neighbours_exact=exact,
+    coverage=coverage,
+    kmeans=kmeans,
+    dynamics=dynamics,
+    selection=selection,
+    temi=temi,
+    neighbours_ivf_pq=products,
+)
 
 
 def in_child(path: str, name: str) -> None:
@@ -163,14 +202,24 @@ def in_child(path: str, name: str) -> None:
     with watched() as peak, tempfile.TemporaryDirectory(dir=Path(path).parent) as work:
         share, note = CELLS[name](np.load(path, mmap_mode="r"), Path(work))
         spent = sum(os.times()[:2]) - _began[0]
-    print(json.dumps(dict(cpu_s=spent / share, wall_s=time.time() - began, anon_gb=peak[0] / 1e9, share=share,
-                          note=note)))
+    print(
+        json.dumps(
+            dict(
+                cpu_s=spent / share,
+                wall_s=time.time() - began,
+                anon_gb=peak[0] / 1e9,
+                share=share,
+                note=note,
+            )
+        )
+    )
 
 
 @contextmanager
 def watched() -> Iterator[list[int]]:
     """[the most bytes this process held that are no files]; final once it is left."""
-    peak, stop = [anonymous()], threading.Event()
+    peak = [anonymous()]
+    stop = threading.Event()
 
     def watch() -> None:
         while not stop.wait(0.05):

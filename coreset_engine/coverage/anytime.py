@@ -1,8 +1,9 @@
-"""Scores that grow: rounds of samples in two independent halves, a convergence figure, resume and early stop.
+"""Scores that grow: rounds of samples in two independent halves, a convergence figure, resume and
+early stop.
 
-A unit of 1024 samples belongs to one half by its parity. After every round the sum of the halves is a valid score, and
-how well the halves agree says how settled it is (BlindCS figure 4). Sums are integers, so neither the rounds nor a
-kill and a resume change a bit of the result.
+A unit of 1024 samples belongs to one half by its parity. After every round the sum of the halves is
+a valid score, and how well the halves agree says how settled it is (BlindCS figure 4). Sums are
+integers, so neither the rounds nor a kill and a resume change a bit of the result.
 """
 
 from __future__ import annotations
@@ -17,19 +18,23 @@ from typing import Any
 
 import numpy as np
 
+from coreset_engine.core.errors import BadInput, Corrupt
 from coreset_engine.coverage.draws import UNIT, Given, Sampler
-from coreset_engine.errors import BadInput, Corrupt
 
 RATES = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
-SMALLEST, LARGEST = 2 * UNIT, 2**18  # samples in a round
+# samples in a round
+SMALLEST = 2 * UNIT
+LARGEST = 2**18
 
-# (dims (t, m), points (t, m), hits (N,) int64, penalty (N, C) int64, tick(samples done)): adds to hits and penalty
+# (dims (t, m), points (t, m), hits (N,) int64, penalty (N, C) int64, tick(samples done)): adds to
+# hits and penalty
 Scorer = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray, Callable[[int], None]], None]
 
 
 @dataclass(eq=False)
 class Running:
-    """The sums so far. hits: (2, N) int64. penalty: (2, N, C) int64, 2^-40 fixed point. done: samples in them."""
+    """The sums so far. hits: (2, N) int64. penalty: (2, N, C) int64, 2^-40 fixed point. done:
+    samples in them."""
 
     hits: np.ndarray
     penalty: np.ndarray
@@ -38,7 +43,9 @@ class Running:
 
     @staticmethod
     def empty(n_images: int, columns: int) -> Running:
-        return Running(np.zeros((2, n_images), np.int64), np.zeros((2, n_images, columns), np.int64))
+        return Running(
+            np.zeros((2, n_images), np.int64), np.zeros((2, n_images, columns), np.int64)
+        )
 
     def half(self, which: int, column: int) -> np.ndarray:
         """coverage - redundancy of one half: (N,) float64."""
@@ -46,8 +53,11 @@ class Running:
 
 
 def rounds(done: int, total: int, n_images: int) -> Iterator[int]:
-    """Where the rounds end: doubling from 2048, later at most 2^18 samples (fewer for many images), last at `total`."""
-    largest = max(2 * SMALLEST, min(LARGEST, 1 << int(np.log2(max(1, LARGEST * 60_000 // max(n_images, 1))))))
+    """Where the rounds end: doubling from 2048, later at most 2^18 samples (fewer for many images),
+    last at `total`."""
+    largest = max(
+        2 * SMALLEST, min(LARGEST, 1 << int(np.log2(max(1, LARGEST * 60_000 // max(n_images, 1)))))
+    )
     end = SMALLEST
     while end < total:
         if end > done:
@@ -57,19 +67,36 @@ def rounds(done: int, total: int, n_images: int) -> Iterator[int]:
         yield total
 
 
-def grow(running: Running, source: Sampler | Given, score: Scorer, total: int, tick: Callable[[int], None],
-         after: Callable[[Running], bool], *, long: bool = False) -> None:
-    """Score samples up to `total`, round by round, in place. `after` sees each finished round; True ends it.
+def grow(
+    running: Running,
+    source: Sampler | Given,
+    score: Scorer,
+    total: int,
+    tick: Callable[[int], None],
+    after: Callable[[Running], bool],
+    *,
+    long: bool = False,
+) -> None:
+    """Score samples up to `total`, round by round, in place. `after` sees each finished round; True
+    ends it.
 
-    long: rounds of up to 2^18 samples for any number of images, where a round has a price of its own.
+    long: rounds of up to 2^18 samples for any number of images, where a round has a price of its
+        own.
     """
     for end in rounds(running.done, total, 1 if long else running.hits.shape[1]):
-        hits, penalty = np.zeros_like(running.hits), np.zeros_like(running.penalty)
+        hits = np.zeros_like(running.hits)
+        penalty = np.zeros_like(running.penalty)
         before = running.done
         for half in (0, 1):
             dims, points = _samples(source, running.done, end, half)
             if len(dims):
-                score(dims, points, hits[half], penalty[half], lambda done, base=before: tick(base + done))
+                score(
+                    dims,
+                    points,
+                    hits[half],
+                    penalty[half],
+                    lambda done, base=before: tick(base + done),
+                )
             before += len(dims)
         running.hits += hits
         running.penalty += penalty
@@ -78,7 +105,9 @@ def grow(running: Running, source: Sampler | Given, score: Scorer, total: int, t
             return
 
 
-def _samples(source: Sampler | Given, start: int, stop: int, half: int) -> tuple[np.ndarray, np.ndarray]:
+def _samples(
+    source: Sampler | Given, start: int, stop: int, half: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Samples [start, stop) of the units whose parity is `half`."""
     parts = []
     for number in range(start // UNIT, -(-stop // UNIT)):
@@ -89,13 +118,19 @@ def _samples(source: Sampler | Given, start: int, stop: int, half: int) -> tuple
     if not parts:
         dims, points = source.unit(start // UNIT)
         return dims[:0], points[:0]
-    return np.concatenate([dims for dims, _ in parts]), np.concatenate([points for _, points in parts])
+    return np.concatenate([dims for dims, _ in parts]), np.concatenate(
+        [points for _, points in parts]
+    )
 
 
-def convergence(running: Running, column: int = 0, rates: tuple[float, ...] = RATES) -> dict[str, Any]:
-    """How well the two halves agree: `spearman` of their scores and `jaccard` of what each would keep, per rate.
+def convergence(
+    running: Running, column: int = 0, rates: tuple[float, ...] = RATES
+) -> dict[str, Any]:
+    """How well the two halves agree: `spearman` of their scores and `jaccard` of what each would
+    keep, per rate.
 
-    Each half has seen n_samples / 2, so the whole is steadier than the figure. JSON-able; empty before both have any.
+    Each half has seen n_samples / 2, so the whole is steadier than the figure. JSON-able; empty
+    before both have any.
     """
     if running.done <= UNIT:
         return {}
@@ -116,31 +151,46 @@ def convergence(running: Running, column: int = 0, rates: tuple[float, ...] = RA
 
 
 def save(path: Path, running: Running, identity: str) -> None:
-    """Write the sums so far under a temporary name, then rename: a reader never sees half a file."""
+    """Write the sums so far under a temporary name, then rename: a reader never sees half a
+    file."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with open(temporary, "wb") as file:
-        np.savez(file, hits=running.hits, penalty=running.penalty, done=running.done, identity=identity,
-                 curve=json.dumps(running.curve))
+        np.savez(
+            file,
+            hits=running.hits,
+            penalty=running.penalty,
+            done=running.done,
+            identity=identity,
+            curve=json.dumps(running.curve),
+        )
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
 
 
 def load(path: Path, identity: str, total: int) -> Running | None:
-    """The sums kept in `path`, or None when there is no such file. Raises BadInput if they belong to other settings."""
+    """The sums kept in `path`, or None when there is no such file. Raises BadInput if they belong
+    to other settings."""
     if not Path(path).exists():
         return None
     try:
         with np.load(path, allow_pickle=False) as kept:
-            found, done = str(kept["identity"]), int(kept["done"])
+            found = str(kept["identity"])
+            done = int(kept["done"])
             running = Running(kept["hits"], kept["penalty"], done, json.loads(str(kept["curve"])))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as fault:
-        raise Corrupt(f"{path} is no readable coverage state ({type(fault).__name__}); delete it.") from None
+        raise Corrupt(
+            f"{path} is no readable coverage state ({type(fault).__name__}); delete it."
+        ) from None
     if found != identity:
-        raise BadInput(f"{path} holds the scores of other vectors or settings; give another resume file or delete it.")
+        raise BadInput(
+            f"{path} holds the scores of other vectors or settings; give another resume file or delete it."
+        )
     if done > total:
-        raise BadInput(f"{path} already holds {done} samples, more than n_samples={total}; ask for at least {done} or "
-                       "give another resume file.")
+        raise BadInput(
+            f"{path} already holds {done} samples, more than n_samples={total}; ask for at least {done} or "
+            "give another resume file."
+        )
     return running

@@ -1,12 +1,14 @@
-"""Where samples fall: m dimensions without replacement (BlindCS eq. 4) and a point in them (eq. 3 or the ablation's).
+"""Where samples fall: m dimensions without replacement (BlindCS eq. 4) and a point in them (eq. 3
+or the ablation's).
 
-Samples come in units of 1024, each from its own spawned random stream, so sample t is the same whatever T, the order
-of work or the number of workers: a run over 20,000 samples is the beginning of a run over 1,000,000.
+Samples come in units of 1024, each from its own spawned random stream, so sample t is the same
+whatever T, the order of work or the number of workers: a run over 20,000 samples is the beginning
+of a run over 1,000,000.
 
-Variants: `sampler="random"` is the paper's. Two additions, not in the paper, spread the samples more evenly:
-"sobol" takes dimensions and point together from one scrambled Sobol sequence; "stratified" visits every pair of
-dimensions equally often and takes the points of a unit from a Latin hypercube. benchmarks/coverage_stability.py
-compares the three.
+Variants: `sampler="random"` is the paper's. Two additions, not in the paper, spread the samples
+more evenly: "sobol" takes dimensions and point together from one scrambled Sobol sequence;
+"stratified" visits every pair of dimensions equally often and takes the points of a unit from a
+Latin hypercube. benchmarks/coverage_stability.py compares the three.
 """
 
 from __future__ import annotations
@@ -16,8 +18,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from coreset_engine.coverage.columns import Columns
-from coreset_engine.errors import BadInput
+from coreset_engine.core.errors import BadInput
+from coreset_engine.coverage.transposed import Columns
 
 UNIT = 1024
 SOBOL_UNITS = 128  # made at a time
@@ -35,7 +37,8 @@ class Given:
     points: np.ndarray
 
     def unit(self, number: int) -> Draws:
-        """Samples [1024 number, 1024 (number + 1)): dims (<= 1024, m) int64, points alike float64."""
+        """Samples [1024 number, 1024 (number + 1)): dims (<= 1024, m) int64, points alike
+        float64."""
         part = slice(number * UNIT, (number + 1) * UNIT)
         return self.dims[part], self.points[part]
 
@@ -59,15 +62,22 @@ class Sampler:
             share = rng.random((UNIT, self.n_dims)) if self.distribution != "gaussian" else None
         elif self.sampler == "sobol":
             spread = _sobol(self.seed, number, 2 * self.n_dims)
-            dims, share = _dims_from(spread[:, :self.n_dims], count), spread[:, self.n_dims:]
+            dims = _dims_from(spread[:, : self.n_dims], count)
+            share = spread[:, self.n_dims :]
         else:
             dims = _even_dims(self.seed, number, self.n_dims, count)
-            share = (rng.permuted(np.tile(np.arange(UNIT), (self.n_dims, 1)), axis=1).T + rng.random(dims.shape)) / UNIT
+            share = (
+                rng.permuted(np.tile(np.arange(UNIT), (self.n_dims, 1)), axis=1).T
+                + rng.random(dims.shape)
+            ) / UNIT
         return dims, self._points(dims, share, rng)
 
-    def _points(self, dims: np.ndarray, share: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
+    def _points(
+        self, dims: np.ndarray, share: np.ndarray | None, rng: np.random.Generator
+    ) -> np.ndarray:
         about = self.columns
-        low, high = about.low[dims], about.high[dims]
+        low = about.low[dims]
+        high = about.high[dims]
         if self.distribution == "triangular":
             return triangular(share, low, about.median[dims], high)
         if self.distribution == "uniform":
@@ -79,8 +89,11 @@ class Sampler:
         return about.mean[dims] + about.std[dims] * ndtri(np.clip(share, 1e-12, 1 - 1e-12))
 
 
-def triangular(share: np.ndarray, low: np.ndarray, median: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Inverse distribution function of eq. 3, whose peak is the median: share in [0, 1) -> values in [low, high].
+def triangular(
+    share: np.ndarray, low: np.ndarray, median: np.ndarray, high: np.ndarray
+) -> np.ndarray:
+    """Inverse distribution function of eq. 3, whose peak is the median: share in [0, 1) -> values
+    in [low, high].
 
     low = median, median = high and low = high are legal. All arguments broadcast; float64.
     """
@@ -92,14 +105,16 @@ def triangular(share: np.ndarray, low: np.ndarray, median: np.ndarray, high: np.
 
 
 def pick_dims(rng: np.random.Generator, rows: int, m: int, count: int) -> np.ndarray:
-    """(rows, m) int64: m of `count` dimensions per row, without replacement, every ordered choice equally likely."""
+    """(rows, m) int64: m of `count` dimensions per row, without replacement, every ordered choice
+    equally likely."""
     if m > 32:
         return rng.permuted(np.tile(np.arange(count), (rows, 1)), axis=1)[:, :m]
     return _dims_from(rng.random((rows, m)), count)
 
 
 def _dims_from(share: np.ndarray, count: int) -> np.ndarray:
-    """(t, m) shares in [0, 1) -> (t, m) int64 distinct dimensions: the next of those not yet taken, and so on."""
+    """(t, m) shares in [0, 1) -> (t, m) int64 distinct dimensions: the next of those not yet taken,
+    and so on."""
     dims = np.empty(share.shape, np.int64)
     for j in range(share.shape[1]):
         pick = np.minimum((share[:, j] * (count - j)).astype(np.int64), count - j - 1)
@@ -110,7 +125,8 @@ def _dims_from(share: np.ndarray, count: int) -> np.ndarray:
 
 
 def _even_dims(seed: int, number: int, m: int, count: int) -> np.ndarray:
-    """Rows 1024 number ... of a sequence in which every dimension (m = 2: every pair) comes equally often."""
+    """Rows 1024 number ... of a sequence in which every dimension (m = 2: every pair) comes equally
+    often."""
     rows = np.arange(number * UNIT, (number + 1) * UNIT)
     pairs = count * (count - 1) // 2
     if m == 2 and pairs <= DECK:
@@ -125,12 +141,16 @@ def _pair(place: np.ndarray) -> np.ndarray:
     return np.stack([first, place - first * (first - 1) // 2], 1)
 
 
-def _dealt(seed: int, rows: np.ndarray, hands: int, size: int, cards: int | None = None) -> np.ndarray:
-    """(t, size) int64: disjoint hands from shuffled decks of `cards` (default hands * size), one deck after another."""
-    out, laps = np.empty((len(rows), size), np.int64), rows // hands
+def _dealt(
+    seed: int, rows: np.ndarray, hands: int, size: int, cards: int | None = None
+) -> np.ndarray:
+    """(t, size) int64: disjoint hands from shuffled decks of `cards` (default hands * size), one
+    deck after another."""
+    out = np.empty((len(rows), size), np.int64)
+    laps = rows // hands
     for lap in np.unique(laps):
         here = laps == lap
-        deck = _deck(cards or hands * size, seed, int(lap))[:hands * size].reshape(hands, size)
+        deck = _deck(cards or hands * size, seed, int(lap))[: hands * size].reshape(hands, size)
         out[here] = deck[rows[here] % hands]
     return out
 
@@ -143,7 +163,7 @@ def _deck(size: int, seed: int, lap: int) -> np.ndarray:
 def _sobol(seed: int, number: int, width: int) -> np.ndarray:
     """Rows 1024 number ... of a scrambled Sobol sequence: (1024, width) float64 in [0, 1)."""
     lap, place = divmod(number, SOBOL_UNITS)
-    return _sobol_lap(seed, lap, width)[place * UNIT:(place + 1) * UNIT]
+    return _sobol_lap(seed, lap, width)[place * UNIT : (place + 1) * UNIT]
 
 
 @lru_cache(maxsize=2)
@@ -157,15 +177,21 @@ def _sobol_lap(seed: int, lap: int, width: int) -> np.ndarray:
 
 
 def check_draws(draws: Draws, n_columns: int) -> Given:
-    """Explicit draws as int64 and float64. Raises BadInput for shapes that differ, dims out of range, bad points."""
+    """Explicit draws as int64 and float64. Raises BadInput for shapes that differ, dims out of
+    range, bad points."""
     try:
-        dims, points = np.asarray(draws[0]), np.asarray(draws[1], np.float64)
+        dims = np.asarray(draws[0])
+        points = np.asarray(draws[1], np.float64)
     except (TypeError, ValueError, IndexError):
         raise BadInput("draws must be a pair (dims (T, m) int, points (T, m) float).") from None
     if dims.ndim != 2 or dims.shape != points.shape or 0 in dims.shape:
-        raise BadInput(f"draws have shapes {dims.shape} and {points.shape}; both must be (T, m) with T, m >= 1.")
+        raise BadInput(
+            f"draws have shapes {dims.shape} and {points.shape}; both must be (T, m) with T, m >= 1."
+        )
     if dims.dtype.kind not in "iu" or dims.min() < 0 or dims.max() >= n_columns:
-        raise BadInput(f"draws' dims must be whole numbers from 0 to {n_columns - 1}, the dimensions of the vectors.")
+        raise BadInput(
+            f"draws' dims must be whole numbers from 0 to {n_columns - 1}, the dimensions of the vectors."
+        )
     if not np.isfinite(points).all():
         raise BadInput("draws' points hold NaN or infinity; give finite points.")
     return Given(np.ascontiguousarray(dims, np.int64), np.ascontiguousarray(points))

@@ -1,9 +1,9 @@
 """Images to vectors in shards: what makes hours of embedding safe to interrupt.
 
-`embed_images` is a loop over shards of `shard_size` images. Each finished shard is a file of its own, written under a
-temporary name, synced, renamed, its SHA-256 beside it; a later call with the same source and encoder keeps it.
-Batches never cross a shard's border, so that a resumed run feeds the network exactly the batches of an uninterrupted
-one and ends bit-identical.
+`embed_images` is a loop over shards of `shard_size` images. Each finished shard is a file of its
+own, written under a temporary name, synced, renamed, its SHA-256 beside it; a later call with the
+same source and encoder keeps it. Batches never cross a shard's border, so that a resumed run feeds
+the network exactly the batches of an uninterrupted one and ends bit-identical.
 """
 
 from __future__ import annotations
@@ -20,27 +20,38 @@ from typing import Any
 
 import numpy as np
 
-from coreset_engine.device import cpu_count
-from coreset_engine.embedding.encoders import Concatenated, Encoder
-from coreset_engine.errors import BadInput, CoresetError
-from coreset_engine.types import Dataset, Progress, silent
+from coreset_engine.core.device import cpu_count
+from coreset_engine.core.errors import BadInput, CoresetError
+from coreset_engine.core.types import Dataset, Progress, silent
+from coreset_engine.embedding.encoders.builders import Concatenated, Encoder
 
 FORMAT = 1
 
 
-def embed_images(ds: Dataset, encoder: Encoder | Concatenated, *, shards: Path | None = None, shard_size: int = 1024,
-                 batch_size: int = 64, progress: Progress = silent) -> np.ndarray:
+def embed_images(
+    ds: Dataset,
+    encoder: Encoder | Concatenated,
+    *,
+    shards: Path | None = None,
+    shard_size: int = 1024,
+    batch_size: int = 64,
+    progress: Progress = silent,
+) -> np.ndarray:
     """Vectors of every image: (N, D) float32, finite, in source order.
 
-    shards: a folder; finished shards found there are kept, and the result is a read-only memmap of it. Without it the
-    result is an array in memory. batch_size: halved for a batch that does not fit in memory (its vectors may then
-    differ from those of the whole batch by float rounding). progress: called per batch with unit "images". Raises
-    BadInput naming the image when one cannot be decoded or gives a non-finite vector, or when the disk is full.
+    shards: a folder; finished shards found there are kept, and the result is a read-only memmap of
+    it. Without it the result is an array in memory. batch_size: halved for a batch that does not
+    fit in memory (its vectors may then differ from those of the whole batch by float rounding).
+    progress: called per batch with unit "images". Raises BadInput naming the image when one cannot
+        be decoded or gives a non-finite vector, or when the disk is full.
     """
     if batch_size < 1 or shard_size < 1:
-        raise BadInput(f"batch_size={batch_size} and shard_size={shard_size} must both be at least 1.")
+        raise BadInput(
+            f"batch_size={batch_size} and shard_size={shard_size} must both be at least 1."
+        )
     encoder = encoder.sized_for(ds)
-    count, starts = len(ds), range(0, len(ds), shard_size)
+    count = len(ds)
+    starts = range(0, len(ds), shard_size)
     if shards is None:
         out = np.empty((count, encoder.dim), np.float32)
         for start in starts:
@@ -51,52 +62,102 @@ def embed_images(ds: Dataset, encoder: Encoder | Concatenated, *, shards: Path |
     missing = set(missing_shards(ds, encoder, shards, shard_size=shard_size, batch_size=batch_size))
     for number, start in enumerate(starts):
         if number in missing:
-            embed_shard(ds, encoder, shards, number, shard_size=shard_size, batch_size=batch_size, progress=progress)
+            embed_shard(
+                ds,
+                encoder,
+                shards,
+                number,
+                shard_size=shard_size,
+                batch_size=batch_size,
+                progress=progress,
+            )
         progress(min(start + shard_size, count), count, "images")
     return _join(shards, len(starts), (count, encoder.dim))
 
 
-def missing_shards(ds: Dataset, encoder: Encoder | Concatenated, shards: Path, *, shard_size: int = 1024,
-                   batch_size: int = 64) -> list[int]:
-    """Numbers of the shards not yet finished in `shards`, which is made, or emptied when it holds another plan's."""
+def missing_shards(
+    ds: Dataset,
+    encoder: Encoder | Concatenated,
+    shards: Path,
+    *,
+    shard_size: int = 1024,
+    batch_size: int = 64,
+) -> list[int]:
+    """Numbers of the shards not yet finished in `shards`, which is made, or emptied when it holds
+    another plan's."""
     encoder = encoder.sized_for(ds)
     _make_folder(shards)
     _settle_plan(shards, _plan(ds, encoder, shard_size, batch_size))
     sizes = [min(shard_size, len(ds) - start) for start in range(0, len(ds), shard_size)]
-    return [number for number, size in enumerate(sizes) if not _is_whole(shards, number, (size, encoder.dim))]
+    return [
+        number
+        for number, size in enumerate(sizes)
+        if not _is_whole(shards, number, (size, encoder.dim))
+    ]
 
 
-def embed_shard(ds: Dataset, encoder: Encoder | Concatenated, shards: Path, number: int, *, shard_size: int = 1024,
-                batch_size: int = 64, progress: Progress = silent, alone: bool = False, readers: int | None = None,
-                ) -> int:
-    """Embed and write one shard, on whichever machine this runs; how many images it holds. See `embed_images`.
+def embed_shard(
+    ds: Dataset,
+    encoder: Encoder | Concatenated,
+    shards: Path,
+    number: int,
+    *,
+    shard_size: int = 1024,
+    batch_size: int = 64,
+    progress: Progress = silent,
+    alone: bool = False,
+    readers: int | None = None,
+) -> int:
+    """Embed and write one shard, on whichever machine this runs; how many images it holds. See
+    `embed_images`.
 
-    alone: `ds` holds this shard's images and no others; the encoder's image size must then be settled. readers: threads
-    that read and resize, each up to a batch ahead; default one a core, at most 16.
+    alone: `ds` holds this shard's images and no others; the encoder's image size must then be
+    settled. readers: threads that read and resize, each up to a batch ahead; default one a core, at
+    most 16.
     """
     start = 0 if alone else number * shard_size
     stop = min(start + shard_size, len(ds))
-    _write_shard(shards, number, _embed_range(ds, encoder.sized_for(ds), start, stop, batch_size, progress, readers))
+    _write_shard(
+        shards,
+        number,
+        _embed_range(ds, encoder.sized_for(ds), start, stop, batch_size, progress, readers),
+    )
     return stop - start
 
 
-def _embed_range(ds: Dataset, encoder: Any, start: int, stop: int, batch_size: int, progress: Progress,
-                 readers: int | None = None) -> np.ndarray:
+def _embed_range(
+    ds: Dataset,
+    encoder: Any,
+    start: int,
+    stop: int,
+    batch_size: int,
+    progress: Progress,
+    readers: int | None = None,
+) -> np.ndarray:
     out = np.empty((stop - start, encoder.dim), np.float32)
     for begin, end, pixels in _prepared(ds, encoder, start, stop, batch_size, readers):
         vectors = _forward(encoder, pixels)
         if not np.isfinite(vectors).all():
             bad = begin + int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
-            raise BadInput(f"image {str(ds.ids[bad])!r} gave a vector with NaN or infinity from {encoder.name!r}; "
-                           "check the weights, or remove the image.")
-        out[begin - start:end - start] = vectors
+            raise BadInput(
+                f"image {str(ds.ids[bad])!r} gave a vector with NaN or infinity from {encoder.name!r}; "
+                "check the weights, or remove the image."
+            )
+        out[begin - start : end - start] = vectors
         progress(end, len(ds), "images")
     return out
 
 
-def _prepared(ds: Dataset, encoder: Any, start: int, stop: int, batch_size: int, readers: int | None = None,
-              ) -> Iterator[tuple[int, int, Any]]:
-    """Batches decoded and resized by threads (Pillow frees the interpreter lock), a few ahead of the network."""
+def _prepared(
+    ds: Dataset,
+    encoder: Any,
+    start: int,
+    stop: int,
+    batch_size: int,
+    readers: int | None = None,
+) -> Iterator[tuple[int, int, Any]]:
+    """Batches decoded and resized by threads (Pillow frees the interpreter lock), a few ahead of
+    the network."""
     borders = [(begin, min(begin + batch_size, stop)) for begin in range(start, stop, batch_size)]
     workers = readers or min(16, cpu_count())
     ahead = workers + 1
@@ -116,16 +177,22 @@ def _prepared(ds: Dataset, encoder: Any, start: int, stop: int, batch_size: int,
 
 
 def _read(ds: Dataset, encoder: Any, begin: int, end: int) -> Any:
-    """One batch ready for the network. Each image is shrunk before the next is decoded, so memory stays bounded."""
-    ready, images = [], ds.images(begin, end)
+    """One batch ready for the network. Each image is shrunk before the next is decoded, so memory
+    stays bounded."""
+    ready = []
+    images = ds.images(begin, end)
     for i in range(begin, end):
         try:
             ready.append(encoder.prepare([next(images)]))
         except CoresetError:
             raise
-        except Exception as fault:  # decoders raise any type; the file changed since the source was opened
-            raise BadInput(f"image {str(ds.ids[i])!r} can no longer be read ({type(fault).__name__}: {fault}); "
-                           "open the source again, which sets such files aside.") from fault
+        except (
+            Exception
+        ) as fault:  # decoders raise any type; the file changed since the source was opened
+            raise BadInput(
+                f"image {str(ds.ids[i])!r} can no longer be read ({type(fault).__name__}: {fault}); "
+                "open the source again, which sets such files aside."
+            ) from fault
     if isinstance(ready[0], list):  # several encoders side by side
         return [np.concatenate(part) for part in zip(*ready, strict=True)]
     return np.concatenate(ready)
@@ -140,20 +207,33 @@ def _forward(encoder: Any, pixels: Any) -> np.ndarray:
         return encoder.forward(pixels)
     except (torch.OutOfMemoryError, MemoryError):
         if count == 1:
-            raise BadInput(f"one image at {encoder.image_size} px does not fit in memory for {encoder.name!r}; choose "
-                           "a smaller image_size, a smaller encoder, or device='cpu'.") from None
+            raise BadInput(
+                f"one image at {encoder.image_size} px does not fit in memory for {encoder.name!r}; choose "
+                "a smaller image_size, a smaller encoder, or device='cpu'."
+            ) from None
     if encoder.device.startswith("cuda"):
         torch.cuda.empty_cache()
     half = count // 2
-    parts = ([p[:half] for p in pixels], [p[half:] for p in pixels]) if isinstance(pixels, list) else (
-        pixels[:half], pixels[half:])
+    parts = (
+        ([p[:half] for p in pixels], [p[half:] for p in pixels])
+        if isinstance(pixels, list)
+        else (pixels[:half], pixels[half:])
+    )
     return np.concatenate([_forward(encoder, part) for part in parts])
 
 
 def _plan(ds: Dataset, encoder: Any, shard_size: int, batch_size: int) -> dict[str, Any]:
-    return dict(format=FORMAT, source=ds.fingerprint, count=len(ds), encoder=encoder.name, dim=encoder.dim,
-                weights=encoder.weights_hash, image_size=encoder.image_size, shard_size=shard_size,
-                batch_size=batch_size)
+    return dict(
+        format=FORMAT,
+        source=ds.fingerprint,
+        count=len(ds),
+        encoder=encoder.name,
+        dim=encoder.dim,
+        weights=encoder.weights_hash,
+        image_size=encoder.image_size,
+        shard_size=shard_size,
+        batch_size=batch_size,
+    )
 
 
 def _make_folder(shards: Path) -> None:
@@ -163,12 +243,15 @@ def _make_folder(shards: Path) -> None:
             if time.time() - stale.stat().st_mtime > 3600:
                 stale.unlink(missing_ok=True)
     except OSError as fault:
-        raise BadInput(f"{str(shards)!r} cannot be used for embeddings ({fault.strerror or fault}); choose another "
-                       "workspace.") from fault
+        raise BadInput(
+            f"{str(shards)!r} cannot be used for embeddings ({fault.strerror or fault}); choose another "
+            "workspace."
+        ) from fault
 
 
 def _settle_plan(shards: Path, plan: dict[str, Any]) -> None:
-    """Keep the shards of the same plan; a folder left by another plan is emptied of its shards first."""
+    """Keep the shards of the same plan; a folder left by another plan is emptied of its shards
+    first."""
     path = shards / "plan.json"
     try:
         same = json.loads(path.read_text()) == plan
@@ -197,22 +280,29 @@ def _is_whole(shards: Path, number: int, shape: tuple[int, int]) -> bool:
     try:
         if path.stat().st_size != 4 * shape[0] * shape[1]:
             return False
-        return hashlib.sha256(path.read_bytes()).hexdigest() == path.with_suffix(".sha256").read_text()
+        return (
+            hashlib.sha256(path.read_bytes()).hexdigest() == path.with_suffix(".sha256").read_text()
+        )
     except OSError:
         return False
 
 
 def _join(shards: Path, pieces: int, shape: tuple[int, int]) -> np.ndarray:
-    """All shards as one vectors.npy, written under another name and renamed; a read-only memmap of it."""
-    whole, header = shards / "vectors.npy", io.BytesIO()
-    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    """All shards as one vectors.npy, written under another name and renamed; a read-only memmap of
+    it."""
+    whole = shards / "vectors.npy"
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "<f4", "fortran_order": False, "shape": shape}
+    )
     # ordinary writes, not a writable map: a map on a full disk kills the process instead of raising
     _write_whole(whole, header.getvalue(), *(_shard(shards, number) for number in range(pieces)))
     return np.load(whole, mmap_mode="r", allow_pickle=False)
 
 
 def _write_whole(path: Path, *parts: bytes | Path) -> None:
-    """All of `parts` (bytes, or files to copy) at `path`, or nothing. Raises BadInput when the disk refuses."""
+    """All of `parts` (bytes, or files to copy) at `path`, or nothing. Raises BadInput when the disk
+    refuses."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as out:
@@ -223,5 +313,7 @@ def _write_whole(path: Path, *parts: bytes | Path) -> None:
         os.replace(temporary, path)
     except OSError as fault:
         temporary.unlink(missing_ok=True)
-        raise BadInput(f"{str(path)!r} cannot be written ({fault.strerror or fault}); make room or choose another "
-                       "workspace, then run again: finished shards are kept.") from fault
+        raise BadInput(
+            f"{str(path)!r} cannot be written ({fault.strerror or fault}); make room or choose another "
+            "workspace, then run again: finished shards are kept."
+        ) from fault

@@ -1,7 +1,9 @@
-"""Multinomial logistic regression, fitted until its gradient vanishes: the judge that no training luck can sway.
+"""Multinomial logistic regression, fitted until its gradient vanishes: the judge that no training
+luck can sway.
 
-The problem is convex, so the accuracy depends on the subset alone, not on a seed or a schedule. L-BFGS works in
-coordinates in which the Hessian at zero is the identity, which takes tens of steps where plain ones take hundreds.
+The problem is convex, so the accuracy depends on the subset alone, not on a seed or a schedule.
+L-BFGS works in coordinates in which the Hessian at zero is the identity, which takes tens of steps
+where plain ones take hundreds.
 """
 
 from __future__ import annotations
@@ -12,18 +14,22 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from coreset_engine.device import torch_threads
-from coreset_engine.types import Progress, silent
+from coreset_engine.core.device import torch_threads
+from coreset_engine.core.types import Progress, silent
 
-# On Fashion-MNIST vectors, judged on 5,000 held-back training images: best of 0.01, 0.03 and 0.1 at 3,000 to 18,000.
+# On Fashion-MNIST vectors, judged on 5,000 held-back training images: best of 0.01, 0.03 and 0.1 at
+# 3,000 to 18,000.
 PENALTY = 0.03
-TOLERANCE, LIMIT, SKETCH = 1e-4, 500, 4096
+TOLERANCE = 1e-4
+LIMIT = 500
+SKETCH = 4096
 SMALL = 2**24
 
 
 @dataclass(frozen=True, eq=False)
 class Linear:
-    """weights: (D + 1, C) float32, last row the intercept, on inputs shifted by mean (D,) and scaled by scale (D,)."""
+    """weights: (D + 1, C) float32, last row the intercept, on inputs shifted by mean (D,) and
+    scaled by scale (D,)."""
 
     weights: torch.Tensor
     mean: torch.Tensor
@@ -35,29 +41,56 @@ class Linear:
         """(N,) int64 class of each input (N, D)."""
         parts = []
         for start in range(0, len(inputs), block):
-            rows = (_rows(inputs[start:start + block], self.mean.device) - self.mean) * self.scale
+            rows = (_rows(inputs[start : start + block], self.mean.device) - self.mean) * self.scale
             parts.append((rows @ self.weights[:-1] + self.weights[-1]).argmax(dim=1).cpu())
         return torch.cat(parts).numpy()
 
 
-def fit_linear(inputs: np.ndarray, labels: np.ndarray, n_classes: int, *, weights: np.ndarray | None = None,
-               penalty: float = PENALTY, device: str = "cpu", progress: Progress = silent) -> Linear:
-    """Minimise mean cross-entropy + penalty / 2 * ||W||^2 over standardised inputs; the intercept is free.
+def fit_linear(
+    inputs: np.ndarray,
+    labels: np.ndarray,
+    n_classes: int,
+    *,
+    weights: np.ndarray | None = None,
+    penalty: float = PENALTY,
+    device: str = "cpu",
+    progress: Progress = silent,
+) -> Linear:
+    """Minimise mean cross-entropy + penalty / 2 * ||W||^2 over standardised inputs; the intercept
+    is free.
 
-    inputs: (N, D) float. labels: (N,) int in [0, n_classes). weights: (N,) >= 0 or None; scaled to mean 1.
-    Stops when the largest entry of the (preconditioned) gradient is below TOLERANCE. progress: unit "steps".
+    inputs: (N, D) float. labels: (N,) int in [0, n_classes). weights: (N,) >= 0 or None; scaled to
+    mean 1. Stops when the largest entry of the (preconditioned) gradient is below TOLERANCE.
+    progress: unit "steps".
     """
     rows = _rows(inputs, device)
-    mean, scale = rows.mean(dim=0), 1 / rows.std(dim=0, correction=0).clamp_min(1e-6)
+    mean = rows.mean(dim=0)
+    scale = 1 / rows.std(dim=0, correction=0).clamp_min(1e-6)
     rows.sub_(mean).mul_(scale)
-    share = torch.full((len(rows), 1), 1 / len(rows), device=rows.device) if weights is None else \
-        torch.as_tensor(np.asarray(weights / weights.sum()), dtype=torch.float32, device=rows.device)[:, None]
-    target = torch.nn.functional.one_hot(torch.as_tensor(np.array(labels), device=rows.device), n_classes).float()
+    share = (
+        torch.full((len(rows), 1), 1 / len(rows), device=rows.device)
+        if weights is None
+        else torch.as_tensor(
+            np.asarray(weights / weights.sum()), dtype=torch.float32, device=rows.device
+        )[:, None]
+    )
+    target = torch.nn.functional.one_hot(
+        torch.as_tensor(np.array(labels), device=rows.device), n_classes
+    ).float()
     with torch_threads(1) if rows.numel() < SMALL and not rows.is_cuda else nullcontext():
         factor = _factor(rows, n_classes, penalty)
-        v = torch.zeros(rows.shape[1] + 1, n_classes, dtype=torch.float64, device=rows.device)  # float32 stalls
-        update = torch.optim.LBFGS([v], max_iter=LIMIT, max_eval=2 * LIMIT, tolerance_grad=TOLERANCE,
-                                   tolerance_change=0.0, history_size=10, line_search_fn="strong_wolfe")
+        v = torch.zeros(
+            rows.shape[1] + 1, n_classes, dtype=torch.float64, device=rows.device
+        )  # float32 stalls
+        update = torch.optim.LBFGS(
+            [v],
+            max_iter=LIMIT,
+            max_eval=2 * LIMIT,
+            tolerance_grad=TOLERANCE,
+            tolerance_change=0.0,
+            history_size=10,
+            line_search_fn="strong_wolfe",
+        )
 
         def closure() -> torch.Tensor:
             loss, v.grad = _slope(v, rows, target, share, factor, penalty)
@@ -66,8 +99,13 @@ def fit_linear(inputs: np.ndarray, labels: np.ndarray, n_classes: int, *, weight
 
         update.step(closure)
         w = torch.linalg.solve_triangular(factor.T, v[:-1].float(), upper=True)
-    return Linear(torch.cat([w, v[-1:].float()]), mean, scale, _steps(update, v),
-                  bool(v.grad.abs().max() <= 10 * TOLERANCE))
+    return Linear(
+        torch.cat([w, v[-1:].float()]),
+        mean,
+        scale,
+        _steps(update, v),
+        bool(v.grad.abs().max() <= 10 * TOLERANCE),
+    )
 
 
 def _slope(v, rows, target, share, factor, penalty) -> tuple[torch.Tensor, torch.Tensor]:
@@ -91,7 +129,8 @@ def _rows(inputs: np.ndarray, device) -> torch.Tensor:
 
 
 def _factor(rows: torch.Tensor, n_classes: int, penalty: float) -> torch.Tensor:
-    """(D, D) lower Cholesky factor of the Hessian at zero, about covariance / C + penalty, from at most SKETCH rows."""
+    """(D, D) lower Cholesky factor of the Hessian at zero, about covariance / C + penalty, from at
+    most SKETCH rows."""
     at = torch.linspace(0, len(rows) - 1, min(len(rows), SKETCH), device=rows.device).long()
     some = rows[at]
     hessian = some.T @ some / (len(some) * n_classes)

@@ -1,7 +1,9 @@
-"""What a curator may demand of any method's choice: quotas, whole groups, a cost budget, near-duplicates once.
+"""What a curator may demand of any method's choice: quotas, whole groups, a cost budget,
+near-duplicates once.
 
-A method gives an order; `walk` goes down it and takes each image that no rule forbids, holding places back for quotas
-that are not yet filled. What cannot be met is said in one sentence that names the conflict.
+A method gives an order; `walk` goes down it and takes each image that no rule forbids, holding
+places back for quotas that are not yet filled. What cannot be met is said in one sentence that
+names the conflict.
 """
 
 from __future__ import annotations
@@ -13,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from coreset_engine.errors import BadInput, Missing
-from coreset_engine.types import Artefacts, Dataset, Neighbours
+from coreset_engine.core.errors import BadInput, Missing
+from coreset_engine.core.types import Artefacts, Dataset, Neighbours
 
 
 @dataclass(frozen=True, eq=False)
 class Quota:
-    """by: what is counted. names: (V,) of str. code: (N,) int64 into names. least, most: (V,) int64, bounds on what is
-    kept.
+    """by: what is counted. names: (V,) of str. code: (N,) int64 into names. least, most: (V,)
+    int64, bounds on what is kept.
     """
 
     by: str
@@ -32,7 +34,8 @@ class Quota:
 
 @dataclass(frozen=True, eq=False)
 class Rules:
-    """unit: (N,) int64 group of every image, selected whole. twin: (N,) int64 near-duplicate family, or None.
+    """unit: (N,) int64 group of every image, selected whole. twin: (N,) int64 near-duplicate
+    family, or None.
     cost: (N,) float64 or None, with budget. quotas: checked one by one.
     """
 
@@ -47,58 +50,92 @@ class Rules:
         return self.unit is None and self.twin is None and self.cost is None and not self.quotas
 
 
-def make_rules(inputs: Artefacts, k: int, *, quotas: Any = None, groups: Any = None, costs: Any = None,
-               budget: float | None = None, near_duplicates: float | None = None) -> Rules:
+def make_rules(
+    inputs: Artefacts,
+    k: int,
+    *,
+    quotas: Any = None,
+    groups: Any = None,
+    costs: Any = None,
+    budget: float | None = None,
+    near_duplicates: float | None = None,
+) -> Rules:
     """Checked rules from what a person writes.
 
-    quotas: one mapping or several: {"by": "class" | "cluster" | "folder" | a column, and any of "counts",
-    "at_least", "at_most": {value: number}, "spread": "equal" | "proportional"}. groups: a column's name, "folder", or
-    (N,) values. costs: a column's name or (N,) numbers >= 0, with budget. near_duplicates: cosine distance within
-    which images (chained) count as one.
+    quotas: one mapping or several: {"by": "class" | "cluster" | "folder" | a column, and any of
+    "counts", "at_least", "at_most": {value: number}, "spread": "equal" | "proportional"}. groups: a
+    column's name, "folder", or (N,) values. costs: a column's name or (N,) numbers >= 0, with
+    budget. near_duplicates: cosine distance within which images (chained) count as one.
     """
     if (costs is None) != (budget is None):
-        raise BadInput("costs and budget belong together; give a cost per image and the total budget.")
+        raise BadInput(
+            "costs and budget belong together; give a cost per image and the total budget."
+        )
     many = [quotas] if isinstance(quotas, Mapping) else list(quotas or ())
-    unit = None if groups is None else np.unique(column(inputs, groups, "groups"), return_inverse=True)[1]
-    return Rules(unit, None if near_duplicates is None else families(inputs.neighbours, near_duplicates),
-                 None if costs is None else _costs(inputs.dataset, costs), _budget(budget),
-                 tuple(_quota(inputs, k, one) for one in many))
+    unit = (
+        None
+        if groups is None
+        else np.unique(column(inputs, groups, "groups"), return_inverse=True)[1]
+    )
+    return Rules(
+        unit,
+        None if near_duplicates is None else families(inputs.neighbours, near_duplicates),
+        None if costs is None else _costs(inputs.dataset, costs),
+        _budget(budget),
+        tuple(_quota(inputs, k, one) for one in many),
+    )
 
 
 def column(inputs: Artefacts, what: Any, noun: str) -> np.ndarray:
-    """(N,) str values of "class", "cluster", "folder", a metadata column, or of an array given as it is."""
+    """(N,) str values of "class", "cluster", "folder", a metadata column, or of an array given as
+    it is."""
     dataset = inputs.dataset
     if not isinstance(what, str):
         values = np.asarray(what)
         if values.shape != (len(dataset),):
-            raise BadInput(f"{noun} has shape {values.shape}; give one value for each of the {len(dataset)} images.")
+            raise BadInput(
+                f"{noun} has shape {values.shape}; give one value for each of the {len(dataset)} images."
+            )
         return values.astype(str)
     if what in dataset.columns:
         return np.asarray(dataset.columns[what]).astype(str)
     if what in ("class", "label"):
         labels = np.asarray(inputs.labels)
-        names = np.array([*dataset.classes, *map(str, range(len(dataset.classes), int(labels.max()) + 1)), "unknown"])
+        names = np.array(
+            [
+                *dataset.classes,
+                *map(str, range(len(dataset.classes), int(labels.max()) + 1)),
+                "unknown",
+            ]
+        )
         return names[labels]
     if what in ("cluster", "pseudo_label"):
         return np.asarray(inputs.pseudo_labels.labels).astype(str)
     if what == "folder":
         if dataset.paths is None:
-            raise Missing(f"{noun} by folder needs images that are files; {dataset.spec!r} has none.")
+            raise Missing(
+                f"{noun} by folder needs images that are files; {dataset.spec!r} has none."
+            )
         return np.array([str(PurePath(path).parent) for path in dataset.paths])
     known = ", ".join(["class", "cluster", "folder", *dataset.columns])
     raise BadInput(f"{noun} by {what!r} is unknown; choose one of {known}.")
 
 
 def families(neighbours: Neighbours, distance: float) -> np.ndarray:
-    """(N,) int64: images linked by a chain of neighbours no farther apart than `distance` share a number."""
+    """(N,) int64: images linked by a chain of neighbours no farther apart than `distance` share a
+    number."""
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
     if not 0 <= distance < np.inf:
-        raise BadInput(f"near_duplicates={distance} must be a distance of at least 0, for example 0.02.")
+        raise BadInput(
+            f"near_duplicates={distance} must be a distance of at least 0, for example 0.02."
+        )
     rows, columns = np.nonzero((neighbours.distances <= distance) & (neighbours.indices >= 0))
     n = len(neighbours.indices)
-    links = coo_matrix((np.ones(len(rows), np.int8), (rows, neighbours.indices[rows, columns])), shape=(n, n))
+    links = coo_matrix(
+        (np.ones(len(rows), np.int8), (rows, neighbours.indices[rows, columns])), shape=(n, n)
+    )
     return connected_components(links, directed=False)[1].astype(np.int64)
 
 
@@ -123,18 +160,23 @@ def _budget(budget: float | None) -> float:
 def _quota(inputs: Artefacts, k: int, spec: Mapping[str, Any]) -> Quota:
     unknown = sorted(set(spec) - {"by", "counts", "at_least", "at_most", "spread"})
     if unknown or "by" not in spec:
-        raise BadInput(f"a quota has 'by' and any of counts, at_least, at_most, spread; got {sorted(spec)}.")
+        raise BadInput(
+            f"a quota has 'by' and any of counts, at_least, at_most, spread; got {sorted(spec)}."
+        )
     names, code = np.unique(column(inputs, spec["by"], "quotas"), return_inverse=True)
     sizes = np.bincount(code, minlength=len(names))
-    least, most = np.zeros(len(names), np.int64), sizes.astype(np.int64)
+    least = np.zeros(len(names), np.int64)
+    most = sizes.astype(np.int64)
     if spec.get("spread"):
         least[:] = most[:] = spread(sizes, k, spec["spread"])
     place = {str(name): at for at, name in enumerate(names)}
     for key, bounds in (("at_least", (least,)), ("at_most", (most,)), ("counts", (least, most))):
         for value, number in (spec.get(key) or {}).items():
             if str(value) not in place:
-                raise BadInput(f"quota value {value!r} does not occur in {spec['by']!r}; "
-                               f"known: {', '.join(names[:12])}.")
+                raise BadInput(
+                    f"quota value {value!r} does not occur in {spec['by']!r}; "
+                    f"known: {', '.join(names[:12])}."
+                )
             if int(number) != number or number < 0:
                 raise BadInput(f"quota {value!r}: {number} must be a whole number >= 0.")
             for bound in bounds:
@@ -143,16 +185,18 @@ def _quota(inputs: Artefacts, k: int, spec: Mapping[str, Any]) -> Quota:
 
 
 def spread(sizes: np.ndarray, k: int, how: str) -> np.ndarray:
-    """(V,) int64 that sum to min(k, all): "equal" fills small ones and shares the rest, "proportional" by size."""
+    """(V,) int64 that sum to min(k, all): "equal" fills small ones and shares the rest,
+    "proportional" by size."""
     sizes, k = np.asarray(sizes, np.int64), min(int(k), int(np.sum(sizes)))
     if how == "proportional":
         exact = sizes * k / max(1, sizes.sum())
         out = np.floor(exact + 1e-9).astype(np.int64)
-        out[np.argsort(-(exact - out), kind="stable")[:k - out.sum()]] += 1
+        out[np.argsort(-(exact - out), kind="stable")[: k - out.sum()]] += 1
         return out
     if how != "equal":
         raise BadInput(f"spread={how!r} is not offered; choose equal or proportional.")
-    out, left = np.zeros(len(sizes), np.int64), k
+    out = np.zeros(len(sizes), np.int64)
+    left = k
     for turn, at in enumerate(np.argsort(sizes, kind="stable")):
         out[at] = min(sizes[at], left // (len(sizes) - turn))
         left -= out[at]
@@ -160,48 +204,70 @@ def spread(sizes: np.ndarray, k: int, how: str) -> np.ndarray:
 
 
 def check(rules: Rules, k: int, allowed: np.ndarray) -> None:
-    """Raises BadInput naming the first conflict that can be seen before choosing. allowed: (N,) bool."""
+    """Raises BadInput naming the first conflict that can be seen before choosing. allowed: (N,)
+    bool."""
     for quota in rules.quotas:
         have = np.bincount(quota.code[allowed], minlength=len(quota.names))
         short = np.flatnonzero(quota.least > have)
         if len(short):
             at = short[0]
-            raise BadInput(f"the quota on {quota.by!r} asks for {quota.least[at]} of {quota.names[at]!r}, but only "
-                           f"{have[at]} are allowed; lower the quota or unblock images.")
+            raise BadInput(
+                f"the quota on {quota.by!r} asks for {quota.least[at]} of {quota.names[at]!r}, but only "
+                f"{have[at]} are allowed; lower the quota or unblock images."
+            )
         over = np.flatnonzero(quota.least > quota.most)
         if len(over):
-            raise BadInput(f"the quota on {quota.names[over[0]]!r} asks for at least {quota.least[over[0]]} and at "
-                           f"most {quota.most[over[0]]}; change one of them.")
+            raise BadInput(
+                f"the quota on {quota.names[over[0]]!r} asks for at least {quota.least[over[0]]} and at "
+                f"most {quota.most[over[0]]}; change one of them."
+            )
         if quota.least.sum() > k:
-            raise BadInput(f"the quotas on {quota.by!r} ask for {quota.least.sum()} images, but only {k} are to be "
-                           "kept; lower the quotas or the prune_rate.")
+            raise BadInput(
+                f"the quotas on {quota.by!r} ask for {quota.least.sum()} images, but only {k} are to be "
+                "kept; lower the quotas or the prune_rate."
+            )
         room = int(np.minimum(quota.most, have).sum())
         if room < k and rules.unit is None and rules.cost is None:
-            raise BadInput(f"the quotas on {quota.by!r} allow at most {room} images, but {k} are to be kept; raise a "
-                           "quota or the prune_rate.")
+            raise BadInput(
+                f"the quotas on {quota.by!r} allow at most {room} images, but {k} are to be kept; raise a "
+                "quota or the prune_rate."
+            )
     if rules.twin is not None and rules.unit is None and rules.cost is None:
         distinct = len(np.unique(rules.twin[allowed]))
         if distinct < k:
-            raise BadInput(f"near-duplicates counted once leave {distinct} distinct images, but {k} are to be kept; "
-                           "lower near_duplicates or raise the prune_rate.")
+            raise BadInput(
+                f"near-duplicates counted once leave {distinct} distinct images, but {k} are to be kept; "
+                "lower near_duplicates or raise the prune_rate."
+            )
 
 
-def walk(order: Sequence[int], k: int, rules: Rules, forced: np.ndarray, allowed: np.ndarray) -> np.ndarray:
-    """(M,) int64, forced first: down `order`, each image (or whole group) taken that every rule lets in, until k.
+def walk(
+    order: Sequence[int], k: int, rules: Rules, forced: np.ndarray, allowed: np.ndarray
+) -> np.ndarray:
+    """(M,) int64, forced first: down `order`, each image (or whole group) taken that every rule
+    lets in, until k.
 
-    M < k only where whole groups or the budget leave no exact fit. Raises BadInput when a quota stays unfilled.
+    M < k only where whole groups or the budget leave no exact fit. Raises BadInput when a quota
+    stays unfilled.
     """
     state = _descend(order, k, rules, forced, allowed, quotas_first=False)
     if state.unfilled and (rules.unit is not None or rules.cost is not None):
-        # Groups or costs used up the room that a quota needed: fill the quotas first, then go down the order.
+        # Groups or costs used up the room that a quota needed: fill the quotas first, then go down
+        # the order.
         again = _descend(order, k, rules, forced, allowed, quotas_first=True)
         state = state if again.unfilled else again
     state.finish()
     return np.array(state.kept, np.int64)
 
 
-def _descend(order: Sequence[int], k: int, rules: Rules, forced: np.ndarray, allowed: np.ndarray,
-             quotas_first: bool) -> _State:
+def _descend(
+    order: Sequence[int],
+    k: int,
+    rules: Rules,
+    forced: np.ndarray,
+    allowed: np.ndarray,
+    quotas_first: bool,
+) -> _State:
     state = _State(k, rules, allowed)
     for i in forced:
         if not state.taken[i]:
@@ -221,8 +287,13 @@ class _State:
     """What is kept so far, against the rules."""
 
     def __init__(self, k: int, rules: Rules, allowed: np.ndarray) -> None:
-        self.k, self.rules, self.allowed = k, rules, allowed
-        self.taken, self.kept, self.count, self.spent = np.zeros(len(allowed), bool), [], 0, 0.0
+        self.k = k
+        self.rules = rules
+        self.allowed = allowed
+        self.taken = np.zeros(len(allowed), bool)
+        self.kept = []
+        self.count = 0
+        self.spent = 0.0
         self.counts = [np.zeros(len(quota.names), np.int64) for quota in rules.quotas]
         self.seen: set[int] = set()
         self.by_unit: dict[int, list[int]] = {}
@@ -234,16 +305,21 @@ class _State:
         return [int(i)] if self.rules.unit is None else self.by_unit[int(self.rules.unit[i])]
 
     def fits(self, members: list[int]) -> bool:
-        rules, after = self.rules, self.count + len(members)
+        rules = self.rules
+        after = self.count + len(members)
         if after > self.k or not self.allowed[members].all():
             return False
-        if rules.cost is not None and self.spent + rules.cost[members].sum() > rules.budget * (1 + 1e-12):
+        if rules.cost is not None and self.spent + rules.cost[members].sum() > rules.budget * (
+            1 + 1e-12
+        ):
             return False
         if rules.twin is not None and any(int(rules.twin[i]) in self.seen for i in members):
             return False
         for quota, counts in zip(rules.quotas, self.counts):
             more = counts + np.bincount(quota.code[members], minlength=len(counts))
-            if (more > quota.most).any() or np.maximum(quota.least - more, 0).sum() > self.k - after:
+            if (more > quota.most).any() or np.maximum(
+                quota.least - more, 0
+            ).sum() > self.k - after:
                 return False
         return True
 
@@ -263,36 +339,54 @@ class _State:
 
     def _check_forced(self, members: list[int]) -> None:
         if self.count > self.k:
-            raise BadInput(f"must_keep with its whole groups holds {self.count} images, but only {self.k} are to be "
-                           "kept; lower the prune_rate.")
+            raise BadInput(
+                f"must_keep with its whole groups holds {self.count} images, but only {self.k} are to be "
+                "kept; lower the prune_rate."
+            )
         if not self.allowed[members].all():
-            raise BadInput("a group holds an image of must_keep and one of never; take one of them out.")
+            raise BadInput(
+                "a group holds an image of must_keep and one of never; take one of them out."
+            )
         if self.spent > self.rules.budget * (1 + 1e-12):
-            raise BadInput(f"must_keep alone costs {self.spent:g}, more than the budget of {self.rules.budget:g}.")
+            raise BadInput(
+                f"must_keep alone costs {self.spent:g}, more than the budget of {self.rules.budget:g}."
+            )
         for quota, counts in zip(self.rules.quotas, self.counts):
             if (counts > quota.most).any():
                 at = int(np.argmax(counts > quota.most))
-                raise BadInput(f"must_keep holds {counts[at]} of {quota.names[at]!r}, but the quota on {quota.by!r} "
-                               f"allows {quota.most[at]}.")
+                raise BadInput(
+                    f"must_keep holds {counts[at]} of {quota.names[at]!r}, but the quota on {quota.by!r} "
+                    f"allows {quota.most[at]}."
+                )
 
     def needs(self, i: int) -> bool:
         """Whether image i brings a quota nearer to its lower bound."""
-        return any(counts[quota.code[i]] < quota.least[quota.code[i]]
-                   for quota, counts in zip(self.rules.quotas, self.counts))
+        return any(
+            counts[quota.code[i]] < quota.least[quota.code[i]]
+            for quota, counts in zip(self.rules.quotas, self.counts)
+        )
 
     @property
     def unfilled(self) -> bool:
-        return any((counts < quota.least).any() for quota, counts in zip(self.rules.quotas, self.counts))
+        return any(
+            (counts < quota.least).any() for quota, counts in zip(self.rules.quotas, self.counts)
+        )
 
     def finish(self) -> None:
         for quota, counts in zip(self.rules.quotas, self.counts):
             if (counts < quota.least).any():
                 at = int(np.argmax(counts < quota.least))
-                raise BadInput(f"the quota on {quota.by!r} asks for {quota.least[at]} of {quota.names[at]!r}, but the "
-                               f"other constraints leave room for {counts[at]}; loosen one of them.")
+                raise BadInput(
+                    f"the quota on {quota.by!r} asks for {quota.least[at]} of {quota.names[at]!r}, but the "
+                    f"other constraints leave room for {counts[at]}; loosen one of them."
+                )
         if self.count == 0:
-            raise BadInput(f"no image fits: every group or cost is larger than what is allowed (k={self.k}, "
-                           f"budget={self.rules.budget:g}).")
+            raise BadInput(
+                f"no image fits: every group or cost is larger than what is allowed (k={self.k}, "
+                f"budget={self.rules.budget:g})."
+            )
         if self.count < self.k and self.rules.unit is None and self.rules.cost is None:
-            raise BadInput(f"the constraints together leave room for {self.count} of the {self.k} images to keep; "
-                           "loosen a quota or near_duplicates, or raise the prune_rate.")
+            raise BadInput(
+                f"the constraints together leave room for {self.count} of the {self.k} images to keep; "
+                "loosen a quota or near_duplicates, or raise the prune_rate."
+            )

@@ -1,13 +1,15 @@
-"""Ranks for live sliders: with these and a window of ranks a browser re-selects without asking the engine.
+"""Ranks for live sliders: with these and a window of ranks a browser re-selects without asking the
+engine.
 
-An image is in the double-end coreset iff lo <= hardness_rank < hi, with (lo, hi) = window(n, prune_rate, beta).
+An image is in the double-end coreset iff lo <= hardness_rank < hi, with (lo, hi) = window(n,
+prune_rate, beta).
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from coreset_engine.selection.arithmetic import hardness_order, window
+from coreset_engine.selection.budget import hardness_order, window
 
 __all__ = ["hardness_rank", "rank_of", "window"]
 

@@ -1,1 +1,2 @@
-"""Where images come from: folders, tars, Parquet, object stores, idx files, digits, vectors, FiftyOne: Datasets."""
+"""Where images come from: folders, tars, Parquet, object stores, idx files, digits, vectors,
+FiftyOne: Datasets."""

@@ -1,10 +1,12 @@
 """Unpack an uploaded zip of images without trusting it.
 
-What was set aside is written beside the images, in a hidden file, so that whoever opens the folder later hears of it.
+What was set aside is written beside the images, in a hidden file, so that whoever opens the folder
+later hears of it.
 
-Refused as a whole, before a byte is written: more entries or bytes than the limits, an overall ratio beyond 200:1
-when the content is large. Set aside one by one: names that climb out (`..`), are absolute, carry a drive or control
-characters, links and other special entries, encrypted entries, entries that unpack to more than they declare.
+Refused as a whole, before a byte is written: more entries or bytes than the limits, an overall
+ratio beyond 200:1 when the content is large. Set aside one by one: names that climb out (`..`), are
+absolute, carry a drive or control characters, links and other special entries, encrypted entries,
+entries that unpack to more than they declare.
 """
 
 from __future__ import annotations
@@ -19,10 +21,10 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-from coreset_engine.errors import BadInput
+from coreset_engine.core.errors import BadInput
+from coreset_engine.core.types import Progress, Rejected, silent
 from coreset_engine.sources.decoding import EXTENSIONS, MAX_BYTES
-from coreset_engine.sources.names import safe_name
-from coreset_engine.types import Progress, Rejected, silent
+from coreset_engine.sources.safe_names import safe_name
 
 MAX_ENTRIES = 2_000_000
 MAX_TOTAL = 64 * 2**30
@@ -34,17 +36,26 @@ _SMALL = 2**20  # below this no ratio is dangerous
 _CHUNK = 2**20
 
 
-def extract_images(archive: str | Path, into: str | Path, *, max_entries: int = MAX_ENTRIES,
-                   max_total: int = MAX_TOTAL, max_ratio: int = MAX_RATIO, progress: Progress = silent,
-                   called: str = "") -> tuple[Path, tuple[Rejected, ...]]:
-    """(folder, what was set aside). `into` must not exist or be empty; it appears only when all is unpacked.
+def extract_images(
+    archive: str | Path,
+    into: str | Path,
+    *,
+    max_entries: int = MAX_ENTRIES,
+    max_total: int = MAX_TOTAL,
+    max_ratio: int = MAX_RATIO,
+    progress: Progress = silent,
+    called: str = "",
+) -> tuple[Path, tuple[Rejected, ...]]:
+    """(folder, what was set aside). `into` must not exist or be empty; it appears only when all is
+    unpacked.
 
     called: the archive's name for people, when `archive` is but a copy of it.
 
-    Only files with an image's extension are written, below `into` and nowhere else. Raises BadInput when the archive
-    is damaged, hostile as a whole, too large for the disk, or holds no image.
+    Only files with an image's extension are written, below `into` and nowhere else. Raises BadInput
+    when the archive is damaged, hostile as a whole, too large for the disk, or holds no image.
     """
-    into, archive = Path(into), Path(archive)
+    into = Path(into)
+    archive = Path(archive)
     called = safe_name(called or archive.name)
     if into.exists() and (not into.is_dir() or any(into.iterdir())):
         raise BadInput(f"{str(into)!r} is not an empty folder; unpack into a new one.")
@@ -59,25 +70,45 @@ def extract_images(archive: str | Path, into: str | Path, *, max_entries: int = 
                 rejected += [Rejected(safe_name(entry.filename), reason)] if reason else []
                 progress(done, len(entries), "files")
         if not any(path.is_file() for path in partial.rglob("*")):
-            raise BadInput(f"{called!r} holds no image that can be unpacked ({len(rejected)} entries set aside).")
+            raise BadInput(
+                f"{called!r} holds no image that can be unpacked ({len(rejected)} entries set aside)."
+            )
         (partial / ASIDE).write_text(json.dumps(_listed(rejected)), "utf-8")
         if into.exists():
             into.rmdir()
         os.replace(partial, into)
-    except (zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, LookupError, EOFError, ValueError,
-            OSError) as fault:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        struct.error,
+        NotImplementedError,
+        LookupError,
+        EOFError,
+        ValueError,
+        OSError,
+    ) as fault:
         if isinstance(fault, BadInput):
             raise
-        full = isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        raise BadInput(f"{called!r} cannot be unpacked ({' '.join(str(fault).split())[:120]}); "
-                       + ("make room on the disk." if full else "make it again as an ordinary zip.")) from fault
+        full = isinstance(fault, OSError) and fault.errno in (
+            errno.ENOSPC,
+            errno.EDQUOT,
+            errno.EFBIG,
+        )
+        raise BadInput(
+            f"{called!r} cannot be unpacked ({' '.join(str(fault).split())[:120]}); "
+            + ("make room on the disk." if full else "make it again as an ordinary zip.")
+        ) from fault
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return into, tuple(rejected)
 
 
 def _listed(rejected: list[Rejected]) -> list[list[str]]:
-    more = [[f"{len(rejected) - MOST_ASIDE:,} more", "set aside too"]] if len(rejected) > MOST_ASIDE else []
+    more = (
+        [[f"{len(rejected) - MOST_ASIDE:,} more", "set aside too"]]
+        if len(rejected) > MOST_ASIDE
+        else []
+    )
     return [[one.name, one.reason] for one in rejected[:MOST_ASIDE]] + more
 
 
@@ -89,8 +120,11 @@ def set_aside(folder: Path) -> list[Rejected]:
     except (OSError, ValueError, RecursionError):
         return []
     rows = listed if isinstance(listed, list) else []
-    return [Rejected(*(text if text.isprintable() else safe_name(text) for text in row)) for row in rows
-            if isinstance(row, list) and len(row) == 2 and all(isinstance(text, str) for text in row)]
+    return [
+        Rejected(*(text if text.isprintable() else safe_name(text) for text in row))
+        for row in rows
+        if isinstance(row, list) and len(row) == 2 and all(isinstance(text, str) for text in row)
+    ]
 
 
 def _plain(path: str, flags: int) -> int:
@@ -102,17 +136,25 @@ def _plain(path: str, flags: int) -> int:
     raise OSError("not a regular file")
 
 
-def _accepted(opened: zipfile.ZipFile, max_entries: int, max_total: int, max_ratio: int
-              ) -> tuple[list[zipfile.ZipInfo], list[Rejected]]:
+def _accepted(
+    opened: zipfile.ZipFile, max_entries: int, max_total: int, max_ratio: int
+) -> tuple[list[zipfile.ZipInfo], list[Rejected]]:
     entries = [entry for entry in opened.infolist() if not entry.filename.endswith("/")]
-    total, packed = sum(e.file_size for e in entries), sum(e.compress_size for e in entries)
+    total = sum(e.file_size for e in entries)
+    packed = sum(e.compress_size for e in entries)
     if len(entries) > max_entries:
-        raise BadInput(f"the archive has {len(entries):,} entries, over the limit of {max_entries:,}; split it.")
+        raise BadInput(
+            f"the archive has {len(entries):,} entries, over the limit of {max_entries:,}; split it."
+        )
     if total > max_total:
-        raise BadInput(f"the archive unpacks to {total:,} bytes, over the limit of {max_total:,}; split it.")
+        raise BadInput(
+            f"the archive unpacks to {total:,} bytes, over the limit of {max_total:,}; split it."
+        )
     if total > _SMALL and total > max_ratio * max(packed, 1):
-        raise BadInput(f"the archive unpacks to {total // max(packed, 1):,} times its size, over the limit of "
-                       f"{max_ratio}; it is not a set of ordinary images.")
+        raise BadInput(
+            f"the archive unpacks to {total // max(packed, 1):,} times its size, over the limit of "
+            f"{max_ratio}; it is not a set of ordinary images."
+        )
     good: list[zipfile.ZipInfo] = []
     rejected: list[Rejected] = []
     taken: set[str] = set()
@@ -127,11 +169,14 @@ def _accepted(opened: zipfile.ZipFile, max_entries: int, max_total: int, max_rat
 
 
 def _why_not(entry: zipfile.ZipInfo, taken: set[str], max_ratio: int) -> str:
-    name, kind = entry.filename, stat.S_IFMT(entry.external_attr >> 16)
+    name = entry.filename
+    kind = stat.S_IFMT(entry.external_attr >> 16)
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or not path.parts:
         return "has a name that leads out of the folder"
-    if safe_name(name) != name or any(len(part.encode("utf-8", "replace")) > 255 for part in path.parts):
+    if safe_name(name) != name or any(
+        len(part.encode("utf-8", "replace")) > 255 for part in path.parts
+    ):
         return "has control characters in its name, or too long a name"
     if kind not in (0, stat.S_IFREG):
         return "is a link or special entry"
@@ -141,8 +186,9 @@ def _why_not(entry: zipfile.ZipInfo, taken: set[str], max_ratio: int) -> str:
         return "is not an image by its name"
     if name.casefold() in taken:
         return "repeats a name"
-    if entry.file_size > MAX_BYTES or (entry.file_size > _SMALL and
-                                       entry.file_size > max_ratio * max(entry.compress_size, 1)):
+    if entry.file_size > MAX_BYTES or (
+        entry.file_size > _SMALL and entry.file_size > max_ratio * max(entry.compress_size, 1)
+    ):
         return f"unpacks to {entry.file_size:,} bytes from {entry.compress_size:,}"
     return ""
 
@@ -151,8 +197,10 @@ def _check_room(into: Path, needed: int) -> None:
     parent = next(folder for folder in [into, *into.absolute().parents] if folder.exists())
     free = shutil.disk_usage(parent).free
     if needed > free:
-        raise BadInput(f"the archive needs {needed:,} bytes, the disk has {free:,} left; make room or choose another "
-                       "folder.")
+        raise BadInput(
+            f"the archive needs {needed:,} bytes, the disk has {free:,} left; make room or choose another "
+            "folder."
+        )
 
 
 def _write(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, root: Path) -> str:
@@ -167,8 +215,16 @@ def _write(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, root: Path) -> str:
                 if written > entry.file_size:
                     raise zipfile.BadZipFile("holds more than it declares")
                 out.write(chunk)
-    except (zipfile.BadZipFile, zlib.error, EOFError, FileExistsError, NotADirectoryError, IsADirectoryError,
-            NotImplementedError, RuntimeError) as fault:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        FileExistsError,
+        NotADirectoryError,
+        IsADirectoryError,
+        NotImplementedError,
+        RuntimeError,
+    ) as fault:
         if target.is_file():
             target.unlink()
         return f"is damaged ({' '.join(str(fault).split())[:80]})"

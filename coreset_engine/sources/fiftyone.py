@@ -1,11 +1,14 @@
-"""A FiftyOne dataset or saved view as a source. Ids are FiftyOne's sample ids, so that results go back to exactly them.
+"""A FiftyOne dataset or saved view as a source. Ids are FiftyOne's sample ids, so that results go
+back to exactly them.
 
     fiftyone:NAME                a dataset
     fiftyone:NAME/VIEW           one of its saved views
-    fiftyone:{"name": ..., "view": ..., "tags": [...], "labels": FIELD, "embeddings": FIELD-OR-BRAIN-KEY}
+    fiftyone:{"name": ..., "view": ..., "tags": [...], "labels": FIELD, "embeddings":
+    FIELD-OR-BRAIN-KEY}
 
-Images come in the order of their sample ids, whatever the view sorts by: reordering changes nothing, while new and
-deleted samples give another fingerprint, which later stages and exports notice.
+Images come in the order of their sample ids, whatever the view sorts by: reordering changes
+nothing, while new and deleted samples give another fingerprint, which later stages and exports
+notice.
 """
 
 from __future__ import annotations
@@ -18,49 +21,75 @@ from typing import Any
 
 import numpy as np
 
-from coreset_engine import database
-from coreset_engine.errors import BadInput
+from coreset_engine.core import fiftyone_database
+from coreset_engine.core.errors import BadInput
+from coreset_engine.core.types import Dataset, Progress, Rejected, silent
 from coreset_engine.sources.folder import Verdict, _reader, _verified
-from coreset_engine.sources.names import safe_name, string_array
-from coreset_engine.sources.scanning import Found
-from coreset_engine.types import Dataset, Progress, Rejected, silent
+from coreset_engine.sources.safe_names import safe_name, string_array
+from coreset_engine.sources.walk import Found
 
 DEFAULT_LABELS = "ground_truth"
 KNOWN = ("name", "view", "tags", "labels", "embeddings")
 
 
-def open_fiftyone(text: str, *, memory: Path | None = None, progress: Progress = silent, **options: Any) -> Dataset:
+def open_fiftyone(
+    text: str, *, memory: Path | None = None, progress: Progress = silent, **options: Any
+) -> Dataset:
     """The samples that `text` (what follows "fiftyone:") and `options` (see KNOWN) ask for.
 
-    labels: a Classification or text field; default `ground_truth` where there is one, "" for none. tags: samples with
-    any of them. embeddings: a vector field, or the key of a similarity run that holds vectors: then nothing is embedded
-    and images may be missing. Other plain fields become columns; in a grouped dataset, `group` holds the group's id.
-    Raises Missing without a database, BadInput (naming what there is) for what the dataset does not have.
+    labels: a Classification or text field; default `ground_truth` where there is one, "" for none.
+    tags: samples with any of them. embeddings: a vector field, or the key of a similarity run that
+    holds vectors: then nothing is embedded and images may be missing. Other plain fields become
+    columns; in a grouped dataset, `group` holds the group's id. Raises Missing without a database,
+    BadInput (naming what there is) for what the dataset does not have.
     """
-    fo = database.connect()
+    fo = fiftyone_database.connect()
     wanted = _wanted(fo, text, options)
     dataset, view = _view(fo, wanted)
     field = _label_field(fo, dataset, wanted["labels"])
     plain = _plain_fields(fo, dataset)
-    table = _fetched(view, ["id", "filepath", "tags", *plain, *([field] if field else []), *_group_path(dataset)])
-    ids, paths = table["id"], table["filepath"]
+    table = _fetched(
+        view, ["id", "filepath", "tags", *plain, *([field] if field else []), *_group_path(dataset)]
+    )
+    ids = table["id"]
+    paths = table["filepath"]
     if not ids:
         raise BadInput(f"{_spec(wanted)!r} holds no sample; choose another view or other tags.")
-    vectors, digest = (None, "") if not wanted["embeddings"] else _vectors(dataset, view, wanted["embeddings"], ids)
+    vectors, digest = (
+        (None, "")
+        if not wanted["embeddings"]
+        else _vectors(dataset, view, wanted["embeddings"], ids)
+    )
     verdicts = _looked_at(paths, wanted["name"], memory, progress)
-    good = np.array([i for i, verdict in enumerate(verdicts) if vectors is not None or not verdict.reason], np.int64)
-    rejected = tuple(Rejected(safe_name(path), verdict.reason) for path, verdict in zip(paths, verdicts, strict=True)
-                     if verdict.reason and vectors is None)
+    good = np.array(
+        [i for i, verdict in enumerate(verdicts) if vectors is not None or not verdict.reason],
+        np.int64,
+    )
+    rejected = tuple(
+        Rejected(safe_name(path), verdict.reason)
+        for path, verdict in zip(paths, verdicts, strict=True)
+        if verdict.reason and vectors is None
+    )
     if not len(good):
-        raise BadInput(f"{_spec(wanted)!r} has {len(ids)} samples but no readable image, for example "
-                       f"{rejected[0].name!r} {rejected[0].reason}; mount its media, or name embeddings.")
+        raise BadInput(
+            f"{_spec(wanted)!r} has {len(ids)} samples but no readable image, for example "
+            f"{rejected[0].name!r} {rejected[0].reason}; mount its media, or name embeddings."
+        )
     table = {name: [column[i] for i in good] for name, column in table.items()}
     labels, classes = _labels(dataset, field, table)
     usable = string_array([paths[i] for i in good])
-    return Dataset(spec=_spec(wanted), ids=string_array([ids[i] for i in good]), labels=labels, classes=classes,
-                   fingerprint=_fingerprint([(ids[i], verdicts[i].digest) for i in good], digest),
-                   reader=_reader(usable), paths=usable, columns=_columns(plain, table, _group_path(dataset)),
-                   vectors=None if vectors is None else vectors[good], rejected=rejected)
+    return Dataset(
+        spec=_spec(wanted),
+        ids=string_array([ids[i] for i in good]),
+        labels=labels,
+        classes=classes,
+        fingerprint=_fingerprint([(ids[i], verdicts[i].digest) for i in good], digest),
+        reader=_reader(usable),
+        paths=usable,
+        columns=_columns(plain, table, _group_path(dataset)),
+        vectors=None if vectors is None else vectors[good],
+        rejected=rejected,
+    )
 
 
 def spec_of(name: str, **options: Any) -> str:
@@ -69,14 +98,19 @@ def spec_of(name: str, **options: Any) -> str:
 
 
 def _spec(wanted: dict[str, Any]) -> str:
-    given = {key: value for key, value in wanted.items() if value not in (None, [], "") or (key == "labels" and
-                                                                                         value == "")}
+    given = {
+        key: value
+        for key, value in wanted.items()
+        if value not in (None, [], "") or (key == "labels" and value == "")
+    }
     if set(given) <= {"name", "view"}:
         return "fiftyone:" + "/".join(given.values())
     return "fiftyone:" + json.dumps(given, sort_keys=True, ensure_ascii=False)
 
 
-# -- what was asked for -----------------------------------------------------------------------------------------------
+# -- what was asked for
+# -----------------------------------------------------------------------------------------------
+
 
 def _wanted(fo: Any, text: str, options: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {"name": text.strip()}
@@ -84,44 +118,68 @@ def _wanted(fo: Any, text: str, options: dict[str, Any]) -> dict[str, Any]:
         try:
             given = dict(json.loads(text))
         except (ValueError, TypeError):
-            raise BadInput(f"source {('fiftyone:' + text)[:80]!r} is malformed; after 'fiftyone:' comes a name, or "
-                           f"JSON with {', '.join(KNOWN)}.") from None
+            raise BadInput(
+                f"source {('fiftyone:' + text)[:80]!r} is malformed; after 'fiftyone:' comes a name, or "
+                f"JSON with {', '.join(KNOWN)}."
+            ) from None
     given |= options
     unknown = set(given) - set(KNOWN)
     if unknown:
-        raise TypeError(f"unexpected keyword argument '{sorted(unknown)[0]}'")  # worded by open_source
+        raise TypeError(
+            f"unexpected keyword argument '{sorted(unknown)[0]}'"
+        )  # worded by open_source
     wanted = dict.fromkeys(KNOWN) | given
-    wanted["tags"] = [wanted["tags"]] if isinstance(wanted["tags"], str) else list(wanted["tags"] or ())
-    if not all(isinstance(wanted[key], (str, type(None))) for key in ("name", "view", "labels", "embeddings")):
-        raise BadInput(f"source {('fiftyone:' + text)[:80]!r} is malformed; name, view, labels and embeddings are "
-                       "texts.")
+    wanted["tags"] = (
+        [wanted["tags"]] if isinstance(wanted["tags"], str) else list(wanted["tags"] or ())
+    )
+    if not all(
+        isinstance(wanted[key], (str, type(None)))
+        for key in ("name", "view", "labels", "embeddings")
+    ):
+        raise BadInput(
+            f"source {('fiftyone:' + text)[:80]!r} is malformed; name, view, labels and embeddings are "
+            "texts."
+        )
     name = wanted["name"] or ""
-    if not wanted["view"] and not fo.dataset_exists(name):  # both names may hold a slash: the longest that exists
+    if not wanted["view"] and not fo.dataset_exists(
+        name
+    ):  # both names may hold a slash: the longest that exists
         parts = name.split("/")
         places = [i for i in range(len(parts) - 1, 0, -1) if fo.dataset_exists("/".join(parts[:i]))]
         if places:
-            wanted["name"], wanted["view"] = "/".join(parts[:places[0]]), "/".join(parts[places[0]:])
+            wanted["name"], wanted["view"] = (
+                "/".join(parts[: places[0]]),
+                "/".join(parts[places[0] :]),
+            )
     return wanted
 
 
 def _view(fo: Any, wanted: dict[str, Any]) -> tuple[Any, Any]:
     name = wanted["name"] or ""
     if not fo.dataset_exists(name):
-        raise BadInput(f"FiftyOne has no dataset {name[:100]!r}; it has {_some(fo.list_datasets())}.")
+        raise BadInput(
+            f"FiftyOne has no dataset {name[:100]!r}; it has {_some(fo.list_datasets())}."
+        )
     dataset = fo.load_dataset(name)
     view = dataset.view()
     if wanted["view"]:
         if wanted["view"] not in dataset.list_saved_views():
-            raise BadInput(f"dataset {name!r} has no saved view {wanted['view'][:100]!r}; it has "
-                           f"{_some(dataset.list_saved_views())}.")
+            raise BadInput(
+                f"dataset {name!r} has no saved view {wanted['view'][:100]!r}; it has "
+                f"{_some(dataset.list_saved_views())}."
+            )
         view = dataset.load_saved_view(wanted["view"])
     if view._is_generated:
-        raise BadInput(f"the view {wanted['view']!r} shows patches or frames, not samples; choose one of whole "
-                       "samples.")
+        raise BadInput(
+            f"the view {wanted['view']!r} shows patches or frames, not samples; choose one of whole "
+            "samples."
+        )
     if view.media_type == "group":
         view = view.select_group_slices(media_type="image")
     if view.media_type not in ("image", None):
-        raise BadInput(f"{_spec(wanted)!r} holds {view.media_type} samples; only images can be opened.")
+        raise BadInput(
+            f"{_spec(wanted)!r} holds {view.media_type} samples; only images can be opened."
+        )
     if wanted["tags"]:
         view = view.match_tags(wanted["tags"])
     return dataset, view
@@ -132,10 +190,13 @@ def _some(names: list[str]) -> str:
     return (shown + (f" and {len(names) - 8} more" if len(names) > 8 else "")) or "none"
 
 
-# -- what the samples hold --------------------------------------------------------------------------------------------
+# -- what the samples hold
+# --------------------------------------------------------------------------------------------
+
 
 def _fetched(view: Any, names: list[str]) -> dict[str, list[Any]]:
-    """name -> values in the order of the sample ids; one query, since two may order ties differently."""
+    """name -> values in the order of the sample ids; one query, since two may order ties
+    differently."""
     names = list(dict.fromkeys(names))
     columns = view.values(names)
     order = sorted(range(len(columns[0])), key=columns[0].__getitem__)
@@ -146,7 +207,9 @@ def _group_path(dataset: Any) -> list[str]:
     return [dataset.group_field + ".id"] if dataset.group_field else []
 
 
-def _looked_at(paths: list[str], name: str, memory: Path | None, progress: Progress) -> list[Verdict]:
+def _looked_at(
+    paths: list[str], name: str, memory: Path | None, progress: Progress
+) -> list[Verdict]:
     """A verdict per file, remembered per dataset; a file that is not there is one more reason."""
     found = []
     for path in paths:
@@ -155,7 +218,11 @@ def _looked_at(paths: list[str], name: str, memory: Path | None, progress: Progr
             found.append(Found(path, about.st_size, about.st_mtime_ns))
         except (OSError, ValueError):
             found.append(Found(path, -1, -1))
-    place = None if memory is None else memory / f"fiftyone-{hashlib.sha256(name.encode()).hexdigest()[:24]}"
+    place = (
+        None
+        if memory is None
+        else memory / f"fiftyone-{hashlib.sha256(name.encode()).hexdigest()[:24]}"
+    )
     return _verified(Path("/"), found, "full", place, progress)
 
 
@@ -163,29 +230,40 @@ def _label_field(fo: Any, dataset: Any, asked: str | None) -> str:
     """The dotted path of the labels, or "" for none."""
     fields = {}
     for name, field in dataset.get_field_schema().items():
-        if isinstance(field, fo.EmbeddedDocumentField) and issubclass(field.document_type, fo.Classification):
+        if isinstance(field, fo.EmbeddedDocumentField) and issubclass(
+            field.document_type, fo.Classification
+        ):
             fields[name] = name + ".label"
         elif isinstance(field, fo.StringField) and name not in ("filepath",):
             fields[name] = name
     if asked is None:
         return fields.get(DEFAULT_LABELS, "")
     if asked and asked not in fields:
-        raise BadInput(f"dataset {dataset.name!r} has no label field {asked[:100]!r}; it has {_some(sorted(fields))}.")
+        raise BadInput(
+            f"dataset {dataset.name!r} has no label field {asked[:100]!r}; it has {_some(sorted(fields))}."
+        )
     return fields.get(asked, "")
 
 
-def _labels(dataset: Any, field: str, table: dict[str, list[Any]]) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """(N,) int64 labels, -1 = none, and the class names: the dataset's own list first, then what else occurs."""
+def _labels(
+    dataset: Any, field: str, table: dict[str, list[Any]]
+) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """(N,) int64 labels, -1 = none, and the class names: the dataset's own list first, then what
+    else occurs."""
     if not field:
         return None, ()
     values = table[field]
-    listed = list(dataset.classes.get(field.removesuffix(".label")) or dataset.default_classes or ())
+    listed = list(
+        dataset.classes.get(field.removesuffix(".label")) or dataset.default_classes or ()
+    )
     classes = listed + sorted({value for value in values if value is not None} - set(listed))
     if not classes:
         return None, ()
     number = {name: place for place, name in enumerate(classes)}
-    return (np.array([-1 if value is None else number[value] for value in values], np.int64),
-            tuple(safe_name(str(name)) for name in classes))
+    return (
+        np.array([-1 if value is None else number[value] for value in values], np.int64),
+        tuple(safe_name(str(name)) for name in classes),
+    )
 
 
 def _vectors(dataset: Any, view: Any, name: str, ids: list[str]) -> tuple[np.ndarray, str]:
@@ -195,42 +273,61 @@ def _vectors(dataset: Any, view: Any, name: str, ids: list[str]) -> tuple[np.nda
     elif name in dataset.list_brain_runs():
         results = dataset.load_brain_results(name)
         if not hasattr(results, "get_embeddings"):
-            raise BadInput(f"the brain run {name!r} of dataset {dataset.name!r} holds no vectors; name a similarity "
-                           "run.")
+            raise BadInput(
+                f"the brain run {name!r} of dataset {dataset.name!r} holds no vectors; name a similarity "
+                "run."
+            )
         found, owners, _ = results.get_embeddings()
         by_id = dict(zip(map(str, owners), found, strict=True))
     else:
-        raise BadInput(f"dataset {dataset.name!r} has neither a field nor a brain run {name[:100]!r}; its brain runs: "
-                       f"{_some(dataset.list_brain_runs())}.")
+        raise BadInput(
+            f"dataset {dataset.name!r} has neither a field nor a brain run {name[:100]!r}; its brain runs: "
+            f"{_some(dataset.list_brain_runs())}."
+        )
     rows = [by_id.get(key) for key in ids]
     absent = sum(row is None for row in rows)
     if absent:
-        raise BadInput(f"{absent} of {len(rows)} samples have no vector in {name!r}; compute the rest, or open a view "
-                       "of those that have one.")
+        raise BadInput(
+            f"{absent} of {len(rows)} samples have no vector in {name!r}; compute the rest, or open a view "
+            "of those that have one."
+        )
     try:
         vectors = np.ascontiguousarray(np.stack([np.asarray(row, np.float32) for row in rows]))
     except (ValueError, TypeError):
-        raise BadInput(f"{name!r} does not hold one vector of the same length per sample; name an embeddings field."
-                       ) from None
+        raise BadInput(
+            f"{name!r} does not hold one vector of the same length per sample; name an embeddings field."
+        ) from None
     if vectors.ndim != 2 or not np.isfinite(vectors).all():
-        raise BadInput(f"{name!r} must hold one finite vector per sample, got the shape {vectors.shape}.")
+        raise BadInput(
+            f"{name!r} must hold one finite vector per sample, got the shape {vectors.shape}."
+        )
     return vectors, hashlib.sha256(vectors).hexdigest()
 
 
 def _plain_fields(fo: Any, dataset: Any) -> dict[str, bool]:
     """name -> whether it is a number, for plain fields that are neither FiftyOne's own nor ours."""
     numbers = (fo.FloatField, fo.IntField, fo.BooleanField)
-    return {name: isinstance(field, numbers) for name, field in dataset.get_field_schema().items()
-            if isinstance(field, (*numbers, fo.StringField)) and name not in ("id", "filepath")
-            and not name.startswith(("coreset_", "_"))}
+    return {
+        name: isinstance(field, numbers)
+        for name, field in dataset.get_field_schema().items()
+        if isinstance(field, (*numbers, fo.StringField))
+        and name not in ("id", "filepath")
+        and not name.startswith(("coreset_", "_"))
+    }
 
 
-def _columns(plain: dict[str, bool], table: dict[str, list[Any]], group: list[str]) -> dict[str, np.ndarray]:
-    """Tags, plain fields and the group as (N,) columns; unset numbers are NaN, unset texts empty."""
+def _columns(
+    plain: dict[str, bool], table: dict[str, list[Any]], group: list[str]
+) -> dict[str, np.ndarray]:
+    """Tags, plain fields and the group as (N,) columns; unset numbers are NaN, unset texts
+    empty."""
     found = {"tags": string_array([" ".join(sorted(tags or ())) for tags in table["tags"]])}
     for name, number in plain.items():
-        found[name] = (np.array([np.nan if value is None else float(value) for value in table[name]]) if number else
-                       string_array([safe_name(value or "") for value in table[name]]))
+        found[name] = (
+            np.array([np.nan if value is None else float(value) for value in table[name]])
+            if number
+            else string_array([safe_name(value or "") for value in table[name]])
+        )
     if group:
         found["group"] = string_array([str(value) for value in table[group[0]]])
     return found
@@ -244,14 +341,19 @@ def _fingerprint(content: list[tuple[str, str]], vectors: str) -> str:
 
 
 def read_labels(name: str, field: str) -> dict[str, str]:
-    """id -> label of every sample of the dataset `name` that has one in `field` (Classification or text).
+    """id -> label of every sample of the dataset `name` that has one in `field` (Classification or
+    text).
 
-    ids: those of the source the dataset was exported from (`coreset_id`), else FiftyOne's sample ids. Raises Missing
-    without a database, BadInput (naming what there is) for an unknown dataset or field.
+    ids: those of the source the dataset was exported from (`coreset_id`), else FiftyOne's sample
+    ids. Raises Missing without a database, BadInput (naming what there is) for an unknown dataset
+    or field.
     """
-    fo = database.connect()
+    fo = fiftyone_database.connect()
     dataset, view = _view(fo, _wanted(fo, name, {}))
     path = _label_field(fo, dataset, field)
     key = "coreset_id" if dataset.has_sample_field("coreset_id") else "id"
-    return {owner: label for owner, label in zip(*view.values([key, path]), strict=True)
-            if owner is not None and label is not None}
+    return {
+        owner: label
+        for owner, label in zip(*view.values([key, path]), strict=True)
+        if owner is not None and label is not None
+    }

@@ -1,4 +1,5 @@
-"""Chromium's flags, servers and what a page did behind the user's back: for browser tests and the UI benchmark."""
+"""Chromium's flags, servers and what a page did behind the user's back: for browser tests and the
+UI benchmark."""
 
 from __future__ import annotations
 
@@ -16,14 +17,23 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 ARTEFACTS = ROOT / "test-artefacts"
-FLAGS = ["--headless=new", "--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync", "--use-gl=angle", "--use-angle=swiftshader",
-         "--enable-unsafe-swiftshader"]
+FLAGS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+]
 
 
 PREPARE = """
 import coreset_engine as ce
-from coreset_engine.run.pipeline import STAGES
+from coreset_engine.pipeline.run import STAGES
 run = ce.Run(ce.open_source("demo"))
 for stage in STAGES:
     getattr(run, stage)
@@ -32,7 +42,11 @@ for stage in STAGES:
 
 def pictures() -> Path:
     """Where pictures for the README go; CORESET_PICTURES=docs puts them where it shows them."""
-    place = ROOT / os.environ["CORESET_PICTURES"] if os.environ.get("CORESET_PICTURES") else ARTEFACTS / "pictures"
+    place = (
+        ROOT / os.environ["CORESET_PICTURES"]
+        if os.environ.get("CORESET_PICTURES")
+        else ARTEFACTS / "pictures"
+    )
     place.mkdir(parents=True, exist_ok=True)
     return place
 
@@ -40,14 +54,19 @@ def pictures() -> Path:
 def shrunk(png: bytes, width: int) -> Image.Image:
     """A screenshot of that width, in 24 bits."""
     picture = Image.open(io.BytesIO(png)).convert("RGB")
-    return picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS)
+    return picture.resize(
+        (width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS
+    )
 
 
 def keep_picture(png: bytes, name: str, width: int = 1200) -> Image.Image:
     """Write pictures()/name.png in 256 colours; what was written."""
-    # Maximum coverage, not median cut: a few hundred dots of a cluster's colour matter more than shades of grey.
+    # Maximum coverage, not median cut: a few hundred dots of a cluster's colour matter more than
+    # shades of grey.
     # One round of k-means brings the background back to its own colour.
-    picture = shrunk(png, width).quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE)
+    picture = shrunk(png, width).quantize(
+        256, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE
+    )
     picture.save(pictures() / f"{name}.png", optimize=True)
     return picture
 
@@ -61,11 +80,30 @@ def free_port() -> int:
 def serve(script: str, home: Path, log: Path, **environment: str) -> tuple[subprocess.Popen, str]:
     """Start `streamlit run script`; returns the process and its address once it answers."""
     port = free_port()
-    known = os.environ | {"CORESET_HOME": str(home), "OMP_NUM_THREADS": "1", "FIFTYONE_DO_NOT_TRACK": "1"} | environment
+    known = (
+        os.environ
+        | {"CORESET_HOME": str(home), "OMP_NUM_THREADS": "1", "FIFTYONE_DO_NOT_TRACK": "1"}
+        | environment
+    )
     with log.open("w") as out:
-        process = subprocess.Popen([sys.executable, "-m", "streamlit", "run", script, "--server.port", str(port),
-                                    "--server.headless", "true"], cwd=ROOT, env=known, stdout=out, stderr=out,
-                                   start_new_session=True)  # a group of its own, so that all of it can be ended
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "streamlit",
+                "run",
+                script,
+                "--server.port",
+                str(port),
+                "--server.headless",
+                "true",
+            ],
+            cwd=ROOT,
+            env=known,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+        )  # a group of its own, so that all of it can be ended
     address = f"http://127.0.0.1:{port}"
     for _ in range(300):
         try:
@@ -86,10 +124,12 @@ def stop(process: subprocess.Popen) -> None:
 
 
 class Witness:
-    """What a page did behind the user's back: console errors, uncaught faults, requests to other hosts."""
+    """What a page did behind the user's back: console errors, uncaught faults, requests to other
+    hosts."""
 
     def __init__(self, page):
-        self.faults, self.strangers = [], []
+        self.faults = []
+        self.strangers = []
         page.on("console", self._hear)
         page.on("pageerror", lambda error: self.faults.append(str(error)))
         page.on("request", self._look)

@@ -1,4 +1,5 @@
-"""One Chromium and one server per kind for all browser tests; each test gets a page that records what went wrong."""
+"""One Chromium and one server per kind for all browser tests; each test gets a page that records
+what went wrong."""
 
 from __future__ import annotations
 
@@ -23,12 +24,19 @@ def map_server(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def demo_home(tmp_path_factory):
-    """A workspace in which every stage of the demo is computed; CORESET_BROWSER_HOME names a finished one to reuse."""
+    """A workspace in which every stage of the demo is computed; CORESET_BROWSER_HOME names a
+    finished one to reuse."""
     if os.environ.get("CORESET_BROWSER_HOME"):
         return Path(os.environ["CORESET_BROWSER_HOME"])
     home = tmp_path_factory.mktemp("home")
-    done = subprocess.run([sys.executable, "-c", PREPARE], cwd=ROOT, capture_output=True, text=True, timeout=280,
-                          env=os.environ | {"CORESET_HOME": str(home), "PYTHONPATH": str(ROOT)})
+    done = subprocess.run(
+        [sys.executable, "-c", PREPARE],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        env=os.environ | {"CORESET_HOME": str(home), "PYTHONPATH": str(ROOT)},
+    )
     assert done.returncode == 0, done.stderr
     return home
 
@@ -36,7 +44,9 @@ def demo_home(tmp_path_factory):
 @pytest.fixture(scope="session")
 def app(demo_home, tmp_path_factory):
     """The app itself, opened on the finished demo."""
-    process, address = serve("app.py", demo_home, tmp_path_factory.mktemp("app") / "log", CORESET_OPEN="demo")
+    process, address = serve(
+        "app.py", demo_home, tmp_path_factory.mktemp("app") / "log", CORESET_OPEN="demo"
+    )
     yield address
     stop(process)
 
@@ -45,7 +55,11 @@ def app(demo_home, tmp_path_factory):
 def browser():
     from playwright.sync_api import sync_playwright
 
-    path = os.environ.get("CORESET_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    path = (
+        os.environ.get("CORESET_CHROMIUM")
+        or shutil.which("chromium")
+        or shutil.which("google-chrome")
+    )
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield opened
@@ -59,7 +73,9 @@ def pytest_runtest_makereport(item, call):
     if report.when == "call" and report.failed:
         for number, page in enumerate(getattr(item, "pages", ())):
             try:
-                report.sections.append((f"page {number} at {page.url}", page.locator("body").inner_text(timeout=5000)))
+                report.sections.append(
+                    (f"page {number} at {page.url}", page.locator("body").inner_text(timeout=5000))
+                )
                 ARTEFACTS.mkdir(exist_ok=True)
                 page.screenshot(path=ARTEFACTS / f"failed-{item.name}-{number}.png", timeout=10_000)
             except Exception as fault:  # noqa: BLE001 - a page that is gone must not hide why the test failed
@@ -69,13 +85,22 @@ def pytest_runtest_makereport(item, call):
 
 @pytest.fixture
 def open_page(browser, request):
-    """open_page(address, width=1440, scheme="light") -> (page, witness); all are closed after the test."""
+    """open_page(address, width=1440, scheme="light") -> (page, witness); all are closed after the
+    test."""
     contexts = []
     request.node.pages = []
 
-    def opened(address: str, *, width: int = 1440, height: int = 900, scheme: str = "light", script: str = ""):
-        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme,
-                                      accept_downloads=True)
+    def opened(
+        address: str,
+        *,
+        width: int = 1440,
+        height: int = 900,
+        scheme: str = "light",
+        script: str = "",
+    ):
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme=scheme, accept_downloads=True
+        )
         contexts.append(context)
         if script:
             context.add_init_script(script)

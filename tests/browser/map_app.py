@@ -1,4 +1,5 @@
-"""The map alone, on made-up points, so that its tests and benchmark need no finished run: `?n=60000&kind=window`."""
+"""The map alone, on made-up points, so that its tests and benchmark need no finished run:
+`?n=60000&kind=window`."""
 
 from __future__ import annotations
 
@@ -18,38 +19,66 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx  # noqa: E402
 
 @st.cache_resource(max_entries=3)
 def fake_view(n: int) -> SimpleNamespace:
-    from coreset_engine.types import Dataset, PseudoLabels
+    from coreset_engine.core.types import Dataset, PseudoLabels
 
     classes = np.arange(n, dtype=np.int64) % 10
-    dataset = Dataset(f"fake {n}", np.array([f"img-{i}" for i in range(n)]), f"fake-{n}", labels=classes,
-                      reader=lambda i: Image.new("RGB", (28, 28), (i % 256, 80, 160)),
-                      classes=tuple(f"class {c}" for c in range(10)),
-                      columns={"odd": np.array(["=1+1", 'a "b",\nc'], object)[np.arange(n) % 2]})
+    dataset = Dataset(
+        f"fake {n}",
+        np.array([f"img-{i}" for i in range(n)]),
+        f"fake-{n}",
+        labels=classes,
+        reader=lambda i: Image.new("RGB", (28, 28), (i % 256, 80, 160)),
+        classes=tuple(f"class {c}" for c in range(10)),
+        columns={"odd": np.array(["=1+1", 'a "b",\nc'], object)[np.arange(n) % 2]},
+    )
     rng = np.random.default_rng(3)
-    dynamics = SimpleNamespace(aum=rng.normal(size=n), forgetting=rng.poisson(1.0, n), el2n=rng.random(n),
-                               entropy=rng.random(n))
-    run = SimpleNamespace(map=fake_points(n), dynamics=dynamics,
-                          pseudo_labels=PseudoLabels(classes, np.ones(n, np.float32), 10))
+    dynamics = SimpleNamespace(
+        aum=rng.normal(size=n),
+        forgetting=rng.poisson(1.0, n),
+        el2n=rng.random(n),
+        entropy=rng.random(n),
+    )
+    run = SimpleNamespace(
+        map=fake_points(n),
+        dynamics=dynamics,
+        pseudo_labels=PseudoLabels(classes, np.ones(n, np.float32), 10),
+    )
     return SimpleNamespace(run=run, dataset=dataset, ready=lambda *stages: "coverage" not in stages)
 
 
 def draw() -> None:
-    from ui.scatter import Order, Scrub, draw_map
+    from ui.map.scatter import Order, Scrub, draw_map
 
     st.set_page_config(layout="wide")
     ask = st.query_params
-    n, kind = int(ask.get("n", 60_000)), ask.get("kind", "window")
+    n = int(ask.get("n", 60_000))
+    kind = ask.get("kind", "window")
     view = fake_view(n)
     scrub = Scrub(kind, float(ask.get("p", 0.9)), float(ask.get("beta", 0.1)))
     if isinstance(held := st.session_state.get("map"), dict) and held.get("scrub"):
         scrub = Scrub(kind, **held["scrub"])
     order = Order(np.argsort(view.run.dynamics.aum, kind="stable").astype(np.uint32), label="100")
-    events = draw_map(view, key="map", colour=ask.get("colour", "membership"), orders=[order], scrub=scrub,
-                      groups="pseudo-label", bins="AUM")
-    heard = {"scrub": events.scrub, "clicked": events.clicked, "hidden": events.hidden, "sides": events.sides}
+    events = draw_map(
+        view,
+        key="map",
+        colour=ask.get("colour", "membership"),
+        orders=[order],
+        scrub=scrub,
+        groups="pseudo-label",
+        bins="AUM",
+    )
+    heard = {
+        "scrub": events.scrub,
+        "clicked": events.clicked,
+        "hidden": events.hidden,
+        "sides": events.sides,
+    }
     if events.chosen is not None:
-        heard |= {"polygon": events.polygon.tolist(), "count": len(events.chosen),
-                  "chosen": events.chosen[:5000].tolist()}
+        heard |= {
+            "polygon": events.polygon.tolist(),
+            "count": len(events.chosen),
+            "chosen": events.chosen[:5000].tolist(),
+        }
     st.text(json.dumps(heard))
     st.text(f"chosen {0 if events.chosen is None else len(events.chosen)}")
 
@@ -57,6 +86,6 @@ def draw() -> None:
 if get_script_run_ctx(suppress_warning=True) is not None:
     draw()
 else:
-    from ui.routes import routes
+    from ui.server.routes import routes
 
     app = st.App(Path(__file__), routes=routes)

@@ -1,4 +1,5 @@
-"""The app in a real Chromium on the finished demo: every page, and the ways through it that people take."""
+"""The app in a real Chromium on the finished demo: every page, and the ways through it that people
+take."""
 
 from __future__ import annotations
 
@@ -8,9 +9,20 @@ import zipfile
 import pytest
 from chrome import ARTEFACTS, ROOT, map_value, wait_for_map
 
-PAGES = {"dataset": "Dataset", "explore": "Map", "gallery": "Gallery", "labels": "Labels", "coverage": "Coverage",
-         "select": "Select", "duel": "Duel", "evaluate": "Evaluate", "export": "Export"}
-assert set(PAGES) == {path.stem for path in (ROOT / "pages").glob("*.py")}, "a page without a browser test"
+PAGES = {
+    "dataset": "Dataset",
+    "explore": "Map",
+    "gallery": "Gallery",
+    "labels": "Labels",
+    "coverage": "Coverage",
+    "select": "Select",
+    "duel": "Duel",
+    "evaluate": "Evaluate",
+    "export": "Export",
+}
+assert set(PAGES) == {path.stem for path in (ROOT / "pages").glob("*.py")}, (
+    "a page without a browser test"
+)
 WITH_MAP = ("explore", "select", "duel")
 
 
@@ -40,7 +52,9 @@ def scrub(page, value: float) -> None:
 def test_every_page_is_clean_and_has_its_picture_taken(open_page, app, name):
     ARTEFACTS.mkdir(exist_ok=True)
     page, witness = go(open_page, app, name)
-    assert not page.get_by_text(re.compile("fault of ours|Traceback|went wrong on our side")).count()
+    assert not page.get_by_text(
+        re.compile("fault of ours|Traceback|went wrong on our side")
+    ).count()
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         for width in (1440, 1024):
@@ -60,7 +74,7 @@ def test_the_root_leads_to_the_first_page_and_keeps_what_the_link_says(open_page
 
 
 def test_from_demo_to_an_export_that_reads_back(open_page, app, tmp_path):
-    from coreset_engine.export.folder import read_selection
+    from coreset_engine.artifacts.selection_folder import read_selection
 
     page, witness = go(open_page, app, "select")
     assert map_value(page, "kept") == "180"
@@ -117,7 +131,9 @@ def test_undo_and_redo_move_the_knobs(open_page, app):
 
 def test_click_tells_why_and_pins(open_page, app):
     page, witness = go(open_page, app, "select")
-    place = page.locator(".cm").evaluate("""(map) => { const view = map.getRootNode().coresetMap;
+    place = page.locator(
+        ".cm"
+    ).evaluate("""(map) => { const view = map.getRootNode().coresetMap;
         let low = 0; for (let i = 0; i < view.n; i++) if (view.xy[2 * i] < view.xy[2 * low]) low = i;
         return [...view.camera.toPixel(view.xy[2 * low], view.xy[2 * low + 1]), view.membership.keeps(low)]; }""")
     box = page.locator(".cm canvas").first.bounding_box()
@@ -141,7 +157,9 @@ def test_a_picture_of_a_gallery_leads_to_its_reasons(open_page, app):
     page.get_by_role("heading", name=f"Why {name}?").wait_for()
     assert page.url.rpartition("/")[2].startswith("explore?")
     page.wait_for_timeout(500)
-    assert page.evaluate("window.said") == []  # a second message, on its way while the page changes, would empty it
+    assert (
+        page.evaluate("window.said") == []
+    )  # a second message, on its way while the page changes, would empty it
     page.get_by_role("button", name="Close").click()
     page.get_by_role("heading", name=f"Why {name}?").wait_for(state="detached")
     witness.assert_clean()
@@ -149,7 +167,9 @@ def test_a_picture_of_a_gallery_leads_to_its_reasons(open_page, app):
 
 def open_a_tile(page, name: str = "") -> str:
     """Open the picture of that id, else the third of the page's last gallery; its id."""
-    tile = page.locator(".gallery").last.locator(f"button[title='{name}']" if name else "button:nth-child(3)")
+    tile = page.locator(".gallery").last.locator(
+        f"button[title='{name}']" if name else "button:nth-child(3)"
+    )
     name = tile.get_attribute("title")
     tile.click()
     page.locator("dialog.viewer[open] img[src^=data]").wait_for()
@@ -164,7 +184,9 @@ def test_polling_while_the_page_changes_leaves_no_empty_page(open_page, app):
             for (let wait = 0; wait < 300; wait += 5) setTimeout(() => send.call(socket, frame), wait); };"""
     page, witness = go(open_page, app, "gallery", script=recorder)
     name = open_a_tile(page)
-    opened_at = page.evaluate("window.sent[2]")  # what is sent a while after it is the job strip's own polling
+    opened_at = page.evaluate(
+        "window.sent[2]"
+    )  # what is sent a while after it is the job strip's own polling
     page.wait_for_function("(then) => window.sent[2] > then + 500", arg=opened_at)
     page.evaluate("window.again()")
     page.get_by_role("button", name="Why this one?").click()
@@ -200,7 +222,10 @@ def test_lasso_shows_pictures(open_page, app):
 
 def test_duel_counts_add_up(open_page, app):
     page, witness = go(open_page, app, "duel", "&a=elfs:0.9:0:0&b=random:0.8:0:0")
-    values = [int(text.replace(",", "")) for text in page.get_by_test_id("stMetricValue").all_inner_texts()[:5]]
+    values = [
+        int(text.replace(",", ""))
+        for text in page.get_by_test_id("stMetricValue").all_inner_texts()[:5]
+    ]
     kept_a, kept_b, both, only_a, only_b = values
     assert (kept_a, kept_b) == (180, 359)
     assert both + only_a == kept_a and both + only_b == kept_b
@@ -220,7 +245,9 @@ def test_a_new_user_finds_errors_chooses_compares_and_exports(open_page, app):
     settled(page, "labels")
     tiles = page.locator(".gallery button")
     tiles.nth(9).wait_for()
-    assert all("→" in tile for tile in tiles.all_inner_texts()[:10])  # truth → pseudo-label, ten at a glance
+    assert all(
+        "→" in tile for tile in tiles.all_inner_texts()[:10]
+    )  # truth → pseudo-label, ten at a glance
     page.get_by_role("link", name="Select", exact=True).click()
     settled(page, "select")
     page.locator(".cm-count", has_text="(10.0 %)").wait_for()

@@ -1,4 +1,5 @@
-"""The real FiftyOne App inside the Export page: sent there by a job, shown, steered, and listened to."""
+"""The real FiftyOne App inside the Export page: sent there by a job, shown, steered, and listened
+to."""
 
 from __future__ import annotations
 
@@ -14,13 +15,21 @@ from fiftyone_worker import environment
 def app_with_fiftyone(demo_home, mongo, tmp_path_factory):
     folder = tmp_path_factory.mktemp("side-by-side")
     shutil.copytree(demo_home, folder / "home")
-    apart = {name: value for name, value in environment(mongo, folder).items() if name.startswith("FIFTYONE_")}
-    process, address = serve("app.py", folder / "home", folder / "log", CORESET_OPEN="demo", **apart)
+    apart = {
+        name: value
+        for name, value in environment(mongo, folder).items()
+        if name.startswith("FIFTYONE_")
+    }
+    process, address = serve(
+        "app.py", folder / "home", folder / "log", CORESET_OPEN="demo", **apart
+    )
     yield address
     stop(process)
 
 
-def test_the_app_opens_on_the_coreset_follows_and_gives_back(open_page, app_with_fiftyone, tmp_path):
+def test_the_app_opens_on_the_coreset_follows_and_gives_back(
+    open_page, app_with_fiftyone, tmp_path
+):
     page, _ = open_page(f"{app_with_fiftyone}/export?dataset=demo&method=blindcs", height=1300)
     page.set_default_timeout(120_000)
     page.get_by_text("then its App opens here").wait_for()
@@ -45,10 +54,14 @@ def test_the_app_opens_on_the_coreset_follows_and_gives_back(open_page, app_with
     ARTEFACTS.mkdir(exist_ok=True)
     page.screenshot(path=ARTEFACTS / "export-fiftyone.png")
     keep_picture(page.locator("iframe").first.screenshot(), "fiftyone", 1000)
-    chosen = page.get_by_text(re.compile(r"Selected in FiftyOne: 1")).locator("xpath=..").inner_text()
+    chosen = (
+        page.get_by_text(re.compile(r"Selected in FiftyOne: 1")).locator("xpath=..").inner_text()
+    )
     picked = re.search(r"digit.\d{4}", chosen).group().replace("\\", "")
     page.get_by_role("button", name="Must keep", exact=True).first.click()
-    page.locator("[data-testid=stMetric]", has_text="Must keep").get_by_text("1", exact=True).wait_for()
+    page.locator("[data-testid=stMetric]", has_text="Must keep").get_by_text(
+        "1", exact=True
+    ).wait_for()
     with page.expect_download() as download:  # what must be kept comes first
         page.get_by_role("button", name="Download", exact=True).nth(1).click()
     download.value.save_as(tmp_path / "ids.txt")
@@ -60,7 +73,9 @@ def test_a_second_visitor_is_told_and_can_take_it_over(open_page, app_with_fifty
     page.set_default_timeout(120_000)
     page.get_by_text("It serves one at a time").wait_for()
     page.get_by_role("button", name="Take it over").click()
-    page.frame_locator("iframe[src^='http://127.0.0.1']").get_by_text("180 samples", exact=True).wait_for()
+    page.frame_locator("iframe[src^='http://127.0.0.1']").get_by_text(
+        "180 samples", exact=True
+    ).wait_for()
     page.get_by_role("button", name="Close the App").click()
     page.get_by_role("button", name="Open FiftyOne here").wait_for()
     assert not page.locator("iframe[src^='http://127.0.0.1']").count()

@@ -1,4 +1,5 @@
-"""Our panel inside the real FiftyOne App: it previews, its slider answers, its button writes and shows the choice."""
+"""Our panel inside the real FiftyOne App: it previews, its slider answers, its button writes and
+shows the choice."""
 
 from __future__ import annotations
 
@@ -23,7 +24,9 @@ def test_the_panel_previews_and_writes(open_page, panel_app):
     page.get_by_text("120 samples", exact=True).wait_for()
     page.locator("button.MuiButton-root", has_text="Dismiss").click()
     page.get_by_text("12 of 120 images kept.").wait_for()
-    page.locator("input[type=range]").nth(-3).press("ArrowLeft")  # the first of our three knobs: 90 % -> 89 %
+    page.locator("input[type=range]").nth(-3).press(
+        "ArrowLeft"
+    )  # the first of our three knobs: 90 % -> 89 %
     page.get_by_text("13 of 120 images kept.").wait_for()
     ARTEFACTS.mkdir(exist_ok=True)
     page.screenshot(path=ARTEFACTS / "fiftyone-panel.png")

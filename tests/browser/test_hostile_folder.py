@@ -1,6 +1,8 @@
-"""A folder whose every name is an attack, opened and prepared by hand in a real Chromium: nothing runs, all stays text.
+"""A folder whose every name is an attack, opened and prepared by hand in a real Chromium: nothing
+runs, all stays text.
 
-Also the way of a first visitor with own images: open a folder, watch the job, reload while it runs, find everything.
+Also the way of a first visitor with own images: open a folder, watch the job, reload while it runs,
+find everything.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ def folder(tmp_path_factory):
         (root / name).mkdir(parents=True)
         for i in range(24):
             noise = rng.integers(0, 80, (24, 24, 3)) + np.array([150 * c, 60, 150 * (1 - c)])
-            Image.fromarray(noise.clip(0, 255).astype(np.uint8)).save(root / name / f"{EVIL}{i}.png")
+            Image.fromarray(noise.clip(0, 255).astype(np.uint8)).save(
+                root / name / f"{EVIL}{i}.png"
+            )
     (root / f"{EVIL}broken.png").write_bytes(b"no image")
     return root
 
@@ -43,7 +47,9 @@ def test_hostile_folder_from_opening_to_every_page(open_page, server, folder):
     alerts = []
     page.on("dialog", lambda dialog: (alerts.append(dialog.message), dialog.dismiss()))
     page.get_by_text("Folder of images").click()
-    page.get_by_role("textbox", name="Path of a folder on the machine this app runs on").fill(str(folder))
+    page.get_by_role("textbox", name="Path of a folder on the machine this app runs on").fill(
+        str(folder)
+    )
     page.get_by_role("button", name="Open", exact=True).click()
     page.get_by_text("1 inputs were set aside").wait_for()
     page.locator(".gallery button").nth(47).wait_for()

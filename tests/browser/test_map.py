@@ -1,4 +1,5 @@
-"""The map in a real Chromium, on made-up points: scrub, lasso, click, keyboard, legend, raster, and its routes."""
+"""The map in a real Chromium, on made-up points: scrub, lasso, click, keyboard, legend, raster, and
+its routes."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ def opened_map(open_page, map_server, query: str = "", **how):
 
 def drag_lasso(page, corners=((150, 0), (150, 150), (0, 150), (-100, 100), (-50, 20))) -> None:
     box = page.locator(".cm canvas").first.bounding_box()
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    x = box["x"] + box["width"] / 2
+    y = box["y"] + box["height"] / 2
     page.mouse.move(x, y)
     page.mouse.down()
     for dx, dy in corners:
@@ -50,7 +52,9 @@ def test_scrub_moves_counts_at_once_and_reports_on_release(open_page, map_server
     slider = page.locator("input[data-knob=p]")
     slider.evaluate("(e) => { e.value = 0.8; e.dispatchEvent(new Event('input')); }")
     assert map_value(page, "kept") == "12000"
-    assert '"scrub": null' in page.get_by_test_id("stText").first.inner_text()  # Python has heard nothing yet
+    assert (
+        '"scrub": null' in page.get_by_test_id("stText").first.inner_text()
+    )  # Python has heard nothing yet
     page.wait_for_timeout(100)
     assert float(map_value(page, "scrubMs")) + float(map_value(page, "frameMs")) <= 50
     slider.evaluate("(e) => e.dispatchEvent(new Event('change'))")
@@ -93,7 +97,8 @@ def test_zoom_and_lasso_survive_a_rerun(open_page, map_server):
 def test_the_wheel_zooms_but_never_out_of_the_whole(open_page, map_server):
     page, _ = opened_map(open_page, map_server)
     zoom = "(map) => map.getRootNode().coresetMap.camera.zoom"
-    box, root = page.locator(".cm canvas").first.bounding_box(), page.locator(".cm").first
+    box = page.locator(".cm canvas").first.bounding_box()
+    root = page.locator(".cm").first
     page.mouse.move(box["x"] + 100, box["y"] + 100)
     page.mouse.wheel(0, 300)  # scrolls the page instead
     page.wait_for_timeout(200)
@@ -106,8 +111,10 @@ def test_the_wheel_zooms_but_never_out_of_the_whole(open_page, map_server):
     page.mouse.wheel(0, 3000)
     page.wait_for_timeout(200)
     assert root.evaluate(zoom) == 1
-    assert root.evaluate("(map) => { const { x, y, home } = map.getRootNode().coresetMap.camera;"
-                         " return x === home[0] && y === home[1]; }")
+    assert root.evaluate(
+        "(map) => { const { x, y, home } = map.getRootNode().coresetMap.camera;"
+        " return x === home[0] && y === home[1]; }"
+    )
 
 
 def test_click_picks_the_nearest_image_and_hover_shows_its_card(open_page, map_server):
@@ -118,7 +125,12 @@ def test_click_picks_the_nearest_image_and_hover_shows_its_card(open_page, map_s
         return [...view.camera.toPixel(view.xy[2 * far], view.xy[2 * far + 1]), far]; }""")
     page.mouse.move(box["x"] + place[0], box["y"] + place[1])
     page.locator(".cm-card").filter(has_text=f"img-{place[2]}").wait_for()
-    assert page.locator(".cm-card img").evaluate("(image) => image.decode().then(() => image.naturalWidth)") > 0
+    assert (
+        page.locator(".cm-card img").evaluate(
+            "(image) => image.decode().then(() => image.naturalWidth)"
+        )
+        > 0
+    )
     page.mouse.down()
     page.mouse.up()
     page.get_by_test_id("stText").first.filter(has_text=f'"clicked": {place[2]}').wait_for()
@@ -148,7 +160,9 @@ def test_without_webgl_the_raster_takes_over(open_page, map_server, scheme):
     script = """const open = HTMLCanvasElement.prototype.getContext;
         HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
           return kind === 'webgl2' ? null : open.call(this, kind, ...rest); };"""
-    page, witness = opened_map(open_page, map_server, "&colour=pseudo-label", script=script, scheme=scheme)
+    page, witness = opened_map(
+        open_page, map_server, "&colour=pseudo-label", script=script, scheme=scheme
+    )
     assert map_value(page, "renderer") == "raster"
     inked = page.locator(".cm canvas").first.evaluate("""(canvas) => { const { data } = canvas.getContext('2d')
         .getImageData(0, 0, canvas.width, canvas.height); let k = 0;
@@ -173,12 +187,22 @@ def test_routes_answer_only_what_a_page_published(open_page, map_server):
     points = next(name for name in listed if "/coreset/points/" in name)
     key = re.search(r"points/([0-9a-f]{24})", points)[1]
     status, headers = answer(points)
-    assert status == 200 and "immutable" in headers["cache-control"] and int(headers["content-length"]) == 8 * N
+    assert (
+        status == 200
+        and "immutable" in headers["cache-control"]
+        and int(headers["content-length"]) == 8 * N
+    )
     assert answer(points, Host="evil.example")[0] == 400
     assert answer(points, **{"Sec-Fetch-Site": "cross-site"})[0] == 403
     thumb = f"{map_server}/coreset/thumb/{key}/"
     assert answer(thumb + "0.webp")[0] == 200
-    for wrong in (f"{N}.webp", "-1.webp", "1e3.webp", "..%2f..%2fetc%2fpasswd.webp", "99999999999999999999.webp"):
+    for wrong in (
+        f"{N}.webp",
+        "-1.webp",
+        "1e3.webp",
+        "..%2f..%2fetc%2fpasswd.webp",
+        "99999999999999999999.webp",
+    ):
         assert "webp" not in answer(thumb + wrong)[1].get("content-type", ""), wrong
     assert answer(f"{map_server}/coreset/ranks/{'0' * 24}/{'0' * 24}.bin")[0] == 404
     with pytest.raises(urllib.error.HTTPError):
@@ -212,7 +236,8 @@ def test_legend_hides_the_dropped(open_page, map_server):
     page, witness = opened_map(open_page, map_server)
     page.locator(".cm-legend button[data-side=dropped]").click()
     assert page.locator(".cm").first.evaluate(
-        "(map) => map.getRootNode().coresetMap.shownSegments().every(([, , kept]) => kept)")
+        "(map) => map.getRootNode().coresetMap.shownSegments().every(([, , kept]) => kept)"
+    )
     heard = heard_lasso(page)
     assert heard["sides"] == ["dropped"]
     page.locator(".cm-legend button[data-side=kept]").click()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from chrome import wait_for_map
 
-from coreset_engine.selection.arithmetic import cut_count, double_end, kept_count
+from coreset_engine.selection.budget import cut_count, double_end, kept_count
 
 
 def test_window_arithmetic_equals_the_engine(open_page, map_server):
@@ -15,12 +15,18 @@ def test_window_arithmetic_equals_the_engine(open_page, map_server):
     sizes = [1, 2, 3, 7, 1797, 1795, 50_000, 60_000, 1_281_167]
     loaded = page.evaluate("performance.getEntriesByType('resource').map(e => e.name)")
     geometry = next(name for name in loaded if name.endswith("/scatter-geometry.js"))
-    counted = page.evaluate("""async ([url, sizes, rates]) => { const g = await import(url);
-        return sizes.map(n => rates.map(p => g.keptCount(n, p))); }""", [geometry, sizes, rates])
+    counted = page.evaluate(
+        """async ([url, sizes, rates]) => { const g = await import(url);
+        return sizes.map(n => rates.map(p => g.keptCount(n, p))); }""",
+        [geometry, sizes, rates],
+    )
     assert counted == [[kept_count(n, p) for p in rates] for n in sizes]
     betas = [round(0.001 * i, 3) for i in range(1001)]
-    cuts = page.evaluate("""async ([url, sizes, betas]) => { const g = await import(url);
-        return sizes.map(n => betas.map(b => g.hardCut(n, b))); }""", [geometry, sizes, betas])
+    cuts = page.evaluate(
+        """async ([url, sizes, betas]) => { const g = await import(url);
+        return sizes.map(n => betas.map(b => g.hardCut(n, b))); }""",
+        [geometry, sizes, betas],
+    )
     assert cuts == [[cut_count(n, beta) for beta in betas] for n in sizes]
 
 
@@ -29,21 +35,27 @@ def test_scrubbed_membership_equals_double_end(open_page, map_server):
     wait_for_map(page)
     aum = np.random.default_rng(3).normal(size=2000)
     for p, beta in [(0.9, 0.0), (0.5, 0.3), (0.333, 0.333), (0.999, 0.5), (0.0, 0.0), (0.25, 0.25)]:
-        kept = page.locator(".cm").evaluate("""async (map, [p, beta]) => { const view = map.getRootNode().coresetMap;
+        kept = page.locator(".cm").evaluate(
+            """async (map, [p, beta]) => { const view = map.getRootNode().coresetMap;
             await view.move('p', p); await view.move('beta', beta);
-            return Array.from({ length: view.n }, (_, i) => i).filter((i) => view.membership.keeps(i)); }""", [p, beta])
+            return Array.from({ length: view.n }, (_, i) => i).filter((i) => view.membership.keeps(i)); }""",
+            [p, beta],
+        )
         assert kept == sorted(double_end(aum, p, beta).tolist()), (p, beta)
 
 
 def test_an_untouched_beta_follows_the_pruning_rate_as_the_engine_guesses(open_page, map_server):
-    from ui.state import beta_guesses, guessed_beta
+    from ui.state.session import beta_guesses, guessed_beta
 
     page, _ = open_page(f"{map_server}/?n=2000")
     wait_for_map(page)
     loaded = page.evaluate("performance.getEntriesByType('resource').map(e => e.name)")
     geometry = next(name for name in loaded if name.endswith("/scatter-geometry.js"))
     rates = [round(0.001 * i, 3) for i in range(1000)]
-    found = page.evaluate("""async ([url, points, rates]) => { const g = await import(url);
-        return rates.map(p => g.between(points, p)); }""", [geometry, beta_guesses(), rates])
+    found = page.evaluate(
+        """async ([url, points, rates]) => { const g = await import(url);
+        return rates.map(p => g.between(points, p)); }""",
+        [geometry, beta_guesses(), rates],
+    )
     assert np.allclose(found, [guessed_beta(p) for p in rates], atol=0.0011)
     assert found[900] == 0.522 and found[0] == 0

@@ -28,12 +28,14 @@ def test_the_map_is_saved_as_png_svg_and_csv(open_page, map_server):
     wait_for_map(page)
     rows = list(csv.DictReader(io.StringIO(saved(page, "csv").decode())))
     assert [row["id"] for row in rows] == [f"img-{i}" for i in range(N)]
-    assert np.array_equal(np.array([[row["x"], row["y"]] for row in rows], np.float32), fake_points(N))
+    assert np.array_equal(
+        np.array([[row["x"], row["y"]] for row in rows], np.float32), fake_points(N)
+    )
     aum = np.random.default_rng(3).normal(size=N)
     assert np.array_equal([float(row["AUM"]) for row in rows], aum)
     hardest_first = np.argsort(aum, kind="stable")
     kept = np.flatnonzero([row["kept"] == "1" for row in rows])
-    assert sorted(kept) == sorted(hardest_first[N // 10:N // 10 + N // 10])  # p = 0.9, beta = 0.1
+    assert sorted(kept) == sorted(hardest_first[N // 10 : N // 10 + N // 10])  # p = 0.9, beta = 0.1
 
     svg = saved(page, "svg").decode()
     paths = ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}path")

@@ -1,7 +1,8 @@
 """The README's pictures, taken by the app itself: four pages and the scrub as a short film.
 
 They go to test-artefacts/pictures; CORESET_PICTURES=docs puts them where the README shows them, and
-CORESET_PICTURES_OF="fashion-mnist&samples=60000" takes them of another prepared source (with CORESET_BROWSER_HOME).
+CORESET_PICTURES_OF="fashion-mnist&samples=60000" takes them of another prepared source (with
+CORESET_BROWSER_HOME).
 """
 
 from __future__ import annotations
@@ -14,15 +15,20 @@ from PIL import Image
 
 QUERY = "dataset=" + os.environ.get("CORESET_PICTURES_OF", "demo")
 # name -> page and more of its address, light or dark, height
-PAGES = {"map": ("explore", "&color=pseudo-label", "dark", 840), "select": ("select", "", "light", 900),
-         "why": ("explore", "&image={image}", "light", 1500),
-         "duel": ("duel", "&a=elfs:0.9&b=random:0.9", "light", 940)}
+PAGES = {
+    "map": ("explore", "&color=pseudo-label", "dark", 840),
+    "select": ("select", "", "light", 900),
+    "why": ("explore", "&image={image}", "light", 1500),
+    "duel": ("duel", "&a=elfs:0.9&b=random:0.9", "light", 940),
+}
 BUDGET = 1_700_000  # bytes of all pictures: they live in the repository
 
 
 def open_settled(open_page, app: str, page: str, more: str, scheme: str, height: int):
     image = os.environ.get("CORESET_PICTURES_IMAGE", "digit-0123")
-    tab, witness = open_page(f"{app}/{page}?{QUERY}{more.format(image=image)}", scheme=scheme, height=height)
+    tab, witness = open_page(
+        f"{app}/{page}?{QUERY}{more.format(image=image)}", scheme=scheme, height=height
+    )
     wait_for_map(tab)
     tab.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
     tab.wait_for_timeout(2500)  # thumbnails and charts fade in
@@ -40,16 +46,29 @@ def test_picture(open_page, app, name):
 def test_film_of_the_scrub(open_page, app):
     tab = open_settled(open_page, app, "select", "&p=0.97", "light", 900)
     there = [0.97, 0.96, 0.95, 0.94, 0.92, 0.9, 0.87, 0.84, 0.8, 0.75, 0.7, 0.65, 0.6]
-    frames, counts = [], []
+    frames = []
+    counts = []
     for p in [*there, *there[-2::-2]]:
         tab.locator("input[data-knob=p]").evaluate(
-            "(e, v) => { e.value = v; e.dispatchEvent(new Event('input')); }", p)
-        tab.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+            "(e, v) => { e.value = v; e.dispatchEvent(new Event('input')); }", p
+        )
+        tab.evaluate(
+            "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+        )
         counts.append(tab.locator(".cm-count").inner_text())
         frames.append(shrunk(tab.locator(".cm").screenshot(), 760))
-    film = [frame.quantize(48, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE) for frame in frames]
-    film[0].save(pictures() / "scrub.gif", save_all=True, append_images=film[1:],
-                 duration=[260] * (len(film) - 1) + [900],
-                 loop=0, optimize=True)
-    assert len(set(counts)) == len(there)  # the finger is still down, and every frame shows another coreset
+    film = [
+        frame.quantize(48, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE) for frame in frames
+    ]
+    film[0].save(
+        pictures() / "scrub.gif",
+        save_all=True,
+        append_images=film[1:],
+        duration=[260] * (len(film) - 1) + [900],
+        loop=0,
+        optimize=True,
+    )
+    assert len(set(counts)) == len(
+        there
+    )  # the finger is still down, and every frame shows another coreset
     assert sum(path.stat().st_size for path in pictures().iterdir()) < BUDGET

@@ -1,4 +1,5 @@
-"""The running server seen from outside: where it listens, whom it answers, what it never hands out."""
+"""The running server seen from outside: where it listens, whom it answers, what it never hands
+out."""
 
 from __future__ import annotations
 
@@ -12,10 +13,12 @@ from urllib.parse import urlsplit
 import pytest
 from chrome import ROOT, serve, stop
 
-from ui.front import exposure
+from ui.server.html_shell import exposure
 
 
-def ask(app: str, method: str, path: str, body: bytes | None = None, **headers: str) -> http.client.HTTPResponse:
+def ask(
+    app: str, method: str, path: str, body: bytes | None = None, **headers: str
+) -> http.client.HTTPResponse:
     connection = http.client.HTTPConnection(urlsplit(app).netloc, timeout=20)
     named = {name.replace("_", "-"): text for name, text in headers.items()}
     connection.request(method, path, body=body, headers=named)
@@ -27,15 +30,25 @@ def ask(app: str, method: str, path: str, body: bytes | None = None, **headers: 
 
 def shake(app: str, origin: str) -> int:
     """The status of a WebSocket handshake that a page of `origin` would begin."""
-    return ask(app, "GET", "/_stcore/stream", Origin=origin, Connection="Upgrade", Upgrade="websocket",
-               Sec_WebSocket_Version="13", Sec_WebSocket_Key="dGhlIHNhbXBsZSBub25jZQ==").status
+    return ask(
+        app,
+        "GET",
+        "/_stcore/stream",
+        Origin=origin,
+        Connection="Upgrade",
+        Upgrade="websocket",
+        Sec_WebSocket_Version="13",
+        Sec_WebSocket_Key="dGhlIHNhbXBsZSBub25jZQ==",
+    ).status
 
 
 def test_only_this_machine_can_connect(app):
     port = urlsplit(app).port
     with socket.create_connection(("127.0.0.1", port), 5):
         pass
-    with pytest.raises(ConnectionRefusedError):  # another address of this machine: bound to one, not to all
+    with pytest.raises(
+        ConnectionRefusedError
+    ):  # another address of this machine: bound to one, not to all
         socket.create_connection(("127.0.0.2", port), 5)
 
 
@@ -55,37 +68,77 @@ def test_a_rebound_name_is_refused_on_every_page_and_route(app):
 
 
 def test_a_host_name_to_listen_on_is_its_own_name(tmp_path):
-    told = "import streamlit as st; st.config.set_option('server.address', 'box.lan'); " \
-           "from ui.routes import trusted; print(*map(trusted, ('box.lan:8501', 'other.lan', 'evil.example')))"
-    done = subprocess.run([sys.executable, "-c", told], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    told = (
+        "import streamlit as st; st.config.set_option('server.address', 'box.lan'); "
+        "from ui.routes import trusted; print(*map(trusted, ('box.lan:8501', 'other.lan', 'evil.example')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", told], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
     assert done.stdout.split() == ["True", "False", "False"], done.stderr
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
 def test_our_routes_only_answer_get(app, method):
-    for path in ("/coreset/js/x/scatter.js", "/coreset/thumb/x/0.webp", "/coreset/points/x-y.bin", "/select"):
+    for path in (
+        "/coreset/js/x/scatter.js",
+        "/coreset/thumb/x/0.webp",
+        "/coreset/points/x-y.bin",
+        "/select",
+    ):
         assert ask(app, method, path, b"x").status in (403, 404, 405), path
 
 
 def test_uploads_need_the_token_that_other_sites_cannot_read(app):
-    body = b'--b\r\nContent-Disposition: form-data; name="f"; filename="x.png"\r\n\r\nx\r\n--b--\r\n'
-    answer = ask(app, "PUT", "/_stcore/upload_file/a/b", body, Content_Type="multipart/form-data; boundary=b")
+    body = (
+        b'--b\r\nContent-Disposition: form-data; name="f"; filename="x.png"\r\n\r\nx\r\n--b--\r\n'
+    )
+    answer = ask(
+        app, "PUT", "/_stcore/upload_file/a/b", body, Content_Type="multipart/form-data; boundary=b"
+    )
     assert answer.status in (400, 403)
-    assert "evil" not in str(ask(app, "GET", "/_stcore/host-config", Origin="http://evil.example").headers)
+    assert "evil" not in str(
+        ask(app, "GET", "/_stcore/host-config", Origin="http://evil.example").headers
+    )
 
 
-@pytest.mark.parametrize("path", ["/app/static/app.py", "/static/../app.py", "/static/%2e%2e/%2e%2e/app.py",
-                                  "/coreset/thumb/../../app.py", "/coreset/js/x/..%2f..%2fapp.js", "/app.py",
-                                  "/.streamlit/config.toml", "//etc/passwd", "/media/../../../etc/passwd"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/app/static/app.py",
+        "/static/../app.py",
+        "/static/%2e%2e/%2e%2e/app.py",
+        "/coreset/thumb/../../app.py",
+        "/coreset/js/x/..%2f..%2fapp.js",
+        "/app.py",
+        "/.streamlit/config.toml",
+        "//etc/passwd",
+        "/media/../../../etc/passwd",
+    ],
+)
 def test_no_file_is_reached_by_path(app, path):
     text = ask(app, "GET", path).text
-    assert "set_page_config" not in text and "enableXsrfProtection" not in text and "root:" not in text
+    assert (
+        "set_page_config" not in text and "enableXsrfProtection" not in text and "root:" not in text
+    )
 
 
-@pytest.mark.parametrize(("address", "guarded", "warns"), [
-    ("127.0.0.1", False, False), ("127.0.0.2", False, False), ("::1", False, False), ("localhost", False, False),
-    ("0.0.0.0", False, True), ("::", False, True), ("", False, True), (None, False, True), ("box.lan", False, True),
-    ("192.168.1.5", False, True), ("0.0.0.0", True, False)])
+@pytest.mark.parametrize(
+    ("address", "guarded", "warns"),
+    [
+        ("127.0.0.1", False, False),
+        ("127.0.0.2", False, False),
+        ("::1", False, False),
+        ("localhost", False, False),
+        ("0.0.0.0", False, True),
+        ("::", False, True),
+        ("", False, True),
+        (None, False, True),
+        ("box.lan", False, True),
+        ("192.168.1.5", False, True),
+        ("0.0.0.0", True, False),
+    ],
+)
 def test_listening_elsewhere_warns_unless_guarded(address, guarded, warns):
     said = exposure(address, guarded)
     assert (said is not None) == warns

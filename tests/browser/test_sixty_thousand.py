@@ -1,6 +1,8 @@
-"""Every page with 60,000 images: the same promises as on the demo. Slow: it prepares a made-up set first.
+"""Every page with 60,000 images: the same promises as on the demo. Slow: it prepares a made-up set
+first.
 
-CORESET_LARGE_HOME and CORESET_LARGE_QUERY ("dataset=fashion-mnist&samples=60000") name a prepared one to reuse.
+CORESET_LARGE_HOME and CORESET_LARGE_QUERY ("dataset=fashion-mnist&samples=60000") name a prepared
+one to reuse.
 """
 
 from __future__ import annotations
@@ -17,12 +19,21 @@ import pytest
 from chrome import ARTEFACTS, ROOT, map_value, serve, stop, wait_for_map
 
 N = 60_000
-PAGES = {"dataset": "Dataset", "explore": "Map", "gallery": "Gallery", "labels": "Labels", "coverage": "Coverage",
-         "select": "Select", "duel": "Duel", "evaluate": "Evaluate", "export": "Export"}
+PAGES = {
+    "dataset": "Dataset",
+    "explore": "Map",
+    "gallery": "Gallery",
+    "labels": "Labels",
+    "coverage": "Coverage",
+    "select": "Select",
+    "duel": "Duel",
+    "evaluate": "Evaluate",
+    "export": "Export",
+}
 PREPARE = """
 import sys
 import coreset_engine as ce
-from coreset_engine.run.pipeline import STAGES
+from coreset_engine.pipeline.run import STAGES
 run = ce.Run(ce.open_source(sys.argv[1]), n_clusters=10, n_samples=20_000)
 for stage in STAGES:
     getattr(run, stage)
@@ -36,15 +47,25 @@ def large(tmp_path_factory):
     """(address, query) of an app opened on 60,000 images with every stage finished."""
     folder = tmp_path_factory.mktemp("large")
     if os.environ.get("CORESET_LARGE_HOME"):
-        home, query = Path(os.environ["CORESET_LARGE_HOME"]), os.environ["CORESET_LARGE_QUERY"]
+        home = Path(os.environ["CORESET_LARGE_HOME"])
+        query = os.environ["CORESET_LARGE_QUERY"]
         spec = re.search("dataset=([^&]+)", query)[1]
     else:
-        home, rng = folder / "home", np.random.default_rng(0)
+        home = folder / "home"
+        rng = np.random.default_rng(0)
         centres = rng.normal(0, 3, (10, 32))
-        np.save(folder / "vectors.npy", (centres[np.arange(N) % 10] + rng.normal(0, 1, (N, 32))).astype(np.float32))
-        done = subprocess.run([sys.executable, "-c", PREPARE, str(folder / "vectors.npy")], cwd=ROOT, timeout=900,
-                              capture_output=True, text=True,
-                              env=os.environ | {"CORESET_HOME": str(home), "PYTHONPATH": str(ROOT)})
+        np.save(
+            folder / "vectors.npy",
+            (centres[np.arange(N) % 10] + rng.normal(0, 1, (N, 32))).astype(np.float32),
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", PREPARE, str(folder / "vectors.npy")],
+            cwd=ROOT,
+            timeout=900,
+            capture_output=True,
+            text=True,
+            env=os.environ | {"CORESET_HOME": str(home), "PYTHONPATH": str(ROOT)},
+        )
         assert done.returncode == 0, done.stderr
         spec = done.stdout.splitlines()[-1]
         query = f"dataset={quote(spec)}&clusters=10&samples=20000"
@@ -69,7 +90,9 @@ def test_page_is_clean(open_page, large, name):
     ARTEFACTS.mkdir(exist_ok=True)
     page, witness = opened(open_page, large, name)
     page.wait_for_timeout(1500)
-    assert not page.get_by_text(re.compile("Traceback|went wrong on our side|is computed yet")).count()
+    assert not page.get_by_text(
+        re.compile("Traceback|went wrong on our side|is computed yet")
+    ).count()
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         for width in (1440, 1024):

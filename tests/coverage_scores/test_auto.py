@@ -1,4 +1,5 @@
-"""The automatic settings: one seeded order for every k, drawn towards the middle; coverage stays the paper's."""
+"""The automatic settings: one seeded order for every k, drawn towards the middle; coverage stays
+the paper's."""
 
 from __future__ import annotations
 
@@ -6,14 +7,19 @@ import numpy as np
 import pytest
 
 import coreset_engine as ce
-from coreset_engine.coverage.auto import auto_neighbours, auto_samples, auto_score
+from coreset_engine.artifacts.store import Store
+from coreset_engine.coverage.auto_alpha import auto_neighbours, auto_samples, auto_score
 from coreset_engine.coverage.scores import coverage_scores
-from coreset_engine.run.store import Store
 
 
 def test_settings_grow_with_the_set():
     assert [auto_neighbours(n) for n in (1, 7, 80, 800, 60_000)] == [1, 1, 10, 100, 100]
-    assert [auto_samples(n) for n in (1, 1000, 5000, 60_000)] == [20_000, 20_000, 100_000, 1_000_000]
+    assert [auto_samples(n) for n in (1, 1000, 5000, 60_000)] == [
+        20_000,
+        20_000,
+        100_000,
+        1_000_000,
+    ]
 
 
 def test_the_middle_comes_first_as_often_as_its_weights_say():
@@ -26,20 +32,25 @@ def test_the_middle_comes_first_as_often_as_its_weights_say():
     assert abs(first.mean() - 0.5) < 0.02
     drawn = auto_score(score, 1)
     assert np.isfinite(drawn).all() and len(np.unique(drawn)) == 2000
-    assert np.array_equal(drawn, auto_score(score, 1)) and not np.array_equal(drawn, auto_score(score, 2))
+    assert np.array_equal(drawn, auto_score(score, 1)) and not np.array_equal(
+        drawn, auto_score(score, 2)
+    )
 
 
 def test_auto_keeps_the_halves_and_redraws_the_score():
     vectors = np.random.default_rng(0).normal(size=(500, 6)).astype(np.float32)
     auto = coverage_scores(vectors, "auto", n_neighbours="auto", seed=3, device="cpu")
     plain = coverage_scores(vectors, 20_000, n_neighbours=62, seed=3, device="cpu")
-    assert np.array_equal(auto.coverage, plain.coverage) and np.array_equal(auto.redundancy, plain.redundancy)
+    assert np.array_equal(auto.coverage, plain.coverage) and np.array_equal(
+        auto.redundancy, plain.redundancy
+    )
     assert np.array_equal(auto.score, auto_score(plain.score, 3))
     assert auto.info["auto"] and auto.info["n_neighbours"] == 62 and auto.n_samples == 20_000
 
 
 def test_outliers_no_longer_fill_a_small_coreset():
-    """1 % of the images lie far out: they are most of the paper's small coreset, and about 1 % of the automatic one."""
+    """1 % of the images lie far out: they are most of the paper's small coreset, and about 1 % of
+    the automatic one."""
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(2000, 8)).astype(np.float32)
     vectors[:20] *= 8
@@ -55,7 +66,12 @@ def test_outliers_no_longer_fill_a_small_coreset():
 @pytest.mark.parametrize("n_neighbours", [0, 5])
 def test_blindcs_takes_zero_as_automatic(tmp_path, n_neighbours):
     np.save(tmp_path / "v.npy", np.random.default_rng(0).normal(size=(400, 8)).astype(np.float32))
-    run = ce.Run(ce.open_source(str(tmp_path / "v.npy")), store=Store(tmp_path / "home"), device="cpu", n_samples=4000)
+    run = ce.Run(
+        ce.open_source(str(tmp_path / "v.npy")),
+        store=Store(tmp_path / "home"),
+        device="cpu",
+        n_samples=4000,
+    )
     chosen = ce.select("blindcs", run, prune_rate=0.9, n_neighbours=n_neighbours)
     score = run.coverage_at(n_neighbours=n_neighbours or "auto").score
     assert set(chosen.indices.tolist()) == set(np.argsort(-score, kind="stable")[:40].tolist())

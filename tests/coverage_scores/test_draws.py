@@ -1,14 +1,15 @@
-"""What is drawn: distributions by their moments, dimensions without replacement, units that do not depend on T."""
+"""What is drawn: distributions by their moments, dimensions without replacement, units that do not
+depend on T."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from coreset_engine.coverage.columns import turn
+from coreset_engine.core.errors import BadInput
 from coreset_engine.coverage.draws import DISTRIBUTIONS, SAMPLERS, UNIT, Sampler, triangular
 from coreset_engine.coverage.scores import coverage_scores
-from coreset_engine.errors import BadInput
+from coreset_engine.coverage.transposed import turn
 
 
 def columns(dims=2, width=9):
@@ -19,7 +20,11 @@ def drawn(units=40, **about):
     about = dict(n_dims=2, distribution="triangular", seed=0, sampler="random") | about
     sampler = Sampler(columns(about["n_dims"]), **about)
     parts = [sampler.unit(number) for number in range(units)]
-    return sampler.columns, np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+    return (
+        sampler.columns,
+        np.concatenate([p[0] for p in parts]),
+        np.concatenate([p[1] for p in parts]),
+    )
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -27,11 +32,26 @@ def drawn(units=40, **about):
 def test_moments_per_dimension(distribution, sampler):
     about, dims, points = drawn(distribution=distribution, sampler=sampler)
     for j in range(9):
-        values, low, high, middle = points[dims == j], about.low[j], about.high[j], about.median[j]
-        mean = {"triangular": (low + high + middle) / 3, "uniform": (low + high) / 2, "gaussian": about.mean[j]}
-        spread = low * low + high * high + middle * middle - low * high - low * middle - high * middle
-        std = {"triangular": np.sqrt(spread / 18), "uniform": (high - low) / np.sqrt(12), "gaussian": about.std[j]}
-        assert abs(values.mean() - mean[distribution]) < 4 * std[distribution] / np.sqrt(len(values))
+        values = points[dims == j]
+        low = about.low[j]
+        high = about.high[j]
+        middle = about.median[j]
+        mean = {
+            "triangular": (low + high + middle) / 3,
+            "uniform": (low + high) / 2,
+            "gaussian": about.mean[j],
+        }
+        spread = (
+            low * low + high * high + middle * middle - low * high - low * middle - high * middle
+        )
+        std = {
+            "triangular": np.sqrt(spread / 18),
+            "uniform": (high - low) / np.sqrt(12),
+            "gaussian": about.std[j],
+        }
+        assert abs(values.mean() - mean[distribution]) < 4 * std[distribution] / np.sqrt(
+            len(values)
+        )
         assert abs(values.std() / std[distribution] - 1) < 0.05
         if distribution != "gaussian":
             assert values.min() >= low and values.max() <= high
@@ -55,10 +75,14 @@ def test_stratified_draws_visit_every_pair_equally_often():
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_unit_depends_on_seed_and_number_only(sampler):
     make = lambda seed: Sampler(columns(), 2, "triangular", seed, sampler)  # noqa: E731
-    first, again, other = make(1), make(1), make(2)
+    first = make(1)
+    again = make(1)
+    other = make(2)
     later = first.unit(3)
     assert all(np.array_equal(a, b) for a, b in zip(later, again.unit(3)))
-    assert not np.array_equal(later[1], other.unit(3)[1]) and not np.array_equal(later[1], first.unit(2)[1])
+    assert not np.array_equal(later[1], other.unit(3)[1]) and not np.array_equal(
+        later[1], first.unit(2)[1]
+    )
 
 
 def test_triangular_inverse_at_its_corners():
@@ -73,27 +97,40 @@ def test_flat_columns_are_legal():
     vectors = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
     vectors[:, 1] = 2.0
     for distribution in DISTRIBUTIONS:
-        found = coverage_scores(vectors, 500, n_neighbours=5, distribution=distribution, device="cpu")
+        found = coverage_scores(
+            vectors, 500, n_neighbours=5, distribution=distribution, device="cpu"
+        )
         assert found.coverage.sum() == 500 and abs(found.redundancy.sum() - 500) < 1e-6
     assert coverage_scores(np.ones((20, 3)), 100, device="cpu").coverage[0] == 100
 
 
-@pytest.mark.parametrize("given, word", [
-    (dict(n_dims=4), "n_dims=4"), (dict(n_dims=0), "n_dims=0"), (dict(n_samples=0), "n_samples=0"),
-    (dict(n_neighbours=0), "n_neighbours=0"), (dict(exponent=-1), "exponent=-1"), (dict(workers=0), "workers=0"),
-    (dict(distribution="cauchy"), "cauchy"), (dict(sampler="grid"), "grid"), (dict(full_score="no"), "no"),
-    (dict(draws=(np.zeros((2, 2), int), np.zeros((3, 2)))), "shapes"),
-    (dict(draws=(np.full((2, 2), 7), np.zeros((2, 2)))), "0 to 2"),
-    (dict(draws=(np.zeros((2, 2), int), np.full((2, 2), np.nan))), "NaN"),
-    (dict(draws=(np.zeros((2, 2)), np.zeros((2, 2)))), "whole numbers"),
-    (dict(draws=3), "pair"),
-])
+@pytest.mark.parametrize(
+    "given, word",
+    [
+        (dict(n_dims=4), "n_dims=4"),
+        (dict(n_dims=0), "n_dims=0"),
+        (dict(n_samples=0), "n_samples=0"),
+        (dict(n_neighbours=0), "n_neighbours=0"),
+        (dict(exponent=-1), "exponent=-1"),
+        (dict(workers=0), "workers=0"),
+        (dict(distribution="cauchy"), "cauchy"),
+        (dict(sampler="grid"), "grid"),
+        (dict(full_score="no"), "no"),
+        (dict(draws=(np.zeros((2, 2), int), np.zeros((3, 2)))), "shapes"),
+        (dict(draws=(np.full((2, 2), 7), np.zeros((2, 2)))), "0 to 2"),
+        (dict(draws=(np.zeros((2, 2), int), np.full((2, 2), np.nan))), "NaN"),
+        (dict(draws=(np.zeros((2, 2)), np.zeros((2, 2)))), "whole numbers"),
+        (dict(draws=3), "pair"),
+    ],
+)
 def test_bad_settings_name_value_and_remedy(given, word):
     with pytest.raises(BadInput, match=word):
         coverage_scores(np.ones((10, 3)), **(dict(n_samples=10, device="cpu") | given))
 
 
-@pytest.mark.parametrize("vectors", [np.ones(5), np.ones((2, 3, 4)), np.ones((0, 3)), np.array([["a", "b"]])])
+@pytest.mark.parametrize(
+    "vectors", [np.ones(5), np.ones((2, 3, 4)), np.ones((0, 3)), np.array([["a", "b"]])]
+)
 def test_bad_vectors_are_refused(vectors):
     with pytest.raises(BadInput, match="vectors"):
         coverage_scores(vectors, 10, device="cpu")

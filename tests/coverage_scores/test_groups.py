@@ -1,4 +1,5 @@
-"""Columns in files, cut into groups: the bits of one machine for any number of groups, in any order of tasks."""
+"""Columns in files, cut into groups: the bits of one machine for any number of groups, in any order
+of tasks."""
 
 from __future__ import annotations
 
@@ -9,11 +10,19 @@ from functools import reduce
 import numpy as np
 import pytest
 
-from coreset_engine.coverage import columns
-from coreset_engine.coverage.columns import turn
-from coreset_engine.coverage.groups import add, edges, groups_for, held, score_set, sets_of, turn_into
+from coreset_engine.core.errors import BadInput
+from coreset_engine.coverage import transposed as columns
+from coreset_engine.coverage.partitions import (
+    add,
+    edges,
+    groups_for,
+    held,
+    score_set,
+    sets_of,
+    turn_into,
+)
 from coreset_engine.coverage.scores import coverage_grid, coverage_scores
-from coreset_engine.errors import BadInput
+from coreset_engine.coverage.transposed import turn
 
 
 @pytest.fixture(scope="module")
@@ -26,15 +35,24 @@ def vectors():
 
 def scorer_of(folder, groups, seed=0):
     """Plain calls in place of tasks: sets shuffled, cut in two, added in pairs."""
+
     def make_scorer(columns, reaches, exponents):
         rng = np.random.default_rng(seed)
 
         def score(dims, points, hits, penalty, tick):
-            parts = [(names, rows) for names, whole in sets_of(dims, len(columns.low), groups)
-                     for rows in np.array_split(whole, 2)]
+            parts = [
+                (names, rows)
+                for names, whole in sets_of(dims, len(columns.low), groups)
+                for rows in np.array_split(whole, 2)
+            ]
             rng.shuffle(parts)
-            total = reduce(add, [score_set(folder, names, groups, dims[rows], points[rows], reaches, exponents)
-                                 for names, rows in parts])
+            total = reduce(
+                add,
+                [
+                    score_set(folder, names, groups, dims[rows], points[rows], reaches, exponents)
+                    for names, rows in parts
+                ],
+            )
             hits += total[0]
             penalty += total[1]
 
@@ -49,27 +67,50 @@ def test_columns_in_files_are_those_in_memory(vectors, kind, tmp_path):
     for _ in range(2):  # made, then found
         found = turn_into(tmp_path / "columns", vectors.astype(kind), 2)
         for name, array in vars(wanted).items():
-            assert np.array_equal(array, getattr(found, name)) and array.dtype == getattr(found, name).dtype
+            assert (
+                np.array_equal(array, getattr(found, name))
+                and array.dtype == getattr(found, name).dtype
+            )
         assert isinstance(found.exact, np.memmap) and isinstance(found.levels, np.memmap)
 
 
-@pytest.mark.parametrize(("groups", "m", "kind"), [(1, 2, "float32"), (2, 2, "float32"), (5, 2, "float32"),
-                                                   (7, 2, "float16"), (3, 3, "float64"), (5, 1, "float64")])
+@pytest.mark.parametrize(
+    ("groups", "m", "kind"),
+    [
+        (1, 2, "float32"),
+        (2, 2, "float32"),
+        (5, 2, "float32"),
+        (7, 2, "float16"),
+        (3, 3, "float64"),
+        (5, 1, "float64"),
+    ],
+)
 def test_any_number_of_groups_gives_the_bits_of_one_machine(vectors, groups, m, kind, tmp_path):
     data = vectors.astype(kind)
     common = dict(n_samples=5000, n_dims=m, n_neighbours=20, seed=3, device="cpu", workers=1)
     wanted = coverage_scores(data, **common)
-    found = coverage_scores(data, **common, columns=turn_into(tmp_path, data, m),
-                            make_scorer=scorer_of(tmp_path, groups, groups))
-    assert np.array_equal(wanted.coverage, found.coverage) and np.array_equal(wanted.redundancy, found.redundancy)
+    found = coverage_scores(
+        data,
+        **common,
+        columns=turn_into(tmp_path, data, m),
+        make_scorer=scorer_of(tmp_path, groups, groups),
+    )
+    assert np.array_equal(wanted.coverage, found.coverage) and np.array_equal(
+        wanted.redundancy, found.redundancy
+    )
     assert wanted.info == found.info
 
 
 def test_a_grid_of_alphas_over_groups(vectors, tmp_path):
     common = dict(n_samples=2500, device="cpu", workers=1, exponents=(1.0, 4.0))
     wanted = coverage_grid(vectors, (30, 10), **common)
-    found = coverage_grid(vectors, (30, 10), **common, columns=turn_into(tmp_path, vectors, 2),
-                          make_scorer=scorer_of(tmp_path, 4))
+    found = coverage_grid(
+        vectors,
+        (30, 10),
+        **common,
+        columns=turn_into(tmp_path, vectors, 2),
+        make_scorer=scorer_of(tmp_path, 4),
+    )
     assert wanted.keys() == found.keys()
     assert all(np.array_equal(wanted[key].score, found[key].score) for key in wanted)
 
@@ -77,8 +118,14 @@ def test_a_grid_of_alphas_over_groups(vectors, tmp_path):
 def test_one_machine_begins_and_groups_go_on(vectors, tmp_path):
     common = dict(n_neighbours=20, device="cpu", workers=1)
     for number, groups in ((2500, None), (5000, 3), (9000, 2)):
-        door = dict(columns=turn_into(tmp_path / "columns", vectors, 2),
-                    make_scorer=scorer_of(tmp_path / "columns", groups)) if groups else {}
+        door = (
+            dict(
+                columns=turn_into(tmp_path / "columns", vectors, 2),
+                make_scorer=scorer_of(tmp_path / "columns", groups),
+            )
+            if groups
+            else {}
+        )
         found = coverage_scores(vectors, number, **common, **door, resume=tmp_path / "sums.npz")
     assert np.array_equal(found.score, coverage_scores(vectors, 9000, **common).score)
 
@@ -112,12 +159,15 @@ def test_a_full_disk_says_so_before_anything_is_mapped(vectors, tmp_path, monkey
     with pytest.raises(OSError, match="No space left"):
         turn_into(tmp_path, vectors, 2)
     monkeypatch.undo()
-    assert np.array_equal(turn_into(tmp_path, vectors, 2).levels, turn(vectors, 2).levels)  # half-made files are redone
+    assert np.array_equal(
+        turn_into(tmp_path, vectors, 2).levels, turn(vectors, 2).levels
+    )  # half-made files are redone
 
 
 def test_every_sample_falls_on_the_one_set_that_holds_it():
     dims = np.array([np.random.default_rng(i).permutation(11)[:3] for i in range(200)])
-    cuts, seen = edges(11, 4), []
+    cuts = edges(11, 4)
+    seen = []
     assert list(cuts) == [0, 2, 5, 8, 11]
     found = sets_of(dims, 11, 4)
     assert len({names for names, _ in found}) == len(found)
@@ -130,11 +180,16 @@ def test_every_sample_falls_on_the_one_set_that_holds_it():
 
 def test_the_number_of_groups_follows_the_memory():
     about = dict(m=2, sums=1, threads=4)
-    n, d = 10_000_000, 256
+    n = 10_000_000
+    d = 256
     whole = held(n, d, 2, groups=1, **about)
     assert groups_for(n, d, 2, memory=whole / 0.79, **about) == 1
     half = groups_for(n, d, 2, memory=whole / 2, **about)
     assert half > 2  # two of two groups are the whole
-    assert held(n, d, 2, groups=half, **about) <= 0.8 * whole / 2 < held(n, d, 2, groups=half - 1, **about)
+    assert (
+        held(n, d, 2, groups=half, **about)
+        <= 0.8 * whole / 2
+        < held(n, d, 2, groups=half - 1, **about)
+    )
     with pytest.raises(BadInput, match="smallest node has 0.5 GB"):
         groups_for(n, d, 2, memory=5e8, **about)

@@ -1,4 +1,5 @@
-"""Scores that grow: same bits with any number of workers, after a kill or in one go; convergence, stop, cancel."""
+"""Scores that grow: same bits with any number of workers, after a kill or in one go; convergence,
+stop, cancel."""
 
 from __future__ import annotations
 
@@ -10,9 +11,9 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+from coreset_engine.core.errors import BadInput, Cancelled, Corrupt
 from coreset_engine.coverage.anytime import rounds
 from coreset_engine.coverage.scores import coverage_grid, coverage_scores, unit_score
-from coreset_engine.errors import BadInput, Cancelled, Corrupt
 
 
 @pytest.fixture(scope="module")
@@ -21,15 +22,25 @@ def vectors():
 
 
 def same(a, b):
-    return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in ("score", "coverage", "redundancy"))
+    return all(
+        np.array_equal(getattr(a, name), getattr(b, name))
+        for name in ("score", "coverage", "redundancy")
+    )
 
 
 @pytest.mark.parametrize("sampler", ["random", "sobol", "stratified"])
 def test_workers_do_not_show_in_the_bits(vectors, sampler):
-    runs = [coverage_scores(vectors, 7000, n_neighbours=40, seed=3, device="cpu", workers=w, sampler=sampler)
-            for w in (1, 2, 5)]
+    runs = [
+        coverage_scores(
+            vectors, 7000, n_neighbours=40, seed=3, device="cpu", workers=w, sampler=sampler
+        )
+        for w in (1, 2, 5)
+    ]
     assert same(runs[0], runs[1]) and same(runs[0], runs[2])
-    assert not same(runs[0], coverage_scores(vectors, 7000, n_neighbours=40, seed=4, device="cpu", sampler=sampler))
+    assert not same(
+        runs[0],
+        coverage_scores(vectors, 7000, n_neighbours=40, seed=4, device="cpu", sampler=sampler),
+    )
 
 
 def test_longer_run_goes_on_from_a_shorter_one(vectors, tmp_path):
@@ -37,8 +48,14 @@ def test_longer_run_goes_on_from_a_shorter_one(vectors, tmp_path):
     short = coverage_scores(vectors, 3000, n_neighbours=40, device="cpu", resume=path)
     assert short.coverage.sum() == 3000
     ticks = []
-    long = coverage_scores(vectors, 9000, n_neighbours=40, device="cpu", resume=path,
-                           progress=lambda done, total, unit: ticks.append((done, total)))
+    long = coverage_scores(
+        vectors,
+        9000,
+        n_neighbours=40,
+        device="cpu",
+        resume=path,
+        progress=lambda done, total, unit: ticks.append((done, total)),
+    )
     assert ticks[0] == (3000, 9000) and ticks[-1] == (9000, 9000)
     assert same(long, coverage_scores(vectors, 9000, n_neighbours=40, device="cpu"))
 
@@ -53,17 +70,26 @@ def test_cancelled_in_the_middle_then_resumed(vectors, tmp_path):
     with pytest.raises(Cancelled):
         coverage_scores(vectors, 40_000, n_neighbours=40, device="cpu", resume=path, progress=stop)
     seen = []
-    found = coverage_scores(vectors, 40_000, n_neighbours=40, device="cpu", resume=path,
-                            progress=lambda done, total, unit: seen.append(done))
+    found = coverage_scores(
+        vectors,
+        40_000,
+        n_neighbours=40,
+        device="cpu",
+        resume=path,
+        progress=lambda done, total, unit: seen.append(done),
+    )
     assert seen[0] >= 4096 and seen == sorted(seen)
     assert same(found, coverage_scores(vectors, 40_000, n_neighbours=40, device="cpu"))
 
 
 def test_killed_in_the_middle_then_resumed(vectors, tmp_path):
-    path, total = tmp_path / "state.npz", 400_000
+    path = tmp_path / "state.npz"
+    total = 400_000
     np.save(tmp_path / "vectors.npy", vectors)
-    code = ("import sys, numpy as np\nfrom coreset_engine.coverage.scores import coverage_scores\n"
-            f"coverage_scores(np.load(sys.argv[1]), {total}, n_neighbours=40, device='cpu', resume=sys.argv[2])")
+    code = (
+        "import sys, numpy as np\nfrom coreset_engine.coverage.scores import coverage_scores\n"
+        f"coverage_scores(np.load(sys.argv[1]), {total}, n_neighbours=40, device='cpu', resume=sys.argv[2])"
+    )
     child = subprocess.Popen([sys.executable, "-c", code, tmp_path / "vectors.npy", path])
     try:
         while not path.exists() and child.poll() is None:
@@ -72,8 +98,14 @@ def test_killed_in_the_middle_then_resumed(vectors, tmp_path):
         child.kill()
         child.wait()
     seen = []
-    found = coverage_scores(vectors, total, n_neighbours=40, device="cpu", resume=path,
-                            progress=lambda done, total, unit: seen.append(done))
+    found = coverage_scores(
+        vectors,
+        total,
+        n_neighbours=40,
+        device="cpu",
+        resume=path,
+        progress=lambda done, total, unit: seen.append(done),
+    )
     assert seen[0] > 0
     assert same(found, coverage_scores(vectors, total, n_neighbours=40, device="cpu"))
 
@@ -83,7 +115,9 @@ def test_state_of_other_settings_is_refused(vectors, tmp_path):
     coverage_scores(vectors, 5000, n_neighbours=40, device="cpu", resume=path)
     for other in (dict(n_neighbours=41), dict(seed=1), dict(exponent=3.0), dict(sampler="sobol")):
         with pytest.raises(BadInput, match="other vectors or settings"):
-            coverage_scores(vectors, 5000, **(dict(n_neighbours=40, device="cpu", resume=path) | other))
+            coverage_scores(
+                vectors, 5000, **(dict(n_neighbours=40, device="cpu", resume=path) | other)
+            )
     with pytest.raises(BadInput, match="other vectors"):
         coverage_scores(vectors + 1, 5000, n_neighbours=40, device="cpu", resume=path)
     with pytest.raises(BadInput, match="already holds 5000"):
@@ -100,15 +134,23 @@ def test_convergence_figures_rise_and_end_the_run(vectors):
     assert curve[-1]["spearman"] > curve[0]["spearman"] > 0
     assert curve[-1]["jaccard"]["0.9"] > curve[0]["jaccard"]["0.9"]
     wanted = (curve[0]["jaccard"]["0.9"] + curve[-1]["jaccard"]["0.9"]) / 2
-    early = coverage_scores(vectors, 60_000, n_neighbours=40, device="cpu", stability=wanted, prune_rate=0.9)
+    early = coverage_scores(
+        vectors, 60_000, n_neighbours=40, device="cpu", stability=wanted, prune_rate=0.9
+    )
     assert early.n_samples < 60_000 and early.info["curve"][-1]["jaccard"]["0.9"] >= wanted
     assert same(early, coverage_scores(vectors, early.n_samples, n_neighbours=40, device="cpu"))
 
 
 def test_the_figure_is_the_agreement_of_two_independent_halves(vectors):
-    """Two runs with other seeds and half the samples agree about as well as the halves are said to."""
-    told = coverage_scores(vectors, 16_384, n_neighbours=40, device="cpu").info["curve"][-1]["spearman"]
-    a, b = (coverage_scores(vectors, 8192, n_neighbours=40, device="cpu", seed=s).score for s in (11, 12))
+    """Two runs with other seeds and half the samples agree about as well as the halves are said
+    to."""
+    told = coverage_scores(vectors, 16_384, n_neighbours=40, device="cpu").info["curve"][-1][
+        "spearman"
+    ]
+    a, b = (
+        coverage_scores(vectors, 8192, n_neighbours=40, device="cpu", seed=s).score
+        for s in (11, 12)
+    )
     assert abs(told - spearmanr(a, b).statistic) < 0.05
 
 
@@ -127,10 +169,21 @@ def test_rounds_end_at_the_total():
 
 def test_one_half_alone_and_random_start(vectors):
     both = coverage_scores(vectors, 4000, n_neighbours=40, device="cpu")
-    parts = {f: coverage_scores(vectors, 4000, n_neighbours=40, device="cpu", full_score=f).score
-             for f in ("coverage", "redundancy")}
-    assert np.array_equal(parts["coverage"], both.coverage) and np.array_equal(parts["redundancy"], -both.redundancy)
-    started = coverage_scores(vectors, 4000, n_neighbours=40, device="cpu", random_start=True).score - both.score
+    parts = {
+        f: coverage_scores(vectors, 4000, n_neighbours=40, device="cpu", full_score=f).score
+        for f in ("coverage", "redundancy")
+    }
+    assert np.array_equal(parts["coverage"], both.coverage) and np.array_equal(
+        parts["redundancy"], -both.redundancy
+    )
+    started = (
+        coverage_scores(vectors, 4000, n_neighbours=40, device="cpu", random_start=True).score
+        - both.score
+    )
     assert started.min() >= -1e-9 and started.max() <= 1 and len(np.unique(started.round(6))) > 1400
     scaled = unit_score(both.score)
-    assert scaled.min() == 0 and scaled.max() == 1 and np.array_equal(unit_score(np.zeros(3)), np.ones(3))
+    assert (
+        scaled.min() == 0
+        and scaled.max() == 1
+        and np.array_equal(unit_score(np.zeros(3)), np.ones(3))
+    )

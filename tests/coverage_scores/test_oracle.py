@@ -1,4 +1,5 @@
-"""The fast kernel gives what the reference gives: shapes, slices, ties, duplicates, flat columns, extreme settings."""
+"""The fast kernel gives what the reference gives: shapes, slices, ties, duplicates, flat columns,
+extreme settings."""
 
 from __future__ import annotations
 
@@ -13,8 +14,8 @@ from hypothesis import strategies as st
 sys.path.insert(0, str(Path(__file__).parent))
 from reference import brute_force, draw  # noqa: E402
 
+from coreset_engine.core.errors import BadInput  # noqa: E402
 from coreset_engine.coverage.scores import coverage_grid, coverage_scores  # noqa: E402
-from coreset_engine.errors import BadInput  # noqa: E402
 
 KINDS = ("normal", "whole", "relu", "scales", "heavy", "copies")
 
@@ -37,7 +38,9 @@ def make(kind: str, n: int, dtype, rng: np.random.Generator) -> np.ndarray:
 
 
 def compare(vectors, draws, alpha, exponent, **options):
-    found = coverage_scores(vectors, draws=draws, n_neighbours=alpha, exponent=exponent, device="cpu", **options)
+    found = coverage_scores(
+        vectors, draws=draws, n_neighbours=alpha, exponent=exponent, device="cpu", **options
+    )
     coverage, redundancy = brute_force(vectors, *draws, alpha, exponent)
     assert np.array_equal(found.coverage, coverage)
     assert np.abs(found.redundancy - redundancy).max() < 1e-9
@@ -57,9 +60,16 @@ def test_equals_brute_force(kind, m, dtype):
             compare(vectors, draws, alpha, exponent)
 
 
-@given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 300), m=st.integers(1, 12), kind=st.sampled_from(KINDS),
-       alpha=st.integers(1, 400), exponent=st.sampled_from([0.0, 0.5, 1.0, 4.0, 9.0, 64.0]),
-       dtype=st.sampled_from([np.float16, np.float32, np.float64]), on_images=st.booleans())
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n=st.integers(1, 300),
+    m=st.integers(1, 12),
+    kind=st.sampled_from(KINDS),
+    alpha=st.integers(1, 400),
+    exponent=st.sampled_from([0.0, 0.5, 1.0, 4.0, 9.0, 64.0]),
+    dtype=st.sampled_from([np.float16, np.float32, np.float64]),
+    on_images=st.booleans(),
+)
 @settings(max_examples=150, deadline=None, derandomize=True)
 def test_equals_brute_force_anywhere(seed, n, m, kind, alpha, exponent, dtype, on_images):
     rng = np.random.default_rng(seed)
@@ -67,7 +77,9 @@ def test_equals_brute_force_anywhere(seed, n, m, kind, alpha, exponent, dtype, o
     dims, points = draw(vectors, m, 12, rng)
     if on_images:  # samples exactly on an image, and half way between two: ties at the nearest
         points = vectors[rng.integers(n, size=12)[:, None], dims].astype(float)
-        points[::2] = (points[::2] + vectors[rng.integers(n, size=6)[:, None], dims[::2]].astype(float)) / 2
+        points[::2] = (
+            points[::2] + vectors[rng.integers(n, size=6)[:, None], dims[::2]].astype(float)
+        ) / 2
     compare(vectors, (dims, points), alpha, exponent)
 
 
@@ -82,11 +94,18 @@ def test_many_images_at_one_point_end_a_sample_early():
 
 
 def test_an_image_alone_on_a_crowd_of_equals():
-    """The covered image has no twin, and all its neighbours share one point: ties at the alpha-th distance by index."""
+    """The covered image has no twin, and all its neighbours share one point: ties at the alpha-th
+    distance by index."""
     vectors = np.zeros((5000, 3), np.float32)
     vectors[4321] = 1.0
-    found = coverage_scores(vectors, draws=(np.array([[0, 2]]), np.array([[1.0, 1.0]])), n_neighbours=10, device="cpu")
-    assert found.coverage[4321] == 1 and np.allclose(found.redundancy[:10], 0.1) and found.redundancy.sum() < 1 + 1e-9
+    found = coverage_scores(
+        vectors, draws=(np.array([[0, 2]]), np.array([[1.0, 1.0]])), n_neighbours=10, device="cpu"
+    )
+    assert (
+        found.coverage[4321] == 1
+        and np.allclose(found.redundancy[:10], 0.1)
+        and found.redundancy.sum() < 1 + 1e-9
+    )
 
 
 def test_points_far_outside_and_huge_values():
@@ -106,8 +125,12 @@ def test_grid_equals_single_scores_bit_for_bit():
     grid = coverage_grid(vectors, (5, 50, 2000), exponents=(4.0, 1.0), draws=draws, device="cpu")
     assert list(grid) == [(5, 4.0), (50, 4.0), (2000, 4.0), (5, 1.0), (50, 1.0), (2000, 1.0)]
     for (alpha, exponent), found in grid.items():
-        single = coverage_scores(vectors, draws=draws, n_neighbours=alpha, exponent=exponent, device="cpu")
-        assert np.array_equal(found.score, single.score) and np.array_equal(found.redundancy, single.redundancy)
+        single = coverage_scores(
+            vectors, draws=draws, n_neighbours=alpha, exponent=exponent, device="cpu"
+        )
+        assert np.array_equal(found.score, single.score) and np.array_equal(
+            found.redundancy, single.redundancy
+        )
 
 
 def test_layouts_and_read_only_input():

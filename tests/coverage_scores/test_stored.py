@@ -1,4 +1,5 @@
-"""Coverage in the store: one sweep fills several alphas, another alpha is then read and not computed; resumption."""
+"""Coverage in the store: one sweep fills several alphas, another alpha is then read and not
+computed; resumption."""
 
 from __future__ import annotations
 
@@ -6,9 +7,9 @@ import numpy as np
 import pytest
 
 import coreset_engine as ce
+from coreset_engine.artifacts.store import Store
+from coreset_engine.core.errors import Cancelled
 from coreset_engine.coverage.scores import GRID, coverage_scores
-from coreset_engine.errors import Cancelled
-from coreset_engine.run.store import Store
 
 SETTINGS = dict(seed=5, device="cpu", n_samples=6000)
 
@@ -26,9 +27,13 @@ def test_grid_fills_the_store_and_slider_reads_it(dataset, tmp_path, monkeypatch
     direct = coverage_scores(run.vectors, n_neighbours=50, **SETTINGS)
     assert np.array_equal(grid[50].score, direct.score) and grid[50].n_samples == 6000
     again = ce.Run(dataset, store=Store(tmp_path / "home"), **SETTINGS)
-    monkeypatch.setattr("coreset_engine.coverage.scores.coverage_grid", None)  # nothing may be computed from here on
+    monkeypatch.setattr(
+        "coreset_engine.coverage.scores.coverage_grid", None
+    )  # nothing may be computed from here on
     for alpha in GRID:
-        key = again.key_of("coverage", n_samples=again.n_samples, seed=again.seed, n_neighbours=alpha)
+        key = again.key_of(
+            "coverage", n_samples=again.n_samples, seed=again.seed, n_neighbours=alpha
+        )
         assert again.store.has("coverage", key)
         assert np.array_equal(again.coverage_at(n_neighbours=alpha).score, grid[alpha].score)
     assert again.coverage.info["curve"] and not list((tmp_path / "home" / "work").rglob("*.npz"))
@@ -45,9 +50,17 @@ def test_cancelled_sweep_goes_on_where_it_was(dataset, tmp_path):
         with pytest.raises(Cancelled):
             ask(ce.Run(dataset, store=Store(tmp_path / "home"), progress=stop, **settings))
         seen = []
-        run = ce.Run(dataset, store=Store(tmp_path / "home"), **settings,
-                     progress=lambda stage, done, *_, seen=seen: seen.append(done) if stage == "coverage" else None)
+        run = ce.Run(
+            dataset,
+            store=Store(tmp_path / "home"),
+            **settings,
+            progress=lambda stage, done, *_, seen=seen: (
+                seen.append(done) if stage == "coverage" else None
+            ),
+        )
         found = ask(run)
         assert seen[0] >= 4096
         alpha = found.info["n_neighbours"]
-        assert np.array_equal(found.score, coverage_scores(run.vectors, n_neighbours=alpha, **settings).score)
+        assert np.array_equal(
+            found.score, coverage_scores(run.vectors, n_neighbours=alpha, **settings).score
+        )

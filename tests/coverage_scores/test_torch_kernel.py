@@ -1,4 +1,5 @@
-"""The GPU code gives what the reference and the CPU kernel give: on "cpu" anywhere, on "cuda" where there is one."""
+"""The GPU code gives what the reference and the CPU kernel give: on "cpu" anywhere, on "cuda" where
+there is one."""
 
 from __future__ import annotations
 
@@ -12,16 +13,17 @@ sys.path.insert(0, str(Path(__file__).parent))
 from reference import brute_force, draw  # noqa: E402
 from test_oracle import KINDS, make  # noqa: E402
 
-from coreset_engine.coverage.columns import turn  # noqa: E402
+from coreset_engine.coverage.kernels.cuda import FIXED, torch_scorer  # noqa: E402
 from coreset_engine.coverage.scores import coverage_grid, coverage_scores  # noqa: E402
-from coreset_engine.coverage.torch_kernel import FIXED, torch_scorer  # noqa: E402
+from coreset_engine.coverage.transposed import turn  # noqa: E402
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 
 
 def score(vectors, draws, alphas, exponents, device):
     n = len(vectors)
-    hits, penalty = np.zeros(n, np.int64), np.zeros((n, len(alphas) * len(exponents)), np.int64)
+    hits = np.zeros(n, np.int64)
+    penalty = np.zeros((n, len(alphas) * len(exponents)), np.int64)
     scorer = torch_scorer(turn(vectors, draws[0].shape[1]), alphas, exponents, device)
     scorer(*draws, hits, penalty, lambda done: None)
     return hits, penalty
@@ -36,7 +38,8 @@ def test_equals_brute_force(kind, m, dtype, device):
     for n in (1, 2, 65, 400):
         vectors = make(kind, n, dtype, rng)
         draws = draw(vectors, m, 20, rng)
-        alphas, exponents = [500, 30, 1], [4.0, 0.0, 2.5]
+        alphas = [500, 30, 1]
+        exponents = [4.0, 0.0, 2.5]
         hits, penalty = score(vectors, draws, alphas, exponents, device)
         for e, exponent in enumerate(exponents):
             for a, alpha in enumerate(alphas):
@@ -51,7 +54,9 @@ def test_repeats_bit_for_bit_and_in_any_batch(device, monkeypatch):
     vectors = make("relu", 700, np.float32, rng)
     draws = draw(vectors, 2, 300, rng)
     runs = [score(vectors, draws, [50, 5], [4.0], device) for _ in range(2)]
-    monkeypatch.setitem(sys.modules["coreset_engine.coverage.torch_kernel"].BYTES, device, 7 * 8 * 700)
+    monkeypatch.setitem(
+        sys.modules["coreset_engine.coverage.kernels.cuda"].BYTES, device, 7 * 8 * 700
+    )
     runs.append(score(vectors, draws, [50, 5], [4.0], device))
     assert all(np.array_equal(a, b) for run in runs[1:] for a, b in zip(runs[0], run))
 
@@ -59,7 +64,10 @@ def test_repeats_bit_for_bit_and_in_any_batch(device, monkeypatch):
 @pytest.mark.gpu
 def test_the_whole_run_on_a_gpu_agrees_with_the_cpu():
     vectors = np.random.default_rng(0).gamma(1.5, size=(3000, 24)).astype(np.float32)
-    gpu, cpu = (coverage_grid(vectors, (10, 300), n_samples=20_000, device=device) for device in ("cuda", "cpu"))
+    gpu, cpu = (
+        coverage_grid(vectors, (10, 300), n_samples=20_000, device=device)
+        for device in ("cuda", "cpu")
+    )
     for alpha in (10, 300):
         assert np.array_equal(gpu[alpha].coverage, cpu[alpha].coverage)
         assert np.abs(gpu[alpha].redundancy - cpu[alpha].redundancy).max() < 1e-6

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from coreset_engine.core.errors import BadInput, Cancelled
+from coreset_engine.core.types import Dataset
 from coreset_engine.embedding.embedder import embed_images
-from coreset_engine.embedding.encoders import make_encoder
-from coreset_engine.errors import BadInput, Cancelled
-from coreset_engine.types import Dataset
+from coreset_engine.embedding.encoders.builders import make_encoder
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (37, 9, 9, 3), dtype=np.uint8)
 
@@ -56,10 +56,20 @@ EXPECTED = PIXELS.reshape(37, -1)[:, :6].astype(np.float32) / 7
 @pytest.mark.parametrize("shard_size, batch_size", [(8, 3), (37, 64), (1, 1), (100, 7)])
 def test_shards_and_memory_agree(tmp_path, shard_size, batch_size):
     calls = []
-    kept = embed_images(dataset(), Fake(), shards=tmp_path, shard_size=shard_size, batch_size=batch_size,
-                        progress=lambda done, total, unit: calls.append((done, total, unit)))
-    assert isinstance(kept, np.memmap) and not kept.flags.writeable and np.array_equal(kept, EXPECTED)
-    assert np.array_equal(embed_images(dataset(), Fake(), shard_size=shard_size, batch_size=batch_size), EXPECTED)
+    kept = embed_images(
+        dataset(),
+        Fake(),
+        shards=tmp_path,
+        shard_size=shard_size,
+        batch_size=batch_size,
+        progress=lambda done, total, unit: calls.append((done, total, unit)),
+    )
+    assert (
+        isinstance(kept, np.memmap) and not kept.flags.writeable and np.array_equal(kept, EXPECTED)
+    )
+    assert np.array_equal(
+        embed_images(dataset(), Fake(), shard_size=shard_size, batch_size=batch_size), EXPECTED
+    )
     done = [call[0] for call in calls]
     assert done == sorted(done) and calls[-1] == (37, 37, "images")
 
@@ -68,10 +78,13 @@ def test_stopped_and_resumed_is_bit_identical_and_repeats_no_shard(tmp_path):
     def stop(done, total, unit):
         if done >= 20:
             raise Cancelled("stop")
+
     with pytest.raises(Cancelled):
         embed_images(dataset(), Fake(), shards=tmp_path, shard_size=8, batch_size=3, progress=stop)
     again = Fake()
-    assert np.array_equal(embed_images(dataset(), again, shards=tmp_path, shard_size=8, batch_size=3), EXPECTED)
+    assert np.array_equal(
+        embed_images(dataset(), again, shards=tmp_path, shard_size=8, batch_size=3), EXPECTED
+    )
     assert sum(again.seen) == 37 - 16
     once_more = Fake()
     embed_images(dataset(), once_more, shards=tmp_path, shard_size=8, batch_size=3)
@@ -84,9 +97,13 @@ def test_a_damaged_shard_is_made_again_alone(tmp_path, damage):
     shard = tmp_path / "shard-000002.f32"
     data = bytearray(shard.read_bytes())
     data[5] ^= 1
-    {"flip": lambda: shard.write_bytes(bytes(data)), "cut": lambda: shard.write_bytes(bytes(data[:-4])),
-     "hash": lambda: shard.with_suffix(".sha256").write_text("0" * 64), "gone": shard.unlink,
-     "unrenamed": lambda: shard.rename(tmp_path / "shard-000002.f32.99.tmp")}[damage]()
+    {
+        "flip": lambda: shard.write_bytes(bytes(data)),
+        "cut": lambda: shard.write_bytes(bytes(data[:-4])),
+        "hash": lambda: shard.with_suffix(".sha256").write_text("0" * 64),
+        "gone": shard.unlink,
+        "unrenamed": lambda: shard.rename(tmp_path / "shard-000002.f32.99.tmp"),
+    }[damage]()
     again = Fake()
     assert np.array_equal(embed_images(dataset(), again, shards=tmp_path, shard_size=8), EXPECTED)
     assert sum(again.seen) == 8
@@ -127,7 +144,9 @@ def test_real_network_resumes_bit_identically(tmp_path):
     embed_images(dataset(), encoder, shards=tmp_path, shard_size=10, batch_size=4)
     for number in (1, 3):
         (tmp_path / f"shard-{number:06d}.f32").unlink()
-    assert np.array_equal(embed_images(dataset(), encoder, shards=tmp_path, shard_size=10, batch_size=4), straight)
+    assert np.array_equal(
+        embed_images(dataset(), encoder, shards=tmp_path, shard_size=10, batch_size=4), straight
+    )
 
 
 def test_a_disk_that_refuses_is_one_sentence(tmp_path, monkeypatch):
@@ -137,6 +156,7 @@ def test_a_disk_that_refuses_is_one_sentence(tmp_path, monkeypatch):
 
     def full(descriptor):
         raise OSError(28, "No space left on device")
+
     with monkeypatch.context() as patch:
         patch.setattr("coreset_engine.embedding.embedder.os.fsync", full)
         with pytest.raises(BadInput, match="No space left on device.*finished shards are kept"):

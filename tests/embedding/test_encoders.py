@@ -1,4 +1,5 @@
-"""One contract for every encoder row: shape, type, determinism, independence of the batch; or one clear sentence."""
+"""One contract for every encoder row: shape, type, determinism, independence of the batch; or one
+clear sentence."""
 
 from __future__ import annotations
 
@@ -9,18 +10,20 @@ import pytest
 import torch
 from PIL import Image
 
-from coreset_engine import registry
-from coreset_engine.embedding import networks
-from coreset_engine.embedding.encoders import make_encoder
-from coreset_engine.errors import BadInput, Missing
-from coreset_engine.types import Dataset
+from coreset_engine.core import registry
+from coreset_engine.core.errors import BadInput, Missing
+from coreset_engine.core.types import Dataset
+from coreset_engine.embedding.encoders.builders import make_encoder, networks
 
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch, tmp_path):
-    """Downloads fail at once, as on a machine without a network; weights already on the machine still load."""
+    """Downloads fail at once, as on a machine without a network; weights already on the machine
+    still load."""
+
     def refuse(*args, **kwargs):
         raise URLError("no network in tests")
+
     monkeypatch.setattr(networks, "_reachable", lambda address: False)
     monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
 
@@ -28,45 +31,68 @@ def no_network(monkeypatch, tmp_path):
 def pictures(count: int = 5, side: int = 40) -> list[Image.Image]:
     rng = np.random.default_rng(7)
     shapes = [(side, side), (side, 2 * side), (side // 2, side), (side + 3, side), (1, 50)]
-    return [Image.fromarray(rng.integers(0, 256, (*shapes[i % 5], 3), dtype=np.uint8)) for i in range(count)]
+    return [
+        Image.fromarray(rng.integers(0, 256, (*shapes[i % 5], 3), dtype=np.uint8))
+        for i in range(count)
+    ]
 
 
 def check_contract(encoder) -> None:
     images = pictures()
     whole = encoder.encode(images)
-    assert whole.shape == (5, encoder.dim) and whole.dtype == np.float32 and np.isfinite(whole).all()
+    assert (
+        whole.shape == (5, encoder.dim) and whole.dtype == np.float32 and np.isfinite(whole).all()
+    )
     assert np.array_equal(whole, encoder.encode(images))
     single = np.vstack([encoder.encode([image]) for image in images])
     np.testing.assert_allclose(whole, single, rtol=1e-3, atol=1e-4 * float(np.abs(whole).max()))
-    assert np.linalg.norm(whole[0] - whole[3]) > 1e-3 * np.linalg.norm(whole[0])  # different images differ
+    assert np.linalg.norm(whole[0] - whole[3]) > 1e-3 * np.linalg.norm(
+        whole[0]
+    )  # different images differ
     assert len(encoder.weights_hash) >= 64 and encoder.name
 
 
-@pytest.mark.parametrize("name", [*registry.ENCODERS, "resnet18+clip", "timm:mobilenetv3_small_050",
-                                  "open_clip:RN50/openai"])
+@pytest.mark.parametrize(
+    "name",
+    [*registry.ENCODERS, "resnet18+clip", "timm:mobilenetv3_small_050", "open_clip:RN50/openai"],
+)
 def test_every_encoder_works_or_says_why(name: str):
     try:
         encoder = make_encoder(name, device="cpu", image_size=None)
     except Missing as fault:
         assert name != "efficientnet_lite0"
         message = str(fault)
-        assert message.count("\n") == 0 and "weights=PATH" in message and "efficientnet_lite0" in message
+        assert (
+            message.count("\n") == 0
+            and "weights=PATH" in message
+            and "efficientnet_lite0" in message
+        )
     else:
         check_contract(encoder)
         assert encoder.name == name
 
 
-@pytest.mark.parametrize("name, build", [
-    ("resnet18", "torchvision.models:resnet18"), ("efficientnet_lite1", "timm:tf_efficientnet_lite1"),
-    ("efficientnet_lite2", "timm:tf_efficientnet_lite2"), ("timm:vit_tiny_patch16_224", "timm:vit_tiny_patch16_224"),
-    ("timm:resnet10t", "timm:resnet10t")])
+@pytest.mark.parametrize(
+    "name, build",
+    [
+        ("resnet18", "torchvision.models:resnet18"),
+        ("efficientnet_lite1", "timm:tf_efficientnet_lite1"),
+        ("efficientnet_lite2", "timm:tf_efficientnet_lite2"),
+        ("timm:vit_tiny_patch16_224", "timm:vit_tiny_patch16_224"),
+        ("timm:resnet10t", "timm:resnet10t"),
+    ],
+)
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_weights_from_disk(tmp_path, name, build, suffix):
-    """Random weights saved and given as weights=PATH: the same file gives the same features, another file others."""
+    """Random weights saved and given as weights=PATH: the same file gives the same features,
+    another file others."""
     library, _, architecture = build.partition(":")
     module = __import__(library, fromlist=["x"])
-    path = save_random(module.create_model if library == "timm" else getattr(module, architecture),
-                       architecture if library == "timm" else None, tmp_path / f"w{suffix}")
+    path = save_random(
+        module.create_model if library == "timm" else getattr(module, architecture),
+        architecture if library == "timm" else None,
+        tmp_path / f"w{suffix}",
+    )
     encoder = make_encoder(name, weights=path, device="cpu")
     check_contract(encoder)
     assert encoder.weights_hash == make_encoder(name, weights=path, device="cpu").weights_hash
@@ -85,27 +111,37 @@ def save_random(build, architecture, path):
 
 
 def test_swav_checkpoint_layout(tmp_path):
-    """The authors' file has a module. prefix, a projection head and prototypes, and no classifier."""
+    """The authors' file has a module. prefix, a projection head and prototypes, and no
+    classifier."""
     from torchvision.models import resnet50
 
-    state = {f"module.{key}": value for key, value in resnet50().state_dict().items() if not key.startswith("fc.")}
+    state = {
+        f"module.{key}": value
+        for key, value in resnet50().state_dict().items()
+        if not key.startswith("fc.")
+    }
     state["module.prototypes.weight"] = torch.zeros(3, 128)
     torch.save(state, tmp_path / "swav.pth.tar")
-    encoder = make_encoder("resnet50_swav", weights=tmp_path / "swav.pth.tar", device="cpu", image_size=64)
+    encoder = make_encoder(
+        "resnet50_swav", weights=tmp_path / "swav.pth.tar", device="cpu", image_size=64
+    )
     assert encoder.encode(pictures(2)).shape == (2, 2048)
 
 
 def test_open_clip_with_own_weights(tmp_path):
     import open_clip
 
-    torch.save(open_clip.create_model("RN50-quickgelu", pretrained=None).state_dict(), tmp_path / "clip.pt")
+    torch.save(
+        open_clip.create_model("RN50-quickgelu", pretrained=None).state_dict(), tmp_path / "clip.pt"
+    )
     encoder = make_encoder("open_clip:RN50-quickgelu", weights=tmp_path / "clip.pt", device="cpu")
     assert encoder.encode(pictures(2)).shape == (2, encoder.dim) and encoder.dim == 1024
     assert encoder.mean == pytest.approx(networks.CLIP[0])
 
 
 def test_lite0_is_taken_before_the_last_activation():
-    """Against timm's own forward pass: our features, clipped to [0, 6] before pooling, are timm's pooled ones."""
+    """Against timm's own forward pass: our features, clipped to [0, 6] before pooling, are timm's
+    pooled ones."""
     import timm
 
     encoder = make_encoder("efficientnet_lite0", device="cpu", image_size=64)
@@ -125,7 +161,8 @@ def test_lite0_is_taken_before_the_last_activation():
 
 
 def test_folded_norms_change_nothing(tmp_path):
-    """ResNet-18 with random weights and running statistics, against torchvision's own forward pass."""
+    """ResNet-18 with random weights and running statistics, against torchvision's own forward
+    pass."""
     from torchvision.models import resnet18
 
     torch.manual_seed(1)
@@ -140,11 +177,15 @@ def test_folded_norms_change_nothing(tmp_path):
     reference.fc = torch.nn.Identity()
     images = pictures(3)
     batch = torch.from_numpy(encoder.prepare(images)).permute(0, 3, 1, 2).float() / 255
-    batch = (batch - torch.tensor(encoder.mean).view(3, 1, 1)) / torch.tensor(encoder.std).view(3, 1, 1)
+    batch = (batch - torch.tensor(encoder.mean).view(3, 1, 1)) / torch.tensor(encoder.std).view(
+        3, 1, 1
+    )
     with torch.inference_mode():
         expected = reference.eval()(batch).numpy()
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in encoder.network.modules())
-    np.testing.assert_allclose(encoder.encode(images), expected, rtol=1e-3, atol=1e-3 * float(expected.max()))
+    np.testing.assert_allclose(
+        encoder.encode(images), expected, rtol=1e-3, atol=1e-3 * float(expected.max())
+    )
 
 
 def test_concatenation_is_side_by_side(tmp_path):
@@ -159,18 +200,26 @@ def test_concatenation_is_side_by_side(tmp_path):
 def test_auto_size_rule(side, expected):
     ds = Dataset("x", np.array(["a"]), "f", reader=lambda i: Image.new("RGB", (side, side)))
     assert make_encoder("efficientnet_lite0", device="cpu").sized_for(ds).image_size == expected
-    assert make_encoder("efficientnet_lite0", device="cpu", image_size=96).sized_for(ds).image_size == 96
+    assert (
+        make_encoder("efficientnet_lite0", device="cpu", image_size=96).sized_for(ds).image_size
+        == 96
+    )
 
 
-@pytest.mark.parametrize("arguments, words", [
-    ({"name": "efficientnet_lite9"}, "Did you mean 'efficientnet_lite"),
-    ({"name": "timm:nope"}, "timm knows no network"),
-    ({"name": "open_clip:nope/x"}, "knows no architecture"), ({"name": "open_clip:RN50/nope"}, "choose one of"),
-    ({"name": "efficientnet_lite0", "image_size": 5}, "between 16 and 1024"), ({"name": ""}, "unknown"),
-    ({"name": "efficientnet_lite0", "device": "tpu"}, "unknown"),
-    ({"name": "efficientnet_lite0", "weights": "/nowhere.pt"}, "is no file"),
-    ({"name": "resnet18+clip", "weights": "/x.pt"}, "cannot be shared"),
-])
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ({"name": "efficientnet_lite9"}, "Did you mean 'efficientnet_lite"),
+        ({"name": "timm:nope"}, "timm knows no network"),
+        ({"name": "open_clip:nope/x"}, "knows no architecture"),
+        ({"name": "open_clip:RN50/nope"}, "choose one of"),
+        ({"name": "efficientnet_lite0", "image_size": 5}, "between 16 and 1024"),
+        ({"name": ""}, "unknown"),
+        ({"name": "efficientnet_lite0", "device": "tpu"}, "unknown"),
+        ({"name": "efficientnet_lite0", "weights": "/nowhere.pt"}, "is no file"),
+        ({"name": "resnet18+clip", "weights": "/x.pt"}, "cannot be shared"),
+    ],
+)
 def test_refusals(arguments, words):
     with pytest.raises(BadInput, match=words):
         make_encoder(**arguments)
@@ -199,10 +248,13 @@ def test_pickles_and_foreign_checkpoints_are_refused(tmp_path):
 def test_the_number_of_cores_changes_no_bit():
     import torch
 
-    images = [Image.fromarray(array) for array in
-              np.random.default_rng(3).integers(0, 255, (24, 64, 64, 3), dtype=np.uint8)]
+    images = [
+        Image.fromarray(array)
+        for array in np.random.default_rng(3).integers(0, 255, (24, 64, 64, 3), dtype=np.uint8)
+    ]
     encoder = make_encoder("efficientnet_lite0", image_size=64)
-    before, found = torch.get_num_threads(), []
+    before = torch.get_num_threads()
+    found = []
     try:
         for threads in (1, 2, 3):
             torch.set_num_threads(threads)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from coreset_engine.embedding.neighbourhood import neighbours
+from coreset_engine.core.errors import BadInput, Cancelled
+from coreset_engine.embedding.neighbours.search import neighbours
 from coreset_engine.embedding.projection import project
-from coreset_engine.errors import BadInput, Cancelled
 
 
 def blobs(per: int = 100) -> tuple[np.ndarray, np.ndarray]:
@@ -31,21 +31,28 @@ def test_same_seed_same_map_and_clusters_stay_together():
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 14, 16, 40])
 @pytest.mark.parametrize("kind", ["normal", "constant", "half", "line"])
 def test_small_and_degenerate_sets(count, kind):
-    vectors = {"normal": np.random.default_rng(1).normal(size=(count, 6)), "constant": np.ones((count, 6)),
-               "half": np.random.default_rng(1).normal(size=(count, 6)).astype(np.float16),
-               "line": np.arange(count, dtype=np.float64)[:, None]}[kind]
+    vectors = {
+        "normal": np.random.default_rng(1).normal(size=(count, 6)),
+        "constant": np.ones((count, 6)),
+        "half": np.random.default_rng(1).normal(size=(count, 6)).astype(np.float16),
+        "line": np.arange(count, dtype=np.float64)[:, None],
+    }[kind]
     layout = project(vectors, neighbours(vectors, 20, "l2", device="cpu"), epochs=20)
     assert layout.shape == (count, 2) and np.isfinite(layout).all()
 
 
 def test_progress_counts_epochs_and_cancel_passes_through():
     vectors, _ = blobs(50)
-    near, calls = neighbours(vectors, 15, device="cpu"), []
+    near = neighbours(vectors, 15, device="cpu")
+    calls = []
     project(vectors, near, epochs=30, progress=lambda *call: calls.append(call))
-    assert calls[-1] == (30, 30, "epochs") and all(unit == "epochs" and total == 30 for _, total, unit in calls)
+    assert calls[-1] == (30, 30, "epochs") and all(
+        unit == "epochs" and total == 30 for _, total, unit in calls
+    )
 
     def stop(done, total, unit):
         raise Cancelled("stop")
+
     with pytest.raises(Cancelled):
         project(vectors, near, epochs=30, progress=stop)
 

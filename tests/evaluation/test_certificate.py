@@ -1,14 +1,15 @@
-"""The certificate against plain definitions: distances by brute force, and each number on a case worked out by hand."""
+"""The certificate against plain definitions: distances by brute force, and each number on a case
+worked out by hand."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from coreset_engine.errors import BadInput
-from coreset_engine.evaluation import radius
+from coreset_engine.core.errors import BadInput
+from coreset_engine.core.types import Neighbours
+from coreset_engine.evaluation import covering_radius
 from coreset_engine.evaluation.certificate import certify
-from coreset_engine.types import Neighbours
 
 
 def unit(vectors):
@@ -16,7 +17,9 @@ def unit(vectors):
 
 
 def brute(vectors, kept):
-    return 1 - (unit(vectors.astype(np.float64)) @ unit(vectors[kept].astype(np.float64)).T).max(axis=1)
+    return 1 - (unit(vectors.astype(np.float64)) @ unit(vectors[kept].astype(np.float64)).T).max(
+        axis=1
+    )
 
 
 def listed(vectors, k):
@@ -42,21 +45,23 @@ def kept(cloud):
 @pytest.mark.parametrize("with_lists", [True, False])
 @pytest.mark.parametrize("all_pairs", [0, 1e12])
 def test_distances_are_those_of_brute_force(cloud, kept, with_lists, all_pairs, monkeypatch):
-    monkeypatch.setattr(radius, "ALL_PAIRS", all_pairs)
-    found = radius.distance_to_kept(cloud, kept, listed(cloud, 10) if with_lists else None)
+    monkeypatch.setattr(covering_radius, "ALL_PAIRS", all_pairs)
+    found = covering_radius.distance_to_kept(cloud, kept, listed(cloud, 10) if with_lists else None)
     truth = brute(cloud, kept)
     assert np.allclose(found.distance[found.proven], truth[found.proven], atol=2e-6)
-    assert (found.distance >= truth - 2e-6).all() and found.distance.max() == pytest.approx(truth.max(), abs=2e-6)
+    assert (found.distance >= truth - 2e-6).all() and found.distance.max() == pytest.approx(
+        truth.max(), abs=2e-6
+    )
     assert (found.distance[kept] == 0).all() and found.proven[kept].all()
     if all_pairs:
         assert found.proven.all()
 
 
 def test_the_filter_proves_only_what_is_so_and_is_rarely_off(cloud, kept, monkeypatch):
-    monkeypatch.setattr(radius, "AXES", 24)
+    monkeypatch.setattr(covering_radius, "AXES", 24)
     rest = np.setdiff1d(np.arange(1500), kept)
     truth = brute(cloud, kept)[rest]
-    found, proven = radius._filtered(cloud, rest, kept)
+    found, proven = covering_radius._filtered(cloud, rest, kept)
     assert 0.05 < proven.mean() < 1 and np.allclose(found[proven], truth[proven], atol=2e-6)
     assert (found >= truth - 2e-6).all() and (np.abs(found - truth) < 1e-5).mean() > 0.6
 
@@ -65,7 +70,9 @@ def test_one_kept_image_and_float16_memmaps_do(cloud, tmp_path):
     np.save(tmp_path / "half.npy", cloud.astype(np.float16))
     half = np.load(tmp_path / "half.npy", mmap_mode="r")
     found = certify(half, np.array([3]))
-    assert found.kept == 1 and found.worst_distance == pytest.approx(brute(half, [3]).max(), abs=1e-5)
+    assert found.kept == 1 and found.worst_distance == pytest.approx(
+        brute(half, [3]).max(), abs=1e-5
+    )
     assert found.vendi_score == pytest.approx(1, abs=1e-4)
 
 
@@ -79,8 +86,9 @@ def test_numbers_by_hand():
     assert found.balance == pytest.approx(np.log(2) / np.log(3))
     assert found.vendi_score == pytest.approx(2, rel=1e-5) and found.near_duplicates_kept == 0
     twins = certify(vectors, np.array([0, 1, 4]), clusters=clusters, neighbours=listed(vectors, 2))
-    assert twins.near_duplicates_kept == 2 and twins.vendi_score == pytest.approx(np.exp(
-        -(2 / 3 * np.log(2 / 3) + 1 / 3 * np.log(1 / 3))), rel=1e-5)
+    assert twins.near_duplicates_kept == 2 and twins.vendi_score == pytest.approx(
+        np.exp(-(2 / 3 * np.log(2 / 3) + 1 / 3 * np.log(1 / 3))), rel=1e-5
+    )
 
 
 def test_energy_distance_is_zero_for_the_whole_set_and_grows_with_bias(cloud):
@@ -98,23 +106,25 @@ def test_more_kept_is_never_farther(cloud):
 
 
 def test_smallest_k_is_that_of_trying_each(cloud):
-    order, lists = np.random.default_rng(2).permutation(1500), listed(cloud, 1499)
+    order = np.random.default_rng(2).permutation(1500)
+    lists = listed(cloud, 1499)
     for wanted in (0.05, 0.2, 0.6):
-        k, tight = radius.smallest_k(order, lists, wanted)
+        k, tight = covering_radius.smallest_k(order, lists, wanted)
         within = [(brute(cloud, order[:n]) <= wanted + 1e-7).mean() for n in (k - 1, k)]
         assert tight and within[0] < 0.95 <= within[1]
-    short, tight = radius.smallest_k(order, listed(cloud, 5), 0.2)
+    short, tight = covering_radius.smallest_k(order, listed(cloud, 5), 0.2)
     assert (brute(cloud, order[:short]) <= 0.2 + 1e-7).mean() >= 0.95 and not tight
-    assert radius.smallest_k(order, lists, 2.0) == (1, True)
+    assert covering_radius.smallest_k(order, lists, 2.0) == (1, True)
 
 
 def test_the_search_for_k_agrees_with_the_order_it_is_from(cloud):
-    order, lists = np.random.default_rng(2).permutation(1500), listed(cloud, 1499)
+    order = np.random.default_rng(2).permutation(1500)
+    lists = listed(cloud, 1499)
     for wanted in (0.1, 0.3):
-        k, _ = radius.smallest_k(order, lists, wanted)
-        found = radius.search_k(lambda n: order[:n], cloud, wanted, neighbours=lists)
+        k, _ = covering_radius.smallest_k(order, lists, wanted)
+        found = covering_radius.search_k(lambda n: order[:n], cloud, wanted, neighbours=lists)
         assert k <= found <= k + max(1, found // 200)
-    assert radius.search_k(lambda n: order[:n], cloud, -1.0) is None
+    assert covering_radius.search_k(lambda n: order[:n], cloud, -1.0) is None
 
 
 def test_an_empty_selection_is_refused(cloud):

@@ -1,4 +1,5 @@
-"""The table of an evaluation: paired, resumable, honest about the split; and the verb in the shell."""
+"""The table of an evaluation: paired, resumable, honest about the split; and the verb in the
+shell."""
 
 from __future__ import annotations
 
@@ -14,13 +15,13 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from coreset_engine.errors import BadInput, Cancelled, Missing
-from coreset_engine.run import evaluating
-from coreset_engine.run.evaluating import Arena, evaluate, part
-from coreset_engine.run.pipeline import Run
-from coreset_engine.run.store import Store
-from coreset_engine.run.verbs_evaluate import curves, lines, picture, spread
-from coreset_engine.sources.opening import open_source
+from coreset_engine.artifacts.store import Store
+from coreset_engine.cli.commands.evaluate import curves, lines, picture, spread
+from coreset_engine.core.errors import BadInput, Cancelled, Missing
+from coreset_engine.evaluation import experiment
+from coreset_engine.evaluation.experiment import Arena, evaluate, part
+from coreset_engine.pipeline.run import Run
+from coreset_engine.sources.open import open_source
 
 ROOT = Path(__file__).parents[2]
 N = 400
@@ -34,8 +35,13 @@ def home(tmp_path_factory):
 @pytest.fixture(scope="module")
 def dataset():
     whole = open_source("demo")
-    return dataclasses.replace(whole, ids=whole.ids[:N], labels=whole.labels[:N], fingerprint="400 digits",
-                               vectors=load_digits().data[:N].astype(np.float32))
+    return dataclasses.replace(
+        whole,
+        ids=whole.ids[:N],
+        labels=whole.labels[:N],
+        fingerprint="400 digits",
+        vectors=load_digits().data[:N].astype(np.float32),
+    )
 
 
 @pytest.fixture
@@ -45,70 +51,104 @@ def run(dataset, home):
 
 def test_rows_are_paired_and_random_and_full_are_always_there(run):
     seen = []
-    found = evaluate(run, on_rows=lambda rows, full, total: seen.append((len(rows), full, total)),
-                     methods=["blindcs"], prune_rates=[0.9, 0.5], seeds=2)
+    found = evaluate(
+        run,
+        on_rows=lambda rows, full, total: seen.append((len(rows), full, total)),
+        methods=["blindcs"],
+        prune_rates=[0.9, 0.5],
+        seeds=2,
+    )
     assert [(row["seed"], row["prune_rate"], row["method"]) for row in found["rows"]] == [
-        (seed, rate, method) for seed in (0, 1) for rate in (0.5, 0.9) for method in ("random", "blindcs")]
+        (seed, rate, method)
+        for seed in (0, 1)
+        for rate in (0.5, 0.9)
+        for method in ("random", "blindcs")
+    ]
     assert seen[0] == (0, None, 8) and seen[-1] == (8, found["full_accuracy"], 8)
     assert found["trained_on"] + found["tested_on"] == N and found["labels"] == "true"
-    by_rate = {rate: np.mean([r["accuracy"] for r in found["rows"] if r["prune_rate"] == rate]) for rate in (0.5, 0.9)}
+    by_rate = {
+        rate: np.mean([r["accuracy"] for r in found["rows"] if r["prune_rate"] == rate])
+        for rate in (0.5, 0.9)
+    }
     assert found["full_accuracy"] > by_rate[0.5] > by_rate[0.9] > 0.3
     for row in found["rows"]:
         assert row["k"] == round(found["trained_on"] * (1 - row["prune_rate"]))
         assert 0 <= row["worst_class_accuracy"] <= row["accuracy"] and 0 < row["class_balance"] <= 1
-    random = [row["accuracy"] for row in found["rows"] if row["method"] == "random" and row["prune_rate"] == 0.9]
+    random = [
+        row["accuracy"]
+        for row in found["rows"]
+        if row["method"] == "random" and row["prune_rate"] == 0.9
+    ]
     assert random[0] != random[1], "another seed is another random subset"
 
 
 def test_selection_never_sees_a_test_image(run, monkeypatch):
-    from coreset_engine.run.selecting import select
+    from coreset_engine.pipeline.select import select
 
     seen = []
 
     def spy(method, given, rate, **params):
         seen.append(given)
         return select(method, given, rate, **params)
-    monkeypatch.setattr(evaluating, "select", spy)
+
+    monkeypatch.setattr(experiment, "select", spy)
     evaluate(run, methods=["elfs"], prune_rates=[0.83], seeds=1)
-    arena = Arena(run, evaluating.make(evaluating.EvaluationConfig, {}), lambda: None)
+    arena = Arena(run, experiment.make(experiment.EvaluationConfig, {}), lambda: None)
     held = set(run.dataset.ids[arena.test_at])
     for given in seen:
         assert not held & set(given.dataset.ids) and len(given.vectors) == N - len(held)
-        assert given.neighbours.indices.max() < N - len(held) and len(given.dynamics.aum) == N - len(held)
+        assert given.neighbours.indices.max() < N - len(held) and len(
+            given.dynamics.aum
+        ) == N - len(held)
     assert len(seen) == 2
 
 
-def test_finished_cells_are_found_again_and_a_stopped_evaluation_goes_on(dataset, tmp_path, monkeypatch):
-    run, calls = Run(dataset, store=Store(tmp_path), n_samples=2000), []
-    train = evaluating.evaluate_subset
+def test_finished_cells_are_found_again_and_a_stopped_evaluation_goes_on(
+    dataset, tmp_path, monkeypatch
+):
+    run = Run(dataset, store=Store(tmp_path), n_samples=2000)
+    calls = []
+    train = experiment.evaluate_subset
 
     def counted(*args, **options):
         calls.append(1)
         return train(*args, **options)
-    monkeypatch.setattr(evaluating, "evaluate_subset", counted)
+
+    monkeypatch.setattr(experiment, "evaluate_subset", counted)
 
     def stop(rows, full, total):
         if len(rows) == 2:
             raise Cancelled("enough.")
+
     wanted = dict(methods=["class_balanced"], prune_rates=[0.8, 0.9], seeds=1)
     with pytest.raises(Cancelled):
         evaluate(run, on_rows=stop, **wanted)
     assert len(calls) == 2
     first = evaluate(Run(dataset, store=Store(tmp_path), n_samples=2000), **wanted)
     assert len(calls) == 5  # the two left and the full set
-    assert evaluate(Run(dataset, store=Store(tmp_path), n_samples=2000), **wanted) == first and len(calls) == 5
+    assert (
+        evaluate(Run(dataset, store=Store(tmp_path), n_samples=2000), **wanted) == first
+        and len(calls) == 5
+    )
     evaluate(Run(dataset, store=Store(tmp_path), n_samples=2000), label_noise=0.3, **wanted)
     assert len(calls) == 10, "another recipe is another cell"
 
 
 def test_the_sources_own_test_split_is_used(home, dataset, monkeypatch):
-    from coreset_engine.sources import opening
+    from coreset_engine.sources import open
 
     whole = open_source("demo")
-    test = dataclasses.replace(whole, ids=whole.ids[N:600], labels=whole.labels[N:600], fingerprint="test digits",
-                               vectors=load_digits().data[N:600].astype(np.float32))
-    monkeypatch.setattr(opening, "open_source", lambda spec: test)
-    run = Run(dataclasses.replace(dataset, test_spec="demo:test"), store=Store(home), n_samples=2000)
+    test = dataclasses.replace(
+        whole,
+        ids=whole.ids[N:600],
+        labels=whole.labels[N:600],
+        fingerprint="test digits",
+        vectors=load_digits().data[N:600].astype(np.float32),
+    )
+    monkeypatch.setattr(open, "open_source", lambda spec: test)
+    run = Run(
+        dataclasses.replace(dataset, test_spec="demo:test"), store=Store(home), n_samples=2000
+    )
     found = evaluate(run, methods=[], prune_rates=[0.5], seeds=1)
     assert (found["trained_on"], found["tested_on"]) == (N, 200)
 
@@ -121,14 +161,17 @@ def test_a_network_on_pixels_takes_the_images_themselves(run):
 
 
 def test_noise_lowers_accuracy_and_only_true_label_methods_see_it(run):
-    config = evaluating.make(evaluating.EvaluationConfig, dict(label_noise=0.4))
+    config = experiment.make(experiment.EvaluationConfig, dict(label_noise=0.4))
     arena = Arena(run, config, lambda: None)
     seen, labels = arena.noisy(0)
-    assert (seen.dataset.labels == labels).all() and (labels != arena.train_labels).sum() == round(0.4 * len(labels))
+    assert (seen.dataset.labels == labels).all() and (labels != arena.train_labels).sum() == round(
+        0.4 * len(labels)
+    )
     assert seen.key_of("pseudo_labels") == arena.train.key_of("pseudo_labels")
     assert seen.key_of("dynamics", labels="true") != arena.train.key_of("dynamics", labels="true")
     wanted = dict(methods=[], prune_rates=[0.5], seeds=3)
-    clean, noisy = evaluate(run, **wanted), evaluate(run, label_noise=0.4, **wanted)
+    clean = evaluate(run, **wanted)
+    noisy = evaluate(run, label_noise=0.4, **wanted)
     assert noisy["full_accuracy"] < clean["full_accuracy"] - 0.05
 
 
@@ -144,27 +187,48 @@ def test_without_labels_the_accuracy_is_named_for_what_it_is(dataset, home):
 
 def test_balance_keeps_the_same_number_of_every_class(run):
     skewed = evaluate(run, methods=["blindcs"], prune_rates=[0.9], seeds=1)["rows"][1]
-    even = evaluate(run, methods=["blindcs"], prune_rates=[0.9], seeds=1, balance=True, select_labels="true")["rows"][1]
+    even = evaluate(
+        run, methods=["blindcs"], prune_rates=[0.9], seeds=1, balance=True, select_labels="true"
+    )["rows"][1]
     assert even["class_balance"] > 0.99 > skewed["class_balance"]
 
 
 def test_loss_weights_change_blindcs_but_not_random(run):
     wanted = dict(methods=["blindcs"], prune_rates=[0.8], seeds=1)
-    plain, weighted = evaluate(run, **wanted)["rows"], evaluate(run, loss_weights=True, **wanted)["rows"]
+    plain = evaluate(run, **wanted)["rows"]
+    weighted = evaluate(run, loss_weights=True, **wanted)["rows"]
     assert plain[0]["accuracy"] == weighted[0]["accuracy"] and plain[1]["k"] == weighted[1]["k"]
-    assert plain[1]["steps"] != weighted[1]["steps"] or plain[1]["accuracy"] != weighted[1]["accuracy"]
+    assert (
+        plain[1]["steps"] != weighted[1]["steps"] or plain[1]["accuracy"] != weighted[1]["accuracy"]
+    )
 
 
 def test_a_cell_that_cannot_be_says_why_and_the_others_go_on(run):
-    found = evaluate(run, methods=["elfs"], prune_rates=[0.3, 0.9], seeds=1, method_params={"elfs": {"beta": 0.5}})
+    found = evaluate(
+        run,
+        methods=["elfs"],
+        prune_rates=[0.3, 0.9],
+        seeds=1,
+        method_params={"elfs": {"beta": 0.5}},
+    )
     bad = [row for row in found["rows"] if row["accuracy"] is None]
-    assert [(row["method"], row["prune_rate"]) for row in bad] == [("elfs", 0.3)] and "beta" in bad[0]["error"]
+    assert [(row["method"], row["prune_rate"]) for row in bad] == [("elfs", 0.3)] and "beta" in bad[
+        0
+    ]["error"]
     assert bad[0]["error"] in "\n".join(lines(found)) and len(curves(found["rows"])["elfs"]) == 1
 
 
-@pytest.mark.parametrize("wrong, said", [
-    (dict(methods=["magic"]), "magic"), (dict(prune_rates=[1.0]), "prune_rate"), (dict(seeds=0), "seeds"),
-    (dict(model="magic"), "model"), (dict(label_noise=2), "label_noise"), (dict(bogus=1), "bogus")])
+@pytest.mark.parametrize(
+    "wrong, said",
+    [
+        (dict(methods=["magic"]), "magic"),
+        (dict(prune_rates=[1.0]), "prune_rate"),
+        (dict(seeds=0), "seeds"),
+        (dict(model="magic"), "model"),
+        (dict(label_noise=2), "label_noise"),
+        (dict(bogus=1), "bogus"),
+    ],
+)
 def test_bad_options_are_refused_before_anything_is_trained(run, wrong, said):
     with pytest.raises(BadInput, match=said):
         evaluate(run, **{"seeds": 1, "prune_rates": [0.9], **wrong})
@@ -185,17 +249,46 @@ def test_the_verb_prints_writes_and_refuses(tmp_path):
     np.save(source, load_digits().data[:150].astype(np.float32))
 
     def shell(*words):
-        return subprocess.run([sys.executable, "-m", "coreset_engine", "evaluate", source, *words],
-                              cwd=ROOT, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1",
-                                                                             "CORESET_HOME": str(tmp_path / "home")})
-    rows, plot = tmp_path / "rows.csv", tmp_path / "curve.svg"
-    done = shell("--methods", "blindcs", "--prune-rates", ".5,.8", "--seeds", "2", "--n-clusters", "5", "--n-samples",
-                 "1000", "--csv", str(rows), "--plot", str(plot), "--json")
+        return subprocess.run(
+            [sys.executable, "-m", "coreset_engine", "evaluate", source, *words],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "CORESET_HOME": str(tmp_path / "home")},
+        )
+
+    rows = tmp_path / "rows.csv"
+    plot = tmp_path / "curve.svg"
+    done = shell(
+        "--methods",
+        "blindcs",
+        "--prune-rates",
+        ".5,.8",
+        "--seeds",
+        "2",
+        "--n-clusters",
+        "5",
+        "--n-samples",
+        "1000",
+        "--csv",
+        str(rows),
+        "--plot",
+        str(plot),
+        "--json",
+    )
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
-    assert len(told["rows"]) == 8 == len(list(csv.DictReader(rows.open()))) and told["labels"] == "pseudo"
+    assert (
+        len(told["rows"]) == 8 == len(list(csv.DictReader(rows.open())))
+        and told["labels"] == "pseudo"
+    )
     assert plot.read_text().startswith("<svg") and "blindcs" in plot.read_text()
-    for words, said in ((("--prune-rates", "x"), "prune rate"), (("--methods", ","), "names nothing"),
-                        (("--option", "bogus=1"), "bogus")):
+    for words, said in (
+        (("--prune-rates", "x"), "prune rate"),
+        (("--methods", ","), "names nothing"),
+        (("--option", "bogus=1"), "bogus"),
+    ):
         refused = shell(*words)
-        assert refused.returncode == 2 and said in refused.stderr and "Traceback" not in refused.stderr
+        assert (
+            refused.returncode == 2 and said in refused.stderr and "Traceback" not in refused.stderr
+        )

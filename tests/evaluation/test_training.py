@@ -1,4 +1,5 @@
-"""Training on a subset: the convex fit against scikit-learn, networks at a fixed number of steps, splits and noise."""
+"""Training on a subset: the convex fit against scikit-learn, networks at a fixed number of steps,
+splits and noise."""
 
 from __future__ import annotations
 
@@ -8,22 +9,28 @@ import torch
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
-from coreset_engine.errors import BadInput
+from coreset_engine.core.errors import BadInput
 from coreset_engine.evaluation.linear import PENALTY, fit_linear
-from coreset_engine.evaluation.pixels import pixels_of
-from coreset_engine.evaluation.splitting import flip_labels, stratified_split
-from coreset_engine.evaluation.training import MODELS, evaluate_subset, usual_steps
-from coreset_engine.sources.opening import open_source
+from coreset_engine.evaluation.split import flip_labels, stratified_split
+from coreset_engine.evaluation.subset_training import MODELS, evaluate_subset, usual_steps
+from coreset_engine.sources.open import open_source
+from coreset_engine.training.pixels import pixels_of
 
 DIGITS = load_digits()
-X, Y = DIGITS.data.astype(np.float32), DIGITS.target
+X = DIGITS.data.astype(np.float32)
+Y = DIGITS.target
 
 
 def test_the_linear_fit_is_the_optimum_that_scikit_learn_finds():
     fitted = fit_linear(X[:500], Y[:500], 10)
     scaled = (X - X[:500].mean(0)) / np.maximum(X[:500].std(0), 1e-6)
-    theirs = LogisticRegression(C=1 / (PENALTY * 500), tol=1e-8, max_iter=5000).fit(scaled[:500].astype(float), Y[:500])
-    assert fitted.converged and (fitted.predict(X[500:]) == theirs.predict(scaled[500:])).mean() > 0.998
+    theirs = LogisticRegression(C=1 / (PENALTY * 500), tol=1e-8, max_iter=5000).fit(
+        scaled[:500].astype(float), Y[:500]
+    )
+    assert (
+        fitted.converged
+        and (fitted.predict(X[500:]) == theirs.predict(scaled[500:])).mean() > 0.998
+    )
     logits = scaled[:500] @ fitted.weights[:-1].numpy() + fitted.weights[-1].numpy()
     p = np.exp(logits - logits.max(1, keepdims=True))
     p = p / p.sum(1, keepdims=True) - np.eye(10)[Y[:500]]
@@ -50,17 +57,27 @@ def test_a_class_absent_from_the_subset_is_never_guessed():
 @pytest.mark.parametrize("model", ["linear", "mlp", "convnet"])
 def test_accuracy_is_high_with_true_labels_and_chance_with_shuffled_ones(model):
     inputs = X if model != "convnet" else X.reshape(-1, 1, 8, 8).astype(np.uint8)
-    found = evaluate_subset(model, inputs[:600], Y[:600], inputs[1200:], Y[1200:], n_classes=10, steps=80, device="cpu")
+    found = evaluate_subset(
+        model, inputs[:600], Y[:600], inputs[1200:], Y[1200:], n_classes=10, steps=80, device="cpu"
+    )
     shuffled = np.random.default_rng(0).permutation(Y[:600])
-    lost = evaluate_subset(model, inputs[:600], shuffled, inputs[1200:], Y[1200:], n_classes=10, steps=80, device="cpu")
+    lost = evaluate_subset(
+        model, inputs[:600], shuffled, inputs[1200:], Y[1200:], n_classes=10, steps=80, device="cpu"
+    )
     assert found.accuracy > 0.8 and lost.accuracy < 0.3
-    assert found.accuracy == pytest.approx(np.average(found.per_class, weights=np.bincount(Y[1200:])))
+    assert found.accuracy == pytest.approx(
+        np.average(found.per_class, weights=np.bincount(Y[1200:]))
+    )
     assert found.worst_class_accuracy == found.per_class.min()
 
 
 def test_networks_take_the_same_steps_whatever_the_subset():
-    taken = [evaluate_subset("mlp", X[:k], Y[:k], X[1700:], Y[1700:], n_classes=10, steps=60, device="cpu").steps
-             for k in (20, 300, 1200)]
+    taken = [
+        evaluate_subset(
+            "mlp", X[:k], Y[:k], X[1700:], Y[1700:], n_classes=10, steps=60, device="cpu"
+        ).steps
+        for k in (20, 300, 1200)
+    ]
     assert taken == [60, 60, 60]
     assert usual_steps(20, 512, 60_000) == 2360 and usual_steps(20, 512, 1438) == 600
 
@@ -68,21 +85,30 @@ def test_networks_take_the_same_steps_whatever_the_subset():
 def test_a_network_is_the_same_for_a_seed_and_leaves_the_random_state_alone():
     before = torch.get_rng_state()
     args = ("mlp", X[:100], Y[:100], X[1500:], Y[1500:])
-    a, b, c = (evaluate_subset(*args, n_classes=10, steps=20, seed=seed, device="cpu").per_class for seed in (1, 1, 2))
+    a, b, c = (
+        evaluate_subset(*args, n_classes=10, steps=20, seed=seed, device="cpu").per_class
+        for seed in (1, 1, 2)
+    )
     assert (a == b).all() and (a != c).any() and torch.equal(before, torch.get_rng_state())
 
 
 def test_batch_weights_are_equation_10():
-    from coreset_engine.difficulty.proxies import build_proxy, proxy_config
-    from coreset_engine.difficulty.training import train
+    from coreset_engine.training.loop import train
+    from coreset_engine.training.proxies import build_proxy, proxy_config
 
-    inputs, labels, weights = torch.from_numpy(X[:64]), Y[:64], np.linspace(0.1, 1, 64)
+    inputs = torch.from_numpy(X[:64])
+    labels = Y[:64]
+    weights = np.linspace(0.1, 1, 64)
     told = []
     for weigh in ("image", "batch"):
         model = build_proxy("linear", inputs, 10, proxy_config("linear"), 0)
-        loss = train(model, inputs, labels, epochs=1, batch=64, weights=weights, weigh=weigh, device="cpu").losses[0]
+        loss = train(
+            model, inputs, labels, epochs=1, batch=64, weights=weights, weigh=weigh, device="cpu"
+        ).losses[0]
         fresh = build_proxy("linear", inputs, 10, proxy_config("linear"), 0)
-        each = torch.nn.functional.cross_entropy(fresh(inputs), torch.from_numpy(labels), reduction="none").detach()
+        each = torch.nn.functional.cross_entropy(
+            fresh(inputs), torch.from_numpy(labels), reduction="none"
+        ).detach()
         scaled = torch.from_numpy(weights / weights.mean()).float()
         wanted = (each * scaled).mean() if weigh == "image" else each.mean() * scaled.mean()
         assert loss == pytest.approx(float(wanted), rel=1e-5)
@@ -90,8 +116,10 @@ def test_batch_weights_are_equation_10():
     assert told[0] != pytest.approx(told[1], rel=1e-4)
 
 
-@pytest.mark.parametrize("model, k, said", [("magic", 10, "magic"), ("linear", 0, "at least 1"),
-                                            ("convnet", 1, "at least 2")])
+@pytest.mark.parametrize(
+    "model, k, said",
+    [("magic", 10, "magic"), ("linear", 0, "at least 1"), ("convnet", 1, "at least 2")],
+)
 def test_what_cannot_be_trained_is_refused(model, k, said):
     inputs = X.reshape(-1, 1, 8, 8) if model == "convnet" else X
     with pytest.raises(BadInput, match=said):
@@ -103,8 +131,14 @@ def test_the_split_is_stratified_and_independent_of_order_and_of_other_images():
     ids = np.array([f"image-{i}" for i in range(1000)])
     labels = np.r_[np.zeros(600, int), np.ones(390, int), [2], np.full(9, -1)]
     train, test = stratified_split(ids, labels)
-    assert len(np.intersect1d(train, test)) == 0 and len(train) + len(test) == 991  # unknown labels in neither
-    assert (labels[test] == 0).sum() == 120 and (labels[test] == 1).sum() == 78 and (labels[test] == 2).sum() == 0
+    assert (
+        len(np.intersect1d(train, test)) == 0 and len(train) + len(test) == 991
+    )  # unknown labels in neither
+    assert (
+        (labels[test] == 0).sum() == 120
+        and (labels[test] == 1).sum() == 78
+        and (labels[test] == 2).sum() == 0
+    )
     order = np.random.default_rng(0).permutation(1000)
     again = stratified_split(ids[order], labels[order])[1]
     assert set(ids[order][again]) == set(ids[test])

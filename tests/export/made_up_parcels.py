@@ -1,4 +1,5 @@
-"""A small selection folder with real pictures for every export test: awkward names, known scores."""
+"""A small selection folder with real pictures for every export test: awkward names, known
+scores."""
 
 from __future__ import annotations
 
@@ -7,13 +8,21 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from coreset_engine.export.folder import read_selection, write_selection
-from coreset_engine.export.parcel import Parcel
-from coreset_engine.sources.opening import open_source
-from coreset_engine.types import Neighbours, Selection
+from coreset_engine.artifacts.selection_folder import read_selection, write_selection
+from coreset_engine.core.types import Neighbours, Selection
+from coreset_engine.export.bundle import Parcel
+from coreset_engine.sources.open import open_source
 
-NAMES = ("a/same name.png", "b/same name.png", "b/ünï ☃ 日本.png", "c/x'\"$.png", "c/1.png", "a/{y}.jpg", "a/z .png",
-         "b/0.png")
+NAMES = (
+    "a/same name.png",
+    "b/same name.png",
+    "b/ünï ☃ 日本.png",
+    "c/x'\"$.png",
+    "c/1.png",
+    "a/{y}.jpg",
+    "a/z .png",
+    "b/0.png",
+)
 
 
 def pictures(folder: Path, names=NAMES) -> Path:
@@ -25,28 +34,63 @@ def pictures(folder: Path, names=NAMES) -> Path:
     return folder
 
 
-def parcel(tmp_path: Path, source: str, keep=3, order=None, method="elfs", beta=0.25, with_run=True, seed=0) -> Parcel:
+def parcel(
+    tmp_path: Path, source: str, keep=3, order=None, method="elfs", beta=0.25, with_run=True, seed=0
+) -> Parcel:
     """`keep` images of `source` kept, by AUM above the hard cut; scores drawn from `seed`."""
     dataset = open_source(source)
-    n, rng = len(dataset), np.random.default_rng(seed)
+    n = len(dataset)
+    rng = np.random.default_rng(seed)
     aum = rng.normal(0, 1, n).astype(np.float32)
     hard = np.argsort(aum, kind="stable")
     cut = int(beta * n + 0.5)
-    order = np.concatenate([hard[cut:], hard[:cut][::-1]]) if order is None else np.asarray(order, np.int64)
+    order = (
+        np.concatenate([hard[cut:], hard[:cut][::-1]])
+        if order is None
+        else np.asarray(order, np.int64)
+    )
     score = np.empty(n)
     score[order] = -np.arange(n, dtype=float)
     kept = order[:keep]
-    chosen = Selection(dataset.ids[kept], kept, rng.random(keep), score, method, {"prune_rate": 1 - keep / n,
-                       "beta": beta}, dataset.fingerprint)
-    columns = {"aum": aum, "forgetting": np.where(aum < -1, np.inf, 1.0), "pseudo_label": (aum > 0).astype(np.int64),
-               "confidence": np.clip(np.abs(aum), 0, 1)}
-    manifest = {"source": dataset.spec, "source_fingerprint": dataset.fingerprint, "method": method,
-                "params": dict(chosen.params), "encoder": "efficientnet_lite0", "weights": None, "run": {"seed": 0}}
-    folder = write_selection(tmp_path / f"selection-{seed}-{keep}", dataset, chosen, columns, manifest)
+    chosen = Selection(
+        dataset.ids[kept],
+        kept,
+        rng.random(keep),
+        score,
+        method,
+        {"prune_rate": 1 - keep / n, "beta": beta},
+        dataset.fingerprint,
+    )
+    columns = {
+        "aum": aum,
+        "forgetting": np.where(aum < -1, np.inf, 1.0),
+        "pseudo_label": (aum > 0).astype(np.int64),
+        "confidence": np.clip(np.abs(aum), 0, 1),
+    }
+    manifest = {
+        "source": dataset.spec,
+        "source_fingerprint": dataset.fingerprint,
+        "method": method,
+        "params": dict(chosen.params),
+        "encoder": "efficientnet_lite0",
+        "weights": None,
+        "run": {"seed": 0},
+    }
+    folder = write_selection(
+        tmp_path / f"selection-{seed}-{keep}", dataset, chosen, columns, manifest
+    )
     table, manifest = read_selection(folder)
     vectors = rng.normal(size=(n, 80)).astype(np.float32)
     near = np.argsort(((vectors[:, None] - vectors[None]) ** 2).sum(-1), axis=1)[:, 1:]
     distances = np.tile(np.linspace(0.01, 0.5, n - 1, dtype=np.float32), (n, 1))
     found = Neighbours(near, distances) if with_run else None
-    return Parcel(table, manifest, tmp_path / "media", dataset, rng.random((n, 2)) if with_run else None,
-                  vectors if with_run else None, found, {1: "bright"})
+    return Parcel(
+        table,
+        manifest,
+        tmp_path / "media",
+        dataset,
+        rng.random((n, 2)) if with_run else None,
+        vectors if with_run else None,
+        found,
+        {1: "bright"},
+    )

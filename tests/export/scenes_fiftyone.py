@@ -1,4 +1,5 @@
-"""What the FiftyOne export tests do inside a process with a real FiftyOne; each returns plain data to compare."""
+"""What the FiftyOne export tests do inside a process with a real FiftyOne; each returns plain data
+to compare."""
 
 from __future__ import annotations
 
@@ -7,8 +8,8 @@ from pathlib import Path
 import made_up_parcels
 import numpy as np
 
-from coreset_engine.errors import BadInput
-from coreset_engine.export import fiftyone_disk, fiftyone_live
+from coreset_engine.core.errors import BadInput
+from coreset_engine.export.fiftyone import disk, live
 
 
 def read(name, prefix="coreset_"):
@@ -17,24 +18,42 @@ def read(name, prefix="coreset_"):
 
     dataset = fo.load_dataset(name)
     dataset.reload()
-    fields = {field: dataset.values(field) for field in dataset.get_field_schema(flat=True)
-              if field.startswith((prefix, "ground_truth", "source_"))
-              and not field.endswith((".id", "vector", "_label", "_truth"))}
-    views = {view: dataset.load_saved_view(view).values("coreset_id") for view in dataset.list_saved_views()}
-    return dict(ids=dataset.values("coreset_id"), samples=dataset.values("id"), paths=dataset.values("filepath"),
-                tags=dataset.values("tags"), fields=fields, views=views, brain=dataset.list_brain_runs(),
-                runs=dataset.list_runs(), widths=dataset.values("metadata.width"), persistent=dataset.persistent)
+    fields = {
+        field: dataset.values(field)
+        for field in dataset.get_field_schema(flat=True)
+        if field.startswith((prefix, "ground_truth", "source_"))
+        and not field.endswith((".id", "vector", "_label", "_truth"))
+    }
+    views = {
+        view: dataset.load_saved_view(view).values("coreset_id")
+        for view in dataset.list_saved_views()
+    }
+    return dict(
+        ids=dataset.values("coreset_id"),
+        samples=dataset.values("id"),
+        paths=dataset.values("filepath"),
+        tags=dataset.values("tags"),
+        fields=fields,
+        views=views,
+        brain=dataset.list_brain_runs(),
+        runs=dataset.list_runs(),
+        widths=dataset.values("metadata.width"),
+        persistent=dataset.persistent,
+    )
 
 
 def fresh(folder, source, name, keep=3):
     """A new dataset; what was told and what is there."""
     parcel = made_up_parcels.parcel(Path(folder), source, keep=keep)
-    told = fiftyone_live.write(parcel, name)
+    told = live.write(parcel, name)
     return dict(told=told, **read(name), **wanted(parcel), **derived(name))
 
 
 def wanted(parcel):
-    columns = {name: parcel.table[name].astype(float).tolist() for name in ("aum", "score", "weight", "confidence")}
+    columns = {
+        name: parcel.table[name].astype(float).tolist()
+        for name in ("aum", "score", "weight", "confidence")
+    }
     kept = parcel.table[parcel.table["selected"]].sort_values("rank")["id"].tolist()
     return dict(wanted=columns, kept=kept, reasons=parcel.reasons.tolist(), truth=parcel.truth)
 
@@ -48,23 +67,28 @@ def derived(name, prefix="coreset_"):
     near = dataset.sort_by_similarity(dataset.first().id, k=3, brain_key=prefix + "similarity")
     config = dataset.get_run_info("coreset_main").config
     place = dict(zip(map_.sample_ids, map_.points.tolist(), strict=True))
-    return dict(points=[place[key] for key in dataset.values("id")], near=near.values("coreset_id"),
-                manifest=config.manifest)
+    return dict(
+        points=[place[key] for key in dataset.values("id")],
+        near=near.values("coreset_id"),
+        manifest=config.manifest,
+    )
 
 
 def through_disk(folder, source, out, name):
     """The on-disk folder, read by FiftyOne's own importer."""
     import fiftyone as fo
 
-    fiftyone_disk.write(made_up_parcels.parcel(Path(folder), source), out)
-    fo.Dataset.from_dir(dataset_dir=out, dataset_type=fo.types.FiftyOneDataset, name=name, progress=False)
+    disk.write(made_up_parcels.parcel(Path(folder), source), out)
+    fo.Dataset.from_dir(
+        dataset_dir=out, dataset_type=fo.types.FiftyOneDataset, name=name, progress=False
+    )
     return dict(**read(name), **derived(name))
 
 
 def twice(folder, source, name):
     """Main, then another name, then main again with other scores; all three states."""
     first = made_up_parcels.parcel(Path(folder), source, keep=3, seed=0)
-    fiftyone_live.write(first, name)
+    live.write(first, name)
     import fiftyone as fo
 
     dataset = fo.load_dataset(name)
@@ -75,15 +99,16 @@ def twice(folder, source, name):
     sample.save()
     dataset.save_view("my view", dataset.limit(2))
     states = [read(name)]
-    fiftyone_live.write(made_up_parcels.parcel(Path(folder), source, keep=5, seed=1), name, selection="B ☃")
+    live.write(made_up_parcels.parcel(Path(folder), source, keep=5, seed=1), name, selection="B ☃")
     states.append(read(name))
-    fiftyone_live.write(made_up_parcels.parcel(Path(folder), source, keep=2, seed=2, with_run=False), name)
+    live.write(made_up_parcels.parcel(Path(folder), source, keep=2, seed=2, with_run=False), name)
     states.append(read(name))
     return dict(states=states, mine=dataset.values("mine"), schema=list(dataset.get_field_schema()))
 
 
 def into_foreign(folder, source, name):
-    """A dataset somebody else made of the same files, reversed, with one file missing and one of their own."""
+    """A dataset somebody else made of the same files, reversed, with one file missing and one of
+    their own."""
     import fiftyone as fo
 
     parcel = made_up_parcels.parcel(Path(folder), source, keep=3)
@@ -91,13 +116,18 @@ def into_foreign(folder, source, name):
     dataset = fo.Dataset(name)
     theirs = [*paths[::-1][:-1], "/elsewhere/own.png"]
     dataset.add_samples([fo.Sample(filepath=path) for path in theirs], progress=False)
-    told = fiftyone_live.write(parcel, name)
+    told = live.write(parcel, name)
     aum = dict(zip(dataset.values("filepath"), dataset.values("coreset_aum"), strict=True))
     tagged = set(dataset.match_tags("coreset").values("filepath"))
-    return dict(told=told, aum=[aum.get(path) for path in paths], own=aum["/elsewhere/own.png"],
-                tagged=[path in tagged for path in paths], selected=parcel.selected.tolist(),
-                wanted=parcel.table["aum"].astype(float).tolist(), points=len(
-                    dataset.load_brain_results("coreset_umap").points))
+    return dict(
+        told=told,
+        aum=[aum.get(path) for path in paths],
+        own=aum["/elsewhere/own.png"],
+        tagged=[path in tagged for path in paths],
+        selected=parcel.selected.tolist(),
+        wanted=parcel.table["aum"].astype(float).tolist(),
+        points=len(dataset.load_brain_results("coreset_umap").points),
+    )
 
 
 def refused(folder, source, what):
@@ -105,19 +135,22 @@ def refused(folder, source, what):
     import fiftyone as fo
 
     parcel = made_up_parcels.parcel(Path(folder), source)
-    name, options = "refused " + what, {}
+    name = "refused " + what
+    options = {}
     if what == "strangers":
         fo.Dataset(name).add_samples([fo.Sample(filepath="/nowhere/1.png")], progress=False)
     elif what == "somebody's field":
         dataset = fo.Dataset(name)
-        dataset.add_samples([fo.Sample(filepath=parcel.table["path"][0], coreset_score=5.0)], progress=False)
+        dataset.add_samples(
+            [fo.Sample(filepath=parcel.table["path"][0], coreset_score=5.0)], progress=False
+        )
     elif what == "only kept":
         fo.Dataset(name).add_samples([fo.Sample(filepath=parcel.table["path"][0])], progress=False)
         options = dict(only_kept=True)
     elif what == "no name":
         name = "☃"
     try:
-        fiftyone_live.write(parcel, name, **options)
+        live.write(parcel, name, **options)
     except BadInput as fault:
         left = fo.load_dataset(name).values("coreset_score") if what == "somebody's field" else None
         return dict(said=str(fault), left=left)
@@ -126,7 +159,7 @@ def refused(folder, source, what):
 
 def only_kept(folder, source, name):
     parcel = made_up_parcels.parcel(Path(folder), source)
-    told = fiftyone_live.write(parcel, name, only_kept=True)
+    told = live.write(parcel, name, only_kept=True)
     return dict(told=told, ids=read(name)["ids"], kept=parcel.ids[parcel.selected].tolist())
 
 
@@ -135,19 +168,32 @@ def property_round_trip(folder, names, kept, values, name):
     import fiftyone as fo
     import pandas as pd
 
-    from coreset_engine.export.parcel import Parcel
+    from coreset_engine.export.bundle import Parcel
 
     n = len(names)
     rank = np.full(n, -1)
     rank[kept] = np.arange(len(kept))
-    table = pd.DataFrame({"id": names, "path": [f"/absent/{i}.png" for i in range(n)], "selected": rank >= 0,
-                          "rank": rank, "score": [float(v) for v in values], "weight": np.ones(n),
-                          "aum": np.array([float(v) for v in values], np.float32)})
-    fiftyone_live.write(Parcel(table, {"method": "x", "source_fingerprint": folder}, Path(folder)), name)
+    table = pd.DataFrame(
+        {
+            "id": names,
+            "path": [f"/absent/{i}.png" for i in range(n)],
+            "selected": rank >= 0,
+            "rank": rank,
+            "score": [float(v) for v in values],
+            "weight": np.ones(n),
+            "aum": np.array([float(v) for v in values], np.float32),
+        }
+    )
+    live.write(Parcel(table, {"method": "x", "source_fingerprint": folder}, Path(folder)), name)
     dataset = fo.load_dataset(name)
-    found = dict(ids=dataset.values("coreset_id"), tags=dataset.values("tags"), kept=dataset.load_saved_view(
-        "coreset: kept").values("coreset_id"), score=[repr(v) for v in dataset.values("coreset_score")],
+    found = dict(
+        ids=dataset.values("coreset_id"),
+        tags=dataset.values("tags"),
+        kept=dataset.load_saved_view("coreset: kept").values("coreset_id"),
+        score=[repr(v) for v in dataset.values("coreset_score")],
         aum=[repr(v) for v in dataset.values("coreset_aum")],
-        rank=dataset.values("coreset_rank"), wanted_aum=[repr(float(v)) for v in table["aum"]])
+        rank=dataset.values("coreset_rank"),
+        wanted_aum=[repr(float(v)) for v in table["aum"]],
+    )
     dataset.delete()
     return found

@@ -15,18 +15,25 @@ def install_beside(folder):
     import fiftyone.plugins as plugins
     from fiftyone.operators.registry import OperatorRegistry
 
-    from coreset_engine.run import inside_fiftyone
+    from coreset_engine.export.fiftyone import plugin_backend
 
     other = Path(fo.config.plugins_dir) / "theirs"
     other.mkdir(parents=True, exist_ok=True)
     (other / "fiftyone.yml").write_text("name: theirs\nversion: 1\n")
-    link = inside_fiftyone.install()
-    again = inside_fiftyone.install()
+    link = plugin_backend.install()
+    again = plugin_backend.install()
     registry = OperatorRegistry(enabled=True)
-    operators = [operator.uri for operator in registry.list_operators() if operator.uri.startswith(URI)]
+    operators = [
+        operator.uri for operator in registry.list_operators() if operator.uri.startswith(URI)
+    ]
     listed = sorted(plugin.name for plugin in plugins.list_plugins(builtin=False))
-    return dict(link=str(link), again=str(again), listed=listed, errors=registry.list_errors(),
-                operators=sorted(operators))
+    return dict(
+        link=str(link),
+        again=str(again),
+        listed=listed,
+        errors=registry.list_errors(),
+        operators=sorted(operators),
+    )
 
 
 def dataset(name, n=120):
@@ -35,12 +42,18 @@ def dataset(name, n=120):
 
     rng = np.random.default_rng(0)
     made = fo.Dataset(name)
-    made.add_samples([fo.Sample(filepath=f"/absent/{i}.png", vec=rng.normal(6 * (i % 3), 1, 16)) for i in range(n)],
-                     progress=False)
+    made.add_samples(
+        [
+            fo.Sample(filepath=f"/absent/{i}.png", vec=rng.normal(6 * (i % 3), 1, 16))
+            for i in range(n)
+        ],
+        progress=False,
+    )
 
 
 def run(operator, name, params, delegate=False):
-    """Execute an operator the way FiftyOne does; its result, what the App is told to do, and what is in the dataset."""
+    """Execute an operator the way FiftyOne does; its result, what the App is told to do, and what
+    is in the dataset."""
     import fiftyone as fo
     import fiftyone.operators as foo
 
@@ -60,14 +73,20 @@ def run(operator, name, params, delegate=False):
     data.reload()
     fields = [field for field in data.get_field_schema() if field.startswith("coreset_")]
     filled = {field: sum(value is not None for value in data.values(field)) for field in fields}
-    return dict(result=result, filled=filled, tags=data.count_sample_tags(), views=data.list_saved_views(),
-                brain=data.list_brain_runs(), runs=data.list_runs())
+    return dict(
+        result=result,
+        filled=filled,
+        tags=data.count_sample_tags(),
+        views=data.list_saved_views(),
+        brain=data.list_brain_runs(),
+        runs=data.list_runs(),
+    )
 
 
 def panel(name):
     """What the panel would show before and after its slider is moved."""
-    from coreset_engine.errors import CoresetError
-    from coreset_engine.run import inside_fiftyone as engine
+    from coreset_engine.core.errors import CoresetError
+    from coreset_engine.export.fiftyone import plugin_backend as engine
 
     found = {}
     try:
@@ -78,7 +97,7 @@ def panel(name):
 
 
 def previews(name):
-    from coreset_engine.run import inside_fiftyone as engine
+    from coreset_engine.export.fiftyone import plugin_backend as engine
 
     return [engine.preview(name, method="elfs", prune_rate=rate, beta=0.1) for rate in (0.5, 0.9)]
 
@@ -86,13 +105,15 @@ def previews(name):
 def disagreement(name):
     import fiftyone as fo
 
-    from coreset_engine.errors import CoresetError
-    from coreset_engine.run import inside_fiftyone as engine
+    from coreset_engine.core.errors import CoresetError
+    from coreset_engine.export.fiftyone import plugin_backend as engine
 
     data = fo.load_dataset(name)
     told = engine.compare(data, "main", "second")
     tags = dict(zip(data.values("id"), map(set, data.values("tags")), strict=True))
-    wanted = [key for key, tag in tags.items() if ("coreset:main" in tag) != ("coreset:second" in tag)]
+    wanted = [
+        key for key, tag in tags.items() if ("coreset:main" in tag) != ("coreset:second" in tag)
+    ]
     try:
         engine.compare(data, "main", "nobody")
     except CoresetError as fault:

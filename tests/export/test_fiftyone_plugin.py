@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import scenes_plugin as scenes
 
-from coreset_engine.errors import BadInput
-from coreset_engine.run import inside_fiftyone
+from coreset_engine.core.errors import BadInput
+from coreset_engine.export.fiftyone import plugin_backend
 
 
 @pytest.fixture(scope="module")
@@ -17,52 +17,92 @@ def installed(fiftyone, tmp_path_factory):
 
 
 def test_it_is_linked_beside_other_plugins_and_loads(installed):
-    assert installed["listed"] == ["@coreset-explorer/coreset", "theirs"] and installed["errors"] == []
-    assert installed["operators"] == [scenes.URI + name for name in
-                                      ("compare_selections", "compute_scores", "coreset_panel", "select_coreset")]
+    assert (
+        installed["listed"] == ["@coreset-explorer/coreset", "theirs"] and installed["errors"] == []
+    )
+    assert installed["operators"] == [
+        scenes.URI + name
+        for name in ("compare_selections", "compute_scores", "coreset_panel", "select_coreset")
+    ]
     assert Path(installed["link"]).is_symlink() and installed["again"] == installed["link"]
 
 
 def test_scores_then_two_selections_then_their_comparison(fiftyone, installed):
     fiftyone(scenes.dataset, "plugin")
     assert "press *Compute scores*" in fiftyone(scenes.panel, "plugin")["before"]
-    scored = fiftyone(scenes.run, "compute_scores", "plugin", dict(embeddings="vec", n_clusters=3, seed=0))
-    wanted = {"coreset_aum", "coreset_forgetting", "coreset_coverage", "coreset_redundancy", "coreset_cluster",
-              "coreset_pseudo_label", "coreset_vector"}
+    scored = fiftyone(
+        scenes.run, "compute_scores", "plugin", dict(embeddings="vec", n_clusters=3, seed=0)
+    )
+    wanted = {
+        "coreset_aum",
+        "coreset_forgetting",
+        "coreset_coverage",
+        "coreset_redundancy",
+        "coreset_cluster",
+        "coreset_pseudo_label",
+        "coreset_vector",
+    }
     assert wanted <= set(scored["filled"]) and set(scored["filled"].values()) == {120}, scored
     assert scored["tags"] == {} and scored["views"] == [] and "coreset_umap" in scored["brain"]
 
     params = dict(method="elfs", prune_rate=0.75)  # on the scores that are there
     first = fiftyone(scenes.run, "select_coreset", "plugin", params)
-    assert first["tags"] == {"coreset": 30, "coreset:main": 30} and "coreset: kept" in first["views"]
+    assert (
+        first["tags"] == {"coreset": 30, "coreset:main": 30} and "coreset: kept" in first["views"]
+    )
     assert first["filled"]["coreset_rank"] == 30 and first["filled"]["coreset_aum"] == 120
-    second = fiftyone(scenes.run, "select_coreset", "plugin", params | dict(method="random", selection="second"))
+    second = fiftyone(
+        scenes.run, "select_coreset", "plugin", params | dict(method="random", selection="second")
+    )
     assert second["tags"]["coreset:second"] == 30 and second["tags"]["coreset:main"] == 30
     assert {"coreset_main", "coreset_second"} <= set(second["runs"])
 
-    compared = fiftyone(scenes.run, "compare_selections", "plugin", dict(one="main", other="second", show=False))
+    compared = fiftyone(
+        scenes.run, "compare_selections", "plugin", dict(one="main", other="second", show=False)
+    )
     told = fiftyone(scenes.disagreement, "plugin")
     assert told["told"]["differ"] == told["wanted"] and "'nobody'" in told["refused"]
-    assert compared["result"]["only_one"] == 30 - compared["result"]["both"] == len(told["wanted"]) / 2
+    assert (
+        compared["result"]["only_one"] == 30 - compared["result"]["both"] == len(told["wanted"]) / 2
+    )
 
 
 def test_scores_again_leave_the_selection_alone(fiftyone, installed):
-    before = fiftyone(scenes.run, "compare_selections", "plugin", dict(one="main", other="second", show=False))
-    after = fiftyone(scenes.run, "compute_scores", "plugin", dict(embeddings="vec", n_clusters=3, seed=0))
-    assert after["tags"] == before["tags"] and after["views"] == before["views"] and after["filled"] == before["filled"]
+    before = fiftyone(
+        scenes.run, "compare_selections", "plugin", dict(one="main", other="second", show=False)
+    )
+    after = fiftyone(
+        scenes.run, "compute_scores", "plugin", dict(embeddings="vec", n_clusters=3, seed=0)
+    )
+    assert (
+        after["tags"] == before["tags"]
+        and after["views"] == before["views"]
+        and after["filled"] == before["filled"]
+    )
 
 
 def test_delegated_with_progress(fiftyone, installed):
     fiftyone(scenes.dataset, "delegated", 60)
-    told = fiftyone(scenes.run, "select_coreset", "delegated", dict(embeddings="vec", n_clusters=3, method="blindcs",
-                                                                    prune_rate=0.5), True)
+    told = fiftyone(
+        scenes.run,
+        "select_coreset",
+        "delegated",
+        dict(embeddings="vec", n_clusters=3, method="blindcs", prune_rate=0.5),
+        True,
+    )
     assert told["result"]["state"] == "completed", told["result"]
-    assert told["tags"] == {"coreset": 30, "coreset:main": 30} and " of " in told["result"]["progress"]
+    assert (
+        told["tags"] == {"coreset": 30, "coreset:main": 30} and " of " in told["result"]["progress"]
+    )
 
 
 def test_what_cannot_be_done_is_said_in_the_form(fiftyone, installed):
-    told = fiftyone(scenes.run, "select_coreset", "delegated", dict(embeddings="none", method="elfs"))
-    assert told["result"]["said"].startswith("Not done: dataset 'delegated' has neither a field nor a brain run 'none'")
+    told = fiftyone(
+        scenes.run, "select_coreset", "delegated", dict(embeddings="none", method="elfs")
+    )
+    assert told["result"]["said"].startswith(
+        "Not done: dataset 'delegated' has neither a field nor a brain run 'none'"
+    )
 
 
 def test_the_panels_preview_follows_the_knob(fiftyone, installed):
@@ -76,6 +116,8 @@ def test_the_panels_preview_follows_the_knob(fiftyone, installed):
 def test_somebody_elses_folder_is_not_replaced(tmp_path):
     (tmp_path / "coreset-explorer").mkdir()
     with pytest.raises(BadInput, match="is not ours"):
-        inside_fiftyone.install(tmp_path)
-    assert inside_fiftyone.uninstall(tmp_path) is False and (tmp_path / "coreset-explorer").is_dir()
-    assert inside_fiftyone.install(tmp_path / "new").is_symlink() and inside_fiftyone.uninstall(tmp_path / "new")
+        plugin_backend.install(tmp_path)
+    assert plugin_backend.uninstall(tmp_path) is False and (tmp_path / "coreset-explorer").is_dir()
+    assert plugin_backend.install(tmp_path / "new").is_symlink() and plugin_backend.uninstall(
+        tmp_path / "new"
+    )

@@ -1,4 +1,5 @@
-"""Targets other than FiftyOne: what each writes is read back by its own kind of reader and equals the selection."""
+"""Targets other than FiftyOne: what each writes is read back by its own kind of reader and equals
+the selection."""
 
 from __future__ import annotations
 
@@ -16,11 +17,11 @@ import pytest
 from made_up_parcels import NAMES, parcel, pictures
 from PIL import Image
 
-from coreset_engine.errors import BadInput, Missing
-from coreset_engine.export import pictures as shared
-from coreset_engine.export.parcel import Parcel
-from coreset_engine.registry import load
-from coreset_engine.run.exporting import TARGETS
+from coreset_engine.core.errors import BadInput, Missing
+from coreset_engine.core.registry import load
+from coreset_engine.export.bundle import Parcel
+from coreset_engine.export.formats import images as shared
+from coreset_engine.export.targets import TARGETS
 
 PICTURED = ("imagefolder", "coco", "label-studio", "huggingface", "webdataset")
 
@@ -51,7 +52,9 @@ def pixel(given: Parcel, key: str):
     return given.image(int(np.flatnonzero(given.ids == key)[0])).getpixel((2, 2))
 
 
-# -- each target, read back ------------------------------------------------------------------------------------------
+# -- each target, read back
+# ------------------------------------------------------------------------------------------
+
 
 def test_imagefolder_is_read_by_torchvision_and_holds_every_image_once(folder, tmp_path):
     from torchvision.datasets import ImageFolder
@@ -62,21 +65,30 @@ def test_imagefolder_is_read_by_torchvision_and_holds_every_image_once(folder, t
         rows = list(csv.DictReader(file))
     assert [row["id"] for row in rows] == ids_of(folder)
     parts = {part: ImageFolder(str(place / part)) for part in ("train", "val")}
-    assert (len(parts["train"]), len(parts["val"])) == (told["train"], told["val"]) and told["val"] > 0
+    assert (len(parts["train"]), len(parts["val"])) == (told["train"], told["val"]) and told[
+        "val"
+    ] > 0
     assert told["train"] + told["val"] == 6
     truth = dict(zip(folder.ids, folder.truth))
     for row in rows:
         path = place / row["file"]
         assert near(colour(path.read_bytes()), pixel(folder, row["id"]))
-        assert row["class"] == truth[row["id"]] == path.parent.name and path.parent.parent.name == row["part"]
+        assert (
+            row["class"] == truth[row["id"]] == path.parent.name
+            and path.parent.parent.name == row["part"]
+        )
     weights = dict(zip(folder.ids, folder.table["weight"]))
     assert all(float(row["weight"]) == weights[row["id"]] for row in rows)
 
 
 def test_imagefolder_links_when_it_can_and_copies_when_it_cannot(folder, tmp_path, monkeypatch):
     def files(place):
-        return [path for part in ("train", "val") for path in (place / part).rglob("*") if path.is_file()
-                and path.name != shared.MARK]
+        return [
+            path
+            for part in ("train", "val")
+            for path in (place / part).rglob("*")
+            if path.is_file() and path.name != shared.MARK
+        ]
 
     write("imagefolder", folder, tmp_path / "hard")
     assert {path.stat().st_nlink for path in files(tmp_path / "hard")} == {2}
@@ -92,7 +104,8 @@ def test_imagefolder_links_when_it_can_and_copies_when_it_cannot(folder, tmp_pat
 
 
 def test_the_validation_part_is_stratified_and_does_not_move():
-    ids, classes = [f"i{n}" for n in range(100)], ["a"] * 60 + ["b"] * 39 + ["c"]
+    ids = [f"i{n}" for n in range(100)]
+    classes = ["a"] * 60 + ["b"] * 39 + ["c"]
     out = shared.held_out(ids, classes, 0.2, 0)
     assert [sum(out[:60]), sum(out[60:99]), out[99]] == [12, 8, 0]
     back = shared.held_out(ids[::-1], classes[::-1], 0.2, 0)
@@ -115,8 +128,10 @@ def test_coco(folder, tmp_path, prelabel):
     assert len(found["annotations"]) == (6 if prelabel else 0)
     truth = dict(zip(folder.ids, folder.truth))
     by_id = {image["id"]: image["coreset"]["id"] for image in found["images"]}
-    assert all(names[box["category_id"]] == truth[by_id[box["image_id"]]] and box["bbox"] == [0, 0, 6, 4]
-               for box in found["annotations"])
+    assert all(
+        names[box["category_id"]] == truth[by_id[box["image_id"]]] and box["bbox"] == [0, 0, 6, 4]
+        for box in found["annotations"]
+    )
 
 
 def test_label_studio(folder, tmp_path):
@@ -125,13 +140,22 @@ def test_label_studio(folder, tmp_path):
     assert [task["data"]["coreset_id"] for task in tasks] == ids_of(folder)
     config = ElementTree.parse(tmp_path / "out" / "config.xml")
     offered = {choice.get("value") for choice in config.iter("Choice")}
-    cluster = {key: folder.cluster_name(code) for key, code in zip(folder.ids, folder.table["pseudo_label"])}
+    cluster = {
+        key: folder.cluster_name(code)
+        for key, code in zip(folder.ids, folder.table["pseudo_label"])
+    }
     for task in tasks:
         prediction = task["predictions"][0]
         assert prediction["result"][0]["value"]["choices"] == [cluster[task["data"]["coreset_id"]]]
-        assert set(prediction["result"][0]["value"]["choices"]) <= offered and 0 <= prediction["score"] <= 1
+        assert (
+            set(prediction["result"][0]["value"]["choices"]) <= offered
+            and 0 <= prediction["score"] <= 1
+        )
         name = task["data"]["image"].removeprefix("/data/local-files/?d=")
-        assert near(colour((tmp_path / "out" / name).read_bytes()), pixel(folder, task["data"]["coreset_id"]))
+        assert near(
+            colour((tmp_path / "out" / name).read_bytes()),
+            pixel(folder, task["data"]["coreset_id"]),
+        )
 
 
 def test_huggingface_parquet_declares_its_features(folder, tmp_path):
@@ -141,7 +165,8 @@ def test_huggingface_parquet_declares_its_features(folder, tmp_path):
     table = pq.read_table(next((tmp_path / "out" / "data").glob("train-00000-of-00001.parquet")))
     features = json.loads(table.schema.metadata[b"huggingface"])["info"]["features"]
     assert features["image"] == {"_type": "Image"} and list(features) == table.column_names
-    rows, truth = table.to_pylist(), dict(zip(folder.ids, folder.truth))
+    rows = table.to_pylist()
+    truth = dict(zip(folder.ids, folder.truth))
     assert [row["id"] for row in rows] == ids_of(folder)
     for row in rows:
         assert features["label"]["names"][row["label"]] == truth[row["id"]]
@@ -156,9 +181,12 @@ def test_webdataset_shards_are_the_same_bytes_twice(folder, tmp_path):
         told = write("webdataset", folder, tmp_path / name, shard=4)
     assert told["shards"] == 2 and told["images"] == 6
     shards = sorted((tmp_path / "one" / "shards").glob("*.tar"))
-    assert [p.read_bytes() for p in shards] == [(tmp_path / "two" / "shards" / p.name).read_bytes() for p in shards]
-    classes, found, truth = json.loads((tmp_path / "one/shards/classes.json").read_text()), [], \
-        dict(zip(folder.ids, folder.truth))
+    assert [p.read_bytes() for p in shards] == [
+        (tmp_path / "two" / "shards" / p.name).read_bytes() for p in shards
+    ]
+    classes = json.loads((tmp_path / "one/shards/classes.json").read_text())
+    found = []
+    truth = dict(zip(folder.ids, folder.truth))
     for shard in shards:
         with tarfile.open(shard) as tar:
             files = {member.name: tar.extractfile(member).read() for member in tar}
@@ -182,7 +210,8 @@ def test_pytorch_finds_the_images_in_an_imagefolder_whatever_its_order(folder, t
     from torchvision.datasets import ImageFolder
 
     write("pytorch", folder, tmp_path / "out")
-    module, dataset = imported(tmp_path / "out"), ImageFolder(str(tmp_path / "images"))
+    module = imported(tmp_path / "out")
+    dataset = ImageFolder(str(tmp_path / "images"))
     dataset.samples = dataset.samples[::-1]
     chosen = module.coreset(dataset)
     root = str(tmp_path / "images") + "/"
@@ -201,20 +230,28 @@ def test_pytorch_goes_by_place_where_images_are_no_files(tmp_path):
     given = parcel(tmp_path, "demo", keep=5)
     write("pytorch", given, tmp_path / "out")
     module = imported(tmp_path / "out")
-    assert module.coreset(range(1797)).indices == np.flatnonzero(given.selected)[
-        np.argsort(given.table["rank"][given.selected])].tolist()
+    assert (
+        module.coreset(range(1797)).indices
+        == np.flatnonzero(given.selected)[np.argsort(given.table["rank"][given.selected])].tolist()
+    )
     with pytest.raises(ValueError, match="1797"):
         module.coreset(range(10))
 
 
-# -- what all with pictures share --------------------------------------------------------------------------------------
+# -- what all with pictures share
+# --------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("target", PICTURED)
 def test_sources_without_files_are_encoded_and_empty_or_whole_choices_work(tmp_path, target):
     for keep in (0, 3):
         given = parcel(tmp_path, "demo", keep=keep)
         told = write(target, given, tmp_path / f"{target}-{keep}")
-        assert keep in (told.get("images"), told.get("tasks"), told.get("train", 0) + told.get("val", -9))
+        assert keep in (
+            told.get("images"),
+            told.get("tasks"),
+            told.get("train", 0) + told.get("val", -9),
+        )
     source = str(pictures(tmp_path / "images"))
     assert write(target, parcel(tmp_path, source, keep=len(NAMES)), tmp_path / "all")
 
@@ -234,13 +271,17 @@ def test_a_second_export_replaces_the_first_and_never_anything_else(folder, tmp_
 
 @pytest.mark.parametrize("target", PICTURED)
 def test_no_pictures_or_images_gone_is_a_sentence(folder, tmp_path, target):
-    for lacking in (dataclasses.replace(folder, dataset=None),
-                    dataclasses.replace(folder, dataset=dataclasses.replace(folder.dataset, reader=None))):
+    for lacking in (
+        dataclasses.replace(folder, dataset=None),
+        dataclasses.replace(folder, dataset=dataclasses.replace(folder.dataset, reader=None)),
+    ):
         with pytest.raises(Missing, match="pictures"):
             write(target, lacking, tmp_path / "out")
     keep = [i for i in range(len(folder)) if folder.ids[i] != ids_of(folder)[2]]
     data = folder.dataset
-    smaller = dataclasses.replace(data, ids=data.ids[keep], paths=data.paths[keep], labels=data.labels[keep])
+    smaller = dataclasses.replace(
+        data, ids=data.ids[keep], paths=data.paths[keep], labels=data.labels[keep]
+    )
     with pytest.raises(Missing, match="1 of 6 kept images are not in the source"):
         write(target, dataclasses.replace(folder, dataset=smaller), tmp_path / "out")
 
@@ -254,10 +295,22 @@ def test_a_place_that_cannot_be_written_is_a_sentence(folder, tmp_path, target):
 
 @pytest.mark.parametrize("target", PICTURED)
 def test_class_names_of_strangers_stay_names(tmp_path, target):
-    hostile = ("../../up", "/etc", "CON", ".hidden", "a/b", "<img src=x>", "\u202eevil", "x" * 300, "tab\tnew\nline",
-               "\udcff")
+    hostile = (
+        "../../up",
+        "/etc",
+        "CON",
+        ".hidden",
+        "a/b",
+        "<img src=x>",
+        "\u202eevil",
+        "x" * 300,
+        "tab\tnew\nline",
+        "\udcff",
+    )
     given = parcel(tmp_path, "demo", keep=20)
-    classes = tuple(hostile[i % len(hostile)] + (str(i) if i >= len(hostile) else "") for i in range(10))
+    classes = tuple(
+        hostile[i % len(hostile)] + (str(i) if i >= len(hostile) else "") for i in range(10)
+    )
     data = dataclasses.replace(given.dataset, classes=classes)
     before = {path for path in tmp_path.iterdir()}
     write(target, dataclasses.replace(given, dataset=data), tmp_path / "deep" / "deeper" / "out")
@@ -271,8 +324,13 @@ def test_different_classes_never_share_a_folder():
     names = ["a/b", "a-b", "A-B", "a b", "", ".", "..", "日本", "日"]
     folders = [shared.safe(name, taken) for name in names]
     assert len({folder.lower() for folder in folders}) == len(names)
-    assert [shared.safe(name, taken) for name in names] == folders and shared.safe(None, taken) == "unlabelled"
-    assert all(folder not in (".", "..") and "/" not in folder and not folder.startswith(".") for folder in folders)
+    assert [shared.safe(name, taken) for name in names] == folders and shared.safe(
+        None, taken
+    ) == "unlabelled"
+    assert all(
+        folder not in (".", "..") and "/" not in folder and not folder.startswith(".")
+        for folder in folders
+    )
 
 
 def test_a_path_that_only_the_table_claims_is_never_read(folder, tmp_path):
@@ -285,7 +343,9 @@ def test_a_path_that_only_the_table_claims_is_never_read(folder, tmp_path):
             assert tar.extractfile(member).read() != secret.read_bytes()
 
 
-@pytest.mark.parametrize("options", [{"labels": "guess"}, {"link": "soft"}, {"shard": 0}, {"shard": "x"}])
+@pytest.mark.parametrize(
+    "options", [{"labels": "guess"}, {"link": "soft"}, {"shard": 0}, {"shard": "x"}]
+)
 def test_unknown_choices_are_refused(folder, tmp_path, options):
     target = "webdataset" if "shard" in options else "imagefolder"
     with pytest.raises(BadInput, match=next(iter(options))):

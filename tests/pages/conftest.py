@@ -1,4 +1,5 @@
-"""Fixtures of the page tests: small real digits, and pages that have run over a finished run (finished.py)."""
+"""Fixtures of the page tests: small real digits, and pages that have run over a finished run
+(finished.py)."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 from finished import ROOT, FinishedRun, go_to, small_digits
 
-from ui import state
+from ui.state import session as state
 
 
 @pytest.fixture(scope="session")
@@ -22,22 +23,27 @@ def unlabelled_digits():
 
 @pytest.fixture(autouse=True)
 def navigation(monkeypatch):
-    """AppTest takes a pages/ folder for Streamlit's older way and would run a page without app.py; ours is the newer
-    one, as app.py tells the server."""
+    """AppTest takes a pages/ folder for Streamlit's older way and would run a page without app.py;
+    ours is the newer one, as app.py tells the server."""
     from streamlit.runtime.scriptrunner import script_runner
 
     def run_main(path):
-        exec(compile(Path(path).read_text(), path, "exec"), {"__name__": "__main__", "__file__": path})
+        exec(
+            compile(Path(path).read_text(), path, "exec"),
+            {"__name__": "__main__", "__file__": path},
+        )
+
     monkeypatch.setattr(script_runner, "_mpa_v1", run_main)
 
 
 @pytest.fixture
 def open_page(tmp_path, monkeypatch, digits):
-    """open_page("labels", finished=STAGES, dataset=digits) -> AppTest that has run app.py on that page."""
+    """open_page("labels", finished=STAGES, dataset=digits) -> AppTest that has run app.py on that
+    page."""
     from streamlit.testing.v1 import AppTest
 
-    from coreset_engine.run.store import Store
-    from ui import jobs
+    from coreset_engine.artifacts.store import Store
+    from ui.components import jobs
 
     monkeypatch.setenv("CORESET_HOME", str(tmp_path))
     monkeypatch.delenv("CORESET_OPEN", raising=False)
@@ -47,11 +53,16 @@ def open_page(tmp_path, monkeypatch, digits):
         run = None if finished is None else FinishedRun(dataset, finished)
         if run is not None:
             run.store = Store(tmp_path)
-        view = None if run is None else state.RunView("demo", dataset, run, "efficientnet_lite0", 0, None)
+        view = (
+            None
+            if run is None
+            else state.RunView("demo", dataset, run, "efficientnet_lite0", 0, None)
+        )
         monkeypatch.setattr(state, "current_run", lambda: view)
         test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
         for name, value in {"dataset": "demo" if view else "", **session}.items():
             test.session_state[f"state:{name}"] = value
         test.run()
         return test if page == "dataset" else go_to(test, page)
+
     return opened

@@ -1,7 +1,8 @@
 """A finished run over real digits, small enough to make in a second, for tests of what pages draw.
 
-Pages only read finished artefacts, so this double holds plain arrays: pixels as vectors, k-means clusters, margins
-from distances to the centres. It computes nothing on access and fails loudly when a page asks for what is missing.
+Pages only read finished artefacts, so this double holds plain arrays: pixels as vectors, k-means
+clusters, margins from distances to the centres. It computes nothing on access and fails loudly when
+a page asks for what is missing.
 """
 
 from __future__ import annotations
@@ -10,43 +11,70 @@ from pathlib import Path
 
 import numpy as np
 
-from coreset_engine.errors import Missing
-from coreset_engine.run.store import Store
-from coreset_engine.types import CoverageScores, Dynamics, Neighbours, PseudoLabels
-from ui import state
+from coreset_engine.artifacts.store import Store
+from coreset_engine.core.errors import Missing
+from coreset_engine.core.types import CoverageScores, Dynamics, Neighbours, PseudoLabels
+from ui.state import session
 
 ROOT = Path(__file__).parents[2]
-N, CLUSTERS, EPOCHS = 400, 10, 6
+N = 400
+CLUSTERS = 10
+EPOCHS = 6
 
 
 class FinishedRun:
     """Artefacts as attributes; `finished` says which exist."""
 
-    def __init__(self, dataset, finished=state.STAGES):
+    def __init__(self, dataset, finished=session.STAGES):
         from sklearn.cluster import KMeans
         from sklearn.decomposition import PCA
 
-        self.dataset, self.seed, self.finished = dataset, 0, set(finished)
-        self.encoder, self.weights, self.clusterer, self.proxy = "efficientnet_lite0", None, "kmeans", "mlp"
-        self.n_samples, self._n_clusters, self.search, self.corrections = 1000, None, "auto", []
+        self.dataset = dataset
+        self.seed = 0
+        self.finished = set(finished)
+        self.encoder = "efficientnet_lite0"
+        self.weights = None
+        self.clusterer = "kmeans"
+        self.proxy = "mlp"
+        self.n_samples = 1000
+        self._n_clusters = None
+        self.search = "auto"
+        self.corrections = []
         self.store = Store(ROOT / "no such workspace")
-        pixels = np.stack([np.asarray(dataset.image(i).convert("L").resize((8, 8)), np.float32).ravel()
-                           for i in range(len(dataset))])
+        pixels = np.stack(
+            [
+                np.asarray(dataset.image(i).convert("L").resize((8, 8)), np.float32).ravel()
+                for i in range(len(dataset))
+            ]
+        )
         self._vectors = pixels / np.linalg.norm(pixels, axis=1, keepdims=True)
         model = KMeans(CLUSTERS, n_init=1, random_state=0).fit(self._vectors)
         gaps = np.sort(model.transform(self._vectors), axis=1)
         margin = (gaps[:, 1] - gaps[:, 0]).astype(np.float32)
-        self._pseudo = PseudoLabels(model.labels_.astype(np.int64), 1 / (1 + np.exp(-5 * margin)), CLUSTERS)
+        self._pseudo = PseudoLabels(
+            model.labels_.astype(np.int64), 1 / (1 + np.exp(-5 * margin)), CLUSTERS
+        )
         steps = np.linspace(0, 2, EPOCHS, dtype=np.float32)
-        hard = {name: 1 - margin for name in ("el2n", "entropy", "loss", "grand", "dyn_unc", "tdds")}
-        self._dynamics = Dynamics(aum=margin, forgetting=np.where(margin < 0.02, np.inf, np.round(3 - 9 * margin)),
-                                  margins=(margin[:, None] * steps).astype(np.float16), info={"epochs": EPOCHS}, **hard)
-        self._coverage = CoverageScores(margin * 2.0 - 0.1, margin * 2.0, np.full(len(margin), 0.1), 1000)
+        hard = {
+            name: 1 - margin for name in ("el2n", "entropy", "loss", "grand", "dyn_unc", "tdds")
+        }
+        self._dynamics = Dynamics(
+            aum=margin,
+            forgetting=np.where(margin < 0.02, np.inf, np.round(3 - 9 * margin)),
+            margins=(margin[:, None] * steps).astype(np.float16),
+            info={"epochs": EPOCHS},
+            **hard,
+        )
+        self._coverage = CoverageScores(
+            margin * 2.0 - 0.1, margin * 2.0, np.full(len(margin), 0.1), 1000
+        )
         self._map = PCA(2, random_state=0).fit_transform(self._vectors).astype(np.float32)
         similar = -(self._vectors @ self._vectors.T)
         np.fill_diagonal(similar, np.inf)
         order = np.argsort(similar, axis=1)[:, :15]
-        self._neighbours = Neighbours(order, (1 + np.take_along_axis(similar, order, 1)).astype(np.float32))
+        self._neighbours = Neighbours(
+            order, (1 + np.take_along_axis(similar, order, 1)).astype(np.float32)
+        )
 
     def ready(self, stage):
         return stage in self.finished
@@ -84,13 +112,17 @@ class FinishedRun:
 def small_digits(labelled=True):
     import dataclasses
 
-    from coreset_engine.sources.opening import open_source
+    from coreset_engine.sources.open import open_source
 
     whole = open_source("demo")
-    return dataclasses.replace(whole, ids=whole.ids[:N], labels=whole.labels[:N] if labelled else None,
-                               classes=whole.classes if labelled else (),
-                               columns={name: values[:N] for name, values in whole.columns.items()},
-                               paths=None if whole.paths is None else whole.paths[:N])
+    return dataclasses.replace(
+        whole,
+        ids=whole.ids[:N],
+        labels=whole.labels[:N] if labelled else None,
+        classes=whole.classes if labelled else (),
+        columns={name: values[:N] for name, values in whole.columns.items()},
+        paths=None if whole.paths is None else whole.paths[:N],
+    )
 
 
 def go_to(test, page):
@@ -100,6 +132,18 @@ def go_to(test, page):
 
 def texts(test):
     """All the words of a page in one string."""
-    parts = [e.value for kind in ("title", "subheader", "markdown", "caption", "info", "error", "success", "warning")
-             for e in getattr(test, kind)]
+    parts = [
+        e.value
+        for kind in (
+            "title",
+            "subheader",
+            "markdown",
+            "caption",
+            "info",
+            "error",
+            "success",
+            "warning",
+        )
+        for e in getattr(test, kind)
+    ]
     return "\n".join(map(str, parts))

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from finished import FinishedRun
 
-from ui import browse, state
+from ui.state import session
+from ui.views import browse
 
 
 @pytest.fixture(scope="module")
 def view(digits):
-    return state.RunView("demo", digits, FinishedRun(digits), "efficientnet_lite0", 0, None)
+    return session.RunView("demo", digits, FinishedRun(digits), "efficientnet_lite0", 0, None)
 
 
 def test_every_order_offered_can_be_drawn(view):
@@ -30,10 +31,13 @@ def test_hardest_first_is_lowest_margin_first(view):
 
 def test_near_duplicates_chain_the_closest_pairs(view):
     groups = browse.near_groups(view, np.ones(len(view), bool), most=20)
-    nearest, distance = view.run.neighbours.indices[:, 0], view.run.neighbours.distances[:, 0]
+    nearest = view.run.neighbours.indices[:, 0]
+    distance = view.run.neighbours.distances[:, 0]
     closest = int(distance.argmin())
     assert {closest, int(nearest[closest])} <= set(groups[0])
-    linked = {frozenset((i, int(nearest[i]))) for i in np.argsort(distance, kind="stable")[:20].tolist()}
+    linked = {
+        frozenset((i, int(nearest[i]))) for i in np.argsort(distance, kind="stable")[:20].tolist()
+    }
     assert all(any(set(pair) <= set(group) for group in groups) for pair in linked)
 
 
@@ -45,5 +49,7 @@ def test_redundant_groups_start_with_the_most_redundant(view):
 
 
 def test_without_finished_stages_only_random_is_offered(digits):
-    bare = state.RunView("demo", digits, FinishedRun(digits, finished=()), "efficientnet_lite0", 0, None)
+    bare = session.RunView(
+        "demo", digits, FinishedRun(digits, finished=()), "efficientnet_lite0", 0, None
+    )
     assert [name for name in browse.orders(bare) if " first" not in name] == [browse.RANDOM]

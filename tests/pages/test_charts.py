@@ -1,11 +1,12 @@
-"""Charts carry the numbers they were given, in figure and CSV alike, and survive empty, constant and infinite data."""
+"""Charts carry the numbers they were given, in figure and CSV alike, and survive empty, constant
+and infinite data."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from ui import charts, palette
+from ui.components import charts, palette
 
 
 def counts(figure):
@@ -14,9 +15,12 @@ def counts(figure):
 
 def test_cut_histogram_counts_every_finite_image_once():
     values = np.r_[np.random.default_rng(0).normal(size=1000), np.inf, np.nan]
-    kept, hard = values > 1, values < -1
+    kept = values > 1
+    hard = values < -1
     kept[-2:] = hard[-2:] = False
-    figure, data = charts.cut_histogram(values, kept, hard, title="AUM", axis="AUM", cuts={"beta": -1.0})
+    figure, data = charts.cut_histogram(
+        values, kept, hard, title="AUM", axis="AUM", cuts={"beta": -1.0}
+    )
     got = counts(figure)
     assert got["kept"] == kept.sum() and got["dropped as hardest"] == hard.sum()
     assert sum(got.values()) == 1000
@@ -33,7 +37,9 @@ def test_histogram_of_degenerate_values(values):
 
 def test_overlaid_shares_sum_to_one():
     rng = np.random.default_rng(1)
-    _, data = charts.overlaid({"a": rng.normal(size=50), "b": rng.normal(size=5000)}, title="", axis="x", share=True)
+    _, data = charts.overlaid(
+        {"a": rng.normal(size=50), "b": rng.normal(size=5000)}, title="", axis="x", share=True
+    )
     assert sum(data["a"]) == pytest.approx(1) and sum(data["b"]) == pytest.approx(1)
 
 
@@ -47,24 +53,35 @@ def test_score_by_rank_is_sorted_and_thinned():
     score = np.random.default_rng(2).normal(size=10_000)
     _, data = charts.score_by_rank(score, {"negated": -score}, k=100)
     shown = np.array(data["score"])
-    assert len(shown) <= 600 and (np.diff(shown) <= 0).all() and shown[0] == score.max() and shown[-1] == score.min()
+    assert (
+        len(shown) <= 600
+        and (np.diff(shown) <= 0).all()
+        and shown[0] == score.max()
+        and shown[-1] == score.min()
+    )
     assert np.allclose(shown, -np.array(data["negated"]))
 
 
 def test_budget_curve_draws_random_as_a_band():
-    figure, data = charts.budget_curve([0.5, 0.9], {"random": [0.8, 0.6], "elfs": [0.9, 0.7]},
-                                       {"random": [0.1, 0.1], "elfs": [0.0, 0.0]}, full=0.95)
+    figure, data = charts.budget_curve(
+        [0.5, 0.9],
+        {"random": [0.8, 0.6], "elfs": [0.9, 0.7]},
+        {"random": [0.1, 0.1], "elfs": [0.0, 0.0]},
+        full=0.95,
+    )
     band = figure.data[0]
     assert np.allclose(band.y, [0.9, 0.7, 0.5, 0.7]) and data["elfs mean"] == [0.9, 0.7]
 
 
 def test_colours_are_distinct_hex():
     assert len(set(palette.CATEGORICAL)) == 16
-    assert all(len(c) == 7 and int(c[1:], 16) >= 0 for c in (*palette.CATEGORICAL, *palette.SEQUENTIAL))
+    assert all(
+        len(c) == 7 and int(c[1:], 16) >= 0 for c in (*palette.CATEGORICAL, *palette.SEQUENTIAL)
+    )
 
 
 def luminance(colour):
-    parts = [int(colour[i:i + 2], 16) / 255 for i in (1, 3, 5)]
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     parts = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
     return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
 
@@ -78,8 +95,13 @@ def test_text_contrast_is_readable(theme):
 
 
 def test_a_long_legend_stays_off_the_title():
-    short = charts.dress(charts.overlaid({"a": np.arange(9.0)}, title="Few", axis="x")[0], palette.LIGHT)
+    short = charts.dress(
+        charts.overlaid({"a": np.arange(9.0)}, title="Few", axis="x")[0], palette.LIGHT
+    )
     means = {name: [0.8, 0.9] for name in ("random", "a", "b", "c")}
-    long = charts.dress(charts.budget_curve([0.5, 0.9], means, {name: [0.01, 0.01] for name in means})[0],
-                        palette.LIGHT, 420)
+    long = charts.dress(
+        charts.budget_curve([0.5, 0.9], means, {name: [0.01, 0.01] for name in means})[0],
+        palette.LIGHT,
+        420,
+    )
     assert short.layout.legend.y == 1.0 and long.layout.legend.y < 0

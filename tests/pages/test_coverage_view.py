@@ -1,11 +1,12 @@
-"""The slice picture is the engine's arithmetic: nearest by L1 is covered, its neighbours share one penalty."""
+"""The slice picture is the engine's arithmetic: nearest by L1 is covered, its neighbours share one
+penalty."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from ui.coverage_view import DISTRIBUTIONS, make_slice, sample
+from ui.views.coverage import DISTRIBUTIONS, make_slice, sample
 
 
 @pytest.mark.parametrize("distribution", DISTRIBUTIONS)
@@ -19,7 +20,11 @@ def test_slice_against_brute_force(distribution):
     away[cut.covered] = np.inf
     near = np.sort(np.argsort(away)[:5])
     assert np.array_equal(np.flatnonzero(cut.penalty), near)
-    assert np.allclose(cut.penalty[near] / cut.penalty.sum(), away[near] ** -4 / (away[near] ** -4).sum(), atol=1e-4)
+    assert np.allclose(
+        cut.penalty[near] / cut.penalty.sum(),
+        away[near] ** -4 / (away[near] ** -4).sum(),
+        atol=1e-4,
+    )
 
 
 def test_samples_stay_inside_and_survive_flat_dimensions():

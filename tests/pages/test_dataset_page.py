@@ -1,4 +1,5 @@
-"""The Dataset page: opening sources, bad input in one sentence, zip uploads, settings that name the run."""
+"""The Dataset page: opening sources, bad input in one sentence, zip uploads, settings that name the
+run."""
 
 from __future__ import annotations
 
@@ -13,8 +14,8 @@ import pytest
 from finished import ROOT, texts
 from PIL import Image
 
-from coreset_engine.errors import BadInput
-from ui import source_form
+from coreset_engine.core.errors import BadInput
+from ui.views import source_form
 
 
 @pytest.fixture
@@ -22,7 +23,8 @@ def fresh(tmp_path, monkeypatch):
     """app.py for a first visitor, with nothing faked but the list of jobs."""
     from streamlit.testing.v1 import AppTest
 
-    from ui import jobs
+    from ui.components import jobs
+
     monkeypatch.setenv("CORESET_HOME", str(tmp_path))
     monkeypatch.delenv("CORESET_OPEN", raising=False)
     monkeypatch.setattr(jobs, "listed", lambda: [])
@@ -34,7 +36,9 @@ def press(test, label):
     return test.run()
 
 
-@pytest.mark.parametrize("path,said", [("/no/such/folder", "/no/such/folder"), ("", "no source was named")])
+@pytest.mark.parametrize(
+    "path,said", [("/no/such/folder", "/no/such/folder"), ("", "no source was named")]
+)
 def test_bad_source_is_one_sentence(fresh, path, said):
     test = fresh.run()
     test.radio(key="source:kind").set_value("folder").run()
@@ -50,7 +54,9 @@ def test_a_link_to_a_strange_folder_is_not_opened(fresh, tmp_path):
     test = fresh.run()
     assert not test.exception
     assert "Nobody has opened it" in texts(test)
-    assert test.session_state["state:dataset"] == "" if "state:dataset" in test.session_state else True
+    assert (
+        test.session_state["state:dataset"] == "" if "state:dataset" in test.session_state else True
+    )
 
 
 def zipped(**names):
@@ -70,17 +76,24 @@ def png(color):
 
 def test_uploaded_zip_lands_inside_the_workspace_once(tmp_path, monkeypatch):
     monkeypatch.setenv("CORESET_HOME", str(tmp_path))
-    content = zipped(a__1_png=b"", **{"../evil.png": png("red"), "cat/1.png": png("red"), "dog/2.png": png("blue")})
+    content = zipped(
+        a__1_png=b"",
+        **{"../evil.png": png("red"), "cat/1.png": png("red"), "dog/2.png": png("blue")},
+    )
     folder = source_form.unpacked(content)
     content.seek(0)
     assert source_form.unpacked(content) == folder
     assert folder.startswith(str(tmp_path)) and not (tmp_path / "evil.png").exists()
-    from coreset_engine.sources.opening import open_source
+    from coreset_engine.sources.open import open_source
+
     dataset = open_source(folder)
     assert len(dataset) == 2 and dataset.classes == ("cat", "dog")
     assert [(one.name, one.reason) for one in dataset.rejected if "evil" in one.name] == [
-        ("../evil.png", "has a name that leads out of the folder")]
-    assert sorted(path.name for path in (tmp_path / "uploads").iterdir()) == [folder.rpartition("/")[2]]
+        ("../evil.png", "has a name that leads out of the folder")
+    ]
+    assert sorted(path.name for path in (tmp_path / "uploads").iterdir()) == [
+        folder.rpartition("/")[2]
+    ]
 
 
 def test_the_same_zip_from_two_visitors_at_once(tmp_path, monkeypatch):
@@ -115,7 +128,11 @@ def test_settings_change_the_run_and_the_address(open_page):
 def test_numbers_on_the_page(open_page, digits):
     test = open_page("dataset")
     values = {metric.label: metric.value for metric in test.metric}
-    assert values["Usable images"] == "400" and values["Labelled"] == "400" and values["Class names"] == "10"
+    assert (
+        values["Usable images"] == "400"
+        and values["Labelled"] == "400"
+        and values["Class names"] == "10"
+    )
     table = test.table[0].value
     assert list(table["State"]) == ["finished, 1.23 MB"] * 6
 
@@ -129,18 +146,38 @@ def test_the_demo_opens_by_itself_when_asked(fresh, monkeypatch):
 
 
 def test_a_link_restores_dataset_and_knobs(fresh):
-    for name, value in {"dataset": "demo", "clusters": "12", "p": "0.8", "beta": "nonsense", "alpha": "9e999"}.items():
+    for name, value in {
+        "dataset": "demo",
+        "clusters": "12",
+        "p": "0.8",
+        "beta": "nonsense",
+        "alpha": "9e999",
+    }.items():
         fresh.query_params[name] = value
     test = fresh.run()
     assert not test.exception and not test.error
     kept = test.session_state
-    assert kept["state:dataset"] == "demo" and kept["state:n_clusters"] == 12 and kept["state:prune_rate"] == 0.8
+    assert (
+        kept["state:dataset"] == "demo"
+        and kept["state:n_clusters"] == 12
+        and kept["state:prune_rate"] == 0.8
+    )
     assert "state:beta" not in kept and "state:alpha" not in kept
     assert test.number_input(key="widget:n_clusters").value == 12
 
 
-@pytest.mark.parametrize("param,value", [("clusters", "-5"), ("seed", "-1"), ("p", "7"), ("encoder", "<img src=x>"),
-                                         ("method", "no-such"), ("samples", "-3"), ("color", "x" * 5000)])
+@pytest.mark.parametrize(
+    "param,value",
+    [
+        ("clusters", "-5"),
+        ("seed", "-1"),
+        ("p", "7"),
+        ("encoder", "<img src=x>"),
+        ("method", "no-such"),
+        ("samples", "-3"),
+        ("color", "x" * 5000),
+    ],
+)
 def test_a_hostile_link_breaks_nothing(fresh, param, value):
     fresh.query_params["dataset"] = "demo"
     fresh.query_params[param] = value

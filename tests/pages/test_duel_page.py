@@ -1,4 +1,5 @@
-"""Duel: accuracy stands beside the certificate once Evaluate has measured it, and only for the same rate."""
+"""Duel: accuracy stands beside the certificate once Evaluate has measured it, and only for the same
+rate."""
 
 from __future__ import annotations
 
@@ -6,14 +7,24 @@ from types import SimpleNamespace
 
 from finished import texts
 
-from ui import jobs
+from ui.components import jobs
 
 
 def measurement(rates=(0.9,)):
-    rows = [dict(method=method, prune_rate=rate, seed=seed, accuracy=base + 0.01 * seed)
-            for method, base in (("elfs", 0.8), ("random", 0.7)) for rate in rates for seed in (0, 1)]
-    return SimpleNamespace(id="j1", kind="evaluate", status="done", spec="demo", result={"rows": rows},
-                           params={"encoder": "efficientnet_lite0"})
+    rows = [
+        dict(method=method, prune_rate=rate, seed=seed, accuracy=base + 0.01 * seed)
+        for method, base in (("elfs", 0.8), ("random", 0.7))
+        for rate in rates
+        for seed in (0, 1)
+    ]
+    return SimpleNamespace(
+        id="j1",
+        kind="evaluate",
+        status="done",
+        spec="demo",
+        result={"rows": rows},
+        params={"encoder": "efficientnet_lite0"},
+    )
 
 
 def test_measured_accuracies_stand_side_by_side(open_page, monkeypatch):

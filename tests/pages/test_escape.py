@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ui import charts, escape
+from ui.components import charts, escape
 
 EVIL = "<img src=x onerror=alert(1)>"
 

@@ -10,20 +10,21 @@ import numpy as np
 import pandas as pd
 from finished import FinishedRun, texts
 
-from coreset_engine.run.selecting import select
-from coreset_engine.run.store import Store
-from ui import export_view, state
+from coreset_engine.artifacts.store import Store
+from coreset_engine.pipeline.select import select
+from ui.state import session
+from ui.views import export
 
 
 def view_of(dataset):
-    return state.RunView("demo", dataset, FinishedRun(dataset), "efficientnet_lite0", 0, None)
+    return session.RunView("demo", dataset, FinishedRun(dataset), "efficientnet_lite0", 0, None)
 
 
 def test_the_zip_holds_the_selection(digits, tmp_path):
     view = view_of(digits)
     view.run.store = Store(tmp_path)
     chosen = select("elfs", view.run, 0.9, beta=0.1)
-    with zipfile.ZipFile(io.BytesIO(export_view.packed(view, chosen))) as archive:
+    with zipfile.ZipFile(io.BytesIO(export.packed(view, chosen))) as archive:
         names = set(archive.namelist())
         ids = archive.read("ids.txt").decode().split()
         manifest = json.loads(archive.read("manifest.json"))
@@ -50,19 +51,22 @@ def test_pins_are_counted_and_obeyed(open_page, digits):
 
 def test_file_names_are_safe(digits):
     import dataclasses
+
     view = dataclasses.replace(view_of(digits), spec="/data/../<img>\u202e birds")
     chosen = select("random", view.run, 0.5)
-    name = export_view.file_name(view, chosen)
+    name = export.file_name(view, chosen)
     assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
 def test_groups_are_classes_or_clusters(digits, unlabelled_digits):
-    assert export_view.groups_of(view_of(digits))[0] == list(digits.classes)
-    assert export_view.groups_of(view_of(unlabelled_digits))[0][0] == "cluster 0"
+    assert export.groups_of(view_of(digits))[0] == list(digits.classes)
+    assert export.groups_of(view_of(unlabelled_digits))[0][0] == "cluster 0"
 
 
 def test_the_report_page_holds_map_certificate_and_manifest(digits):
     view = view_of(digits)
-    page = export_view.report_page(view, select("elfs", view.run, 0.9))
-    assert "40 of 400 images kept (10.0%)" in page and "mean distance" in page and "artefacts" in page
+    page = export.report_page(view, select("elfs", view.run, 0.9))
+    assert (
+        "40 of 400 images kept (10.0%)" in page and "mean distance" in page and "artefacts" in page
+    )
     assert page.count('src="data:image/') == 2 and "<script" not in page

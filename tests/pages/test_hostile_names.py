@@ -1,4 +1,5 @@
-"""A set whose every name is an attack: on every page the names stay text, in Markdown and in charts."""
+"""A set whose every name is an attack: on every page the names stay text, in Markdown and in
+charts."""
 
 from __future__ import annotations
 
@@ -16,15 +17,26 @@ PAGES = ("dataset", "explore", "gallery", "labels", "coverage", "select", "duel"
 def hostile(digits):
     n = len(digits)
     ids = np.array([f"{EVIL}{i}[x](javascript:alert(1))" for i in range(n)])
-    return dataclasses.replace(digits, ids=ids, classes=tuple(f"{EVIL}{c}" for c in range(10)),
-                               columns={f"{EVIL}column": np.array([f"{EVIL}{i % 3}" for i in range(n)])})
+    return dataclasses.replace(
+        digits,
+        ids=ids,
+        classes=tuple(f"{EVIL}{c}" for c in range(10)),
+        columns={f"{EVIL}column": np.array([f"{EVIL}{i % 3}" for i in range(n)])},
+    )
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_names_stay_text(open_page, hostile, page):
     test = open_page(page, dataset=hostile, image=str(hostile.ids[0]))
     assert not test.exception
-    for element in (*test.markdown, *test.caption, *test.info, *test.error, *test.title, *test.subheader):
+    for element in (
+        *test.markdown,
+        *test.caption,
+        *test.info,
+        *test.error,
+        *test.title,
+        *test.subheader,
+    ):
         raw = re.sub(r"\\.", "", str(element.value))
         assert "<img" not in raw and "](javascript" not in raw, (page, element.value)
         assert not getattr(element, "allow_html", False) or "img" not in str(element.value), page

@@ -1,4 +1,5 @@
-"""The strip of jobs: stage, share, rate and time left; cancel and resume ask the engine; old failures give way."""
+"""The strip of jobs: stage, share, rate and time left; cancel and resume ask the engine; old
+failures give way."""
 
 from __future__ import annotations
 
@@ -7,11 +8,20 @@ import tomllib
 import pytest
 from finished import ROOT, texts
 
-from coreset_engine.run.jobs import Job
-from ui import jobs
+from coreset_engine.jobs.manager import Job
+from ui.components import jobs
 
-RUNNING = Job("j2", "prepare", "demo", {}, "running", "pseudo_labels", 400, 1000, "images", 120.0, 5.0)
-FAILED = Job("j1", "evaluate", "/data/<img src=x>", {}, "failed", message="The disk is full; free 2 GB and resume.")
+RUNNING = Job(
+    "j2", "prepare", "demo", {}, "running", "pseudo_labels", 400, 1000, "images", 120.0, 5.0
+)
+FAILED = Job(
+    "j1",
+    "evaluate",
+    "/data/<img src=x>",
+    {},
+    "failed",
+    message="The disk is full; free 2 GB and resume.",
+)
 
 
 def test_pace_in_one_line():
@@ -19,7 +29,9 @@ def test_pace_in_one_line():
     assert jobs.pace(Job("x", "prepare", "demo", {}, "queued")) == "waiting"
 
 
-@pytest.mark.parametrize("seconds,said", [(0, "0 s"), (89, "89 s"), (600, "10 min"), (7200, "2.0 h")])
+@pytest.mark.parametrize(
+    "seconds,said", [(0, "0 s"), (89, "89 s"), (600, "10 min"), (7200, "2.0 h")]
+)
 def test_durations(seconds, said):
     assert jobs.duration(seconds) == said
 
@@ -41,8 +53,10 @@ def test_a_job_that_came_and_went_between_two_looks_is_news():
 
 
 def test_the_polling_strip_draws_the_page_anew_for_such_a_job(monkeypatch):
-    """It polls every 5 s while nothing works; a job shorter than that must still refresh the page, once."""
-    found, reruns = [], []
+    """It polls every 5 s while nothing works; a job shorter than that must still refresh the page,
+    once."""
+    found = []
+    reruns = []
     monkeypatch.setattr(jobs, "listed", lambda: list(found))
     monkeypatch.setattr(jobs.st, "rerun", lambda: reruns.append(1))
     monkeypatch.setattr(jobs.state, "get", {"jobs_seen": {}, "hidden_jobs": set()}.get)
@@ -82,7 +96,11 @@ def test_server_settings_are_closed_by_default():
     settings = tomllib.loads((ROOT / ".streamlit/config.toml").read_text())
     server = settings["server"]
     assert server["address"] == "127.0.0.1"
-    assert server["enableXsrfProtection"] and server["enableCORS"] and not server["enableStaticServing"]
+    assert (
+        server["enableXsrfProtection"]
+        and server["enableCORS"]
+        and not server["enableStaticServing"]
+    )
     assert settings["browser"]["gatherUsageStats"] is False
     assert settings["client"]["showErrorDetails"] == "none"
     assert "http" not in (ROOT / ".streamlit/config.toml").read_text()

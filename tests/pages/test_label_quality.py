@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
-from ui.label_quality import cluster_names, compare
+from ui.views.label_quality import cluster_names, compare
 
 
 @pytest.mark.parametrize("seed,clusters,classes", [(0, 5, 5), (1, 9, 4), (2, 3, 7)])

@@ -1,4 +1,5 @@
-"""The Labels page: its numbers, its cuts, its gallery of probable errors, and corrections that can be undone."""
+"""The Labels page: its numbers, its cuts, its gallery of probable errors, and corrections that can
+be undone."""
 
 from __future__ import annotations
 
@@ -8,9 +9,10 @@ import numpy as np
 import pytest
 from finished import FinishedRun, texts
 
-from coreset_engine.errors import BadInput
-from coreset_engine.selection.arithmetic import double_end
-from ui import beta_view, corrections, labels_view, state
+from coreset_engine.core.errors import BadInput
+from coreset_engine.selection.budget import double_end
+from ui.state import session
+from ui.views import beta_search, corrections, labels
 
 
 def press(test, label):
@@ -19,17 +21,22 @@ def press(test, label):
 
 
 def view_of(dataset, **kept):
-    return state.RunView("demo", dataset, FinishedRun(dataset, **kept), "efficientnet_lite0", 0, None)
+    return session.RunView(
+        "demo", dataset, FinishedRun(dataset, **kept), "efficientnet_lite0", 0, None
+    )
 
 
 def test_quality_without_labels_shows_certainty(open_page, unlabelled_digits):
     test = open_page("labels", dataset=unlabelled_digits)
     assert not test.exception and not test.error
-    assert "no labels" in texts(test) and "Misclassified" not in [metric.label for metric in test.metric]
+    assert "no labels" in texts(test) and "Misclassified" not in [
+        metric.label for metric in test.metric
+    ]
 
 
 def test_misclassified_is_the_engines_number(open_page, digits):
-    from coreset_engine.difficulty.matching import accuracy
+    from coreset_engine.clustering.contingency import accuracy
+
     test = open_page("labels")
     shown = {metric.label: metric.value for metric in test.metric}["Misclassified"]
     exact = 1 - accuracy(FinishedRun(digits).pseudo_labels.labels, digits.labels)
@@ -39,7 +46,7 @@ def test_misclassified_is_the_engines_number(open_page, digits):
 @pytest.mark.parametrize("p,beta", [(0.9, 0.0), (0.5, 0.3), (0.3, 0.3), (0.0, 0.0)])
 def test_cuts_agree_with_double_end_pruning(p, beta):
     aum = np.random.default_rng(0).normal(size=200).round(1)
-    kept, hard, cuts = labels_view.cut(aum, aum, p, beta)
+    kept, hard, cuts = labels.cut(aum, aum, p, beta)
     assert np.array_equal(np.flatnonzero(kept), np.sort(double_end(aum, p, beta)))
     assert hard.sum() == round(beta * 200) and not (hard & kept).any()
     assert aum[hard].max(initial=-np.inf) <= aum[kept].min()
@@ -49,52 +56,75 @@ def test_cuts_agree_with_double_end_pruning(p, beta):
 @pytest.mark.parametrize("low,high", [(-0.5, 0.5), (-9, 9), (0.8, 9), (-9, -0.8), (0.1, 0.11)])
 def test_dragging_keeps_what_lies_in_the_range_to_a_thousandth(low, high):
     easy = np.random.default_rng(0).normal(size=5000)
-    p, beta = labels_view.cuts_around(easy, low, high)
-    kept, hard, _ = labels_view.cut(easy, easy, p, beta)
+    p, beta = labels.cuts_around(easy, low, high)
+    kept, hard, _ = labels.cut(easy, easy, p, beta)
     inside = (easy >= low) & (easy <= high)
-    assert abs(int(kept.sum()) - int(inside.sum())) <= 5 + (p == 0.999) and (kept != inside).sum() <= 20
+    assert (
+        abs(int(kept.sum()) - int(inside.sum())) <= 5 + (p == 0.999)
+        and (kept != inside).sum() <= 20
+    )
     assert abs(hard.mean() - (easy < low).mean()) <= 0.001
 
 
 def test_a_range_without_images_moves_nothing():
-    assert labels_view.cuts_around(np.arange(10.0), 20, 30) is None
+    assert labels.cuts_around(np.arange(10.0), 20, 30) is None
 
 
 def test_never_learned_images_count_as_harder_than_any_range():
     forgetting = np.array([0.0, 1, 2, 3, np.inf, np.inf, np.inf, np.inf])
-    assert labels_view.cuts_around(-forgetting, -1, 0) == (0.75, 0.75)
-    assert labels_view.cuts_around(-forgetting, -3, -2) == (0.75, 0.5)
+    assert labels.cuts_around(-forgetting, -1, 0) == (0.75, 0.75)
+    assert labels.cuts_around(-forgetting, -3, -2) == (0.75, 0.5)
 
 
 def found_beta(**changed):
     curve = [dict(beta=0.0, accuracy=0.7), dict(beta=0.2, accuracy=0.9)]
-    told = dict(beta=0.2, accuracy=0.9, prune_rate=0.5, score="aum", dynamics="key-dynamics", curve=curve,
-                oracle=dict(curve=curve[::-1], best_beta=0.0, lost=0.125)) | changed
+    told = (
+        dict(
+            beta=0.2,
+            accuracy=0.9,
+            prune_rate=0.5,
+            score="aum",
+            dynamics="key-dynamics",
+            curve=curve,
+            oracle=dict(curve=curve[::-1], best_beta=0.0, lost=0.125),
+        )
+        | changed
+    )
     return SimpleNamespace(kind="beta", spec="demo", params={}, result=told)
 
 
 def test_what_the_search_found_is_drawn_and_taken_with_one_click(open_page, monkeypatch):
-    monkeypatch.setattr(beta_view, "listed", lambda: [found_beta(score="forgetting", beta=0.1), found_beta()])
+    monkeypatch.setattr(
+        beta_search, "listed", lambda: [found_beta(score="forgetting", beta=0.1), found_beta()]
+    )
     test = open_page("labels", labels_view="Difficulty", prune_rate=0.5, beta=0.4)
     assert not test.exception and not test.error
-    assert "beta = 0.2, 90.0% of held-out" in texts(test) and "would have chosen 0; the choice without" in texts(test)
+    assert "beta = 0.2, 90.0% of held-out" in texts(
+        test
+    ) and "would have chosen 0; the choice without" in texts(test)
     assert "lost 12.5 points" in texts(test)
     press(test, "Use beta 0.2")
     assert test.session_state["state:beta"] == 0.2 and not test.error
 
 
-@pytest.mark.parametrize("changed", [dict(dynamics="of corrected labels"), dict(prune_rate=0.9), dict(curve=None)])
+@pytest.mark.parametrize(
+    "changed", [dict(dynamics="of corrected labels"), dict(prune_rate=0.9), dict(curve=None)]
+)
 def test_a_search_of_something_else_is_not_shown(open_page, monkeypatch, changed):
-    monkeypatch.setattr(beta_view, "listed", lambda: [found_beta(**changed)])
+    monkeypatch.setattr(beta_search, "listed", lambda: [found_beta(**changed)])
     test = open_page("labels", labels_view="Difficulty", prune_rate=0.5, beta=0.4)
     assert not test.exception and not any("Use beta" in button.label for button in test.button)
 
 
 def test_a_beta_that_does_not_fit_is_said_where_it_arose(open_page):
     test = open_page("labels", labels_view="Difficulty", prune_rate=0.5, beta=0.8)
-    assert not test.exception and len(test.error) == 1 and "beta=0.8" in test.error[0].value.replace("\\", "")
+    assert (
+        not test.exception
+        and len(test.error) == 1
+        and "beta=0.8" in test.error[0].value.replace("\\", "")
+    )
     with pytest.raises(BadInput):
-        labels_view.cut(np.arange(10.0), np.arange(10.0), 0.5, 0.8)
+        labels.cut(np.arange(10.0), np.arange(10.0), 0.5, 0.8)
 
 
 def test_probable_errors_are_most_doubtful_first(open_page, digits):
@@ -102,18 +132,20 @@ def test_probable_errors_are_most_doubtful_first(open_page, digits):
     assert not test.exception and not test.error
     shown = test.session_state["state:errors_shown"]
     view = view_of(digits)
-    quality = labels_view.quality_of(view)
+    quality = labels.quality_of(view)
     place = {name: i for i, name in enumerate(digits.ids.tolist())}
     positions = [place[name] for name in shown]
     assert quality.wrong[positions].all() and len(positions) == min(200, quality.wrong.sum())
     assert (np.diff(view.run.dynamics.aum[positions]) >= 0).all()
     i = positions[0]
-    said = labels_view.error_caption(view, i, quality)
+    said = labels.error_caption(view, i, quality)
     assert said == f"{digits.classes[digits.labels[i]]} → {digits.classes[quality.matched[i]]}"
 
 
 def test_corrections_are_kept_said_and_undone(open_page, digits):
-    test = open_page("labels", labels_view="Corrections", errors_shown=[str(digits.ids[3]), str(digits.ids[5])])
+    test = open_page(
+        "labels", labels_view="Corrections", errors_shown=[str(digits.ids[3]), str(digits.ids[5])]
+    )
     test.text_input(key="rename:name").set_value("<b>seven</b>")
     press(test, "Rename")
     test.selectbox(key="merge:target").set_value(4)
@@ -129,7 +161,9 @@ def test_corrections_are_kept_said_and_undone(open_page, digits):
     table = corrections.corrected(view_of(digits))
     before = FinishedRun(digits).pseudo_labels.labels
     assert table["pseudo_label"] == before.tolist() and 0 not in table["corrected"][6:]
-    assert table["corrected"][3] == table["corrected"][5] == 0 and table["name"][3] == "<b>seven</b>"
+    assert (
+        table["corrected"][3] == table["corrected"][5] == 0 and table["name"][3] == "<b>seven</b>"
+    )
     press(test, "Undo the last one")
     assert len(corrections.entries(view_of(digits))) == 2
 

@@ -1,4 +1,5 @@
-"""What Python says to and hears from the map: polygons, columns, ranks against the engine, routes, snapshots."""
+"""What Python says to and hears from the map: polygons, columns, ranks against the engine, routes,
+snapshots."""
 
 from __future__ import annotations
 
@@ -10,25 +11,34 @@ from hypothesis import strategies as st
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from coreset_engine.errors import BadInput
-from coreset_engine.selection.choosing import choose
-from ui import columns, routes, selecting, snapshots, state
-from ui.duel import compare, read
-from ui.scatter import _polygon, inside_polygon
+from coreset_engine.core.errors import BadInput
+from coreset_engine.selection.select import choose
+from ui.map import colour_columns
+from ui.map.scatter import _polygon, inside_polygon
+from ui.selection import controls
+from ui.server import routes
+from ui.state import session as state
+from ui.state import snapshots
+from ui.views.compare import compare, read
 
 
 def even_odd(points: np.ndarray, polygon: np.ndarray) -> list[int]:
     """One point and one edge at a time."""
     found = []
     for i, (x, y) in enumerate(points.astype(float)):
-        crossed = [x < (xb - xa) * (y - ya) / (yb - ya) + xa for (xa, ya), (xb, yb) in
-                   zip(polygon, np.roll(polygon, 1, axis=0)) if (ya > y) != (yb > y)]
+        crossed = [
+            x < (xb - xa) * (y - ya) / (yb - ya) + xa
+            for (xa, ya), (xb, yb) in zip(polygon, np.roll(polygon, 1, axis=0))
+            if (ya > y) != (yb > y)
+        ]
         if sum(crossed) % 2:
             found.append(i)
     return found
 
 
-corner = st.tuples(st.integers(-6, 6), st.integers(-6, 6))  # whole numbers: corners, edges and points often coincide
+corner = st.tuples(
+    st.integers(-6, 6), st.integers(-6, 6)
+)  # whole numbers: corners, edges and points often coincide
 
 
 @settings(max_examples=150, deadline=None)
@@ -39,30 +49,46 @@ def test_inside_polygon_equals_even_odd_with_ties(polygon, points):
     assert inside_polygon(points, polygon).tolist() == even_odd(points, polygon)
 
 
-@pytest.mark.parametrize("lasso", [None, 3, {}, {"polygon": None}, {"polygon": [[0, 0], [1, 1]]}, {"polygon": "abc"},
-                                   {"polygon": [[0, 0], [1, float("nan")], [2, 2]]}, {"polygon": [[0, 0, 0]] * 4},
-                                   {"polygon": [[0, 0], [1]]}])
+@pytest.mark.parametrize(
+    "lasso",
+    [
+        None,
+        3,
+        {},
+        {"polygon": None},
+        {"polygon": [[0, 0], [1, 1]]},
+        {"polygon": "abc"},
+        {"polygon": [[0, 0], [1, float("nan")], [2, 2]]},
+        {"polygon": [[0, 0, 0]] * 4},
+        {"polygon": [[0, 0], [1]]},
+    ],
+)
 def test_a_malformed_lasso_is_no_lasso(lasso):
     assert _polygon(lasso) is None
 
 
 def test_number_columns_keep_outliers_and_gaps_apart():
     values = np.concatenate([np.linspace(0, 1, 998), [1e9, np.inf, np.nan]])
-    found = columns.numbers("score", values)
-    assert found.codes[0] == 0 and found.codes[-3] == found.codes[-2] == 254 and found.codes[-1] == 255
+    found = colour_columns.numbers("score", values)
+    assert (
+        found.codes[0] == 0 and found.codes[-3] == found.codes[-2] == 254 and found.codes[-1] == 255
+    )
     assert 120 <= found.codes[499] <= 134  # the outlier does not flatten the rest
-    assert found.bins()[-1] == columns.BINS and found.bins()[:-1].max() == columns.BINS - 1
+    assert (
+        found.bins()[-1] == colour_columns.BINS
+        and found.bins()[:-1].max() == colour_columns.BINS - 1
+    )
     assert found.say(1000) == "score: none" and found.say(999) == "score: never learned"
 
 
 def test_unknown_labels_get_a_label_of_their_own():
-    found = columns.categories("true label", np.array([1, -1, 0]), ["a", "b"])
+    found = colour_columns.categories("true label", np.array([1, -1, 0]), ["a", "b"])
     assert found.labels == ("a", "b", "unknown") and found.codes.tolist() == [1, 2, 0]
 
 
 def test_rare_texts_become_others():
     names = np.array([f"name {i}" for i in range(300)] + ["common"] * 50)
-    found = columns._metadata("file", names)
+    found = colour_columns._metadata("file", names)
     assert len(found.labels) == 201 and found.labels[-1] == "others"
     assert found.labels[found.codes[-1]] == "common" and (found.codes == 200).sum() == 101
 
@@ -77,28 +103,55 @@ def session(monkeypatch):
     """The session's values as a plain dictionary."""
     held = {}
     first = {name: row[2] for name, row in state.LINKED.items()}
-    monkeypatch.setattr(state, "get", lambda name, default=None: held.get(name, first.get(name, default)))
+    monkeypatch.setattr(
+        state, "get", lambda name, default=None: held.get(name, first.get(name, default))
+    )
     monkeypatch.setattr(state, "put", held.__setitem__)
     monkeypatch.setattr(state, "rebind", held.__setitem__)
     return held
 
 
-@pytest.mark.parametrize("method, p, beta", [("elfs", 0.9, 0.0), ("elfs", 0.5, 0.3), ("elfs", 0.75, 0.25),
-                                             ("blindcs", 0.8, 0.0), ("random", 0.999, 0.0), ("elfs", 0.0, 0.0)])
+@pytest.mark.parametrize(
+    "method, p, beta",
+    [
+        ("elfs", 0.9, 0.0),
+        ("elfs", 0.5, 0.3),
+        ("elfs", 0.75, 0.25),
+        ("blindcs", 0.8, 0.0),
+        ("random", 0.999, 0.0),
+        ("elfs", 0.0, 0.0),
+    ],
+)
 @pytest.mark.parametrize("pins", [(0, 0), (3, 5)])
 def test_ranks_on_the_map_choose_what_the_engine_chooses(view, session, method, p, beta, pins):
-    picked = np.random.default_rng(1).permutation(len(view))[:sum(pins)]
+    picked = np.random.default_rng(1).permutation(len(view))[: sum(pins)]
     if p == 0.0 and pins[1]:
-        picked, pins = picked[:pins[0]], (pins[0], 0)  # nothing can be banned when all are kept
+        # nothing can be banned when all are kept
+        picked = picked[: pins[0]]
+        pins = (pins[0], 0)
     if p == 0.999:
-        picked, pins = picked[:0], (0, 0)  # k = 1 has no room for pins
+        # k = 1 has no room for pins
+        picked = picked[:0]
+        pins = (0, 0)
     ids = [str(name) for name in view.dataset.ids[picked]]
-    session |= {"method": method, "prune_rate": p, "beta": beta, "must_keep": tuple(ids[:pins[0]]),
-                "never": tuple(ids[pins[0]:])}
-    ranks = selecting.ranking(view)
+    session |= {
+        "method": method,
+        "prune_rate": p,
+        "beta": beta,
+        "must_keep": tuple(ids[: pins[0]]),
+        "never": tuple(ids[pins[0] :]),
+    }
+    ranks = controls.ranking(view)
     params = {"beta": beta} if method == "elfs" else {}
-    engine = choose(method, view.run, prune_rate=p, must_keep=session["must_keep"], never=session["never"],
-                    seed=view.seed, **params)
+    engine = choose(
+        method,
+        view.run,
+        prune_rate=p,
+        must_keep=session["must_keep"],
+        never=session["never"],
+        seed=view.seed,
+        **params,
+    )
     assert ranks.kept().tolist() == sorted(engine.indices.tolist())
     for i in range(0, len(view), 37):
         assert ("within the kept" in ranks.reason(i)) == (i in engine.indices) or i in picked
@@ -107,24 +160,33 @@ def test_ranks_on_the_map_choose_what_the_engine_chooses(view, session, method, 
 def test_enters_at_is_the_rate_where_the_image_changes_sides(view, session):
     session |= {"method": "elfs", "prune_rate": 0.9, "beta": 0.1}
     for i in range(0, len(view), 23):
-        sentence = selecting.ranking(view).enters(i)
+        sentence = controls.ranking(view).enters(i)
         if "β" in sentence or "every" in sentence:
             continue
         at = float(sentence.rstrip(".").split()[-1])
         assert i in choose("elfs", view.run, prune_rate=max(at, 0.1), beta=0.1, seed=0).indices
         if at + 0.004 < 1:
-            assert i not in choose("elfs", view.run, prune_rate=round(at + 0.004, 3), beta=0.1, seed=0).indices
+            assert (
+                i
+                not in choose(
+                    "elfs", view.run, prune_rate=round(at + 0.004, 3), beta=0.1, seed=0
+                ).indices
+            )
 
 
 def test_undo_redo_and_pins(session):
     session |= {"method": "elfs", "prune_rate": 0.9}
-    selecting.pin(["a", "b"], "keep")
-    selecting.pin(["b"], "never")
+    controls.pin(["a", "b"], "keep")
+    controls.pin(["b"], "never")
     assert session["must_keep"] == ("a",) and session["never"] == ("b",)
-    assert selecting.pin_of("a") == "keep" and selecting.pin_of("b") == "never" and selecting.pin_of("c") is None
-    selecting.step("past", "future")
+    assert (
+        controls.pin_of("a") == "keep"
+        and controls.pin_of("b") == "never"
+        and controls.pin_of("c") is None
+    )
+    controls.step("past", "future")
     assert session["must_keep"] == ("a", "b") and session["never"] == ()
-    selecting.step("future", "past")
+    controls.step("future", "past")
     assert session["must_keep"] == ("a",) and session["never"] == ("b",)
 
 
@@ -141,7 +203,11 @@ def test_snapshots_come_back_replace_and_go(view, tmp_path, monkeypatch):
 
 def test_duel_links_and_difference():
     assert read("elfs:0.9:0.4:30") == {"method": "elfs", "p": 0.9, "beta": 0.4, "alpha": 30}
-    assert read("nonsense:2:x:-1") == {} and read("") == {} and read("random:nan") == {"method": "random"}
+    assert (
+        read("nonsense:2:x:-1") == {}
+        and read("") == {}
+        and read("random:nan") == {"method": "random"}
+    )
     difference = compare(np.array([3, 1, 2]), np.array([2, 5]))
     assert difference.only_a.tolist() == [1, 3] and difference.only_b.tolist() == [5]
     assert difference.jaccard == 1 / 4 and compare(np.array([]), np.array([])).jaccard == 1
@@ -160,8 +226,17 @@ def test_routes_guard_hosts_and_keys(view):
     assert client.get(thumb.replace("{i}", str(len(view)))).status_code == 404
 
 
-@pytest.mark.parametrize("host, fits", [("127.0.0.1:8501", True), ("localhost", True), ("[::1]:8501", True),
-                                        ("10.1.2.3", True), ("rebound.example:8501", False), ("", False)])
+@pytest.mark.parametrize(
+    "host, fits",
+    [
+        ("127.0.0.1:8501", True),
+        ("localhost", True),
+        ("[::1]:8501", True),
+        ("10.1.2.3", True),
+        ("rebound.example:8501", False),
+        ("", False),
+    ],
+)
 def test_trusted_hosts(host, fits):
     assert routes.trusted(host) is fits
 
@@ -170,9 +245,13 @@ def test_an_overfull_shelf_drops_the_oldest_array(view, monkeypatch):
     monkeypatch.setattr(routes, "_ARRAY_BYTES", 1000)
     shelf = routes.Shelf("0" * 24, view.dataset)
     names = [routes.publish(shelf, np.full(50, i, dtype=np.float64)) for i in range(4)]
-    assert len(shelf.arrays) == 2 and all(name.split("/")[-1][:-4] in shelf.arrays for name in names[-2:])
+    assert len(shelf.arrays) == 2 and all(
+        name.split("/")[-1][:-4] in shelf.arrays for name in names[-2:]
+    )
 
 
 def test_too_many_pins_are_refused_with_a_sentence(view):
     with pytest.raises(BadInput, match="must_keep holds"):
-        choose("random", view.run, prune_rate=0.99, must_keep=[str(i) for i in view.dataset.ids[:50]])
+        choose(
+            "random", view.run, prune_rate=0.99, must_keep=[str(i) for i in view.dataset.ids[:50]]
+        )

@@ -1,12 +1,22 @@
-"""Every page, run whole: with everything finished, with nothing finished, and with no dataset at all."""
+"""Every page, run whole: with everything finished, with nothing finished, and with no dataset at
+all."""
 
 from __future__ import annotations
 
 import pytest
 from finished import texts
 
-PAGES = ("dataset", "gallery", "labels", "coverage", "evaluate", "export",
-         "explore", "select", "duel")
+PAGES = (
+    "dataset",
+    "gallery",
+    "labels",
+    "coverage",
+    "evaluate",
+    "export",
+    "explore",
+    "select",
+    "duel",
+)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -32,13 +42,18 @@ def test_page_with_nothing_finished_offers_the_job(open_page, page):
 
 
 def test_a_fault_of_ours_is_one_sentence_with_an_id(open_page, monkeypatch, tmp_path):
-    from ui import labels_view
-    monkeypatch.setattr(labels_view, "quality_of", lambda view: 1 / 0)
+    from ui.views import labels
+
+    monkeypatch.setattr(labels, "quality_of", lambda view: 1 / 0)
     test = open_page("labels")
     assert not test.exception and len(test.error) == 1
     said = test.error[0].value
     assert "Something went wrong on our side" in said and "Traceback" not in said
-    logs = [path for path in tmp_path.rglob("*") if path.is_file() and "ZeroDivisionError" in path.read_text()]
+    logs = [
+        path
+        for path in tmp_path.rglob("*")
+        if path.is_file() and "ZeroDivisionError" in path.read_text()
+    ]
     assert logs, "the details must be in the workspace's log"
 
 

@@ -1,4 +1,5 @@
-"""Which neighbours push an image down: the estimate against the engine's own redundancy and a plain replay."""
+"""Which neighbours push an image down: the estimate against the engine's own redundancy and a plain
+replay."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import numpy as np
 import pytest
 
 from coreset_engine.coverage.scores import coverage_scores
-from ui.pushing import pushers, some_columns
+from ui.views.redundancy import pushers, some_columns
 
 
 @pytest.fixture(scope="module")
@@ -26,10 +27,13 @@ def test_penalties_add_up_to_the_redundancy_of_the_finished_scores(vectors):
 
 
 def test_the_strongest_pusher_is_the_one_a_plain_replay_finds(vectors):
-    i, rng, cost = 7, np.random.default_rng(1), np.zeros(400)
+    i = 7
+    rng = np.random.default_rng(1)
+    cost = np.zeros(400)
     for _ in range(10_000):
         a, b = rng.choice(8, 2, replace=False)
-        x, y = vectors[:, a].astype(float), vectors[:, b].astype(float)
+        x = vectors[:, a].astype(float)
+        y = vectors[:, b].astype(float)
         s, t = (rng.triangular(v.min(), np.median(v), v.max()) for v in (x, y))
         j = np.argmin(abs(x - s) + abs(y - t))
         distance = abs(x - x[j]) + abs(y - y[j])
@@ -53,5 +57,6 @@ def test_a_copy_takes_the_whole_penalty_and_constant_dimensions_are_legal():
 
 def test_the_answer_repeats(vectors):
     columns = some_columns(vectors)
-    one, two = pushers(columns, 3, 20), pushers(columns, 3, 20)
+    one = pushers(columns, 3, 20)
+    two = pushers(columns, 3, 20)
     assert np.array_equal(one[0], two[0]) and np.array_equal(one[1], two[1])

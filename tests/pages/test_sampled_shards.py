@@ -1,5 +1,5 @@
-"""A set too large to draw that lies in tars or Parquet files: pictures come by id from the shards, only those shown;
-every page opens; corrections made while looking at the sample hold for all."""
+"""A set too large to draw that lies in tars or Parquet files: pictures come by id from the shards,
+only those shown; every page opens; corrections made while looking at the sample hold for all."""
 
 from __future__ import annotations
 
@@ -14,14 +14,19 @@ from PIL import Image
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from coreset_engine.run import history, views
-from coreset_engine.run.pipeline import Run
-from coreset_engine.run.store import Store
-from coreset_engine.sources import parquets, slices
-from coreset_engine.sources.opening import open_source
-from ui import corrections, routes, sampling, state, thumbs
+from coreset_engine.artifacts import history
+from coreset_engine.artifacts.store import Store
+from coreset_engine.pipeline import sampled_run
+from coreset_engine.pipeline.run import Run
+from coreset_engine.sources.open import open_source
+from coreset_engine.sources.remote import parquet, readers
+from ui.components import thumbnails
+from ui.server import routes
+from ui.state import sampling, session
+from ui.views import corrections
 
-N, GROUP = 300, 16
+N = 300
+GROUP = 16
 SETTINGS = dict(n_clusters=4, clusterer="kmeans", proxy="linear", n_samples=20_000)
 
 
@@ -55,29 +60,43 @@ def make_parquet(folder) -> str:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    pq.write_table(pa.table({"image": [picture(i) for i in range(N)]}), folder / "part.parquet", row_group_size=GROUP)
+    pq.write_table(
+        pa.table({"image": [picture(i) for i in range(N)]}),
+        folder / "part.parquet",
+        row_group_size=GROUP,
+    )
     return f"{folder}/part.parquet"
 
 
 @pytest.fixture(params=[make_tars, make_parquet], ids=["tars", "parquet"])
 def whole(request, tmp_path, monkeypatch):
-    """The RunView of all pictures, every stage finished in the workspace, from 200 pictures on shown by a sample."""
-    monkeypatch.setattr(views, "ABOVE", 200)
-    monkeypatch.setattr(views, "SIZE", 60)
-    monkeypatch.setattr(views, "FEWEST", 2)
-    monkeypatch.setattr("coreset_engine.embedding.projection.project", lambda vectors, near, **rest: vectors[:, :2])
+    """The RunView of all pictures, every stage finished in the workspace, from 200 pictures on
+    shown by a sample."""
+    monkeypatch.setattr(sampled_run, "ABOVE", 200)
+    monkeypatch.setattr(sampled_run, "SIZE", 60)
+    monkeypatch.setattr(sampled_run, "FEWEST", 2)
+    monkeypatch.setattr(
+        "coreset_engine.embedding.projection.project", lambda vectors, near, **rest: vectors[:, :2]
+    )
     monkeypatch.setenv("CORESET_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("CORESET_OPEN", raising=False)
     (tmp_path / "data").mkdir()
     dataset = open_source(request.param(tmp_path / "data"))
     run = Run(dataset, store=Store(tmp_path / "home"), **SETTINGS)
     rng = np.random.default_rng(0)
-    vectors = (3 * rng.normal(size=(4, 8))[np.arange(N) % 4] + rng.normal(size=(N, 8))).astype(np.float32)
-    run.store.get("embeddings", run.key_of("embeddings"), lambda: (dict(vectors=vectors),
-                                                                   dict(encoder="given", weights=None)))
+    vectors = (3 * rng.normal(size=(4, 8))[np.arange(N) % 4] + rng.normal(size=(N, 8))).astype(
+        np.float32
+    )
+    run.store.get(
+        "embeddings",
+        run.key_of("embeddings"),
+        lambda: (dict(vectors=vectors), dict(encoder="given", weights=None)),
+    )
     run.dynamics, run.coverage  # noqa: B018 - computed and kept
-    views.prepare(run)
-    return state.RunView(dataset.spec, dataset, run, run.encoder, 0, 4, 20_000, "kmeans", "linear")
+    sampled_run.prepare(run)
+    return session.RunView(
+        dataset.spec, dataset, run, run.encoder, 0, 4, 20_000, "kmeans", "linear"
+    )
 
 
 @pytest.fixture
@@ -90,12 +109,17 @@ def view(whole):
 def touched(monkeypatch):
     """What is read of the shards: (place, first byte) of tars, row groups of Parquet files."""
     seen = []
-    fetch, group = slices.fetch, parquets.read_group
-    monkeypatch.setattr(slices, "fetch", lambda place, a, b: seen.append((place, a, b - a)) or fetch(place, a, b))
-    monkeypatch.setattr(parquets, "read_group", lambda *given, **rest: seen.append(given[2]) or group(*given, **rest))
-    parquets.GROUPS._held.clear()
+    fetch = readers.fetch
+    group = parquet.read_group
+    monkeypatch.setattr(
+        readers, "fetch", lambda place, a, b: seen.append((place, a, b - a)) or fetch(place, a, b)
+    )
+    monkeypatch.setattr(
+        parquet, "read_group", lambda *given, **rest: seen.append(given[2]) or group(*given, **rest)
+    )
+    parquet.GROUPS._held.clear()
     routes._thumbnail.cache_clear()
-    thumbs._cache.clear()
+    thumbnails._cache.clear()
     return seen
 
 
@@ -107,22 +131,29 @@ def test_the_route_serves_the_picture_of_the_sampled_id_and_reads_no_other(view,
         got = client.get(address.format(i=i))
         wanted = colour(number(str(view.dataset.ids[i])))
         assert got.status_code == 200
-        assert np.abs(np.asarray(Image.open(io.BytesIO(got.content)).convert("RGB"))[64, 64] - wanted).max() <= 6
+        assert (
+            np.abs(
+                np.asarray(Image.open(io.BytesIO(got.content)).convert("RGB"))[64, 64] - wanted
+            ).max()
+            <= 6
+        )
     assert client.get(address.format(i=len(view))).status_code == 404
     rows = view.run.rows[shown]
     reader = view.whole.dataset.reader
     if reader.kind == "tar":
-        assert [(begin, size) for _, begin, size in touched] == [(reader.place[i], reader.size[i]) for i in rows]
+        assert [(begin, size) for _, begin, size in touched] == [
+            (reader.place[i], reader.size[i]) for i in rows
+        ]
     else:
         assert touched == sorted({int(i) // GROUP for i in rows})
 
 
 def test_a_gallery_holds_the_sampled_pictures_and_reads_no_other(view, touched):
     shown = [3, 11, 40]
-    sheet = thumbs.sheet(view.dataset, shown, columns=3)
+    sheet = thumbnails.sheet(view.dataset, shown, columns=3)
     for place, i in enumerate(shown):
         wanted = colour(number(str(view.dataset.ids[i])))
-        assert sheet[36, place * thumbs.TILE + 36].tolist() == list(wanted)
+        assert sheet[36, place * thumbnails.TILE + 36].tolist() == list(wanted)
     assert len(touched) <= len(shown)
 
 
@@ -135,17 +166,27 @@ def app(view, monkeypatch):
 def opened(view, monkeypatch):
     from streamlit.testing.v1 import AppTest
 
-    from ui import jobs
+    from ui.components import jobs
 
     monkeypatch.setattr(jobs, "listed", lambda: [])
-    monkeypatch.setattr(state, "current_run", lambda: view)
+    monkeypatch.setattr(session, "current_run", lambda: view)
     test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
     for name, value in {"dataset": view.spec, **SETTINGS}.items():
         test.session_state[f"state:{name}"] = value
     return test.run()
 
 
-PAGES = ["dataset", "explore", "gallery", "labels", "coverage", "select", "duel", "evaluate", "export"]
+PAGES = [
+    "dataset",
+    "explore",
+    "gallery",
+    "labels",
+    "coverage",
+    "select",
+    "duel",
+    "evaluate",
+    "export",
+]
 
 
 def test_every_page_opens(app):
@@ -156,7 +197,9 @@ def test_every_page_opens(app):
         assert "300 images" in "".join(element.value for element in test.sidebar.markdown)
 
 
-def test_before_anything_is_prepared_every_page_opens_on_a_sample_drawn_evenly(whole, monkeypatch, tmp_path):
+def test_before_anything_is_prepared_every_page_opens_on_a_sample_drawn_evenly(
+    whole, monkeypatch, tmp_path
+):
     fresh = Run(whole.dataset, store=Store(tmp_path / "other"), **SETTINGS)
     unprepared = sampling.shown(dataclasses.replace(whole, run=fresh))
     assert len(unprepared) == 60 and unprepared.whole.run is fresh
@@ -165,25 +208,28 @@ def test_before_anything_is_prepared_every_page_opens_on_a_sample_drawn_evenly(w
         test = go_to(test, page)
         assert not test.exception and not test.error, page
         assert page in ("dataset", "gallery") or "has no finished" in texts(test), page
-    assert not any(fresh.ready(stage) for stage in state.STAGES)
+    assert not any(fresh.ready(stage) for stage in session.STAGES)
 
 
 def test_corrections_made_at_the_sample_hold_for_all(view, app, monkeypatch):
     monkeypatch.setattr(corrections.st, "rerun", lambda: None)
-    before, outside = np.asarray(view.whole.run.clusters.labels), np.setdiff1d(np.arange(N), view.run.rows)
+    before = np.asarray(view.whole.run.clusters.labels)
+    outside = np.setdiff1d(np.arange(N), view.run.rows)
     moved = [str(view.whole.dataset.ids[i]) for i in (*outside[:2], view.run.rows[0])]
     corrections.record(view, {"kind": "merge", "clusters": [3], "into": 1})
     assert corrections.chosen_ids(view, "Pasted ids", "\n".join([*moved, "nobody"])) == moved
     corrections.record(view, {"kind": "relabel", "ids": moved, "cluster": 2})
-    assert len(history.corrections(view.whole.dataset.fingerprint, state.home())) == 2
-    assert not history.corrections(view.dataset.fingerprint, state.home())
+    assert len(history.corrections(view.whole.dataset.fingerprint, session.home())) == 2
+    assert not history.corrections(view.dataset.fingerprint, session.home())
     wanted = np.where(before == 3, 1, before)
     wanted[[*outside[:2], view.run.rows[0]]] = 2
     again = Run(open_source(view.spec), store=view.run.store, **SETTINGS)
     assert np.array_equal(again.pseudo_labels.labels, wanted)
     assert again.key_of("dynamics") != view.whole.key_of("dynamics") and not again.ready("dynamics")
-    sample = views.Sampled(again)
-    assert np.array_equal(sample.rows, view.run.rows) and sample.ready("map")  # the same sample, its map kept
+    sample = sampled_run.Sampled(again)
+    assert np.array_equal(sample.rows, view.run.rows) and sample.ready(
+        "map"
+    )  # the same sample, its map kept
     assert np.array_equal(sample.pseudo_labels.labels, wanted[sample.rows])
     assert len(corrections.entries(view)) == 2
     corrections.undo(view)

@@ -1,4 +1,5 @@
-"""What is loaded is set apart from garbage collection once, and only what came later is looked at."""
+"""What is loaded is set apart from garbage collection once, and only what came later is looked
+at."""
 
 from __future__ import annotations
 
@@ -9,29 +10,29 @@ import weakref
 
 import pytest
 
-from ui import settled
+from ui.state import gc_freeze
 
 
 @pytest.fixture
 def thawed():
     yield
     gc.unfreeze()
-    settled._known[0] = 0
+    gc_freeze._known[0] = 0
 
 
 def test_modules_are_set_apart_when_enough_are_new(thawed, monkeypatch):
-    settled._known[0] = 0
-    assert settled.settle() and gc.get_freeze_count() > 1000
-    assert not settled.settle(), "nothing new"
+    gc_freeze._known[0] = 0
+    assert gc_freeze.settle() and gc.get_freeze_count() > 1000
+    assert not gc_freeze.settle(), "nothing new"
     before = gc.get_freeze_count()
-    for number in range(settled.STEP):
+    for number in range(gc_freeze.STEP):
         monkeypatch.setitem(sys.modules, f"made_up_{number}", types.ModuleType("made_up"))
-    assert settled.settle() and gc.get_freeze_count() > before
+    assert gc_freeze.settle() and gc.get_freeze_count() > before
 
 
 def test_what_comes_later_is_still_collected(thawed):
-    settled._known[0] = 0
-    settled.settle()
+    gc_freeze._known[0] = 0
+    gc_freeze.settle()
 
     class Ring:
         pass

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ui import state
+from ui.state import session
 
 
 @pytest.fixture(autouse=True)
@@ -17,24 +17,31 @@ def workspace(tmp_path, monkeypatch):
 
 def test_recent_is_newest_first_without_repeats():
     for spec in ("a", "b", "a", *map(str, range(11))):
-        state._remember_spec(spec)
-    assert state.recent()[:2] == ["10", "9"] and len(state.recent()) == 12 and len(set(state.recent())) == 12
+        session._remember_spec(spec)
+    assert (
+        session.recent()[:2] == ["10", "9"]
+        and len(session.recent()) == 12
+        and len(set(session.recent())) == 12
+    )
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"a": 1}', "[1, null]", "\x00"])
 def test_a_damaged_list_is_an_empty_list(workspace, content):
     (workspace / "recent.json").write_text(content)
-    assert state.recent() == []
+    assert session.recent() == []
 
 
 def test_links_open_only_what_was_opened_here():
-    assert state.is_known("demo") and not state.is_known("/etc")
-    state._remember_spec("/data/birds")
-    assert state.is_known("/data/birds")
+    assert session.is_known("demo") and not session.is_known("/etc")
+    session._remember_spec("/data/birds")
+    assert session.is_known("/data/birds")
 
 
 def test_short_names():
-    assert state.short_name("/data/birds/") == "birds"
-    assert state.short_name("fiftyone:a/b") == "fiftyone:a/b"
-    assert state.short_name("folder:" + json.dumps({"path": "/x/birds", "verify": "full"})) == "birds"
-    assert state.short_name("demo") == "demo"
+    assert session.short_name("/data/birds/") == "birds"
+    assert session.short_name("fiftyone:a/b") == "fiftyone:a/b"
+    assert (
+        session.short_name("folder:" + json.dumps({"path": "/x/birds", "verify": "full"}))
+        == "birds"
+    )
+    assert session.short_name("demo") == "demo"

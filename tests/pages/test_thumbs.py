@@ -1,4 +1,5 @@
-"""Sprite sheets put the right picture in the right place, quickly; broken files become a crossed tile."""
+"""Sprite sheets put the right picture in the right place, quickly; broken files become a crossed
+tile."""
 
 from __future__ import annotations
 
@@ -8,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from coreset_engine.errors import BadInput
-from coreset_engine.types import Dataset
-from ui import thumbs
-from ui.thumbs import TILE
+from coreset_engine.core.errors import BadInput
+from coreset_engine.core.types import Dataset
+from ui.components import thumbnails
+from ui.components.thumbnails import TILE
 
 
 def dataset_of(reader, n=600, fingerprint="f"):
@@ -29,7 +30,7 @@ def flat(i):
 
 def test_sheet_places_tiles_in_order():
     chosen = [5, 250, 7, 599]
-    got = thumbs.sheet(dataset_of(flat, fingerprint="order"), chosen, columns=3)
+    got = thumbnails.sheet(dataset_of(flat, fingerprint="order"), chosen, columns=3)
     assert got.shape == (2 * TILE, 3 * TILE, 3)
     for place, i in enumerate(chosen):
         row, column = divmod(place, 3)
@@ -41,14 +42,15 @@ def test_sheet_places_tiles_in_order():
 def test_a_broken_image_is_a_tile_not_an_error():
     def reader(i):
         raise BadInput("cannot be decoded")
-    tile = thumbs.sheet(dataset_of(reader, fingerprint="broken"), [0])[:TILE, :TILE]
+
+    tile = thumbnails.sheet(dataset_of(reader, fingerprint="broken"), [0])[:TILE, :TILE]
     assert tile[0, 0].tolist() == [90, 90, 90] and tile[0, TILE // 2].tolist() == [150, 150, 150]
 
 
 def test_small_images_grow_without_blur_and_wide_ones_keep_their_shape():
     checker = Image.fromarray((np.indices((8, 8)).sum(0) % 2 * 255).astype(np.uint8))
-    assert set(np.unique(np.asarray(thumbs.fitted(checker, TILE)))) == {0, 255}
-    wide = np.asarray(thumbs.fitted(Image.new("RGB", (400, 100), "white"), TILE))
+    assert set(np.unique(np.asarray(thumbnails.fitted(checker, TILE)))) == {0, 255}
+    wide = np.asarray(thumbnails.fitted(Image.new("RGB", (400, 100), "white"), TILE))
     assert (wide[:10] == 128).all() and (wide[TILE // 2] == 255).all()
 
 
@@ -58,14 +60,15 @@ def test_large_images_are_shrunk_once_and_kept(tmp_path):
     def reader(i):
         calls.append(i)
         return Image.new("RGB", (2000, 1000), "red")
+
     for _attempt in range(2):
-        thumbs._tile(dataset_of(reader, fingerprint="large"), 3)
+        thumbnails._tile(dataset_of(reader, fingerprint="large"), 3)
     assert calls == [3] and len(list((tmp_path / "thumbs").rglob("*.jpg"))) == 1
 
 
 def test_five_hundred_thumbnails_in_half_a_second():
     dataset = dataset_of(flat, fingerprint="fast")
     start = time.perf_counter()
-    url = thumbs.data_url(thumbs.sheet(dataset, list(range(500))))
+    url = thumbnails.data_url(thumbnails.sheet(dataset, list(range(500))))
     assert time.perf_counter() - start < 0.5
     assert url.startswith("data:image/jpeg;base64,") and len(url) < 2_000_000

@@ -1,4 +1,5 @@
-"""A set too large to draw, at a lowered threshold: pages show its sample and count all; jobs name their cluster."""
+"""A set too large to draw, at a lowered threshold: pages show its sample and count all; jobs name
+their cluster."""
 
 from __future__ import annotations
 
@@ -8,21 +9,26 @@ import numpy as np
 import pytest
 from finished import FinishedRun, go_to, texts
 
-from coreset_engine.run import totals, views
-from ui import jobs, labels_view, sampling, state
+from coreset_engine.pipeline import counts, sampled_run
+from ui.components import jobs
+from ui.state import sampling, session
+from ui.views import labels
 
 
 @pytest.fixture
 def large(open_page, monkeypatch):
     """The finished run over 400 digits, of which pages may draw 100 at most; its sample is 80."""
-    monkeypatch.setattr(views, "ABOVE", 100)
-    monkeypatch.setattr(views, "SIZE", 80)
-    monkeypatch.setattr(views, "FEWEST", 1)
-    monkeypatch.setattr("coreset_engine.embedding.projection.project", lambda vectors, near, **rest: vectors[:, :2])
+    monkeypatch.setattr(sampled_run, "ABOVE", 100)
+    monkeypatch.setattr(sampled_run, "SIZE", 80)
+    monkeypatch.setattr(sampled_run, "FEWEST", 1)
+    monkeypatch.setattr(
+        "coreset_engine.embedding.projection.project", lambda vectors, near, **rest: vectors[:, :2]
+    )
     monkeypatch.setattr(FinishedRun, "_tick", lambda self, stage: lambda *told: None, raising=False)
-    test, view = open_page("dataset"), state.current_run()
-    views.prepare(view.run)
-    monkeypatch.setattr(state, "current_run", lambda: sampling.shown(view))
+    test = open_page("dataset")
+    view = session.current_run()
+    sampled_run.prepare(view.run)
+    monkeypatch.setattr(session, "current_run", lambda: sampling.shown(view))
     return test, view
 
 
@@ -31,7 +37,7 @@ def test_select_draws_the_sample_and_counts_all(large):
     test = go_to(test, "select")
     assert not test.exception
     said = texts(test)
-    assert f"a sample of {len(views.Sampled(view.run).rows)} of 400 images" in said
+    assert f"a sample of {len(sampled_run.Sampled(view.run).rows)} of 400 images" in said
     assert "All images: 40 of 400 kept" in said  # p = 0.9
     assert len(sampling.shown(view)) < 100
 
@@ -44,11 +50,12 @@ def test_map_says_that_it_is_a_sample_and_export_takes_all(large):
 
 
 def test_a_count_that_takes_minutes_is_a_job(large, monkeypatch):
-    from ui import jobs, whole
+    from ui.components import jobs
+    from ui.views import full_counts
 
     test, _ = large
     sent = []
-    monkeypatch.setattr(whole, "AT_ONCE", 100)
+    monkeypatch.setattr(full_counts, "AT_ONCE", 100)
     monkeypatch.setattr(jobs, "submit", lambda kind, spec, params: sent.append((kind, params)))
     test.session_state["state:method"] = "el2n"
     test.session_state["state:params"] = {"el2n": {"keep": "easy"}}
@@ -67,44 +74,50 @@ def test_what_cannot_be_counted_is_said(large):
 
 def test_pins_outside_the_sample_count_among_all(large):
     test, view = large
-    outside = np.setdiff1d(np.arange(400), views.Sampled(view.run).rows)
+    outside = np.setdiff1d(np.arange(400), sampled_run.Sampled(view.run).rows)
     ranked = np.argsort(view.run.dynamics.aum, kind="stable")
     test.session_state["state:never"] = tuple(str(name) for name in view.dataset.ids[outside[:60]])
-    test.session_state["state:must_keep"] = tuple(str(name) for name in view.dataset.ids[outside[60:62]])
+    test.session_state["state:must_keep"] = tuple(
+        str(name) for name in view.dataset.ids[outside[60:62]]
+    )
     test.session_state["state:beta"] = 0.0
     test = go_to(test, "select")
     assert not test.exception and not test.error and "All images: 40 of 400 kept" in texts(test)
-    found = totals.totals(view.run, "elfs").window(0.9, 0.0, outside[60:62], outside[:60])
+    found = counts.totals(view.run, "elfs").window(0.9, 0.0, outside[60:62], outside[:60])
     kept = [i for i in ranked if i not in outside[:62]][:38]
     assert found.hi == np.flatnonzero(ranked == kept[-1])[0] + 1
 
 
 def test_more_must_keeps_than_the_samples_share_are_no_error(large):
     test, view = large
-    ids = view.dataset.ids[views.Sampled(view.run).rows]
-    test.session_state["state:must_keep"] = tuple(str(name) for name in ids[:20])  # of 8 kept in the sample, 40 of all
+    ids = view.dataset.ids[sampled_run.Sampled(view.run).rows]
+    test.session_state["state:must_keep"] = tuple(
+        str(name) for name in ids[:20]
+    )  # of 8 kept in the sample, 40 of all
     test.session_state["state:never"] = (str(np.setdiff1d(view.dataset.ids, ids)[0]),)
     test.session_state["part"] = "Pins"
     test = go_to(test, "select")
     assert not test.exception and not test.error
-    assert "All images: 40 of 400 kept" in texts(test) and "1 more pinned outside the sample" in texts(test)
+    assert "All images: 40 of 400 kept" in texts(
+        test
+    ) and "1 more pinned outside the sample" in texts(test)
 
 
 def test_labels_counts_all_images(large):
     test, view = large
-    sizes = labels_view._sizes("k", view.dataset.fingerprint, view)
+    sizes = labels._sizes("k", view.dataset.fingerprint, view)
     assert sizes.sum() == 400 and np.array_equal(sizes, np.bincount(view.run.pseudo_labels.labels))
     test.session_state["state:labels_view"] = "Difficulty"
     test.session_state["state:beta"] = 0.2
     said = texts(go_to(test, "labels"))
-    assert f"sample of {len(views.Sampled(view.run).rows)} of 400" in said
+    assert f"sample of {len(sampled_run.Sampled(view.run).rows)} of 400" in said
     assert "Of all 400 images: 40 kept · 80 dropped as hardest" in said
 
 
 def test_a_table_that_was_cleared_away_is_written_again(large):
     test, view = large
     test = go_to(test, "select")
-    path = totals.path_of(view.run, "elfs")
+    path = counts.path_of(view.run, "elfs")
     path.unlink()
     test.run()
     assert path.is_file() and not test.error and "All images: 40 of 400 kept" in texts(test)
@@ -116,10 +129,12 @@ def test_a_small_set_is_shown_whole(open_page):
 
 
 def test_jobs_carry_the_cluster_of_the_session_or_the_environment(monkeypatch, tmp_path):
-    from coreset_engine.run import jobs as engine
+    from coreset_engine.jobs import manager as engine
 
     sent = []
-    monkeypatch.setattr(engine, "submit", lambda kind, spec, params, home: sent.append((kind, params)) or "job")
+    monkeypatch.setattr(
+        engine, "submit", lambda kind, spec, params, home: sent.append((kind, params)) or "job"
+    )
     monkeypatch.setattr(jobs.st, "rerun", lambda: None)
     monkeypatch.setenv("CORESET_HOME", str(tmp_path))
     monkeypatch.setenv("RAY_ADDRESS", "head:6379")
@@ -127,10 +142,24 @@ def test_jobs_carry_the_cluster_of_the_session_or_the_environment(monkeypatch, t
     jobs.submit("export", "demo", {"seed": 0})
     monkeypatch.delenv("RAY_ADDRESS")
     jobs.submit("prepare", "demo", {"seed": 0})
-    assert sent == [("prepare", {"seed": 0, "cluster": "head:6379"}), ("export", {"seed": 0}), ("prepare", {"seed": 0})]
+    assert sent == [
+        ("prepare", {"seed": 0, "cluster": "head:6379"}),
+        ("export", {"seed": 0}),
+        ("prepare", {"seed": 0}),
+    ]
 
 
 def test_the_strip_tells_of_each_node():
-    job = SimpleNamespace(stage="embeddings", total=100, done=40, rate=120.0, eta_s=35.0, status="running",
-                          unit="images (1f0a9c2e 70/s, 8be1d203 50/s)")
-    assert jobs.pace(job) == "embeddings 40 % · 120 images/s · 35 s left · 1f0a9c2e 70/s, 8be1d203 50/s"
+    job = SimpleNamespace(
+        stage="embeddings",
+        total=100,
+        done=40,
+        rate=120.0,
+        eta_s=35.0,
+        status="running",
+        unit="images (1f0a9c2e 70/s, 8be1d203 50/s)",
+    )
+    assert (
+        jobs.pace(job)
+        == "embeddings 40 % · 120 images/s · 35 s left · 1f0a9c2e 70/s, 8be1d203 50/s"
+    )

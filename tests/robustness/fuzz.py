@@ -1,10 +1,12 @@
-"""Fuzz every parser in parsers.py for minutes of processor time; count the runs, keep what answered in a new way.
+"""Fuzz every parser in parsers.py for minutes of processor time; count the runs, keep what answered
+in a new way.
 
     python tests/robustness/fuzz.py --minutes 10 [--keep]
 
---keep writes the shortest input for each new kind of answer to corpus/PARSER/, at most MOST files each of at most
-LONGEST bytes, and drops those whose answer another one gives by now. Ends with 1 when a parser let a foreign exception
-out; its input is then in corpus/PARSER/fault-*, where the suite finds it until it is mended.
+--keep writes the shortest input for each new kind of answer to corpus/PARSER/, at most MOST files
+each of at most LONGEST bytes, and drops those whose answer another one gives by now. Ends with 1
+when a parser let a foreign exception out; its input is then in corpus/PARSER/fault-*, where the
+suite finds it until it is mended.
 """
 
 from __future__ import annotations
@@ -28,15 +30,21 @@ from hypothesis import HealthCheck, given, seed, settings  # noqa: E402 - the pa
 from parsers import PARSERS  # noqa: E402
 from test_fuzz_corpus import CORPUS, damaged, tried  # noqa: E402
 
-MOST, LONGEST, ROUND = 40, 4000, 250
+MOST = 40
+LONGEST = 4000
+ROUND = 250
 
 
-def attack(name: str, turn: int, found: dict[str, bytes], faults: dict[str, str], until: float) -> int:
+def attack(
+    name: str, turn: int, found: dict[str, bytes], faults: dict[str, str], until: float
+) -> int:
     """One round of examples against one parser; how many were run."""
     count = 0
 
     @seed(turn)
-    @settings(max_examples=ROUND, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=ROUND, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    )
     @given(damaged(PARSERS[name][0]))
     def once(data: bytes) -> None:
         nonlocal count
@@ -88,8 +96,12 @@ def main() -> int:
     parse.add_argument("--only", choices=list(PARSERS))
     given_ = parse.parse_args()
     simplefilter("ignore")
-    begin, counts, faults = time.process_time(), Counter(), {}
-    names, until, turn = [given_.only] if given_.only else list(PARSERS), begin + 60 * given_.minutes, 0
+    begin = time.process_time()
+    counts = Counter()
+    faults = {}
+    names = [given_.only] if given_.only else list(PARSERS)
+    until = begin + 60 * given_.minutes
+    turn = 0
     found: dict[str, dict[str, bytes]] = {name: {} for name in names}
     base = int.from_bytes(os.urandom(4), "big")
     while time.process_time() < until:
@@ -97,10 +109,21 @@ def main() -> int:
             counts[name] += attack(name, base + turn, found[name], faults, until)
             turn += 1
     sizes = {name: settle(name, found[name]) for name in names} if given_.keep else {}
-    print(json.dumps(dict(minutes=round((time.process_time() - begin) / 60, 1), executions=sum(counts.values()),
-                          parsers=len(counts), each=dict(counts), answers=sum(map(len, found.values())),
-                          peak_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10,
-                          corpus_bytes=sum(sizes.values()), faults=faults), indent=1))
+    print(
+        json.dumps(
+            dict(
+                minutes=round((time.process_time() - begin) / 60, 1),
+                executions=sum(counts.values()),
+                parsers=len(counts),
+                each=dict(counts),
+                answers=sum(map(len, found.values())),
+                peak_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10,
+                corpus_bytes=sum(sizes.values()),
+                faults=faults,
+            ),
+            indent=1,
+        )
+    )
     return 1 if faults else 0
 
 

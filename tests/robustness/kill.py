@@ -1,12 +1,14 @@
-"""Kill the whole pipeline at many points, resume it, and compare: same bytes, no finished work done again.
+"""Kill the whole pipeline at many points, resume it, and compare: same bytes, no finished work done
+again.
 
     python tests/robustness/kill.py --points 200 [--seed 0]
 
-A warm process holds the imports and forks a child per run (120 real digits as image files, shards of 16, a tiny fixed
-encoder; every stage, two selections, a history entry). Half of the children kill themselves at the n-th file operation
-or progress call, n spread evenly over a whole run; half are killed from outside with their process group, at a random
-moment. The next child resumes. A point passes when the selections are byte for byte those of an uninterrupted run,
-finished artefacts still are the same files, finished shards were not embedded again, and nothing is left over.
+A warm process holds the imports and forks a child per run (120 real digits as image files, shards
+of 16, a tiny fixed encoder; every stage, two selections, a history entry). Half of the children
+kill themselves at the n-th file operation or progress call, n spread evenly over a whole run; half
+are killed from outside with their process group, at a random moment. The next child resumes. A
+point passes when the selections are byte for byte those of an uninterrupted run, finished artefacts
+still are the same files, finished shards were not embedded again, and nothing is left over.
 """
 
 from __future__ import annotations
@@ -30,12 +32,24 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ[_name] = "1"  # a process with running threads cannot be forked
 os.environ["NUMBA_THREADING_LAYER"] = "workqueue"  # the one that survives a fork
 if hasattr(os, "sched_setaffinity"):
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # faiss takes as many threads as cores it sees
+    os.sched_setaffinity(
+        0, {min(os.sched_getaffinity(0))}
+    )  # faiss takes as many threads as cores it sees
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-IMAGES, SHARD = 120, 16
-EVENTS = {"open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.utime", "os.truncate", "shutil.rmtree"}
+IMAGES = 120
+SHARD = 16
+EVENTS = {
+    "open",
+    "os.rename",
+    "os.mkdir",
+    "os.remove",
+    "os.rmdir",
+    "os.utime",
+    "os.truncate",
+    "shutil.rmtree",
+}
 
 
 @dataclass
@@ -80,7 +94,8 @@ def warm(root: Path) -> Bench:
     for _ in range(2):  # the second is at full speed
         clear(bench)
         told = child(bench, lambda count: pipeline(bench, count))
-        bench.seconds, bench.events = told["seconds"], told["events"]
+        bench.seconds = told["seconds"]
+        bench.events = told["events"]
     assert told["embedded"] == IMAGES, told
     bench.expected = outcome(bench)
     return bench
@@ -88,20 +103,27 @@ def warm(root: Path) -> Bench:
 
 def pipeline(bench: Bench, count: Callable[[], None]) -> int:
     """Every stage, two selections, an export and a decision; how many images were embedded."""
-    from coreset_engine.embedding import embedder, encoders
-    from coreset_engine.run import history
-    from coreset_engine.run.output import write_run
-    from coreset_engine.run.pipeline import STAGES, Run
-    from coreset_engine.run.selecting import select
-    from coreset_engine.run.store import Store
-    from coreset_engine.sources.opening import open_source
+    from coreset_engine.artifacts import history
+    from coreset_engine.artifacts.store import Store
+    from coreset_engine.embedding import embedder
+    from coreset_engine.embedding.encoders.builders import builders
+    from coreset_engine.pipeline.manifest import write_run
+    from coreset_engine.pipeline.run import STAGES, Run
+    from coreset_engine.pipeline.select import select
+    from coreset_engine.sources.open import open_source
 
-    embedded, plain = [], embedder.embed_images
-    encoders.make_encoder = lambda *a, **k: tiny(embedded)
+    embedded = []
+    plain = embedder.embed_images
+    builders.make_encoder = lambda *a, **k: tiny(embedded)
     embedder.embed_images = lambda *a, **k: plain(*a, **k, shard_size=SHARD, batch_size=8)
     try:
-        run = Run(open_source(str(bench.images)), store=Store(bench.home), n_samples=20_000, device="cpu",
-                  progress=lambda *_: count())
+        run = Run(
+            open_source(str(bench.images)),
+            store=Store(bench.home),
+            n_samples=20_000,
+            device="cpu",
+            progress=lambda *_: count(),
+        )
         for stage in STAGES:
             getattr(run, stage)
         for method in ("elfs", "blindcs"):
@@ -117,7 +139,7 @@ def tiny(embedded: list[int]):
     """A fixed linear encoder, 16 px to 24 numbers, that notes how many images it was given."""
     import torch
 
-    from coreset_engine.embedding.encoders import Encoder
+    from coreset_engine.embedding.encoders.builders import Encoder
 
     table = torch.randn(3 * 256, 24, generator=torch.Generator().manual_seed(0)) / 16
 
@@ -128,9 +150,15 @@ def tiny(embedded: list[int]):
     return Encoder("tiny", network, 24, 16, (0.5,) * 3, (0.5,) * 3, "fixed", image_size=16)
 
 
-def child(bench: Bench, work: Callable[[Callable[[], None]], int], *, die_at: int | None = None,
-          killed_after: float | None = None) -> dict | None:
-    """Run `work` in a forked child; what it told, or None when it was killed. Raises when it failed by itself."""
+def child(
+    bench: Bench,
+    work: Callable[[Callable[[], None]], int],
+    *,
+    die_at: int | None = None,
+    killed_after: float | None = None,
+) -> dict | None:
+    """Run `work` in a forked child; what it told, or None when it was killed. Raises when it failed
+    by itself."""
     told = bench.root / "told.json"
     told.unlink(missing_ok=True)
     pid = os.fork()
@@ -155,7 +183,11 @@ def child(bench: Bench, work: Callable[[Callable[[], None]], int], *, die_at: in
             sys.addaudithook(hook)
             began = time.monotonic()
             embedded = work(count)
-            told.write_text(json.dumps(dict(embedded=embedded, events=seen[0], seconds=time.monotonic() - began)))
+            told.write_text(
+                json.dumps(
+                    dict(embedded=embedded, events=seen[0], seconds=time.monotonic() - began)
+                )
+            )
             code = 0
         except BaseException:  # noqa: BLE001 - the child's last door
             import traceback
@@ -179,10 +211,13 @@ def child(bench: Bench, work: Callable[[Callable[[], None]], int], *, die_at: in
 
 def outcome(bench: Bench) -> dict[str, str]:
     """SHA-256 of every file of the selections, and the decisions."""
-    from coreset_engine.run import history
+    from coreset_engine.artifacts import history
 
-    found = {str(path.relative_to(bench.out)): hashlib.sha256(path.read_bytes()).hexdigest()
-             for path in sorted(bench.out.rglob("*")) if path.is_file()}
+    found = {
+        str(path.relative_to(bench.out)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(bench.out.rglob("*"))
+        if path.is_file()
+    }
     log = next((bench.home / "history").glob("*.jsonl"), None)
     entries = log.read_text().count("kept") if log else 0
     assert history.marks(bench.home) or not entries
@@ -191,10 +226,15 @@ def outcome(bench: Bench) -> dict[str, str]:
 
 def finished(bench: Bench) -> tuple[dict[str, int], int]:
     """(manifest -> inode of every finished artefact, number of finished shards)."""
-    manifests = {str(path): path.stat().st_ino for path in bench.home.glob("artefacts/*/*/manifest.json")
-                 if not path.parent.name.startswith(".")}
+    manifests = {
+        str(path): path.stat().st_ino
+        for path in bench.home.glob("artefacts/*/*/manifest.json")
+        if not path.parent.name.startswith(".")
+    }
     shards = len(list(bench.home.glob("work/embeddings/*/shard-*.sha256")))
-    return manifests, IMAGES // SHARD + 1 if any("/embeddings/" in path for path in manifests) else shards
+    return manifests, IMAGES // SHARD + 1 if any(
+        "/embeddings/" in path for path in manifests
+    ) else shards
 
 
 def clear(bench: Bench) -> None:
@@ -203,19 +243,25 @@ def clear(bench: Bench) -> None:
 
 
 def point(bench: Bench, **how) -> str:
-    """Kill once, resume, compare. "killed" or "too late"; raises AssertionError with what differs."""
+    """Kill once, resume, compare. "killed" or "too late"; raises AssertionError with what
+    differs."""
     clear(bench)
     first = child(bench, lambda count: pipeline(bench, count), **how)
     if first is not None:  # the next blows fall within so short a run
-        bench.seconds, bench.events = min(bench.seconds, first["seconds"]), min(bench.events, first["events"])
+        bench.seconds = min(bench.seconds, first["seconds"])
+        bench.events = min(bench.events, first["events"])
     before, shards = finished(bench)
     again = child(bench, lambda count: pipeline(bench, count))
     assert again is not None
     wanted = max(0, IMAGES - shards * SHARD)
     assert again["embedded"] <= wanted, f"{again['embedded']} embedded again, {wanted} were lacking"
     after, _ = finished(bench)
-    assert {path: after[path] for path in before} == before, "a finished artefact was computed again"
-    assert outcome(bench) == bench.expected, f"the result differs: {outcome(bench)} != {bench.expected}"
+    assert {path: after[path] for path in before} == before, (
+        "a finished artefact was computed again"
+    )
+    assert outcome(bench) == bench.expected, (
+        f"the result differs: {outcome(bench)} != {bench.expected}"
+    )
     left = [str(path) for folder in (bench.home, bench.out) for path in folder.rglob("*.tmp")]
     assert not left, f"left over: {left}"
     return "killed" if first is None else "too late"
@@ -225,13 +271,18 @@ def points(count: int, seed: int) -> list[tuple[str, float]]:
     """(how, share of a run): half by event, evenly spread; half by time."""
     rng = random.Random(seed)
     evenly = count - count // 2
-    return [("event", (i + rng.random()) / evenly) for i in range(evenly)] + \
-        [("time", rng.random()) for _ in range(count // 2)]
+    return [("event", (i + rng.random()) / evenly) for i in range(evenly)] + [
+        ("time", rng.random()) for _ in range(count // 2)
+    ]
 
 
 def blow(bench: Bench, how: str, share: float) -> dict:
     """The share of a run as one knows now how long a run takes."""
-    return dict(die_at=1 + int(share * bench.events)) if how == "event" else dict(killed_after=share * bench.seconds)
+    return (
+        dict(die_at=1 + int(share * bench.events))
+        if how == "event"
+        else dict(killed_after=share * bench.seconds)
+    )
 
 
 def main() -> int:
@@ -239,7 +290,9 @@ def main() -> int:
     parse.add_argument("--points", type=int, default=200)
     parse.add_argument("--seed", type=int, default=0)
     given = parse.parse_args()
-    root, failures, tally = Path(tempfile.mkdtemp(prefix="coreset-kill-")), 0, {"killed": 0, "too late": 0}
+    root = Path(tempfile.mkdtemp(prefix="coreset-kill-"))
+    failures = 0
+    tally = {"killed": 0, "too late": 0}
     try:
         bench = warm(root)
         print(f"one run: {bench.events} events, {bench.seconds:.2f} s", flush=True)
@@ -256,10 +309,14 @@ def main() -> int:
             tally[said] += 1
             if sum(tally.values()) % 20 == 0:
                 print(f"{tally['killed']} kills so far, {failures} failures", flush=True)
-            if said == "too late" and extra < 4 * given.points:  # it had ended before the blow: strike again
+            if (
+                said == "too late" and extra < 4 * given.points
+            ):  # it had ended before the blow: strike again
                 extra += 1
                 todo.append(points(2, given.seed + extra)[1])
-        print(f"{tally['killed']} kills ({tally['too late']} came too late and were repeated), {failures} failures")
+        print(
+            f"{tally['killed']} kills ({tally['too late']} came too late and were repeated), {failures} failures"
+        )
     finally:
         shutil.rmtree(root, ignore_errors=True)
     return 1 if failures else 0

@@ -1,11 +1,13 @@
-"""Many sessions on one server: no crossed state, no leak, and how long a move of a knob takes on the server.
+"""Many sessions on one server: no crossed state, no leak, and how long a move of a knob takes on
+the server.
 
     python tests/robustness/load.py --sessions 20 --minutes 10 --images 10000
 
-Each session is a WebSocket that speaks Streamlit's own protocol, as a browser does: it opens the Select page of its own
-dataset (four sets of real digit vectors with noise, the largest of --images) and its own knobs, then moves the pruning
-rate every 2 to 6 s; every sixth step it opens Export and compares the count there with its own rate. A crossed state is
-an answer that names another dataset, another rate or another count. Times are from the message to "script finished".
+Each session is a WebSocket that speaks Streamlit's own protocol, as a browser does: it opens the
+Select page of its own dataset (four sets of real digit vectors with noise, the largest of --images)
+and its own knobs, then moves the pruning rate every 2 to 6 s; every sixth step it opens Export and
+compares the count there with its own rate. A crossed state is an answer that names another dataset,
+another rate or another count. Times are from the message to "script finished".
 """
 
 from __future__ import annotations
@@ -26,8 +28,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "browser")]
 PREPARE = """
 import sys
-from coreset_engine.run.pipeline import Run
-from coreset_engine.sources.opening import open_source
+from coreset_engine.pipeline.run import Run
+from coreset_engine.sources.open import open_source
 for path in sys.argv[1:]:
     run = Run(open_source(path))
     for stage in ("embeddings", "neighbours", "coverage", "map"):
@@ -46,13 +48,19 @@ class Tally:
 
 
 class Session:
-    """One WebSocket. run(page, query, click) -> everything the server sent, as text; click: a button's label."""
+    """One WebSocket. run(page, query, click) -> everything the server sent, as text; click: a
+    button's label."""
 
     def __init__(self, address: str) -> None:
         from websockets.sync.client import connect
 
-        self.opened = connect(address.replace("http", "ws") + "/_stcore/stream", origin=address,
-                              subprotocols=["streamlit"], max_size=None, open_timeout=60)
+        self.opened = connect(
+            address.replace("http", "ws") + "/_stcore/stream",
+            origin=address,
+            subprotocols=["streamlit"],
+            max_size=None,
+            open_timeout=60,
+        )
         self.socket = self.opened.__enter__()
         self.buttons: dict[str, str] = {}  # label -> id, as last shown
         self.spent = 0.0  # seconds the last run took
@@ -61,11 +69,15 @@ class Session:
         from streamlit.proto.BackMsg_pb2 import BackMsg
         from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
-        ask, told, began = BackMsg(), [], time.monotonic()
-        ask.rerun_script.query_string, ask.rerun_script.page_name = query, page
+        ask = BackMsg()
+        told = []
+        began = time.monotonic()
+        ask.rerun_script.query_string = query
+        ask.rerun_script.page_name = page
         if click:
             widget = ask.rerun_script.widget_states.widgets.add()
-            widget.id, widget.trigger_value = self.buttons[click], True
+            widget.id = self.buttons[click]
+            widget.trigger_value = True
         self.socket.send(ask.SerializeToString())
         while True:
             answer = ForwardMsg()
@@ -78,16 +90,27 @@ class Session:
             told.append(answer)
         buttons = (answer.delta.new_element.button for answer in told)
         self.buttons |= {button.label: button.id for button in buttons if button.id}
-        return "\n".join(map(str, told)).replace("\\", "")  # names are escaped for Markdown, and again by str
+        return "\n".join(map(str, told)).replace(
+            "\\", ""
+        )  # names are escaped for Markdown, and again by str
 
     def close(self) -> None:
         self.opened.__exit__(None, None, None)
 
 
-def visit(address: str, number: int, path: Path, count: int, until: float, pause: tuple[float, float],
-          tally: Tally) -> None:
+def visit(
+    address: str,
+    number: int,
+    path: Path,
+    count: int,
+    until: float,
+    pause: tuple[float, float],
+    tally: Tally,
+) -> None:
     """One visitor, until the time is over."""
-    rng, session, step = random.Random(number), Session(address), 0
+    rng = random.Random(number)
+    session = Session(address)
+    step = 0
     try:
         while time.monotonic() < until:
             rate = round(rng.uniform(0.1, 0.95), 3)
@@ -97,7 +120,9 @@ def visit(address: str, number: int, path: Path, count: int, until: float, pause
             wrong = check(said, page, path, count, rate)
             with tally.lock:
                 tally.crossed += [f"session {number}, step {step}: {what}" for what in wrong]
-                if step and page == "select":  # the first run opens the page, the others move a knob
+                if (
+                    step and page == "select"
+                ):  # the first run opens the page, the others move a knob
                     tally.seconds.append(session.spent)
             step += 1
             time.sleep(rng.uniform(*pause))
@@ -112,7 +137,11 @@ def check(said: str, page: str, path: Path, count: int, rate: float) -> list[str
     """What in the answer does not belong to this session."""
     shown = f"**{path.name}**" in said and f"{count:,} images" in said
     wrong = [] if shown else [f"{path.name} with {count:,} is not shown"]
-    wrong += [f"{other.name} is shown" for other in path.parent.glob("*.npy") if other != path and other.name in said]
+    wrong += [
+        f"{other.name} is shown"
+        for other in path.parent.glob("*.npy")
+        if other != path and other.name in said
+    ]
     kept = int((1 - rate) * count + 0.5)
     if page == "export" and not any(f"{near:,}" in said for near in (kept, kept + 1)):
         wrong.append(f"{kept:,} of {count:,} kept is not shown")
@@ -126,7 +155,9 @@ def datasets(folder: Path, images: int) -> dict[Path, int]:
     import numpy as np
     from sklearn.datasets import load_digits
 
-    digits, rng, found = load_digits().data.astype(np.float32), np.random.default_rng(0), {}
+    digits = load_digits().data.astype(np.float32)
+    rng = np.random.default_rng(0)
+    found = {}
     for name, count in zip("abcd", (images, images // 2, images // 4, images // 8), strict=True):
         path = folder / f"set-{name}.npy"
         rows = digits[rng.integers(0, len(digits), count)]
@@ -135,8 +166,9 @@ def datasets(folder: Path, images: int) -> dict[Path, int]:
     return found
 
 
-def measure(root: Path, sessions: int, minutes: float, images: int,
-            pause: tuple[float, float] = (2.0, 6.0)) -> dict:
+def measure(
+    root: Path, sessions: int, minutes: float, images: int, pause: tuple[float, float] = (2.0, 6.0)
+) -> dict:
     """Prepare, serve, load; the figures."""
     import psutil
     from chrome import serve, stop
@@ -144,25 +176,37 @@ def measure(root: Path, sessions: int, minutes: float, images: int,
     (root / "sets").mkdir()
     sets = datasets(root / "sets", images)
     home = root / "home"
-    subprocess.run([sys.executable, "-c", PREPARE, *map(str, sets)], cwd=ROOT, check=True, capture_output=True,
-                   env=os.environ | {"CORESET_HOME": str(home), "PYTHONPATH": str(ROOT)})
+    subprocess.run(
+        [sys.executable, "-c", PREPARE, *map(str, sets)],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        env=os.environ | {"CORESET_HOME": str(home), "PYTHONPATH": str(ROOT)},
+    )
     (home / "recent.json").write_text(json.dumps([str(path) for path in sets]))
     server, address = serve("app.py", home, root / "log")
     try:
+
         def rss() -> int:
             process = psutil.Process(server.pid)
-            return sum(part.memory_info().rss for part in [process, *process.children(recursive=True)])
+            return sum(
+                part.memory_info().rss for part in [process, *process.children(recursive=True)]
+            )
 
         warm(address, sets)
-        tally, before = Tally(), rss()
-        first = crowd(address, sets, sessions, max(10.0, 6 * minutes), pause, tally)  # a tenth: caches fill
+        tally = Tally()
+        before = rss()
+        first = crowd(
+            address, sets, sessions, max(10.0, 6 * minutes), pause, tally
+        )  # a tenth: caches fill
         level = rss()
         crowd(address, sets, sessions, 60 * minutes, pause, tally)
         busy = rss()
         time.sleep(5)
         return figures(tally, sessions, minutes, images) | dict(
-            first_moves=first, rss_mb=dict(idle=before >> 20, level=level >> 20, busy=busy >> 20,
-                                           after=rss() >> 20))
+            first_moves=first,
+            rss_mb=dict(idle=before >> 20, level=level >> 20, busy=busy >> 20, after=rss() >> 20),
+        )
     finally:
         stop(server)
 
@@ -174,12 +218,23 @@ def warm(address: str, sets: dict[Path, int]) -> None:
         session.close()
 
 
-def crowd(address: str, sets: dict[Path, int], sessions: int, seconds: float, pause: tuple[float, float],
-          tally: Tally) -> int:
+def crowd(
+    address: str,
+    sets: dict[Path, int],
+    sessions: int,
+    seconds: float,
+    pause: tuple[float, float],
+    tally: Tally,
+) -> int:
     """All sessions at once for `seconds`; moves made so far."""
-    until, order = time.monotonic() + seconds, list(sets.items())
-    visitors = [threading.Thread(target=visit, args=(address, number, *order[number % 4], until, pause, tally))
-                for number in range(sessions)]
+    until = time.monotonic() + seconds
+    order = list(sets.items())
+    visitors = [
+        threading.Thread(
+            target=visit, args=(address, number, *order[number % 4], until, pause, tally)
+        )
+        for number in range(sessions)
+    ]
     for visitor in visitors:
         visitor.start()
     for visitor in visitors:
@@ -189,10 +244,21 @@ def crowd(address: str, sets: dict[Path, int], sessions: int, seconds: float, pa
 
 def figures(tally: Tally, sessions: int, minutes: float, images: int) -> dict:
     times = sorted(tally.seconds)
-    part = {f"p{share}": round(times[min(len(times) - 1, int(share / 100 * len(times)))], 3) for share in (50, 95, 99)}
-    return dict(sessions=sessions, minutes=minutes, images=images, moves=len(times), seconds=part,
-                crossed=tally.crossed, broken=tally.broken, cores=os.cpu_count(),
-                load_average=[round(value, 1) for value in os.getloadavg()])
+    part = {
+        f"p{share}": round(times[min(len(times) - 1, int(share / 100 * len(times)))], 3)
+        for share in (50, 95, 99)
+    }
+    return dict(
+        sessions=sessions,
+        minutes=minutes,
+        images=images,
+        moves=len(times),
+        seconds=part,
+        crossed=tally.crossed,
+        broken=tally.broken,
+        cores=os.cpu_count(),
+        load_average=[round(value, 1) for value in os.getloadavg()],
+    )
 
 
 def main() -> int:

@@ -1,7 +1,9 @@
-"""Every parser of ours that reads what others wrote: a valid beginning or two each, and how to call it.
+"""Every parser of ours that reads what others wrote: a valid beginning or two each, and how to call
+it.
 
-PARSERS[name] is (seeds, call): call(data, folder) reads `data` the way the program does, with files of its own below
-`folder`, and returns a word for what came out. A CoresetError is an answer too. Anything else is a fault of ours.
+PARSERS[name] is (seeds, call): call(data, folder) reads `data` the way the program does, with files
+of its own below `folder`, and returns a word for what came out. A CoresetError is an answer too.
+Anything else is a fault of ours.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from types import SimpleNamespace
 import numpy as np
 from seeds import columns, encoded, npy, packed, selection, tarred
 
-from coreset_engine.errors import CoresetError
+from coreset_engine.core.errors import CoresetError
 
 Call = Callable[[bytes, Path], object]
 
@@ -41,7 +43,7 @@ def matrix(data: bytes, folder: Path) -> object:
 
 
 def idx(data: bytes, folder: Path) -> object:
-    from coreset_engine.sources.arrays import read_idx
+    from coreset_engine.sources.builtin import read_idx
 
     path = folder / ("f.gz" if data[:1] == b"\x1f" else "f")
     path.write_bytes(data)
@@ -61,7 +63,7 @@ def archive(data: bytes, folder: Path) -> object:
 
 def _slices(look: Callable, data: bytes, folder: Path, name: str, **options: str) -> object:
     from coreset_engine.sources.decoding import decode
-    from coreset_engine.sources.places import Item
+    from coreset_engine.sources.remote.storage import Item
 
     def examine(picture: bytes) -> tuple[str, str]:
         try:
@@ -76,13 +78,13 @@ def _slices(look: Callable, data: bytes, folder: Path, name: str, **options: str
 
 
 def tar(data: bytes, folder: Path) -> object:
-    from coreset_engine.sources.tars import look_through
+    from coreset_engine.sources.remote.tar import look_through
 
     return _slices(look_through, data, folder, "x.tar")
 
 
 def parquet(data: bytes, folder: Path) -> object:
-    from coreset_engine.sources.parquets import look_through
+    from coreset_engine.sources.remote.parquet import look_through
 
     return _slices(look_through, data, folder, "x.parquet", id="id")
 
@@ -101,21 +103,28 @@ def remembered(data: bytes, folder: Path) -> object:
 
     path = source._memory_file(folder, Path("/x"), "full")
     path.write_bytes(data)
-    return [type(part).__name__ for entry in source._recall(folder, Path("/x"), "full").values() for part in entry][:4]
+    return [
+        type(part).__name__
+        for entry in source._recall(folder, Path("/x"), "full").values()
+        for part in entry
+    ][:4]
 
 
 def spec(data: bytes, folder: Path) -> object:
-    from coreset_engine.sources import opening
+    from coreset_engine.sources import open
 
     text = data.decode("utf-8", "surrogateescape")
-    for prefix, known in (("folder:", {"path", "verify", "follow_links"}), ("vectors:", {"path", "images", "ids"})):
+    for prefix, known in (
+        ("folder:", {"path", "verify", "follow_links"}),
+        ("vectors:", {"path", "images", "ids"}),
+    ):
         if text.startswith(prefix):
-            return sorted(opening._unpacked(text, prefix, known)[1])
-    return opening._fashion_parts(text)[0]
+            return sorted(open._unpacked(text, prefix, known)[1])
+    return open._fashion_parts(text)[0]
 
 
 def table(data: bytes, folder: Path) -> object:
-    from coreset_engine.export.folder import read_selection
+    from coreset_engine.artifacts.selection_folder import read_selection
 
     (folder / "selection.parquet").write_bytes(data)
     (folder / "manifest.json").write_bytes(SELECTION[1])
@@ -123,22 +132,24 @@ def table(data: bytes, folder: Path) -> object:
 
 
 def manifest(data: bytes, folder: Path) -> object:
-    from coreset_engine.run.output import _manifest
+    from coreset_engine.pipeline.manifest import _manifest
 
     (folder / "manifest.json").write_bytes(data)
     return sorted(_manifest(folder))
 
 
 def labels(data: bytes, folder: Path) -> object:
-    from coreset_engine.export.given import read_labels
+    from coreset_engine.sources.label_import import read_labels
 
     (folder / "labels").write_bytes(data)
-    assert all(isinstance(text, str) for pair in read_labels(folder / "labels").items() for text in pair)
+    assert all(
+        isinstance(text, str) for pair in read_labels(folder / "labels").items() for text in pair
+    )
     return "labels"
 
 
 def artefact(data: bytes, folder: Path) -> object:
-    from coreset_engine.run.store import Store
+    from coreset_engine.artifacts.store import Store
 
     place = folder / "artefacts" / "s" / "k"
     place.mkdir(parents=True)
@@ -148,7 +159,7 @@ def artefact(data: bytes, folder: Path) -> object:
 
 
 def job(data: bytes, folder: Path) -> object:
-    from coreset_engine.run import jobs
+    from coreset_engine.jobs import manager
 
     place = folder / "jobs" / "20260101-000000-000000-aaaaaa"
     place.mkdir(parents=True)
@@ -156,11 +167,11 @@ def job(data: bytes, folder: Path) -> object:
     (place / "request.json").write_bytes(first)
     (place / "state.json").write_bytes(second)
     (place / "process.json").write_bytes(second)
-    return [one.status for one in jobs.list_jobs(folder)]
+    return [one.status for one in manager.list_jobs(folder)]
 
 
 def decisions(data: bytes, folder: Path) -> object:
-    from coreset_engine.run import history
+    from coreset_engine.artifacts import history
 
     (folder / "history").mkdir()
     history._path("snapshots", "f", folder).write_bytes(data)
@@ -168,7 +179,7 @@ def decisions(data: bytes, folder: Path) -> object:
 
 
 def log(data: bytes, folder: Path) -> object:
-    from coreset_engine.run import logs
+    from coreset_engine.artifacts import log as logs
 
     logs.path_of(folder).parent.mkdir()
     logs.path_of(folder).write_bytes(data)
@@ -176,18 +187,18 @@ def log(data: bytes, folder: Path) -> object:
 
 
 def link(data: bytes, folder: Path) -> object:
-    from ui import memo
+    from ui.state import link_memo
 
     (folder / "links").mkdir()
     (folder / "links" / f"{'0' * 16}.json").write_bytes(data)
-    memo.recall(data.decode("utf-8", "surrogateescape"), folder)
-    return sorted(memo.recall("0" * 16, folder))
+    link_memo.recall(data.decode("utf-8", "surrogateescape"), folder)
+    return sorted(link_memo.recall("0" * 16, folder))
 
 
 def knobs(data: bytes, folder: Path) -> object:
     """Parameters of every method as a shell, a link or a manifest gives them."""
-    from coreset_engine.knobs import make
-    from coreset_engine.registry import METHODS, load
+    from coreset_engine.core.config import make
+    from coreset_engine.core.registry import METHODS, load
 
     try:
         values = json.loads(data)
@@ -201,48 +212,97 @@ def knobs(data: bytes, folder: Path) -> object:
             except CoresetError as fault:
                 assert "\n" not in str(fault) or "\n" in str(values)
             else:
-                assert not isinstance(value := getattr(made, field.name), float) or np.isfinite(value)
+                assert not isinstance(value := getattr(made, field.name), float) or np.isfinite(
+                    value
+                )
     return type(values).__name__
 
 
 def gesture(data: bytes, folder: Path) -> object:
     """What a browser claims that somebody did with the map."""
-    from ui.scatter import _events
+    from ui.map.scatter import _events
 
     try:
         said = json.loads(data)
     except (ValueError, RecursionError):
         return "no JSON"
     points = np.random.default_rng(0).random((50, 2)).astype(np.float32)
-    events = _events(said if isinstance(said, dict) else {"lasso": said, "click": said, "scrub": said, "hidden": []},
-                     points, SimpleNamespace(codes=np.zeros(50, np.uint16)))
+    events = _events(
+        said
+        if isinstance(said, dict)
+        else {"lasso": said, "click": said, "scrub": said, "hidden": []},
+        points,
+        SimpleNamespace(codes=np.zeros(50, np.uint16)),
+    )
     assert events.chosen is None or ((events.chosen >= 0) & (events.chosen < 50)).all()
     return type(events.polygon).__name__
 
 
 SELECTION = selection()
 _ARRAY = npy(np.arange(3))
-_STORED = dict(format=2, stage="s", key="k", info={}, files={
-    "a": dict(sha256=sha256(_ARRAY).hexdigest(), size=3, shape=[3], dtype="int64")})
+_STORED = dict(
+    format=2,
+    stage="s",
+    key="k",
+    info={},
+    files={"a": dict(sha256=sha256(_ARRAY).hexdigest(), size=3, shape=[3], dtype="int64")},
+)
 _REQUEST = b'{"kind": "prepare", "spec": "demo", "params": {"seed": 0}, "created": 1.5}\n'
 _STATE = b'{"status": "running", "stage": "map", "done": 1, "total": 2, "pid": 1, "birth": "b:1", "result": {}}'
-_TASKS = [{"data": {"coreset_id": "a"}, "annotations": [{"was_cancelled": False, "result": [
-    {"type": "choices", "value": {"choices": ["cat"]}}]}]}, {"coreset_id": "b", "choice": "dog"}]
+_TASKS = [
+    {
+        "data": {"coreset_id": "a"},
+        "annotations": [
+            {"was_cancelled": False, "result": [{"type": "choices", "value": {"choices": ["cat"]}}]}
+        ],
+    },
+    {"coreset_id": "b", "choice": "dog"},
+]
 
 PARSERS: dict[str, tuple[list[bytes], Call]] = {
-    "image": ([encoded("JPEG"), encoded("JPEG", "CMYK"), encoded("PNG"), encoded("PNG", "P"), encoded("GIF", "P"),
-               encoded("BMP"), encoded("TIFF"), encoded("WEBP"), encoded("PPM")], image),
-    "matrix": ([npy(np.ones((4, 3), np.float32)), npy(np.ones((2, 5), np.float16)), npy(np.ones(3))], matrix),
-    "idx": ([struct.pack(">4I", 0x803, 3, 4, 5) + bytes(60),
-             gzip.compress(struct.pack(">2I", 0x801, 9) + bytes(9), mtime=0)], idx),
+    "image": (
+        [
+            encoded("JPEG"),
+            encoded("JPEG", "CMYK"),
+            encoded("PNG"),
+            encoded("PNG", "P"),
+            encoded("GIF", "P"),
+            encoded("BMP"),
+            encoded("TIFF"),
+            encoded("WEBP"),
+            encoded("PPM"),
+        ],
+        image,
+    ),
+    "matrix": (
+        [npy(np.ones((4, 3), np.float32)), npy(np.ones((2, 5), np.float16)), npy(np.ones(3))],
+        matrix,
+    ),
+    "idx": (
+        [
+            struct.pack(">4I", 0x803, 3, 4, 5) + bytes(60),
+            gzip.compress(struct.pack(">2I", 0x801, 9) + bytes(9), mtime=0),
+        ],
+        idx,
+    ),
     "archive": ([packed()], archive),
     "tar": ([tarred()], tar),
     "parquet": ([columns()], parquet),
     "aside": ([b'[["a.png", "is damaged"], ["b", "c"]]'], aside),
-    "remembered": ([b'{"version": 1, "files": {"a.png": [9, 8, "00ff", ""], "b.png": [1, 2, "", "is empty"]}}'],
-                   remembered),
-    "spec": ([b'folder:{"follow_links": true, "path": "/x", "verify": "header"}', b"fashion-mnist:test:/x",
-              b'vectors:{"ids": "/i", "images": "/m", "path": "/x.npy"}'], spec),
+    "remembered": (
+        [
+            b'{"version": 1, "files": {"a.png": [9, 8, "00ff", ""], "b.png": [1, 2, "", "is empty"]}}'
+        ],
+        remembered,
+    ),
+    "spec": (
+        [
+            b'folder:{"follow_links": true, "path": "/x", "verify": "header"}',
+            b"fashion-mnist:test:/x",
+            b'vectors:{"ids": "/i", "images": "/m", "path": "/x.npy"}',
+        ],
+        spec,
+    ),
     "table": ([SELECTION[0]], table),
     "manifest": ([SELECTION[1]], manifest),
     "labels": ([b"id,label\na,cat\nb,dog\n", json.dumps(_TASKS).encode()], labels),
@@ -250,15 +310,27 @@ PARSERS: dict[str, tuple[list[bytes], Call]] = {
     "job": ([_REQUEST + _STATE], job),
     "decisions": ([b'{"name": "one", "at": 1}\n{"undo": true}\n{"name": "two"}\n'], decisions),
     "log": ([b'{"at": "x", "pid": 1, "event": "fault", "id": "a"}\n{"event": "tick"}\n'], log),
-    "link": ([b'{"must_keep": ["a"], "never": ["b"], "params": {"ccs": {"strata": 50}}}', b"0" * 16], link),
-    "knobs": ([b"0.5", b"1000", b'"auto"', b"true", b"[1, 2]", b"-1e999", b"null", b'{"a": 1}'], knobs),
-    "gesture": ([b'{"lasso": {"polygon": [[0, 0], [1, 0], [0.5, 1]], "hidden": [1], "sides": ["kept"]}, "click": 3, '
-                 b'"scrub": {"p": 0.5, "turn": 1}, "hidden": [0]}'], gesture),
+    "link": (
+        [b'{"must_keep": ["a"], "never": ["b"], "params": {"ccs": {"strata": 50}}}', b"0" * 16],
+        link,
+    ),
+    "knobs": (
+        [b"0.5", b"1000", b'"auto"', b"true", b"[1, 2]", b"-1e999", b"null", b'{"a": 1}'],
+        knobs,
+    ),
+    "gesture": (
+        [
+            b'{"lasso": {"polygon": [[0, 0], [1, 0], [0.5, 1]], "hidden": [1], "sides": ["kept"]}, "click": 3, '
+            b'"scrub": {"p": 0.5, "turn": 1}, "hidden": [0]}'
+        ],
+        gesture,
+    ),
 }
 
 
 def outcome(name: str, data: bytes, folder: Path) -> str:
-    """What came out, without the details: the result's word, or the refusal without names and numbers."""
+    """What came out, without the details: the result's word, or the refusal without names and
+    numbers."""
     try:
         return f"read: {PARSERS[name][1](data, folder)}"[:120]
     except CoresetError as fault:

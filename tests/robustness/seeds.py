@@ -27,7 +27,11 @@ def npy(array: np.ndarray) -> bytes:
 def packed() -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as opened:
-        for name, data in (("a/1.png", encoded("PNG")), ("../2.png", encoded("PNG")), ("3.txt", b"hello")):
+        for name, data in (
+            ("a/1.png", encoded("PNG")),
+            ("../2.png", encoded("PNG")),
+            ("3.txt", b"hello"),
+        ):
             opened.writestr(name, data)
     return out.getvalue()
 
@@ -35,8 +39,13 @@ def packed() -> bytes:
 def tarred() -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as opened:
-        for name, data in (("a/1.png", encoded("PNG")), ("a/1.cls", b"cat"), ("ü.jpg", b"no"),
-                           ("2.json", b'{"label": 3}'), ("2.png", encoded("PNG"))):
+        for name, data in (
+            ("a/1.png", encoded("PNG")),
+            ("a/1.cls", b"cat"),
+            ("ü.jpg", b"no"),
+            ("2.json", b'{"label": 3}'),
+            ("2.png", encoded("PNG")),
+        ):
             about = tarfile.TarInfo(name)
             about.size = len(data)
             opened.addfile(about, io.BytesIO(data))
@@ -49,8 +58,12 @@ def columns() -> bytes:
     import pyarrow.parquet as pq
 
     out = io.BytesIO()
-    pq.write_table(pa.table({"image": [encoded("PNG"), b"", None], "id": ["a", "b", "c"], "label": ["x", "ü", None]}),
-                   out)
+    pq.write_table(
+        pa.table(
+            {"image": [encoded("PNG"), b"", None], "id": ["a", "b", "c"], "label": ["x", "ü", None]}
+        ),
+        out,
+    )
     return out.getvalue()
 
 
@@ -58,13 +71,30 @@ def selection() -> tuple[bytes, bytes]:
     """(selection.parquet, manifest.json) of a small selection."""
     import tempfile
 
-    from coreset_engine.export.folder import write_selection
-    from coreset_engine.types import Dataset, Selection
+    from coreset_engine.artifacts.selection_folder import write_selection
+    from coreset_engine.core.types import Dataset, Selection
 
     ids = np.array(["a", "b/ü.png", "c\nd", "e"])
-    chosen = Selection(ids[[2, 0]], np.array([2, 0]), np.ones(2), np.arange(4.0), "random", {"prune_rate": 0.5}, "f")
-    about = dict(source="demo", source_fingerprint="f", encoder="e", run={"seed": 0}, method="random",
-                 params={"prune_rate": 0.5}, artefacts={"embeddings": "k"})
+    chosen = Selection(
+        ids[[2, 0]],
+        np.array([2, 0]),
+        np.ones(2),
+        np.arange(4.0),
+        "random",
+        {"prune_rate": 0.5},
+        "f",
+    )
+    about = dict(
+        source="demo",
+        source_fingerprint="f",
+        encoder="e",
+        run={"seed": 0},
+        method="random",
+        params={"prune_rate": 0.5},
+        artefacts={"embeddings": "k"},
+    )
     with tempfile.TemporaryDirectory() as place:
-        folder = write_selection(Path(place) / "s", Dataset("demo", ids, "f"), chosen, {"aum": np.arange(4.0)}, about)
+        folder = write_selection(
+            Path(place) / "s", Dataset("demo", ids, "f"), chosen, {"aum": np.arange(4.0)}, about
+        )
         return (folder / "selection.parquet").read_bytes(), (folder / "manifest.json").read_bytes()

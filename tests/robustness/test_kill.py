@@ -1,4 +1,5 @@
-"""Thirty kills over the whole pipeline, each resumed to the same bytes; `kill.py --points 200` strikes more often."""
+"""Thirty kills over the whole pipeline, each resumed to the same bytes; `kill.py --points 200`
+strikes more often."""
 
 from __future__ import annotations
 
@@ -7,14 +8,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-from coreset_engine.export.folder import read_selection, write_selection
+from coreset_engine.artifacts.selection_folder import read_selection, write_selection
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_thirty_kills_change_nothing():
-    done = subprocess.run([sys.executable, str(ROOT / "tests/robustness/kill.py"), "--points", "30", "--seed", "7"],
-                          cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tests/robustness/kill.py"), "--points", "30", "--seed", "7"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     last = done.stdout.splitlines()[-1]  # not one on the way
     told = re.search(r"(\d+) kills \(.*, (\d+) failures$", last)
@@ -25,8 +30,8 @@ def test_a_selection_whose_writer_died_midway_is_written_again(tmp_path):
     import numpy as np
     import pytest
 
-    from coreset_engine.errors import BadInput
-    from coreset_engine.types import Dataset, Selection
+    from coreset_engine.core.errors import BadInput
+    from coreset_engine.core.types import Dataset, Selection
 
     def written(ids):
         data = Dataset("x", np.array(["a", "b", "c"]), "f")

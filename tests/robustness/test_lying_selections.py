@@ -13,18 +13,28 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from coreset_engine.errors import BadInput, CoresetError
-from coreset_engine.export import folder
-from coreset_engine.export.folder import read_selection, write_selection
-from coreset_engine.run.output import verify
-from coreset_engine.types import Dataset, Selection
+from coreset_engine.artifacts import selection_folder
+from coreset_engine.artifacts.selection_folder import read_selection, write_selection
+from coreset_engine.core.errors import BadInput, CoresetError
+from coreset_engine.core.types import Dataset, Selection
+from coreset_engine.pipeline.manifest import verify
 
 
 @pytest.fixture
 def place(tmp_path):
     ids = np.array(["a", "b/ü.png", "c\nd", "e"])
-    chosen = Selection(ids[[2, 0]], np.array([2, 0]), np.ones(2), np.arange(4.0), "random", {"prune_rate": 0.5}, "f")
-    return write_selection(tmp_path / "sel", Dataset("demo", ids, "f"), chosen, {"aum": np.arange(4.0)}, {})
+    chosen = Selection(
+        ids[[2, 0]],
+        np.array([2, 0]),
+        np.ones(2),
+        np.arange(4.0),
+        "random",
+        {"prune_rate": 0.5},
+        "f",
+    )
+    return write_selection(
+        tmp_path / "sel", Dataset("demo", ids, "f"), chosen, {"aum": np.arange(4.0)}, {}
+    )
 
 
 def table_of(place):
@@ -37,21 +47,30 @@ def test_a_good_one_is_read(place):
 
 
 LIES = {
-    "no id": lambda t: t.drop(columns="id"), "no rank": lambda t: t.drop(columns="rank"),
-    "no weight": lambda t: t.drop(columns="weight"), "id numbers": lambda t: t.assign(id=range(4)),
+    "no id": lambda t: t.drop(columns="id"),
+    "no rank": lambda t: t.drop(columns="rank"),
+    "no weight": lambda t: t.drop(columns="weight"),
+    "id numbers": lambda t: t.assign(id=range(4)),
     "id lists": lambda t: t.assign(id=[["a"], ["b"], ["c"], ["d"]]),
     "id null": lambda t: t.assign(id=["a", None, "c", "d"]),
     "id bytes": lambda t: t.assign(id=[b"a", b"b", b"c", b"d"]),
     "id twice": lambda t: t.assign(id=["a", "a", "c", "e"]),
-    "selected text": lambda t: t.assign(selected=["yes"] * 4), "selected null": lambda t: t.assign(
-        selected=[True, None, True, False]), "selected numbers": lambda t: t.assign(selected=[1, 0, 1, 0]),
-    "rank twice": lambda t: t.assign(rank=[0, -1, 0, -1]), "rank beyond": lambda t: t.assign(rank=[1, -1, 7, -1]),
-    "rank of dropped": lambda t: t.assign(rank=[1, 2, 0, -1]), "rank text": lambda t: t.assign(rank=["1"] * 4),
+    "selected text": lambda t: t.assign(selected=["yes"] * 4),
+    "selected null": lambda t: t.assign(selected=[True, None, True, False]),
+    "selected numbers": lambda t: t.assign(selected=[1, 0, 1, 0]),
+    "rank twice": lambda t: t.assign(rank=[0, -1, 0, -1]),
+    "rank beyond": lambda t: t.assign(rank=[1, -1, 7, -1]),
+    "rank of dropped": lambda t: t.assign(rank=[1, 2, 0, -1]),
+    "rank text": lambda t: t.assign(rank=["1"] * 4),
     "rank float": lambda t: t.assign(rank=[1.0, np.nan, 0.0, np.nan]),
-    "weight nan": lambda t: t.assign(weight=[np.nan] * 4), "weight negative": lambda t: t.assign(weight=-1.0),
-    "weight infinite": lambda t: t.assign(weight=np.inf), "score text": lambda t: t.assign(score="x"),
-    "more chosen": lambda t: t.assign(selected=True, rank=range(4)), "fewer rows": lambda t: t.iloc[:2],
-    "other order": lambda t: t.assign(rank=[0, -1, 1, -1]), "no rows": lambda t: t.iloc[:0],
+    "weight nan": lambda t: t.assign(weight=[np.nan] * 4),
+    "weight negative": lambda t: t.assign(weight=-1.0),
+    "weight infinite": lambda t: t.assign(weight=np.inf),
+    "score text": lambda t: t.assign(score="x"),
+    "more chosen": lambda t: t.assign(selected=True, rank=range(4)),
+    "fewer rows": lambda t: t.iloc[:2],
+    "other order": lambda t: t.assign(rank=[0, -1, 1, -1]),
+    "no rows": lambda t: t.iloc[:0],
 }
 
 
@@ -62,7 +81,9 @@ def test_a_table_that_lies_is_a_sentence(place, lie):
         read_selection(place)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "3", '"x"', "{}", '{"ids_sha256": 3}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", "3", '"x"', "{}", '{"ids_sha256": 3}', "[" * 100_000]
+)
 def test_a_manifest_that_lies_is_a_sentence(place, text):
     (place / "manifest.json").write_text(text)
     with pytest.raises(BadInput):
@@ -71,10 +92,10 @@ def test_a_manifest_that_lies_is_a_sentence(place, text):
 
 def test_a_table_that_would_fill_the_memory_is_not_read(place, monkeypatch):
     column = pa.array(np.zeros(2_000_000))
-    columns = {name: column for name in folder.COLUMNS}
+    columns = {name: column for name in selection_folder.COLUMNS}
     pq.write_table(pa.table(columns), place / "selection.parquet", compression="zstd")
     assert os.path.getsize(place / "selection.parquet") < 100_000
-    monkeypatch.setattr(folder, "LARGEST", 1000)
+    monkeypatch.setattr(selection_folder, "LARGEST", 1000)
     with pytest.raises(BadInput, match="GB of memory"):
         read_selection(place)
 
@@ -84,8 +105,12 @@ def test_a_table_that_would_fill_the_memory_is_not_read(place, monkeypatch):
 def test_what_is_no_file_is_a_sentence(place, what, name):
     path = place / name
     path.unlink()
-    {"fifo": lambda: os.mkfifo(path), "folder": path.mkdir, "loop": lambda: path.symlink_to(path),
-     "gone": lambda: None}[what]()
+    {
+        "fifo": lambda: os.mkfifo(path),
+        "folder": path.mkdir,
+        "loop": lambda: path.symlink_to(path),
+        "gone": lambda: None,
+    }[what]()
     with pytest.raises(BadInput):
         read_selection(place)
     if name == "manifest.json":
@@ -93,12 +118,18 @@ def test_what_is_no_file_is_a_sentence(place, what, name):
             verify(path)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.data())
 def test_a_spoilt_parquet_never_breaks_out(place, data):
     """Bytes changed, cut or put in anywhere: the folder is read, or refused with a sentence."""
     path = place / "selection.parquet"
-    whole = path.with_name("whole").read_bytes() if path.with_name("whole").exists() else path.read_bytes()
+    whole = (
+        path.with_name("whole").read_bytes()
+        if path.with_name("whole").exists()
+        else path.read_bytes()
+    )
     path.with_name("whole").write_bytes(whole)
     spoilt = bytearray(whole)
     for _ in range(data.draw(st.integers(1, 4))):
@@ -107,7 +138,7 @@ def test_a_spoilt_parquet_never_breaks_out(place, data):
         if kind == "set" and spoilt:
             spoilt[at] = data.draw(st.integers(0, 255))
         elif kind == "cut":
-            del spoilt[at:at + data.draw(st.integers(1, 200))]
+            del spoilt[at : at + data.draw(st.integers(1, 200))]
         else:
             spoilt[at:at] = data.draw(st.binary(max_size=20))
     path.write_bytes(spoilt)
@@ -119,6 +150,8 @@ def test_a_spoilt_parquet_never_breaks_out(place, data):
 
 
 def test_verify_of_a_folder_of_lies_is_a_sentence(place):
-    (place / "manifest.json").write_text(json.dumps({"source": "demo", "params": {"prune_rate": 0.5}}))
+    (place / "manifest.json").write_text(
+        json.dumps({"source": "demo", "params": {"prune_rate": 0.5}})
+    )
     with pytest.raises(BadInput, match="no manifest"):
         verify(place)

@@ -1,4 +1,5 @@
-"""The server dies without warning, alone or with the job; started again it shows the truth and the work goes on."""
+"""The server dies without warning, alone or with the job; started again it shows the truth and the
+work goes on."""
 
 from __future__ import annotations
 
@@ -14,17 +15,18 @@ import numpy as np
 import pytest
 from load import Session
 
-from coreset_engine.run import jobs
-from coreset_engine.run.pipeline import STAGES, Run
-from coreset_engine.run.store import Store
-from coreset_engine.sources.opening import open_source
+from coreset_engine.artifacts.store import Store
+from coreset_engine.jobs import manager
+from coreset_engine.pipeline.run import STAGES, Run
+from coreset_engine.sources.open import open_source
 
 
 class Desk:
     """One visitor of the Dataset page: what it says, and its buttons by label."""
 
     def __init__(self, address: str, spec: str) -> None:
-        self.session, self.query = Session(address), f"dataset={spec}&samples=20000&clusters=5"
+        self.session = Session(address)
+        self.query = f"dataset={spec}&samples=20000&clusters=5"
 
     def look(self, click: str = "") -> str:
         return self.session.run("dataset", self.query, click)
@@ -35,23 +37,26 @@ class Desk:
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """(home, vectors): a workspace that has opened 150 digits; nothing started for it outlives the test."""
+    """(home, vectors): a workspace that has opened 150 digits; nothing started for it outlives the
+    test."""
     from sklearn.datasets import load_digits
 
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    home, vectors = tmp_path / "home", tmp_path / "digits.npy"
+    home = tmp_path / "home"
+    vectors = tmp_path / "digits.npy"
     home.mkdir()
     np.save(vectors, load_digits().data[:150].astype(np.float32))
     (home / "recent.json").write_text(json.dumps([str(vectors)]))
     yield home, vectors
-    for job in jobs.list_jobs(home):
-        if (pid := jobs._pid(home / "jobs" / job.id)) is not None:
+    for job in manager.list_jobs(home):
+        if (pid := manager._pid(home / "jobs" / job.id)) is not None:
             os.killpg(pid, signal.SIGKILL)
 
 
 @pytest.fixture
 def start(place, tmp_path):
-    """start() -> (process, visitor) of a new server on the workspace; all are ended after the test."""
+    """start() -> (process, visitor) of a new server on the workspace; all are ended after the
+    test."""
     from chrome import serve
 
     started = []
@@ -74,20 +79,25 @@ def end(process) -> None:
         process.wait(10)
 
 
-def reached(home: Path, job: str, stage: str, within: float = 90.0) -> jobs.Job:
+def reached(home: Path, job: str, stage: str, within: float = 90.0) -> manager.Job:
     """Wait until the job has come to `stage`."""
-    until, order = time.monotonic() + within, list(STAGES)
+    until = time.monotonic() + within
+    order = list(STAGES)
     while True:
-        found = jobs.read(job, home)
-        if found.status == "done" or (found.stage in order and order.index(found.stage) >= order.index(stage)):
+        found = manager.read(job, home)
+        if found.status == "done" or (
+            found.stage in order and order.index(found.stage) >= order.index(stage)
+        ):
             return found
-        assert found.status in jobs.ACTIVE and time.monotonic() < until, found
+        assert found.status in manager.ACTIVE and time.monotonic() < until, found
         time.sleep(0.005)
 
 
 def sums(home: Path) -> dict[str, str]:
-    return {str(path.relative_to(home)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in home.glob("artefacts/*/[!.]*/*.npy")}
+    return {
+        str(path.relative_to(home)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in home.glob("artefacts/*/[!.]*/*.npy")
+    }
 
 
 def manifests(home: Path) -> dict[str, int]:
@@ -95,25 +105,27 @@ def manifests(home: Path) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("seed", [int(os.environ.get("CORESET_KILL_SEED", "1"))])
-def test_a_job_outlives_its_server_and_a_dead_one_resumes_to_the_same_bytes(place, start, seed, tmp_path):
+def test_a_job_outlives_its_server_and_a_dead_one_resumes_to_the_same_bytes(
+    place, start, seed, tmp_path
+):
     (home, vectors), rng = place, random.Random(seed)
     server, desk = start()
-    assert "digits.npy" in desk.look() and not jobs.list_jobs(home)
+    assert "digits.npy" in desk.look() and not manager.list_jobs(home)
     desk.look("Prepare")
-    job = jobs.list_jobs(home)[0].id
+    job = manager.list_jobs(home)[0].id
     first, second = sorted(rng.sample(range(5), 2))  # two of the stages before the map
 
     reached(home, job, list(STAGES)[first])
     time.sleep(rng.uniform(0, 0.05))
-    worker = jobs._pid(home / "jobs" / job)
+    worker = manager._pid(home / "jobs" / job)
     os.killpg(worker, signal.SIGSTOP)  # held, so that it cannot end before it was looked at
     end(server)
     server, desk = start()
-    assert jobs._pid(home / "jobs" / job) == worker, "the server's end is not the job's"
+    assert manager._pid(home / "jobs" / job) == worker, "the server's end is not the job's"
     said = desk.look()
     assert "Prepare" in said and "running" in said and "Cancel" in said
     desk.look("Prepare")  # asked for again: it is the same work
-    assert [one.id for one in jobs.list_jobs(home)] == [job]
+    assert [one.id for one in manager.list_jobs(home)] == [job]
     os.killpg(worker, signal.SIGCONT)
 
     reached(home, job, list(STAGES)[second])
@@ -126,14 +138,18 @@ def test_a_job_outlives_its_server_and_a_dead_one_resumes_to_the_same_bytes(plac
     assert "interrupted" in said and "resume goes on from there" in said
     desk.look("Resume")
     assert reached(home, job, "map").id == job
-    while jobs.read(job, home).status in jobs.ACTIVE:
+    while manager.read(job, home).status in manager.ACTIVE:
         time.sleep(0.05)
-    assert jobs.read(job, home).status == "done" and "Everything is computed" in desk.look()
+    assert manager.read(job, home).status == "done" and "Everything is computed" in desk.look()
     desk.close()
 
     after = manifests(home)
-    assert {path: after[path] for path in before} == before, "what was finished was not computed again"
-    whole = Run(open_source(str(vectors)), n_samples=20_000, n_clusters=5, store=Store(tmp_path / "other"))
+    assert {path: after[path] for path in before} == before, (
+        "what was finished was not computed again"
+    )
+    whole = Run(
+        open_source(str(vectors)), n_samples=20_000, n_clusters=5, store=Store(tmp_path / "other")
+    )
     for stage in STAGES:
         getattr(whole, stage)
     assert sums(home) == sums(tmp_path / "other") and len(sums(home)) > len(STAGES)

@@ -1,4 +1,5 @@
-"""Counts, the double-end window and eq. 10: the papers' own numbers, borders, and properties over all inputs."""
+"""Counts, the double-end window and eq. 10: the papers' own numbers, borders, and properties over
+all inputs."""
 
 from __future__ import annotations
 
@@ -9,13 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coreset_engine.errors import BadInput
-from coreset_engine.selection.arithmetic import cut_count, double_end, kept_count, loss_weights, window
+from coreset_engine.core.errors import BadInput
+from coreset_engine.selection.budget import cut_count, double_end, kept_count, loss_weights, window
 from coreset_engine.selection.ranks import hardness_rank
 
-TABLE_2 = {1_281_167: (896_817, 640_584, 384_350, 256_233, 128_117), 50_000: (35_000, 25_000, 15_000, 10_000, 5_000),
-           21_600: (15_120, 10_800, 6_480, 4_320, 2_160), 10_800: (7_560, 5_400, 3_240, 2_160, 1_080),
-           5_400: (3_780, 2_700, 1_620, 1_080, 540), 2_700: (1_890, 1_350, 810, 540, 270)}
+TABLE_2 = {
+    1_281_167: (896_817, 640_584, 384_350, 256_233, 128_117),
+    50_000: (35_000, 25_000, 15_000, 10_000, 5_000),
+    21_600: (15_120, 10_800, 6_480, 4_320, 2_160),
+    10_800: (7_560, 5_400, 3_240, 2_160, 1_080),
+    5_400: (3_780, 2_700, 1_620, 1_080, 540),
+    2_700: (1_890, 1_350, 810, 540, 270),
+}
 
 
 @pytest.mark.parametrize("n", TABLE_2)
@@ -61,9 +67,13 @@ def test_ties_go_by_position():
     assert double_end(np.zeros(6), 0.5, 1 / 6).tolist() == [1, 2, 3]
 
 
-@given(st.lists(st.integers(-3, 3), min_size=1, max_size=60), st.integers(0, 99), st.integers(0, 99))
+@given(
+    st.lists(st.integers(-3, 3), min_size=1, max_size=60), st.integers(0, 99), st.integers(0, 99)
+)
 def test_double_end_is_the_window_of_ranks(values, p, b):
-    aum, rate, beta = np.array(values, float), p / 100, b / 100
+    aum = np.array(values, float)
+    rate = p / 100
+    beta = b / 100
     n = len(aum)
     if cut_count(n, beta) + kept_count(n, rate) > n:
         with pytest.raises(BadInput):

@@ -1,4 +1,5 @@
-"""What all methods share: the input order, tiny sets, shifts and scales that must not matter, and filling up to k."""
+"""What all methods share: the input order, tiny sets, shifts and scales that must not matter, and
+filling up to k."""
 
 from __future__ import annotations
 
@@ -9,10 +10,10 @@ import pytest
 from small_run import digits, nearest, reordered
 from tiny import Tiny, ranked
 
-from coreset_engine.registry import METHODS
-from coreset_engine.selection.canonical import filled, relative_weights
-from coreset_engine.selection.choosing import choose
-from coreset_engine.selection.pool import Pool
+from coreset_engine.core.registry import METHODS
+from coreset_engine.selection.candidates import Pool
+from coreset_engine.selection.canonical_order import filled, relative_weights
+from coreset_engine.selection.select import choose
 
 GEOMETRIC = ("k_center", "herding", "kmedoids", "typiclust", "prototypicality", "moderate")
 GRAPHS = ("facility_location", "graph_cut", "probcover", "d2")
@@ -24,7 +25,8 @@ every = pytest.mark.parametrize("name", sorted(METHODS))
 def test_listed_otherwise_the_same_images_in_the_same_order(name):
     run = digits()
     order = np.random.default_rng(5).permutation(300)
-    one, two = choose(name, run, prune_rate=0.8), choose(name, reordered(run, order), prune_rate=0.8)
+    one = choose(name, run, prune_rate=0.8)
+    two = choose(name, reordered(run, order), prune_rate=0.8)
     assert one.ids.tolist() == two.ids.tolist() and np.allclose(one.weights, two.weights)
 
 
@@ -47,7 +49,9 @@ def test_all_images_equal(name):
 @pytest.mark.parametrize("name", ["k_center", "kmedoids", "moderate", "typiclust"])
 def test_a_constant_added_to_all_vectors_changes_nothing_for_euclidean_distances(name):
     x = np.random.default_rng(0).normal(size=(200, 6))
-    one, two = (ranked(name, Tiny(vectors), 40, metric="euclidean").order[:40] for vectors in (x, x + 3))
+    one, two = (
+        ranked(name, Tiny(vectors), 40, metric="euclidean").order[:40] for vectors in (x, x + 3)
+    )
     assert len(set(one.tolist()) & set(two.tolist())) >= 36, "rounding may turn a near tie"
 
 
@@ -55,7 +59,10 @@ def test_a_constant_added_to_all_vectors_changes_nothing_for_euclidean_distances
 def test_lengths_of_vectors_do_not_matter_for_cosine_distances(name):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(200, 6))
-    one, two = (ranked(name, Tiny(vectors), 40).order[:40] for vectors in (x, x * rng.uniform(0.5, 4, (200, 1))))
+    one, two = (
+        ranked(name, Tiny(vectors), 40).order[:40]
+        for vectors in (x, x * rng.uniform(0.5, 4, (200, 1)))
+    )
     assert len(set(one.tolist()) & set(two.tolist())) >= 39, "rounding may turn a near tie"
 
 
@@ -64,13 +71,14 @@ def test_half_precision_vectors_and_read_only_ones(name):
     run = digits()
     half = run.vectors.astype(np.float16)
     half.setflags(write=False)
-    one, two = choose(name, run, prune_rate=0.9), choose(name, dataclasses.replace(run, vectors=half), prune_rate=0.9)
+    one = choose(name, run, prune_rate=0.9)
+    two = choose(name, dataclasses.replace(run, vectors=half), prune_rate=0.9)
     assert one.ids.tolist() == two.ids.tolist(), "pixels 0..16 are exact in half precision"
 
 
 @pytest.mark.parametrize("name", GEOMETRIC)
 def test_not_a_number_is_refused(name):
-    from coreset_engine.errors import BadInput
+    from coreset_engine.core.errors import BadInput
 
     x = np.random.default_rng(0).normal(size=(30, 3))
     x[7, 1] = np.nan
@@ -86,7 +94,8 @@ def test_another_seed_is_another_draw(name):
 
 
 def test_neighbours_outside_the_pool_are_no_links():
-    """`never` images take no part: neither kept nor counted as covered, though others are their neighbours."""
+    """`never` images take no part: neither kept nor counted as covered, though others are their
+    neighbours."""
     run = digits()
     never = run.dataset.ids[::2]
     for name in GRAPHS:

@@ -1,4 +1,5 @@
-"""k-center, herding and k-means medoids on points whose answer can be worked out on paper, and against brute force."""
+"""k-center, herding and k-means medoids on points whose answer can be worked out on paper, and
+against brute force."""
 
 from __future__ import annotations
 
@@ -6,8 +7,8 @@ import numpy as np
 import pytest
 from tiny import Tiny, ranked
 
-from coreset_engine.selection.partition import kmeans, proportional
-from coreset_engine.selection.rows import comparable
+from coreset_engine.selection.kernels.kmeans_partition import kmeans, proportional
+from coreset_engine.selection.kernels.vectors import comparable
 
 
 def test_k_center_goes_to_the_farthest_point_each_time():
@@ -16,7 +17,9 @@ def test_k_center_goes_to_the_farthest_point_each_time():
     # 12 is 12 away; then 0:0 1:1 4:4 10:2 12:0 -> 4; then 1:1 10:2 -> 10; then 1.
     assert ranked("k_center", run, 5, given=[0]).order.tolist() == [0, 4, 2, 3, 1]
     assert ranked("k_center", run, 3, given=[0]).info["radius"] == pytest.approx(2)
-    assert ranked("k_center", run, 2, given=[4, 0]).order.tolist() == [4, 0], "what is given comes first"
+    assert ranked("k_center", run, 2, given=[4, 0]).order.tolist() == [4, 0], (
+        "what is given comes first"
+    )
 
 
 def test_k_center_starts_nearest_to_the_mean():
@@ -43,7 +46,8 @@ def test_herding_follows_the_mean():
 def test_herding_by_the_equations_in_many_dimensions():
     x = np.random.default_rng(1).normal(1, 1, size=(80, 6))
     mean = w = x.mean(0)
-    left, kept = np.ones(80, bool), []
+    left = np.ones(80, bool)
+    kept = []
     for _ in range(25):
         pick = int(np.where(left, x @ w, -np.inf).argmax())
         kept.append(pick)
@@ -54,8 +58,10 @@ def test_herding_by_the_equations_in_many_dimensions():
 
 def test_herding_leaves_a_smaller_gap_of_the_means_than_a_random_sample():
     x = np.random.default_rng(2).normal(size=(500, 8)).astype(np.float32)
-    gap = {name: np.linalg.norm(x[ranked(name, Tiny(x), 20).order[:20]].mean(0) - x.mean(0))
-           for name in ("herding", "random")}
+    gap = {
+        name: np.linalg.norm(x[ranked(name, Tiny(x), 20).order[:20]].mean(0) - x.mean(0))
+        for name in ("herding", "random")
+    }
     assert gap["herding"] < 0.6 * gap["random"]
 
 
@@ -67,15 +73,19 @@ def test_kmedoids_takes_the_middle_of_each_group_largest_first():
 
 def test_kmedoids_passes_over_groups_that_are_represented():
     run = Tiny([0, 1, 2, 50, 51, 52, 100, 101, 102])
-    assert sorted(ranked("kmedoids", run, 3, given=[3], metric="euclidean").order.tolist()) == [1, 3, 7]
+    assert sorted(ranked("kmedoids", run, 3, given=[3], metric="euclidean").order.tolist()) == [
+        1,
+        3,
+        7,
+    ]
 
 
 def test_two_levels_of_k_means_lose_little(monkeypatch):
-    from coreset_engine.selection import partition
+    from coreset_engine.selection.kernels import kmeans_partition
 
     x = np.random.default_rng(3).normal(size=(3000, 8)).astype(np.float32)
     _, plain = kmeans(x, 300, 0)
-    monkeypatch.setattr(partition, "ONE_LEVEL", 0)
+    monkeypatch.setattr(kmeans_partition, "ONE_LEVEL", 0)
     labels, split = kmeans(x, 300, 0)
     assert len(np.unique(labels)) == 300 and labels.max() == 299
     assert split.mean() < 1.1 * plain.mean()
@@ -83,8 +93,15 @@ def test_two_levels_of_k_means_lose_little(monkeypatch):
     assert split.mean() < 0.85 * random.mean()
 
 
-@pytest.mark.parametrize(("sizes", "k", "share"), [([6, 3, 1], 5, [3, 1, 1]), ([5, 0, 5], 10, [5, 0, 5]),
-                                                    ([97, 1, 1, 1], 4, [1, 1, 1, 1]), ([10, 10], 7, [4, 3])])
+@pytest.mark.parametrize(
+    ("sizes", "k", "share"),
+    [
+        ([6, 3, 1], 5, [3, 1, 1]),
+        ([5, 0, 5], 10, [5, 0, 5]),
+        ([97, 1, 1, 1], 4, [1, 1, 1, 1]),
+        ([10, 10], 7, [4, 3]),
+    ],
+)
 def test_proportional_shares(sizes, k, share):
     assert proportional(np.array(sizes), k).tolist() == share
 

@@ -1,4 +1,5 @@
-"""BADGE, CRAIG, GradMatch and Glister: the compiled loops on gradients worked by hand, the proxy, and plain loops."""
+"""BADGE, CRAIG, GradMatch and Glister: the compiled loops on gradients worked by hand, the proxy,
+and plain loops."""
 
 from __future__ import annotations
 
@@ -7,9 +8,9 @@ import pytest
 from small_run import digits
 from tiny import Tiny, ranked
 
-from coreset_engine.selection import matching
-from coreset_engine.selection.gradients import class_parts
-from coreset_engine.selection.proxy import Gradients, fit, proxy_gradients, softmax
+from coreset_engine.selection.kernels import gradient_matching
+from coreset_engine.selection.kernels.linear_proxy import Gradients, fit, proxy_gradients, softmax
+from coreset_engine.selection.methods.gradients import class_parts
 
 NONE = np.empty(0, np.int64)
 
@@ -26,7 +27,8 @@ def run():
 
 def test_factored_products_are_those_of_the_gradients(run):
     found = proxy_gradients(run, "true")
-    g, some = flat(found), np.arange(0, 200, 7)
+    g = flat(found)
+    some = np.arange(0, 200, 7)
     assert np.allclose(found.products(some, some), g[some] @ g[some].T, atol=1e-4)
     assert np.allclose(found.square, (g**2).sum(1), rtol=1e-4)
     assert np.allclose(found.error.sum(1), 0, atol=1e-5) and (found.rows[:, -1] == 1).all()
@@ -37,7 +39,10 @@ def test_the_proxy_is_at_its_minimum_and_learns(run):
     weights = fit(found.rows, run.labels, 10)
     p = softmax(found.rows @ weights)
     p[np.arange(200), run.labels] -= 1
-    slope = found.rows.T @ p / 200 + 1e-2 * weights * (np.arange(len(weights)) < len(weights) - 1)[:, None]
+    slope = (
+        found.rows.T @ p / 200
+        + 1e-2 * weights * (np.arange(len(weights)) < len(weights) - 1)[:, None]
+    )
     assert np.abs(slope).max() < 2e-3
     assert (softmax(found.rows @ weights).argmax(1) == run.labels).mean() > 0.9
 
@@ -48,21 +53,31 @@ def test_badge_measures_against_its_own_guess(run):
 
 
 def test_badge_draws_by_squared_distance():
-    # Ash 2020, algorithm 1. One class factor of 1, rows 0 1 3 10: first the longest, 10. Squared distances to it are
+    # Ash 2020, algorithm 1. One class factor of 1, rows 0 1 3 10: first the longest, 10. Squared
+    # distances to it are
     # 100 81 49 0 of 230: a coin under 100/230 draws 0, under 181/230 draws 1, above it draws 3.
     rows = np.array([[0], [1], [3], [10]], np.float32)
-    error, length = np.ones((4, 1), np.float32), (rows**2).ravel()
+    error = np.ones((4, 1), np.float32)
+    length = (rows**2).ravel()
     for coin, pick in ((0.0, 0), (0.43, 0), (0.44, 1), (0.78, 1), (0.79, 2), (0.999, 2)):
-        assert matching.spread_draws(error, rows, length, NONE, np.array([0.5, coin])).tolist() == [3, pick]
-    assert matching.spread_draws(error, rows, length, np.array([0]), np.array([0.5, 0.99])).tolist() == [0, 3]
+        assert gradient_matching.spread_draws(
+            error, rows, length, NONE, np.array([0.5, coin])
+        ).tolist() == [3, pick]
+    assert gradient_matching.spread_draws(
+        error, rows, length, np.array([0]), np.array([0.5, 0.99])
+    ).tolist() == [0, 3]
 
 
 def test_badge_never_draws_an_equal_gradient_and_shortcuts_change_nothing():
     rng = np.random.default_rng(0)
-    error, rows = rng.normal(size=(60, 4)).astype(np.float32), rng.normal(size=(60, 5)).astype(np.float32)
-    error, rows = np.vstack([error] * 2), np.vstack([rows] * 2)
+    error = rng.normal(size=(60, 4)).astype(np.float32)
+    rows = rng.normal(size=(60, 5)).astype(np.float32)
+    error = np.vstack([error] * 2)
+    rows = np.vstack([rows] * 2)
     coins = rng.random(80)
-    order = matching.spread_draws(error, rows, np.einsum("nd,nd->n", rows, rows), NONE, coins)
+    order = gradient_matching.spread_draws(
+        error, rows, np.einsum("nd,nd->n", rows, rows), NONE, coins
+    )
     assert len(order) == 60 and len(set((order % 60).tolist())) == 60
     g = flat(Gradients(error, rows, NONE)).astype(np.float64)
     best = ((g - g[order[0]]) ** 2).sum(1)
@@ -73,13 +88,15 @@ def test_badge_never_draws_an_equal_gradient_and_shortcuts_change_nothing():
 
 
 def test_craig_takes_medoids_and_counts_whom_they_stand_for():
-    # Mirzasoleiman 2020, algorithm 1: gradients 0 1 2 | 10 11; s = 11 - d. One stands for 3, one for 2.
+    # Mirzasoleiman 2020, algorithm 1: gradients 0 1 2 | 10 11; s = 11 - d. One stands for 3, one
+    # for 2.
     g = np.array([0, 1, 2, 10, 11], np.float32)
     near = (11 - np.abs(g[:, None] - g[None])).astype(np.float32)
-    order, weight = matching.facility_dense(near, NONE, 2)
-    # Alone: 0 -> 11+10+9+1+0 = 31, 1 -> 10+11+10+2+1 = 34, 2 -> 35, 10 -> 34; with 2 kept: 10 or 11 gain 17.
+    order, weight = gradient_matching.facility_dense(near, NONE, 2)
+    # Alone: 0 -> 11+10+9+1+0 = 31, 1 -> 10+11+10+2+1 = 34, 2 -> 35, 10 -> 34; with 2 kept: 10 or 11
+    # gain 17.
     assert order.tolist() == [2, 3] and weight.tolist() == [3, 2]
-    order, weight = matching.facility_dense(near, np.array([0]), 2)
+    order, weight = gradient_matching.facility_dense(near, np.array([0]), 2)
     assert order.tolist() == [0, 3] and weight.tolist() == [3, 2]
 
 
@@ -89,8 +106,14 @@ def test_dense_lazy_greedy_is_the_plain_greedy():
     near = (near.max() - near).astype(np.float32)
     kept = []
     while len(kept) < 20:
-        kept.append(int(np.argmax([near[kept + [j]].max(0).sum() if j not in kept else -1 for j in range(70)])))
-    order, weight = matching.facility_dense(near, NONE, 20)
+        kept.append(
+            int(
+                np.argmax(
+                    [near[kept + [j]].max(0).sum() if j not in kept else -1 for j in range(70)]
+                )
+            )
+        )
+    order, weight = gradient_matching.facility_dense(near, NONE, 20)
     assert order.tolist() == kept and weight.sum() == 70
 
 
@@ -98,17 +121,25 @@ def test_craig_weights_have_mean_one_and_every_class_its_share(run):
     found = ranked("craig", run, 40)
     kept = found.order[:40]
     assert found.weights[kept].mean() == pytest.approx(1) and found.weights[kept].std() > 0.1
-    share = np.bincount(run.pseudo_labels.labels[kept], minlength=10) / np.bincount(run.pseudo_labels.labels)
+    share = np.bincount(run.pseudo_labels.labels[kept], minlength=10) / np.bincount(
+        run.pseudo_labels.labels
+    )
     assert share.min() > 0.1 and share.max() < 0.35, "about a fifth of each"
 
 
 def test_matching_pursuit_by_hand():
-    # Killamsetty 2021, algorithm 2: atoms (1,0) (0,1) (1,1)/sqrt 2, target (3, 1). Products 3, 1, 2.83: the first, with
-    # weight 3; the residual (0, 1) has 1 with the second, 0.71 with the third; then nothing is left.
+    # Killamsetty 2021, algorithm 2: atoms (1,0) (0,1) (1,1)/sqrt 2, target (3, 1). Products 3, 1,
+    # 2.83: the first, with
+    # weight 3; the residual (0, 1) has 1 with the second, 0.71 with the third; then nothing is
+    # left.
     atoms = np.array([[1, 0], [0, 1], [0.5**0.5, 0.5**0.5]])
-    order, weights = matching.matching_pursuit(atoms @ atoms.T, atoms @ [3.0, 1.0], 0.0, NONE, 3)
+    order, weights = gradient_matching.matching_pursuit(
+        atoms @ atoms.T, atoms @ [3.0, 1.0], 0.0, NONE, 3
+    )
     assert order.tolist() == [0, 1] and np.allclose(weights, [3, 1])
-    order, weights = matching.matching_pursuit(atoms @ atoms.T, atoms @ [3.0, 1.0], 1.0, NONE, 1)
+    order, weights = gradient_matching.matching_pursuit(
+        atoms @ atoms.T, atoms @ [3.0, 1.0], 1.0, NONE, 1
+    )
     assert order.tolist() == [0] and np.allclose(weights, [1.5]), "ridge 1 halves it"
 
 
@@ -118,22 +149,26 @@ def test_matching_pursuit_solves_the_ridge_problem_and_beats_scikit_learn_nowher
     rng = np.random.default_rng(2)
     atoms = np.abs(rng.normal(size=(40, 30)))
     target = atoms[:12].sum(0)
-    order, weights = matching.matching_pursuit(atoms @ atoms.T, atoms @ target, 0.3, NONE, 10)
+    order, weights = gradient_matching.matching_pursuit(
+        atoms @ atoms.T, atoms @ target, 0.3, NONE, 10
+    )
     kept = atoms[order]
     solved = np.linalg.solve(kept @ kept.T + 0.3 * np.eye(len(order)), kept @ target)
     assert np.allclose(weights, np.maximum(solved, 0), atol=1e-6)
     # Without ridge and with unit atoms the first picks are those of scikit-learn's OMP.
     unit = atoms / np.linalg.norm(atoms, axis=1, keepdims=True)
-    order, _ = matching.matching_pursuit(unit @ unit.T, unit @ target, 0.0, NONE, 3)
+    order, _ = gradient_matching.matching_pursuit(unit @ unit.T, unit @ target, 0.0, NONE, 3)
     other = OrthogonalMatchingPursuit(n_nonzero_coefs=3, fit_intercept=False).fit(unit.T, target)
     assert set(order.tolist()) == set(np.flatnonzero(other.coef_).tolist())
 
 
 def test_gradmatch_comes_nearer_to_the_gradient_of_the_set_than_random(run):
     found = proxy_gradients(run, "pseudo")
-    g, n = flat(found).astype(np.float64), 200
+    g = flat(found).astype(np.float64)
+    n = 200
     chosen = ranked("gradmatch", run, 40)
-    kept, other = chosen.order[:40], ranked("random", run, 40).order[:40]
+    kept = chosen.order[:40]
+    other = ranked("random", run, 40).order[:40]
     match = chosen.weights[kept] @ g[kept]
     scale = (match @ g.sum(0)) / (match @ match)
     plain = g[other].sum(0) * n / 40
@@ -142,7 +177,7 @@ def test_gradmatch_comes_nearer_to_the_gradient_of_the_set_than_random(run):
 
 def test_glister_first_round_is_the_inner_product_with_the_mean_gradient(run):
     found = ranked("glister", run, 10, rounds=1, labels="true")
-    from coreset_engine.selection.proxy import inputs_of
+    from coreset_engine.selection.kernels.linear_proxy import inputs_of
 
     rows = inputs_of(run)
     error = np.full((200, 10), 0.1) - np.eye(10)[run.labels]
@@ -152,9 +187,10 @@ def test_glister_first_round_is_the_inner_product_with_the_mean_gradient(run):
 
 
 def test_glister_leaves_a_lower_loss_than_random(run):
-    from coreset_engine.selection.proxy import inputs_of
+    from coreset_engine.selection.kernels.linear_proxy import inputs_of
 
-    rows, labels = inputs_of(run), run.labels
+    rows = inputs_of(run)
+    labels = run.labels
 
     def loss(order):
         p = softmax(rows @ fit(rows[order[:40]], labels[order[:40]], 10))

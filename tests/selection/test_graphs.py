@@ -1,4 +1,5 @@
-"""Facility location, graph cut, ProbCover and D2: worked by hand on a line, and against plain greedy loops."""
+"""Facility location, graph cut, ProbCover and D2: worked by hand on a line, and against plain
+greedy loops."""
 
 from __future__ import annotations
 
@@ -8,8 +9,8 @@ import numpy as np
 import pytest
 from tiny import Tiny, line_graph, ranked
 
-from coreset_engine.selection.graphs import likeness, pure_radius, symmetric
-from coreset_engine.types import Neighbours
+from coreset_engine.core.types import Neighbours
+from coreset_engine.selection.methods.graphs import likeness, pure_radius, symmetric
 
 
 @dataclasses.dataclass
@@ -43,7 +44,8 @@ def greedy(n, k, gain):
 
 
 def test_facility_location_by_hand():
-    # s = 1 - |x - y| / 10: the middle of 0 1 2 represents 0.9 + 1 + 0.9; then the pair at 18, 18.5 gives 1.95.
+    # s = 1 - |x - y| / 10: the middle of 0 1 2 represents 0.9 + 1 + 0.9; then the pair at 18, 18.5
+    # gives 1.95.
     run = Tiny([0, 1, 2, 18, 18.5], neighbours=cosine_graph([0, 1, 2, 18, 18.5], 2))
     assert ranked("facility_location", run, 2).order[0] == 1
     assert ranked("facility_location", run, 2).order[1] in (3, 4)
@@ -72,10 +74,15 @@ def test_lazy_graph_cut_is_the_plain_greedy(weight):
 
 
 def test_probcover_by_hand():
-    # One label, so the radius is as far as the graph reaches: 1, here cosine 0.1. The ball around 1 holds three.
+    # One label, so the radius is as far as the graph reaches: 1, here cosine 0.1. The ball around 1
+    # holds three.
     points = [0, 1, 2, 20, 21]
     found = ranked("probcover", Tiny(points, neighbours=cosine_graph(points, 1)), 2)
-    assert found.info["radius"] == pytest.approx(0.1) and found.order[0] == 1 and found.order[1] in (3, 4)
+    assert (
+        found.info["radius"] == pytest.approx(0.1)
+        and found.order[0] == 1
+        and found.order[1] in (3, 4)
+    )
 
 
 def test_purity_sets_the_radius():
@@ -85,24 +92,31 @@ def test_purity_sets_the_radius():
     assert pure_radius(near, labels, 1.0) == pytest.approx(1), "balls {d < 1} are pure"
     assert pure_radius(near, labels, 0.6) == pytest.approx(2), "two of five balls may be impure"
     assert pure_radius(near, labels, 0.4) == pytest.approx(2.5)
-    assert pure_radius(near, np.zeros(5, int), 1.0) == pytest.approx(9), "all pure: as far as the graph reaches"
+    assert pure_radius(near, np.zeros(5, int), 1.0) == pytest.approx(9), (
+        "all pure: as far as the graph reaches"
+    )
 
 
 def test_a_graph_without_neighbours():
-    alone = Tiny([3], neighbours=Neighbours(np.empty((1, 0), np.int64), np.empty((1, 0), np.float32)))
+    alone = Tiny(
+        [3], neighbours=Neighbours(np.empty((1, 0), np.int64), np.empty((1, 0), np.float32))
+    )
     for name in ("facility_location", "graph_cut", "probcover", "d2"):
         assert ranked(name, alone, 1).order.tolist() == [0]
 
 
 def test_probcover_covers_most_first_then_halves_the_radius():
-    from coreset_engine.selection import greedy as loops
+    from coreset_engine.selection.kernels import greedy as loops
 
     near = line_graph([0, 1, 2, 10, 11, 30], 5)
     links = symmetric(near, near.distances)
     run = lambda radii, k, first=(): loops.cover_balls(  # noqa: E731
-        links.indptr, links.indices, links.data, np.array(radii), np.array(first, np.int64), k).tolist()
+        links.indptr, links.indices, links.data, np.array(radii), np.array(first, np.int64), k
+    ).tolist()
     assert run([1.5], 6) == [1, 3, 5], "three balls cover all; no other gains"
-    assert run([1.5], 6, [0]) == [0, 3, 1, 5], "0 covers 1; 2 is open, and the ball around 1 holds it"
+    assert run([1.5], 6, [0]) == [0, 3, 1, 5], (
+        "0 covers 1; 2 is open, and the ball around 1 holds it"
+    )
     assert run([1.5, 0.75], 6) == [1, 3, 5, 0, 2, 4]
 
 
@@ -110,8 +124,11 @@ def test_d2_by_the_equations():
     # Maharana 2024 on a line 0 1 3 with one neighbour each, uniform: 0 -> 1, 1 -> 0, 2 -> 1.
     near = line_graph([0, 1, 3], 1)
     run = Tiny([0, 1, 3], neighbours=near)
-    # Forward: 1 + e^-1, 1 + e^-1, 1 + e^-4. First 0; then 1 loses e^-1 (1 + e^-1) and 2 (nobody's loss) is next.
-    assert ranked("d2", run, 3).order.tolist() == [0, 2, 1] or ranked("d2", run, 3).order.tolist() == [1, 2, 0]
+    # Forward: 1 + e^-1, 1 + e^-1, 1 + e^-4. First 0; then 1 loses e^-1 (1 + e^-1) and 2 (nobody's
+    # loss) is next.
+    assert ranked("d2", run, 3).order.tolist() == [0, 2, 1] or ranked(
+        "d2", run, 3
+    ).order.tolist() == [1, 2, 0]
 
 
 def test_d2_by_a_plain_loop_with_difficulty():
@@ -120,7 +137,8 @@ def test_d2_by_a_plain_loop_with_difficulty():
 
     run._dynamics = Watched(hard)
     near = run.neighbours
-    indices, square = near.indices[:, :5], 2 * near.distances[:, :5].astype(np.float64)
+    indices = near.indices[:, :5]
+    square = 2 * near.distances[:, :5].astype(np.float64)
     x = (hard - hard.min()) / (hard.max() - hard.min())
     score = x + (np.exp(-0.7 * square) * x[indices]).sum(1)
     kept = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from tiny import Tiny, ranked
 
-from coreset_engine.selection.prototypes import repeats, typicality
+from coreset_engine.selection.methods.prototypes import repeats, typicality
 
 
 def on_circle(*degrees):
@@ -22,7 +22,8 @@ def test_prototypicality_keeps_what_is_far_from_its_centre():
 
 
 def test_prototypicality_balance_grants_each_cluster_its_share():
-    wide, narrow = np.linspace(0, 60, 20), np.linspace(180, 184, 20)
+    wide = np.linspace(0, 60, 20)
+    narrow = np.linspace(180, 184, 20)
     run = Tiny(on_circle(*wide, *narrow))
     for balance, least in ((0.0, 0), (0.5, 3), (1.0, 6)):
         kept = ranked("prototypicality", run, 12, n_clusters=2, balance=balance).order[:12]
@@ -32,17 +33,23 @@ def test_prototypicality_balance_grants_each_cluster_its_share():
 def test_moderate_keeps_the_median_distance():
     # Xia 2023: one class, centre 0, distances 5 1 0 2 4: median 2, gaps 3 1 2 0 2.
     found = ranked("moderate", Tiny([-5, -1, 0, 2, 4]), 2)
-    assert np.allclose(found.scores, [-3, -1, -2, 0, -2], atol=1e-5) and found.order[:2].tolist() == [3, 1]
+    assert np.allclose(found.scores, [-3, -1, -2, 0, -2], atol=1e-5) and found.order[
+        :2
+    ].tolist() == [3, 1]
 
 
 def test_moderate_takes_each_class_by_its_own_centre():
-    # Class 0 at -1, 0, 1 (distances 1 0 1); class 1 at 96, 100, 104 (distances 4 0 4). Median of 0 0 1 1 4 4 is 1.
+    # Class 0 at -1, 0, 1 (distances 1 0 1); class 1 at 96, 100, 104 (distances 4 0 4). Median of 0
+    # 0 1 1 4 4 is 1.
     found = ranked("moderate", Tiny([-1, 0, 1, 96, 100, 104], labels=[0, 0, 0, 1, 1, 1]), 3)
-    assert np.allclose(found.scores, [0, -1, 0, -3, -1, -3], atol=1e-4) and set(found.order[:2]) == {0, 2}
+    assert np.allclose(found.scores, [0, -1, 0, -3, -1, -3], atol=1e-4) and set(
+        found.order[:2]
+    ) == {0, 2}
 
 
 def test_typicality_is_one_over_the_mean_distance():
-    # Hacohen 2022, eq. 4 with K = 2: point 1 has 1 and 2 -> 1 / 1.5; point 0 has 1 and 3 -> 1 / 2; 3 has 2 and 3.
+    # Hacohen 2022, eq. 4 with K = 2: point 1 has 1 and 2 -> 1 / 1.5; point 0 has 1 and 3 -> 1 / 2;
+    # 3 has 2 and 3.
     rows = np.array([[0], [1], [3], [100]], np.float32)
     got = typicality(rows, np.array([0, 0, 0, 1]), 2)
     assert np.allclose(got, [1 / 2, 1 / 1.5, 1 / 2.5, 0])

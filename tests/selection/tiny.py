@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from coreset_engine.errors import Missing
-from coreset_engine.registry import METHODS, load
-from coreset_engine.types import Dataset, Neighbours, PseudoLabels, Ranking
+from coreset_engine.core.errors import Missing
+from coreset_engine.core.registry import METHODS, load
+from coreset_engine.core.types import Dataset, Neighbours, PseudoLabels, Ranking
 
 
 class Tiny:
@@ -14,17 +14,27 @@ class Tiny:
 
     seed = 0
 
-    def __init__(self, vectors, labels=None, neighbours: Neighbours | None = None, dynamics=None) -> None:
+    def __init__(
+        self, vectors, labels=None, neighbours: Neighbours | None = None, dynamics=None
+    ) -> None:
         self.vectors = np.asarray(vectors, np.float32).reshape(len(vectors), -1)
         n = len(self.vectors)
         self.labels = np.zeros(n, np.int64) if labels is None else np.asarray(labels, np.int64)
-        self.dataset = Dataset("tiny", np.array([f"t{i}" for i in range(n)]), "tiny", labels=self.labels,
-                               classes=tuple(map(str, range(int(self.labels.max()) + 1))))
-        self._neighbours, self._dynamics = neighbours, dynamics
+        self.dataset = Dataset(
+            "tiny",
+            np.array([f"t{i}" for i in range(n)]),
+            "tiny",
+            labels=self.labels,
+            classes=tuple(map(str, range(int(self.labels.max()) + 1))),
+        )
+        self._neighbours = neighbours
+        self._dynamics = dynamics
 
     @property
     def pseudo_labels(self) -> PseudoLabels:
-        return PseudoLabels(self.labels, np.ones(len(self.labels), np.float32), int(self.labels.max()) + 1)
+        return PseudoLabels(
+            self.labels, np.ones(len(self.labels), np.float32), int(self.labels.max()) + 1
+        )
 
     @property
     def neighbours(self) -> Neighbours:

@@ -1,4 +1,5 @@
-"""What the FiftyOne source tests do inside a process with a real FiftyOne; each returns plain data to compare."""
+"""What the FiftyOne source tests do inside a process with a real FiftyOne; each returns plain data
+to compare."""
 
 from __future__ import annotations
 
@@ -7,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from coreset_engine.errors import BadInput
+from coreset_engine.core.errors import BadInput
 from coreset_engine.sources.fiftyone import read_labels
-from coreset_engine.sources.opening import open_source
+from coreset_engine.sources.open import open_source
 
 
 def picture(path: Path, shade: int) -> str:
@@ -28,9 +29,14 @@ def build(folder, name, n=6):
     for i in range(n):
         # the same file name in every folder, and awkward characters
         path = picture(Path(folder) / f"ünï {i} ☃" / "same name.png", 20 * i)
-        sample = fo.Sample(filepath=path, patient=f"p{i // 2}", cost=i + 0.5 if i else None,
-                           night=bool(i % 2), vec=np.arange(4.0) + i,
-                           tags=["even"] if i % 2 == 0 else ["odd", "x"])
+        sample = fo.Sample(
+            filepath=path,
+            patient=f"p{i // 2}",
+            cost=i + 0.5 if i else None,
+            night=bool(i % 2),
+            vec=np.arange(4.0) + i,
+            tags=["even"] if i % 2 == 0 else ["odd", "x"],
+        )
         sample["ground_truth"] = fo.Classification(label=f"c{i % 3}") if i != 4 else None
         sample["other"] = fo.Classification(label="same")
         samples.append(sample)
@@ -43,13 +49,21 @@ def build(folder, name, n=6):
 
 def look(spec, **options):
     dataset = open_source(spec, **options)
-    return dict(spec=dataset.spec, ids=dataset.ids.tolist(), paths=dataset.paths.tolist(), classes=dataset.classes,
-                labels=None if dataset.labels is None else dataset.labels.tolist(), fingerprint=dataset.fingerprint,
-                columns={name: [None if v != v else v for v in column.tolist()] for name, column in
-                         dataset.columns.items()},
-                vectors=None if dataset.vectors is None else dataset.vectors.tolist(),
-                shades=[shade(dataset, i) for i in range(len(dataset))],
-                rejected=[(row.name, row.reason) for row in dataset.rejected])
+    return dict(
+        spec=dataset.spec,
+        ids=dataset.ids.tolist(),
+        paths=dataset.paths.tolist(),
+        classes=dataset.classes,
+        labels=None if dataset.labels is None else dataset.labels.tolist(),
+        fingerprint=dataset.fingerprint,
+        columns={
+            name: [None if v != v else v for v in column.tolist()]
+            for name, column in dataset.columns.items()
+        },
+        vectors=None if dataset.vectors is None else dataset.vectors.tolist(),
+        shades=[shade(dataset, i) for i in range(len(dataset))],
+        rejected=[(row.name, row.reason) for row in dataset.rejected],
+    )
 
 
 def shade(dataset, i):
@@ -68,7 +82,8 @@ def refused(spec):
 
 
 def changes(folder, name):
-    """Fingerprints: as built, values reordered, a label changed, one deleted, one added, a file replaced."""
+    """Fingerprints: as built, values reordered, a label changed, one deleted, one added, a file
+    replaced."""
     import fiftyone as fo
 
     build(folder, name)
@@ -80,7 +95,9 @@ def changes(folder, name):
     sample["ground_truth"] = fo.Classification(label="new")
     sample.save()
     prints["relabelled"] = open_source(f"fiftyone:{name}").fingerprint
-    dataset.add_samples([fo.Sample(filepath=picture(Path(folder) / "extra.png", 7))], progress=False)
+    dataset.add_samples(
+        [fo.Sample(filepath=picture(Path(folder) / "extra.png", 7))], progress=False
+    )
     prints["added"] = open_source(f"fiftyone:{name}").fingerprint
     dataset.delete_samples([dataset.last().id])
     prints["back"] = open_source(f"fiftyone:{name}").fingerprint
@@ -96,63 +113,89 @@ def groups(folder, name):
 
     dataset = fo.Dataset(name)
     dataset.add_group_field("scene", default="left")
-    samples, owners = [], []
+    samples = []
+    owners = []
     for i in range(3):
         group = fo.Group()
         for side in ("left", "right"):
-            samples.append(fo.Sample(filepath=picture(Path(folder) / f"{i}-{side}.png", i), scene=group.element(side)))
+            samples.append(
+                fo.Sample(
+                    filepath=picture(Path(folder) / f"{i}-{side}.png", i), scene=group.element(side)
+                )
+            )
             owners.append(group.id)
     dataset.add_samples(samples, progress=False)
     found = open_source(f"fiftyone:{name}")
     owner_of = dict(zip((sample.id for sample in samples), owners, strict=True))
-    return dict(ids=found.ids.tolist(), group=found.columns["group"].tolist(),
-                wanted=[owner_of[key] for key in found.ids.tolist()])
+    return dict(
+        ids=found.ids.tolist(),
+        group=found.columns["group"].tolist(),
+        wanted=[owner_of[key] for key in found.ids.tolist()],
+    )
 
 
 def back_again(folder, name):
     """Open, choose, change the dataset behind our back, export to it: what lands where."""
     import fiftyone as fo
 
-    from coreset_engine.export import fiftyone_live
-    from coreset_engine.export.folder import read_selection, write_selection
-    from coreset_engine.export.parcel import Parcel
-    from coreset_engine.types import Selection
+    from coreset_engine.artifacts.selection_folder import read_selection, write_selection
+    from coreset_engine.core.types import Selection
+    from coreset_engine.export.bundle import Parcel
+    from coreset_engine.export.fiftyone import live
 
     build(folder, name)
     source = open_source(f"fiftyone:{name}")
     kept = np.array([4, 0, 2])
     scores = np.arange(6.0)
     chosen = Selection(source.ids[kept], kept, np.ones(3), scores, "random", {}, source.fingerprint)
-    written = write_selection(Path(folder) / "selection", source, chosen, {}, dict(
-        source=source.spec, source_fingerprint=source.fingerprint, method="random"))
+    written = write_selection(
+        Path(folder) / "selection",
+        source,
+        chosen,
+        {},
+        dict(source=source.spec, source_fingerprint=source.fingerprint, method="random"),
+    )
     dataset = fo.load_dataset(name)
     gone = source.ids[2]
     dataset.delete_samples([gone])
     dataset.add_samples([fo.Sample(filepath=picture(Path(folder) / "new.png", 7))], progress=False)
     table, manifest = read_selection(written)
-    told = fiftyone_live.write(Parcel(table, manifest, Path(folder)), name)
+    told = live.write(Parcel(table, manifest, Path(folder)), name)
     ids = dataset.values("id")
-    return dict(told=told, ids=source.ids.tolist(), score=dict(zip(ids, dataset.values("coreset_score"), strict=True)),
-                tagged=dataset.match_tags("coreset").values("id"), labels=dataset.values("ground_truth.label"),
-                tags=dataset.count_sample_tags(), count=len(dataset))
+    return dict(
+        told=told,
+        ids=source.ids.tolist(),
+        score=dict(zip(ids, dataset.values("coreset_score"), strict=True)),
+        tagged=dataset.match_tags("coreset").values("id"),
+        labels=dataset.values("ground_truth.label"),
+        tags=dataset.count_sample_tags(),
+        count=len(dataset),
+    )
 
 
 def made_here_comes_back(folder, name):
     """A folder exported to FiftyOne and opened from there: the same images, labels and names."""
     import fiftyone as fo
 
-    from coreset_engine.export import fiftyone_live
-    from coreset_engine.export.folder import read_selection, write_selection
-    from coreset_engine.export.parcel import Parcel
-    from coreset_engine.types import Selection
+    from coreset_engine.artifacts.selection_folder import read_selection, write_selection
+    from coreset_engine.core.types import Selection
+    from coreset_engine.export.bundle import Parcel
+    from coreset_engine.export.fiftyone import live
 
     for i, place in enumerate(("a/1.png", "b/1.png", "b/ü ☃.png", "c/2.png")):
         picture(Path(folder) / "pics" / place, 40 * i)
     source = open_source(str(Path(folder) / "pics"))
-    chosen = Selection(source.ids[:1], np.array([0]), np.ones(1), np.zeros(4), "random", {}, source.fingerprint)
-    written = write_selection(Path(folder) / "selection", source, chosen, {}, dict(
-        source=source.spec, source_fingerprint=source.fingerprint, method="random"))
-    fiftyone_live.write(Parcel(*read_selection(written), Path(folder), source), name)
+    chosen = Selection(
+        source.ids[:1], np.array([0]), np.ones(1), np.zeros(4), "random", {}, source.fingerprint
+    )
+    written = write_selection(
+        Path(folder) / "selection",
+        source,
+        chosen,
+        {},
+        dict(source=source.spec, source_fingerprint=source.fingerprint, method="random"),
+    )
+    live.write(Parcel(*read_selection(written), Path(folder), source), name)
     found = open_source(f"fiftyone:{name}")
     first = fo.load_dataset(name).first()  # somebody labels one image over there
     first["person"] = fo.Classification(label="seen")
@@ -160,9 +203,22 @@ def made_here_comes_back(folder, name):
     ours = dict(zip(*fo.load_dataset(name).values(["id", "coreset_id"]), strict=True))
     row = {key: i for i, key in enumerate(source.ids.tolist())}
     order = [row[ours[key]] for key in found.ids.tolist()]
-    return dict(order=sorted(order), classes=[list(source.classes), list(found.classes)],
-                labels=[source.labels[order].tolist(), found.labels.tolist()],
-                same=[bool((np.asarray(source.image(i)) == np.asarray(found.image(j))).all())
-                      for j, i in enumerate(order)], spec=found.spec,
-                back=[read_labels(name, "person"), {first["coreset_id"]: "seen"}, read_labels(name, "ground_truth"),
-                      {str(key): source.classes[code] for key, code in zip(source.ids, source.labels, strict=True)}])
+    return dict(
+        order=sorted(order),
+        classes=[list(source.classes), list(found.classes)],
+        labels=[source.labels[order].tolist(), found.labels.tolist()],
+        same=[
+            bool((np.asarray(source.image(i)) == np.asarray(found.image(j))).all())
+            for j, i in enumerate(order)
+        ],
+        spec=found.spec,
+        back=[
+            read_labels(name, "person"),
+            {first["coreset_id"]: "seen"},
+            read_labels(name, "ground_truth"),
+            {
+                str(key): source.classes[code]
+                for key, code in zip(source.ids, source.labels, strict=True)
+            },
+        ],
+    )

@@ -1,4 +1,5 @@
-"""Tars, Parquet files and URLs as sources: the ids, labels, refusals and pixels of a folder, read a slice at a time."""
+"""Tars, Parquet files and URLs as sources: the ids, labels, refusals and pixels of a folder, read a
+slice at a time."""
 
 from __future__ import annotations
 
@@ -15,9 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from coreset_engine.errors import BadInput
-from coreset_engine.sources import parquets, places
-from coreset_engine.sources.opening import open_source
+from coreset_engine.core.errors import BadInput
+from coreset_engine.sources.open import open_source
+from coreset_engine.sources.remote import parquet, storage
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +32,9 @@ def own_home(tmp_path, monkeypatch):
 
 def picture(seed: int, kind: str = "PNG") -> bytes:
     out = io.BytesIO()
-    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (10, 12, 3), dtype=np.uint8)).save(out, kind)
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (10, 12, 3), dtype=np.uint8)).save(
+        out, kind
+    )
     return out.getvalue()
 
 
@@ -46,11 +49,22 @@ def tar(path: Path, members: list[tuple[str, bytes]]) -> None:
 
 def hf_table(count: int, start: int = 0) -> pa.Table:
     told = {"info": {"features": {"label": {"_type": "ClassLabel", "names": ["cat", "dog"]}}}}
-    schema = pa.schema([("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])), ("label", pa.int64()),
-                        ("name", pa.string())], metadata={"huggingface": json.dumps(told)})
-    return pa.table({"image": [dict(bytes=picture(start + i), path="/etc/passwd") for i in range(count)],
-                     "label": [(start + i) % 2 for i in range(count)],
-                     "name": [f"n{start + i}" for i in range(count)]}, schema=schema)
+    schema = pa.schema(
+        [
+            ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
+            ("label", pa.int64()),
+            ("name", pa.string()),
+        ],
+        metadata={"huggingface": json.dumps(told)},
+    )
+    return pa.table(
+        {
+            "image": [dict(bytes=picture(start + i), path="/etc/passwd") for i in range(count)],
+            "label": [(start + i) % 2 for i in range(count)],
+            "name": [f"n{start + i}" for i in range(count)],
+        },
+        schema=schema,
+    )
 
 
 def reasons(dataset) -> dict[str, str]:
@@ -63,17 +77,30 @@ def pixels(seed: int) -> np.ndarray:
 
 def test_tars_give_keys_labels_and_pixels(tmp_path: Path):
     for part in range(2):
-        tar(tmp_path / "t" / f"{part}.tar", [entry for i in range(3) for entry in (
-            (f"k{part}{i}.png", picture(3 * part + i)), (f"k{part}{i}.cls", str(i % 2).encode()),
-            (f"k{part}{i}.json", b'{"label": "other"}'))])
+        tar(
+            tmp_path / "t" / f"{part}.tar",
+            [
+                entry
+                for i in range(3)
+                for entry in (
+                    (f"k{part}{i}.png", picture(3 * part + i)),
+                    (f"k{part}{i}.cls", str(i % 2).encode()),
+                    (f"k{part}{i}.json", b'{"label": "other"}'),
+                )
+            ],
+        )
     dataset = open_source(tmp_path / "t" / "*.tar")
     assert dataset.ids.tolist() == ["k00", "k01", "k02", "k10", "k11", "k12"]
     assert dataset.classes == ("0", "1") and dataset.labels.tolist() == [0, 1, 0, 0, 1, 0]
     assert all((np.asarray(dataset.image(i)) == pixels(i)).all() for i in range(6))
-    assert all((np.asarray(image) == pixels(1 + i)).all() for i, image in enumerate(dataset.images(1, 5)))
+    assert all(
+        (np.asarray(image) == pixels(1 + i)).all() for i, image in enumerate(dataset.images(1, 5))
+    )
     again = open_source(dataset.spec)
     assert again.fingerprint == dataset.fingerprint and again.spec == dataset.spec
-    assert open_source(tmp_path / "t").fingerprint == dataset.fingerprint  # the folder that holds nothing but tars
+    assert (
+        open_source(tmp_path / "t").fingerprint == dataset.fingerprint
+    )  # the folder that holds nothing but tars
 
 
 def test_tars_that_share_keys_write_their_name_into_ids(tmp_path: Path):
@@ -87,20 +114,26 @@ def test_tars_that_share_keys_write_their_name_into_ids(tmp_path: Path):
 def test_a_hostile_tar_is_set_aside_member_by_member(tmp_path: Path):
     path = tmp_path / "x.tar"
     with tarfile.open(path, "w") as out:
-        for name, data in (("good.png", picture(0)), ("../../up.png", picture(1)), ("bad.png", b"no picture"),
-                           ("none.png", b"")):
+        for name, data in (
+            ("good.png", picture(0)),
+            ("../../up.png", picture(1)),
+            ("bad.png", b"no picture"),
+            ("none.png", b""),
+        ):
             about = tarfile.TarInfo(name)
             about.size = len(data)
             out.addfile(about, io.BytesIO(data))
         link = tarfile.TarInfo("link.png")
-        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        link.type = tarfile.SYMTYPE
+        link.linkname = "/etc/passwd"
         out.addfile(link)
     dataset = open_source(path)
     assert dataset.ids.tolist() == ["good", "../../up"]  # a name, nothing is written under it
     why = reasons(dataset)
     assert "not an image" in why["bad"] and "0 bytes" in why["none"] and "link" in why["link.png"]
-    assert not (tmp_path.parent.parent / "up.png").exists() and sorted(p.name for p in tmp_path.iterdir()) == [
-        "home", "x.tar"]
+    assert not (tmp_path.parent.parent / "up.png").exists() and sorted(
+        p.name for p in tmp_path.iterdir()
+    ) == ["home", "x.tar"]
 
 
 @pytest.mark.parametrize("damage", ["cut", "header", "packed", "long"])
@@ -111,13 +144,14 @@ def test_a_damaged_tar_keeps_what_came_before(tmp_path: Path, damage: str):
     with tarfile.open(path) as found:
         third = found.getmembers()[2]
     if damage == "cut":
-        data = data[:third.offset_data + 10]
+        data = data[: third.offset_data + 10]
     elif damage == "header":
-        data[third.offset:third.offset + 300] = b"\xff" * 300
+        data[third.offset : third.offset + 300] = b"\xff" * 300
     elif damage == "long":  # an extended header that claims most of 8 GB
         long = tarfile.TarInfo("x")
-        long.type, long.size = tarfile.GNUTYPE_LONGNAME, 2**32
-        data[third.offset:third.offset + 512] = long.tobuf(tarfile.GNU_FORMAT)
+        long.type = tarfile.GNUTYPE_LONGNAME
+        long.size = 2**32
+        data[third.offset : third.offset + 512] = long.tobuf(tarfile.GNU_FORMAT)
     path.write_bytes(b"\x1f\x8b" + bytes(data) if damage == "packed" else bytes(data))
     if damage == "packed":
         with pytest.raises(BadInput, match="compressed tar"):
@@ -131,38 +165,60 @@ def test_parquet_of_hugging_face_and_of_plain_bytes(tmp_path: Path):
     pq.write_table(hf_table(5), tmp_path / "a.parquet", row_group_size=2)
     pq.write_table(hf_table(3, 5), tmp_path / "b.parquet")
     dataset = open_source(tmp_path / "*.parquet")
-    assert dataset.ids.tolist() == [f"a.parquet:{i}" for i in range(5)] + [f"b.parquet:{i}" for i in range(3)]
+    assert dataset.ids.tolist() == [f"a.parquet:{i}" for i in range(5)] + [
+        f"b.parquet:{i}" for i in range(3)
+    ]
     assert dataset.classes == ("cat", "dog") and dataset.labels.tolist() == [0, 1] * 4
-    assert all((np.asarray(image) == pixels(i)).all() for i, image in enumerate(dataset.images(0, 8)))
+    assert all(
+        (np.asarray(image) == pixels(i)).all() for i, image in enumerate(dataset.images(0, 8))
+    )
     named = open_source(f"{tmp_path}/*.parquet#id=name&label=name")
     assert named.ids.tolist() == [f"n{i}" for i in range(8)] and named.labels is None
-    assert named.columns["text"].tolist() == named.ids.tolist() and open_source(named.spec).fingerprint == \
-        named.fingerprint
-    with pytest.raises(BadInput, match="no plain column 'nope'; its columns are image, label, name"):
+    assert (
+        named.columns["text"].tolist() == named.ids.tolist()
+        and open_source(named.spec).fingerprint == named.fingerprint
+    )
+    with pytest.raises(
+        BadInput, match="no plain column 'nope'; its columns are image, label, name"
+    ):
         open_source(f"{tmp_path}/a.parquet#id=nope")
 
 
 def test_parquet_sets_rows_and_groups_aside(tmp_path: Path, monkeypatch):
-    table = pa.table({"jpg": [picture(0), None, b"", b"text", picture(4), picture(5)], "id": list("abcdea")})
+    table = pa.table(
+        {"jpg": [picture(0), None, b"", b"text", picture(4), picture(5)], "id": list("abcdea")}
+    )
     pq.write_table(table, tmp_path / "x.parquet", row_group_size=5)
     (tmp_path / "y.parquet").write_bytes(b"PAR1 nothing of the kind PAR1")
     pq.write_table(pa.table({"n": [1]}), tmp_path / "z.parquet")
     dataset = open_source(f"{tmp_path}/*.parquet#id=id")
     why = reasons(dataset)
-    assert dataset.ids.tolist() == ["a", "e"] and why["a"] == "repeats an id" and "path alone" in why["b"]
+    assert (
+        dataset.ids.tolist() == ["a", "e"]
+        and why["a"] == "repeats an id"
+        and "path alone" in why["b"]
+    )
     assert "0 bytes" in why["c"] and "not an image" in why["d"]
     assert "no Parquet" in why["y.parquet"] and "no column of image bytes" in why["z.parquet"]
-    monkeypatch.setattr(parquets, "GROUP_LIMIT", 300)
+    monkeypatch.setattr(parquet, "GROUP_LIMIT", 300)
     with pytest.raises(BadInput, match="row_group_size"):
         open_source(f"{tmp_path}/x.parquet#id=id&verify=header")
 
 
 def test_a_small_parquet_that_repeats_a_big_value_stays_small(tmp_path: Path):
     big = picture(0) + b"\0" * 2**22
-    repeated = pa.DictionaryArray.from_arrays(pa.array(np.zeros(2000, np.int32)), pa.array([big], pa.binary()))
-    pq.write_table(pa.table({"image": repeated}), tmp_path / "x.parquet", dictionary_pagesize_limit=2**30,
-                   store_schema=False)
-    found, _ = parquets.read_group(str(tmp_path / "x.parquet"), (tmp_path / "x.parquet").stat().st_size, 0, None)
+    repeated = pa.DictionaryArray.from_arrays(
+        pa.array(np.zeros(2000, np.int32)), pa.array([big], pa.binary())
+    )
+    pq.write_table(
+        pa.table({"image": repeated}),
+        tmp_path / "x.parquet",
+        dictionary_pagesize_limit=2**30,
+        store_schema=False,
+    )
+    found, _ = parquet.read_group(
+        str(tmp_path / "x.parquet"), (tmp_path / "x.parquet").stat().st_size, 0, None
+    )
     assert len(found) == 2000 and found.nbytes < 2**24
 
 
@@ -174,16 +230,30 @@ def test_a_url_is_the_same_source_as_the_folder_it_was_copied_from(tmp_path: Pat
         (tmp_path / "images" / name).write_bytes(picture(i))
         fs.pipe(f"/bucket/set/{name}", picture(i))
     fs.pipe("/bucket/set/notes.txt", b"hello")
-    here, there = open_source(tmp_path / "images"), open_source("memory://bucket/set")
+    here = open_source(tmp_path / "images")
+    there = open_source("memory://bucket/set")
     assert there.fingerprint == here.fingerprint and there.ids.tolist() == here.ids.tolist()
-    assert there.labels.tolist() == here.labels.tolist() and there.classes == here.classes == ("a", "b")
+    assert there.labels.tolist() == here.labels.tolist() and there.classes == here.classes == (
+        "a",
+        "b",
+    )
     assert (np.asarray(there.image(3)) == np.asarray(here.image(3))).all()
     assert "*.txt (1)" in reasons(there)
     assert open_source(f"file://{tmp_path}/images").fingerprint == here.fingerprint
 
 
-@pytest.mark.parametrize("spec", ["memory://nowhere/at/all", "github://org:repo@/x", "zip://x::memory://y.zip",
-                                  "http://127.0.0.1:1/x", "memory://", "/nowhere/*.tar", "s3://"])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "memory://nowhere/at/all",
+        "github://org:repo@/x",
+        "zip://x::memory://y.zip",
+        "http://127.0.0.1:1/x",
+        "memory://",
+        "/nowhere/*.tar",
+        "s3://",
+    ],
+)
 def test_places_that_hold_nothing_are_one_sentence(spec):
     with pytest.raises(BadInput) as fault:
         open_source(spec)
@@ -194,8 +264,10 @@ def test_a_store_that_fails_now_and_then_is_asked_again(monkeypatch):
     fs = fsspec.filesystem("memory")
     for i in range(4):
         fs.pipe(f"/b/{i}.png", picture(i))
-    monkeypatch.setattr(places, "WAITS", (0.0, 0.0, 0.0))
-    whole, calls, door = type(fs).cat_file, [], threading.Lock()
+    monkeypatch.setattr(storage, "WAITS", (0.0, 0.0, 0.0))
+    whole = type(fs).cat_file
+    calls = []
+    door = threading.Lock()
 
     def flaky(self, *args, **kwargs):
         with door:
@@ -208,8 +280,12 @@ def test_a_store_that_fails_now_and_then_is_asked_again(monkeypatch):
     dataset = open_source("memory://b")
     assert len(dataset) == 4 and len(calls) == 12
     monkeypatch.setattr(type(fs), "cat_file", lambda *args, **kwargs: flaky.__globals__["_down"]())
-    monkeypatch.setitem(flaky.__globals__, "_down", lambda: (_ for _ in ()).throw(OSError(16, "SlowDown")))
-    with pytest.raises(BadInput, match=r"memory://.*did not answer 4 times .*SlowDown.*run the same"):
+    monkeypatch.setitem(
+        flaky.__globals__, "_down", lambda: (_ for _ in ()).throw(OSError(16, "SlowDown"))
+    )
+    with pytest.raises(
+        BadInput, match=r"memory://.*did not answer 4 times .*SlowDown.*run the same"
+    ):
         dataset.image(0)
 
 
@@ -226,8 +302,13 @@ def test_opening_again_looks_at_changed_files_only(tmp_path: Path, monkeypatch):
     for part in range(3):
         tar(tmp_path / f"{part}.tar", [(f"{part}.png", picture(part))])
     first = open_source(tmp_path / "*.tar")
-    read, fetch = [], places.fetch
-    monkeypatch.setattr(places, "fetch", lambda place, start, stop: (read.append(place), fetch(place, start, stop))[1])
+    read = []
+    fetch = storage.fetch
+    monkeypatch.setattr(
+        storage,
+        "fetch",
+        lambda place, start, stop: (read.append(place), fetch(place, start, stop))[1],
+    )
     assert open_source(tmp_path / "*.tar").fingerprint == first.fingerprint and not read
     tar(tmp_path / "1.tar", [("1.png", picture(7)), ("2b.png", picture(8))])
     changed = open_source(tmp_path / "*.tar")
@@ -235,7 +316,7 @@ def test_opening_again_looks_at_changed_files_only(tmp_path: Path, monkeypatch):
 
 
 def test_a_part_on_disk_reads_its_own_lines(tmp_path: Path):
-    from coreset_engine.sources.slices import load_part
+    from coreset_engine.sources.remote.readers import load_part
 
     tar(tmp_path / "0.tar", [(f"{i}.png", picture(i)) for i in range(5)])
     pq.write_table(hf_table(4, 5), tmp_path / "1.parquet", row_group_size=3)
@@ -244,5 +325,8 @@ def test_a_part_on_disk_reads_its_own_lines(tmp_path: Path):
         dataset.reader.save(tmp_path / "index.parquet", rows=2)
         for number in range(-(-count // 2)):
             part = load_part(tmp_path / "index.parquet", number)
-            assert part.ids.tolist() == dataset.ids[2 * number:2 * number + 2].tolist()
-            assert all((np.asarray(part(i)) == pixels(start + 2 * number + i)).all() for i in range(len(part.ids)))
+            assert part.ids.tolist() == dataset.ids[2 * number : 2 * number + 2].tolist()
+            assert all(
+                (np.asarray(part(i)) == pixels(start + 2 * number + i)).all()
+                for i in range(len(part.ids))
+            )

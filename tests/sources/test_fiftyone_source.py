@@ -1,4 +1,5 @@
-"""In from a real FiftyOne: samples, views, tags, labels, vectors, groups; and results go back to the same samples."""
+"""In from a real FiftyOne: samples, views, tags, labels, vectors, groups; and results go back to
+the same samples."""
 
 from __future__ import annotations
 
@@ -38,33 +39,57 @@ def test_a_saved_view_is_opened_in_the_same_order(fiftyone, built, whole):
     assert found["spec"] == "fiftyone:zoo/möwen/late first"
 
 
-@pytest.mark.parametrize(("options", "check"), [
-    (dict(tags="odd"), lambda f, b: f["ids"] == sorted(b["ids"][1::2])),
-    (dict(tags=["odd", "even"]), lambda f, b: len(f["ids"]) == 6),
-    (dict(labels="other"), lambda f, b: f["classes"] == ["same"] and f["labels"] == [0] * 6),
-    (dict(labels="patient"), lambda f, b: f["classes"] == ["p0", "p1", "p2"]),
-    (dict(labels=""), lambda f, b: f["labels"] is None),
-    (dict(embeddings="vec"), lambda f, b: sorted(v[0] for v in f["vectors"]) == [0, 1, 2, 3, 4, 5]),
-    (dict(embeddings="sim"), lambda f, b: [v.index(1) for v in f["vectors"]] == [b["ids"].index(k) for k in f["ids"]]),
-])
+@pytest.mark.parametrize(
+    ("options", "check"),
+    [
+        (dict(tags="odd"), lambda f, b: f["ids"] == sorted(b["ids"][1::2])),
+        (dict(tags=["odd", "even"]), lambda f, b: len(f["ids"]) == 6),
+        (dict(labels="other"), lambda f, b: f["classes"] == ["same"] and f["labels"] == [0] * 6),
+        (dict(labels="patient"), lambda f, b: f["classes"] == ["p0", "p1", "p2"]),
+        (dict(labels=""), lambda f, b: f["labels"] is None),
+        (
+            dict(embeddings="vec"),
+            lambda f, b: sorted(v[0] for v in f["vectors"]) == [0, 1, 2, 3, 4, 5],
+        ),
+        (
+            dict(embeddings="sim"),
+            lambda f, b: (
+                [v.index(1) for v in f["vectors"]] == [b["ids"].index(k) for k in f["ids"]]
+            ),
+        ),
+    ],
+)
 def test_options_and_the_spec_that_carries_them(fiftyone, built, whole, options, check):
     spec = "fiftyone:" + json.dumps({"name": "zoo/möwen", **options})
     found = fiftyone(scenes.look, spec)
     assert check(found, built)
     again = fiftyone(scenes.look, found["spec"])
-    assert again == found and (found["fingerprint"] == whole["fingerprint"]) == ("labels" in options or len(
-        options.get("tags", ())) == 2)
+    assert again == found and (found["fingerprint"] == whole["fingerprint"]) == (
+        "labels" in options or len(options.get("tags", ())) == 2
+    )
 
 
-@pytest.mark.parametrize(("spec", "words"), [
-    ("fiftyone:none", "has no dataset 'none'; it has "), ("fiftyone:", "has no dataset ''"),
-    ("fiftyone:zoo/möwen/none", "has no saved view 'none'; it has 'late first', 'nothing'"),
-    ("fiftyone:zoo/möwen/nothing", "holds no sample"),
-    ('fiftyone:{"name": "zoo/möwen", "labels": "cost"}', "has no label field 'cost'; it has 'ground_truth', 'other'"),
-    ('fiftyone:{"name": "zoo/möwen", "embeddings": "none"}', "neither a field nor a brain run 'none'"),
-    ('fiftyone:{"name": "zoo/möwen", "embeddings": "cost"}', "cost"),
-    ('fiftyone:{"name": "zoo/möwen", "magic": 1}', "no option"), ('fiftyone:{"name": 3}', "are texts"),
-    ("fiftyone:{broken", "is malformed")])
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("fiftyone:none", "has no dataset 'none'; it has "),
+        ("fiftyone:", "has no dataset ''"),
+        ("fiftyone:zoo/möwen/none", "has no saved view 'none'; it has 'late first', 'nothing'"),
+        ("fiftyone:zoo/möwen/nothing", "holds no sample"),
+        (
+            'fiftyone:{"name": "zoo/möwen", "labels": "cost"}',
+            "has no label field 'cost'; it has 'ground_truth', 'other'",
+        ),
+        (
+            'fiftyone:{"name": "zoo/möwen", "embeddings": "none"}',
+            "neither a field nor a brain run 'none'",
+        ),
+        ('fiftyone:{"name": "zoo/möwen", "embeddings": "cost"}', "cost"),
+        ('fiftyone:{"name": "zoo/möwen", "magic": 1}', "no option"),
+        ('fiftyone:{"name": 3}', "are texts"),
+        ("fiftyone:{broken", "is malformed"),
+    ],
+)
 def test_what_is_not_there_is_said(fiftyone, built, spec, words):
     assert words in fiftyone(scenes.refused, spec)
 
@@ -77,7 +102,11 @@ def test_changes_are_noticed_and_reordering_is_none(fiftyone, tmp_path):
 
 def test_groups_can_be_chosen_whole(fiftyone, tmp_path):
     found = fiftyone(scenes.groups, tmp_path, "grouped")
-    assert len(found["ids"]) == 6 and found["group"] == found["wanted"] and len(set(found["group"])) == 3
+    assert (
+        len(found["ids"]) == 6
+        and found["group"] == found["wanted"]
+        and len(set(found["group"])) == 3
+    )
 
 
 def test_missing_files_are_set_aside_unless_there_are_vectors(fiftyone, tmp_path):
@@ -98,8 +127,9 @@ def test_results_go_back_to_the_same_samples_of_a_changed_dataset(fiftyone, tmp_
     ids = told["ids"]
     assert told["told"]["absent"] == 1 and told["told"]["others"] == 1 and told["count"] == 6
     assert sorted(told["tagged"]) == sorted([ids[4], ids[0]])
-    assert {key: told["score"].get(key) for key in ids} == {key: None if i == 2 else float(i) for i, key in
-                                                           enumerate(ids)}
+    assert {key: told["score"].get(key) for key in ids} == {
+        key: None if i == 2 else float(i) for i, key in enumerate(ids)
+    }
     assert sum(value is None for value in told["score"].values()) == 1
     assert told["tags"]["even"] + told["tags"]["odd"] == 5 and told["labels"].count(None) == 2
 
@@ -107,5 +137,7 @@ def test_results_go_back_to_the_same_samples_of_a_changed_dataset(fiftyone, tmp_
 def test_what_we_made_comes_back_equal(fiftyone, tmp_path):
     told = fiftyone(scenes.made_here_comes_back, tmp_path, "made here")
     assert told["order"] == [0, 1, 2, 3] and all(told["same"])
-    assert told["back"][0] == told["back"][1] and told["back"][2] == told["back"][3]  # labels given there come back
+    assert (
+        told["back"][0] == told["back"][1] and told["back"][2] == told["back"][3]
+    )  # labels given there come back
     assert told["classes"][0] == told["classes"][1] and told["labels"][0] == told["labels"][1]

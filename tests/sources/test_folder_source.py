@@ -1,4 +1,5 @@
-"""A folder as strangers leave it: every bad file set aside with a reason, none fatal, nothing hangs."""
+"""A folder as strangers leave it: every bad file set aside with a reason, none fatal, nothing
+hangs."""
 
 from __future__ import annotations
 
@@ -11,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from coreset_engine.errors import BadInput
+from coreset_engine.core.errors import BadInput
 from coreset_engine.sources.folder import folder_labels, open_folder
-from coreset_engine.sources.opening import open_source
+from coreset_engine.sources.open import open_source
 
 
 @pytest.fixture(autouse=True)
@@ -22,13 +23,19 @@ def own_home(tmp_path_factory, monkeypatch):
 
 
 def picture(seed: int = 0, size: tuple[int, int] = (12, 10)) -> Image.Image:
-    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
+    return Image.fromarray(
+        np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    )
 
 
 def bomb_png(width: int = 50_000, height: int = 50_000) -> bytes:
     """A valid header that declares width x height pixels, in a few hundred bytes."""
+
     def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
     head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     rows = zlib.compress(b"\0" * 100_000)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
@@ -51,7 +58,11 @@ def test_bad_files_are_set_aside_with_reasons(tmp_path: Path):
     assert ds.ids.tolist() == ["good.png"]
     why = reasons(ds)
     assert set(why) == {"cut.jpg", "empty.png", "text.jpg", "bomb.png", "big.png", "*.txt (1)"}
-    assert "damaged" in why["cut.jpg"] and "0 bytes" in why["empty.png"] and "not an image" in why["text.jpg"]
+    assert (
+        "damaged" in why["cut.jpg"]
+        and "0 bytes" in why["empty.png"]
+        and "not an image" in why["text.jpg"]
+    )
     assert "pixels" in why["bomb.png"] and "10,000 x 10,000" in why["big.png"]
 
 
@@ -63,7 +74,9 @@ def test_every_mode_becomes_rgb(tmp_path: Path):
     base.convert("L").save(tmp_path / "grey.bmp")
     base.convert("P").save(tmp_path / "palette.png")
     base.convert("1").save(tmp_path / "bits.tif")
-    Image.fromarray(np.linspace(0, 5, 20, dtype=np.float32).reshape(4, 5)).save(tmp_path / "float.tif")
+    Image.fromarray(np.linspace(0, 5, 20, dtype=np.float32).reshape(4, 5)).save(
+        tmp_path / "float.tif"
+    )
     frames = [Image.new("RGB", (7, 7), colour) for colour in ("red", "blue")]
     frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
     ds = open_folder(tmp_path)
@@ -106,13 +119,23 @@ def test_links_fifos_and_loops(tmp_path: Path):
     assert "not followed" in why["in/loop/"] and "nowhere" in why["gone.png"]
     assert "regular" in why["pipe.png"] and "regular" in why["zero.png"]
     followed = open_folder(tmp_path, follow_links=True)
-    assert followed.ids.tolist() == ["in/a.png", "same.png"] and "loop" in reasons(followed)["in/loop/"]
+    assert (
+        followed.ids.tolist() == ["in/a.png", "same.png"]
+        and "loop" in reasons(followed)["in/loop/"]
+    )
     assert open_source(followed.spec).fingerprint == followed.fingerprint
 
 
 def test_strange_names_give_safe_unique_ids(tmp_path: Path):
-    names = ['new\nline.png', 'quo"te\'.png', "\u202egnp.png", "back\\x0a.png", "new\\x0aline.png", "<img src=x>.png",
-             "日本.png"]
+    names = [
+        "new\nline.png",
+        "quo\"te'.png",
+        "\u202egnp.png",
+        "back\\x0a.png",
+        "new\\x0aline.png",
+        "<img src=x>.png",
+        "日本.png",
+    ]
     for seed, name in enumerate(names):
         picture(seed).save(tmp_path / name, format="PNG")
     with open(os.fsencode(tmp_path) + b"/bad\xff.png", "wb") as out:
@@ -120,16 +143,22 @@ def test_strange_names_give_safe_unique_ids(tmp_path: Path):
     ds = open_folder(tmp_path)
     assert len(ds) == len(names) == len(set(ds.ids.tolist()))
     assert all("\n" not in name and "\u202e" not in name for name in ds.ids)
-    assert {"日本.png", "<img src=x>.png", "new\\x0aline.png", "new\\\\x0aline.png"} <= set(ds.ids.tolist())
+    assert {"日本.png", "<img src=x>.png", "new\\x0aline.png", "new\\\\x0aline.png"} <= set(
+        ds.ids.tolist()
+    )
     assert [os.path.basename(path) in names for path in ds.paths] == [True] * len(names)
     assert reasons(ds) == {"bad\\xff.png": "has a name that is not valid UTF-8; rename it"}
 
 
 def test_labels_from_folders():
-    labels, classes, splits = folder_labels(["x/cat/1.png", "x/dog/2.png", "x/cat/deep/3.png", "x/4.png"])
+    labels, classes, splits = folder_labels(
+        ["x/cat/1.png", "x/dog/2.png", "x/cat/deep/3.png", "x/4.png"]
+    )
     assert classes == ("cat", "dog") and labels.tolist() == [0, 1, 0, -1] and splits is None
     labels, classes, splits = folder_labels(["train/a/1.png", "test/b/2.png"])
-    assert classes == ("a", "b") and labels.tolist() == [0, 1] and splits.tolist() == ["train", "test"]
+    assert (
+        classes == ("a", "b") and labels.tolist() == [0, 1] and splits.tolist() == ["train", "test"]
+    )
     assert folder_labels(["1.png", "2.png"])[:2] == (None, ())
     assert folder_labels(["all/1.png", "all/2.png"])[1] == ("all",)
 
@@ -139,24 +168,33 @@ def test_fingerprint_follows_content_not_time_or_place(tmp_path: Path):
         (tmp_path / place).mkdir()
         picture(3).save(tmp_path / place / "a.png")
     os.utime(tmp_path / "two" / "a.png", (1, 1))
-    first, second = open_folder(tmp_path / "one"), open_folder(tmp_path / "two")
+    first = open_folder(tmp_path / "one")
+    second = open_folder(tmp_path / "two")
     assert first.fingerprint == second.fingerprint
     picture(4).save(tmp_path / "two" / "a.png")
     assert open_folder(tmp_path / "two").fingerprint != first.fingerprint
 
 
 def test_memory_spares_the_second_look_and_notices_changes(tmp_path: Path):
-    folder, memory = tmp_path / "in", tmp_path / "memory"
+    folder = tmp_path / "in"
+    memory = tmp_path / "memory"
     folder.mkdir()
     for seed in range(3):
         picture(seed).save(folder / f"{seed}.png")
     looked = []
-    first = open_folder(folder, memory=memory, progress=lambda done, total, unit: looked.append(total))
+    first = open_folder(
+        folder, memory=memory, progress=lambda done, total, unit: looked.append(total)
+    )
     assert looked == [3]
-    assert open_folder(folder, memory=memory, progress=lambda *a: looked.append(a)).fingerprint == first.fingerprint
+    assert (
+        open_folder(folder, memory=memory, progress=lambda *a: looked.append(a)).fingerprint
+        == first.fingerprint
+    )
     assert looked == [3]
     (folder / "1.png").write_bytes(b"broken")
-    again = open_folder(folder, memory=memory, progress=lambda done, total, unit: looked.append(total))
+    again = open_folder(
+        folder, memory=memory, progress=lambda done, total, unit: looked.append(total)
+    )
     assert looked == [3, 1] and len(again) == 2
     for file in memory.iterdir():
         file.write_text('{"version": 1, "files": [1, {"a": ')
@@ -170,16 +208,21 @@ def test_header_check_is_quicker_and_a_late_failure_names_the_file(tmp_path: Pat
     with pytest.raises(BadInput, match="cut.jpg.*damaged.*open the source again"):
         ds.image(0)
     assert open_source(ds.spec).spec == ds.spec
-    with pytest.raises(BadInput, match="no usable image: 1 set aside, for example 'cut.jpg' is damaged"):
+    with pytest.raises(
+        BadInput, match="no usable image: 1 set aside, for example 'cut.jpg' is damaged"
+    ):
         open_folder(tmp_path)
 
 
-@pytest.mark.parametrize("make, words", [
-    (lambda path: None, "neither a source's name nor an existing path"),
-    (lambda path: path.mkdir(), "empty folder"),
-    (lambda path: (path.mkdir(), (path / "a.txt").write_text("x")), "no usable image"),
-    (lambda path: path.write_text("x"), "is a file, not a folder"),
-])
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (lambda path: None, "neither a source's name nor an existing path"),
+        (lambda path: path.mkdir(), "empty folder"),
+        (lambda path: (path.mkdir(), (path / "a.txt").write_text("x")), "no usable image"),
+        (lambda path: path.write_text("x"), "is a file, not a folder"),
+    ],
+)
 def test_unusable_places_give_one_sentence(tmp_path: Path, make, words):
     make(tmp_path / "in")
     with pytest.raises(BadInput, match=words) as caught:
@@ -195,7 +238,8 @@ def test_test_images_beside_train(tmp_path: Path):
 
 
 def test_many_files_stay_fast(tmp_path: Path):
-    """5,000 small files; the bound is 10 times what a slow machine needs, and catches anything quadratic."""
+    """5,000 small files; the bound is 10 times what a slow machine needs, and catches anything
+    quadratic."""
     import time
 
     data = tmp_path / "seed.png"

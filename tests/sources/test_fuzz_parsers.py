@@ -1,6 +1,7 @@
 """Damaged bytes into every parser of ours: a result or BadInput, never another exception.
 
-For a long run set CORESET_FUZZ to the number of examples per parser; beyond 150 they are drawn at random.
+For a long run set CORESET_FUZZ to the number of examples per parser; beyond 150 they are drawn at
+random.
 """
 
 from __future__ import annotations
@@ -20,18 +21,23 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from coreset_engine.errors import BadInput
+from coreset_engine.core.errors import BadInput
 from coreset_engine.sources.archives import extract_images
-from coreset_engine.sources.arrays import read_idx
+from coreset_engine.sources.builtin import read_idx
 from coreset_engine.sources.decoding import check_header, decode
-from coreset_engine.sources.looking import Unit, look_through_unit
-from coreset_engine.sources.names import safe_name
-from coreset_engine.sources.places import Item
+from coreset_engine.sources.remote.scan import Unit, look_through_unit
+from coreset_engine.sources.remote.storage import Item
+from coreset_engine.sources.safe_names import safe_name
 from coreset_engine.sources.vectors import read_matrix
 
 EXAMPLES = int(os.environ.get("CORESET_FUZZ", "150"))
-fuzz = settings(max_examples=EXAMPLES, deadline=None, derandomize=EXAMPLES <= 150, database=None,
-                suppress_health_check=list(HealthCheck))
+fuzz = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize=EXAMPLES <= 150,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
 
 
 def encoded(kind: str, mode: str = "RGB") -> bytes:
@@ -41,8 +47,17 @@ def encoded(kind: str, mode: str = "RGB") -> bytes:
     return out.getvalue()
 
 
-IMAGES = [encoded("JPEG"), encoded("JPEG", "CMYK"), encoded("PNG"), encoded("PNG", "P"), encoded("GIF", "P"),
-          encoded("BMP"), encoded("TIFF"), encoded("WEBP"), encoded("PPM")]
+IMAGES = [
+    encoded("JPEG"),
+    encoded("JPEG", "CMYK"),
+    encoded("PNG"),
+    encoded("PNG", "P"),
+    encoded("GIF", "P"),
+    encoded("BMP"),
+    encoded("TIFF"),
+    encoded("WEBP"),
+    encoded("PPM"),
+]
 
 
 @st.composite
@@ -76,7 +91,9 @@ def npy(array: np.ndarray) -> bytes:
 
 
 @fuzz
-@given(damaged([npy(np.ones((4, 3), np.float32)), npy(np.ones((2, 5), np.float16)), npy(np.ones(3))]))
+@given(
+    damaged([npy(np.ones((4, 3), np.float32)), npy(np.ones((2, 5), np.float16)), npy(np.ones(3))])
+)
 def test_vectors(tmp_path_factory, data: bytes):
     path = tmp_path_factory.getbasetemp() / "fuzz.npy"
     path.write_bytes(data)
@@ -89,8 +106,14 @@ def test_vectors(tmp_path_factory, data: bytes):
 
 
 @fuzz
-@given(damaged([struct.pack(">4I", 0x803, 3, 4, 5) + bytes(60),
-                gzip.compress(struct.pack(">2I", 0x801, 9) + bytes(9), mtime=0)]))
+@given(
+    damaged(
+        [
+            struct.pack(">4I", 0x803, 3, 4, 5) + bytes(60),
+            gzip.compress(struct.pack(">2I", 0x801, 9) + bytes(9), mtime=0),
+        ]
+    )
+)
 def test_idx(tmp_path_factory, data: bytes):
     path = tmp_path_factory.getbasetemp() / ("fuzz.gz" if data[:1] == b"\x1f" else "fuzz")
     path.write_bytes(data)
@@ -110,7 +133,11 @@ def container(kind: str) -> bytes:
         pq.write_table(pa.table(rows), out, row_group_size=2)
         return out.getvalue()
     with tarfile.open(fileobj=out, mode="w") as tar:
-        for name, data in (("1.png", IMAGES[2]), ("1.json", b'{"label": 3}'), ("long" * 30 + ".jpg", IMAGES[0])):
+        for name, data in (
+            ("1.png", IMAGES[2]),
+            ("1.json", b'{"label": 3}'),
+            ("long" * 30 + ".jpg", IMAGES[0]),
+        ):
             member = tarfile.TarInfo(name)
             member.size = len(data)
             tar.addfile(member, io.BytesIO(data))
@@ -118,12 +145,18 @@ def container(kind: str) -> bytes:
 
 
 @fuzz
-@given(st.sampled_from(["tar", "parquet"]).flatmap(lambda kind: st.tuples(st.just(kind), damaged([container(kind)]))))
+@given(
+    st.sampled_from(["tar", "parquet"]).flatmap(
+        lambda kind: st.tuples(st.just(kind), damaged([container(kind)]))
+    )
+)
 def test_containers(tmp_path_factory, drawn: tuple[str, bytes]):
     kind, data = drawn
     path = tmp_path_factory.getbasetemp() / f"fuzz.{kind}"
     path.write_bytes(data)
-    table = look_through_unit(Unit(kind, (Item(str(path), path.name, len(data), ""),), "full"), None)
+    table = look_through_unit(
+        Unit(kind, (Item(str(path), path.name, len(data), ""),), "full"), None
+    )
     assert all(row["reason"] or row["digest"] for row in table.to_pylist())
     assert all("\n" not in reason for reason in table["reason"].to_pylist())
 
@@ -148,11 +181,17 @@ def test_archives(tmp_path_factory, data: bytes):
     except BadInput as fault:
         assert "\n" not in str(fault)
     assert {path.name for path in base.iterdir()} <= {"in.zip", "deep"}
-    assert {path.name for path in (base / "deep").iterdir()} <= {"into"} if (base / "deep").exists() else True
+    assert (
+        {path.name for path in (base / "deep").iterdir()} <= {"into"}
+        if (base / "deep").exists()
+        else True
+    )
 
 
 @fuzz
-@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), unique=True, max_size=8))
+@given(
+    st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), unique=True, max_size=8)
+)
 def test_safe_names_stay_unique_and_on_one_line(names: list[str]):
     safe = [safe_name(name) for name in names]
     assert len(set(safe)) == len(names)

@@ -1,4 +1,5 @@
-"""The kept list of an opened source: what joining gives, from files, without looking at any picture or index again."""
+"""The kept list of an opened source: what joining gives, from files, without looking at any picture
+or index again."""
 
 from __future__ import annotations
 
@@ -14,23 +15,26 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from coreset_engine.run import gc
-from coreset_engine.run.store import Store
-from coreset_engine.sources import columns, containers, opened
-from coreset_engine.sources.opening import open_source
-from coreset_engine.types import Rejected
+from coreset_engine.artifacts.store import Store
+from coreset_engine.core.types import Rejected
+from coreset_engine.jobs import gc
+from coreset_engine.sources import arrow_columns
+from coreset_engine.sources.open import open_source
+from coreset_engine.sources.remote import containers, index_cache
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("CORESET_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(opened, "WORTH", 1)
+    monkeypatch.setattr(index_cache, "WORTH", 1)
     return tmp_path / "home"
 
 
 def picture(seed: int) -> bytes:
     out = io.BytesIO()
-    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (10, 12, 3), dtype=np.uint8)).save(out, "PNG")
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (10, 12, 3), dtype=np.uint8)).save(
+        out, "PNG"
+    )
     return out.getvalue()
 
 
@@ -39,7 +43,10 @@ def parquet(folder: Path, label: list) -> str:
     folder.mkdir(exist_ok=True)
     for number in range(2):
         images = [b"no picture" if i == 1 else picture(10 * number + i) for i in range(6)]
-        pq.write_table(pa.table({"image": images, "label": label[6 * number:][:6]}), folder / f"{number}.parquet")
+        pq.write_table(
+            pa.table({"image": images, "label": label[6 * number :][:6]}),
+            folder / f"{number}.parquet",
+        )
     return str(folder)
 
 
@@ -49,7 +56,10 @@ def tars(folder: Path) -> str:
     for number in range(2):
         with tarfile.open(folder / f"{number}.tar", "w") as out:
             for key in "ab":
-                for suffix, data in (("png", picture(number * 2 + ord(key))), ("cls", b"%d" % number)):
+                for suffix, data in (
+                    ("png", picture(number * 2 + ord(key))),
+                    ("cls", b"%d" % number),
+                ):
                     about = tarfile.TarInfo(f"{key}.{suffix}")
                     about.size = len(data)
                     out.addfile(about, io.BytesIO(data))
@@ -60,21 +70,39 @@ def images(folder: Path) -> str:
     """Files below a URL, in a split and folders of classes."""
     memory = fsspec.filesystem("memory")
     for i in range(4):
-        memory.pipe(f"/{folder.parent.name}/{('train', 'test')[i // 2]}/class{i % 2}/{i}.png", picture(i))
+        memory.pipe(
+            f"/{folder.parent.name}/{('train', 'test')[i // 2]}/class{i % 2}/{i}.png", picture(i)
+        )
     return f"memory://{folder.parent.name}"
 
 
-SOURCES = {"numbers": lambda folder: parquet(folder, [0, 1, 2] * 4), "tars": tars, "images": images,
-           "captions": lambda folder: parquet(folder, [f"a picture of {'very ' * i}few pixels" for i in range(12)]),
-           "no labels": lambda folder: parquet(folder, [None] * 12)}
+SOURCES = {
+    "numbers": lambda folder: parquet(folder, [0, 1, 2] * 4),
+    "tars": tars,
+    "images": images,
+    "captions": lambda folder: parquet(
+        folder, [f"a picture of {'very ' * i}few pixels" for i in range(12)]
+    ),
+    "no labels": lambda folder: parquet(folder, [None] * 12),
+}
 
 
 def told(dataset) -> tuple:
     """All that a dataset says, pictures included."""
-    arrays = [dataset.ids, *([] if dataset.labels is None else [dataset.labels]), *dataset.columns.values()]
-    return (dataset.spec, dataset.fingerprint, dataset.classes, dataset.rejected, list(dataset.columns),
-            [(array.dtype, array.tolist()) for array in arrays],
-            [np.asarray(image).tobytes() for image in dataset.images(0, len(dataset))])
+    arrays = [
+        dataset.ids,
+        *([] if dataset.labels is None else [dataset.labels]),
+        *dataset.columns.values(),
+    ]
+    return (
+        dataset.spec,
+        dataset.fingerprint,
+        dataset.classes,
+        dataset.rejected,
+        list(dataset.columns),
+        [(array.dtype, array.tolist()) for array in arrays],
+        [np.asarray(image).tobytes() for image in dataset.images(0, len(dataset))],
+    )
 
 
 def folders(home: Path) -> list[Path]:
@@ -84,10 +112,10 @@ def folders(home: Path) -> list[Path]:
 @pytest.mark.parametrize("kind", SOURCES)
 def test_a_kept_opening_is_the_joined_one(kind, tmp_path, home, monkeypatch):
     source = SOURCES[kind](tmp_path / "source")
-    monkeypatch.setattr(opened, "WORTH", 10**9)
+    monkeypatch.setattr(index_cache, "WORTH", 10**9)
     joined = open_source(source)
     assert not folders(home)
-    monkeypatch.setattr(opened, "WORTH", 1)
+    monkeypatch.setattr(index_cache, "WORTH", 1)
     first = open_source(source)
     assert len(folders(home)) == 1
     monkeypatch.setattr(containers, "look_through_all", None)
@@ -101,30 +129,38 @@ def test_a_kept_opening_is_the_joined_one(kind, tmp_path, home, monkeypatch):
 def test_another_version_of_a_file_is_another_opening(tmp_path, home):
     source = parquet(tmp_path / "source", [0, 1, 2] * 4)
     before = open_source(source)
-    pq.write_table(pa.table({"image": [picture(99)], "label": [2]}), tmp_path / "source" / "1.parquet")
+    pq.write_table(
+        pa.table({"image": [picture(99)], "label": [2]}), tmp_path / "source" / "1.parquet"
+    )
     after = open_source(source)
     assert len(before) == 10 and len(after) == 6 and after.labels.tolist() == [0, 2, 0, 1, 2, 2]
     assert len(folders(home)) == 2
     assert len(open_source(f"{source}#verify=header")) == 6 and len(folders(home)) == 3
 
 
-@pytest.mark.parametrize("damage", ["no list", "torn list", "torn array", "short array", "foreign list"])
+@pytest.mark.parametrize(
+    "damage", ["no list", "torn list", "torn array", "short array", "foreign list"]
+)
 def test_a_damaged_opening_is_made_again(damage, tmp_path, home):
     source = tars(tmp_path / "source")
     whole = told(open_source(source))
     kept = folders(home)[0]
-    array, about = kept / "0.npy", kept / opened.ABOUT
-    {"no list": about.unlink, "torn list": lambda: about.write_text(about.read_text()[:20]),
-     "torn array": lambda: array.write_bytes(array.read_bytes()[:-3]),
-     "short array": lambda: np.save(array, np.load(array)[:-1]),
-     "foreign list": lambda: about.write_text('{"n": 4, "names": [["x"]], "rejected": 3}')}[damage]()
+    array = kept / "0.npy"
+    about = kept / index_cache.ABOUT
+    {
+        "no list": about.unlink,
+        "torn list": lambda: about.write_text(about.read_text()[:20]),
+        "torn array": lambda: array.write_bytes(array.read_bytes()[:-3]),
+        "short array": lambda: np.save(array, np.load(array)[:-1]),
+        "foreign list": lambda: about.write_text('{"n": 4, "names": [["x"]], "rejected": 3}'),
+    }[damage]()
     assert told(open_source(source)) == whole
-    assert opened.recall(kept) is not None
+    assert index_cache.recall(kept) is not None
 
 
 def test_texts_that_no_plain_array_holds_are_not_kept(tmp_path, home, monkeypatch):
     source = parquet(tmp_path / "source", ["a" * 500, *"bcdefghijkl"])
-    monkeypatch.setattr(columns, "WIDE", 100)
+    monkeypatch.setattr(arrow_columns, "WIDE", 100)
     found = open_source(source)
     assert found.columns["text"].dtype == object and found.columns["text"].tolist()[0] == "a" * 500
     assert not folders(home)
@@ -145,7 +181,7 @@ def test_a_workspace_that_can_only_be_read_is_mapped_all_the_same(tmp_path, monk
     def refused(*args, **rest):
         raise PermissionError("read-only")
 
-    monkeypatch.setattr(opened.os, "utime", refused)
+    monkeypatch.setattr(index_cache.os, "utime", refused)
     assert told(open_source(source)) == first
 
 
@@ -160,5 +196,10 @@ def test_gc_names_openings_of_no_use_for_long(tmp_path, home):
 
 def test_what_was_set_aside_is_kept_too(tmp_path):
     source = parquet(tmp_path / "source", [0] * 12)
-    first, again = open_source(source), open_source(source)
-    assert first.rejected == again.rejected and len(again.rejected) == 2 and isinstance(again.rejected[0], Rejected)
+    first = open_source(source)
+    again = open_source(source)
+    assert (
+        first.rejected == again.rejected
+        and len(again.rejected) == 2
+        and isinstance(again.rejected[0], Rejected)
+    )

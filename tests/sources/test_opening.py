@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from coreset_engine.errors import BadInput, Missing
-from coreset_engine.sources import arrays
-from coreset_engine.sources.opening import open_source
+from coreset_engine.core.errors import BadInput, Missing
+from coreset_engine.sources import builtin
+from coreset_engine.sources.open import open_source
 
 
 @pytest.fixture(autouse=True)
@@ -24,8 +24,10 @@ def write_idx(folder: Path, split: str = "train", count: int = 6, *, packed: boo
     stem = {"train": "train", "test": "t10k"}[split]
     pixels = np.random.default_rng(count).integers(0, 256, (count, 28, 28), dtype=np.uint8)
     labels = (np.arange(count) % 10).astype(np.uint8)
-    files = {f"{stem}-images-idx3-ubyte": struct.pack(">4I", 0x803, count, 28, 28) + pixels.tobytes(),
-             f"{stem}-labels-idx1-ubyte": struct.pack(">2I", 0x801, count) + labels.tobytes()}
+    files = {
+        f"{stem}-images-idx3-ubyte": struct.pack(">4I", 0x803, count, 28, 28) + pixels.tobytes(),
+        f"{stem}-labels-idx1-ubyte": struct.pack(">2I", 0x801, count) + labels.tobytes(),
+    }
     folder.mkdir(exist_ok=True)
     for name, data in files.items():
         (folder / (name + ".gz" * packed)).write_bytes(gzip.compress(data) if packed else data)
@@ -33,7 +35,11 @@ def write_idx(folder: Path, split: str = "train", count: int = 6, *, packed: boo
 
 def test_demo_is_the_digits():
     ds = open_source("demo")
-    assert len(ds) == 1797 and ds.classes == tuple("0123456789") and np.bincount(ds.labels).tolist()[0] == 178
+    assert (
+        len(ds) == 1797
+        and ds.classes == tuple("0123456789")
+        and np.bincount(ds.labels).tolist()[0] == 178
+    )
     assert ds.image(0).mode == "RGB" and ds.image(0).size == (8, 8)
     assert ds.fingerprint == open_source(ds.spec).fingerprint
 
@@ -43,21 +49,33 @@ def test_idx_folder(tmp_path: Path, packed: bool):
     write_idx(tmp_path, "train", packed=packed)
     write_idx(tmp_path, "test", 4, packed=packed)
     ds = open_source(f"fashion-mnist:{tmp_path}")
-    assert len(ds) == 6 and ds.classes[9] == "Ankle boot" and ds.labels.tolist() == [0, 1, 2, 3, 4, 5]
+    assert (
+        len(ds) == 6 and ds.classes[9] == "Ankle boot" and ds.labels.tolist() == [0, 1, 2, 3, 4, 5]
+    )
     test = open_source(ds.test_spec)
-    assert len(test) == 4 and test.spec == f"fashion-mnist:test:{tmp_path}" and test.fingerprint != ds.fingerprint
+    assert (
+        len(test) == 4
+        and test.spec == f"fashion-mnist:test:{tmp_path}"
+        and test.fingerprint != ds.fingerprint
+    )
     expected = np.random.default_rng(6).integers(0, 256, (6, 28, 28), dtype=np.uint8)
     assert (np.asarray(ds.image(5))[..., 1] == expected[5]).all()
 
 
-@pytest.mark.parametrize("spoil, words", [
-    (lambda data: data[:-5], "declares 4704 bytes but holds only 4699"),
-    (lambda data: data + b"more", "holds more"),
-    (lambda data: b"\1" + data[1:], "no idx file"),
-    (lambda data: data[:9], "no idx file"),
-    (lambda data: data[:4] + struct.pack(">3I", 2**31, 2**31, 3) + data[16:], "over the limit"),
-    (lambda data: data[:4] + struct.pack(">3I", 5, 28, 28) + data[16:-784], "5 images but 6 labels"),
-])
+@pytest.mark.parametrize(
+    "spoil, words",
+    [
+        (lambda data: data[:-5], "declares 4704 bytes but holds only 4699"),
+        (lambda data: data + b"more", "holds more"),
+        (lambda data: b"\1" + data[1:], "no idx file"),
+        (lambda data: data[:9], "no idx file"),
+        (lambda data: data[:4] + struct.pack(">3I", 2**31, 2**31, 3) + data[16:], "over the limit"),
+        (
+            lambda data: data[:4] + struct.pack(">3I", 5, 28, 28) + data[16:-784],
+            "5 images but 6 labels",
+        ),
+    ],
+)
 def test_idx_headers_that_lie(tmp_path: Path, spoil, words):
     write_idx(tmp_path, packed=False)
     file = tmp_path / "train-images-idx3-ubyte"
@@ -75,19 +93,28 @@ def test_idx_gzip_that_is_damaged(tmp_path: Path):
 
 
 def test_fashion_absent_is_one_sentence(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(arrays, "DEBIAN", tmp_path / "nowhere")
+    monkeypatch.setattr(builtin, "DEBIAN", tmp_path / "nowhere")
     with pytest.raises(Missing, match="dataset-fashion-mnist.*fashion-mnist:FOLDER"):
         open_source("fashion-mnist", download=False)
     with pytest.raises(BadInput, match="four idx files"):
         open_source(f"fashion-mnist:{tmp_path}")
 
 
-@pytest.mark.parametrize("spec, words", [
-    ("dem0", "did you mean 'demo'"), ("", "no name or path"), ("a\0b", "no name or path"), (None, "no name or path"),
-    ("folder:{", "malformed"), ('folder:{"path": 3}', "malformed"), ('folder:["path"]', "malformed"),
-    ('vectors:{"path": "x", "evil": 1}', "malformed"), ("x" * 5000, "cannot be opened|neither"),
-    ("missing.npy", "is no file"),
-])
+@pytest.mark.parametrize(
+    "spec, words",
+    [
+        ("dem0", "did you mean 'demo'"),
+        ("", "no name or path"),
+        ("a\0b", "no name or path"),
+        (None, "no name or path"),
+        ("folder:{", "malformed"),
+        ('folder:{"path": 3}', "malformed"),
+        ('folder:["path"]', "malformed"),
+        ('vectors:{"path": "x", "evil": 1}', "malformed"),
+        ("x" * 5000, "cannot be opened|neither"),
+        ("missing.npy", "is no file"),
+    ],
+)
 def test_unknown_specs(spec, words):
     with pytest.raises(BadInput, match=words):
         open_source(spec)
@@ -115,25 +142,39 @@ def test_vectors_alone(tmp_path: Path, dtype):
         ds.image(0)
 
 
-@pytest.mark.parametrize("array, words", [
-    (np.array([[1.0, 2.0], [np.nan, 1.0]]), "NaN or infinity in row 1"),
-    (np.array([[np.inf, 2.0]]), "NaN or infinity in row 0"),
-    (np.arange(5.0), "must be a matrix"), (np.zeros((0, 4)), "holds nothing"),
-    (np.zeros((2, 2, 2)), "must be a matrix"),
-    (np.arange(6).reshape(2, 3), "float16, float32 or float64"), (np.ones((2, 2), complex), "float16, float32"),
-    (np.array([[{}, {}]], dtype=object), "float16, float32 or float64"),
-])
+@pytest.mark.parametrize(
+    "array, words",
+    [
+        (np.array([[1.0, 2.0], [np.nan, 1.0]]), "NaN or infinity in row 1"),
+        (np.array([[np.inf, 2.0]]), "NaN or infinity in row 0"),
+        (np.arange(5.0), "must be a matrix"),
+        (np.zeros((0, 4)), "holds nothing"),
+        (np.zeros((2, 2, 2)), "must be a matrix"),
+        (np.arange(6).reshape(2, 3), "float16, float32 or float64"),
+        (np.ones((2, 2), complex), "float16, float32"),
+        (np.array([[{}, {}]], dtype=object), "float16, float32 or float64"),
+    ],
+)
 def test_bad_vectors(tmp_path: Path, array, words):
     np.save(tmp_path / "v.npy", array, allow_pickle=True)
     with pytest.raises(BadInput, match=words):
         open_source(tmp_path / "v.npy")
 
 
-@pytest.mark.parametrize("spoil", [
-    lambda data: data[:-8], lambda data: data.replace(b"(4, 3)", b"(9, 9)"), lambda data: b"", lambda data: data[:20],
-    lambda data: data.replace(b"(4, 3)", b"(-4,3)"), lambda data: b"\x80\x04K\x01.", lambda data: b"PK\3\4" + data,
-    lambda data: data.replace(b"'<f4'", b"'|O8'"), lambda data: data.replace(b"(4, 3)", b"(4.,3)"),
-])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda data: data[:-8],
+        lambda data: data.replace(b"(4, 3)", b"(9, 9)"),
+        lambda data: b"",
+        lambda data: data[:20],
+        lambda data: data.replace(b"(4, 3)", b"(-4,3)"),
+        lambda data: b"\x80\x04K\x01.",
+        lambda data: b"PK\3\4" + data,
+        lambda data: data.replace(b"'<f4'", b"'|O8'"),
+        lambda data: data.replace(b"(4, 3)", b"(4.,3)"),
+    ],
+)
 def test_npy_files_that_lie(tmp_path: Path, spoil):
     path = save(tmp_path / "v.npy", np.ones((4, 3), np.float32))
     path.write_bytes(spoil(path.read_bytes()))
@@ -159,7 +200,11 @@ def test_vectors_with_images_and_ids(tmp_path: Path):
     (tmp_path / "ids.txt").write_text("b/3.png\na/1.png\n")
     pair = save(tmp_path / "w.npy", np.ones((2, 4), np.float32))
     ds = open_source(pair, images=folder, ids=tmp_path / "ids.txt")
-    assert ds.ids.tolist() == ["b/3.png", "a/1.png"] and ds.image(0).size == (6, 4) and ds.labels.tolist() == [1, 0]
+    assert (
+        ds.ids.tolist() == ["b/3.png", "a/1.png"]
+        and ds.image(0).size == (6, 4)
+        and ds.labels.tolist() == [1, 0]
+    )
     with pytest.raises(BadInput, match="2 rows but the folder has 3 usable images"):
         open_source(pair, images=folder)
     (tmp_path / "ids.txt").write_text("b/3.png\nx.png\n")

@@ -1,4 +1,5 @@
-"""Names that follow from the row: the same as a list of them, without the list; places of a few ids among many."""
+"""Names that follow from the row: the same as a list of them, without the list; places of a few ids
+among many."""
 
 from __future__ import annotations
 
@@ -7,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coreset_engine import ids
-from coreset_engine.ids import RowIds, places_of
-from coreset_engine.selection.draws import image_keys
+from coreset_engine.core import ids
+from coreset_engine.core.ids import RowIds, places_of
+from coreset_engine.selection.keyed_random import image_keys
 from coreset_engine.sources import vectors
-from coreset_engine.sources.opening import open_source
+from coreset_engine.sources.open import open_source
 
 
 def plain(n: int) -> np.ndarray:
@@ -24,11 +25,25 @@ def test_any_rows_have_the_names_that_a_format_gives(rows):
 
 
 def test_it_answers_like_the_array_it_stands_for(monkeypatch):
-    own, listed = RowIds(500), plain(500)
+    own = RowIds(500)
+    listed = plain(500)
     mask = np.arange(500) % 7 == 0
-    for at in (3, -1, slice(5, 90), slice(None, None, 3), slice(400, 2, -5), [1, 5, -2], mask, np.empty(0, int)):
+    for at in (
+        3,
+        -1,
+        slice(5, 90),
+        slice(None, None, 3),
+        slice(400, 2, -5),
+        [1, 5, -2],
+        mask,
+        np.empty(0, int),
+    ):
         assert np.array_equal(own[at], listed[at])
-    assert np.array_equal(own, listed) and own.tolist() == listed.tolist() and list(own) == list(listed)
+    assert (
+        np.array_equal(own, listed)
+        and own.tolist() == listed.tolist()
+        and list(own) == list(listed)
+    )
     assert np.array_equal(own == "row-0000041", listed == "row-0000041") and not (own == "41").any()
     assert own.astype(object).dtype == object and own.shape == (500,) and own.dtype == listed.dtype
     with pytest.raises(IndexError):
@@ -41,14 +56,26 @@ def test_lines_are_the_joined_names(monkeypatch):
     monkeypatch.setattr(ids, "CHUNK", 64)
     monkeypatch.setattr(ids, "DIGITS", 2)  # so that names grow longer within a chunk
     own = RowIds(1234)
-    assert b"".join(own.lines()).decode().split("\n") == [f"row-{i:02d}" for i in range(1234)] == own.tolist()
+    assert (
+        b"".join(own.lines()).decode().split("\n")
+        == [f"row-{i:02d}" for i in range(1234)]
+        == own.tolist()
+    )
 
 
 @pytest.mark.parametrize("kind", [np.str_, object, RowIds])
 def test_places_of_ids(monkeypatch, kind):
     monkeypatch.setattr(ids, "CHUNK", 64)
     known = RowIds(300) if kind is RowIds else plain(300).astype(kind)
-    wanted = ["row-0000299", "row-300", "row-0000300", "row-0000000", "", "row-0000064", "row-00000064"]
+    wanted = [
+        "row-0000299",
+        "row-300",
+        "row-0000300",
+        "row-0000000",
+        "",
+        "row-0000064",
+        "row-00000064",
+    ]
     assert places_of(known, wanted).tolist() == [299, -1, -1, 0, -1, 64, -1]
     assert places_of(known, []).shape == (0,)
 
@@ -66,5 +93,5 @@ def test_a_large_matrix_opens_with_the_same_ids_and_fingerprint(tmp_path, monkey
 def test_keys_of_ids_do_not_depend_on_chunks(monkeypatch):
     names = np.array([f"{'x' * (i % 17)}{i}" for i in range(500)])
     whole = image_keys(names, 5)
-    monkeypatch.setattr("coreset_engine.selection.draws.CHUNK", 37)
+    monkeypatch.setattr("coreset_engine.selection.keyed_random.CHUNK", 37)
     assert np.array_equal(image_keys(names, 5), whole)

@@ -1,0 +1,1 @@
+"""Artifacts on disk: store, file operations, selection folder, history and log."""

@@ -1,0 +1,105 @@
+"""What a person decided, per dataset: named snapshots and corrections, append-only, so that all can
+be undone."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from coreset_engine.artifacts import filesystem
+
+
+def add(kind: str, fingerprint: str, entry: dict[str, Any], home: Path | str) -> None:
+    """Append `entry` to the dataset's log of `kind`; on disk before it returns. Raises BadInput
+    when it cannot be."""
+    path = _path(kind, fingerprint, home)
+    filesystem.make_folder(path.parent)
+    data = (json.dumps({**entry, "at": time.time()}) + "\n").encode()
+    try:
+        with open(path, "a+b", buffering=0) as log:
+            fcntl.flock(log, fcntl.LOCK_EX)
+            _append(log, data)
+        filesystem.sync_folder(path.parent)
+    except OSError as fault:
+        raise filesystem.refused(path, fault) from None
+
+
+def _append(log: Any, data: bytes) -> None:
+    """One whole line at the end. A line torn by an earlier death is closed first, a refused one
+    taken back."""
+    end = log.seek(0, os.SEEK_END)
+    if end:
+        log.seek(end - 1)
+        data = data if log.read(1) == b"\n" else b"\n" + data
+    try:
+        while data:
+            data = data[log.write(data) :]
+        os.fsync(log.fileno())
+    except OSError:
+        os.ftruncate(log.fileno(), end)
+        raise
+
+
+def entries(kind: str, fingerprint: str, home: Path | str) -> list[dict[str, Any]]:
+    """Entries in force, oldest first; an undo takes back the latest one before it. Torn lines are
+    passed over."""
+    try:
+        lines = _path(kind, fingerprint, home).read_bytes().splitlines()
+    except OSError:
+        return []
+    found: list[dict[str, Any]] = []
+    for line in lines:
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if not isinstance(entry, dict):
+            continue
+        if entry.get("undo"):
+            found = found[:-1]
+        else:
+            found.append(entry)
+    return found
+
+
+def corrections(fingerprint: str, home: Path | str) -> list[dict[str, Any]]:
+    return entries("corrections", fingerprint, home)
+
+
+def add_correction(fingerprint: str, entry: dict[str, Any], home: Path | str) -> None:
+    add("corrections", fingerprint, entry, home)
+
+
+def undo_correction(fingerprint: str, home: Path | str) -> None:
+    add("corrections", fingerprint, {"undo": True}, home)
+
+
+def snapshots(fingerprint: str, home: Path | str) -> list[dict[str, Any]]:
+    return entries("snapshots", fingerprint, home)
+
+
+def add_snapshot(fingerprint: str, entry: dict[str, Any], home: Path | str) -> None:
+    add("snapshots", fingerprint, entry, home)
+
+
+def mark(fingerprint: str) -> str:
+    """What a dataset's logs are called by."""
+    return hashlib.sha256(fingerprint.encode()).hexdigest()[:24]
+
+
+def marks(home: Path | str) -> set[str]:
+    """The marks of every dataset a person decided anything about."""
+    return {
+        path.name.split(".")[0]
+        for path in (Path(home) / "history").glob("*.jsonl")
+        if path.stat().st_size
+    }
+
+
+def _path(kind: str, fingerprint: str, home: Path | str) -> Path:
+    return Path(home) / "history" / f"{mark(fingerprint)}.{kind}.jsonl"

@@ -1,0 +1,25 @@
+"""Faults of ours: the user sees one sentence and an id; the details go to the rotated log under
+CORESET_HOME."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from pathlib import Path
+
+from coreset_engine.artifacts import log
+from coreset_engine.artifacts.store import Store
+
+
+def record(fault: BaseException, home: Path | str | None = None) -> str:
+    """Log `fault` and return the sentence to show."""
+    mark = os.urandom(3).hex()
+    home = home or Store().home
+    kind = type(fault).__name__
+    path = log.path_of(home)
+    if not log.write(home, "fault", id=mark, fault=kind, trace=traceback.format_exception(fault)):
+        return f"a fault of ours ({kind}: {fault}), id {mark}; it could not be logged to {path}."
+    return (
+        f"a fault of ours, id {mark} ({kind}); the details are in {path}, "
+        "`python -m coreset_engine report` packs them for a bug report."
+    )

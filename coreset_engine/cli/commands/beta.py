@@ -1,0 +1,106 @@
+"""The verb `beta SOURCE`: the hard cut-off beta found by held-out pseudo-label accuracy, its curve,
+the oracle's."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+Source = Annotated[
+    str, typer.Argument(help="demo, fashion-mnist, a folder, vectors.npy, or fiftyone:NAME")
+]
+Rate = Annotated[float, typer.Option(help="share removed, 0 <= p < 1")]
+Score = Annotated[str, typer.Option(help="difficulty that is cut: aum or forgetting")]
+Search = Annotated[
+    str, typer.Option(help="grid (every beta) or binary (halving, as ELFS section 5)")
+]
+Step = Annotated[float, typer.Option(help="distance between two betas")]
+Seeds = Annotated[int, typer.Option(min=1, help="splits and trainings averaged for each beta")]
+Proxy = Annotated[
+    str, typer.Option(help="network trained on each coreset: linear, mlp, convnet, resnet18, ...")
+]
+Oracle = Annotated[
+    bool,
+    typer.Option(
+        "--oracle",
+        help="then also train with true labels: what did the choice lose; "
+        "the choice itself never sees them",
+    ),
+]
+Encoder = Annotated[str, typer.Option(help="encoder of the vectors; see `run --help`")]
+Seed = Annotated[int, typer.Option(help="seed of every random step")]
+Clusters = Annotated[
+    int | None, typer.Option(help="number of clusters; default: class names known, else proposed")
+]
+Weights = Annotated[str | None, typer.Option(help="encoder weights on disk")]
+Json = Annotated[bool, typer.Option("--json", help="print for machines")]
+
+
+def beta(
+    source: Source,
+    prune_rate: Rate = 0.9,
+    score: Score = "aum",
+    search: Search = "grid",
+    step: Step = 0.1,
+    n_seeds: Seeds = 1,
+    proxy: Proxy = "mlp",
+    oracle: Oracle = False,
+    encoder: Encoder = "efficientnet_lite0",
+    seed: Seed = 0,
+    n_clusters: Clusters = None,
+    weights: Weights = None,
+    as_json: Json = False,
+) -> None:
+    """How many of the hardest images to drop first: found without labels, kept, and the curve
+    shown."""
+    from coreset_engine.cli import main
+    from coreset_engine.evaluation import beta_stage
+
+    run = main._run(source, encoder, seed, n_clusters, None, weights)
+
+    def tell(done: int, total: int, unit: str = "") -> None:
+        run.progress("beta", done, total, unit)
+
+    if oracle:
+        run.labels  # noqa: B018 - says at once, not after the search, that there are none
+    found = beta_stage.search(
+        run,
+        score=score,
+        prune_rate=prune_rate,
+        search=search,
+        step=step,
+        n_seeds=n_seeds,
+        proxy=proxy,
+        progress=tell,
+    )
+    if oracle:
+        found = found | dict(oracle=beta_stage.oracle(run, found, progress=tell))
+    print(json.dumps(found) if as_json else "\n".join(lines(found)))
+
+
+def lines(found: dict[str, Any]) -> list[str]:
+    """The curve as a table, the chosen beta, and how to use it."""
+    true = {point["beta"]: point for point in found.get("oracle", {}).get("curve", ())}
+    out = [
+        f"{'beta':>6}  {'held-out pseudo-label accuracy':>31}"
+        + (f"  {'with true labels':>16}" if true else "")
+    ]
+    for point in found["curve"]:
+        spread = f" ± {100 * point['std']:.2f}" if point["n"] > 1 else ""
+        mark = "*" if point["beta"] == found["beta"] else " "
+        told = f"{100 * point['accuracy']:.2f} %{spread}"
+        also = f"  {100 * true[point['beta']]['accuracy']:>14.2f} %" if true else ""
+        out.append(f"{point['beta']:>6g}{mark} {told:>31}{also}")
+    if true:
+        seen = found["oracle"]
+        out.append(
+            f"true labels would have chosen beta = {seen['best_beta']:g}; choosing without them costs "
+            f"{100 * seen['lost']:.2f} points"
+        )
+    out.append(
+        f"beta = {found['beta']:g} at prune rate {found['prune_rate']:g}; use it with "
+        f"run --method elfs --prune-rate {found['prune_rate']:g} --beta {found['beta']:g}"
+    )
+    return out

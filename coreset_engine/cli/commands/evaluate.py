@@ -1,0 +1,316 @@
+"""The verbs `evaluate SOURCE` (train on coresets, test on held-out images, beside random and the
+full set) and `inclusion SOURCE` (how often each image is kept)."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from coreset_engine.core.errors import BadInput
+
+COLUMNS = (
+    "method",
+    "prune_rate",
+    "seed",
+    "model",
+    "labels",
+    "k",
+    "accuracy",
+    "worst_class_accuracy",
+    "class_balance",
+    "seconds",
+    "select_seconds",
+    "error",
+)
+
+Source = Annotated[
+    str, typer.Argument(help="demo, fashion-mnist, a folder, vectors.npy, or fiftyone:NAME")
+]
+Methods = Annotated[
+    str, typer.Option(help="names, comma between; random is always among them; see `methods`")
+]
+Rates = Annotated[str, typer.Option(help="shares removed, comma between, each 0 <= p < 1")]
+Seeds = Annotated[
+    int, typer.Option(min=1, help="trainings per method and rate; 5 or more make a claim")
+]
+Model = Annotated[
+    str,
+    typer.Option(help="linear, mlp (embeddings), convnet, resnet18, resnet34, resnet50 (pixels)"),
+]
+Option = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option",
+        help="NAME=VALUE, repeatable: label_noise=0.1, "
+        "loss_weights=true, balance=true, labels=pseudo, "
+        "select_labels=true, steps=N, image_size=N",
+    ),
+]
+Csv = Annotated[Path | None, typer.Option("--csv", help="write every row to this file")]
+Plot = Annotated[
+    Path | None, typer.Option("--plot", help="write the budget curve to this file, as SVG")
+]
+Encoder = Annotated[str, typer.Option(help="encoder of the vectors; see `run --help`")]
+Seed = Annotated[int, typer.Option(help="seed of every random step; trainings count up from it")]
+Clusters = Annotated[
+    int | None, typer.Option(help="number of clusters; default: class names known, else proposed")
+]
+Samples = Annotated[
+    int | None, typer.Option(help="coverage samples T; default 20 per image, 20,000 to 1,000,000")
+]
+Weights = Annotated[str | None, typer.Option(help="encoder weights on disk")]
+Clusterer = Annotated[str, typer.Option(help="what makes pseudo-labels; see `run --help`")]
+Proxy = Annotated[
+    str,
+    typer.Option(help="network whose learning selects; --model is the one trained on the coreset"),
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        envvar="RAY_ADDRESS", help="address of a Ray cluster, or local: one task a training"
+    ),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda; see `run --help`")]
+Json = Annotated[bool, typer.Option("--json", help="print for machines")]
+
+
+def evaluate(
+    source: Source,
+    methods: Methods = "elfs,blindcs",
+    prune_rates: Rates = "0.5,0.8,0.9",
+    seeds: Seeds = 3,
+    model: Model = "linear",
+    option: Option = None,
+    csv_file: Csv = None,
+    plot: Plot = None,
+    encoder: Encoder = "efficientnet_lite0",
+    seed: Seed = 0,
+    n_clusters: Clusters = None,
+    n_samples: Samples = None,
+    weights: Weights = None,
+    clusterer: Clusterer = "temi",
+    proxy: Proxy = "mlp",
+    cluster: Cluster = None,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Is it better than random? Accuracy of models trained on each coreset, paired over seeds;
+    resumable."""
+    from coreset_engine.cli import main
+    from coreset_engine.evaluation.experiment import evaluate as measure
+
+    names = _words(methods)
+    rates = [_rate(word) for word in _words(prune_rates)]
+    run = main._run(
+        source,
+        encoder,
+        seed,
+        n_clusters,
+        n_samples,
+        weights,
+        cluster,
+        device,
+        clusterer=clusterer,
+        proxy=proxy,
+    )
+
+    def tell(rows: list[dict[str, Any]], full: float | None, total: int) -> None:
+        run.progress("evaluate", len(rows), total, "trainings")
+
+    found = measure(
+        run,
+        on_rows=tell,
+        methods=names,
+        prune_rates=rates,
+        seeds=seeds,
+        model=model,
+        **main._params(option),
+    )
+    if csv_file is not None:
+        write(csv_file, as_csv(found["rows"]))
+    if plot is not None:
+        write(plot, picture(found))
+    if as_json:
+        print(json.dumps(found, default=str))
+        return
+    print("\n".join(lines(found)))
+
+
+def inclusion(
+    source: Source,
+    method: Annotated[str, typer.Option(help="see `methods`")] = "elfs",
+    prune_rate: Annotated[float, typer.Option(help="share removed, 0 <= p < 1")] = 0.9,
+    seeds: Annotated[int, typer.Option(min=1, help="draws per encoder")] = 10,
+    encoders: Annotated[
+        str,
+        typer.Option(
+            help="more encoders, comma between; computed = all whose vectors lie finished"
+        ),
+    ] = "",
+    param: Annotated[
+        list[str] | None, typer.Option("--param", help="NAME=VALUE of the method")
+    ] = None,
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", help="write id,inclusion to this file")
+    ] = None,
+    encoder: Encoder = "efficientnet_lite0",
+    seed: Seed = 0,
+    n_clusters: Clusters = None,
+    n_samples: Samples = None,
+    weights: Weights = None,
+    as_json: Json = False,
+) -> None:
+    """How often is each image kept, over seeds and encoders? A later `run --out` has it as a
+    column."""
+    from coreset_engine.cli import main
+    from coreset_engine.evaluation.inclusion import inclusion as measure
+
+    run = main._run(source, encoder, seed, n_clusters, n_samples, weights)
+    found = measure(
+        run,
+        method,
+        prune_rate,
+        seeds=seeds,
+        encoders=_words(encoders) if encoders else (),
+        on_draw=lambda done, total: run.progress("inclusion", done, total, "draws"),
+        **main._params(param),
+    )
+    if csv_file is not None:
+        write(csv_file, table(("id", "inclusion"), zip(run.dataset.ids, found.share.tolist())))
+    kept = (found.share > 0) & (found.share < 1)
+    main._print(
+        dict(
+            method=found.method,
+            prune_rate=found.prune_rate,
+            draws=found.draws,
+            encoders=list(found.encoders),
+            always=int((found.share == 1).sum()),
+            core=found.core,
+            sometimes=int(kept.sum()),
+            never=found.never,
+            agreement=round(found.agreement, 4),
+        ),
+        as_json,
+    )
+
+
+def lines(found: dict[str, Any]) -> list[str]:
+    """The result for a person: one line per rate and method, mean +- std, and the paired difference
+    to random."""
+    what = (
+        "test accuracy"
+        if found["labels"] == "true"
+        else "agreement with pseudo-labels (no true labels are known)"
+    )
+    out = [
+        f"{found['model']}: {what}; trained on at most {found['trained_on']:,}, tested on {found['tested_on']:,}; "
+        f"all images {found['full_accuracy']:.2%}",
+        f"{'removed':>8} {'method':16} {'kept':>8} {'mean':>8} {'std':>6} {'n':>3} {'over random':>12} "
+        f"{'worst class':>12} {'seconds':>8}",
+    ]
+    rows = found["rows"]
+    base = {
+        (row["prune_rate"], row["seed"]): row["accuracy"]
+        for row in rows
+        if row["method"] == "random"
+    }
+    for rate, method in dict.fromkeys((row["prune_rate"], row["method"]) for row in rows):
+        some = [row for row in rows if (row["prune_rate"], row["method"]) == (rate, method)]
+        good = [row for row in some if row["accuracy"] is not None]
+        if not good:
+            out.append(f"{rate:8.1%} {method:16} {some[0]['error']}")
+            continue
+        mean, std = spread([row["accuracy"] for row in good])
+        over = spread([row["accuracy"] - base[rate, row["seed"]] for row in good])[0]
+        worst, spent = (
+            spread([row[name] for row in good])[0] for name in ("worst_class_accuracy", "seconds")
+        )
+        out.append(
+            f"{rate:8.1%} {method:16} {good[0]['k']:8,} {mean:8.2%} {std:6.2%} {len(good):3} {over:+12.2%} "
+            f"{worst:12.2%} {spent:8.2f}"
+        )
+    return out
+
+
+def spread(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and sample standard deviation (0 for a single value)."""
+    mean = sum(values) / len(values)
+    return mean, (sum((v - mean) ** 2 for v in values) / (len(values) - 1)) ** 0.5 if len(
+        values
+    ) > 1 else 0.0
+
+
+def as_csv(rows: list[dict[str, Any]]) -> str:
+    """One line per training."""
+    return table(COLUMNS, ([row.get(name, "") for name in COLUMNS] for row in rows))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """CSV text; texts that a spreadsheet would run as a formula are quoted."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(columns)
+    writer.writerows(
+        [
+            "'" + x if isinstance(x, str) and x[:1] in ("=", "+", "-", "@", "\t", "\r") else x
+            for x in row
+        ]
+        for row in rows
+    )
+    return out.getvalue()
+
+
+def write(path: Path, text: str) -> None:
+    """`text` into the file. Raises BadInput when the place cannot be written."""
+    try:
+        path.write_text(text, encoding="utf-8", newline="")
+    except OSError as fault:
+        raise BadInput(
+            f"{str(path)!r} cannot be written ({fault.strerror}); give another file."
+        ) from None
+
+
+def curves(rows: list[dict[str, Any]]) -> dict[str, list[tuple[float, float, float]]]:
+    """method -> (share removed, mean, std) per rate, without cells that could not be."""
+    found: dict[str, dict[float, list[float]]] = {}
+    for row in rows:
+        if row["accuracy"] is not None:
+            found.setdefault(row["method"], {}).setdefault(row["prune_rate"], []).append(
+                row["accuracy"]
+            )
+    return {
+        method: [(rate, *spread(values)) for rate, values in sorted(rates.items())]
+        for method, rates in found.items()
+    }
+
+
+def picture(found: dict[str, Any]) -> str:
+    """The budget curve as SVG text."""
+    from coreset_engine.evaluation.budget_curve import budget_curve
+
+    what = "Test accuracy" if found["labels"] == "true" else "Pseudo-label accuracy"
+    return budget_curve(
+        curves(found["rows"]), found["full_accuracy"], f"{what} of {found['model']}"
+    )
+
+
+def _words(text: str) -> list[str]:
+    found = [word.strip() for word in text.split(",") if word.strip()]
+    if not found:
+        raise BadInput(
+            f"{text!r} names nothing; give values with commas between, for example elfs,blindcs."
+        )
+    return found
+
+
+def _rate(word: str) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        raise BadInput(f"prune rate {word!r} must be a number, for example 0.9.") from None

@@ -1,0 +1,106 @@
+"""The verb `export DIR --to TARGET`: hand on a selection folder that `run --out` wrote."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from coreset_engine.core.errors import BadInput
+
+Folder = Annotated[Path, typer.Argument(help="a selection folder, as `run --out` writes it")]
+To = Annotated[str, typer.Option("--to", help="the target; `export DIR --to help` lists them")]
+Name = Annotated[str, typer.Option(help="dataset name, for targets that are databases")]
+Out = Annotated[str, typer.Option(help="folder to write into, for targets that are files")]
+Called = Annotated[
+    str,
+    typer.Option(
+        "--selection",
+        help="FiftyOne: the selection's name; exporting under the same one "
+        "updates it, another one adds",
+    ),
+]
+Option = Annotated[
+    list[str] | None, typer.Option("--option", help="NAME=VALUE of the target, repeatable")
+]
+Json = Annotated[bool, typer.Option("--json", help="print for machines")]
+
+
+def export(
+    folder: Folder = Path("."),
+    to: To = "csv",
+    name: Name = "",
+    out: Out = "",
+    selection: Called = "",
+    option: Option = None,
+    as_json: Json = False,
+) -> None:
+    """Send a selection to FiftyOne, a labelling tool, a training script, ...: see --to help."""
+    from coreset_engine.cli.main import Bar
+    from coreset_engine.export.targets import TARGETS, export_folder
+
+    if to == "help":
+        told = {
+            target: f"{row.summary} (--{'out' if row.place == 'folder' else 'name'})"
+            for target, row in TARGETS.items()
+        }
+    else:
+        bar = Bar()
+        given = options_of(option) | ({"selection": selection} if selection else {})
+        told = export_folder(
+            folder,
+            target=to,
+            out=out,
+            name=name,
+            options=given,
+            progress=lambda done, total, unit="": bar(unit or "export", done, total),
+        )
+    if as_json:
+        print(json.dumps(told, default=str))
+        return
+    note = told.pop("note", "")
+    for key, value in told.items():
+        print(f"{key:>14}  {value}")
+    if note:
+        print(note, file=sys.stderr)
+
+
+def options_of(values: list[str] | None) -> dict[str, Any]:
+    """NAME=VALUE pairs; true, false and numbers become what they say."""
+    found: dict[str, Any] = {}
+    for item in values or ():
+        key, equals, value = item.partition("=")
+        if not equals or not key.isidentifier():
+            raise BadInput(
+                f"--option {item!r} must read NAME=VALUE, for example --option only_kept=true."
+            )
+        try:
+            found[key] = json.loads(value)
+        except ValueError:
+            found[key] = value
+    return found
+
+
+def plugin(
+    verb: Annotated[str, typer.Argument(help="install, uninstall or where")] = "where",
+    as_json: Json = False,
+) -> None:
+    """Coreset Explorer inside the FiftyOne App: link its plugin into FiftyOne's plugins folder."""
+    from coreset_engine.export.fiftyone import plugin_backend as inside
+
+    if verb == "install":
+        told = dict(installed=str(inside.install()))
+    elif verb == "uninstall":
+        told = dict(removed=inside.uninstall())
+    elif verb == "where":
+        told = dict(place=str(inside.place()), installed=inside.place().is_symlink())
+    else:
+        raise BadInput(f"{verb!r} is no verb of plugin; use install, uninstall or where.")
+    print(
+        json.dumps(told)
+        if as_json
+        else "\n".join(f"{key:>14}  {value}" for key, value in told.items())
+    )

@@ -1,0 +1,180 @@
+"""The verbs `status`, `gc`, `report` (what the workspace holds, what may go, what a bug report
+needs) and `labels`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from coreset_engine.core.errors import BadInput
+
+Json = Annotated[bool, typer.Option("--json", help="print for machines")]
+PARTS = (
+    "artefacts",
+    "work",
+    "jobs",
+    "history",
+    "media",
+    "datasets",
+    "log",
+    "uploads",
+    "thumbs",
+    "verified",
+)
+
+
+def status(as_json: Json = False) -> None:
+    """What is stored, and what is running."""
+    from coreset_engine.artifacts import filesystem
+    from coreset_engine.artifacts.store import Store
+    from coreset_engine.jobs import manager
+
+    store = Store()
+    stages = {
+        path.name: filesystem.size(path) for path in sorted((store.home / "artefacts").glob("*"))
+    }
+    parts = {name: filesystem.size(store.home / name) for name in PARTS}
+    active = [
+        job
+        for job in manager.list_jobs(store.home)
+        if job.status in ("queued", "running", "interrupted")
+    ]
+    if as_json:
+        print(
+            json.dumps(
+                dict(
+                    home=str(store.home),
+                    bytes=sum(parts.values()),
+                    parts=parts,
+                    stages=stages,
+                    jobs=[
+                        dict(
+                            id=job.id,
+                            kind=job.kind,
+                            status=job.status,
+                            stage=job.stage,
+                            done=job.done,
+                            total=job.total,
+                        )
+                        for job in active
+                    ],
+                )
+            )
+        )
+        return
+    print(f"{'workspace':>14}  {store.home}  {human(sum(parts.values()))}")
+    for name, count in {
+        **{part: count for part, count in parts.items() if count},
+        **stages,
+    }.items():
+        print(f"{('- ' if name in stages else '') + name:>14}  {human(count)}")
+    for job in active:
+        print(f"{job.status:>14}  {job.id} {job.kind} {job.stage}")
+
+
+def gc(
+    yes: Annotated[
+        bool, typer.Option("--yes", help="remove; without it only say what would go")
+    ] = False,
+    days: Annotated[
+        float, typer.Option(help="keep what was of use in the last DAYS days; 0: no such grace")
+    ] = 30.0,
+    as_json: Json = False,
+) -> None:
+    """Say what may go; with --yes remove it. What a selection, a snapshot or a correction needs
+    always stays."""
+    from coreset_engine.artifacts.store import Store
+    from coreset_engine.jobs import gc as collector
+
+    store = Store()
+    items = collector.plan(store, days)
+    freed = collector.sweep(store, items) if yes else 0
+    total = sum(item.bytes for item in items)
+    if as_json:
+        print(
+            json.dumps(
+                dict(
+                    dry_run=not yes,
+                    bytes=freed if yes else total,
+                    items=[
+                        dict(path=str(item.path), bytes=item.bytes, reason=item.reason)
+                        for item in items
+                    ],
+                )
+            )
+        )
+        return
+    for item in items:
+        print(f"{human(item.bytes):>10}  {item.path.relative_to(store.home)}  ({item.reason})")
+    print(
+        f"{human(freed)} freed."
+        if yes
+        else f"{human(total)} may go; `gc --yes` removes it."
+        if items
+        else "nothing may go."
+    )
+
+
+def report(
+    out: Annotated[Path, typer.Option(help="the zip to write")] = Path("coreset-report.zip"),
+    paths: Annotated[
+        bool, typer.Option("--paths", help="leave names of files and folders readable")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Pack versions, settings and the log's end for a bug report: no images, no names of files
+    unless asked."""
+    from coreset_engine.artifacts.store import Store
+    from coreset_engine.jobs import diagnostics
+
+    if out.is_dir():
+        raise BadInput(
+            f"{str(out)!r} is a folder; name the zip to write, for example {str(out / 'report.zip')!r}."
+        )
+    names = diagnostics.write(out, Store(), paths=paths)
+    if as_json:
+        print(json.dumps(dict(out=str(out), holds=names, paths=paths)))
+        return
+    print(f"{out}: {', '.join(names)}")
+    print(
+        "names of files are "
+        + ("readable, as you asked." if paths else "hidden; look inside before you send it."),
+        file=sys.stderr,
+    )
+
+
+def labels(
+    file: Annotated[
+        Path, typer.Argument(help="a CSV with id,label, or Label Studio's JSON export")
+    ],
+    selection: Annotated[Path, typer.Option(help="the selection folder that was labelled")],
+    out: Annotated[Path, typer.Option(help="folder for the next selection")],
+    prune_rate: Annotated[
+        float | None, typer.Option(help="share removed; default as before")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Take labels back: score again with them and choose the next part; what is labelled stays
+    in."""
+    from coreset_engine.cli.main import Bar
+    from coreset_engine.pipeline.label_rounds import rescore
+
+    told = rescore(selection, file, out, prune_rate=prune_rate, progress=Bar())
+    if as_json:
+        print(json.dumps(told))
+        return
+    for name, value in told.items():
+        print(f"{name:>14}  {value:.1%}" if name == "agreement" else f"{name:>14}  {value}")
+
+
+def human(count: float) -> str:
+    """Bytes for a person: 999 B, 1.2 MB."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"

@@ -1,0 +1,440 @@
+"""The command line: the same code path as the app. Exit 0 done, 2 bad input, 3 cancelled, 1 a fault
+of ours.
+
+Heavy imports happen inside the commands, so that --help and `methods` answer at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from coreset_engine.cli import interrupt
+from coreset_engine.cli.commands import beta as verbs_beta
+from coreset_engine.cli.commands import evaluate, export, store
+from coreset_engine.core.errors import BadInput, CoresetError
+from coreset_engine.core.registry import CLUSTERERS, ENCODERS, METHODS, PROXIES
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Choose the part of an unlabelled image set worth labelling and training on.",
+)
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        help="demo, fashion-mnist, a folder, vectors.npy, fiftyone:NAME, tars or "
+        "Parquet ('DIR/*.tar', 'DIR/*.parquet#id=COLUMN'), a URL (s3://BUCKET/DIR)"
+    ),
+]
+Encoder = Annotated[
+    str, typer.Option(help=f"one of {', '.join(ENCODERS)}, timm:NAME, open_clip:ARCH/TAG, or a+b")
+]
+Seed = Annotated[int, typer.Option(help="seed of every random step")]
+Clusters = Annotated[
+    int | None, typer.Option(help="number of clusters; default: class names known, else proposed")
+]
+Samples = Annotated[
+    int | None, typer.Option(help="coverage samples T; default 20 per image, 20,000 to 1,000,000")
+]
+Weights = Annotated[str | None, typer.Option(help="encoder weights on disk")]
+Rate = Annotated[float, typer.Option(help="share removed, 0 <= p < 1")]
+Param = Annotated[
+    list[str] | None, typer.Option("--param", help="NAME=VALUE of the method, repeatable")
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        envvar="RAY_ADDRESS", help="address of a Ray cluster, or local; needs requirements-ray.txt"
+    ),
+]
+Clusterer = Annotated[str, typer.Option(help=f"what makes pseudo-labels: {', '.join(CLUSTERERS)}")]
+Proxy = Annotated[
+    str,
+    typer.Option(
+        help="network watched while it learns them: mlp, linear (on embeddings), "
+        f"{', '.join(name for name, row in PROXIES.items() if 'images' in row.needs)} "
+        "(on pixels)"
+    ),
+]
+Near = Annotated[
+    str,
+    typer.Option(
+        "--neighbours",
+        help="search: exact, approximate (IVF-PQ, recall measured), or auto by number of images",
+    ),
+]
+Device = Annotated[
+    str,
+    typer.Option(help="auto (a GPU where there is one), cpu, or cuda; on a cluster its nodes' too"),
+]
+Json = Annotated[bool, typer.Option("--json", help="print for machines")]
+
+
+class Bar:
+    """progress(stage, done, total, unit) on stderr: share, rate and time left; quiet when stderr is
+    no terminal."""
+
+    def __init__(self) -> None:
+        self.stage = ""
+        self.began = 0.0
+        self.last = 0.0
+
+    def __call__(self, stage: str, done: int, total: int, unit: str = "") -> None:
+        now = time.monotonic()
+        if stage != self.stage:
+            self.stage = stage
+            self.began = now
+            self.last = 0.0
+            if not sys.stderr.isatty():
+                print(f"{stage} ...", file=sys.stderr)
+        if not sys.stderr.isatty() or (now - self.last < 0.2 and done < total):
+            return
+        self.last = now
+        spent = now - self.began
+        left = f", {spent * (total - done) / done:.0f} s left" if 0 < done < total else ""
+        print(
+            f"\r\033[K{stage} {100 * done / max(total, 1):.0f} % ({done:,} of {total:,} {unit}{left})",
+            end="" if done < total else "\n",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def _run(
+    source: str,
+    encoder: str,
+    seed: int,
+    n_clusters: int | None,
+    n_samples: int | None,
+    weights: str | None,
+    cluster: str | None = None,
+    device: str = "auto",
+    **settings: Any,
+):
+    from coreset_engine.core.device import resolve_device
+    from coreset_engine.pipeline.run import Run
+    from coreset_engine.sources.open import open_source
+
+    if device != "auto":
+        resolve_device(device)  # before anything is read
+    bar = Bar()
+    if cluster:
+        from coreset_engine.distributed.embedding import open_on
+
+        dataset = open_on(
+            cluster, source, lambda done, total, unit="": bar("opening", done, total, unit)
+        )
+    else:
+        dataset = open_source(
+            source, progress=lambda done, total, unit="": bar("opening", done, total, unit)
+        )
+    if dataset.rejected:
+        print(
+            f"{len(dataset.rejected)} files were set aside, the first: {dataset.rejected[0].name!r}: "
+            f"{dataset.rejected[0].reason}",
+            file=sys.stderr,
+        )
+    return Run(
+        dataset,
+        encoder,
+        seed,
+        n_clusters=n_clusters,
+        n_samples=n_samples,
+        weights=weights,
+        progress=bar,
+        cluster=cluster,
+        device=device,
+        **settings,
+    )
+
+
+def _params(values: list[str] | None, **named: Any) -> dict[str, Any]:
+    found = {name: value for name, value in named.items() if value is not None}
+    for item in values or ():
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise BadInput(
+                f"--param {item!r} must read NAME=VALUE, for example --param exponent=4."
+            )
+        found[name] = value
+    return found
+
+
+def _print(value: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(value, default=str))
+        return
+    for name, entry in value.items():
+        print(f"{name:>14}  {entry}")
+
+
+@app.command()
+def run(
+    source: Source,
+    method: Annotated[str, typer.Option(help="see `methods`")] = "elfs",
+    prune_rate: Rate = 0.9,
+    beta: Annotated[
+        float | None, typer.Option(help="share dropped first as hardest (elfs)")
+    ] = None,
+    n_neighbours: Annotated[
+        int | None, typer.Option(help="redundancy neighbours (blindcs)")
+    ] = None,
+    encoder: Encoder = "efficientnet_lite0",
+    seed: Seed = 0,
+    n_clusters: Clusters = None,
+    n_samples: Samples = None,
+    weights: Weights = None,
+    out: Annotated[
+        Path | None, typer.Option(help="folder for selection.parquet, ids.txt, manifest.json")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option(help="go on where an earlier run stopped (always on)")
+    ] = True,
+    clusterer: Clusterer = "temi",
+    proxy: Proxy = "mlp",
+    near: Near = "auto",
+    cluster: Cluster = None,
+    device: Device = "auto",
+    param: Param = None,
+    as_json: Json = False,
+) -> None:
+    """Every stage that is missing, then the selection, as a folder."""
+    from coreset_engine.artifacts.selection_folder import check_place
+    from coreset_engine.pipeline.manifest import write_run
+    from coreset_engine.pipeline.select import select as choose
+    from coreset_engine.selection.budget import kept_count
+
+    kept_count(1, prune_rate)
+    if out is not None:
+        check_place(out)
+    prepared = _run(
+        source,
+        encoder,
+        seed,
+        n_clusters,
+        n_samples,
+        weights,
+        cluster,
+        device,
+        clusterer=clusterer,
+        proxy=proxy,
+        search=near,
+    )
+    chosen = choose(
+        method, prepared, prune_rate, **_params(param, beta=beta, n_neighbours=n_neighbours)
+    )
+    told: dict[str, Any] = dict(
+        method=chosen.method, images=len(prepared.dataset), kept=len(chosen)
+    )
+    if out is not None:
+        told["out"] = str(write_run(out, prepared, chosen))
+    _print(told, as_json)
+
+
+@app.command()
+def embed(
+    source: Source,
+    encoder: Encoder = "efficientnet_lite0",
+    seed: Seed = 0,
+    weights: Weights = None,
+    cluster: Cluster = None,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Vectors of every image, kept and resumable."""
+    made = _run(source, encoder, seed, None, None, weights, cluster, device).embeddings
+    _print(dict(encoder=made.encoder, shape=list(made.vectors.shape), key=made.key), as_json)
+
+
+@app.command()
+def score(
+    source: Source,
+    encoder: Encoder = "efficientnet_lite0",
+    seed: Seed = 0,
+    n_clusters: Clusters = None,
+    n_samples: Samples = None,
+    weights: Weights = None,
+    clusterer: Clusterer = "temi",
+    proxy: Proxy = "mlp",
+    near: Near = "auto",
+    cluster: Cluster = None,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Every stage up to the scores: neighbours, pseudo-labels, dynamics, coverage."""
+    prepared = _run(
+        source,
+        encoder,
+        seed,
+        n_clusters,
+        n_samples,
+        weights,
+        cluster,
+        device,
+        clusterer=clusterer,
+        proxy=proxy,
+        search=near,
+    )
+    found = dict(
+        coverage=prepared.coverage.n_samples,
+        recall=prepared.neighbours.info.get("recall"),
+        clusters=prepared.pseudo_labels.n_clusters,
+        aum_mean=float(prepared.dynamics.aum.mean()),
+    )
+    _print(found, as_json)
+
+
+@app.command()
+def select(
+    source: Source,
+    method: str = "elfs",
+    prune_rate: Rate = 0.9,
+    encoder: Encoder = "efficientnet_lite0",
+    seed: Seed = 0,
+    n_clusters: Clusters = None,
+    n_samples: Samples = None,
+    weights: Weights = None,
+    clusterer: Clusterer = "temi",
+    proxy: Proxy = "mlp",
+    param: Param = None,
+    as_json: Json = False,
+) -> None:
+    """The ids of the coreset, one a line, on stdout."""
+    from coreset_engine.pipeline.select import select as choose
+
+    prepared = _run(
+        source, encoder, seed, n_clusters, n_samples, weights, clusterer=clusterer, proxy=proxy
+    )
+    chosen = choose(method, prepared, prune_rate, **_params(param))
+    print(
+        json.dumps([str(key) for key in chosen.ids]) if as_json else "\n".join(map(str, chosen.ids))
+    )
+
+
+@app.command()
+def methods(as_json: Json = False) -> None:
+    """Every selection method: family, what it needs, paper, cost."""
+    if as_json:
+        print(
+            json.dumps(
+                {
+                    row.name: dict(
+                        family=row.family,
+                        summary=row.summary,
+                        needs=row.needs,
+                        paper=row.paper,
+                        cost=row.cost,
+                        aliases=row.aliases,
+                    )
+                    for row in METHODS.values()
+                }
+            )
+        )
+        return
+    for row in METHODS.values():
+        about = "; ".join(part for part in (row.paper, row.cost) if part)
+        print(
+            f"{row.name:18} {row.family:11} {row.summary}  [{', '.join(row.needs) or 'nothing'}] {about}"
+        )
+
+
+@app.command()
+def jobs(
+    verb: Annotated[str, typer.Argument(help="list, cancel or resume")] = "list",
+    job: str = "",
+    as_json: Json = False,
+) -> None:
+    """The jobs of this workspace."""
+    from coreset_engine.artifacts.store import Store
+    from coreset_engine.jobs import manager as work
+
+    home = Store().home
+    if verb in ("cancel", "resume"):
+        getattr(work, verb)(job, home)
+    elif verb != "list":
+        raise BadInput(f"{verb!r} is no verb of jobs; use list, cancel or resume.")
+    _print(
+        {
+            item.id: f"{item.kind} {item.status} {item.stage} {item.message}"
+            for item in work.list_jobs(home)
+        },
+        as_json,
+    )
+
+
+@app.command(hidden=True)
+def work(name: str) -> None:
+    """The child process of a job."""
+    from coreset_engine.artifacts.store import Store
+    from coreset_engine.jobs.worker import work as do
+
+    raise typer.Exit(do(name, Store().home))
+
+
+@app.command()
+def verify(
+    manifest: Annotated[Path, typer.Argument(help="manifest.json of a selection")],
+    as_json: Json = False,
+) -> None:
+    """Recompute a selection from its manifest and compare; exit 1 when it differs."""
+    from coreset_engine.pipeline.manifest import verify as check
+
+    found = check(manifest)
+    _print(found, as_json)
+    if not found["same"]:
+        raise typer.Exit(1)
+
+
+app.command()(export.export)
+app.command()(export.plugin)
+app.command()(verbs_beta.beta)
+app.command()(evaluate.evaluate)
+app.command()(evaluate.inclusion)
+for verb in (store.status, store.gc, store.report, store.labels):
+    app.command()(verb)
+
+
+def main() -> None:
+    """Run a command; every error is one line on stderr, never a traceback; Ctrl-C ends it within
+    two seconds."""
+    with interrupt.armed():
+        _guarded()
+
+
+def _guarded() -> None:
+    try:
+        result = app(standalone_mode=False)
+        if result == 130:  # so typer tells of a KeyboardInterrupt
+            raise KeyboardInterrupt
+        sys.exit(result if isinstance(result, int) else 0)
+    except CoresetError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        interrupt.say()
+        sys.exit(interrupt.EXIT_CODE)
+    except BrokenPipeError:
+        os._exit(0)
+    except Exception as fault:  # noqa: BLE001 - the last door: one sentence, the rest goes to the log
+        _last_door(fault)
+
+
+def _last_door(fault: Exception) -> None:
+    if hasattr(
+        fault, "format_message"
+    ):  # a usage error; its class lives in click or, in newer versions, in typer
+        print(f"error: {fault.format_message()} See --help.", file=sys.stderr)
+        sys.exit(2)
+    from coreset_engine.artifacts.internal_errors import record
+
+    print(f"error: {record(fault)}", file=sys.stderr)
+    sys.exit(1)

@@ -1,0 +1,152 @@
+"""Clusters against classes, and clusterings against each other: who corresponds to whom, and how
+well.
+
+Cluster numbers mean nothing by themselves; the Hungarian algorithm (Kuhn 1955) finds the one-to-one
+naming that agrees most. Accuracy, NMI and ARI as in ELFS' tables 2 and 10, the class-wise errors of
+its figure 7.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from coreset_engine.core.errors import BadInput
+
+
+def contingency(
+    rows: np.ndarray, columns: np.ndarray, n_rows: int | None = None, n_columns: int | None = None
+) -> np.ndarray:
+    """(R, C) int64 counts of pairs. rows, columns: (N,) int, >= 0; pairs with a negative entry are
+    left out."""
+    rows = np.asarray(rows, np.int64)
+    columns = np.asarray(columns, np.int64)
+    if rows.shape != columns.shape or rows.ndim != 1:
+        raise BadInput(
+            f"labels of shapes {rows.shape} and {columns.shape} cannot be compared; give two of one length."
+        )
+    known = (rows >= 0) & (columns >= 0)
+    rows = rows[known]
+    columns = columns[known]
+    n_rows = max(n_rows or 0, int(rows.max(initial=-1)) + 1)
+    n_columns = max(n_columns or 0, int(columns.max(initial=-1)) + 1)
+    return np.bincount(rows * n_columns + columns, minlength=n_rows * n_columns).reshape(
+        n_rows, n_columns
+    )
+
+
+def hungarian(gain: np.ndarray) -> np.ndarray:
+    """(R,) int64: the column matched to each row so that the summed gain is largest; -1 = unmatched
+    (R > C)."""
+    from scipy.optimize import linear_sum_assignment
+
+    matched = np.full(len(gain), -1, np.int64)
+    rows, columns = linear_sum_assignment(gain, maximize=True)
+    matched[rows] = columns
+    return matched
+
+
+def match_clusters(
+    pseudo: np.ndarray,
+    truth: np.ndarray,
+    n_clusters: int | None = None,
+    n_classes: int | None = None,
+) -> np.ndarray:
+    """(C,) int64: the class each cluster is named after, one to one; -1 = more clusters than
+    classes, none left."""
+    return hungarian(contingency(pseudo, truth, n_clusters, n_classes))
+
+
+def majority_classes(
+    pseudo: np.ndarray,
+    truth: np.ndarray,
+    n_clusters: int | None = None,
+    n_classes: int | None = None,
+) -> np.ndarray:
+    """(C,) int64: the commonest class of each cluster (many to one, for over-clustering); -1 =
+    empty cluster."""
+    counts = contingency(pseudo, truth, n_clusters, n_classes)
+    return np.where(counts.sum(axis=1) > 0, counts.argmax(axis=1), -1)
+
+
+def accuracy(pseudo: np.ndarray, truth: np.ndarray) -> float:
+    """Share of images whose cluster is named after their class, in [0, 1]; 1 - misclassification of
+    ELFS' table 2."""
+    counts = contingency(pseudo, truth)
+    named = hungarian(counts)
+    right = sum(int(counts[row, column]) for row, column in enumerate(named) if column >= 0)
+    return right / max(1, int(counts.sum()))
+
+
+def nmi(first: np.ndarray, second: np.ndarray) -> float:
+    """Normalised mutual information in [0, 1], arithmetic mean of the two entropies below the
+    line."""
+    counts = contingency(first, second).astype(np.float64)
+    joint = counts / max(1.0, counts.sum())
+    rows = joint.sum(axis=1)
+    columns = joint.sum(axis=0)
+    entropies = _entropy(rows) + _entropy(columns)
+    if entropies == 0:
+        return 1.0  # both put everything into one group: they agree
+    return max(0.0, 2 * (_entropy(rows) + _entropy(columns) - _entropy(joint.ravel())) / entropies)
+
+
+def ari(first: np.ndarray, second: np.ndarray) -> float:
+    """Adjusted Rand index (Hubert and Arabie 1985): 1 = the same partition, about 0 = by chance,
+    can be below 0."""
+    counts = contingency(first, second).astype(np.float64)
+    pairs = lambda n: float((n * (n - 1) / 2).sum())  # noqa: E731
+    both = pairs(counts)
+    rows = pairs(counts.sum(axis=1))
+    columns = pairs(counts.sum(axis=0))
+    everything = pairs(np.array([counts.sum()]))
+    chance = rows * columns / everything if everything else 0.0
+    ceiling = (rows + columns) / 2
+    return 1.0 if ceiling == chance else (both - chance) / (ceiling - chance)
+
+
+def label_quality(
+    pseudo: np.ndarray,
+    truth: np.ndarray,
+    n_clusters: int | None = None,
+    n_classes: int | None = None,
+) -> dict:
+    """Everything the Labels page says about pseudo-labels where truth is known. Unknown truth (-1)
+    is left out.
+
+    accuracy, misclassification, nmi, ari, purity: in [0, 1] (ari may be negative). mapping: (C,)
+        class per cluster or
+    -1. named: (N,) int64 pseudo-labels as class numbers (unmatched clusters take their majority
+    class).
+    confusion: (classes, classes) counts, truth x named. class_errors: (classes,) share of each
+    class misnamed, nan for an absent class.
+    """
+    pseudo = np.asarray(pseudo, np.int64)
+    truth = np.asarray(truth, np.int64)
+    mapping = match_clusters(pseudo, truth, n_clusters, n_classes)
+    majority = majority_classes(pseudo, truth, n_clusters, n_classes)
+    named = np.where(mapping >= 0, mapping, majority)[pseudo]
+    n_classes = max(
+        n_classes or 0, int(truth.max(initial=-1)) + 1
+    )  # square even when no cluster took the last class
+    confusion = contingency(truth, named, n_classes, n_classes)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        class_errors = 1 - np.diag(confusion) / confusion.sum(axis=1)
+    known = truth >= 0
+    right = accuracy(pseudo, truth)
+    purity = float((majority[pseudo[known]] == truth[known]).mean()) if known.any() else 0.0
+    return {
+        "accuracy": right,
+        "misclassification": 1 - right,
+        "nmi": nmi(pseudo, truth),
+        "ari": ari(pseudo, truth),
+        "purity": purity,
+        "mapping": mapping,
+        "named": named,
+        "confusion": confusion,
+        "class_errors": class_errors,
+    }
+
+
+def _entropy(shares: np.ndarray) -> float:
+    shares = shares[shares > 0]
+    return float(-(shares * np.log(shares)).sum())

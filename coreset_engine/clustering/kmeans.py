@@ -1,0 +1,182 @@
+"""Spherical k-means: the simple clusterer, and the bar TEMI has to clear.
+
+Unit vectors, cosine similarity, k-means++ starts, several restarts, best objective wins. Two
+blocked matrix products per round (similarities, sums), so that it runs at memory speed on two cores
+and unchanged on a GPU.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from coreset_engine.clustering.vectors import as_tensor, check_clusters, unit
+from coreset_engine.core.config import knob
+from coreset_engine.core.device import resolve_device
+from coreset_engine.core.errors import BadInput
+from coreset_engine.core.row_blocks import Workers, kept, large
+from coreset_engine.core.types import Neighbours, Progress, PseudoLabels, silent
+
+_BLOCK = 16384
+
+
+@dataclass(frozen=True)
+class KMeansConfig:
+    """How hard to look for the best partition."""
+
+    n_starts: int = knob(
+        4, "independent k-means++ starts; the best objective wins", low=1, high=100
+    )
+    n_rounds: int = knob(60, "most assignment rounds of a start", low=1, high=1000)
+    temperature: float = knob(
+        0.1, "of the softmax over cosines that gives the confidence", low=0.001, high=10.0
+    )
+
+
+def spherical_kmeans(
+    vectors: np.ndarray,
+    n_clusters: int,
+    config: KMeansConfig | None = None,
+    seed: int = 0,
+    *,
+    neighbours: Neighbours | None = None,
+    device: str = "auto",
+    progress: Progress = silent,
+    streamed: bool | None = None,
+    workers: Workers | None = None,
+) -> PseudoLabels:
+    """Cluster by angle. vectors: (N, D) float, finite, any scale; 1 <= n_clusters <= N.
+
+    streamed: read the rows piece by piece in every round (`kmeans_at_scale`, on a CPU) instead of
+    keeping a copy; None does so above 2 GiB of float32. workers: who reads them then; default the
+    threads of this process.
+
+    Every cluster holds at least one image: an emptied one restarts at the image farthest from its
+    centre. Raises when that is impossible (fewer distinct directions than clusters). info:
+    objective (mean cosine to the own centre).
+    Source: Dhillon and Modha 2001, "Concept decompositions"; starts: Arthur and Vassilvitskii 2007.
+    """
+    config = config or KMeansConfig()
+    n_clusters = check_clusters(vectors, n_clusters)
+    if large(*vectors.shape) if streamed is None else streamed:
+        from coreset_engine.clustering.kmeans_out_of_core import kmeans_at_scale
+
+        return kmeans_at_scale(
+            vectors, n_clusters, config, seed, workers=workers, progress=progress
+        )
+    rows = unit(as_tensor(vectors, resolve_device(device)))
+    best = None
+    for start, stream in enumerate(np.random.SeedSequence(seed).spawn(config.n_starts)):
+        centres, value, rounds = _one_start(
+            rows, n_clusters, config.n_rounds, np.random.default_rng(stream)
+        )
+        if best is None or value > best[1]:
+            best = (centres, value, rounds)
+        progress(start + 1, config.n_starts, "starts")
+    labels, confidence, probabilities = _soft(rows, best[0], config.temperature)
+    sizes = np.bincount(labels, minlength=n_clusters)
+    if (sizes == 0).any():
+        raise BadInput(
+            f"n_clusters={n_clusters}, but only {int((sizes > 0).sum())} groups of distinct directions were "
+            "found; ask for fewer clusters."
+        )
+    info = {
+        "method": "kmeans",
+        "objective": best[1],
+        "rounds": best[2],
+        "starts": config.n_starts,
+        "dead": [],
+        "sizes": sizes.tolist(),
+    }
+    return PseudoLabels(labels, confidence, n_clusters, probabilities, None, info)
+
+
+def spherical_centres(
+    rows: torch.Tensor,
+    n_clusters: int,
+    rng: np.random.Generator,
+    n_images: int = 10_000,
+    n_rounds: int = 10,
+) -> torch.Tensor:
+    """(C, D) unit centres of one short k-means on a random sample of unit `rows` (N, D): a start
+    for other methods."""
+    size = min(len(rows), max(n_images, n_clusters))
+    sample = rows[
+        torch.from_numpy(np.sort(rng.choice(len(rows), size, replace=False))).to(rows.device)
+    ]
+    return _one_start(sample, n_clusters, n_rounds, rng)[0]
+
+
+def _one_start(rows: torch.Tensor, n_clusters: int, n_rounds: int, rng: np.random.Generator):
+    centres = _plus_plus(rows, n_clusters, rng)
+    last = -np.inf
+    for done in range(1, n_rounds + 1):  # noqa: B007 - told to the caller
+        sums, value, worst = _assign(rows, centres)
+        empty = (sums.norm(dim=1) < 1e-9).nonzero().flatten()
+        sums[empty] = rows[worst[: len(empty)]].float() if len(empty) <= len(worst) else sums[empty]
+        centres = torch.nn.functional.normalize(sums, dim=1)
+        if not len(empty) and value - last < 1e-6:
+            break
+        last = value
+    return centres, float(value), done
+
+
+def _assign(rows: torch.Tensor, centres: torch.Tensor):
+    """One round: (sums per cluster (C, D), mean best cosine, rows farthest from their centre,
+    farthest first)."""
+    sums = torch.zeros_like(centres)
+    total = 0.0
+    count = centres.shape[0]
+    best = torch.empty(len(rows), device=rows.device)
+    for start in range(0, len(rows), _BLOCK):
+        block = rows[start : start + _BLOCK].float()
+        near, own = (block @ centres.T).max(dim=1)
+        best[start : start + _BLOCK] = near
+        # A one-hot product instead of index_add: the same order of additions on every run, on any
+        # device.
+        sums += torch.nn.functional.one_hot(own, count).float().T @ block
+        total += float(near.double().sum())
+    return sums, total / len(rows), best.topk(min(count, len(rows)), largest=False).indices
+
+
+def _plus_plus(rows: torch.Tensor, n_clusters: int, rng: np.random.Generator) -> torch.Tensor:
+    """k-means++ on a sample of at most 200 rows per cluster (and never fewer than 2,000)."""
+    size = min(len(rows), max(2000, 200 * n_clusters))
+    sample = rows[
+        torch.from_numpy(np.sort(rng.choice(len(rows), size, replace=False))).to(rows.device)
+    ].float()
+    chosen = [int(rng.integers(size))]
+    far = 1 - sample @ sample[chosen[0]]
+    while len(chosen) < n_clusters:
+        weight = far.clamp_min(0).double().cpu().numpy()
+        total = weight.sum()
+        pick = int(rng.choice(size, p=weight / total)) if total > 1e-9 else int(rng.integers(size))
+        chosen.append(pick)
+        far = torch.minimum(far, 1 - sample @ sample[pick])
+    return sample[chosen].clone()
+
+
+def _soft(
+    rows: torch.Tensor, centres: torch.Tensor, temperature: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """From the softmax of cosines / temperature: labels (N,) int64, confidence (N,) float32, and
+    the (N, C) float32 probabilities themselves unless they are too many."""
+    n = len(rows)
+    labels = np.empty(len(rows), np.int64)
+    confidence = np.empty(len(rows), np.float32)
+    probabilities = np.empty((n, len(centres)), np.float32) if kept(n, len(centres)) else None
+    for start in range(0, n, _BLOCK):
+        part = (
+            torch.softmax(rows[start : start + _BLOCK].float() @ centres.T / temperature, dim=1)
+            .cpu()
+            .numpy()
+        )
+        labels[start : start + _BLOCK], confidence[start : start + _BLOCK] = (
+            part.argmax(axis=1),
+            part.max(axis=1),
+        )
+        if probabilities is not None:
+            probabilities[start : start + _BLOCK] = part
+    return labels, confidence, probabilities

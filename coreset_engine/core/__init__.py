@@ -1,0 +1,2 @@
+"""Ground floor: records, errors, config dataclasses, registries, device choice, and row access for
+matrices on disk."""

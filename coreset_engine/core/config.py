@@ -1,0 +1,92 @@
+"""Frozen config dataclasses with bounds: one description read by forms, command-line help, docs and
+validation.
+
+    @dataclass(frozen=True)
+    class ElfsConfig:
+        beta: float = knob(0.0, "share of the whole set dropped first as hardest", low=0.0,
+            high=1.0, step=0.01)
+
+`make(ElfsConfig, {"beta": "0.4"})` converts, checks and builds it, or raises `BadInput` with value,
+constraint, remedy.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any, TypeVar
+
+from coreset_engine.core.errors import BadInput
+
+Config = TypeVar("Config")
+
+
+def knob(
+    default: Any, help: str, *, low=None, high=None, step=None, choices: tuple = (), label: str = ""
+) -> Any:
+    """A dataclass field that knows its help text, bounds (inclusive), slider step and choices."""
+    about = dict(help=help, low=low, high=high, step=step, choices=tuple(choices), label=label)
+    return dataclasses.field(default=default, metadata=about)
+
+
+def make(config: type[Config], values: dict[str, Any]) -> Config:
+    """Build `config` from loosely typed values (strings from a shell, JSON from a manifest), each
+    one checked."""
+    fields = {field.name: field for field in dataclasses.fields(config)}
+    unknown = sorted(set(values) - set(fields))
+    if unknown:
+        raise BadInput(
+            f"{unknown[0]!r} is no parameter here; known: {', '.join(fields) or 'none'}."
+        )
+    return config(**{name: _checked(fields[name], value) for name, value in values.items()})
+
+
+def _checked(field: dataclasses.Field, value: Any) -> Any:
+    about = field.metadata
+    default = field.default
+    choices = about.get("choices", ())
+    if choices:
+        if value not in choices:
+            raise BadInput(
+                f"{field.name}={value!r} is not offered; choose one of {', '.join(map(str, choices))}."
+            )
+        return value
+    if value is None and default is None:
+        return None
+    value = _converted(field, value)
+    low = about.get("low")
+    high = about.get("high")
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if number and not math.isfinite(value):
+        raise BadInput(f"{field.name}={value} must be a finite number.")
+    if number and ((low is not None and value < low) or (high is not None and value > high)):
+        raise BadInput(
+            f"{field.name}={value} must lie between {low} and {'any size' if high is None else high}."
+        )
+    return value
+
+
+def _converted(field: dataclasses.Field, value: Any) -> Any:
+    kind = type(field.default) if field.default is not None else _OPTIONAL.get(str(field.type))
+    try:
+        if kind is bool:
+            return {"true": True, "1": True, "false": False, "0": False}[str(value).lower()]
+        if kind is int:
+            if float(value) != int(float(value)):
+                raise ValueError
+            return int(float(value))
+        if kind is float:
+            return float(value)
+    except (TypeError, ValueError, KeyError, OverflowError):
+        raise BadInput(
+            f"{field.name}={value!r} must be {_NOUN[kind]}, for example {_example(field)}."
+        ) from None
+    return value
+
+
+def _example(field: dataclasses.Field) -> Any:
+    return field.metadata.get("low") if field.default is None else field.default
+
+
+_OPTIONAL = {"float | None": float, "int | None": int}
+_NOUN = {bool: "true or false", int: "a whole number", float: "a number"}

@@ -1,0 +1,143 @@
+"""Ids in number: names that follow from the row alone are not stored, and the places of a few ids
+are looked up.
+
+50 million names are 4 GB as Python's texts; `RowIds` is none. It answers like the (N,) str array it
+stands for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+CHUNK = 1 << 20
+DIGITS = 7  # a row's number has at least so many
+_NAME = re.compile(r"row-([0-9]{7,18})")
+
+
+class RowIds:
+    """ "row-0000000" ... of n rows; texts are made when asked for, all of them only by
+    `__array__`."""
+
+    ndim = 1
+
+    def __init__(self, n: int) -> None:
+        self._n = int(n)
+        self.dtype = np.dtype(f"U{4 + max(DIGITS, len(str(max(0, n - 1))))}")
+
+    def __len__(self) -> int:
+        return self._n
+
+    @property
+    def shape(self) -> tuple[int]:
+        return (self._n,)
+
+    @property
+    def size(self) -> int:
+        return self._n
+
+    def __getitem__(self, at: Any) -> Any:
+        if isinstance(at, int | np.integer):
+            place = int(at) + self._n if at < 0 else int(at)
+            if not 0 <= place < self._n:
+                raise IndexError(f"row {at} of {self._n}")
+            return np.str_(f"row-{place:0{DIGITS}d}")
+        if isinstance(at, slice):
+            return _texts(
+                np.arange(self._n)[at]
+                if at.step not in (None, 1)
+                else np.arange(*at.indices(self._n))
+            )
+        at = np.asarray(at)
+        if at.dtype == bool:
+            if at.shape != self.shape:
+                raise IndexError(f"a mask of shape {at.shape} for {self._n} rows")
+            return _texts(np.flatnonzero(at))
+        places = np.where(at < 0, at + self._n, at).astype(np.int64)
+        if places.size and not (0 <= places.min() and places.max() < self._n):
+            raise IndexError(f"a row outside the {self._n}")
+        return _texts(places)
+
+    def __iter__(self) -> Iterator[str]:
+        return (np.str_(f"row-{i:0{DIGITS}d}") for i in range(self._n))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        found = _texts(np.arange(self._n))
+        return found if dtype is None else found.astype(dtype)
+
+    def __eq__(self, other: Any) -> Any:
+        if isinstance(other, str):
+            found = np.zeros(self._n, bool)
+            found[[place for place in (self.place(other),) if place >= 0]] = True
+            return found
+        return np.asarray(self) == other
+
+    __hash__ = None
+
+    def astype(self, dtype: Any) -> np.ndarray:
+        return np.asarray(self).astype(dtype)
+
+    def tolist(self) -> list[str]:
+        return [str(name) for name in self]
+
+    def place(self, name: str) -> int:
+        """The row called `name`, or -1."""
+        found = _NAME.fullmatch(str(name))
+        row = int(found[1]) if found else -1
+        return row if 0 <= row < self._n and f"{row:0{DIGITS}d}" == found[1] else -1
+
+    def lines(self) -> Iterator[bytes]:
+        """The ids as text, with "\\n" between them, a million at a time: what "\\n".join(ids).encode() gives."""
+        for start in range(0, self._n, CHUNK):
+            end = min(start + CHUNK, self._n)
+            texts = self[start:end]
+            letters = np.full((len(texts), texts.itemsize // 4 + 1), ord("\n"), np.uint8)
+            letters[:, :-1] = texts.view(np.uint32).reshape(len(texts), -1)
+            yield letters[letters > 0].tobytes()[: None if end < self._n else -1]
+
+
+def _texts(places: np.ndarray) -> np.ndarray:
+    """Names of these rows, (m,) str: letters put in place, column by column, for a format of each
+    takes minutes."""
+    shape = np.shape(places)
+    places = np.ravel(places).astype(np.int64)
+    width = max(DIGITS, len(str(int(places.max())))) if len(places) else DIGITS
+    letters = np.zeros((len(places), 4 + width), np.uint32)
+    letters[:, :4] = [ord(letter) for letter in "row-"]
+    rest = places.copy()
+    for column in range(width - 1, -1, -1):
+        rest, digit = np.divmod(rest, 10)
+        letters[:, 4 + column] = digit + ord("0")
+    short = np.flatnonzero(places < 10 ** (width - 1)) if width > DIGITS else ()
+    for at in range(
+        width - DIGITS
+    ):  # shorter numbers have no leading zeros beyond DIGITS: moved to the left
+        short = short[places[short] < 10 ** (width - 1 - at)]
+        letters[short, 4:-1] = letters[short, 5:]
+        letters[short, -1] = 0
+    return letters.view(f"U{4 + width}").reshape(shape)
+
+
+def places_of(ids: Any, wanted: Iterable[str]) -> np.ndarray:
+    """(m,) int64: where each of `wanted` stands among the unique `ids` (N,), -1 where it does not.
+    A pass over the ids without a table of all of them."""
+    wanted = [str(name) for name in wanted]
+    if isinstance(ids, RowIds):
+        return np.array([ids.place(name) for name in wanted], np.int64)
+    if not wanted:
+        return np.empty(0, np.int64)
+    place: dict[str, int] = {}
+    asked = set(wanted)
+    many = np.asarray(wanted)
+    for start in range(0, len(ids), CHUNK):
+        part = np.asarray(ids[start : start + CHUNK])
+        hits = (
+            [i for i, name in enumerate(part.tolist()) if name in asked]
+            if part.dtype == object
+            else np.flatnonzero(np.isin(part, many)).tolist()
+        )
+        place |= {str(part[i]): start + i for i in hits}
+    return np.array([place.get(name, -1) for name in wanted], np.int64)

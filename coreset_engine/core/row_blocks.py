@@ -1,0 +1,154 @@
+"""Work over rows that stay on disk, cut into pieces that follow from the data alone: here by
+threads, or elsewhere.
+
+A piece is so many rows whoever works on it, every piece is worked on by one thread, and what pieces
+give is combined in pairs by piece number. So the bits of a result depend neither on how many worked
+nor on who did which piece. Blocks of a piece are read as float32 rows of unit length; nothing of
+the size of the vectors is ever held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+
+from coreset_engine.core.device import cpu_count, torch_threads
+from coreset_engine.core.errors import BadInput
+
+LARGE = (
+    2 << 30
+    # bytes of all vectors as float32 above which they are worked on in pieces; never the machine's
+    # memory
+)
+PIECE = 2**16  # rows
+_FLOATS = 2**22  # numbers in a block
+_KEPT = 256 << 20  # bytes of an (N, C) float32 table that is still kept
+T = TypeVar("T")
+
+
+def large(n: int, d: int) -> bool:
+    """Whether (n, d) vectors are clustered in pieces. By the data only, so that every machine finds
+    the same labels."""
+    return 4 * n * d > LARGE
+
+
+def kept(n: int, n_clusters: int) -> bool:
+    """Whether the (n, C) probabilities are worth their memory and disk; else labels and confidences
+    remain."""
+    return 4 * n * n_clusters <= _KEPT
+
+
+class Workers(Protocol):
+    """Who works on pieces: threads of this process (`Here`), or a cluster (run.cluster_clusters).
+
+    slots: tasks at once. note: what to say of their speed, "" or " (...)".
+    """
+
+    slots: int
+    note: str
+
+    def map(
+        self,
+        task: Callable[..., Any],
+        shared: tuple,
+        items: Sequence[tuple[int, int]],
+        idle: Callable[[], None],
+    ) -> Iterator[tuple[int, Any]]:
+        """(place in items, task(vectors, shared, first row, last row)) as they end, in any order.
+        idle: called about every second, may raise Cancelled."""
+        ...
+
+
+class Here:
+    """Threads of this process, one to a core, each with torch on one thread."""
+
+    def __init__(self, vectors: np.ndarray) -> None:
+        self.vectors = vectors
+        self.slots = cpu_count()
+        self.note = ""
+
+    def map(
+        self,
+        task: Callable[..., Any],
+        shared: tuple,
+        items: Sequence[tuple[int, int]],
+        idle: Callable[[], None],
+    ) -> Iterator[tuple[int, Any]]:
+        """As `Workers.map`."""
+        from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+
+        with torch_threads(1):
+            pool = ThreadPoolExecutor(self.slots)
+            try:
+                waiting = list(enumerate(items))[::-1]
+                running = {}
+                while waiting or running:
+                    while waiting and len(running) < 2 * self.slots:
+                        place, rows = waiting.pop()
+                        running[pool.submit(task, self.vectors, shared, *rows)] = place
+                    for ended in wait(running, 1.0, FIRST_COMPLETED).done:
+                        yield running.pop(ended), ended.result()
+                    idle()
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+
+def spans(n: int, piece: int, slots: int = 0) -> list[tuple[int, int]]:
+    """(first, last) rows of every task: one piece, or 2^j neighbouring pieces while some eight
+    tasks a slot remain.
+
+    slots: 0 = one piece each. Spans of 2^j pieces are whole branches of the tree of `in_pairs`, so
+    that any j gives the same bits.
+    """
+    rows = piece
+    while slots and n > 16 * slots * rows:
+        rows *= 2
+    return [(first, min(n, first + rows)) for first in range(0, n, rows)]
+
+
+def in_pairs(found: Sequence[T], both: Callable[[T, T], T]) -> T:
+    """`found` combined level by level: neighbours first, then neighbouring pairs; an odd last one
+    waits."""
+    level = list(found)
+    while len(level) > 1:
+        odd = level[len(level) - len(level) % 2 :]
+        level = [both(one, two) for one, two in zip(level[0::2], level[1::2])] + odd
+    return level[0]
+
+
+def block_of(d: int) -> int:
+    """Rows read at once; by the data only."""
+    return int(np.clip(_FLOATS // d, 256, 16384))
+
+
+def unit_blocks(
+    vectors: np.ndarray, first: int, last: int, width: int
+) -> Iterator[tuple[int, Any]]:
+    """(first row, (B, D) float32 tensor of unit rows), block by block; width: numbers made of a
+    row, where these are more than D. Raises BadInput on NaN or infinity."""
+    step = block_of(max(width, vectors.shape[1]))
+    for start in range(first, last, step):
+        yield start, unit_rows(vectors[start : min(last, start + step)], start)
+
+
+def unit_rows(rows: np.ndarray, start: int | np.ndarray = 0) -> Any:
+    """(B, D) float32 tensor of `rows` at unit length; a zero row stays zero.
+
+    float16 rows are rounded to float16 again, as those that are kept in memory. start: number of
+    the first row, or (B,) numbers of all, for the message.
+    """
+    import torch
+
+    block = torch.from_numpy(np.array(rows, np.float32))
+    length = block.norm(dim=1, keepdim=True)
+    if not bool(torch.isfinite(length).all()):
+        bad = np.flatnonzero(~torch.isfinite(block).all(dim=1).numpy())
+        if len(bad):
+            row = start + int(bad[0]) if isinstance(start, int) else int(start[bad[0]])
+            raise BadInput(
+                f"vectors have NaN or infinity in row {row}; embed again or remove that row."
+            )
+    block /= length.clamp_min(1e-12)
+    return block.half().float() if rows.dtype == np.float16 else block

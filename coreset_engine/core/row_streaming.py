@@ -1,0 +1,140 @@
+"""Rows that stay on disk while something trains on them: what looks like the training set's tensor,
+of which only the batches asked for are ever in memory. The numbers are those of the whole tensor,
+so results are the same bits. Each has `soon(row numbers)`, which is told of batches to come
+(difficulty.readahead).
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import DTypeLike
+
+from coreset_engine.core.prefetch import readahead
+from coreset_engine.core.row_blocks import block_of, unit_rows
+
+LARGE = 64 << 20  # bytes of an array from which it lies in a file
+
+
+class OnDisk:
+    """(N, ...) rows of a memmap, handed out as tensors on `device`; float64 as float32, other kinds
+    as they are."""
+
+    def __init__(self, rows: np.memmap, device: str) -> None:
+        self.rows = rows
+        self.shape = rows.shape
+        self.ndim = rows.ndim
+        self.device = torch.device(device)
+        self.soon = readahead(rows)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, at: slice | torch.Tensor) -> torch.Tensor:
+        part = self.rows[at.cpu().numpy() if isinstance(at, torch.Tensor) else at]
+        return torch.from_numpy(
+            np.array(part, np.float32 if part.dtype == np.float64 else part.dtype)
+        ).to(self.device)
+
+
+class UnitRows:
+    """(N, D) float vectors on disk as rows of unit length, float32, of which only those asked for
+    are ever in memory.
+
+    What TEMI reads instead of a tensor. Rows asked for by number are read in the order of the file.
+    With `axes` (`rows.axes`: basis (D, d), shift (d,)) rows are laid along these and brought to
+    unit length again.
+    """
+
+    def __init__(
+        self,
+        vectors: np.ndarray,
+        device: str,
+        axes: tuple[torch.Tensor, torch.Tensor] | None = None,
+    ) -> None:
+        self.vectors = vectors
+        self.device = torch.device(device)
+        self.axes = axes
+        self.shape = (len(vectors), vectors.shape[1] if axes is None else axes[0].shape[1])
+        self.soon = readahead(vectors)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, at: slice | torch.Tensor) -> torch.Tensor:
+        if isinstance(at, slice):
+            rows = unit_rows(self.vectors[at], at.start or 0).to(self.device)
+        else:
+            wanted = at.cpu().numpy()
+            place = np.argsort(at.cpu().numpy(), kind="stable")
+            back = torch.from_numpy(np.argsort(place, kind="stable"))
+            rows = unit_rows(self.vectors[wanted[place]], wanted[place])[back].to(self.device)
+        if self.axes is None:
+            return rows
+        rows = rows @ self.axes[0] - self.axes[1]
+        return rows / rows.norm(dim=1, keepdim=True).clamp_min(1e-12)
+
+    def split(self, size: int) -> Iterator[torch.Tensor]:
+        """All rows in blocks, as `Tensor.split`, but of no more rows than fit in 16 MiB."""
+        step = min(size, block_of(self.vectors.shape[1]))
+        for start in range(0, len(self), step):
+            yield self[start : min(len(self), start + step)]
+
+
+class ListsOnDisk:
+    """(N, k) neighbours on disk: `lists[images, places]` is read as it is asked for, as int64 on
+    `device`."""
+
+    def __init__(self, indices: np.ndarray, device: str) -> None:
+        self.indices = indices
+        self.shape = indices.shape
+        self.device = torch.device(device)
+        self.soon = readahead(indices)
+
+    def __getitem__(self, at: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        images, places = (part.cpu().numpy() for part in at)
+        order = np.argsort(images, kind="stable")
+        found = np.empty(len(images), np.int64)
+        found[order] = self.indices[images[order], places[order]]
+        return torch.from_numpy(found).to(self.device)
+
+
+def streamed(inputs: object, device: str) -> OnDisk | None:
+    """`inputs` as rows on disk, or None where they should rather be copied: no memmap, or a GPU
+    with room for them."""
+    if not isinstance(inputs, np.memmap) or inputs.ndim != 2:
+        return None
+    if device.startswith("cuda") and inputs.nbytes < torch.cuda.mem_get_info(device)[0] // 2:
+        return None
+    return OnDisk(inputs, device)
+
+
+def accumulator(*shape: int, device: str, kind: torch.dtype = torch.float32) -> torch.Tensor:
+    """Zeros, float32 or float16. On a CPU a large one is `scratch`."""
+    if device != "cpu":
+        return torch.zeros(shape, dtype=kind, device=device)
+    return torch.from_numpy(scratch(shape, np.float16 if kind == torch.float16 else np.float32))
+
+
+def scratch(shape: tuple[int, ...], kind: DTypeLike) -> np.ndarray:
+    """Zeros; a large array lies in a file without a name, whose pages the system may put away.
+
+    The file is where TMPDIR says, else in /var/tmp where there is one: /tmp is memory on many
+    systems. A disk without room is noticed here, not by a dying process later on, and memory is
+    taken instead.
+    """
+    size = np.dtype(kind).itemsize * int(np.prod(shape, dtype=np.int64))
+    if size <= LARGE:
+        return np.zeros(shape, kind)
+    steady = not os.environ.get("TMPDIR") and os.access("/var/tmp", os.W_OK)
+    try:
+        with tempfile.TemporaryFile(dir="/var/tmp" if steady else None) as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+            return np.memmap(file, kind, "w+", shape=shape)
+    except OSError:
+        return np.zeros(shape, kind)

@@ -1,0 +1,258 @@
+"""The records that pass between wings: frozen, validated where it is cheap, no behaviour beyond
+look-up.
+
+N images, D embedding dimensions, k kept, E epochs, C clusters. Arrays are never changed after
+construction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import numpy as np
+
+from coreset_engine.core.errors import BadInput, Missing
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+# progress(done, total, unit): called often; raises Cancelled when the user asked to stop.
+Progress = Callable[[int, int, str], None]
+
+
+def silent(done: int, total: int, unit: str = "") -> None:
+    """The progress callback for callers that want none."""
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """An input set aside, never fatal: what it was called and one sentence on why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """N usable images in source order. `spec` is enough for another process to open the same source
+    again.
+
+    ids: (N,) str, unique. labels: (N,) int64 in [0, len(classes)), -1 = unknown, or None when the
+        source has none.
+    paths: (N,) str or None when images are not single files. columns: name -> (N,) metadata.
+    vectors: (N, D) float, only for sources that are embeddings already. fingerprint: hash of ids
+        and content.
+    """
+
+    spec: str
+    ids: np.ndarray
+    fingerprint: str
+    reader: Callable[[int], Image.Image] | None = None
+    labels: np.ndarray | None = None
+    classes: tuple[str, ...] = ()
+    paths: np.ndarray | None = None
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
+    vectors: np.ndarray | None = None
+    rejected: tuple[Rejected, ...] = ()
+    test_spec: str | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.ids) == 0:
+            raise BadInput(f"{self.spec!r} holds no usable image; give a source with at least one.")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def image(self, i: int) -> Image.Image:
+        """Image i, decoded, RGB."""
+        if self.reader is None:
+            raise Missing(
+                f"{self.spec!r} has vectors but no images; open it with images=FOLDER to see them."
+            )
+        return self.reader(int(i))
+
+    def images(self, begin: int, end: int) -> Iterator[Image.Image]:
+        """Images begin .. end - 1, decoded one at a time; a reader with a `slice` fetches their
+        bytes together."""
+        together = getattr(self.reader, "slice", None)
+        return together(begin, end) if together else (self.image(i) for i in range(begin, end))
+
+
+@dataclass(frozen=True, eq=False)
+class Embeddings:
+    """vectors: (N, D) float32 or float16, often a read-only memmap. key: the artefact's key."""
+
+    vectors: np.ndarray
+    ids: np.ndarray
+    key: str
+    encoder: str
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbours:
+    """indices: (N, k) int64, self excluded, nearest first. distances: (N, k) float32 >= 0.
+
+    info: how they were found, and `recall` (measured on a sample, 1.0 when exact). JSON-able.
+    """
+
+    indices: np.ndarray
+    distances: np.ndarray
+    metric: str = "cosine"
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class PseudoLabels:
+    """labels: (N,) int64 in [0, n_clusters). confidence: (N,) float32 in [0, 1]. info: diagnostics,
+    JSON-able.
+
+    probabilities: (N, C) float32 or None. agreement: (N,) float32, share of heads that agree, or
+        None.
+    """
+
+    labels: np.ndarray
+    confidence: np.ndarray
+    n_clusters: int
+    probabilities: np.ndarray | None = None
+    agreement: np.ndarray | None = None
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Dynamics:
+    """Scores of each image over a training run, all (N,). Directions: high aum = easy; all others
+    high = hard.
+
+    aum: float32, mean margin (Pleiss 2020). forgetting: float32, right -> wrong events; never
+    learned = +inf (Toneva 2019). el2n, entropy, loss, grand, dyn_unc, tdds: float32. margins: (N,
+    E) float16 trajectory.
+    info: proxy, epochs, final accuracy on its own labels, ... JSON-able.
+    """
+
+    aum: np.ndarray
+    forgetting: np.ndarray
+    el2n: np.ndarray
+    entropy: np.ndarray
+    loss: np.ndarray
+    grand: np.ndarray
+    dyn_unc: np.ndarray
+    tdds: np.ndarray
+    margins: np.ndarray
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class CoverageScores:
+    """score = coverage - redundancy (BlindCS eq. 9), each (N,) float64, summed over n_samples
+    draws."""
+
+    score: np.ndarray
+    coverage: np.ndarray
+    redundancy: np.ndarray
+    n_samples: int
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+
+Scores = TypeVar("Scores", PseudoLabels, Dynamics, CoverageScores)
+
+
+def scores_at(found: Scores, rows: np.ndarray) -> Scores:
+    """The same record of the images at `rows` (M,) alone: every (N, ...) array at these rows, all
+    else as it is."""
+    return replace(
+        found,
+        **{
+            part.name: np.asarray(getattr(found, part.name)[rows])
+            for part in fields(found)
+            if isinstance(getattr(found, part.name), np.ndarray)
+        },
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """What a selection method returns. order: (M,) int64 distinct positions, first = kept first, M
+    >= k.
+
+    scores: (N,) float64, high = kept first where the method has a score, else minus the place in
+    `order` (unplaced images: -inf). nested: True when the first k' of `order` are the choice for
+    every k' <= M, so that a slider needs no new call. weights: (N,) loss weights >= 0 or None (=
+    all 1). info: what was settled on the way (beta, a reason in words), JSON-able.
+    """
+
+    order: np.ndarray
+    scores: np.ndarray
+    nested: bool = True
+    weights: np.ndarray | None = None
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """A coreset: ids + weights + the key of its source. Validated here, so that no bad one can
+    exist.
+
+    ids: (k,) str, best first. indices: (k,) int64 positions in the source. weights: (k,) float64 >=
+        0.
+    scores: (N,) float64. method, params: what made it. source_key: Dataset.fingerprint.
+    """
+
+    ids: np.ndarray
+    indices: np.ndarray
+    weights: np.ndarray
+    scores: np.ndarray
+    method: str
+    params: Mapping[str, Any]
+    source_key: str
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        k = len(self.ids)
+        if len(self.indices) != k or len(self.weights) != k:
+            raise BadInput(
+                f"a selection of {k} ids needs {k} indices and weights, got "
+                f"{len(self.indices)} and {len(self.weights)}."
+            )
+        if len(np.unique(self.indices)) != k:
+            raise BadInput(
+                f"a selection may hold each image once; {k - len(np.unique(self.indices))} repeat."
+            )
+        if k and (self.indices.min() < 0 or self.indices.max() >= len(self.scores)):
+            raise BadInput(
+                f"a selection index lies outside the source's {len(self.scores)} images."
+            )
+        if not (np.isfinite(self.weights).all() and (self.weights >= 0).all()):
+            raise BadInput("selection weights must be finite and >= 0.")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+class Artefacts(Protocol):
+    """What a selection method may ask for; `run.pipeline.Run` is the real one, computing on first
+    use.
+
+    A property raises Missing with the command that makes it when the artefact cannot exist (no true
+    labels, ...). `coverage_at` and `dynamics_at` take the fields of CoverageConfig and
+    DynamicsConfig.
+    """
+
+    dataset: Dataset
+    seed: int
+
+    @property
+    def vectors(self) -> np.ndarray: ...
+    @property
+    def neighbours(self) -> Neighbours: ...
+    @property
+    def pseudo_labels(self) -> PseudoLabels: ...
+    @property
+    def labels(self) -> np.ndarray: ...
+    @property
+    def dynamics(self) -> Dynamics: ...
+    @property
+    def coverage(self) -> CoverageScores: ...
+    def coverage_at(self, **params: Any) -> CoverageScores: ...
+    def dynamics_at(self, *, labels: str = "pseudo", **params: Any) -> Dynamics: ...

@@ -1,0 +1,1 @@
+"""Kernels of the coverage scores: CPU (SIMD) and CUDA."""

@@ -1,0 +1,100 @@
+"""Spread a round's samples over threads: pieces of 128, ordered so that the columns in use stay in
+the cache.
+
+The kernel releases the interpreter lock. Each thread adds to its own integer sums, which are added
+up at the end, so who took which piece does not show in the result.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+
+import numpy as np
+
+from coreset_engine.coverage.anytime import Scorer
+from coreset_engine.coverage.transposed import Columns
+
+PIECE = 128
+CACHE = 16 << 20  # bytes of columns that two tiles may take up together
+POLL = 0.1  # seconds between two calls of the progress callback
+
+
+def cpu_scorer(
+    columns: Columns, reaches: Sequence[int], exponents: Sequence[float], workers: int
+) -> Scorer:
+    """A Scorer over `workers` threads. reaches: alphas, descending. Columns of penalty:
+    exponent-major."""
+    from coreset_engine.coverage.kernels.cpu import score_samples
+
+    n = columns.n_images
+    near = np.array([min(reach, n - 1) for reach in reaches], np.int64)
+    powers = np.array(exponents, np.float64)
+
+    def score(dims, points, hits, penalty, tick: Callable[[int], None]) -> None:
+        order = cache_order(dims, columns)
+        dims = dims[order]
+        points = points[order]
+        pieces = itertools.count()
+        stop = threading.Event()
+        done = [0] * workers
+
+        def work(me: int) -> tuple[np.ndarray, np.ndarray]:
+            mine = np.zeros_like(hits), np.zeros_like(penalty)
+            for piece in pieces:
+                part = slice(piece * PIECE, (piece + 1) * PIECE)
+                if stop.is_set() or part.start >= len(dims):
+                    return mine
+                score_samples(
+                    columns.exact,
+                    columns.levels,
+                    columns.grid,
+                    columns.modes,
+                    dims[part],
+                    points[part],
+                    near,
+                    powers,
+                    *mine,
+                )
+                done[me] += len(dims[part])
+            return mine
+
+        for part in _together(work, workers, stop, lambda: tick(sum(done))):
+            hits += part[0]
+            penalty += part[1]
+
+    return score
+
+
+def _together(work, workers: int, stop: threading.Event, tick: Callable[[], None]) -> list:
+    """Run work(0..workers-1) in threads, calling tick() meanwhile; if tick raises, the threads are
+    told to stop."""
+    with ThreadPoolExecutor(workers) as pool:
+        futures = [pool.submit(work, me) for me in range(workers)]
+        try:
+            pending = set(futures)
+            while pending:
+                finished, pending = wait(pending, timeout=POLL, return_when=FIRST_EXCEPTION)
+                for future in finished:
+                    future.result()
+                tick()
+        finally:
+            stop.set()
+        return [future.result() for future in futures]
+
+
+def cache_order(dims: np.ndarray, columns: Columns) -> np.ndarray:
+    """(t,) order of the samples by tiles of dimensions, so that neighbours in time share
+    columns."""
+    per_column = columns.n_images * (2 + columns.exact.itemsize)
+    tile = max(1, CACHE // (2 * per_column))
+    first = dims.min(1)
+    second = dims.max(1)
+    row = first // tile
+    place = second // tile
+    place = np.where(
+        row % 2 == 0, place, -place
+    )  # back and forth: a new row begins where the last one ended
+    return np.lexsort((second, first, place, row)) if tile > 1 else np.lexsort((second, first))

@@ -1,0 +1,149 @@
+"""Coverage where no memory holds the matrix: its columns in files, cut into groups; a task reads
+those it needs.
+
+The columns and their 16-bit levels lie turned in two files, made once and streamed; a group is a
+run of columns, so any number S of groups is read from the same files. A sample of m dimensions
+falls on the set of groups that holds them (m =
+2: a pair a <= b). A task takes one set: at most m of the S groups in memory, the kernel of one
+machine over them, and integer sums as the result. Sums add up to the same bits for any S, any cut
+into tasks and any order.
+
+A machine holds m groups and, per thread, the sums: `held` counts it, `groups_for` chooses S. With m
+near D a set is the whole matrix again and no S helps; m = 2 is the paper's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from coreset_engine.core.errors import BadInput
+from coreset_engine.core.types import Progress, silent
+from coreset_engine.coverage.transposed import Columns, turn
+
+SHARE = 0.8  # of a machine's memory; the rest is the interpreter's and the system's
+ABOUT = ("grid", "modes", "low", "high", "median", "mean", "std")
+Sums = tuple[np.ndarray, np.ndarray]  # hits (N,) int64, penalty (N, C) int64 in 2^-40
+
+
+def turn_into(
+    folder: Path, vectors: np.ndarray, dims: int, workers: int = 1, progress: Progress = silent
+) -> Columns:
+    """`turn`, with both arrays in files of `folder`: what lies there finished is taken as it is, so
+    a folder belongs to one matrix and one `dims`. Holds 48 bytes an image and worker. Raises
+    BadInput for NaN or infinity, OSError when the disk refuses."""
+    folder = Path(folder)
+    if not (folder / "about.npz").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+
+        def room(name: str, shape: tuple[int, int], kind: Any) -> np.ndarray:
+            array = np.lib.format.open_memmap(folder / f"{name}.npy", "w+", kind, shape)
+            with open(
+                folder / f"{name}.npy", "r+b"
+            ) as file:  # a full disk says so here; a mapping would be killed
+                os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+            return array
+
+        made = turn(vectors, dims, workers, room, progress)
+        for array in (made.exact, made.levels):
+            array.flush()
+        with open(folder / ".about.tmp", "wb") as file:
+            np.savez(file, **{name: getattr(made, name) for name in ABOUT})
+        os.replace(folder / ".about.tmp", folder / "about.npz")
+    return _opened(folder)
+
+
+def _opened(folder: Path) -> Columns:
+    exact, levels = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("exact", "levels"))
+    with np.load(folder / "about.npz") as about:
+        return Columns(
+            exact.view(np.uint16) if exact.dtype == np.float16 else exact,
+            levels,
+            **{name: about[name] for name in ABOUT},
+        )
+
+
+def edges(count: int, groups: int) -> np.ndarray:
+    """(S + 1,) int64: group g holds the columns from edges[g] to edges[g + 1], as even as can
+    be."""
+    return np.arange(groups + 1) * count // groups
+
+
+def sets_of(dims: np.ndarray, count: int, groups: int) -> list[tuple[tuple[int, ...], np.ndarray]]:
+    """(groups that hold a sample's dimensions, ascending, and the samples that fall on them) of
+    dims (t, m)."""
+    if not len(dims):
+        return []
+    where = np.sort(np.searchsorted(edges(count, groups), dims, "right") - 1, axis=1)
+    kinds, kind = np.unique(where, axis=0, return_inverse=True)
+    order = np.argsort(kind.ravel(), kind="stable")
+    parts = np.split(order, np.cumsum(np.bincount(kind.ravel()))[:-1])
+    found: dict[tuple[int, ...], list[np.ndarray]] = {}
+    for names, rows in zip(kinds, parts, strict=True):  # (0, 0, 1) and (0, 1, 1) are one set
+        found.setdefault(tuple(dict.fromkeys(names.tolist())), []).append(rows)
+    return [(names, np.concatenate(rows)) for names, rows in found.items()]
+
+
+def held(n: int, d: int, itemsize: int, *, m: int, sums: int, threads: int, groups: int) -> int:
+    """Bytes a task holds: min(m, S) groups, and per thread its sums and scratch. sums: columns of
+    penalty."""
+    columns = min(m, groups) * -(-d // groups)
+    return columns * n * (itemsize + 2) + (threads + 2) * 8 * n * (1 + sums) + threads * 6 * n
+
+
+def groups_for(
+    n: int, d: int, itemsize: int, *, m: int, sums: int, threads: int, memory: float
+) -> int:
+    """The smallest S with which a task fits a machine of `memory` bytes. Raises BadInput when none
+    does."""
+    for groups in range(1, d + 1):
+        if held(n, d, itemsize, m=m, sums=sums, threads=threads, groups=groups) <= SHARE * memory:
+            return groups
+    least = held(n, d, itemsize, m=m, sums=sums, threads=1, groups=d)
+    raise BadInput(
+        f"coverage of {n:,} images in {d} dimensions needs {least / SHARE / 1e9:.1f} GB a node even over "
+        f"{d} groups of columns, and the smallest node has {memory / 1e9:.1f} GB; use nodes with more memory"
+        f"{'' if m <= 2 else f', or slices of 2 dimensions (n_dims={m})'}."
+    )
+
+
+def score_set(
+    folder: Path,
+    names: Sequence[int],
+    groups: int,
+    dims: np.ndarray,
+    points: np.ndarray,
+    reaches: Sequence[int],
+    exponents: Sequence[float],
+    threads: int = 1,
+) -> Sums:
+    """The sums of samples whose dims (t, m) all lie in the groups `names`. reaches: alphas,
+    descending."""
+    from coreset_engine.coverage.kernels.threads import cpu_scorer
+
+    whole = _opened(Path(folder))
+    cuts = edges(len(whole.low), groups)
+    kept = np.concatenate([np.arange(cuts[g], cuts[g + 1]) for g in names])
+
+    def part(array: np.ndarray) -> np.ndarray:
+        out = np.empty((len(kept), *array.shape[1:]), array.dtype)
+        for row, column in enumerate(kept):
+            out[row] = array[column]
+        return out
+
+    columns = Columns(*(part(getattr(whole, name)) for name in ("exact", "levels", *ABOUT)))
+    hits = np.zeros(columns.n_images, np.int64)
+    penalty = np.zeros((columns.n_images, len(reaches) * len(exponents)), np.int64)
+    cpu_scorer(columns, reaches, exponents, threads)(
+        np.searchsorted(kept, dims), points, hits, penalty, lambda done: None
+    )
+    return hits, penalty
+
+
+def add(one: Sums, other: Sums) -> Sums:
+    """Two partial sums as one."""
+    return one[0] + other[0], one[1] + other[1]

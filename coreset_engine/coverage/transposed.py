@@ -1,0 +1,192 @@
+"""The embedding matrix turned on its side: one row per dimension, in full and in 16-bit levels,
+with its statistics.
+
+A sample touches m of the D dimensions, so columns must be contiguous. `Columns` holds one
+column-major copy of the matrix in its own precision (none when it already is column-major) and one
+in uint16 levels that the kernel scans. Nothing else of the matrix's size is made; both are filled a
+few columns at a time, in memory or in files (groups.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from coreset_engine.core.errors import BadInput
+from coreset_engine.core.types import Progress, silent
+
+WORD = 64  # images per bit mask: levels are padded to a multiple of it
+FAR = 65534  # the sum of a slice's levels never exceeds it; 65535 is left for the padding
+HEAVY = 64  # a level shared by more than N / HEAVY images is looked at for ties
+ROWS = 4096  # images transposed at a time
+LONG = 2**27  # numbers in a matrix from which turning it is worth telling of
+Room = Callable[[str, tuple[int, int], Any], np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """exact: (D, N) float32, float64 or float16 bits as uint16. levels: (D, W >= N) uint16; the
+    padding repeats the last image.
+
+    grid: (D, 3) float64: low, step, finer; level = round((x - low) / step), step = unit / 2^finer.
+    modes: (D,) int64, a level at which > N / 64 images share one exact value and no other value
+    lies, or -1. low, high, median, mean, std: (D,) float64.
+    """
+
+    exact: np.ndarray
+    levels: np.ndarray
+    grid: np.ndarray
+    modes: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    median: np.ndarray
+    mean: np.ndarray
+    std: np.ndarray
+
+    @property
+    def n_images(self) -> int:
+        return self.exact.shape[1]
+
+
+def check(vectors: np.ndarray) -> np.ndarray:
+    """vectors as a 2-D float16, float32 or float64 array (not read yet). Raises BadInput for other
+    shapes or kinds."""
+    vectors = vectors if isinstance(vectors, np.ndarray) else np.asarray(vectors)
+    if vectors.ndim != 2 or 0 in vectors.shape:
+        raise BadInput(
+            f"vectors must be 2-D (images x dimensions) with at least one of each, got shape "
+            f"{vectors.shape}; reshape them to (N, D)."
+        )
+    if vectors.dtype in (np.float16, np.float32, np.float64):
+        return vectors
+    if vectors.dtype.kind not in "fiub":
+        raise BadInput(
+            f"vectors hold {vectors.dtype}, not numbers; give a float32 or float16 array."
+        )
+    return vectors.astype(np.float64)
+
+
+def turn(
+    vectors: np.ndarray,
+    dims: int,
+    workers: int = 1,
+    room: Room | None = None,
+    progress: Progress = silent,
+) -> Columns:
+    """Columns of (N, D) vectors for slices of `dims` dimensions. Raises BadInput for NaN or
+    infinity.
+
+    room: (name, shape, dtype) -> the array to fill, for `exact` and `levels`; default memory.
+    progress: unit "columns", told of matrices that take more than a moment.
+    """
+    vectors = check(vectors)
+    tell = _parts(progress, vectors)
+    exact = _transposed(vectors, workers, room, tell(0.0, 0.5))
+    n_images = vectors.shape[0]
+    count = vectors.shape[1]
+    about = np.empty((count, 5))
+
+    def summarise(j: int) -> None:
+        column = exact[j].astype(np.float64)
+        with np.errstate(all="ignore"):
+            about[j] = column.min(), column.max(), np.median(column), column.mean(), column.std()
+
+    _each(summarise, count, workers, tell(0.5, 0.8))
+    if not np.isfinite(
+        about[:, :2]
+    ).all():  # the smallest or largest of a column shows a NaN or infinity in it
+        first = int(np.argmin(np.isfinite(about[:, :2]).all(1)))
+        raise BadInput(
+            f"vectors hold NaN or infinity (first in dimension {first}); "
+            "remove those images or embed them again."
+        )
+    if not (
+        np.isfinite(about).all()
+        and (dims * (about[:, 1] / 4 - about[:, 0] / 4) < np.finfo(float).max / 4).all()
+    ):
+        raise BadInput(
+            "the vectors' range is too wide for float64 distances; divide them by a constant."
+        )
+    grid = _grid(about[:, 0], about[:, 1], dims)
+    levels = (room or _memory)("levels", (count, -(-n_images // WORD) * WORD), np.uint16)
+    modes = np.full(count, -1, np.int64)
+
+    def fill(j: int) -> None:
+        levels[j, :n_images] = np.rint((exact[j].astype(np.float64) - grid[j, 0]) / grid[j, 1])
+        levels[j, n_images:] = levels[j, n_images - 1]
+        modes[j] = _mode(levels[j, :n_images], exact[j])
+
+    _each(fill, count, workers, tell(0.8, 1.0))
+    if exact.dtype == np.float16:
+        exact = exact.view(np.uint16)
+    return Columns(exact, levels, grid, modes, *np.ascontiguousarray(about.T))
+
+
+def _parts(
+    progress: Progress, vectors: np.ndarray
+) -> Callable[[float, float], Callable[[float], None]]:
+    """(low, high) -> what tells a pass over the matrix, that share of the whole, as a count of its
+    columns."""
+    count = vectors.shape[1]
+    told = progress if vectors.size > LONG else silent
+    return lambda low, high: (
+        lambda share: told(int(count * (low + (high - low) * share)), count, "columns")
+    )
+
+
+def _each(
+    task: Callable[[int], None], count: int, workers: int, tell: Callable[[float], None]
+) -> None:
+    pool = ThreadPoolExecutor(max(1, workers))
+    try:
+        for done, _ in enumerate(pool.map(task, range(count))):
+            tell((done + 1) / count)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _memory(name: str, shape: tuple[int, int], kind: Any) -> np.ndarray:
+    return np.empty(shape, kind)
+
+
+def _transposed(
+    vectors: np.ndarray, workers: int, room: Room | None, tell: Callable[[float], None]
+) -> np.ndarray:
+    if room is None and vectors.flags.f_contiguous and not vectors.flags.c_contiguous:
+        return vectors.T
+    out = (room or _memory)("exact", vectors.shape[::-1], vectors.dtype)
+
+    def copy(part: int) -> None:
+        rows = slice(part * ROWS, (part + 1) * ROWS)
+        out[:, rows] = vectors[rows].T
+
+    _each(copy, -(-len(vectors) // ROWS), workers, tell)
+    return out
+
+
+def _grid(low: np.ndarray, high: np.ndarray, dims: int) -> np.ndarray:
+    """One step for all columns, halved for a narrow column as often as its range allows (at most 15
+    times)."""
+    top = FAR // dims
+    ranges = high - low
+    unit = ranges.max() / top
+    if not unit > 0:
+        return np.stack([low, np.ones_like(low), np.zeros_like(low)], 1)
+    with np.errstate(divide="ignore"):
+        finer = np.clip(np.floor(np.log2(unit * top / ranges)), 0, 15)
+    finer = np.where(ranges / (unit / 2.0**finer) > top, np.maximum(finer - 1, 0), finer)
+    step = np.maximum(unit / 2.0**finer, np.finfo(float).tiny)
+    return np.stack([low, step, finer], 1)
+
+
+def _mode(levels: np.ndarray, column: np.ndarray) -> int:
+    counts = np.bincount(levels)
+    level = int(counts.argmax())
+    if counts[level] * HEAVY <= len(levels):
+        return -1
+    values = column[levels == level]
+    return level if (values == values[0]).all() else -1

@@ -1,0 +1,78 @@
+"""Pseudo-labels on a Ray cluster: the pieces of every round of a large k-means as tasks over
+vectors on a shared disk.
+
+Centres travel once a round, to each node; a task reads its pieces from the file that all nodes map
+and sends back sums. They are combined by piece number (difficulty.pieces), so the labels are those
+of one machine, bit for bit where the processors are alike. A node that dies costs its unfinished
+tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from coreset_engine.distributed.embedding import Speeds
+from coreset_engine.distributed.ray_cluster import connect, must_see
+from coreset_engine.distributed.tasks import scatter
+
+
+class Nodes:
+    """The nodes of a cluster as `difficulty.pieces.Workers`. vectors: a whole .npy file, mapped."""
+
+    def __init__(self, address: str, vectors: np.memmap) -> None:
+        self.address = address
+        self.where = str(Path(str(vectors.filename)).absolute())
+        self.note = ""
+        self.ray = connect(address)
+        self.slots = max(1, int(self.ray.cluster_resources().get("CPU", 1)))
+
+    def map(
+        self,
+        task: Callable[..., Any],
+        shared: tuple,
+        items: Sequence[tuple[int, int]],
+        idle: Callable[[], None],
+    ) -> Iterator[tuple[int, Any]]:
+        """As `Workers.map`; note tells what each node did of this call, in images per second."""
+        kept = self.ray.put(shared)
+        speeds = Speeds()
+        told = [(self.where, task, [kept], first, last) for first, last in items]
+        with closing(scatter(self.address, on_a_node, told, idle=idle)) as steps:
+            for place, found, about in steps:
+                first, last = items[place]
+                speeds.add(about | dict(images=last - first))
+                self.note = f" ({speeds})"
+                yield place, found
+
+
+def on_a_node(
+    where: str, task: Callable[..., Any], shared: list[Any], first: int, last: int
+) -> Any:
+    """task(vectors, shared, first, last), on whatever node; one thread, as everywhere."""
+    import ray
+    import torch
+
+    must_see({where: Path(where)})
+    torch.set_num_threads(1)
+    return task(np.load(where, mmap_mode="r", allow_pickle=False), ray.get(shared[0]), first, last)
+
+
+def workers(run: Any) -> Nodes | None:
+    """Who shares the pseudo-labels of `run`: the nodes of its cluster for a large k-means, else
+    None (this machine)."""
+    from coreset_engine.core.row_blocks import large
+
+    vectors = run.vectors
+    if (
+        not run.cluster
+        or run.clusterer != "kmeans"
+        or not isinstance(vectors, np.memmap)
+        or not large(*vectors.shape)
+    ):
+        return None
+    return Nodes(run.cluster, vectors)

@@ -1,0 +1,237 @@
+"""Coverage on a Ray cluster whose nodes cannot hold the matrix: tasks over groups of columns, sums
+added in pairs.
+
+Where every core of every node, and this machine, has room for the whole turned matrix, nothing of
+this is used: `run.cluster.coverage_scorer` scores. Else the columns are written turned beside the
+unfinished sums, once, and S is chosen so that the smallest node holds what a task does: two of S
+groups (m for slices of m dimensions) and, per core, one set of sums (16 bytes an image for one
+alpha). A task fills a node of the smallest kind and asks Ray for that much memory, so a larger node
+takes several. Two partial sums that are finished become one by a task of their own, wherever they
+lie; this machine fetches one pair of sums per half-round and keeps eight numbers an image.
+
+Any S, any cut and any order give the same bits (coverage.groups). A node that dies costs its
+unfinished tasks, and the partial sums that only it held, which Ray makes again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from coreset_engine.artifacts import filesystem
+from coreset_engine.core.device import free_memory
+from coreset_engine.core.errors import BadInput
+from coreset_engine.core.types import Progress, silent
+from coreset_engine.coverage import partitions as over
+from coreset_engine.coverage.transposed import Columns
+from coreset_engine.distributed.ray_cluster import (
+    connect,
+    coverage_scorer,
+    must_see,
+    sentences,
+    take_back,
+)
+from coreset_engine.pipeline import memory_limits
+
+RETRIES = 10  # of a task whose node died
+LEAST = 256  # samples a task: fewer are not worth reading columns for
+GONE_S = 120.0  # without a node that is large enough, before the run gives up
+TURNING = 48  # bytes an image and thread while columns are turned
+
+
+def coverage_work(
+    address: str,
+    vectors: np.ndarray,
+    folder: Path,
+    n_dims: int = 2,
+    n_alphas: int = 1,
+    *,
+    groups: int | None = None,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Options for `coverage_scores` that send its work to the cluster. groups: S, instead of what
+    memory says.
+
+    folder: where the columns' files go when they are needed; every node must see it. Raises
+    BadInput when no number of groups fits the smallest node.
+    """
+    ray = connect(address)
+    (n, d), size, nodes = vectors.shape, vectors.itemsize, _nodes(ray)
+    if (
+        groups is None
+        and all(fits_whole(n, d, size, cores, memory) for cores, memory in nodes)
+        and memory_limits.needed("coverage", n, d, size) <= free_memory()
+    ):
+        return dict(make_scorer=coverage_scorer(address, vectors, n_dims))
+    threads, memory = smallest(nodes, n, n_alphas)
+    about = dict(m=n_dims, sums=n_alphas, threads=threads)
+    groups = groups or over.groups_for(n, d, size, memory=memory, **about)
+    task = dict(num_cpus=threads, memory=over.held(n, d, size, groups=groups, **about))
+    workers = int(np.clip(free_memory() // (TURNING * n), 1, max(1, threads)))
+    try:
+        columns = over.turn_into(folder, vectors, n_dims, workers, progress)
+    except OSError as fault:
+        raise filesystem.refused(folder, fault) from None
+    return dict(columns=columns, make_scorer=column_scorer(address, folder, groups, task))
+
+
+def fits_whole(n: int, d: int, itemsize: int, cores: int, memory: float) -> bool:
+    """Whether every core of a node may keep all columns for itself, as `coverage_scorer`'s actors
+    do."""
+    return cores * memory_limits.needed("coverage", n, d, itemsize) <= over.SHARE * memory
+
+
+def smallest(nodes: Sequence[tuple[int, float]], n: int, n_alphas: int) -> tuple[int, float]:
+    """(threads, bytes) of a task: the fewest cores and the least memory of any node; fewer threads
+    where their sums would fill more than half of it."""
+    cores, memory = (min(column) for column in zip(*nodes, strict=True))
+    room = int(over.SHARE * memory / 2) // (8 * n * (1 + n_alphas)) - 2
+    return max(1, min(cores, room)), memory
+
+
+def _nodes(ray: Any) -> list[tuple[int, float]]:
+    """(cores, bytes for work) of the living nodes that have a core. Raises BadInput when there are
+    none."""
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    found = [
+        (int(node["CPU"]), float(node.get("memory", 0)))
+        for node in alive
+        if node.get("CPU", 0) >= 1
+    ]
+    if not found:
+        raise BadInput("the cluster has no node with a core; start nodes and run again.")
+    return found
+
+
+def column_scorer(
+    address: str, folder: Path, groups: int, task: dict[str, Any]
+) -> Callable[..., Any]:
+    """A `make_scorer` whose samples are scored set by set of groups. task: the num_cpus and memory
+    of one."""
+
+    def make_scorer(columns: Columns, reaches: Sequence[int], exponents: Sequence[float]) -> Any:
+        about = (
+            str(Path(folder).absolute()),
+            groups,
+            list(reaches),
+            list(exponents),
+            task["num_cpus"],
+        )
+
+        def score(
+            dims: np.ndarray,
+            points: np.ndarray,
+            hits: np.ndarray,
+            penalty: np.ndarray,
+            tick: Callable[[int], None],
+        ) -> None:
+            tree = Tree(connect(address), about, task)
+            done = 0
+            with sentences(), closing(tree.grow(dims, points, len(columns.low))) as steps:
+                for finished in steps:
+                    done += finished
+                    tick(done)
+                hits += tree.sums[0]
+                penalty += tree.sums[1]
+
+        return score
+
+    return make_scorer
+
+
+class Tree:
+    """One half-round: tasks over sets of groups at the leaves, a task that adds two sums at every
+    fork."""
+
+    def __init__(self, ray: Any, about: tuple, task: dict[str, Any]) -> None:
+        self.ray = ray
+        self.about = about
+        self.task = task
+        self.heard = time.monotonic()
+        self.leaf = ray.remote(max_retries=RETRIES, num_returns=2, **task)(leaf)
+        self.fork = ray.remote(max_retries=RETRIES, num_cpus=0)(over.add)  # at once: it makes room
+        self.sums: Any = None
+
+    def grow(self, dims: np.ndarray, points: np.ndarray, count: int) -> Iterator[int]:
+        """Samples finished, as tasks end; 0 about every second. At the end `sums` is their sum."""
+        slots = self._slots()
+        waiting = parts(dims, count, self.about[1], slots)[::-1]
+        running = {}
+        whole = []
+        try:
+            while waiting or running:
+                while waiting and sum(sums is not told for told, sums in running.items()) < 2 * max(
+                    1, slots
+                ):
+                    names, rows = waiting.pop()
+                    sums, told = self.leaf.remote(self.about, names, dims[rows], points[rows])
+                    running[told] = sums
+                for told in self.ray.wait(
+                    list(running), num_returns=1, timeout=1.0, fetch_local=False
+                )[0]:
+                    whole.append(running.pop(told))
+                    yield self.ray.get(told) if told is not whole[-1] else 0
+                if len(whole) > 1:
+                    sums = self.fork.remote(whole.pop(), whole.pop())
+                    running[sums] = sums
+                slots = self._slots()
+                yield 0
+            self.sums = self.ray.get(whole[0])
+        finally:
+            take_back(self.ray, list(running))
+
+    def _slots(self) -> int:
+        """How many tasks the living nodes take at once. Raises BadInput when none took any for
+        GONE_S seconds."""
+        cores = self.task["num_cpus"]
+        memory = self.task["memory"]
+        now = time.monotonic()
+        slots = sum(
+            int(min(node[0] // cores, node[1] // memory)) for node in _nodes_or_none(self.ray)
+        )
+        if slots:
+            self.heard = now
+        elif now - self.heard > GONE_S:
+            raise BadInput(
+                f"the cluster has had no node with {cores} cores and {memory / 1e9:.1f} GB for "
+                f"{GONE_S:.0f} s; start nodes and run again: finished rounds are kept."
+            )
+        return slots
+
+
+def _nodes_or_none(ray: Any) -> list[tuple[int, float]]:
+    try:
+        return _nodes(ray)
+    except BadInput:
+        return []
+
+
+def parts(
+    dims: np.ndarray, count: int, groups: int, slots: int
+) -> list[tuple[tuple[int, ...], np.ndarray]]:
+    """(groups, samples) of every task: the sets of groups, cut while that gives idle nodes
+    something to do."""
+    sets = over.sets_of(dims, count, groups)
+    wanted = -(-2 * max(1, slots) // max(1, len(sets)))
+    return [
+        (names, part)
+        for names, rows in sets
+        for part in np.array_split(rows, max(1, min(wanted, len(rows) // LEAST)))
+    ]
+
+
+def leaf(
+    about: tuple, names: tuple[int, ...], dims: np.ndarray, points: np.ndarray
+) -> tuple[over.Sums, int]:
+    """The sums of one task's samples, on whatever node, and their number, which tells here that it
+    went well."""
+    folder, groups, reaches, exponents, threads = about
+    must_see({folder: Path(folder, "about.npz")})
+    return over.score_set(folder, names, groups, dims, points, reaches, exponents, threads), len(
+        dims
+    )

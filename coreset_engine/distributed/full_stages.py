@@ -1,0 +1,107 @@
+"""Stages that one node of a Ray cluster computes whole: networks on pixels always; TEMI and proxies
+on vectors where the cluster has a GPU and the machine that asks has none.
+
+The artefact is written there, into the workspace that all nodes share. How far it is stands in a
+small file beside it, which the machine that asked reads once a second.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+from coreset_engine.artifacts import filesystem
+from coreset_engine.core.device import resolve_device
+from coreset_engine.core.registry import CLUSTERERS, PROXIES, look_up
+from coreset_engine.core.types import Progress
+from coreset_engine.distributed.ray_cluster import connect
+from coreset_engine.distributed.tasks import same_run, scatter, settings_of
+
+TOLD = "told.json"
+EVERY_S = 1.0
+
+
+def make_there(run: Any, stage: str, params: dict[str, Any], progress: Progress) -> None:
+    """Compute "dynamics" or "pseudo_labels" (params: what distinguishes the artefact) as one task;
+    it lies in the store when this returns. Nothing where it lies there already, or where this
+    machine does as well as a node."""
+    if run.store.has(stage, run.stored_as(stage, **params)) or not _gains(run, stage, params):
+        return
+    if stage == "pseudo_labels":
+        run.neighbours  # noqa: B018 - made here, with all of the cluster, before one task asks for them
+    elif params["labels"] == "pseudo":
+        run.pseudo_labels  # noqa: B018 - as above
+    _one_node(run, stage, params, progress)
+
+
+def _gains(run: Any, stage: str, params: dict[str, Any]) -> bool:
+    """Whether one node is the better place: k-means is spread over all of them instead
+    (run.cluster_clusters)."""
+    if stage == "pseudo_labels":
+        return "neighbours" in look_up(
+            CLUSTERERS, run.clusterer, "clusterer"
+        ).needs and better_there(run)
+    return "images" in look_up(
+        PROXIES, params.get("proxy", run.proxy), "proxy"
+    ).needs or better_there(run)
+
+
+def better_there(run: Any) -> bool:
+    """Whether the cluster has a GPU, this machine none, and nobody asked for its processor by
+    name."""
+    if run.device != "auto" or resolve_device() != "cpu":
+        return False
+    return connect(run.cluster).cluster_resources().get("GPU", 0) >= 1
+
+
+def _one_node(run: Any, stage: str, params: dict[str, Any], progress: Progress) -> None:
+    told = run.store.work(stage, run.stored_as(stage, **params)) / TOLD
+    told.unlink(missing_ok=True)
+    heard = dict(done=0, total=1, unit="(on a node of the cluster)")
+
+    def hear() -> None:
+        heard.update(filesystem.read_json(told) or {})
+        progress(heard["done"], heard["total"], heard["unit"])
+
+    item = (settings_of(run), str(told.absolute()), stage, params)
+    for _, note, _ in scatter(run.cluster, whole_task, [item], gpu=run.device != "cpu", idle=hear):
+        heard.update(note)
+        progress(heard["total"], heard["total"], heard["unit"])
+
+
+def whole_task(settings: str, told: str, stage: str, params: dict[str, Any]) -> dict[str, Any]:
+    """Compute there what `Run.dynamics_at` or `Run.clusters` would compute here; the last that was
+    told of it."""
+    run = same_run(settings)
+    run.progress = teller = Teller(Path(told), stage)
+    try:
+        run.dynamics_at(**params) if stage == "dynamics" else run.clusters
+    finally:
+        run.progress = None  # a later task on this node has its own
+    return teller.note
+
+
+class Teller:
+    """A `Run.progress` that writes into a file how far a stage is, at most once a second. note: the
+    last it heard."""
+
+    def __init__(self, path: Path, stage: str) -> None:
+        self.path = path
+        self.stage = stage
+        self.written = -EVERY_S
+        self.note: dict[str, Any] = {}
+
+    def __call__(self, stage: str, done: int, total: int, unit: str = "") -> None:
+        if stage != self.stage:
+            return
+        self.note = dict(done=done, total=total, unit=f"{unit} (on {platform.node()})".strip())
+        now = time.monotonic()
+        if now - self.written < EVERY_S:
+            return
+        self.written = now
+        try:
+            filesystem.write_json(self.path, self.note, sync=False)
+        except OSError:
+            pass  # the one who waits hears nothing for a while; the work goes on

@@ -1,0 +1,205 @@
+"""Stages as Ray tasks: blocks of a neighbour search, cells of an evaluation; whole artefacts in
+run.cluster_whole.
+
+A task writes what one machine would write, under the same name in the workspace that all nodes
+share, and sends back a few numbers. A node that dies costs its unfinished tasks: Ray gives them to
+another. Nothing depends on who did what.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import platform
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from coreset_engine.core.errors import BadInput
+from coreset_engine.core.types import Progress
+from coreset_engine.distributed.embedding import Speeds, Watch
+from coreset_engine.distributed.ray_cluster import connect, must_see, sentences, take_back
+
+RETRIES = 10  # of a task whose node died; more would be the task's own doing
+
+
+def scatter(
+    address: str,
+    function: Callable[..., Any],
+    items: Sequence[tuple],
+    *,
+    gpu: bool = False,
+    idle: Callable[[], None] = lambda: None,
+) -> Iterator[tuple[int, Any, dict[str, Any]]]:
+    """(place in items, function(*item), {node, began, ended}) as tasks come back, in any order.
+
+    gpu: a task holds a GPU where the cluster has any, else a core. Twice as many tasks as can run
+    are handed out, so memory stays bounded. idle: called every second; may raise Cancelled, which
+    takes back what was handed out.
+    """
+    ray = connect(address)
+    resources = ray.cluster_resources()
+    kind = "GPU" if gpu and resources.get("GPU", 0) >= 1 else "CPU"
+    task = ray.remote(
+        num_cpus=0 if kind == "GPU" else 1, num_gpus=int(kind == "GPU"), max_retries=RETRIES
+    )(_timed)
+    waiting = list(range(len(items)))[::-1]
+    running = {}
+    watch = Watch(ray, kind)
+    try:
+        with sentences():
+            while waiting or running:
+                ahead = 2 * max(1, int(ray.cluster_resources().get(kind, 1)))
+                while waiting and len(running) < ahead:
+                    place = waiting.pop()
+                    running[task.remote(function, items[place])] = place
+                for reference in ray.wait(list(running), num_returns=1, timeout=1.0)[0]:
+                    place = running.pop(reference)  # first: what has ended is not to be taken back
+                    yield place, *ray.get(reference)
+                watch.look()
+                idle()
+    finally:
+        take_back(ray, list(running))
+
+
+def _timed(function: Callable[..., Any], item: tuple) -> tuple[Any, dict[str, Any]]:
+    import ray
+
+    began = time.time()
+    found = function(*item)
+    return found, dict(node=ray.get_runtime_context().get_node_id(), began=began, ended=time.time())
+
+
+# -- neighbours
+# ----------------------------------------------------------------------------------------------------
+
+
+def neighbour_steps(
+    address: str, vectors: np.memmap, folder: Path
+) -> Callable[[str, list[int], Progress], None]:
+    """An `each` for `neighbours_at_scale`: pieces and blocks as tasks over vectors that every node
+    maps from disk."""
+    where = str(vectors.filename)
+    count = len(vectors)
+
+    def each(step: str, numbers: list[int], progress: Progress) -> None:
+        size = json.loads((folder / "plan.json").read_text())[
+            "piece" if step == "encode" else "block"
+        ]
+        speeds = Speeds()
+        items = [(where, str(folder.absolute()), step, number) for number in numbers]
+        for done, (place, _, about) in enumerate(scatter(address, neighbour_step, items), 1):
+            rows = min(count, (numbers[place] + 1) * size) - numbers[place] * size
+            speeds.add(about | dict(images=rows))
+            progress(done, len(numbers), f"images ({speeds})")
+
+    return each
+
+
+def neighbour_step(where: str, folder: str, step: str, number: int) -> None:
+    """One piece or block, on whatever node."""
+    from coreset_engine.embedding.neighbours import ivfpq
+
+    must_see({folder: Path(folder, "plan.json"), where: Path(where)})
+    ivfpq.STEPS[step](np.load(where, mmap_mode="r", allow_pickle=False), Path(folder), number)
+
+
+# -- the same run elsewhere, and cells
+# ------------------------------------------------------------------------------
+
+
+def settings_of(run: Any) -> str:
+    """What another process needs to have the same run, as JSON."""
+    return json.dumps(
+        dict(
+            spec=run.dataset.spec,
+            fingerprint=run.dataset.fingerprint,
+            device="cpu" if run.device == "cpu" else "auto",
+            home=str(run.store.home.absolute()),
+            given=getattr(run, "given_labels", None),
+            n_clusters=getattr(run, "base_clusters", run._n_clusters),
+            **{
+                name: getattr(run, name)
+                for name in (
+                    "encoder",
+                    "seed",
+                    "clusterer",
+                    "proxy",
+                    "n_samples",
+                    "weights",
+                    "search",
+                    "corrected_by",
+                )
+            },
+        )
+    )
+
+
+@lru_cache(maxsize=2)
+def same_run(settings: str) -> Any:
+    """The run of `settings_of`, on this node. Raises BadInput when the source holds other images
+    here."""
+    from coreset_engine.artifacts.store import Store
+    from coreset_engine.pipeline.label_rounds import with_labels
+    from coreset_engine.pipeline.run import Run
+    from coreset_engine.sources.open import open_source
+
+    told = json.loads(settings)
+    spec = told.pop("spec")
+    fingerprint = told.pop("fingerprint")
+    given = told.pop("given")
+    run = Run(open_source(spec), store=Store(told.pop("home")), **told)
+    if given:
+        run = with_labels(run, given)
+    if run.dataset.fingerprint != fingerprint:
+        raise BadInput(
+            f"{spec!r} holds other images on the node {platform.node()}; every node must see the same "
+            "source, as on a shared file system."
+        )
+    return run
+
+
+def cells_on(
+    run: Any,
+    config: Any,
+    params: dict[str, Any],
+    grid: Sequence[tuple],
+    idle: Callable[[], None],
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(place in grid, row) of an evaluation's cells, one task each; grid holds (method or None,
+    rate, seed)."""
+    from coreset_engine.evaluation.subset_training import ON_PIXELS
+
+    about = (settings_of(run), json.dumps(dataclasses.asdict(config)), json.dumps(params))
+    items = [(*about, *cell) for cell in grid]
+    for place, row, _ in scatter(
+        run.cluster,
+        cell_task,
+        items,
+        gpu=config.model in ON_PIXELS and run.device != "cpu",
+        idle=idle,
+    ):
+        yield place, row
+
+
+def cell_task(
+    settings: str, config: str, params: str, method: str | None, rate: float, seed: int
+) -> dict[str, Any]:
+    """One row; whoever needs a stage first computes it, others wait for it at the store's lock."""
+    return _table(settings, config, params).cell(method, rate, seed)
+
+
+@lru_cache(maxsize=2)
+def _table(settings: str, config: str, params: str) -> Any:
+    from coreset_engine.evaluation.experiment import Arena, Table, nothing
+    from coreset_engine.evaluation.subset_training import EvaluationConfig
+
+    run = same_run(settings)
+    recipe = EvaluationConfig(**json.loads(config))
+    table = Table(run, recipe, [], [], [], json.loads(params), nothing)
+    table.arena = Arena(run, recipe, table.tick)
+    return table

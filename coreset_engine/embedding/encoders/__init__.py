@@ -1,0 +1,1 @@
+"""Encoders: networks, their weights, and the functions of the ENCODERS registry."""

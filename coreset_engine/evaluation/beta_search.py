@@ -1,0 +1,315 @@
+"""The hard cut beta found without labels (ELFS 3.4, figure 6): train on each coreset, judge on
+held-out pseudo-labels.
+
+The pseudo-labelled set is split 90/10; for every beta the coreset is chosen from the 90 %, a proxy
+is trained on it and named right or wrong on the 10 %. `search_beta` sees pseudo-labels only.
+`oracle_curve` measures the same coresets with true labels (figure 6b); it takes the finished search
+as input and changes nothing in it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from coreset_engine.core.config import knob, make
+from coreset_engine.core.device import resolve_device
+from coreset_engine.core.errors import BadInput
+from coreset_engine.core.types import Progress, silent
+from coreset_engine.training.dynamics import as_pixels, fit
+from coreset_engine.training.loop import accuracy_of, to_device
+from coreset_engine.training.proxies import build_proxy, proxy_config
+
+# choose(aum (M,), prune_rate, beta) -> (k,) positions to keep; raises BadInput when both cuts
+# overlap.
+Choose = Callable[[np.ndarray, float, float], np.ndarray]
+LEAST_STEPS = 300  # a coreset smaller than a batch would else see as few steps as it has epochs
+
+
+@dataclasses.dataclass(frozen=True)
+class BetaConfig:
+    """What is tried, and what judges it."""
+
+    prune_rate: float = knob(0.9, "share of the set removed", low=0.0, high=0.999, step=0.01)
+    step: float = knob(
+        0.1,
+        "distance between two betas of the grid (0.1 in ELFS' figure 6)",
+        low=0.005,
+        high=0.5,
+        step=0.005,
+    )
+    search: str = knob(
+        "grid",
+        "every beta of the grid, or halving it as ELFS does (section 5): faster, right where "
+        "the curve has one top",
+        choices=("grid", "binary"),
+    )
+    n_seeds: int = knob(1, "splits and trainings averaged for each beta", low=1, high=50)
+    held_out: float = knob(
+        0.1, "share of the pseudo-labelled set that judges", low=0.01, high=0.5, step=0.01
+    )
+    proxy: str = knob(
+        "mlp",
+        "network trained on each coreset",
+        choices=("mlp", "linear", "convnet", "resnet18", "resnet34", "resnet50"),
+    )
+    epochs: int = knob(
+        0,
+        "passes over the coreset; 0 = the proxy's usual number, more for tiny coresets",
+        low=0,
+        high=10_000,
+    )
+
+
+def search_beta(
+    inputs,
+    pseudo: np.ndarray,
+    aum: np.ndarray,
+    *,
+    choose: Choose,
+    betas: Sequence[float] | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    progress: Progress = silent,
+    **params: Any,
+) -> dict[str, Any]:
+    """The beta with the best held-out pseudo-label accuracy, and the curve; no true label is asked
+    for.
+
+    inputs: (N, D) vectors or (N, ch, H, W) pixels, as `proxy` takes them. pseudo: (N,) int >= 0.
+    aum: (N,) float, high = easy (give minus the count for forgetting). choose:
+    `selection.arithmetic.double_end`, or another of its shape. betas: increasing, instead of the
+    grid 0, step, 2 step ... that fits the rate. params: fields of BetaConfig.
+    progress: unit "trainings". Deterministic for a seed on a CPU.
+
+    Returns beta, prune_rate, accuracy (of that beta), curve: [{beta, accuracy, std, n, seeds:
+    [...]}] in order of beta, tried only, and the settings. A tie goes to the smaller beta: fewer
+    images are thrown away unseen. Raises BadInput when a beta given does not fit the rate, or N <
+    10.
+    """
+    config = make(BetaConfig, params)
+    labels = np.asarray(pseudo)
+    trial = _Trial(inputs, labels, np.asarray(aum, np.float64), choose, config, seed, device)
+    tried = trial.grid() if betas is None else _increasing(betas)
+    judge = _Judge(
+        trial,
+        config.n_seeds,
+        progress,
+        len(tried) if config.search == "grid" else _halvings(len(tried)),
+    )
+    if config.search == "grid":
+        for beta in tried:
+            judge(beta)
+    else:
+        _climb(tried, judge)
+    curve = judge.curve()
+    best = max(curve, key=lambda point: (point["accuracy"], -point["beta"]))
+    return dict(
+        beta=best["beta"],
+        accuracy=best["accuracy"],
+        curve=curve,
+        seed=seed,
+        n=len(labels),
+        **dataclasses.asdict(config),
+    )
+
+
+def oracle_curve(
+    found: dict[str, Any],
+    inputs,
+    truth: np.ndarray,
+    aum: np.ndarray,
+    *,
+    choose: Choose,
+    device: str = "auto",
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Figure 6b: true-label accuracy of the coresets `found` (of search_beta) tried, once people
+    had labelled them.
+
+    truth: (N,) int, -1 = unknown (left out). Same splits, seeds and recipe. Returns curve,
+    best_beta, accuracy (of the searched beta), best_accuracy, and lost: how much accuracy the
+    choice without labels cost, >= 0.
+    """
+    names = [field.name for field in dataclasses.fields(BetaConfig)]
+    config = make(BetaConfig, {name: found[name] for name in names})
+    trial = _Trial(
+        inputs,
+        np.asarray(truth),
+        np.asarray(aum, np.float64),
+        choose,
+        config,
+        found["seed"],
+        device,
+    )
+    judge = _Judge(trial, config.n_seeds, progress, len(found["curve"]))
+    for point in found["curve"]:
+        judge(point["beta"])
+    curve = judge.curve()
+    best = max(curve, key=lambda point: (point["accuracy"], -point["beta"]))
+    ours = next(point for point in curve if point["beta"] == found["beta"])
+    return dict(
+        curve=curve,
+        best_beta=best["beta"],
+        best_accuracy=best["accuracy"],
+        accuracy=ours["accuracy"],
+        lost=best["accuracy"] - ours["accuracy"],
+    )
+
+
+class _Trial:
+    """One set, its labels of whichever kind, and how a beta is tried on it."""
+
+    def __init__(
+        self,
+        inputs,
+        labels: np.ndarray,
+        aum: np.ndarray,
+        choose: Choose,
+        config: BetaConfig,
+        seed: int,
+        device: str,
+    ) -> None:
+        if not len(inputs) == len(labels) == len(aum) or len(labels) < 10:
+            raise BadInput(
+                f"{len(inputs)} inputs, {len(labels)} labels and {len(aum)} scores: a search for beta needs "
+                "one of each per image and at least 10 images."
+            )
+        self.labels = labels
+        self.aum = aum
+        self.choose = choose
+        self.config = config
+        self.seed = seed
+        self.device = resolve_device(device)
+        data = to_device(inputs, self.device)
+        self.data = as_pixels(data) if data.ndim in (3, 4) else data
+        self.n_classes = int(labels.max()) + 1
+
+    def split(self, draw: int) -> tuple[np.ndarray, np.ndarray]:
+        """(training positions, held-out positions), both sorted: 90 % and 10 %, drawn anew for each
+        seed."""
+        order = np.random.default_rng([self.seed, draw]).permutation(len(self.labels))
+        held = max(1, round(self.config.held_out * len(order)))
+        return np.sort(order[held:]), np.sort(order[:held])
+
+    def grid(self) -> list[float]:
+        """0, step, 2 step ... as long as the cut and the kept fit together."""
+        rate = self.config.prune_rate
+        step = self.config.step
+        betas = [round(i * step, 6) for i in range(math.floor(rate / step + 1e-9) + 1)]
+        return [beta for beta in betas if beta == 0 or self.fits(beta)]
+
+    def fits(self, beta: float) -> bool:
+        """Whether `beta` can be had of the training part and of the whole set, which is what it
+        will be used on."""
+        try:
+            for count in (len(self.split(0)[0]), len(self.labels)):
+                self.choose(np.arange(count, dtype=float), self.config.prune_rate, beta)
+        except BadInput:
+            return False
+        return True
+
+    def __call__(self, beta: float, draw: int, progress: Progress) -> float:
+        """Share of the held-out images that the proxy, trained on the coreset of this beta, names
+        as labelled."""
+        train_at, held = self.split(draw)
+        kept = train_at[self.choose(self.aum[train_at], self.config.prune_rate, beta)]
+        kept = kept[self.labels[kept] >= 0]
+        held = held[self.labels[held] >= 0]
+        if not len(kept) or not len(held):
+            raise BadInput(
+                f"beta={beta:g} leaves {len(kept)} labelled images to train on and {len(held)} to judge; "
+                "keep more, or label more."
+            )
+        recipe = proxy_config(
+            self.config.proxy, **({"epochs": self.config.epochs} if self.config.epochs else {})
+        )
+        if not self.config.epochs:
+            recipe = dataclasses.replace(
+                recipe,
+                epochs=max(
+                    recipe.epochs, math.ceil(LEAST_STEPS / math.ceil(len(kept) / recipe.batch))
+                ),
+            )
+        inputs = self.data[np.sort(kept)]
+        seed = self.seed + draw
+        model = build_proxy(self.config.proxy, inputs, self.n_classes, recipe, seed)
+        trained = fit(
+            model,
+            inputs,
+            self.labels[np.sort(kept)],
+            recipe,
+            seed=seed,
+            device=self.device,
+            progress=progress,
+        )
+        return accuracy_of(trained.model, self.data[held], self.labels[held], device=self.device)
+
+
+class _Judge:
+    """Tries each beta once, over all seeds; remembers, counts, and lets the caller stop between two
+    epochs."""
+
+    def __init__(self, trial: _Trial, seeds: int, progress: Progress, betas: int) -> None:
+        self.trial = trial
+        self.seeds = seeds
+        self.progress = progress
+        self.total = betas * seeds
+        self.known: dict[float, list[float]] = {}
+
+    def __call__(self, beta: float) -> float:
+        if beta not in self.known:
+            self.known[beta] = []
+            for draw in range(self.seeds):
+                self.tell()
+                self.known[beta].append(self.trial(beta, draw, lambda *_: self.tell()))
+            self.tell()
+        return float(np.mean(self.known[beta]))
+
+    def tell(self) -> None:
+        done = sum(map(len, self.known.values()))
+        self.progress(done, max(self.total, done), "trainings")
+
+    def curve(self) -> list[dict[str, Any]]:
+        """One entry a beta tried, in order."""
+        return [
+            dict(
+                beta=float(beta),
+                accuracy=float(np.mean(seen)),
+                n=len(seen),
+                seeds=[float(x) for x in seen],
+                std=float(np.std(seen, ddof=1)) if len(seen) > 1 else 0.0,
+            )
+            for beta, seen in sorted(self.known.items())
+        ]
+
+
+def _climb(betas: Sequence[float], judge: Callable[[float], float]) -> None:
+    """Halve the grid towards the side that rises: O(log n) betas; finds the top of a curve that has
+    one."""
+    low = 0
+    high = len(betas) - 1
+    while low < high:
+        middle = (low + high) // 2
+        if judge(betas[middle]) < judge(betas[middle + 1]):
+            low = middle + 1
+        else:
+            high = middle
+    judge(betas[low])
+
+
+def _halvings(count: int) -> int:
+    return max(1, 2 * math.ceil(math.log2(count))) if count > 1 else 1
+
+
+def _increasing(betas: Sequence[float]) -> list[float]:
+    found = sorted({float(beta) for beta in betas})
+    if not found:
+        raise BadInput(
+            "betas is empty; give at least one, for example 0.2, or leave it out for the grid."
+        )
+    return found

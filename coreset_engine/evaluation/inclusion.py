@@ -1,0 +1,195 @@
+"""How often is an image kept? Over seeds, and over encoders when several are computed: stable core
+against coin-flips.
+
+A draw computes every random step again with its own seed (clusters, dynamics, coverage samples,
+ties), so that the share of draws that keep an image says how far its place in the coreset is owed
+to chance. The encoder is no random
+step: shares over several encoders also say how far it is owed to one view of the images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from coreset_engine.artifacts import filesystem
+from coreset_engine.artifacts.store import digest
+from coreset_engine.core.errors import BadInput
+from coreset_engine.core.registry import ENCODERS, METHODS, look_up
+from coreset_engine.core.types import Selection
+from coreset_engine.evaluation.experiment import code_of
+from coreset_engine.pipeline.run import Run
+from coreset_engine.pipeline.select import select
+
+STAGE = "inclusion"
+VERSION = 1
+STABLE = 0.95
+
+
+@dataclass(frozen=True, eq=False)
+class Inclusion:
+    """share: (N,) float32 in [0, 1], the draws that kept an image. draws: how many. agreement: mean
+    Jaccard index of two draws (1 = always the same images)."""
+
+    share: np.ndarray
+    draws: int
+    method: str
+    prune_rate: float
+    encoders: tuple[str, ...]
+    agreement: float
+
+    @property
+    def core(self) -> int:
+        """Images kept in at least 95 % of the draws."""
+        return int((self.share >= STABLE).sum())
+
+    @property
+    def never(self) -> int:
+        """Images that no draw kept."""
+        return int((self.share == 0).sum())
+
+
+def inclusion(
+    run: Run,
+    method: str,
+    prune_rate: float,
+    *,
+    seeds: int = 10,
+    encoders: Iterable[str] = (),
+    on_draw: Callable[[int, int], None] = lambda done, total: None,
+    **params: Any,
+) -> Inclusion:
+    """Inclusion over `seeds` draws (counted up from the run's seed) for each encoder (default: the
+    run's own).
+
+    encoders: "computed" stands for all whose vectors lie finished. params: of the method. Kept in
+    the store; stages of each draw too, so that a stopped one goes on. Raises BadInput for seeds < 2
+    in all.
+    """
+    name = look_up(METHODS, method, "method").name
+    chosen = _encoders(run, encoders)
+    if int(seeds) < 1 or int(seeds) * len(chosen) < 2:
+        raise BadInput(
+            f"seeds={seeds} with {len(chosen)} encoder is one draw, which says nothing about chance; "
+            "use at least 2."
+        )
+    draws = [(encoder, run.seed + i) for encoder in chosen for i in range(int(seeds))]
+    first = select(name, run, prune_rate, **params)
+    key = digest(
+        [
+            VERSION,
+            base_of(run, first),
+            draws,
+            code_of(name),
+            run.n_samples,
+            run._n_clusters,
+            run.clusterer,
+            run.proxy,
+            params,
+            *filter(None, [run.corrected]),
+        ]
+    )
+
+    def make() -> tuple[dict, dict]:
+        found = []
+        for done, (encoder, seed) in enumerate(draws):
+            on_draw(done, len(draws))
+            kept = select(name, _drawn(run, encoder, seed), prune_rate, seed=seed, **params).indices
+            found.append(np.isin(np.arange(len(run.dataset)), kept))
+        on_draw(len(draws), len(draws))
+        return dict(share=np.mean(found, axis=0, dtype=np.float32)), dict(
+            base=base_of(run, first),
+            draws=len(draws),
+            method=name,
+            prune_rate=float(prune_rate),
+            encoders=chosen,
+            agreement=agreement(found),
+        )
+
+    about = dict(source=run.dataset.fingerprint, root=run.key_of("embeddings"))
+    arrays, info = run.store.get(
+        STAGE, key, make, about=about, waiting=lambda: on_draw(0, len(draws))
+    )
+    return _record(arrays, info)
+
+
+def finished(run: Run) -> list[Inclusion]:
+    """Every inclusion that lies finished for this run's images (of a sampled run, at its sample),
+    newest first. Computes nothing."""
+    return [found for _, found in _stored(run)]
+
+
+def of_selection(run: Run, selection: Selection) -> Inclusion | None:
+    """The finished inclusion of this very choice (method, rate, parameters), that of most draws; or
+    None."""
+    base = base_of(run, selection)
+    fitting = [found for about, found in _stored(run) if about["base"] == base]
+    return max(fitting, key=lambda found: found.draws, default=None)
+
+
+def base_of(run: Run, selection: Selection) -> str:
+    """What is drawn again and again: images, method and parameters, whatever the seed."""
+    params = {name: value for name, value in selection.params.items() if name != "seed"}
+    return digest([getattr(run, "whole", run).dataset.fingerprint, selection.method, params])
+
+
+def agreement(kept: Sequence[np.ndarray]) -> float:
+    """Mean Jaccard index over all pairs of draws. kept: (N,) bool each."""
+    table = np.stack(kept).astype(np.float32)
+    both = table @ table.T
+    either = both.diagonal()[:, None] + both.diagonal()[None, :] - both
+    pairs = np.triu_indices(len(table), 1)
+    return float(np.mean(both[pairs] / np.maximum(either[pairs], 1)))
+
+
+def _encoders(run: Run, wanted: Iterable[str]) -> list[str]:
+    names = list(dict.fromkeys(wanted))
+    if "computed" in names:
+        names.remove("computed")
+        names += [name for name in ENCODERS if _drawn(run, name, run.seed).ready("embeddings")]
+    return list(dict.fromkeys([run.encoder, *names]))
+
+
+def _drawn(run: Run, encoder: str, seed: int) -> Run:
+    own = encoder == run.encoder
+    return Run(
+        run.dataset,
+        encoder,
+        seed,
+        n_clusters=run._n_clusters,
+        clusterer=run.clusterer,
+        proxy=run.proxy,
+        n_samples=run.n_samples,
+        weights=run.weights if own else None,
+        device=run.device,
+        store=run.store,
+        progress=run.progress,
+    )
+
+
+def _stored(run: Run) -> list[tuple[dict[str, Any], Inclusion]]:
+    folder = run.store.home / "artefacts" / STAGE
+    found = []
+    whole = getattr(run, "whole", run)
+    for path in sorted(folder.glob("[!.]*/manifest.json"), key=lambda p: -p.stat().st_mtime):
+        about = filesystem.read_json(path) or {}
+        if (about.get("about") or {}).get("source") == whole.dataset.fingerprint:
+            arrays, info = run.store.read(STAGE, path.parent.name)
+            if whole is not run:
+                arrays = dict(share=arrays["share"][run.rows])
+            found.append((info, _record(arrays, info)))
+    return found
+
+
+def _record(arrays: dict[str, np.ndarray], info: dict[str, Any]) -> Inclusion:
+    return Inclusion(
+        arrays["share"],
+        info["draws"],
+        info["method"],
+        info["prune_rate"],
+        tuple(info["encoders"]),
+        info["agreement"],
+    )

@@ -1,0 +1,154 @@
+"""What every export target is handed: a selection folder, and what of its source could be found
+again.
+
+A target is a function `write(parcel, place, progress, **options) -> dict` in a module of its own;
+`run.exporting` holds the table. place: the folder to write into (it exists and holds the
+selection's three files) or a dataset's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from coreset_engine.core.errors import Missing
+from coreset_engine.core.ids import CHUNK
+from coreset_engine.core.types import Dataset, Neighbours
+
+NEAR = 0.02  # cosine distance below which a dropped image counts as a near-duplicate of a kept one
+REASONS = ("kept", "hardest cut", "easiest cut", "near-duplicate", "not chosen")
+
+
+@dataclass(frozen=True, eq=False)
+class Parcel:
+    """One selection to hand over.
+
+    table: DataFrame, one row per image in source order: id, path, selected, rank (-1 = dropped),
+    score, weight, and every score used. manifest: see run.output. dataset: the source, or None when
+    it cannot be opened any more.
+    position: (N,) int64 place of each row in `dataset`, -1 = gone. points: (N, 2) map or None.
+    vectors: (N, D) or None. neighbours: of the source, or None. cluster_names: cluster -> name.
+    media: where pictures of sources that are not single files may be written and found again.
+    """
+
+    table: Any
+    manifest: Mapping[str, Any]
+    media: Path
+    dataset: Dataset | None = None
+    points: np.ndarray | None = None
+    vectors: np.ndarray | None = None
+    neighbours: Neighbours | None = None
+    cluster_names: Mapping[int, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @cached_property
+    def ids(self) -> np.ndarray:
+        return np.array([str(key) for key in self.table["id"]], dtype=object)
+
+    @cached_property
+    def selected(self) -> np.ndarray:
+        return self.table["selected"].to_numpy().astype(bool)
+
+    @cached_property
+    def position(self) -> np.ndarray:
+        if self.dataset is None:
+            return np.full(len(self), -1, np.int64)
+        if (
+            len(self.dataset) == len(self)
+            and all(  # a part at a time: texts of millions are gigabytes
+                (
+                    np.asarray(self.dataset.ids[at : at + CHUNK]).astype(object)
+                    == self.ids[at : at + CHUNK]
+                ).all()
+                for at in range(0, len(self), CHUNK)
+            )
+        ):
+            return np.arange(len(self))
+        place = {str(key): i for i, key in enumerate(self.dataset.ids)}
+        return np.array([place.get(key, -1) for key in self.ids], np.int64)
+
+    @property
+    def same_source(self) -> bool:
+        """Whether the source still is what the selection was made from, image for image."""
+        return self.dataset is not None and self.dataset.fingerprint == self.manifest.get(
+            "source_fingerprint"
+        )
+
+    def image(self, row: int) -> Any:
+        """The picture of a row, RGB. Raises Missing when the source or the image is gone."""
+        if self.position[row] < 0:
+            raise Missing(
+                f"image {self.ids[row]!r} is not in the source any more; open the source the selection was "
+                "made from."
+            )
+        return self.dataset.image(int(self.position[row]))
+
+    @cached_property
+    def truth(self) -> list[str | None] | None:
+        """(N,) true class names where known, or None when the source has no labels."""
+        data = self.dataset
+        if data is None or data.labels is None or not data.classes:
+            return None
+        codes = np.where(self.position >= 0, np.asarray(data.labels)[self.position], -1)
+        return [data.classes[code] if code >= 0 else None for code in codes.tolist()]
+
+    def cluster_name(self, cluster: int) -> str:
+        return self.cluster_names.get(int(cluster)) or f"cluster {int(cluster)}"
+
+    @cached_property
+    def nearest_kept(self) -> np.ndarray | None:
+        """(N,) float64 distance to the nearest other kept image among the listed neighbours, NaN
+        where none is."""
+        found = self.neighbours
+        if found is None or not self.same_source or len(found.indices) != len(self):
+            return None
+        kept = self.selected[np.asarray(found.indices)]
+        first = kept.argmax(1)
+        rows = np.arange(len(self))
+        return np.where(
+            kept[rows, first], np.asarray(found.distances, np.float64)[rows, first], np.nan
+        )
+
+    @cached_property
+    def reasons(self) -> np.ndarray:
+        """(N,) one of REASONS. Hard and easy cut follow ELFS' window where it made the choice, else
+        AUM's range."""
+        reason = np.where(self.selected, REASONS[0], REASONS[4]).astype(object)
+        hard, easy = _cuts(self)
+        reason[~self.selected & hard], reason[~self.selected & easy] = REASONS[1], REASONS[2]
+        if self.nearest_kept is not None:
+            reason[
+                (reason == REASONS[4]) & (np.nan_to_num(self.nearest_kept, nan=np.inf) <= NEAR)
+            ] = REASONS[3]
+        return reason
+
+
+def _cuts(parcel: Parcel) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) bool each: harder than, easier than everything the method kept of its own accord."""
+    none = np.zeros(len(parcel), bool)
+    if "aum" not in parcel.table:
+        return none, none
+    if (
+        parcel.manifest.get("method") == "elfs"
+    ):  # its score orders hard to easy after the hard cut, which comes last
+        hard_cut = int(
+            float(parcel.manifest.get("params", {}).get("beta") or 0) * len(parcel) + 0.5
+        )
+        place = np.empty(len(parcel), np.int64)
+        place[np.argsort(-parcel.table["score"].to_numpy(float), kind="stable")] = np.arange(
+            len(parcel)
+        )
+        last = place >= len(parcel) - hard_cut
+        return last, ~last
+    aum = parcel.table["aum"].to_numpy(float)
+    if not parcel.selected.any():
+        return none, none
+    kept = aum[parcel.selected]
+    return aum < np.nanmin(kept), aum > np.nanmax(kept)

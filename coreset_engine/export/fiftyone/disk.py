@@ -1,0 +1,454 @@
+"""FiftyOne's on-disk format (FiftyOneDataset), written with NumPy and the standard library: no
+FiftyOne, no MongoDB.
+
+    fiftyone.Dataset.from_dir(dataset_dir=FOLDER, dataset_type=fiftyone.types.FiftyOneDataset)
+
+reads it: samples, fields, tags, saved views, the map as a brain visualisation, a similarity index
+and the manifest as a custom run. The format is the one FiftyOne 1.22.1 itself exports; later
+versions migrate it on import.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import io
+import json
+import math
+import os
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from coreset_engine.core.errors import BadInput
+from coreset_engine.core.types import Progress, silent
+from coreset_engine.export.bundle import Parcel
+from coreset_engine.export.fiftyone.layers import (
+    Layer,
+    Names,
+    View,
+    own_layers,
+    source_layers,
+    views,
+)
+from coreset_engine.export.formats.image_files import describe, picture_files
+
+VERSION = "1.22.1"
+FIELDS = "fiftyone.core.fields."
+BRAIN = "fiftyone.brain."
+KINDS = {"float": "FloatField", "int": "IntField", "str": "StringField", "vector": "VectorField"}
+STAMPS = ("created_at", "last_modified_at")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be written: the fields (`own`: the selection's), and per sample its id, path and
+    file facts."""
+
+    parcel: Parcel
+    names: Names
+    layers: list[Layer]
+    own: list[Layer]
+    ids: list[str]
+    paths: list[str]
+    facts: list[dict[str, Any] | None]
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a document spells ids, bytes, numbers and times: extended JSON for files, BSON for a
+    database."""
+
+    oid: Callable[[str], Any]
+    binary: Callable[[bytes], Any]
+    number: Callable[[float], Any]
+    now: Any
+    dataset: Any
+
+
+def write(
+    parcel: Parcel, place: str | Path, progress: Progress = silent, *, selection: str = "main"
+) -> dict[str, Any]:
+    """Write the dataset into the folder `place`; {"path", "samples"}. Raises BadInput when it
+    cannot be written.
+
+    The samples' ids come from the images' ids and the source's fingerprint: the same export twice
+    gives the same ids. Pictures that are not files of the source go to place/data and are named
+    relative to it, so the folder can move.
+    """
+    out = Path(place)
+    with _writing(out):
+        plan = prepare(
+            parcel,
+            out / "data",
+            progress,
+            selection,
+            str(parcel.manifest.get("source_fingerprint", "")),
+        )
+        own = f"{out}{os.sep}data{os.sep}"
+        paths = [
+            os.path.relpath(path, out) if path.startswith(own) else path for path in plan.paths
+        ]
+        write_frame(out, plan)
+        dialect = Dialect(
+            lambda text: {"$oid": text}, _binary, _number, {"$date": _now()}, {"$oid": "0" * 24}
+        )
+        with open(out / "samples.json", "w", encoding="ascii") as file:
+            file.write('{"samples": [')
+            for i, document in enumerate(documents(replace(plan, paths=paths), dialect)):
+                file.write(
+                    ("," if i else "")
+                    + json.dumps(document, separators=(",", ":"), allow_nan=False)
+                )
+                if i % 5000 == 0:
+                    progress(i, len(plan.ids), "samples")
+            file.write("]}")
+    progress(len(plan.ids), len(plan.ids), "samples")
+    return dict(path=str(out), samples=len(plan.ids))
+
+
+def prepare(parcel: Parcel, media: Path, progress: Progress, selection: str, key: str) -> Plan:
+    """Find or write the pictures (into `media`), read their headers, work out every field. key:
+    salt of the ids."""
+    names = Names(selection)
+    own = own_layers(parcel, names)
+    paths = picture_files(parcel, media, progress=progress)
+    return Plan(
+        parcel,
+        names,
+        source_layers(parcel) + own,
+        own,
+        sample_ids(parcel.ids, key),
+        paths,
+        describe(paths, progress),
+    )
+
+
+def write_frame(out: Path, plan: Plan) -> None:
+    """Everything but the samples: fields, views, runs and their results; samples.json without
+    any."""
+    with _writing(out):
+        (out / "brain").mkdir(parents=True, exist_ok=True)
+        (out / "runs").mkdir(exist_ok=True)
+        _put(out / "metadata.json", _metadata(plan.parcel, plan.names, plan.layers, plan.own))
+        _put(out / "samples.json", {"samples": []})
+        _results(out, plan.parcel, plan.names, plan.ids)
+
+
+@contextlib.contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as fault:
+        raise BadInput(
+            f"{str(out)!r} cannot be written ({fault.strerror or fault}); choose a folder you can write."
+        ) from None
+
+
+def sample_ids(ids: np.ndarray, key: str) -> list[str]:
+    """24 hex digits for every id, the same each time; 96 bits of SHA-256, so unique for all that is
+    ever exported."""
+    start = hashlib.sha256(f"{key}\n".encode())
+
+    def made(text: str) -> str:
+        digest = start.copy()
+        digest.update(text.encode("utf-8", "surrogatepass"))
+        return digest.hexdigest()[:24]
+
+    return [made(text) for text in ids]
+
+
+def packed(array: np.ndarray) -> bytes:
+    """An array as FiftyOne stores it: zlib of .npy."""
+    out = io.BytesIO()
+    np.save(out, array, allow_pickle=False)
+    return zlib.compress(out.getvalue(), 1)
+
+
+def _npy_head(array: np.ndarray) -> bytes:
+    out = io.BytesIO()
+    np.save(out, array, allow_pickle=False)
+    return out.getvalue()[: -array.nbytes]
+
+
+# -- samples
+# --------------------------------------------------------------------------------------------------------
+
+
+def encoder(layer: Layer, ids: list[str], dialect: Dialect) -> Callable[[int], Any]:
+    """row -> what the database holds for this field; None = unset."""
+    values = layer.values
+    if layer.kind == "float":
+        rows = np.asarray(values, np.float64).tolist()
+        return lambda i: None if math.isnan(rows[i]) else dialect.number(rows[i])
+    if layer.kind == "vector":
+        rows = np.ascontiguousarray(values)
+        head = _npy_head(
+            rows[0]
+        )  # one for all; and random digits hardly compress, so they are only wrapped (level 0)
+        return lambda i: dialect.binary(zlib.compress(head + rows[i].tobytes(), 0))
+    if layer.kind != "label":
+        return lambda i: values[i]
+    sure = None if layer.confidence is None else np.asarray(layer.confidence, np.float64).tolist()
+    salt = layer.name.encode()
+
+    def label(i: int) -> dict[str, Any] | None:
+        if values[i] is None:
+            return None
+        owner = hashlib.sha256(ids[i].encode() + salt).hexdigest()[:24]
+        document = {
+            "_id": dialect.oid(owner),
+            "_cls": "Classification",
+            "tags": [],
+            "label": values[i],
+        }
+        if sure is not None and not math.isnan(sure[i]):
+            document["confidence"] = sure[i]
+        return document
+
+    return label
+
+
+def documents(plan: Plan, dialect: Dialect) -> Iterator[dict[str, Any]]:
+    """One document per sample, as FiftyOne's own database holds them."""
+    rand = np.random.default_rng(0).random(len(plan.ids)).tolist()
+    columns = [(layer.name, encoder(layer, plan.ids, dialect)) for layer in plan.layers]
+    tags = [["coreset", plan.names.tag] if kept else [] for kept in plan.parcel.selected.tolist()]
+    for i, key in enumerate(plan.ids):
+        document = {
+            "_id": dialect.oid(key),
+            "filepath": plan.paths[i],
+            "tags": tags[i],
+            "_media_type": "image",
+            "_rand": rand[i],
+            "_dataset_id": dialect.dataset,
+            "created_at": dialect.now,
+            "last_modified_at": dialect.now,
+        }
+        if plan.facts[i] is not None:
+            document["metadata"] = {"_cls": "ImageMetadata", **plan.facts[i]}
+        for name, value_of in columns:
+            value = value_of(i)
+            if value is not None:
+                document[name] = value
+        yield document
+
+
+def _binary(data: bytes) -> dict[str, Any]:
+    return {"$binary": {"base64": base64.b64encode(data).decode(), "subType": "00"}}
+
+
+def _number(value: float) -> Any:
+    if math.isfinite(value):
+        return value
+    return {"$numberDouble": "Infinity" if value > 0 else "-Infinity"}
+
+
+# -- the dataset's own document
+# ---------------------------------------------------------------------------------------
+
+
+def _metadata(
+    parcel: Parcel, names: Names, layers: list[Layer], own: list[Layer]
+) -> dict[str, Any]:
+    return dict(
+        version=VERSION,
+        media_type="image",
+        tags=[],
+        info={},
+        app_config={},
+        sample_fields=_schema(layers),
+        frame_fields=[],
+        saved_views=[_saved(view) for view in views(names, own)],
+        workspaces=[],
+        annotation_runs={},
+        evaluations={},
+        brain_methods=_brain(parcel, names, own),
+        runs={names.run_key: _run(names.run_key, run_config(parcel, names, own))},
+    )
+
+
+def run_config(parcel: Parcel, names: Names, own: list[Layer]) -> dict[str, Any]:
+    """What the custom run holds: the manifest, and everything the selection owns, so that it can be
+    updated."""
+    return dict(
+        name=names.name,
+        manifest=json.loads(json.dumps(dict(parcel.manifest), default=str)),
+        fields=[layer.name for layer in own],
+        tag=names.tag,
+        views=[view.name for view in views(names, own)],
+        brain_keys=brain_keys(parcel, names, own),
+    )
+
+
+def brain_keys(parcel: Parcel, names: Names, own: list[Layer]) -> list[str]:
+    """Of the map and of the similarity index, where there is one."""
+    found = [names.prefix + "umap"] if parcel.points is not None else []
+    return found + [names.prefix + "similarity" for layer in own if layer.kind == "vector"]
+
+
+def _schema(layers: list[Layer]) -> list[dict[str, Any]]:
+    whole = [
+        ("size_bytes", "IntField"),
+        ("mime_type", "StringField"),
+        ("width", "IntField"),
+        ("height", "IntField"),
+        ("num_channels", "IntField"),
+    ]
+    fields = [
+        _field("id", "ObjectIdField", db="_id"),
+        _field("filepath", "StringField"),
+        _field("tags", "ListField", sub="StringField"),
+        _field("_media_type", "StringField"),
+        _field("_rand", "FloatField"),
+        _field("_dataset_id", "ObjectIdField"),
+        _field(
+            "metadata",
+            "EmbeddedDocumentField",
+            doc="fiftyone.core.metadata.ImageMetadata",
+            fields=[_field(name, kind) for name, kind in whole],
+        ),
+        *(_field(name, "DateTimeField", fixed=True) for name in STAMPS),
+    ]
+    label = [
+        _field("id", "ObjectIdField", db="_id"),
+        _field("tags", "ListField", sub="StringField"),
+        _field("label", "StringField"),
+        _field("confidence", "FloatField"),
+        _field("logits", "VectorField"),
+    ]
+    for layer in layers:
+        fields.append(
+            _field(
+                layer.name,
+                "EmbeddedDocumentField",
+                doc="fiftyone.core.labels.Classification",
+                fields=label,
+                text=layer.text,
+            )
+            if layer.kind == "label"
+            else _field(layer.name, KINDS[layer.kind], text=layer.text)
+        )
+    return fields
+
+
+def _field(
+    name: str,
+    kind: str,
+    *,
+    doc: str | None = None,
+    sub: str | None = None,
+    fields: Any = (),
+    db: str = "",
+    fixed: bool = False,
+    text: str = "",
+) -> dict[str, Any]:
+    return dict(
+        name=name,
+        ftype=FIELDS + kind,
+        embedded_doc_type=doc,
+        subfield=FIELDS + sub if sub else None,
+        fields=list(fields),
+        db_field=db or name,
+        description=text or None,
+        info=None,
+        read_only=fixed,
+    )
+
+
+def _saved(view: View) -> dict[str, Any]:
+    now = {"$date": _now()}
+    slug = "-".join("".join(c if c.isalnum() else " " for c in view.name.lower()).split())
+    stages = [
+        json.dumps(
+            {
+                "_cls": f"fiftyone.core.stages.{method.title().replace('_', '')}",
+                "kwargs": [[name, value] for name, value in given.items()],
+            }
+        )
+        for method, given in view.stages
+    ]
+    return dict(
+        name=view.name,
+        slug=slug,
+        color=None,
+        description=view.text,
+        view_stages=stages,
+        created_at=now,
+        last_modified_at=now,
+    )
+
+
+def _brain(parcel: Parcel, names: Names, own: list[Layer]) -> dict[str, Any]:
+    found = {}
+    for key in brain_keys(parcel, names, own):
+        shared = dict(model=None, model_kwargs=None, patches_field=None)
+        if key.endswith("umap"):
+            config = dict(
+                cls=BRAIN + "visualization.ManualVisualizationConfig",
+                type="visualization",
+                method="manual",
+                embeddings_field=None,
+                points_field=None,
+                similarity_index=None,
+                num_dims=2,
+                **shared,
+            )
+        else:
+            config = dict(
+                cls=BRAIN + "internal.core.sklearn.SklearnSimilarityConfig",
+                type="similarity",
+                method="sklearn",
+                embeddings_field=names.prefix + "vector",
+                roi_field=None,
+                supports_prompts=False,
+                metric="cosine",
+                **shared,
+            )
+        found[key] = _run(key, config)
+    return found
+
+
+def _run(key: str, config: dict[str, Any]) -> dict[str, Any]:
+    if "cls" not in config:
+        config = dict(cls="fiftyone.core.runs.RunConfig", type="run", method=None, **config)
+    return dict(key=key, version=VERSION, timestamp={"$date": _now()}, config=config, results=None)
+
+
+def _results(out: Path, parcel: Parcel, names: Names, ids: list[str]) -> None:
+    if parcel.points is not None:
+        coded = {
+            name: base64.b64encode(packed(array)).decode()
+            for name, array in (
+                ("points", np.asarray(parcel.points, np.float64)),
+                ("sample_ids", np.array(ids)),
+            )
+        }
+        _put(
+            out / "brain" / f"{names.prefix}umap.json",
+            dict(
+                cls=BRAIN + "visualization.VisualizationResults",
+                reducer_blob=None,
+                label_ids=None,
+                **coded,
+            ),
+        )
+    if parcel.vectors is not None and parcel.same_source:
+        _put(
+            out / "brain" / f"{names.prefix}similarity.json",
+            dict(cls=BRAIN + "internal.core.sklearn.SklearnSimilarityIndex"),
+        )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _put(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value), encoding="ascii")

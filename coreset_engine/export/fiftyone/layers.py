@@ -1,0 +1,253 @@
+"""The layers FiftyOne users expect, as plain data: fields, tags, saved views, run keys. No FiftyOne
+needed here.
+
+Every selection has a name and owns what carries it: fields `coreset_aum`, ... (or
+`coreset_NAME_aum`), the tag `coreset:NAME`, views `coreset NAME: kept`, ..., and the runs of those
+keys. The tag `coreset` means: kept by some selection. So a second selection adds, and exporting one
+again touches nothing of another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from coreset_engine.core.errors import BadInput
+from coreset_engine.export.bundle import NEAR, REASONS, Parcel
+
+MAIN = "main"
+ID_FIELD = "coreset_id"
+TRUTH = "ground_truth"
+DIMENSIONS = 64
+NUMBERS = {  # table column -> what the field says about itself
+    "score": "what the method ranks by; high = kept first",
+    "weight": "loss weight of a kept image, 0 when dropped",
+    "aum": "mean margin of the pseudo-label over training; low = hard, below 0 = another class fitted better",
+    "forgetting": "times it went from right to wrong in training; infinite = never learned",
+    "coverage": "random slices of the embedding to which it was nearest",
+    "redundancy": "what near images cost it",
+}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One field. kind: "float", "int", "str", "label" or "vector". values: (N,) or (N, D); None and
+    NaN stay unset."""
+
+    name: str
+    kind: str
+    values: Any
+    text: str = ""
+    confidence: Any = None
+
+
+@dataclass(frozen=True)
+class View:
+    """A saved view. stages: (method of a FiftyOne view, its arguments), e.g. ("match_tags",
+    {"tags": [...]})."""
+
+    name: str
+    text: str
+    stages: tuple[tuple[str, dict[str, Any]], ...]
+
+
+@dataclass(frozen=True)
+class Names:
+    """Everything one selection owns in a dataset."""
+
+    name: str = MAIN
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.name.strip()) <= 60 or not self.name.isprintable():
+            raise BadInput(
+                f"selection name {self.name[:80]!r} must be 1 to 60 printable characters, for example "
+                "'p90'."
+            )
+
+    @property
+    def slug(self) -> str:
+        """An identifier; names that are none get a hash, so that "a b" and "a-b" stay two
+        selections."""
+        plain = re.sub(r"[^a-z0-9]+", "_", self.name.lower()).strip("_")
+        if plain == self.name:
+            return plain
+        return f"{plain[:40] or 'x'}_{hashlib.sha256(self.name.encode()).hexdigest()[:6]}"
+
+    @property
+    def prefix(self) -> str:
+        return "coreset_" if self.name == MAIN else f"coreset_{self.slug}_"
+
+    @property
+    def tag(self) -> str:
+        return f"coreset:{self.name}"
+
+    @property
+    def run_key(self) -> str:
+        return f"coreset_{self.slug}"
+
+    def view(self, what: str) -> str:
+        return f"coreset: {what}" if self.name == MAIN else f"coreset {self.slug}: {what}"
+
+
+def own_layers(parcel: Parcel, names: Names) -> list[Layer]:
+    """The selection's fields: one float per score, rank, reason, pseudo-label, distance to the
+    nearest kept image."""
+    table = parcel.table
+    prefix = names.prefix
+    found = []
+    for column, text in NUMBERS.items():
+        if column in table:
+            found.append(Layer(prefix + column, "float", table[column].to_numpy(float), text))
+    rank = table["rank"].to_numpy()
+    found.append(
+        Layer(
+            prefix + "rank",
+            "int",
+            [int(r) if r >= 0 else None for r in rank.tolist()],
+            "place in the coreset, 0 = first; empty when dropped",
+        )
+    )
+    found.append(
+        Layer(prefix + "reason", "str", parcel.reasons.tolist(), "why: " + ", ".join(REASONS))
+    )
+    if "pseudo_label" in table:
+        codes = table["pseudo_label"].to_numpy().astype(int).tolist()
+        known = {code: parcel.cluster_name(code) for code in set(codes)}
+        found.append(Layer(prefix + "cluster", "int", codes, "number of its cluster"))
+        found.append(
+            Layer(
+                prefix + "pseudo_label",
+                "label",
+                [known[code] for code in codes],
+                "what a clustering calls it",
+                table["confidence"].to_numpy(float) if "confidence" in table else None,
+            )
+        )
+    if parcel.nearest_kept is not None:
+        found.append(
+            Layer(
+                prefix + "nearest_kept",
+                "float",
+                parcel.nearest_kept,
+                "cosine distance to the nearest other kept image; empty = none among its neighbours",
+            )
+        )
+    if parcel.vectors is not None and parcel.same_source:
+        found.append(
+            Layer(
+                prefix + "vector",
+                "vector",
+                shortened(parcel.vectors),
+                f"its embedding's first {DIMENSIONS} principal directions; for sorting by similarity",
+            )
+        )
+    return found
+
+
+def source_layers(parcel: Parcel) -> list[Layer]:
+    """What a dataset made by us also says: our id, the true class, the source's own columns."""
+    found = [Layer(ID_FIELD, "str", parcel.ids.tolist(), "the image's id in its source")]
+    if parcel.truth is not None:
+        found.append(Layer(TRUTH, "label", parcel.truth, "the source's own label"))
+    if parcel.dataset is not None:
+        for name, values in parcel.dataset.columns.items():
+            found.append(_column(name, np.asarray(values), parcel.position))
+    return found
+
+
+def _column(name: str, values: np.ndarray, position: np.ndarray) -> Layer:
+    field = "source_" + re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")
+    number = values.dtype.kind in "fiub"
+    rows = (
+        [values[at].item() if at >= 0 else None for at in position]
+        if values.dtype.kind != "O"
+        else [values[at] if at >= 0 else None for at in position]
+    )
+    kind = ("int" if values.dtype.kind in "iu" else "float") if number else "str"
+    return Layer(
+        field,
+        kind,
+        [row if row is None or number else str(row) for row in rows],
+        f"{name}, from the source",
+    )
+
+
+def shortened(
+    vectors: np.ndarray, dimensions: int = DIMENSIONS, sample: int = 10_000
+) -> np.ndarray:
+    """(N, min(D, dimensions)) float32: centred vectors in the principal directions of an even
+    sample of rows.
+
+    FiftyOne keeps a similarity index's vectors in the dataset; whole ones (1,280 numbers an image)
+    take minutes.
+    """
+    n, width = vectors.shape
+    if width <= dimensions:
+        return np.asarray(vectors, np.float32)
+    rows = np.unique(np.linspace(0, n - 1, min(n, sample)).astype(np.int64))
+    some = np.asarray(vectors[rows], np.float32)
+    mean = some.mean(0)
+    some = some - mean
+    _, axes = np.linalg.eigh(some.T @ some)
+    basis = axes[:, ::-1][:, :dimensions]
+    out = np.empty((n, dimensions), np.float32)
+    for start in range(0, n, 8192):
+        out[start : start + 8192] = (
+            np.asarray(vectors[start : start + 8192], np.float32) - mean
+        ) @ basis
+    return out
+
+
+def views(names: Names, layers: list[Layer]) -> list[View]:
+    """Saved views: kept, dropped, suspected errors, hardest and easiest cut, near-duplicates; as
+    the layers allow."""
+    return list(_views(names, {layer.name.removeprefix(names.prefix) for layer in layers}))
+
+
+def _views(names: Names, has: set[str]) -> Iterator[View]:
+    tagged = ("match_tags", {"tags": [names.tag]})
+    untagged = ("match_tags", {"tags": [names.tag], "bool": False})
+    prefix = names.prefix
+    yield View(names.view("kept"), "the coreset, best first", (tagged, _sorted(prefix + "rank")))
+    yield View(names.view("dropped"), "everything else", (untagged,))
+    if "aum" in has:
+        by_aum = _sorted(prefix + "aum")
+        yield View(
+            names.view("suspected label errors"),
+            "pseudo-labels that another class fitted better on average in "
+            "training (AUM below 0), worst first",
+            (_matched({prefix + "aum": {"$lt": 0}}), by_aum),
+        )
+        yield View(
+            names.view("hardest cut"),
+            "dropped as hardest, hardest first",
+            (_matched({prefix + "reason": REASONS[1]}), by_aum),
+        )
+        yield View(
+            names.view("easiest cut"),
+            "dropped as easiest, easiest first",
+            (_matched({prefix + "reason": REASONS[2]}), _sorted(prefix + "aum", True)),
+        )
+    if "nearest_kept" in has:
+        yield View(
+            names.view("near-duplicates dropped"),
+            f"dropped, and closer than {NEAR} to a kept image",
+            (
+                untagged,
+                _matched({prefix + "nearest_kept": {"$lte": NEAR}}),
+                _sorted(prefix + "nearest_kept"),
+            ),
+        )
+
+
+def _matched(condition: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    return "match", {"filter": condition}
+
+
+def _sorted(field: str, reverse: bool = False) -> tuple[str, dict[str, Any]]:
+    return "sort_by", {"field_or_expr": field, "reverse": reverse}

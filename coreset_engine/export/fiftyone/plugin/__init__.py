@@ -1,0 +1,359 @@
+"""The FiftyOne plugin: Coreset Explorer's selection from inside the FiftyOne App.
+
+FiftyOne loads this folder through a link in its plugins folder (`python -m coreset_engine plugin
+install`), so the package it belongs to is found from this file's own place. All work is the
+engine's (`run.inside_fiftyone`); here are the forms, the panel and what is shown afterwards.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import fiftyone.operators as foo
+import fiftyone.operators.types as types
+
+_ROOT = str(Path(__file__).resolve().parents[4])
+if _ROOT not in sys.path:
+    sys.path.append(_ROOT)
+
+from coreset_engine.core.errors import CoresetError  # noqa: E402 - found through the line above
+from coreset_engine.core.registry import METHODS  # noqa: E402
+from coreset_engine.export.fiftyone import plugin_backend as engine  # noqa: E402
+
+ICON = "filter_alt"
+
+
+def _said(error: CoresetError) -> dict:
+    return {"said": f"Not done: {error}"}
+
+
+def _choices(values, labels=None) -> types.Dropdown:
+    found = types.Dropdown()
+    for value in values:
+        found.add_choice(value, label=(labels or {}).get(value, value))
+    return found
+
+
+def _answer(rows: dict[str, str], label: str) -> types.Property:
+    outputs = types.Object()
+    for name, title in rows.items():
+        outputs.str(name, label=title)
+    return types.Property(outputs, view=types.View(label=label))
+
+
+class ComputeScores(foo.Operator):
+    """Embeds, clusters, watches a training, measures coverage; writes one field per score."""
+
+    @property
+    def config(self):
+        return foo.OperatorConfig(
+            name="compute_scores",
+            label="Coreset: compute scores",
+            icon=ICON,
+            dynamic=True,
+            description="Difficulty and coverage of every image, without labels",
+            allow_delegated_execution=True,
+            allow_immediate_execution=True,
+            view_target=False,
+        )
+
+    def resolve_input(self, ctx):
+        inputs = types.Object()
+        given = engine.vector_sources(ctx.dataset)
+        inputs.enum(
+            "embeddings",
+            ["", *given],
+            default="",
+            label="Embeddings",
+            description="Vectors to reuse; none = embed the images",
+            view=_choices(["", *given], {"": "embed the images"}),
+        )
+        inputs.str("encoder", default="efficientnet_lite0", label="Encoder")
+        inputs.int(
+            "n_clusters", default=0, min=0, label="Clusters", description="0 = as the data suggests"
+        )
+        inputs.int("seed", default=0, min=0, label="Seed")
+        return types.Property(inputs, view=types.View(label="Compute coreset scores"))
+
+    def execute(self, ctx):
+        try:
+            told = engine.compute(
+                ctx.dataset.name, progress=_progress(ctx), **_run_params(ctx.params)
+            )
+        except CoresetError as error:
+            return _said(error)
+        if not ctx.delegated:
+            ctx.ops.reload_dataset()
+        return told
+
+    def resolve_output(self, ctx):
+        return _answer({"said": "Result"}, "Coreset scores")
+
+
+class SelectCoreset(foo.Operator):
+    """Chooses, and writes fields, tags, saved views and the manifest under a name of its own."""
+
+    @property
+    def config(self):
+        return foo.OperatorConfig(
+            name="select_coreset",
+            label="Coreset: select",
+            icon=ICON,
+            dynamic=True,
+            allow_delegated_execution=True,
+            allow_immediate_execution=True,
+            description="Choose the images worth keeping",
+            view_target=False,
+        )
+
+    def resolve_input(self, ctx):
+        inputs = types.Object()
+        summaries = {name: f"{name}: {row.summary}" for name, row in METHODS.items()}
+        inputs.enum(
+            "method",
+            list(METHODS),
+            default="elfs",
+            required=True,
+            label="Method",
+            view=_choices(METHODS, summaries),
+        )
+        inputs.float(
+            "prune_rate",
+            default=0.9,
+            min=0,
+            max=0.999,
+            label="Pruning rate",
+            description="share removed",
+        )
+        if ctx.params.get("method", "elfs") == "elfs":
+            inputs.float(
+                "beta",
+                min=0,
+                max=1,
+                label="Hard cut beta",
+                description="share dropped first as hardest; empty = by the pruning rate",
+            )
+        if ctx.params.get("method") == "blindcs":
+            inputs.int("n_neighbours", default=1000, min=1, label="Redundancy neighbours alpha")
+        inputs.str(
+            "selection",
+            default="main",
+            label="Name",
+            description="the same name updates, another one adds",
+        )
+        inputs.str(
+            "embeddings",
+            label="Embeddings",
+            description="field or brain key the scores were computed with",
+        )
+        return types.Property(inputs, view=types.View(label="Select a coreset"))
+
+    def execute(self, ctx):
+        try:
+            told = engine.choose(
+                ctx.dataset.name,
+                progress=_progress(ctx),
+                **_choice_params(ctx.params),
+                **_run_params(ctx.params),
+            )
+        except CoresetError as error:
+            return _said(error)
+        if not ctx.delegated:
+            ctx.ops.set_view(
+                view=_kept_view(ctx, told)
+            )  # this also makes the App read the new fields
+        return told
+
+    def resolve_output(self, ctx):
+        return _answer({"said": "Result"}, "Coreset")
+
+
+class CompareSelections(foo.Operator):
+    """What two selections share, and the samples that only one keeps."""
+
+    @property
+    def config(self):
+        return foo.OperatorConfig(
+            name="compare_selections",
+            label="Coreset: compare selections",
+            icon=ICON,
+            description="Overlap of two selections of this dataset",
+            view_target=False,
+        )
+
+    def resolve_input(self, ctx):
+        inputs = types.Object()
+        names = engine.selections(ctx.dataset)
+        if len(names) < 2:
+            inputs.view(
+                "few",
+                types.Warning(
+                    label="This dataset has fewer than two selections",
+                    description="Select twice, under two names.",
+                ),
+            )
+        for key, title, place in (("one", "One selection", 0), ("other", "The other", 1)):
+            inputs.enum(
+                key,
+                names,
+                default=names[place] if len(names) > place else None,
+                required=True,
+                label=title,
+                view=_choices(names),
+            )
+        inputs.bool("show", default=True, label="Show the samples that only one of them keeps")
+        return types.Property(inputs, view=types.View(label="Compare selections"))
+
+    def execute(self, ctx):
+        try:
+            told = engine.compare(ctx.dataset, ctx.params["one"], ctx.params["other"])
+        except CoresetError as error:
+            return _said(error)
+        if ctx.params.get("show", True):
+            ctx.ops.set_view(ctx.dataset.select(told.pop("differ")))
+        told.pop("differ", None)
+        return told
+
+    def resolve_output(self, ctx):
+        return _answer({"said": "Result"}, "Comparison")
+
+
+class CoresetPanel(foo.Panel):
+    """The three knobs, a histogram of the score with what they keep, and the button that writes the
+    choice."""
+
+    @property
+    def config(self):
+        return foo.PanelConfig(
+            name="coreset_panel", label="Coreset", icon=ICON, surfaces="grid", allow_multiple=False
+        )
+
+    def on_load(self, ctx):
+        start = {"method": "elfs", "prune_rate": 90, "beta": 0, "alpha": 1000, "selection": "main"}
+        for name, value in start.items():
+            if ctx.panel.get_state(name) is None:
+                ctx.panel.set_state(name, value)
+        self.look(ctx)
+
+    def on_change_dataset(self, ctx):
+        self.look(ctx)
+
+    def look(self, ctx):
+        """Choose with the knobs as they stand; nothing is written."""
+        try:
+            seen = engine.preview(ctx.dataset.name, **self._knobs(ctx))
+        except CoresetError as error:
+            ctx.panel.set_state("said", str(error))
+            ctx.panel.set_data("histogram", [])
+            return
+        ctx.panel.set_state("said", seen["said"])
+        ctx.panel.set_data("histogram", seen["traces"])
+
+    def apply(self, ctx):
+        """Write the choice, then show it."""
+        try:
+            told = engine.choose(
+                ctx.dataset.name,
+                selection=ctx.panel.get_state("selection") or "main",
+                **self._knobs(ctx),
+            )
+        except CoresetError as error:
+            ctx.ops.notify(str(error), variant="error")
+            return
+        ctx.ops.notify(told["said"], variant="success")
+        ctx.ops.set_view(view=_kept_view(ctx, told))
+
+    def scores(self, ctx):
+        ctx.prompt("@coreset-explorer/coreset/compute_scores")
+
+    @staticmethod
+    def _knobs(ctx) -> dict:
+        # the App's sliders move in hundredths of their range; whole percents are what the labels
+        # say
+        method = ctx.panel.get_state("method") or "elfs"
+        knobs = {
+            "method": method,
+            "prune_rate": round(ctx.panel.get_state("prune_rate") or 0) / 100,
+        }
+        if method == "elfs":
+            knobs["beta"] = round(ctx.panel.get_state("beta") or 0) / 100
+        elif method == "blindcs":
+            knobs["n_neighbours"] = int(ctx.panel.get_state("alpha") or 1000)
+        return knobs
+
+    def render(self, ctx):
+        panel = types.Object()
+        panel.enum(
+            "method",
+            ["elfs", "blindcs", "random"],
+            label="Method",
+            on_change=self.look,
+            view=_choices(["elfs", "blindcs", "random"]),
+        )
+        for name, title, low, high in (
+            ("prune_rate", "Pruning rate p (% removed)", 0, 99),
+            ("beta", "Hard cut beta (% dropped as hardest; elfs)", 0, 99),
+            ("alpha", "Redundancy neighbours alpha (blindcs)", 1, 2000),
+        ):
+            panel.int(
+                name,
+                min=low,
+                max=high,
+                label=title,
+                on_change=self.look,
+                view=types.SliderView(label=title, label_position="top", value_precision=0),
+            )
+        panel.md(ctx.panel.get_state("said") or "Computing ...", name="said_line")
+        layout = {
+            "height": 260,
+            "barmode": "stack",
+            "margin": {"t": 10, "b": 40, "l": 40, "r": 10},
+            "xaxis": {"title": "score"},
+            "legend": {"orientation": "h"},
+        }
+        panel.plot("histogram", layout=layout, config={"displayModeBar": False})
+        panel.str("selection", label="Name of the selection")
+        panel.btn("apply", label="Write this selection", on_click=self.apply, variant="contained")
+        panel.btn("scores", label="Compute scores ...", on_click=self.scores)
+        return types.Property(panel, view=types.GridView(gap=2, padding=2))
+
+
+def _kept_view(ctx, told: dict):
+    ctx.dataset.reload()
+    return ctx.dataset.load_saved_view(told["view"])
+
+
+def _progress(ctx):
+    """progress(stage, done, total, unit) for the engine, shown by FiftyOne where an operator runs
+    delegated."""
+
+    def report(stage: str, done: int, total: int, unit: str = "") -> None:
+        if ctx.delegated:
+            ctx.set_progress(
+                progress=done / total if total else 0.0,
+                label=f"{stage}: {done:,} of {total:,} {unit}",
+            )
+
+    return report
+
+
+def _run_params(params: dict) -> dict:
+    found = {
+        name: params[name] for name in ("encoder", "seed") if params.get(name) not in (None, "")
+    }
+    return found | {
+        "n_clusters": params.get("n_clusters") or None,
+        "embeddings": params.get("embeddings") or None,
+    }
+
+
+def _choice_params(params: dict) -> dict:
+    names = ("method", "prune_rate", "beta", "n_neighbours", "selection")
+    return {name: params[name] for name in names if params.get(name) not in (None, "")}
+
+
+def register(plugin):
+    """Called by FiftyOne."""
+    for operator in (ComputeScores, SelectCoreset, CompareSelections, CoresetPanel):
+        plugin.register(operator)

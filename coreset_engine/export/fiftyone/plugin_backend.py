@@ -1,0 +1,261 @@
+"""What the FiftyOne plugin does: compute, choose, preview and compare on a dataset, by name; and
+installing the plugin.
+
+A run is kept per dataset while its number of samples stays the same, so that a slider answers at
+once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from coreset_engine.core.errors import BadInput, Missing
+from coreset_engine.core.types import Selection
+from coreset_engine.pipeline.run import STAGES, Run
+from coreset_engine.pipeline.select import select
+
+PLUGIN = "coreset-explorer"
+BINS = 40
+SETTINGS = dict(embeddings=None, encoder="efficientnet_lite0", seed=0, n_clusters=None)
+Report = Callable[..., None]
+_LOCK = threading.Lock()
+_runs: dict[tuple, Run] = {}
+
+
+def open_run(name: str, *, progress: Report | None = None, **settings: Any) -> Run:
+    """The run on the whole dataset `name`, opened anew when samples came or went.
+
+    settings: see SETTINGS; those not given (None) are the ones the dataset's latest scores were
+        computed with.
+    """
+    import fiftyone as fo
+
+    from coreset_engine.sources.fiftyone import spec_of
+    from coreset_engine.sources.open import open_source
+
+    dataset = fo.load_dataset(name)
+    wanted = (
+        SETTINGS
+        | remembered(dataset)
+        | {key: value for key, value in settings.items() if value is not None}
+    )
+    key = (name, dataset.count(), *wanted.values())
+    with _LOCK:
+        if key not in _runs:
+            _runs.clear()  # one at a time: vectors are large
+            source = open_source(spec_of(name, embeddings=wanted["embeddings"]))
+            _runs[key] = Run(
+                source, wanted["encoder"], wanted["seed"], n_clusters=wanted["n_clusters"]
+            )
+        _runs[key].progress = progress
+        return _runs[key]
+
+
+def remembered(dataset: Any) -> dict[str, Any]:
+    """The settings in the manifest of the newest of our runs on this dataset; {} when there is
+    none."""
+    dataset.reload()
+    infos = [dataset.get_run_info(key) for key in dataset.list_runs() if key.startswith("coreset_")]
+    for info in sorted(infos, key=lambda info: info.timestamp, reverse=True):
+        manifest = getattr(info.config, "manifest", None) or {}
+        source = str(manifest.get("source", ""))
+        if (
+            source.partition(":")[0] != "fiftyone"
+        ):  # exported from elsewhere: its vectors belong to another source
+            continue
+        given = json.loads(source.partition(":")[2]) if source.startswith("fiftyone:{") else {}
+        run = manifest.get("run", {})
+        return dict(
+            embeddings=given.get("embeddings"),
+            encoder=manifest.get("encoder") or SETTINGS["encoder"],
+            seed=int(run.get("seed", 0)),
+            n_clusters=run.get("n_clusters"),
+        )
+    return {}
+
+
+def compute(name: str, *, progress: Report | None = None, **settings: Any) -> dict[str, Any]:
+    """Every stage, then the scores as fields of the dataset; tags and views are left alone."""
+    from coreset_engine.export.fiftyone import live
+
+    run = open_run(name, progress=progress, **settings)
+    for stage in STAGES:
+        getattr(run, stage)
+    whole = np.arange(len(run.dataset))
+    every = Selection(
+        run.dataset.ids,
+        whole,
+        np.ones(len(whole)),
+        run.coverage.score,
+        "scores",
+        {},
+        run.dataset.fingerprint,
+    )
+    return live.write_scores(_packed(run, every), name)
+
+
+def choose(
+    name: str,
+    *,
+    method: str = "elfs",
+    prune_rate: float = 0.9,
+    selection: str = "main",
+    progress: Report | None = None,
+    **params: Any,
+) -> dict[str, Any]:
+    """Choose and write: fields, tags, views and the manifest, under the name `selection`.
+
+    params: the run's settings (see SETTINGS) and the method's knobs.
+    """
+    from coreset_engine.export.fiftyone.layers import Names
+    from coreset_engine.export.targets import export
+
+    run = open_run(
+        name, progress=progress, **{key: params.pop(key) for key in SETTINGS if key in params}
+    )
+    told = export(
+        run,
+        target="fiftyone",
+        method=method,
+        prune_rate=prune_rate,
+        params=params,
+        name=name,
+        options={"selection": selection},
+    )
+    return told | {"view": Names(selection).view("kept")}
+
+
+def preview(name: str, *, method: str, prune_rate: float, **params: Any) -> dict[str, Any]:
+    """The same choice, only looked at: a sentence and two histogram traces. Computes nothing that
+    takes long."""
+    import fiftyone as fo
+
+    needed = {"elfs": "dynamics", "blindcs": "coverage"}.get(method, "embeddings")
+    run = open_run(name) if remembered(fo.load_dataset(name)) else None
+    if run is None or not run.ready(needed):
+        raise Missing(f"{method} needs scores that are not there yet: press *Compute scores*.")
+    chosen = select(method, run, prune_rate, **params)
+    values = np.asarray(run.dynamics.aum if method == "elfs" else chosen.scores, np.float64)
+    kept = np.zeros(len(values), bool)
+    kept[chosen.indices] = True
+    finite = np.isfinite(values)
+    edges = np.histogram_bin_edges(values[finite], BINS)
+    middle = ((edges[1:] + edges[:-1]) / 2).tolist()
+    traces = [
+        dict(
+            type="bar",
+            name=title,
+            x=middle,
+            y=np.histogram(values[finite & part], edges)[0].tolist(),
+        )
+        for title, part in (("kept", kept), ("dropped", ~kept))
+    ]
+    return dict(
+        said=f"**{len(chosen):,}** of {len(values):,} images kept.", kept=len(chosen), traces=traces
+    )
+
+
+def compare(dataset: Any, one: str, other: str) -> dict[str, Any]:
+    """Overlap of two selections by their tags; `differ`: the sample ids only one of them keeps."""
+    from coreset_engine.export.fiftyone.layers import Names
+
+    first, second = (set(dataset.match_tags(Names(name).tag).values("id")) for name in (one, other))
+    if not first or not second:
+        raise BadInput(
+            f"the dataset has no selection {(one if not first else other)!r}; it has "
+            f"{', '.join(selections(dataset)) or 'none'}."
+        )
+    both = len(first & second)
+    either = len(first | second)
+    said = (
+        f"{one}: {len(first):,} images, {other}: {len(second):,}. Both keep {both:,} ({both / either:.0%} of all "
+        f"that either keeps); only {one}: {len(first - second):,}, only {other}: {len(second - first):,}."
+    )
+    return dict(
+        said=said,
+        both=both,
+        only_one=len(first - second),
+        only_other=len(second - first),
+        differ=sorted(first ^ second),
+    )
+
+
+def selections(dataset: Any) -> list[str]:
+    """Names of the selections a dataset carries."""
+    return sorted(
+        tag.removeprefix("coreset:")
+        for tag in dataset.distinct("tags")
+        if tag.startswith("coreset:")
+    )
+
+
+def vector_sources(dataset: Any) -> list[str]:
+    """Vector fields and similarity runs whose vectors can be reused; not our own shortened ones."""
+    import fiftyone as fo
+
+    fields = list(dataset.get_field_schema(ftype=fo.VectorField))
+    return [
+        name
+        for name in fields + dataset.list_brain_runs(type="similarity")
+        if not name.startswith("coreset_")
+    ]
+
+
+def _packed(run: Run, chosen: Selection) -> Any:
+    import tempfile
+
+    from coreset_engine.export.targets import pack
+    from coreset_engine.pipeline.manifest import write_run
+
+    with tempfile.TemporaryDirectory(prefix="coreset-") as folder:
+        return pack(write_run(Path(folder) / "scores", run, chosen), run)
+
+
+# -- installing
+# -------------------------------------------------------------------------------------------------------
+
+
+def install(folder: Path | str | None = None) -> Path:
+    """Link the plugin into FiftyOne's plugins folder, beside the user's own; the link's path."""
+    link = place(folder)
+    source = Path(__file__).resolve().parent / "plugin"
+    if link.is_symlink():
+        link.unlink()
+    elif link.exists():
+        raise BadInput(f"{str(link)!r} exists and is not ours; move it away and install again.")
+    try:
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(source, target_is_directory=True)
+    except OSError as fault:
+        raise BadInput(
+            f"{str(link)!r} cannot be made ({fault.strerror}); check the folder's permissions."
+        ) from None
+    return link
+
+
+def uninstall(folder: Path | str | None = None) -> bool:
+    """Remove the link; whether there was one."""
+    link = place(folder)
+    if not link.is_symlink():
+        return False
+    link.unlink()
+    return True
+
+
+def place(folder: Path | str | None = None) -> Path:
+    """Where the link belongs: FiftyOne's own plugins folder, or `folder`."""
+    if folder is None:
+        try:
+            os.environ.setdefault("FIFTYONE_DO_NOT_TRACK", "1")
+            import fiftyone as fo
+        except ImportError:
+            raise Missing("FiftyOne is not installed; `pip install fiftyone` first.") from None
+        folder = fo.config.plugins_dir
+    return Path(folder).expanduser() / PLUGIN

@@ -1,0 +1,2 @@
+"""Export targets that are files: COCO, ImageFolder, WebDataset, Hugging Face, Label Studio,
+PyTorch, CSV."""

@@ -1,0 +1,25 @@
+"""The plainest target: selection.csv, every image with all scores, one row each, in source
+order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from coreset_engine.core.errors import BadInput
+from coreset_engine.core.types import Progress, silent
+from coreset_engine.export.bundle import Parcel
+
+
+def write(parcel: Parcel, place: str | Path, progress: Progress = silent) -> dict[str, Any]:
+    """Write selection.csv into the folder `place`. Raises BadInput when it cannot be written."""
+    path = Path(place) / "selection.csv"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        parcel.table.assign(reason=parcel.reasons).to_csv(path, index=False)
+    except OSError as fault:
+        raise BadInput(
+            f"{str(path)!r} cannot be written ({fault.strerror}); choose a folder you can write."
+        ) from None
+    progress(1, 1, "files")
+    return dict(path=str(path))

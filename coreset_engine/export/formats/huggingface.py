@@ -1,0 +1,117 @@
+"""A Hugging Face dataset folder: data/train-*.parquet with the pictures inside, and a README.md
+that declares it.
+
+Written with pyarrow alone. The schema carries the feature types under the key "huggingface", so
+that `datasets.load_dataset(PLACE)` gives an Image column, a ClassLabel, and the scores; it can be
+pushed to a hub as it is.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from coreset_engine.core.errors import BadInput
+from coreset_engine.core.types import Progress, silent
+from coreset_engine.export.bundle import Parcel
+from coreset_engine.export.formats import images
+
+ROWS = 5000
+README = """---
+configs:
+- config_name: default
+  data_files:
+  - split: train
+    path: data/train-*.parquet
+---
+A coreset of {kept} of {count} images, chosen by {method}. `weight` is the loss weight; manifest.json reproduces it.
+"""
+
+
+def write(
+    parcel: Parcel, place: str | Path, progress: Progress = silent, *, labels: str = "auto"
+) -> dict[str, Any]:
+    """Write data/ and README.md into `place`, best image first. Raises Missing without pictures,
+    BadInput else."""
+    import pyarrow.parquet as pq
+
+    place = Path(place)
+    rows = images.kept(parcel)
+    names = images.class_names(parcel, labels)
+    known = sorted({name for name in names if name is not None})
+    numbers = sorted({name for row in rows[:1] for name in images.scores(parcel, row)})
+    schema = _schema(known, numbers)
+    shards = max(1, -(-len(rows) // ROWS))
+    try:
+        folder = images.fresh(place / "data")
+        for shard in range(shards):
+            block = rows[shard * ROWS : (shard + 1) * ROWS]
+            pq.write_table(
+                _table(parcel, block, names, known, numbers, schema),
+                folder / f"train-{shard:05d}-of-{shards:05d}.parquet",
+                row_group_size=100,
+            )
+            progress(min((shard + 1) * ROWS, len(rows)), len(rows), "pictures")
+        (place / "README.md").write_text(
+            README.format(
+                kept=len(rows), count=len(parcel), method=_word(parcel.manifest.get("method"))
+            ),
+            encoding="utf-8",
+        )
+    except OSError as fault:
+        raise BadInput(
+            f"{str(place)!r} cannot be written ({fault.strerror or fault}); choose a folder you can write, "
+            "on a disk with room."
+        ) from None
+    return dict(images=len(rows), classes=len(known), path=str(place))
+
+
+def _schema(known: list[str], numbers: list[str]) -> Any:
+    import pyarrow as pa
+
+    label = (
+        {"_type": "ClassLabel", "names": known} if known else {"_type": "Value", "dtype": "int64"}
+    )
+    features = {
+        "image": {"_type": "Image"},
+        "label": label,
+        "id": {"_type": "Value", "dtype": "string"},
+    } | {name: {"_type": "Value", "dtype": "float64"} for name in numbers}
+    fields = [
+        pa.field("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
+        pa.field("label", pa.int64()),
+        pa.field("id", pa.string()),
+        *(pa.field(n, pa.float64()) for n in numbers),
+    ]
+    return pa.schema(fields, metadata={"huggingface": json.dumps({"info": {"features": features}})})
+
+
+def _table(
+    parcel: Parcel,
+    rows: Any,
+    names: list[str | None],
+    known: list[str],
+    numbers: list[str],
+    schema: Any,
+) -> Any:
+    import pyarrow as pa
+
+    number_of = {name: number for number, name in enumerate(known)}
+    found = [images.picture(parcel, row) for row in rows]
+    told = [images.scores(parcel, row) for row in rows]
+    columns = {
+        "image": [
+            dict(bytes=data, path=f"{number}.{kind}") for number, (data, kind) in enumerate(found)
+        ],
+        "label": [None if names[row] is None else number_of[names[row]] for row in rows],
+        "id": [str(parcel.ids[row]) for row in rows],
+    }
+    columns |= {
+        name: [None if row[name] is None else float(row[name]) for row in told] for name in numbers
+    }
+    return pa.Table.from_pydict(columns, schema=schema)
+
+
+def _word(value: Any) -> str:
+    return "".join(c for c in str(value) if c.isalnum() or c in "-_")

@@ -1,0 +1,118 @@
+"""A module to copy into a training script: the coreset as a Subset of the dataset it came from,
+with its loss weights.
+
+Images are found by the end of their path where the dataset lists files (torchvision's ImageFolder
+and DatasetFolder), else by their place in the source. The table is JSON and the module needs torch
+only.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from coreset_engine.core.errors import BadInput
+from coreset_engine.core.types import Progress, silent
+from coreset_engine.export.bundle import Parcel
+from coreset_engine.export.formats import images
+
+MODULE = '''"""The coreset of coreset.json on your own dataset:
+
+    from coreset_subset import coreset, loss_weights, sampler
+
+    train = coreset(dataset)              # a torch Subset, best image first
+    weights = loss_weights(dataset)       # tensor over the whole dataset, 0 for dropped images
+    loader = DataLoader(train, batch_size=128, sampler=sampler())   # or weight the loss:
+    # loss = (cross_entropy(model(x), y, reduction="none") * weights[index]).mean()
+"""
+
+import json
+from pathlib import Path
+
+import torch
+from torch.utils.data import Subset, WeightedRandomSampler
+
+TABLE = json.loads((Path(__file__).parent / "coreset.json").read_text())
+
+
+def places(dataset):
+    """Where the kept images stand in `dataset`: by file name when it lists files, else by place in the source."""
+    samples = getattr(dataset, "samples", None) or getattr(dataset, "imgs", None)
+    if not samples or TABLE["files"] is None:
+        if len(dataset) != TABLE["count"]:
+            raise ValueError(f"this dataset has {len(dataset)} items, the source had {TABLE['count']}; give the same.")
+        return TABLE["places"]
+    root = str(getattr(dataset, "root", "")).replace("\\\\", "/").rstrip("/") + "/"
+    whole, endings = {}, {}
+    for place, sample in enumerate(samples):
+        path = str(sample[0]).replace("\\\\", "/")
+        whole[path.removeprefix(root)] = place
+        parts = path.split("/")
+        for start in range(len(parts)):
+            endings.setdefault("/".join(parts[start:]), []).append(place)
+    found = []
+    for name in TABLE["files"]:
+        hits = [whole[name]] if name in whole else endings.get(name, [])
+        if len(hits) != 1:
+            raise ValueError(f"{name!r} is in this dataset {len(hits)} times, not once; give the one it came from.")
+        found.append(hits[0])
+    return found
+
+
+def coreset(dataset):
+    """The chosen part of `dataset`, best image first."""
+    return Subset(dataset, places(dataset))
+
+
+def loss_weights(dataset):
+    """(len(dataset),) float64: the loss weight of every item, 0 where it was dropped."""
+    weights = torch.zeros(len(dataset), dtype=torch.float64)
+    weights[torch.tensor(places(dataset), dtype=torch.long)] = torch.tensor(TABLE["weights"], dtype=torch.float64)
+    return weights
+
+
+def sampler(generator=None):
+    """Draws items of `coreset(dataset)` in proportion to their weights, instead of weighting the loss."""
+    return WeightedRandomSampler(TABLE["weights"], len(TABLE["weights"]), generator=generator)
+'''
+
+
+def write(parcel: Parcel, place: str | Path, progress: Progress = silent) -> dict[str, Any]:
+    """Write coreset_subset.py and coreset.json into `place`. Needs no pictures and no open
+    source."""
+    place = Path(place)
+    rows = np.flatnonzero(parcel.selected)
+    rows = rows[np.argsort(parcel.table["rank"].to_numpy()[rows], kind="stable")]
+    table = dict(
+        count=len(parcel),
+        places=rows.tolist(),
+        weights=parcel.table["weight"].to_numpy(float)[rows].tolist(),
+        ids=[str(parcel.ids[row]) for row in rows],
+        files=_files(parcel, rows),
+        method=parcel.manifest.get("method"),
+        source_fingerprint=parcel.manifest.get("source_fingerprint"),
+    )
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        images.write_json(place / "coreset.json", table)
+        (place / "coreset_subset.py").write_text(MODULE, encoding="utf-8")
+    except OSError as fault:
+        raise BadInput(
+            f"{str(place)!r} cannot be written ({fault.strerror or fault}); choose a folder you can write."
+        ) from None
+    progress(1, 1, "files")
+    return dict(images=len(rows), path=str(place / "coreset_subset.py"))
+
+
+def _files(parcel: Parcel, rows: np.ndarray) -> list[str] | None:
+    """Ids of sources whose ids are paths of files below their root; None where images are no
+    files."""
+    listed = parcel.table["path"].tolist()
+    names = [str(parcel.ids[row]) for row in rows]
+    own = [
+        isinstance(listed[row], str) and listed[row].endswith(name)
+        for row, name in zip(rows, names, strict=True)
+    ]
+    return names if all(own) and len(rows) else None

@@ -1,0 +1,252 @@
+"""Send a selection to a target: the table of targets, and the one way the app and the shell take.
+
+Every export starts from a selection folder (DESIGN section 4): written by this very call for a run,
+or named by the user. A target gets it as a `Parcel`, together with what of its source can still be
+found.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from coreset_engine.artifacts import history
+from coreset_engine.artifacts.selection_folder import read_selection
+from coreset_engine.artifacts.store import Store
+from coreset_engine.core.errors import BadInput, CoresetError
+from coreset_engine.core.registry import load
+from coreset_engine.core.types import Progress, silent
+from coreset_engine.export.bundle import Parcel
+from coreset_engine.pipeline import corrections
+from coreset_engine.pipeline.manifest import write_run
+from coreset_engine.pipeline.run import Run
+from coreset_engine.pipeline.select import select
+
+
+@dataclass(frozen=True)
+class Target:
+    """writer: "module:function", called as (parcel, place, progress, **options) -> dict. place:
+    "folder" or "name"."""
+
+    writer: str
+    place: str
+    summary: str
+
+
+_E = "coreset_engine.export."
+TARGETS: dict[str, Target] = {
+    "csv": Target(
+        _E + "formats.csv_table:write", "folder", "every image with all scores, one row each"
+    ),
+    "fiftyone": Target(
+        _E + "fiftyone.live:write",
+        "name",
+        "a dataset in FiftyOne's database: fields, tags, saved views, map, similarity, manifest",
+    ),
+    "fiftyone-disk": Target(
+        _E + "fiftyone.disk:write",
+        "folder",
+        "the same as a folder in FiftyOne's own format; needs no FiftyOne and no MongoDB",
+    ),
+    "imagefolder": Target(
+        _E + "formats.imagefolder:write",
+        "folder",
+        "train/CLASS and val/CLASS with hard links or copies",
+    ),
+    "coco": Target(
+        _E + "formats.coco:write", "folder", "coco.json and the pictures, for a labelling tool"
+    ),
+    "label-studio": Target(
+        _E + "formats.label_studio:write",
+        "folder",
+        "tasks.json with predictions, config.xml, pictures",
+    ),
+    "pytorch": Target(
+        _E + "formats.pytorch:write", "folder", "a module with the Subset, sampler and loss weights"
+    ),
+    "huggingface": Target(
+        _E + "formats.huggingface:write",
+        "folder",
+        "Parquet with the pictures inside, for `datasets`",
+    ),
+    "webdataset": Target(_E + "formats.webdataset:write", "folder", "tar shards to stream"),
+}
+
+
+def export(
+    run: Run,
+    *,
+    target: str,
+    method: str,
+    prune_rate: float,
+    params: dict[str, Any] | None = None,
+    must_keep: Iterable[str] = (),
+    never: Iterable[str] = (),
+    out: str = "",
+    name: str = "",
+    options: dict[str, Any] | None = None,
+    fingerprint: str = "",
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Choose on `run` and send the choice to `target`; what was written where.
+
+    fingerprint: of the source as the caller saw it; when it has changed since, this says so instead
+        of choosing anew.
+    """
+    row, place = _place(target, out, name)
+    if fingerprint and run.dataset.fingerprint != fingerprint:
+        raise BadInput(
+            f"{run.dataset.spec!r} has changed since it was opened (it now has {len(run.dataset)} usable "
+            "images), so this would be another selection; open it again and choose again."
+        )
+    chosen = select(method, run, prune_rate, must_keep, never, **(params or {}))
+    with tempfile.TemporaryDirectory(prefix="coreset-") as temporary:
+        folder = write_run(Path(place if row.place == "folder" else temporary) / "", run, chosen)
+        return _send(row, target, pack(folder, run), place, progress, options)
+
+
+def export_folder(
+    folder: Path | str,
+    *,
+    target: str,
+    out: str = "",
+    name: str = "",
+    options: dict[str, Any] | None = None,
+    store: Store | None = None,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Send the selection in `folder` (written by `run --out`) to `target`.
+
+    The source is opened again for pictures, labels, map and vectors; where it cannot be, what the
+    folder holds is sent.
+    """
+    row, place = _place(target, out, name)
+    table, manifest = read_selection(folder)
+    if row.place == "folder" and Path(place).resolve() != Path(folder).resolve():
+        _copy(Path(folder), Path(place))
+    run, trouble = _reopened(manifest, store)
+    sent = _send(
+        row, target, _parcel(table, manifest, run, store or Store()), place, progress, options
+    )
+    return sent | ({"note": trouble} if trouble else {})
+
+
+def pack(folder: Path | str, run: Run | None, store: Store | None = None) -> Parcel:
+    """A selection folder and its run as a Parcel; only finished artefacts are used, nothing is
+    computed."""
+    table, manifest = read_selection(folder)
+    return _parcel(table, manifest, run, run.store if run is not None else store or Store())
+
+
+def database_state() -> tuple[bool, str]:
+    """Whether FiftyOne's database can be used, and one sentence for a person. Starts nothing."""
+    from coreset_engine.core.fiftyone_database import find
+
+    found = find()
+    return found.usable, found.sentence
+
+
+def _place(target: str, out: str, name: str) -> tuple[Target, str]:
+    if target not in TARGETS:
+        raise BadInput(f"target {target!r} is unknown; known: {', '.join(TARGETS)}.")
+    row = TARGETS[target]
+    place = (out if row.place == "folder" else name).strip()
+    if not place:
+        raise BadInput(
+            f"target {target!r} needs a folder; name one (--out)."
+            if row.place == "folder"
+            else f"target {target!r} needs a dataset name; give one (--name)."
+        )
+    return row, place
+
+
+def _send(
+    row: Target,
+    target: str,
+    parcel: Parcel,
+    place: str,
+    progress: Progress,
+    options: dict[str, Any] | None,
+) -> dict[str, Any]:
+    try:
+        told = load(row.writer)(parcel, place, progress, **(options or {}))
+    except TypeError as fault:
+        if "unexpected keyword argument" not in str(fault):
+            raise
+        raise BadInput(f"target {target!r} knows no option {str(fault).split()[-1]}.") from fault
+    shared = dict(target=target, kept=int(parcel.selected.sum()))
+    return shared | ({"out": place} if row.place == "folder" else {}) | told
+
+
+def _parcel(table: Any, manifest: dict[str, Any], run: Run | None, store: Store) -> Parcel:
+    fingerprint = str(manifest.get("source_fingerprint", ""))
+    media = store.home / "media" / fingerprint[:24]
+    names = {}
+    if "pseudo_label" in table and len(table):
+        entries = [*manifest.get("corrections", ()), *history.corrections(fingerprint, store.home)]
+        if run is not None:
+            entries = corrections.of_clustering(entries, run.stored_as("pseudo_labels"))
+        names = corrections.names(int(table["pseudo_label"].max()) + 1, entries)
+    if run is None:
+        return Parcel(table, manifest, media, cluster_names=names)
+    same = run.dataset.fingerprint == fingerprint
+    ready = {stage: same and run.ready(stage) for stage in ("map", "embeddings", "neighbours")}
+    return Parcel(
+        table,
+        manifest,
+        media,
+        run.dataset,
+        run.map if ready["map"] else None,
+        run.vectors if ready["embeddings"] else None,
+        run.neighbours if ready["neighbours"] else None,
+        names,
+    )
+
+
+def _reopened(manifest: dict[str, Any], store: Store | None) -> tuple[Run | None, str]:
+    """The run the manifest speaks of, or None and why not."""
+    from coreset_engine.sources.open import open_source
+
+    try:
+        dataset = open_source(manifest["source"])
+        run = Run(
+            dataset,
+            manifest["encoder"],
+            weights=manifest.get("weights"),
+            store=store,
+            **manifest["run"],
+        )
+    except (CoresetError, KeyError, TypeError) as fault:
+        return (
+            None,
+            f"the source could not be opened again ({' '.join(str(fault).split())[:160]}); sent without it.",
+        )
+    if dataset.fingerprint != manifest.get("source_fingerprint"):
+        return (
+            run,
+            "the source has changed since the selection was made; only images it still has were looked up.",
+        )
+    return run, ""
+
+
+def _copy(folder: Path, place: Path) -> None:
+    """The selection's own three files into the target's folder: what it was made by travels with
+    it."""
+    import shutil
+
+    try:
+        ours = place.is_dir() and ((place / "manifest.json").is_file() or not any(place.iterdir()))
+        if place.exists() and not ours:
+            raise BadInput(
+                f"{str(place)!r} exists and is no export of ours; choose a new or an empty folder."
+            )
+        place.mkdir(parents=True, exist_ok=True)
+        for name in ("selection.parquet", "ids.txt", "manifest.json"):
+            shutil.copyfile(folder / name, place / name)
+    except OSError as fault:
+        raise BadInput(
+            f"{str(place)!r} cannot be written ({fault.strerror}); choose a folder you can write."
+        ) from None

@@ -1,0 +1,1 @@
+"""Background jobs: manager, worker process, garbage collection, diagnostics."""

@@ -1,0 +1,248 @@
+"""What a job's child does: the same pipeline as the shell, with its progress written to the job's
+state file.
+
+Heavy kinds take turns, oldest first: one at a time per workspace, so that two never fight for the
+GPU or the memory.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from coreset_engine.artifacts import filesystem, internal_errors
+from coreset_engine.artifacts.store import Store
+from coreset_engine.core.errors import Cancelled, CoresetError
+from coreset_engine.jobs import manager
+from coreset_engine.pipeline import sampled_run
+from coreset_engine.pipeline.run import STAGES, Run
+
+EVERY_S = 0.3
+LIGHT = ("export",)
+
+
+class Reporter:
+    """progress(stage, done, total, unit) -> state.json, at most every 0.3 s; raises Cancelled when
+    asked to stop."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.last = 0.0
+        self.stage = ("", 0)
+        self.began = 0.0
+        self.base = 0
+        self.result: dict[str, Any] = {}
+        self.state: dict[str, Any] = dict(stage="", done=0, total=0, unit="")
+
+    def __call__(self, stage: str, done: int, total: int, unit: str = "") -> None:
+        now = time.monotonic()
+        if (stage, total) != self.stage:  # a stage may count first columns, then samples
+            self.stage = (stage, total)
+            self.began = now
+            self.base = done
+        elif now - self.last < EVERY_S and done < total:
+            return
+        self.last = now
+        self.heed()
+        spent = now - self.began
+        moved = done - self.base
+        rate = moved / spent if spent > 0.5 and moved > 0 else None
+        eta = (total - done) / rate if rate else None
+        self.state = dict(
+            stage=stage, done=int(done), total=int(total), unit=unit, rate=rate, eta_s=eta
+        )
+        self.write("running")
+
+    def heed(self) -> None:
+        """Raise Cancelled when somebody asked to stop."""
+        if (self.folder / "cancel").exists():
+            raise Cancelled("cancelled.")
+
+    def write(self, status: str, message: str = "") -> None:
+        """A full disk costs the picture of the progress, never the work itself."""
+        try:
+            filesystem.write_json(
+                self.folder / "state.json",
+                {**self.state, "status": status, "message": message, "result": self.result},
+                sync=status in manager.ENDED,
+            )
+        except OSError as fault:
+            print(f"state not written: {status} {message} ({fault.strerror})", flush=True)
+
+
+def work(name: str, home: Path | str) -> int:
+    """Do job `name`; the exit code. Every way out is written to its state."""
+    folder = _arrived(manager._folder(home, name))
+    if folder is None:
+        return 1
+    manager.sign_in(folder)
+    request = filesystem.read_json(folder / "request.json") or {}
+    report = Reporter(folder)
+    try:
+        with _turn(name, home, request["kind"], report):
+            report.write("running")
+            KINDS[request["kind"]](request["spec"], dict(request["params"]), Store(home), report)
+    except CoresetError as error:
+        report.write("cancelled" if isinstance(error, Cancelled) else "failed", str(error))
+        return error.exit_code
+    except MemoryError:
+        report.write(
+            "failed",
+            f"The memory ran out in {report.stage or 'this work'}; close other programs or take a "
+            "machine with more, then resume: finished work is kept.",
+        )
+        return 1
+    except Exception as fault:  # noqa: BLE001 - the child's last door: the page must hear of every end
+        said = internal_errors.record(fault, home)
+        report.write("failed", said[0].upper() + said[1:])
+        return 1
+    report.write("done")
+    return 0
+
+
+def _arrived(folder: Path, within: float = 10.0) -> Path | None:
+    """The job's folder once the parent has given it its name; None when the parent died before."""
+    end = time.monotonic() + within
+    while not (folder / "request.json").is_file():
+        if time.monotonic() > end:
+            return None
+        time.sleep(0.02)
+    return folder
+
+
+@contextmanager
+def _turn(name: str, home: Path | str, kind: str, report: Reporter) -> Iterator[None]:
+    """Wait until no older heavy job of the workspace waits or works; hold the turn inside the
+    block."""
+    if kind in LIGHT:
+        yield
+        return
+    report.write("queued", "")
+    while any(
+        manager.read(other, home).kind not in LIGHT for other in manager.ahead_of(name, home)
+    ):
+        report.heed()
+        time.sleep(EVERY_S)
+    with filesystem.lock(Path(home) / "locks" / "turn", report.heed):
+        yield
+
+
+def _open(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> Run:
+    from coreset_engine.sources.open import open_source
+
+    named = (
+        "encoder",
+        "seed",
+        "n_clusters",
+        "n_samples",
+        "weights",
+        "clusterer",
+        "proxy",
+        "cluster",
+        "search",
+    )
+    settings = {key: params.pop(key) for key in named if key in params}
+
+    def tell(done: int, total: int, unit: str = "") -> None:
+        report("opening", done, total, unit)
+
+    if settings.get("cluster"):
+        from coreset_engine.distributed.embedding import open_on
+
+        dataset = open_on(settings["cluster"], spec, tell)
+    else:
+        dataset = open_source(spec, progress=tell)
+    return Run(dataset, store=store, progress=report, **settings)
+
+
+def prepare(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
+    """Every stage that is missing, in order."""
+    run = _open(spec, params, store, report)
+    large = sampled_run.too_many(len(run.dataset))
+    for stage in STAGES:
+        report(stage, 0, 1, "")
+        sampled_run.prepare(run) if large and stage == "map" else getattr(run, stage)
+
+
+def coverage_grid(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
+    """Coverage scores for several numbers of redundancy neighbours, from one sweep."""
+    wanted = params.pop("n_neighbours", None)
+    run = _open(spec, params, store, report)
+    report.result = dict(n_neighbours=list(run.coverage_grid(wanted)))
+
+
+def beta(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
+    """The hard cut that serves pseudo-label accuracy best at a pruning rate (ELFS 3.4); oracle:
+    true labels' beside."""
+    from coreset_engine.evaluation import beta_stage
+
+    truth = bool(params.pop("oracle", False))
+    run = _open(spec, params, store, report)
+
+    def tell(done: int, total: int, unit: str = "") -> None:
+        report("beta", done, total, unit)
+
+    found = report.result = beta_stage.search(run, progress=tell, **{"proxy": run.proxy} | params)
+    if truth:  # only now, and only to show beside what was chosen without it (figure 6b)
+        report.result = found | dict(oracle=beta_stage.oracle(run, found, progress=tell))
+
+
+def evaluate(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
+    """Train on each coreset and on random, at several rates and seeds; rows appear in the result as
+    they come."""
+    from coreset_engine.evaluation.experiment import evaluate as measure
+
+    run = _open(spec, params, store, report)
+
+    def found(rows: list[dict[str, Any]], full: float | None, total: int) -> None:
+        report.result = dict(rows=rows, full_accuracy=full)
+        report("evaluate", len(rows), total, "trainings")
+
+    report.result = measure(run, on_rows=found, **params)
+
+
+def inclusion(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
+    """How often each image is kept over seeds and encoders."""
+    from coreset_engine.evaluation.inclusion import inclusion as measure
+
+    run = _open(spec, params, store, report)
+    own = params.pop("method_params", {})
+    found = measure(
+        run, on_draw=lambda done, total: report("inclusion", done, total, "draws"), **params, **own
+    )
+    report.result = dict(
+        draws=found.draws, core=found.core, never=found.never, agreement=found.agreement
+    )
+
+
+def export(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
+    """A selection to a target (see export's table)."""
+    from coreset_engine.export.targets import export as send
+
+    run = _open(spec, params, store, report)
+    report.result = send(
+        run, progress=lambda done, total, unit="": report("export", done, total, unit), **params
+    )
+
+
+def totals(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
+    """The table from which a set too large to draw is counted, for a method and its knobs."""
+    run = _open(spec, params, store, report)
+    report("totals", 0, 1, "")
+    report.result = dict(
+        images=sampled_run.count_all(run, params["method"], params.get("params")).n
+    )
+
+
+KINDS: dict[str, Callable[[str, dict[str, Any], Store, Reporter], None]] = dict(
+    prepare=prepare,
+    coverage_grid=coverage_grid,
+    beta=beta,
+    evaluate=evaluate,
+    inclusion=inclusion,
+    export=export,
+    totals=totals,
+)

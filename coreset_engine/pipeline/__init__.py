@@ -1,0 +1,1 @@
+"""The pipeline that joins the wings: stages, run, selection, manifest, corrections and counts."""

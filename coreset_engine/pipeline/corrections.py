@@ -1,0 +1,87 @@
+"""A person's corrections to pseudo-labels, applied in the order they were made: rename, merge,
+relabel.
+
+A correction is an entry of `run.history` (kind "corrections"). Renames change names only; merges
+and relabels give labels that later stages see: `Run.pseudo_labels` has them applied, so training
+dynamics, selections and exports made afterwards rest on them, under keys of their own. Ids, never
+positions, so that a changed source cannot shift them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from coreset_engine.artifacts import history
+from coreset_engine.artifacts.store import digest
+from coreset_engine.core.ids import places_of
+from coreset_engine.core.types import PseudoLabels
+
+
+def apply(
+    labels: np.ndarray, ids: np.ndarray, n_clusters: int, entries: Iterable[Mapping[str, Any]]
+) -> np.ndarray:
+    """(N,) int64 labels after every entry. labels: (N,) int64 in [0, n_clusters). ids: (N,) str.
+
+    Entries that name a cluster outside the range (made for another number of clusters) are passed
+    over, as are ids the source no longer has.
+    """
+    corrected = np.array(labels, np.int64)
+    for entry in entries:
+        if entry.get("kind") == "merge" and _known(entry.get("into"), n_clusters):
+            for cluster in entry.get("clusters", ()):
+                corrected[corrected == cluster] = entry["into"]
+        elif entry.get("kind") == "relabel" and _known(entry.get("cluster"), n_clusters):
+            places = places_of(ids, entry.get("ids", ()))
+            corrected[places[places >= 0]] = entry["cluster"]
+    return corrected
+
+
+def of(run: Any) -> list[dict[str, Any]]:
+    """The corrections that speak of this run's clusters: those it was given, else those its
+    workspace keeps."""
+    kept = run.corrected_by
+    if kept is None:
+        kept = history.corrections(run.dataset.fingerprint, run.store.home)
+    return of_clustering(kept, run.key_of("pseudo_labels", raw=True)) if kept else []
+
+
+def of_clustering(entries: Iterable[Mapping[str, Any]], clustering: str) -> list[dict[str, Any]]:
+    """Those made for the clusters of that key: "merge 3 into 5" says nothing about another
+    clustering's 3 and 5."""
+    return [dict(entry) for entry in entries if entry.get("clustering", clustering) == clustering]
+
+
+def corrected(run: Any) -> PseudoLabels:
+    """The run's clusters with its corrections applied; a cluster merged away stays, empty."""
+    found = run.clusters
+    return dataclasses.replace(
+        found, labels=apply(found.labels, run.dataset.ids, found.n_clusters, run.corrections)
+    )
+
+
+def names(n_clusters: int, entries: Iterable[Mapping[str, Any]]) -> dict[int, str]:
+    """cluster -> the last name a person gave it."""
+    return {
+        entry["cluster"]: str(entry["name"])
+        for entry in entries
+        if entry.get("kind") == "rename" and _known(entry.get("cluster"), n_clusters)
+    }
+
+
+def key(entries: Iterable[Mapping[str, Any]]) -> str | None:
+    """What identifies the corrections that change labels (not when they were made), or None when
+    there is none."""
+    counted = [
+        {name: value for name, value in entry.items() if name not in ("at", "clustering")}
+        for entry in entries
+        if entry.get("kind") in ("merge", "relabel")
+    ]
+    return digest(counted) if counted else None
+
+
+def _known(cluster: Any, n_clusters: int) -> bool:
+    return isinstance(cluster, int) and not isinstance(cluster, bool) and 0 <= cluster < n_clusters

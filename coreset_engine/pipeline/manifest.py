@@ -1,0 +1,226 @@
+"""A selection of a run as a folder, with the manifest that reproduces it; and the check that it
+does."""
+
+from __future__ import annotations
+
+import json
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from coreset_engine import __version__
+from coreset_engine.artifacts.selection_folder import ids_digest, write_selection
+from coreset_engine.artifacts.store import digest
+from coreset_engine.core.errors import BadInput, Corrupt
+from coreset_engine.core.registry import METHODS
+from coreset_engine.core.types import Selection
+from coreset_engine.jobs import gc
+from coreset_engine.pipeline.label_rounds import with_labels
+from coreset_engine.pipeline.run import STAGES, Run
+from coreset_engine.pipeline.select import select
+
+PACKAGES = ("torch", "numpy", "numba", "scikit-learn", "faiss-gpu", "timm", "umap-learn")
+
+
+def manifest(run: Run, selection: Selection) -> dict[str, Any]:
+    """Everything needed to make `selection` again: source, encoder, parameters, seeds, versions,
+    artefact keys."""
+    stages = [
+        stage
+        for stage in ("embeddings", "neighbours", "pseudo_labels", "dynamics", "coverage")
+        if run.ready(stage)
+    ]
+    return dict(
+        source=run.dataset.spec,
+        source_fingerprint=run.dataset.fingerprint,
+        encoder=run.encoder,
+        weights=run.weights,
+        weights_sha256=_info(run, "embeddings").get("weights"),
+        run=dict(
+            seed=run.seed,
+            n_clusters=getattr(run, "base_clusters", run._n_clusters),
+            clusterer=run.clusterer,
+            proxy=run.proxy,
+            n_samples=run.n_samples,
+            **({} if run.search == "auto" else dict(search=run.search)),
+        ),
+        method=selection.method,
+        params=dict(selection.params),
+        info=dict(selection.info),
+        artefacts={stage: run.key_of(stage) for stage in stages},
+        contents={stage: _content(run, stage) for stage in stages},
+        **({"given_labels": run.given_labels} if hasattr(run, "given_labels") else {}),
+        **({"corrections": run.corrections} if run.corrections else {}),
+        versions={
+            "coreset-explorer": __version__,
+            "python": platform.python_version(),
+            **_versions(),
+        },
+    )
+
+
+def write_run(out: Path | str, run: Run, selection: Selection) -> Path:
+    """The selection folder of DESIGN section 4, with every score the selection's method used."""
+    made = manifest(run, selection)
+    folder = write_selection(out, run.dataset, selection, scores_of(run, selection), made)
+    gc.remember(run.store, folder, made)
+    return folder
+
+
+def scores_of(run: Run, selection: Selection) -> dict[str, np.ndarray]:
+    """`columns`, and how often each image was kept where that was measured for this very choice."""
+    from coreset_engine.evaluation.inclusion import of_selection
+
+    drawn = of_selection(run, selection)
+    return columns(run, selection.method) | ({} if drawn is None else dict(inclusion=drawn.share))
+
+
+def columns(run: Run, method: str) -> dict[str, np.ndarray]:
+    """Scores that lie finished and belong to the run: aum, forgetting, coverage, redundancy,
+    pseudo_label, ..."""
+    found: dict[str, np.ndarray] = {}
+    if run.ready("pseudo_labels"):
+        found |= dict(
+            pseudo_label=run.pseudo_labels.labels, confidence=run.pseudo_labels.confidence
+        )
+    if run.ready("dynamics"):
+        found |= dict(aum=run.dynamics.aum, forgetting=run.dynamics.forgetting)
+    if run.ready("coverage"):
+        found |= dict(coverage=run.coverage.coverage, redundancy=run.coverage.redundancy)
+    return found
+
+
+def verify(path: Path | str, store: Any = None) -> dict[str, Any]:
+    """Recompute the selection from its manifest: {"same": bool, "differs": [what], ...}, first
+    causes first.
+
+    Raises BadInput for a file that is no manifest, or that lies about types.
+    """
+    from coreset_engine.sources.open import open_source
+
+    wanted = _manifest(path)
+    params = dict(wanted["params"])
+    differs = []
+    dataset = open_source(wanted["source"])
+    if dataset.fingerprint != wanted["source_fingerprint"]:
+        differs.append(
+            f"source ({len(dataset):,} images now, {wanted.get('n', 'an unknown number')} then)"
+            if len(dataset) != wanted.get("n")
+            else "source (same number of images, other content)"
+        )
+    try:
+        run = Run(
+            dataset,
+            wanted["encoder"],
+            weights=wanted["weights"],
+            store=store,
+            corrected_by=wanted.get("corrections", []),
+            **wanted["run"],
+        )
+        if wanted.get("given_labels"):
+            run = with_labels(run, dict(wanted["given_labels"]))
+        chosen = select(wanted["method"], run, params.pop("prune_rate"), **params)
+    except (ValueError, TypeError, KeyError) as fault:  # BadInput is a ValueError
+        if not differs:
+            raise BadInput(f"{path} cannot be recomputed: {fault}") from None
+        return dict(
+            same=False,
+            differs=[*differs, f"so much that it cannot be chosen again: {fault}"],
+            method=wanted["method"],
+            k=0,
+        )
+    differs += _differing(run, wanted)
+    return dict(
+        same=ids_digest(chosen.ids) == wanted["ids_sha256"],
+        differs=differs,
+        method=METHODS[chosen.method].name,
+        k=len(chosen),
+    )
+
+
+_SHAPE = dict(
+    source=str,
+    source_fingerprint=str,
+    encoder=str,
+    run=dict,
+    method=str,
+    params=dict,
+    ids_sha256=str,
+    artefacts=dict,
+)
+
+
+def _manifest(path: Path | str) -> dict[str, Any]:
+    """The manifest in `path` (the file, or its folder), with the fields `verify` needs, of the
+    types it needs."""
+    path = Path(path) / "manifest.json" if Path(path).is_dir() else Path(path)
+    try:
+        if not path.is_file():
+            raise ValueError("there is no such file")
+        found = json.loads(path.read_text(encoding="utf-8"))
+        wrong = [name for name, kind in _SHAPE.items() if not isinstance(found[name], kind)]
+        if not isinstance(found.setdefault("weights", None), str | None):
+            wrong.append("weights")
+        if wrong or "prune_rate" not in found["params"]:
+            raise ValueError(f"wrong or missing: {', '.join(wrong) or 'prune_rate'}")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:
+        raise BadInput(
+            f"{path} is no manifest of a selection ({fault}); give the manifest.json `run` wrote."
+        ) from None
+    return found
+
+
+def _differing(run: Run, wanted: dict[str, Any]) -> list[str]:
+    """Stages whose key or content is another now, in pipeline order, then versions."""
+    differs = []
+    for stage, key in wanted["artefacts"].items():
+        if stage not in STAGES or run.key_of(stage) != key:
+            differs.append(f"{stage} (made from other inputs or parameters)")
+        elif run.ready(stage) and wanted.get("contents", {}).get(stage) not in (
+            None,
+            _content(run, stage),
+        ):
+            differs.append(f"{stage} (same inputs, other numbers: another machine or library)")
+    weights = wanted.get("weights_sha256")
+    if weights and run.ready("embeddings") and _info(run, "embeddings").get("weights") != weights:
+        differs.insert(0, "encoder weights")
+    now = {"coreset-explorer": __version__, "python": platform.python_version(), **_versions()}
+    then = wanted.get("versions")
+    then = then if isinstance(then, dict) else {}
+    return differs + [
+        f"version of {name} ({value} then, {now.get(name)} now)"
+        for name, value in then.items()
+        if now.get(name) != value
+    ]
+
+
+def _content(run: Run, stage: str) -> str | None:
+    """What the artefact holds, told by the sums in its manifest; None where there is none."""
+    files = _manifest_of(run, stage).get("files")
+    return digest({name: about["sha256"] for name, about in files.items()}) if files else None
+
+
+def _info(run: Run, stage: str) -> dict[str, Any]:
+    return _manifest_of(run, stage).get("info", {})
+
+
+def _manifest_of(run: Run, stage: str) -> dict[str, Any]:
+    try:
+        return run.store.manifest(stage, run.stored_as(stage)) if run.ready(stage) else {}
+    except (
+        Corrupt
+    ):  # damaged since it was used: it will be computed again, here there is nothing to tell
+        return {}
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,247 @@
+"""Looking at more images than a page can hold: a stratified sample for the map, exact counts of all
+from Parquet.
+
+`Sampled` is a run over the sample: its scores are those of the whole run, taken at the sampled
+images, only the map and its neighbours are its own. It is drawn once per artefact set and kept in
+the store, so every page and session sees the same. What is counted is counted over all images:
+run.totals.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from coreset_engine.artifacts.store import digest
+from coreset_engine.core.errors import Missing
+from coreset_engine.core.types import (
+    CoverageScores,
+    Dataset,
+    Dynamics,
+    Embeddings,
+    Neighbours,
+    PseudoLabels,
+    scores_at,
+)
+from coreset_engine.pipeline.counts import Totals, Window, finished, totals, why_not
+from coreset_engine.pipeline.run import Run
+
+ABOVE = 2_000_000  # images from which pages show a sample
+SIZE = 100_000
+FEWEST = 20  # images of each cluster in the sample, where it has so many
+
+
+def too_many(n: int) -> bool:
+    """Whether pages show a sample of n images."""
+    return n > ABOVE
+
+
+def prepare(run: Run) -> None:
+    """All that pages need of a run too large to be drawn: sample, its map, the tables of totals."""
+    sample = Sampled(run)
+    sample.map  # noqa: B018 - computed and kept
+    for method in ("elfs", "blindcs"):  # with their usual knobs; others when asked for
+        if not why_not(run, method):
+            count_all(run, method)
+
+
+def count_all(run: Run, method: str, params: dict[str, Any] | None = None) -> Totals:
+    """`totals`, with counts and histogram looked at once, so that the first look of a page is fast
+    as well."""
+    found = totals(run, method, params)
+    for name in ("pseudo_label", "true_label"):
+        if name in found.columns:
+            found.counts(name, Window(0, 1))
+    if found.score:
+        found.histogram(found.score, Window(0, 1))
+    return found
+
+
+# -- the sample
+# ----------------------------------------------------------------------------------------------------
+
+
+def stratified(strata: np.ndarray, size: int, seed: int = 0) -> np.ndarray:
+    """Sorted positions of about `size` rows: from each stratum its share, but FEWEST where it has
+    so many.
+
+    strata: (N,) int >= 0. Deterministic for a seed.
+    """
+    counts = np.bincount(strata)
+    wanted = np.minimum(
+        counts, np.maximum(np.rint(counts * (size / len(strata))).astype(np.int64), FEWEST)
+    )
+    narrow = (
+        strata.astype(np.uint16) if len(counts) <= 2**16 else strata
+    )  # of these numpy sorts 50 million in a second
+    order = np.argsort(narrow, kind="stable")
+    rng = np.random.default_rng([seed, 53])
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    taken = [
+        order[start + rng.choice(count, take, replace=False)]
+        for start, count, take in zip(starts, counts, wanted, strict=False)
+        if take
+    ]
+    return np.sort(np.concatenate(taken))
+
+
+class Sampled:
+    """A run's artefacts at its sampled images; what pages read instead of `Run`. Computes nothing
+    but sample and map.
+
+    Where the run has clusters every one is in the sample, corrected or not; else images are drawn
+    evenly. Artefacts that are not finished raise Missing.
+    """
+
+    def __init__(self, whole: Run) -> None:
+        self.whole = whole
+        clustered = whole.ready("pseudo_labels")
+        made_of = [whole.key_of("embeddings"), whole.stored_as("pseudo_labels"), SIZE, FEWEST, 1]
+        self.mark = digest(made_of if clustered else [whole.dataset.fingerprint, SIZE, 1])
+        about = dict(source=whole.dataset.fingerprint, root=whole.key_of("embeddings"))
+
+        def draw() -> tuple[dict, dict]:
+            strata = (
+                np.asarray(whole.clusters.labels)
+                if clustered
+                else np.zeros(len(whole.dataset), np.int8)
+            )
+            return dict(rows=stratified(strata, SIZE)), {}
+
+        arrays, _ = whole.store.get("sample", self.mark, draw, about=about)
+        self.rows = np.array(arrays["rows"])
+        self._about = about
+        self.dataset = part_of(whole.dataset, self.rows, self.mark)
+        self._scores: dict[str, Any] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.whole, name)  # settings, store and keys are the whole run's
+
+    def key_of(self, stage: str, **params: Any) -> str:
+        """The whole run's key: what is shown changes when it changes."""
+        return self.whole.key_of(stage, **params)
+
+    def ready(self, stage: str) -> bool:
+        """Whether the stage lies finished; map and neighbours are the sample's own."""
+        own = stage in ("map", "neighbours")
+        return self.whole.store.has("sample_map", self.mark) if own else self.whole.ready(stage)
+
+    def size_of(self, stage: str) -> int:
+        """Bytes on disk."""
+        own = stage in ("map", "neighbours")
+        return self.whole.store.size("sample_map", self.mark) if own else self.whole.size_of(stage)
+
+    @cached_property
+    def embeddings(self) -> Embeddings:
+        self._finished("embeddings")
+        found = self.whole.embeddings
+        return Embeddings(
+            np.asarray(found.vectors[self.rows]), self.dataset.ids, found.key, found.encoder
+        )
+
+    @property
+    def vectors(self) -> np.ndarray:
+        return self.embeddings.vectors
+
+    @property
+    def labels(self) -> np.ndarray:
+        return self.whole.labels[self.rows]
+
+    @cached_property
+    def _drawn(self) -> dict[str, np.ndarray]:
+        def make() -> tuple[dict, dict]:
+            from coreset_engine.embedding.neighbours.search import neighbours
+            from coreset_engine.embedding.projection import project
+
+            tick = self.whole._tick("map")
+            near = neighbours(self.vectors, k=min(50, len(self.rows) - 1), progress=tick)
+            points = project(self.vectors, near, seed=self.whole.seed, progress=tick)
+            return dict(points=points, indices=near.indices, distances=near.distances), {}
+
+        return self.whole.store.get("sample_map", self.mark, make, about=self._about)[0]
+
+    @property
+    def map(self) -> np.ndarray:
+        """(n, 2) float32 positions of the sampled images."""
+        return self._drawn["points"]
+
+    @property
+    def neighbours(self) -> Neighbours:
+        """Within the sample."""
+        return Neighbours(self._drawn["indices"], self._drawn["distances"])
+
+    @cached_property
+    def pseudo_labels(self) -> PseudoLabels:
+        self._finished("pseudo_labels")
+        return scores_at(self.whole.pseudo_labels, self.rows)
+
+    @cached_property
+    def clusters(self) -> PseudoLabels:
+        self._finished("pseudo_labels")
+        return scores_at(self.whole.clusters, self.rows)
+
+    @property
+    def dynamics(self) -> Dynamics:
+        return self.dynamics_at()
+
+    def dynamics_at(self, **params: Any) -> Dynamics:
+        """The whole run's, at the sample."""
+        return self._at("dynamics", lambda: self.whole.dynamics_at(**params), params)
+
+    @property
+    def coverage(self) -> CoverageScores:
+        return self.coverage_at()
+
+    def coverage_at(self, **params: Any) -> CoverageScores:
+        """The whole run's, at the sample."""
+        wanted = (
+            dict(n_samples=self.whole.n_samples, seed=self.whole.seed, n_neighbours=1000) | params
+        )
+        return self._at("coverage", lambda: self.whole.coverage_at(**params), wanted)
+
+    def _at(self, stage: str, find: Callable[[], Any], params: dict[str, Any]) -> Any:
+        """The record at the sample, looked up once: the whole's files, gigabytes, are hashed when
+        they are read."""
+        key = self.whole.stored_as(stage, **params)
+        if key not in self._scores:
+            self._finished(stage, **params)
+            self._scores[key] = scores_at(find(), self.rows)
+        return self._scores[key]
+
+    def _finished(self, stage: str, **params: Any) -> None:
+        if not finished(self.whole, stage, **params):
+            raise Missing(
+                f"the {stage.replace('_', '-')} of all {len(self.whole.dataset):,} images are not finished "
+                "with these knobs, and a sample cannot stand in for them; prepare them, or go back to the "
+                "usual knobs."
+            )
+
+
+def part_of(dataset: Dataset, rows: np.ndarray, mark: str) -> Dataset:
+    """The images at `rows`, decoded one by one from where the whole has them."""
+
+    def take(values: Any) -> Any:
+        return (
+            None
+            if values is None
+            else values[rows]
+            if hasattr(values, "shape")
+            else np.asarray(values)[rows]
+        )
+
+    return dataclasses.replace(
+        dataset,
+        ids=take(dataset.ids),
+        labels=take(dataset.labels),
+        paths=take(dataset.paths),
+        vectors=None,
+        fingerprint=mark,
+        columns={name: take(values) for name, values in dataset.columns.items()},
+        reader=None if dataset.reader is None else lambda i: dataset.image(int(rows[i])),
+    )

@@ -1,1 +1,0 @@
-"""Where wings are joined: store, pipeline, jobs, history, command line."""

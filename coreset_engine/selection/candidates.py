@@ -1,0 +1,87 @@
+"""A part of a source seen as a source of its own: so that a method places its centres among the
+allowed images only."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from coreset_engine.core.types import (
+    Artefacts,
+    CoverageScores,
+    Dataset,
+    Dynamics,
+    Neighbours,
+    PseudoLabels,
+    scores_at,
+)
+
+
+class Pool:
+    """`inputs` restricted to `positions` (M,) int64, ascending. Scores are those of the whole set.
+
+    neighbours: indices into the pool; a neighbour outside it is -1 at distance inf.
+    """
+
+    def __init__(self, inputs: Artefacts, positions: np.ndarray) -> None:
+        self._inputs = inputs
+        self._at = np.asarray(positions, np.int64)
+        self.seed = inputs.seed
+        self.dataset = _restricted(inputs.dataset, self._at)
+
+    @property
+    def vectors(self) -> np.ndarray:
+        return self._inputs.vectors[self._at]
+
+    @property
+    def labels(self) -> np.ndarray:
+        return self._inputs.labels[self._at]
+
+    @property
+    def pseudo_labels(self) -> PseudoLabels:
+        whole = self._inputs.pseudo_labels
+        soft = None if whole.probabilities is None else whole.probabilities[self._at]
+        return dataclasses.replace(
+            whole,
+            labels=whole.labels[self._at],
+            confidence=whole.confidence[self._at],
+            probabilities=soft,
+            agreement=None,
+        )
+
+    @property
+    def neighbours(self) -> Neighbours:
+        whole = self._inputs.neighbours
+        place = np.full(len(whole.indices), -1, np.int64)
+        place[self._at] = np.arange(len(self._at))
+        indices = place[whole.indices[self._at]]
+        distances = np.where(indices >= 0, whole.distances[self._at], np.inf).astype(np.float32)
+        return dataclasses.replace(whole, indices=indices, distances=distances)
+
+    @property
+    def dynamics(self) -> Dynamics:
+        return self.dynamics_at()
+
+    def dynamics_at(self, **params: Any) -> Dynamics:
+        return scores_at(self._inputs.dynamics_at(**params), self._at)
+
+    @property
+    def coverage(self) -> CoverageScores:
+        return self.coverage_at()
+
+    def coverage_at(self, **params: Any) -> CoverageScores:
+        return scores_at(self._inputs.coverage_at(**params), self._at)
+
+
+def _restricted(whole: Dataset, at: np.ndarray) -> Dataset:
+    return dataclasses.replace(
+        whole,
+        ids=whole.ids[at],
+        reader=None,
+        labels=None if whole.labels is None else whole.labels[at],
+        paths=None if whole.paths is None else whole.paths[at],
+        vectors=None,
+        columns={name: np.asarray(values)[at] for name, values in whole.columns.items()},
+    )

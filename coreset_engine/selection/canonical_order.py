@@ -1,0 +1,70 @@
+"""The order in which a method sees the images: by their keys, never by their place in the source.
+
+A greedy method or a k-means gives other results when its input is listed differently: ties fall
+elsewhere, sums round otherwise. `by_key` hands the method a view of the run sorted by
+`draws.image_keys` and translates its answer back, so that every method that wears it is independent
+of the input order by construction, and breaks ties at random by seed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from coreset_engine.core.types import Artefacts, Ranking
+from coreset_engine.selection.candidates import Pool
+from coreset_engine.selection.keyed_random import random_order
+
+NONE_GIVEN = np.empty(0, np.int64)
+
+
+def by_key(method: Callable[..., Ranking]) -> Callable[..., Ranking]:
+    """Let `method` see the images in key order; `given` is then always an array. Its Ranking is
+    translated back."""
+
+    @functools.wraps(method)
+    def seen(
+        inputs: Artefacts, k: int, config: Any, seed: int, *, given: np.ndarray | None = None
+    ) -> Ranking:
+        at = random_order(inputs.dataset.ids, seed)
+        place = np.empty(len(at), np.int64)
+        place[at] = np.arange(len(at))
+        mine = NONE_GIVEN if given is None else place[np.asarray(given, np.int64)]
+        found = method(Pool(inputs, at), k, config, seed, given=mine)
+        weights = None if found.weights is None else found.weights[place]
+        return dataclasses.replace(
+            found, order=at[found.order], scores=found.scores[place], weights=weights
+        )
+
+    return seen
+
+
+def filled(order: np.ndarray, n: int, k: int, given: np.ndarray = NONE_GIVEN) -> np.ndarray:
+    """(M,) int64, M >= k: given first, then `order` (repeats dropped), then as many others as it
+    takes, by position.
+
+    Under `by_key` the position is a random key, so what is added is a uniform sample of the images
+    left.
+    """
+    chosen = np.concatenate([given, np.asarray(order, np.int64)]).astype(np.int64)
+    _, first = np.unique(chosen, return_index=True)
+    chosen = chosen[np.sort(first)]
+    if len(chosen) >= k:
+        return chosen
+    left = np.ones(n, bool)
+    left[chosen] = False
+    return np.concatenate([chosen, np.flatnonzero(left)[: k - len(chosen)]])
+
+
+def relative_weights(counts: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """(N,) float64 loss weights: `counts` scaled to mean 1 over `chosen`, 1 for all others (filled
+    in or forced)."""
+    weights = np.ones(len(counts))
+    mean = counts[chosen].mean() if len(chosen) else 0.0
+    if mean > 0:
+        weights[chosen] = counts[chosen] / mean
+    return weights

@@ -1,0 +1,1 @@
+"""Compiled loops and helpers the selection methods share."""

@@ -1,0 +1,176 @@
+"""Greedy loops over 60,000 images, compiled: farthest-first, and the lazy greedy of submodular
+functions.
+
+All run in float32 or float64 on one thread with the interpreter lock released, in a fixed order:
+same input, same bits. Ties go to the smaller position.
+"""
+
+from __future__ import annotations
+
+import heapq
+
+import numba
+import numpy as np
+
+jit = numba.njit(nogil=True, cache=True)
+
+
+@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
+def _nearer(rows: np.ndarray, at: int, best: np.ndarray) -> None:
+    """best (N,) <- min(best, squared distance to rows[at]); a row is left once its first axes
+    exceed its best."""
+    n, d = rows.shape
+    centre = rows[at]
+    for i in range(n):
+        limit = best[i]
+        total = np.float32(0)
+        start = 0
+        while start < d and total < limit:
+            stop = min(start + 16, d)
+            for t in range(start, stop):
+                gap = rows[i, t] - centre[t]
+                total += gap * gap
+            start = stop
+        if total < limit:
+            best[i] = total
+
+
+@jit
+def farthest_first(rows: np.ndarray, first: np.ndarray, k: int) -> tuple[np.ndarray, float]:
+    """(order (k,) int64 starting with `first`, squared covering radius). rows: (N, d) float32,
+    principal axes first."""
+    n = len(rows)
+    best = np.full(n, np.inf, np.float32)
+    order = np.empty(max(k, len(first)), np.int64)
+    for t in range(len(order)):
+        at = first[t] if t < len(first) else np.argmax(best)
+        order[t] = at
+        _nearer(rows, at, best)
+        best[at] = np.float32(-1)
+    return order, max(best.max(), np.float32(0))
+
+
+@jit
+def facility_location(
+    starts: np.ndarray, to: np.ndarray, near: np.ndarray, first: np.ndarray, k: int
+) -> np.ndarray:
+    """(<= k,) int64: lazy greedy of f(S) = sum_i max_{j in S} near_ij (Minoux 1978), after `first`.
+
+    Sparse symmetric rows: image i is linked to to[starts[i]:starts[i + 1]], itself among them, all
+    others count as 0. Stops early when nothing gains (every image left equals a kept one).
+    """
+    n = len(starts) - 1
+    best = np.zeros(n, np.float64)
+    taken = np.zeros(n, np.bool_)
+    order = np.empty(max(k, len(first)), np.int64)
+    count = 0
+    for at in first:
+        order[count] = at
+        count += 1
+        taken[at] = True
+        for e in range(starts[at], starts[at + 1]):
+            best[to[e]] = max(best[to[e]], near[e])
+    heap = [(-np.inf, i) for i in range(n) if not taken[i]]
+    while count < k and len(heap) > 0:
+        _, at = heapq.heappop(heap)
+        gain = 0.0
+        for e in range(starts[at], starts[at + 1]):
+            gain += max(0.0, near[e] - best[to[e]])
+        if len(heap) > 0 and (-gain, at) > heap[0]:
+            heapq.heappush(heap, (-gain, at))
+            continue
+        if gain <= 1e-6:
+            break
+        order[count] = at
+        count += 1
+        for e in range(starts[at], starts[at + 1]):
+            best[to[e]] = max(best[to[e]], near[e])
+    return order[:count]
+
+
+@jit
+def penalised(
+    gain: np.ndarray,
+    starts: np.ndarray,
+    to: np.ndarray,
+    pull: np.ndarray,
+    share: bool,
+    first: np.ndarray,
+    k: int,
+) -> np.ndarray:
+    """(k,) int64: the largest gain each time; then every linked image loses pull (times the gain
+    taken, if `share`).
+
+    gain: (N,) float64, changed in place; only ever lowered, which lets old heap entries stand as
+    upper bounds. Graph cut lowers by a constant per link, D2 by what the kept image had (nothing
+    once that is negative).
+    """
+    n = len(gain)
+    taken = np.zeros(n, np.bool_)
+    order = np.empty(max(k, len(first)), np.int64)
+    heap = [(-gain[i], i) for i in range(n)]
+    heapq.heapify(heap)
+    count = 0
+    while count < len(order):
+        if count < len(first):
+            at = first[count]
+        else:
+            bound, at = heapq.heappop(heap)
+            if taken[at]:
+                continue
+            if -gain[at] > bound:
+                heapq.heappush(heap, (-gain[at], at))
+                continue
+        taken[at] = True
+        order[count] = at
+        count += 1
+        weight = max(gain[at], 0.0) if share else 1.0
+        for e in range(starts[at], starts[at + 1]):
+            gain[to[e]] -= pull[e] * weight
+    return order
+
+
+@jit
+def cover_balls(
+    starts: np.ndarray,
+    to: np.ndarray,
+    far: np.ndarray,
+    radii: np.ndarray,
+    first: np.ndarray,
+    k: int,
+) -> np.ndarray:
+    """(<= k,) int64: the ball that covers most uncovered images each time; all covered: again with
+    the next radius.
+
+    Links hold distances, an image's own (0) among them; a ball holds links shorter than the radius.
+    """
+    n = len(starts) - 1
+    order = np.empty(max(k, len(first)), np.int64)
+    taken = np.zeros(n, np.bool_)
+    count = len(first)
+    order[:count] = first
+    taken[first] = True
+    for radius in radii:
+        covered = np.zeros(n, np.bool_)
+        for at in order[:count]:
+            for e in range(starts[at], starts[at + 1]):
+                if far[e] < radius:
+                    covered[to[e]] = True
+        heap = [(-n - 1, i) for i in range(n) if not taken[i]]
+        while count < k and len(heap) > 0:
+            _, at = heapq.heappop(heap)
+            gain = 0
+            for e in range(starts[at], starts[at + 1]):
+                gain += far[e] < radius and not covered[to[e]]
+            if len(heap) > 0 and (-gain, at) > heap[0]:
+                heapq.heappush(heap, (-gain, at))
+                continue
+            if gain == 0:
+                break
+            order[count] = at
+            count += 1
+            taken[at] = True
+            for e in range(starts[at], starts[at + 1]):
+                if far[e] < radius:
+                    covered[to[e]] = True
+    return order[:count]

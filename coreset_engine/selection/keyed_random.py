@@ -1,0 +1,55 @@
+"""Random numbers that belong to an image, not to its place: the same seed draws the same images in
+any input order.
+
+Each id is hashed with the seed (a 64-bit multiply-xor-shift mixer), so a draw needs no generator
+state, is nested (the first k of the order are a uniform sample for every k) and stays as it was
+when other images come or go.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from coreset_engine.core.ids import CHUNK
+
+_STEP = np.uint64(0x9E3779B97F4A7C15)
+
+
+def mix(x: np.ndarray) -> np.ndarray:
+    """(N,) uint64 -> (N,) uint64, every input bit spread over all output bits (finaliser of
+    splitmix64)."""
+    x = x.astype(np.uint64)
+    with np.errstate(over="ignore"):
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def image_keys(ids: np.ndarray, seed: int) -> np.ndarray:
+    """(N,) uint64, uniform, a pure function of (id, seed)."""
+    keys = np.empty(len(ids), np.uint64)
+    for start in range(
+        0, len(ids), CHUNK
+    ):  # the letters of 50 million ids at once would be gigabytes
+        keys[start : start + CHUNK] = _keys(ids[start : start + CHUNK], seed)
+    return keys
+
+
+def _keys(ids: np.ndarray, seed: int) -> np.ndarray:
+    text = np.ascontiguousarray(np.asarray(ids).astype(str))
+    letters = text.view(np.uint32).reshape(len(text), -1)
+    with np.errstate(over="ignore"):
+        keys = mix(np.full(len(text), np.uint64(int(seed) % 2**64) + _STEP, np.uint64))
+        for column in letters.T:
+            # Zeros only pad a short id to the width of the longest; skipping them keeps its key
+            # independent of others.
+            keys = np.where(
+                column > 0, mix(keys + _STEP * (column.astype(np.uint64) + np.uint64(1))), keys
+            )
+    return keys
+
+
+def random_order(ids: np.ndarray, seed: int) -> np.ndarray:
+    """(N,) int64: a uniform permutation; ids that share a key (never seen) keep their input
+    order."""
+    return np.argsort(image_keys(ids, seed), kind="stable").astype(np.int64)

@@ -1,0 +1,1 @@
+"""Selection methods, one function each, listed in the METHODS registry."""

@@ -1,0 +1,75 @@
+"""Baselines: what every other method must beat. Uniform, and uniform within every class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from coreset_engine.core.config import knob
+from coreset_engine.core.types import Artefacts, Ranking
+from coreset_engine.selection.keyed_random import image_keys, random_order
+
+LABELS = ("pseudo", "true")
+
+
+@dataclass(frozen=True)
+class RandomConfig:
+    """Random has no knobs but the seed."""
+
+
+@dataclass(frozen=True)
+class BalancedConfig:
+    """Which labels are balanced."""
+
+    labels: str = knob(
+        "pseudo", "labels to balance: pseudo-labels, or the source's own", choices=LABELS
+    )
+
+
+def random(
+    inputs: Artefacts, k: int, config: RandomConfig, seed: int, *, given: np.ndarray | None = None
+) -> Ranking:
+    """Uniform without replacement; every prefix is a uniform sample. Independent of the input
+    order."""
+    order = random_order(inputs.dataset.ids, seed)
+    return Ranking(order, place_scores(order, len(order)))
+
+
+def class_balanced(
+    inputs: Artefacts, k: int, config: BalancedConfig, seed: int, *, given: np.ndarray | None = None
+) -> Ranking:
+    """One random image of every class in turn; classes that run out drop out. Images at hand
+    (`given`) count."""
+    labels = labels_of(inputs, config.labels)
+    keys = image_keys(inputs.dataset.ids, seed)
+    turn = turns(labels, keys, given)
+    order = np.lexsort((keys, turn)).astype(np.int64)
+    return Ranking(order, place_scores(order, len(order)))
+
+
+def labels_of(inputs: Artefacts, which: str) -> np.ndarray:
+    """(N,) int64 labels: "pseudo" or "true". Raises Missing when the source has no true labels."""
+    return np.asarray(inputs.labels if which == "true" else inputs.pseudo_labels.labels)
+
+
+def turns(labels: np.ndarray, keys: np.ndarray, given: np.ndarray | None = None) -> np.ndarray:
+    """(N,) int64: the place of each image within its class, smallest key first, `given` before all
+    others."""
+    later = np.ones(len(labels), np.int8)
+    if given is not None:
+        later[given] = 0
+    order = np.lexsort((keys, later, labels))
+    sorted_labels = labels[order]
+    starts = np.r_[0, np.flatnonzero(sorted_labels[1:] != sorted_labels[:-1]) + 1]
+    place = np.arange(len(labels)) - np.repeat(starts, np.diff(np.r_[starts, len(labels)]))
+    turn = np.empty(len(labels), np.int64)
+    turn[order] = place
+    return turn
+
+
+def place_scores(order: np.ndarray, n: int) -> np.ndarray:
+    """(n,) float64: minus the place in `order`; -inf for images not placed."""
+    scores = np.full(n, -np.inf)
+    scores[order] = -np.arange(len(order), dtype=np.float64)
+    return scores

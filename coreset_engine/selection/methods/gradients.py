@@ -1,0 +1,222 @@
+"""Methods that choose by gradients of the linear proxy (`proxy`): BADGE, CRAIG, GradMatch, Glister.
+
+CRAIG and GradMatch compare all pairs within a class, as their papers do; a class of many images is
+cut at random into parts that fit, each of which gives its share. That is the one deviation both
+have here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from coreset_engine.core.config import knob
+from coreset_engine.core.types import Artefacts, Ranking
+from coreset_engine.selection.canonical_order import by_key, filled, relative_weights
+from coreset_engine.selection.kernels.kmeans_partition import proportional
+from coreset_engine.selection.kernels.linear_proxy import (
+    Gradients,
+    inputs_of,
+    labels_of,
+    proxy_gradients,
+    softmax,
+)
+from coreset_engine.selection.methods.baselines import LABELS, place_scores
+
+CRAIG_PART = 4000
+OMP_PART = 1000
+TAUGHT = "labels that the linear proxy is trained on"
+
+
+@dataclass(frozen=True)
+class BadgeConfig:
+    """Ash et al. 2020."""
+
+    labels: str = knob("pseudo", TAUGHT, choices=LABELS)
+
+
+@dataclass(frozen=True)
+class CraigConfig:
+    """Mirzasoleiman et al. 2020."""
+
+    labels: str = knob("pseudo", TAUGHT, choices=LABELS)
+
+
+@dataclass(frozen=True)
+class GradmatchConfig:
+    """Killamsetty et al. 2021: ridge 0.5 as in their experiments."""
+
+    labels: str = knob("pseudo", TAUGHT, choices=LABELS)
+    ridge: float = knob(
+        0.5,
+        "lambda: penalty on large weights, relative to the mean squared gradient",
+        low=0.0,
+        high=100.0,
+    )
+
+
+@dataclass(frozen=True)
+class GlisterConfig:
+    """Killamsetty et al. 2021: greedy rounds with a step of the model between them."""
+
+    labels: str = knob("pseudo", TAUGHT, choices=LABELS)
+    rounds: int = knob(200, "greedy rounds, a step of the model after each", low=1, high=1000)
+    step: float = knob(1.0, "learning rate of the step", low=0.001, high=100.0)
+
+
+@by_key
+def badge(
+    inputs: Artefacts, k: int, config: BadgeConfig, seed: int, *, given: np.ndarray | None = None
+) -> Ranking:
+    """k-means++ draws on gradients taken against the proxy's own guess (Ash 2020, algorithm 1).
+
+    The first is the longest gradient; each next is drawn by its squared distance to the nearest
+    drawn one.
+    """
+    from coreset_engine.selection.kernels import gradient_matching
+
+    found = proxy_gradients(inputs, config.labels, own_guess=True)
+    n = len(found.error)
+    coins = np.random.default_rng(np.random.SeedSequence([seed % 2**63, n])).random(min(k, n))
+    length = np.einsum("nd,nd->n", found.rows, found.rows)
+    order = gradient_matching.spread_draws(found.error, found.rows, length, given, coins)
+    return Ranking(
+        filled(order, n, k),
+        place_scores(order, n),
+        info={"reason": "uncertain to a linear proxy, and each in a way of its own"},
+    )
+
+
+@by_key
+def craig(
+    inputs: Artefacts, k: int, config: CraigConfig, seed: int, *, given: np.ndarray | None = None
+) -> Ranking:
+    """Facility location on gradient distances within each class; weights = how many each stands for
+    (Mirzasoleiman 2020, algorithm 1). Weights have mean 1 over the kept.
+    """
+    from coreset_engine.selection.kernels import gradient_matching
+
+    found = proxy_gradients(inputs, config.labels)
+    square = found.square
+
+    def choose(part: np.ndarray, count: int, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        far = np.maximum(square[part, None] + square[part] - 2 * found.products(part, part), 0)
+        np.sqrt(far, out=far)
+        return gradient_matching.facility_dense(far.max() - far, first, count)
+
+    return _by_part(
+        found, k, CRAIG_PART, given, choose, "its gradient stands for those of many of its class"
+    )
+
+
+@by_key
+def gradmatch(
+    inputs: Artefacts,
+    k: int,
+    config: GradmatchConfig,
+    seed: int,
+    *,
+    given: np.ndarray | None = None,
+) -> Ranking:
+    """Orthogonal matching pursuit of the sum of a class's gradients, weights >= 0 (Killamsetty
+    2021, algorithm 2).
+
+    Ends early where the kept ones match; what is then short of k is drawn at random, as in the
+    authors' code.
+    """
+    from coreset_engine.selection.kernels import gradient_matching
+
+    found = proxy_gradients(inputs, config.labels)
+
+    def choose(part: np.ndarray, count: int, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        gram = found.products(part, part).astype(np.float64)
+        ridge = config.ridge * float(np.trace(gram)) / len(part)
+        return gradient_matching.matching_pursuit(gram, gram.sum(axis=1), ridge, first, count)
+
+    return _by_part(
+        found,
+        k,
+        OMP_PART,
+        given,
+        choose,
+        "weighted, their gradients add up to those of their class",
+    )
+
+
+@by_key
+def glister(
+    inputs: Artefacts, k: int, config: GlisterConfig, seed: int, *, given: np.ndarray | None = None
+) -> Ranking:
+    """Gain of an image = inner product of its gradient with that of the validation loss
+    (Killamsetty 2021, a first-order step); after each of `rounds` batches the proxy takes a step on
+    what is kept (algorithm 2).
+
+    The model starts at 0; the whole set under its labels is the validation set, as the paper allows
+    without noise.
+    """
+    names, labels = np.unique(labels_of(inputs, config.labels), return_inverse=True)
+    rows = inputs_of(inputs)
+    n = len(labels)
+    target = np.zeros((n, len(names)), np.float32)
+    target[np.arange(n), labels] = 1
+    weights = np.zeros((rows.shape[1], len(names)), np.float32)
+    order = np.asarray(given, np.int64)
+    k = min(k, n)
+    for turn in range(config.rounds):
+        error = softmax(rows @ weights) - target
+        if len(order):
+            weights -= np.float32(config.step) * (rows[order].T @ error[order]) / len(order)
+            error = softmax(rows @ weights) - target
+        gain = np.einsum("nc,nc->n", error, rows @ (rows.T @ error / n))
+        gain[order] = -np.inf
+        wanted = max(0, -(-(k - len(order)) // (config.rounds - turn)))
+        order = np.concatenate([order, np.argsort(-gain, kind="stable")[:wanted]])
+    return Ranking(
+        filled(order, n, k),
+        place_scores(order, n),
+        nested=False,
+        info={"reason": "a step on it lowers the loss on the whole set most"},
+    )
+
+
+def _by_part(
+    found: Gradients,
+    k: int,
+    limit: int,
+    given: np.ndarray,
+    choose: Callable[..., tuple],
+    reason: str,
+) -> Ranking:
+    """Let every part of every class choose its share, and weave the parts' orders into one."""
+    n = len(found.labels)
+    parts = class_parts(found.labels, limit)
+    is_given = np.zeros(n, bool)
+    is_given[given] = True
+    turn = np.full(n, np.inf)
+    counts = np.zeros(n)
+    for part, count in zip(parts, proportional(np.array([len(part) for part in parts]), min(k, n))):
+        first = np.flatnonzero(is_given[part])
+        if max(count, len(first)):
+            order, weight = choose(part, int(max(count, len(first))), first)
+            turn[part[order]] = (np.arange(len(order)) + 0.5) / max(count, len(first))
+            counts[part[order]] = weight
+    turn[given] = -1
+    chosen = np.argsort(turn, kind="stable")[: np.isfinite(turn).sum()]
+    return Ranking(
+        filled(chosen, n, k),
+        place_scores(chosen, n),
+        nested=False,
+        weights=relative_weights(counts, chosen[:k]),
+        info={"reason": reason},
+    )
+
+
+def class_parts(labels: np.ndarray, limit: int) -> list[np.ndarray]:
+    """Positions of each class, in parts of equal size (within one), none above `limit`."""
+    out: list[np.ndarray] = []
+    for name in np.unique(labels):
+        members = np.flatnonzero(labels == name)
+        out += np.array_split(members, -(-len(members) // limit))
+    return out

@@ -1,0 +1,165 @@
+"""`open_source`: one word or path in, one Dataset out.
+
+    demo                         scikit-learn's digits, offline
+    fashion-mnist[:test][:DIR]   60,000 (10,000) images from idx files
+    FOLDER                       images, recursive; sub-folder names offered as labels
+    DIR/*.tar, ONE.tar           WebDataset tars, read in slices; ids are keys, labels from .cls,
+    .txt or .json DIR/*.parquet                Parquet with image bytes;
+    #id=COLUMN&label=COLUMN&image=COLUMN choose columns
+    s3://B/DIR, gs://, file://   images, tars or Parquet files on an object store or shared file
+    system FILE.npy                     own vectors; images=FOLDER and ids=FILE optional
+    fiftyone:NAME[/VIEW]         a FiftyOne data set or saved view
+
+`Dataset.spec` is always one of these, or "folder:{json}" / "vectors:{json}" where options must
+travel along.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from coreset_engine.core.errors import BadInput
+from coreset_engine.core.types import Dataset, Progress, silent
+
+WORDS = (
+    "demo",
+    "fashion-mnist",
+    "fiftyone:NAME",
+    "a folder",
+    "a .npy file",
+    "tars (DIR/*.tar)",
+    "Parquet files (DIR/*.parquet)",
+    "a URL (s3://BUCKET/DIR)",
+)
+
+
+def open_source(
+    spec: str | Path,
+    *,
+    images: str | Path | None = None,
+    progress: Progress = silent,
+    **options: Any,
+) -> Dataset:
+    """Open `spec` (see the module). images: the folder that belongs to a .npy file. progress: unit
+    "files".
+
+    options: folder: verify="full"|"header", follow_links=bool; .npy: ids=FILE; fashion-mnist:
+    download=bool; FiftyOne: see sources.fiftyone; tars, Parquet, URLs: verify, id=, label=,
+    image=COLUMN. Raises BadInput or Missing with one sentence when nothing usable is there.
+    """
+    text = os.fspath(spec).strip() if isinstance(spec, (str, Path)) else ""
+    if not text or "\0" in text:
+        raise BadInput(f"source {spec!r} is no name or path; use one of: {', '.join(WORDS)}.")
+    if images is not None and not _is_vectors(text):
+        raise BadInput(
+            f"images={str(images)!r} goes with a .npy file only, not with {text!r}; leave it out."
+        )
+    try:
+        return _open(text, images, progress, options)
+    except TypeError as fault:
+        if "unexpected keyword argument" not in str(fault):
+            raise
+        raise BadInput(f"source {text!r} knows no option {str(fault).split()[-1]}.") from fault
+    except OSError as fault:
+        raise BadInput(
+            f"{text!r} cannot be opened ({fault.strerror or fault}); check path and permissions."
+        ) from fault
+
+
+def _open(
+    text: str, images: str | Path | None, progress: Progress, options: dict[str, Any]
+) -> Dataset:
+    if text == "demo":
+        from coreset_engine.sources.builtin import open_digits
+
+        return open_digits(**options)
+    if text == "fashion-mnist" or text.startswith("fashion-mnist:"):
+        from coreset_engine.sources.builtin import open_fashion
+
+        split, folder = _fashion_parts(text)
+        return open_fashion(split, folder, cache=home() / "datasets", **options)
+    if text.startswith("fiftyone:"):
+        from coreset_engine.sources.fiftyone import open_fiftyone
+
+        return open_fiftyone(
+            text.removeprefix("fiftyone:"), memory=home() / "verified", progress=progress, **options
+        )
+    if _is_vectors(text) and "://" not in text:
+        return _open_vectors(text, images, progress, options)
+    from coreset_engine.sources.remote import containers
+
+    text = containers.local_folder(text) or text
+    if containers.is_container(text):
+        return containers.open_container(
+            text, memory=home() / "verified", progress=progress, **options
+        )
+    return _open_folder(text, progress, options)
+
+
+def home() -> Path:
+    """Where what this program keeps lies: CORESET_HOME, else ~/.cache/coreset-explorer."""
+    return Path(os.environ.get("CORESET_HOME") or "~/.cache/coreset-explorer").expanduser()
+
+
+def _is_vectors(text: str) -> bool:
+    return text.startswith("vectors:") or text.lower().endswith((".npy", ".npz"))
+
+
+def _fashion_parts(text: str) -> tuple[str, str | None]:
+    """ "fashion-mnist:test:/data" -> ("test", "/data"). A folder that is itself called test is
+    ./test."""
+    _, _, rest = text.partition(":")
+    first, _, more = rest.partition(":")
+    if first in ("train", "test"):
+        return first, more or None
+    return "train", rest or None
+
+
+def _open_vectors(
+    text: str, images: str | Path | None, progress: Progress, options: dict[str, Any]
+) -> Dataset:
+    from coreset_engine.sources.vectors import open_vectors
+
+    path, given = _unpacked(text, "vectors:", {"path", "images", "ids"})
+    given = {**given, **options}
+    if images is not None:
+        given["images"] = images
+    return open_vectors(path, memory=home() / "verified", progress=progress, **given)
+
+
+def _open_folder(text: str, progress: Progress, options: dict[str, Any]) -> Dataset:
+    from coreset_engine.sources.folder import open_folder
+
+    path, given = _unpacked(text, "folder:", {"path", "verify", "follow_links"})
+    place = Path(path).expanduser()
+    if not place.exists():
+        near = difflib.get_close_matches(path, ("demo", "fashion-mnist"), n=1, cutoff=0.7)
+        hint = f"did you mean {near[0]!r}?" if near else f"give one of: {', '.join(WORDS)}."
+        raise BadInput(f"{path!r} is neither a source's name nor an existing path; {hint}")
+    if not place.is_dir():
+        raise BadInput(
+            f"{path!r} is a file, not a folder of images or a .npy file; give its folder."
+        )
+    return open_folder(place, memory=home() / "verified", progress=progress, **{**given, **options})
+
+
+def _unpacked(text: str, prefix: str, allowed: set[str]) -> tuple[str, dict[str, Any]]:
+    """Path and options of "folder:{json}" and "vectors:{json}"; plain text is just a path."""
+    if not text.startswith(prefix):
+        return text, {}
+    try:
+        options = json.loads(text.removeprefix(prefix))
+        path = options.pop("path")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        options = {}
+        path = None
+    if not isinstance(path, str) or set(options) - allowed:
+        raise BadInput(
+            f"source {text[:80]!r} is malformed; after {prefix!r} comes JSON with "
+            f"{', '.join(sorted(allowed))}."
+        )
+    return path, options

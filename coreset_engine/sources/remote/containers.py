@@ -1,0 +1,268 @@
+"""Parquet files, WebDataset tars and folders of an object store as a Dataset: looked through once,
+read in slices.
+
+    DIR/*.tar, ONE.tar, s3://BUCKET/train/     tars, Parquet files or images, told apart by their
+    extensions ...#id=COLUMN&label=COLUMN&image=COLUMN    columns of a Parquet file; verify=header
+    decodes no pixel at the door
+
+What is read and when: opening lists the place and looks through every file it does not remember
+(sources.looking), one pass over all bytes, nothing kept but an index. Afterwards images are read by
+slices where they are embedded or shown (sources.slices), never all in memory.
+
+The fingerprint is that of a folder source, over ids and digests: the same files under the same
+names are the same source, wherever they lie.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, quote
+
+import numpy as np
+
+from coreset_engine.core.errors import BadInput
+from coreset_engine.core.types import Dataset, Progress, Rejected, silent
+from coreset_engine.sources import arrow_columns
+from coreset_engine.sources.decoding import EXTENSIONS
+from coreset_engine.sources.folder import _fingerprint, folder_labels
+from coreset_engine.sources.remote import index_cache
+from coreset_engine.sources.remote.index_cache import Opened
+from coreset_engine.sources.remote.readers import Slices
+from coreset_engine.sources.remote.scan import KINDS, Unit, look_through_all, remembered, units_of
+from coreset_engine.sources.remote.storage import is_url
+from coreset_engine.sources.safe_names import safe_name
+
+OPTIONS = ("id", "image", "label", "verify")
+_OPTIONS = re.compile(r"#((?:id|image|label|verify)=[^#&]*(?:&(?:id|image|label|verify)=[^#&]*)*)$")
+_SUFFIXES = tuple(
+    suffix for name, kind in KINDS.items() if name != "images" for suffix in kind.suffixes
+)
+
+
+def is_container(text: str) -> bool:
+    """Whether `text` is a URL, names tars or Parquet files of this machine, or a folder whose top
+    holds only such."""
+    place = _OPTIONS.sub("", text)
+    if os.path.isdir(os.path.expanduser(place)):
+        return _holds_containers(os.path.expanduser(place))
+    return is_url(place) or place.lower().endswith(_SUFFIXES)
+
+
+def _holds_containers(folder: str) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            suffixes = {
+                "/" if entry.is_dir() else os.path.splitext(entry.name)[1].lower()
+                for entry in entries
+                if not entry.name.startswith(".")
+            }
+    except OSError:
+        return False
+    return bool(suffixes & set(_SUFFIXES)) and not suffixes & {"/", *EXTENSIONS}
+
+
+def local_folder(text: str) -> str | None:
+    """The folder of this machine that a file:// URL means, as a path; None for anything else."""
+    place = _OPTIONS.sub("", text)
+    path = place.removeprefix("file://")
+    return path if path != place and os.path.isdir(path) else None
+
+
+def open_container(
+    text: str, *, memory: Path | None = None, progress: Progress = silent, **options: str
+) -> Dataset:
+    """Every usable image of `text` (see the module), in the order of file names, then as they lie
+    in each file.
+
+    ids: a tar's keys, a Parquet file's column `id` or `file:row`, an image file's name below the
+    URL; keys that several tars share are written `tar:key`. labels: a tar's label members, a
+    Parquet column (`label`, or one called label or class), sub-folder names; None when there are
+    none. memory: where indexes are remembered. Raises BadInput when nothing usable is there, a
+    column is missing, or the store does not answer.
+    """
+    place, chosen = split_options(text, options)
+    units, aside = units_of(place, chosen.pop("verify", "full"), chosen)
+    kept = index_cache.place_of(memory, (unit.mark() for unit in units))
+    found = index_cache.recall(kept)
+    if found is None:
+        found = _join(safe_name(place), units, look_through_all(units, memory, progress), kept)
+        arrow_columns.give_back()
+    return Dataset(
+        spec=_spec(place, chosen | ({"verify": "header"} if units[0].verify == "header" else {})),
+        ids=found.arrays["ids"],
+        fingerprint=found.fingerprint,
+        reader=_reader(units, found, chosen.get("image")),
+        labels=found.labels,
+        classes=found.classes,
+        columns=found.columns,
+        rejected=(*found.rejected, *aside),
+    )
+
+
+def _join(called: str, units: list[Unit], tables: list[Any], kept: Path | None) -> Opened:
+    """The indexes of all units as one, without what is set aside. Raises BadInput when nothing
+    usable is left."""
+    kind = units[0].kind
+    items = [item for unit in units for item in unit.items]
+    seen, file = _joined(units, tables)
+    seen, file, names, rejected = _usable(kind, seen, file, items)
+    if not len(names):
+        first = rejected[0]
+        raise BadInput(
+            f"{called!r} holds no usable image: {len(rejected)} set aside, for example "
+            f"{first.name!r} {first.reason}; give tars, Parquet files or images that hold pictures."
+        )
+    fingerprint = _fingerprint(arrow_columns.texts(names), arrow_columns.texts(seen["digest"]))
+    labels, classes, texts = _labels(kind, seen["key"], seen["label"])
+
+    def fill(make: index_cache.Make) -> Opened:
+        arrays = dict(
+            ids=arrow_columns.strings(names, partial(make, "ids")),
+            file=arrow_columns.numbers(file, np.int32, partial(make, "file")),
+            digest=arrow_columns.codes(seen["digest"], 32, partial(make, "digest")),
+            place=arrow_columns.numbers(seen["place"], np.int64, partial(make, "place")),
+            size=arrow_columns.numbers(seen["size"], np.int64, partial(make, "size")),
+        )
+        if labels is not None:
+            arrays["labels"] = arrow_columns.numbers(labels, np.int64, partial(make, "labels"))
+        for name, column in texts.items():
+            arrays[f"column {name}"] = arrow_columns.strings(
+                column, partial(make, f"column {name}")
+            )
+        return Opened(arrays, fingerprint, classes, tuple(rejected))
+
+    return index_cache.made(kept, len(names), fill)
+
+
+def _reader(units: list[Unit], found: Opened, column: str | None) -> Slices:
+    items = [item for unit in units for item in unit.items]
+    files = (
+        [item.place for item in items],
+        [item.size for item in items],
+        [item.version for item in items],
+    )
+    return Slices(
+        units[0].kind,
+        files,
+        *(found.arrays[name] for name in ("ids", "file", "place", "size", "digest")),
+        column,
+    )
+
+
+def unseen(text: str, *, memory: Path | None) -> list[Unit]:
+    """The units of `text` that opening it would have to look through."""
+    place, chosen = split_options(text, {})
+    units, _ = units_of(place, chosen.pop("verify", "full"), chosen)
+    return [unit for unit in units if not remembered(unit, memory)]
+
+
+def split_options(text: str, given: dict[str, str]) -> tuple[str, dict[str, str]]:
+    """(place, options) of "place#id=...&label=..."; `given` wins. Local paths come back
+    absolute."""
+    found = _OPTIONS.search(text)
+    chosen = dict(parse_qsl(found[1], keep_blank_values=True)) if found else {}
+    unknown = set(given) - set(OPTIONS)
+    if unknown:
+        raise TypeError(
+            f"unexpected keyword argument '{sorted(unknown)[0]}'"
+        )  # worded by open_source
+    chosen |= {name: str(value) for name, value in given.items() if value is not None}
+    place = _OPTIONS.sub("", text).removeprefix("file://")
+    if not is_url(place):
+        place = os.path.abspath(os.path.expanduser(place))
+    return place, {name: value for name, value in chosen.items() if value}
+
+
+def _spec(place: str, options: dict[str, str]) -> str:
+    told = "&".join(f"{name}={quote(value)}" for name, value in sorted(options.items()))
+    return f"{place}#{told}" if told else place
+
+
+def _joined(units: list[Unit], tables: list[Any]) -> tuple[Any, np.ndarray]:
+    """(all indexes as one table, (N,) int32: which of all the units' items a picture lies in)."""
+    import pyarrow as pa
+
+    start = 0
+    files = []
+    for unit, table in zip(units, tables, strict=True):
+        files.append((table["item"].to_numpy() + start).astype(np.int32))
+        start += len(unit.items)
+    return pa.concat_tables(tables).drop_columns("item"), np.concatenate(files)
+
+
+def _usable(
+    kind: str,
+    seen: Any,
+    file: np.ndarray,
+    items: list[Any],
+) -> tuple[Any, np.ndarray, Any, list[Rejected]]:
+    """(rows of the usable pictures, their files, their ids, what is set aside): bad ones, ids that
+    came before, files of no use. A tar's keys carry its name only where tars share keys."""
+    import pyarrow.compute as pc
+
+    named = pc.not_equal(seen["key"], "").to_numpy()
+    fine = named & pc.equal(seen["reason"], "").to_numpy()
+    names = arrow_columns.safe(seen["key"])
+    again = arrow_columns.repeats(names, fine)
+    if kind == "tar" and len(again):
+        longer = arrow_columns.with_files([item.name for item in items], file, names)
+        apart = arrow_columns.repeats(longer, fine)
+        names, again = (longer, apart) if len(apart) < len(again) else (names, again)
+    chosen = fine.copy()
+    chosen[again] = False
+    if chosen.all():
+        return seen, file, names, []
+    rejected = _set_aside(~chosen, named, names, seen["reason"], file, items)
+    return seen.filter(chosen), file[chosen], names.filter(chosen), rejected
+
+
+def _set_aside(
+    bad: np.ndarray,
+    named: np.ndarray,
+    names: Any,
+    reasons: Any,
+    file: np.ndarray,
+    items: list[Any],
+) -> list[Rejected]:
+    told = zip(
+        np.flatnonzero(bad).tolist(),
+        arrow_columns.texts(names.filter(bad)),
+        arrow_columns.texts(reasons.filter(bad)),
+        strict=True,
+    )
+    return [
+        Rejected(name, reason or "repeats an id")
+        if named[row]
+        else Rejected(safe_name(items[file[row]].name), reason or "has an empty id")
+        for row, name, reason in told
+    ]
+
+
+def _labels(
+    kind: str, keys: Any, told: Any
+) -> tuple[np.ndarray | None, tuple[str, ...], dict[str, Any]]:
+    """(labels, classes, columns of texts). Texts that hardly repeat are captions, kept as the
+    column "text", not classes."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if kind == "images":
+        labels, classes, splits = folder_labels(keys.to_pylist())
+        return (
+            labels,
+            classes,
+            {} if splits is None else {"split": pa.chunked_array([splits.tolist()])},
+        )
+    known = pc.unique(pc.drop_null(told)).to_pylist()
+    if not known:
+        return None, (), {}
+    if len(known) > max(2, len(told) // 2):
+        return None, (), {"text": arrow_columns.safe(pc.fill_null(told, ""))}
+    numbers = all(text.isascii() and text.isdigit() and len(text) < 10 for text in known)
+    classes = sorted(known, key=int if numbers else None)
+    place = pc.fill_null(pc.index_in(told, pa.array(classes, told.type)), -1)
+    return place.to_numpy(), tuple(safe_name(text) for text in classes), {}

@@ -1,0 +1,284 @@
+"""Parquet files with pictures inside: a column of bytes, or Hugging Face's struct {bytes, path}.
+
+The unit that is read is a row group: when the file is looked through, and again when its images are
+embedded or shown. The last ones stay in memory, 512 MB of them at most. Before one is read its
+declared size is checked (GROUP_LIMIT), and bytes stay dictionary-encoded, so that a small file
+cannot stand for terabytes of repeated values. A struct's `path` is never opened: it comes from
+whoever wrote the file.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any
+
+from coreset_engine.core.errors import BadInput
+from coreset_engine.sources.decoding import MAX_BYTES
+from coreset_engine.sources.remote.storage import Item, Stream
+
+GROUP_LIMIT = 2**30
+HELD = 512 * 2**20
+_BIG = 2**26
+_FEW = threading.Semaphore(2)  # at most two row groups above _BIG are read at once: bounded memory
+NAMES = ("image", "img", "jpg", "jpeg", "png", "webp", "picture", "bytes", "content", "data")
+LABELS = ("label", "labels", "class", "cls", "fine_label")
+_ROWS = 40  # a place is (row group << _ROWS) + row in it
+
+
+class Unfit(Exception):
+    """Why a whole Parquet file, or one row group, is of no use; the message is the reason."""
+
+
+def look_through(item: Item, examine: Any, options: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A row per picture: key, place (row group and row), size, digest, reason, label. One row group
+    at a time.
+
+    options: image, id, label: names of columns; default: the first of bytes, row numbers
+    `file:row`, a column called label or class. examine: bytes -> (digest, reason).
+    """
+    try:
+        about = _metadata(item)
+        schema = about.schema.to_arrow_schema()
+        image = _image_column(schema, options.get("image"))
+        names = {part: _named(schema, options.get(part)) for part in ("id", "label")}
+        offered = (name for name in LABELS if name in schema.names and name != image)
+        names["label"] = names["label"] or next(offered, None)
+        classes = _class_names(schema, names["label"])
+        row = 0
+    except Unfit as fault:
+        yield dict(reason=str(fault))
+        return
+    for group in range(about.num_row_groups):
+        try:
+            pictures, extra = read_group(
+                item.place,
+                item.size,
+                group,
+                image,
+                about,
+                tuple(name for name in names.values() if name),
+            )
+        except Unfit as fault:
+            yield dict(reason=f"row group {group} {fault}")
+            row += max(0, about.row_group(group).num_rows)
+            continue
+        for place in range(len(pictures)):
+            yield dict(place=(group << _ROWS) + place) | _row(
+                pictures, extra, names, classes, place, examine, f"{item.name}:{row}"
+            )
+            row += 1
+
+
+def _row(
+    pictures: Any,
+    extra: dict[str, Any],
+    names: dict[str, str | None],
+    classes: list[str],
+    place: int,
+    examine: Any,
+    number: str,
+) -> dict[str, Any]:
+    """key, size, digest, reason, label of one row; number: its id when no column holds one, or a
+    bad one."""
+    try:
+        key = _text(extra, names["id"], place) if names["id"] else number
+        label = _label(_text(extra, names["label"], place), classes)
+        found = _one(pictures, place, examine)
+    except (
+        ValueError,
+        IndexError,
+        OverflowError,
+    ) as fault:  # Arrow finds damage only when a value is asked for
+        return dict(key=number, size=0, digest="", reason=f"is damaged ({_words(fault)})")
+    if not key:
+        return dict(key=number, size=0, digest="", reason="has no id")
+    return found | dict(key=key, label=label)
+
+
+def _one(pictures: Any, place: int, examine: Any) -> dict[str, Any]:
+    data = pictures[place].as_py()
+    if data is None:
+        return dict(size=0, digest="", reason="has no bytes (a path alone is not followed)")
+    if len(data) > MAX_BYTES:
+        return dict(
+            size=len(data),
+            digest="",
+            reason=f"is {len(data):,} bytes long, over the limit of {MAX_BYTES:,}",
+        )
+    digest, reason = examine(data)
+    return dict(size=len(data), digest=digest, reason=reason)
+
+
+def _metadata(item: Item) -> Any:
+    """The file's footer. Raises Unfit when there is none."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_metadata(pa.PythonFile(Stream(item.place, item.size, 2**16), mode="r"))
+    except BadInput:
+        raise  # the store did not answer
+    except (pa.ArrowException, ValueError, OSError) as fault:
+        raise Unfit(f"is damaged or no Parquet file ({_words(fault)})") from fault
+
+
+def _image_column(schema: Any, wanted: str | None) -> str:
+    """The column that holds pictures: the one named, else the first of NAMES that holds bytes, else
+    any that does."""
+    fit = [field.name for field in schema if _holds_bytes(field.type)]
+    if wanted is not None:
+        if wanted not in fit:
+            raise Unfit(
+                f"has no column {wanted!r} of image bytes; columns of bytes are {', '.join(fit) or 'none'}"
+            )
+        return wanted
+    found = next((name for name in (*NAMES, *fit) if name in fit), None)
+    if found is None:
+        raise Unfit(
+            f"has no column of image bytes; its columns are {', '.join(schema.names)[:200]}"
+        )
+    return found
+
+
+def _holds_bytes(kind: Any) -> bool:
+    import pyarrow as pa
+
+    if pa.types.is_struct(kind):
+        return kind.get_field_index("bytes") >= 0 and _holds_bytes(kind.field("bytes").type)
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+
+
+def _named(schema: Any, wanted: str | None) -> str | None:
+    import pyarrow as pa
+
+    if wanted is not None and (
+        wanted not in schema.names or pa.types.is_nested(schema.field(wanted).type)
+    ):
+        raise Unfit(
+            f"has no plain column {wanted!r}; its columns are {', '.join(schema.names)[:200]}"
+        )
+    return wanted
+
+
+def _class_names(schema: Any, label: str | None) -> list[str]:
+    """The names behind label numbers, where Hugging Face's features in the schema's metadata tell
+    them."""
+    try:
+        told = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][label][
+            "names"
+        ]
+        return [str(name) for name in told] if isinstance(told, list) else []
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return []
+
+
+def _text(extra: dict[str, Any], name: str | None, place: int) -> str | None:
+    value = extra[name][place].as_py() if name else None
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "backslashreplace")
+    return None if value is None else str(value)
+
+
+def _label(text: str | None, classes: list[str]) -> str | None:
+    number = (
+        int(text)
+        if text is not None and text.isascii() and text.isdigit() and len(text) < 10
+        else -1
+    )
+    if text == "-1" and classes:
+        return None
+    return classes[number] if 0 <= number < len(classes) else text
+
+
+def read_group(
+    place: str,
+    size: int,
+    group: int,
+    image: str | None,
+    about: Any = None,
+    extra: tuple[str, ...] = (),
+) -> tuple[Any, dict[str, Any]]:
+    """(pictures' bytes as an Arrow column, other columns by name) of one row group; image=None: the
+    column that `look_through` takes. Raises Unfit with the reason."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    stream = Stream(place, size, 2**20)
+    try:
+        file = pq.ParquetFile(stream, metadata=about)
+        schema = file.schema_arrow
+        image = _image_column(schema, image)
+        nested = pa.types.is_struct(schema.field(image).type)
+        leaf = f"{image}.bytes" if nested else image
+        declared = _declared(file.metadata.row_group(group), {leaf, *extra})
+        if declared > GROUP_LIMIT:
+            raise Unfit(
+                f"holds {declared:,} bytes, over the limit of {GROUP_LIMIT:,}; write the file with smaller row "
+                "groups, for example row_group_size=1000"
+            )
+        file = pq.ParquetFile(stream, metadata=file.metadata, read_dictionary=[leaf])
+        with _FEW if declared > _BIG else threading.Lock():
+            table = file.read_row_group(group, columns=[leaf, *extra], use_threads=False)
+        pictures = pc.struct_field(table[image], "bytes") if nested else table[image]
+        return pictures, {name: table[name] for name in extra}
+    except BadInput:
+        raise  # the store did not answer
+    except (pa.ArrowException, ValueError, KeyError, IndexError, OverflowError, OSError) as fault:
+        raise Unfit(f"is damaged ({_words(fault)})") from fault
+
+
+def _declared(group: Any, wanted: set[str]) -> int:
+    columns = (group.column(number) for number in range(group.num_columns))
+    return sum(
+        column.total_uncompressed_size for column in columns if column.path_in_schema in wanted
+    )
+
+
+def _words(fault: Exception) -> str:
+    return " ".join(str(fault).split())[:100] or type(fault).__name__
+
+
+class Groups:
+    """Row groups lately read in this process, HELD bytes of them; each is read once however many
+    threads ask."""
+
+    def __init__(self) -> None:
+        self._held: OrderedDict[tuple, Any] = OrderedDict()
+        self._locks: dict[tuple, threading.Lock] = {}
+        self._door = threading.Lock()
+
+    def get(self, place: str, size: int, version: str, group: int, image: str | None) -> Any:
+        """The pictures of one row group. Raises Unfit."""
+        key = (place, version, group, image)
+        with self._door:
+            mine = self._locks.setdefault(key, threading.Lock())
+        with mine:
+            with self._door:
+                if key in self._held:
+                    self._held.move_to_end(key)
+                    return self._held[key]
+            found = read_group(place, size, group, image)[0]
+            with self._door:
+                self._held[key] = found
+                self._trim(key)
+            return found
+
+    def _trim(self, newest: tuple) -> None:
+        while sum(column.nbytes for column in self._held.values()) > HELD and len(self._held) > 1:
+            old = next(iter(self._held))
+            if old == newest:
+                return
+            del self._held[old]
+            self._locks.pop(old, None)
+
+
+GROUPS = Groups()
+
+
+def where(place: int) -> tuple[int, int]:
+    """(row group, row in it) of a place."""
+    return place >> _ROWS, place & ((1 << _ROWS) - 1)

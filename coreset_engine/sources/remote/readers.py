@@ -1,0 +1,212 @@
+"""Pictures out of many files at once, a slice at a time: what the embedder asks of containers and
+object stores.
+
+A `Slices` knows of each image which file it lies in and where, and nothing else: it pickles, it can
+be cut, and a node that embeds images 4,096 to 5,119 gets just those lines and reads just those
+bytes. Neighbouring members of a tar come with one range request, rows of a Parquet file with their
+row group, single files MANY at once. Every picture's bytes are compared with the digest taken when
+the source was opened; what differs is read once more, then named.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from coreset_engine.core.errors import BadInput
+from coreset_engine.sources.decoding import Unreadable, decode
+from coreset_engine.sources.remote import parquet
+from coreset_engine.sources.remote.storage import fetch, fetch_many
+from coreset_engine.sources.safe_names import safe_name, string_array
+
+GAP = 2**16  # members of a tar with no more than this between them are read together
+TOGETHER = 2**24  # bytes of one range request, unless one picture alone is longer
+MANY = 16  # single files asked for at once
+
+
+@dataclass(frozen=True, eq=False)
+class Slices:
+    """The reader of a Dataset whose images lie in `files`. kind: "tar", "parquet" or "images" (a
+    file each).
+
+    files: (places, sizes, versions), one a file. ids: (N,) str. file: (N,) int32, which file.
+    place: (N,) int64, byte offset or `parquets.where`. size: (N,) int64 bytes. digest: (N,) ascii
+        bytes, `digest_of`.
+    """
+
+    kind: str
+    files: tuple[list[str], list[int], list[str]]
+    ids: np.ndarray
+    file: np.ndarray
+    place: np.ndarray
+    size: np.ndarray
+    digest: np.ndarray
+    column: str | None = None
+
+    def __call__(self, i: int) -> Image.Image:
+        return next(self.slice(i, i + 1))
+
+    def slice(self, begin: int, end: int) -> Iterator[Image.Image]:
+        """Images begin .. end - 1, decoded one at a time; encoded ones are held a few MB at a
+        time."""
+        i = begin
+        for part in self._together(begin, end):
+            for data in self._bytes(*part):
+                yield self._decoded(i, data)
+                i += 1
+
+    def part(self, begin: int, end: int) -> Slices:
+        """The reader of images begin .. end - 1 alone, whose place in it is 0 .. end - begin -
+        1."""
+        used, file = np.unique(self.file[begin:end], return_inverse=True)
+        files = tuple([column[number] for number in used] for column in self.files)
+        return Slices(
+            self.kind,
+            files,
+            self.ids[begin:end],
+            file.astype(np.int32),
+            self.place[begin:end],
+            self.size[begin:end],
+            self.digest[begin:end],
+            self.column,
+        )
+
+    def _together(self, begin: int, end: int) -> Iterator[tuple[int, int]]:
+        """Ranges of images that one request fetches."""
+        start = begin
+        for i in range(begin + 1, end + 1):
+            if i == end or not self._follows(start, i):
+                yield start, i
+                start = i
+
+    def _follows(self, start: int, i: int) -> bool:
+        if self.kind == "images":
+            return i - start < MANY and int(self.size[start : i + 1].sum()) <= TOGETHER
+        if self.kind != "tar" or self.file[i] != self.file[i - 1]:
+            return False
+        gap = self.place[i] - self.place[i - 1] - self.size[i - 1]
+        return 0 <= gap <= GAP and self.place[i] + self.size[i] - self.place[start] <= TOGETHER
+
+    def _bytes(self, begin: int, end: int) -> Iterator[bytes]:
+        name = self.files[0][self.file[begin]]
+        if self.kind == "parquet":
+            yield self._row(begin)
+            return
+        if self.kind == "images":
+            files = self.file[begin:end]
+            yield from fetch_many(
+                [self.files[0][file] for file in files], [self.files[1][file] for file in files]
+            )
+            return
+        first = int(self.place[begin])
+        last = int(self.place[end - 1] + self.size[end - 1])
+        whole = fetch(name, first, last)
+        for i in range(begin, end):
+            start = int(self.place[i]) - first
+            yield whole if end - begin == 1 else whole[start : start + int(self.size[i])]
+
+    def _row(self, i: int) -> bytes:
+        number = self.file[i]
+        name, size, version = (column[number] for column in self.files)
+        group, row = parquet.where(int(self.place[i]))
+        try:
+            found = parquet.GROUPS.get(name, size, version, group, self.column)
+            return found[row].as_py() or b""
+        except (parquet.Unfit, IndexError) as fault:
+            raise self._changed(i, f"lies in a row group that {fault}") from fault
+
+    def _decoded(self, i: int, data: bytes) -> Image.Image:
+        if digest_of(data) != self.digest[i].decode():
+            data = next(self._bytes(i, i + 1))
+            if digest_of(data) != self.digest[i].decode():
+                raise self._changed(i, "holds other bytes")
+        try:
+            return decode(data)
+        except Unreadable as fault:
+            raise self._changed(i, str(fault)) from fault
+
+    def _changed(self, i: int, reason: str) -> BadInput:
+        place = safe_name(self.files[0][self.file[i]])
+        return BadInput(
+            f"image {str(self.ids[i])!r} in {place!r} {reason}; it changed after the source was opened: "
+            "open the source again, which looks at changed files anew."
+        )
+
+    # -- on disk, so that a node reads the lines of its slice and no more
+    # -------------------------------------------
+
+    def save(self, path: Any, rows: int) -> None:
+        """Write this index as Parquet, `rows` images a row group; each line stands alone."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        schema = pa.schema(
+            [
+                ("ids", pa.string()),
+                ("file", pa.string()),
+                ("file_size", pa.int64()),
+                ("version", pa.string()),
+                ("place", pa.int64()),
+                ("size", pa.int64()),
+                ("digest", pa.binary()),
+            ],
+            metadata={"slices": json.dumps([self.kind, self.column])},
+        )
+        with pq.ParquetWriter(path, schema) as out:
+            for begin in range(0, len(self.ids), rows):
+                out.write_table(
+                    self._lines(begin, min(begin + rows, len(self.ids)), schema),
+                    row_group_size=rows,
+                )
+
+    def _lines(self, begin: int, end: int, schema: Any) -> Any:
+        import pyarrow as pa
+
+        files, sizes, versions = (
+            [column[number] for number in self.file[begin:end]] for column in self.files
+        )
+        return pa.table(
+            [
+                [str(key) for key in self.ids[begin:end]],
+                files,
+                sizes,
+                versions,
+                self.place[begin:end],
+                self.size[begin:end],
+                self.digest[begin:end].tolist(),
+            ],
+            schema=schema,
+        )
+
+
+def load_part(path: Any, number: int) -> Slices:
+    """Row group `number` of what `Slices.save` wrote; no other line is read."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        kind, column = json.loads(file.schema_arrow.metadata[b"slices"])
+        lines = file.read_row_group(number).to_pydict()
+    every = list(zip(lines["file"], lines["file_size"], lines["version"], strict=True))
+    files = sorted(set(every))
+    number_of = {one: place for place, one in enumerate(files)}
+    return Slices(
+        kind,
+        tuple([one[part] for one in files] for part in range(3)),
+        string_array(lines["ids"]),
+        np.array([number_of[one] for one in every], np.int32),
+        np.array(lines["place"], np.int64),
+        np.array(lines["size"], np.int64),
+        np.array(lines["digest"], "S32"),
+        column,
+    )
+
+
+def digest_of(data: bytes) -> str:
+    """What a picture's bytes are told apart by, in every kind of source."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()

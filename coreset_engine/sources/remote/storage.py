@@ -1,0 +1,270 @@
+"""Bytes from wherever they lie: this machine's disk, a shared file system, an object store.
+Read-only, by fsspec.
+
+A place is a path or a URL (s3://, gs://, az://, hdfs://, memory://). Whatever is read is read as a
+range of bytes: an object store that answers 503 now and then, or drops a connection, is asked again
+with growing pauses (WAITS), and only then does one sentence name the URL and the remedy. Chained
+URLs and protocols that run or fetch anything else are
+refused: a source comes from a form that strangers may fill in.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from coreset_engine.core.errors import BadInput, Missing
+from coreset_engine.sources.remote import clients
+from coreset_engine.sources.safe_names import safe_name
+
+WAITS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)  # seconds before each further try, times 0.5 to 1.5
+BLOCK = 8 * 2**20
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One file: its place (path or URL), its name below what was listed, its bytes, and what tells
+    versions apart."""
+
+    place: str
+    name: str
+    size: int
+    version: str
+
+
+def is_url(text: str) -> bool:
+    return _URL.match(text) is not None
+
+
+def filesystem(place: str) -> tuple[Any, str]:
+    """(fsspec file system, the path inside it). Raises BadInput for a protocol that is not offered,
+    Missing for one whose package is not installed. Retries are left to `steadily`, so that they add
+    up to a known time."""
+    protocol = _protocol(place)
+    if protocol not in clients.PACKAGES or "::" in place:
+        raise BadInput(
+            f"{safe_name(place)!r} names no place that can be read; use a path or one of "
+            f"{', '.join(name + '://' for name in clients.PACKAGES)}."
+        )
+    try:
+        return clients.client(protocol, place)
+    except ImportError:
+        raise Missing(
+            f"{safe_name(place)!r} needs the package {clients.PACKAGES[protocol]}; pip install "
+            "-r requirements-ray.txt, on every node."
+        ) from None
+    except ValueError as fault:
+        words = " ".join(str(fault).split())[:160]
+        if "connect to account" in words or "credential" in words:
+            raise BadInput(
+                f"{safe_name(place)!r} has no account to read it with ({words}); "
+                f"{clients.remedy(protocol)}, on every node."
+            ) from None
+        raise BadInput(
+            f"{safe_name(place)!r} is no URL that can be read ({words}); write it like "
+            f"{clients.example(protocol)}."
+        ) from None
+
+
+def _protocol(place: str) -> str:
+    found = _URL.match(place)
+    return found[1].lower() if found else "file"
+
+
+def steadily(place: str, act: Callable[[], _T]) -> _T:
+    """What `act` returns; tried again after each of WAITS while the fault may pass. Raises BadInput
+    in one sentence."""
+    for wait in (*WAITS, None):
+        try:
+            return act()
+        except Exception as fault:  # noqa: BLE001 - each store's client raises its own; `_sentence` knows ours
+            if wait is None or not _may_pass(fault):
+                raise _sentence(place, fault, wait is None) from fault
+            time.sleep(
+                wait * (0.5 + secrets.randbelow(1000) / 1000)
+            )  # so that a hundred nodes do not ask at once
+    raise AssertionError("the last try returns or raises")
+
+
+def _may_pass(fault: Exception) -> bool:
+    if isinstance(fault, BadInput) or clients.final(fault):
+        return False
+    return isinstance(fault, OSError) or type(fault).__module__.split(".")[0] in clients.REMOTE
+
+
+def _sentence(place: str, fault: Exception, tried: bool) -> Exception:
+    shown = repr(safe_name(place))
+    protocol = _protocol(place)
+    words = " ".join(str(fault).split()).strip(" ,")[
+        :120
+    ]  # gcsfs: ", 503" where the store says no more
+    if isinstance(fault, BadInput):
+        return fault
+    if clients.denied(fault):
+        return BadInput(
+            f"{shown} refuses access ({words}); give this machine, and every node, credentials that may "
+            f"list and read it: {clients.remedy(protocol)}."
+        )
+    if isinstance(fault, OSError) and clients.final(fault) or clients.status(fault) == 404:
+        return BadInput(
+            f"{shown} does not exist; check the bucket and the path."
+            if is_url(place)
+            else f"{shown} does not exist here; on a cluster every node must see it under the same path."
+        )
+    if isinstance(fault, ValueError) or clients.final(fault):
+        return BadInput(
+            f"{shown} cannot be read ({words}); write it like {clients.example(protocol)}."
+        )
+    if tried:
+        return BadInput(
+            f"{shown} did not answer {len(WAITS) + 1} times within {sum(WAITS):.0f} s "
+            f"({words or type(fault).__name__}); wait until the store serves again, then run the same "
+            "command: what was read and finished shards are kept."
+        )
+    return fault
+
+
+def listed(text: str) -> list[Item]:
+    """The files `text` stands for, sorted by name: one file, a pattern with * or ?, or everything
+    below a folder."""
+    fs, path = filesystem(text)
+    fs.invalidate_cache()
+
+    def look() -> list[dict[str, Any]]:
+        if "*" in path or "?" in path:
+            return list(fs.glob(path, detail=True).values())
+        about = fs.info(path)
+        return [about] if about["type"] == "file" else list(fs.find(path, detail=True).values())
+
+    found = [
+        about for about in steadily(text, look) if about["type"] == "file"
+    ]  # no FIFO, no device, no folder
+    fs.invalidate_cache()  # which holds the same descriptions again, up to 2 kB an object
+    pattern = "*" in path or "?" in path
+    root = re.split(r"[*?]", path)[0].rpartition("/")[0] if pattern else path.rstrip("/")
+    items = [
+        Item(
+            _whole(fs, text, about["name"]),
+            _below(about["name"], root),
+            int(about["size"] or 0),
+            _version(about),
+        )
+        for about in found
+    ]
+    return sorted(items, key=lambda item: item.name)
+
+
+def _whole(fs: Any, text: str, name: str) -> str:
+    """The file's place under the protocol that was asked for: adlfs calls az:// abfs://."""
+    if not is_url(text):
+        return name
+    return f"{_protocol(text)}://{fs.unstrip_protocol(name).partition('://')[2]}"
+
+
+def _below(name: str, root: str) -> str:
+    return (
+        name[len(root) :].lstrip("/")
+        if root and name.startswith(root + "/")
+        else name.rpartition("/")[2]
+    )
+
+
+def _version(about: dict[str, Any]) -> str:
+    for field in (
+        "ETag",
+        "etag",
+        "md5Hash",
+        "mtime",
+        "LastModified",
+        "updated",
+        "last_modified",
+        "created",
+    ):
+        if about.get(field):
+            return f"{field}={about[field]}"
+    return ""
+
+
+def fetch(place: str, start: int, stop: int) -> bytes:
+    """Bytes start..stop of the file, all of them."""
+    fs, path = filesystem(place)
+
+    def read() -> bytes:
+        data = fs.cat_file(path, start=start, end=stop)
+        if len(data) != stop - start:
+            raise OSError(f"gave {len(data)} of {stop - start} bytes; it is shorter than it was")
+        return data
+
+    return steadily(place, read) if stop > start else b""
+
+
+def fetch_many(places: list[str], sizes: list[int]) -> list[bytes]:
+    """Whole files of the same store, asked for at once where its client can; what fails is asked
+    for again alone."""
+    found: list[Any] = [None] * len(places)
+    fs, _ = filesystem(places[0])
+    if len(places) > 1 and getattr(fs, "async_impl", False):
+        paths = [filesystem(place)[1] for place in places]
+        try:
+            found = fs.cat_ranges(paths, [0] * len(paths), list(sizes), on_error="return")
+        except Exception:  # noqa: BLE001 - `fetch` below asks again, and words what stays
+            logging.getLogger(__name__).debug(
+                "%s files of %s are asked for one by one", len(places), places[0]
+            )
+    return [
+        data if isinstance(data, bytes) and len(data) == size else fetch(place, 0, size)
+        for place, size, data in zip(places, sizes, found, strict=True)
+    ]
+
+
+class Stream:
+    """A seekable file over `fetch`, a block at a time: what tarfile and pyarrow read through."""
+
+    def __init__(self, place: str, size: int, block: int = BLOCK) -> None:
+        self.place = place
+        self.size = size
+        self.block = block
+        self.at = 0
+        self.closed = False
+        self._from = 0
+        self._held = b""
+
+    def read(self, count: int = -1) -> bytes:
+        stop = self.size if count is None or count < 0 else min(self.size, self.at + count)
+        start = self.at
+        self.at = max(self.at, stop)
+        if start >= stop:
+            return b""
+        if not self._from <= start <= stop <= self._from + len(self._held):
+            self._held = fetch(self.place, start, min(self.size, max(stop, start + self.block)))
+            self._from = start
+        return self._held[start - self._from : stop - self._from]
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self.at = max(0, offset + (0, self.at, self.size)[whence])
+        return self.at
+
+    def tell(self) -> int:
+        return self.at
+
+    def readable(self) -> bool:
+        return True
+
+    seekable = readable
+
+    def writable(self) -> bool:
+        return False
+
+    def flush(self) -> None:
+        """Nothing is ever written."""
+
+    def close(self) -> None:
+        self.closed = True
+        self._held = b""

@@ -1,0 +1,153 @@
+"""WebDataset tars, looked through without unpacking: where each picture's bytes lie, and the label
+beside it.
+
+A sample is the members that share a key, which is a member's name up to the first dot of its last
+part. The picture is the member whose extension names one of our formats; KEY.cls, KEY.txt or the
+"label" of KEY.json, in this order, is the label. A member's name is never a path: nothing is
+written, and the name only serves as an id. Headers that ask for more than 1 MB, links, sparse and
+special members, and whatever follows a damaged header are set aside.
+"""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Iterator
+from typing import Any
+
+from coreset_engine.sources.decoding import EXTENSIONS, MAX_BYTES
+from coreset_engine.sources.remote.storage import Item, Stream
+
+HEADER = 2**20  # the longest extended header that is read
+LABEL = 2**16  # the longest label member
+_PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
+_LABELS = (".cls", ".txt", ".json")
+
+
+def look_through(item: Item, examine: Any, options: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A row per picture: key, place (byte offset), size, digest, reason, label. The tar is read
+    once, in order.
+
+    examine: bytes -> (digest, reason). Rows without a key tell what is wrong with the tar itself.
+    """
+    stream = Stream(item.place, item.size)
+    if stream.read(8).startswith(_PACKED):
+        yield dict(
+            reason="is a compressed tar, which cannot be read in slices; unpack it to a plain .tar"
+        )
+        return
+    samples: dict[str, dict[str, Any]] = {}
+    for member, fault in _members(stream, item.size):
+        if fault:
+            yield dict(reason=fault)
+        elif member.isdir():
+            continue
+        else:
+            yield from _entry(member, stream, samples, examine)
+    yield from (row for row in samples.values() if "place" in row)
+
+
+def _members(stream: Stream, size: int) -> Iterator[tuple[tarfile.TarInfo | None, str]]:
+    """(member, "") one by one; last (None, what is wrong) when the tar is damaged."""
+    if not size:
+        yield None, "is empty (0 bytes)"
+        return
+    stream.seek(0)
+    try:
+        with tarfile.open(fileobj=_Wary(stream), mode="r:") as tar:
+            while (member := tar.next()) is not None:
+                tar.members.clear()  # it would keep every header it has seen
+                if member.offset_data + member.size > size:
+                    raise tarfile.ReadError("a member is cut off")
+                yield member, ""
+            end = tar.offset
+        stream.seek(end)
+        if stream.read(512).strip(b"\0"):  # tarfile takes a damaged header for the end
+            raise tarfile.ReadError("a header makes no sense")
+    except (
+        tarfile.TarError,
+        ValueError,
+        OverflowError,
+        EOFError,
+        RecursionError,
+        IndexError,
+        KeyError,
+    ) as fault:
+        words = " ".join(str(fault).split())[:80] or type(fault).__name__
+        yield None, f"is damaged ({words}) near byte {stream.tell():,}; what follows was not read"
+
+
+class _Wary:
+    """The stream as tarfile sees it while it reads headers, which a hostile tar may declare
+    gigabytes long."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self.seek = stream.seek
+        self.tell = stream.tell
+        self.close = stream.close
+
+    def read(self, count: int = -1) -> bytes:
+        if not 0 <= count <= HEADER:
+            raise tarfile.ReadError("a header is too long")
+        return self._stream.read(count)
+
+
+def _entry(
+    member: tarfile.TarInfo,
+    stream: Stream,
+    samples: dict[str, dict[str, Any]],
+    examine: Any,
+) -> Iterator[dict[str, Any]]:
+    """Put one member where it belongs; yields it when it is set aside."""
+    folder, slash, last = member.name.rpartition("/")
+    stem, dot, rest = last.partition(".")
+    key = folder + slash + stem
+    suffix = (dot + rest).lower()
+    if not stem or suffix not in EXTENSIONS and suffix not in _LABELS:
+        return
+    if not member.isreg() or member.issparse():
+        yield dict(key=member.name, reason="is a link or special member")
+        return
+    sample = samples.setdefault(key, {"key": key})
+    if suffix in _LABELS:
+        _note(sample, suffix, _read(stream, member, LABEL))
+    elif "place" in sample:
+        yield dict(key=member.name, reason="repeats a key")
+    else:
+        data = _read(stream, member, MAX_BYTES)
+        digest, reason = (
+            ("", f"is {member.size:,} bytes long, over the limit of {MAX_BYTES:,}")
+            if data is None
+            else (examine(data))
+        )
+        sample |= dict(place=member.offset_data, size=member.size, digest=digest, reason=reason)
+
+
+def _read(stream: Stream, member: tarfile.TarInfo, limit: int) -> bytes | None:
+    if member.size > limit:
+        return None
+    stream.seek(member.offset_data)
+    return stream.read(member.size)
+
+
+def _note(sample: dict[str, Any], suffix: str, data: bytes | None) -> None:
+    """Keep the label of the most telling member: .cls before .txt before .json."""
+    rank = _LABELS.index(suffix)
+    text = _text(suffix, data)
+    if text is not None and rank <= sample.get("rank", len(_LABELS)):
+        sample |= dict(label=text, rank=rank)
+
+
+def _text(suffix: str, data: bytes | None) -> str | None:
+    try:
+        text = (data or b"").decode("utf-8").strip()
+        if suffix == ".json":
+            found = json.loads(text)
+            value = found.get("label") if isinstance(found, dict) else None
+            text = (
+                str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+            )
+    except (ValueError, RecursionError):
+        return None
+    return text or None

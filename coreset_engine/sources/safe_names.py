@@ -1,0 +1,47 @@
+"""Names that strangers gave their files, made into ids that survive one-per-line text files, JSON
+and screens."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+
+import numpy as np
+
+_KEEP_FORMAT = "\u200c\u200d"  # joiners that ordinary Arabic, Persian and emoji names need
+
+
+def safe_name(name: str) -> str:
+    """`name` with control, line-separating and direction-changing characters written as \\x0a or \\u202e.
+
+    A backslash becomes two, so that different names stay different. Plain names come back unchanged.
+    """
+    if name.isascii() and name.isprintable() and "\\" not in name:
+        return name
+    return "".join(_escaped(character) for character in name)
+
+
+def _escaped(character: str) -> str:
+    if character == "\\":
+        return "\\\\"
+    hidden = (
+        unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+        and character not in _KEEP_FORMAT
+    )
+    if not hidden:
+        return character
+    code = ord(character)
+    return (
+        f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
+    )
+
+
+def string_array(texts: Sequence[str]) -> np.ndarray:
+    """(N,) str. One very long text makes a fixed-width array explode, so beyond 1 GB it is an
+    object array."""
+    longest = max(map(len, texts), default=1)
+    return (
+        np.array(texts, dtype=object)
+        if 4 * longest * len(texts) > 2**30
+        else np.array(texts, dtype=np.str_)
+    )

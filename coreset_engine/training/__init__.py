@@ -1,0 +1,1 @@
+"""The training loop, proxies, networks, training dynamics and difficulty scores."""

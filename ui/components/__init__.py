@@ -1,0 +1,1 @@
+"""Shared widgets: charts, forms, thumbnails, page frame, job strip."""

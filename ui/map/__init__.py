@@ -1,0 +1,1 @@
+"""The scatter map: Python component, JavaScript, and its colour columns."""

@@ -1,0 +1,167 @@
+"""What the map can be coloured by: one row per finished artefact, label or metadata column, as
+codes for the browser.
+
+Categories become uint16 codes. Numbers become 255 steps between their 1st and 99th percentile (255
+= missing), so that one outlier does not flatten the rest; the true values stay here for the hover
+card. Nothing here computes a
+stage: a column is offered once its artefact is finished.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ui.state.session import RunView
+
+MEMBERSHIP = "membership"
+_MISSING = 255
+_MANY = 200  # more distinct texts than this say little as colours
+BINS = 48
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """values: (N,) as they are. codes: (N,) uint16; kind "category": they index labels; "number":
+    0..254, 255 = none."""
+
+    name: str
+    kind: str
+    values: np.ndarray
+    codes: np.ndarray
+    labels: tuple[str, ...] = ()
+    low: float = 0.0
+    high: float = 1.0
+
+    def say(self, i: int) -> str:
+        """One line about image i, for the hover card."""
+        if self.kind == "category":
+            return f"{self.name}: {self.labels[self.codes[i]]}"
+        return f"{self.name}: {format_number(float(self.values[i]))}"
+
+    def cells(self) -> list[str | float | None]:
+        """One cell per image for a table: the label, or the exact number; None = missing."""
+        if self.kind == "category":
+            return [self.labels[code] for code in self.codes]
+        return [
+            None if np.isnan(value) else value if np.isfinite(value) else str(value)
+            for value in np.asarray(self.values, dtype=np.float64).tolist()
+        ]
+
+    def bins(self) -> np.ndarray:
+        """(N,) uint16 in [0, BINS]: the histogram bin of each image; BINS = missing."""
+        binned = (self.codes.astype(np.int64) * BINS // _MISSING).astype(np.uint16)
+        return np.minimum(binned, BINS - 1) + (self.codes == _MISSING).astype(np.uint16)
+
+
+def format_number(value: float) -> str:
+    """Three significant digits; "never learned" is how an infinite forgetting count reads."""
+    if np.isposinf(value):
+        return "never learned"
+    return "none" if np.isnan(value) else f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def categories(name: str, codes: np.ndarray, labels: list[str]) -> Column:
+    """codes: (N,) integers, -1 = unknown (gets a label of its own, last)."""
+    codes = np.asarray(codes)
+    if (codes < 0).any():
+        labels = [*labels, "unknown"]
+        codes = np.where(codes < 0, len(labels) - 1, codes)
+    return Column(name, "category", codes, codes.astype(np.uint16), tuple(map(str, labels)))
+
+
+def numbers(name: str, values: np.ndarray) -> Column:
+    """values: (N,) floats; infinite ones take the end of the scale, NaN the colour for missing."""
+    values = np.asarray(values, dtype=np.float64)
+    finite = values[np.isfinite(values)]
+    low, high = np.percentile(finite, [1, 99]) if len(finite) else (0.0, 1.0)
+    if high <= low:
+        low, high = (finite.min(), finite.max()) if len(finite) else (0.0, 1.0)
+    steps = (
+        np.clip(np.nan_to_num((values - low) / ((high - low) or 1.0), posinf=1.0, neginf=0.0), 0, 1)
+        * 254
+    )
+    codes = np.where(np.isnan(values), _MISSING, np.rint(steps)).astype(np.uint16)
+    return Column(name, "number", values, codes, low=float(low), high=float(high))
+
+
+def offered(view: RunView) -> dict[str, Callable[[], Column]]:
+    """name -> how to make the column, in the order of the menu; only what can be made without
+    computing a stage."""
+    rows: dict[str, Callable[[], Column]] = {}
+    run = view.run
+    dataset = view.dataset
+    if view.ready("pseudo_labels"):
+        rows["pseudo-label"] = lambda: _pseudo(view)
+    if dataset.labels is not None:
+        rows["true label"] = lambda: categories("true label", dataset.labels, list(dataset.classes))
+    if view.ready("pseudo_labels"):
+        rows["label confidence"] = lambda: numbers("label confidence", run.pseudo_labels.confidence)
+    if view.ready("dynamics"):
+        for name in ("aum", "forgetting", "el2n", "entropy"):
+            rows[TITLES[name]] = lambda name=name: numbers(
+                TITLES[name], getattr(run.dynamics, name)
+            )
+    if view.ready("coverage"):
+        for name in ("score", "coverage", "redundancy"):
+            rows[TITLES[name]] = lambda name=name: numbers(
+                TITLES[name], getattr(run.coverage, name)
+            )
+    for drawn in _inclusions(view):
+        name = f"kept in {drawn.draws} draws: {drawn.method} at {drawn.prune_rate:.4g}"
+        rows[name] = lambda name=name, drawn=drawn: numbers(name, drawn.share)
+    for name in dataset.columns:
+        rows.setdefault(name, lambda name=name: _metadata(name, np.asarray(dataset.columns[name])))
+    return rows
+
+
+def _inclusions(view: RunView) -> list:
+    """The newest measured inclusion probabilities; none for a run without a store."""
+    from coreset_engine.evaluation.inclusion import finished
+
+    return finished(view.run)[:4] if hasattr(view.run, "store") else []
+
+
+TITLES = {
+    "aum": "AUM",
+    "forgetting": "forgetting",
+    "el2n": "EL2N",
+    "entropy": "entropy",
+    "score": "BlindCS score",
+    "coverage": "coverage",
+    "redundancy": "redundancy",
+}
+
+
+def column(view: RunView, name: str) -> Column | None:
+    """The column called `name`, or None when it is not (or no longer) offered. Kept on the run once
+    made."""
+    made = view.run.__dict__.setdefault("_ui_columns", {})
+    if name not in made:
+        make = offered(view).get(name)
+        if make is None:
+            return None
+        made[name] = make()
+    return made[name]
+
+
+def _pseudo(view: RunView) -> Column:
+    pseudo = view.run.pseudo_labels
+    return categories(
+        "pseudo-label", pseudo.labels, [f"cluster {c}" for c in range(pseudo.n_clusters)]
+    )
+
+
+def _metadata(name: str, values: np.ndarray) -> Column:
+    if np.issubdtype(values.dtype, np.number) and not np.issubdtype(values.dtype, np.bool_):
+        return numbers(name, values)
+    texts, codes = np.unique(values.astype(str), return_inverse=True)
+    if len(texts) > _MANY:
+        common = np.argsort(-np.bincount(codes), kind="stable")[:_MANY]
+        place = np.full(len(texts), _MANY)
+        place[common] = np.arange(_MANY)
+        codes = place[codes]
+        texts = np.append(texts[common], "others")
+    return categories(name, codes, list(texts))

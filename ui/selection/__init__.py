@@ -1,0 +1,1 @@
+"""The session's selection and the controls that change it."""

@@ -1,0 +1,338 @@
+"""What the pages about choosing share: ranks for the map's sliders, pins, undo, and what a lasso or
+a click means.
+
+The map moves a window over ranks while the finger is down; on release the engine chooses
+(ui/selection/session_selection.py) and its answer is compared with the window's. Where they differ
+(a method without ranks, constraints) the engine's answer is drawn.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from coreset_engine.core.config import make
+from coreset_engine.core.errors import CoresetError
+from coreset_engine.core.ids import places_of
+from coreset_engine.core.registry import METHODS, load
+from coreset_engine.core.types import Selection
+from ui.components.escape import markdown as escaped
+from ui.components.thumbnails import gallery, short_ids
+from ui.map.scatter import MapEvents, Order
+from ui.selection import session_selection
+from ui.state import session
+from ui.state.session import RunView
+
+SETUP = ("method", "prune_rate", "beta", "alpha", "params", "must_keep", "never")
+_STEPS = 100  # undo goes back so far
+
+
+# -- the coreset of this session
+# ------------------------------------------------------------------------------------
+
+
+def current_or_none(view: RunView) -> Selection | None:
+    """The session's coreset, or None where its scores are not finished or its knobs contradict."""
+    try:
+        if not view.ready(*session_selection.needed_stages(session.get("method"))):
+            return None
+        return session_selection.current_selection(view)
+    except CoresetError:
+        return None
+
+
+@dataclass(frozen=True, eq=False)
+class Ranks:
+    """The session's method as ranks. rank: (N,) place in `order`; the free images lie in [0,
+    free)."""
+
+    method: str
+    kind: str
+    order: Order
+    rank: np.ndarray
+    p: float
+    beta: float
+
+    @property
+    def n(self) -> int:
+        return len(self.rank)
+
+    @property
+    def free(self) -> int:
+        return self.n - self.order.pinned - self.order.banned
+
+    def window(self) -> tuple[int, int]:
+        """Ranks [lo, hi) of the free images are kept; the same arithmetic as `rescrub` in
+        scatter.js."""
+        from coreset_engine.selection.budget import cut_count, kept_count
+
+        kept = min(max(kept_count(self.n, self.p) - self.order.pinned, 0), self.free)
+        cut = cut_count(self.n, self.beta) if self.kind == "window" else 0
+        lo = min(cut - int(np.searchsorted(self.order.pin_ranks, cut)), self.free - kept)
+        return lo, lo + kept
+
+    def kept(self) -> np.ndarray:
+        """Sorted positions of the kept, pins included."""
+        lo, hi = self.window()
+        pinned = self.order.positions[self.free : self.free + self.order.pinned]
+        return np.sort(np.concatenate([self.order.positions[lo:hi], pinned]).astype(np.int64))
+
+    def reason(self, i: int) -> str:
+        """Half a sentence: where image i stands against the threshold."""
+        rank, (lo, hi) = int(self.rank[i]), self.window()
+        what = "hardest first" if self.kind == "window" else "best first"
+        place = f"rank {rank + 1:,} of {self.n:,} ({what})"
+        if rank < lo:
+            return f"{place} is among the {lo:,} hardest, which the hard cut-off β = {self.beta:g} removes"
+        if rank < hi:
+            return f"{place} lies within the kept ranks {lo + 1:,} to {hi:,}"
+        return f"{place} lies beyond the last kept rank, {hi:,}"
+
+    def enters(self, i: int) -> str:
+        """One sentence: the pruning rate (or beta) at which image i changes sides."""
+        rank, (lo, _) = int(self.rank[i]), self.window()
+        if rank < lo:
+            return f"Enters when β ≤ {np.floor(1000 * rank / self.n) / 1000:g}."
+        at = 1 - (rank - lo + self.order.pinned + 0.5) / self.n
+        if rank - lo + self.order.pinned == 0:
+            return "Stays at every pruning rate."
+        word = "Kept while" if rank < self.window()[1] else "Enters at"
+        return f"{word} p ≤ {np.floor(1000 * max(at, 0)) / 1000:.3f}."
+
+
+def ranking(view: RunView) -> Ranks | None:
+    """The session's method as ranks, or None for a method that chooses anew for each pruning
+    rate."""
+    method = session.get("method")
+    kind = kind_of(method)
+    found = _ranked(view, method, session_selection.method_params(method))
+    if found is None:
+        return None
+    order = with_pins(view, found)
+    rank = np.empty(len(found), dtype=np.int64)
+    rank[order.positions] = np.arange(len(found))
+    return Ranks(
+        method,
+        kind,
+        order,
+        rank,
+        session.get("prune_rate"),
+        session.get("beta") if kind == "window" else 0.0,
+    )
+
+
+def kind_of(method: str) -> str:
+    """ "window" for double-end pruning (it has a beta), else "prefix"."""
+    return "window" if "beta" in session_selection.knob_names(method) else "prefix"
+
+
+def with_pins(view: RunView, order: np.ndarray, label: str = "") -> Order:
+    """`order` (N,) with the pinned images moved to its end."""
+    positions = order.astype(np.uint32)
+    keep, never = (np.isin(positions, positions_of(view, name)) for name in ("must_keep", "never"))
+    parts = [positions[~keep & ~never], positions[keep & ~never], positions[never]]
+    return Order(
+        np.concatenate(parts), len(parts[1]), len(parts[2]), label, np.flatnonzero(keep | never)
+    )
+
+
+def variants(view: RunView, alphas: list[int]) -> list[Order]:
+    """The method's ranks at each of these redundancy neighbours, labelled for the map's slider."""
+    method = session.get("method")
+    params = session_selection.method_params(method)
+    return [
+        with_pins(view, _ranked(view, method, {**params, "n_neighbours": alpha}), f"{alpha:,}")
+        for alpha in alphas
+    ]
+
+
+def _ranked(view: RunView, method: str, params: dict[str, Any]) -> np.ndarray | None:
+    free = {name: value for name, value in params.items() if name != "beta"}
+    key = json.dumps([method, free], sort_keys=True, default=str)
+    return _order(view.dataset.fingerprint, view.job_params, key, view)
+
+
+@st.cache_resource(max_entries=24, show_spinner="Ranking ...")
+def _order(
+    fingerprint: str, job_params: dict[str, Any], key: str, _view: RunView
+) -> np.ndarray | None:
+    """(N,) positions, first kept first (double-end: hardest first); None when prefixes are not
+    choices."""
+    method, params = json.loads(key)
+    row = METHODS[method]
+    if not row.live:
+        return None
+    found = load(row.function)(_view.run, len(_view), make(load(row.config), params), _view.seed)
+    if not found.nested:
+        return None
+    rest = np.setdiff1d(np.arange(len(_view)), found.order)
+    return np.concatenate([found.order, rest]).astype(np.uint32)
+
+
+# -- pins
+# -----------------------------------------------------------------------------------------------------------
+
+
+def positions_of(view: RunView, name: str) -> np.ndarray:
+    """Positions of the pinned ids ("must_keep" or "never") in this source."""
+    places = places_of(view.dataset.ids, session.get(name) or ())
+    return np.sort(places[places >= 0])
+
+
+def pin_of(name: str) -> str | None:
+    """ "keep", "never" or None for the id `name`."""
+    if name in (session.get("must_keep") or ()):
+        return "keep"
+    return "never" if name in (session.get("never") or ()) else None
+
+
+def pin(ids: list[str], kind: str | None) -> None:
+    """Pin these ids as "keep" or "never", or unpin them (None). One id is never both."""
+    remember()
+    for name, own in (("must_keep", "keep"), ("never", "never")):
+        others = [other for other in session.get(name) or () if other not in set(ids)]
+        session.put(name, tuple(others + list(ids)) if own == kind else tuple(others))
+
+
+# -- undo
+# -----------------------------------------------------------------------------------------------------------
+
+
+def setup() -> dict[str, Any]:
+    """All that describes the session's coreset, as plain values."""
+    return {name: session.get(name) for name in SETUP}
+
+
+def restore(values: dict[str, Any]) -> None:
+    """Make `values` (from `setup`) the session's coreset."""
+    for name in SETUP:
+        if name in values:
+            session.rebind(name, values[name])
+    for key in [key for key in st.session_state if str(key).startswith("knobs:")]:
+        del st.session_state[key]  # the forms begin again with what was restored
+
+
+def remember() -> None:
+    """Call before a change: undo comes back here; what had been undone is forgotten."""
+    past = session.get("past") or []
+    if not past or past[-1] != setup():
+        session.put("past", [*past, setup()][-_STEPS:])
+    session.put("future", [])
+
+
+def step(source: str, target: str) -> None:
+    """step("past", "future") undoes, step("future", "past") redoes."""
+    stack = list(session.get(source) or [])
+    if stack:
+        session.put(target, [*(session.get(target) or []), setup()])
+        restore(stack.pop())
+        session.put(source, stack)
+
+
+def hear_sliders(key: str, alphas: list[int]) -> int:
+    """Take over what the map's sliders said since the last run (call before the map is drawn);
+    returns their turn.
+
+    alphas: what the map's variant slider stands for, step by step.
+    """
+    held = st.session_state.get(key)
+    said = held.get("scrub") if hasattr(held, "get") else None
+    if not isinstance(said, dict):
+        return 0
+    turn = int(said.get("turn") or 0)
+    if turn != session.get("turn:" + key):
+        session.put("turn:" + key, turn)
+        remember()
+        session.rebind("prune_rate", round(min(max(float(said.get("p", 0)), 0.0), 0.9999), 4))
+        if said.get("beta") is not None:  # else it still follows the pruning rate
+            session.rebind("beta", round(min(max(float(said["beta"]), 0.0), 1.0), 4))
+        if len(alphas) > 1:
+            session.rebind(
+                "alpha", alphas[min(max(int(said.get("variant", 0)), 0), len(alphas) - 1)]
+            )
+    return turn
+
+
+# -- lasso and click
+# ------------------------------------------------------------------------------------------------
+
+
+def picked(view: RunView, events: MapEvents) -> int | None:
+    """The image under the eye: clicked just now, else the one the session remembers."""
+    if events.clicked is not None:
+        session.put("image", str(view.dataset.ids[events.clicked]))
+    return remembered(view)
+
+
+def remembered(view: RunView) -> int | None:
+    """Position of the image the session remembers, if it is one of this source."""
+    name = session.get("image")
+    found = int(places_of(view.dataset.ids, [name])[0]) if name else -1
+    return found if found >= 0 else None
+
+
+def lasso_panel(view: RunView, events: MapEvents, selection: Selection | None, *, key: str) -> None:
+    """The pictures inside the lasso that the legend does not hide, kept first, with pins for all of
+    them at once."""
+    chosen = shown_of(events, selection)
+    kept = (
+        np.isin(chosen, selection.indices)
+        if selection is not None
+        else np.zeros(len(chosen), dtype=bool)
+    )
+    st.subheader(f"{len(chosen):,} images in the lasso", anchor=False)
+    words, keep, never, free = st.columns([3, 1, 1, 1], vertical_alignment="center")
+    words.caption(f"{int(kept.sum()):,} of them kept (marked)." if selection is not None else "")
+    ids = [str(name) for name in view.dataset.ids[chosen]]
+    buttons = (
+        (keep, "keep", "Must keep all"),
+        (never, "never", "Never any"),
+        (free, None, "Unpin all"),
+    )
+    for place, kind, label in buttons:
+        if place.button(label, key=f"{key}:lasso:{kind}", width="stretch", disabled=not ids):
+            pin(ids, kind)
+            st.rerun()
+    shown = np.concatenate([chosen[kept], chosen[~kept]])
+    marks = ["#0072B2"] * int(kept.sum()) + [""] * int((~kept).sum())
+    gallery(
+        view.dataset, shown, short_ids(view.dataset, shown), marks=marks[:500], key=f"{key}:lasso"
+    )
+    if len(shown) > 500:
+        st.caption(f"The first 500 of {len(shown):,} are shown.")
+
+
+def shown_of(events: MapEvents, selection: Selection | None) -> np.ndarray:
+    """The lasso's positions without the side (kept or dropped) that the legend hides."""
+    if selection is None or not events.sides:
+        return events.chosen
+    kept = np.isin(events.chosen, selection.indices)
+    return events.chosen[kept if "dropped" in events.sides else ~kept]
+
+
+def paste_panel(view: RunView, *, key: str) -> None:
+    """Pin a pasted list of ids; what is not in this source is named."""
+    text = st.text_area("Ids, one a line", key=f"{key}:paste", height=110)
+    ids = list(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
+    everything = (
+        view.whole or view
+    ).dataset.ids  # of a sampled set every id can be pinned, drawn or not
+    known = {name for name, place in zip(ids, places_of(everything, ids)) if place >= 0}
+    keep, never, free = st.columns(3)
+    for place, kind, label in (
+        (keep, "keep", "Must keep"),
+        (never, "never", "Never"),
+        (free, None, "Unpin"),
+    ):
+        if place.button(label, key=f"{key}:paste:{kind}", width="stretch", disabled=not known):
+            pin([name for name in ids if name in known], kind)
+            st.rerun()
+    unknown = [name for name in ids if name not in known]
+    if unknown:
+        st.warning(
+            f"{len(unknown)} of {len(ids)} are no ids of this source, for example {escaped(unknown[0], 60)}."
+        )

@@ -1,0 +1,1 @@
+"""HTTP routes beside Streamlit: map data, thumbnails, page shell."""

@@ -1,0 +1,1 @@
+"""Session state, address bar, sampling and snapshots."""

@@ -1,0 +1,59 @@
+"""What belongs in a link but is too long for one: pins and a method's own knobs.
+
+They are kept in the workspace under the hash of their content, and the address holds the hash. So a
+reload, a bookmark and a link to a colleague on the same workspace bring them back, and nothing is
+ever overwritten.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from coreset_engine.artifacts import filesystem
+from coreset_engine.core.errors import CoresetError
+
+LONG = ("must_keep", "never", "params")
+_KEY = re.compile(r"[0-9a-f]{16}")
+
+
+def keep(values: dict[str, Any], home: Path) -> str:
+    """Write what of `values` is not empty; its key, or "" where nothing is to keep or the workspace
+    takes no file."""
+    content = {name: values[name] for name in LONG if values.get(name)}
+    if not content:
+        return ""
+    key = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    path = _path(key, home)
+    try:
+        if not path.exists():
+            filesystem.make_folder(path.parent)
+            filesystem.write_json(path, content, sync=False)
+    except (CoresetError, OSError):
+        return ""  # without it only the link is poorer
+    return key
+
+
+def recall(key: str, home: Path) -> dict[str, Any]:
+    """What was kept under `key`; empty when it is unknown, malformed or no key at all."""
+    if not _KEY.fullmatch(key):
+        return {}
+    content = filesystem.read_json(_path(key, home)) or {}
+    found: dict[str, Any] = {}
+    for name in ("must_keep", "never"):
+        if isinstance(content.get(name), list):
+            found[name] = tuple(str(one) for one in content[name])
+    if isinstance(content.get("params"), dict):
+        found["params"] = {
+            str(method): dict(knobs)
+            for method, knobs in content["params"].items()
+            if isinstance(knobs, dict)
+        }
+    return found
+
+
+def _path(key: str, home: Path) -> Path:
+    return Path(home) / "links" / f"{key}.json"

@@ -1,0 +1,34 @@
+"""Which page a session is on, and the way back to it.
+
+When a script changes the page (st.switch_page), a message that the browser sent a moment earlier,
+say the polling of the job strip, still names the page that was left. Streamlit then tells the
+browser that it is on that page again, runs only the fragment that was asked for, and the main part
+of the window stays empty.
+"""
+
+from __future__ import annotations
+
+import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from ui.state import session
+
+
+def arrive(url_path: str) -> None:
+    """Remember that this run draws pages/`url_path`.py. Call once in each run of a whole page,
+    before drawing."""
+    session.put("here", (_running(), f"pages/{url_path}.py"))
+
+
+def hold() -> None:
+    """In a fragment that polls: go back to the page that was drawn last, where this run counts for
+    another one."""
+    drawn = session.get("here")
+    if drawn and drawn[0] != _running():
+        st.switch_page(drawn[1])
+
+
+def _running() -> str:
+    """Streamlit's name for the page that the browser believes to be on."""
+    found = get_script_run_ctx(suppress_warning=True)
+    return found.page_script_hash if found else ""

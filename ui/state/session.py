@@ -1,0 +1,364 @@
+"""What a session remembers, what the address bar holds, and the one opened run, shared by sessions.
+
+Three kinds of state. *Session* values (`get`, `put`) survive page changes. *Linked* values
+(`LINKED`) are also written into the URL by `sync`, so that reload and shared links bring them back.
+The *run* (dataset + finished artefacts) is cached for the whole server by (spec, encoder, seed,
+n_clusters), bounded to a few. Pages never compute: they ask `RunView.ready(stage)` and submit a job
+when something is missing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from coreset_engine.artifacts import filesystem
+from coreset_engine.core.errors import BadInput, CoresetError
+from coreset_engine.core.registry import METHODS
+from coreset_engine.core.types import Dataset
+from ui.state import link_memo, sampling
+
+STAGES = ("embeddings", "neighbours", "pseudo_labels", "dynamics", "coverage", "map")
+BUILT_IN = ("demo", "fashion-mnist")
+
+# Linked values: session name -> (URL parameter, type, default).
+LINKED: dict[str, tuple[str, type, Any]] = {
+    "dataset": ("dataset", str, ""),
+    "encoder": ("encoder", str, "efficientnet_lite0"),
+    "seed": ("seed", int, 0),
+    "n_clusters": ("clusters", int, 0),  # 0 = let the data decide
+    "clusterer": ("clusterer", str, "temi"),
+    "proxy": ("proxy", str, "mlp"),
+    "method": ("method", str, "elfs"),
+    "prune_rate": ("p", float, 0.9),
+    "beta": ("beta", float, None),  # None = untouched: the guess for the pruning rate, see `get`
+    "alpha": ("alpha", int, 1000),
+    "n_samples": ("samples", int, 0),  # 0 = the stage's own number
+    "color": ("color", str, "membership"),
+    "image": ("image", str, ""),  # the picked image's id
+    "memo": ("memo", str, ""),  # names what is too long for an address, see ui/state/link_memo.py
+}
+_PREFIX = "state:"
+
+
+def get(name: str, default: Any = None) -> Any:
+    """The session's value of `name`; linked names fall back to their own default."""
+    if name == "beta" and default is None and not chosen(name):
+        return guessed_beta(get("prune_rate"))
+    fallback = LINKED[name][2] if name in LINKED and default is None else default
+    return st.session_state.get(_PREFIX + name, fallback)
+
+
+def chosen(name: str) -> bool:
+    """Whether the session has a value of `name` of its own, from a widget, a link or `put`."""
+    return st.session_state.get(_PREFIX + name) is not None
+
+
+def beta_guesses() -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Pruning rates and the hard cut-offs that the engine takes there when none is named (ELFS'
+    table 7, mean)."""
+    from coreset_engine.selection.methods.scored import TABLE_7
+
+    return TABLE_7
+
+
+def guessed_beta(prune_rate: float) -> float:
+    """What an untouched beta stands for at this pruning rate."""
+    return round(float(np.interp(prune_rate, *beta_guesses())), 3)
+
+
+def put(name: str, value: Any) -> None:
+    """Remember `value` for this session; linked names also appear in the URL (at once, without a
+    rerun)."""
+    st.session_state[_PREFIX + name] = value
+    if name in link_memo.LONG:
+        st.session_state[_PREFIX + "memo"] = link_memo.keep(
+            {long: get(long) for long in link_memo.LONG}, home()
+        )
+    if name in LINKED or name in link_memo.LONG:
+        _write_url()
+
+
+def bind(name: str, default: Any = None) -> str:
+    """A widget key tied to `name`: `st.slider(..., key=bind("prune_rate"))` starts at the session's
+    value and, on every later run, writes back what the user chose. Survives page changes, which
+    drop plain widget values."""
+    key = f"widget:{name}"
+    if key not in st.session_state:
+        st.session_state[key] = get(name, default)
+    elif st.session_state[key] != get(name, default):
+        put(name, st.session_state[key])
+    return key
+
+
+def rebind(name: str, value: Any) -> None:
+    """Set `name` from code (undo, snapshot) before its widget is drawn in this run."""
+    put(name, value)
+    st.session_state[f"widget:{name}"] = value
+
+
+def home() -> Path:
+    """The workspace: CORESET_HOME or ~/.cache/coreset-explorer."""
+    return Path(os.environ.get("CORESET_HOME") or Path.home() / ".cache" / "coreset-explorer")
+
+
+# -- the address bar
+# ------------------------------------------------------------------------------------------------
+
+
+def sync() -> None:
+    """Adopt what the URL says when it is news (first run, link, back button); else write the
+    session's state there."""
+    for name in LINKED:  # what the user has just moved counts from the first line of this run
+        if f"widget:{name}" in st.session_state:
+            st.session_state[_PREFIX + name] = st.session_state[f"widget:{name}"]
+    seen = dict(st.query_params)
+    written = st.session_state.get(_PREFIX + "url")
+    if seen and seen != written:
+        _adopt(seen)
+    elif written is None and os.environ.get("CORESET_OPEN"):
+        st.session_state[_PREFIX + "dataset"] = os.environ["CORESET_OPEN"]
+    _write_url()
+
+
+def _adopt(seen: dict[str, str]) -> None:
+    """Take over well-formed values. A link never makes the server read a place nobody here opened
+    before."""
+    for name, (param, kind, _) in LINKED.items():
+        try:
+            value = kind(seen[param])
+        except (KeyError, ValueError, OverflowError):
+            continue
+        if not _sane(name, value):
+            continue
+        if name == "dataset" and not is_known(value):
+            st.session_state[_PREFIX + "proposed"] = value
+            continue
+        st.session_state[_PREFIX + name] = value
+        st.session_state.pop(f"widget:{name}", None)
+        if name == "memo":
+            for long, content in link_memo.recall(value, home()).items():
+                st.session_state[_PREFIX + long] = content
+
+
+def _sane(name: str, value: Any) -> bool:
+    """Whether a value from a link lies where the widgets could have put it."""
+    if isinstance(value, str):
+        return len(value) <= 1000 and (name != "method" or value in METHODS)
+    if name in ("prune_rate", "beta"):
+        return 0 <= value < 1
+    return (1 if name == "alpha" else 0) <= value < 2**31
+
+
+def _write_url() -> None:
+    params = {}
+    for name, (param, _, default) in LINKED.items():
+        value = st.session_state.get(_PREFIX + name, default)
+        if value != default:
+            params[param] = f"{value:g}" if isinstance(value, float) else str(value)
+    others = {
+        key: value
+        for key, value in st.query_params.items()
+        if key not in {row[0] for row in LINKED.values()}
+    }
+    params = others | params
+    if dict(st.query_params) != params:
+        st.query_params.from_dict(params)
+    st.session_state[_PREFIX + "url"] = params
+
+
+# -- sources this workspace has opened
+# ------------------------------------------------------------------------------
+
+
+def recent() -> list[str]:
+    """Specs opened here before, newest first; at most 12."""
+    try:
+        listed = json.loads((home() / "recent.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    return (
+        [spec for spec in listed if isinstance(spec, str)][:12] if isinstance(listed, list) else []
+    )
+
+
+def is_known(spec: str) -> bool:
+    return spec in BUILT_IN or spec == os.environ.get("CORESET_OPEN") or spec in recent()
+
+
+def _remember_spec(spec: str) -> None:
+    listed = [spec, *(other for other in recent() if other != spec)][:12]
+    try:
+        home().mkdir(parents=True, exist_ok=True)
+        filesystem.write_whole(home() / "recent.json", json.dumps(listed).encode())
+    except OSError:
+        pass  # a read-only workspace only loses this convenience; jobs say the real trouble
+
+
+# -- the opened run
+# -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class RunView:
+    """An opened dataset and its Run, as pages see it: `run.<artefact>` only after
+    `ready(<artefact>)`."""
+
+    spec: str
+    dataset: Dataset
+    run: Any
+    encoder: str
+    seed: int
+    n_clusters: int | None
+    n_samples: int | None = None
+    clusterer: str = "temi"
+    proxy: str = "mlp"
+    whole: RunView | None = None  # of a set too large to draw, whose sample this is
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    @property
+    def job_params(self) -> dict[str, Any]:
+        """What a job needs, besides the spec, to work on this very run."""
+        return {
+            "encoder": self.encoder,
+            "seed": self.seed,
+            "n_clusters": self.n_clusters,
+            "n_samples": self.n_samples,
+            "clusterer": self.clusterer,
+            "proxy": self.proxy,
+        }
+
+    def ready(self, *stages: str) -> bool:
+        """True when every named stage (see STAGES) lies finished in the store. Never computes."""
+        return all(_ready(self.run, stage) for stage in stages)
+
+    def key_of(self, stage: str) -> str:
+        """The key of the stage's artefact; changes when anything it was made from changes."""
+        return str(self.run.key_of(stage))
+
+    def size(self, stage: str) -> int:
+        """Bytes on disk of a finished stage."""
+        return int(self.run.size_of(stage))
+
+    def true_dynamics(self) -> Any:
+        """Dynamics trained on true labels when they lie finished in the store, else None. Never
+        computes."""
+        return self.run.dynamics_at(labels="true") if self.ready("true_dynamics") else None
+
+    def missing(self, stages: Iterable[str] = STAGES) -> list[str]:
+        return [stage for stage in stages if not self.ready(stage)]
+
+
+def _ready(run: Any, stage: str) -> bool:
+    try:
+        return bool(run.ready(stage))
+    except CoresetError:
+        return False
+
+
+def open_dataset(spec: str, images: str = "") -> None:
+    """Open `spec` for this session (raises CoresetError with the reason) and remember it in the
+    workspace.
+
+    images: the folder that belongs to a vectors file. What is remembered is the dataset's own full
+        spec.
+    """
+    if not spec.strip():
+        raise BadInput("no source was named; give 'demo', a folder, an .npy file or fiftyone:NAME.")
+    spec = _dataset(spec.strip(), str(home()), images.strip()).spec
+    _remember_spec(spec)
+    for name in ("lasso", "must_keep", "never", "memo", "errors_shown"):
+        st.session_state.pop(_PREFIX + name, None)
+    put("image", "")
+    put("dataset", spec)
+
+
+def short_name(spec: str) -> str:
+    """What people call a spec: the last part of a folder or file, the word itself otherwise. Not
+    escaped."""
+    kind, _, rest = spec.partition(":")
+    if kind in ("folder", "vectors") and rest.startswith("{"):
+        try:
+            rest = str(next(iter(json.loads(rest).values())))
+        except (ValueError, StopIteration, AttributeError):
+            return spec
+        spec = rest
+    return (
+        spec.rstrip("/").rpartition("/")[2] or spec if "/" in spec and kind != "fiftyone" else spec
+    )
+
+
+def close_dataset() -> None:
+    put("dataset", "")
+
+
+def reopen() -> None:
+    """Forget cached runs, so that changed files are seen."""
+    for kept in (_dataset, _run, sampling.sampled):
+        kept.clear()
+
+
+def current_run() -> RunView | None:
+    """The opened run, or None when no dataset is open. Raises CoresetError when it cannot be opened
+    any more."""
+    spec = get("dataset")
+    if not spec:
+        return None
+    n_clusters = get("n_clusters") or None
+    n_samples = get("n_samples") or None
+    return sampling.shown(
+        _run(
+            spec,
+            get("encoder"),
+            get("seed"),
+            n_clusters,
+            n_samples,
+            get("clusterer"),
+            get("proxy"),
+            str(home()),
+        )
+    )
+
+
+@st.cache_resource(max_entries=8, show_spinner="Opening the images ...")
+def _dataset(spec: str, home: str, images: str = "") -> Dataset:
+    from coreset_engine.sources.open import open_source
+
+    return open_source(spec, images=images or None)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _run(
+    spec: str,
+    encoder: str,
+    seed: int,
+    n_clusters: int | None,
+    n_samples: int | None,
+    clusterer: str,
+    proxy: str,
+    home: str,
+) -> RunView:
+    from coreset_engine.artifacts.store import Store
+    from coreset_engine.pipeline.run import Run
+
+    dataset = _dataset(spec, home)
+    run = Run(
+        dataset,
+        encoder=encoder,
+        seed=seed,
+        n_clusters=n_clusters,
+        n_samples=n_samples,
+        clusterer=clusterer,
+        proxy=proxy,
+        store=Store(home),
+    )
+    return RunView(spec, dataset, run, encoder, seed, n_clusters, n_samples, clusterer, proxy)

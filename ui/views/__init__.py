@@ -1,0 +1,1 @@
+"""Parts of the pages, one module per page or panel."""

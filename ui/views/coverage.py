@@ -1,0 +1,363 @@
+"""The Coverage page's parts: one 2-D slice at a time (BlindCS figure 2), score against rank,
+stability against T.
+
+Hits and penalties come from the engine itself, asked with explicit draws, so the picture is the
+arithmetic: the drawn sample covers its nearest image (L1), whose neighbours within the slice share
+    a penalty (eq. 6 and 8).
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+import streamlit as st
+
+from coreset_engine.coverage.scores import coverage_scores
+from coreset_engine.selection.budget import kept_count
+from ui.components import charts
+from ui.components.escape import plain
+from ui.components.palette import current
+from ui.components.thumbnails import gallery
+from ui.state import session
+
+DRAWN = 20_000  # images drawn as dots; more would be ink upon ink
+DISTRIBUTIONS = ("triangular", "gaussian", "uniform")
+PATIENCE = 30.0  # seconds a live run may take
+
+
+@dataclass(frozen=True, eq=False)
+class Slice:
+    """points: (N, 2) the images in the slice. draws: (n, 2) samples. hits: (N,) samples that cover
+    each image.
+
+    focus: which draw is explained; covered: its image; penalty: (N,) what it costs each neighbour,
+        sum 1 or 0.
+    """
+
+    points: np.ndarray
+    draws: np.ndarray
+    hits: np.ndarray
+    focus: int
+    covered: int
+    penalty: np.ndarray
+
+
+def make_slice(
+    points: np.ndarray,
+    distribution: str,
+    count: int,
+    focus: int,
+    *,
+    n_neighbours: int,
+    exponent: float,
+    seed: int,
+) -> Slice:
+    """points: (N, 2) float. Draws `count` samples (BlindCS eq. 3 and the ablation's shapes), scores
+    them exactly."""
+    points = np.ascontiguousarray(points, np.float32)
+    draws = sample(points, distribution, count, np.random.default_rng(seed))
+    dims = np.tile(np.array([0, 1]), (count, 1))
+    everything = coverage_scores(
+        points, draws=(dims, draws), n_neighbours=n_neighbours, exponent=exponent
+    )
+    one = coverage_scores(
+        points,
+        draws=(dims[:1], draws[focus : focus + 1]),
+        n_neighbours=n_neighbours,
+        exponent=exponent,
+    )
+    return Slice(
+        points, draws, everything.coverage, focus, int(one.coverage.argmax()), one.redundancy
+    )
+
+
+def sample(
+    points: np.ndarray, distribution: str, count: int, rng: np.random.Generator
+) -> np.ndarray:
+    """(count, 2) float64: per dimension triangular(min, median, max), normal(mean, std) or
+    uniform(min, max)."""
+    low = points.min(0).astype(float)
+    high = points.max(0).astype(float)
+    if distribution == "uniform":
+        return rng.uniform(low, high, (count, 2))
+    if distribution == "gaussian":
+        return rng.normal(points.mean(0), points.std(0), (count, 2))
+    top = np.where(high > low, high, low + 1)
+    mode = np.clip(np.median(points, 0), low, top)
+    return np.where(high > low, rng.triangular(low, mode, top, (count, 2)), low)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _columns(key: str, first: int, second: int, _view: session.RunView) -> np.ndarray:
+    return np.stack(
+        [np.asarray(_view.run.vectors[:, d], np.float32) for d in (first, second)], axis=1
+    )
+
+
+def show_slice(view: session.RunView) -> None:
+    """Pick two dimensions and a distribution, step through the draws, see what each covers and whom
+    it pushes down."""
+    width = view.run.vectors.shape[1]
+    if width < 2:
+        st.info("These vectors have one dimension; a slice needs two.")
+        return
+    controls, picture = st.columns([2, 5], gap="medium")
+    with controls:
+        first, second = _dims(view, width)
+        distribution = st.radio(
+            "Samples fall", DISTRIBUTIONS, key=session.bind("slice_distribution", "triangular")
+        )
+        count = st.select_slider(
+            "How many", [10, 50, 200, 500, 1000], key=session.bind("slice_count", 200)
+        )
+        focus = st.slider("Explain sample", 1, int(count), key="slice:focus") - 1
+        alpha = st.slider(
+            "Neighbours α", 1, min(1000, len(view) - 1), min(30, len(view) - 1), key="slice:alpha"
+        )
+        close = st.toggle(
+            "Close up",
+            key="slice:close",
+            help="Look only at the explained sample and its neighbours",
+        )
+    with (
+        picture,
+        st.spinner("Scoring this slice; the first one after a start takes a few seconds ..."),
+    ):
+        cut = make_slice(
+            _columns(view.key_of("embeddings"), first, second, view),
+            distribution,
+            int(count),
+            focus,
+            n_neighbours=alpha,
+            exponent=4.0,
+            seed=view.seed,
+        )
+    with picture:
+        figure = slice_figure(view, cut, first, second)
+        if close:
+            _close_up(figure, cut)
+        charts.show(figure, "slice", lambda: slice_table(view, cut), height=560)
+    near = np.argsort(-cut.penalty, kind="stable")[:24]
+    near = near[cut.penalty[near] > 0]
+    st.caption(
+        f"Sample {focus + 1} covers the first image below; the others share its penalty, nearest first. "
+        f"{int((cut.hits > 0).sum()):,} of {len(view):,} images are covered by these {count} samples."
+    )
+    gallery(
+        view.dataset,
+        [cut.covered, *near],
+        ["covered", *(f"−{cut.penalty[i]:.3f}" for i in near)],
+        key="slice:gallery",
+        facts=[plain(view.dataset.ids[i]) for i in [cut.covered, *near]],
+        height=220,
+    )
+
+
+def _dims(view: session.RunView, width: int) -> tuple[int, int]:
+    if st.button("Random slice", key="slice:random"):
+        turn = session.get("slice_turn", 0) + 1
+        session.put("slice_turn", turn)
+        for name, d in zip(
+            ("slice_x", "slice_y"), np.random.default_rng(turn).choice(width, 2, replace=False)
+        ):
+            session.rebind(name, int(d))
+    left, right = st.columns(2)
+    first = left.number_input("Axis x", 0, width - 1, key=session.bind("slice_x", 0))
+    second = right.number_input("Axis y", 0, width - 1, key=session.bind("slice_y", 1))
+    return int(first), int(second) if second != first else int((first + 1) % width)
+
+
+def slice_figure(view: session.RunView, cut: Slice, first: int, second: int) -> go.Figure:
+    """Images grey, covered ones blue, samples as crosses; the explained sample, its image and its
+    neighbours on top."""
+    palette = current()
+    figure = go.Figure()
+    n = len(cut.points)
+    shown = (
+        np.arange(n)
+        if n <= DRAWN
+        else np.sort(np.random.default_rng(0).choice(n, DRAWN, replace=False))
+    )
+    hit = cut.hits[shown] > 0
+    for name, which, color in (
+        ("images", shown[~hit], palette.rest),
+        ("covered by a sample", shown[hit], palette.kept),
+    ):
+        figure.add_scattergl(
+            x=cut.points[which, 0],
+            y=cut.points[which, 1],
+            mode="markers",
+            name=name,
+            marker=dict(size=4, color=color, opacity=0.6),
+            hoverinfo="skip",
+        )
+    figure.add_scattergl(
+        x=cut.draws[:, 0],
+        y=cut.draws[:, 1],
+        mode="markers",
+        name="samples",
+        hoverinfo="skip",
+        marker=dict(size=6, symbol="x-thin", line=dict(width=1.2, color=palette.hard)),
+    )
+    near = np.flatnonzero(cut.penalty > 0)
+    share = cut.penalty[near] / max(cut.penalty.max(), 1e-12)
+    # WebGL all through: plotly paints it over every SVG trace, which would bury the explained
+    # sample.
+    figure.add_scattergl(
+        x=cut.points[near, 0],
+        y=cut.points[near, 1],
+        mode="markers",
+        name="pushed down (size = penalty)",
+        marker=dict(
+            size=4 + 14 * np.sqrt(share),
+            color="#E69F00",
+            opacity=0.85,
+            line=dict(width=1, color=palette.text),
+        ),
+        customdata=cut.penalty[near],
+        hovertemplate="penalty %{customdata:.4f}<extra></extra>",
+    )
+    (sx, sy), (cx, cy) = cut.draws[cut.focus], cut.points[cut.covered]
+    figure.add_scattergl(
+        x=[sx, cx],
+        y=[sy, cy],
+        mode="lines+markers",
+        name="sample → covered image",
+        marker=dict(size=[15, 13], symbol=["x", "diamond"], color=palette.picked),
+        line=dict(color=palette.picked, dash="dot"),
+    )
+    figure.update_layout(xaxis_title=f"dimension {first}", yaxis_title=f"dimension {second}")
+    return figure
+
+
+def _close_up(figure: go.Figure, cut: Slice) -> None:
+    """Axes around the explained sample, its image and those that it pushes down."""
+    seen = np.vstack(
+        [cut.points[cut.penalty > 0], cut.points[[cut.covered]], cut.draws[[cut.focus]]]
+    )
+    low = seen.min(0)
+    high = seen.max(0)
+    room = 0.15 * np.maximum(high - low, 1e-6)
+    figure.update_xaxes(range=[low[0] - room[0], high[0] + room[0]])
+    figure.update_yaxes(range=[low[1] - room[1], high[1] + room[1]])
+
+
+def slice_table(view: session.RunView, cut: Slice) -> charts.Columns:
+    return {
+        "id": [plain(name) for name in view.dataset.ids],
+        "x": cut.points[:, 0].tolist(),
+        "y": cut.points[:, 1].tolist(),
+        "hits": cut.hits.tolist(),
+        "penalty": cut.penalty.tolist(),
+    }
+
+
+# -- score against rank
+# ---------------------------------------------------------------------------------------------
+
+ORDERS = {
+    "Highest score: kept first": lambda s: -s.score,
+    "Lowest score: dropped first": lambda s: s.score,
+    "Most coverage": lambda s: -s.coverage,
+    "Most redundant": lambda s: -s.redundancy,
+}
+
+
+def show_rank(view: session.RunView) -> None:
+    """Score, coverage and redundancy by rank, the threshold of the current pruning rate, and
+    galleries of the ends."""
+    scores = view.run.coverage
+    k = kept_count(len(view), session.get("prune_rate"))
+    figure, data = charts.score_by_rank(
+        scores.score,
+        {"coverage": scores.coverage, "redundancy": scores.redundancy},
+        k=k,
+        title=f"Score against rank, {scores.n_samples:,} samples",
+    )
+    charts.show(figure, "score-rank", data)
+    order = st.selectbox("Gallery", list(ORDERS), key="rank:order")
+    chosen = np.argsort(ORDERS[order](scores), kind="stable")[:200]
+    gallery(
+        view.dataset,
+        chosen,
+        [f"{scores.score[i]:.3g}" for i in chosen],
+        key="rank:gallery",
+        height=340,
+        facts=[
+            f"score {scores.score[i]:.4g} = coverage {scores.coverage[i]:.4g} − redundancy "
+            f"{scores.redundancy[i]:.4g}"
+            for i in chosen
+        ],
+    )
+
+
+# -- stability against T
+# --------------------------------------------------------------------------------------------
+
+
+def show_stability(view: session.RunView) -> None:
+    """How much of the coreset is settled after T samples, live: fresh draws against the finished
+    scores."""
+    scores = view.run.coverage
+    k = kept_count(len(view), session.get("prune_rate"))
+    st.caption(
+        f"Fresh, independent samples are drawn while you watch and compared with the finished scores "
+        f"({scores.n_samples:,} samples): which share of the {k:,} kept images is already the same? "
+        f"Stops after {PATIENCE:.0f} s."
+    )
+    name = f"stability:{view.key_of('coverage')}:{k}"
+    place = st.empty()
+    if st.button("Run live", type="primary", key="stability:run"):
+        for curve in settle(view, scores.score, k):
+            session.put(name, curve)
+            with place.container():
+                st.plotly_chart(
+                    charts.dress(_stability(curve)[0], current()),
+                    theme=None,
+                    key=f"live-{len(curve)}",
+                )
+        place.empty()
+    if session.get(name):
+        charts.show(*_named(_stability(session.get(name))))
+
+
+def _named(made: tuple[go.Figure, charts.Columns]) -> tuple[go.Figure, str, charts.Columns]:
+    return made[0], "stability", made[1]
+
+
+def _stability(curve: list[tuple[int, float, float]]) -> tuple[go.Figure, charts.Columns]:
+    t, same, spearman = (np.array(column) for column in zip(*curve))
+    figure, data = charts.lines(
+        t,
+        {"same kept images": same, "rank correlation": spearman},
+        log_x=True,
+        dots=True,
+        title="Agreement with the finished scores",
+        x_axis="samples T",
+        y_axis="share",
+    )
+    figure.update_yaxes(range=[min(0, float(spearman.min())), 1.02])
+    return figure, data
+
+
+def settle(view: session.RunView, final: np.ndarray, k: int):
+    """Yields the growing curve [(T, overlap of top k, Spearman)]; T doubles until the finished T or
+    patience is out."""
+    from scipy.stats import rankdata
+
+    started = time.monotonic()
+    total = 0
+    step = 500
+    curve = []
+    score = np.zeros(len(final))
+    last = rankdata(final)
+    top = set(np.argsort(-final, kind="stable")[:k].tolist())
+    while total < view.run.coverage.n_samples and time.monotonic() - started < PATIENCE:
+        part = coverage_scores(view.run.vectors, step, seed=view.seed + 7919 + len(curve))
+        score, total, step = score + part.score, total + step, total + step
+        same = len(top & set(np.argsort(-score, kind="stable")[:k].tolist())) / k
+        curve = [*curve, (total, same, float(np.corrcoef(rankdata(score), last)[0, 1]))]
+        yield curve

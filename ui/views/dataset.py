@@ -1,0 +1,202 @@
+"""What the Dataset page shows about an opened source: facts, settings that name a run, artefacts,
+rejected inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+
+import numpy as np
+import streamlit as st
+
+from coreset_engine.core.registry import CLUSTERERS, ENCODERS, PROXIES, Row
+from ui.components import charts
+from ui.components.escape import markdown as escaped
+from ui.components.escape import plain
+from ui.components.frame import STAGE_NAMES
+from ui.components.jobs import cluster, submit_button
+from ui.components.thumbnails import gallery
+from ui.state import session
+
+
+def facts(view: session.RunView) -> None:
+    """Four numbers and the class names."""
+    dataset = view.dataset
+    known = dataset.labels is not None
+    cells = st.columns(4)
+    cells[0].metric("Usable images", f"{len(dataset):,}")
+    cells[1].metric(
+        "Set aside",
+        f"{len(dataset.rejected):,}",
+        help="Inputs that could not be used; each with its reason below.",
+    )
+    cells[2].metric("Class names", len(dataset.classes) or "none")
+    cells[3].metric("Labelled", f"{int((dataset.labels >= 0).sum()):,}" if known else "0")
+
+
+def settings(view: session.RunView) -> None:
+    """Encoder, clusters, seed: together with the source they name the run every page shows."""
+    left, middle = st.columns([3, 2])
+    right, last = st.columns([2, 3])
+    encoders = list(ENCODERS)
+    if view.encoder not in encoders:
+        encoders.append(view.encoder)
+    left.selectbox(
+        "Encoder",
+        encoders,
+        key=session.bind("encoder"),
+        accept_new_options=True,
+        help="Also timm:NAME, open_clip:ARCH/TAG, or names joined by +.",
+        disabled=view.dataset.vectors is not None,
+    )
+    middle.number_input(
+        "Clusters (0 = auto)",
+        0,
+        len(view),
+        key=session.bind("n_clusters"),
+        help="0 = automatic: the number of class names when the source has them, else a proposal from "
+        "the data.",
+    )
+    right.number_input("Seed", 0, 2**31 - 1, key=session.bind("seed"))
+    last.number_input(
+        "Samples T (0 = auto)",
+        0,
+        10_000_000,
+        step=100_000,
+        key=session.bind("n_samples"),
+        help="Coverage samples; 0 = automatic. The Coverage page's stability view says whether T is "
+        "enough.",
+    )
+    one, other = st.columns(2)
+    one.selectbox(
+        "Pseudo-labels", list(CLUSTERERS), key=session.bind("clusterer"), help=_told(CLUSTERERS)
+    )
+    other.selectbox(
+        "Training dynamics",
+        [
+            name
+            for name, row in PROXIES.items()
+            if view.dataset.reader is not None or "images" not in row.needs
+        ],
+        key=session.bind("proxy"),
+        help=_told(PROXIES),
+    )
+    if find_spec("ray"):
+        st.text_input(
+            "Ray cluster (optional)",
+            key=session.bind("cluster", cluster()),
+            placeholder="this machine",
+            help="Address of a running cluster, or local to start one here; jobs then work on all its nodes, "
+            "with the same results.",
+        )
+    summary = ENCODERS[view.encoder].summary if view.encoder in ENCODERS else "a model named by you"
+    named = len(view.dataset.classes)
+    clusters = (
+        f"{view.n_clusters or named} clusters"
+        if view.n_clusters or named
+        else "clusters as the data suggests"
+    )
+    st.caption(f"{escaped(summary)}; {clusters}.")
+
+
+def _told(table: Mapping[str, Row]) -> str:
+    return "\n".join(f"- **{name}**: {row.summary}" for name, row in table.items())
+
+
+def stages(view: session.RunView) -> None:
+    """The artefacts: which are finished, how big they are; and the button that makes the rest."""
+    rows = [(STAGE_NAMES[stage], view.ready(stage), view.size(stage)) for stage in session.STAGES]
+    missing = sum(not ready for _, ready, _ in rows)
+    st.table(
+        {
+            "Stage": [name for name, _, _ in rows],
+            "State": [
+                f"finished, {_bytes(size)}" if ready else "missing" for _, ready, size in rows
+            ],
+        },
+        hide_index=True,
+        border="horizontal",
+    )
+    if missing:
+        submit_button("Prepare", "prepare", view, primary=True)
+        st.caption(
+            "Runs in the background, stage after stage; finished parts are never computed again."
+        )
+    else:
+        st.success("Everything is computed for these settings.")
+        st.page_link("pages/explore.py", label="Look at the map →")
+
+
+def _bytes(size: int) -> str:
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size = size / 1000
+    return f"{size:.3g} GB"
+
+
+def rejected(view: session.RunView) -> None:
+    """Inputs set aside, with the reason of each; at most 1,000 rows are sent."""
+    found = view.dataset.rejected
+    if not found:
+        return
+    with st.expander(
+        f"{len(found):,} inputs were set aside", expanded=len(found) > len(view) // 10
+    ):
+        st.dataframe(
+            {
+                "Name": [plain(row.name, 200) for row in found[:1000]],
+                "Reason": [plain(row.reason, 300) for row in found[:1000]],
+            },
+            hide_index=True,
+            width="stretch",
+        )
+        st.download_button(
+            "All as CSV",
+            lambda: charts.as_csv(
+                {"name": [row.name for row in found], "reason": [row.reason for row in found]}
+            ),
+            "rejected.csv",
+            "text/csv",
+            on_click="ignore",
+        )
+
+
+def classes(view: session.RunView) -> None:
+    """Images per class, when the source knows labels; the largest 60 classes."""
+    labels = view.dataset.labels
+    names = view.dataset.classes
+    if labels is None or not names:
+        return
+    counts = np.bincount(labels[labels >= 0], minlength=len(names))
+    order = np.argsort(-counts, kind="stable")[:60] if len(names) > 60 else np.arange(len(names))
+    figure, data = charts.bars(
+        [names[i] for i in order], {"images": counts[order]}, title="Images per class"
+    )
+    charts.show(figure, "classes", data, height=280)
+
+
+def sample(view: session.RunView, count: int = 120) -> None:
+    """A random look: the same images until another handful is asked for."""
+    turn = session.get("sample_turn", 0)
+    chosen = np.random.default_rng([view.seed, turn]).choice(
+        len(view), min(count, len(view)), replace=False
+    )
+    chosen.sort()
+    labels = view.dataset.labels
+    names = view.dataset.classes
+    captions = [names[labels[i]] if labels is not None and labels[i] >= 0 else "" for i in chosen]
+    gallery(
+        view.dataset,
+        chosen,
+        captions,
+        key="sample",
+        facts=[plain(view.dataset.ids[i]) for i in chosen],
+    )
+    if st.button("Another handful", key="sample:again"):
+        session.put("sample_turn", turn + 1)
+        st.rerun()
+
+
+def title(view: session.RunView) -> str:
+    return escaped(session.short_name(view.spec), 80)

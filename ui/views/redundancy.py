@@ -1,0 +1,157 @@
+"""Which neighbours cost an image its redundancy (BlindCS eq. 7, 8): an estimate for one image,
+under the finger.
+
+The finished scores hold only sums, and replaying a million samples takes minutes. But an image is
+penalised only by what is covered close to it, so samples are drawn here in the box around it alone,
+each slice weighted by the chance that a sample of eq. 4 falls into the box; what is covered there
+and what it costs is then exact in that slice. Left out are the rare penalties from beyond the box,
+so shares are shown, not sums.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+PER_SLICE = 12
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """A few embedding dimensions, each contiguous. values: (d, N) float32. low, mode, high: (d,) of
+    the triangles."""
+
+    values: np.ndarray
+    low: np.ndarray
+    mode: np.ndarray
+    high: np.ndarray
+
+
+def some_columns(vectors: np.ndarray, seed: int = 0) -> Columns:
+    """Up to 48 random dimensions of vectors (N, D), fewer where N is large (6 M numbers at
+    most)."""
+    n, width = vectors.shape
+    dims = np.random.default_rng([seed, 17]).permutation(width)[
+        : int(np.clip(6_000_000 // n, 12, 48))
+    ]
+    values = np.ascontiguousarray(np.asarray(vectors[:, np.sort(dims)], np.float32).T)
+    low = values.min(1).astype(float)
+    high = values.max(1).astype(float)
+    return Columns(values, low, np.median(values, axis=1).astype(float), high)
+
+
+def pushers(
+    columns: Columns,
+    i: int,
+    n_neighbours: int,
+    exponent: float = 4.0,
+    seed: int = 0,
+    slices: int | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Positions (m,) of the images whose hits penalise image i, strongest first, and the penalty
+    per sample (m,).
+
+    Sum of the penalties ~ redundancy[i] / T of the finished scores. A pure function of its
+    arguments.
+    """
+    d, n = columns.values.shape
+    cost = np.zeros(n)
+    if d < 2 or n < 2:
+        return np.empty(0, np.int64), np.empty(0)
+    rng = np.random.default_rng([seed, i])
+    slices = slices or int(np.clip(30_000_000 // n, 60, 500))
+    for _ in range(slices):
+        pair = rng.choice(d, 2, replace=False)
+        covered, penalty = _one_slice(columns, pair, i, min(n_neighbours, n - 1), exponent, rng)
+        np.add.at(cost, covered, penalty / slices)
+    found = np.flatnonzero(cost)
+    found = found[np.argsort(-cost[found], kind="stable")]
+    return found, cost[found]
+
+
+def _one_slice(
+    columns: Columns,
+    pair: np.ndarray,
+    i: int,
+    alpha: int,
+    exponent: float,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    x, y = columns.values[pair]
+    away = np.abs(x - x[i]) + np.abs(y - y[i])
+    reach = float(np.partition(away, alpha)[alpha])
+    samples, chance = _in_box(columns, pair, (float(x[i]), float(y[i])), reach, rng)
+    if chance == 0:
+        return np.empty(0, np.int64), np.empty(0)
+    near = np.flatnonzero(away <= 4 * reach)
+    x = x[near].astype(float)
+    y = y[near].astype(float)
+    me = int(np.searchsorted(near, i))
+    covered = []
+    penalty = []
+    for a, b in samples:
+        j = int(np.argmin(np.abs(x - a) + np.abs(y - b)))
+        share = (
+            0.0 if j == me else _share(np.abs(x - x[j]) + np.abs(y - y[j]), j, me, alpha, exponent)
+        )
+        if share:
+            covered.append(int(near[j]))
+            penalty.append(share * chance / len(samples))
+    return np.array(covered, np.int64), np.array(penalty)
+
+
+def _share(distance: np.ndarray, j: int, me: int, alpha: int, exponent: float) -> float:
+    """What covering image j costs image `me`: its part of the penalty 1 that the alpha nearest of j
+    share."""
+    distance[j] = np.inf
+    if distance.min() == 0:  # an exact copy takes the whole penalty, the first of several
+        return float(int(np.flatnonzero(distance == 0)[0]) == me)
+    if alpha < len(distance) and distance[me] > np.partition(distance, alpha - 1)[alpha - 1]:
+        return 0.0
+    nearest = distance if alpha >= len(distance) else np.partition(distance, alpha - 1)[:alpha]
+    return float(distance[me] ** -exponent / (nearest[np.isfinite(nearest)] ** -exponent).sum())
+
+
+def _in_box(
+    columns: Columns,
+    pair: np.ndarray,
+    centre: tuple[float, float],
+    reach: float,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, float]:
+    """(PER_SLICE, 2) samples of the triangles inside the box centre +- reach, and the chance to
+    fall into it."""
+    samples = np.empty((PER_SLICE, 2))
+    chance = 1.0
+    for c, (dim, middle) in enumerate(zip(pair, centre)):
+        low = columns.low[dim]
+        mode = columns.mode[dim]
+        high = columns.high[dim]
+        if high <= low:
+            samples[:, c] = low
+            continue
+        ends = _below(np.clip([middle - reach, middle + reach], low, high), low, mode, high)
+        chance *= ends[1] - ends[0]
+        samples[:, c] = _quantile(rng.uniform(*ends, PER_SLICE), low, mode, high)
+    return samples, float(chance)
+
+
+def _below(x: np.ndarray, low: float, mode: float, high: float) -> np.ndarray:
+    """Distribution function of the triangle (BlindCS eq. 3)."""
+    width = high - low
+    left = max(mode - low, 1e-300)
+    right = max(high - mode, 1e-300)
+    return np.where(
+        x <= mode, (x - low) ** 2 / (width * left), 1 - (high - x) ** 2 / (width * right)
+    )
+
+
+def _quantile(u: np.ndarray, low: float, mode: float, high: float) -> np.ndarray:
+    width = high - low
+    turn = (mode - low) / (high - low)
+    return np.where(
+        u <= turn,
+        low + np.sqrt(u * width * (mode - low)),
+        high - np.sqrt((1 - u) * width * (high - mode)),
+    )
