@@ -13,7 +13,8 @@ from PIL import Image
 from coreset_engine.core import registry
 from coreset_engine.core.errors import BadInput, Missing
 from coreset_engine.core.types import Dataset
-from coreset_engine.embedding.encoders.builders import make_encoder, networks
+from coreset_engine.embedding.encoders import networks
+from coreset_engine.embedding.encoders.builders import make_encoder
 
 
 @pytest.fixture(autouse=True)

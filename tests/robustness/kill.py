@@ -106,7 +106,7 @@ def pipeline(bench: Bench, count: Callable[[], None]) -> int:
     from coreset_engine.artifacts import history
     from coreset_engine.artifacts.store import Store
     from coreset_engine.embedding import embedder
-    from coreset_engine.embedding.encoders.builders import builders
+    from coreset_engine.embedding.encoders import builders
     from coreset_engine.pipeline.manifest import write_run
     from coreset_engine.pipeline.run import STAGES, Run
     from coreset_engine.pipeline.select import select

@@ -202,7 +202,7 @@ def make_encoder(
 
 
 def _make_one(name: str, config: EncoderConfig) -> Encoder:
-    from coreset_engine.embedding.encoders.builders import networks
+    from coreset_engine.embedding.encoders import networks
 
     if name.startswith("timm:"):
         return networks.timm_encoder(name.removeprefix("timm:"), config)
@@ -231,7 +231,7 @@ def _square(image: Image.Image, size: int) -> np.ndarray:
 def __getattr__(name: str) -> Any:
     """Rows of the registry name their functions as `encoders:NAME`; the functions live in
     `networks`."""
-    from coreset_engine.embedding.encoders.builders import networks
+    from coreset_engine.embedding.encoders import networks
 
     if name in networks.ROWS:
         return networks.ROWS[name]
