@@ -9,17 +9,35 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from coreset_engine.cli import interrupt
-from coreset_engine.cli.commands import beta as verbs_beta
+from coreset_engine.cli.commands import beta as beta_command
 from coreset_engine.cli.commands import evaluate, export, store
+from coreset_engine.cli.options import (
+    Cluster,
+    Clusterer,
+    Clusters,
+    Device,
+    Encoder,
+    Json,
+    Near,
+    Param,
+    Proxy,
+    Rate,
+    Samples,
+    Seed,
+    Source,
+    Weights,
+    open_run,
+    params_of,
+    print_record,
+)
 from coreset_engine.core.errors import BadInput, CoresetError
-from coreset_engine.core.registry import CLUSTERERS, ENCODERS, METHODS, PROXIES
+from coreset_engine.core.registry import METHODS
 
 app = typer.Typer(
     add_completion=False,
@@ -27,154 +45,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Choose the part of an unlabelled image set worth labelling and training on.",
 )
-
-Source = Annotated[
-    str,
-    typer.Argument(
-        help="demo, fashion-mnist, a folder, vectors.npy, fiftyone:NAME, tars or "
-        "Parquet ('DIR/*.tar', 'DIR/*.parquet#id=COLUMN'), a URL (s3://BUCKET/DIR)"
-    ),
-]
-Encoder = Annotated[
-    str, typer.Option(help=f"one of {', '.join(ENCODERS)}, timm:NAME, open_clip:ARCH/TAG, or a+b")
-]
-Seed = Annotated[int, typer.Option(help="seed of every random step")]
-Clusters = Annotated[
-    int | None, typer.Option(help="number of clusters; default: class names known, else proposed")
-]
-Samples = Annotated[
-    int | None, typer.Option(help="coverage samples T; default 20 per image, 20,000 to 1,000,000")
-]
-Weights = Annotated[str | None, typer.Option(help="encoder weights on disk")]
-Rate = Annotated[float, typer.Option(help="share removed, 0 <= p < 1")]
-Param = Annotated[
-    list[str] | None, typer.Option("--param", help="NAME=VALUE of the method, repeatable")
-]
-Cluster = Annotated[
-    str | None,
-    typer.Option(
-        envvar="RAY_ADDRESS", help="address of a Ray cluster, or local; needs requirements-ray.txt"
-    ),
-]
-Clusterer = Annotated[str, typer.Option(help=f"what makes pseudo-labels: {', '.join(CLUSTERERS)}")]
-Proxy = Annotated[
-    str,
-    typer.Option(
-        help="network watched while it learns them: mlp, linear (on embeddings), "
-        f"{', '.join(name for name, row in PROXIES.items() if 'images' in row.needs)} "
-        "(on pixels)"
-    ),
-]
-Near = Annotated[
-    str,
-    typer.Option(
-        "--neighbours",
-        help="search: exact, approximate (IVF-PQ, recall measured), or auto by number of images",
-    ),
-]
-Device = Annotated[
-    str,
-    typer.Option(help="auto (a GPU where there is one), cpu, or cuda; on a cluster its nodes' too"),
-]
-Json = Annotated[bool, typer.Option("--json", help="print for machines")]
-
-
-class Bar:
-    """progress(stage, done, total, unit) on stderr: share, rate and time left; quiet when stderr is
-    no terminal."""
-
-    def __init__(self) -> None:
-        self.stage = ""
-        self.began = 0.0
-        self.last = 0.0
-
-    def __call__(self, stage: str, done: int, total: int, unit: str = "") -> None:
-        now = time.monotonic()
-        if stage != self.stage:
-            self.stage = stage
-            self.began = now
-            self.last = 0.0
-            if not sys.stderr.isatty():
-                print(f"{stage} ...", file=sys.stderr)
-        if not sys.stderr.isatty() or (now - self.last < 0.2 and done < total):
-            return
-        self.last = now
-        spent = now - self.began
-        left = f", {spent * (total - done) / done:.0f} s left" if 0 < done < total else ""
-        print(
-            f"\r\033[K{stage} {100 * done / max(total, 1):.0f} % ({done:,} of {total:,} {unit}{left})",
-            end="" if done < total else "\n",
-            file=sys.stderr,
-            flush=True,
-        )
-
-
-def _run(
-    source: str,
-    encoder: str,
-    seed: int,
-    n_clusters: int | None,
-    n_samples: int | None,
-    weights: str | None,
-    cluster: str | None = None,
-    device: str = "auto",
-    **settings: Any,
-):
-    from coreset_engine.core.device import resolve_device
-    from coreset_engine.pipeline.run import Run
-    from coreset_engine.sources.open import open_source
-
-    if device != "auto":
-        resolve_device(device)  # before anything is read
-    bar = Bar()
-    if cluster:
-        from coreset_engine.distributed.embedding import open_on
-
-        dataset = open_on(
-            cluster, source, lambda done, total, unit="": bar("opening", done, total, unit)
-        )
-    else:
-        dataset = open_source(
-            source, progress=lambda done, total, unit="": bar("opening", done, total, unit)
-        )
-    if dataset.rejected:
-        print(
-            f"{len(dataset.rejected)} files were set aside, the first: {dataset.rejected[0].name!r}: "
-            f"{dataset.rejected[0].reason}",
-            file=sys.stderr,
-        )
-    return Run(
-        dataset,
-        encoder,
-        seed,
-        n_clusters=n_clusters,
-        n_samples=n_samples,
-        weights=weights,
-        progress=bar,
-        cluster=cluster,
-        device=device,
-        **settings,
-    )
-
-
-def _params(values: list[str] | None, **named: Any) -> dict[str, Any]:
-    found = {name: value for name, value in named.items() if value is not None}
-    for item in values or ():
-        name, equals, value = item.partition("=")
-        if not equals:
-            raise BadInput(
-                f"--param {item!r} must read NAME=VALUE, for example --param exponent=4."
-            )
-        found[name] = value
-    return found
-
-
-def _print(value: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(value, default=str))
-        return
-    for name, entry in value.items():
-        print(f"{name:>14}  {entry}")
 
 
 @app.command()
@@ -216,7 +86,7 @@ def run(
     kept_count(1, prune_rate)
     if out is not None:
         check_place(out)
-    prepared = _run(
+    prepared = open_run(
         source,
         encoder,
         seed,
@@ -230,14 +100,14 @@ def run(
         search=near,
     )
     chosen = choose(
-        method, prepared, prune_rate, **_params(param, beta=beta, n_neighbours=n_neighbours)
+        method, prepared, prune_rate, **params_of(param, beta=beta, n_neighbours=n_neighbours)
     )
     told: dict[str, Any] = dict(
         method=chosen.method, images=len(prepared.dataset), kept=len(chosen)
     )
     if out is not None:
         told["out"] = str(write_run(out, prepared, chosen))
-    _print(told, as_json)
+    print_record(told, as_json)
 
 
 @app.command()
@@ -251,8 +121,8 @@ def embed(
     as_json: Json = False,
 ) -> None:
     """Vectors of every image, kept and resumable."""
-    made = _run(source, encoder, seed, None, None, weights, cluster, device).embeddings
-    _print(dict(encoder=made.encoder, shape=list(made.vectors.shape), key=made.key), as_json)
+    made = open_run(source, encoder, seed, None, None, weights, cluster, device).embeddings
+    print_record(dict(encoder=made.encoder, shape=list(made.vectors.shape), key=made.key), as_json)
 
 
 @app.command()
@@ -271,7 +141,7 @@ def score(
     as_json: Json = False,
 ) -> None:
     """Every stage up to the scores: neighbours, pseudo-labels, dynamics, coverage."""
-    prepared = _run(
+    prepared = open_run(
         source,
         encoder,
         seed,
@@ -290,7 +160,7 @@ def score(
         clusters=prepared.pseudo_labels.n_clusters,
         aum_mean=float(prepared.dynamics.aum.mean()),
     )
-    _print(found, as_json)
+    print_record(found, as_json)
 
 
 @app.command()
@@ -311,10 +181,10 @@ def select(
     """The ids of the coreset, one a line, on stdout."""
     from coreset_engine.pipeline.select import select as choose
 
-    prepared = _run(
+    prepared = open_run(
         source, encoder, seed, n_clusters, n_samples, weights, clusterer=clusterer, proxy=proxy
     )
-    chosen = choose(method, prepared, prune_rate, **_params(param))
+    chosen = choose(method, prepared, prune_rate, **params_of(param))
     print(
         json.dumps([str(key) for key in chosen.ids]) if as_json else "\n".join(map(str, chosen.ids))
     )
@@ -362,7 +232,7 @@ def jobs(
         getattr(work, verb)(job, home)
     elif verb != "list":
         raise BadInput(f"{verb!r} is no verb of jobs; use list, cancel or resume.")
-    _print(
+    print_record(
         {
             item.id: f"{item.kind} {item.status} {item.stage} {item.message}"
             for item in work.list_jobs(home)
@@ -389,14 +259,14 @@ def verify(
     from coreset_engine.pipeline.manifest import verify as check
 
     found = check(manifest)
-    _print(found, as_json)
+    print_record(found, as_json)
     if not found["same"]:
         raise typer.Exit(1)
 
 
 app.command()(export.export)
 app.command()(export.plugin)
-app.command()(verbs_beta.beta)
+app.command()(beta_command.beta)
 app.command()(evaluate.evaluate)
 app.command()(evaluate.inclusion)
 for verb in (store.status, store.gc, store.report, store.labels):

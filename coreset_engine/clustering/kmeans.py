@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from coreset_engine.clustering.kmeans_init import plus_plus
+from coreset_engine.clustering.kmeans_out_of_core import kmeans_at_scale
 from coreset_engine.clustering.vectors import as_tensor, check_clusters, unit
 from coreset_engine.core.config import knob
 from coreset_engine.core.device import resolve_device
@@ -61,8 +63,6 @@ def spherical_kmeans(
     config = config or KMeansConfig()
     n_clusters = check_clusters(vectors, n_clusters)
     if large(*vectors.shape) if streamed is None else streamed:
-        from coreset_engine.clustering.kmeans_out_of_core import kmeans_at_scale
-
         return kmeans_at_scale(
             vectors, n_clusters, config, seed, workers=workers, progress=progress
         )
@@ -110,7 +110,7 @@ def spherical_centres(
 
 
 def _one_start(rows: torch.Tensor, n_clusters: int, n_rounds: int, rng: np.random.Generator):
-    centres = _plus_plus(rows, n_clusters, rng)
+    centres = plus_plus(rows, n_clusters, rng)
     last = -np.inf
     for done in range(1, n_rounds + 1):  # noqa: B007 - told to the caller
         sums, value, worst = _assign(rows, centres)
@@ -139,23 +139,6 @@ def _assign(rows: torch.Tensor, centres: torch.Tensor):
         sums += torch.nn.functional.one_hot(own, count).float().T @ block
         total += float(near.double().sum())
     return sums, total / len(rows), best.topk(min(count, len(rows)), largest=False).indices
-
-
-def _plus_plus(rows: torch.Tensor, n_clusters: int, rng: np.random.Generator) -> torch.Tensor:
-    """k-means++ on a sample of at most 200 rows per cluster (and never fewer than 2,000)."""
-    size = min(len(rows), max(2000, 200 * n_clusters))
-    sample = rows[
-        torch.from_numpy(np.sort(rng.choice(len(rows), size, replace=False))).to(rows.device)
-    ].float()
-    chosen = [int(rng.integers(size))]
-    far = 1 - sample @ sample[chosen[0]]
-    while len(chosen) < n_clusters:
-        weight = far.clamp_min(0).double().cpu().numpy()
-        total = weight.sum()
-        pick = int(rng.choice(size, p=weight / total)) if total > 1e-9 else int(rng.integers(size))
-        chosen.append(pick)
-        far = torch.minimum(far, 1 - sample @ sample[pick])
-    return sample[chosen].clone()
 
 
 def _soft(

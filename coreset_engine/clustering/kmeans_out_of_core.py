@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from coreset_engine.clustering.kmeans_init import plus_plus
 from coreset_engine.core.device import torch_threads
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.row_blocks import (
@@ -126,8 +127,6 @@ def _best_start(
     sample: np.ndarray, n_clusters: int, config: Any, starts: np.random.SeedSequence, tick: Tick
 ) -> np.ndarray:
     """(C, D) float32 centres of the start whose objective on the sample is best."""
-    from coreset_engine.clustering.kmeans import _plus_plus
-
     best = None
     here = Here(sample)
     for number, stream in enumerate(starts.spawn(config.n_starts)):
@@ -136,7 +135,7 @@ def _best_start(
             rng.choice(len(sample), min(len(sample), max(2000, 200 * n_clusters)), replace=False)
         )
         with torch_threads(1):
-            centres = _plus_plus(unit_rows(sample[chosen], chosen), n_clusters, rng).numpy()
+            centres = plus_plus(unit_rows(sample[chosen], chosen), n_clusters, rng).numpy()
         found = lloyd(
             here,
             sample,

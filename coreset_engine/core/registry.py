@@ -415,6 +415,9 @@ ENCODERS: dict[str, Row] = _table(
     ),
 )
 
+# What runs the work of a pipeline elsewhere -> "module:class", made with the cluster's address.
+EXECUTORS: dict[str, str] = {"ray": "coreset_engine.distributed.executor:RayExecutor"}
+
 _C = "coreset_engine.clustering."
 _T = "coreset_engine.training."
 PROXIES: dict[str, Row] = _table(

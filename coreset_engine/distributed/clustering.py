@@ -60,19 +60,3 @@ def on_a_node(
     must_see({where: Path(where)})
     torch.set_num_threads(1)
     return task(np.load(where, mmap_mode="r", allow_pickle=False), ray.get(shared[0]), first, last)
-
-
-def workers(run: Any) -> Nodes | None:
-    """Who shares the pseudo-labels of `run`: the nodes of its cluster for a large k-means, else
-    None (this machine)."""
-    from coreset_engine.core.row_blocks import large
-
-    vectors = run.vectors
-    if (
-        not run.cluster
-        or run.clusterer != "kmeans"
-        or not isinstance(vectors, np.memmap)
-        or not large(*vectors.shape)
-    ):
-        return None
-    return Nodes(run.cluster, vectors)

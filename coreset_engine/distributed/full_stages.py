@@ -17,46 +17,53 @@ from coreset_engine.core.device import resolve_device
 from coreset_engine.core.registry import CLUSTERERS, PROXIES, look_up
 from coreset_engine.core.types import Progress
 from coreset_engine.distributed.ray_cluster import connect
-from coreset_engine.distributed.tasks import same_run, scatter, settings_of
+from coreset_engine.distributed.tasks import scatter
+from coreset_engine.pipeline.run_spec import open_run, run_spec
 
 TOLD = "told.json"
 EVERY_S = 1.0
 
 
-def make_there(run: Any, stage: str, params: dict[str, Any], progress: Progress) -> None:
+def make_there(
+    address: str, run: Any, stage: str, params: dict[str, Any], progress: Progress
+) -> None:
     """Compute "dynamics" or "pseudo_labels" (params: what distinguishes the artefact) as one task;
     it lies in the store when this returns. Nothing where it lies there already, or where this
     machine does as well as a node."""
-    if run.store.has(stage, run.stored_as(stage, **params)) or not _gains(run, stage, params):
+    if run.store.has(stage, run.stored_as(stage, **params)) or not _gains(
+        address, run, stage, params
+    ):
         return
     if stage == "pseudo_labels":
         run.neighbours  # noqa: B018 - made here, with all of the cluster, before one task asks for them
     elif params["labels"] == "pseudo":
         run.pseudo_labels  # noqa: B018 - as above
-    _one_node(run, stage, params, progress)
+    _one_node(address, run, stage, params, progress)
 
 
-def _gains(run: Any, stage: str, params: dict[str, Any]) -> bool:
+def _gains(address: str, run: Any, stage: str, params: dict[str, Any]) -> bool:
     """Whether one node is the better place: k-means is spread over all of them instead
     (run.cluster_clusters)."""
     if stage == "pseudo_labels":
         return "neighbours" in look_up(
             CLUSTERERS, run.clusterer, "clusterer"
-        ).needs and better_there(run)
+        ).needs and better_there(address, run)
     return "images" in look_up(
         PROXIES, params.get("proxy", run.proxy), "proxy"
-    ).needs or better_there(run)
+    ).needs or better_there(address, run)
 
 
-def better_there(run: Any) -> bool:
+def better_there(address: str, run: Any) -> bool:
     """Whether the cluster has a GPU, this machine none, and nobody asked for its processor by
     name."""
     if run.device != "auto" or resolve_device() != "cpu":
         return False
-    return connect(run.cluster).cluster_resources().get("GPU", 0) >= 1
+    return connect(address).cluster_resources().get("GPU", 0) >= 1
 
 
-def _one_node(run: Any, stage: str, params: dict[str, Any], progress: Progress) -> None:
+def _one_node(
+    address: str, run: Any, stage: str, params: dict[str, Any], progress: Progress
+) -> None:
     told = run.store.work(stage, run.stored_as(stage, **params)) / TOLD
     told.unlink(missing_ok=True)
     heard = dict(done=0, total=1, unit="(on a node of the cluster)")
@@ -65,8 +72,8 @@ def _one_node(run: Any, stage: str, params: dict[str, Any], progress: Progress) 
         heard.update(filesystem.read_json(told) or {})
         progress(heard["done"], heard["total"], heard["unit"])
 
-    item = (settings_of(run), str(told.absolute()), stage, params)
-    for _, note, _ in scatter(run.cluster, whole_task, [item], gpu=run.device != "cpu", idle=hear):
+    item = (run_spec(run), str(told.absolute()), stage, params)
+    for _, note, _ in scatter(address, whole_task, [item], gpu=run.device != "cpu", idle=hear):
         heard.update(note)
         progress(heard["total"], heard["total"], heard["unit"])
 
@@ -74,7 +81,7 @@ def _one_node(run: Any, stage: str, params: dict[str, Any], progress: Progress) 
 def whole_task(settings: str, told: str, stage: str, params: dict[str, Any]) -> dict[str, Any]:
     """Compute there what `Run.dynamics_at` or `Run.clusters` would compute here; the last that was
     told of it."""
-    run = same_run(settings)
+    run = open_run(settings)
     run.progress = teller = Teller(Path(told), stage)
     try:
         run.dynamics_at(**params) if stage == "dynamics" else run.clusters

@@ -1,5 +1,4 @@
-"""Stages as Ray tasks: blocks of a neighbour search, cells of an evaluation; whole artefacts in
-run.cluster_whole.
+"""Work as Ray tasks: any function over a list of items, and blocks of a neighbour search.
 
 A task writes what one machine would write, under the same name in the workspace that all nodes
 share, and sends back a few numbers. A node that dies costs its unfinished tasks: Ray gives them to
@@ -8,18 +7,14 @@ another. Nothing depends on who did what.
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Progress
 from coreset_engine.distributed.embedding import Speeds, Watch
 from coreset_engine.distributed.ray_cluster import connect, must_see, sentences, take_back
@@ -106,100 +101,3 @@ def neighbour_step(where: str, folder: str, step: str, number: int) -> None:
 
     must_see({folder: Path(folder, "plan.json"), where: Path(where)})
     ivfpq.STEPS[step](np.load(where, mmap_mode="r", allow_pickle=False), Path(folder), number)
-
-
-# -- the same run elsewhere, and cells
-# ------------------------------------------------------------------------------
-
-
-def settings_of(run: Any) -> str:
-    """What another process needs to have the same run, as JSON."""
-    return json.dumps(
-        dict(
-            spec=run.dataset.spec,
-            fingerprint=run.dataset.fingerprint,
-            device="cpu" if run.device == "cpu" else "auto",
-            home=str(run.store.home.absolute()),
-            given=getattr(run, "given_labels", None),
-            n_clusters=getattr(run, "base_clusters", run._n_clusters),
-            **{
-                name: getattr(run, name)
-                for name in (
-                    "encoder",
-                    "seed",
-                    "clusterer",
-                    "proxy",
-                    "n_samples",
-                    "weights",
-                    "search",
-                    "corrected_by",
-                )
-            },
-        )
-    )
-
-
-@lru_cache(maxsize=2)
-def same_run(settings: str) -> Any:
-    """The run of `settings_of`, on this node. Raises BadInput when the source holds other images
-    here."""
-    from coreset_engine.artifacts.store import Store
-    from coreset_engine.pipeline.label_rounds import with_labels
-    from coreset_engine.pipeline.run import Run
-    from coreset_engine.sources.open import open_source
-
-    told = json.loads(settings)
-    spec = told.pop("spec")
-    fingerprint = told.pop("fingerprint")
-    given = told.pop("given")
-    run = Run(open_source(spec), store=Store(told.pop("home")), **told)
-    if given:
-        run = with_labels(run, given)
-    if run.dataset.fingerprint != fingerprint:
-        raise BadInput(
-            f"{spec!r} holds other images on the node {platform.node()}; every node must see the same "
-            "source, as on a shared file system."
-        )
-    return run
-
-
-def cells_on(
-    run: Any,
-    config: Any,
-    params: dict[str, Any],
-    grid: Sequence[tuple],
-    idle: Callable[[], None],
-) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(place in grid, row) of an evaluation's cells, one task each; grid holds (method or None,
-    rate, seed)."""
-    from coreset_engine.evaluation.subset_training import ON_PIXELS
-
-    about = (settings_of(run), json.dumps(dataclasses.asdict(config)), json.dumps(params))
-    items = [(*about, *cell) for cell in grid]
-    for place, row, _ in scatter(
-        run.cluster,
-        cell_task,
-        items,
-        gpu=config.model in ON_PIXELS and run.device != "cpu",
-        idle=idle,
-    ):
-        yield place, row
-
-
-def cell_task(
-    settings: str, config: str, params: str, method: str | None, rate: float, seed: int
-) -> dict[str, Any]:
-    """One row; whoever needs a stage first computes it, others wait for it at the store's lock."""
-    return _table(settings, config, params).cell(method, rate, seed)
-
-
-@lru_cache(maxsize=2)
-def _table(settings: str, config: str, params: str) -> Any:
-    from coreset_engine.evaluation.experiment import Arena, Table, nothing
-    from coreset_engine.evaluation.subset_training import EvaluationConfig
-
-    run = same_run(settings)
-    recipe = EvaluationConfig(**json.loads(config))
-    table = Table(run, recipe, [], [], [], json.loads(params), nothing)
-    table.arena = Arena(run, recipe, table.tick)
-    return table

@@ -11,10 +11,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import inspect
+import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from coreset_engine.core.types import Dataset, Selection
 from coreset_engine.evaluation.split import flip_labels, stratified_split
 from coreset_engine.evaluation.subset_training import ON_PIXELS, EvaluationConfig, evaluate_subset
 from coreset_engine.pipeline.run import Run
+from coreset_engine.pipeline.run_spec import open_run, run_spec
 from coreset_engine.pipeline.select import select
 from coreset_engine.selection.budget import kept_count
 
@@ -226,10 +228,15 @@ class Table:
     def measured(self, grid: list[tuple[str | None, float, int]]) -> Iterator[tuple[int, Row]]:
         """(place in grid, row) of each cell: here, one after the other, or as tasks of the run's
         cluster."""
-        if self.run.cluster and not self.run.sliced:
-            from coreset_engine.distributed.tasks import cells_on
-
-            yield from cells_on(self.run, self.config, self.params, grid, self.tick)
+        if self.run.cluster and self.run.reopenable:
+            about = (
+                run_spec(self.run),
+                json.dumps(dataclasses.asdict(self.config)),
+                json.dumps(self.params),
+            )
+            gpu = self.config.model in ON_PIXELS and self.run.device != "cpu"
+            items = [(*about, *cell) for cell in grid]
+            yield from self.run.executor.map(cell_task, items, gpu=gpu, idle=self.tick)
             return
         for place, cell in enumerate(grid):
             yield place, self.cell(*cell)
@@ -356,6 +363,22 @@ class Table:
                 dataclasses.asdict(outcome), seconds=round(outcome.seconds, 4)
             )
         return self.trained[mark]
+
+
+def cell_task(
+    spec: str, config: str, params: str, method: str | None, rate: float, seed: int
+) -> Row:
+    """One row, in whatever process; who needs a stage first computes it, others wait for it."""
+    return _table_of(spec, config, params).cell(method, rate, seed)
+
+
+@lru_cache(maxsize=2)
+def _table_of(spec: str, config: str, params: str) -> Table:
+    run = open_run(spec)
+    recipe = EvaluationConfig(**json.loads(config))
+    table = Table(run, recipe, [], [], [], json.loads(params), nothing)
+    table.arena = Arena(run, recipe, table.tick)
+    return table
 
 
 def part(run: Run, at: np.ndarray) -> Run:

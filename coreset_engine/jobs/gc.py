@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from coreset_engine.artifacts import filesystem, history
-from coreset_engine.artifacts.store import Store, digest
+from coreset_engine.artifacts.selection_notes import remember
+from coreset_engine.artifacts.store import Store
 from coreset_engine.core.errors import BadInput, CoresetError
 from coreset_engine.jobs import manager
 
+__all__ = ["DAYS", "Item", "Needs", "needed", "plan", "remember", "sweep"]
 DAYS = 30.0
 
 
@@ -50,21 +52,6 @@ class Needs:
             return bool(self.keys or self.sources)
         decided = history.mark(str(about.get("source"))) in self.sources
         return decided or key in self.keys or about.get("root") in self.roots
-
-
-def remember(store: Store, folder: Path, manifest: dict[str, Any]) -> None:
-    """Note that the selection in `folder` was written, so that what it needs stays as long as it
-    lies there."""
-    place = Path(folder).absolute()
-    note = dict(
-        folder=str(place),
-        artefacts=manifest.get("artefacts", {}),
-        source=manifest.get("source_fingerprint"),
-    )
-    path = store.home / "selections" / f"{digest(str(place))}.json"
-    with suppress(OSError, BadInput):  # a workspace that cannot be written cannot be swept either
-        filesystem.make_folder(path.parent)
-        filesystem.write_json(path, note)
 
 
 def plan(store: Store, days: float = DAYS) -> list[Item]:

@@ -18,6 +18,7 @@ from coreset_engine.artifacts.store import Store
 from coreset_engine.core.errors import Cancelled, CoresetError
 from coreset_engine.jobs import manager
 from coreset_engine.pipeline import sampled_run
+from coreset_engine.pipeline.executor import make_executor
 from coreset_engine.pipeline.run import STAGES, Run
 
 EVERY_S = 0.3
@@ -131,8 +132,6 @@ def _turn(name: str, home: Path | str, kind: str, report: Reporter) -> Iterator[
 
 
 def _open(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> Run:
-    from coreset_engine.sources.open import open_source
-
     named = (
         "encoder",
         "seed",
@@ -149,13 +148,9 @@ def _open(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> 
     def tell(done: int, total: int, unit: str = "") -> None:
         report("opening", done, total, unit)
 
-    if settings.get("cluster"):
-        from coreset_engine.distributed.embedding import open_on
-
-        dataset = open_on(settings["cluster"], spec, tell)
-    else:
-        dataset = open_source(spec, progress=tell)
-    return Run(dataset, store=store, progress=report, **settings)
+    executor = make_executor(settings.pop("cluster", None))
+    dataset = executor.open_source(spec, tell)
+    return Run(dataset, store=store, progress=report, executor=executor, **settings)
 
 
 def prepare(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:

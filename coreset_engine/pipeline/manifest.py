@@ -13,12 +13,13 @@ import numpy as np
 
 from coreset_engine import __version__
 from coreset_engine.artifacts.selection_folder import ids_digest, write_selection
+from coreset_engine.artifacts.selection_notes import remember
 from coreset_engine.artifacts.store import digest
 from coreset_engine.core.errors import BadInput, Corrupt
 from coreset_engine.core.registry import METHODS
 from coreset_engine.core.types import Selection
-from coreset_engine.jobs import gc
-from coreset_engine.pipeline.label_rounds import with_labels
+from coreset_engine.pipeline.imported_labels import with_labels
+from coreset_engine.pipeline.inclusion_records import of_selection
 from coreset_engine.pipeline.run import STAGES, Run
 from coreset_engine.pipeline.select import select
 
@@ -66,14 +67,12 @@ def write_run(out: Path | str, run: Run, selection: Selection) -> Path:
     """The selection folder of DESIGN section 4, with every score the selection's method used."""
     made = manifest(run, selection)
     folder = write_selection(out, run.dataset, selection, scores_of(run, selection), made)
-    gc.remember(run.store, folder, made)
+    remember(run.store, folder, made)
     return folder
 
 
 def scores_of(run: Run, selection: Selection) -> dict[str, np.ndarray]:
     """`columns`, and how often each image was kept where that was measured for this very choice."""
-    from coreset_engine.evaluation.inclusion import of_selection
-
     drawn = of_selection(run, selection)
     return columns(run, selection.method) | ({} if drawn is None else dict(inclusion=drawn.share))
 

@@ -50,11 +50,7 @@ def find(run: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         from coreset_engine.embedding.neighbours.ivfpq import neighbours_at_scale
 
         folder = run.store.work("neighbours", run.key_of("neighbours"))
-        each = None
-        if run.cluster and isinstance(vectors, np.memmap):
-            from coreset_engine.distributed.tasks import neighbour_steps
-
-            each = neighbour_steps(run.cluster, vectors, folder)
+        each = run.executor.neighbour_steps(vectors, folder)
         found = neighbours_at_scale(vectors, k, folder=folder, each=each, progress=tick)
     else:
         from coreset_engine.embedding.neighbours.search import neighbours

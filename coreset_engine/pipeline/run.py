@@ -29,6 +29,12 @@ from coreset_engine.core.types import (
     silent,
 )
 from coreset_engine.pipeline import corrections, memory_limits, neighbour_search
+from coreset_engine.pipeline.executor import (
+    CoverageTask,
+    EmbeddingTask,
+    Executor,
+    make_executor,
+)
 from coreset_engine.pipeline.stage_inputs import by_content, inputs_of
 
 # stage -> (version, the stages its key is made from). A change of what a stage computes raises its
@@ -52,7 +58,7 @@ class Run:
         while it learns them.
     n_samples: coverage samples; default 20 per image, between 20,000 and 1,000,000.
     progress: called as (stage, done, total, unit). cluster: address of a Ray cluster, or "local":
-        same results.
+        same results. executor: instead of `cluster`, who does the work.
     search: of neighbours: "exact", "approximate" (IVF-PQ), or "auto" by number of images (see
         run.near).
     corrected_by: corrections of the clusters; default those the workspace keeps for this dataset
@@ -76,6 +82,7 @@ class Run:
         cluster: str | None = None,
         search: str = "auto",
         corrected_by: list[dict[str, Any]] | None = None,
+        executor: Executor | None = None,
     ) -> None:
         _check(len(dataset), seed, n_clusters, n_samples)
         self.dataset = dataset
@@ -90,12 +97,22 @@ class Run:
         self.n_samples = n_samples or int(np.clip(20 * len(dataset), 20_000, 1_000_000))
         self.store = store or Store()
         self.progress = progress
-        self.cluster = cluster
+        self.executor = executor or make_executor(cluster)
         self._n_clusters = n_clusters
         self.search = neighbour_search.check(search)
         self.corrected_by = corrected_by
         self.sliced = False  # a part of a source, which no other process can open by its spec
         self._keys: dict[str, str] = {}
+
+    @property
+    def cluster(self) -> str | None:
+        """Address of the cluster that does the work, or None for this machine."""
+        return self.executor.address
+
+    @property
+    def reopenable(self) -> bool:
+        """Whether another process gets this run's dataset by opening its spec."""
+        return not self.sliced
 
     # -- keys
     # --------------------------------------------------------------------------------------------------
@@ -183,10 +200,7 @@ class Run:
     def _get(self, stage: str, make: Any, **params: Any) -> tuple[dict, dict]:
         about = dict(source=self.dataset.fingerprint, root=self.key_of("embeddings"))
         tick = self._tick(stage)
-        if self.cluster and not self.sliced and stage in ("pseudo_labels", "dynamics"):
-            from coreset_engine.distributed.full_stages import make_there
-
-            make_there(self, stage, params, tick)
+        self.executor.compute_stage(self, stage, params, tick)
 
         def checked() -> tuple[dict, dict]:
             streams = stage == "neighbours" and neighbour_search.at_scale(
@@ -230,18 +244,9 @@ class Run:
                 )
             encoder = make_encoder(self.encoder, weights=self.weights, device=self.device)
             shards = self.store.work("embeddings", self.key_of("embeddings"))
-            if self.cluster:
-                from coreset_engine.distributed.embedding import embed_on
-
-                speeds = embed_on(
-                    self.cluster,
-                    self.dataset,
-                    self.encoder,
-                    self.weights,
-                    shards,
-                    self._tick("embeddings"),
-                    device=self.device,
-                )
+            task = EmbeddingTask(self.dataset, self.encoder, self.weights, shards, self.device)
+            speeds = self.executor.embed_shards(task, self._tick("embeddings"))
+            if speeds:
                 log.write(self.store.home, "embedded on a cluster", images_per_second=speeds)
             vectors = embed_images(
                 self.dataset, encoder, shards=shards, progress=self._tick("embeddings")
@@ -279,7 +284,6 @@ class Run:
 
         def make() -> tuple[dict, dict]:
             from coreset_engine.clustering.pseudo_labels import pseudo_labels
-            from coreset_engine.distributed.clustering import workers
 
             count = self._n_clusters or len(self.dataset.classes) or self._proposed_clusters()
             close = (
@@ -293,7 +297,7 @@ class Run:
                 self.clusterer,
                 self.seed,
                 neighbours=close,
-                workers=workers(self),
+                workers=self.executor.clustering_workers(self),
                 progress=self._tick("pseudo_labels"),
             )
             arrays = {
@@ -395,18 +399,13 @@ class Run:
         device."""
         folder = self.store.work(stage, self.key_of(stage, **params))
         work = dict(resume=folder / "sums.npz", progress=self._tick(stage), device=self.device)
-        if self.cluster:
-            from coreset_engine.distributed.coverage_partitions import coverage_work
-
-            work |= coverage_work(
-                self.cluster,
-                self.vectors,
-                folder / "columns",
-                params.get("n_dims", 2),
-                np.size(params.get("n_neighbours", 1)),
-                progress=work["progress"],
-            )
-        return work
+        task = CoverageTask(
+            self.vectors,
+            folder / "columns",
+            params.get("n_dims", 2),
+            np.size(params.get("n_neighbours", 1)),
+        )
+        return work | self.executor.coverage_options(task, work["progress"])
 
     @cached_property
     def map(self) -> np.ndarray:

@@ -5,19 +5,15 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from coreset_engine.core.errors import Missing
 from coreset_engine.core.registry import PROXIES, look_up
-from coreset_engine.core.types import Progress, silent
-
-if TYPE_CHECKING:
-    from coreset_engine.pipeline.run import Run
+from coreset_engine.core.types import Artefacts, Progress, silent
 
 
-def inputs_of(run: Run, proxy: str, progress: Progress = silent) -> np.ndarray:
+def inputs_of(run: Artefacts, proxy: str, progress: Progress = silent) -> np.ndarray:
     """(N, D) vectors or (N, ch, S, S) uint8 pixels, as the row of PROXIES asks. progress: unit
     "images".
 

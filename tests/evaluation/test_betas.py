@@ -116,12 +116,12 @@ def test_an_oracle_without_true_labels_is_refused(tmp_path):
 def test_the_verb_prints_what_the_search_found(tmp_path, monkeypatch):
     from typer.testing import CliRunner
 
-    from coreset_engine.cli import main
+    from coreset_engine.cli import main, options
 
     _, truth = small()
     run = run_with(truth, tmp_path)
     run.progress = lambda *_: None
-    monkeypatch.setattr(main, "_run", lambda *_: run)
+    monkeypatch.setattr(options, "open_run", lambda *_: run)
     command = [
         "beta",
         "small",

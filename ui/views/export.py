@@ -22,25 +22,14 @@ from ui.components.escape import plain
 from ui.components.frame import STAGE_NAMES, boundary, empty_state
 from ui.selection import session_selection
 from ui.state import session
+from ui.views.export_targets import Planned, file_name, targets
 from ui.views.report import report
-
-
-@dataclasses.dataclass(frozen=True)
-class Planned:
-    """The coreset of a set so large that only jobs choose it: method and number."""
-
-    method: str
-    count: int
-
-    def __len__(self) -> int:
-        return self.count
 
 
 def large(view: session.RunView) -> None:
     """The whole page for a set too large to be chosen from while somebody waits. view: all
     images."""
     from coreset_engine.selection.budget import kept_count
-    from ui.views.export_targets import targets
 
     method = session.get("method")
     missing = view.missing(session_selection.needed_stages(method))
@@ -77,14 +66,6 @@ def headline(view: session.RunView, selection: Selection | Planned) -> None:
         session_selection.method_params(selection.method),
     )
     st.caption(f"{escaped(line)} · change it on the Select page")
-
-
-def file_name(view: session.RunView, selection: Selection | Planned) -> str:
-    """A stem safe on every file system."""
-    name = "".join(
-        c if c.isalnum() and c.isascii() else "-" for c in session.short_name(view.spec)
-    ).strip("-")
-    return f"{name[:40] or 'selection'}-{selection.method}-{len(selection)}"
 
 
 def downloads(view: session.RunView, selection: Selection) -> None:

@@ -7,6 +7,7 @@ line.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
@@ -17,7 +18,6 @@ from ui.components.escape import plain
 from ui.components.jobs import listed, submit
 from ui.selection import session_selection
 from ui.state import session
-from ui.views import export
 
 # name -> (title, what arrives there, needs a folder to write into)
 TARGETS: dict[str, tuple[str, str, bool]] = {
@@ -58,7 +58,26 @@ TARGETS: dict[str, tuple[str, str, bool]] = {
 }
 
 
-def targets(view: session.RunView, selection: Selection | export.Planned) -> None:
+@dataclass(frozen=True)
+class Planned:
+    """The coreset of a set so large that only jobs choose it: method and number."""
+
+    method: str
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+
+def file_name(view: session.RunView, selection: Selection | Planned) -> str:
+    """A stem safe on every file system."""
+    name = "".join(
+        c if c.isalnum() and c.isascii() else "-" for c in session.short_name(view.spec)
+    ).strip("-")
+    return f"{name[:40] or 'selection'}-{selection.method}-{len(selection)}"
+
+
+def targets(view: session.RunView, selection: Selection | Planned) -> None:
     """The table, the form of the chosen target, and finished exports."""
     offered = {name: row for name, row in TARGETS.items() if name in known_targets()}
     name = st.selectbox(
@@ -69,7 +88,7 @@ def targets(view: session.RunView, selection: Selection | export.Planned) -> Non
     if name == "fiftyone":
         database_line()
     with st.form("export:form", border=False):
-        stem = export.file_name(view, selection)
+        stem = file_name(view, selection)
         if needs_folder:
             where = st.text_input(
                 "Folder on the machine this app runs on",

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from coreset_engine.cli import options
+
 Source = Annotated[
     str, typer.Argument(help="demo, fashion-mnist, a folder, vectors.npy, or fiftyone:NAME")
 ]
@@ -55,10 +57,9 @@ def beta(
 ) -> None:
     """How many of the hardest images to drop first: found without labels, kept, and the curve
     shown."""
-    from coreset_engine.cli import main
     from coreset_engine.evaluation import beta_stage
 
-    run = main._run(source, encoder, seed, n_clusters, None, weights)
+    run = options.open_run(source, encoder, seed, n_clusters, None, weights)
 
     def tell(done: int, total: int, unit: str = "") -> None:
         run.progress("beta", done, total, unit)

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from coreset_engine.cli import options
 from coreset_engine.core.errors import BadInput
 
 COLUMNS = (
@@ -102,12 +103,11 @@ def evaluate(
 ) -> None:
     """Is it better than random? Accuracy of models trained on each coreset, paired over seeds;
     resumable."""
-    from coreset_engine.cli import main
     from coreset_engine.evaluation.experiment import evaluate as measure
 
     names = _words(methods)
     rates = [_rate(word) for word in _words(prune_rates)]
-    run = main._run(
+    run = options.open_run(
         source,
         encoder,
         seed,
@@ -130,7 +130,7 @@ def evaluate(
         prune_rates=rates,
         seeds=seeds,
         model=model,
-        **main._params(option),
+        **options.params_of(option),
     )
     if csv_file is not None:
         write(csv_file, as_csv(found["rows"]))
@@ -168,10 +168,9 @@ def inclusion(
 ) -> None:
     """How often is each image kept, over seeds and encoders? A later `run --out` has it as a
     column."""
-    from coreset_engine.cli import main
     from coreset_engine.evaluation.inclusion import inclusion as measure
 
-    run = main._run(source, encoder, seed, n_clusters, n_samples, weights)
+    run = options.open_run(source, encoder, seed, n_clusters, n_samples, weights)
     found = measure(
         run,
         method,
@@ -179,12 +178,12 @@ def inclusion(
         seeds=seeds,
         encoders=_words(encoders) if encoders else (),
         on_draw=lambda done, total: run.progress("inclusion", done, total, "draws"),
-        **main._params(param),
+        **options.params_of(param),
     )
     if csv_file is not None:
         write(csv_file, table(("id", "inclusion"), zip(run.dataset.ids, found.share.tolist())))
     kept = (found.share > 0) & (found.share < 1)
-    main._print(
+    options.print_record(
         dict(
             method=found.method,
             prune_rate=found.prune_rate,

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from coreset_engine.cli.progress import ProgressBar
 from coreset_engine.core.errors import BadInput
 
 Folder = Annotated[Path, typer.Argument(help="a selection folder, as `run --out` writes it")]
@@ -39,7 +40,6 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Send a selection to FiftyOne, a labelling tool, a training script, ...: see --to help."""
-    from coreset_engine.cli.main import Bar
     from coreset_engine.export.targets import TARGETS, export_folder
 
     if to == "help":
@@ -48,7 +48,7 @@ def export(
             for target, row in TARGETS.items()
         }
     else:
-        bar = Bar()
+        bar = ProgressBar()
         given = options_of(option) | ({"selection": selection} if selection else {})
         told = export_folder(
             folder,

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from coreset_engine.cli.progress import ProgressBar
 from coreset_engine.core.errors import BadInput
 
 Json = Annotated[bool, typer.Option("--json", help="print for machines")]
@@ -160,10 +161,9 @@ def labels(
 ) -> None:
     """Take labels back: score again with them and choose the next part; what is labelled stays
     in."""
-    from coreset_engine.cli.main import Bar
     from coreset_engine.pipeline.label_rounds import rescore
 
-    told = rescore(selection, file, out, prune_rate=prune_rate, progress=Bar())
+    told = rescore(selection, file, out, prune_rate=prune_rate, progress=ProgressBar())
     if as_json:
         print(json.dumps(told))
         return

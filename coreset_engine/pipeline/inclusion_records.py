@@ -1,0 +1,88 @@
+"""Finished inclusion probabilities in the store: how often draws kept each image.
+
+They are computed by `evaluation.inclusion`; read here, because a selection folder has them as a
+column.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from coreset_engine.artifacts import filesystem
+from coreset_engine.artifacts.store import digest
+from coreset_engine.core.types import Selection
+from coreset_engine.pipeline.run import Run
+
+STAGE = "inclusion"
+STABLE = 0.95
+
+
+@dataclass(frozen=True, eq=False)
+class Inclusion:
+    """share: (N,) float32 in [0, 1], the draws that kept an image. draws: how many. agreement: mean
+    Jaccard index of two draws (1 = always the same images)."""
+
+    share: np.ndarray
+    draws: int
+    method: str
+    prune_rate: float
+    encoders: tuple[str, ...]
+    agreement: float
+
+    @property
+    def core(self) -> int:
+        """Images kept in at least 95 % of the draws."""
+        return int((self.share >= STABLE).sum())
+
+    @property
+    def never(self) -> int:
+        """Images that no draw kept."""
+        return int((self.share == 0).sum())
+
+
+def finished(run: Run) -> list[Inclusion]:
+    """Every inclusion that lies finished for this run's images (of a sampled run, at its sample),
+    newest first. Computes nothing."""
+    return [found for _, found in stored(run)]
+
+
+def of_selection(run: Run, selection: Selection) -> Inclusion | None:
+    """The finished inclusion of this very choice (method, rate, parameters), that of most draws; or
+    None."""
+    base = base_of(run, selection)
+    fitting = [found for about, found in stored(run) if about["base"] == base]
+    return max(fitting, key=lambda found: found.draws, default=None)
+
+
+def base_of(run: Run, selection: Selection) -> str:
+    """What is drawn again and again: images, method and parameters, whatever the seed."""
+    params = {name: value for name, value in selection.params.items() if name != "seed"}
+    return digest([getattr(run, "whole", run).dataset.fingerprint, selection.method, params])
+
+
+def stored(run: Run) -> list[tuple[dict[str, Any], Inclusion]]:
+    folder = run.store.home / "artefacts" / STAGE
+    found = []
+    whole = getattr(run, "whole", run)
+    for path in sorted(folder.glob("[!.]*/manifest.json"), key=lambda p: -p.stat().st_mtime):
+        about = filesystem.read_json(path) or {}
+        if (about.get("about") or {}).get("source") == whole.dataset.fingerprint:
+            arrays, info = run.store.read(STAGE, path.parent.name)
+            if whole is not run:
+                arrays = dict(share=arrays["share"][run.rows])
+            found.append((info, record(arrays, info)))
+    return found
+
+
+def record(arrays: dict[str, np.ndarray], info: dict[str, Any]) -> Inclusion:
+    return Inclusion(
+        arrays["share"],
+        info["draws"],
+        info["method"],
+        info["prune_rate"],
+        tuple(info["encoders"]),
+        info["agreement"],
+    )
