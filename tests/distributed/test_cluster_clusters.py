@@ -97,8 +97,12 @@ def test_a_node_that_does_not_see_the_vectors_is_one_sentence(three_nodes, tmp_p
 
 
 def test_only_a_large_kmeans_leaves_the_machine(dataset, tmp_path, monkeypatch):
+    def workers(address=None):
+        run = run_of(dataset, tmp_path, address)
+        return run.executor.clustering_workers(run)
+
     monkeypatch.setattr(beyond, "Nodes", lambda address, vectors: address)
-    assert beyond.workers(run_of(dataset, tmp_path)) is None
-    assert beyond.workers(run_of(dataset, tmp_path, "somewhere")) == "somewhere"
+    assert workers() is None
+    assert workers("somewhere") == "somewhere"
     monkeypatch.setattr(row_blocks, "LARGE", 2 << 30)
-    assert beyond.workers(run_of(dataset, tmp_path, "somewhere")) is None
+    assert workers("somewhere") is None
