@@ -23,7 +23,7 @@ import numpy as np
 from coreset_engine.core.device import cpu_count
 from coreset_engine.core.errors import BadInput, CoresetError
 from coreset_engine.core.types import Dataset, Progress, silent
-from coreset_engine.embedding.encoders.builders import Concatenated, Encoder
+from coreset_engine.embedding.encoders.base import Concatenated, Encoder
 
 FORMAT = 1
 

@@ -139,7 +139,7 @@ def tiny(embedded: list[int]):
     """A fixed linear encoder, 16 px to 24 numbers, that notes how many images it was given."""
     import torch
 
-    from coreset_engine.embedding.encoders.builders import Encoder
+    from coreset_engine.embedding.encoders.base import Encoder
 
     table = torch.randn(3 * 256, 24, generator=torch.Generator().manual_seed(0)) / 16
 

@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from coreset_engine.core.errors import BadInput, Missing
-from coreset_engine.embedding.encoders.builders import Encoder, EncoderConfig
+from coreset_engine.embedding.encoders.base import Encoder, EncoderConfig
 
 HALF = (0.5, 0.5, 0.5)
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
