@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from coreset_engine.core.errors import BadInput, Missing
+from coreset_engine.core.installation import python_path
 from coreset_engine.sources.open import home
 
 BLOCK = 4096  # coverage samples a task: about a tenth of a second a core at 60,000 images
@@ -34,7 +35,6 @@ LATE_S = 20.0  # a block held so long may be given to another
 # Where object stores other than the clouds' own answer: nodes are told. Credentials they have
 # themselves.
 ADDRESSES = ("AWS_ENDPOINT_URL", "STORAGE_EMULATOR_HOST")
-ROOT = str(Path(__file__).parents[2])
 
 
 def connect(address: str) -> Any:
@@ -49,9 +49,8 @@ def connect(address: str) -> Any:
         ) from None
     if ray.is_initialized():
         return ray
-    paths = os.pathsep.join(filter(None, [ROOT, os.environ.get("PYTHONPATH", "")]))
     told = {
-        "PYTHONPATH": paths,
+        "PYTHONPATH": python_path(),
         "RAY_USAGE_STATS_ENABLED": "0",
         "CORESET_HOME": str(home().absolute()),
     }

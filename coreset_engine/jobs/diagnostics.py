@@ -22,6 +22,7 @@ from typing import Any
 from coreset_engine import __version__
 from coreset_engine.artifacts import filesystem, log
 from coreset_engine.artifacts.store import Store
+from coreset_engine.core import installation
 from coreset_engine.core.device import cpu_count
 from coreset_engine.jobs import manager
 
@@ -29,7 +30,6 @@ SETTINGS = ("CORESET_", "FIFTYONE_", "STREAMLIT_", "OMP_NUM_THREADS", "CUDA_VISI
 # A setting's value is told only when it cannot be a secret: a number, a switch, or a path (hidden
 # like all paths).
 _HARMLESS = re.compile(r"true|false|[\d.,]+|/\S*", re.IGNORECASE)
-_HERE = Path(__file__).parents[2]
 # Quoted text with a slash, a dot or a blank inside is taken for a name; so is whatever looks like a
 # path.
 _NAMES = re.compile(
@@ -79,7 +79,7 @@ def hidden(value: Any, salt: bytes) -> Any:
             return f"{quote}{name}{quote}"
         return f"{quote}<name {hashlib.sha256(salt + name.encode(errors='surrogatepass')).hexdigest()[:6]}>{quote}"
 
-    shown = value.replace(str(_HERE), "<ours>")
+    shown = value.replace(str(installation.ROOT), "<ours>")
     for root in {sys.prefix, sys.base_prefix}:
         shown = re.sub(re.escape(root) + r"\S*/(?:site-packages|python3\.\d+)/", "<ours>/", shown)
     return _NAMES.sub(mark, shown)

@@ -25,6 +25,7 @@ import psutil
 from coreset_engine.artifacts import filesystem
 from coreset_engine.artifacts.store import digest
 from coreset_engine.core.errors import BadInput
+from coreset_engine.core.installation import python_path
 
 KINDS = ("prepare", "coverage_grid", "beta", "evaluate", "inclusion", "export", "totals")
 ACTIVE = ("queued", "running")
@@ -162,13 +163,12 @@ def _new_name(work: str) -> str:
 def _start(home: Path, name: str, folder: Path) -> None:
     with open(folder / "log.txt", "ab") as log:
         child = subprocess.Popen(
-            [sys.executable, "-m", "coreset_engine", "work", name],
+            [sys.executable, "-P", "-m", "coreset_engine", "work", name],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
-            env={**os.environ, "CORESET_HOME": str(home)},
-            cwd=str(Path(__file__).parents[2]),
+            env={**os.environ, "CORESET_HOME": str(home.absolute()), "PYTHONPATH": python_path()},
         )
     filesystem.write_json(
         folder / "process.json", dict(pid=child.pid, birth=_birth(child.pid)), sync=False

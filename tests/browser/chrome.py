@@ -105,10 +105,16 @@ def serve(script: str, home: Path, log: Path, **environment: str) -> tuple[subpr
             start_new_session=True,
         )  # a group of its own, so that all of it can be ended
     address = f"http://127.0.0.1:{port}"
+    wait_until_up(process, address, log)
+    return process, address
+
+
+def wait_until_up(process: subprocess.Popen, address: str, log: Path) -> None:
+    """Until the server at `address` says that it is healthy; fails with its log after 30 s."""
     for _ in range(300):
         try:
             urllib.request.urlopen(address + "/_stcore/health", timeout=1).read()
-            return process, address
+            return
         except OSError:
             assert process.poll() is None, log.read_text()
             time.sleep(0.1)

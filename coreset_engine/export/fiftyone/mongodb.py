@@ -27,8 +27,9 @@ from pathlib import Path
 
 from coreset_engine.core import fiftyone_database
 from coreset_engine.core.errors import CoresetError, Missing
+from coreset_engine.core.installation import shipped
 
-OFFLINE = Path(__file__).resolve().parents[3] / "requirements-offline.txt"
+OFFLINE = shipped("requirements-offline.txt")
 
 
 def ensure(folder: Path | None = None, mongod: Path | None = None) -> fiftyone_database.Database:
