@@ -20,7 +20,10 @@ from urllib.parse import urlsplit
 
 from coreset_engine.core.errors import Missing
 
-HOW = "set FIFTYONE_DATABASE_URI to a MongoDB server, or run `python -m coreset_engine.export.fiftyone.mongodb --ensure`"
+HOW = (
+    "set FIFTYONE_DATABASE_URI to a MongoDB server, or run "
+    "`python -m coreset_engine.export.fiftyone.mongodb --ensure`"
+)
 
 
 @dataclass(frozen=True)

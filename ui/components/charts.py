@@ -283,7 +283,10 @@ def confusion(
             customdata=counts,
             text=counts if small else None,
             texttemplate="%{text}" if small else None,
-            hovertemplate=f"{row_axis} %{{y}}<br>{column_axis} %{{x}}<br>%{{customdata}} images, %{{z:.1%}}<extra></extra>",
+            hovertemplate=(
+                f"{row_axis} %{{y}}<br>{column_axis} %{{x}}<br>"
+                "%{customdata} images, %{z:.1%}<extra></extra>"
+            ),
             colorbar=dict(
                 title=dict(text="share of row", side="right"), tickformat=".0%", thickness=12
             ),
