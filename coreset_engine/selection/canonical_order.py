@@ -19,22 +19,22 @@ from coreset_engine.core.types import Artefacts, Ranking
 from coreset_engine.selection.candidates import Pool
 from coreset_engine.selection.keyed_random import random_order
 
-NONE_GIVEN = np.empty(0, np.int64)
+NONE_PRESELECTED = np.empty(0, np.int64)
 
 
 def by_key(method: Callable[..., Ranking]) -> Callable[..., Ranking]:
-    """Let `method` see the images in key order; `given` is then always an array. Its Ranking is
+    """Let `method` see the images in key order; `preselected` is then always an array. Its Ranking is
     translated back."""
 
     @functools.wraps(method)
     def seen(
-        inputs: Artefacts, k: int, config: Any, seed: int, *, given: np.ndarray | None = None
+        inputs: Artefacts, k: int, config: Any, seed: int, *, preselected: np.ndarray | None = None
     ) -> Ranking:
         at = random_order(inputs.dataset.ids, seed)
         place = np.empty(len(at), np.int64)
         place[at] = np.arange(len(at))
-        mine = NONE_GIVEN if given is None else place[np.asarray(given, np.int64)]
-        found = method(Pool(inputs, at), k, config, seed, given=mine)
+        mine = NONE_PRESELECTED if preselected is None else place[np.asarray(preselected, np.int64)]
+        found = method(Pool(inputs, at), k, config, seed, preselected=mine)
         weights = None if found.weights is None else found.weights[place]
         return dataclasses.replace(
             found, order=at[found.order], scores=found.scores[place], weights=weights
@@ -43,14 +43,16 @@ def by_key(method: Callable[..., Ranking]) -> Callable[..., Ranking]:
     return seen
 
 
-def filled(order: np.ndarray, n: int, k: int, given: np.ndarray = NONE_GIVEN) -> np.ndarray:
-    """(M,) int64, M >= k: given first, then `order` (repeats dropped), then as many others as it
+def filled(
+    order: np.ndarray, n: int, k: int, preselected: np.ndarray = NONE_PRESELECTED
+) -> np.ndarray:
+    """(M,) int64, M >= k: preselected first, then `order` (repeats dropped), then as many others as it
     takes, by position.
 
     Under `by_key` the position is a random key, so what is added is a uniform sample of the images
     left.
     """
-    chosen = np.concatenate([given, np.asarray(order, np.int64)]).astype(np.int64)
+    chosen = np.concatenate([preselected, np.asarray(order, np.int64)]).astype(np.int64)
     _, first = np.unique(chosen, return_index=True)
     chosen = chosen[np.sort(first)]
     if len(chosen) >= k:

@@ -134,9 +134,11 @@ def rank(
     only `allowed`."""
     alone = row.name in _EACH_BY_ITSELF or row.family == "dynamics" and row.name != "d2"
     if allowed.all() or alone:
-        return load(row.function)(inputs, k, config, seed, given=forced)
+        return load(row.function)(inputs, k, config, seed, preselected=forced)
     at = np.flatnonzero(allowed)
-    found = load(row.function)(Pool(inputs, at), k, config, seed, given=np.searchsorted(at, forced))
+    found = load(row.function)(
+        Pool(inputs, at), k, config, seed, preselected=np.searchsorted(at, forced)
+    )
     scores = np.full(len(allowed), -np.inf)
     scores[at] = found.scores
     weights = None

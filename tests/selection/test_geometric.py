@@ -15,9 +15,9 @@ def test_k_center_goes_to_the_farthest_point_each_time():
     # Sener and Savarese 2018, algorithm 1: u = argmax_i min_{j in s} |x_i - x_j|, from s = {0}.
     run = Tiny([0, 1, 4, 10, 12])
     # 12 is 12 away; then 0:0 1:1 4:4 10:2 12:0 -> 4; then 1:1 10:2 -> 10; then 1.
-    assert ranked("k_center", run, 5, given=[0]).order.tolist() == [0, 4, 2, 3, 1]
-    assert ranked("k_center", run, 3, given=[0]).info["radius"] == pytest.approx(2)
-    assert ranked("k_center", run, 2, given=[4, 0]).order.tolist() == [4, 0], (
+    assert ranked("k_center", run, 5, preselected=[0]).order.tolist() == [0, 4, 2, 3, 1]
+    assert ranked("k_center", run, 3, preselected=[0]).info["radius"] == pytest.approx(2)
+    assert ranked("k_center", run, 2, preselected=[4, 0]).order.tolist() == [4, 0], (
         "what is given comes first"
     )
 
@@ -29,7 +29,7 @@ def test_k_center_starts_nearest_to_the_mean():
 def test_k_center_by_brute_force_and_within_twice_the_best_radius():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(120, 40)).astype(np.float32)
-    found = ranked("k_center", Tiny(x), 30, given=[7]).order[:30]
+    found = ranked("k_center", Tiny(x), 30, preselected=[7]).order[:30]
     kept = [7]
     while len(kept) < 30:
         far = np.linalg.norm(x[:, None] - x[kept][None], axis=2).min(axis=1)
@@ -73,7 +73,9 @@ def test_kmedoids_takes_the_middle_of_each_group_largest_first():
 
 def test_kmedoids_passes_over_groups_that_are_represented():
     run = Tiny([0, 1, 2, 50, 51, 52, 100, 101, 102])
-    assert sorted(ranked("kmedoids", run, 3, given=[3], metric="euclidean").order.tolist()) == [
+    assert sorted(
+        ranked("kmedoids", run, 3, preselected=[3], metric="euclidean").order.tolist()
+    ) == [
         1,
         3,
         7,

@@ -49,7 +49,7 @@ def test_facility_location_by_hand():
     run = Tiny([0, 1, 2, 18, 18.5], neighbours=cosine_graph([0, 1, 2, 18, 18.5], 2))
     assert ranked("facility_location", run, 2).order[0] == 1
     assert ranked("facility_location", run, 2).order[1] in (3, 4)
-    assert ranked("facility_location", run, 2, given=[3]).order[:2].tolist() == [3, 1]
+    assert ranked("facility_location", run, 2, preselected=[3]).order[:2].tolist() == [3, 1]
 
 
 def test_lazy_facility_location_is_the_plain_greedy():

@@ -60,7 +60,7 @@ def test_typiclust_takes_the_typical_image_of_the_largest_cluster_first():
     order = ranked("typiclust", Tiny(x), 2, metric="euclidean", neighbours=2).order.tolist()
     assert order[:2] == [1, 8] or order[:2] == [2, 8], order
     # The first cluster has an image already: the other one comes first.
-    order = ranked("typiclust", Tiny(x), 2, metric="euclidean", neighbours=2, given=[6]).order
+    order = ranked("typiclust", Tiny(x), 2, metric="euclidean", neighbours=2, preselected=[6]).order
     assert order[:2].tolist() == [6, 8]
 
 

@@ -48,11 +48,11 @@ class Tiny:
         return self._dynamics
 
 
-def ranked(name: str, run: Tiny, k: int, *, given=None, seed: int = 0, **params) -> Ranking:
+def ranked(name: str, run: Tiny, k: int, *, preselected=None, seed: int = 0, **params) -> Ranking:
     """The method's ranking with these knobs."""
     row = METHODS[name]
-    given = None if given is None else np.asarray(given, np.int64)
-    return load(row.function)(run, k, load(row.config)(**params), seed, given=given)
+    preselected = None if preselected is None else np.asarray(preselected, np.int64)
+    return load(row.function)(run, k, load(row.config)(**params), seed, preselected=preselected)
 
 
 def line_graph(points, k: int) -> Neighbours:

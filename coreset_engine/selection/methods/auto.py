@@ -37,7 +37,12 @@ class AutoConfig:
 
 
 def auto(
-    inputs: Artefacts, k: int, config: AutoConfig, seed: int, *, given: np.ndarray | None = None
+    inputs: Artefacts,
+    k: int,
+    config: AutoConfig,
+    seed: int,
+    *,
+    preselected: np.ndarray | None = None,
 ) -> Ranking:
     """k-means medoids while k <= switch N, ProbCover above. info: `recommended`, the method taken,
     and the reason."""
@@ -45,11 +50,11 @@ def auto(
     share = f"{k:,} of {n:,} images ({100 * k / n:.3g} %)"
     if k <= config.switch * n:
         name = "kmedoids"
-        found = kmedoids(inputs, k, KMedoidsConfig(), seed, given=given)
+        found = kmedoids(inputs, k, KMedoidsConfig(), seed, preselected=preselected)
         why = f"k-means medoids, since {share} are few: the middles of {k:,} groups cover the set without outliers"
     else:
         name = "probcover"
-        found = probcover(inputs, k, ProbcoverConfig(), seed, given=given)
+        found = probcover(inputs, k, ProbcoverConfig(), seed, preselected=preselected)
         why = f"ProbCover, since {share} are many: it leaves out images that lie close to one that is kept"
     return dataclasses.replace(
         found, nested=False, info={**found.info, "recommended": name, "reason": why}

@@ -28,7 +28,12 @@ class BalancedConfig:
 
 
 def random(
-    inputs: Artefacts, k: int, config: RandomConfig, seed: int, *, given: np.ndarray | None = None
+    inputs: Artefacts,
+    k: int,
+    config: RandomConfig,
+    seed: int,
+    *,
+    preselected: np.ndarray | None = None,
 ) -> Ranking:
     """Uniform without replacement; every prefix is a uniform sample. Independent of the input
     order."""
@@ -37,13 +42,18 @@ def random(
 
 
 def class_balanced(
-    inputs: Artefacts, k: int, config: BalancedConfig, seed: int, *, given: np.ndarray | None = None
+    inputs: Artefacts,
+    k: int,
+    config: BalancedConfig,
+    seed: int,
+    *,
+    preselected: np.ndarray | None = None,
 ) -> Ranking:
     """One random image of every class in turn; classes that run out drop out. Images at hand
-    (`given`) count."""
+    (`preselected`) count."""
     labels = labels_of(inputs, config.labels)
     keys = image_keys(inputs.dataset.ids, seed)
-    turn = turns(labels, keys, given)
+    turn = turns(labels, keys, preselected)
     order = np.lexsort((keys, turn)).astype(np.int64)
     return Ranking(order, place_scores(order, len(order)))
 
@@ -53,12 +63,14 @@ def labels_of(inputs: Artefacts, which: str) -> np.ndarray:
     return np.asarray(inputs.labels if which == "true" else inputs.pseudo_labels.labels)
 
 
-def turns(labels: np.ndarray, keys: np.ndarray, given: np.ndarray | None = None) -> np.ndarray:
-    """(N,) int64: the place of each image within its class, smallest key first, `given` before all
+def turns(
+    labels: np.ndarray, keys: np.ndarray, preselected: np.ndarray | None = None
+) -> np.ndarray:
+    """(N,) int64: the place of each image within its class, smallest key first, `preselected` before all
     others."""
     later = np.ones(len(labels), np.int8)
-    if given is not None:
-        later[given] = 0
+    if preselected is not None:
+        later[preselected] = 0
     order = np.lexsort((keys, later, labels))
     sorted_labels = labels[order]
     starts = np.r_[0, np.flatnonzero(sorted_labels[1:] != sorted_labels[:-1]) + 1]

@@ -50,19 +50,26 @@ class KMedoidsConfig:
 
 @by_key
 def k_center(
-    inputs: Artefacts, k: int, config: KCenterConfig, seed: int, *, given: np.ndarray | None = None
+    inputs: Artefacts,
+    k: int,
+    config: KCenterConfig,
+    seed: int,
+    *,
+    preselected: np.ndarray | None = None,
 ) -> Ranking:
     """Farthest-first traversal: the next image is the one farthest from all kept so far (Sener
     2018, algorithm 1).
 
-    At most twice the optimal covering radius (Gonzalez 1985). Starts from `given`, else from the
+    At most twice the optimal covering radius (Gonzalez 1985). Starts from `preselected`, else from the
     image nearest to the mean (the paper starts from its labelled pool). info: radius, the largest
     distance of any image to the kept set.
     """
     from coreset_engine.selection.kernels.greedy import farthest_first
 
     rows = comparable(inputs, config.metric, config.dims)
-    first = given if len(given) else np.array([np.einsum("nd,nd->n", rows, rows).argmin()])
+    first = (
+        preselected if len(preselected) else np.array([np.einsum("nd,nd->n", rows, rows).argmin()])
+    )
     order, radius = farthest_first(rows, first.astype(np.int64), min(k, len(rows)))
     reach = float(np.sqrt(max(radius, 0.0)))
     return Ranking(
@@ -78,26 +85,31 @@ def k_center(
 
 @by_key
 def herding(
-    inputs: Artefacts, k: int, config: HerdingConfig, seed: int, *, given: np.ndarray | None = None
+    inputs: Artefacts,
+    k: int,
+    config: HerdingConfig,
+    seed: int,
+    *,
+    preselected: np.ndarray | None = None,
 ) -> Ranking:
     """x_t = argmax <w, x>, w <- w + mu - x_t, from w = mu (Welling 2009, the herding update), each
     image at most once.
 
     Rows are centred, which moves every score by the same amount; <mu, x> at the start needs the
-    origin. `given` counts as chosen.
+    origin. `preselected` counts as chosen.
     """
     rows, origin = turned(inputs, config.metric, config.dims)
     mean = rows.mean(axis=0)
     score = rows @ (mean + origin)
-    for i in given:
+    for i in preselected:
         score -= rows @ (rows[i] - mean)
-    score[given] = -np.inf
-    order = np.empty(max(0, min(k, len(rows)) - len(given)), np.int64)
+    score[preselected] = -np.inf
+    order = np.empty(max(0, min(k, len(rows)) - len(preselected)), np.int64)
     for t in range(len(order)):
         order[t] = pick = int(score.argmax())
         score -= rows @ (rows[pick] - mean)
         score[pick] = -np.inf
-    order = filled(order, len(rows), k, given)
+    order = filled(order, len(rows), k, preselected)
     return Ranking(
         order,
         place_scores(order, len(rows)),
@@ -107,11 +119,16 @@ def herding(
 
 @by_key
 def kmedoids(
-    inputs: Artefacts, k: int, config: KMedoidsConfig, seed: int, *, given: np.ndarray | None = None
+    inputs: Artefacts,
+    k: int,
+    config: KMedoidsConfig,
+    seed: int,
+    *,
+    preselected: np.ndarray | None = None,
 ) -> Ranking:
     """One image for each of k k-means groups, the one nearest to the centre, largest group first.
 
-    Groups that hold an image of `given` are represented already. info: mean_distance of an image to
+    Groups that hold an image of `preselected` are represented already. info: mean_distance of an image to
     its group's centre.
     """
     rows = comparable(inputs, config.metric, config.dims)
@@ -119,9 +136,9 @@ def kmedoids(
     size = np.bincount(labels)
     order = np.lexsort((distance, labels))
     first = order[np.r_[0, np.flatnonzero(np.diff(labels[order])) + 1]]
-    medoids = first[~np.isin(labels[first], labels[given])]
+    medoids = first[~np.isin(labels[first], labels[preselected])]
     medoids = medoids[np.argsort(-size[labels[medoids]], kind="stable")]
-    order = filled(medoids, len(rows), k, given)
+    order = filled(medoids, len(rows), k, preselected)
     spread = float(np.sqrt(np.maximum(distance, 0)).mean())
     return Ranking(
         order,

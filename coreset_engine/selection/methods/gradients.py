@@ -68,7 +68,12 @@ class GlisterConfig:
 
 @by_key
 def badge(
-    inputs: Artefacts, k: int, config: BadgeConfig, seed: int, *, given: np.ndarray | None = None
+    inputs: Artefacts,
+    k: int,
+    config: BadgeConfig,
+    seed: int,
+    *,
+    preselected: np.ndarray | None = None,
 ) -> Ranking:
     """k-means++ draws on gradients taken against the proxy's own guess (Ash 2020, algorithm 1).
 
@@ -81,7 +86,7 @@ def badge(
     n = len(found.error)
     coins = np.random.default_rng(np.random.SeedSequence([seed % 2**63, n])).random(min(k, n))
     length = np.einsum("nd,nd->n", found.rows, found.rows)
-    order = gradient_matching.spread_draws(found.error, found.rows, length, given, coins)
+    order = gradient_matching.spread_draws(found.error, found.rows, length, preselected, coins)
     return Ranking(
         filled(order, n, k),
         place_scores(order, n),
@@ -91,7 +96,12 @@ def badge(
 
 @by_key
 def craig(
-    inputs: Artefacts, k: int, config: CraigConfig, seed: int, *, given: np.ndarray | None = None
+    inputs: Artefacts,
+    k: int,
+    config: CraigConfig,
+    seed: int,
+    *,
+    preselected: np.ndarray | None = None,
 ) -> Ranking:
     """Facility location on gradient distances within each class; weights = how many each stands for
     (Mirzasoleiman 2020, algorithm 1). Weights have mean 1 over the kept.
@@ -107,7 +117,12 @@ def craig(
         return gradient_matching.facility_dense(far.max() - far, first, count)
 
     return _by_part(
-        found, k, CRAIG_PART, given, choose, "its gradient stands for those of many of its class"
+        found,
+        k,
+        CRAIG_PART,
+        preselected,
+        choose,
+        "its gradient stands for those of many of its class",
     )
 
 
@@ -118,7 +133,7 @@ def gradmatch(
     config: GradmatchConfig,
     seed: int,
     *,
-    given: np.ndarray | None = None,
+    preselected: np.ndarray | None = None,
 ) -> Ranking:
     """Orthogonal matching pursuit of the sum of a class's gradients, weights >= 0 (Killamsetty
     2021, algorithm 2).
@@ -139,7 +154,7 @@ def gradmatch(
         found,
         k,
         OMP_PART,
-        given,
+        preselected,
         choose,
         "weighted, their gradients add up to those of their class",
     )
@@ -147,7 +162,12 @@ def gradmatch(
 
 @by_key
 def glister(
-    inputs: Artefacts, k: int, config: GlisterConfig, seed: int, *, given: np.ndarray | None = None
+    inputs: Artefacts,
+    k: int,
+    config: GlisterConfig,
+    seed: int,
+    *,
+    preselected: np.ndarray | None = None,
 ) -> Ranking:
     """Gain of an image = inner product of its gradient with that of the validation loss
     (Killamsetty 2021, a first-order step); after each of `rounds` batches the proxy takes a step on
@@ -162,7 +182,7 @@ def glister(
     target = np.zeros((n, len(names)), np.float32)
     target[np.arange(n), labels] = 1
     weights = np.zeros((rows.shape[1], len(names)), np.float32)
-    order = np.asarray(given, np.int64)
+    order = np.asarray(preselected, np.int64)
     k = min(k, n)
     for turn in range(config.rounds):
         error = softmax(rows @ weights) - target
@@ -185,24 +205,24 @@ def _by_part(
     found: Gradients,
     k: int,
     limit: int,
-    given: np.ndarray,
+    preselected: np.ndarray,
     choose: Callable[..., tuple],
     reason: str,
 ) -> Ranking:
     """Let every part of every class choose its share, and weave the parts' orders into one."""
     n = len(found.labels)
     parts = class_parts(found.labels, limit)
-    is_given = np.zeros(n, bool)
-    is_given[given] = True
+    is_preselected = np.zeros(n, bool)
+    is_preselected[preselected] = True
     turn = np.full(n, np.inf)
     counts = np.zeros(n)
     for part, count in zip(parts, proportional(np.array([len(part) for part in parts]), min(k, n))):
-        first = np.flatnonzero(is_given[part])
+        first = np.flatnonzero(is_preselected[part])
         if max(count, len(first)):
             order, weight = choose(part, int(max(count, len(first))), first)
             turn[part[order]] = (np.arange(len(order)) + 0.5) / max(count, len(first))
             counts[part[order]] = weight
-    turn[given] = -1
+    turn[preselected] = -1
     chosen = np.argsort(turn, kind="stable")[: np.isfinite(turn).sum()]
     return Ranking(
         filled(chosen, n, k),

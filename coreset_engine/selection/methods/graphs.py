@@ -78,14 +78,19 @@ class D2Config:
 
 @by_key
 def facility_location(
-    inputs: Artefacts, k: int, config: FacilityConfig, seed: int, *, given: np.ndarray | None = None
+    inputs: Artefacts,
+    k: int,
+    config: FacilityConfig,
+    seed: int,
+    *,
+    preselected: np.ndarray | None = None,
 ) -> Ranking:
     """Greedy maximum of f(S) = sum_i max_{j in S} s_ij with s the cosine similarity on the
     neighbour graph."""
     from coreset_engine.selection.kernels import greedy
 
     links = likeness(inputs.neighbours)
-    order = greedy.facility_location(links.indptr, links.indices, links.data, given, k)
+    order = greedy.facility_location(links.indptr, links.indices, links.data, preselected, k)
     found = filled(order, len(inputs.dataset), k)
     return Ranking(
         found,
@@ -98,7 +103,12 @@ def facility_location(
 
 @by_key
 def graph_cut(
-    inputs: Artefacts, k: int, config: GraphCutConfig, seed: int, *, given: np.ndarray | None = None
+    inputs: Artefacts,
+    k: int,
+    config: GraphCutConfig,
+    seed: int,
+    *,
+    preselected: np.ndarray | None = None,
 ) -> Ranking:
     """Greedy maximum of sum_{i, j in S} s_ij (all i) - lambda sum_{i, j in S} s_ij (Iyer 2021,
     graph cut)."""
@@ -110,7 +120,7 @@ def graph_cut(
     gain = np.asarray(links.sum(axis=1), np.float64).ravel() - config.diversity
     pull = 2 * config.diversity * links.data.astype(np.float64)
     order = greedy.penalised(
-        gain, links.indptr, links.indices, pull, False, given, min(k, len(gain))
+        gain, links.indptr, links.indices, pull, False, preselected, min(k, len(gain))
     )
     return Ranking(
         filled(order, len(gain), k),
@@ -126,7 +136,7 @@ def probcover(
     config: ProbcoverConfig,
     seed: int,
     *,
-    given: np.ndarray | None = None,
+    preselected: np.ndarray | None = None,
 ) -> Ranking:
     """The image whose ball covers most uncovered ones (Yehuda 2022, algorithm 1); radius by purity.
 
@@ -140,7 +150,7 @@ def probcover(
     radii = np.r_[radius * 0.5 ** np.arange(12), LAST_RADIUS]
     links = symmetric(near, near.distances)
     order = greedy.cover_balls(
-        links.indptr, links.indices, links.data, np.unique(radii)[::-1], given, k
+        links.indptr, links.indices, links.data, np.unique(radii)[::-1], preselected, k
     )
     n = len(near.indices)
     return Ranking(
@@ -155,7 +165,7 @@ def probcover(
 
 @by_key
 def d2(
-    inputs: Artefacts, k: int, config: D2Config, seed: int, *, given: np.ndarray | None = None
+    inputs: Artefacts, k: int, config: D2Config, seed: int, *, preselected: np.ndarray | None = None
 ) -> Ranking:
     """D2 pruning (Maharana 2024): score <- score + sum of neighbours' scores e^(-gamma_f d^2); then
     the best is kept and each of its neighbours loses e^(-gamma_r d^2) times its score, again and
@@ -179,7 +189,13 @@ def d2(
     score = start + (message * start[indices]).sum(axis=1)
     links = np.r_[0, np.cumsum(real.sum(axis=1))]
     order = greedy.penalised(
-        score, links, indices[real], np.exp(-config.reverse * square[real]), True, given, min(k, n)
+        score,
+        links,
+        indices[real],
+        np.exp(-config.reverse * square[real]),
+        True,
+        preselected,
+        min(k, n),
     )
     what = (
         "in dense parts"

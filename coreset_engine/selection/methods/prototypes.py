@@ -71,13 +71,13 @@ def prototypicality(
     config: PrototypicalityConfig,
     seed: int,
     *,
-    given: np.ndarray | None = None,
+    preselected: np.ndarray | None = None,
 ) -> Ranking:
     """Distance to the nearest k-means centre, on vectors of length 1 (Sorscher 2022: cosine
     distance).
 
     balance b: each cluster is first granted b k / C of its best images (their class balance score
-    is 0.5), then the rest go by score over all clusters. `given` counts towards its clusters.
+    is 0.5), then the rest go by score over all clusters. `preselected` counts towards its clusters.
     """
     rows = comparable(inputs, "cosine", config.dims)
     labels, distance = kmeans(rows, config.n_clusters, seed)
@@ -85,7 +85,7 @@ def prototypicality(
     by_score = np.argsort(-score, kind="stable")
     place = np.empty(len(rows), np.int64)
     place[by_score] = np.arange(len(rows))
-    sure = turns(labels, place, given) < int(config.balance * k / (labels.max() + 1))
+    sure = turns(labels, place, preselected) < int(config.balance * k / (labels.max() + 1))
     order = np.concatenate([by_score[sure[by_score]], by_score[~sure[by_score]]])
     what = "far from" if config.keep == "hard" else "near to"
     return Ranking(
@@ -98,7 +98,12 @@ def prototypicality(
 
 @by_key
 def moderate(
-    inputs: Artefacts, k: int, config: ModerateConfig, seed: int, *, given: np.ndarray | None = None
+    inputs: Artefacts,
+    k: int,
+    config: ModerateConfig,
+    seed: int,
+    *,
+    preselected: np.ndarray | None = None,
 ) -> Ranking:
     """Images whose distance to their class centre is closest to the median distance (Xia 2023)."""
     labels = np.unique(labels_of(inputs, config.labels), return_inverse=True)[1]
@@ -120,7 +125,7 @@ def typiclust(
     config: TypiclustConfig,
     seed: int,
     *,
-    given: np.ndarray | None = None,
+    preselected: np.ndarray | None = None,
 ) -> Ranking:
     """The most typical image of each cluster, clusters with the fewest kept first, then the largest
     (Hacohen 2022, algorithm 1). Typicality: eq. 4, one over the mean distance to the neighbours
@@ -130,15 +135,15 @@ def typiclust(
     else is kept. Typicality is not computed again after a pick.
     """
     rows = comparable(inputs, config.metric, config.dims)
-    labels, _ = kmeans(rows, min(max(k, len(given)), config.max_clusters), seed)
+    labels, _ = kmeans(rows, min(max(k, len(preselected)), config.max_clusters), seed)
     typical = typicality(rows, labels, config.neighbours)
     twin = repeats(inputs.vectors)
     place = np.empty(len(rows), np.int64)
     place[np.lexsort((-typical, twin))] = np.arange(len(rows))
-    turn = turns(labels, place, given)
+    turn = turns(labels, place, preselected)
     size = np.bincount(labels)[labels]
     order = np.lexsort((labels, -size, size < SMALL, turn, twin))
-    order = filled(order[~np.isin(order, given)], len(rows), k, given)
+    order = filled(order[~np.isin(order, preselected)], len(rows), k, preselected)
     return Ranking(
         order,
         place_scores(order, len(rows)),

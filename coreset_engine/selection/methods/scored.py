@@ -61,7 +61,12 @@ class ScoreConfig:
 
 
 def blindcs(
-    inputs: Artefacts, k: int, config: BlindcsConfig, seed: int, *, given: np.ndarray | None = None
+    inputs: Artefacts,
+    k: int,
+    config: BlindcsConfig,
+    seed: int,
+    *,
+    preselected: np.ndarray | None = None,
 ) -> Ranking:
     """The k highest scores of eq. 9; ties by position. Weights: eq. 10 (automatic: all 1, its order
     is drawn)."""
@@ -73,7 +78,12 @@ def blindcs(
 
 
 def elfs(
-    inputs: Artefacts, k: int, config: ElfsConfig, seed: int, *, given: np.ndarray | None = None
+    inputs: Artefacts,
+    k: int,
+    config: ElfsConfig,
+    seed: int,
+    *,
+    preselected: np.ndarray | None = None,
 ) -> Ranking:
     """Hardest beta N last, then from hard to easy: the first k are the double-end window (for every
     k, given beta)."""
@@ -143,7 +153,12 @@ def _one_end(inputs: Artefacts, config: ScoreConfig, seed: int, name: str) -> Ra
 
 
 def aum(
-    inputs: Artefacts, k: int, config: ScoreConfig, seed: int, *, given: np.ndarray | None = None
+    inputs: Artefacts,
+    k: int,
+    config: ScoreConfig,
+    seed: int,
+    *,
+    preselected: np.ndarray | None = None,
 ) -> Ranking:
     """Smallest area under the margin first (Pleiss 2020; used so by Zheng 2023 and BlindCS' table
     3)."""
@@ -151,42 +166,72 @@ def aum(
 
 
 def forgetting(
-    inputs: Artefacts, k: int, config: ScoreConfig, seed: int, *, given: np.ndarray | None = None
+    inputs: Artefacts,
+    k: int,
+    config: ScoreConfig,
+    seed: int,
+    *,
+    preselected: np.ndarray | None = None,
 ) -> Ranking:
     """Most forgetting events first; never learned before all (Toneva 2019)."""
     return _one_end(inputs, config, seed, "forgetting")
 
 
 def el2n(
-    inputs: Artefacts, k: int, config: ScoreConfig, seed: int, *, given: np.ndarray | None = None
+    inputs: Artefacts,
+    k: int,
+    config: ScoreConfig,
+    seed: int,
+    *,
+    preselected: np.ndarray | None = None,
 ) -> Ranking:
     """Largest early error norm first (Paul 2021, definition 2.4)."""
     return _one_end(inputs, config, seed, "el2n")
 
 
 def grand(
-    inputs: Artefacts, k: int, config: ScoreConfig, seed: int, *, given: np.ndarray | None = None
+    inputs: Artefacts,
+    k: int,
+    config: ScoreConfig,
+    seed: int,
+    *,
+    preselected: np.ndarray | None = None,
 ) -> Ranking:
     """Largest early (last-layer) gradient norm first (Paul 2021, definition 2.1)."""
     return _one_end(inputs, config, seed, "grand")
 
 
 def entropy(
-    inputs: Artefacts, k: int, config: ScoreConfig, seed: int, *, given: np.ndarray | None = None
+    inputs: Artefacts,
+    k: int,
+    config: ScoreConfig,
+    seed: int,
+    *,
+    preselected: np.ndarray | None = None,
 ) -> Ranking:
     """Largest entropy of the trained network's prediction first (Coleman 2020)."""
     return _one_end(inputs, config, seed, "entropy")
 
 
 def dyn_unc(
-    inputs: Artefacts, k: int, config: ScoreConfig, seed: int, *, given: np.ndarray | None = None
+    inputs: Artefacts,
+    k: int,
+    config: ScoreConfig,
+    seed: int,
+    *,
+    preselected: np.ndarray | None = None,
 ) -> Ranking:
     """Largest mean spread of the label's probability over windows of epochs first (He 2024)."""
     return _one_end(inputs, config, seed, "dyn_unc")
 
 
 def tdds(
-    inputs: Artefacts, k: int, config: ScoreConfig, seed: int, *, given: np.ndarray | None = None
+    inputs: Artefacts,
+    k: int,
+    config: ScoreConfig,
+    seed: int,
+    *,
+    preselected: np.ndarray | None = None,
 ) -> Ranking:
     """Largest weighted variation of the temporal dual-depth score first (Zhang 2024)."""
     return _one_end(inputs, config, seed, "tdds")

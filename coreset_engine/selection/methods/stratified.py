@@ -35,7 +35,12 @@ class CcsConfig:
 
 
 def ccs(
-    inputs: Artefacts, k: int, config: CcsConfig, seed: int, *, given: np.ndarray | None = None
+    inputs: Artefacts,
+    k: int,
+    config: CcsConfig,
+    seed: int,
+    *,
+    preselected: np.ndarray | None = None,
 ) -> Ranking:
     """After the hard cut, the same number from each stratum; small strata give all, and their rest
     goes to others."""
