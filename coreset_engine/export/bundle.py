@@ -19,6 +19,7 @@ import numpy as np
 from coreset_engine.core.errors import Missing
 from coreset_engine.core.ids import CHUNK
 from coreset_engine.core.types import Dataset, Neighbours
+from coreset_engine.selection.budget import cut_count
 
 NEAR = 0.02  # cosine distance below which a dropped image counts as a near-duplicate of a kept one
 REASONS = ("kept", "hardest cut", "easiest cut", "near-duplicate", "not chosen")
@@ -138,9 +139,7 @@ def _cuts(parcel: Parcel) -> tuple[np.ndarray, np.ndarray]:
     if (
         parcel.manifest.get("method") == "elfs"
     ):  # its score orders hard to easy after the hard cut, which comes last
-        hard_cut = int(
-            float(parcel.manifest.get("params", {}).get("beta") or 0) * len(parcel) + 0.5
-        )
+        hard_cut = cut_count(len(parcel), parcel.manifest.get("params", {}).get("beta") or 0)
         place = np.empty(len(parcel), np.int64)
         place[np.argsort(-parcel.table["score"].to_numpy(float), kind="stable")] = np.arange(
             len(parcel)

@@ -21,8 +21,13 @@ from coreset_engine.core.config import make
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.registry import METHODS, load
 from coreset_engine.pipeline.run import Run
-from coreset_engine.selection.budget import cut_count, kept_count
-from coreset_engine.selection.methods.scored import settled_beta
+from coreset_engine.selection.budget import (
+    cut_count,
+    kept_count,
+    pinned_window,
+    rank_of_free,
+    settled_beta,
+)
 from coreset_engine.selection.select import check_pins
 
 GROUP = 1 << 18  # rows of a Parquet row group
@@ -244,19 +249,16 @@ class Totals:
                 "'class_balanced' counts what is pinned towards each class before it draws, so with pinned "
                 "images its totals are known only once it has chosen; unpin them, or export to see it."
             )
-        lo = cut_count(self.n, settled_beta(beta, kept, self.n)[0]) if self.method == "elfs" else 0
+        cut = cut_count(self.n, settled_beta(beta, kept, self.n)[0]) if self.method == "elfs" else 0
         entering = _ranks(str(self.path), tuple(forced.tolist()))
         pinned = sorted(entering + _ranks(str(self.path), tuple(banned.tolist())))
-        hi = lo + kept - len(forced)
-        for rank in pinned:
-            hi += lo <= rank < hi
-        if hi > self.n:  # past the easy end: on with the hardest, easiest of them first
-            lo, hi, start = lo - (hi - self.n), self.n, lo
-            for rank in reversed(pinned):
-                lo -= lo <= rank < start
-        return Window(
-            lo, hi, tuple(rank for rank in pinned if lo <= rank < hi), tuple(sorted(entering))
-        )
+        first, last = pinned_window(self.n, kept, cut, len(entering), pinned)
+        if first == last:
+            return Window(cut, cut, (), tuple(sorted(entering)))
+        lo = rank_of_free(pinned, first)
+        hi = rank_of_free(pinned, last - 1) + 1
+        inside = tuple(rank for rank in pinned if lo <= rank < hi)
+        return Window(lo, hi, inside, tuple(sorted(entering)))
 
     def counts(self, by: str, window: Window) -> dict[int, tuple[int, int]]:
         """value of `by` -> (images, kept images)."""

@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 from chrome import wait_for_map
 
-from coreset_engine.selection.budget import cut_count, double_end, kept_count
+from coreset_engine.selection.budget import (
+    TABLE_7,
+    cut_count,
+    double_end,
+    guessed_beta,
+    kept_count,
+)
 
 
 def test_window_arithmetic_equals_the_engine(open_page, map_server):
@@ -14,18 +20,18 @@ def test_window_arithmetic_equals_the_engine(open_page, map_server):
     rates = [round(0.001 * i, 3) for i in range(1000)]
     sizes = [1, 2, 3, 7, 1797, 1795, 50_000, 60_000, 1_281_167]
     loaded = page.evaluate("performance.getEntriesByType('resource').map(e => e.name)")
-    geometry = next(name for name in loaded if name.endswith("/scatter-geometry.js"))
+    arithmetic = next(name for name in loaded if name.endswith("/scatter-budget.js"))
     counted = page.evaluate(
         """async ([url, sizes, rates]) => { const g = await import(url);
         return sizes.map(n => rates.map(p => g.keptCount(n, p))); }""",
-        [geometry, sizes, rates],
+        [arithmetic, sizes, rates],
     )
     assert counted == [[kept_count(n, p) for p in rates] for n in sizes]
     betas = [round(0.001 * i, 3) for i in range(1001)]
     cuts = page.evaluate(
         """async ([url, sizes, betas]) => { const g = await import(url);
-        return sizes.map(n => betas.map(b => g.hardCut(n, b))); }""",
-        [geometry, sizes, betas],
+        return sizes.map(n => betas.map(b => g.cutCount(n, b))); }""",
+        [arithmetic, sizes, betas],
     )
     assert cuts == [[cut_count(n, beta) for beta in betas] for n in sizes]
 
@@ -45,17 +51,15 @@ def test_scrubbed_membership_equals_double_end(open_page, map_server):
 
 
 def test_an_untouched_beta_follows_the_pruning_rate_as_the_engine_guesses(open_page, map_server):
-    from ui.state.session import beta_guesses, guessed_beta
-
     page, _ = open_page(f"{map_server}/?n=2000")
     wait_for_map(page)
     loaded = page.evaluate("performance.getEntriesByType('resource').map(e => e.name)")
-    geometry = next(name for name in loaded if name.endswith("/scatter-geometry.js"))
+    arithmetic = next(name for name in loaded if name.endswith("/scatter-budget.js"))
     rates = [round(0.001 * i, 3) for i in range(1000)]
     found = page.evaluate(
         """async ([url, points, rates]) => { const g = await import(url);
-        return rates.map(p => g.between(points, p)); }""",
-        [geometry, beta_guesses(), rates],
+        return rates.map(p => g.guessedBeta(points, p)); }""",
+        [arithmetic, TABLE_7, rates],
     )
-    assert np.allclose(found, [guessed_beta(p) for p in rates], atol=0.0011)
+    assert found == [guessed_beta(p) for p in rates]
     assert found[900] == 0.522 and found[0] == 0

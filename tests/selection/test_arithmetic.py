@@ -11,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coreset_engine.core.errors import BadInput
-from coreset_engine.selection.budget import cut_count, double_end, kept_count, loss_weights, window
+from coreset_engine.selection.budget import (
+    Budget,
+    cut_count,
+    double_end,
+    kept_count,
+    largest_rate,
+    loss_weights,
+    window,
+)
 from coreset_engine.selection.ranks import hardness_rank
 
 TABLE_2 = {
@@ -98,3 +106,25 @@ def test_loss_weights_lie_in_zero_one_and_keep_order(values):
     weights = loss_weights(score)
     assert weights.min() >= 0 and weights.max() == 1
     assert (np.diff(weights[np.argsort(score)]) >= 0).all()
+
+
+@given(st.integers(1, 5000), st.data())
+def test_largest_rate_keeps_as_many_as_asked_and_the_next_thousandth_does_not(n, data):
+    kept = data.draw(st.integers(1, n))
+    rate = largest_rate(n, kept)
+    assert kept_count(n, rate) >= kept
+    assert rate == 0.999 or kept_count(n, round(rate + 0.001, 3)) < kept
+
+
+def test_a_budget_is_a_rate_or_a_count():
+    assert Budget("0.9").kept(60_000) == Budget(count="6000").kept(60_000) == 6000
+    assert Budget(0.9).rate(7) == 0.9 and Budget(count=3).rate(12) == 0.75
+    assert hash(Budget(np.float64(0.5))) == hash(Budget(0.5)) and Budget(count=3.0).count == 3
+    for wrong in ({}, dict(prune_rate=0.5, count=3)):
+        with pytest.raises(BadInput, match="give one of them"):
+            Budget(**wrong)
+    for count in (0, -1, 2.5, "many", True - 1):
+        with pytest.raises(BadInput, match="whole number of at least 1"):
+            Budget(count=count)
+    with pytest.raises(BadInput, match="count=13 is more than the 12 images"):
+        Budget(count=13).kept(12)

@@ -1,27 +1,5 @@
-// The arithmetic of the map, free of any drawing: camera, hover grid, polygon test, membership of a window of ranks.
-// Python has its own keptCount, hardCut (selection/arithmetic.py) and insidePolygon (ui/map/scatter.py); tests compare them.
-
-/** Number kept at pruning rate p: (1 - p) n rounded half up, at least 1. Same as selection.arithmetic.kept_count.
- *  The six decimals undo binary noise such as (1 - 0.9) * 1795 = 179.49999999999997. */
-export function keptCount(n, p) {
-  return Math.max(1, roundHalfUp((1 - p) * n));
-}
-
-/** Number dropped first as hardest: beta n rounded half up. Same as selection.arithmetic.cut_count. */
-export function hardCut(n, beta) {
-  return roundHalfUp(beta * n);
-}
-
-/** Straight lines between the points (xs, ys), to three decimals. Same as ui.state.guessed_beta. */
-export function between([xs, ys], x) {
-  const b = Math.max(1, xs.findIndex((end) => x <= end));
-  if (x > xs[xs.length - 1]) return ys[ys.length - 1];
-  return Math.round(1000 * (ys[b - 1] + ((ys[b] - ys[b - 1]) * (x - xs[b - 1])) / (xs[b] - xs[b - 1]))) / 1000;
-}
-
-function roundHalfUp(x) {
-  return Math.floor(Number(x.toFixed(6)) + 0.5);
-}
+// The geometry of the map, free of any drawing: camera, hover grid, polygon test, membership of a window of ranks.
+// Python has its own insidePolygon (ui/map/scatter.py); tests compare them. Counts and windows: scatter-budget.js.
 
 /** Even-odd rule. polygon: [[x, y], ...] in data coordinates. */
 export function insidePolygon(polygon, x, y) {

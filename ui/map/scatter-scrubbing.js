@@ -1,6 +1,6 @@
 // What a map does while a slider moves: the knobs, who is kept, the counts. Python hears of a released slider only.
 
-import { between, clamp, hardCut, keptCount } from "./scatter-geometry.js";
+import { cutCount, keptCount, pinnedWindow, settledBeta } from "./scatter-budget.js";
 import { element, knob, rgb } from "./scatter-panel.js";
 
 /** Methods of ScatterMap (scatter.js). */
@@ -45,7 +45,6 @@ export const scrubbing = {
     const began = performance.now();
     this.scrub = { ...this.scrub, [name]: value };
     if (name === "beta") this.scrub.guess = null; // from now on it stays where the finger left it
-    else if (name === "p" && this.scrub.guess) this.scrub.beta = between(this.scrub.guess, value);
     if (name === "variant") {
       const arrays = await this.fetchArrays({ ...this.data, mask: null });
       this.takeOrder({ ...this.data, mask: null }, arrays);
@@ -69,25 +68,22 @@ export const scrubbing = {
     this.component.setStateValue("scrub", { p, beta, variant, turn: this.turn });
   },
 
-  /** The wanted beta, or the most that leaves enough to keep: beta N + k <= N. */
+  /** The beta in effect: where the finger left it, else the guess at this pruning rate; lowered to what fits. */
   beta() {
-    const most = Math.floor((1000 * (this.n - keptCount(this.n, this.scrub.p))) / this.n) / 1000;
-    return Math.min(this.scrub.beta, most);
+    const { guess, beta } = this.scrub;
+    return settledBeta(this.n, keptCount(this.n, this.scrub.p), guess ? null : beta, guess);
   },
 
-  /** Membership from the sliders' values: the same arithmetic as selection.arithmetic, on ranks. */
+  /** Membership from the sliders' values: the arithmetic of scatter-budget.js on ranks. */
   rescrub() {
     const { membership, data } = this;
     const { scrub } = data;
     if (data.mask) {
       membership.moveTo(0, data.mask.kept);
     } else if (scrub) {
-      const { pinned, free } = membership;
-      const kept = clamp(keptCount(this.n, this.scrub.p) - pinned, 0, free);
-      const cut = scrub.kind === "window" ? hardCut(this.n, this.beta()) : 0;
-      const pins = data.orders[this.scrub.variant]?.pin_ranks || [];
-      const lo = Math.min(cut - pins.filter((rank) => rank < cut).length, free - kept);
-      membership.moveTo(lo, lo + kept);
+      const cut = scrub.kind === "window" ? cutCount(this.n, this.beta()) : 0;
+      const pinRanks = data.orders[this.scrub.variant]?.pin_ranks || [];
+      membership.moveTo(...pinnedWindow(this.n, keptCount(this.n, this.scrub.p), cut, membership.pinned, pinRanks));
     } else {
       membership.moveTo(0, data.kept ?? this.n);
     }

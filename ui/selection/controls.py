@@ -20,6 +20,15 @@ from coreset_engine.core.errors import CoresetError
 from coreset_engine.core.ids import places_of
 from coreset_engine.core.registry import METHODS, load
 from coreset_engine.core.types import Selection
+from coreset_engine.selection.budget import (
+    cut_count,
+    kept_count,
+    largest_beta,
+    largest_rate,
+    pinned_window,
+    rank_of_free,
+    settled_beta,
+)
 from ui.components.escape import markdown as escaped
 from ui.components.thumbnails import gallery, short_ids
 from ui.map.scatter import MapEvents, Order
@@ -66,14 +75,10 @@ class Ranks:
         return self.n - self.order.pinned - self.order.banned
 
     def window(self) -> tuple[int, int]:
-        """Ranks [lo, hi) of the free images are kept; the same arithmetic as `rescrub` in
-        scatter.js."""
-        from coreset_engine.selection.budget import cut_count, kept_count
-
-        kept = min(max(kept_count(self.n, self.p) - self.order.pinned, 0), self.free)
+        """Ranks [lo, hi) of the free images are kept."""
         cut = cut_count(self.n, self.beta) if self.kind == "window" else 0
-        lo = min(cut - int(np.searchsorted(self.order.pin_ranks, cut)), self.free - kept)
-        return lo, lo + kept
+        pinned = self.order.pinned
+        return pinned_window(self.n, kept_count(self.n, self.p), cut, pinned, self.order.pin_ranks)
 
     def kept(self) -> np.ndarray:
         """Sorted positions of the kept, pins included."""
@@ -94,14 +99,16 @@ class Ranks:
 
     def enters(self, i: int) -> str:
         """One sentence: the pruning rate (or beta) at which image i changes sides."""
-        rank, (lo, _) = int(self.rank[i]), self.window()
+        rank = int(self.rank[i])
+        lo, hi = self.window()
         if rank < lo:
-            return f"Enters when β ≤ {np.floor(1000 * rank / self.n) / 1000:g}."
-        at = 1 - (rank - lo + self.order.pinned + 0.5) / self.n
-        if rank - lo + self.order.pinned == 0:
+            harder = rank_of_free(self.order.pin_ranks, rank)
+            return f"Enters when β ≤ {largest_beta(self.n, self.n - harder):g}."
+        needed = rank - lo + self.order.pinned + 1
+        if needed == 1:
             return "Stays at every pruning rate."
-        word = "Kept while" if rank < self.window()[1] else "Enters at"
-        return f"{word} p ≤ {np.floor(1000 * max(at, 0)) / 1000:.3f}."
+        word = "Kept while" if rank < hi else "Enters at"
+        return f"{word} p ≤ {largest_rate(self.n, needed):.3f}."
 
 
 def ranking(view: RunView) -> Ranks | None:
@@ -115,14 +122,17 @@ def ranking(view: RunView) -> Ranks | None:
     order = with_pins(view, found)
     rank = np.empty(len(found), dtype=np.int64)
     rank[order.positions] = np.arange(len(found))
-    return Ranks(
-        method,
-        kind,
-        order,
-        rank,
-        session.get("prune_rate"),
-        session.get("beta") if kind == "window" else 0.0,
-    )
+    prune_rate = session.get("prune_rate")
+    return Ranks(method, kind, order, rank, prune_rate, _beta(len(found), prune_rate, kind))
+
+
+def _beta(n: int, prune_rate: float, kind: str) -> float:
+    """The beta in effect: the session's own, else the engine's guess for this many images."""
+    if kind != "window":
+        return 0.0
+    if session.chosen("beta"):
+        return session.get("beta")
+    return settled_beta(None, kept_count(n, prune_rate), n)[0]
 
 
 def kind_of(method: str) -> str:

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import streamlit as st
 
 from coreset_engine.artifacts import filesystem
 from coreset_engine.core.errors import BadInput, CoresetError
 from coreset_engine.core.registry import METHODS
 from coreset_engine.core.types import Dataset
+from coreset_engine.selection.budget import TABLE_7, guessed_beta
 from ui.state import link_memo, sampling
 
 STAGES = ("embeddings", "neighbours", "pseudo_labels", "dynamics", "coverage", "map")
@@ -62,16 +62,8 @@ def chosen(name: str) -> bool:
 
 
 def beta_guesses() -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Pruning rates and the hard cut-offs that the engine takes there when none is named (ELFS'
-    table 7, mean)."""
-    from coreset_engine.selection.methods.scored import TABLE_7
-
+    """Pruning rates and the betas that the engine takes there when none is named."""
     return TABLE_7
-
-
-def guessed_beta(prune_rate: float) -> float:
-    """What an untouched beta stands for at this pruning rate."""
-    return round(float(np.interp(prune_rate, *beta_guesses())), 3)
 
 
 def put(name: str, value: Any) -> None:

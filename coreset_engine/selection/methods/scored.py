@@ -11,13 +11,9 @@ import numpy as np
 from coreset_engine.core.config import knob
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Artefacts, Dynamics, Ranking
-from coreset_engine.selection.budget import cut_count, loss_weights
+from coreset_engine.selection.budget import cut_count, loss_weights, settled_beta
 from coreset_engine.selection.keyed_random import image_keys
 from coreset_engine.selection.methods.baselines import LABELS, place_scores
-
-# Mean over datasets of ELFS' table 7 at each pruning rate: the documented guess where no search was
-# made.
-TABLE_7 = ((0.0, 0.3, 0.5, 0.7, 0.8, 0.9), (0.0, 0.089, 0.167, 0.267, 0.344, 0.522))
 
 
 @dataclass(frozen=True)
@@ -101,25 +97,6 @@ def elfs(
     nested = config.beta is not None or k == len(order)
     return Ranking(
         order, place_scores(order, len(order)), nested, info={"beta": beta, "reason": why}
-    )
-
-
-def settled_beta(beta: float | None, k: int, n: int) -> tuple[float, str]:
-    """The beta asked for, or the guess of `TABLE_7` for this k, lowered to what fits; and where it
-    is from."""
-    if beta is not None:
-        if cut_count(n, beta) + k > n:
-            raise BadInput(
-                f"beta={beta} drops {cut_count(n, beta)} of {n} images, which leaves fewer than the {k} to "
-                f"keep; use beta <= {int(100 * (n - k) / n) / 100:g} or a larger prune_rate."
-            )
-        return beta, f"beta = {beta:g} as asked"
-    guess = round(float(np.interp(1 - k / n, *TABLE_7)), 3)
-    while cut_count(n, guess) + k > n:
-        guess = max(0.0, round(guess - 0.001, 3))
-    return (
-        guess,
-        f"beta = {guess:g}, the mean of ELFS' table 7 at this pruning rate; a beta search finds a set's own",
     )
 
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from coreset_engine.core.config import knob
 from coreset_engine.core.types import Artefacts, Ranking
-from coreset_engine.selection.budget import cut_count
+from coreset_engine.selection.budget import cut_count, settled_beta
 from coreset_engine.selection.keyed_random import image_keys
 from coreset_engine.selection.methods.baselines import LABELS, place_scores
-from coreset_engine.selection.methods.scored import hardness, settled_beta
+from coreset_engine.selection.methods.scored import hardness
 
 
 @dataclass(frozen=True)
