@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from coreset_engine.artifacts.store import digest
+from coreset_engine.core.classes import align_classes, names_of
 from coreset_engine.core.config import make
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.registry import METHODS, load, look_up
@@ -99,6 +100,7 @@ class Arena:
         self.config = config
         self._tick = tick
         self.labels = _which(run, config.labels)
+        self.unmatched: dict[str, dict[str, int]] = {}
         truth = run.labels if self.labels == "true" else run.pseudo_labels.labels
         if self.labels == "true" and run.dataset.test_spec:
             from coreset_engine.sources.open import open_source
@@ -106,9 +108,10 @@ class Arena:
             known = np.flatnonzero(truth >= 0)
             self.train = run if len(known) == len(truth) else part(run, known)
             self.test: Run = sibling(run, open_source(run.dataset.test_spec))
-            self.test_at = np.flatnonzero(self.test.labels >= 0)
             self.train_labels = truth[known]
-            self.test_labels = self.test.labels[self.test_at]
+            found, self.unmatched = _matched_by_name(run, self.train_labels, self.test)
+            self.test_at = np.flatnonzero(found >= 0)
+            self.test_labels = found[self.test_at]
         else:
             at, self.test_at = stratified_split(run.dataset.ids, truth)
             self.train = part(run, at)
@@ -223,6 +226,7 @@ class Table:
             trained_on=len(self.arena.train.dataset),
             tested_on=len(self.arena.test_at),
             n_classes=self.arena.n_classes,
+            **({"unmatched_classes": self.arena.unmatched} if self.arena.unmatched else {}),
         )
 
     def measured(self, grid: list[tuple[str | None, float, int]]) -> Iterator[tuple[int, Row]]:
@@ -379,6 +383,85 @@ def _table_of(spec: str, config: str, params: str) -> Table:
     table = Table(run, recipe, [], [], [], json.loads(params), nothing)
     table.arena = Arena(run, recipe, table.tick)
     return table
+
+
+def _matched_by_name(
+    run: Run, train_labels: np.ndarray, test: Run
+) -> tuple[np.ndarray, dict[str, dict[str, int]]]:
+    """The test part's labels in the numbers of the training part, and what has no counterpart.
+
+    A test image whose class the training part does not have gets -1 and is not tested on.
+
+    Parameters
+    ----------
+    run
+        The source, whose class list numbers `train_labels`.
+    train_labels : ndarray, shape (n,), int64 >= 0
+        Labels selection and training see.
+    test
+        The test part, with a class list of its own.
+
+    Returns
+    -------
+    labels : ndarray, shape (len(test.dataset),), int64
+        -1 = not tested on.
+    unmatched : dict
+        "test_only" and "train_only", each class name -> number of images; absent where there are
+        none.
+
+    Raises
+    ------
+    BadInput
+        When the two parts share no class.
+    """
+    if test.dataset.labels is None:
+        raise BadInput(
+            f"the test part {test.dataset.spec!r} has no labels; give one with labels, or evaluate "
+            "with labels=pseudo."
+        )
+    theirs = np.asarray(test.dataset.labels, np.int64)
+    names = names_of(run.dataset.classes, train_labels)
+    test_names = names_of(test.dataset.classes, theirs)
+    found = align_classes(names, test_names).apply(theirs)
+    trained = np.bincount(train_labels, minlength=len(names))
+    found[(found >= 0) & (trained[found] == 0)] = -1
+    if not (found >= 0).any():
+        raise BadInput(
+            f"the test part has the classes {_some(test_names)} and the training part "
+            f"{_some(names)}: no class with images is in both; give both the same class names."
+        )
+    tested = np.bincount(found[found >= 0], minlength=len(names))
+    unmatched = dict(
+        test_only=_counted(test_names, theirs[(found < 0) & (theirs >= 0)]),
+        train_only=_counted(names, train_labels[tested[train_labels] == 0]),
+    )
+    return found, {side: counts for side, counts in unmatched.items() if counts}
+
+
+def unmatched_sentence(found: Mapping[str, Any]) -> str:
+    """What an evaluation's `unmatched_classes` say, for a person; "" when every class has both
+    parts."""
+    unmatched = found.get("unmatched_classes") or {}
+    said = []
+    if lacking := unmatched.get("test_only"):
+        said.append(
+            f"{sum(lacking.values()):,} test images were left out: training has no image of "
+            f"{_some(list(lacking))}."
+        )
+    if untested := unmatched.get("train_only"):
+        said.append(f"The test part has no image of {_some(list(untested))}: not tested.")
+    return " ".join(said)
+
+
+def _counted(names: Sequence[str], labels: np.ndarray) -> dict[str, int]:
+    """Class name -> how many of `labels` it has, for those that have any."""
+    counts = np.bincount(labels, minlength=len(names))
+    return {name: int(count) for name, count in zip(names, counts, strict=True) if count}
+
+
+def _some(names: Sequence[str], shown: int = 5) -> str:
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(map(repr, names[:shown])) + more
 
 
 def part(run: Run, at: np.ndarray) -> Run:

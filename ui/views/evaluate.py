@@ -125,6 +125,8 @@ def results(view: session.RunView) -> None:
             "Nothing measured yet for this dataset. The curve appears here, and grows while the job runs."
         )
         return
+    from coreset_engine.evaluation.experiment import unmatched_sentence
+
     job = found[0]
     if len(found) > 1:
         job = st.selectbox("Measurement", found, key="evaluate:which", format_func=title)
@@ -134,6 +136,8 @@ def results(view: session.RunView) -> None:
         return
     if rows[0].get("labels") == "pseudo":
         st.warning("Accuracy here means agreement with pseudo-labels: no true labels were used.")
+    if unmatched := unmatched_sentence(job.result):
+        st.warning(escaped(unmatched))
     rates, means, stds, _ = summary(rows)
     figure, data = charts.budget_curve(rates, means, stds, full=job.result.get("full_accuracy"))
     charts.show(figure, "budget-curve", data, height=420)

@@ -202,6 +202,8 @@ def inclusion(
 def lines(found: dict[str, Any]) -> list[str]:
     """The result for a person: one line per rate and method, mean +- std, and the paired difference
     to random."""
+    from coreset_engine.evaluation.experiment import unmatched_sentence
+
     what = (
         "test accuracy"
         if found["labels"] == "true"
@@ -234,7 +236,7 @@ def lines(found: dict[str, Any]) -> list[str]:
             f"{rate:8.1%} {method:16} {good[0]['k']:8,} {mean:8.2%} {std:6.2%} {len(good):3} {over:+12.2%} "
             f"{worst:12.2%} {spent:8.2f}"
         )
-    return out
+    return [*out, *filter(None, [unmatched_sentence(found)])]
 
 
 def spread(values: Sequence[float]) -> tuple[float, float]:
