@@ -56,7 +56,7 @@ def parcel(folder: Path, n: int):
     import pandas as pd
 
     from coreset_engine.core.types import Dataset
-    from coreset_engine.export.bundle import Parcel
+    from coreset_engine.export.bundle import ExportBundle
 
     rng = np.random.default_rng(1)
     kept = rng.permutation(n)[: n // 10]
@@ -79,7 +79,7 @@ def parcel(folder: Path, n: int):
         "made up", ids, "print", labels=rng.integers(0, 10, n), classes=tuple("abcdefghij")
     )
     vectors = rng.standard_normal((n, 1280), dtype=np.float32)
-    return Parcel(
+    return ExportBundle(
         table,
         {"source_fingerprint": "print", "method": "elfs", "params": {"beta": 0.1}},
         folder / "media",
@@ -92,7 +92,7 @@ def parcel(folder: Path, n: int):
 def ours_new(made, folder: Path) -> None:
     from coreset_engine.export.fiftyone import live
 
-    live.write(made, "ours")
+    live.write_fiftyone_dataset(made, "ours")
 
 
 def ours_update(made, folder: Path) -> None:
@@ -102,7 +102,7 @@ def ours_update(made, folder: Path) -> None:
 def ours_folder(made, folder: Path) -> None:
     from coreset_engine.export.fiftyone import disk
 
-    disk.write(made, folder / "disk")
+    disk.write_fiftyone_folder(made, folder / "disk")
 
 
 def public_new(made, folder: Path) -> None:

@@ -1,7 +1,7 @@
 """What every export target is handed: a selection folder, and what of its source could be found
 again.
 
-A target is a function `write(parcel, place, progress, **options) -> dict` in a module of its own;
+A target is a function `write(bundle, place, progress, **options) -> dict` in a module of its own;
 `run.exporting` holds the table. place: the folder to write into (it exists and holds the
 selection's three files) or a dataset's name.
 """
@@ -26,7 +26,7 @@ REASONS = ("kept", "hardest cut", "easiest cut", "near-duplicate", "not chosen")
 
 
 @dataclass(frozen=True, eq=False)
-class Parcel:
+class ExportBundle:
     """One selection to hand over.
 
     table: DataFrame, one row per image in source order: id, path, selected, rank (-1 = dropped),
@@ -131,23 +131,26 @@ class Parcel:
         return reason
 
 
-def _cuts(parcel: Parcel) -> tuple[np.ndarray, np.ndarray]:
+def _cuts(bundle: ExportBundle) -> tuple[np.ndarray, np.ndarray]:
     """(N,) bool each: harder than, easier than everything the method kept of its own accord."""
-    none = np.zeros(len(parcel), bool)
-    if "aum" not in parcel.table:
+    none = np.zeros(len(bundle), bool)
+    if "aum" not in bundle.table:
         return none, none
     if (
-        parcel.manifest.get("method") == "elfs"
+        bundle.manifest.get("method") == "elfs"
     ):  # its score orders hard to easy after the hard cut, which comes last
-        hard_cut = cut_count(len(parcel), parcel.manifest.get("params", {}).get("beta") or 0)
-        place = np.empty(len(parcel), np.int64)
-        place[np.argsort(-parcel.table["score"].to_numpy(float), kind="stable")] = np.arange(
-            len(parcel)
+        hard_cut = cut_count(len(bundle), bundle.manifest.get("params", {}).get("beta") or 0)
+        place = np.empty(len(bundle), np.int64)
+        place[np.argsort(-bundle.table["score"].to_numpy(float), kind="stable")] = np.arange(
+            len(bundle)
         )
-        last = place >= len(parcel) - hard_cut
+        last = place >= len(bundle) - hard_cut
         return last, ~last
-    aum = parcel.table["aum"].to_numpy(float)
-    if not parcel.selected.any():
+    aum = bundle.table["aum"].to_numpy(float)
+    if not bundle.selected.any():
         return none, none
-    kept = aum[parcel.selected]
+    kept = aum[bundle.selected]
     return aum < np.nanmin(kept), aum > np.nanmax(kept)
+
+
+Parcel = ExportBundle  # the name of the first edition

@@ -1,7 +1,7 @@
 """Send a selection to a target: the table of targets, and the one way the app and the shell take.
 
 Every export starts from a selection folder (DESIGN section 4): written by this very call for a run,
-or named by the user. A target gets it as a `Parcel`, together with what of its source can still be
+or named by the user. A target gets it as a `ExportBundle`, together with what of its source can still be
 found.
 """
 
@@ -19,7 +19,7 @@ from coreset_engine.artifacts.store import Store
 from coreset_engine.core.errors import BadInput, CoresetError
 from coreset_engine.core.registry import load
 from coreset_engine.core.types import Progress, silent
-from coreset_engine.export.bundle import Parcel
+from coreset_engine.export.bundle import ExportBundle
 from coreset_engine.pipeline import corrections
 from coreset_engine.pipeline.manifest import write_run
 from coreset_engine.pipeline.run import Run
@@ -28,7 +28,7 @@ from coreset_engine.pipeline.select import select
 
 @dataclass(frozen=True)
 class Target:
-    """writer: "module:function", called as (parcel, place, progress, **options) -> dict. place:
+    """writer: "module:function", called as (bundle, place, progress, **options) -> dict. place:
     "folder" or "name"."""
 
     writer: str
@@ -39,40 +39,44 @@ class Target:
 _E = "coreset_engine.export."
 TARGETS: dict[str, Target] = {
     "csv": Target(
-        _E + "formats.csv_table:write", "folder", "every image with all scores, one row each"
+        _E + "formats.csv_table:write_csv", "folder", "every image with all scores, one row each"
     ),
     "fiftyone": Target(
-        _E + "fiftyone.live:write",
+        _E + "fiftyone.live:write_fiftyone_dataset",
         "name",
         "a dataset in FiftyOne's database: fields, tags, saved views, map, similarity, manifest",
     ),
     "fiftyone-disk": Target(
-        _E + "fiftyone.disk:write",
+        _E + "fiftyone.disk:write_fiftyone_folder",
         "folder",
         "the same as a folder in FiftyOne's own format; needs no FiftyOne and no MongoDB",
     ),
     "imagefolder": Target(
-        _E + "formats.imagefolder:write",
+        _E + "formats.imagefolder:write_imagefolder",
         "folder",
         "train/CLASS and val/CLASS with hard links or copies",
     ),
     "coco": Target(
-        _E + "formats.coco:write", "folder", "coco.json and the pictures, for a labelling tool"
+        _E + "formats.coco:write_coco", "folder", "coco.json and the pictures, for a labelling tool"
     ),
     "label-studio": Target(
-        _E + "formats.label_studio:write",
+        _E + "formats.label_studio:write_label_studio",
         "folder",
         "tasks.json with predictions, config.xml, pictures",
     ),
     "pytorch": Target(
-        _E + "formats.pytorch:write", "folder", "a module with the Subset, sampler and loss weights"
+        _E + "formats.pytorch:write_pytorch",
+        "folder",
+        "a module with the Subset, sampler and loss weights",
     ),
     "huggingface": Target(
-        _E + "formats.huggingface:write",
+        _E + "formats.huggingface:write_huggingface",
         "folder",
         "Parquet with the pictures inside, for `datasets`",
     ),
-    "webdataset": Target(_E + "formats.webdataset:write", "folder", "tar shards to stream"),
+    "webdataset": Target(
+        _E + "formats.webdataset:write_webdataset", "folder", "tar shards to stream"
+    ),
 }
 
 
@@ -129,16 +133,16 @@ def export_folder(
         _copy(Path(folder), Path(place))
     run, trouble = _reopened(manifest, store)
     sent = _send(
-        row, target, _parcel(table, manifest, run, store or Store()), place, progress, options
+        row, target, _bundle(table, manifest, run, store or Store()), place, progress, options
     )
     return sent | ({"note": trouble} if trouble else {})
 
 
-def pack(folder: Path | str, run: Run | None, store: Store | None = None) -> Parcel:
-    """A selection folder and its run as a Parcel; only finished artefacts are used, nothing is
+def pack(folder: Path | str, run: Run | None, store: Store | None = None) -> ExportBundle:
+    """A selection folder and its run as a ExportBundle; only finished artefacts are used, nothing is
     computed."""
     table, manifest = read_selection(folder)
-    return _parcel(table, manifest, run, run.store if run is not None else store or Store())
+    return _bundle(table, manifest, run, run.store if run is not None else store or Store())
 
 
 def database_state() -> tuple[bool, str]:
@@ -166,22 +170,22 @@ def _place(target: str, out: str, name: str) -> tuple[Target, str]:
 def _send(
     row: Target,
     target: str,
-    parcel: Parcel,
+    bundle: ExportBundle,
     place: str,
     progress: Progress,
     options: dict[str, Any] | None,
 ) -> dict[str, Any]:
     try:
-        told = load(row.writer)(parcel, place, progress, **(options or {}))
+        summary = load(row.writer)(bundle, place, progress, **(options or {}))
     except TypeError as fault:
         if "unexpected keyword argument" not in str(fault):
             raise
         raise BadInput(f"target {target!r} knows no option {str(fault).split()[-1]}.") from fault
-    shared = dict(target=target, kept=int(parcel.selected.sum()))
-    return shared | ({"out": place} if row.place == "folder" else {}) | told
+    shared = dict(target=target, kept=int(bundle.selected.sum()))
+    return shared | ({"out": place} if row.place == "folder" else {}) | summary
 
 
-def _parcel(table: Any, manifest: dict[str, Any], run: Run | None, store: Store) -> Parcel:
+def _bundle(table: Any, manifest: dict[str, Any], run: Run | None, store: Store) -> ExportBundle:
     fingerprint = str(manifest.get("source_fingerprint", ""))
     media = store.home / "media" / fingerprint[:24]
     names = {}
@@ -191,10 +195,10 @@ def _parcel(table: Any, manifest: dict[str, Any], run: Run | None, store: Store)
             entries = corrections.of_clustering(entries, run.stored_as("pseudo_labels"))
         names = corrections.names(int(table["pseudo_label"].max()) + 1, entries)
     if run is None:
-        return Parcel(table, manifest, media, cluster_names=names)
+        return ExportBundle(table, manifest, media, cluster_names=names)
     same = run.dataset.fingerprint == fingerprint
     ready = {stage: same and run.ready(stage) for stage in ("map", "embeddings", "neighbours")}
-    return Parcel(
+    return ExportBundle(
         table,
         manifest,
         media,

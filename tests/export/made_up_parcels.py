@@ -10,7 +10,7 @@ from PIL import Image
 
 from coreset_engine.artifacts.selection_folder import read_selection, write_selection
 from coreset_engine.core.types import Neighbours, Selection
-from coreset_engine.export.bundle import Parcel
+from coreset_engine.export.bundle import ExportBundle
 from coreset_engine.sources.open import open_source
 
 NAMES = (
@@ -36,7 +36,7 @@ def pictures(folder: Path, names=NAMES) -> Path:
 
 def parcel(
     tmp_path: Path, source: str, keep=3, order=None, method="elfs", beta=0.25, with_run=True, seed=0
-) -> Parcel:
+) -> ExportBundle:
     """`keep` images of `source` kept, by AUM above the hard cut; scores drawn from `seed`."""
     dataset = open_source(source)
     n = len(dataset)
@@ -84,7 +84,7 @@ def parcel(
     near = np.argsort(((vectors[:, None] - vectors[None]) ** 2).sum(-1), axis=1)[:, 1:]
     distances = np.tile(np.linspace(0.01, 0.5, n - 1, dtype=np.float32), (n, 1))
     found = Neighbours(near, distances) if with_run else None
-    return Parcel(
+    return ExportBundle(
         table,
         manifest,
         tmp_path / "media",

@@ -45,7 +45,7 @@ def read(name, prefix="coreset_"):
 def fresh(folder, source, name, keep=3):
     """A new dataset; what was told and what is there."""
     parcel = made_up_parcels.parcel(Path(folder), source, keep=keep)
-    told = live.write(parcel, name)
+    told = live.write_fiftyone_dataset(parcel, name)
     return dict(told=told, **read(name), **wanted(parcel), **derived(name))
 
 
@@ -78,7 +78,7 @@ def through_disk(folder, source, out, name):
     """The on-disk folder, read by FiftyOne's own importer."""
     import fiftyone as fo
 
-    disk.write(made_up_parcels.parcel(Path(folder), source), out)
+    disk.write_fiftyone_folder(made_up_parcels.parcel(Path(folder), source), out)
     fo.Dataset.from_dir(
         dataset_dir=out, dataset_type=fo.types.FiftyOneDataset, name=name, progress=False
     )
@@ -88,7 +88,7 @@ def through_disk(folder, source, out, name):
 def twice(folder, source, name):
     """Main, then another name, then main again with other scores; all three states."""
     first = made_up_parcels.parcel(Path(folder), source, keep=3, seed=0)
-    live.write(first, name)
+    live.write_fiftyone_dataset(first, name)
     import fiftyone as fo
 
     dataset = fo.load_dataset(name)
@@ -99,9 +99,13 @@ def twice(folder, source, name):
     sample.save()
     dataset.save_view("my view", dataset.limit(2))
     states = [read(name)]
-    live.write(made_up_parcels.parcel(Path(folder), source, keep=5, seed=1), name, selection="B ☃")
+    live.write_fiftyone_dataset(
+        made_up_parcels.parcel(Path(folder), source, keep=5, seed=1), name, selection="B ☃"
+    )
     states.append(read(name))
-    live.write(made_up_parcels.parcel(Path(folder), source, keep=2, seed=2, with_run=False), name)
+    live.write_fiftyone_dataset(
+        made_up_parcels.parcel(Path(folder), source, keep=2, seed=2, with_run=False), name
+    )
     states.append(read(name))
     return dict(states=states, mine=dataset.values("mine"), schema=list(dataset.get_field_schema()))
 
@@ -116,7 +120,7 @@ def into_foreign(folder, source, name):
     dataset = fo.Dataset(name)
     theirs = [*paths[::-1][:-1], "/elsewhere/own.png"]
     dataset.add_samples([fo.Sample(filepath=path) for path in theirs], progress=False)
-    told = live.write(parcel, name)
+    told = live.write_fiftyone_dataset(parcel, name)
     aum = dict(zip(dataset.values("filepath"), dataset.values("coreset_aum"), strict=True))
     tagged = set(dataset.match_tags("coreset").values("filepath"))
     return dict(
@@ -150,7 +154,7 @@ def refused(folder, source, what):
     elif what == "no name":
         name = "☃"
     try:
-        live.write(parcel, name, **options)
+        live.write_fiftyone_dataset(parcel, name, **options)
     except BadInput as fault:
         left = fo.load_dataset(name).values("coreset_score") if what == "somebody's field" else None
         return dict(said=str(fault), left=left)
@@ -159,7 +163,7 @@ def refused(folder, source, what):
 
 def only_kept(folder, source, name):
     parcel = made_up_parcels.parcel(Path(folder), source)
-    told = live.write(parcel, name, only_kept=True)
+    told = live.write_fiftyone_dataset(parcel, name, only_kept=True)
     return dict(told=told, ids=read(name)["ids"], kept=parcel.ids[parcel.selected].tolist())
 
 
@@ -168,7 +172,7 @@ def property_round_trip(folder, names, kept, values, name):
     import fiftyone as fo
     import pandas as pd
 
-    from coreset_engine.export.bundle import Parcel
+    from coreset_engine.export.bundle import ExportBundle
 
     n = len(names)
     rank = np.full(n, -1)
@@ -184,7 +188,9 @@ def property_round_trip(folder, names, kept, values, name):
             "aum": np.array([float(v) for v in values], np.float32),
         }
     )
-    live.write(Parcel(table, {"method": "x", "source_fingerprint": folder}, Path(folder)), name)
+    live.write_fiftyone_dataset(
+        ExportBundle(table, {"method": "x", "source_fingerprint": folder}, Path(folder)), name
+    )
     dataset = fo.load_dataset(name)
     found = dict(
         ids=dataset.values("coreset_id"),

@@ -188,7 +188,7 @@ def test_the_disk_format_needs_no_fiftyone_and_twice_is_the_same(source, tmp_pat
         "from pathlib import Path; import made_up_parcels\n"
         "from coreset_engine.export import fiftyone_disk\n"
         "parcel = made_up_parcels.parcel(Path(sys.argv[1]).parent, sys.argv[2]); "
-        "fiftyone_disk.write(parcel, sys.argv[1])"
+        "fiftyone_disk.write_fiftyone_folder(parcel, sys.argv[1])"
     )
     samples = []
     for name in ("one", "two"):
@@ -218,7 +218,7 @@ def test_the_disk_format_needs_no_fiftyone_and_twice_is_the_same(source, tmp_pat
 def test_a_missing_file_keeps_its_sample(tmp_path):
     parcel = made_up_parcels.parcel(tmp_path, str(made_up_parcels.pictures(tmp_path / "pictures")))
     Path(parcel.table["path"][2]).unlink()
-    disk.write(parcel, tmp_path / "out")
+    disk.write_fiftyone_folder(parcel, tmp_path / "out")
     rows = json.loads((tmp_path / "out" / "samples.json").read_text())["samples"]
     assert len(rows) == 8 and [i for i, row in enumerate(rows) if "metadata" not in row] == [2]
 

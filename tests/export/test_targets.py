@@ -19,14 +19,14 @@ from PIL import Image
 
 from coreset_engine.core.errors import BadInput, Missing
 from coreset_engine.core.registry import load
-from coreset_engine.export.bundle import Parcel
+from coreset_engine.export.bundle import ExportBundle
 from coreset_engine.export.formats import images as shared
 from coreset_engine.export.targets import TARGETS
 
 PICTURED = ("imagefolder", "coco", "label-studio", "huggingface", "webdataset")
 
 
-def write(target, given: Parcel, place, **options):
+def write(target, given: ExportBundle, place, **options):
     return load(TARGETS[target].writer)(given, place, **options)
 
 
@@ -35,7 +35,7 @@ def folder(tmp_path):
     return parcel(tmp_path, str(pictures(tmp_path / "images")), keep=6)
 
 
-def ids_of(given: Parcel) -> list[str]:
+def ids_of(given: ExportBundle) -> list[str]:
     table = given.table[given.table["selected"]].sort_values("rank")
     return [str(key) for key in table["id"]]
 
@@ -48,7 +48,7 @@ def near(one, other):
     return max(abs(a - b) for a, b in zip(one, other)) < 12  # JPEG
 
 
-def pixel(given: Parcel, key: str):
+def pixel(given: ExportBundle, key: str):
     return given.image(int(np.flatnonzero(given.ids == key)[0])).getpixel((2, 2))
 
 

@@ -140,7 +140,7 @@ def back_again(folder, name):
 
     from coreset_engine.artifacts.selection_folder import read_selection, write_selection
     from coreset_engine.core.types import Selection
-    from coreset_engine.export.bundle import Parcel
+    from coreset_engine.export.bundle import ExportBundle
     from coreset_engine.export.fiftyone import live
 
     build(folder, name)
@@ -160,7 +160,7 @@ def back_again(folder, name):
     dataset.delete_samples([gone])
     dataset.add_samples([fo.Sample(filepath=picture(Path(folder) / "new.png", 7))], progress=False)
     table, manifest = read_selection(written)
-    told = live.write(Parcel(table, manifest, Path(folder)), name)
+    told = live.write_fiftyone_dataset(ExportBundle(table, manifest, Path(folder)), name)
     ids = dataset.values("id")
     return dict(
         told=told,
@@ -179,7 +179,7 @@ def made_here_comes_back(folder, name):
 
     from coreset_engine.artifacts.selection_folder import read_selection, write_selection
     from coreset_engine.core.types import Selection
-    from coreset_engine.export.bundle import Parcel
+    from coreset_engine.export.bundle import ExportBundle
     from coreset_engine.export.fiftyone import live
 
     for i, place in enumerate(("a/1.png", "b/1.png", "b/ü ☃.png", "c/2.png")):
@@ -195,7 +195,7 @@ def made_here_comes_back(folder, name):
         {},
         dict(source=source.spec, source_fingerprint=source.fingerprint, method="random"),
     )
-    live.write(Parcel(*read_selection(written), Path(folder), source), name)
+    live.write_fiftyone_dataset(ExportBundle(*read_selection(written), Path(folder), source), name)
     found = open_source(f"fiftyone:{name}")
     first = fo.load_dataset(name).first()  # somebody labels one image over there
     first["person"] = fo.Classification(label="seen")

@@ -28,7 +28,7 @@ import numpy as np
 
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Progress, silent
-from coreset_engine.export.bundle import Parcel
+from coreset_engine.export.bundle import ExportBundle
 from coreset_engine.export.fiftyone.layers import (
     Layer,
     Names,
@@ -51,7 +51,7 @@ class Plan:
     """What will be written: the fields (`own`: the selection's), and per sample its id, path and
     file facts."""
 
-    parcel: Parcel
+    bundle: ExportBundle
     names: Names
     layers: list[Layer]
     own: list[Layer]
@@ -72,8 +72,8 @@ class Dialect:
     dataset: Any
 
 
-def write(
-    parcel: Parcel, place: str | Path, progress: Progress = silent, *, selection: str = "main"
+def write_fiftyone_folder(
+    bundle: ExportBundle, place: str | Path, progress: Progress = silent, *, selection: str = "main"
 ) -> dict[str, Any]:
     """Write the dataset into the folder `place`; {"path", "samples"}. Raises BadInput when it
     cannot be written.
@@ -85,11 +85,11 @@ def write(
     out = Path(place)
     with _writing(out):
         plan = prepare(
-            parcel,
+            bundle,
             out / "data",
             progress,
             selection,
-            str(parcel.manifest.get("source_fingerprint", "")),
+            str(bundle.manifest.get("source_fingerprint", "")),
         )
         own = f"{out}{os.sep}data{os.sep}"
         paths = [
@@ -113,18 +113,20 @@ def write(
     return dict(path=str(out), samples=len(plan.ids))
 
 
-def prepare(parcel: Parcel, media: Path, progress: Progress, selection: str, key: str) -> Plan:
+def prepare(
+    bundle: ExportBundle, media: Path, progress: Progress, selection: str, key: str
+) -> Plan:
     """Find or write the pictures (into `media`), read their headers, work out every field. key:
     salt of the ids."""
     names = Names(selection)
-    own = own_layers(parcel, names)
-    paths = picture_files(parcel, media, progress=progress)
+    own = own_layers(bundle, names)
+    paths = picture_files(bundle, media, progress=progress)
     return Plan(
-        parcel,
+        bundle,
         names,
-        source_layers(parcel) + own,
+        source_layers(bundle) + own,
         own,
-        sample_ids(parcel.ids, key),
+        sample_ids(bundle.ids, key),
         paths,
         describe(paths, progress),
     )
@@ -136,9 +138,9 @@ def write_frame(out: Path, plan: Plan) -> None:
     with _writing(out):
         (out / "brain").mkdir(parents=True, exist_ok=True)
         (out / "runs").mkdir(exist_ok=True)
-        _put(out / "metadata.json", _metadata(plan.parcel, plan.names, plan.layers, plan.own))
+        _put(out / "metadata.json", _metadata(plan.bundle, plan.names, plan.layers, plan.own))
         _put(out / "samples.json", {"samples": []})
-        _results(out, plan.parcel, plan.names, plan.ids)
+        _results(out, plan.bundle, plan.names, plan.ids)
 
 
 @contextlib.contextmanager
@@ -219,7 +221,7 @@ def documents(plan: Plan, dialect: Dialect) -> Iterator[dict[str, Any]]:
     """One document per sample, as FiftyOne's own database holds them."""
     rand = np.random.default_rng(0).random(len(plan.ids)).tolist()
     columns = [(layer.name, encoder(layer, plan.ids, dialect)) for layer in plan.layers]
-    tags = [["coreset", plan.names.tag] if kept else [] for kept in plan.parcel.selected.tolist()]
+    tags = [["coreset", plan.names.tag] if kept else [] for kept in plan.bundle.selected.tolist()]
     for i, key in enumerate(plan.ids):
         document = {
             "_id": dialect.oid(key),
@@ -255,7 +257,7 @@ def _number(value: float) -> Any:
 
 
 def _metadata(
-    parcel: Parcel, names: Names, layers: list[Layer], own: list[Layer]
+    bundle: ExportBundle, names: Names, layers: list[Layer], own: list[Layer]
 ) -> dict[str, Any]:
     return dict(
         version=VERSION,
@@ -269,27 +271,27 @@ def _metadata(
         workspaces=[],
         annotation_runs={},
         evaluations={},
-        brain_methods=_brain(parcel, names, own),
-        runs={names.run_key: _run(names.run_key, run_config(parcel, names, own))},
+        brain_methods=_brain(bundle, names, own),
+        runs={names.run_key: _run(names.run_key, run_config(bundle, names, own))},
     )
 
 
-def run_config(parcel: Parcel, names: Names, own: list[Layer]) -> dict[str, Any]:
+def run_config(bundle: ExportBundle, names: Names, own: list[Layer]) -> dict[str, Any]:
     """What the custom run holds: the manifest, and everything the selection owns, so that it can be
     updated."""
     return dict(
         name=names.name,
-        manifest=json.loads(json.dumps(dict(parcel.manifest), default=str)),
+        manifest=json.loads(json.dumps(dict(bundle.manifest), default=str)),
         fields=[layer.name for layer in own],
         tag=names.tag,
         views=[view.name for view in views(names, own)],
-        brain_keys=brain_keys(parcel, names, own),
+        brain_keys=brain_keys(bundle, names, own),
     )
 
 
-def brain_keys(parcel: Parcel, names: Names, own: list[Layer]) -> list[str]:
+def brain_keys(bundle: ExportBundle, names: Names, own: list[Layer]) -> list[str]:
     """Of the map and of the similarity index, where there is one."""
-    found = [names.prefix + "umap"] if parcel.points is not None else []
+    found = [names.prefix + "umap"] if bundle.points is not None else []
     return found + [names.prefix + "similarity" for layer in own if layer.kind == "vector"]
 
 
@@ -385,9 +387,9 @@ def _saved(view: View) -> dict[str, Any]:
     )
 
 
-def _brain(parcel: Parcel, names: Names, own: list[Layer]) -> dict[str, Any]:
+def _brain(bundle: ExportBundle, names: Names, own: list[Layer]) -> dict[str, Any]:
     found = {}
-    for key in brain_keys(parcel, names, own):
+    for key in brain_keys(bundle, names, own):
         shared = dict(model=None, model_kwargs=None, patches_field=None)
         if key.endswith("umap"):
             config = dict(
@@ -421,12 +423,12 @@ def _run(key: str, config: dict[str, Any]) -> dict[str, Any]:
     return dict(key=key, version=VERSION, timestamp={"$date": _now()}, config=config, results=None)
 
 
-def _results(out: Path, parcel: Parcel, names: Names, ids: list[str]) -> None:
-    if parcel.points is not None:
+def _results(out: Path, bundle: ExportBundle, names: Names, ids: list[str]) -> None:
+    if bundle.points is not None:
         coded = {
             name: base64.b64encode(packed(array)).decode()
             for name, array in (
-                ("points", np.asarray(parcel.points, np.float64)),
+                ("points", np.asarray(bundle.points, np.float64)),
                 ("sample_ids", np.array(ids)),
             )
         }
@@ -439,7 +441,7 @@ def _results(out: Path, parcel: Parcel, names: Names, ids: list[str]) -> None:
                 **coded,
             ),
         )
-    if parcel.vectors is not None and parcel.same_source:
+    if bundle.vectors is not None and bundle.same_source:
         _put(
             out / "brain" / f"{names.prefix}similarity.json",
             dict(cls=BRAIN + "internal.core.sklearn.SklearnSimilarityIndex"),

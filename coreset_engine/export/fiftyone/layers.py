@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from coreset_engine.core.errors import BadInput
-from coreset_engine.export.bundle import NEAR, REASONS, Parcel
+from coreset_engine.export.bundle import NEAR, REASONS, ExportBundle
 
 MAIN = "main"
 ID_FIELD = "coreset_id"
@@ -94,10 +94,10 @@ class Names:
         return f"coreset: {what}" if self.name == MAIN else f"coreset {self.slug}: {what}"
 
 
-def own_layers(parcel: Parcel, names: Names) -> list[Layer]:
+def own_layers(bundle: ExportBundle, names: Names) -> list[Layer]:
     """The selection's fields: one float per score, rank, reason, pseudo-label, distance to the
     nearest kept image."""
-    table = parcel.table
+    table = bundle.table
     prefix = names.prefix
     found = []
     for column, text in NUMBERS.items():
@@ -113,11 +113,11 @@ def own_layers(parcel: Parcel, names: Names) -> list[Layer]:
         )
     )
     found.append(
-        Layer(prefix + "reason", "str", parcel.reasons.tolist(), "why: " + ", ".join(REASONS))
+        Layer(prefix + "reason", "str", bundle.reasons.tolist(), "why: " + ", ".join(REASONS))
     )
     if "pseudo_label" in table:
         codes = table["pseudo_label"].to_numpy().astype(int).tolist()
-        known = {code: parcel.cluster_name(code) for code in set(codes)}
+        known = {code: bundle.cluster_name(code) for code in set(codes)}
         found.append(Layer(prefix + "cluster", "int", codes, "number of its cluster"))
         found.append(
             Layer(
@@ -128,35 +128,35 @@ def own_layers(parcel: Parcel, names: Names) -> list[Layer]:
                 table["confidence"].to_numpy(float) if "confidence" in table else None,
             )
         )
-    if parcel.nearest_kept is not None:
+    if bundle.nearest_kept is not None:
         found.append(
             Layer(
                 prefix + "nearest_kept",
                 "float",
-                parcel.nearest_kept,
+                bundle.nearest_kept,
                 "cosine distance to the nearest other kept image; empty = none among its neighbours",
             )
         )
-    if parcel.vectors is not None and parcel.same_source:
+    if bundle.vectors is not None and bundle.same_source:
         found.append(
             Layer(
                 prefix + "vector",
                 "vector",
-                shortened(parcel.vectors),
+                shortened(bundle.vectors),
                 f"its embedding's first {DIMENSIONS} principal directions; for sorting by similarity",
             )
         )
     return found
 
 
-def source_layers(parcel: Parcel) -> list[Layer]:
+def source_layers(bundle: ExportBundle) -> list[Layer]:
     """What a dataset made by us also says: our id, the true class, the source's own columns."""
-    found = [Layer(ID_FIELD, "str", parcel.ids.tolist(), "the image's id in its source")]
-    if parcel.truth is not None:
-        found.append(Layer(TRUTH, "label", parcel.truth, "the source's own label"))
-    if parcel.dataset is not None:
-        for name, values in parcel.dataset.columns.items():
-            found.append(_column(name, np.asarray(values), parcel.position))
+    found = [Layer(ID_FIELD, "str", bundle.ids.tolist(), "the image's id in its source")]
+    if bundle.truth is not None:
+        found.append(Layer(TRUTH, "label", bundle.truth, "the source's own label"))
+    if bundle.dataset is not None:
+        for name, values in bundle.dataset.columns.items():
+            found.append(_column(name, np.asarray(values), bundle.position))
     return found
 
 

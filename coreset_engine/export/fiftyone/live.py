@@ -24,15 +24,15 @@ import numpy as np
 from coreset_engine.core import fiftyone_database
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Progress, silent
-from coreset_engine.export.bundle import Parcel
+from coreset_engine.export.bundle import ExportBundle
 from coreset_engine.export.fiftyone import disk
 from coreset_engine.export.fiftyone.layers import ID_FIELD, Layer, Names, own_layers, views
 
 CHUNK = 5000
 
 
-def write(
-    parcel: Parcel,
+def write_fiftyone_dataset(
+    bundle: ExportBundle,
     place: str,
     progress: Progress = silent,
     *,
@@ -56,8 +56,8 @@ def write(
                 f"dataset {name!r} exists, and dropped samples are removed only from a new one; choose "
                 "another name."
             )
-        return _update(fo, fo.load_dataset(name), parcel, names, progress)
-    return _create(fo, name, parcel, names, progress, only_kept)
+        return _update(fo, fo.load_dataset(name), bundle, names, progress)
+    return _create(fo, name, bundle, names, progress, only_kept)
 
 
 def _checked(name: str) -> str:
@@ -78,9 +78,9 @@ def _checked(name: str) -> str:
 
 
 def _create(
-    fo: Any, name: str, parcel: Parcel, names: Names, progress: Progress, only_kept: bool
+    fo: Any, name: str, bundle: ExportBundle, names: Names, progress: Progress, only_kept: bool
 ) -> dict[str, Any]:
-    plan = disk.prepare(parcel, parcel.media, progress, names.name, name)
+    plan = disk.prepare(bundle, bundle.media, progress, names.name, name)
     with tempfile.TemporaryDirectory(prefix="coreset-") as folder, quiet():
         disk.write_frame(Path(folder), plan)
         try:
@@ -100,7 +100,7 @@ def _create(
     if only_kept:
         dataset.delete_samples(dataset.match_tags(names.tag, bool=False))
     dataset.persistent = True
-    return _told(dataset, names, created=True, written=len(dataset), absent=0, others=0)
+    return _summary(dataset, names, created=True, written=len(dataset), absent=0, others=0)
 
 
 def _insert(dataset: Any, plan: disk.Plan, progress: Progress) -> None:
@@ -126,14 +126,14 @@ def _bson(dataset: Any) -> disk.Dialect:
 # --------------------------------------------------------------------------------------------------
 
 
-def match(dataset: Any, parcel: Parcel) -> list[str | None]:
+def match(dataset: Any, bundle: ExportBundle) -> list[str | None]:
     """The sample id of each row, or None: by FiftyOne's own ids, else by `coreset_id`, else by file
     path."""
-    ours = parcel.ids.tolist()
+    ours = bundle.ids.tolist()
     samples = dataset.values("id")
     paths = [
         os.path.abspath(path) if isinstance(path, str) and path else None
-        for path in parcel.table["path"]
+        for path in bundle.table["path"]
     ]
     ways = [(samples, ours), (dataset.values("filepath"), paths)]
     if dataset.has_sample_field(ID_FIELD):
@@ -148,46 +148,46 @@ def match(dataset: Any, parcel: Parcel) -> list[str | None]:
 
 
 def _update(
-    fo: Any, dataset: Any, parcel: Parcel, names: Names, progress: Progress
+    fo: Any, dataset: Any, bundle: ExportBundle, names: Names, progress: Progress
 ) -> dict[str, Any]:
-    samples = match(dataset, parcel)
+    samples = match(dataset, bundle)
     rows = np.array([i for i, key in enumerate(samples) if key is not None], np.int64)
     if not len(rows):
         raise BadInput(
-            f"dataset {dataset.name!r} exists and has none of these {len(parcel)} images; choose another "
+            f"dataset {dataset.name!r} exists and has none of these {len(bundle)} images; choose another "
             "name, or the dataset the images came from."
         )
-    layers = own_layers(parcel, names)
+    layers = own_layers(bundle, names)
     before = _record(dataset, names)
     _check_owner(dataset, names, before, layers)
     _clear(dataset, names, before, layers)
     _declare(fo, dataset, layers)
     ids = [samples[row] for row in rows.tolist()]
     _merge(dataset, layers, rows, ids, progress)
-    _tag(dataset, names, [samples[row] for row in rows.tolist() if parcel.selected[row]])
+    _tag(dataset, names, [samples[row] for row in rows.tolist() if bundle.selected[row]])
     dataset.reload()
     _save_views(dataset, names, layers, before)
-    _save_runs(dataset, parcel, names, layers, before, rows, ids)
-    return _told(
+    _save_runs(dataset, bundle, names, layers, before, rows, ids)
+    return _summary(
         dataset,
         names,
         created=False,
         written=len(rows),
-        absent=len(parcel) - len(rows),
+        absent=len(bundle) - len(rows),
         others=len(dataset) - len(set(ids)),
     )
 
 
-def write_scores(parcel: Parcel, place: str, selection: str = "main") -> dict[str, Any]:
+def write_scores(bundle: ExportBundle, place: str, selection: str = "main") -> dict[str, Any]:
     """Only what does not depend on a choice: score fields, pseudo-label, map and similarity index.
     No tag, no view."""
     names = Names(selection)
     fo = fiftyone_database.connect()
     dataset = fo.load_dataset(_checked(place))
-    samples = match(dataset, parcel)
+    samples = match(dataset, bundle)
     rows = np.array([i for i, key in enumerate(samples) if key is not None], np.int64)
     chosen = {names.prefix + part for part in ("score", "weight", "rank", "reason", "nearest_kept")}
-    layers = [layer for layer in own_layers(parcel, names) if layer.name not in chosen]
+    layers = [layer for layer in own_layers(bundle, names) if layer.name not in chosen]
     before = _record(dataset, names)
     _check_owner(dataset, names, before, layers)
     _declare(fo, dataset, layers)
@@ -200,7 +200,7 @@ def write_scores(parcel: Parcel, place: str, selection: str = "main") -> dict[st
     )
     if before:  # the selection that is there keeps the manifest that reproduces it
         kept["manifest"] = dataset.get_run_info(names.run_key).config.manifest
-    _save_runs(dataset, parcel, names, layers, before, rows, ids, kept)
+    _save_runs(dataset, bundle, names, layers, before, rows, ids, kept)
     written = ", ".join(layer.name for layer in layers if layer.kind != "vector")
     return dict(said=f"{len(rows):,} samples now have {written}.", written=len(rows))
 
@@ -335,7 +335,7 @@ def _save_views(dataset: Any, names: Names, layers: list[Layer], before: dict[st
 
 def _save_runs(
     dataset: Any,
-    parcel: Parcel,
+    bundle: ExportBundle,
     names: Names,
     layers: list[Layer],
     before: dict[str, Any],
@@ -353,12 +353,12 @@ def _save_runs(
     whole = len(ids) == len(dataset)
     shown = dataset if whole else dataset.select(ids)
     with quiet():
-        for key in disk.brain_keys(parcel, names, layers):
+        for key in disk.brain_keys(bundle, names, layers):
             if key.endswith("umap"):
                 row_of = dict(zip(ids, rows.tolist(), strict=True))
                 order = [row_of[key_] for key_ in shown.values("id")]
                 brain.compute_visualization(
-                    shown, points=np.asarray(parcel.points, np.float64)[order], brain_key=key
+                    shown, points=np.asarray(bundle.points, np.float64)[order], brain_key=key
                 )
             else:
                 brain.compute_similarity(
@@ -369,7 +369,7 @@ def _save_runs(
                     metric="cosine",
                 )
     run = dataset.init_run()
-    for key, value in (disk.run_config(parcel, names, layers) | (kept or {})).items():
+    for key, value in (disk.run_config(bundle, names, layers) | (kept or {})).items():
         setattr(run, key, value)
     dataset.register_run(names.run_key, run, overwrite=True)
 
@@ -387,7 +387,7 @@ def quiet() -> Any:
         logger.setLevel(before)
 
 
-def _told(
+def _summary(
     dataset: Any, names: Names, *, created: bool, written: int, absent: int, others: int
 ) -> dict[str, Any]:
     kept = len(dataset.match_tags(names.tag))

@@ -120,7 +120,7 @@ def choose(
     run = open_run(
         name, progress=progress, **{key: params.pop(key) for key in SETTINGS if key in params}
     )
-    told = export(
+    summary = export(
         run,
         target="fiftyone",
         method=method,
@@ -129,7 +129,7 @@ def choose(
         name=name,
         options={"selection": selection},
     )
-    return told | {"view": Names(selection).view("kept")}
+    return summary | {"view": Names(selection).view("kept")}
 
 
 def preview(name: str, *, method: str, prune_rate: float, **params: Any) -> dict[str, Any]:

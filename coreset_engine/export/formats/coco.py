@@ -13,12 +13,12 @@ from typing import Any
 
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Progress, silent
-from coreset_engine.export.bundle import Parcel
+from coreset_engine.export.bundle import ExportBundle
 from coreset_engine.export.formats import images as pictures
 
 
-def write(
-    parcel: Parcel,
+def write_coco(
+    bundle: ExportBundle,
     place: str | Path,
     progress: Progress = silent,
     *,
@@ -30,8 +30,8 @@ def write(
     BadInput else."""
     pictures.check_link(link)
     place = Path(place)
-    rows = pictures.kept(parcel)
-    names = pictures.class_names(parcel, labels)
+    rows = pictures.kept(bundle)
+    names = pictures.class_names(bundle, labels)
     known = sorted({name for name in names if name is not None})
     number_of = {name: number for number, name in enumerate(known, 1)}
     images = []
@@ -39,15 +39,15 @@ def write(
     try:
         folder = pictures.fresh(place / "images")
         for number, row in enumerate(rows, 1):
-            width, height = parcel.image(row).size
-            path = pictures.put(parcel, row, folder, link)
+            width, height = bundle.image(row).size
+            path = pictures.put(bundle, row, folder, link)
             images.append(
                 dict(
                     id=number,
                     file_name=path.name,
                     width=width,
                     height=height,
-                    coreset=dict(id=str(parcel.ids[row]), **pictures.scores(parcel, row)),
+                    coreset=dict(id=str(bundle.ids[row]), **pictures.scores(bundle, row)),
                 )
             )
             if prelabel and names[row] is not None:
@@ -67,7 +67,7 @@ def write(
             place / "coco.json",
             dict(
                 info=dict(
-                    description=f"coreset by {parcel.manifest.get('method')}, {len(rows)} of {len(parcel)} images"
+                    description=f"coreset by {bundle.manifest.get('method')}, {len(rows)} of {len(bundle)} images"
                 ),
                 licenses=[],
                 images=images,

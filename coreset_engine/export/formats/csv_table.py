@@ -8,15 +8,17 @@ from typing import Any
 
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Progress, silent
-from coreset_engine.export.bundle import Parcel
+from coreset_engine.export.bundle import ExportBundle
 
 
-def write(parcel: Parcel, place: str | Path, progress: Progress = silent) -> dict[str, Any]:
+def write_csv(
+    bundle: ExportBundle, place: str | Path, progress: Progress = silent
+) -> dict[str, Any]:
     """Write selection.csv into the folder `place`. Raises BadInput when it cannot be written."""
     path = Path(place) / "selection.csv"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        parcel.table.assign(reason=parcel.reasons).to_csv(path, index=False)
+        bundle.table.assign(reason=bundle.reasons).to_csv(path, index=False)
     except OSError as fault:
         raise BadInput(
             f"{str(path)!r} cannot be written ({fault.strerror}); choose a folder you can write."

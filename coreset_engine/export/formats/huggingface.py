@@ -14,7 +14,7 @@ from typing import Any
 
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Progress, silent
-from coreset_engine.export.bundle import Parcel
+from coreset_engine.export.bundle import ExportBundle
 from coreset_engine.export.formats import images
 
 ROWS = 5000
@@ -29,18 +29,18 @@ A coreset of {kept} of {count} images, chosen by {method}. `weight` is the loss 
 """
 
 
-def write(
-    parcel: Parcel, place: str | Path, progress: Progress = silent, *, labels: str = "auto"
+def write_huggingface(
+    bundle: ExportBundle, place: str | Path, progress: Progress = silent, *, labels: str = "auto"
 ) -> dict[str, Any]:
     """Write data/ and README.md into `place`, best image first. Raises Missing without pictures,
     BadInput else."""
     import pyarrow.parquet as pq
 
     place = Path(place)
-    rows = images.kept(parcel)
-    names = images.class_names(parcel, labels)
+    rows = images.kept(bundle)
+    names = images.class_names(bundle, labels)
     known = sorted({name for name in names if name is not None})
-    numbers = sorted({name for row in rows[:1] for name in images.scores(parcel, row)})
+    numbers = sorted({name for row in rows[:1] for name in images.scores(bundle, row)})
     schema = _schema(known, numbers)
     shards = max(1, -(-len(rows) // ROWS))
     try:
@@ -48,14 +48,14 @@ def write(
         for shard in range(shards):
             block = rows[shard * ROWS : (shard + 1) * ROWS]
             pq.write_table(
-                _table(parcel, block, names, known, numbers, schema),
+                _table(bundle, block, names, known, numbers, schema),
                 folder / f"train-{shard:05d}-of-{shards:05d}.parquet",
                 row_group_size=100,
             )
             progress(min((shard + 1) * ROWS, len(rows)), len(rows), "pictures")
         (place / "README.md").write_text(
             README.format(
-                kept=len(rows), count=len(parcel), method=_word(parcel.manifest.get("method"))
+                kept=len(rows), count=len(bundle), method=_word(bundle.manifest.get("method"))
             ),
             encoding="utf-8",
         )
@@ -88,7 +88,7 @@ def _schema(known: list[str], numbers: list[str]) -> Any:
 
 
 def _table(
-    parcel: Parcel,
+    bundle: ExportBundle,
     rows: Any,
     names: list[str | None],
     known: list[str],
@@ -98,17 +98,18 @@ def _table(
     import pyarrow as pa
 
     number_of = {name: number for number, name in enumerate(known)}
-    found = [images.picture(parcel, row) for row in rows]
-    told = [images.scores(parcel, row) for row in rows]
+    found = [images.picture(bundle, row) for row in rows]
+    summary = [images.scores(bundle, row) for row in rows]
     columns = {
         "image": [
             dict(bytes=data, path=f"{number}.{kind}") for number, (data, kind) in enumerate(found)
         ],
         "label": [None if names[row] is None else number_of[names[row]] for row in rows],
-        "id": [str(parcel.ids[row]) for row in rows],
+        "id": [str(bundle.ids[row]) for row in rows],
     }
     columns |= {
-        name: [None if row[name] is None else float(row[name]) for row in told] for name in numbers
+        name: [None if row[name] is None else float(row[name]) for row in summary]
+        for name in numbers
     }
     return pa.Table.from_pydict(columns, schema=schema)
 

@@ -18,14 +18,14 @@ from PIL import Image, UnidentifiedImageError
 from coreset_engine.core.device import cpu_count
 from coreset_engine.core.errors import Missing
 from coreset_engine.core.types import Progress, silent
-from coreset_engine.export.bundle import Parcel
+from coreset_engine.export.bundle import ExportBundle
 
 BLOCK = 2000
 UPRIGHT = frozenset((5, 6, 7, 8))  # EXIF orientations that swap width and height
 
 
 def picture_files(
-    parcel: Parcel, folder: Path, rows: np.ndarray | None = None, progress: Progress = silent
+    bundle: ExportBundle, folder: Path, rows: np.ndarray | None = None, progress: Progress = silent
 ) -> list[str]:
     """A path for each of `rows` (default all): the source's own file, else a PNG in `folder`,
     written when absent.
@@ -33,15 +33,15 @@ def picture_files(
     A file that has been deleted since keeps its path. Raises Missing when there is neither file nor
     picture.
     """
-    wanted = np.arange(len(parcel)) if rows is None else np.asarray(rows)
-    own = parcel.table["path"].tolist()
+    wanted = np.arange(len(bundle)) if rows is None else np.asarray(rows)
+    own = bundle.table["path"].tolist()
     paths = [
-        own[row] if _plain(own[row]) else str(folder / png_name(parcel.ids[row])) for row in wanted
+        own[row] if _plain(own[row]) else str(folder / png_name(bundle.ids[row])) for row in wanted
     ]
     written = [
         (int(row), path) for row, path in zip(wanted, paths, strict=True) if not _plain(own[row])
     ]
-    if written and (parcel.dataset is None or parcel.dataset.reader is None):
+    if written and (bundle.dataset is None or bundle.dataset.reader is None):
         raise Missing(
             f"{len(written)} of {len(wanted)} images have no picture; this target shows pictures: open the "
             "source with images=FOLDER and export again."
@@ -50,7 +50,7 @@ def picture_files(
         folder.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(min(4, cpu_count())) as pool:
         for start in range(0, len(written), BLOCK):
-            list(pool.map(lambda item: _write(parcel, *item), written[start : start + BLOCK]))
+            list(pool.map(lambda item: _write(bundle, *item), written[start : start + BLOCK]))
             progress(min(start + BLOCK, len(written)), len(written), "pictures")
     return paths
 
@@ -87,10 +87,10 @@ def _plain(path: Any) -> bool:
     return True
 
 
-def _write(parcel: Parcel, row: int, path: str) -> None:
+def _write(bundle: ExportBundle, row: int, path: str) -> None:
     if not os.path.exists(path):
         temporary = f"{path}.{os.getpid()}.tmp"
-        parcel.image(row).save(temporary, "PNG", compress_level=1)
+        bundle.image(row).save(temporary, "PNG", compress_level=1)
         os.replace(temporary, path)
 
 

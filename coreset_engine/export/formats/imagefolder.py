@@ -14,12 +14,12 @@ from typing import Any
 
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Progress, silent
-from coreset_engine.export.bundle import Parcel
+from coreset_engine.export.bundle import ExportBundle
 from coreset_engine.export.formats import images
 
 
-def write(
-    parcel: Parcel,
+def write_imagefolder(
+    bundle: ExportBundle,
     place: str | Path,
     progress: Progress = silent,
     *,
@@ -36,12 +36,12 @@ def write(
     """
     images.check_link(link)
     place = Path(place)
-    rows = images.kept(parcel)
-    names = images.class_names(parcel, labels)
+    rows = images.kept(bundle)
+    names = images.class_names(bundle, labels)
     taken = {}
     folders = [images.safe(names[row], taken) for row in rows]
-    out = images.held_out([str(parcel.ids[row]) for row in rows], folders, val, seed)
-    weights = parcel.table["weight"].to_numpy(float)
+    out = images.held_out([str(bundle.ids[row]) for row in rows], folders, val, seed)
+    weights = bundle.table["weight"].to_numpy(float)
     try:
         parts = {name: images.fresh(place / name) for name in ("train", "val")}
         with open(place / "samples.csv", "w", newline="", encoding="utf-8") as file:
@@ -51,11 +51,11 @@ def write(
                 part = "val" if out[number] else "train"
                 folder = parts[part] / folders[number]
                 folder.mkdir(exist_ok=True)
-                path = images.put(parcel, row, folder, link)
+                path = images.put(bundle, row, folder, link)
                 lines.writerow(
                     [
                         path.relative_to(place).as_posix(),
-                        images.clean(parcel.ids[row]),
+                        images.clean(bundle.ids[row]),
                         names[row] or "",
                         part,
                         f"{weights[row]:.17g}",

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from coreset_engine.core.errors import BadInput, Missing
-from coreset_engine.export.bundle import Parcel
+from coreset_engine.export.bundle import ExportBundle
 from coreset_engine.export.formats.image_files import png_name
 
 MARK = ".coreset-export"
@@ -36,39 +36,39 @@ LABELS = ("auto", "truth", "pseudo")
 LINKS = ("hard", "copy")
 
 
-def kept(parcel: Parcel) -> np.ndarray:
+def kept(bundle: ExportBundle) -> np.ndarray:
     """(k,) int64 rows of the coreset, best first. Raises Missing when the source cannot give their
     pictures."""
-    rows = np.flatnonzero(parcel.selected)
-    rows = rows[np.argsort(parcel.table["rank"].to_numpy()[rows], kind="stable")]
-    if parcel.dataset is None or parcel.dataset.reader is None:
+    rows = np.flatnonzero(bundle.selected)
+    rows = rows[np.argsort(bundle.table["rank"].to_numpy()[rows], kind="stable")]
+    if bundle.dataset is None or bundle.dataset.reader is None:
         raise Missing(
             "this target carries pictures and the source has none that can be opened; open it with "
             "images=FOLDER, or take csv."
         )
-    gone = rows[parcel.position[rows] < 0]
+    gone = rows[bundle.position[rows] < 0]
     if len(gone):
         raise Missing(
             f"{len(gone)} of {len(rows)} kept images are not in the source any more, the first: "
-            f"{str(parcel.ids[gone[0]])!r}; choose again on the source as it is now."
+            f"{str(bundle.ids[gone[0]])!r}; choose again on the source as it is now."
         )
     return rows
 
 
-def class_names(parcel: Parcel, labels: str = "auto") -> list[str | None]:
+def class_names(bundle: ExportBundle, labels: str = "auto") -> list[str | None]:
     """(N,) class of each image: true ("truth"), of the cluster ("pseudo"), or the first of the two
     that exists."""
     if labels not in LABELS:
         raise BadInput(f"labels={labels!r} is not offered; choose one of {', '.join(LABELS)}.")
-    if labels != "pseudo" and parcel.truth is not None:
-        return [None if name is None else clean(name) for name in parcel.truth]
-    if labels != "truth" and "pseudo_label" in parcel.table:
-        return [clean(parcel.cluster_name(code)) for code in parcel.table["pseudo_label"].tolist()]
+    if labels != "pseudo" and bundle.truth is not None:
+        return [None if name is None else clean(name) for name in bundle.truth]
+    if labels != "truth" and "pseudo_label" in bundle.table:
+        return [clean(bundle.cluster_name(code)) for code in bundle.table["pseudo_label"].tolist()]
     if labels != "auto":
         raise Missing(
             f"labels={labels!r} was asked for and the selection has none of them; use labels=auto."
         )
-    return [None] * len(parcel)
+    return [None] * len(bundle)
 
 
 def clean(text: Any) -> str:
@@ -99,31 +99,31 @@ def safe(name: str | None, taken: dict[str, str]) -> str:
     return place
 
 
-def picture(parcel: Parcel, row: int) -> tuple[bytes, str]:
+def picture(bundle: ExportBundle, row: int) -> tuple[bytes, str]:
     """(encoded bytes, extension): the source's own file as it is, else a PNG."""
-    path = own_file(parcel, row)
+    path = own_file(bundle, row)
     if path is not None:
         return path.read_bytes(), KNOWN[path.suffix.lower()]
     out = io.BytesIO()
-    parcel.image(row).save(out, "PNG", compress_level=1)
+    bundle.image(row).save(out, "PNG", compress_level=1)
     return out.getvalue(), "png"
 
 
-def own_file(parcel: Parcel, row: int) -> Path | None:
+def own_file(bundle: ExportBundle, row: int) -> Path | None:
     """The source's file of a row when it is a plain picture file."""
-    paths = parcel.dataset.paths if parcel.dataset is not None else None
-    found = paths[parcel.position[row]] if paths is not None and parcel.position[row] >= 0 else None
+    paths = bundle.dataset.paths if bundle.dataset is not None else None
+    found = paths[bundle.position[row]] if paths is not None and bundle.position[row] >= 0 else None
     path = Path(found) if isinstance(found, str) and found else None
     return path if path is not None and path.suffix.lower() in KNOWN and path.is_file() else None
 
 
-def put(parcel: Parcel, row: int, folder: Path, link: str = "hard") -> Path:
+def put(bundle: ExportBundle, row: int, folder: Path, link: str = "hard") -> Path:
     """The picture of a row in `folder` under a safe name: a hard link where the disk can, else a
     copy, else a PNG."""
-    path = own_file(parcel, row)
-    target = folder / png_name(parcel.ids[row])
+    path = own_file(bundle, row)
+    target = folder / png_name(bundle.ids[row])
     if path is None:
-        target.write_bytes(picture(parcel, row)[0])
+        target.write_bytes(picture(bundle, row)[0])
         return target
     target = target.with_suffix(f".{KNOWN[path.suffix.lower()]}")
     if link == "hard":
@@ -190,11 +190,11 @@ def held_out(ids: list[str], classes: list[str], share: float, seed: int) -> np.
     return out
 
 
-def scores(parcel: Parcel, row: int) -> dict[str, Any]:
+def scores(bundle: ExportBundle, row: int) -> dict[str, Any]:
     """The row's numbers as JSON can hold them; infinite and missing ones are None."""
     found = {}
-    for name in parcel.table.columns:
-        value = parcel.table[name].iat[row]
+    for name in bundle.table.columns:
+        value = bundle.table[name].iat[row]
         if name in ("id", "path", "selected"):
             continue
         if isinstance(value, int | float | np.integer | np.floating):

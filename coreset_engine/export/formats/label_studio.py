@@ -15,7 +15,7 @@ from xml.sax.saxutils import quoteattr
 
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Progress, silent
-from coreset_engine.export.bundle import Parcel
+from coreset_engine.export.bundle import ExportBundle
 from coreset_engine.export.formats import images
 
 PREFIX = "/data/local-files/?d="
@@ -23,8 +23,8 @@ FROM = "label"
 TO = "image"
 
 
-def write(
-    parcel: Parcel,
+def write_label_studio(
+    bundle: ExportBundle,
     place: str | Path,
     progress: Progress = silent,
     *,
@@ -36,21 +36,21 @@ def write(
     BadInput else."""
     images.check_link(link)
     place = Path(place)
-    rows = images.kept(parcel)
-    names = images.class_names(parcel, labels)
+    rows = images.kept(bundle)
+    names = images.class_names(bundle, labels)
     known = sorted({name for name in names if name is not None})
     confidence = (
-        parcel.table["confidence"].to_numpy(float) if "confidence" in parcel.table else None
+        bundle.table["confidence"].to_numpy(float) if "confidence" in bundle.table else None
     )
     tasks = []
     try:
         folder = images.fresh(place / "images")
         for number, row in enumerate(rows, 1):
-            path = images.put(parcel, row, folder, link)
+            path = images.put(bundle, row, folder, link)
             data = dict(
                 image=prefix + quote(f"images/{path.name}"),
-                coreset_id=str(parcel.ids[row]),
-                **{f"coreset_{name}": value for name, value in images.scores(parcel, row).items()},
+                coreset_id=str(bundle.ids[row]),
+                **{f"coreset_{name}": value for name, value in images.scores(bundle, row).items()},
             )
             tasks.append(
                 dict(

@@ -15,7 +15,7 @@ import numpy as np
 
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Progress, silent
-from coreset_engine.export.bundle import Parcel
+from coreset_engine.export.bundle import ExportBundle
 from coreset_engine.export.formats import images
 
 MODULE = '''"""The coreset of coreset.json on your own dataset:
@@ -79,20 +79,22 @@ def sampler(generator=None):
 '''
 
 
-def write(parcel: Parcel, place: str | Path, progress: Progress = silent) -> dict[str, Any]:
+def write_pytorch(
+    bundle: ExportBundle, place: str | Path, progress: Progress = silent
+) -> dict[str, Any]:
     """Write coreset_subset.py and coreset.json into `place`. Needs no pictures and no open
     source."""
     place = Path(place)
-    rows = np.flatnonzero(parcel.selected)
-    rows = rows[np.argsort(parcel.table["rank"].to_numpy()[rows], kind="stable")]
+    rows = np.flatnonzero(bundle.selected)
+    rows = rows[np.argsort(bundle.table["rank"].to_numpy()[rows], kind="stable")]
     table = dict(
-        count=len(parcel),
+        count=len(bundle),
         places=rows.tolist(),
-        weights=parcel.table["weight"].to_numpy(float)[rows].tolist(),
-        ids=[str(parcel.ids[row]) for row in rows],
-        files=_files(parcel, rows),
-        method=parcel.manifest.get("method"),
-        source_fingerprint=parcel.manifest.get("source_fingerprint"),
+        weights=bundle.table["weight"].to_numpy(float)[rows].tolist(),
+        ids=[str(bundle.ids[row]) for row in rows],
+        files=_files(bundle, rows),
+        method=bundle.manifest.get("method"),
+        source_fingerprint=bundle.manifest.get("source_fingerprint"),
     )
     try:
         place.mkdir(parents=True, exist_ok=True)
@@ -106,11 +108,11 @@ def write(parcel: Parcel, place: str | Path, progress: Progress = silent) -> dic
     return dict(images=len(rows), path=str(place / "coreset_subset.py"))
 
 
-def _files(parcel: Parcel, rows: np.ndarray) -> list[str] | None:
+def _files(bundle: ExportBundle, rows: np.ndarray) -> list[str] | None:
     """Ids of sources whose ids are paths of files below their root; None where images are no
     files."""
-    listed = parcel.table["path"].tolist()
-    names = [str(parcel.ids[row]) for row in rows]
+    listed = bundle.table["path"].tolist()
+    names = [str(bundle.ids[row]) for row in rows]
     own = [
         isinstance(listed[row], str) and listed[row].endswith(name)
         for row, name in zip(rows, names, strict=True)

@@ -16,12 +16,12 @@ from typing import Any
 
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Progress, silent
-from coreset_engine.export.bundle import Parcel
+from coreset_engine.export.bundle import ExportBundle
 from coreset_engine.export.formats import images
 
 
-def write(
-    parcel: Parcel,
+def write_webdataset(
+    bundle: ExportBundle,
     place: str | Path,
     progress: Progress = silent,
     *,
@@ -33,8 +33,8 @@ def write(
     if isinstance(shard, bool) or not isinstance(shard, int) or shard < 1:
         raise BadInput(f"shard={shard!r} must be a whole number from 1, for example shard=1000.")
     place = Path(place)
-    rows = images.kept(parcel)
-    names = images.class_names(parcel, labels)
+    rows = images.kept(bundle)
+    names = images.class_names(bundle, labels)
     known = sorted({name for name in names if name is not None})
     number_of = {name: number for number, name in enumerate(known)}
     count = 0
@@ -45,9 +45,9 @@ def write(
                 folder / f"coreset-{count:06d}.tar", "w", format=tarfile.PAX_FORMAT
             ) as tar:
                 for number, row in enumerate(rows[start : start + shard], start):
-                    data, kind = images.picture(parcel, row)
+                    data, kind = images.picture(bundle, row)
                     about = dict(
-                        id=str(parcel.ids[row]), label=names[row], **images.scores(parcel, row)
+                        id=str(bundle.ids[row]), label=names[row], **images.scores(bundle, row)
                     )
                     _add(tar, f"{number:09d}.{kind}", data)
                     if names[row] is not None:

@@ -78,14 +78,14 @@ class ComputeScores(foo.Operator):
 
     def execute(self, ctx):
         try:
-            told = engine.compute(
+            summary = engine.compute(
                 ctx.dataset.name, progress=_progress(ctx), **_run_params(ctx.params)
             )
         except CoresetError as error:
             return _said(error)
         if not ctx.delegated:
             ctx.ops.reload_dataset()
-        return told
+        return summary
 
     def resolve_output(self, ctx):
         return _answer({"said": "Result"}, "Coreset scores")
@@ -151,7 +151,7 @@ class SelectCoreset(foo.Operator):
 
     def execute(self, ctx):
         try:
-            told = engine.choose(
+            summary = engine.choose(
                 ctx.dataset.name,
                 progress=_progress(ctx),
                 **_choice_params(ctx.params),
@@ -161,9 +161,9 @@ class SelectCoreset(foo.Operator):
             return _said(error)
         if not ctx.delegated:
             ctx.ops.set_view(
-                view=_kept_view(ctx, told)
+                view=_kept_view(ctx, summary)
             )  # this also makes the App read the new fields
-        return told
+        return summary
 
     def resolve_output(self, ctx):
         return _answer({"said": "Result"}, "Coreset")
@@ -207,13 +207,13 @@ class CompareSelections(foo.Operator):
 
     def execute(self, ctx):
         try:
-            told = engine.compare(ctx.dataset, ctx.params["one"], ctx.params["other"])
+            summary = engine.compare(ctx.dataset, ctx.params["one"], ctx.params["other"])
         except CoresetError as error:
             return _said(error)
         if ctx.params.get("show", True):
-            ctx.ops.set_view(ctx.dataset.select(told.pop("differ")))
-        told.pop("differ", None)
-        return told
+            ctx.ops.set_view(ctx.dataset.select(summary.pop("differ")))
+        summary.pop("differ", None)
+        return summary
 
     def resolve_output(self, ctx):
         return _answer({"said": "Result"}, "Comparison")
@@ -253,7 +253,7 @@ class CoresetPanel(foo.Panel):
     def apply(self, ctx):
         """Write the choice, then show it."""
         try:
-            told = engine.choose(
+            summary = engine.choose(
                 ctx.dataset.name,
                 selection=ctx.panel.get_state("selection") or "main",
                 **self._knobs(ctx),
@@ -261,8 +261,8 @@ class CoresetPanel(foo.Panel):
         except CoresetError as error:
             ctx.ops.notify(str(error), variant="error")
             return
-        ctx.ops.notify(told["said"], variant="success")
-        ctx.ops.set_view(view=_kept_view(ctx, told))
+        ctx.ops.notify(summary["said"], variant="success")
+        ctx.ops.set_view(view=_kept_view(ctx, summary))
 
     def scores(self, ctx):
         ctx.prompt("@coreset-explorer/coreset/compute_scores")
@@ -319,9 +319,9 @@ class CoresetPanel(foo.Panel):
         return types.Property(panel, view=types.GridView(gap=2, padding=2))
 
 
-def _kept_view(ctx, told: dict):
+def _kept_view(ctx, summary: dict):
     ctx.dataset.reload()
-    return ctx.dataset.load_saved_view(told["view"])
+    return ctx.dataset.load_saved_view(summary["view"])
 
 
 def _progress(ctx):
