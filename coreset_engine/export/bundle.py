@@ -91,14 +91,26 @@ class ExportBundle:
             )
         return self.dataset.image(int(self.position[row]))
 
+    @property
+    def truth_names(self) -> tuple[str, ...]:
+        """Every class of the source, position = number; () when it has none."""
+        return () if self.truth_codes is None else tuple(self.dataset.classes)
+
     @cached_property
-    def truth(self) -> list[str | None] | None:
-        """(N,) true class names where known, or None when the source has no labels."""
+    def truth_codes(self) -> np.ndarray | None:
+        """(N,) int64 class numbers of the source, -1 = unknown; None when it has no labels."""
         data = self.dataset
         if data is None or data.labels is None or not data.classes:
             return None
-        codes = np.where(self.position >= 0, np.asarray(data.labels)[self.position], -1)
-        return [data.classes[code] if code >= 0 else None for code in codes.tolist()]
+        return np.where(self.position >= 0, np.asarray(data.labels)[self.position], -1)
+
+    @cached_property
+    def truth(self) -> list[str | None] | None:
+        """(N,) true class names where known, or None when the source has no labels."""
+        if self.truth_codes is None:
+            return None
+        names = self.truth_names
+        return [names[code] if code >= 0 else None for code in self.truth_codes.tolist()]
 
     def cluster_name(self, cluster: int) -> str:
         return self.cluster_names.get(int(cluster)) or f"cluster {int(cluster)}"

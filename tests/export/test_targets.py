@@ -319,20 +319,6 @@ def test_class_names_of_strangers_stay_names(tmp_path, target):
     assert [path.name for path in (tmp_path / "deep" / "deeper").iterdir()] == ["out"]
 
 
-def test_different_classes_never_share_a_folder():
-    taken: dict[str, str] = {}
-    names = ["a/b", "a-b", "A-B", "a b", "", ".", "..", "日本", "日"]
-    folders = [shared.safe(name, taken) for name in names]
-    assert len({folder.lower() for folder in folders}) == len(names)
-    assert [shared.safe(name, taken) for name in names] == folders and shared.safe(
-        None, taken
-    ) == "unlabelled"
-    assert all(
-        folder not in (".", "..") and "/" not in folder and not folder.startswith(".")
-        for folder in folders
-    )
-
-
 def test_a_path_that_only_the_table_claims_is_never_read(folder, tmp_path):
     secret = tmp_path / "secret.png"
     Image.new("RGB", (6, 4), (1, 2, 3)).save(secret)

@@ -37,7 +37,7 @@ from coreset_engine.export.fiftyone.layers import (
     source_layers,
     views,
 )
-from coreset_engine.export.formats.image_files import describe, picture_files
+from coreset_engine.export.formats.image_files import picture_files
 
 VERSION = "1.22.1"
 FIELDS = "fiftyone.core.fields."
@@ -120,7 +120,7 @@ def prepare(
     salt of the ids."""
     names = Names(selection)
     own = own_layers(bundle, names)
-    paths = picture_files(bundle, media, progress=progress)
+    paths, facts = picture_files(bundle, media, progress)
     return Plan(
         bundle,
         names,
@@ -128,7 +128,7 @@ def prepare(
         own,
         sample_ids(bundle.ids, key),
         paths,
-        describe(paths, progress),
+        facts,
     )
 
 

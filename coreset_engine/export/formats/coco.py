@@ -3,7 +3,8 @@ pictures beside it.
 
 COCO has no image-level label, so by default `annotations` is empty, which every labelling tool
 takes as "to do". With prelabel=true each image gets one box around all of it with its class, which
-most tools show as a suggestion.
+most tools show as a suggestion. Category numbers are those of the source plus one, whatever was
+kept.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Progress, silent
 from coreset_engine.export.bundle import ExportBundle
 from coreset_engine.export.formats import images as pictures
+from coreset_engine.export.formats.image_files import upright_size
 
 
 def write_coco(
@@ -26,61 +28,84 @@ def write_coco(
     labels: str = "auto",
     prelabel: bool = False,
 ) -> dict[str, Any]:
-    """Write coco.json and images/ into `place`, best image first. Raises Missing without pictures,
-    BadInput else."""
+    """Write coco.json and images/ into `place`, best image first.
+
+    Parameters
+    ----------
+    bundle, place, progress
+        What to write where, and whom to tell.
+    link
+        "hard" or "copy".
+    labels
+        "truth", "pseudo" or "auto": see `pictures.class_labels`.
+    prelabel
+        Suggest the class of each image as one box around all of it.
+
+    Raises
+    ------
+    Missing
+        Without pictures.
+    BadInput
+        When `place` cannot be written or an option is unknown.
+    """
     pictures.check_link(link)
     place = Path(place)
     rows = pictures.kept(bundle)
-    names = pictures.class_names(bundle, labels)
-    known = sorted({name for name in names if name is not None})
-    number_of = {name: number for number, name in enumerate(known, 1)}
+    classes = pictures.class_labels(bundle, labels)
     images = []
     boxes = []
     try:
         folder = pictures.fresh(place / "images")
         for number, row in enumerate(rows, 1):
-            width, height = bundle.image(row).size
             path = pictures.put(bundle, row, folder, link)
-            images.append(
-                dict(
-                    id=number,
-                    file_name=path.name,
-                    width=width,
-                    height=height,
-                    coreset=dict(id=str(bundle.ids[row]), **pictures.scores(bundle, row)),
-                )
-            )
-            if prelabel and names[row] is not None:
-                boxes.append(
-                    dict(
-                        id=len(boxes) + 1,
-                        image_id=number,
-                        category_id=number_of[names[row]],
-                        iscrowd=0,
-                        bbox=[0, 0, width, height],
-                        area=width * height,
-                        segmentation=[],
-                    )
-                )
+            image = _image(bundle, row, number, path)
+            images.append(image)
+            if prelabel and classes.code(row) is not None:
+                boxes.append(_box(len(boxes) + 1, image, classes.code(row) + 1))
             progress(number, len(rows), "pictures")
-        pictures.write_json(
-            place / "coco.json",
-            dict(
-                info=dict(
-                    description=f"coreset by {bundle.manifest.get('method')}, {len(rows)} of {len(bundle)} images"
-                ),
-                licenses=[],
-                images=images,
-                annotations=boxes,
-                categories=[
-                    dict(id=number, name=name, supercategory="")
-                    for name, number in number_of.items()
-                ],
-            ),
-        )
+        pictures.write_json(place / "coco.json", _document(bundle, images, boxes, classes.names))
     except OSError as fault:
         raise BadInput(
             f"{str(place)!r} cannot be written ({fault.strerror or fault}); choose a folder you can write, "
             "on a disk with room."
         ) from None
     return dict(images=len(images), annotations=len(boxes), path=str(place / "coco.json"))
+
+
+def _image(bundle: ExportBundle, row: int, number: int, path: Path) -> dict[str, Any]:
+    """Sizes are those of the picture as shown, after its EXIF orientation."""
+    width, height = upright_size(path)
+    return dict(
+        id=number,
+        file_name=path.name,
+        width=width,
+        height=height,
+        coreset=dict(id=str(bundle.ids[row]), **pictures.scores(bundle, row)),
+    )
+
+
+def _box(number: int, image: dict[str, Any], category: int) -> dict[str, Any]:
+    return dict(
+        id=number,
+        image_id=image["id"],
+        category_id=category,
+        iscrowd=0,
+        bbox=[0, 0, image["width"], image["height"]],
+        area=image["width"] * image["height"],
+        segmentation=[],
+    )
+
+
+def _document(
+    bundle: ExportBundle, images: list[dict], boxes: list[dict], names: tuple[str, ...]
+) -> dict[str, Any]:
+    method = bundle.manifest.get("method")
+    return dict(
+        info=dict(description=f"coreset by {method}, {len(images)} of {len(bundle)} images"),
+        licenses=[],
+        images=images,
+        annotations=boxes,
+        categories=[
+            dict(id=number, name=name, supercategory="") for number, name in enumerate(names, 1)
+        ],
+    )

@@ -32,23 +32,38 @@ A coreset of {kept} of {count} images, chosen by {method}. `weight` is the loss 
 def write_huggingface(
     bundle: ExportBundle, place: str | Path, progress: Progress = silent, *, labels: str = "auto"
 ) -> dict[str, Any]:
-    """Write data/ and README.md into `place`, best image first. Raises Missing without pictures,
-    BadInput else."""
+    """Write data/ and README.md into `place`, best image first.
+
+    The ClassLabel lists every class of the source in its order, also those without a kept image.
+
+    Parameters
+    ----------
+    bundle, place, progress
+        What to write where, and whom to tell.
+    labels
+        "truth", "pseudo" or "auto": see `images.class_labels`.
+
+    Raises
+    ------
+    Missing
+        Without pictures.
+    BadInput
+        When `place` cannot be written or an option is unknown.
+    """
     import pyarrow.parquet as pq
 
     place = Path(place)
     rows = images.kept(bundle)
-    names = images.class_names(bundle, labels)
-    known = sorted({name for name in names if name is not None})
+    classes = images.class_labels(bundle, labels)
     numbers = sorted({name for row in rows[:1] for name in images.scores(bundle, row)})
-    schema = _schema(known, numbers)
+    schema = _schema(list(classes.names), numbers)
     shards = max(1, -(-len(rows) // ROWS))
     try:
         folder = images.fresh(place / "data")
         for shard in range(shards):
             block = rows[shard * ROWS : (shard + 1) * ROWS]
             pq.write_table(
-                _table(bundle, block, names, known, numbers, schema),
+                _table(bundle, block, classes, numbers, schema),
                 folder / f"train-{shard:05d}-of-{shards:05d}.parquet",
                 row_group_size=100,
             )
@@ -64,7 +79,7 @@ def write_huggingface(
             f"{str(place)!r} cannot be written ({fault.strerror or fault}); choose a folder you can write, "
             "on a disk with room."
         ) from None
-    return dict(images=len(rows), classes=len(known), path=str(place))
+    return dict(images=len(rows), classes=len(classes.names), path=str(place))
 
 
 def _schema(known: list[str], numbers: list[str]) -> Any:
@@ -90,25 +105,23 @@ def _schema(known: list[str], numbers: list[str]) -> Any:
 def _table(
     bundle: ExportBundle,
     rows: Any,
-    names: list[str | None],
-    known: list[str],
+    classes: images.ClassLabels,
     numbers: list[str],
     schema: Any,
 ) -> Any:
     import pyarrow as pa
 
-    number_of = {name: number for number, name in enumerate(known)}
     found = [images.picture(bundle, row) for row in rows]
-    summary = [images.scores(bundle, row) for row in rows]
+    numbers_of = [images.scores(bundle, row) for row in rows]
     columns = {
         "image": [
             dict(bytes=data, path=f"{number}.{kind}") for number, (data, kind) in enumerate(found)
         ],
-        "label": [None if names[row] is None else number_of[names[row]] for row in rows],
+        "label": [classes.code(row) for row in rows],
         "id": [str(bundle.ids[row]) for row in rows],
     }
     columns |= {
-        name: [None if row[name] is None else float(row[name]) for row in summary]
+        name: [None if row[name] is None else float(row[name]) for row in numbers_of]
         for name in numbers
     }
     return pa.Table.from_pydict(columns, schema=schema)

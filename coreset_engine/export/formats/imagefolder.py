@@ -2,8 +2,9 @@
 fastai read it.
 
 Hard links cost no space and no time; where the disk cannot, copies. samples.csv says which file is
-which image, with the loss weight. A source's own test part is no business of ours: `val` is taken
-from the coreset.
+which image, with the loss weight; classes.json gives every folder its class name and number. A
+class that is in train is also in val, or the two parts would number their classes differently: a
+class of one image has that image in both. Images without a class go to unlabelled/, beside train.
 """
 
 from __future__ import annotations
@@ -12,10 +13,16 @@ import csv
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from coreset_engine.core.classes import folder_names
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Progress, silent
 from coreset_engine.export.bundle import ExportBundle
 from coreset_engine.export.formats import images
+
+UNLABELLED = "unlabelled"
+PARTS = ("train", "val", UNLABELLED)
 
 
 def write_imagefolder(
@@ -28,45 +35,119 @@ def write_imagefolder(
     labels: str = "auto",
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Write train/ and val/ and samples.csv into `place`. val: share held out of every class. link:
-    hard or copy.
+    """Write train/, val/, samples.csv and classes.json into `place`.
 
-    labels: "truth", "pseudo" (clusters), or "auto": truth where known. Raises Missing without
-    pictures, BadInput when the folder cannot be written or holds something else.
+    Parameters
+    ----------
+    bundle, place, progress
+        What to write where, and whom to tell.
+    val
+        Share held out of every class, 0 <= val < 1; 0 writes no val/.
+    link
+        "hard" or "copy".
+    labels
+        "truth", "pseudo" (clusters), or "auto": truth where known.
+    seed
+        Of the draw of the validation part.
+
+    Raises
+    ------
+    Missing
+        Without pictures.
+    BadInput
+        When the folder cannot be written or holds something else.
     """
     images.check_link(link)
     place = Path(place)
     rows = images.kept(bundle)
-    names = images.class_names(bundle, labels)
-    taken = {}
-    folders = [images.safe(names[row], taken) for row in rows]
-    out = images.held_out([str(bundle.ids[row]) for row in rows], folders, val, seed)
-    weights = bundle.table["weight"].to_numpy(float)
+    classes = images.class_labels(bundle, labels)
+    parts = _parts(bundle, rows, classes, val, seed)
     try:
-        parts = {name: images.fresh(place / name) for name in ("train", "val")}
-        with open(place / "samples.csv", "w", newline="", encoding="utf-8") as file:
-            lines = csv.writer(file)
-            lines.writerow(["file", "id", "class", "part", "weight"])
-            for number, row in enumerate(rows):
-                part = "val" if out[number] else "train"
-                folder = parts[part] / folders[number]
-                folder.mkdir(exist_ok=True)
-                path = images.put(bundle, row, folder, link)
-                lines.writerow(
-                    [
-                        path.relative_to(place).as_posix(),
-                        images.clean(bundle.ids[row]),
-                        names[row] or "",
-                        part,
-                        f"{weights[row]:.17g}",
-                    ]
-                )
-                progress(number + 1, len(rows), "pictures")
+        _write_classes(place, classes)
+        _write_pictures(bundle, place, classes, parts, link, progress)
     except OSError as fault:
         raise BadInput(
             f"{str(place)!r} cannot be written ({fault.strerror or fault}); choose a folder you can write, "
             "on a disk with room."
         ) from None
-    return dict(
-        train=int((~out).sum()), val=int(out.sum()), classes=len(set(folders)), path=str(place)
+    return _summary(place, rows, classes, parts)
+
+
+def _parts(
+    bundle: ExportBundle, rows: np.ndarray, classes: images.ClassLabels, val: float, seed: int
+) -> list[tuple[int, str]]:
+    """(row, part) of every file, best first; an image that is its class's only one is in two."""
+    codes = classes.codes[rows]
+    out = images.held_out([str(bundle.ids[row]) for row in rows], codes.tolist(), val, seed)
+    counts = np.bincount(codes[codes >= 0], minlength=len(classes.names))
+    found: list[tuple[int, str]] = []
+    for row, code, held in zip(rows.tolist(), codes.tolist(), out.tolist(), strict=True):
+        if code < 0 and classes.names:
+            found.append((row, UNLABELLED))
+            continue
+        found.append((row, "val" if held else "train"))
+        if code >= 0 and counts[code] == 1 and val > 0:
+            found.append((row, "val"))
+    return found
+
+
+def _write_classes(place: Path, classes: images.ClassLabels) -> None:
+    place.mkdir(parents=True, exist_ok=True)
+    folders = folder_names(classes.names)
+    table = [
+        dict(index=code, name=name, folder=folders[name]) for code, name in enumerate(classes.names)
+    ]
+    images.write_json(place / "classes.json", dict(format=images.CLASSES_FORMAT, classes=table))
+
+
+def _write_pictures(
+    bundle: ExportBundle,
+    place: Path,
+    classes: images.ClassLabels,
+    parts: list[tuple[int, str]],
+    link: str,
+    progress: Progress,
+) -> None:
+    folders = folder_names(classes.names)
+    weights = bundle.table["weight"].to_numpy(float)
+    used = {part for _, part in parts} | {"train"}
+    for part in PARTS:
+        if part in used:
+            images.fresh(place / part)
+        else:
+            images.discard(place / part)
+    with open(place / "samples.csv", "w", newline="", encoding="utf-8") as file:
+        lines = csv.writer(file)
+        lines.writerow(["file", "id", "class", "part", "weight"])
+        for number, (row, part) in enumerate(parts, 1):
+            name = classes.name(row)
+            folder = place / part
+            if part != UNLABELLED:
+                folder = folder / (UNLABELLED if name is None else folders[name])
+                folder.mkdir(exist_ok=True)
+            path = images.put(bundle, row, folder, link)
+            file_name = path.relative_to(place).as_posix()
+            key = images.clean(bundle.ids[row])
+            lines.writerow([file_name, key, name or "", part, f"{weights[row]:.17g}"])
+            progress(number, len(parts), "pictures")
+
+
+def _summary(
+    place: Path, rows: np.ndarray, classes: images.ClassLabels, parts: list[tuple[int, str]]
+) -> dict[str, Any]:
+    number = {part: sum(one == part for _, one in parts) for part in PARTS}
+    both = len(parts) - len(rows)
+    found = dict(
+        train=number["train"],
+        val=number["val"] - both,
+        classes=len({classes.code(row) for row in rows.tolist()} - {None}),
+        path=str(place),
     )
+    if number[UNLABELLED]:
+        found["unlabelled"] = number[UNLABELLED]
+    if both:
+        found["note"] = (
+            f"{both} {'class has' if both == 1 else 'classes have'} one image, which is in train "
+            "and in val."
+        )
+    return found

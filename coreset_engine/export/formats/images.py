@@ -1,5 +1,5 @@
-"""What targets that carry pictures share: which rows, which class, which safe name; linked, copied
-or encoded.
+"""What the targets that carry pictures share: which rows, which class, which safe name; linked,
+copied or encoded.
 
 Files are taken from the opened source only, never from a path a table claims, so that a selection
 folder from a stranger cannot make us hand on a file of ours.
@@ -8,10 +8,13 @@ folder from a stranger cannot make us hand on a file of ours.
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 import json
 import os
 import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,12 @@ import numpy as np
 
 from coreset_engine.core.errors import BadInput, Missing
 from coreset_engine.export.bundle import ExportBundle
-from coreset_engine.export.formats.image_files import png_name
+from coreset_engine.export.formats.image_files import (
+    TRAINING,
+    Viewer,
+    png_name,
+    shown_by,
+)
 
 MARK = ".coreset-export"
 KNOWN = {
@@ -34,17 +42,51 @@ KNOWN = {
 }
 LABELS = ("auto", "truth", "pseudo")
 LINKS = ("hard", "copy")
+CLASSES_FORMAT = "coreset-classes-1"
+
+
+@dataclass(frozen=True)
+class ClassLabels:
+    """The class of every image, and the one list that numbers the classes in every export.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Every class of the source in its order, also those without a kept image.
+    codes : ndarray, shape (N,), int64
+        Position in `names`; -1 = unlabelled.
+    """
+
+    names: tuple[str, ...]
+    codes: np.ndarray
+
+    def name(self, row: int) -> str | None:
+        """The class name of a row; None = unlabelled."""
+        return self.names[self.codes[row]] if self.codes[row] >= 0 else None
+
+    def code(self, row: int) -> int | None:
+        """The class number of a row; None = unlabelled."""
+        return int(self.codes[row]) if self.codes[row] >= 0 else None
 
 
 def kept(bundle: ExportBundle) -> np.ndarray:
-    """(k,) int64 rows of the coreset, best first. Raises Missing when the source cannot give their
-    pictures."""
+    """Rows of the coreset, best first.
+
+    Returns
+    -------
+    ndarray, shape (k,), int64
+
+    Raises
+    ------
+    Missing
+        When the source cannot give their pictures.
+    """
     rows = np.flatnonzero(bundle.selected)
     rows = rows[np.argsort(bundle.table["rank"].to_numpy()[rows], kind="stable")]
     if bundle.dataset is None or bundle.dataset.reader is None:
         raise Missing(
-            "this target carries pictures and the source has none that can be opened; open it with "
-            "images=FOLDER, or take csv."
+            "this target carries pictures and the source has none that can be opened; name the "
+            "folder they are in now (--images FOLDER), or take csv."
         )
     gone = rows[bundle.position[rows] < 0]
     if len(gone):
@@ -55,54 +97,69 @@ def kept(bundle: ExportBundle) -> np.ndarray:
     return rows
 
 
-def class_names(bundle: ExportBundle, labels: str = "auto") -> list[str | None]:
-    """(N,) class of each image: true ("truth"), of the cluster ("pseudo"), or the first of the two
-    that exists."""
+def class_labels(bundle: ExportBundle, labels: str = "auto") -> ClassLabels:
+    """The class of every image, numbered as in the source.
+
+    Parameters
+    ----------
+    bundle
+        The selection.
+    labels
+        "truth", "pseudo" (the name of its cluster), or "auto": the first of the two that exists.
+
+    Raises
+    ------
+    BadInput
+        For another word.
+    Missing
+        When the labels asked for do not exist.
+    """
     if labels not in LABELS:
         raise BadInput(f"labels={labels!r} is not offered; choose one of {', '.join(LABELS)}.")
-    if labels != "pseudo" and bundle.truth is not None:
-        return [None if name is None else clean(name) for name in bundle.truth]
+    if labels != "pseudo" and bundle.truth_codes is not None:
+        return ClassLabels(_distinct(bundle.truth_names), bundle.truth_codes)
     if labels != "truth" and "pseudo_label" in bundle.table:
-        return [clean(bundle.cluster_name(code)) for code in bundle.table["pseudo_label"].tolist()]
+        return _by_cluster(bundle)
     if labels != "auto":
         raise Missing(
             f"labels={labels!r} was asked for and the selection has none of them; use labels=auto."
         )
-    return [None] * len(bundle)
+    return ClassLabels((), np.full(len(bundle), -1, np.int64))
+
+
+def _by_cluster(bundle: ExportBundle) -> ClassLabels:
+    """Cluster names as classes; clusters a person gave one name are one class."""
+    clusters = bundle.table["pseudo_label"].to_numpy().astype(np.int64)
+    count = int(clusters.max(initial=-1)) + 1
+    called = [clean(bundle.cluster_name(code)) for code in range(count)]
+    names = tuple(dict.fromkeys(called))
+    number = np.array([names.index(name) for name in called], np.int64)
+    return ClassLabels(names, number[clusters] if count else clusters)
+
+
+def _distinct(names: Sequence[str]) -> tuple[str, ...]:
+    """Cleaned names, with a number behind those that only cleaning made equal."""
+    found: dict[str, None] = {}
+    for name in map(clean, names):
+        trial = name
+        number = 1
+        while trial in found:
+            number += 1
+            trial = f"{name} ({number})"
+        found[trial] = None
+    return tuple(found)
 
 
 def clean(text: Any) -> str:
     """What UTF-8 and XML can hold: undecodable bytes and control characters as \\xNN."""
     plain = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
-    return plain.encode("utf-8", "backslashreplace").decode() or "(empty)"
+    return plain.encode("utf-8", "backslashreplace").decode()
 
 
-def safe(name: str | None, taken: dict[str, str]) -> str:
-    """A folder name for any class name: plain ASCII, never a dot file, different for different
-    classes.
-
-    taken: folder name in lower case -> class it stands for; filled here.
-    """
-    if name is None:
-        return "unlabelled"
-    plain = (
-        "".join(c if c.isascii() and (c.isalnum() or c in "-_ ") else "-" for c in name).strip(
-            " -"
-        )[:60]
-        or "class"
-    )
-    place = plain
-    number = 1
-    while taken.setdefault(place.lower(), name) != name:
-        number += 1
-        place = f"{plain}-{number}"
-    return place
-
-
-def picture(bundle: ExportBundle, row: int) -> tuple[bytes, str]:
-    """(encoded bytes, extension): the source's own file as it is, else a PNG."""
+def picture(bundle: ExportBundle, row: int, viewer: Viewer = TRAINING) -> tuple[bytes, str]:
+    """(encoded bytes, extension): the source's own file as it is, a PNG where `viewer` shows none."""
     path = own_file(bundle, row)
-    if path is not None:
+    if path is not None and shown_by(viewer, path):
         return path.read_bytes(), KNOWN[path.suffix.lower()]
     out = io.BytesIO()
     bundle.image(row).save(out, "PNG", compress_level=1)
@@ -117,30 +174,36 @@ def own_file(bundle: ExportBundle, row: int) -> Path | None:
     return path if path is not None and path.suffix.lower() in KNOWN and path.is_file() else None
 
 
-def put(bundle: ExportBundle, row: int, folder: Path, link: str = "hard") -> Path:
-    """The picture of a row in `folder` under a safe name: a hard link where the disk can, else a
-    copy, else a PNG."""
+def put(
+    bundle: ExportBundle, row: int, folder: Path, link: str = "hard", viewer: Viewer = TRAINING
+) -> Path:
+    """The picture of a row in `folder` under a safe name.
+
+    A hard link where the disk can, else a copy; a PNG where there is no file or `viewer` cannot
+    show it.
+    """
     path = own_file(bundle, row)
     target = folder / png_name(bundle.ids[row])
-    if path is None:
-        target.write_bytes(picture(bundle, row)[0])
+    if path is None or not shown_by(viewer, path):
+        bundle.image(row).save(target, "PNG", compress_level=1)
         return target
     target = target.with_suffix(f".{KNOWN[path.suffix.lower()]}")
-    if link == "hard":
-        try:
-            os.link(path.resolve(), target)
-            return target
-        except OSError as fault:
-            if fault.errno not in (
-                errno.EXDEV,
-                errno.EPERM,
-                errno.EMLINK,
-                errno.EACCES,
-                errno.ENOTSUP,
-            ):
-                raise
+    if link == "hard" and _linked(path, target):
+        return target
     shutil.copyfile(path, target)
     return target
+
+
+def _linked(path: Path, target: Path) -> bool:
+    """Whether a hard link could be made; False where disk or rights do not allow one."""
+    refused = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EACCES, errno.ENOTSUP)
+    try:
+        os.link(path.resolve(), target)
+    except OSError as fault:
+        if fault.errno not in refused:
+            raise
+        return False
+    return True
 
 
 def fresh(folder: Path) -> Path:
@@ -154,13 +217,18 @@ def fresh(folder: Path) -> Path:
         raise BadInput(
             f"{str(folder)!r} exists and was not made by an export; choose a new or an empty folder."
         )
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
+    discard(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / MARK).write_text(
         "made by an export of Coreset Explorer; replaced as a whole by the next one\n"
     )
     return folder
+
+
+def discard(folder: Path) -> None:
+    """Remove what an earlier export of ours made; anybody else's folder stays."""
+    if (folder / MARK).is_file() and not folder.is_symlink():
+        shutil.rmtree(folder)
 
 
 def check_link(link: str) -> None:
@@ -168,24 +236,40 @@ def check_link(link: str) -> None:
         raise BadInput(f"link={link!r} is not offered; choose one of {', '.join(LINKS)}.")
 
 
-def held_out(ids: list[str], classes: list[str], share: float, seed: int) -> np.ndarray:
-    """(k,) bool: the validation part, `share` of every class rounded half up, by a hash of seed and
-    id.
+def held_out(
+    ids: Sequence[str], classes: Sequence[str | int], share: float, seed: int
+) -> np.ndarray:
+    """The validation part: `share` of every class rounded half up, by a hash of seed and id.
 
-    The same images for the same seed, whatever else is exported; a class of one image stays in
-    training.
+    At least one image of every class of two or more, so that no class lacks a validation image; a
+    class of one image stays in training. The same images for the same seed, whatever else is
+    exported.
+
+    Parameters
+    ----------
+    ids, classes : sequence, length k
+    share
+        0 <= share < 1; 0 holds nothing out.
+    seed
+        Of the hash.
+
+    Returns
+    -------
+    ndarray, shape (k,), bool
     """
-    import hashlib
-
     if not (isinstance(share, int | float) and 0 <= share < 1):
         raise BadInput(f"val={share} must be at least 0 and below 1, for example val=0.1.")
     draw = np.array(
         [hashlib.sha256(f"{seed}\0{key}".encode(errors="surrogatepass")).hexdigest() for key in ids]
     )
     out = np.zeros(len(ids), bool)
-    for name in sorted(set(classes)):
-        members = np.flatnonzero([other == name for other in classes])
-        count = min(int(share * len(members) + 0.5), len(members) - 1)
+    if share == 0:
+        return out
+    members_of: dict[str | int, list[int]] = {}
+    for position, name in enumerate(classes):
+        members_of.setdefault(name, []).append(position)
+    for members in map(np.array, members_of.values()):
+        count = min(max(1, int(share * len(members) + 0.5)), len(members) - 1)
         out[members[np.argsort(draw[members], kind="stable")[:count]]] = True
     return out
 
@@ -197,12 +281,10 @@ def scores(bundle: ExportBundle, row: int) -> dict[str, Any]:
         value = bundle.table[name].iat[row]
         if name in ("id", "path", "selected"):
             continue
-        if isinstance(value, int | float | np.integer | np.floating):
-            found[name] = (
-                int(value)
-                if isinstance(value, int | np.integer)
-                else (float(value) if np.isfinite(value) else None)
-            )
+        if isinstance(value, int | np.integer):
+            found[name] = int(value)
+        elif isinstance(value, float | np.floating):
+            found[name] = float(value) if np.isfinite(value) else None
     return found
 
 

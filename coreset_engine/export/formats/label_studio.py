@@ -8,6 +8,8 @@ serving with `place` as document root.
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -17,6 +19,7 @@ from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Progress, silent
 from coreset_engine.export.bundle import ExportBundle
 from coreset_engine.export.formats import images
+from coreset_engine.export.formats.image_files import BROWSER
 
 PREFIX = "/data/local-files/?d="
 FROM = "label"
@@ -32,13 +35,31 @@ def write_label_studio(
     labels: str = "auto",
     prefix: str = PREFIX,
 ) -> dict[str, Any]:
-    """Write tasks.json, config.xml and images/ into `place`. Raises Missing without pictures,
-    BadInput else."""
+    """Write tasks.json, config.xml and images/ into `place`, best image first.
+
+    Parameters
+    ----------
+    bundle, place, progress
+        What to write where, and whom to tell.
+    link
+        "hard" or "copy".
+    labels
+        "truth", "pseudo" or "auto": see `images.class_labels`; shown as a prediction.
+    prefix
+        How the project reaches the pictures. The default is Label Studio's local file serving with
+        `place` as document root.
+
+    Raises
+    ------
+    Missing
+        Without pictures.
+    BadInput
+        When `place` cannot be written or an option is unknown.
+    """
     images.check_link(link)
     place = Path(place)
     rows = images.kept(bundle)
-    names = images.class_names(bundle, labels)
-    known = sorted({name for name in names if name is not None})
+    classes = images.class_labels(bundle, labels)
     confidence = (
         bundle.table["confidence"].to_numpy(float) if "confidence" in bundle.table else None
     )
@@ -46,7 +67,7 @@ def write_label_studio(
     try:
         folder = images.fresh(place / "images")
         for number, row in enumerate(rows, 1):
-            path = images.put(bundle, row, folder, link)
+            path = images.put(bundle, row, folder, link, BROWSER)
             data = dict(
                 image=prefix + quote(f"images/{path.name}"),
                 coreset_id=str(bundle.ids[row]),
@@ -57,13 +78,13 @@ def write_label_studio(
                     id=number,
                     data=data,
                     predictions=_prediction(
-                        names[row], None if confidence is None else float(confidence[row])
+                        classes.name(row), None if confidence is None else float(confidence[row])
                     ),
                 )
             )
             progress(number, len(rows), "pictures")
         images.write_json(place / "tasks.json", tasks)
-        (place / "config.xml").write_text(_config(known), encoding="utf-8")
+        (place / "config.xml").write_text(_config(classes.names), encoding="utf-8")
     except OSError as fault:
         raise BadInput(
             f"{str(place)!r} cannot be written ({fault.strerror or fault}); choose a folder you can write, "
@@ -71,10 +92,26 @@ def write_label_studio(
         ) from None
     return dict(
         tasks=len(tasks),
-        classes=len(known),
+        classes=len(classes.names),
         path=str(place / "tasks.json"),
         config=str(place / "config.xml"),
+        **({"steps": _steps(place)} if prefix == PREFIX else {}),
     )
+
+
+def _steps(place: Path) -> list[str]:
+    """How to make Label Studio show the pictures, and where tasks and labels go."""
+    root = place.resolve()
+    return [
+        "start Label Studio with LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and "
+        f"LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={shlex.quote(str(root))}",
+        "in the project: Settings > Labeling Interface > Code: paste config.xml",
+        "Settings > Cloud Storage > Add Source Storage > Local files, Absolute local path "
+        f"{shlex.quote(str(root / 'images'))}; save it, do not sync it (else every picture is a "
+        "task of its own)",
+        "Import: tasks.json; when labelled, Export as JSON and run: coreset import-labels FILE "
+        f"--selection {shlex.quote(str(root))} --out NEXT",
+    ]
 
 
 def _prediction(name: str | None, confidence: float | None) -> list[dict[str, Any]]:
@@ -87,7 +124,7 @@ def _prediction(name: str | None, confidence: float | None) -> list[dict[str, An
     ]
 
 
-def _config(known: list[str]) -> str:
+def _config(known: Sequence[str]) -> str:
     choices = "\n".join(f"    <Choice value={quoteattr(name)}/>" for name in known)
     return (
         f'<View>\n  <Image name="{TO}" value="$image"/>\n  <Choices name="{FROM}" toName="{TO}" choice="single">\n'

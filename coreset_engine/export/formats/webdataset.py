@@ -3,7 +3,7 @@ training.
 
 Written with the standard library; the same selection gives the same bytes (no times, no owners).
 Keys are numbers, so that no id can be taken for a path by whoever unpacks a shard; the id is in the
-.json.
+.json. A .cls is a number: the position in classes.json, which lists every class of the source.
 """
 
 from __future__ import annotations
@@ -28,40 +28,57 @@ def write_webdataset(
     shard: int = 1000,
     labels: str = "auto",
 ) -> dict[str, Any]:
-    """Write shards/coreset-000000.tar, ... and shards/classes.json into `place`; `shard` images
-    each, best first."""
+    """Write shards/coreset-000000.tar, ... and shards/classes.json into `place`, best image first.
+
+    Parameters
+    ----------
+    bundle, place, progress
+        What to write where, and whom to tell.
+    shard
+        Images in one tar, at least 1.
+    labels
+        "truth", "pseudo" or "auto": see `images.class_labels`.
+
+    Raises
+    ------
+    Missing
+        Without pictures.
+    BadInput
+        When `place` cannot be written or an option is unknown.
+    """
     if isinstance(shard, bool) or not isinstance(shard, int) or shard < 1:
         raise BadInput(f"shard={shard!r} must be a whole number from 1, for example shard=1000.")
     place = Path(place)
     rows = images.kept(bundle)
-    names = images.class_names(bundle, labels)
-    known = sorted({name for name in names if name is not None})
-    number_of = {name: number for number, name in enumerate(known)}
-    count = 0
+    classes = images.class_labels(bundle, labels)
+    starts = range(0, len(rows), shard)
     try:
         folder = images.fresh(place / "shards")
-        for start in range(0, len(rows), shard):
-            with tarfile.open(
-                folder / f"coreset-{count:06d}.tar", "w", format=tarfile.PAX_FORMAT
-            ) as tar:
-                for number, row in enumerate(rows[start : start + shard], start):
-                    data, kind = images.picture(bundle, row)
-                    about = dict(
-                        id=str(bundle.ids[row]), label=names[row], **images.scores(bundle, row)
-                    )
-                    _add(tar, f"{number:09d}.{kind}", data)
-                    if names[row] is not None:
-                        _add(tar, f"{number:09d}.cls", str(number_of[names[row]]).encode())
-                    _add(tar, f"{number:09d}.json", json.dumps(about, allow_nan=False).encode())
+        for count, start in enumerate(starts):
+            path = folder / f"coreset-{count:06d}.tar"
+            with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
+                for number, row in enumerate(rows[start : start + shard].tolist(), start):
+                    _add_image(tar, bundle, row, number, classes)
                     progress(number + 1, len(rows), "pictures")
-            count += 1
-        images.write_json(folder / "classes.json", known)
+        images.write_json(folder / "classes.json", list(classes.names))
     except OSError as fault:
         raise BadInput(
             f"{str(place)!r} cannot be written ({fault.strerror or fault}); choose a folder you can write, "
             "on a disk with room."
         ) from None
-    return dict(images=len(rows), shards=count, path=str(folder))
+    return dict(images=len(rows), shards=len(starts), path=str(folder))
+
+
+def _add_image(
+    tar: tarfile.TarFile, bundle: ExportBundle, row: int, number: int, classes: images.ClassLabels
+) -> None:
+    data, kind = images.picture(bundle, row)
+    code = classes.code(row)
+    about = dict(id=str(bundle.ids[row]), label=classes.name(row), **images.scores(bundle, row))
+    _add(tar, f"{number:09d}.{kind}", data)
+    if code is not None:
+        _add(tar, f"{number:09d}.cls", str(code).encode())
+    _add(tar, f"{number:09d}.json", json.dumps(about, allow_nan=False).encode())
 
 
 def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
