@@ -32,6 +32,19 @@ def fiftyone(mongo, tmp_path_factory):
     worker.stop()
 
 
+# What makes a test one of the integration tier: it lies here, or it asks for one of these fixtures.
+INTEGRATION_FOLDERS = ("browser", "distributed", "robustness")
+INTEGRATION_FIXTURES = {"mongo", "fiftyone", "browser", "s3", "gs", "az", "three_nodes"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_itemcollected(item):
+    """Mark what needs a browser, a database, a server or a cluster, so that `-m` can tell it."""
+    folder = item.path.relative_to(Path(__file__).parent).parts[0]
+    if folder in INTEGRATION_FOLDERS or INTEGRATION_FIXTURES & set(item.fixturenames):
+        item.add_marker(pytest.mark.integration)
+
+
 def pytest_collection_modifyitems(config, items):
     """Leave out what needs a CUDA GPU where torch sees none, or Azure's emulator where it could not
     be installed, and count it as deselected, not as skipped."""

@@ -16,22 +16,26 @@ from coreset_engine.core.errors import BadInput
 def contingency(
     rows: np.ndarray, columns: np.ndarray, n_rows: int | None = None, n_columns: int | None = None
 ) -> np.ndarray:
-    """(R, C) int64 counts of pairs. rows, columns: (N,) int, >= 0; pairs with a negative entry are
-    left out."""
-    rows = np.asarray(rows, np.int64)
-    columns = np.asarray(columns, np.int64)
-    if rows.shape != columns.shape or rows.ndim != 1:
-        raise BadInput(
-            f"labels of shapes {rows.shape} and {columns.shape} cannot be compared; give two of one length."
-        )
-    known = (rows >= 0) & (columns >= 0)
-    rows = rows[known]
-    columns = columns[known]
+    """Count how often each row number meets each column number.
+
+    Parameters
+    ----------
+    rows, columns
+        (N,) int; pairs with a negative entry are left out.
+    n_rows, n_columns
+        Least size of the table: numbers that do not occur keep a row or column of zeros, which
+        scikit-learn's `contingency_matrix` has no way to ask for.
+
+    Returns
+    -------
+    np.ndarray
+        (R, C) int64.
+    """
+    rows, columns = _known(rows, columns)
     n_rows = max(n_rows or 0, int(rows.max(initial=-1)) + 1)
     n_columns = max(n_columns or 0, int(columns.max(initial=-1)) + 1)
-    return np.bincount(rows * n_columns + columns, minlength=n_rows * n_columns).reshape(
-        n_rows, n_columns
-    )
+    counts = np.bincount(rows * n_columns + columns, minlength=n_rows * n_columns)
+    return counts.reshape(n_rows, n_columns)
 
 
 def hungarian(gain: np.ndarray) -> np.ndarray:
@@ -78,30 +82,43 @@ def accuracy(pseudo: np.ndarray, truth: np.ndarray) -> float:
 
 
 def nmi(first: np.ndarray, second: np.ndarray) -> float:
-    """Normalised mutual information in [0, 1], arithmetic mean of the two entropies below the
-    line."""
-    counts = contingency(first, second).astype(np.float64)
-    joint = counts / max(1.0, counts.sum())
-    rows = joint.sum(axis=1)
-    columns = joint.sum(axis=0)
-    entropies = _entropy(rows) + _entropy(columns)
-    if entropies == 0:
-        return 1.0  # both put everything into one group: they agree
-    return max(0.0, 2 * (_entropy(rows) + _entropy(columns) - _entropy(joint.ravel())) / entropies)
+    """Normalised mutual information, by the arithmetic mean of the two entropies.
+
+    Parameters
+    ----------
+    first, second
+        (N,) int group of each image; pairs with a negative entry are left out.
+
+    Returns
+    -------
+    float
+        In [0, 1]; 1 also where both put everything into one group.
+    """
+    from sklearn.metrics import normalized_mutual_info_score
+
+    return float(normalized_mutual_info_score(*_known(first, second)))
 
 
 def ari(first: np.ndarray, second: np.ndarray) -> float:
-    """Adjusted Rand index (Hubert and Arabie 1985): 1 = the same partition, about 0 = by chance,
-    can be below 0."""
-    counts = contingency(first, second).astype(np.float64)
-    pairs = lambda n: float((n * (n - 1) / 2).sum())  # noqa: E731
-    both = pairs(counts)
-    rows = pairs(counts.sum(axis=1))
-    columns = pairs(counts.sum(axis=0))
-    everything = pairs(np.array([counts.sum()]))
-    chance = rows * columns / everything if everything else 0.0
-    ceiling = (rows + columns) / 2
-    return 1.0 if ceiling == chance else (both - chance) / (ceiling - chance)
+    """Adjusted Rand index.
+
+    Parameters
+    ----------
+    first, second
+        (N,) int group of each image; pairs with a negative entry are left out.
+
+    Returns
+    -------
+    float
+        1 for the same partition, about 0 by chance, at least -0.5.
+
+    References
+    ----------
+    Hubert and Arabie 1985, "Comparing partitions", eq. 5.
+    """
+    from sklearn.metrics import adjusted_rand_score
+
+    return float(adjusted_rand_score(*_known(first, second)))
 
 
 def label_quality(
@@ -147,6 +164,14 @@ def label_quality(
     }
 
 
-def _entropy(shares: np.ndarray) -> float:
-    shares = shares[shares > 0]
-    return float(-(shares * np.log(shares)).sum())
+def _known(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The pairs in which neither entry is negative. Raises BadInput for unequal lengths."""
+    first = np.asarray(first, np.int64)
+    second = np.asarray(second, np.int64)
+    if first.shape != second.shape or first.ndim != 1:
+        raise BadInput(
+            f"labels of shapes {first.shape} and {second.shape} cannot be compared; "
+            "give two of one length."
+        )
+    known = (first >= 0) & (second >= 0)
+    return first[known], second[known]

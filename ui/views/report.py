@@ -1,8 +1,7 @@
-"""A selection on one HTML page, for colleagues without the app: map, knobs, counts, certificate,
-pictures, manifest.
+"""A selection as one HTML page, for colleagues without the app.
 
-One self-contained file: pictures are data URLs, there is no script and no request, every name from
-data is escaped.
+The page is self-contained: images are data URLs, there is no script and no request. The template
+(report.html.j2) escapes everything it inserts.
 """
 
 from __future__ import annotations
@@ -11,23 +10,19 @@ import io
 import json
 from base64 import b64encode
 from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
+import jinja2
 import numpy as np
 from PIL import Image
 
 from coreset_engine.core.types import Dataset, Selection
 from ui.components import palette
-from ui.components.escape import hypertext as safe
+from ui.components.escape import plain
 from ui.components.thumbnails import data_url, sheet
 
-_STYLE = """body{font:15px/1.5 system-ui,sans-serif;color:#1f2933;background:#fff;max-width:1000px;margin:32px auto;
-padding:0 20px}h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:28px 0 8px}p.sub{color:#5f6b7a;margin:2px 0 0}
-table{border-collapse:collapse;font-size:14px}td,th{padding:3px 14px 3px 0;text-align:left;border-bottom:1px solid
-#e4e7eb}td.n{text-align:right;font-variant-numeric:tabular-nums}img{max-width:100%;border:1px solid #e4e7eb;
-border-radius:6px}pre{background:#f3f5f8;padding:12px;border-radius:6px;overflow:auto;font-size:12px}
-.two{display:flex;gap:32px;flex-wrap:wrap}i.kept{display:inline-block;width:.8em;height:.8em;border-radius:50%;
-background:#0072B2}i.rest{display:inline-block;width:.8em;height:.8em;border-radius:50%;background:#c3cad3}"""
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
@@ -42,52 +37,80 @@ def report(
     manifest: Mapping[str, Any] | None = None,
     pictures: int = 120,
 ) -> str:
-    """The page as text. points: (N, 2) map. groups: names and (N,) int64 group of each image (-1 =
-    none)."""
-    parts = [
-        f"<h1>{safe(title)}</h1>",
-        f'<p class="sub">{_headline(dataset, selection)}</p>',
-        '<div class="two">',
-        f"<div><h2>Knobs</h2>{_table(_knobs(selection))}</div>",
-    ]
-    if certificate:
-        parts.append(f"<div><h2>Certificate</h2>{_table(flat(certificate))}</div>")
-    parts.append("</div>")
-    if points is not None:
-        parts.append(
-            '<h2>Map</h2><p class="sub"><i class="kept"></i> in the coreset &nbsp; <i class="rest"></i> '
-            f'the rest</p><img alt="map of the set" src="{map_picture(points, selection.indices)}">'
-        )
-    if groups is not None:
-        parts.append(f"<h2>Kept per group</h2>{_group_table(*groups, selection.indices)}")
-    if dataset.reader is not None and pictures:
-        best = sheet(dataset, selection.indices[:pictures], columns=12)
-        parts.append(
-            f"<h2>The first {min(pictures, len(selection))} of the coreset</h2>"
-            f'<img alt="thumbnails" src="{data_url(best)}">'
-        )
-    if manifest:
-        text = json.dumps(manifest, indent=1, default=str, ensure_ascii=True)
-        parts.append(
-            "<h2>Manifest</h2><pre>"
-            + "\n".join(safe(line, 400).replace("  ", " ") for line in text.splitlines())
-            + "</pre>"
-        )
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" '
-        f'content="{_POLICY}"><title>{safe(title)}</title><style>{_STYLE}</style></head><body>'
-        + "\n".join(parts)
-        + "</body></html>"
+    """Render the page.
+
+    Parameters
+    ----------
+    points
+        (N, 2) map positions.
+    groups
+        Names of the groups and the (N,) int64 group of each image, -1 for none.
+    certificate, manifest
+        Nested values as they are stored with the selection.
+    pictures
+        How many of the coreset's first images are shown.
+    """
+    kept = selection.indices
+    with_pictures = dataset.reader is not None and pictures > 0
+    return _template().render(
+        policy=_POLICY,
+        title=title,
+        headline=_headline(dataset, selection),
+        parameters=_parameters(selection),
+        certificate=flat(certificate or {}),
+        map=None if points is None else map_picture(points, kept),
+        colours=palette.LIGHT,
+        groups=[] if groups is None else _kept_by_group(*groups, kept),
+        thumbnails=data_url(sheet(dataset, kept[:pictures], columns=12)) if with_pictures else "",
+        n_thumbnails=min(pictures, len(selection)),
+        manifest=_manifest_lines(manifest or {}),
     )
+
+
+@lru_cache(maxsize=1)
+def _template() -> jinja2.Template:
+    loader = jinja2.FileSystemLoader(Path(__file__).parent)
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    environment.filters["line"] = plain
+    environment.filters["number_or_line"] = _number_or_line
+    return environment.get_template("report.html.j2")
+
+
+def _number_or_line(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else plain(value)
 
 
 def _headline(dataset: Dataset, selection: Selection) -> str:
     share = len(selection) / len(dataset)
-    return f"{len(selection):,} of {len(dataset):,} images kept ({share:.1%}) by {safe(selection.method)}"
+    kept = f"{len(selection):,} of {len(dataset):,} images kept ({share:.1%})"
+    return f"{kept} by {plain(selection.method)}"
 
 
-def _knobs(selection: Selection) -> dict[str, Any]:
+def _parameters(selection: Selection) -> dict[str, Any]:
     return {"method": selection.method, **selection.params, "source": selection.source_key}
+
+
+def _manifest_lines(manifest: Mapping[str, Any]) -> list[str]:
+    """Indented JSON, each line cut at 400 characters."""
+    if not manifest:
+        return []
+    text = json.dumps(manifest, indent=1, default=str, ensure_ascii=True)
+    indents = (len(line) - len(line.lstrip()) for line in text.splitlines())
+    return [
+        "\N{NO-BREAK SPACE}" * indent + plain(line, 400)
+        for indent, line in zip(indents, text.splitlines())
+    ]
+
+
+def _kept_by_group(names: list[str], codes: np.ndarray, kept: np.ndarray) -> list[dict[str, str]]:
+    total = np.bincount(codes[codes >= 0], minlength=len(names))
+    inside = np.bincount(codes[kept][codes[kept] >= 0], minlength=len(names))
+    return [
+        dict(name=name, total=f"{of:,}", kept=f"{k:,}", share=f"{k / max(1, of):.1%}")
+        for name, of, k in zip(names, total, inside)
+    ]
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -99,31 +122,6 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         elif isinstance(value, int | float | str | bool):
             out[f"{prefix}{name}".replace("_", " ")] = value
     return out
-
-
-def _table(rows: Mapping[str, Any]) -> str:
-    def shown(value: Any) -> str:
-        return f"{value:.6g}" if isinstance(value, float) else safe(value, 120)
-
-    return (
-        "<table>"
-        + "".join(
-            f'<tr><td>{safe(name)}</td><td class="n">{shown(value)}</td></tr>'
-            for name, value in rows.items()
-        )
-        + "</table>"
-    )
-
-
-def _group_table(names: list[str], codes: np.ndarray, kept: np.ndarray) -> str:
-    whole = np.bincount(codes[codes >= 0], minlength=len(names))
-    inside = np.bincount(codes[kept][codes[kept] >= 0], minlength=len(names))
-    rows = "".join(
-        f'<tr><td>{safe(name)}</td><td class="n">{a:,}</td><td class="n">{b:,}</td>'
-        f'<td class="n">{b / max(1, a):.1%}</td></tr>'
-        for name, a, b in zip(names, whole, inside)
-    )
-    return f"<table><tr><th>group</th><th>whole set</th><th>kept</th><th>share kept</th></tr>{rows}</table>"
 
 
 def map_picture(points: np.ndarray, kept: np.ndarray, width: int = 960, height: int = 620) -> str:
