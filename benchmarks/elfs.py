@@ -22,8 +22,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from coreset_engine.clustering.config import TemiConfig
 from coreset_engine.clustering.heads import pair_weights, pmi_loss
-from coreset_engine.clustering.temi import TemiConfig, _Training
+from coreset_engine.clustering.temi_training import Training
 
 HEADS = 50
 
@@ -53,7 +54,7 @@ class LoopHead(torch.nn.Module):
 class LoopTraining:
     """TEMI with one module per head, written the plain way, same start and same optimiser."""
 
-    def __init__(self, batched: _Training) -> None:
+    def __init__(self, batched: Training) -> None:
         self.batched = batched
         config = batched.config
         make = lambda stack: [LoopHead(stack, h, config.temperature) for h in range(config.n_heads)]  # noqa: E731
@@ -114,14 +115,14 @@ def heads(vectors: np.ndarray, repeats: int, steps: int = 10) -> None:
             torch.from_numpy(np.array(vectors[:8192, :dims], np.float32)), dim=1
         )
         near = torch.randint(len(rows), (len(rows), 50), generator=torch.Generator().manual_seed(0))
-        fast = _Training(rows, near, 10, config, 0)
+        fast = Training(rows, near, 10, config, 0)
         slow = LoopTraining(fast)
         times = []
         equal = []
         order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(1))
         for repeat in range(repeats + 1):
             taken = []
-            for side in (fast._step, slow.step):
+            for side in (fast.step, slow.step):
                 start = time.perf_counter()
                 for step in range(steps):
                     images = order[(step * batch) % len(rows) :][:batch]

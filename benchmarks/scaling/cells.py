@@ -118,7 +118,7 @@ def kmeans(v: np.ndarray, work: Path) -> tuple[float, str]:
 
 
 def temi(v: np.ndarray, work: Path) -> tuple[float, str]:
-    from coreset_engine.clustering.temi import TemiConfig
+    from coreset_engine.clustering.config import TemiConfig
     from coreset_engine.clustering.temi import temi as cluster
     from coreset_engine.core.types import Neighbours
 

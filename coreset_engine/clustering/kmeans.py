@@ -7,34 +7,19 @@ and unchanged on a GPU.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 
+from coreset_engine.clustering.config import KMeansConfig
 from coreset_engine.clustering.kmeans_init import plus_plus
 from coreset_engine.clustering.kmeans_out_of_core import kmeans_at_scale
 from coreset_engine.clustering.vectors import as_tensor, check_clusters, unit
-from coreset_engine.core.config import knob
 from coreset_engine.core.device import resolve_device
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.row_blocks import Workers, kept, large
 from coreset_engine.core.types import Neighbours, Progress, PseudoLabels, silent
 
 _BLOCK = 16384
-
-
-@dataclass(frozen=True)
-class KMeansConfig:
-    """How hard to look for the best partition."""
-
-    n_starts: int = knob(
-        4, "independent k-means++ starts; the best objective wins", low=1, high=100
-    )
-    n_rounds: int = knob(60, "most assignment rounds of a start", low=1, high=1000)
-    temperature: float = knob(
-        0.1, "of the softmax over cosines that gives the confidence", low=0.001, high=10.0
-    )
 
 
 def spherical_kmeans(

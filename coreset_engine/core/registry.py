@@ -471,7 +471,7 @@ CLUSTERERS: dict[str, Row] = _table(
     Row(
         "temi",
         _C + "temi:temi",
-        _C + "temi:TemiConfig",
+        _C + "config:TemiConfig",
         "teacher ensemble of clustering heads that agree on neighbours",
         ("vectors", "neighbours"),
         paper="Adaloglou et al. 2023 (TEMI); ELFS 3.3",
@@ -479,7 +479,7 @@ CLUSTERERS: dict[str, Row] = _table(
     Row(
         "kmeans",
         _C + "kmeans:spherical_kmeans",
-        _C + "kmeans:KMeansConfig",
+        _C + "config:KMeansConfig",
         "spherical k-means on unit vectors",
         ("vectors",),
     ),

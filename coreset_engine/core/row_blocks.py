@@ -133,11 +133,22 @@ def unit_blocks(
         yield start, unit_rows(vectors[start : min(last, start + step)], start)
 
 
-def unit_rows(rows: np.ndarray, start: int | np.ndarray = 0) -> Any:
-    """(B, D) float32 tensor of `rows` at unit length; a zero row stays zero.
+def unit_rows(rows: np.ndarray, start: int | np.ndarray = 0, normalise: bool = True) -> Any:
+    """`rows` as a float32 tensor, at unit length; a zero row stays zero.
 
-    float16 rows are rounded to float16 again, as those that are kept in memory. start: number of
-    the first row, or (B,) numbers of all, for the message.
+    Parameters
+    ----------
+    rows : (B, D) float array
+        float16 rows are rounded to float16 again, as those that are kept in memory.
+    start : int or (B,) int array
+        Number of the first row, or of all rows, for the message.
+    normalise : bool
+        False leaves the length as it is.
+
+    Raises
+    ------
+    BadInput
+        For NaN or infinity.
     """
     import torch
 
@@ -150,5 +161,6 @@ def unit_rows(rows: np.ndarray, start: int | np.ndarray = 0) -> Any:
             raise BadInput(
                 f"vectors have NaN or infinity in row {row}; embed again or remove that row."
             )
-    block /= length.clamp_min(1e-12)
+    if normalise:
+        block /= length.clamp_min(1e-12)
     return block.half().float() if rows.dtype == np.float16 else block

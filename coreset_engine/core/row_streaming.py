@@ -42,12 +42,19 @@ class OnDisk:
 
 
 class UnitRows:
-    """(N, D) float vectors on disk as rows of unit length, float32, of which only those asked for
-    are ever in memory.
+    """(N, D) float vectors on disk as float32 rows, of which only those asked for are in memory.
 
     What TEMI reads instead of a tensor. Rows asked for by number are read in the order of the file.
-    With `axes` (`rows.axes`: basis (D, d), shift (d,)) rows are laid along these and brought to
-    unit length again.
+
+    Parameters
+    ----------
+    vectors : (N, D) float memmap
+    device : str
+        Where the rows are handed out.
+    axes : pair of tensors, optional
+        basis (D, d) and shift (d,), as from `clustering.vectors.axes`: rows are projected on these.
+    normalise : bool
+        Bring rows to unit length, before and after the projection.
     """
 
     def __init__(
@@ -55,8 +62,10 @@ class UnitRows:
         vectors: np.ndarray,
         device: str,
         axes: tuple[torch.Tensor, torch.Tensor] | None = None,
+        normalise: bool = True,
     ) -> None:
         self.vectors = vectors
+        self.normalise = normalise
         self.device = torch.device(device)
         self.axes = axes
         self.shape = (len(vectors), vectors.shape[1] if axes is None else axes[0].shape[1])
@@ -67,16 +76,17 @@ class UnitRows:
 
     def __getitem__(self, at: slice | torch.Tensor) -> torch.Tensor:
         if isinstance(at, slice):
-            rows = unit_rows(self.vectors[at], at.start or 0).to(self.device)
+            rows = unit_rows(self.vectors[at], at.start or 0, self.normalise).to(self.device)
         else:
             wanted = at.cpu().numpy()
-            place = np.argsort(at.cpu().numpy(), kind="stable")
-            back = torch.from_numpy(np.argsort(place, kind="stable"))
-            rows = unit_rows(self.vectors[wanted[place]], wanted[place])[back].to(self.device)
+            rank = np.argsort(wanted, kind="stable")
+            back = torch.from_numpy(np.argsort(rank, kind="stable"))
+            rows = unit_rows(self.vectors[wanted[rank]], wanted[rank], self.normalise)
+            rows = rows[back].to(self.device)
         if self.axes is None:
             return rows
         rows = rows @ self.axes[0] - self.axes[1]
-        return rows / rows.norm(dim=1, keepdim=True).clamp_min(1e-12)
+        return rows / rows.norm(dim=1, keepdim=True).clamp_min(1e-12) if self.normalise else rows
 
     def split(self, size: int) -> Iterator[torch.Tensor]:
         """All rows in blocks, as `Tensor.split`, but of no more rows than fit in 16 MiB."""

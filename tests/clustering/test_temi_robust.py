@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from coreset_engine.clustering import contingency
-from coreset_engine.clustering import temi as module
+from coreset_engine.clustering import temi_training as module
+from coreset_engine.clustering.config import TemiConfig
 from coreset_engine.clustering.pseudo_labels import pseudo_labels
-from coreset_engine.clustering.temi import TemiConfig, temi
+from coreset_engine.clustering.temi import temi
 
 QUICK = dict(n_heads=6, min_steps=400, epochs=1, lr=3e-3, batch=128)
 

@@ -8,7 +8,8 @@ import mmap
 import numpy as np
 import pytest
 
-from coreset_engine.clustering.temi import TemiConfig, temi
+from coreset_engine.clustering.config import TemiConfig
+from coreset_engine.clustering.temi import temi
 from coreset_engine.core import prefetch
 from coreset_engine.core.prefetch import nothing
 from coreset_engine.core.types import Neighbours

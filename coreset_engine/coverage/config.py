@@ -1,0 +1,51 @@
+"""Settings of the coverage scores, without any heavy import: read by forms, command line and keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from coreset_engine.core.config import knob
+
+DISTRIBUTIONS = ("triangular", "gaussian", "uniform")
+SAMPLERS = ("random", "sobol", "stratified")
+FULL_SCORES = ("both", "coverage", "redundancy")
+MAX_SAMPLES = 16_000_000  # of one run; each half's fixed-point sums hold 2^23 samples
+
+
+@dataclass(frozen=True)
+class CoverageConfig:
+    """The paper's settings (BlindCS 5.2-5.4) and its ablations (table 5).
+
+    The paper sets n_samples = 1,000,000, n_dims = 2, n_neighbours = 1000 and exponent = 4.
+    """
+
+    n_samples: int | None = knob(
+        None,
+        "samples T drawn over the embedding space (paper: 1,000,000); none = until two seeds "
+        "agree, at most a number that depends on the images",
+        low=1,
+        high=MAX_SAMPLES,
+    )
+    n_dims: int = knob(2, "embedding dimensions m of each random slice", low=1, high=4096)
+    n_neighbours: int = knob(1000, "redundancy neighbours alpha", low=1)
+    exponent: float = knob(4.0, "how steeply the penalty falls with distance", low=0.0, high=64.0)
+    distribution: str = knob(
+        "triangular", "where samples fall per dimension", choices=DISTRIBUTIONS
+    )
+    full_score: str = knob(
+        "both", "coverage minus redundancy, or one of them alone", choices=FULL_SCORES
+    )
+    random_start: bool = knob(
+        False, "start each score at a random number in [0, 1), which breaks ties"
+    )
+    sampler: str = knob(
+        "random",
+        "independent samples as in the paper, or more evenly spread ones",
+        choices=SAMPLERS,
+    )
+    agreement: float = knob(
+        0.9,
+        "with n_samples = none: Jaccard index of the coresets of two seeds at which sampling stops",
+        low=0.5,
+        high=0.99,
+    )
