@@ -25,7 +25,7 @@ import numpy as np
 # that name here.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 from coreset_engine.core.device import cpu_count  # noqa: E402
-from coreset_engine.coverage.draws import SAMPLERS  # noqa: E402
+from coreset_engine.coverage.config import SAMPLERS  # noqa: E402
 from coreset_engine.coverage.scores import coverage_scores  # noqa: E402
 
 RATES = (0.5, 0.9, 0.98)

@@ -23,8 +23,6 @@ from coreset_engine.coverage.transposed import Columns
 
 UNIT = 1024
 SOBOL_UNITS = 128  # made at a time
-DISTRIBUTIONS = ("triangular", "gaussian", "uniform")
-SAMPLERS = ("random", "sobol", "stratified")
 DECK = 1 << 24  # more pairs of dimensions than this are not dealt out one by one
 Draws = tuple[np.ndarray, np.ndarray]
 

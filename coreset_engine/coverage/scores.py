@@ -20,21 +20,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from coreset_engine.core.config import knob, make
+from coreset_engine.core.config import make
 from coreset_engine.core.device import cpu_count
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import CoverageScores, Progress, silent
 from coreset_engine.coverage import anytime
 from coreset_engine.coverage.auto_alpha import auto_neighbours, auto_samples, auto_score
+from coreset_engine.coverage.config import CoverageConfig
 from coreset_engine.coverage.draws import (
-    DISTRIBUTIONS,
-    SAMPLERS,
     Draws,
     Given,
     Sampler,
@@ -43,33 +42,6 @@ from coreset_engine.coverage.draws import (
 from coreset_engine.coverage.transposed import Columns, check, turn
 
 GRID = (10, 50, 100, 250, 500, 1000, 2000)
-FULL_SCORES = ("both", "coverage", "redundancy")
-
-
-@dataclass(frozen=True)
-class CoverageConfig:
-    """The paper's settings (BlindCS 5.2-5.4) and its ablations (table 5)."""
-
-    n_samples: int = knob(
-        1_000_000, "samples T drawn over the embedding space", low=1, high=8_000_000
-    )
-    n_dims: int = knob(2, "embedding dimensions m of each random slice", low=1, high=4096)
-    n_neighbours: int = knob(1000, "redundancy neighbours alpha", low=1)
-    exponent: float = knob(4.0, "how steeply the penalty falls with distance", low=0.0, high=64.0)
-    distribution: str = knob(
-        "triangular", "where samples fall per dimension", choices=DISTRIBUTIONS
-    )
-    full_score: str = knob(
-        "both", "coverage minus redundancy, or one of them alone", choices=FULL_SCORES
-    )
-    random_start: bool = knob(
-        False, "start each score at a random number in [0, 1), which breaks ties"
-    )
-    sampler: str = knob(
-        "random",
-        "independent samples as in the paper, or more evenly spread ones",
-        choices=SAMPLERS,
-    )
 
 
 def coverage_scores(

@@ -53,7 +53,7 @@ def found_both(stored, **settings):
     "settings",
     [
         dict(n_dims=0),
-        dict(n_dims=0, hidden=8, unit_inputs=False, lr=3e-3, min_steps=200),
+        dict(n_dims=0, hidden=8, unit_inputs=False, lr=3e-3, bottleneck=8, min_steps=100),
         dict(n_dims=0, start="kmeans"),
         dict(n_dims=0, average="log", keep=0.5),
     ],

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from coreset_engine.core.errors import BadInput
-from coreset_engine.coverage.draws import DISTRIBUTIONS, SAMPLERS, UNIT, Sampler, triangular
+from coreset_engine.coverage.config import DISTRIBUTIONS, SAMPLERS
+from coreset_engine.coverage.draws import UNIT, Sampler, triangular
 from coreset_engine.coverage.scores import coverage_scores
 from coreset_engine.coverage.transposed import turn
 

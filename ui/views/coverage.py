@@ -15,6 +15,7 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
+from coreset_engine.coverage.config import DISTRIBUTIONS
 from coreset_engine.coverage.scores import coverage_scores
 from coreset_engine.selection.budget import kept_count
 from ui.components import charts
@@ -24,7 +25,7 @@ from ui.components.thumbnails import gallery
 from ui.state import session
 
 DRAWN = 20_000  # images drawn as dots; more would be ink upon ink
-DISTRIBUTIONS = ("triangular", "gaussian", "uniform")
+
 PATIENCE = 30.0  # seconds a live run may take
 
 
