@@ -7,6 +7,7 @@ the demo is computed or the server started, nothing but the standard library is 
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import re
 import socket
@@ -105,9 +106,14 @@ def _check_free(host: str, port: int) -> None:
             ) from None
         except OSError as fault:
             other = port + 1 if port < 65535 else 8501
+            if fault.errno != errno.EADDRINUSE:
+                raise BadInput(
+                    f"port {port} on {host} cannot be listened on ({fault.strerror}); choose "
+                    f"another, for example --port {other}."
+                ) from None
             raise BadInput(
-                f"port {port} on {host} cannot be used ({fault.strerror}); stop what uses it or "
-                f"choose another, for example --port {other}."
+                f"port {port} is taken on {host}; stop what uses it or choose another, for example "
+                f"--port {other}."
             ) from None
 
 

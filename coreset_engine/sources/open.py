@@ -23,8 +23,16 @@ from pathlib import Path
 from typing import Any
 
 from coreset_engine.core.errors import BadInput
+from coreset_engine.core.registry import load
 from coreset_engine.core.types import Dataset, Progress, silent
 
+# Sources that are named by a word: what opens them, called as (rest, progress, **options) with what
+# follows the word and a colon. Everything else is a path or a URL.
+SOURCES = {
+    "demo": "coreset_engine.sources.open:_open_demo",
+    "fashion-mnist": "coreset_engine.sources.open:_open_fashion",
+    "fiftyone": "coreset_engine.sources.open:_open_fiftyone",
+}
 WORDS = (
     "demo",
     "fashion-mnist",
@@ -73,21 +81,9 @@ def open_source(
 def _open(
     text: str, images: str | Path | None, progress: Progress, options: dict[str, Any]
 ) -> Dataset:
-    if text == "demo":
-        from coreset_engine.sources.builtin import open_digits
-
-        return open_digits(**options)
-    if text == "fashion-mnist" or text.startswith("fashion-mnist:"):
-        from coreset_engine.sources.builtin import open_fashion
-
-        split, folder = _fashion_parts(text)
-        return open_fashion(split, folder, cache=home() / "datasets", **options)
-    if text.startswith("fiftyone:"):
-        from coreset_engine.sources.fiftyone import open_fiftyone
-
-        return open_fiftyone(
-            text.removeprefix("fiftyone:"), memory=home() / "verified", progress=progress, **options
-        )
+    name, _, rest = text.partition(":")
+    if name in SOURCES:
+        return load(SOURCES[name])(rest, progress, **options)
     if _is_vectors(text) and "://" not in text:
         return _open_vectors(text, images, progress, options)
     from coreset_engine.sources.remote import containers
@@ -100,6 +96,29 @@ def _open(
     return _open_folder(text, progress, options)
 
 
+def _open_demo(rest: str, progress: Progress, **options: Any) -> Dataset:
+    from coreset_engine.sources.builtin import open_digits
+
+    if rest:
+        raise BadInput(
+            f"source 'demo:{rest}' is unknown: 'demo' takes nothing after it; use 'demo'."
+        )
+    return open_digits(**options)
+
+
+def _open_fashion(rest: str, progress: Progress, **options: Any) -> Dataset:
+    from coreset_engine.sources.builtin import open_fashion
+
+    split, folder = _fashion_parts(rest)
+    return open_fashion(split, folder, cache=home() / "datasets", **options)
+
+
+def _open_fiftyone(rest: str, progress: Progress, **options: Any) -> Dataset:
+    from coreset_engine.sources.fiftyone import open_fiftyone
+
+    return open_fiftyone(rest, memory=home() / "verified", progress=progress, **options)
+
+
 def home() -> Path:
     """Where what this program keeps lies: CORESET_HOME, else ~/.cache/coreset-explorer."""
     return Path(os.environ.get("CORESET_HOME") or "~/.cache/coreset-explorer").expanduser()
@@ -109,10 +128,8 @@ def _is_vectors(text: str) -> bool:
     return text.startswith("vectors:") or text.lower().endswith((".npy", ".npz"))
 
 
-def _fashion_parts(text: str) -> tuple[str, str | None]:
-    """ "fashion-mnist:test:/data" -> ("test", "/data"). A folder that is itself called test is
-    ./test."""
-    _, _, rest = text.partition(":")
+def _fashion_parts(rest: str) -> tuple[str, str | None]:
+    """ "test:/data" -> ("test", "/data"). A folder that is itself called test is ./test."""
     first, _, more = rest.partition(":")
     if first in ("train", "test"):
         return first, more or None

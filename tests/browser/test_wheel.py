@@ -155,7 +155,7 @@ def test_a_taken_port_is_one_line(run_installed, app):
     port = app.rpartition(":")[2]
     done = run_installed("coreset-explorer", "--port", port)
     assert done.returncode == 2
-    assert re.fullmatch(rf"error: port {port} on 127.0.0.1 cannot be used .*\n", done.stderr)
+    assert re.fullmatch(rf"error: port {port} is taken on 127.0.0.1; .*\n", done.stderr)
 
 
 def test_the_app_opens_on_its_first_page(run_installed, installed, demo_home, tmp_path, open_page):
