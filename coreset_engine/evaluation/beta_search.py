@@ -20,8 +20,14 @@ from coreset_engine.core.config import knob, make
 from coreset_engine.core.device import resolve_device
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Progress, silent
-from coreset_engine.training.dynamics import as_pixels, fit
-from coreset_engine.training.loop import accuracy_of, to_device
+from coreset_engine.training.loop import (
+    Hooks,
+    TrainingSet,
+    accuracy_of,
+    as_pixels,
+    to_device,
+    train,
+)
 from coreset_engine.training.proxies import build_proxy, proxy_config
 
 # choose(aum (M,), prune_rate, beta) -> (k,) positions to keep; raises BadInput when both cuts
@@ -238,14 +244,13 @@ class _Trial:
         inputs = self.data[np.sort(kept)]
         seed = self.seed + draw
         model = build_proxy(self.config.proxy, inputs, self.n_classes, recipe, seed)
-        trained = fit(
+        trained = train(
             model,
-            inputs,
-            self.labels[np.sort(kept)],
+            TrainingSet(inputs, self.labels[np.sort(kept)]),
             recipe,
             seed=seed,
+            hooks=Hooks(progress=progress),
             device=self.device,
-            progress=progress,
         )
         return accuracy_of(trained.model, self.data[held], self.labels[held], device=self.device)
 

@@ -132,8 +132,7 @@ def evaluate_subset(
 def _train(model, inputs, labels, n_classes, whole, steps, weights, seed, place, progress):
     import dataclasses
 
-    from coreset_engine.training.dynamics import fit
-    from coreset_engine.training.loop import to_device
+    from coreset_engine.training.loop import Hooks, TrainingSet, to_device, train
     from coreset_engine.training.proxies import build_proxy, proxy_config
 
     if model in ON_PIXELS and len(inputs) < 2:
@@ -146,16 +145,13 @@ def _train(model, inputs, labels, n_classes, whole, steps, weights, seed, place,
     epochs = max(1, round(steps / math.ceil(len(inputs) / config.batch)))
     config = dataclasses.replace(config, epochs=epochs)
     data = to_device(inputs, place)
-    trained = fit(
+    trained = train(
         build_proxy(model, data, n_classes, config, seed),
-        data,
-        labels,
+        TrainingSet(data, labels, weights, weigh="batch"),
         config,
         seed=seed,
+        hooks=Hooks(progress=progress),
         device=place,
-        weights=weights,
-        weigh="batch",
-        progress=progress,
     )
     return trained.model, trained.info["steps"]
 

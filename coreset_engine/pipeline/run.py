@@ -43,7 +43,7 @@ STAGES: dict[str, tuple[int, tuple[str, ...]]] = {
     "embeddings": (1, ()),
     "neighbours": (1, ("embeddings",)),
     "pseudo_labels": (1, ("embeddings", "neighbours")),
-    "dynamics": (1, ("embeddings", "pseudo_labels")),
+    "dynamics": (2, ("embeddings", "pseudo_labels")),
     "coverage": (2, ("embeddings",)),
     "map": (1, ("embeddings", "neighbours")),
 }

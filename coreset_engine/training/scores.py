@@ -1,30 +1,32 @@
-"""Difficulty scores accumulated while a network trains: a few numbers per image, never every logit
-of every epoch.
+"""Difficulty scores accumulated while a network trains: a few numbers per image, never all logits.
 
-`Recorder` is fed what the network said about each image, once per epoch, in epoch order; `finish`
-returns the scores. High AUM = easy; every other score: high = hard. N images, C classes, E epochs;
-p = softmax(z), y the given label.
+`DynamicsRecorder` is fed the network's outputs for each image, once per epoch, in epoch order;
+`finish` returns the scores. High AUM = easy; every other score: high = hard. N images, C classes,
+E epochs; p_e = softmax(z_e) in epoch e, y the label that is trained on.
 
-  aum         mean_e z_y - max_{c != y} z_c                              Pleiss et al. 2020, eq. 1-2
-  forgetting  number of e with right at e - 1 and wrong at e; +inf when
-              never right                                                Toneva et al. 2019, section
-              2
-  el2n        mean over the first epochs of ||p - onehot(y)||_2          Paul et al. 2021,
-  definition 2.4 grand       mean over the first epochs of the norm of the last layer's
-              gradient = ||p - onehot(y)|| sqrt(||h||^2 + 1)             Paul et al. 2021,
-              definition 2.1
-  entropy     -sum_c p_c log p_c in the last epoch                       Coleman et al. 2020
-  loss        -log p_y in the last epoch
-  dyn_unc     mean over windows of J epochs of the (sample) standard
-              deviation of p_y in the window                             He et al. 2024 (Dyn-Unc),
-              eq. 1-2
-  tdds        g_e = |sum_c p_c(e) log(p_c(e) / p_c(e-1))|; for each window of J the norm of g -
-              mean(g), averaged over windows with weight decay, newest heaviest
-              Zhang et al. 2024 (TDDS), eq. 8-11
+aum
+    mean_e z_y - max_{c != y} z_c (Pleiss et al. 2020, eq. 1-2).
+forgetting
+    number of epochs in which the image is wrong after it was right in the one before; +inf when it
+    was never right (Toneva et al. 2019, section 2).
+el2n
+    mean over the first epochs of ||p - onehot(y)||_2 (Paul et al. 2021, definition 2.4).
+grand
+    mean over the first epochs of the norm of the last layer's gradient,
+    ||p - onehot(y)|| sqrt(||h||^2 + 1) (Paul et al. 2021, definition 2.1).
+entropy, loss
+    -sum_c p_c log p_c and -log p_y in the last epoch (Coleman et al. 2020).
+dyn_unc
+    mean over windows of J epochs of the sample standard deviation of p_y in the window (He et al.
+    2024, eq. 1-2). The released program leaves the last window out.
+tdds
+    Over the first T epochs only. g_e = sum_c |p_c(e) log(p_c(e) / p_c(e - 1))|; a window of J
+    epochs holds J - 1 of these changes; R_t = ||g - mean(g)|| of the window that ends in epoch t;
+    the score is sum_t d (1 - d)^(T - t) R_t, newest heaviest (Zhang et al. 2024, eq. 8-11).
 
 Deviations, all for O(N) memory: EL2N and GraNd average epochs of one run where Paul averages ten
-runs; GraNd takes the last layer only; a training shorter than J + 1 epochs uses the one window it
-has.
+runs; GraNd takes the last layer only; a training that is shorter than a window uses one window of
+all its epochs. TDDS' program adds 1e-8 to probabilities inside the logarithm, here they are exact.
 """
 
 from __future__ import annotations
@@ -32,19 +34,25 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from coreset_engine.core.errors import BadInput
 from coreset_engine.core.row_streaming import accumulator
+from coreset_engine.training.config import DynamicsConfig
 
 
-class Recorder:
-    """Online scores of n images over `epochs` epochs. Kept: (N, C) last probabilities, 2 (N, J)
-    rings, (N, E) margins, on a CPU each in a file where it is large (`streaming.accumulator`), and
-    34 bytes an image in memory.
+class DynamicsRecorder:
+    """Online scores of n images over a training of `epochs` epochs.
 
-    margin: "logit" (Pleiss) or "probability" (softmax instead of logits, as ELFS' own program does
-        it).
-    early: epochs that count for EL2N and GraNd. window: J. decay: weight of the newest window in
-        TDDS.
+    Kept: (N, C) log-probabilities of the epoch before, rings of (N, J) and (N, J - 1), (N, E)
+    margins, on a CPU each in a file where it is large (`row_streaming.accumulator`), and 34 bytes
+    an image in memory.
+
+    Parameters
+    ----------
+    n, n_classes, epochs : int
+        Images, outputs of the network, and passes that will be recorded.
+    config : DynamicsConfig
+        Margin, numbers of early epochs, windows.
+    device : str
+        Where the outputs lie.
     """
 
     def __init__(
@@ -52,21 +60,16 @@ class Recorder:
         n: int,
         n_classes: int,
         epochs: int,
+        config: DynamicsConfig | None = None,
         *,
-        margin: str = "logit",
-        early: int = 10,
-        window: int = 10,
-        decay: float = 0.9,
         device: str = "cpu",
     ):
-        if margin not in ("logit", "probability"):
-            raise BadInput(f"margin={margin!r} is not offered; choose logit or probability.")
-        self.margin = margin
+        self.config = config or DynamicsConfig()
         self.epochs = epochs
-        self.early = min(early, epochs)
-        self.decay = decay
-        self.window = min(window, epochs)
-        self.steps = min(window, max(1, epochs - 1))  # TDDS sees differences: one fewer than epochs
+        self.early = min(self.config.early, epochs)
+        self.window = min(self.config.window, epochs)
+        self.tdds_epochs = min(self.config.tdds_epochs, epochs)
+        self.changes = max(1, min(self.config.tdds_window, self.tdds_epochs) - 1)
         zeros = lambda *shape: torch.zeros(shape, device=device)  # noqa: E731
         self.margins = accumulator(n, epochs, device=device, kind=torch.float16)
         self.sum_margin = zeros(n)
@@ -81,7 +84,7 @@ class Recorder:
         self.ever_right = torch.zeros(n, dtype=torch.bool, device=device)
         self.before = accumulator(n, n_classes, device=device)
         self.own_ring = accumulator(n, self.window, device=device)
-        self.change_ring = accumulator(n, self.steps, device=device)
+        self.change_ring = accumulator(n, self.changes, device=device)
 
     @torch.no_grad()
     def record(
@@ -92,12 +95,24 @@ class Recorder:
         labels: torch.Tensor,
         features: torch.Tensor | None = None,
     ) -> None:
-        """What was said of images at `positions` in `epoch`: logits (B, C), labels (B,), features
-        (B, F) or None."""
+        """Add the outputs of one batch.
+
+        Parameters
+        ----------
+        epoch : int
+            From 0; each image is recorded once per epoch, epochs in order.
+        positions : (B,) int64
+            Rows of the images in the set.
+        logits : (B, C) float32
+        labels : (B,) int64 in [0, C)
+        features : (B, F) float32 or None
+            Inputs of the last layer; None leaves GraNd at EL2N.
+        """
         logs = torch.log_softmax(logits, dim=1)
         probabilities = logs.exp()
         own = probabilities.gather(1, labels[:, None])[:, 0]
-        margin = _margin(logits if self.margin == "logit" else probabilities, labels)
+        outputs = logits if self.config.margin == "logit" else probabilities
+        margin = _margin(outputs, labels)
         self.margins[positions, epoch] = margin.clamp(-65_000, 65_000).half()
         self.sum_margin[positions] += margin
         # Right = the label has the strictly largest output; a tie is not yet learned.
@@ -108,7 +123,8 @@ class Recorder:
             self.entropy[positions] = -(probabilities * logs).sum(dim=1)
             self.loss[positions] = -logs.gather(1, labels[:, None])[:, 0]
         self._add_uncertainty(epoch, positions, own)
-        self._add_temporal(epoch, positions, probabilities, logs)
+        if epoch < self.tdds_epochs:
+            self._add_temporal(epoch, positions, probabilities, logs)
 
     def _count_forgetting(self, positions, right) -> None:
         self.events[positions] += (self.was_right[positions] & ~right).float()
@@ -116,38 +132,40 @@ class Recorder:
         self.ever_right[positions] |= right
 
     def _add_early(self, positions, probabilities, own, features) -> None:
-        error = (
-            (probabilities.square().sum(dim=1) - own.square() + (1 - own).square())
-            .clamp_min(0)
-            .sqrt()
-        )
+        square = probabilities.square().sum(dim=1) - own.square() + (1 - own).square()
+        error = square.clamp_min(0).sqrt()
         self.sum_el2n[positions] += error
         reach = 1.0 if features is None else (features.square().sum(dim=1) + 1).sqrt()
         self.sum_grand[positions] += error * reach
 
+    @property
+    def last_window(self) -> int:
+        """The epoch in which Dyn-Unc's last window ends."""
+        if self.config.dyn_unc == "program" and self.epochs > self.window:
+            return self.epochs - 2
+        return self.epochs - 1
+
     def _add_uncertainty(self, epoch, positions, own) -> None:
         self.own_ring[positions, epoch % self.window] = own
-        if epoch >= self.window - 1 and self.window > 1:
+        if self.window > 1 and self.window - 1 <= epoch <= self.last_window:
             self.sum_spread[positions] += self.own_ring[positions].std(dim=1, unbiased=True)
 
     def _add_temporal(self, epoch, positions, probabilities, logs) -> None:
         if epoch > 0:
-            change = (probabilities * (logs - self.before[positions])).sum(dim=1).abs()
-            self.change_ring[positions, (epoch - 1) % self.steps] = change
-            if epoch >= self.steps:
+            change = (probabilities * (logs - self.before[positions])).abs().sum(dim=1)
+            self.change_ring[positions, (epoch - 1) % self.changes] = change
+            if epoch >= self.changes:
                 ring = self.change_ring[positions]
                 deviation = (ring - ring.mean(dim=1, keepdim=True)).norm(dim=1)
-                old = self.temporal[positions]
+                decay = self.config.tdds_decay
                 self.temporal[positions] = (
-                    deviation
-                    if epoch == self.steps
-                    else self.decay * deviation + (1 - self.decay) * old
+                    decay * deviation + (1 - decay) * self.temporal[positions]
                 )
         self.before[positions] = logs
 
     def finish(self) -> dict[str, np.ndarray]:
-        """name -> (N,) float32, and margins (N, E) float16; in place, so it is called once."""
-        windows = self.epochs - self.window + 1
+        """Return name -> (N,) float32, and margins (N, E) float16; in place, so call it once."""
+        windows = self.last_window - self.window + 2
         out = {
             "aum": self.sum_margin.div_(self.epochs),
             "el2n": self.sum_el2n.div_(self.early),

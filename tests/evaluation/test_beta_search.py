@@ -55,18 +55,18 @@ def test_each_training_sees_the_coreset_of_the_ninety_percent_only(monkeypatch):
     vectors, pseudo, _, aum = noisy_set(n=200)
     trained = []
     judged = []
-    fit = beta_search.fit
+    train = beta_search.train
     accuracy_of = beta_search.accuracy_of
 
-    def spied_fit(model, inputs, labels, *rest, **more):
-        trained.append(np.asarray(inputs))
-        return fit(model, inputs, labels, *rest, **more)
+    def spied_train(model, data, *rest, **more):
+        trained.append(np.asarray(data.inputs))
+        return train(model, data, *rest, **more)
 
     def spied_accuracy(model, inputs, labels, **more):
         judged.append(np.asarray(inputs))
         return accuracy_of(model, inputs, labels, **more)
 
-    monkeypatch.setattr(beta_search, "fit", spied_fit)
+    monkeypatch.setattr(beta_search, "train", spied_train)
     monkeypatch.setattr(beta_search, "accuracy_of", spied_accuracy)
     search_beta(
         vectors,

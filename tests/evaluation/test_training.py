@@ -93,7 +93,8 @@ def test_a_network_is_the_same_for_a_seed_and_leaves_the_random_state_alone():
 
 
 def test_batch_weights_are_equation_10():
-    from coreset_engine.training.loop import train
+    from coreset_engine.training.config import TrainingRecipe
+    from coreset_engine.training.loop import TrainingSet, train
     from coreset_engine.training.proxies import build_proxy, proxy_config
 
     inputs = torch.from_numpy(X[:64])
@@ -102,9 +103,8 @@ def test_batch_weights_are_equation_10():
     told = []
     for weigh in ("image", "batch"):
         model = build_proxy("linear", inputs, 10, proxy_config("linear"), 0)
-        loss = train(
-            model, inputs, labels, epochs=1, batch=64, weights=weights, weigh=weigh, device="cpu"
-        ).losses[0]
+        data = TrainingSet(inputs, labels, weights, weigh)
+        loss = train(model, data, TrainingRecipe(epochs=1, batch=64), device="cpu").losses[0]
         fresh = build_proxy("linear", inputs, 10, proxy_config("linear"), 0)
         each = torch.nn.functional.cross_entropy(
             fresh(inputs), torch.from_numpy(labels), reduction="none"

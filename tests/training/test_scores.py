@@ -6,15 +6,18 @@ import numpy as np
 import pytest
 import torch
 
+from coreset_engine.core.config import make
 from coreset_engine.core.errors import BadInput
-from coreset_engine.training.scores import Recorder
+from coreset_engine.training.config import DynamicsConfig
+from coreset_engine.training.scores import DynamicsRecorder
 
 
 def recorded(history, labels, features=None, **options):
     """history: (E, N, C) logits. Feeds two batches an epoch, in another order each time."""
     history = torch.tensor(history, dtype=torch.float32)
     labels = torch.tensor(labels)
-    recorder = Recorder(len(labels), history.shape[2], len(history), **options)
+    config = DynamicsConfig(**options)
+    recorder = DynamicsRecorder(len(labels), history.shape[2], len(history), config)
     for epoch, logits in enumerate(history):
         order = torch.arange(len(labels)).roll(epoch)
         for at in order.split(2):
@@ -38,8 +41,8 @@ def test_aum_is_the_mean_margin_to_the_largest_other_logit():
 def test_probability_margin_uses_softmax():
     found = recorded([[logs(0.7, 0.2, 0.1)], [logs(0.3, 0.6, 0.1)]], [0], margin="probability")
     assert found["aum"] == pytest.approx([(0.5 - 0.3) / 2], abs=1e-6)
-    with pytest.raises(BadInput, match="logit or probability"):
-        Recorder(1, 2, 1, margin="odds")
+    with pytest.raises(BadInput, match="logit, probability"):
+        make(DynamicsConfig, {"margin": "odds"})
 
 
 def test_forgetting_counts_right_to_wrong_and_never_learned_is_infinite():
@@ -98,16 +101,52 @@ def test_dyn_unc_of_a_short_training_uses_its_one_window():
     assert found["dyn_unc"] == pytest.approx([np.std(own, ddof=1)], abs=1e-6)
 
 
+def test_dyn_unc_of_the_released_program_leaves_the_last_window_out():
+    own = [0.2, 0.4, 0.9, 0.3]
+    found = recorded([[logs(p, 1 - p)] for p in own], [0], window=2, dyn_unc="program")
+    # Deviations of two numbers: |a - b| / sqrt 2. Windows (0.2 0.4), (0.4 0.9); (0.9 0.3) is left.
+    assert found["dyn_unc"] == pytest.approx([(0.2 + 0.5) / 2 / math.sqrt(2)], abs=1e-6)
+    one = recorded([[logs(p, 1 - p)] for p in own], [0], window=4, dyn_unc="program")
+    assert one["dyn_unc"] == pytest.approx([np.std(own, ddof=1)], abs=1e-6), "its only window"
+
+
+def change(before, after):
+    """sum_c |p_c log(p_c / q_c)| of two classes, from probabilities of the first."""
+    terms = [(after, before), (1 - after, 1 - before)]
+    return sum(abs(p * math.log(p / q)) for p, q in terms)
+
+
 def test_tdds_by_hand():
-    own = np.array([0.2, 0.4, 0.9, 0.3, 0.6])
-    p = np.stack([own, 1 - own], 1)
-    change = np.abs((p[1:] * np.log(p[1:] / p[:-1])).sum(1))
-    windows = [np.linalg.norm(w - w.mean()) for w in (change[0:2], change[1:3], change[2:4])]
-    expected = windows[0]
-    for value in windows[1:]:
-        expected = 0.9 * value + 0.1 * expected
-    found = recorded([[np.log(row).tolist()] for row in p], [0], window=2)
+    # Zhang et al. 2024, eq. 8-11, with T = 4, J = 3: two windows of two changes each. The norm of
+    # (a, b) less its mean is |a - b| / sqrt 2. Epochs after T do not count.
+    own = [0.2, 0.4, 0.9, 0.3, 0.6, 0.1]
+    first = change(0.2, 0.4)
+    second = change(0.4, 0.9)
+    third = change(0.9, 0.3)
+    older = abs(first - second) / math.sqrt(2)
+    newer = abs(second - third) / math.sqrt(2)
+    expected = 0.9 * newer + 0.9 * 0.1 * older
+    history = [[logs(p, 1 - p)] for p in own]
+    found = recorded(history, [0], tdds_epochs=4, tdds_window=3)
     assert found["tdds"] == pytest.approx([expected], rel=1e-4)
+
+
+def test_tdds_sums_absolute_changes_over_the_classes():
+    # From (0.5, 0.5) to (0.9, 0.1): 0.9 log 1.8 > 0 and 0.1 log 0.2 < 0. Taken absolute before the
+    # sum they give 0.690; the absolute value of their sum, the KL divergence, would be 0.368.
+    own = [0.5, 0.9, 0.5]
+    expected = abs(change(0.5, 0.9) - change(0.9, 0.5)) / math.sqrt(2)
+    assert change(0.5, 0.9) == pytest.approx(0.690, abs=1e-3)
+    found = recorded([[logs(p, 1 - p)] for p in own], [0], tdds_epochs=3, tdds_window=3)
+    assert found["tdds"] == pytest.approx([0.9 * expected], rel=1e-4)
+
+
+def test_tdds_defaults_look_at_the_first_ten_epochs_of_a_longer_training():
+    rng = np.random.default_rng(0)
+    history = rng.normal(size=(25, 1, 3))
+    long = recorded(history.tolist(), [0])
+    short = recorded(history[:10].tolist(), [0])
+    assert long["tdds"] == pytest.approx(short["tdds"]) and long["tdds"][0] > 0
 
 
 def test_one_epoch_gives_finite_scores():

@@ -6,7 +6,8 @@ import torch
 
 from coreset_engine.core.errors import BadInput
 from coreset_engine.training.augmentation import crop_and_flip
-from coreset_engine.training.loop import accuracy_of, train
+from coreset_engine.training.config import TrainingRecipe
+from coreset_engine.training.loop import Hooks, TrainingSet, accuracy_of, train
 from coreset_engine.training.proxies import build_proxy, proxy_config
 
 
@@ -25,12 +26,9 @@ def test_it_learns_and_reports():
     seen = []
     trained = train(
         model_for(inputs),
-        inputs,
-        labels,
-        epochs=10,
-        batch=32,
-        lr=0.05,
-        on_epoch=lambda epoch, model: seen.append(epoch),
+        TrainingSet(inputs, labels),
+        TrainingRecipe(epochs=10, batch=32, lr=0.05),
+        hooks=Hooks(on_epoch=lambda epoch, model: seen.append(epoch)),
     )
     assert accuracy_of(trained.model, inputs, labels) > 0.98
     assert seen == list(range(10)) and trained.losses[-1] < trained.losses[0]
@@ -40,16 +38,16 @@ def test_each_image_is_seen_once_an_epoch_in_even_batches():
     inputs, labels = task(n=33)
     sizes = []
     seen = []
+
+    def on_batch(epoch, at, logits, features):
+        sizes.append(len(at))
+        seen.extend(at.tolist())
+
     train(
         model_for(inputs),
-        inputs,
-        labels,
-        epochs=1,
-        batch=32,
-        on_batch=lambda epoch, at, logits, features: (
-            sizes.append(len(at)),
-            seen.extend(at.tolist()),
-        ),
+        TrainingSet(inputs, labels),
+        TrainingRecipe(epochs=1, batch=32),
+        hooks=Hooks(on_batch),
     )
     assert sorted(seen) == list(range(33)) and sizes == [17, 16]
 
@@ -59,18 +57,12 @@ def test_images_of_weight_zero_do_not_count():
     flipped = labels.copy()
     weights = np.ones(200)
     flipped[:90], weights[:90] = 1 - labels[:90], 0
-    options = dict(epochs=15, batch=32, lr=0.05)
-    assert (
-        accuracy_of(
-            train(model_for(inputs), inputs, flipped, weights=weights, **options).model,
-            inputs,
-            labels,
-        )
-        > 0.98
-    )
+    recipe = TrainingRecipe(epochs=15, batch=32, lr=0.05)
+    trained = train(model_for(inputs), TrainingSet(inputs, flipped, weights), recipe)
+    assert accuracy_of(trained.model, inputs, labels) > 0.98
     for bad in (np.zeros(200), -weights, np.ones(3)):
         with pytest.raises(BadInput, match="weights"):
-            train(model_for(inputs), inputs, labels, weights=bad)
+            train(model_for(inputs), TrainingSet(inputs, labels, bad))
 
 
 class Hungry(torch.nn.Module):
@@ -91,11 +83,9 @@ def test_out_of_memory_halves_the_batch_and_misses_no_image():
     seen = []
     trained = train(
         Hungry(),
-        inputs,
-        labels,
-        epochs=2,
-        batch=64,
-        on_batch=lambda epoch, at, logits, features: seen.extend((epoch, int(i)) for i in at),
+        TrainingSet(inputs, labels),
+        TrainingRecipe(epochs=2, batch=64),
+        hooks=Hooks(lambda epoch, at, *rest: seen.extend((epoch, int(i)) for i in at)),
     )
     assert sorted(seen) == [(epoch, i) for epoch in range(2) for i in range(100)]
     assert trained.batch <= 20 and trained.info["batch_halved"] >= 1
@@ -105,11 +95,47 @@ def test_bad_input_is_refused():
     inputs, labels = task(n=10)
     for change in (dict(epochs=0), dict(batch=0), dict(optimiser="adagrad")):
         with pytest.raises(BadInput):
-            train(model_for(inputs), inputs, labels, **change)
+            train(model_for(inputs), TrainingSet(inputs, labels), TrainingRecipe(**change))
     with pytest.raises(BadInput, match="at least one"):
-        train(model_for(inputs), inputs[:0], labels[:0])
+        train(model_for(inputs), TrainingSet(inputs[:0], labels[:0]))
     with pytest.raises(BadInput, match="outputs"):
-        train(model_for(inputs), inputs, labels + 1)
+        train(model_for(inputs), TrainingSet(inputs, labels + 1))
+
+
+def test_nesterov_sgd_takes_the_step_of_its_equation():
+    # Sutskever et al. 2013 as torch states it: v = mu v + g, w <- w - lr (g + mu v); at the first
+    # step v = g, so the step is (1 + mu) times that of plain momentum.
+    inputs, labels = task(n=16)
+    moved = []
+    for nesterov in (False, True):
+        model = model_for(inputs)
+        before = model.head.weight.detach().clone()
+        recipe = TrainingRecipe(
+            epochs=1, batch=16, lr=0.1, weight_decay=0.0, optimiser="sgd", nesterov=nesterov
+        )
+        train(model, TrainingSet(inputs, labels), recipe, device="cpu")
+        moved.append(model.head.weight.detach() - before)
+    torch.testing.assert_close(moved[1], 1.9 * moved[0])
+
+
+def test_the_cosine_ends_at_min_lr():
+    # Loshchilov & Hutter 2017, eq. 5: min + (max - min) (1 + cos(pi t / T)) / 2.
+    inputs, labels = task(n=8)
+    rates = []
+    from coreset_engine.training import loop
+
+    training = loop._Training(
+        model_for(inputs),
+        TrainingSet(inputs, labels),
+        TrainingRecipe(epochs=4, lr=0.1, min_lr=0.02, optimiser="sgd"),
+        0,
+        Hooks(),
+        "cpu",
+    )
+    for done in (0, 2, 4):
+        training.set_lr(done)
+        rates.append(training.update.param_groups[0]["lr"])
+    assert rates == pytest.approx([0.1, 0.06, 0.02])
 
 
 def test_crops_and_flips_move_pixels_without_inventing_any():
