@@ -232,7 +232,7 @@ METHODS: dict[str, Row] = _table(
     Row(
         "forgetting",
         _M + "scored:forgetting",
-        _M + "scored:ScoreConfig",
+        _M + "scored:ForgettingConfig",
         "most often forgotten, never learned first",
         ("pseudo_labels", "dynamics"),
         "dynamics",

@@ -53,3 +53,22 @@ def random_order(ids: np.ndarray, seed: int) -> np.ndarray:
     """(N,) int64: a uniform permutation; ids that share a key (never seen) keep their input
     order."""
     return np.argsort(image_keys(ids, seed), kind="stable").astype(np.int64)
+
+
+def best_first(score: np.ndarray, ids: np.ndarray, seed: int) -> np.ndarray:
+    """Order images by score, highest first, equal ones by their keys.
+
+    Parameters
+    ----------
+    score : (N,) float
+        Without NaN.
+    ids : (N,) str
+    seed : int
+        Of the keys: another seed orders equal scores otherwise.
+
+    Returns
+    -------
+    (N,) int64
+        Positions; the same images whatever the order of the rows.
+    """
+    return np.lexsort((image_keys(ids, seed), -np.asarray(score))).astype(np.int64)

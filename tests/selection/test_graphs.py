@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 from tiny import Tiny, line_graph, ranked
 
+from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Neighbours
-from coreset_engine.selection.methods.graphs import likeness, pure_radius, symmetric
+from coreset_engine.selection.methods.graphs import as_links, pure_radius, similarity, symmetric
 
 
 @dataclasses.dataclass
 class Watched:
     el2n: np.ndarray
+    aum: np.ndarray | None = None
 
 
 def cosine_graph(points, k):
@@ -25,14 +27,14 @@ def cosine_graph(points, k):
 
 
 def many(n: int = 90, k: int = 12) -> tuple[Tiny, np.ndarray]:
-    """A run of n random points with its dense likeness matrix (sparse graph filled with 0)."""
+    """A run of n random points with its dense similarity matrix (sparse graph filled with 0)."""
     x = np.random.default_rng(0).normal(size=(n, 3))
     unit = x / np.linalg.norm(x, axis=1, keepdims=True)
     far = 1 - unit @ unit.T
     np.fill_diagonal(far, np.inf)
     order = np.argsort(far, axis=1)[:, :k]
     near = Neighbours(order, np.take_along_axis(far, order, 1).astype(np.float32))
-    return Tiny(x, neighbours=near), likeness(near).toarray()
+    return Tiny(x, neighbours=near), similarity(near).toarray()
 
 
 def greedy(n, k, gain):
@@ -109,10 +111,12 @@ def test_probcover_covers_most_first_then_halves_the_radius():
     from coreset_engine.selection.kernels import greedy as loops
 
     near = line_graph([0, 1, 2, 10, 11, 30], 5)
-    links = symmetric(near, near.distances)
-    run = lambda radii, k, first=(): loops.cover_balls(  # noqa: E731
-        links.indptr, links.indices, links.data, np.array(radii), np.array(first, np.int64), k
-    ).tolist()
+    links = symmetric(near, near.distances, own=0.0)
+
+    def run(radii, k, first=()):
+        radii = np.array(radii)
+        return loops.cover_balls(as_links(links), radii, np.array(first, np.int64), k).tolist()
+
     assert run([1.5], 6) == [1, 3, 5], "three balls cover all; no other gains"
     assert run([1.5], 6, [0]) == [0, 3, 1, 5], (
         "0 covers 1; 2 is open, and the ball around 1 holds it"
@@ -120,38 +124,110 @@ def test_probcover_covers_most_first_then_halves_the_radius():
     assert run([1.5, 0.75], 6) == [1, 3, 5, 0, 2, 4]
 
 
-def test_d2_by_the_equations():
-    # Maharana 2024 on a line 0 1 3 with one neighbour each, uniform: 0 -> 1, 1 -> 0, 2 -> 1.
-    near = line_graph([0, 1, 3], 1)
-    run = Tiny([0, 1, 3], neighbours=near)
-    # Forward: 1 + e^-1, 1 + e^-1, 1 + e^-4. First 0; then 1 loses e^-1 (1 + e^-1) and 2 (nobody's
-    # loss) is next.
-    assert ranked("d2", run, 3).order.tolist() == [0, 2, 1] or ranked(
-        "d2", run, 3
-    ).order.tolist() == [1, 2, 0]
+def on_circle(degrees, k):
+    """Unit vectors on a circle with their k nearest by cosine distance."""
+    at = np.radians(np.asarray(degrees, np.float64))
+    far = 1 - np.cos(at[:, None] - at[None])
+    np.fill_diagonal(far, np.inf)
+    order = np.argsort(far, axis=1, kind="stable")[:, :k]
+    near = Neighbours(order, np.take_along_axis(far, order, 1).astype(np.float32), "cosine")
+    vectors = np.stack([np.cos(at), np.sin(at)], 1)
+    return Tiny(vectors, labels=[0] * len(at), neighbours=near)
 
 
-def test_d2_by_a_plain_loop_with_difficulty():
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("distance", ["squared", "plain"])
+def test_d2_on_an_undirected_graph_keeps_the_middle(seed, distance):
+    # Maharana 2024, section 3.2: 0 and 10 degrees are linked (10 is 0's nearest), 10 and 15 are
+    # (each other's nearest). The middle one hears from both sides, the ends from one.
+    run = on_circle([0, 10, 15], 1)
+    found = ranked("d2", run, 1, seed=seed, neighbours=1, distance=distance)
+    assert found.order[0] == 1
+
+
+def test_d2_messages_by_hand():
+    # On the line 0, 1, 3, one neighbour each, linked 0-1 and 1-3, gamma 1, uniform scores of 1.
+    # Forward (eq. 2): 1 + e^-1 = 1.368; 1 + e^-1 + e^-4 = 1.386; 1 + e^-4 = 1.018. The middle goes
+    # first. Reverse (eq. 3): 0 is left with 1.368 - e^-1 1.386 = 0.858, 3 with 1.018 - e^-4 1.386 =
+    # 0.993: the far end is next.
+    run = Tiny([0, 1, 3], neighbours=line_graph([0, 1, 3], 1))
+    assert ranked("d2", run, 3, neighbours=1).order.tolist() == [1, 2, 0]
+    # With the program's e^-d the messages of 1-3 weigh e^-2: 1.368, 1.503, 1.135; then 0.815 and
+    # 0.932. With gamma_r = 0 everything is taken: 1.368 - 1.503 = -0.135 and -0.368.
+    assert ranked("d2", run, 3, neighbours=1, distance="plain").order.tolist() == [1, 2, 0]
+    found = ranked("d2", run, 3, neighbours=1, distance="plain", reverse=0.0)
+    assert found.order.tolist() == [1, 0, 2]
+
+
+def test_d2_where_the_distance_power_decides():
+    # A pair 0.5 apart and a star of three leaves 1.5 from its middle, one neighbour, uniform. Forward
+    # scores less 1: squared e^-0.25 = 0.78 for the pair, 3 e^-2.25 = 0.32 for the middle of the star;
+    # plain e^-0.5 = 0.61 and 3 e^-1.5 = 0.67.
+    turns = np.exp(2j * np.pi * np.arange(3) / 3) * 1.5 + 100
+    at = np.concatenate([[0, 0.5, 100], turns])
+    far = np.abs(at[:, None] - at[None])
+    np.fill_diagonal(far, np.inf)
+    order = np.argsort(far, axis=1)[:, :1]
+    near = Neighbours(order, np.take_along_axis(far, order, 1).astype(np.float32), "euclidean")
+    run = Tiny(np.stack([at.real, at.imag], 1), neighbours=near)
+    assert ranked("d2", run, 1, neighbours=1).order[0] in (0, 1)
+    assert ranked("d2", run, 1, neighbours=1, distance="plain").order[0] == 2
+
+
+def plain_d2(x, near, k, gamma_f, gamma_r, power, count):
+    """Eq. 2 and 3 with dense matrices."""
+    n = len(x)
+    far = np.full((n, n), np.inf)
+    for i in range(n):
+        for j, d in zip(near.indices[i, :count], near.distances[i, :count], strict=True):
+            far[i, j] = far[j, i] = np.sqrt(2 * float(d))
+    forward = np.exp(-gamma_f * far**power)
+    reverse = np.exp(-gamma_r * far**power)
+    score = x + forward @ x
+    kept = []
+    while len(kept) < k:
+        pick = int(np.where(np.isin(np.arange(n), kept), -np.inf, score).argmax())
+        kept.append(pick)
+        score = score - reverse[pick] * score[pick]
+    return kept
+
+
+@pytest.mark.parametrize(("power", "distance"), [(2, "squared"), (1, "plain")])
+def test_d2_by_a_plain_loop_with_difficulty(power, distance):
     run, _ = many()
     hard = np.random.default_rng(1).random(90)
-
     run._dynamics = Watched(hard)
-    near = run.neighbours
-    indices = near.indices[:, :5]
-    square = 2 * near.distances[:, :5].astype(np.float64)
     x = (hard - hard.min()) / (hard.max() - hard.min())
-    score = x + (np.exp(-0.7 * square) * x[indices]).sum(1)
-    kept = []
-    for _ in range(30):
-        pick = int(np.where(np.isin(np.arange(90), kept), -np.inf, score).argmax())
-        kept.append(pick)
-        score[indices[pick]] -= np.exp(-0.3 * square[pick]) * max(score[pick], 0)
-    found = ranked("d2", run, 30, score="el2n", neighbours=5, forward=0.7, reverse=0.3)
-    assert found.order[:30].tolist() == kept
+    # As many as 80 of 90, so that scores below 0 are passed on too.
+    wanted = plain_d2(x, run.neighbours, 80, 0.7, 0.3, power, 5)
+    options = dict(score="el2n", neighbours=5, forward=0.7, reverse=0.3, distance=distance)
+    assert ranked("d2", run, 80, **options).order[:80].tolist() == wanted
 
 
-def test_likeness_is_symmetric_with_ones_on_the_diagonal():
+def test_d2_drops_the_lowest_aum_before_the_graph_is_built():
+    points = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+    run = Tiny(points, neighbours=line_graph(points, 9))
+    run._dynamics = Watched(np.zeros(10), aum=np.arange(10.0))
+    found = ranked("d2", run, 4, hard_cut=0.3, neighbours=2)
+    assert not set(found.order[:7].tolist()) & {0, 1, 2}, "the hardest three come last"
+    assert sorted(ranked("d2", run, 7, hard_cut=0.3).order[:7].tolist()) == [3, 4, 5, 6, 7, 8, 9]
+    with pytest.raises(BadInput, match="hard_cut=0.3 drops 3 of 10"):
+        ranked("d2", run, 8, hard_cut=0.3)
+
+
+def test_d2_with_budgets_by_class_gives_each_class_the_same():
+    # Six of class 0 in one dense place, two of class 1 far away: an equal budget of 2 each.
+    points = [0, 0.1, 0.2, 0.3, 0.4, 0.5, 50, 60]
+    labels = [0] * 6 + [1] * 2
+    run = Tiny(points, labels=labels, neighbours=line_graph(points, 7))
+    kept = ranked("d2", run, 4, budgets="class").order[:4]
+    assert sorted(np.bincount(np.asarray(labels)[kept]).tolist()) == [2, 2]
+    kept = ranked("d2", run, 6, budgets="class").order[:6]
+    assert np.bincount(np.asarray(labels)[kept]).tolist() == [4, 2], "a small class gives all"
+
+
+def test_similarity_is_symmetric_with_ones_on_the_diagonal():
     near = cosine_graph([0, 1, 3, 9], 1)
-    s = likeness(near).toarray()
+    s = similarity(near).toarray()
     assert np.allclose(s, s.T) and np.allclose(np.diag(s), 1)
     assert s[0, 1] == pytest.approx(0.9) and s[1, 2] == pytest.approx(0.8) and s[0, 2] == 0

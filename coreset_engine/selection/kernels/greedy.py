@@ -2,17 +2,29 @@
 functions.
 
 All run in float32 or float64 on one thread with the interpreter lock released, in a fixed order:
-same input, same bits. Ties go to the smaller position.
+same input, same bits. Ties go to the smaller position, which under `by_key` is the smaller key.
 """
 
 from __future__ import annotations
 
 import heapq
+from typing import NamedTuple
 
 import numba
 import numpy as np
 
 jit = numba.njit(nogil=True, cache=True)
+
+
+class Links(NamedTuple):
+    """A sparse graph in rows: image i is linked to to[starts[i]:starts[i + 1]].
+
+    starts: (N + 1,) int; to: (E,) int; weight: (E,) float, one for each link.
+    """
+
+    starts: np.ndarray
+    to: np.ndarray
+    weight: np.ndarray
 
 
 @numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
@@ -51,14 +63,13 @@ def farthest_first(rows: np.ndarray, first: np.ndarray, k: int) -> tuple[np.ndar
 
 
 @jit
-def facility_location(
-    starts: np.ndarray, to: np.ndarray, near: np.ndarray, first: np.ndarray, k: int
-) -> np.ndarray:
-    """(<= k,) int64: lazy greedy of f(S) = sum_i max_{j in S} near_ij (Minoux 1978), after `first`.
+def facility_location(links: Links, first: np.ndarray, k: int) -> np.ndarray:
+    """(<= k,) int64: lazy greedy of f(S) = sum_i max_{j in S} weight_ij (Minoux 1978), after `first`.
 
-    Sparse symmetric rows: image i is linked to to[starts[i]:starts[i + 1]], itself among them, all
-    others count as 0. Stops early when nothing gains (every image left equals a kept one).
+    Links are symmetric and hold each image itself; all others count as 0. Stops early when nothing
+    gains (every image left equals a kept one).
     """
+    starts, to, near = links
     n = len(starts) - 1
     best = np.zeros(n, np.float64)
     taken = np.zeros(n, np.bool_)
@@ -89,22 +100,16 @@ def facility_location(
 
 
 @jit
-def penalised(
-    gain: np.ndarray,
-    starts: np.ndarray,
-    to: np.ndarray,
-    pull: np.ndarray,
-    share: bool,
-    first: np.ndarray,
-    k: int,
+def greedy_with_penalties(
+    gain: np.ndarray, links: Links, proportional: bool, first: np.ndarray, k: int
 ) -> np.ndarray:
-    """(k,) int64: the largest gain each time; then every linked image loses pull (times the gain
-    taken, if `share`).
+    """(k,) int64: take the largest gain, lower its neighbours' gains, again and again.
 
-    gain: (N,) float64, changed in place; only ever lowered, which lets old heap entries stand as
-    upper bounds. Graph cut lowers by a constant per link, D2 by what the kept image had (nothing
-    once that is negative).
+    Each linked image loses the link's weight, times the gain taken if `proportional`. Graph cut
+    lowers by a constant per link, D2 by a share of what the kept image had, which raises its
+    neighbours once that is negative. gain: (N,) float64, changed in place.
     """
+    starts, to, weight = links
     n = len(gain)
     taken = np.zeros(n, np.bool_)
     order = np.empty(max(k, len(first)), np.int64)
@@ -118,32 +123,30 @@ def penalised(
             bound, at = heapq.heappop(heap)
             if taken[at]:
                 continue
-            if -gain[at] > bound:
+            if -gain[at] > bound:  # lowered since it was pushed
                 heapq.heappush(heap, (-gain[at], at))
                 continue
         taken[at] = True
         order[count] = at
         count += 1
-        weight = max(gain[at], 0.0) if share else 1.0
+        share = gain[at] if proportional else 1.0
         for e in range(starts[at], starts[at + 1]):
-            gain[to[e]] -= pull[e] * weight
+            other = np.int64(to[e])
+            gain[other] -= weight[e] * share
+            if share < 0 and not taken[other]:
+                heapq.heappush(heap, (-gain[other], other))
     return order
 
 
 @jit
-def cover_balls(
-    starts: np.ndarray,
-    to: np.ndarray,
-    far: np.ndarray,
-    radii: np.ndarray,
-    first: np.ndarray,
-    k: int,
-) -> np.ndarray:
+def cover_balls(links: Links, radii: np.ndarray, first: np.ndarray, k: int) -> np.ndarray:
     """(<= k,) int64: the ball that covers most uncovered images each time; all covered: again with
     the next radius.
 
-    Links hold distances, an image's own (0) among them; a ball holds links shorter than the radius.
+    Weights are distances, an image's own (0) among them; a ball holds links shorter than the
+    radius.
     """
+    starts, to, far = links
     n = len(starts) - 1
     order = np.empty(max(k, len(first)), np.int64)
     taken = np.zeros(n, np.bool_)

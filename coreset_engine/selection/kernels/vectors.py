@@ -1,10 +1,8 @@
-"""Vectors as the methods compare them: float32, on request of unit length, turned so that the first
-axes say most.
+"""Vectors as the methods compare them: float32, on request of unit length, on principal axes.
 
-Turned to their principal axes, distances stay what they were, but a loop over axes can stop early:
-once the first few already put two images too far apart, the other thousand need not be read. With
-`dims` set, only the leading axes are
-kept: 60,000 x 128 numbers are 30 MB, where 60,000 x 1,280 are 300.
+On their principal axes distances stay the same, but a loop over axes can stop early: once the first
+few already put two images too far apart, the other thousand need not be read. With `dims` set, only
+the leading axes are kept: 60,000 x 128 numbers are 30 MB, where 60,000 x 1,280 are 300.
 """
 
 from __future__ import annotations
@@ -42,6 +40,15 @@ def turned(inputs: Artefacts, metric: str, dims: int = 0) -> tuple[np.ndarray, n
             _block(vectors[start : start + _BLOCK], metric) - mean
         ) @ axes
     return out, (mean @ axes)[0]
+
+
+def unturned(inputs: Artefacts, metric: str) -> np.ndarray:
+    """(N, D) float32 rows on the vectors' own axes; of unit length for "cosine"."""
+    vectors = np.asarray(inputs.vectors)
+    out = np.empty(vectors.shape, np.float32)
+    for start in range(0, len(vectors), _BLOCK):
+        out[start : start + _BLOCK] = _block(vectors[start : start + _BLOCK], metric)
+    return out
 
 
 def _block(part: np.ndarray, metric: str) -> np.ndarray:

@@ -1,9 +1,14 @@
 """Methods on the graph of nearest neighbours: facility location, graph cut, ProbCover, D2. Never an
 N x N matrix.
 
-The graph is the run's own (50 neighbours an image); what is no neighbour counts as not alike at
-all. That is the one deviation all four share: with a k so small that 51 k < N the graph cannot see
-all of the set at once.
+The graph is the run's own (50 neighbours an image); images that are not linked count as not alike
+at all. That is the one deviation all four share: with 51 k < N the graph cannot see all of the set
+at once.
+
+References
+----------
+Mirzasoleiman et al. 2013 and Kaushal et al. 2019 (facility location), Iyer et al. 2021 (graph cut),
+Yehuda et al. 2022 (ProbCover), Maharana et al. 2024 (D2).
 """
 
 from __future__ import annotations
@@ -14,17 +19,21 @@ import numpy as np
 from scipy.sparse import csr_matrix, identity
 
 from coreset_engine.core.config import knob
+from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Artefacts, Neighbours, Ranking
+from coreset_engine.selection.budget import cut_count, largest_beta
 from coreset_engine.selection.canonical_order import by_key, filled
 from coreset_engine.selection.methods.baselines import LABELS, labels_of, place_scores
-from coreset_engine.selection.methods.scored import hardness
+from coreset_engine.selection.methods.scored import NEVER_LEARNED, hardness
+from coreset_engine.selection.methods.stratified import shares
 
 LAST_RADIUS = 1e-6  # cosine distance within which float32 vectors are the same
+FLOOR = 1e-12  # a sparse matrix drops zeros, but a neighbour at distance 0 is a link
 
 
 @dataclass(frozen=True)
 class FacilityConfig:
-    """Mirzasoleiman et al. 2013 (via Kaushal et al. 2019): no knob."""
+    """Mirzasoleiman et al. 2013 (via Kaushal et al. 2019): no setting."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +42,7 @@ class GraphCutConfig:
 
     diversity: float = knob(
         0.5,
-        "lambda: how much likeness among the kept costs; up to 0.5 no image does harm",
+        "lambda: how much similarity among the kept costs; up to 0.5 f is monotone",
         low=0.0,
         high=1.0,
         step=0.05,
@@ -51,13 +60,17 @@ class ProbcoverConfig:
         high=1.0,
         step=0.01,
     )
-    labels: str = knob("pseudo", "labels by which purity is judged", choices=LABELS)
+    labels: str = knob("pseudo", "labels by which purity is measured", choices=LABELS)
 
 
 @dataclass(frozen=True)
 class D2Config:
-    """Maharana et al. 2024: difficulty passed along the graph, then taken away around what is
-    kept."""
+    """Maharana et al. 2024; defaults of the paper's equations, with 10 neighbours as the program.
+
+    The paper tunes neighbours, gamma_r and the hard cut by dataset and pruning rate; its program's
+    example for CIFAR-10 at 90 % is score="forgetting", labels="true", neighbours=5, reverse=0.1,
+    distance="plain", hard_cut=0.4, budgets="class", never_learned="zero".
+    """
 
     score: str = knob(
         "uniform",
@@ -65,14 +78,39 @@ class D2Config:
         choices=("uniform", "aum", "forgetting", "el2n", "entropy", "dyn_unc"),
     )
     labels: str = knob(
-        "pseudo", "labels whose learning was watched, unless uniform", choices=LABELS
+        "pseudo", "labels of the training dynamics and of class-wise budgets", choices=LABELS
     )
-    neighbours: int = knob(10, "neighbours that exchange messages", low=1, high=50)
+    neighbours: int = knob(
+        10, "nearest neighbours an image is linked to; links count both ways", low=1, high=50
+    )
     forward: float = knob(
         1.0, "gamma_f: how fast forward messages fade with distance", low=0.0, high=100.0
     )
     reverse: float = knob(
-        1.0, "gamma_r: how fast reverse messages fade with distance", low=0.0, high=100.0
+        1.0,
+        "gamma_r: how fast reverse messages fade with distance (0 = the program's absolute mode)",
+        low=0.0,
+        high=100.0,
+    )
+    distance: str = knob(
+        "squared",
+        "in the exponent: the squared distance (paper, eq. 2-3) or the distance (released program)",
+        choices=("squared", "plain"),
+    )
+    hard_cut: float = knob(
+        0.0,
+        "share of the whole set with the lowest AUM dropped before the graph is built (mis-ratio)",
+        low=0.0,
+        high=0.99,
+        step=0.01,
+    )
+    budgets: str = knob(
+        "global",
+        "one graph for the whole set, or a graph and an equal budget for each class",
+        choices=("global", "class"),
+    )
+    never_learned: str = knob(
+        "hardest", "forgetting score of images never learned", choices=NEVER_LEARNED
     )
 
 
@@ -85,20 +123,19 @@ def facility_location(
     *,
     preselected: np.ndarray | None = None,
 ) -> Ranking:
-    """Greedy maximum of f(S) = sum_i max_{j in S} s_ij with s the cosine similarity on the
-    neighbour graph."""
-    from coreset_engine.selection.kernels import greedy
+    """Greedy maximum of f(S) = sum_i max_{j in S} s_ij, s the cosine similarity on the graph.
 
-    links = likeness(inputs.neighbours)
-    order = greedy.facility_location(links.indptr, links.indices, links.data, preselected, k)
-    found = filled(order, len(inputs.dataset), k)
-    return Ranking(
-        found,
-        place_scores(order, len(inputs.dataset)),
-        info={
-            "reason": "each adds most to how well all images are represented by their most similar kept one"
-        },
-    )
+    References
+    ----------
+    Mirzasoleiman et al. 2013; Kaushal et al. 2019; lazy greedy by Minoux 1978.
+    """
+    from coreset_engine.selection.kernels.greedy import facility_location as lazy_greedy
+
+    links = similarity(inputs.neighbours)
+    n = len(inputs.dataset)
+    order = lazy_greedy(as_links(links), preselected, k)
+    reason = "each adds most to how well all images are represented by their most similar kept one"
+    return Ranking(filled(order, n, k), place_scores(order, n), info={"reason": reason})
 
 
 @by_key
@@ -110,23 +147,22 @@ def graph_cut(
     *,
     preselected: np.ndarray | None = None,
 ) -> Ranking:
-    """Greedy maximum of sum_{i, j in S} s_ij (all i) - lambda sum_{i, j in S} s_ij (Iyer 2021,
-    graph cut)."""
-    from coreset_engine.selection.kernels import greedy
+    """Greedy maximum of sum_{i in V, j in S} s_ij - lambda sum_{i, j in S} s_ij.
 
-    links = likeness(inputs.neighbours)
-    # Gain of j: its whole likeness, less lambda s_jj = lambda, less 2 lambda for its likeness to
-    # what is kept.
+    References
+    ----------
+    Iyer et al. 2021, graph cut.
+    """
+    from coreset_engine.selection.kernels.greedy import greedy_with_penalties
+
+    links = similarity(inputs.neighbours)
+    n = len(inputs.dataset)
+    # Gain of j: its similarity to all, less lambda s_jj = lambda, less 2 lambda s_ij for i kept.
     gain = np.asarray(links.sum(axis=1), np.float64).ravel() - config.diversity
-    pull = 2 * config.diversity * links.data.astype(np.float64)
-    order = greedy.penalised(
-        gain, links.indptr, links.indices, pull, False, preselected, min(k, len(gain))
-    )
-    return Ranking(
-        filled(order, len(gain), k),
-        place_scores(order, len(gain)),
-        info={"reason": "like many images, unlike what is kept"},
-    )
+    penalties = as_links(links, 2 * config.diversity * links.data)
+    order = greedy_with_penalties(gain, penalties, False, preselected, min(k, n))
+    reason = "similar to many images, unlike the kept ones"
+    return Ranking(filled(order, n, k), place_scores(order, n), info={"reason": reason})
 
 
 @by_key
@@ -138,114 +174,188 @@ def probcover(
     *,
     preselected: np.ndarray | None = None,
 ) -> Ranking:
-    """The image whose ball covers most uncovered ones (Yehuda 2022, algorithm 1); radius by purity.
+    """Keep the image whose ball covers most uncovered ones; the radius is set by purity.
 
     Added: once all are covered the radius halves and covering starts again; the paper then picks at
     random. A ball holds neighbours of the graph only. info: radius, a cosine distance.
+
+    References
+    ----------
+    Yehuda et al. 2022, algorithm 1.
     """
-    from coreset_engine.selection.kernels import greedy
+    from coreset_engine.selection.kernels.greedy import cover_balls
 
     near = inputs.neighbours
     radius = pure_radius(near, labels_of(inputs, config.labels), config.purity)
     radii = np.r_[radius * 0.5 ** np.arange(12), LAST_RADIUS]
-    links = symmetric(near, near.distances)
-    order = greedy.cover_balls(
-        links.indptr, links.indices, links.data, np.unique(radii)[::-1], preselected, k
-    )
+    links = symmetric(near, near.distances, own=0.0)
+    order = cover_balls(as_links(links), np.unique(radii)[::-1], preselected, k)
     n = len(near.indices)
-    return Ranking(
-        filled(order, n, k),
-        place_scores(order, n),
-        info={
-            "radius": radius,
-            "reason": f"its ball of radius {radius:.3g} holds most images that no kept one covers",
-        },
-    )
+    reason = f"its ball of radius {radius:.3g} holds most images that no kept one covers"
+    info = {"radius": radius, "reason": reason}
+    return Ranking(filled(order, n, k), place_scores(order, n), info=info)
 
 
 @by_key
 def d2(
     inputs: Artefacts, k: int, config: D2Config, seed: int, *, preselected: np.ndarray | None = None
 ) -> Ranking:
-    """D2 pruning (Maharana 2024): score <- score + sum of neighbours' scores e^(-gamma_f d^2); then
-    the best is kept and each of its neighbours loses e^(-gamma_r d^2) times its score, again and
-    again.
+    """D2 pruning: difficulty is passed along an undirected graph, then taken away around the kept.
 
-    Scores lie in [0, 1] at the start, 1 each when uniform. An image whose score has fallen below 0
-    takes none away.
+    The graph links i and j when either is among the other's nearest neighbours; d is their
+    Euclidean distance (of unit vectors where the run's graph is cosine).
+
+    Forward (eq. 2): x_i <- x_i + sum_j e^(-gamma_f d(i, j)^2) x_j over the links of i.
+    Reverse (eq. 3): keep the largest x_i, then x_j <- x_j - e^(-gamma_r d(i, j)^2) x_i for its
+    links, again and again.
+
+    Scores are shifted to a minimum of 0 and scaled to a maximum of 1 (which image is next does not
+    depend on the scale); uniform ones are 1. After a hard cut, or within classes, an image is
+    linked to the nearest of its 50 neighbours that are left, where the program searches again.
+
+    References
+    ----------
+    Maharana et al. 2024, section 3.2, eq. 2-3; the released program uses d in place of d^2, cuts
+    the hardest by AUM (mis-ratio) and can give each class its own graph and budget.
     """
-    from coreset_engine.selection.kernels import greedy
-
-    near = inputs.neighbours
     n = len(inputs.dataset)
-    indices = near.indices[:, : config.neighbours]
-    square = squared(near)[:, : config.neighbours]
-    real = indices >= 0
-    start = np.ones(n)
+    groups = np.zeros(n, np.int64)
+    if config.budgets == "class":
+        groups = np.unique(labels_of(inputs, config.labels), return_inverse=True)[1]
+    dropped = _hardest(inputs, config, k)
+    links = _undirected(inputs.neighbours, config.neighbours, groups, dropped)
+    if config.distance == "plain":
+        links.data = np.sqrt(links.data)
+    start = _start(inputs, config)
+    forward = links.copy()
+    forward.data = np.exp(-config.forward * links.data)
+    score = start + forward @ start
+    links.data = np.exp(-config.reverse * links.data)
+    order = _reverse_messages(score, links, groups, dropped, preselected, k)
+    rest = np.setdiff1d(np.flatnonzero(~dropped), order, assume_unique=False)
+    order = np.concatenate([order, rest[: max(0, k - len(order))]])
+    what = "in dense regions"
     if config.score != "uniform":
-        hard = hardness(inputs.dynamics_at(labels=config.labels), config.score)
-        start = (hard - hard.min()) / max(hard.max() - hard.min(), 1e-12)
-    message = np.where(real, np.exp(-config.forward * np.where(real, square, 0)), 0)
-    score = start + (message * start[indices]).sum(axis=1)
-    links = np.r_[0, np.cumsum(real.sum(axis=1))]
-    order = greedy.penalised(
-        score,
-        links,
-        indices[real],
-        np.exp(-config.reverse * square[real]),
-        True,
-        preselected,
-        min(k, n),
-    )
-    what = (
-        "in dense parts"
-        if config.score == "uniform"
-        else f"hard by {config.score}, among hard ones"
-    )
+        what = f"hard by {config.score}, among hard ones"
     return Ranking(
         filled(order, n, k),
         place_scores(order, n),
-        info={"reason": f"{what}, away from what is kept"},
+        nested=config.budgets == "global" and config.hard_cut == 0,
+        info={"reason": f"{what}, away from the kept ones"},
     )
 
 
+def _hardest(inputs: Artefacts, config: D2Config, k: int) -> np.ndarray:
+    """(N,) bool: the share of lowest AUM that the program's mis-ratio drops."""
+    n = len(inputs.dataset)
+    dropped = np.zeros(n, bool)
+    cut = cut_count(n, config.hard_cut)
+    if cut == 0:
+        return dropped
+    if cut + k > n:
+        raise BadInput(
+            f"hard_cut={config.hard_cut} drops {cut} of {n} images, which leaves fewer than the {k} "
+            f"to keep; use hard_cut <= {largest_beta(n, k):g}, or keep fewer images."
+        )
+    hard = hardness(inputs.dynamics_at(labels=config.labels), "aum")
+    dropped[np.argsort(-hard, kind="stable")[:cut]] = True
+    return dropped
+
+
+def _start(inputs: Artefacts, config: D2Config) -> np.ndarray:
+    """(N,) float64 difficulty in [0, 1]."""
+    if config.score == "uniform":
+        return np.ones(len(inputs.dataset))
+    dynamics = inputs.dynamics_at(labels=config.labels)
+    hard = hardness(dynamics, config.score, config.never_learned)
+    return (hard - hard.min()) / max(hard.max() - hard.min(), 1e-12)
+
+
+def _undirected(near: Neighbours, k: int, groups: np.ndarray, dropped: np.ndarray) -> csr_matrix:
+    """(N, N) sparse squared distances: each image's k nearest of its group, counted both ways."""
+    usable = (near.indices >= 0) & (groups[near.indices] == groups[:, None])
+    usable &= ~dropped[near.indices] & ~dropped[:, None]
+    first = np.argsort(~usable, axis=1, kind="stable")[:, :k]
+    usable = np.take_along_axis(usable, first, 1)
+    nearest = Neighbours(
+        np.where(usable, np.take_along_axis(near.indices, first, 1), -1),
+        np.take_along_axis(near.distances, first, 1),
+        near.metric,
+    )
+    return symmetric(nearest, squared(nearest))
+
+
+def _reverse_messages(
+    score: np.ndarray,
+    links: csr_matrix,
+    groups: np.ndarray,
+    dropped: np.ndarray,
+    preselected: np.ndarray,
+    k: int,
+) -> np.ndarray:
+    """Order of eq. 3, in each group by its own budget; groups take turns."""
+    from coreset_engine.selection.kernels.greedy import greedy_with_penalties
+
+    is_preselected = np.zeros(len(score), bool)
+    is_preselected[preselected] = True
+    turn = np.full(len(score), np.inf)
+    members = np.flatnonzero(~dropped | is_preselected)
+    for name, budget in shares(groups[members], min(k, len(members))):
+        inside = members[groups[members] == name]
+        first = np.flatnonzero(is_preselected[inside])
+        budget = max(budget, len(first))
+        own = links[inside][:, inside]
+        order = greedy_with_penalties(score[inside], as_links(own), True, first, budget)
+        turn[inside[order]] = (np.arange(len(order)) + 0.5) / max(budget, 1)
+    turn[preselected] = -1
+    return np.argsort(turn, kind="stable")[: np.isfinite(turn).sum()]
+
+
 def squared(near: Neighbours) -> np.ndarray:
-    """(N, k) float64 squared Euclidean distances; of unit vectors where the graph's metric is
-    cosine."""
+    """(N, k) float64 squared Euclidean distances; of unit vectors where the graph is cosine."""
     far = near.distances.astype(np.float64)
     return 2 * far if near.metric == "cosine" else far**2
 
 
-def likeness(near: Neighbours) -> csr_matrix:
-    """(N, N) sparse, symmetric, in [0, 1], 1 on the diagonal: cosine similarity, or e^(-d^2 / mean
-    d^2) else."""
+def similarity(near: Neighbours) -> csr_matrix:
+    """(N, N) sparse, symmetric, in [0, 1], 1 on the diagonal.
+
+    Cosine similarity, or e^(-d^2 / mean d^2) for other metrics.
+    """
     if near.metric == "cosine":
         return symmetric(near, np.clip(1 - near.distances, 1e-6, 1), own=1.0)
     square = squared(near)
-    return symmetric(
-        near, np.exp(-square / max(square[np.isfinite(square)].mean(), 1e-12)), own=1.0
-    )
+    scale = max(square[np.isfinite(square)].mean(), FLOOR)
+    return symmetric(near, np.exp(-square / scale), own=1.0)
 
 
-def symmetric(near: Neighbours, values: np.ndarray, own: float = 0.0) -> csr_matrix:
-    """(N, N) sparse: a link wherever one is a neighbour of the other, `own` on the diagonal.
-    values: (N, k)."""
+def symmetric(near: Neighbours, values: np.ndarray, own: float | None = None) -> csr_matrix:
+    """(N, N) sparse: a link wherever either image is a neighbour of the other.
+
+    values: (N, k) >= 0, one for each link. own: value on the diagonal; None = no diagonal.
+    """
     n = len(near.indices)
     real = near.indices >= 0
     rows = np.broadcast_to(np.arange(n)[:, None], near.indices.shape)[real]
-    # A sparse matrix forgets zeros, but a neighbour at distance 0 is a link.
-    links = csr_matrix(
-        (np.maximum(values[real].astype(np.float64), 1e-12), (rows, near.indices[real])),
-        shape=(n, n),
-    )
-    links = links.maximum(links.T) + identity(n, np.float64, "csr") * max(own, 1e-12)
+    kept = np.maximum(values[real].astype(np.float64), FLOOR)
+    links = csr_matrix((kept, (rows, near.indices[real])), shape=(n, n))
+    links = links.maximum(links.T).tocsr()
+    if own is not None:
+        links = links + identity(n, np.float64, "csr") * max(own, FLOOR)
     links.sort_indices()
     return links
 
 
+def as_links(graph: csr_matrix, weight: np.ndarray | None = None):
+    """The arrays of a sparse matrix as the compiled loops take them, with other weights if given."""
+    from coreset_engine.selection.kernels.greedy import Links
+
+    weight = graph.data if weight is None else weight
+    return Links(graph.indptr, graph.indices, np.asarray(weight, np.float64))
+
+
 def pure_radius(near: Neighbours, labels: np.ndarray, purity: float) -> float:
-    """The largest radius at which a share `purity` of the balls {x: d < radius} hold one label
-    only."""
+    """The largest radius at which a share `purity` of the balls {x: d < radius} hold one label."""
     other = (near.indices >= 0) & (labels[near.indices] != labels[:, None])
     first = np.where(other, near.distances, np.inf).min(axis=1, initial=np.inf)
     radius = np.sort(first)[min(int((1 - purity) * len(first) + 1e-9), len(first) - 1)]

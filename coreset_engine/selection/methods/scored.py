@@ -1,5 +1,7 @@
 """Methods that rank by one score: BlindCS (coverage - redundancy), the scores of training dynamics
 kept from one end, and ELFS, which prunes difficulty at both ends.
+
+Equal scores are ordered by the images' keys (`keyed_random`), never by their rows.
 """
 
 from __future__ import annotations
@@ -12,8 +14,14 @@ from coreset_engine.core.config import knob
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Artefacts, Dynamics, Ranking
 from coreset_engine.selection.budget import cut_count, loss_weights, settled_beta
-from coreset_engine.selection.keyed_random import image_keys
+from coreset_engine.selection.keyed_random import best_first
 from coreset_engine.selection.methods.baselines import LABELS, place_scores
+
+NEVER_LEARNED = ("hardest", "zero")
+NEVER_LEARNED_HELP = (
+    "forgetting score of images never learned: hardest (Toneva 2019), or zero events (CCS' and "
+    "ELFS' programs)"
+)
 
 
 @dataclass(frozen=True)
@@ -45,15 +53,23 @@ class ElfsConfig:
         high=1.0,
         step=0.01,
     )
-    labels: str = knob("pseudo", "labels whose learning was watched", choices=LABELS)
+    labels: str = knob("pseudo", "labels of the training dynamics", choices=LABELS)
+    never_learned: str = knob("hardest", NEVER_LEARNED_HELP, choices=NEVER_LEARNED)
 
 
 @dataclass(frozen=True)
 class ScoreConfig:
     """One score of the training dynamics, kept from one end."""
 
-    labels: str = knob("pseudo", "labels whose learning was watched", choices=LABELS)
+    labels: str = knob("pseudo", "labels of the training dynamics", choices=LABELS)
     keep: str = knob("hard", "which end is kept", choices=("hard", "easy"))
+
+
+@dataclass(frozen=True)
+class ForgettingConfig(ScoreConfig):
+    """Toneva et al. 2019."""
+
+    never_learned: str = knob("hardest", NEVER_LEARNED_HELP, choices=NEVER_LEARNED)
 
 
 def blindcs(
@@ -64,13 +80,18 @@ def blindcs(
     *,
     preselected: np.ndarray | None = None,
 ) -> Ranking:
-    """The k highest scores of eq. 9; ties by position. Weights: eq. 10 (automatic: all 1, its order
-    is drawn)."""
+    """Rank by the score of eq. 9, highest first.
+
+    Loss weights are those of eq. 10; with automatic alpha they are all 1, since its order is drawn.
+
+    References
+    ----------
+    BlindCS (also published as ZCore), eq. 6, 8, 9 and 10.
+    """
     alpha = config.n_neighbours or "auto"
     score = np.asarray(inputs.coverage_at(n_neighbours=alpha).score, np.float64)
-    return Ranking(
-        _best_first(score), score, weights=loss_weights(score) if config.n_neighbours else None
-    )
+    order = best_first(score, inputs.dataset.ids, seed)
+    return Ranking(order, score, weights=loss_weights(score) if config.n_neighbours else None)
 
 
 def elfs(
@@ -81,52 +102,66 @@ def elfs(
     *,
     preselected: np.ndarray | None = None,
 ) -> Ranking:
-    """Hardest beta N last, then from hard to easy: the first k are the double-end window (for every
-    k, given beta)."""
-    hard = hardness(inputs.dynamics_at(labels=config.labels), config.score)
-    hard_first = (
-        _best_first(hard)
-        if config.score == "aum"
-        else _ties_at_random(hard, inputs.dataset.ids, seed)
-    )
-    beta, why = settled_beta(config.beta, k, len(hard_first))
-    cut = cut_count(len(hard_first), beta)
+    """Double-end pruning: the hardest beta N last, then from hard to easy.
+
+    The first k of the order are the double-end window, for every k, given beta.
+
+    References
+    ----------
+    ELFS, section 3.4 and table 7. The released program selects by AUM whatever score is asked for.
+    """
+    dynamics = inputs.dynamics_at(labels=config.labels)
+    hard = hardness(dynamics, config.score, config.never_learned)
+    hard_first = best_first(hard, inputs.dataset.ids, seed)
+    n = len(hard_first)
+    beta, reason = settled_beta(config.beta, k, n)
+    cut = cut_count(n, beta)
     order = np.concatenate([hard_first[cut:], hard_first[:cut][::-1]])
-    # With beta settled by k the order serves this k only; asked for all images it is the order of
-    # beta = 0.
-    nested = config.beta is not None or k == len(order)
-    return Ranking(
-        order, place_scores(order, len(order)), nested, info={"beta": beta, "reason": why}
-    )
+    # A beta settled by k serves this k only; asked for all images, the order is that of beta = 0.
+    nested = config.beta is not None or k == n
+    return Ranking(order, place_scores(order, n), nested, info={"beta": beta, "reason": reason})
 
 
-def hardness(dynamics: Dynamics, name: str) -> np.ndarray:
-    """(N,) float64, high = hard, finite: -AUM, or the score itself; never learned = one above the
-    largest count."""
+def hardness(dynamics: Dynamics, name: str, never_learned: str = "hardest") -> np.ndarray:
+    """A score of the training dynamics with high = hard.
+
+    Parameters
+    ----------
+    dynamics : Dynamics
+    name : str
+        Field of Dynamics; AUM is negated.
+    never_learned : "hardest" or "zero"
+        What +inf becomes (the forgetting score of an image that was never right): one above the
+        largest count, or 0, the number of its forgetting events.
+
+    Returns
+    -------
+    (N,) float64, finite.
+
+    Raises
+    ------
+    BadInput
+        A score that is NaN.
+    """
     values = np.asarray(getattr(dynamics, name), np.float64)
     if np.isnan(values).any():
         raise BadInput(
-            f"{name} of {int(np.isnan(values).sum())} images is NaN; compute the training dynamics again."
+            f"{name} of {int(np.isnan(values).sum())} images is NaN; compute the training dynamics "
+            "again."
         )
     if name == "aum":
         return -values
     finite = values[np.isfinite(values)]
-    return np.where(np.isposinf(values), (finite.max() if len(finite) else 0.0) + 1.0, values)
+    most = finite.max() + 1.0 if len(finite) else 1.0
+    return np.where(np.isposinf(values), most if never_learned == "hardest" else 0.0, values)
 
 
-def _best_first(score: np.ndarray) -> np.ndarray:
-    return np.argsort(-score, kind="stable").astype(np.int64)
-
-
-def _ties_at_random(score: np.ndarray, ids: np.ndarray, seed: int) -> np.ndarray:
-    # Most images share a count of 0; by position whole folders would go first.
-    return np.lexsort((image_keys(ids, seed), -score)).astype(np.int64)
-
-
-def _one_end(inputs: Artefacts, config: ScoreConfig, seed: int, name: str) -> Ranking:
-    score = hardness(inputs.dynamics_at(labels=config.labels), name)
+def _one_end(
+    inputs: Artefacts, config: ScoreConfig, seed: int, name: str, never_learned: str = "hardest"
+) -> Ranking:
+    score = hardness(inputs.dynamics_at(labels=config.labels), name, never_learned)
     score = score if config.keep == "hard" else -score
-    return Ranking(_ties_at_random(score, inputs.dataset.ids, seed), score)
+    return Ranking(best_first(score, inputs.dataset.ids, seed), score)
 
 
 def aum(
@@ -137,21 +172,30 @@ def aum(
     *,
     preselected: np.ndarray | None = None,
 ) -> Ranking:
-    """Smallest area under the margin first (Pleiss 2020; used so by Zheng 2023 and BlindCS' table
-    3)."""
+    """Smallest area under the margin first.
+
+    References
+    ----------
+    Pleiss et al. 2020, eq. 1-2; used to select by Zheng et al. 2023 and BlindCS' table 3.
+    """
     return _one_end(inputs, config, seed, "aum")
 
 
 def forgetting(
     inputs: Artefacts,
     k: int,
-    config: ScoreConfig,
+    config: ForgettingConfig,
     seed: int,
     *,
     preselected: np.ndarray | None = None,
 ) -> Ranking:
-    """Most forgetting events first; never learned before all (Toneva 2019)."""
-    return _one_end(inputs, config, seed, "forgetting")
+    """Most forgetting events first; images never learned before all others, or as 0 events.
+
+    References
+    ----------
+    Toneva et al. 2019, section 2. CCS' and ELFS' programs count events alone (never_learned="zero").
+    """
+    return _one_end(inputs, config, seed, "forgetting", config.never_learned)
 
 
 def el2n(
@@ -162,7 +206,12 @@ def el2n(
     *,
     preselected: np.ndarray | None = None,
 ) -> Ranking:
-    """Largest early error norm first (Paul 2021, definition 2.4)."""
+    """Largest early error norm first.
+
+    References
+    ----------
+    Paul et al. 2021, definition 2.4.
+    """
     return _one_end(inputs, config, seed, "el2n")
 
 
@@ -174,7 +223,12 @@ def grand(
     *,
     preselected: np.ndarray | None = None,
 ) -> Ranking:
-    """Largest early (last-layer) gradient norm first (Paul 2021, definition 2.1)."""
+    """Largest early gradient norm (last layer) first.
+
+    References
+    ----------
+    Paul et al. 2021, definition 2.1.
+    """
     return _one_end(inputs, config, seed, "grand")
 
 
@@ -186,7 +240,12 @@ def entropy(
     *,
     preselected: np.ndarray | None = None,
 ) -> Ranking:
-    """Largest entropy of the trained network's prediction first (Coleman 2020)."""
+    """Largest entropy of the trained network's prediction first.
+
+    References
+    ----------
+    Coleman et al. 2020.
+    """
     return _one_end(inputs, config, seed, "entropy")
 
 
@@ -198,7 +257,12 @@ def dyn_unc(
     *,
     preselected: np.ndarray | None = None,
 ) -> Ranking:
-    """Largest mean spread of the label's probability over windows of epochs first (He 2024)."""
+    """Largest mean deviation of the label's probability over windows of epochs first.
+
+    References
+    ----------
+    He et al. 2024 (Dyn-Unc), eq. 1-2.
+    """
     return _one_end(inputs, config, seed, "dyn_unc")
 
 
@@ -210,5 +274,10 @@ def tdds(
     *,
     preselected: np.ndarray | None = None,
 ) -> Ranking:
-    """Largest weighted variation of the temporal dual-depth score first (Zhang 2024)."""
+    """Largest variation of the prediction's changes over the first T epochs first.
+
+    References
+    ----------
+    Zhang et al. 2024 (TDDS), eq. 8-11.
+    """
     return _one_end(inputs, config, seed, "tdds")

@@ -1,5 +1,6 @@
 """CCS: coverage-centric coreset selection by stratified sampling over difficulty (Zheng et al.
-2023, algorithm 1)."""
+2023, algorithm 1).
+"""
 
 from __future__ import annotations
 
@@ -10,9 +11,13 @@ import numpy as np
 from coreset_engine.core.config import knob
 from coreset_engine.core.types import Artefacts, Ranking
 from coreset_engine.selection.budget import cut_count, settled_beta
-from coreset_engine.selection.keyed_random import image_keys
+from coreset_engine.selection.keyed_random import best_first, image_keys
 from coreset_engine.selection.methods.baselines import LABELS, place_scores
-from coreset_engine.selection.methods.scored import hardness
+from coreset_engine.selection.methods.scored import (
+    NEVER_LEARNED,
+    NEVER_LEARNED_HELP,
+    hardness,
+)
 
 
 @dataclass(frozen=True)
@@ -28,10 +33,17 @@ class CcsConfig:
         high=1.0,
         step=0.01,
     )
+    cut_by: str = knob(
+        "score",
+        "what the hard cut goes by: the chosen score (paper, algorithm 1), or AUM whatever the "
+        "score (released program)",
+        choices=("score", "aum"),
+    )
     strata: int = knob(
         50, "score ranges of equal width, each given the same budget", low=1, high=1000
     )
-    labels: str = knob("pseudo", "labels whose learning was watched", choices=LABELS)
+    labels: str = knob("pseudo", "labels of the training dynamics", choices=LABELS)
+    never_learned: str = knob("hardest", NEVER_LEARNED_HELP, choices=NEVER_LEARNED)
 
 
 def ccs(
@@ -42,26 +54,34 @@ def ccs(
     *,
     preselected: np.ndarray | None = None,
 ) -> Ranking:
-    """After the hard cut, the same number from each stratum; small strata give all, and their rest
-    goes to others."""
-    hard = hardness(inputs.dynamics_at(labels=config.labels), config.score)
-    beta, why = settled_beta(config.beta, k, len(hard))
-    rest = np.argsort(-hard, kind="stable")[cut_count(len(hard), beta) :]
-    keys = image_keys(inputs.dataset.ids, seed)
+    """Drop the hardest beta N, then sample the same number from every range of the score.
+
+    Strata smaller than their budget give all, and the rest goes to the others.
+
+    References
+    ----------
+    Zheng et al. 2023, algorithm 1; the released program always cuts by AUM (cut_by="aum").
+    """
+    dynamics = inputs.dynamics_at(labels=config.labels)
+    ids = inputs.dataset.ids
+    hard = hardness(dynamics, config.score, config.never_learned)
+    n = len(hard)
+    beta, reason = settled_beta(config.beta, k, n)
+    cut_score = hardness(dynamics, "aum") if config.cut_by == "aum" else hard
+    rest = best_first(cut_score, ids, seed)[cut_count(n, beta) :]
+    keys = image_keys(ids, seed)
     rest = rest[np.argsort(keys[rest], kind="stable")]
     bins = equal_width(hard[rest], config.strata)
-    order = np.concatenate([rest[bins == name][:count] for name, count in shares(bins, k)])
-    order = order[np.argsort(keys[order], kind="stable")].astype(np.int64)
-    later = np.setdiff1d(rest, order, assume_unique=True)
-    order = np.concatenate([order, later[np.argsort(keys[later], kind="stable")]])
-    return Ranking(
-        order, place_scores(order, len(hard)), nested=False, info={"beta": beta, "reason": why}
-    )
+    chosen = np.concatenate([rest[bins == name][:count] for name, count in shares(bins, k)])
+    chosen = chosen[np.argsort(keys[chosen], kind="stable")]
+    later = rest[~np.isin(rest, chosen)]
+    order = np.concatenate([chosen, later]).astype(np.int64)
+    info = {"beta": beta, "reason": reason}
+    return Ranking(order, place_scores(order, n), nested=False, info=info)
 
 
 def equal_width(score: np.ndarray, strata: int) -> np.ndarray:
-    """(N,) int64 in [0, strata): ranges of equal width between the smallest and the largest
-    score."""
+    """(N,) int64 in [0, strata): ranges of equal width between the lowest and highest score."""
     low = score.min()
     high = score.max()
     if high == low:
@@ -70,8 +90,10 @@ def equal_width(score: np.ndarray, strata: int) -> np.ndarray:
 
 
 def shares(bins: np.ndarray, k: int) -> list[tuple[int, int]]:
-    """(stratum, budget) pairs: smallest stratum first, each gets min(its size, what is left /
-    strata left)."""
+    """(stratum, budget) pairs that sum to k <= len(bins).
+
+    Smallest stratum first, each gets min(its size, what is left / strata left).
+    """
     names, sizes = np.unique(bins, return_counts=True)
     out = []
     left = k
