@@ -7,6 +7,7 @@ construction.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -28,10 +29,28 @@ def silent(done: int, total: int, unit: str = "") -> None:
 
 @dataclass(frozen=True)
 class Rejected:
-    """An input set aside, never fatal: what it was called and one sentence on why."""
+    """An input set aside, never fatal: what it was called and one sentence on why.
+
+    count: how many files it stands for ("*.txt (12)" stands for 12), 0 for a remark on a column.
+    """
 
     name: str
     reason: str
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class Note:
+    """What was assumed or lost when a source was opened, and how to change it; one sentence.
+
+    topic: "labels", "splits", "order", "decoding", "duplicates" or "vectors". examples: ids.
+    confirm: the user should say yes before anything is made of it.
+    """
+
+    topic: str
+    text: str
+    examples: tuple[str, ...] = ()
+    confirm: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +63,9 @@ class Dataset:
     paths: (N,) str or None when images are not single files. columns: name -> (N,) metadata.
     vectors: (N, D) float, only for sources that are embeddings already. fingerprint: hash of ids
         and content.
+    digests: (N,) ascii bytes, the digest of each picture's file, or None when it is not known.
+    fit: how a picture becomes a square for an encoder: "auto", "crop", "pad" or "squash".
+    notes: what was assumed or lost when the source was opened.
     """
 
     spec: str
@@ -57,6 +79,9 @@ class Dataset:
     vectors: np.ndarray | None = None
     rejected: tuple[Rejected, ...] = ()
     test_spec: str | None = None
+    digests: np.ndarray | None = None
+    fit: str = "auto"
+    notes: tuple[Note, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.ids) == 0:
@@ -64,6 +89,11 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def n_rejected(self) -> int:
+        """How many files were set aside; an entry of `rejected` may stand for many."""
+        return sum(one.count for one in self.rejected)
 
     def image(self, i: int) -> Image.Image:
         """Image i, decoded, RGB."""
@@ -78,6 +108,40 @@ class Dataset:
         bytes together."""
         together = getattr(self.reader, "slice", None)
         return together(begin, end) if together else (self.image(i) for i in range(begin, end))
+
+    def take(self, positions: np.ndarray) -> Dataset:
+        """The images at `positions` as a Dataset of their own, which no other process can open.
+
+        Parameters
+        ----------
+        positions
+            (M,) int64, each in [0, N), in the order wanted.
+        """
+        rows = np.asarray(positions, np.int64)
+        whole = hashlib.sha256(f"take {self.fingerprint} ".encode() + rows.tobytes())
+
+        def part(array: Any) -> Any:
+            return None if array is None else array[rows]
+
+        return replace(
+            self,
+            ids=self.ids[rows],
+            fingerprint=whole.hexdigest(),
+            reader=_reader_of(self.reader, rows),
+            labels=part(self.labels),
+            paths=part(self.paths),
+            columns={name: column[rows] for name, column in self.columns.items()},
+            vectors=part(self.vectors),
+            digests=part(self.digests),
+        )
+
+
+def _reader_of(reader: Any, rows: np.ndarray) -> Callable[[int], Image.Image] | None:
+    """`reader` of the images at `rows`; one that fetches slices goes on doing so."""
+    if reader is None:
+        return None
+    together = getattr(reader, "take", None)
+    return together(rows) if together else (lambda i: reader(int(rows[i])))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,15 +1,21 @@
-"""One safe way from bytes to an RGB image, and the list of what it refuses.
+"""One safe way from bytes to an RGB image, with what was lost on the way and what is refused.
 
-Files come from strangers: the size in the header is checked against MAX_PIXELS before a pixel is
-decoded, only plain raster formats are tried (no EPS, no PDF: they run programs), and a path is
-opened only if it is a regular file. Every picture becomes 8-bit RGB: the first frame of an
-animation; transparency laid over white; CMYK, palette and grey converted; 16-bit divided by 257;
-32-bit integer and float stretched from their minimum to their maximum; turned upright where EXIF
-says so.
+Files come from strangers: the size in the header is checked against the pixel limit before a pixel
+is decoded, only plain raster formats are tried (no EPS, no PDF: they run programs), and a path is
+opened only if it is a regular file.
+
+Every picture becomes upright 8-bit RGB. What cannot be kept is named by a code of LOSSES:
+
+- animations and files of several pages: the first frame;
+- transparency: laid over mid-grey, or over white where the visible part is itself mid-grey, so that
+  white and black drawings stay visible on the same ground;
+- more than 8 bits or floats: scaled per file (`bit_depth`);
+- more than four bands: refused unless `bands` names three of them.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import stat
@@ -17,27 +23,48 @@ import struct
 import threading
 import warnings
 from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from coreset_engine.core.errors import BadInput
+from coreset_engine.sources import bit_depth
 
 Image.init()
 FORMATS = tuple(
     {"JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF"} & set(Image.OPEN)
 )
-EXTENSIONS = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .gif .bmp .webp .tif .tiff .ppm .pgm .pbm .pnm .jp2 .avif".split()
+HEIF = frozenset((".heic", ".heif", ".hif"))
+EXTENSIONS = (
+    frozenset(
+        ".jpg .jpeg .jpe .jfif .png .gif .bmp .webp .tif .tiff .ppm .pgm .pbm .pnm .jp2 .avif".split()
+    )
+    | HEIF
 )
 MAX_PIXELS = 89_000_000  # 267 MB decoded; just under the level from which Pillow itself warns
 MAX_BYTES = 512 * 2**20
-_BIG = 16_000_000
-_FEW = threading.Semaphore(
-    2
-)  # at most two images above _BIG pixels are decoded at once: bounded memory
+LOSSES = {
+    "alpha": "have transparency, laid over grey (over white where grey would hide them)",
+    "blank": "are wholly transparent, so that nothing of them is seen",
+    "frames": "are animations or have several pages, of which only the first is used",
+    "depth": "have more than 8 bits a channel, scaled to the range of each file",
+    "float": "hold floating-point values, scaled to the range of each file",
+    "bands": "have more than four bands, of which the three chosen ones are used",
+}
+_LARGE = 16_000_000
+_FEW = threading.Semaphore(2)  # at most two images above _LARGE pixels at once: bounded memory
 _ORIENTATION = 0x0112
+_GREY = 128
+_VISIBLE = 32  # mean distance in luminance from mid-grey below which a drawing would vanish on it
+_TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_HEIF_REMEDY = (
+    "install pillow-heif (pip install pillow-heif, or the extra [heif]), or convert HEIC files to "
+    "JPEG"
+)
 
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # MAX_PIXELS is stricter
 
@@ -46,9 +73,31 @@ class Unreadable(BadInput):
     """Why one file is no usable image; the message is the reason, without the file's name."""
 
 
+@dataclass(frozen=True)
+class DecodeOptions:
+    """What the owner of a source may settle about decoding.
+
+    max_pixels: width x height above which a picture is not decoded. bands: three band numbers,
+    counted from 1, for files of more than four bands.
+    """
+
+    max_pixels: int = MAX_PIXELS
+    bands: tuple[int, int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """An RGB image and the codes of LOSSES that apply to it."""
+
+    image: Image.Image
+    losses: tuple[str, ...] = ()
+
+
+PLAIN = DecodeOptions()
+
+
 def read_regular(path: str | Path, limit: int = MAX_BYTES) -> bytes:
-    """The bytes of a regular file of at most `limit`; never waits on a FIFO, never reads a
-    device."""
+    """The bytes of a regular file of at most `limit`; never waits on a FIFO or reads a device."""
     flags = (
         os.O_RDONLY
         | getattr(os, "O_NONBLOCK", 0)
@@ -75,81 +124,285 @@ def read_regular(path: str | Path, limit: int = MAX_BYTES) -> bytes:
 
 def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """The RGB image in `data`. Raises Unreadable with the reason, whatever the decoder raised."""
+    return decode_with_losses(data, DecodeOptions(max_pixels)).image
+
+
+def decode_with_losses(data: bytes, options: DecodeOptions = PLAIN) -> Decoded:
+    """The RGB image in `data`, and what could not be kept of it.
+
+    Parameters
+    ----------
+    data
+        The bytes of one file.
+    options
+        Limits and bands.
+
+    Raises
+    ------
+    Unreadable
+        With the reason, whatever the decoder raised.
+    """
     try:
-        image = _opened(data, max_pixels)
-        with _FEW if image.width * image.height > _BIG else nullcontext():
+        image = _opened(data, options)
+        if image is None:
+            return _many_bands(data, options)
+        with _FEW if image.width * image.height > _LARGE else nullcontext():
+            several = bool(getattr(image, "is_animated", False))
             image.load()
-            return to_rgb(image)
+            decoded = _converted(image, data)
     except Unreadable:
         raise
-    except (
-        Exception
-    ) as fault:  # decoders raise anything from SyntaxError to struct.error on malformed data
-        text = " ".join(str(fault).split())[:120]
-        raise Unreadable(f"is damaged or not an image ({text or type(fault).__name__})") from fault
+    except Exception as fault:  # decoders raise anything from SyntaxError to struct.error
+        raise Unreadable(_damage(data, fault)) from fault
+    if several and image.format != "MPO":  # a photograph with its preview is one picture
+        return Decoded(decoded.image, ("frames", *decoded.losses))
+    return decoded
+
+
+def pixel_digest(image: Image.Image) -> str:
+    """What pictures are told apart by whatever file they lie in: 16 hex digits over the pixels."""
+    seen = hashlib.blake2b(f"{image.size}".encode(), digest_size=8)
+    seen.update(image.tobytes())
+    return seen.hexdigest()
 
 
 def check_header(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     """(width, height) from the header alone; raises Unreadable as `decode` does."""
+    return check_header_with(data, DecodeOptions(max_pixels))
+
+
+def check_header_with(data: bytes, options: DecodeOptions) -> tuple[int, int]:
+    """(width, height) from the header alone; raises Unreadable as `decode_with_losses` does."""
     try:
-        return _opened(data, max_pixels).size
+        image = _opened(data, options)
+        return image.size if image is not None else _many_bands(data, options).image.size
     except Unreadable:
         raise
-    except Exception as fault:  # as in decode
-        raise Unreadable(f"is damaged or not an image ({type(fault).__name__})") from fault
+    except Exception as fault:  # as in decode_with_losses
+        raise Unreadable(_damage(data, fault)) from fault
 
 
-def _opened(data: bytes, max_pixels: int) -> Image.Image:
+# -- opening ---------------------------------------------------------------------------------------
+
+
+def _opened(data: bytes, options: DecodeOptions) -> Image.Image | None:
+    """The picture with its header read; None for a TIFF with bands that only `bands` can name."""
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except Image.DecompressionBombError:
-        raise Unreadable(
-            f"declares more than the limit of {max_pixels:,} pixels; not decoded"
-        ) from None
+        image = _identified(data)
     except Image.UnidentifiedImageError:
-        raise Unreadable("is not an image of a known format") from None
+        if data[:4] in _TIFF and bit_depth.tiff_pixels(data, options.max_pixels) is not None:
+            return None
+        raise Unreadable(_what_it_is(data)) from None
     width, height = image.size
     if width < 1 or height < 1:
         raise Unreadable(f"declares a size of {width} x {height} pixels")
-    if width * height > max_pixels:
+    if width * height > options.max_pixels:
         raise Unreadable(
-            f"declares {width:,} x {height:,} pixels, over the limit of {max_pixels:,}; not decoded"
+            f"declares {width:,} x {height:,} pixels, over the limit of {options.max_pixels:,}; "
+            f"not decoded; open the source with max_pixels={width * height} (--max-pixels "
+            f"{width * height}) to allow it, or shrink it"
         )
     return image
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """`image` as upright 8-bit RGB (rules in the module's docstring)."""
-    image = _upright(image)
-    if image.mode == "RGB":
-        return image
-    if image.mode.startswith("I;16"):
-        return Image.fromarray(
-            (np.asarray(image).astype(np.uint32) // 257).astype(np.uint8)
-        ).convert("RGB")
-    if image.mode in ("I", "F"):
-        return Image.fromarray(_stretched(np.asarray(image))).convert("RGB")
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(
-            Image.new("RGBA", image.size, (255, 255, 255, 255)), image
-        ).convert("RGB")
-    return image.convert("RGB")
-
-
-def _stretched(values: np.ndarray) -> np.ndarray:
-    values = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    low = values.min()
-    high = values.max()
-    return np.rint((values - low) * (255.0 / (high - low)) if high > low else values * 0).astype(
-        np.uint8
-    )
-
-
-def _upright(image: Image.Image) -> Image.Image:
+def _identified(data: bytes) -> Image.Image:
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS and data[8:12] != b"avif":
+        return _open_heif(data)
     try:
-        turned = image.getexif().get(_ORIENTATION, 1) not in (None, 1)
-        return ImageOps.exif_transpose(image) if turned else image
+        return Image.open(io.BytesIO(data), formats=FORMATS)
+    except Image.DecompressionBombError:  # whose limit cannot be raised for one file alone
+        return _opened_by_plugin(data)
+    except ValueError:  # PNG text or an ICC profile beyond Pillow's limits: the pixels are fine
+        if not data.startswith(b"\x89PNG\r\n\x1a\n"):
+            raise
+        return Image.open(io.BytesIO(_without_text(data)), formats=FORMATS)
+
+
+def _opened_by_plugin(data: bytes) -> Image.Image:
+    """The picture as `Image.open` gives it, without Pillow's own limit of pixels."""
+    for name in FORMATS:
+        factory, accept = Image.OPEN[name]
+        if accept is None or accept(data[:16]):
+            return factory(io.BytesIO(data), "")
+    raise Unreadable("is not an image of a known format")
+
+
+def _open_heif(data: bytes) -> Image.Image:
+    if not _heif_is_registered():
+        raise Unreadable(f"is a HEIC photograph; {_HEIF_REMEDY}")
+    try:
+        return Image.open(io.BytesIO(data), formats=("HEIF",))
+    except Exception as fault:  # noqa: BLE001 - libheif's own types
+        words = " ".join(str(fault).split())[:80]
+        raise Unreadable(
+            f"is a HEIC file that cannot be decoded ({words}); convert it to JPEG"
+        ) from fault
+
+
+@lru_cache(maxsize=1)
+def _heif_is_registered() -> bool:
+    try:
+        import pillow_heif
+    except ImportError:
+        return False
+    pillow_heif.register_heif_opener()
+    return True
+
+
+def _without_text(data: bytes) -> bytes:
+    """A PNG without its text, profile and other chunks that no pixel needs."""
+    kept = [data[:8]]
+    at = 8
+    while at + 12 <= len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        kind = data[at + 4 : at + 8]
+        if kind not in (b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"eXIf"):
+            kept.append(data[at : at + 12 + length])
+        at += 12 + length
+    return b"".join(kept)
+
+
+_KNOWN = (
+    (b"8BPS", "is a Photoshop document (PSD); export it as PNG or JPEG"),
+    (b"%PDF", "is a PDF document; export its pages as PNG"),
+    (b"%!PS", "is a PostScript file, which is a program; export it as PNG"),
+    (b"\xff\x0a", "is a JPEG XL file; convert it to PNG or JPEG"),
+    (b"\0\0\0\x0cJXL ", "is a JPEG XL file; convert it to PNG or JPEG"),
+    (b"SIMPLE  =", "is a FITS file; export it as TIFF or PNG"),
+    (b"\x93NUMPY", "is a NumPy array; open it as vectors, or write it as PNG"),
+    (b"PK\x03\x04", "is a zip archive; unpack it, or upload it on the Dataset page"),
+    (b"<svg", "is a drawing of lines (SVG); export it as PNG"),
+)
+
+
+def _what_it_is(data: bytes) -> str:
+    """The reason for a file that is no image of a known format, by its first bytes."""
+    for start, words in _KNOWN:
+        if data.startswith(start):
+            return words
+    if b"<svg" in data[:1024]:
+        return _KNOWN[-1][1]
+    if data[128:132] == b"DICM":
+        return "is a DICOM file; export it as PNG or 16-bit TIFF"
+    if data[4:8] == b"ftyp":
+        return "is a video; extract its frames as JPEG or PNG"
+    if data[:4] in _TIFF:
+        return (
+            "is a TIFF or camera raw file of a kind that is not read here; convert it to an "
+            "ordinary TIFF, PNG or JPEG"
+        )
+    return "is not an image of a known format"
+
+
+def _damage(data: bytes, fault: Exception) -> str:
+    words = " ".join(str(fault).split())[:120] or type(fault).__name__
+    if isinstance(fault, ValueError) and words.startswith(("declares", "has ")):
+        return words
+    return f"is damaged or not an image ({words})"
+
+
+# -- converting ------------------------------------------------------------------------------------
+
+
+def _many_bands(data: bytes, options: DecodeOptions) -> Decoded:
+    """A TIFF that only tifffile reads: several bands, or values that Pillow does not know."""
+    values = bit_depth.tiff_pixels(data, options.max_pixels)
+    count = values.shape[2]
+    if count > 4 and options.bands is None:
+        raise Unreadable(
+            f"has {count} bands, and which of them are red, green and blue is not known; open the "
+            "source with bands=3,2,1 (--bands 3,2,1) or another three of them"
+        )
+    chosen = bit_depth.chosen_bands(values, options.bands if count > 4 else None)
+    losses = ["bands"] if count > 4 else []
+    if values.dtype != np.uint8:
+        losses.append("float" if values.dtype.kind == "f" else "depth")
+    return Decoded(Image.fromarray(chosen), tuple(losses))
+
+
+def _converted(image: Image.Image, data: bytes) -> Decoded:
+    """`image` as upright 8-bit RGB (rules in the module's docstring)."""
+    deep = _deep_colour(image, data)
+    image = _upright(image) if deep is None else _upright(deep, image)
+    lossy = () if deep is None else ("depth",)
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return Decoded(image, lossy)
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        code = "float" if image.mode == "F" else "depth"
+        scaled = bit_depth.to_8_bits(np.asarray(image))
+        return Decoded(Image.fromarray(scaled).convert("RGB"), (code,))
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        flat, losses = _over_ground(_to_rgba(image))
+        return Decoded(flat, lossy + losses)
+    if image.mode == "LAB":
+        return Decoded(_from_lab(image))
+    return Decoded(image.convert("RGB"))
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """`image`, already decoded, as upright 8-bit RGB."""
+    return _converted(image, b"").image
+
+
+def _deep_colour(image: Image.Image, data: bytes) -> Image.Image | None:
+    """The picture from its 16 bits a channel where Pillow would only keep the upper eight."""
+    if image.mode not in ("RGB", "RGBA"):
+        return None
+    values = None
+    if image.format == "PNG":
+        values = bit_depth.deep_png(data)
+    elif image.format == "TIFF" and max(image.tag_v2.get(258, (8,))) > 8:
+        values = bit_depth.tiff_pixels(data, image.width * image.height)
+    if values is None or values.dtype == np.uint8 or values.shape[2] < 3:
+        return None
+    channels = [bit_depth.to_8_bits(values[:, :, :3])]
+    if values.shape[2] == 4 and image.mode == "RGBA":
+        channels.append((values[:, :, 3:4] >> 8).astype(np.uint8))
+    return Image.fromarray(np.concatenate(channels, axis=2))
+
+
+def _to_rgba(image: Image.Image) -> Image.Image:
+    if image.mode == "La":
+        image = image.convert("LA")
+    return image.convert("RGBA")
+
+
+def _over_ground(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
+    """An RGBA picture laid over the ground that shows it, and the codes of what is lost."""
+    lowest, highest = image.getchannel("A").getextrema()
+    if lowest == 255:
+        return image.convert("RGB"), ()
+    ground = _GREY if highest == 0 else _ground(image)
+    flat = Image.alpha_composite(Image.new("RGBA", image.size, (ground,) * 3 + (255,)), image)
+    return flat.convert("RGB"), ("blank",) if highest == 0 else ("alpha",)
+
+
+def _ground(image: Image.Image) -> int:
+    """Mid-grey, or white where the visible part of the picture is itself nearly mid-grey."""
+    shade = np.asarray(image.convert("RGB").convert("L"), np.float32)
+    alpha = np.asarray(image.getchannel("A"), np.float32)
+    distance = float((np.abs(shade - _GREY) * alpha).sum() / alpha.sum())
+    return _GREY if distance >= _VISIBLE else 255
+
+
+def _from_lab(image: Image.Image) -> Image.Image:
+    from PIL import ImageCms
+
+    steps = ImageCms.buildTransform(
+        ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB"
+    )
+    return ImageCms.applyTransform(image, steps)
+
+
+def _upright(image: Image.Image, tagged: Image.Image | None = None) -> Image.Image:
+    """`image` turned as the EXIF block of `tagged` (default: its own) says."""
+    try:
+        turn = (tagged or image).getexif().get(_ORIENTATION, 1)
+        if turn in (None, 1):
+            return image
+        if tagged is not None:
+            image.getexif()[_ORIENTATION] = turn
+        return ImageOps.exif_transpose(image)
     except (OSError, ValueError, SyntaxError, KeyError, IndexError, TypeError, struct.error):
         # a broken EXIF block says nothing about the pixels: keep them as they lie
         return image

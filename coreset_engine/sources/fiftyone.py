@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,22 @@ import numpy as np
 from coreset_engine.core import fiftyone_database
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Dataset, Progress, Rejected, silent
-from coreset_engine.sources.folder import Verdict, _reader, _verified
+from coreset_engine.sources.decoding import DecodeOptions
+from coreset_engine.sources.folder import FileReader
+from coreset_engine.sources.options import ReadOptions
 from coreset_engine.sources.safe_names import safe_name, string_array
-from coreset_engine.sources.walk import Found
+from coreset_engine.sources.verdicts import (
+    Verdict,
+    VerdictMemory,
+    decoding_notes,
+    duplicate_notes,
+    look_at_files,
+)
+from coreset_engine.sources.walk import FoundFile
 
 DEFAULT_LABELS = "ground_truth"
 KNOWN = ("name", "view", "tags", "labels", "embeddings")
+READING = ("fit", "max_pixels", "bands")
 
 
 def open_fiftyone(
@@ -55,40 +66,46 @@ def open_fiftyone(
     paths = table["filepath"]
     if not ids:
         raise BadInput(f"{_spec(wanted)!r} holds no sample; choose another view or other tags.")
-    vectors, digest = (
-        (None, "")
-        if not wanted["embeddings"]
-        else _vectors(dataset, view, wanted["embeddings"], ids)
-    )
-    verdicts = _looked_at(paths, wanted["name"], memory, progress)
-    good = np.array(
-        [i for i, verdict in enumerate(verdicts) if vectors is not None or not verdict.reason],
-        np.int64,
-    )
+    reading = ReadOptions.of("fiftyone", {name: wanted[name] for name in READING})
+    verdicts, kept = _look_at(paths, wanted["name"], memory, reading.decoding, progress)
+    vectors = None
+    reasons = [verdict.reason for verdict in verdicts]
+    if wanted["embeddings"]:
+        vectors, reasons = _vectors(dataset, view, wanted["embeddings"], ids)
+    good = np.array([i for i, reason in enumerate(reasons) if not reason], np.int64)
     rejected = tuple(
-        Rejected(safe_name(path), verdict.reason)
-        for path, verdict in zip(paths, verdicts, strict=True)
-        if verdict.reason and vectors is None
+        Rejected(safe_name(path), reason)
+        for path, reason in zip(paths, reasons, strict=True)
+        if reason
     )
     if not len(good):
         raise BadInput(
             f"{_spec(wanted)!r} has {len(ids)} samples but no readable image, for example "
             f"{rejected[0].name!r} {rejected[0].reason}; mount its media, or name embeddings."
         )
+    if vectors is not None:
+        vectors = np.ascontiguousarray(vectors[good])
+    digest = "" if vectors is None else hashlib.sha256(vectors).hexdigest()
     table = {name: [column[i] for i in good] for name, column in table.items()}
     labels, classes = _labels(dataset, field, table)
     usable = string_array([paths[i] for i in good])
+    names = [ids[i] for i in good]
+    looked = [verdicts[i] for i in good]
+    digests = np.array([verdict.digest for verdict in looked], "S32")
     return Dataset(
         spec=_spec(wanted),
-        ids=string_array([ids[i] for i in good]),
+        ids=string_array(names),
         labels=labels,
         classes=classes,
         fingerprint=_fingerprint([(ids[i], verdicts[i].digest) for i in good], digest),
-        reader=_reader(usable),
+        reader=FileReader(usable, digests, kept),
         paths=usable,
         columns=_columns(plain, table, _group_path(dataset)),
-        vectors=None if vectors is None else vectors[good],
+        vectors=vectors,
         rejected=rejected,
+        digests=digests if all(digests) else None,
+        fit=reading.fit,
+        notes=tuple(decoding_notes(names, looked, reading.fit) + duplicate_notes(names, looked)),
     )
 
 
@@ -123,12 +140,13 @@ def _wanted(fo: Any, text: str, options: dict[str, Any]) -> dict[str, Any]:
                 f"JSON with {', '.join(KNOWN)}."
             ) from None
     given |= options
-    unknown = set(given) - set(KNOWN)
+    unknown = set(given) - set(KNOWN) - set(READING)
     if unknown:
         raise TypeError(
             f"unexpected keyword argument '{sorted(unknown)[0]}'"
         )  # worded by open_source
-    wanted = dict.fromkeys(KNOWN) | given
+    wanted = dict.fromkeys((*KNOWN, *READING)) | given
+    wanted["labels"] = "" if wanted["labels"] == "none" else wanted["labels"]
     wanted["tags"] = (
         [wanted["tags"]] if isinstance(wanted["tags"], str) else list(wanted["tags"] or ())
     )
@@ -207,23 +225,22 @@ def _group_path(dataset: Any) -> list[str]:
     return [dataset.group_field + ".id"] if dataset.group_field else []
 
 
-def _looked_at(
-    paths: list[str], name: str, memory: Path | None, progress: Progress
-) -> list[Verdict]:
+def _look_at(
+    paths: list[str], name: str, memory: Path | None, options: DecodeOptions, progress: Progress
+) -> tuple[list[Verdict], VerdictMemory]:
     """A verdict per file, remembered per dataset; a file that is not there is one more reason."""
     found = []
     for path in paths:
         try:
             about = os.stat(path)
-            found.append(Found(path, about.st_size, about.st_mtime_ns))
+            found.append(FoundFile(path, about.st_size, about.st_mtime_ns, about.st_ctime_ns))
         except (OSError, ValueError):
-            found.append(Found(path, -1, -1))
-    place = (
-        None
-        if memory is None
-        else memory / f"fiftyone-{hashlib.sha256(name.encode()).hexdigest()[:24]}"
-    )
-    return _verified(Path("/"), found, "full", place, progress)
+            found.append(FoundFile(path, -1, -1))
+    folder = None
+    if memory is not None:
+        folder = memory / f"fiftyone-{hashlib.sha256(name.encode()).hexdigest()[:24]}"
+    kept = VerdictMemory(folder, Path("/"), "full", options)
+    return look_at_files(found, kept, progress), kept
 
 
 def _label_field(fo: Any, dataset: Any, asked: str | None) -> str:
@@ -266,8 +283,8 @@ def _labels(
     )
 
 
-def _vectors(dataset: Any, view: Any, name: str, ids: list[str]) -> tuple[np.ndarray, str]:
-    """(N, D) float32 in the order of `ids`, and a hash of it."""
+def _vectors(dataset: Any, view: Any, name: str, ids: list[str]) -> tuple[np.ndarray, list[str]]:
+    """((N, D) float32 in the order of `ids`, the reason per sample why it has none, or "")."""
     if dataset.has_sample_field(name):
         by_id = dict(zip(view.values("id"), view.values(name), strict=True))
     elif name in dataset.list_brain_runs():
@@ -284,24 +301,44 @@ def _vectors(dataset: Any, view: Any, name: str, ids: list[str]) -> tuple[np.nda
             f"dataset {dataset.name!r} has neither a field nor a brain run {name[:100]!r}; its brain runs: "
             f"{_some(dataset.list_brain_runs())}."
         )
-    rows = [by_id.get(key) for key in ids]
-    absent = sum(row is None for row in rows)
-    if absent:
+    return _stacked(name, [by_id.get(key) for key in ids])
+
+
+def _stacked(name: str, rows: list[Any]) -> tuple[np.ndarray, list[str]]:
+    """((N, D) float32, the reason per row why it is of no use or ""); bad rows are zeros."""
+    arrays = [_vector(row) for row in rows]
+    lengths = Counter(len(array) for array in arrays if array is not None)
+    if not lengths:
         raise BadInput(
-            f"{absent} of {len(rows)} samples have no vector in {name!r}; compute the rest, or open a view "
-            "of those that have one."
+            f"{name!r} holds no vector for any of {len(rows)} samples; name an embeddings field or "
+            "a similarity run."
         )
+    length = lengths.most_common(1)[0][0]
+    vectors = np.zeros((len(rows), length), np.float32)
+    reasons = []
+    for at, (row, array) in enumerate(zip(rows, arrays, strict=True)):
+        reasons.append(_why_no_vector(name, row, array, length))
+        if not reasons[-1]:
+            vectors[at] = array
+    return vectors, reasons
+
+
+def _vector(row: Any) -> np.ndarray | None:
     try:
-        vectors = np.ascontiguousarray(np.stack([np.asarray(row, np.float32) for row in rows]))
+        array = np.asarray(row, np.float32)
     except (ValueError, TypeError):
-        raise BadInput(
-            f"{name!r} does not hold one vector of the same length per sample; name an embeddings field."
-        ) from None
-    if vectors.ndim != 2 or not np.isfinite(vectors).all():
-        raise BadInput(
-            f"{name!r} must hold one finite vector per sample, got the shape {vectors.shape}."
-        )
-    return vectors, hashlib.sha256(vectors).hexdigest()
+        return None
+    return array if array.ndim == 1 and array.size else None
+
+
+def _why_no_vector(name: str, row: Any, array: np.ndarray | None, length: int) -> str:
+    if row is None:
+        return f"has no vector in {name!r}"
+    if array is None:
+        return f"has no vector of numbers in {name!r}"
+    if len(array) != length:
+        return f"has a vector of {len(array)} numbers in {name!r}, the others have {length}"
+    return "" if np.isfinite(array).all() else f"has NaN or infinity in its vector in {name!r}"
 
 
 def _plain_fields(fo: Any, dataset: Any) -> dict[str, bool]:

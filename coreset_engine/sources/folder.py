@@ -1,9 +1,8 @@
-"""A folder of images as a Dataset: walked, every file decoded once, the broken ones set aside with
-a reason.
+"""A folder of images as a Dataset: walked, every file decoded once, the broken ones set aside.
 
-Decoding everything at the door costs one pass but means that no later stage, hours in, meets a
-broken file. The verdict on each file is remembered by (place, size, modification time), so opening
-again is as fast as the walk. `verify="header"` reads only headers instead: for sets too large to
+What folder names mean is proposed (`folder_labels`) and can be settled by options; labels may come
+from a table instead (`label_table`). A test part under the same root stays out of the pool and
+becomes the Dataset's `test_spec`. `verify="header"` reads only headers: for sets too large to
 decode twice; a file whose pixels turn out broken then stops the embedding with a sentence that
 names it.
 """
@@ -11,171 +10,282 @@ names it.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from coreset_engine.core.device import cpu_count
 from coreset_engine.core.errors import BadInput
-from coreset_engine.core.types import Dataset, Progress, Rejected, silent
+from coreset_engine.core.types import Dataset, Note, Progress, Rejected, silent
+from coreset_engine.sources import label_table
 from coreset_engine.sources.archives import set_aside
-from coreset_engine.sources.decoding import Unreadable, check_header, decode, read_regular
+from coreset_engine.sources.decoding import (
+    PLAIN,
+    DecodeOptions,
+    Unreadable,
+    decode_with_losses,
+    read_regular,
+)
+from coreset_engine.sources.folder_labels import (
+    MODES,
+    FolderLabels,
+    folder_labels,
+    split_of,
+    understand,
+)
+from coreset_engine.sources.options import ReadOptions, folder_spec
 from coreset_engine.sources.safe_names import safe_name, string_array
-from coreset_engine.sources.walk import Found, scan
+from coreset_engine.sources.verdicts import (
+    Verdict,
+    VerdictMemory,
+    decoding_notes,
+    digest_of,
+    duplicate_notes,
+    leak_note,
+    look_at_files,
+)
+from coreset_engine.sources.walk import KNOWN, NOT_AN_IMAGE, FoundFile, scan
 
-VERSION = 1
-SPLITS = frozenset(("train", "training", "test", "testing", "val", "valid", "validation"))
+__all__ = ["folder_labels", "open_folder"]
+
+TEST_NAMES = ("test", "testing", "val", "valid", "validation")
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What one look at a file found. digest: of its bytes (first and last 64 kB only for
-    verify="header")."""
+@dataclass(frozen=True, eq=False)
+class _Usable:
+    """The usable files of a folder, in order: paths below the root, ids and verdicts."""
 
-    digest: str
-    reason: str
+    relatives: list[str]
+    names: list[str]
+    verdicts: list[Verdict]
+
+    def at(self, rows: np.ndarray) -> _Usable:
+        return _Usable(
+            [self.relatives[i] for i in rows],
+            [self.names[i] for i in rows],
+            [self.verdicts[i] for i in rows],
+        )
 
 
 def open_folder(
     folder: str | Path,
     *,
-    verify: str = "full",
-    follow_links: bool = False,
     memory: Path | None = None,
     progress: Progress = silent,
+    **options: object,
 ) -> Dataset:
-    """Every usable image below `folder`, sorted by path. ids: the path below `folder`, control
-    characters escaped.
+    """Every usable image below `folder`, sorted by path.
 
-    labels: from sub-folder names (see `folder_labels`), None when there are none. fingerprint:
-    SHA-256 over ids and the digests of the files' bytes, so a copy elsewhere is the same source.
-    memory: where verdicts are remembered. Raises BadInput when the folder is missing or holds no
-        usable image.
+    Parameters
+    ----------
+    folder
+        A folder of this machine.
+    memory
+        Where verdicts on files are remembered.
+    progress
+        Called with unit "files".
+    **options
+        Fields of `ReadOptions`: labels, depth, split, fit, follow_links, verify, max_pixels, bands.
+
+    Returns
+    -------
+    Dataset
+        ids: the path below `folder`, control characters escaped. fingerprint: SHA-256 over ids and
+        digests of the files' bytes, so that a copy elsewhere is the same source.
+
+    Raises
+    ------
+    BadInput
+        When the folder is missing or holds no usable image.
     """
-    if verify not in ("full", "header"):
-        raise BadInput(f"verify={verify!r} is not offered; use 'full' or 'header'.")
+    chosen = ReadOptions.of("folder", options)
     root = Path(folder).expanduser().absolute()
     if not root.exists():
         raise BadInput(
-            f"{str(folder)!r} does not exist; give a folder of images, a .npy file, or a source's name."
+            f"{str(folder)!r} does not exist; give a folder of images, a .npy file, or a source's "
+            "name."
         )
-    found, rejected = scan(root, follow_links=follow_links)
-    verdicts = _verified(root, found, verify, memory, progress)
-    good = [one for one, verdict in zip(found, verdicts, strict=True) if not verdict.reason]
-    rejected += [
+    found, rejected = scan(root, follow_links=chosen.follow_links)
+    kept = VerdictMemory(memory, root, chosen.verify, chosen.decoding)
+    verdicts = look_at_files(found, kept, progress)
+    usable = _usable(found, verdicts)
+    rejected = _aside(found, verdicts) + rejected + set_aside(root)
+    if not usable.names:
+        raise BadInput(_nothing(folder, rejected))
+    return _dataset(root, chosen, usable, rejected, kept)
+
+
+def _dataset(
+    root: Path,
+    chosen: ReadOptions,
+    usable: _Usable,
+    rejected: list[Rejected],
+    kept: VerdictMemory,
+) -> Dataset:
+    table = label_table.for_folder(root, chosen.labels, usable.relatives)
+    mode = chosen.labels if chosen.labels in MODES else None
+    proposed = understand(usable.relatives, mode, chosen.depth)
+    everything = np.arange(len(usable.names))
+    pool, test, part_notes = _parts(everything, proposed.splits, chosen.split)
+    chosen_files = usable.at(pool)
+    labels, classes, columns, notes = _labelled(proposed, table, pool)
+    names = chosen_files.names
+    paths = string_array([os.path.join(root, one) for one in chosen_files.relatives])
+    digests = [verdict.digest for verdict in chosen_files.verdicts]
+    notes += part_notes
+    notes += decoding_notes(names, chosen_files.verdicts, chosen.fit)
+    notes += duplicate_notes(names, chosen_files.verdicts)
+    if len(test):
+        held = usable.at(test)
+        leak = leak_note(names, chosen_files.verdicts, held.names, held.verdicts)
+        notes += [leak] if leak else []
+    has_test = bool(len(test)) and chosen.split is None
+    return Dataset(
+        spec=folder_spec(root, chosen),
+        ids=string_array(names),
+        fingerprint=_fingerprint(names, digests),
+        reader=_reader(paths, digests, kept),
+        labels=labels,
+        classes=classes,
+        paths=paths,
+        columns=columns,
+        rejected=tuple(_without_table(rejected, table)),
+        test_spec=folder_spec(root, chosen, split="test") if has_test else _test_folder(root),
+        digests=np.array(digests, "S32"),
+        fit=chosen.fit,
+        notes=tuple(notes),
+    )
+
+
+def _labelled(
+    proposed: FolderLabels, table: label_table.JoinedTable | None, pool: np.ndarray
+) -> tuple[np.ndarray | None, tuple[str, ...], dict[str, np.ndarray], list[Note]]:
+    """(labels, classes, columns, notes) of the images at `pool`."""
+    columns = {"split": proposed.splits, "folder": proposed.folders}
+    columns = {name: column[pool] for name, column in columns.items() if column is not None}
+    if table is not None:
+        columns |= {name: column[pool] for name, column in table.columns.items()}
+    if table is not None and table.labels is not None:
+        return table.labels[pool], table.classes, columns, list(table.notes)
+    labels = None if proposed.labels is None else proposed.labels[pool]
+    notes = list(proposed.notes) + (list(table.notes) if table is not None else [])
+    return labels, proposed.classes, columns, notes
+
+
+def _parts(
+    everything: np.ndarray, splits: np.ndarray | None, asked: str | None
+) -> tuple[np.ndarray, np.ndarray, list[Note]]:
+    """(rows of the pool, rows of the test part that was left out, notes)."""
+    if splits is None:
+        if asked not in (None, "all"):
+            raise BadInput(f"split={asked!r}: no folders here look like splits; leave it out.")
+        return everything, np.empty(0, np.int64), []
+    names = [str(name) for name in splits]
+    if asked is not None and asked != "all":
+        return _asked_parts(names, asked), np.empty(0, np.int64), []
+    is_test = np.array([split_of(name) == "test" for name in names])
+    if asked == "all" or not is_test.any() or is_test.all():
+        return everything, np.empty(0, np.int64), []
+    counts = Counter(names)
+    left = sorted({name for name, test in zip(names, is_test, strict=True) if test})
+    stay = ", ".join(f"{name!r} ({counts[name]:,})" for name in sorted(set(names) - set(left)))
+    note = Note(
+        "splits",
+        f"the test part {', '.join(map(repr, left))} ({int(is_test.sum()):,} pictures) stays out "
+        f"of the pool and is used for evaluation; the pool is {stay}; split=all or split=NAME "
+        "(--split) changes that",
+    )
+    return np.flatnonzero(~is_test), np.flatnonzero(is_test), [note]
+
+
+def _asked_parts(names: list[str], asked: str) -> np.ndarray:
+    wanted = {word.strip() for word in asked.split(",") if word.strip()}
+    rows = [i for i, name in enumerate(names) if name in wanted or split_of(name) in wanted]
+    if not rows:
+        raise BadInput(
+            f"split={asked!r} names no folder that holds images; there are "
+            f"{', '.join(sorted(set(names)))}."
+        )
+    return np.array(rows, np.int64)
+
+
+def _usable(found: Sequence[FoundFile], verdicts: Sequence[Verdict]) -> _Usable:
+    pairs = [
+        (one.relative, verdict)
+        for one, verdict in zip(found, verdicts, strict=True)
+        if not verdict.reason
+    ]
+    relatives = [relative for relative, _ in pairs]
+    return _Usable(
+        relatives, [safe_name(relative) for relative in relatives], [one for _, one in pairs]
+    )
+
+
+def _aside(found: Sequence[FoundFile], verdicts: Sequence[Verdict]) -> list[Rejected]:
+    return [
         Rejected(safe_name(one.relative), verdict.reason)
         for one, verdict in zip(found, verdicts, strict=True)
         if verdict.reason
     ]
-    rejected += set_aside(root)
-    if not good:
-        raise BadInput(_nothing(folder, found, rejected))
-    names = [safe_name(one.relative) for one in good]
-    digests = [verdict.digest for verdict in verdicts if not verdict.reason]
-    labels, classes, splits = folder_labels([one.relative for one in good])
-    paths = string_array([os.path.join(root, one.relative) for one in good])
-    return Dataset(
-        spec=_spec(root, verify, follow_links),
-        ids=string_array(names),
-        fingerprint=_fingerprint(names, digests),
-        reader=_reader(paths),
-        labels=labels,
-        classes=classes,
-        paths=paths,
-        columns={} if splits is None else {"split": splits},
-        rejected=tuple(rejected),
-        test_spec=_test_folder(root),
-    )
 
 
-def folder_labels(
-    relatives: Sequence[str],
-) -> tuple[np.ndarray | None, tuple[str, ...], np.ndarray | None]:
-    """(labels (N,) int64 or None, class names, split names (N,) or None) from the folders the files
-    lie in.
+def _without_table(
+    rejected: list[Rejected], table: label_table.JoinedTable | None
+) -> list[Rejected]:
+    """What was set aside, without the table that labels were read from."""
+    if table is None:
+        return rejected
+    name = f"*{table.path.suffix.lower()} (1)"
+    return [one for one in rejected if one.name != name or one.count != 1]
 
-    Folders shared by all files are ignored; a first level of only train/test/val is a split, not a
-    class; the next level names the class; files beside the class folders have label -1.
+
+def _reader(
+    paths: np.ndarray, digests: Sequence[str], kept: VerdictMemory
+) -> Callable[[int], Image.Image]:
+    return FileReader(paths, np.array(digests, "S32"), kept)
+
+
+@dataclass(frozen=True, eq=False)
+class FileReader:
+    """The reader of a Dataset whose images are files: decodes one, and proves that it is the one
+    that was looked at when the source was opened.
+
+    paths: (N,) str. digests: (N,) ascii bytes, empty where unknown.
     """
-    folders = [relative.split("/")[:-1] for relative in relatives]
-    while all(parts and parts[0] == folders[0][0] for parts in folders) and any(
-        len(parts) > 1 for parts in folders
-    ):
-        folders = [parts[1:] for parts in folders]
-    splits = None
-    if folders and all(parts and parts[0].lower() in SPLITS for parts in folders):
-        splits = string_array([parts[0] for parts in folders])
-        folders = [parts[1:] for parts in folders]
-    classes = sorted({parts[0] for parts in folders if parts})
-    if not classes:
-        return None, (), splits
-    number = {name: place for place, name in enumerate(classes)}
-    labels = np.array([number[parts[0]] if parts else -1 for parts in folders], dtype=np.int64)
-    return labels, tuple(safe_name(name) for name in classes), splits
 
+    paths: np.ndarray
+    digests: np.ndarray
+    memory: VerdictMemory
 
-def _verified(
-    root: Path, found: list[Found], verify: str, memory: Path | None, progress: Progress
-) -> list[Verdict]:
-    """A verdict per file, from memory where size and time still match, else by looking at it
-    (threads)."""
-    remembered = _recall(memory, root, verify)
-    known = [remembered.get(one.relative) for one in found]
-    verdicts = [
-        Verdict(*entry[2:]) if entry and tuple(entry[:2]) == (one.size, one.modified) else None
-        for one, entry in zip(found, known, strict=True)
-    ]
-    fresh = [place for place, verdict in enumerate(verdicts) if verdict is None]
-    look = _look_whole if verify == "full" else _look_at_header
-    with ThreadPoolExecutor(max_workers=min(16, cpu_count())) as pool:
-        for start in range(0, len(fresh), 512):
-            part = fresh[start : start + 512]
-            paths = [os.path.join(root, found[place].relative) for place in part]
-            for place, verdict in zip(part, pool.map(look, paths, chunksize=16), strict=True):
-                verdicts[place] = verdict
-            progress(start + len(part), len(fresh), "files")
-    if fresh:
-        _remember(memory, root, verify, found, verdicts)
-    return verdicts
-
-
-def _look_whole(path: str) -> Verdict:
-    return _look(path, decode)
-
-
-def _look(path: str, examine: Callable[[bytes], object]) -> Verdict:
-    try:
-        data = read_regular(path)
-        examine(data)
-    except Unreadable as fault:
-        return Verdict("", str(fault))
-    except MemoryError:
-        return Verdict("", "does not fit in memory when decoded")
-    return Verdict(hashlib.blake2b(data, digest_size=16).hexdigest(), "")
-
-
-def _look_at_header(path: str) -> Verdict:
-    """As _look_whole, but decodes no pixel."""
-    return _look(path, check_header)
-
-
-def _reader(paths: np.ndarray) -> Callable[[int], Image.Image]:
-    def read(i: int) -> Image.Image:
+    def __call__(self, i: int) -> Image.Image:
         try:
-            return decode(read_regular(str(paths[i])))
+            data = read_regular(str(self.paths[i]))
+            known = self.digests[i].decode()
+            if known and digest_of(data) != known:
+                self.memory.forget()
+                raise Unreadable("holds other bytes")
+            return decode_with_losses(data, self.memory.options).image
         except Unreadable as fault:
             raise BadInput(
-                f"image {safe_name(str(paths[i]))!r} {fault}; it changed after the source was opened: "
-                "open the source again, which sets it aside."
+                f"image {safe_name(str(self.paths[i]))!r} {fault}; it changed after the source was "
+                "opened: open the source again, which looks at changed files anew."
             ) from fault
 
-    return read
+    def take(self, rows: np.ndarray) -> FileReader:
+        return FileReader(self.paths[rows], self.digests[rows], self.memory)
+
+
+def file_reader(
+    paths: np.ndarray, digests: Sequence[str], options: DecodeOptions = PLAIN
+) -> FileReader:
+    """A reader of files anywhere on this machine, with nothing remembered."""
+    return FileReader(
+        paths, np.array(digests, "S32"), VerdictMemory(None, Path("/"), "full", options)
+    )
 
 
 def _fingerprint(names: Iterable[str], digests: Iterable[str]) -> str:
@@ -185,73 +295,29 @@ def _fingerprint(names: Iterable[str], digests: Iterable[str]) -> str:
     return whole.hexdigest()
 
 
-def _spec(root: Path, verify: str, follow_links: bool) -> str:
-    options = {"path": str(root), "verify": verify, "follow_links": follow_links}
-    plain = verify == "full" and not follow_links
-    return str(root) if plain else "folder:" + json.dumps(options, sort_keys=True)
-
-
 def _test_folder(root: Path) -> str | None:
     """The sibling that holds test images, when `root` is itself called train."""
     if root.name.lower() not in ("train", "training"):
         return None
-    siblings = (root.with_name(name) for name in ("test", "testing", "val", "valid", "validation"))
+    siblings = (root.with_name(name) for name in TEST_NAMES)
     return next((str(sibling) for sibling in siblings if sibling.is_dir()), None)
 
 
-def _nothing(folder: str | Path, found: list[Found], rejected: list[Rejected]) -> str:
+def _nothing(folder: str | Path, rejected: Sequence[Rejected]) -> str:
+    """Why a folder has no usable image: the most frequent reason that is about pictures first."""
     if not rejected:
         return f"{str(folder)!r} is an empty folder; give one that holds images."
-    first = rejected[0] if not found else next(one for one in rejected if one.reason)
+    told = [one for one in rejected if one.reason != NOT_AN_IMAGE] or list(rejected)
+    counts: Counter[str] = Counter()
+    for one in told:
+        counts[one.reason] += one.count
+    main = counts.most_common(1)[0][0]
+    first = next(one for one in told if one.reason == main)
+    total = sum(one.count for one in rejected)
+    remedy = "give a folder with JPEG, PNG, GIF, BMP, WebP, TIFF, HEIC or AVIF files"
+    if main in KNOWN.values():
+        remedy = "JPEG, PNG, GIF, BMP, WebP, TIFF, HEIC and AVIF files are read"
     return (
-        f"{str(folder)!r} holds no usable image: {len(rejected)} set aside, for example {first.name!r} "
-        f"{first.reason}; give a folder with JPEG, PNG, GIF, BMP, WebP or TIFF files."
+        f"{str(folder)!r} holds no usable image: {total:,} set aside, for example {first.name!r} "
+        f"{first.reason}; {remedy}."
     )
-
-
-def _memory_file(memory: Path, root: Path, verify: str) -> Path:
-    return memory / f"{hashlib.sha256(f'{verify} {root}'.encode()).hexdigest()[:32]}.json"
-
-
-def _recall(memory: Path | None, root: Path, verify: str) -> dict[str, list]:
-    """Verdicts of an earlier look: relative path -> [size, modified, digest, reason]. Anything odd:
-    none."""
-    if memory is None:
-        return {}
-    try:
-        kept = json.loads(_memory_file(memory, root, verify).read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    if (
-        not isinstance(kept, dict)
-        or kept.get("version") != VERSION
-        or not isinstance(kept.get("files"), dict)
-    ):
-        return {}
-    return {
-        name: entry
-        for name, entry in kept["files"].items()
-        if isinstance(entry, list)
-        and len(entry) == 4
-        and all(isinstance(part, str) for part in entry[2:])
-    }
-
-
-def _remember(
-    memory: Path | None, root: Path, verify: str, found: list[Found], verdicts: list[Verdict]
-) -> None:
-    if memory is None:
-        return
-    files = {
-        one.relative: [one.size, one.modified, verdict.digest, verdict.reason]
-        for one, verdict in zip(found, verdicts, strict=True)
-    }
-    path = _memory_file(memory, root, verify)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        memory.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps({"version": VERSION, "files": files}), "utf-8")
-        os.replace(temporary, path)
-    # only a memory: without room or permission for it, the next opening looks at the files again
-    except OSError:
-        temporary.unlink(missing_ok=True)

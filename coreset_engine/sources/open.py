@@ -2,22 +2,20 @@
 
     demo                         scikit-learn's digits, offline
     fashion-mnist[:test][:DIR]   60,000 (10,000) images from idx files
-    FOLDER                       images, recursive; sub-folder names offered as labels
-    DIR/*.tar, ONE.tar           WebDataset tars, read in slices; ids are keys, labels from .cls,
-    .txt or .json DIR/*.parquet                Parquet with image bytes;
-    #id=COLUMN&label=COLUMN&image=COLUMN choose columns
-    s3://B/DIR, gs://, file://   images, tars or Parquet files on an object store or shared file
-    system FILE.npy                     own vectors; images=FOLDER and ids=FILE optional
-    fiftyone:NAME[/VIEW]         a FiftyOne data set or saved view
+    FOLDER                       images, recursive; classes proposed from folder names or a table
+    DIR/*.tar, ONE.tar           WebDataset tars: ids are keys, labels from .cls, .txt or .json
+    DIR/*.parquet                Parquet with image bytes; #id=COLUMN&label=COLUMN&image=COLUMN
+    s3://B/DIR, gs://, file://   images, tars or Parquet files on an object store
+    FILE.npy, FILE.npz           own vectors; images=FOLDER, ids=FILE and order= optional
+    fiftyone:NAME[/VIEW]         a FiftyOne dataset or saved view
 
 `Dataset.spec` is always one of these, or "folder:{json}" / "vectors:{json}" where options must
-travel along.
+travel along (`options`).
 """
 
 from __future__ import annotations
 
 import difflib
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ from typing import Any
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.registry import load
 from coreset_engine.core.types import Dataset, Progress, silent
+from coreset_engine.sources.options import is_vectors, unpacked
 
 # Sources that are named by a word: what opens them, called as (rest, progress, **options) with what
 # follows the word and a colon. Everything else is a path or a URL.
@@ -52,17 +51,33 @@ def open_source(
     progress: Progress = silent,
     **options: Any,
 ) -> Dataset:
-    """Open `spec` (see the module). images: the folder that belongs to a .npy file. progress: unit
-    "files".
+    """Open a source.
 
-    options: folder: verify="full"|"header", follow_links=bool; .npy: ids=FILE; fashion-mnist:
-    download=bool; FiftyOne: see sources.fiftyone; tars, Parquet, URLs: verify, id=, label=,
-    image=COLUMN. Raises BadInput or Missing with one sentence when nothing usable is there.
+    Parameters
+    ----------
+    spec
+        What to open, see the module.
+    images
+        The folder that belongs to a file of vectors.
+    progress
+        Called with unit "files" or "images".
+    **options
+        Fields of `options.ReadOptions` that the kind of source takes, such as labels="none",
+        depth=2, split="train", fit="pad", follow_links=True, max_pixels=200_000_000; Fashion-MNIST:
+        download=bool; FiftyOne: name, view, tags, labels, embeddings; tars, Parquet and URLs: id,
+        label, image (names of columns).
+
+    Raises
+    ------
+    BadInput
+        With one sentence, when nothing usable is there or an option does not fit.
+    Missing
+        When a package or the data is not installed.
     """
     text = os.fspath(spec).strip() if isinstance(spec, (str, Path)) else ""
     if not text or "\0" in text:
         raise BadInput(f"source {spec!r} is no name or path; use one of: {', '.join(WORDS)}.")
-    if images is not None and not _is_vectors(text):
+    if images is not None and not is_vectors(text):
         raise BadInput(
             f"images={str(images)!r} goes with a .npy file only, not with {text!r}; leave it out."
         )
@@ -84,7 +99,7 @@ def _open(
     name, _, rest = text.partition(":")
     if name in SOURCES:
         return load(SOURCES[name])(rest, progress, **options)
-    if _is_vectors(text) and "://" not in text:
+    if is_vectors(text) and "://" not in text:
         return _open_vectors(text, images, progress, options)
     from coreset_engine.sources.remote import containers
 
@@ -124,10 +139,6 @@ def home() -> Path:
     return Path(os.environ.get("CORESET_HOME") or "~/.cache/coreset-explorer").expanduser()
 
 
-def _is_vectors(text: str) -> bool:
-    return text.startswith("vectors:") or text.lower().endswith((".npy", ".npz"))
-
-
 def _fashion_parts(rest: str) -> tuple[str, str | None]:
     """ "test:/data" -> ("test", "/data"). A folder that is itself called test is ./test."""
     first, _, more = rest.partition(":")
@@ -141,42 +152,26 @@ def _open_vectors(
 ) -> Dataset:
     from coreset_engine.sources.vectors import open_vectors
 
-    path, given = _unpacked(text, "vectors:", {"path", "images", "ids"})
+    path, given = unpacked(text, "vectors:", "vectors")
     given = {**given, **options}
     if images is not None:
-        given["images"] = images
+        given["images"] = os.fspath(images)
     return open_vectors(path, memory=home() / "verified", progress=progress, **given)
 
 
 def _open_folder(text: str, progress: Progress, options: dict[str, Any]) -> Dataset:
     from coreset_engine.sources.folder import open_folder
 
-    path, given = _unpacked(text, "folder:", {"path", "verify", "follow_links"})
-    place = Path(path).expanduser()
-    if not place.exists():
+    path, given = unpacked(text, "folder:", "folder")
+    folder = Path(path).expanduser()
+    if not folder.exists():
         near = difflib.get_close_matches(path, ("demo", "fashion-mnist"), n=1, cutoff=0.7)
         hint = f"did you mean {near[0]!r}?" if near else f"give one of: {', '.join(WORDS)}."
         raise BadInput(f"{path!r} is neither a source's name nor an existing path; {hint}")
-    if not place.is_dir():
+    if not folder.is_dir():
         raise BadInput(
             f"{path!r} is a file, not a folder of images or a .npy file; give its folder."
         )
-    return open_folder(place, memory=home() / "verified", progress=progress, **{**given, **options})
-
-
-def _unpacked(text: str, prefix: str, allowed: set[str]) -> tuple[str, dict[str, Any]]:
-    """Path and options of "folder:{json}" and "vectors:{json}"; plain text is just a path."""
-    if not text.startswith(prefix):
-        return text, {}
-    try:
-        options = json.loads(text.removeprefix(prefix))
-        path = options.pop("path")
-    except (ValueError, KeyError, TypeError, AttributeError):
-        options = {}
-        path = None
-    if not isinstance(path, str) or set(options) - allowed:
-        raise BadInput(
-            f"source {text[:80]!r} is malformed; after {prefix!r} comes JSON with "
-            f"{', '.join(sorted(allowed))}."
-        )
-    return path, options
+    return open_folder(
+        folder, memory=home() / "verified", progress=progress, **{**given, **options}
+    )

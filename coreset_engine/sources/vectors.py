@@ -1,76 +1,251 @@
-"""Own embeddings as a source: a .npy matrix, with the images and ids it belongs to if they are at
+"""Own embeddings as a source: a matrix, with the images and ids it belongs to where they are at
 hand.
 
-Nothing is unpickled. The header's claim is compared with the file's length before anything is
-mapped.
+Rows are joined to images by ids: a column of the file, names in an .npz, or `ids=FILE`. Where only
+the order is known, "natural" (img_2 before img_10) and "lexical" order are told apart; where they
+differ, natural order is assumed, the first pairs are shown, and the shell and the app ask for
+`order` before they go on. A row without an image, an image without a row, and a row with NaN are
+set aside.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import math
-import os
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.ids import RowIds
-from coreset_engine.core.types import Dataset, Progress, silent
+from coreset_engine.core.types import Dataset, Note, Progress, Rejected, silent
 from coreset_engine.sources.folder import open_folder
+from coreset_engine.sources.label_table import NameIndex
+from coreset_engine.sources.options import ReadOptions, vectors_spec
 from coreset_engine.sources.safe_names import safe_name, string_array
+from coreset_engine.sources.tables import decoded, read_table
+from coreset_engine.sources.vector_files import ID_NAMES, VectorFile, read_vectors
 
-_BLOCK = 2**26
 MANY = 1_000_000  # rows above which their names are made when asked for
-_HEADER = re.compile(
-    r"\{'descr': '(?P<kind>[<>]f[248])', 'fortran_order': (?P<fortran>True|False), "
-    r"'shape': \((?P<shape>[0-9]{1,12},|[0-9]{1,12}(?:, [0-9]{1,12}){1,7}),?\), \} *\n"
-)
+_SHOWN = 3
+_PARTS = re.compile(r"(\d+)")
 
 
 def open_vectors(
     path: str | Path,
     *,
-    images: str | Path | None = None,
-    ids: str | Path | None = None,
     memory: Path | None = None,
     progress: Progress = silent,
+    **options: object,
 ) -> Dataset:
-    """Row i of the matrix in `path` is image i. vectors: (N, D) float16/32/64, a read-only memmap,
-    finite.
+    """Row i of the matrix in `path` is image i.
 
-    images: a folder whose usable images, sorted by path, number exactly N; ids default to their
-        paths.
-    ids: a text file with one id per line, N lines, unique; with `images` as well, each must be an
-    image's path below that folder, and rows are matched by it. Raises BadInput otherwise.
+    Parameters
+    ----------
+    path
+        .npy, .npz or Parquet: (N, D) numbers, one row per image.
+    memory
+        Where verdicts on image files are remembered.
+    progress
+        Called with unit "files".
+    **options
+        Fields of `ReadOptions`: images (a folder), ids ("FILE" or "FILE#COLUMN"; one unique id per
+        row, which with `images` names an image), order ("natural" or "lexical"), and those of a
+        folder.
+
+    Returns
+    -------
+    Dataset
+        vectors: (N, D) float16, float32 or float64, finite, a memmap where nothing was set aside.
+
+    Raises
+    ------
+    BadInput
+        When rows and images cannot be joined.
     """
     path = Path(path).expanduser().absolute()
-    vectors, digest = read_matrix(path)
-    names = None if ids is None else _read_ids(Path(ids).expanduser(), len(vectors))
-    spec = _spec(path, images, ids)
-    if images is None:
-        if names is None and len(vectors) > MANY:
-            own = RowIds(len(vectors))
-            return Dataset(spec=spec, ids=own, fingerprint=_joined(digest, own), vectors=vectors)
-        names = names if names is not None else [f"row-{i:07d}" for i in range(len(vectors))]
-        whole = hashlib.sha256((digest + "\n".join(names)).encode()).hexdigest()
-        return Dataset(spec=spec, ids=string_array(names), fingerprint=whole, vectors=vectors)
-    pictures = open_folder(images, memory=memory, progress=progress)
-    places = _matched(path, vectors, names, pictures)
-    whole = hashlib.sha256(f"{digest} {pictures.fingerprint} {names}".encode()).hexdigest()
+    chosen = ReadOptions.of("vectors", options)
+    read = read_vectors(path)
+    names = _names(path, chosen, read)
+    if chosen.images is None:
+        return _alone(path, chosen, read, names)
+    images = Path(chosen.images).expanduser()
+    folder_options = {name: value for name, value in chosen.changed().items() if name not in _OWN}
+    pictures = open_folder(images, memory=memory, progress=progress, **folder_options)
+    return _with_images(path, chosen, read, names, pictures)
+
+
+_OWN = ("images", "ids", "order")
+
+
+def _names(path: Path, chosen: ReadOptions, read: VectorFile) -> list[str] | None:
+    """The ids of the rows, from `ids=`, from the file itself, or from an ids.txt beside it."""
+    if chosen.ids is not None:
+        return read_ids(chosen.ids, len(read.matrix))
+    if read.ids is not None:
+        return _unique([safe_name(name) for name in read.ids], len(read.matrix), str(path))
+    beside = path.with_name("ids.txt")
+    if chosen.images is not None and chosen.order is None and beside.is_file():
+        lines = _lines(beside)
+        if len(lines) == len(read.matrix) == len(set(lines)):
+            return lines
+    return None
+
+
+def _alone(path: Path, chosen: ReadOptions, read: VectorFile, names: list[str] | None) -> Dataset:
+    spec = vectors_spec(path, chosen)
+    if names is None and len(read.matrix) > MANY and not read.bad:
+        own = RowIds(len(read.matrix))
+        return Dataset(
+            spec=spec,
+            ids=own,
+            fingerprint=_joined(read.digest, own),
+            vectors=read.matrix,
+            notes=read.notes,
+        )
+    names = names if names is not None else [f"row-{i:07d}" for i in range(len(read.matrix))]
+    whole = hashlib.sha256((read.digest + "\n".join(names)).encode()).hexdigest()
+    good = _good_rows(read)
     return Dataset(
         spec=spec,
-        ids=pictures.ids[places],
+        ids=string_array(names if not read.bad else [names[row] for row in good]),
         fingerprint=whole,
-        reader=lambda i: pictures.image(places[i]),
-        labels=None if pictures.labels is None else pictures.labels[places],
-        classes=pictures.classes,
-        paths=pictures.paths[places],
-        columns={name: column[places] for name, column in pictures.columns.items()},
-        vectors=vectors,
-        rejected=pictures.rejected,
+        vectors=read.matrix if not read.bad else read.matrix[good],
+        rejected=_bad_rows(read, names),
+        notes=read.notes,
+    )
+
+
+def _good_rows(read: VectorFile) -> np.ndarray:
+    return np.array([row for row in range(len(read.matrix)) if row not in read.bad], np.int64)
+
+
+def _bad_rows(read: VectorFile, names: Sequence[str]) -> tuple[Rejected, ...]:
+    return tuple(Rejected(names[row], reason) for row, reason in sorted(read.bad.items()))
+
+
+@dataclass(frozen=True, eq=False)
+class _Join:
+    """rows, images: (M,) int64, which row belongs to which image. aside: what has no partner."""
+
+    rows: np.ndarray
+    images: np.ndarray
+    aside: tuple[Rejected, ...]
+    notes: tuple[Note, ...]
+
+
+def _with_images(
+    path: Path,
+    chosen: ReadOptions,
+    read: VectorFile,
+    names: list[str] | None,
+    pictures: Dataset,
+) -> Dataset:
+    if names is None:
+        join = _by_order(path, chosen.order, read, pictures)
+    else:
+        join = _by_ids(path, read, names, pictures)
+    whole = hashlib.sha256(f"{read.digest} {pictures.fingerprint} {names}".encode())
+    if chosen.order is not None or names is None:
+        whole.update(join.images.tobytes())
+    part = pictures.take(join.images)
+    everything = len(join.rows) == len(read.matrix)
+    in_order = everything and bool((join.rows == np.arange(len(join.rows))).all())
+    return Dataset(
+        spec=vectors_spec(path, chosen),
+        ids=part.ids,
+        fingerprint=whole.hexdigest(),
+        reader=part.reader,
+        labels=part.labels,
+        classes=part.classes,
+        paths=part.paths,
+        columns=part.columns,
+        vectors=read.matrix if in_order else read.matrix[join.rows],
+        rejected=(*join.aside, *pictures.rejected),
+        digests=part.digests,
+        fit=pictures.fit,
+        notes=(*join.notes, *read.notes, *pictures.notes),
+    )
+
+
+def _by_ids(path: Path, read: VectorFile, names: list[str], pictures: Dataset) -> _Join:
+    """Rows joined to the images that their ids name."""
+    index = NameIndex(pictures.ids.tolist())
+    rows: list[int] = []
+    images: list[int] = []
+    taken: set[int] = set()
+    aside = []
+    for row, name in enumerate(names):
+        image = index.find(name)
+        reason = read.bad.get(row, "")
+        if image < 0:
+            reason = reason or "names no usable image, or several"
+        elif image in taken:
+            reason = reason or "names an image that an earlier row names too"
+        if reason:
+            aside.append(Rejected(name, reason))
+            continue
+        taken.add(image)
+        rows.append(row)
+        images.append(image)
+    if not rows:
+        raise BadInput(
+            f"no id of {str(path)!r} names a usable image: the first id is {names[0]!r}, the first "
+            f"image {str(pictures.ids[0])!r}; ids must be paths below the image folder, or file "
+            "names."
+        )
+    lacking = [str(pictures.ids[i]) for i in range(len(pictures)) if i not in taken]
+    aside += [Rejected(name, "has no vector") for name in lacking]
+    said = f"rows were joined to images by id: {len(rows):,} of {len(names):,} rows"
+    note = Note("vectors", f"{said}, {len(lacking):,} images without a vector")
+    return _Join(np.array(rows, np.int64), np.array(images, np.int64), tuple(aside), (note,))
+
+
+def _by_order(path: Path, order: str | None, read: VectorFile, pictures: Dataset) -> _Join:
+    """Rows joined to images by their order alone."""
+    if len(read.matrix) != len(pictures):
+        raise BadInput(
+            f"{str(path)!r} has {len(read.matrix):,} rows but the folder has {len(pictures):,} "
+            f"usable images ({pictures.n_rejected:,} set aside); give one row per image, or "
+            "ids=FILE (--ids) to match them."
+        )
+    names = [str(name) for name in pictures.ids]
+    orders = {
+        "natural": sorted(range(len(names)), key=lambda i: natural_key(names[i])),
+        "lexical": list(range(len(names))),
+    }
+    chosen = orders[order or "natural"]
+    rows = _good_rows(read)
+    notes = (_order_note(names, orders, order),)
+    bad = tuple(Rejected(names[chosen[row]], reason) for row, reason in sorted(read.bad.items()))
+    return _Join(rows, np.array(chosen, np.int64)[rows], bad, notes)
+
+
+def natural_key(name: str) -> list[tuple[int, str]]:
+    """A key that sorts img_2 before img_10: runs of digits count as numbers."""
+    return [
+        (int(part), "") if part.isdigit() else (-1, part) for part in _PARTS.split(name) if part
+    ]
+
+
+def _order_note(names: list[str], orders: dict[str, list[int]], order: str | None) -> Note:
+    natural = orders["natural"]
+    if natural == orders["lexical"]:
+        pairs = tuple(f"row {row} = {names[row]}" for row in range(min(_SHOWN, len(names))))
+        return Note("order", "rows were joined to images by their order", pairs)
+    first = next(row for row in range(len(names)) if natural[row] != row)
+    rows = range(first, min(first + _SHOWN, len(names)))
+    pairs = tuple(
+        f"row {row} = {names[natural[row]]} (natural) or {names[row]} (lexical)" for row in rows
+    )
+    said = f"rows were joined to images by {order or 'natural'} order, which is not the other one"
+    return Note(
+        "order",
+        f"{said}; say which with order=natural|lexical (--order), or join by ids=FILE (--ids)",
+        pairs,
+        confirm=order is None,
     )
 
 
@@ -82,119 +257,97 @@ def _joined(digest: str, names: RowIds) -> str:
     return whole.hexdigest()
 
 
-def _matched(
-    path: Path, vectors: np.ndarray, names: list[str] | None, pictures: Dataset
-) -> np.ndarray:
-    """(N,) int64: the place among `pictures` of each row."""
-    if names is None:
-        if len(vectors) != len(pictures):
-            raise BadInput(
-                f"{str(path)!r} has {len(vectors)} rows but the folder has {len(pictures)} usable images "
-                f"({len(pictures.rejected)} set aside); give one row per image, or ids=FILE to match them."
-            )
-        return np.arange(len(vectors))
-    place = {name: i for i, name in enumerate(pictures.ids.tolist())}
-    absent = [name for name in names if name not in place]
-    if absent:
-        raise BadInput(
-            f"{len(absent)} ids have no usable image, for example {absent[0]!r}; ids must be paths below "
-            "the image folder."
-        )
-    return np.array([place[name] for name in names], dtype=np.int64)
+# -- ids -------------------------------------------------------------------------------------------
 
 
-def read_matrix(path: str | Path) -> tuple[np.ndarray, str]:
-    """((N, D) read-only memmap, SHA-256 of the values). Finite floats only; integers and pickles
-    are refused."""
-    path = Path(path)
-    if not path.is_file():
-        raise BadInput(f"{str(path)!r} is no file; give a .npy matrix with one row per image.")
-    try:
-        matrix = _mapped(path)
-    except (ValueError, OSError, OverflowError) as fault:
-        raise BadInput(
-            f"{str(path)!r} cannot be read as a .npy matrix ({fault}); write it with numpy.save, as plain "
-            "numbers."
-        ) from fault
-    if matrix.ndim != 2:
-        raise BadInput(
-            f"{str(path)!r} has the shape {matrix.shape}; vectors must be a matrix (images, dimensions)."
-        )
-    return matrix, _checked_digest(path, matrix)
+def read_ids(text: str | Path, count: int) -> list[str]:
+    """One id per row from "FILE" or "FILE#COLUMN": lines of a text, an array of texts, or a table.
 
-
-def _mapped(path: Path) -> np.ndarray:
-    """The array of a .npy file, read-only. Its header is read by a strict pattern, so nothing in it
-    is evaluated: only what numpy.save writes for floats passes, and the length must be exactly what
-    the header says.
+    Raises
+    ------
+    BadInput
+        When the file cannot be read, or does not hold `count` unique ids.
     """
-    with open(path, "rb") as file:
-        start = file.read(8)
-        if start[:6] != b"\x93NUMPY" or start[6:7] not in (b"\1", b"\2"):
-            raise ValueError("not a .npy file of version 1 or 2")
-        width = 2 if start[6] == 1 else 4
-        length = int.from_bytes(file.read(width), "little")
-        if length > 4096:
-            raise ValueError("its header is too long")
-        header = _HEADER.fullmatch(file.read(length).decode("latin-1"))
-        size = os.fstat(file.fileno()).st_size
-    if header is None:
-        raise ValueError("its header does not describe float16, float32 or float64 numbers")
-    shape = tuple(int(part) for part in header["shape"].split(",") if part.strip())
-    kind = np.dtype(header["kind"])
-    offset = 8 + width + length
-    if 0 in shape or not shape:
-        raise ValueError(f"its shape is {shape}: it holds nothing")
-    if size - offset != math.prod(shape) * kind.itemsize:
-        raise ValueError(
-            f"its header declares {math.prod(shape) * kind.itemsize} bytes, it holds {size - offset}"
-        )
-    order = "F" if header["fortran"] == "True" else "C"
-    return np.memmap(path, kind, "r", offset, shape, order)
+    path, column = _ids_file(str(text))
+    if path.suffix.lower() == ".npy":
+        names = _array_ids(path)
+    elif path.suffix.lower() in (".txt", "", ".ids", ".lst", ".list") and column is None:
+        names = _lines(path)
+    else:
+        names = _column_ids(path, column)
+    return _unique(names, count, f"ids={str(path)}")
 
 
-def _checked_digest(path: Path, matrix: np.ndarray) -> str:
-    """Hash and check block by block, so that memory stays bounded."""
-    digest = hashlib.sha256(f"vectors 1 {matrix.shape} {matrix.dtype.str}".encode())
-    rows = max(1, _BLOCK // (matrix.shape[1] * matrix.itemsize))
-    for start in range(0, len(matrix), rows):
-        block = np.ascontiguousarray(matrix[start : start + rows])
-        wrong = np.flatnonzero(~np.isfinite(block).all(axis=1))
-        if len(wrong):
-            raise BadInput(
-                f"{str(path)!r} has NaN or infinity in row {start + int(wrong[0])}; vectors must be finite: "
-                "remove or repair such rows."
-            )
-        digest.update(block)
-    return digest.hexdigest()
+def _ids_file(text: str) -> tuple[Path, str | None]:
+    path = Path(text).expanduser()
+    name, mark, column = text.rpartition("#")
+    if mark and not path.exists():
+        return Path(name).expanduser(), column
+    return path, None
 
 
-def _read_ids(path: Path, count: int) -> list[str]:
+def _lines(path: Path) -> list[str]:
     try:
-        names = [safe_name(line) for line in path.read_text("utf-8").split("\n")]
-    except (OSError, ValueError) as fault:
+        text = decoded(path.read_bytes())
+    except OSError as fault:
         raise BadInput(
             f"ids={str(path)!r} cannot be read as UTF-8 text ({fault}); give one id per line."
         ) from fault
+    names = [safe_name(line.removesuffix("\r")) for line in text.split("\n")]
     if names and names[-1] == "":
         names.pop()
+    return names
+
+
+def _array_ids(path: Path) -> list[str]:
+    try:
+        found = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as fault:
+        raise BadInput(
+            f"ids={str(path)!r} cannot be read as an array of texts ({fault}); give one id per line "
+            "in a text file."
+        ) from fault
+    return [safe_name(str(name)) for name in found.reshape(-1).tolist()]
+
+
+def _column_ids(path: Path, column: str | None) -> list[str]:
+    table = read_table(path)
+    if table.names is None and not table.rows:
+        raise BadInput(f"ids={str(path)!r} is empty; give one id per row.")
+    header = table.names or tuple(str(cell) for cell in table.rows[0])
+    lower = [name.strip().lower() for name in header]
+    named = next((name for name in ID_NAMES if name in lower), None)
+    wanted = column.lower() if column else named
+    rows = table.rows
+    if wanted in lower:
+        at = lower.index(wanted)
+        rows = rows if table.names else rows[1:]
+    elif column is None and len(header) == 1:
+        at = 0
+    else:
+        raise BadInput(
+            f"ids={str(path)!r} has no column {column or 'of ids'!r}; its columns are "
+            f"{', '.join(header)}: name one as FILE#COLUMN."
+        )
+    return [safe_name(row[at] or "") for row in rows]
+
+
+def _unique(names: list[str], count: int, called: str) -> list[str]:
     if len(names) != count or len(set(names)) != count or "" in names:
         raise BadInput(
-            f"ids={str(path)!r} has {len(names)} lines, {len(set(names))} of them different; it needs "
-            f"{count}, unique and not empty, one per row."
+            f"{called!r} has {len(names):,} lines, {len(set(names)):,} of them different; it needs "
+            f"{count:,}, unique and not empty, one per row."
         )
     return names
 
 
-def _spec(path: Path, images: str | Path | None, ids: str | Path | None) -> str:
-    if images is None and ids is None:
-        return str(path)
-    named = {"path": str(path), "images": images, "ids": ids}
-    return "vectors:" + json.dumps(
-        {
-            name: os.path.abspath(os.path.expanduser(value))
-            for name, value in named.items()
-            if value is not None
-        },
-        sort_keys=True,
-    )
+def read_matrix(path: str | Path) -> tuple[np.ndarray, str]:
+    """((N, D) matrix, SHA-256 of its values), all rows finite; the first edition's name."""
+    read = read_vectors(Path(path))
+    if read.bad:
+        row = min(read.bad)
+        raise BadInput(
+            f"{str(path)!r} has NaN or infinity in row {row}; vectors must be finite: remove or "
+            "repair such rows."
+        )
+    return read.matrix, read.digest

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from coreset_engine.core.errors import BadInput
@@ -29,41 +29,77 @@ _MAGIC = (
     b"\x00\x00\x00\x0cjP  ",
 )
 _DEPTH = 64
+_RAW = "is a camera raw file, which is not read; export it as JPEG or TIFF"
+_VIDEO = "is a video, which is not read; extract its frames as JPEG or PNG"
+_DRAWING = "is a drawing or document, which is not read; export it as PNG"
+# Files that hold pictures of a kind that is not read: what they are, and the way on.
+KNOWN = {
+    **dict.fromkeys(".nef .nrw .cr2 .cr3 .arw .dng .orf .rw2 .raf .pef .srw .x3f".split(), _RAW),
+    **dict.fromkeys(".mp4 .mov .avi .mkv .webm .m4v .mpg .mpeg .wmv".split(), _VIDEO),
+    **dict.fromkeys(".svg .pdf .eps .ps .ai .psd .xcf .wmf .emf".split(), _DRAWING),
+    ".dcm": "is a DICOM file, which is not read; export it as PNG or 16-bit TIFF",
+    ".jxl": "is a JPEG XL file, which is not read; convert it to PNG or JPEG",
+    ".exr": "is an OpenEXR file, which is not read; convert it to TIFF or PNG",
+    ".hdr": "is a Radiance HDR file, which is not read; convert it to TIFF or PNG",
+    ".zip": "is a zip archive; unpack it here, or upload it on the Dataset page",
+    ".tar": "is a tar beside images; open it by itself (FOLDER/*.tar)",
+    ".parquet": "is a Parquet file beside images; open it by itself, or as labels=FILE (--labels)",
+    ".npy": "is an array beside images; open it as the source, with images=FOLDER (--images)",
+    ".npz": "is an array beside images; open it as the source, with images=FOLDER (--images)",
+    ".csv": "is a table, not an image; labels=FILE (--labels) reads labels from it",
+    ".jsonl": "is a table, not an image; labels=FILE (--labels) reads labels from it",
+}
+NOT_AN_IMAGE = "not an image by name and first bytes"
 
 
 @dataclass(frozen=True)
-class Found:
-    """One candidate file: its place below the root (posix), its size in bytes, its modification
-    time."""
+class FoundFile:
+    """One candidate: its path below the root ("/" between parts), size in bytes, and the times of
+    its last modification and last change of any kind, in nanoseconds."""
 
     relative: str
     size: int
     modified: int
+    changed: int = 0
 
 
-def scan(root: Path, *, follow_links: bool = False) -> tuple[list[Found], list[Rejected]]:
-    """Candidate image files below `root`, sorted by name, and what was set aside on the way."""
-    found: list[Found] = []
-    rejected: list[Rejected] = []
-    others: Counter[str] = Counter()
-    seen = {_identity(os.stat(root))}
-    waiting = [""]
-    while waiting:
-        below = waiting.pop()
-        for entry in _entries(root, below, rejected):
+@dataclass
+class _Walk:
+    """The state of one walk."""
+
+    root: Path
+    follow_links: bool
+    seen: set[tuple[int, int]]
+    waiting: list[str] = field(default_factory=lambda: [""])
+    found: list[FoundFile] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    others: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def reject(self, name: str, reason: str) -> None:
+        self.rejected.append(Rejected(display(name), reason))
+
+
+def scan(root: Path, *, follow_links: bool = False) -> tuple[list[FoundFile], list[Rejected]]:
+    """Candidate image files below `root`, sorted by name, and what was set aside on the way.
+
+    Files of no use are counted by extension, those that hold pictures first.
+    """
+    walk = _Walk(root, follow_links, {_identity(os.stat(root))})
+    while walk.waiting:
+        below = walk.waiting.pop()
+        for entry in _entries(walk, below):
             relative = f"{below}/{entry.name}" if below else entry.name
             if entry.name.startswith("."):
                 continue
             try:
-                _sort(entry, relative, root, follow_links, seen, waiting, found, rejected, others)
+                _sort(walk, entry, relative)
             except OSError as fault:
-                rejected.append(
-                    Rejected(display(relative), f"cannot be looked at ({fault.strerror or fault})")
-                )
-    for suffix, count in sorted(others.items()):
-        rejected.append(Rejected(f"{suffix} ({count})", "not an image by name and first bytes"))
-    found.sort(key=lambda one: one.relative)
-    return found, rejected
+                walk.reject(relative, f"cannot be looked at ({fault.strerror or fault})")
+    others = sorted(walk.others.items(), key=lambda one: (one[0][1] == NOT_AN_IMAGE, one[0]))
+    for (suffix, reason), count in others:
+        walk.rejected.append(Rejected(f"{suffix} ({count})", reason, count))
+    walk.found.sort(key=lambda one: one.relative)
+    return walk.found, walk.rejected
 
 
 def display(name: str) -> str:
@@ -71,73 +107,61 @@ def display(name: str) -> str:
     return safe_name(os.fsencode(name).decode("utf-8", "backslashreplace")).replace("\\\\", "\\")
 
 
-def _entries(root: Path, below: str, rejected: list[Rejected]) -> list[os.DirEntry]:
+def _entries(walk: _Walk, below: str) -> list[os.DirEntry]:
     try:
-        with os.scandir(os.path.join(root, below)) as listing:
+        with os.scandir(os.path.join(walk.root, below)) as listing:
             return list(listing)
     except OSError as fault:
         if not below:
             raise BadInput(
-                f"{str(root)!r} cannot be listed ({fault.strerror or fault}); check its permissions."
+                f"{str(walk.root)!r} cannot be listed ({fault.strerror or fault}); check its "
+                "permissions."
             ) from fault
-        rejected.append(
-            Rejected(display(below) + "/", f"cannot be listed ({fault.strerror or fault})")
-        )
+        walk.reject(below + "/", f"cannot be listed ({fault.strerror or fault})")
         return []
 
 
-def _sort(
-    entry: os.DirEntry,
-    relative: str,
-    root: Path,
-    follow_links: bool,
-    seen: set,
-    waiting: list[str],
-    found: list[Found],
-    rejected: list[Rejected],
-    others: Counter[str],
-) -> None:
+def _sort(walk: _Walk, entry: os.DirEntry, relative: str) -> None:
     """Put one entry where it belongs: a folder to walk, a candidate, or aside."""
     if entry.is_dir(follow_symlinks=True):
-        reason = _why_not_enter(entry, relative, follow_links, seen)
+        reason = _why_not_enter(walk, entry, relative)
         if reason:
-            rejected.append(Rejected(display(relative) + "/", reason))
+            walk.reject(relative + "/", reason)
         else:
-            waiting.append(relative)
+            walk.waiting.append(relative)
         return
+    path = os.path.join(walk.root, relative)
     if not entry.is_file(follow_symlinks=True):
-        nowhere = entry.is_symlink() and not os.path.exists(os.path.join(root, relative))
-        kind = (
-            "is a link that leads nowhere"
-            if nowhere
-            else "is not a regular file (FIFO, socket, device)"
-        )
-        rejected.append(Rejected(display(relative), kind))
+        nowhere = entry.is_symlink() and not os.path.exists(path)
+        other = "is not a regular file (FIFO, socket, device)"
+        walk.reject(relative, "is a link that leads nowhere" if nowhere else other)
         return
     if not _is_text(relative):
-        rejected.append(
-            Rejected(display(relative), "has a name that is not valid UTF-8; rename it")
-        )
+        walk.reject(relative, "has a name that is not valid UTF-8; rename it")
         return
     suffix = os.path.splitext(entry.name)[1].lower()
-    if suffix not in EXTENSIONS and not _looks_like_image(os.path.join(root, relative)):
-        others[f"*{display(suffix)[:12]}" if suffix else "no extension"] += 1
+    if suffix in KNOWN or suffix not in EXTENSIONS and not _looks_like_image(path):
+        shown = f"*{display(suffix)[:12]}" if suffix else "no extension"
+        walk.others[shown, KNOWN.get(suffix, NOT_AN_IMAGE)] += 1
         return
     about = entry.stat(follow_symlinks=True)
-    found.append(Found(relative, about.st_size, about.st_mtime_ns))
+    walk.found.append(FoundFile(relative, about.st_size, about.st_mtime_ns, about.st_ctime_ns))
 
 
-def _why_not_enter(entry: os.DirEntry, relative: str, follow_links: bool, seen: set) -> str:
-    if entry.is_symlink() and not follow_links:
-        return "is a link to a folder, which is not followed; open with follow_links=True"
+def _why_not_enter(walk: _Walk, entry: os.DirEntry, relative: str) -> str:
+    if entry.is_symlink() and not walk.follow_links:
+        return (
+            "is a link to a folder, which is not followed; open the source with "
+            "follow_links=True (--follow-links, or the box on the Dataset page)"
+        )
     if not _is_text(relative):
         return "has a name that is not valid UTF-8; rename it"
     if relative.count("/") >= _DEPTH:
         return f"lies more than {_DEPTH} folders deep"
     identity = _identity(entry.stat(follow_symlinks=True))
-    if identity in seen:
+    if identity in walk.seen:
         return "was already visited (a loop of links)"
-    seen.add(identity)
+    walk.seen.add(identity)
     return ""
 
 
@@ -164,5 +188,8 @@ def _looks_like_image(path: str) -> bool:
     return (
         head.startswith(_MAGIC)
         or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
-        or head[4:12] == b"ftypavif"
+        or (head[4:8] == b"ftyp" and head[8:12] in (b"avif", b"heic", b"heix", b"mif1"))
     )
+
+
+Found = FoundFile  # its name in the first edition

@@ -1,0 +1,121 @@
+"""Values of more than 8 bits a channel, and TIFF files that Pillow does not read.
+
+A camera or microscope that stores 12 bits in a 16-bit file would be almost black if its values were
+divided by 257. So the range is taken from the file: the smallest of 8, 10, 12, 14, 16, 24 or 32
+bits that holds its largest value. Where the values fill less than a sixteenth of that range, they
+are stretched from their minimum to their maximum. Floats are taken as [0, 1] or [0, 255] where they
+lie in it, and are stretched otherwise.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+
+BITS = (8, 10, 12, 14, 16, 24, 32)
+NARROW = 16  # values that fill less than one part in NARROW of their range are stretched
+MOST_BYTES = 2**30  # of one TIFF page, all bands
+
+
+def to_8_bits(values: np.ndarray) -> np.ndarray:
+    """Scale one picture's values to 8 bits.
+
+    Parameters
+    ----------
+    values
+        (H, W) or (H, W, C), any integer or float type. NaN and infinity count as the smallest
+        finite value.
+
+    Returns
+    -------
+    ndarray
+        uint8, same shape.
+    """
+    if values.dtype == np.uint8:
+        return values
+    numbers = values.astype(np.float64)
+    finite = np.isfinite(numbers)
+    if not finite.all():
+        lowest = numbers[finite].min() if finite.any() else 0.0
+        numbers = np.where(finite, numbers, lowest)
+    low = float(numbers.min())
+    high = float(numbers.max())
+    base, top = _range(low, high, values.dtype.kind)
+    if low < high and high - low < (top - base) / NARROW:
+        base, top = low, high
+    scaled = (numbers - base) * (255.0 / (top - base))
+    return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+
+
+def _range(low: float, high: float, kind: str) -> tuple[float, float]:
+    """The range that values between low and high were probably recorded in."""
+    if kind == "f" and low >= 0 and high <= 1:
+        return 0.0, 1.0
+    if kind == "f" and low >= 0 and high <= 255:
+        return 0.0, 255.0
+    if kind != "f" and low >= 0:
+        return 0.0, float(next((2**bits - 1 for bits in BITS if high <= 2**bits - 1), high))
+    return low, high if high > low else low + 1.0
+
+
+def deep_png(data: bytes) -> np.ndarray | None:
+    """(H, W, C) uint16 of a PNG with 16 bits a channel in colour, of which Pillow keeps 8.
+
+    None for any other file, and where OpenCV is not installed or cannot read the file.
+    """
+    if data[:8] != b"\x89PNG\r\n\x1a\n" or len(data) < 26 or data[24] != 16 or data[25] == 0:
+        return None
+    try:
+        import cv2
+    except ImportError:
+        return None
+    try:
+        found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        return None
+    if found is None or found.dtype != np.uint16 or found.ndim != 3:
+        return None
+    order = [2, 1, 0, 3][: found.shape[2]]
+    return found[:, :, order]
+
+
+def tiff_pixels(data: bytes, max_pixels: int) -> np.ndarray | None:
+    """(H, W, C) values of the first page of a TIFF, bands last, or None where it cannot be read.
+
+    Raises ValueError when the page declares more than `max_pixels` pixels or MOST_BYTES bytes.
+    """
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(io.BytesIO(data)) as file:
+            page = file.pages[0]
+            height, width = int(page.imagelength), int(page.imagewidth)
+            bands = int(page.samplesperpixel)
+            if height * width > max_pixels or page.nbytes > MOST_BYTES:
+                raise ValueError(f"declares {width:,} x {height:,} pixels in {bands} bands")
+            values = page.asarray()
+    except ValueError as fault:
+        if str(fault).startswith("declares"):
+            raise
+        return None
+    except Exception:  # noqa: BLE001 - tifffile raises many types on damage; Pillow's reason is told
+        return None
+    if values.ndim == 2:
+        return values[:, :, None]
+    if values.ndim == 3 and values.shape == (bands, height, width) != (height, width, bands):
+        values = np.moveaxis(values, 0, 2)
+    return values if values.ndim == 3 and values.shape[:2] == (height, width) else None
+
+
+def chosen_bands(values: np.ndarray, bands: Sequence[int] | None) -> np.ndarray:
+    """(H, W, 3) of the bands named (counted from 1), each scaled to 8 bits by itself."""
+    count = values.shape[2]
+    numbers = list(bands) if bands else list(range(1, min(count, 3) + 1))
+    wrong = [number for number in numbers if not 1 <= number <= count]
+    if wrong:
+        raise ValueError(f"has {count} bands, not one numbered {wrong[0]}")
+    if len(numbers) != 3:
+        numbers = [numbers[0]] * 3
+    return np.stack([to_8_bits(values[:, :, number - 1]) for number in numbers], axis=2)

@@ -1,0 +1,248 @@
+"""A table of metadata or labels joined to the images of a folder, by name.
+
+    labels.csv, metadata.jsonl, ... beside the images are found by themselves
+    labels="FILE", labels="FILE#COLUMN" (a column's name, or its number from 1)
+
+Rows find their image by path below the folder, by the end of a longer path, by file name, or by
+file name without extension; a name that fits several images fits none. What does not match is
+counted on both sides, with examples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from coreset_engine.core.errors import BadInput
+from coreset_engine.core.types import Note
+from coreset_engine.sources.folder_labels import FEW, MODES
+from coreset_engine.sources.safe_names import safe_name, string_array
+from coreset_engine.sources.tables import SUFFIXES, Table, read_table
+
+BESIDE = ("metadata", "labels", "label", "annotations", "classes")
+LABELS = tuple(
+    "label labels class classes cls class_name label_name category target species y".split()
+)
+_EXAMPLES = 3
+
+
+@dataclass(frozen=True, eq=False)
+class JoinedTable:
+    """labels: (N,) int64, -1 = none, or None. columns: name -> (N,) str, "" where absent."""
+
+    path: Path
+    labels: np.ndarray | None
+    classes: tuple[str, ...]
+    columns: dict[str, np.ndarray]
+    notes: tuple[Note, ...] = field(default=())
+
+
+@dataclass(frozen=True, eq=False)
+class _Match:
+    """Which column of a table names images. rows: (N,) int64, the table's row of each image, -1 =
+    none."""
+
+    column: int
+    rows: np.ndarray
+    header: tuple[str, ...]
+    body: list[list[str | None]]
+    unknown: list[str]
+    repeated: int
+
+
+def for_folder(root: Path, labels: str | None, relatives: Sequence[str]) -> JoinedTable | None:
+    """The table that `labels` names, or the one beside the images that fits most of them.
+
+    Raises
+    ------
+    BadInput
+        When the table or column that is asked for does not exist, or no row names an image.
+    """
+    if labels in MODES:
+        return None
+    if labels is None:
+        return _beside(root, relatives)
+    path, column = _named(root, labels)
+    if path is None:
+        found = _beside(root, relatives, labels)
+        if found is None:
+            raise BadInput(
+                f"labels={labels!r} is neither 'folder', 'parent', 'none', nor an existing table, "
+                "and no table beside the images has such a column; give a CSV, JSONL or Parquet "
+                "file, or FILE#COLUMN."
+            )
+        return found
+    match = _matched(read_table(path), relatives)
+    if match is None:
+        raise BadInput(
+            f"no row of {str(path)!r} names an image; its first row is "
+            f"{_first_row(path)}, the first image is {safe_name(relatives[0])!r}: a column must "
+            "hold paths below the folder, or file names."
+        )
+    return _joined(path, match, column, relatives)
+
+
+def _first_row(path: Path) -> str:
+    rows = read_table(path).rows
+    return repr([str(cell)[:40] for cell in rows[0][:4]]) if rows else "absent"
+
+
+def _named(root: Path, labels: str) -> tuple[Path | None, str | None]:
+    """(table, column) of "FILE", "FILE#COLUMN"; relative paths also below the folder itself."""
+    name, _, column = labels.rpartition("#")
+    for text, chosen in ((labels, None), (name, column or None)):
+        given = Path(text).expanduser()
+        for path in (given, root / text):
+            if text and path.is_file():
+                return path.absolute(), chosen
+    return None, None
+
+
+def _beside(root: Path, relatives: Sequence[str], column: str | None = None) -> JoinedTable | None:
+    """The table in `root` whose rows name at least half of the images."""
+    for stem in BESIDE:
+        for suffix in SUFFIXES:
+            path = root / f"{stem}{suffix}"
+            if not path.is_file():
+                continue
+            try:
+                match = _matched(read_table(path), relatives)
+            except BadInput:
+                continue
+            if match is not None and (match.rows >= 0).mean() >= 0.5:
+                return _joined(path, match, column, relatives)
+    return None
+
+
+class NameIndex:
+    """Finds an image by what a table calls it."""
+
+    def __init__(self, relatives: Sequence[str]) -> None:
+        self.relatives = relatives
+        self.full = {relative: row for row, relative in enumerate(relatives)}
+        self.base: dict[str, int] = {}
+        self.stem: dict[str, int] = {}
+        for row, relative in enumerate(relatives):
+            base = relative.rpartition("/")[2]
+            for index, key in ((self.base, base), (self.stem, base.rpartition(".")[0] or base)):
+                index[key] = -1 if key in index else row  # several images of that name: none
+            self.full.setdefault(relative.rpartition(".")[0], row)
+
+    def find(self, text: str | None) -> int:
+        """The row of the image that `text` names, -1 for none or several."""
+        name = (text or "").strip().replace("\\", "/").removeprefix("./")
+        if not name:
+            return -1
+        parts = PurePosixPath(name.partition("?")[0] if "://" in name else name).parts
+        for start in range(len(parts)):
+            row = self.full.get("/".join(parts[start:]))
+            if row is not None:
+                return row
+        base = parts[-1] if parts else name
+        row = self.base.get(base, self.stem.get(base, -1))
+        contradicts = row >= 0 and len(parts) > 1 and "/" in self.relatives[row]
+        return -1 if contradicts else row  # x/1.png is not y/1.png
+
+
+def _matched(table: Table, relatives: Sequence[str]) -> _Match | None:
+    """The column that names most images; None when none does."""
+    if not table.rows:
+        return None
+    index = NameIndex(relatives)
+    probe = table.rows[:1000]
+    hits = [sum(index.find(row[column]) >= 0 for row in probe) for column in range(table.width)]
+    column = int(np.argmax(hits))
+    if not hits[column]:
+        return None
+    header, body = _header(table, index, column)
+    rows = np.full(len(relatives), -1, np.int64)
+    unknown = []
+    repeated = 0
+    for number, row in enumerate(body):
+        image = index.find(row[column])
+        if image < 0:
+            unknown.append(str(row[column]))
+        elif rows[image] >= 0:
+            repeated += body[rows[image]] != row
+        else:
+            rows[image] = number
+    return _Match(column, rows, header, body, unknown, repeated)
+
+
+def _header(
+    table: Table, index: NameIndex, column: int
+) -> tuple[tuple[str, ...], list[list[str | None]]]:
+    """(column names, rows); a first row that names an image is no header."""
+    if table.names is not None:
+        return table.names, table.rows
+    first = table.rows[0]
+    if index.find(first[column]) >= 0:
+        return tuple(str(number + 1) for number in range(table.width)), table.rows
+    names = tuple((name or "").strip() or str(at + 1) for at, name in enumerate(first))
+    return names, table.rows[1:]
+
+
+def _joined(path: Path, match: _Match, asked: str | None, relatives: Sequence[str]) -> JoinedTable:
+    columns = {
+        safe_name(name): string_array(
+            [safe_name(match.body[row][at] or "") if row >= 0 else "" for row in match.rows]
+        )
+        for at, name in enumerate(match.header)
+        if at != match.column
+    }
+    chosen = _label_column(path, match, asked)
+    labels, classes = (None, ()) if chosen is None else _codes(match, chosen, asked is not None)
+    return JoinedTable(path, labels, classes, columns, (_note(path, match, chosen, labels),))
+
+
+def _label_column(path: Path, match: _Match, asked: str | None) -> int | None:
+    """The column that holds labels: the one asked for, one of a usual name, or the only other."""
+    names = [name.lower() for name in match.header]
+    if asked is not None:
+        if asked.lower() in names:
+            return names.index(asked.lower())
+        if asked.isdigit() and 1 <= int(asked) <= len(names):
+            return int(asked) - 1
+        raise BadInput(
+            f"{str(path)!r} has no column {asked!r}; its columns are {', '.join(match.header)}."
+        )
+    usual = [names.index(name) for name in LABELS if name in names]
+    if usual:
+        return usual[0]
+    others = [at for at in range(len(names)) if at != match.column]
+    return others[0] if len(others) == 1 else None
+
+
+def _codes(match: _Match, column: int, asked: bool) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    texts = [(match.body[row][column] or "").strip() if row >= 0 else "" for row in match.rows]
+    known = set(texts) - {""}
+    many = len(known) > max(FEW, len(texts) // 2)
+    if not known or not asked and (len(known) == 1 or many):
+        return None, ()
+    numbers = all(text.isascii() and text.isdigit() for text in known)
+    classes = sorted(known, key=(lambda text: (int(text), text)) if numbers else None)
+    number = {name: code for code, name in enumerate(classes)}
+    labels = np.array([number.get(text, -1) for text in texts], np.int64)
+    return labels, tuple(safe_name(name) for name in classes)
+
+
+def _note(path: Path, match: _Match, column: int | None, labels: np.ndarray | None) -> Note:
+    matched = int((match.rows >= 0).sum())
+    counts = f"{matched:,} of {len(match.rows):,} images have a row"
+    if match.unknown:
+        shown = ", ".join(repr(safe_name(name)[:60]) for name in match.unknown[:_EXAMPLES])
+        counts += f"; {len(match.unknown):,} rows name no image, for example {shown}"
+    if match.repeated:
+        counts += f"; {match.repeated:,} rows repeat an image with other values: the first counts"
+    others = [name for at, name in enumerate(match.header) if at != match.column]
+    if labels is not None:
+        said = f"labels come from column {match.header[column]!r} of {path.name!r}; {counts}"
+        return Note("labels", f"{said}; labels=FILE#COLUMN or labels=none (--labels) changes that")
+    return Note(
+        "labels",
+        f"{path.name!r} was joined, but no column of it is taken as labels; {counts}; choose one "
+        f"with labels={path.name}#COLUMN (--labels), COLUMN being {', '.join(others[:8])}",
+    )

@@ -1,0 +1,183 @@
+"""What the owner of a source may settle about reading it: one record, written into the spec.
+
+`Dataset.spec` carries every option that is not the default, so that jobs, manifests, nodes of a
+cluster and later sessions open the very same source.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from coreset_engine.core.errors import BadInput
+from coreset_engine.sources.decoding import MAX_PIXELS, DecodeOptions
+
+FITS = ("auto", "crop", "pad", "squash")
+VERIFY = ("full", "header")
+ORDERS = ("natural", "lexical")
+# kind of source -> the options it takes
+TAKEN = {
+    "folder": tuple(
+        "labels depth split fit follow_links verify max_pixels bands".split(),
+    ),
+    "vectors": tuple(
+        "images ids order labels depth split follow_links verify max_pixels bands".split(),
+    ),
+    "container": tuple(
+        "id image label labels split fit verify max_pixels bands".split(),
+    ),
+    "fiftyone": tuple(
+        "name view tags labels embeddings fit max_pixels bands".split(),
+    ),
+    "builtin": (),
+}
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How a source is read.
+
+    labels: where class names come from: "folder", "parent", "none", a table's path
+    "FILE[#COLUMN]", or a column; None: proposed. depth: level of the folders that name the class,
+    1 = the first. split: the part that is the pool: a split's name, several joined by commas, or
+    "all"; None: all but a test part. fit: how a picture becomes a square: auto, crop, pad, squash.
+    follow_links: enter linked folders. verify: "full" or "header". max_pixels: width x height above
+    which a picture is not decoded. bands: three band numbers for files of more than four bands.
+    images, ids, order: the folder, the ids and the order ("natural" or "lexical") that belong to
+    vectors.
+    """
+
+    labels: str | None = None
+    depth: int | None = None
+    split: str | None = None
+    fit: str = "auto"
+    follow_links: bool = False
+    verify: str = "full"
+    max_pixels: int | None = None
+    bands: tuple[int, int, int] | None = None
+    images: str | None = None
+    ids: str | None = None
+    order: str | None = None
+
+    @classmethod
+    def of(cls, kind: str, given: Mapping[str, Any]) -> ReadOptions:
+        """The record of `given`, checked. Raises BadInput for what `kind` does not take."""
+        known = {field.name for field in fields(cls)} & set(TAKEN[kind])
+        unknown = sorted(set(given) - known)
+        if unknown:
+            raise BadInput(
+                f"{unknown[0]}={given[unknown[0]]!r}: this kind of source knows no such option; it "
+                f"takes {', '.join(name for name in TAKEN[kind] if name in known)}."
+            )
+        return cls(**{name: _checked(name, value) for name, value in given.items()})
+
+    @property
+    def decoding(self) -> DecodeOptions:
+        return DecodeOptions(self.max_pixels or MAX_PIXELS, self.bands)
+
+    def changed(self) -> dict[str, Any]:
+        """The options that are not the default."""
+        plain = ReadOptions()
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if value != getattr(plain, name)}
+
+
+def _checked(name: str, value: Any) -> Any:
+    offered = {"fit": FITS, "verify": VERIFY, "order": ORDERS}
+    if value is None:
+        return getattr(ReadOptions(), name)
+    if name in offered and value not in offered[name]:
+        raise BadInput(
+            f"{name}={value!r} is not offered; use {', '.join(map(repr, offered[name]))}."
+        )
+    if name in ("depth", "max_pixels"):
+        return _whole_number(name, value)
+    if name == "bands":
+        return _bands(value)
+    if name == "follow_links":
+        return str(value).lower() in ("true", "1", "yes", "on")
+    if name == "labels":
+        return _labels(value)
+    return str(value).strip() or None
+
+
+def _labels(value: Any) -> str | None:
+    text = str(os.fspath(value) if isinstance(value, Path) else value).strip()
+    if text.lower() == "auto":
+        return None
+    return text or "none"
+
+
+def _whole_number(name: str, value: Any) -> int:
+    try:
+        number = int(str(value).replace("_", "").replace(",", ""))
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise BadInput(f"{name}={value!r} must be a whole number from 1 on.")
+    return number
+
+
+def _bands(value: Any) -> tuple[int, int, int]:
+    words = value.split(",") if isinstance(value, str) else list(value)
+    try:
+        numbers = tuple(int(word) for word in words)
+    except (TypeError, ValueError):
+        numbers = ()
+    if len(numbers) != 3 or min(numbers) < 1:
+        raise BadInput(
+            f"bands={value!r} must be three band numbers from 1 on for red, green and blue, for "
+            "example 3,2,1."
+        )
+    return numbers
+
+
+# -- specs -----------------------------------------------------------------------------------------
+
+
+def folder_spec(root: Path, chosen: ReadOptions, **changes: Any) -> str:
+    """The spec of a folder read with these options: its path, or "folder:{json}"."""
+    return json_spec("folder:", root, replace(chosen, **changes))
+
+
+def vectors_spec(path: Path, chosen: ReadOptions) -> str:
+    """The spec of vectors read with these options: their path, or "vectors:{json}"."""
+    return json_spec("vectors:", path, chosen)
+
+
+def json_spec(prefix: str, path: Path, chosen: ReadOptions) -> str:
+    options = chosen.changed()
+    if not options:
+        return str(path)
+    for name in ("images", "ids"):
+        if name in options:
+            options[name] = os.path.abspath(os.path.expanduser(options[name]))
+    return prefix + json.dumps({"path": str(path), **options}, sort_keys=True, ensure_ascii=False)
+
+
+def unpacked(text: str, prefix: str, kind: str) -> tuple[str, dict[str, Any]]:
+    """(path, options) of "folder:{json}" and "vectors:{json}"; plain text is just a path."""
+    if not text.startswith(prefix):
+        return text, {}
+    try:
+        options = json.loads(text.removeprefix(prefix))
+        path = options.pop("path")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        options = {}
+        path = None
+    if not isinstance(path, str) or set(options) - set(TAKEN[kind]):
+        raise BadInput(
+            f"source {text[:80]!r} is malformed; after {prefix!r} comes JSON with path, "
+            f"{', '.join(sorted(TAKEN[kind]))}."
+        )
+    return path, options
+
+
+def is_vectors(text: str) -> bool:
+    """Whether a spec names vectors of this machine."""
+    plain = text.lower().endswith((".npy", ".npz")) and "://" not in text
+    return text.startswith("vectors:") or plain and not text.startswith("folder:")

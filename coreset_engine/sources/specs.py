@@ -1,0 +1,80 @@
+"""Specs as texts: which kind of source one names, and how options are written into it.
+
+The command line and the Dataset page turn what a user chose into one spec, which is then all that
+jobs, manifests and other machines need.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from coreset_engine.core.errors import BadInput
+from coreset_engine.sources import options
+from coreset_engine.sources.open import SOURCES
+from coreset_engine.sources.remote import containers
+
+
+def kind_of(spec: str) -> str:
+    """Which row of TAKEN a spec belongs to."""
+    text = spec.strip()
+    name = text.partition(":")[0]
+    if name in SOURCES:
+        return name if name in options.TAKEN else "builtin"
+    if options.is_vectors(text):
+        return "vectors"
+    if text.startswith("folder:") or not containers.is_container(text):
+        return "folder"
+    return "container"
+
+
+def spec_with(spec: str, given: Mapping[str, Any]) -> str:
+    """`spec` with these options written into it; None and "" leave an option as it is.
+
+    Raises
+    ------
+    BadInput
+        For an option that this kind of source does not take.
+    """
+    chosen = {name: value for name, value in given.items() if value not in (None, "", False)}
+    if not chosen:
+        return spec
+    kind = kind_of(spec)
+    unknown = sorted(set(chosen) - set(options.TAKEN[kind]))
+    if unknown:
+        raise BadInput(
+            f"{unknown[0]}={chosen[unknown[0]]!r} does not go with {spec[:80]!r}; it takes "
+            f"{', '.join(options.TAKEN[kind]) or 'no options'}."
+        )
+    if kind in ("folder", "vectors"):
+        path, old = options.unpacked(spec, f"{kind}:", kind)
+        record = options.ReadOptions.of(kind, {**old, **chosen})
+        return options.json_spec(
+            f"{kind}:", Path(os.path.abspath(os.path.expanduser(path))), record
+        )
+    if kind == "fiftyone":
+        return _fiftyone_with(spec, chosen)
+    return _container_with(spec, chosen)
+
+
+def _fiftyone_with(spec: str, given: Mapping[str, Any]) -> str:
+    text = spec.removeprefix("fiftyone:")
+    old = json.loads(text) if text.lstrip().startswith("{") else {"name": text}
+    return "fiftyone:" + json.dumps({**old, **given}, sort_keys=True, ensure_ascii=False)
+
+
+def _container_with(spec: str, given: Mapping[str, Any]) -> str:
+    place, old = containers.split_options(spec, {})
+    merged = {**old, **{name: _as_text(value) for name, value in given.items()}}
+    return f"{place}#" + "&".join(
+        f"{name}={quote(value)}" for name, value in sorted(merged.items())
+    )
+
+
+def _as_text(value: Any) -> str:
+    several = isinstance(value, Sequence) and not isinstance(value, str)
+    return ",".join(map(str, value)) if several else str(value)

@@ -1,0 +1,271 @@
+"""Matrices of vectors as people keep them: .npy, .npz and Parquet, with ids where the file has any.
+
+Nothing is unpickled. The header of a .npy file is read by a strict pattern and its claim compared
+with the file's length before anything is mapped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import re
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from coreset_engine.core.errors import BadInput
+from coreset_engine.core.types import Note
+
+SUFFIXES = (".npy", ".npz", ".parquet", ".pq")
+VECTOR_NAMES = tuple("vectors embeddings embedding features feature emb x data arr_0".split())
+ID_NAMES = tuple(
+    "ids id names name filenames filename file_name files file paths path image_ids image_id image "
+    "images keys key filepath".split()
+)
+_BLOCK = 2**26
+LARGEST = 1e15  # beyond it, and below one over it, squares leave what float32 holds
+MOST_BYTES = 2**37
+_HEADER = re.compile(
+    r"\{'descr': '(?P<kind>[<>|=]?[a-zA-Z?][0-9]*)', 'fortran_order': (?P<fortran>True|False), "
+    r"'shape': \((?P<shape>[0-9]{1,12},|[0-9]{1,12}(?:, [0-9]{1,12}){1,7})?,?\), \} *\n"
+)
+_NUMBERS = re.compile(r"[<>|=]?(f[248]|[iu][1248]|b1|\?)")
+
+
+@dataclass(frozen=True, eq=False)
+class VectorFile:
+    """matrix: (N, D) float16/32/64, finite where `bad` does not say otherwise, often a memmap.
+
+    digest: SHA-256 of the values. ids: one text per row, or None. bad: row -> why it is of no use.
+    """
+
+    matrix: np.ndarray
+    digest: str
+    ids: list[str] | None
+    bad: dict[int, str]
+    notes: tuple[Note, ...] = ()
+
+
+def read_vectors(path: Path) -> VectorFile:
+    """The vectors in `path`, checked.
+
+    Raises
+    ------
+    BadInput
+        When the file is missing, damaged, or holds no matrix of numbers.
+    """
+    if not path.is_file():
+        raise BadInput(f"{str(path)!r} is no file; give a .npy matrix with one row per image.")
+    suffix = path.suffix.lower()
+    ids = None
+    try:
+        if suffix == ".npz":
+            matrix, ids = _from_npz(path)
+        elif suffix in (".parquet", ".pq"):
+            matrix, ids = _from_parquet(path)
+        else:
+            matrix = _mapped(path)
+    except (ValueError, OSError, OverflowError, zipfile.BadZipFile, KeyError) as fault:
+        if isinstance(fault, BadInput):
+            raise
+        raise BadInput(
+            f"{str(path)!r} cannot be read as a {suffix} matrix ({fault}); write it with "
+            "numpy.save, as plain numbers."
+        ) from fault
+    return _checked(path, matrix, ids)
+
+
+def _checked(path: Path, matrix: np.ndarray, ids: list[str] | None) -> VectorFile:
+    matrix, notes = _as_matrix(path, matrix)
+    digest, bad, largest = _examined(matrix)
+    if len(bad) == len(matrix):
+        raise BadInput(f"{str(path)!r} has NaN or infinity in every row; vectors must be finite.")
+    if largest > LARGEST or 0 < largest < 1 / LARGEST:
+        power = -round(math.log2(largest))
+        matrix = _scaled(matrix, power)
+        said = f"the largest value is {largest:.3g}: all vectors were multiplied by 2^{power}"
+        notes.append(Note("vectors", f"{said}, which changes no direction or ratio"))
+    return VectorFile(matrix, digest, ids, bad, tuple(notes))
+
+
+def _as_matrix(path: Path, matrix: np.ndarray) -> tuple[np.ndarray, list[Note]]:
+    """(N, D) floats of what was read."""
+    notes = []
+    if matrix.ndim > 2 and math.prod(matrix.shape[2:]) == 1:
+        notes.append(Note("vectors", f"the shape {matrix.shape} was read as {matrix.shape[:2]}"))
+        matrix = matrix.reshape(matrix.shape[:2])
+    if matrix.ndim != 2:
+        raise BadInput(
+            f"{str(path)!r} has the shape {matrix.shape}; vectors must be a matrix (images, "
+            "dimensions)."
+        )
+    if matrix.dtype.kind != "f":
+        notes.append(Note("vectors", f"{matrix.dtype} numbers were converted to float32"))
+        matrix = matrix.astype(np.float32)
+    return matrix, notes
+
+
+def _examined(matrix: np.ndarray) -> tuple[str, dict[int, str], float]:
+    """(digest, bad rows, largest absolute value), block by block, so that memory stays bounded."""
+    digest = hashlib.sha256(f"vectors 1 {matrix.shape} {matrix.dtype.str}".encode())
+    rows = max(1, _BLOCK // (matrix.shape[1] * matrix.itemsize))
+    bad: dict[int, str] = {}
+    largest = 0.0
+    for start in range(0, len(matrix), rows):
+        block = np.ascontiguousarray(matrix[start : start + rows])
+        digest.update(block)
+        low = float(block.min())
+        high = float(block.max())
+        if not (math.isfinite(low) and math.isfinite(high)):
+            finite = np.isfinite(block).all(axis=1)
+            for row in np.flatnonzero(~finite).tolist():
+                bad[start + row] = "has NaN or infinity in its vector"
+            if not finite.any():
+                continue
+            low = float(block[finite].min())
+            high = float(block[finite].max())
+        largest = max(largest, abs(low), abs(high))
+    return digest.hexdigest(), bad, largest
+
+
+def _scaled(matrix: np.ndarray, power: int) -> np.ndarray:
+    """(N, D) float32, every value times 2^power."""
+    out = np.empty(matrix.shape, np.float32)
+    rows = max(1, _BLOCK // (8 * matrix.shape[1]))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, len(matrix), rows):
+            block = np.asarray(matrix[start : start + rows], np.float64)
+            out[start : start + rows] = np.ldexp(block, power)
+    return out
+
+
+def _mapped(path: Path) -> np.ndarray:
+    """The array of a .npy file, read-only. Only what numpy.save writes for plain numbers passes."""
+    with open(path, "rb") as file:
+        start = file.read(8)
+        if start[:6] != b"\x93NUMPY" or start[6:7] not in (b"\1", b"\2", b"\3"):
+            raise ValueError("not a .npy file of version 1 to 3")
+        width = 2 if start[6] == 1 else 4
+        length = int.from_bytes(file.read(width), "little")
+        if length > 4096:
+            raise ValueError("its header is too long")
+        header = _HEADER.fullmatch(file.read(length).decode("latin-1"))
+        size = os.fstat(file.fileno()).st_size
+    if header is None or not _NUMBERS.fullmatch(header["kind"]):
+        raise ValueError(_no_numbers(header["kind"] if header else ""))
+    shape = tuple(int(part) for part in (header["shape"] or "").split(",") if part.strip())
+    kind = np.dtype(header["kind"])
+    offset = 8 + width + length
+    if 0 in shape or not shape:
+        raise ValueError(f"its shape is {shape}: it holds nothing")
+    if size - offset != math.prod(shape) * kind.itemsize:
+        raise ValueError(
+            f"its header declares {math.prod(shape) * kind.itemsize} bytes, it holds "
+            f"{size - offset}"
+        )
+    order = "F" if header["fortran"] == "True" else "C"
+    return np.memmap(path, kind, "r", offset, shape, order)
+
+
+def _no_numbers(kind: str) -> str:
+    if kind.endswith("O"):
+        return "it holds Python objects, which are never unpickled; save numpy.stack(list) instead"
+    words = f"numbers of type {kind}" if kind else "named fields or an unknown type"
+    return f"its header tells of {words}, not of float16, float32, float64 or integer numbers"
+
+
+def _from_npz(path: Path) -> tuple[np.ndarray, list[str] | None]:
+    """(matrix, ids) of an .npz: the array of a usual name, else the only matrix of numbers."""
+    with zipfile.ZipFile(path) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > MOST_BYTES:
+            raise ValueError(f"it unpacks to over {MOST_BYTES:,} bytes")
+    with np.load(path, allow_pickle=False) as arrays:
+        found = {}
+        for name in arrays.files:
+            try:
+                found[name] = arrays[name]
+            except ValueError:  # Python objects: never unpickled, and perhaps not needed
+                continue
+    numbers = {
+        name: array
+        for name, array in found.items()
+        if array.dtype.kind in "fiub" and array.ndim > 1
+    }
+    lower = {name.lower(): name for name in numbers}
+    chosen = next((lower[name] for name in VECTOR_NAMES if name in lower), None)
+    if chosen is None and len(numbers) != 1:
+        raise ValueError(
+            f"it holds {', '.join(found) or 'no plain array'}; exactly one must be a matrix, or be "
+            "called vectors"
+        )
+    matrix = numbers[chosen or next(iter(numbers))]
+    texts = {name.lower(): array for name, array in found.items() if array.dtype.kind in "US"}
+    ids = next((texts[name] for name in ID_NAMES if name in texts), None)
+    if ids is None and len(texts) == 1:
+        ids = next(iter(texts.values()))
+    return matrix, None if ids is None else _texts(ids, len(matrix))
+
+
+def _texts(values: np.ndarray, count: int) -> list[str]:
+    if values.shape != (count,):
+        raise ValueError(f"it has {values.size} ids for {count} rows")
+    return [
+        value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+        for value in values.tolist()
+    ]
+
+
+def vector_column(schema: Any) -> str | None:
+    """The column of an Arrow schema that holds lists of numbers, None when there is none."""
+    fit = [field.name for field in schema if _holds_numbers(field.type)]
+    lower = {name.lower(): name for name in fit}
+    return next((lower[name] for name in VECTOR_NAMES if name in lower), fit[0] if fit else None)
+
+
+def _holds_numbers(kind: Any) -> bool:
+    import pyarrow as pa
+
+    lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    if not any(check(kind) for check in lists):
+        return False
+    return pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)
+
+
+def _from_parquet(path: Path) -> tuple[np.ndarray, list[str] | None]:
+    """(matrix, ids) of a Parquet file with a column of number lists; rows of another length are
+    NaN, so that they are set aside."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        schema = pq.read_schema(path)
+        column = vector_column(schema)
+        if column is None:
+            raise ValueError(f"no column holds lists of numbers, of {', '.join(schema.names)}")
+        lower = {name.lower(): name for name in schema.names if name != column}
+        named = next((lower[name] for name in ID_NAMES if name in lower), None)
+        table = pq.read_table(path, columns=[column, *([named] if named else [])])
+    except pa.ArrowException as fault:
+        raise ValueError(" ".join(str(fault).split())[:120]) from fault
+    matrix = _stacked(table[column])
+    return matrix, [str(value) for value in table[named].to_pylist()] if named else None
+
+
+def _stacked(column: Any) -> np.ndarray:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    lengths = pc.fill_null(pc.list_value_length(column), -1).to_numpy()
+    if not len(lengths) or lengths.max() < 1:
+        raise ValueError("it holds no vector")
+    values, counts = np.unique(lengths[lengths > 0], return_counts=True)
+    width = int(values[np.argmax(counts)])
+    matrix = np.full((len(lengths), width), np.nan, np.float32)
+    usable = lengths == width
+    flat = pc.list_flatten(column.filter(pa.array(usable)))
+    matrix[usable] = flat.to_numpy(zero_copy_only=False).astype(np.float32).reshape(-1, width)
+    return matrix
