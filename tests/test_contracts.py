@@ -121,7 +121,7 @@ def test_what_a_run_lacks_is_named(run, name):
             raise Missing(f"{what} is not here; `score` makes it.")
 
     needs = set(METHODS[name].needs) - {"vectors"}
-    if needs or name == "blindcs":
+    if needs:
         with pytest.raises(Missing, match="score"):
             choose(name, Bare(), prune_rate=0.5)
     else:

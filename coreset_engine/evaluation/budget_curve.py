@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
+from coreset_engine.core.registry import BASELINE
+
 WIDTH = 760
 HEIGHT = 440
 LEFT = 64
@@ -13,7 +15,7 @@ TOP = 44
 RIGHT = 170
 BOTTOM = 52
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F3C8D", "#8C6D31")
-BAND = "random"
+BAND = BASELINE
 
 
 def budget_curve(

@@ -24,7 +24,7 @@ from coreset_engine.artifacts.store import digest
 from coreset_engine.core.classes import align_classes, names_of
 from coreset_engine.core.config import make
 from coreset_engine.core.errors import BadInput
-from coreset_engine.core.registry import METHODS, load, look_up
+from coreset_engine.core.registry import BASELINE, METHODS, load, look_up
 from coreset_engine.core.types import Dataset, Selection
 from coreset_engine.evaluation.split import flip_labels, stratified_split
 from coreset_engine.evaluation.subset_training import ON_PIXELS, EvaluationConfig, evaluate_subset
@@ -66,7 +66,7 @@ def evaluate(
     """
     config = make(EvaluationConfig, dict(model=model, **options))
     names = list(
-        dict.fromkeys(["random", *(look_up(METHODS, name, "method").name for name in methods)])
+        dict.fromkeys([BASELINE, *(look_up(METHODS, name, "method").name for name in methods)])
     )
     rates = sorted({float(rate) for rate in prune_rates})
     chosen_seeds = _seeds(seeds, run.seed)
@@ -265,7 +265,7 @@ class Table:
                 waiting=self.tick,
             )
         except BadInput as fault:
-            if method in (None, "random"):
+            if method in (None, BASELINE):
                 raise
             return row | dict(
                 accuracy=None,

@@ -18,6 +18,7 @@ import numpy as np
 
 from coreset_engine.core.errors import Missing
 from coreset_engine.core.ids import CHUNK
+from coreset_engine.core.registry import METHODS
 from coreset_engine.core.types import Dataset, Neighbours
 from coreset_engine.selection.budget import cut_count
 
@@ -148,9 +149,8 @@ def _cuts(bundle: ExportBundle) -> tuple[np.ndarray, np.ndarray]:
     none = np.zeros(len(bundle), bool)
     if "aum" not in bundle.table:
         return none, none
-    if (
-        bundle.manifest.get("method") == "elfs"
-    ):  # its score orders hard to easy after the hard cut, which comes last
+    row = METHODS.get(str(bundle.manifest.get("method")))
+    if row is not None and row.double_end:  # its score orders hard to easy; the hard cut comes last
         hard_cut = cut_count(len(bundle), bundle.manifest.get("params", {}).get("beta") or 0)
         place = np.empty(len(bundle), np.int64)
         place[np.argsort(-bundle.table["score"].to_numpy(float), kind="stable")] = np.arange(

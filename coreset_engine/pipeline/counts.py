@@ -32,14 +32,8 @@ from coreset_engine.selection.select import check_pins
 
 GROUP = 1 << 18  # rows of a Parquet row group
 MEMORY = "1GB"
-SCORES = ("aum", "forgetting", "el2n", "grand", "entropy", "dyn_unc", "tdds")
-RANKED = (
-    "elfs",
-    "blindcs",
-    "random",
-    "class_balanced",
-    *SCORES,
-)  # methods that keep a window of one order of all
+# Methods that keep a window of one order of all images, which is ranked in a moment.
+RANKED = tuple(name for name, row in METHODS.items() if row.live and row.nested)
 
 
 def totals(run: Run, method: str, params: dict[str, Any] | None = None) -> Totals:
@@ -123,21 +117,23 @@ def _config(method: str, params: dict[str, Any] | None) -> Any:
 
 def _ranked_by(run: Run, method: str, config: Any) -> list[tuple[str, dict[str, Any]]]:
     """The stages, with their knobs, that the method's order rests on."""
-    if method == "blindcs":
+    needs = METHODS[method].needs
+    if "coverage" in needs:
         alpha = config.n_neighbours or "auto"
         return [("coverage", dict(n_samples=run.n_samples, seed=run.seed, n_neighbours=alpha))]
-    if method == "class_balanced":
-        return [("pseudo_labels", {})] if config.labels == "pseudo" else []
-    return [] if method == "random" else [("dynamics", dict(labels=config.labels))]
+    if "dynamics" in needs:
+        return [("dynamics", dict(labels=config.labels))]
+    return [("pseudo_labels", {})] if needs and config.labels == "pseudo" else []
 
 
 def _score(run: Run, method: str, config: Any) -> str | None:
     """The score whose histogram belongs to the method: its own, else one that lies finished."""
-    if method in SCORES or method == "elfs":
-        return config.score if method == "elfs" else method
-    if method == "blindcs" or not run.ready("dynamics"):
-        return "score" if run.ready("coverage") or method == "blindcs" else None
-    return "aum"
+    own = getattr(config, "score", METHODS[method].score)
+    if own:
+        return own
+    if run.ready("dynamics"):
+        return "aum"
+    return "score" if run.ready("coverage") else None
 
 
 def _columns(run: Run, method: str, config: Any) -> dict[str, np.ndarray]:
@@ -149,10 +145,10 @@ def _columns(run: Run, method: str, config: Any) -> dict[str, np.ndarray]:
         found["pseudo_label"] = run.pseudo_labels.labels
     score = _score(run, method, config)
     if score == "score":
-        knobs = dict(n_neighbours=config.n_neighbours or "auto") if method == "blindcs" else {}
+        knobs = dict(n_neighbours=config.n_neighbours or "auto") if METHODS[method].alpha else {}
         found[score] = run.coverage_at(**knobs).score
     elif score:
-        knobs = dict(labels=config.labels) if method in (*SCORES, "elfs") else {}
+        knobs = dict(labels=config.labels) if METHODS[method].score else {}
         found[score] = getattr(run.dynamics_at(**knobs), score)
     return found
 
@@ -244,12 +240,13 @@ class Totals:
         forced, banned = (np.array(list(rows), np.int64) for rows in (must_keep, never))
         kept = kept_count(self.n, prune_rate)
         check_pins(self.ids if self.ids is not None else np.arange(self.n), forced, banned, kept)
-        if self.method == "class_balanced" and len(forced):
+        row = METHODS[self.method]
+        if row.counts_preselected and len(forced):
             raise BadInput(
-                "'class_balanced' counts what is pinned towards each class before it draws, so with pinned "
+                f"{self.method!r} counts what is pinned towards each class before it draws, so with pinned "
                 "images its totals are known only once it has chosen; unpin them, or export to see it."
             )
-        cut = cut_count(self.n, settled_beta(beta, kept, self.n)[0]) if self.method == "elfs" else 0
+        cut = cut_count(self.n, settled_beta(beta, kept, self.n)[0]) if row.double_end else 0
         entering = _ranks(str(self.path), tuple(forced.tolist()))
         pinned = sorted(entering + _ranks(str(self.path), tuple(banned.tolist())))
         first, last = pinned_window(self.n, kept, cut, len(entering), pinned)

@@ -18,6 +18,7 @@ import numpy as np
 
 from coreset_engine.artifacts.store import digest
 from coreset_engine.core.errors import Missing
+from coreset_engine.core.registry import featured
 from coreset_engine.core.types import (
     CoverageScores,
     Dataset,
@@ -44,7 +45,7 @@ def prepare(run: Run) -> None:
     """All that pages need of a run too large to be drawn: sample, its map, the tables of totals."""
     sample = Sampled(run)
     sample.map  # noqa: B018 - computed and kept
-    for method in ("elfs", "blindcs"):  # with their usual knobs; others when asked for
+    for method in featured():  # with their usual knobs; others when asked for
         if not why_not(run, method):
             count_all(run, method)
 

@@ -12,17 +12,13 @@ import numpy as np
 from coreset_engine.core.config import make
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.ids import places_of
-from coreset_engine.core.registry import METHODS, Row, load, look_up
+from coreset_engine.core.registry import METHODS, MethodRow, load, look_up
 from coreset_engine.core.types import Artefacts, Ranking, Selection
 from coreset_engine.selection.budget import kept_count, window
 from coreset_engine.selection.candidates import Pool
 from coreset_engine.selection.constraints import check, make_rules, walk
 from coreset_engine.selection.keyed_random import image_keys
 
-# These rank every image by itself; all others place images relative to each other, so that blocked
-# ones must not
-# take part at all.
-_EACH_BY_ITSELF = {"random", "class_balanced", "blindcs"}
 REACH = 3  # how many times k a greedy method places when constraints turn some of its first k away
 
 
@@ -122,7 +118,7 @@ def _plain(asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def rank(
-    row: Row,
+    row: MethodRow,
     inputs: Artefacts,
     k: int,
     config: Any,
@@ -132,8 +128,7 @@ def rank(
 ) -> Ranking:
     """The method's ranking of the whole set; methods that place images relative to each other see
     only `allowed`."""
-    alone = row.name in _EACH_BY_ITSELF or row.family == "dynamics" and row.name != "d2"
-    if allowed.all() or alone:
+    if allowed.all() or row.independent:
         return load(row.function)(inputs, k, config, seed, preselected=forced)
     at = np.flatnonzero(allowed)
     found = load(row.function)(
@@ -161,7 +156,12 @@ def complete(ranking: Ranking, ids: np.ndarray, seed: int) -> np.ndarray:
 
 
 def _info(
-    row: Row, ranking: Ranking, kept: np.ndarray, k: int, forced: np.ndarray, banned: np.ndarray
+    row: MethodRow,
+    ranking: Ranking,
+    kept: np.ndarray,
+    k: int,
+    forced: np.ndarray,
+    banned: np.ndarray,
 ) -> Mapping[str, Any]:
     scores = ranking.scores[kept[len(forced) :]]
     finite = scores[np.isfinite(scores)]

@@ -136,8 +136,8 @@ def _beta(n: int, prune_rate: float, kind: str) -> float:
 
 
 def kind_of(method: str) -> str:
-    """ "window" for double-end pruning (it has a beta), else "prefix"."""
-    return "window" if "beta" in session_selection.knob_names(method) else "prefix"
+    """ "window" for double-end pruning, else "prefix"."""
+    return "window" if METHODS[method].double_end else "prefix"
 
 
 def with_pins(view: RunView, order: np.ndarray, label: str = "") -> Order:

@@ -19,16 +19,6 @@ from coreset_engine.core.types import Selection
 from coreset_engine.selection.budget import kept_count
 from ui.state import session
 
-# What a method's `needs` means in stages of the pipeline.
-STAGE_OF = {
-    "vectors": "embeddings",
-    "neighbours": "neighbours",
-    "pseudo_labels": "pseudo_labels",
-    "dynamics": "dynamics",
-    "coverage": "coverage",
-    "map": "map",
-}
-
 
 def knob_names(method: str) -> set[str]:
     return {field.name for field in dataclasses.fields(load(METHODS[method].config))}
@@ -47,9 +37,8 @@ def method_params(method: str) -> dict[str, Any]:
 
 
 def needed_stages(method: str) -> list[str]:
-    """Stages that must be finished for `method` (BlindCS needs its scores, not only vectors)."""
-    stages = [STAGE_OF[need] for need in METHODS[method].needs if need in STAGE_OF]
-    return [*stages, *(["coverage"] if method == "blindcs" else [])]
+    """Stages that must be finished for `method`."""
+    return list(METHODS[method].stages)
 
 
 def current_selection(view: session.RunView) -> Selection:

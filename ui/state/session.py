@@ -20,7 +20,7 @@ import streamlit as st
 
 from coreset_engine.artifacts import filesystem
 from coreset_engine.core.errors import BadInput, CoresetError
-from coreset_engine.core.registry import METHODS
+from coreset_engine.core.registry import DEFAULT_METHOD, METHODS
 from coreset_engine.core.types import Dataset
 from coreset_engine.selection.budget import TABLE_7, guessed_beta
 from ui.state import link_memo, sampling
@@ -36,7 +36,7 @@ LINKED: dict[str, tuple[str, type, Any]] = {
     "n_clusters": ("clusters", int, 0),  # 0 = let the data decide
     "clusterer": ("clusterer", str, "temi"),
     "proxy": ("proxy", str, "mlp"),
-    "method": ("method", str, "elfs"),
+    "method": ("method", str, DEFAULT_METHOD),
     "prune_rate": ("p", float, 0.9),
     "beta": ("beta", float, None),  # None = untouched: the guess for the pruning rate, see `get`
     "alpha": ("alpha", int, 1000),

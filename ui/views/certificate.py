@@ -89,7 +89,7 @@ def smallest(view: RunView, selection: Selection) -> None:
     """The smallest k at which the session's method brings 95 % of the images within a distance the
     user names."""
     method = selection.method
-    if not view.ready("neighbours") or not getattr(METHODS[method], "live", True):
+    if not view.ready("neighbours") or not METHODS[method].live:
         st.caption(
             f"How few images would do is searched for methods that answer at once; {escaped(method)} does not."
         )

@@ -14,7 +14,7 @@ import numpy as np
 import streamlit as st
 
 from coreset_engine.core.errors import CoresetError
-from coreset_engine.core.registry import METHODS
+from coreset_engine.core.registry import BASELINE, METHODS
 from coreset_engine.core.types import Selection
 from ui.components import charts, jobs
 from ui.components.escape import markdown as escaped
@@ -95,7 +95,7 @@ def choose_side(view: RunView, name: str, default: str) -> Side | None:
     method = left.selectbox(
         "Method",
         methods,
-        index=methods.index(given.get("method", "random")),
+        index=methods.index(given.get("method", BASELINE)),
         key=f"duel:{param}:method",
     )
     p = right.slider(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from coreset_engine.core.registry import METHODS
+from coreset_engine.core.registry import BASELINE, METHODS
 from ui.components import charts
 from ui.components.escape import markdown as escaped
 from ui.components.forms import knobs_form
@@ -55,7 +55,7 @@ def setup(view: session.RunView) -> None:
     with st.form("evaluate:form"):
         methods = st.multiselect(
             "Methods, besides random",
-            [name for name in METHODS if name != "random"],
+            [name for name in METHODS if name != BASELINE],
             default=[name for name in FIRST if name in METHODS],
             key="evaluate:methods",
         )
@@ -90,7 +90,7 @@ def setup(view: session.RunView) -> None:
         st.error("No share was chosen; choose at least one, for example 90%.")
         return
     params = {
-        "methods": ["random", *methods],
+        "methods": [BASELINE, *methods],
         "prune_rates": sorted(rates),
         "seeds": int(seeds),
         "model": model,
@@ -209,7 +209,7 @@ def summary(
     stds = {}
     seeds = 0
     for method in sorted(
-        {row["method"] for row in rows}, key=lambda name: (name != "random", name)
+        {row["method"] for row in rows}, key=lambda name: (name != BASELINE, name)
     ):
         got = [
             [
@@ -231,12 +231,12 @@ def table(rows: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
     base = {
         (row["prune_rate"], row["seed"]): row["accuracy"]
         for row in rows
-        if row["method"] == "random"
+        if row["method"] == BASELINE
     }
     out = []
     for rate, method in sorted(
         {(row["prune_rate"], row["method"]) for row in rows if measured(row)},
-        key=lambda pair: (pair[0], pair[1] != "random", pair[1]),
+        key=lambda pair: (pair[0], pair[1] != BASELINE, pair[1]),
     ):
         some = [
             row
@@ -254,7 +254,7 @@ def table(rows: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
             "Kept": f"{some[0]['k']:,}" if "k" in some[0] else "",
             "Accuracy": f"{np.mean(values):.2%}{std}",
             "n": str(len(values)),
-            "Over random": f"{np.mean(pairs):+.2%}" if pairs and method != "random" else "",
+            "Over random": f"{np.mean(pairs):+.2%}" if pairs and method != BASELINE else "",
             "Worst class": _mean(some, "worst_class_accuracy"),
             "Training": _seconds(some),
         }
@@ -284,15 +284,15 @@ def verdicts(rows: Sequence[dict[str, Any]]) -> list[str]:
     rows = [row for row in rows if measured(row)]
     accuracy = {(row["method"], row["prune_rate"], row["seed"]): row["accuracy"] for row in rows}
     lines = []
-    for method in sorted({row["method"] for row in rows} - {"random"}):
+    for method in sorted({row["method"] for row in rows} - {BASELINE}):
         better = []
         worse = []
         rest = []
         for rate in sorted({row["prune_rate"] for row in rows if row["method"] == method}):
             pairs = [
-                value - accuracy["random", rate, seed]
+                value - accuracy[BASELINE, rate, seed]
                 for (name, r, seed), value in accuracy.items()
-                if name == method and r == rate and ("random", rate, seed) in accuracy
+                if name == method and r == rate and (BASELINE, rate, seed) in accuracy
             ]
             if pairs:
                 side = (

@@ -17,6 +17,7 @@ from ui.components.forms import knobs_form
 from ui.components.frame import STAGE_NAMES, tell
 from ui.components.jobs import submit_button
 from ui.components.thumbnails import gallery, short_ids
+from ui.map.colour_columns import TITLES
 from ui.map.scatter import Order, Scrub
 from ui.selection import controls, session_selection
 from ui.state import session
@@ -93,13 +94,8 @@ def own_knobs(view: RunView, method: str) -> None:
 
 def score_of(view: RunView, method: str) -> str:
     """The score whose histogram stands beside the map: the method's own where it lies finished."""
-    own = {
-        "blindcs": "BlindCS score",
-        "forgetting": "forgetting",
-        "el2n": "EL2N",
-        "entropy": "entropy",
-    }.get(method)
-    return own or ("AUM" if view.ready("dynamics") else "BlindCS score")
+    fallback = "aum" if view.ready("dynamics") else "score"
+    return TITLES.get(METHODS[method].score, TITLES[fallback])
 
 
 def need_stages(view: RunView, method: str) -> None:

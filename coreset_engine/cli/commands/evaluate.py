@@ -14,6 +14,7 @@ import typer
 
 from coreset_engine.cli import options
 from coreset_engine.core.errors import BadInput
+from coreset_engine.core.registry import BASELINE
 
 COLUMNS = (
     "method",
@@ -219,7 +220,7 @@ def lines(found: dict[str, Any]) -> list[str]:
     base = {
         (row["prune_rate"], row["seed"]): row["accuracy"]
         for row in rows
-        if row["method"] == "random"
+        if row["method"] == BASELINE
     }
     for rate, method in dict.fromkeys((row["prune_rate"], row["method"]) for row in rows):
         some = [row for row in rows if (row["prune_rate"], row["method"]) == (rate, method)]

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from coreset_engine.core.errors import BadInput, Missing
+from coreset_engine.core.registry import DEFAULT_METHOD, METHODS, look_up
 from coreset_engine.core.types import Selection
 from coreset_engine.pipeline.run import STAGES, Run
 from coreset_engine.pipeline.select import select
@@ -104,7 +105,7 @@ def compute(name: str, *, progress: Report | None = None, **settings: Any) -> di
 def choose(
     name: str,
     *,
-    method: str = "elfs",
+    method: str = DEFAULT_METHOD,
     prune_rate: float = 0.9,
     selection: str = "main",
     progress: Report | None = None,
@@ -137,12 +138,12 @@ def preview(name: str, *, method: str, prune_rate: float, **params: Any) -> dict
     takes long."""
     import fiftyone as fo
 
-    needed = {"elfs": "dynamics", "blindcs": "coverage"}.get(method, "embeddings")
+    row = look_up(METHODS, method, "method")
     run = open_run(name) if remembered(fo.load_dataset(name)) else None
-    if run is None or not run.ready(needed):
+    if run is None or not all(run.ready(stage) for stage in ("embeddings", *row.stages)):
         raise Missing(f"{method} needs scores that are not there yet: press *Compute scores*.")
     chosen = select(method, run, prune_rate, **params)
-    values = np.asarray(run.dynamics.aum if method == "elfs" else chosen.scores, np.float64)
+    values = np.asarray(run.dynamics.aum if row.double_end else chosen.scores, np.float64)
     kept = np.zeros(len(values), bool)
     kept[chosen.indices] = True
     finite = np.isfinite(values)

@@ -18,10 +18,16 @@ if _ROOT not in sys.path:
     sys.path.append(_ROOT)
 
 from coreset_engine.core.errors import CoresetError  # noqa: E402 - found through the line above
-from coreset_engine.core.registry import METHODS  # noqa: E402
+from coreset_engine.core.registry import (  # noqa: E402
+    BASELINE,
+    DEFAULT_METHOD,
+    METHODS,
+    featured,
+)
 from coreset_engine.export.fiftyone import plugin_backend as engine  # noqa: E402
 
 ICON = "filter_alt"
+PANEL_METHODS = [*featured(), BASELINE]
 
 
 def _said(error: CoresetError) -> dict:
@@ -113,7 +119,7 @@ class SelectCoreset(foo.Operator):
         inputs.enum(
             "method",
             list(METHODS),
-            default="elfs",
+            default=DEFAULT_METHOD,
             required=True,
             label="Method",
             view=_choices(METHODS, summaries),
@@ -126,7 +132,8 @@ class SelectCoreset(foo.Operator):
             label="Pruning rate",
             description="share removed",
         )
-        if ctx.params.get("method", "elfs") == "elfs":
+        row = METHODS[ctx.params.get("method") or DEFAULT_METHOD]
+        if row.beta:
             inputs.float(
                 "beta",
                 min=0,
@@ -134,7 +141,7 @@ class SelectCoreset(foo.Operator):
                 label="Hard cut beta",
                 description="share dropped first as hardest; empty = by the pruning rate",
             )
-        if ctx.params.get("method") == "blindcs":
+        if row.alpha:
             inputs.int("n_neighbours", default=1000, min=1, label="Redundancy neighbours alpha")
         inputs.str(
             "selection",
@@ -230,7 +237,13 @@ class CoresetPanel(foo.Panel):
         )
 
     def on_load(self, ctx):
-        start = {"method": "elfs", "prune_rate": 90, "beta": 0, "alpha": 1000, "selection": "main"}
+        start = {
+            "method": DEFAULT_METHOD,
+            "prune_rate": 90,
+            "beta": 0,
+            "alpha": 1000,
+            "selection": "main",
+        }
         for name, value in start.items():
             if ctx.panel.get_state(name) is None:
                 ctx.panel.set_state(name, value)
@@ -271,14 +284,14 @@ class CoresetPanel(foo.Panel):
     def _knobs(ctx) -> dict:
         # the App's sliders move in hundredths of their range; whole percents are what the labels
         # say
-        method = ctx.panel.get_state("method") or "elfs"
+        method = ctx.panel.get_state("method") or DEFAULT_METHOD
         knobs = {
             "method": method,
             "prune_rate": round(ctx.panel.get_state("prune_rate") or 0) / 100,
         }
-        if method == "elfs":
+        if METHODS[method].beta:
             knobs["beta"] = round(ctx.panel.get_state("beta") or 0) / 100
-        elif method == "blindcs":
+        elif METHODS[method].alpha:
             knobs["n_neighbours"] = int(ctx.panel.get_state("alpha") or 1000)
         return knobs
 
@@ -286,10 +299,10 @@ class CoresetPanel(foo.Panel):
         panel = types.Object()
         panel.enum(
             "method",
-            ["elfs", "blindcs", "random"],
+            PANEL_METHODS,
             label="Method",
             on_change=self.look,
-            view=_choices(["elfs", "blindcs", "random"]),
+            view=_choices(PANEL_METHODS),
         )
         for name, title, low, high in (
             ("prune_rate", "Pruning rate p (% removed)", 0, 99),
