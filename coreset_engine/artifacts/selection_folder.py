@@ -49,12 +49,25 @@ def batched(ids: Iterable[str]) -> Iterator[list[str]]:
         yield part
 
 
-def check_place(out: Path | str) -> None:
+def check_place(out: Path | str, *, overwrite: bool = True) -> None:
     """Raise BadInput when no selection can be written to `out`, so that nobody computes for hours
-    to learn it."""
+    to learn it.
+
+    Parameters
+    ----------
+    out
+        The folder. It may be absent, empty, or hold a selection of ours; never anything else.
+    overwrite
+        Whether a selection that is there may be replaced.
+    """
     out = Path(out)
     try:
         _refuse_others(out)
+        if not overwrite and (out / FILES[2]).is_file():
+            raise BadInput(
+                f"{out} holds a selection already{_about(out / FILES[2])}; choose another folder, or "
+                "replace it: --overwrite."
+            )
         standing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
         with tempfile.TemporaryFile(dir=standing):
             pass
@@ -168,15 +181,50 @@ def _plain(values: Any) -> np.ndarray:
 
 
 def _refuse_others(out: Path) -> None:
-    """Ours to replace: nothing there, a folder with a manifest, or what a writer left that died
+    """Ours to replace: nothing there, an empty folder, a selection, or what a writer left that died
     before its end."""
     if not out.exists():
         return
-    if not (
-        out.is_dir()
-        and ((out / FILES[2]).is_file() or {path.name for path in out.iterdir()} <= {*FILES})
-    ):
+    if not out.is_dir():
+        raise BadInput(f"{out} exists and is no folder; choose a new or an empty folder.")
+    names = {path.name for path in out.iterdir()}
+    ours = not names or _is_manifest(out / FILES[2])
+    unfinished = names <= {*FILES[:2]} and _has_our_columns(out / FILES[0])
+    if not (ours or unfinished):
         raise BadInput(f"{out} exists and is no selection folder; choose a new or an empty folder.")
+
+
+def _is_manifest(path: Path) -> bool:
+    """Whether this manifest.json is one of ours; many tools call a file so."""
+    return isinstance(_read_json(path).get("ids_sha256"), str)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """The object in a file; {} for anything else."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _has_our_columns(path: Path) -> bool:
+    import pyarrow.parquet as pq
+    from pyarrow import ArrowException
+
+    try:
+        return set(COLUMNS) <= set(pq.read_schema(path).names)
+    except (OSError, ArrowException):
+        return False
+
+
+def _about(path: Path) -> str:
+    """What a selection is, from its manifest: " (elfs, 120 of 1,200 images)"."""
+    found = _read_json(path)
+    kept, count = found.get("k"), found.get("n")
+    if not isinstance(kept, int) or not isinstance(count, int):
+        return ""
+    return f" ({found.get('method')}, {kept:,} of {count:,} images)"
 
 
 def _sweep(out: Path) -> None:

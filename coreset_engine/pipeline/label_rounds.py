@@ -1,26 +1,52 @@
 """Labels from people, put back into a run: score again with them, and choose the next part with the
 labelled kept.
 
-How labels of some images become labels of all: `pipeline.imported_labels`.
+How labels of some images become labels of all: `pipeline.imported_labels`. How label files are
+read: `sources.label_import`.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from coreset_engine.artifacts.selection_folder import check_place, read_selection
 from coreset_engine.artifacts.store import Store
 from coreset_engine.core.registry import METHODS, load
+from coreset_engine.core.types import Selection
 from coreset_engine.pipeline.imported_labels import agreement, spread, with_labels
 from coreset_engine.pipeline.manifest import write_run
+from coreset_engine.pipeline.reopen import reopen_source
 from coreset_engine.pipeline.run import Run
 from coreset_engine.pipeline.select import select
-from coreset_engine.sources.label_import import read_labels
-from coreset_engine.sources.open import open_source
+from coreset_engine.sources.label_import import LabelMatch, import_labels
 
-__all__ = ["agreement", "rescore", "spread", "with_labels"]
+__all__ = ["LabelOptions", "agreement", "rescore", "spread", "with_labels"]
+
+
+@dataclass(frozen=True)
+class LabelOptions:
+    """How a label file is read and joined.
+
+    Parameters
+    ----------
+    id_column, label_column : str
+        Columns of a table; "" = found by their names.
+    conflicts : {"majority", "skip"}
+        What is taken where annotators disagree.
+    images : str
+        Folder the images are in now, for a source that was moved; "" = where they were.
+    overwrite : bool
+        Replace a selection that is in the output folder.
+    """
+
+    id_column: str = ""
+    label_column: str = ""
+    conflicts: str = "majority"
+    images: str = ""
+    overwrite: bool = True
 
 
 def rescore(
@@ -29,20 +55,44 @@ def rescore(
     out: Path | str,
     *,
     prune_rate: float | None = None,
+    options: LabelOptions | None = None,
     store: Store | None = None,
     progress: Any = None,
 ) -> dict[str, Any]:
-    """Take the labels in `file` for the selection in `folder`; write the next selection to `out`;
-    what was learnt.
+    """Score the source of a selection again with imported labels, and write the next selection.
 
     The labelled images are kept, the rest is chosen by the same method, where it watches training
     on the new labels.
+
+    Parameters
+    ----------
+    folder
+        The selection that was labelled.
+    file
+        What `import_labels` reads: a file, a folder, or "fiftyone:NAME[/FIELD]".
+    out
+        Folder of the next selection.
+    prune_rate
+        Share removed, 0 <= p < 1; None = as before.
+    options
+        How the labels are read and joined.
+    store, progress
+        Of the run.
+
+    Returns
+    -------
+    dict
+        labelled, unknown, agreement, classes, kept, new, out; and what could not be used: see
+        `_report`.
     """
-    check_place(out)
+    options = options or LabelOptions()
+    check_place(out, overwrite=options.overwrite)
     _, manifest = read_selection(folder)
-    given = read_labels(file)
+    imported = import_labels(
+        file, id_column=options.id_column, label_column=options.label_column
+    )
     run = Run(
-        open_source(manifest["source"]),
+        reopen_source(manifest, options.images),
         manifest["encoder"],
         weights=manifest.get("weights"),
         store=store,
@@ -50,25 +100,53 @@ def rescore(
         corrected_by=manifest.get("corrections", []),
         **manifest["run"],
     )
-    labelled = with_labels(run, given)
+    match = imported.match(
+        run.dataset.ids,
+        run.dataset.paths,
+        classes=run.dataset.classes,
+        conflicts=options.conflicts,
+        fingerprint=str(manifest.get("source_fingerprint", "")),
+    )
+    labelled = with_labels(run, match.labels)
+    chosen = _next_selection(labelled, manifest, match, prune_rate)
+    written = write_run(out, labelled, chosen)
+    return dict(
+        labelled=len(match.labels),
+        unknown=match.unmatched,
+        agreement=agreement(run, match.labels),
+        classes=len(labelled.dataset.classes),
+        kept=len(chosen),
+        new=len(chosen) - len(match.labels),
+        out=str(written),
+        **_report(match),
+    )
+
+
+def _next_selection(
+    labelled: Run, manifest: dict[str, Any], match: LabelMatch, prune_rate: float | None
+) -> Selection:
+    """The same method again, on the new labels where it can watch training on them."""
+    method = manifest["method"]
     params = {
         name: value
         for name, value in manifest["params"].items()
-        if name not in ("must_keep", "beta")
+        if name not in ("must_keep", "beta", "prune_rate")
     }
-    rate = params.pop("prune_rate") if prune_rate is None else prune_rate
-    method = manifest["method"]
-    params.pop("prune_rate", None)
+    rate = manifest["params"]["prune_rate"] if prune_rate is None else prune_rate
     if "labels" in {field.name for field in dataclasses.fields(load(METHODS[method].config))}:
         params["labels"] = "true"
-    chosen = select(method, labelled, rate, must_keep=list(labelled.given_labels), **params)
-    written = write_run(out, labelled, chosen)
+    return select(method, labelled, rate, must_keep=list(match.labels), **params)
+
+
+def _report(match: LabelMatch) -> dict[str, Any]:
+    """How the rows were used, JSON-able, and the same in sentences."""
     return dict(
-        labelled=len(labelled.given_labels),
-        unknown=len(given) - len(labelled.given_labels),
-        agreement=agreement(run, labelled.given_labels),
-        classes=len(labelled.dataset.classes),
-        kept=len(chosen),
-        new=len(chosen) - len(labelled.given_labels),
-        out=str(written),
+        rows=match.rows,
+        matched=match.matched,
+        unmatched=match.unmatched,
+        matched_examples=[list(pair) for pair in match.matched_examples],
+        unmatched_examples=match.unmatched_examples,
+        set_aside=match.set_aside,
+        conflicts=len(match.conflicts),
+        report=match.sentences(),
     )

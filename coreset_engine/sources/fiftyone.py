@@ -27,6 +27,7 @@ from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Dataset, Progress, Rejected, silent
 from coreset_engine.sources.decoding import DecodeOptions
 from coreset_engine.sources.folder import FileReader
+from coreset_engine.sources.label_formats import LabelRow, classes_of
 from coreset_engine.sources.options import ReadOptions
 from coreset_engine.sources.safe_names import safe_name, string_array
 from coreset_engine.sources.verdicts import (
@@ -192,6 +193,8 @@ def _view(fo: Any, wanted: dict[str, Any]) -> tuple[Any, Any]:
             f"the view {wanted['view']!r} shows patches or frames, not samples; choose one of whole "
             "samples."
         )
+    if view._is_dynamic_groups:
+        view = view.flatten()
     if view.media_type == "group":
         view = view.select_group_slices(media_type="image")
     if view.media_type not in ("image", None):
@@ -375,6 +378,109 @@ def _fingerprint(content: list[tuple[str, str]], vectors: str) -> str:
     for key, digest in content:
         whole.update(f"{key} {digest}\n".encode())
     return whole.hexdigest()
+
+
+def label_rows(text: str, field: str = "") -> tuple[list[LabelRow], frozenset[str] | None]:
+    """What people labelled in a dataset, as rows to import.
+
+    Parameters
+    ----------
+    text
+        NAME, NAME/FIELD, NAME/VIEW, NAME/VIEW/FIELD, or JSON with name, view and labels.
+    field
+        The field with the labels: Classification(s), Detections or text. "" = the only one that is
+        neither ours nor `ground_truth`.
+
+    Returns
+    -------
+    rows : list of LabelRow
+        Named by `coreset_id` (of datasets we exported), sample id and file path.
+    fingerprints : frozenset of str or None
+        Of the sources `coreset_id` belongs to; None without such ids.
+
+    Raises
+    ------
+    Missing
+        Without a database.
+    BadInput
+        Naming what there is, for an unknown dataset, view or field.
+    """
+    fo = fiftyone_database.connect()
+    wanted = _wanted(fo, text, {})
+    name = wanted["name"] or ""
+    rest = wanted["view"] or ""
+    if fo.dataset_exists(name) and rest:
+        dataset = fo.load_dataset(name)
+        fields = _class_fields(fo, dataset)
+        view, _, last = rest.rpartition("/")
+        if rest not in dataset.list_saved_views() and (last in fields or rest in fields):
+            wanted["view"], field = ("", rest) if rest in fields else (view, last)
+    dataset, view = _view(fo, wanted)
+    path = _chosen_field(fo, dataset, view, field or wanted["labels"] or "")
+    names = ["id", "filepath", path]
+    ours = dataset.has_sample_field("coreset_id")
+    columns = view.values([*names, "coreset_id"] if ours else names)
+    rows = []
+    for sample, file, value, *own in zip(*columns, strict=True):
+        keys = {"coreset_id": own[0] if own else None, "sample_id": sample, "filepath": file}
+        keys = {column: str(key) for column, key in keys.items() if key}
+        rows.append(LabelRow(keys, classes_of(value), f"sample {sample}"))
+    return rows, fingerprints(dataset) if ours else None
+
+
+def fingerprints(dataset: Any) -> frozenset[str]:
+    """Of the sources whose selections were exported to this dataset."""
+    found = set()
+    for key in dataset.list_runs():
+        if key.startswith("coreset_"):
+            manifest = getattr(dataset.get_run_info(key).config, "manifest", None)
+            if isinstance(manifest, dict):
+                found.add(str(manifest.get("source_fingerprint", "")))
+    return frozenset(found - {""})
+
+
+def _class_fields(fo: Any, dataset: Any) -> dict[str, str]:
+    """Field -> dotted path of its class names, for every field that can hold any."""
+    inner = {
+        fo.Classification: "label",
+        fo.Classifications: "classifications.label",
+        fo.Detections: "detections.label",
+        fo.Detection: "label",
+    }
+    found = {}
+    for name, field in dataset.get_field_schema().items():
+        if isinstance(field, fo.EmbeddedDocumentField) and field.document_type in inner:
+            found[name] = f"{name}.{inner[field.document_type]}"
+        elif isinstance(field, fo.StringField) and name not in ("filepath", "coreset_id"):
+            found[name] = name
+    return found
+
+
+def _chosen_field(fo: Any, dataset: Any, view: Any, asked: str) -> str:
+    """The dotted path of the field asked for, else of the only one people filled in."""
+    fields = _class_fields(fo, dataset)
+    if asked:
+        if asked not in fields:
+            raise BadInput(
+                f"dataset {dataset.name!r} has no label field {asked[:100]!r}; it has "
+                f"{_some(sorted(fields))}."
+            )
+        return fields[asked]
+    theirs = {
+        name: path
+        for name, path in fields.items()
+        if name != DEFAULT_LABELS and not name.startswith(("coreset_", "source_"))
+    }
+    filled = [path for path in theirs.values() if view.count(path)]
+    labelled = [path for path in filled if "." in path] or filled
+    if len(labelled) == 1:
+        return labelled[0]
+    if not labelled and DEFAULT_LABELS in fields:
+        return fields[DEFAULT_LABELS]
+    raise BadInput(
+        f"dataset {dataset.name!r} has {len(labelled)} fields with labels; name one of "
+        f"{_some(sorted(fields))}: fiftyone:{dataset.name}/FIELD."
+    )
 
 
 def read_labels(name: str, field: str) -> dict[str, str]:
