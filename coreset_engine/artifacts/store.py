@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from coreset_engine.artifacts import filesystem
+from coreset_engine.artifacts import filesystem, log
 from coreset_engine.core.errors import BadInput, Corrupt
 
 FORMAT = 2
@@ -104,8 +104,11 @@ class Store:
                 except Corrupt:
                     pass  # replaced as a whole by _write
             self._sweep(stage, key)
+            began = time.monotonic()
             arrays, info = make()
             self._write(stage, key, arrays, info, about or {})
+            seconds = round(time.monotonic() - began, 3)
+            log.write(self.home, "stage computed", stage=stage, key=key, seconds=seconds)
             shutil.rmtree(self.home / "work" / stage / key, ignore_errors=True)
         return self.read(stage, key)
 

@@ -66,6 +66,7 @@ def run(
     out: Annotated[
         Path | None, typer.Option(help="folder for selection.parquet, ids.txt, manifest.json")
     ] = None,
+    overwrite: store.Overwrite = False,
     resume: Annotated[
         bool, typer.Option(help="go on where an earlier run stopped (always on)")
     ] = True,
@@ -78,6 +79,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Every stage that is missing, then the selection, as a folder."""
+    from coreset_engine.artifacts import log
     from coreset_engine.artifacts.selection_folder import check_place
     from coreset_engine.pipeline.manifest import write_run
     from coreset_engine.pipeline.select import select as choose
@@ -85,7 +87,7 @@ def run(
 
     kept_count(1, prune_rate)
     if out is not None:
-        check_place(out)
+        check_place(out, overwrite=overwrite)
     prepared = open_run(
         source,
         encoder,
@@ -102,12 +104,36 @@ def run(
     chosen = choose(
         method, prepared, prune_rate, **params_of(param, beta=beta, n_neighbours=n_neighbours)
     )
-    told: dict[str, Any] = dict(
-        method=chosen.method, images=len(prepared.dataset), kept=len(chosen)
+    summary: dict[str, Any] = dict(
+        method=chosen.method,
+        images=len(prepared.dataset),
+        kept=len(chosen),
+        labels=labels_sentence(prepared.dataset),
     )
+    if prepared.ready("pseudo_labels"):
+        summary["clusters"] = prepared.pseudo_labels.n_clusters
     if out is not None:
-        told["out"] = str(write_run(out, prepared, chosen))
-    print_record(told, as_json)
+        summary["out"] = str(write_run(out, prepared, chosen))
+    log.write(prepared.store.home, "run", source=prepared.dataset.spec, **summary)
+    print_record(summary, as_json)
+
+
+def labels_sentence(dataset: Any) -> str:
+    """How many images have a class, and where the classes came from."""
+    if dataset.labels is None:
+        return "none in the source"
+    known = int((dataset.labels >= 0).sum())
+    notes = [note.text for note in getattr(dataset, "notes", ()) if note.topic == "labels"]
+    origin = f": {notes[0]}" if notes else f" from {_origin(dataset)}"
+    return f"{known:,} of {len(dataset):,} images in {len(dataset.classes):,} classes{origin}"
+
+
+def _origin(dataset: Any) -> str:
+    if dataset.spec.startswith("fiftyone:"):
+        return "the dataset's label field"
+    if dataset.paths is not None:
+        return "the names of their folders"
+    return "the source's own labels"
 
 
 @app.command()
@@ -253,12 +279,13 @@ def work(name: str) -> None:
 @app.command()
 def verify(
     manifest: Annotated[Path, typer.Argument(help="manifest.json of a selection")],
+    images: store.Images = "",
     as_json: Json = False,
 ) -> None:
     """Recompute a selection from its manifest and compare; exit 1 when it differs."""
     from coreset_engine.pipeline.manifest import verify as check
 
-    found = check(manifest)
+    found = check(manifest, images=images)
     print_record(found, as_json)
     if not found["same"]:
         raise typer.Exit(1)
@@ -269,8 +296,9 @@ app.command()(export.plugin)
 app.command()(beta_command.beta)
 app.command()(evaluate.evaluate)
 app.command()(evaluate.inclusion)
-for verb in (store.status, store.gc, store.report, store.labels):
-    app.command()(verb)
+for command in (store.status, store.gc, store.report, store.import_labels):
+    app.command()(command)
+app.command("labels", hidden=True)(store.import_labels)  # the name of the first edition
 
 
 def main() -> None:

@@ -7,6 +7,8 @@ found.
 
 from __future__ import annotations
 
+import json
+import shutil
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from coreset_engine.artifacts import history
-from coreset_engine.artifacts.selection_folder import read_selection
+from coreset_engine.artifacts.selection_folder import check_place, read_selection
 from coreset_engine.artifacts.store import Store
 from coreset_engine.core.errors import BadInput, CoresetError
 from coreset_engine.core.registry import load
@@ -22,6 +24,7 @@ from coreset_engine.core.types import Progress, silent
 from coreset_engine.export.bundle import ExportBundle
 from coreset_engine.pipeline import corrections
 from coreset_engine.pipeline.manifest import write_run
+from coreset_engine.pipeline.reopen import try_reopen
 from coreset_engine.pipeline.run import Run
 from coreset_engine.pipeline.select import select
 
@@ -93,6 +96,7 @@ def export(
     name: str = "",
     options: dict[str, Any] | None = None,
     fingerprint: str = "",
+    overwrite: bool = True,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Choose on `run` and send the choice to `target`; what was written where.
@@ -106,6 +110,8 @@ def export(
             f"{run.dataset.spec!r} has changed since it was opened (it now has {len(run.dataset)} usable "
             "images), so this would be another selection; open it again and choose again."
         )
+    if row.place == "folder":
+        check_place(place, overwrite=overwrite)
     chosen = select(method, run, prune_rate, must_keep, never, **(params or {}))
     with tempfile.TemporaryDirectory(prefix="coreset-") as temporary:
         folder = write_run(Path(place if row.place == "folder" else temporary) / "", run, chosen)
@@ -119,6 +125,8 @@ def export_folder(
     out: str = "",
     name: str = "",
     options: dict[str, Any] | None = None,
+    images: str = "",
+    overwrite: bool = True,
     store: Store | None = None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
@@ -126,16 +134,41 @@ def export_folder(
 
     The source is opened again for pictures, labels, map and vectors; where it cannot be, what the
     folder holds is sent.
+
+    Parameters
+    ----------
+    folder
+        A selection folder.
+    target
+        A key of TARGETS.
+    out, name
+        Where to: a folder or a dataset's name, as the target wants.
+    options
+        Of the target.
+    images
+        The folder the source's images are in now, if they were moved.
+    overwrite
+        Replace the export of another selection in `out`.
+    store, progress
+        The workspace, and whom to tell.
+
+    Raises
+    ------
+    BadInput, Missing
+        With one sentence, before anything is written where that can be known.
     """
     row, place = _place(target, out, name)
     table, manifest = read_selection(folder)
+    run, trouble = _reopened(manifest, store, images)
     if row.place == "folder" and Path(place).resolve() != Path(folder).resolve():
+        if not overwrite:
+            _refuse_another(Path(place), manifest)
         _copy(Path(folder), Path(place))
-    run, trouble = _reopened(manifest, store)
     sent = _send(
         row, target, _bundle(table, manifest, run, store or Store()), place, progress, options
     )
-    return sent | ({"note": trouble} if trouble else {})
+    notes = [note for note in (sent.pop("note", ""), trouble) if note]
+    return sent | ({"note": " ".join(notes)} if notes else {})
 
 
 def pack(folder: Path | str, run: Run | None, store: Store | None = None) -> ExportBundle:
@@ -210,12 +243,12 @@ def _bundle(table: Any, manifest: dict[str, Any], run: Run | None, store: Store)
     )
 
 
-def _reopened(manifest: dict[str, Any], store: Store | None) -> tuple[Run | None, str]:
+def _reopened(manifest: dict[str, Any], store: Store | None, images: str) -> tuple[Run | None, str]:
     """The run the manifest speaks of, or None and why not."""
-    from coreset_engine.sources.open import open_source
-
+    dataset, fault = try_reopen(manifest, images)
+    if dataset is None:
+        return None, f"the source could not be opened again ({fault[:400]}); sent without it."
     try:
-        dataset = open_source(manifest["source"])
         run = Run(
             dataset,
             manifest["encoder"],
@@ -223,11 +256,9 @@ def _reopened(manifest: dict[str, Any], store: Store | None) -> tuple[Run | None
             store=store,
             **manifest["run"],
         )
-    except (CoresetError, KeyError, TypeError) as fault:
-        return (
-            None,
-            f"the source could not be opened again ({' '.join(str(fault).split())[:160]}); sent without it.",
-        )
+    except (CoresetError, KeyError, TypeError) as error:
+        said = " ".join(str(error).split())[:160]
+        return None, f"the source could not be opened again ({said}); sent without it."
     if dataset.fingerprint != manifest.get("source_fingerprint"):
         return (
             run,
@@ -236,17 +267,25 @@ def _reopened(manifest: dict[str, Any], store: Store | None) -> tuple[Run | None
     return run, ""
 
 
+def _refuse_another(place: Path, manifest: dict[str, Any]) -> None:
+    """An export of the same selection is made again; that of another one is not replaced."""
+    check_place(place, overwrite=_holds(place, manifest))
+
+
+def _holds(place: Path, manifest: dict[str, Any]) -> bool:
+    """Whether `place` holds this very selection."""
+    try:
+        there = json.loads((place / "manifest.json").read_text(encoding="utf-8"))
+        return bool(there["ids_sha256"] == manifest.get("ids_sha256"))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
 def _copy(folder: Path, place: Path) -> None:
     """The selection's own three files into the target's folder: what it was made by travels with
     it."""
-    import shutil
-
+    check_place(place)
     try:
-        ours = place.is_dir() and ((place / "manifest.json").is_file() or not any(place.iterdir()))
-        if place.exists() and not ours:
-            raise BadInput(
-                f"{str(place)!r} exists and is no export of ours; choose a new or an empty folder."
-            )
         place.mkdir(parents=True, exist_ok=True)
         for name in ("selection.parquet", "ids.txt", "manifest.json"):
             shutil.copyfile(folder / name, place / name)

@@ -30,12 +30,16 @@ DAYS = 30.0
 
 @dataclass(frozen=True)
 class Item:
-    """One thing that may go. reason: one phrase for a person."""
+    """One thing that may go.
+
+    reason: one phrase for a person. source: the spec it was made from, "" when unknown.
+    """
 
     path: Path
     bytes: int
     reason: str
     lock: Path | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,7 @@ def _artefacts(store: Store, needs: Needs, days: float) -> Iterator[Item]:
                 filesystem.size(folder),
                 f"{stage}, needed by no selection, snapshot or correction",
                 store.lock_of(stage, key),
+                str(about.get("spec") or ""),
             )
 
 
@@ -142,10 +147,23 @@ def _shards(store: Store, days: float) -> Iterator[Item]:
     for folder in (store.home / "work").glob("*/*"):
         stage = folder.parent.name
         key = folder.name
+        if _in_use(store.lock_of(stage, key)):
+            continue
         if store.has(stage, key) or (not waiting and _idle(folder, days)):
             yield Item(
                 folder, filesystem.size(folder), f"unfinished {stage}", store.lock_of(stage, key)
             )
+
+
+def _in_use(lock: Path) -> bool:
+    """Whether a process is computing under this lock now, a job or a command in a shell."""
+    if not lock.exists():
+        return False
+    try:
+        with filesystem.try_lock(lock) as free:
+            return not free
+    except OSError:
+        return True
 
 
 MADE_AGAIN = {

@@ -65,10 +65,19 @@ def spread(clusters: np.ndarray, known: dict[int, str]) -> list[str]:
         cluster: min(counted, key=lambda name: (-counted[name], name))
         for cluster, counted in votes.items()
     }
+    given = set(known.values())
     return [
-        known.get(i) or name_of.get(int(cluster), f"cluster {int(cluster)}")
-        for i, cluster in enumerate(clusters.tolist())
+        known[i] if i in known else name_of.get(cluster) or _placeholder(cluster, given)
+        for i, cluster in enumerate(map(int, clusters.tolist()))
     ]
+
+
+def _placeholder(cluster: int, given: set[str]) -> str:
+    """The class of a cluster nobody labelled; never the name of a class somebody gave."""
+    name = f"cluster {cluster}"
+    while name in given:
+        name += " (unlabelled)"
+    return name
 
 
 def agreement(run: Run, given: dict[str, str]) -> float:

@@ -88,9 +88,7 @@ def rescore(
     options = options or LabelOptions()
     check_place(out, overwrite=options.overwrite)
     _, manifest = read_selection(folder)
-    imported = import_labels(
-        file, id_column=options.id_column, label_column=options.label_column
-    )
+    imported = import_labels(file, id_column=options.id_column, label_column=options.label_column)
     run = Run(
         reopen_source(manifest, options.images),
         manifest["encoder"],

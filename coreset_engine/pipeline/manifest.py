@@ -20,6 +20,7 @@ from coreset_engine.core.registry import METHODS
 from coreset_engine.core.types import Selection
 from coreset_engine.pipeline.imported_labels import with_labels
 from coreset_engine.pipeline.inclusion_records import of_selection
+from coreset_engine.pipeline.reopen import reopen_source
 from coreset_engine.pipeline.run import STAGES, Run
 from coreset_engine.pipeline.select import select
 
@@ -92,18 +93,16 @@ def columns(run: Run, method: str) -> dict[str, np.ndarray]:
     return found
 
 
-def verify(path: Path | str, store: Any = None) -> dict[str, Any]:
+def verify(path: Path | str, store: Any = None, *, images: str = "") -> dict[str, Any]:
     """Recompute the selection from its manifest: {"same": bool, "differs": [what], ...}, first
     causes first.
 
-    Raises BadInput for a file that is no manifest, or that lies about types.
+    images: the folder the source's images are in now, if it was moved. Raises BadInput for a file that is no manifest, or that lies about types.
     """
-    from coreset_engine.sources.open import open_source
-
     wanted = _manifest(path)
     params = dict(wanted["params"])
     differs = []
-    dataset = open_source(wanted["source"])
+    dataset = reopen_source(wanted, images)
     if dataset.fingerprint != wanted["source_fingerprint"]:
         differs.append(
             f"source ({len(dataset):,} images now, {wanted.get('n', 'an unknown number')} then)"

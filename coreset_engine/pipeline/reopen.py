@@ -69,9 +69,7 @@ def _difference(dataset: Dataset, manifest: Mapping[str, Any]) -> str:
     return "names or contents differ"
 
 
-def try_reopen(
-    manifest: Mapping[str, Any], images: str = ""
-) -> tuple[Dataset | None, str]:
+def try_reopen(manifest: Mapping[str, Any], images: str = "") -> tuple[Dataset | None, str]:
     """The source, or None and why it cannot be opened; a wrong `images` is still refused."""
     if images:
         return reopen_source(manifest, images), ""

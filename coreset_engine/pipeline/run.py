@@ -198,7 +198,11 @@ class Run:
         return self.store.size(stage, self.stored_as(stage))
 
     def _get(self, stage: str, make: Any, **params: Any) -> tuple[dict, dict]:
-        about = dict(source=self.dataset.fingerprint, root=self.key_of("embeddings"))
+        about = dict(
+            source=self.dataset.fingerprint,
+            root=self.key_of("embeddings"),
+            spec=self.dataset.spec,
+        )
         tick = self._tick(stage)
         self.executor.compute_stage(self, stage, params, tick)
 

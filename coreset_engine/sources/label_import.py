@@ -276,7 +276,9 @@ def _number(text: str) -> int | None:
     return int(whole) if whole.isascii() and whole.isdigit() and len(whole) < 20 else None
 
 
-def _best_column(rows: Sequence[LabelRow], images: _Images) -> tuple[str, str, list[str | None]]:
+def _best_column(
+    rows: Sequence[LabelRow], images: _Images, ignored: set[str]
+) -> tuple[str, str, list[str | None]]:
     """(column, way, image id of each row or None) that finds most rows."""
     columns = sorted(
         {name for row in rows for name in row.keys} - ignored,

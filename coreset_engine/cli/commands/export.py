@@ -27,6 +27,12 @@ Called = Annotated[
 Option = Annotated[
     list[str] | None, typer.Option("--option", help="NAME=VALUE of the target, repeatable")
 ]
+Images = Annotated[
+    str, typer.Option("--images", help="folder the source's images are in now, if it was moved")
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="replace the export of another selection in --out")
+]
 Json = Annotated[bool, typer.Option("--json", help="print for machines")]
 
 
@@ -37,33 +43,40 @@ def export(
     out: Out = "",
     selection: Called = "",
     option: Option = None,
+    images: Images = "",
+    overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
     """Send a selection to FiftyOne, a labelling tool, a training script, ...: see --to help."""
     from coreset_engine.export.targets import TARGETS, export_folder
 
     if to == "help":
-        told = {
+        summary: dict[str, Any] = {
             target: f"{row.summary} (--{'out' if row.place == 'folder' else 'name'})"
             for target, row in TARGETS.items()
         }
     else:
         bar = ProgressBar()
         given = options_of(option) | ({"selection": selection} if selection else {})
-        told = export_folder(
+        summary = export_folder(
             folder,
             target=to,
             out=out,
             name=name,
             options=given,
+            images=images,
+            overwrite=overwrite,
             progress=lambda done, total, unit="": bar(unit or "export", done, total),
         )
     if as_json:
-        print(json.dumps(told, default=str))
+        print(json.dumps(summary, default=str))
         return
-    note = told.pop("note", "")
-    for key, value in told.items():
+    note = summary.pop("note", "")
+    steps = summary.pop("steps", ())
+    for key, value in summary.items():
         print(f"{key:>14}  {value}")
+    for number, step in enumerate(steps, 1):
+        print(f"{f'step {number}':>14}  {step}")
     if note:
         print(note, file=sys.stderr)
 

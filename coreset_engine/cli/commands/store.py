@@ -1,12 +1,12 @@
-"""The verbs `status`, `gc`, `report` (what the workspace holds, what may go, what a bug report
-needs) and `labels`."""
+"""The commands `status`, `gc`, `report` (what the workspace holds, what may go, what a bug report
+needs) and `import-labels`."""
 
 from __future__ import annotations
 
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,6 +14,12 @@ from coreset_engine.cli.progress import ProgressBar
 from coreset_engine.core.errors import BadInput
 
 Json = Annotated[bool, typer.Option("--json", help="print for machines")]
+Images = Annotated[
+    str, typer.Option("--images", help="folder the source's images are in now, if it was moved")
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="replace a selection that is in --out")
+]
 PARTS = (
     "artefacts",
     "work",
@@ -39,6 +45,7 @@ def status(as_json: Json = False) -> None:
         path.name: filesystem.size(path) for path in sorted((store.home / "artefacts").glob("*"))
     }
     parts = {name: filesystem.size(store.home / name) for name in PARTS}
+    sources = _by_source(store)
     active = [
         job
         for job in manager.list_jobs(store.home)
@@ -52,6 +59,7 @@ def status(as_json: Json = False) -> None:
                     bytes=sum(parts.values()),
                     parts=parts,
                     stages=stages,
+                    sources=sources,
                     jobs=[
                         dict(
                             id=job.id,
@@ -73,8 +81,27 @@ def status(as_json: Json = False) -> None:
         **stages,
     }.items():
         print(f"{('- ' if name in stages else '') + name:>14}  {human(count)}")
+    for spec, count in sources.items():
+        print(f"{'source':>14}  {spec}  {human(count)}")
     for job in active:
-        print(f"{job.status:>14}  {job.id} {job.kind} {job.stage}")
+        print(f"{job.status:>14}  {job.id} {job.kind} {job.stage} {job.spec}")
+
+
+def _by_source(store: Any) -> dict[str, int]:
+    """Bytes of artefacts by the source they were made from, largest first."""
+    from coreset_engine.artifacts import filesystem
+    from coreset_engine.core.errors import CoresetError
+
+    found: dict[str, int] = {}
+    for folder in (store.home / "artefacts").glob("*/*"):
+        try:
+            about = store.manifest(folder.parent.name, folder.name).get("about") or {}
+        except CoresetError:
+            continue
+        if about.get("spec"):
+            spec = str(about["spec"])
+            found[spec] = found.get(spec, 0) + filesystem.size(folder)
+    return dict(sorted(found.items(), key=lambda pair: -pair[1]))
 
 
 def gc(
@@ -102,7 +129,12 @@ def gc(
                     dry_run=not yes,
                     bytes=freed if yes else total,
                     items=[
-                        dict(path=str(item.path), bytes=item.bytes, reason=item.reason)
+                        dict(
+                            path=str(item.path),
+                            bytes=item.bytes,
+                            reason=item.reason,
+                            source=item.source,
+                        )
                         for item in items
                     ],
                 )
@@ -110,7 +142,9 @@ def gc(
         )
         return
     for item in items:
-        print(f"{human(item.bytes):>10}  {item.path.relative_to(store.home)}  ({item.reason})")
+        source = f" of {item.source}" if item.source else ""
+        place = item.path.relative_to(store.home)
+        print(f"{human(item.bytes):>10}  {place}  ({item.reason}{source})")
     print(
         f"{human(freed)} freed."
         if yes
@@ -148,27 +182,47 @@ def report(
     )
 
 
-def labels(
+def import_labels(
     file: Annotated[
-        Path, typer.Argument(help="a CSV with id,label, or Label Studio's JSON export")
+        str,
+        typer.Argument(
+            help="CSV, Label Studio's JSON or JSON-MIN, COCO, YOLO, CVAT's XML, Parquet, a folder of "
+            "class folders, or fiftyone:NAME[/FIELD]"
+        ),
     ],
     selection: Annotated[Path, typer.Option(help="the selection folder that was labelled")],
     out: Annotated[Path, typer.Option(help="folder for the next selection")],
     prune_rate: Annotated[
         float | None, typer.Option(help="share removed; default as before")
     ] = None,
+    id_column: Annotated[
+        str, typer.Option(help="column that names the images; default: found by name")
+    ] = "",
+    label_column: Annotated[
+        str, typer.Option(help="column (FiftyOne: field) of the class; default: found by name")
+    ] = "",
+    conflicts: Annotated[
+        str, typer.Option(help="where annotators disagree: majority or skip; a tie is skipped")
+    ] = "majority",
+    images: Images = "",
+    overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
     """Take labels back: score again with them and choose the next part; what is labelled stays
     in."""
-    from coreset_engine.pipeline.label_rounds import rescore
+    from coreset_engine.pipeline.label_rounds import LabelOptions, rescore
 
-    told = rescore(selection, file, out, prune_rate=prune_rate, progress=ProgressBar())
+    options = LabelOptions(id_column, label_column, conflicts, images, overwrite)
+    summary = rescore(
+        selection, file, out, prune_rate=prune_rate, options=options, progress=ProgressBar()
+    )
     if as_json:
-        print(json.dumps(told))
+        print(json.dumps(summary))
         return
-    for name, value in told.items():
+    for name in ("labelled", "unknown", "agreement", "classes", "kept", "new", "out"):
+        value = summary[name]
         print(f"{name:>14}  {value:.1%}" if name == "agreement" else f"{name:>14}  {value}")
+    print("\n".join(summary["report"]), file=sys.stderr)
 
 
 def human(count: float) -> str:
