@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from coreset_engine.core.errors import BadInput, CoresetError
 from coreset_engine.core.types import Dataset
+from coreset_engine.sources import options
 from coreset_engine.sources.open import open_source
+from coreset_engine.sources.specs import kind_of, spec_with
 
 
 def reopen_source(manifest: Mapping[str, Any], images: str = "") -> Dataset:
@@ -48,18 +51,31 @@ def reopen_source(manifest: Mapping[str, Any], images: str = "") -> Dataset:
 
 
 def _looks_moved(spec: str) -> bool:
-    """Whether the spec is a path that is not there."""
-    path = spec.partition("#")[0]
-    return "://" not in spec and not spec.startswith("fiftyone:") and not Path(path).exists()
+    """Whether the files the spec names are not there."""
+    kind = kind_of(spec)
+    if kind == "folder":
+        return not Path(options.unpacked(spec, "folder:", kind)[0]).exists()
+    return kind in ("vectors", "container") and "://" not in spec
 
 
 def _opened_at(spec: str, images: str) -> Dataset:
-    """Vectors with the images at their new place; else the new place in place of the old one."""
-    folder = str(Path(images).expanduser())
-    if Path(spec.partition("#")[0]).suffix in (".npy", ".npz"):
-        return open_source(spec, images=folder)
-    options = spec.partition("#")[2]
-    return open_source(f"{folder}#{options}" if options else folder)
+    """Read like `spec`, from the new place: vectors with other images, else another folder."""
+    kind = kind_of(spec)
+    place = os.path.abspath(os.path.expanduser(images))
+    if kind == "vectors":
+        return open_source(spec_with(spec, {"images": place}))
+    if kind == "container":
+        pattern, _, given = spec.partition("#")
+        name = Path(pattern).name
+        moved = place if Path(place).is_file() or name == Path(place).name else f"{place}/{name}"
+        return open_source(f"{moved}#{given}" if given else moved)
+    if kind == "folder":
+        chosen = options.ReadOptions.of(kind, options.unpacked(spec, "folder:", kind)[1])
+        return open_source(options.folder_spec(Path(place), chosen))
+    raise BadInput(
+        f"the source {spec[:80]!r} is no folder of images, so --images does not go with it; leave it "
+        "out."
+    )
 
 
 def _difference(dataset: Dataset, manifest: Mapping[str, Any]) -> str:
