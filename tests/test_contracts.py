@@ -57,6 +57,37 @@ def test_input_order_does_not_matter(run, name):
     assert len(set(one.ids) & set(two.ids)) >= 57, len(set(one.ids) & set(two.ids))
 
 
+@pytest.fixture(scope="module")
+def tied():
+    """Four copies of each of 60 digits, and scores of few values: most comparisons are exact ties."""
+    few = digits(60)
+    copies = np.tile(np.arange(60), 4)
+    ids = np.array([f"copy-{i:03d}" for i in range(240)])
+    run = make_run(np.round(few.vectors[copies] / 8), few.labels[copies], ids)
+
+    def coarse(record, names):
+        values = {name: np.round(2 * getattr(record, name)[copies]) / 2 for name in names}
+        return dataclasses.replace(record, **values)
+
+    names = ("aum", "forgetting", "el2n", "entropy", "grand", "dyn_unc", "tdds", "loss", "margins")
+    return dataclasses.replace(
+        run,
+        pseudo_dynamics=coarse(few.pseudo_dynamics, names),
+        true_dynamics=coarse(few.true_dynamics, names),
+        coverage=coarse(few.coverage, ("score", "coverage", "redundancy")),
+    )
+
+
+@every
+@pytest.mark.parametrize("draw", range(3))
+def test_with_many_exact_ties_the_order_of_the_rows_changes_nothing(tied, name, draw):
+    order = np.random.default_rng(draw).permutation(240)
+    for rate in (0.5, 0.9):
+        one = choose(name, tied, prune_rate=rate, seed=draw)
+        two = choose(name, reordered(tied, order), prune_rate=rate, seed=draw)
+        assert set(one.ids) == set(two.ids)
+
+
 @every
 def test_nested_rankings_are_prefixes(run, name):
     row = METHODS[name]

@@ -56,6 +56,17 @@ def test_herding_by_the_equations_in_many_dimensions():
     assert ranked("herding", Tiny(x), 25, metric="euclidean", dims=0).order[:25].tolist() == kept
 
 
+def test_herding_is_exact_by_default_where_that_is_affordable(monkeypatch):
+    from coreset_engine.selection.methods import geometric
+
+    x = np.random.default_rng(3).normal(1, 1, size=(90, 200))
+    default = ranked("herding", Tiny(x), 30)
+    assert default.order[:30].tolist() == ranked("herding", Tiny(x), 30, dims=0).order[:30].tolist()
+    assert default.info["dims"] == 200
+    monkeypatch.setattr(geometric, "EXACT_PRODUCTS", 1)
+    assert ranked("herding", Tiny(x), 30).info["dims"] == geometric.FEW_AXES == 128
+
+
 def test_herding_leaves_a_smaller_gap_of_the_means_than_a_random_sample():
     x = np.random.default_rng(2).normal(size=(500, 8)).astype(np.float32)
     gap = {

@@ -10,7 +10,7 @@ from tiny import Tiny, ranked
 
 from coreset_engine.selection.kernels import gradient_matching
 from coreset_engine.selection.kernels.linear_proxy import Gradients, fit, proxy_gradients, softmax
-from coreset_engine.selection.methods.gradients import class_parts
+from coreset_engine.selection.methods.gradients import class_parts, non_negative
 
 NONE = np.empty(0, np.int64)
 
@@ -160,6 +160,24 @@ def test_matching_pursuit_solves_the_ridge_problem_and_beats_scikit_learn_nowher
     order, _ = gradient_matching.matching_pursuit(unit @ unit.T, unit @ target, 0.0, NONE, 3)
     other = OrthogonalMatchingPursuit(n_nonzero_coefs=3, fit_intercept=False).fit(unit.T, target)
     assert set(order.tolist()) == set(np.flatnonzero(other.coef_).tolist())
+
+
+def test_gradmatch_weights_are_the_non_negative_ridge_solution():
+    # Atoms (1, 0) and (0.6, 0.8), target (1, -1), ridge 1: the ridge solution is (G + I) w = (1,
+    # -0.2) with G = [[1, 0.6], [0.6, 1]]: w = (2.12, -1) / 3.64, negative for the second. With w2 =
+    # 0 the first alone solves 2 w1 = 1: 0.5, where clipping leaves 0.58.
+    atoms = np.array([[1, 0], [0.6, 0.8]])
+    goal = atoms @ [1.0, -1.0]
+    assert np.allclose(non_negative(atoms @ atoms.T, goal, 1.0), [0.5, 0])
+    assert np.allclose(np.linalg.solve(atoms @ atoms.T + np.eye(2), goal), [2.12 / 3.64, -1 / 3.64])
+    assert np.allclose(non_negative(np.eye(2), np.array([1.0, 2.0]), 0.0), [1, 2])
+
+
+def test_gradmatch_settings_are_reachable(run):
+    relative = ranked("gradmatch", run, 30)
+    absolute = ranked("gradmatch", run, 30, ridge_scale="absolute", weights="clipped")
+    assert (relative.weights >= 0).all() and (absolute.weights >= 0).all()
+    assert not np.array_equal(relative.weights, absolute.weights)
 
 
 def test_gradmatch_comes_nearer_to_the_gradient_of_the_set_than_random(run):

@@ -47,6 +47,20 @@ def test_moderate_takes_each_class_by_its_own_centre():
     ) == {0, 2}
 
 
+def test_moderate_of_the_released_program_takes_medians_and_a_window_of_ranks():
+    # One class at 0 1 2 3 14: the mean is 4, the median 2. Distances to the mean 4 3 2 1 10, their
+    # median 3: image 1 is exactly there. To the median 2 1 0 1 12, their median 1.
+    run = Tiny([0, 1, 2, 3, 14])
+    assert ranked("moderate", run, 1).order[0] == 1
+    scores = ranked("moderate", run, 1, centre="median").scores
+    assert np.allclose(scores, [-1, 0, -1, 0, -11])
+    skewed = Tiny([-1, -2, -3, -10, -30], labels=[0] * 5)
+    by_rank = ranked("moderate", skewed, 3, centre="median", window="rank").order[:3]
+    by_distance = ranked("moderate", skewed, 3, centre="median").order[:3]
+    # Centre -3: distances 2 1 0 7 27, median 2. Ranks around the middle: 1 2 7. Closest to 2: 2 1 0.
+    assert set(by_rank.tolist()) == {0, 1, 3} and set(by_distance.tolist()) == {0, 1, 2}
+
+
 def test_typicality_is_one_over_the_mean_distance():
     # Hacohen 2022, eq. 4 with K = 2: point 1 has 1 and 2 -> 1 / 1.5; point 0 has 1 and 3 -> 1 / 2;
     # 3 has 2 and 3.
@@ -76,3 +90,27 @@ def test_repeats_are_found_bit_by_bit():
     assert repeats(twice).tolist() == [False] * 50 + [True] * 50
     twice[50, 3] = np.nextafter(twice[50, 3], np.float32(9))
     assert not repeats(twice)[50]
+
+
+def test_typiclust_leaves_small_clusters_to_the_end_by_paper_and_program():
+    # Clusters of 7, 5 and 4 images: Hacohen 2022 passes over those under 5, the program over those
+    # of 5 too.
+    x = np.concatenate([np.arange(7) / 10, 100 + np.arange(5) / 10, 200 + np.arange(4) / 10])
+    options = dict(metric="euclidean", max_clusters=3)
+    paper = ranked("typiclust", Tiny(x), 12, **options).order[:12]
+    assert set(paper.tolist()) == set(range(12)), "the cluster of 4 is last"
+    program = ranked("typiclust", Tiny(x), 7, variant="program", **options).order[:7]
+    assert set(program.tolist()) == set(range(7))
+
+
+def test_typiclust_of_the_released_program_averages_over_half_of_what_is_left():
+    # One cluster 0 1 2 4 7 11: half of 6 is 3 neighbours. Mean squared distances to the nearest
+    # three: 0: (1 + 4 + 16) / 3 = 7; 1: (1 + 1 + 9) / 3 = 3.7; 2: (1 + 4 + 4) / 3 = 3; 4: (4 + 9 + 9)
+    # / 3 = 7.3: image 2 is first. Left 0 1 4 7 11, two neighbours: 0: (1 + 16) / 2; 1: (1 + 9) / 2 =
+    # 5; 4: (9 + 9) / 2 = 9; 7: (9 + 16) / 2: image 1 is second.
+    run = Tiny([0, 1, 2, 4, 7, 11])
+    options = dict(metric="euclidean", max_clusters=1, variant="program")
+    assert ranked("typiclust", run, 2, **options).order[:2].tolist() == [2, 1]
+    # By eq. 4 over min(20, 5) neighbours: sums of plain distances 25 21 19 19 25 41.
+    paper = ranked("typiclust", run, 3, metric="euclidean", max_clusters=1).order[:3]
+    assert set(paper[:2].tolist()) == {2, 3} and paper[2] == 1

@@ -1,7 +1,7 @@
 """Methods that look at distances alone: k-center, herding, k-means medoids. No labels, no training.
 
-All see the images in key order (`canonical.by_key`), so they do not depend on how the source lists
-them.
+All see the images in key order (`canonical_order.by_key`), so they do not depend on how the source
+lists them.
 """
 
 from __future__ import annotations
@@ -14,10 +14,13 @@ from coreset_engine.core.config import knob
 from coreset_engine.core.types import Artefacts, Ranking
 from coreset_engine.selection.canonical_order import by_key, filled
 from coreset_engine.selection.kernels.kmeans_partition import kmeans
-from coreset_engine.selection.kernels.vectors import METRICS, comparable, turned
+from coreset_engine.selection.kernels.vectors import METRICS, comparable, turned, unturned
 from coreset_engine.selection.methods.baselines import place_scores
 
 DIMS = "leading principal components that are compared; 0 = all"
+# N D k up to which herding is exact by default: about 30 s on one core.
+EXACT_PRODUCTS = 1e11
+FEW_AXES = 128
 
 
 @dataclass(frozen=True)
@@ -33,15 +36,22 @@ class HerdingConfig:
     """Welling 2009, with the vectors as features."""
 
     metric: str = knob(
-        "cosine", "cosine: vectors of length 1, so that long ones do not go first", choices=METRICS
+        "cosine", "cosine: unit vectors, so that long ones do not go first", choices=METRICS
     )
-    dims: int = knob(128, DIMS, low=0, high=100_000)
+    dims: int | None = knob(
+        None,
+        "leading principal components that are compared; 0 = all; none = all up to "
+        "N D k = 1e11 (half a minute), else 128",
+        low=0,
+        high=100_000,
+    )
 
 
 @dataclass(frozen=True)
 class KMedoidsConfig:
     """k-means with as many groups as images are kept; the image nearest to each centre stands for
-    its group."""
+    its group.
+    """
 
     metric: str = knob("cosine", "distance between vectors", choices=METRICS)
     dims: int = knob(128, DIMS, low=0, high=100_000)
@@ -57,30 +67,31 @@ def k_center(
     *,
     preselected: np.ndarray | None = None,
 ) -> Ranking:
-    """Farthest-first traversal: the next image is the one farthest from all kept so far (Sener
-    2018, algorithm 1).
+    """Farthest-first traversal: the next image is the one farthest from all kept so far.
 
-    At most twice the optimal covering radius (Gonzalez 1985). Starts from `preselected`, else from the
-    image nearest to the mean (the paper starts from its labelled pool). info: radius, the largest
-    distance of any image to the kept set.
+    At most twice the optimal covering radius (Gonzalez 1985). Starts from `preselected`, else from
+    the image nearest to the mean (the paper starts from its labelled pool). info: radius, the
+    largest distance of any image to the kept set.
+
+    References
+    ----------
+    Sener and Savarese 2018, algorithm 1.
     """
     from coreset_engine.selection.kernels.greedy import farthest_first
 
     rows = comparable(inputs, config.metric, config.dims)
-    first = (
-        preselected if len(preselected) else np.array([np.einsum("nd,nd->n", rows, rows).argmin()])
+    n = len(rows)
+    first = preselected
+    if len(first) == 0:
+        first = np.array([np.einsum("nd,nd->n", rows, rows).argmin()])
+    order, radius = farthest_first(rows, first.astype(np.int64), min(k, n))
+    radius = float(np.sqrt(max(radius, 0.0)))
+    reason = (
+        "farthest from the images kept before; no image is farther than "
+        f"{radius:.4g} from a kept one"
     )
-    order, radius = farthest_first(rows, first.astype(np.int64), min(k, len(rows)))
-    reach = float(np.sqrt(max(radius, 0.0)))
-    return Ranking(
-        filled(order, len(rows), k),
-        place_scores(order, len(rows)),
-        info={
-            "radius": reach,
-            "reason": f"farthest from what was kept before; no image is farther than {reach:.4g} from "
-            "a kept one",
-        },
-    )
+    info = {"radius": radius, "reason": reason}
+    return Ranking(filled(order, n, k), place_scores(order, n), info=info)
 
 
 @by_key
@@ -92,29 +103,48 @@ def herding(
     *,
     preselected: np.ndarray | None = None,
 ) -> Ranking:
-    """x_t = argmax <w, x>, w <- w + mu - x_t, from w = mu (Welling 2009, the herding update), each
-    image at most once.
+    """Herding: keep argmax <w, x>, then w <- w + mean - x, from w = mean; each image at most once.
 
-    Rows are centred, which moves every score by the same amount; <mu, x> at the start needs the
-    origin. `preselected` counts as chosen.
+    Rows are centred, which moves every score by the same amount; <mean, x> at the start needs the
+    origin. `preselected` counts as kept. info: dims, the axes compared.
+
+    References
+    ----------
+    Welling 2009, the herding update.
     """
-    rows, origin = turned(inputs, config.metric, config.dims)
+    rows, origin = _herded_rows(inputs, k, config)
+    n = len(rows)
     mean = rows.mean(axis=0)
     score = rows @ (mean + origin)
     for i in preselected:
         score -= rows @ (rows[i] - mean)
     score[preselected] = -np.inf
-    order = np.empty(max(0, min(k, len(rows)) - len(preselected)), np.int64)
+    order = np.empty(max(0, min(k, n) - len(preselected)), np.int64)
     for t in range(len(order)):
-        order[t] = pick = int(score.argmax())
+        pick = int(score.argmax())
+        order[t] = pick
         score -= rows @ (rows[pick] - mean)
         score[pick] = -np.inf
-    order = filled(order, len(rows), k, preselected)
-    return Ranking(
-        order,
-        place_scores(order, len(rows)),
-        info={"reason": "chosen so that the mean of the kept vectors follows the mean of all"},
-    )
+    order = filled(order, n, k, preselected)
+    info = {
+        "dims": rows.shape[1],
+        "reason": "chosen so that the mean of the kept vectors follows the mean of all",
+    }
+    return Ranking(order, place_scores(order, n), info=info)
+
+
+def _herded_rows(inputs: Artefacts, k: int, config: HerdingConfig) -> tuple[np.ndarray, np.ndarray]:
+    """(rows (N, d) float32, origin (d,)): rows + origin has the vectors' inner products."""
+    n, width = inputs.vectors.shape
+    dims = config.dims
+    if dims is None:
+        dims = 0 if float(n) * width * min(k, n) <= EXACT_PRODUCTS else FEW_AXES
+    if 0 < dims < width:
+        return turned(inputs, config.metric, dims)
+    rows = unturned(inputs, config.metric)
+    origin = rows.mean(axis=0, dtype=np.float64).astype(np.float32)
+    rows -= origin
+    return rows, origin
 
 
 @by_key
@@ -126,10 +156,14 @@ def kmedoids(
     *,
     preselected: np.ndarray | None = None,
 ) -> Ranking:
-    """One image for each of k k-means groups, the one nearest to the centre, largest group first.
+    """The image nearest to the centre of each of k k-means groups, largest group first.
 
-    Groups that hold an image of `preselected` are represented already. info: mean_distance of an image to
-    its group's centre.
+    Groups that hold an image of `preselected` are represented already. info: mean_distance of an
+    image to its group's centre.
+
+    References
+    ----------
+    Lloyd 1982; Arthur and Vassilvitskii 2007.
     """
     rows = comparable(inputs, config.metric, config.dims)
     labels, distance = kmeans(rows, k, seed, config.rounds)
@@ -139,13 +173,8 @@ def kmedoids(
     medoids = first[~np.isin(labels[first], labels[preselected])]
     medoids = medoids[np.argsort(-size[labels[medoids]], kind="stable")]
     order = filled(medoids, len(rows), k, preselected)
-    spread = float(np.sqrt(np.maximum(distance, 0)).mean())
-    return Ranking(
-        order,
-        place_scores(order, len(rows)),
-        nested=False,
-        info={
-            "mean_distance": spread,
-            "reason": f"the middle of each of {len(first)} groups of like images",
-        },
-    )
+    info = {
+        "mean_distance": float(np.sqrt(np.maximum(distance, 0)).mean()),
+        "reason": f"the middle of each of {len(first)} groups of similar images",
+    }
+    return Ranking(order, place_scores(order, len(rows)), nested=False, info=info)

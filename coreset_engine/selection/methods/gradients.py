@@ -1,7 +1,8 @@
-"""Methods that choose by gradients of the linear proxy (`proxy`): BADGE, CRAIG, GradMatch, Glister.
+"""Methods that select by gradients of a linear proxy (`kernels.linear_proxy`): BADGE, CRAIG,
+GradMatch, Glister.
 
 CRAIG and GradMatch compare all pairs within a class, as their papers do; a class of many images is
-cut at random into parts that fit, each of which gives its share. That is the one deviation both
+split at random into parts that fit, each of which gives its share. That is the one deviation both
 have here.
 """
 
@@ -27,33 +28,40 @@ from coreset_engine.selection.methods.baselines import LABELS, place_scores
 
 CRAIG_PART = 4000
 OMP_PART = 1000
-TAUGHT = "labels that the linear proxy is trained on"
+PROXY_LABELS = "labels that the linear proxy is trained on"
 
 
 @dataclass(frozen=True)
 class BadgeConfig:
     """Ash et al. 2020."""
 
-    labels: str = knob("pseudo", TAUGHT, choices=LABELS)
+    labels: str = knob("pseudo", PROXY_LABELS, choices=LABELS)
 
 
 @dataclass(frozen=True)
 class CraigConfig:
     """Mirzasoleiman et al. 2020."""
 
-    labels: str = knob("pseudo", TAUGHT, choices=LABELS)
+    labels: str = knob("pseudo", PROXY_LABELS, choices=LABELS)
 
 
 @dataclass(frozen=True)
 class GradmatchConfig:
-    """Killamsetty et al. 2021: ridge 0.5 as in their experiments."""
+    """Killamsetty et al. 2021: lambda 0.5 in their experiments; the survey's program takes 1."""
 
-    labels: str = knob("pseudo", TAUGHT, choices=LABELS)
-    ridge: float = knob(
-        0.5,
-        "lambda: penalty on large weights, relative to the mean squared gradient",
-        low=0.0,
-        high=100.0,
+    labels: str = knob("pseudo", PROXY_LABELS, choices=LABELS)
+    ridge: float = knob(0.5, "lambda: penalty on large weights", low=0.0, high=100.0)
+    ridge_scale: str = knob(
+        "relative",
+        "lambda as it is (paper), or times the mean squared gradient, so that it means the same for "
+        "a proxy of any scale",
+        choices=("relative", "absolute"),
+    )
+    weights: str = knob(
+        "nnls",
+        "last step: weights by non-negative least squares (released programs), or the ridge "
+        "solution with negative weights set to 0",
+        choices=("nnls", "clipped"),
     )
 
 
@@ -61,7 +69,7 @@ class GradmatchConfig:
 class GlisterConfig:
     """Killamsetty et al. 2021: greedy rounds with a step of the model between them."""
 
-    labels: str = knob("pseudo", TAUGHT, choices=LABELS)
+    labels: str = knob("pseudo", PROXY_LABELS, choices=LABELS)
     rounds: int = knob(200, "greedy rounds, a step of the model after each", low=1, high=1000)
     step: float = knob(1.0, "learning rate of the step", low=0.001, high=100.0)
 
@@ -75,10 +83,14 @@ def badge(
     *,
     preselected: np.ndarray | None = None,
 ) -> Ranking:
-    """k-means++ draws on gradients taken against the proxy's own guess (Ash 2020, algorithm 1).
+    """k-means++ draws on gradients taken against the proxy's own prediction.
 
     The first is the longest gradient; each next is drawn by its squared distance to the nearest
     drawn one.
+
+    References
+    ----------
+    Ash et al. 2020, algorithm 1.
     """
     from coreset_engine.selection.kernels import gradient_matching
 
@@ -103,8 +115,13 @@ def craig(
     *,
     preselected: np.ndarray | None = None,
 ) -> Ranking:
-    """Facility location on gradient distances within each class; weights = how many each stands for
-    (Mirzasoleiman 2020, algorithm 1). Weights have mean 1 over the kept.
+    """Facility location on gradient distances within each class.
+
+    Weights are how many images each stands for, scaled to mean 1 over the kept.
+
+    References
+    ----------
+    Mirzasoleiman et al. 2020, algorithm 1.
     """
     from coreset_engine.selection.kernels import gradient_matching
 
@@ -135,29 +152,48 @@ def gradmatch(
     *,
     preselected: np.ndarray | None = None,
 ) -> Ranking:
-    """Orthogonal matching pursuit of the sum of a class's gradients, weights >= 0 (Killamsetty
-    2021, algorithm 2).
+    """Orthogonal matching pursuit of the sum of a class's gradients, weights >= 0.
 
     Ends early where the kept ones match; what is then short of k is drawn at random, as in the
-    authors' code.
+    authors' program.
+
+    References
+    ----------
+    Killamsetty et al. 2021 (GradMatch), algorithm 2 with the ridge lambda of eq. 5.
     """
-    from coreset_engine.selection.kernels import gradient_matching
+    from coreset_engine.selection.kernels.gradient_matching import matching_pursuit
 
     found = proxy_gradients(inputs, config.labels)
 
     def choose(part: np.ndarray, count: int, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         gram = found.products(part, part).astype(np.float64)
-        ridge = config.ridge * float(np.trace(gram)) / len(part)
-        return gradient_matching.matching_pursuit(gram, gram.sum(axis=1), ridge, first, count)
+        goal = gram.sum(axis=1)
+        ridge = config.ridge
+        if config.ridge_scale == "relative":
+            ridge *= float(np.trace(gram)) / len(part)
+        order, weights = matching_pursuit(gram, goal, ridge, first, count)
+        if config.weights == "nnls":
+            weights = non_negative(gram[np.ix_(order, order)], goal[order], ridge)
+        return order, weights
 
-    return _by_part(
-        found,
-        k,
-        OMP_PART,
-        preselected,
-        choose,
-        "weighted, their gradients add up to those of their class",
-    )
+    reason = "weighted, their gradients add up to those of their class"
+    return _by_part(found, k, OMP_PART, preselected, choose, reason)
+
+
+def non_negative(gram: np.ndarray, goal: np.ndarray, ridge: float) -> np.ndarray:
+    """(m,) float64 w >= 0 that minimises w^T (G + ridge I) w / 2 - goal^T w.
+
+    Non-negative least squares on the Cholesky factor, so that it is the ridge problem itself; the
+    released programs pass the normal equations to their solver.
+    """
+    from scipy.optimize import nnls
+
+    m = len(gram)
+    if m == 0:
+        return np.zeros(0)
+    shift = max(ridge, 1e-9 * float(np.trace(gram)) / m + 1e-300)
+    factor = np.linalg.cholesky(gram + shift * np.eye(m))
+    return nnls(factor.T, np.linalg.solve(factor, goal), maxiter=30 * m)[0]
 
 
 @by_key
@@ -169,12 +205,14 @@ def glister(
     *,
     preselected: np.ndarray | None = None,
 ) -> Ranking:
-    """Gain of an image = inner product of its gradient with that of the validation loss
-    (Killamsetty 2021, a first-order step); after each of `rounds` batches the proxy takes a step on
-    what is kept (algorithm 2).
+    """Gain of an image = inner product of its gradient with that of the validation loss.
 
-    The model starts at 0; the whole set under its labels is the validation set, as the paper allows
-    without noise.
+    After each of `rounds` batches the proxy takes a step on what is kept. The model starts at 0;
+    the whole set under its labels is the validation set, as the paper allows without noise.
+
+    References
+    ----------
+    Killamsetty et al. 2021 (GLISTER), algorithm 2, first-order gain.
     """
     names, labels = np.unique(labels_of(inputs, config.labels), return_inverse=True)
     rows = inputs_of(inputs)
