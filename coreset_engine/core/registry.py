@@ -18,7 +18,8 @@ class Row:
     """One entry of a table.
 
     function, config: "module:name", imported on first use by `load`. needs: artefacts or
-    conditions it rests on. aliases: other names that lead here.
+    conditions it rests on. aliases: other names that lead here. title: what people read, in words,
+    with the short name in brackets; the name when empty.
     """
 
     name: str
@@ -30,6 +31,11 @@ class Row:
     paper: str = ""
     cost: str = ""
     aliases: tuple[str, ...] = ()
+    title: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.title:
+            object.__setattr__(self, "title", self.name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +103,7 @@ DEFAULT_METHOD = "elfs"
 METHODS: dict[str, MethodRow] = _table(
     MethodRow(
         name="auto",
+        title="Recommended (auto)",
         function=_M + "auto:auto",
         config=_M + "auto:AutoConfig",
         summary="the recommended method for this many images, with its reason",
@@ -108,6 +115,7 @@ METHODS: dict[str, MethodRow] = _table(
     ),
     MethodRow(
         name="random",
+        title="Random",
         function=_M + "baselines:random",
         config=_M + "baselines:RandomConfig",
         summary="uniform sample without replacement: the baseline every other method must beat",
@@ -119,6 +127,7 @@ METHODS: dict[str, MethodRow] = _table(
     ),
     MethodRow(
         name="class_balanced",
+        title="Random, class-balanced",
         function=_M + "baselines:class_balanced",
         config=_M + "baselines:BalancedConfig",
         summary="the same number of random images from every (pseudo-)class",
@@ -133,6 +142,7 @@ METHODS: dict[str, MethodRow] = _table(
     ),
     MethodRow(
         name="blindcs",
+        title="Coverage (BlindCS, ZCore)",
         function=_M + "scored:blindcs",
         config=_M + "scored:BlindcsConfig",
         summary="coverage minus redundancy over random embedding slices; no labels, no training",
@@ -150,6 +160,7 @@ METHODS: dict[str, MethodRow] = _table(
     ),
     MethodRow(
         name="k_center",
+        title="k-centre",
         function=_M + "geometric:k_center",
         config=_M + "geometric:KCenterConfig",
         summary="the image farthest from all kept so far, again and again",
@@ -164,6 +175,7 @@ METHODS: dict[str, MethodRow] = _table(
     ),
     MethodRow(
         name="herding",
+        title="Herding",
         function=_M + "geometric:herding",
         config=_M + "geometric:HerdingConfig",
         summary="kept so that the mean of the kept follows the mean of all",
@@ -177,6 +189,7 @@ METHODS: dict[str, MethodRow] = _table(
     ),
     MethodRow(
         name="kmedoids",
+        title="k-means medoids",
         function=_M + "geometric:kmedoids",
         config=_M + "geometric:KMedoidsConfig",
         summary="the middle image of each of k groups of k-means",
@@ -190,6 +203,7 @@ METHODS: dict[str, MethodRow] = _table(
     ),
     MethodRow(
         name="typiclust",
+        title="Typical images (TypiClust)",
         function=_M + "prototypes:typiclust",
         config=_M + "prototypes:TypiclustConfig",
         summary="the most typical image of every cluster in turn",
@@ -202,6 +216,7 @@ METHODS: dict[str, MethodRow] = _table(
     ),
     MethodRow(
         name="prototypicality",
+        title="Prototypicality",
         function=_M + "prototypes:prototypicality",
         config=_M + "prototypes:PrototypicalityConfig",
         summary="far from (or near to) the centre of its cluster, with or without balance over clusters",
@@ -215,6 +230,7 @@ METHODS: dict[str, MethodRow] = _table(
     ),
     MethodRow(
         name="moderate",
+        title="Median distance (Moderate)",
         function=_M + "prototypes:moderate",
         config=_M + "prototypes:ModerateConfig",
         summary="as far from its class centre as the median image",
@@ -229,6 +245,7 @@ METHODS: dict[str, MethodRow] = _table(
     ),
     MethodRow(
         name="facility_location",
+        title="Facility location",
         function=_M + "graphs:facility_location",
         config=_M + "graphs:FacilityConfig",
         summary="each image adds most to how well all are represented by their most similar kept one",
@@ -242,6 +259,7 @@ METHODS: dict[str, MethodRow] = _table(
     ),
     MethodRow(
         name="graph_cut",
+        title="Graph cut",
         function=_M + "graphs:graph_cut",
         config=_M + "graphs:GraphCutConfig",
         summary="like many images, unlike what is kept",
@@ -255,6 +273,7 @@ METHODS: dict[str, MethodRow] = _table(
     ),
     MethodRow(
         name="probcover",
+        title="Ball coverage (ProbCover)",
         function=_M + "graphs:probcover",
         config=_M + "graphs:ProbcoverConfig",
         summary="the ball that covers most uncovered images, again and again",
@@ -269,6 +288,7 @@ METHODS: dict[str, MethodRow] = _table(
     ),
     MethodRow(
         name="elfs",
+        title="Mid-difficulty (ELFS)",
         function=_M + "scored:elfs",
         config=_M + "scored:ElfsConfig",
         summary="difficulty from pseudo-label training dynamics, pruned at both ends",
@@ -287,6 +307,7 @@ METHODS: dict[str, MethodRow] = _table(
     ),
     MethodRow(
         name="ccs",
+        title="Stratified difficulty (CCS)",
         function=_M + "stratified:ccs",
         config=_M + "stratified:CcsConfig",
         summary="hard cut, then the same number from each range of difficulty",
@@ -302,6 +323,7 @@ METHODS: dict[str, MethodRow] = _table(
     ),
     MethodRow(
         name="aum",
+        title="Low margin (AUM)",
         function=_M + "scored:aum",
         config=_M + "scored:ScoreConfig",
         summary="smallest mean margin over the training first",
@@ -317,6 +339,7 @@ METHODS: dict[str, MethodRow] = _table(
     ),
     MethodRow(
         name="forgetting",
+        title="Often forgotten (Forgetting)",
         function=_M + "scored:forgetting",
         config=_M + "scored:ForgettingConfig",
         summary="most often forgotten, never learned first",
@@ -332,6 +355,7 @@ METHODS: dict[str, MethodRow] = _table(
     ),
     MethodRow(
         name="el2n",
+        title="Large early error (EL2N)",
         function=_M + "scored:el2n",
         config=_M + "scored:ScoreConfig",
         summary="largest early error norm first",
@@ -347,6 +371,7 @@ METHODS: dict[str, MethodRow] = _table(
     ),
     MethodRow(
         name="grand",
+        title="Large early gradient (GraNd)",
         function=_M + "scored:grand",
         config=_M + "scored:ScoreConfig",
         summary="largest early gradient norm (last layer) first",
@@ -362,6 +387,7 @@ METHODS: dict[str, MethodRow] = _table(
     ),
     MethodRow(
         name="entropy",
+        title="High entropy",
         function=_M + "scored:entropy",
         config=_M + "scored:ScoreConfig",
         summary="most uncertain at the end of the training first",
@@ -377,6 +403,7 @@ METHODS: dict[str, MethodRow] = _table(
     ),
     MethodRow(
         name="dyn_unc",
+        title="Dynamic uncertainty (Dyn-Unc)",
         function=_M + "scored:dyn_unc",
         config=_M + "scored:ScoreConfig",
         summary="largest spread of its probability first",
@@ -392,6 +419,7 @@ METHODS: dict[str, MethodRow] = _table(
     ),
     MethodRow(
         name="tdds",
+        title="Training dynamics variation (TDDS)",
         function=_M + "scored:tdds",
         config=_M + "scored:ScoreConfig",
         summary="largest variation of its change over training first",
@@ -407,6 +435,7 @@ METHODS: dict[str, MethodRow] = _table(
     ),
     MethodRow(
         name="d2",
+        title="Difficulty and diversity (D2)",
         function=_M + "graphs:d2",
         config=_M + "graphs:D2Config",
         summary="difficulty passed along the neighbour graph, then taken away around what is kept",
@@ -421,6 +450,7 @@ METHODS: dict[str, MethodRow] = _table(
     ),
     MethodRow(
         name="badge",
+        title="Diverse gradients (BADGE)",
         function=_M + "gradients:badge",
         config=_M + "gradients:BadgeConfig",
         summary="uncertain to a linear proxy, each in its own way: k-means++ draws on gradients",
@@ -435,6 +465,7 @@ METHODS: dict[str, MethodRow] = _table(
     ),
     MethodRow(
         name="craig",
+        title="Gradient coverage (CRAIG)",
         function=_M + "gradients:craig",
         config=_M + "gradients:CraigConfig",
         summary="weighted images whose gradients stand for those of their class",
@@ -448,6 +479,7 @@ METHODS: dict[str, MethodRow] = _table(
     ),
     MethodRow(
         name="gradmatch",
+        title="Gradient matching (GradMatch)",
         function=_M + "gradients:gradmatch",
         config=_M + "gradients:GradmatchConfig",
         summary="weighted images whose gradients add up to those of their class",
@@ -462,6 +494,7 @@ METHODS: dict[str, MethodRow] = _table(
     ),
     MethodRow(
         name="glister",
+        title="Loss reduction (GLISTER)",
         function=_M + "gradients:glister",
         config=_M + "gradients:GlisterConfig",
         summary="images whose gradient lowers the loss on the whole set most",
@@ -486,6 +519,7 @@ _E = "coreset_engine.embedding.encoders."
 ENCODERS: dict[str, Row] = _table(
     Row(
         name="efficientnet_lite0",
+        title="EfficientNet-Lite0",
         function=_E + "networks:efficientnet_lite0",
         config=_E + "base:EncoderConfig",
         summary="EfficientNet-Lite0, ImageNet; weights inside the install, works offline; D = 1280",
@@ -493,6 +527,7 @@ ENCODERS: dict[str, Row] = _table(
     ),
     Row(
         name="efficientnet_lite1",
+        title="EfficientNet-Lite1",
         function=_E + "networks:efficientnet_lite1",
         config=_E + "base:EncoderConfig",
         summary="EfficientNet-Lite1, ImageNet, through timm; D = 1280",
@@ -500,6 +535,7 @@ ENCODERS: dict[str, Row] = _table(
     ),
     Row(
         name="efficientnet_lite2",
+        title="EfficientNet-Lite2",
         function=_E + "networks:efficientnet_lite2",
         config=_E + "base:EncoderConfig",
         summary="EfficientNet-Lite2, ImageNet, through timm; D = 1280",
@@ -507,6 +543,7 @@ ENCODERS: dict[str, Row] = _table(
     ),
     Row(
         name="resnet18",
+        title="ResNet-18",
         function=_E + "networks:resnet18",
         config=_E + "base:EncoderConfig",
         summary="ResNet-18, ImageNet, torchvision; D = 512",
@@ -515,6 +552,7 @@ ENCODERS: dict[str, Row] = _table(
     ),
     Row(
         name="resnet50_swav",
+        title="ResNet-50 (SwAV)",
         function=_E + "networks:resnet50_swav",
         config=_E + "base:EncoderConfig",
         summary="ResNet-50 trained by SwAV without labels; D = 2048",
@@ -523,6 +561,7 @@ ENCODERS: dict[str, Row] = _table(
     ),
     Row(
         name="clip",
+        title="CLIP ViT-L/14",
         function=_E + "networks:clip",
         config=_E + "base:EncoderConfig",
         summary="CLIP ViT-L-14 of OpenAI, open_clip; D = 768; resnet18+clip is BlindCS' 1280",
@@ -531,6 +570,7 @@ ENCODERS: dict[str, Row] = _table(
     ),
     Row(
         name="dino",
+        title="DINO ViT-B/16",
         function=_E + "networks:dino",
         config=_E + "base:EncoderConfig",
         summary="DINO ViT-B/16 trained without labels, timm; D = 768",
@@ -539,6 +579,7 @@ ENCODERS: dict[str, Row] = _table(
     ),
     Row(
         name="dinov2",
+        title="DINOv2 ViT-B/14",
         function=_E + "networks:dinov2",
         config=_E + "base:EncoderConfig",
         summary="DINOv2 ViT-B/14 trained without labels, timm; D = 768",
@@ -552,6 +593,7 @@ _T = "coreset_engine.training."
 PROXIES: dict[str, Row] = _table(
     Row(
         name="mlp",
+        title="MLP on embeddings",
         function=_T + "proxies:mlp",
         config=_T + "config:ProxyConfig",
         summary="one hidden layer on embeddings; seconds on a CPU",
@@ -559,6 +601,7 @@ PROXIES: dict[str, Row] = _table(
     ),
     Row(
         name="linear",
+        title="Linear on embeddings",
         function=_T + "proxies:linear",
         config=_T + "config:LinearConfig",
         summary="softmax regression on embeddings; seconds",
@@ -566,6 +609,7 @@ PROXIES: dict[str, Row] = _table(
     ),
     Row(
         name="convnet",
+        title="Small CNN on pixels",
         function=_T + "networks:convnet",
         config=_T + "config:ConvnetConfig",
         summary="small convolutional net on pixels; minutes on a CPU",
@@ -573,6 +617,7 @@ PROXIES: dict[str, Row] = _table(
     ),
     Row(
         name="resnet18",
+        title="ResNet-18 on pixels",
         function=_T + "networks:resnet18",
         config=_T + "config:ResnetConfig",
         summary="ResNet-18 on pixels, ELFS' setting (200 epochs); wants a GPU",
@@ -581,6 +626,7 @@ PROXIES: dict[str, Row] = _table(
     ),
     Row(
         name="resnet34",
+        title="ResNet-34 on pixels",
         function=_T + "networks:resnet34",
         config=_T + "config:ResnetConfig",
         summary="ResNet-34 on pixels; wants a GPU",
@@ -589,6 +635,7 @@ PROXIES: dict[str, Row] = _table(
     ),
     Row(
         name="resnet50",
+        title="ResNet-50 on pixels",
         function=_T + "networks:resnet50",
         config=_T + "config:ResnetConfig",
         summary="ResNet-50 on pixels; wants a GPU",
@@ -601,6 +648,7 @@ _C = "coreset_engine.clustering."
 CLUSTERERS: dict[str, Row] = _table(
     Row(
         name="temi",
+        title="Ensemble of cluster heads (TEMI)",
         function=_C + "temi:temi",
         config=_C + "config:TemiConfig",
         summary="teacher ensemble of clustering heads that agree on neighbours",
@@ -609,6 +657,7 @@ CLUSTERERS: dict[str, Row] = _table(
     ),
     Row(
         name="kmeans",
+        title="Spherical k-means",
         function=_C + "kmeans:spherical_kmeans",
         config=_C + "config:KMeansConfig",
         summary="spherical k-means on unit vectors",
