@@ -17,7 +17,7 @@ from ui.components.icon import page_icon
 from ui.components.jobs import job_strip
 from ui.components.sidebar import dataset_card
 from ui.state import navigation, session
-from ui.state.gc_freeze import settle
+from ui.state.gc_freeze import freeze_new_modules
 
 PAGES = {
     "Look": {
@@ -27,16 +27,16 @@ PAGES = {
         "labels": "Labels",
         "coverage": "Coverage",
     },
-    "Choose": {"select": "Select", "duel": "Duel", "evaluate": "Evaluate", "export": "Export"},
+    "Choose": {"select": "Select", "compare": "Compare", "evaluate": "Evaluate", "export": "Export"},
 }
 
 
 def draw() -> None:
-    settle()
+    freeze_new_modules()
     st.set_page_config(
         "Coreset Explorer", page_icon(), layout="wide", initial_sidebar_state="expanded"
     )
-    frame.style()
+    frame.apply_css()
     session.sync()
     folder = Path(__file__).parent / "pages"
     parts = {
@@ -57,11 +57,11 @@ def draw() -> None:
     )
     page = st.navigation({"": [start], **parts})
     if page != start:
-        navigation.arrive(page.url_path)
-    with st.sidebar, frame.boundary():
+        navigation.remember_page(page.url_path)
+    with st.sidebar, frame.error_boundary():
         dataset_card()
         job_strip()
-    with frame.boundary():
+    with frame.error_boundary():
         page.run()
 
 

@@ -250,7 +250,7 @@ def sliders(
     wait_for_map(page)
     settled(page)
     page.get_by_text(re.compile("^All images: ")).wait_for()
-    slider = page.locator("input[data-knob=p]")
+    slider = page.locator("input[data-slider=p]")
     live = []
     release = []
     counts = []

@@ -74,7 +74,7 @@ def measure_map(page, address: str, n: int) -> dict[str, float]:
     page.goto(f"{address}/?n={n}&kind=window&beta=0")
     wait_for_map(page)
     first = time.perf_counter() - start
-    slider = page.locator("input[data-knob=p]")
+    slider = page.locator("input[data-slider=p]")
     live = []
     release = []
     sent = []

@@ -18,7 +18,7 @@ VIEWS = {
 frame.page_header(
     "Coverage", "Which images stand for many others, and which only repeat their neighbours?"
 )
-view = frame.need_run("embeddings")
+view = frame.require_run("embeddings")
 chosen = (
     st.segmented_control(
         "View",
@@ -30,5 +30,5 @@ chosen = (
     or "One slice"
 )
 draw, stages = VIEWS[chosen]
-frame.need_run(*stages, say=False)
+frame.require_run(*stages, note_sample=False)
 draw(view)

@@ -28,14 +28,14 @@ with st.expander("Open another source"):
     source_form()
 
 st.subheader(dataset.title(view), anchor=False)
-dataset.facts(view.whole or view)
+dataset.facts(view.full or view)
 left, right = st.columns([5, 4], gap="medium")
 with left:
     dataset.settings(view)
-    dataset.classes(view.whole or view)
+    dataset.classes(view.full or view)
 with right:
     dataset.stages(view)
 dataset.rejected(view)
 st.subheader("A look at the images", anchor=False)
-sampling.told(view)
+sampling.show_sample_note(view)
 dataset.sample(view)

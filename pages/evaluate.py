@@ -12,12 +12,12 @@ frame.page_header(
     "Evaluate",
     "What would a model trained on the coreset reach, and would random have done as well?",
 )
-view = frame.need_run("embeddings")
+view = frame.require_run("embeddings")
 
 left, right = st.columns([3, 2], gap="large")
 with left:
     st.subheader("Measured: train on the coreset", anchor=False)
-    with frame.boundary():
+    with frame.error_boundary():
         evaluate.setup(view)
         evaluate.results(view)
 with right:
@@ -29,9 +29,9 @@ with right:
         )
     else:
         st.caption(f"Of the coreset chosen on Select: {len(selection):,} of {len(view):,} images.")
-        with frame.boundary():
+        with frame.error_boundary():
             certificate.draw(view, selection)
             certificate.smallest(view, selection)
         st.subheader("Stability: kept again with another seed?", anchor=False)
-        with frame.boundary():
+        with frame.error_boundary():
             stability.draw(view, selection)

@@ -3,17 +3,17 @@ click explains one."""
 
 import streamlit as st
 
-from ui.components.frame import guarded, need_run, page_header
-from ui.map.colour_columns import MEMBERSHIP, offered
+from ui.components.frame import page_header, require_run, with_error_boundary
+from ui.map.colour_columns import MEMBERSHIP, available_columns
 from ui.map.scatter import draw_map
 from ui.selection import controls, session_selection
 from ui.state import session
-from ui.views import why
+from ui.views import image_explanation
 
 page_header("Map", "What is in the whole set, and where does the coreset lie in it?")
-view = need_run("map")
+view = require_run("map")
 selection = controls.current_or_none(view)
-names = [MEMBERSHIP, *offered(view)]
+names = [MEMBERSHIP, *available_columns(view)]
 if session.get("color") not in names:
     session.rebind("color", MEMBERSHIP)
 left, right = st.columns([1, 3], vertical_alignment="bottom")
@@ -34,10 +34,10 @@ events = draw_map(
 picked = controls.picked(view, events)
 
 
-@guarded
+@with_error_boundary
 def below() -> None:
     if picked is not None:
-        why.panel(view, picked, selection, key="explore")
+        image_explanation.show_panel(view, picked, selection, key="explore")
     if events.chosen is not None:
         controls.lasso_panel(view, events, selection, key="explore")
     elif picked is None:

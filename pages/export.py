@@ -13,9 +13,9 @@ from ui.views.fiftyone_app import side_by_side
 frame.page_header(
     "Export", "How do I hand this coreset to FiftyOne, a labelling tool or a training script?"
 )
-view = frame.need_run("embeddings", say=False)
-if view.whole is not None:  # what leaves the house is chosen from all images, so many in a job
-    export.large(view.whole)
+view = frame.require_run("embeddings", note_sample=False)
+if view.full is not None:  # what leaves the house is chosen from all images, so many in a job
+    export.large(view.full)
     st.stop()
 selection = controls.current_or_none(view)
 if selection is None:
@@ -32,11 +32,11 @@ with left:
     st.subheader("Download", anchor=False)
     export.downloads(view, selection)
     with st.expander("Manifest: what reproduces this selection"):
-        with frame.boundary():
+        with frame.error_boundary():
             st.json(export.manifest_of(view, selection), expanded=1)
 with right:
     st.subheader("Hand over", anchor=False)
-    with frame.boundary():
+    with frame.error_boundary():
         targets(view, selection)
-with frame.boundary():
+with frame.error_boundary():
     side_by_side(view)

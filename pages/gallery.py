@@ -4,9 +4,9 @@ near-duplicates, most redundant."""
 from __future__ import annotations
 
 from ui.components import frame
-from ui.views.browse import browse
+from ui.views.gallery import show_gallery
 
 frame.page_header(
     "Gallery", "What do the hardest, the easiest, the repeated and the doubtful images look like?"
 )
-browse(frame.need_run())
+show_gallery(frame.require_run())

@@ -20,7 +20,7 @@ VIEWS = {
 frame.page_header(
     "Labels", "What would a clustering call each image, and where is that probably wrong?"
 )
-view = frame.need_run("pseudo_labels")
+view = frame.require_run("pseudo_labels")
 chosen = st.segmented_control(
     "View",
     list(VIEWS),

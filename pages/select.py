@@ -5,19 +5,19 @@ import streamlit as st
 
 from coreset_engine.core.registry import METHODS
 from ui.components.forms import choose_row
-from ui.components.frame import boundary, guarded, need_run, page_header
-from ui.map.colour_columns import MEMBERSHIP, offered
+from ui.components.frame import error_boundary, page_header, require_run, with_error_boundary
+from ui.map.colour_columns import MEMBERSHIP, available_columns
 from ui.map.scatter import draw_map
 from ui.selection import controls
 from ui.state import session
-from ui.views import certificate, full_counts, select, why
+from ui.views import certificate, full_counts, image_explanation, select
 
 KEY = "map-select"
 
 page_header("Select", "Which images make the coreset, how many, and at what price?")
-view = need_run("map")
+view = require_run("map")
 turn = controls.hear_sliders(KEY, select.alphas(view, session.get("method")))
-names = [MEMBERSHIP, *offered(view)]
+names = [MEMBERSHIP, *available_columns(view)]
 if session.get("color") not in names:
     session.rebind("color", MEMBERSHIP)
 above = st.container()  # its knobs are those of the method chosen below
@@ -48,11 +48,11 @@ events = draw_map(
 picked = controls.picked(view, events)
 
 
-@guarded
+@with_error_boundary
 def below() -> None:
     full_counts.counts(view)
     if picked is not None:
-        why.panel(view, picked, selection, key="select")
+        image_explanation.show_panel(view, picked, selection, key="select")
     if events.chosen is not None:
         controls.lasso_panel(view, events, selection, key="select")
     select.next_steps()
@@ -65,7 +65,7 @@ def below() -> None:
     shown = st.segmented_control(
         "Show", list(parts), default="Kept images", label_visibility="collapsed", key="part"
     )
-    with boundary():
+    with error_boundary():
         parts[shown or "Kept images"](view, selection)
 
 

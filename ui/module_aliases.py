@@ -2,7 +2,7 @@
 
 UI = {
     "beta_view": "views.beta_search",
-    "browse": "views.browse",
+    "browse": "views.gallery",
     "certificates": "views.certificate",
     "charts": "components.charts",
     "choice": "selection.session_selection",
@@ -21,11 +21,11 @@ UI = {
     "here": "state.navigation",
     "icon": "components.icon",
     "jobs": "components.jobs",
-    "label_quality": "views.label_quality",
+    "label_quality": "state.clusters",
     "labels_view": "views.labels",
-    "memo": "state.link_memo",
+    "memo": "state.link_storage",
     "palette": "components.palette",
-    "pushing": "views.redundancy",
+    "pushing": "views.redundancy_sources",
     "report": "views.report",
     "routes": "server.routes",
     "sampling": "state.sampling",
@@ -41,5 +41,5 @@ UI = {
     "thumbs": "components.thumbnails",
     "tour": "views.tour",
     "whole": "views.full_counts",
-    "why": "views.why",
+    "why": "views.image_explanation",
 }

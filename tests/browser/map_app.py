@@ -42,8 +42,15 @@ def fake_view(n: int) -> SimpleNamespace:
         map=fake_points(n),
         dynamics=dynamics,
         pseudo_labels=PseudoLabels(classes, np.ones(n, np.float32), 10),
+        stored_as=lambda stage: stage,
     )
-    return SimpleNamespace(run=run, dataset=dataset, ready=lambda *stages: "coverage" not in stages)
+    return SimpleNamespace(
+        run=run,
+        dataset=dataset,
+        full=None,
+        key_of=lambda stage: f"{stage} of {n}",
+        ready=lambda *stages: "coverage" not in stages,
+    )
 
 
 def draw() -> None:

@@ -43,7 +43,7 @@ def go(open_page, app, name: str, query: str = "", **how):
 
 def scrub(page, value: float) -> None:
     """Drag the pruning rate inside the map and let go."""
-    slider = page.locator("input[data-knob=p]")
+    slider = page.locator("input[data-slider=p]")
     slider.evaluate("(e, v) => { e.value = v; e.dispatchEvent(new Event('input')); }", value)
     slider.evaluate("(e) => e.dispatchEvent(new Event('change'))")
 
@@ -105,7 +105,7 @@ def test_reload_keeps_the_knobs(open_page, app):
     page.reload()
     settled(page, "select")
     assert map_value(page, "kept") == "899"
-    assert page.locator("input[data-knob=p]").input_value() == "0.5"
+    assert page.locator("input[data-slider=p]").input_value() == "0.5"
 
 
 def test_two_tabs_do_not_cross(open_page, app):

@@ -49,7 +49,7 @@ def reference_inside(points: np.ndarray, polygon: list) -> np.ndarray:
 def test_scrub_moves_counts_at_once_and_reports_on_release(open_page, map_server):
     page, witness = opened_map(open_page, map_server)
     assert map_value(page, "kept") == "6000"
-    slider = page.locator("input[data-knob=p]")
+    slider = page.locator("input[data-slider=p]")
     slider.evaluate("(e) => { e.value = 0.8; e.dispatchEvent(new Event('input')); }")
     assert map_value(page, "kept") == "12000"
     assert (
@@ -87,7 +87,7 @@ def test_zoom_and_lasso_survive_a_rerun(open_page, map_server):
     page.get_by_text(re.compile(r"^chosen [1-9]")).wait_for()
     outline = page.locator(".cm-lasso").get_attribute("points")
     ready = int(map_value(page, "ready"))
-    page.locator("input[data-knob=p]").fill("0.7")
+    page.locator("input[data-slider=p]").fill("0.7")
     page.get_by_test_id("stText").first.filter(has_text='"p": 0.7').wait_for()
     page.wait_for_timeout(300)
     assert int(map_value(page, "ready")) > ready

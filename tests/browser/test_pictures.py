@@ -49,7 +49,7 @@ def test_film_of_the_scrub(open_page, app):
     frames = []
     counts = []
     for p in [*there, *there[-2::-2]]:
-        tab.locator("input[data-knob=p]").evaluate(
+        tab.locator("input[data-slider=p]").evaluate(
             "(e, v) => { e.value = v; e.dispatchEvent(new Event('input')); }", p
         )
         tab.evaluate(

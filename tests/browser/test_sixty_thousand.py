@@ -106,7 +106,7 @@ def test_page_is_clean(open_page, large, name):
 def test_scrub_settles_on_what_the_engine_chooses(open_page, large):
     page, witness = opened(open_page, large, "select")
     assert map_value(page, "kept") == "6000"
-    slider = page.locator("input[data-knob=p]")
+    slider = page.locator("input[data-slider=p]")
     slider.evaluate("(e) => { e.value = 0.75; e.dispatchEvent(new Event('input')); }")
     assert map_value(page, "kept") == "15000"
     slider.evaluate("(e) => e.dispatchEvent(new Event('change'))")

@@ -114,10 +114,10 @@ def test_one_draw_is_refused(run):
 
 
 def test_the_map_can_be_coloured_by_it(run):
-    from ui.map.colour_columns import column, offered
+    from ui.map.colour_columns import available_columns, column
     from ui.state.session import RunView
 
     inclusion(run, "random", 0.8, seeds=4)
     view = RunView("demo", run.dataset, run, run.encoder, 0, None)
-    name = next(name for name in offered(view) if "draws" in name)
-    assert name == "kept in 4 draws: random at 0.8" and column(view, name).values.max() <= 1
+    name = next(name for name in available_columns(view) if "draws" in name)
+    assert name == "selected in 4 draws: Random, 80% removed" and column(view, name).values.max() <= 1

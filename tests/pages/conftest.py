@@ -47,7 +47,7 @@ def open_page(tmp_path, monkeypatch, digits):
 
     monkeypatch.setenv("CORESET_HOME", str(tmp_path))
     monkeypatch.delenv("CORESET_OPEN", raising=False)
-    monkeypatch.setattr(jobs, "listed", lambda: [])
+    monkeypatch.setattr(jobs, "list_jobs", lambda: [])
 
     def opened(page, finished=state.STAGES, dataset=digits, **session):
         run = None if finished is None else FinishedRun(dataset, finished)

@@ -22,9 +22,9 @@ def test_cut_histogram_counts_every_finite_image_once():
         values, kept, hard, title="AUM", axis="AUM", cuts={"beta": -1.0}
     )
     got = counts(figure)
-    assert got["kept"] == kept.sum() and got["dropped as hardest"] == hard.sum()
+    assert got["selected"] == kept.sum() and got["skipped as hardest"] == hard.sum()
     assert sum(got.values()) == 1000
-    assert sum(data["kept"]) == kept.sum() and len(data["AUM"]) == 80
+    assert sum(data["selected"]) == kept.sum() and len(data["AUM"]) == 80
     assert figure.layout.shapes[0].x0 == -1.0
 
 
@@ -35,9 +35,9 @@ def test_histogram_of_degenerate_values(values):
     assert len(finite) == np.isfinite(values).sum()
 
 
-def test_overlaid_shares_sum_to_one():
+def test_distribution_shares_sum_to_one():
     rng = np.random.default_rng(1)
-    _, data = charts.overlaid(
+    _, data = charts.distributions(
         {"a": rng.normal(size=50), "b": rng.normal(size=5000)}, title="", axis="x", share=True
     )
     assert sum(data["a"]) == pytest.approx(1) and sum(data["b"]) == pytest.approx(1)
@@ -46,7 +46,7 @@ def test_overlaid_shares_sum_to_one():
 def test_confusion_shows_share_of_row_and_csv_shows_counts():
     figure, data = charts.confusion(np.array([[3, 1], [0, 0]]), ["a", "b"], ["0", "1"], title="")
     assert figure.data[0].z[0][0] == 0.75 and figure.data[0].z[1][0] == 0
-    assert data["images"] == [3, 1, 0, 0] and data["truth"] == ["a", "a", "b", "b"]
+    assert data["images"] == [3, 1, 0, 0] and data["true label"] == ["a", "a", "b", "b"]
 
 
 def test_score_by_rank_is_sorted_and_thinned():
@@ -95,11 +95,11 @@ def test_text_contrast_is_readable(theme):
 
 
 def test_a_long_legend_stays_off_the_title():
-    short = charts.dress(
-        charts.overlaid({"a": np.arange(9.0)}, title="Few", axis="x")[0], palette.LIGHT
+    short = charts.apply_theme(
+        charts.distributions({"a": np.arange(9.0)}, title="Few", axis="x")[0], palette.LIGHT
     )
     means = {name: [0.8, 0.9] for name in ("random", "a", "b", "c")}
-    long = charts.dress(
+    long = charts.apply_theme(
         charts.budget_curve([0.5, 0.9], means, {name: [0.01, 0.01] for name in means})[0],
         palette.LIGHT,
         420,

@@ -27,7 +27,7 @@ def fresh(tmp_path, monkeypatch):
 
     monkeypatch.setenv("CORESET_HOME", str(tmp_path))
     monkeypatch.delenv("CORESET_OPEN", raising=False)
-    monkeypatch.setattr(jobs, "listed", lambda: [])
+    monkeypatch.setattr(jobs, "list_jobs", lambda: [])
     return AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
 
 

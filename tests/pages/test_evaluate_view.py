@@ -74,7 +74,7 @@ def test_without_labels_the_page_says_what_accuracy_means(
     job = Job(
         "j9", "evaluate", "demo", {"encoder": "efficientnet_lite0"}, "done", result={"rows": rows}
     )
-    monkeypatch.setattr(evaluate, "listed", lambda: [job])
+    monkeypatch.setattr(evaluate, "list_jobs", lambda: [job])
     test = open_page("evaluate", dataset=unlabelled_digits)
     assert not test.exception and not test.error
     assert "no true labels" in texts(test) and "agreement with pseudo-labels" in texts(test)
@@ -103,8 +103,8 @@ def test_page_shows_the_newest_measurement_and_submits_another(open_page, monkey
         "running",
         result={"rows": ROWS, "full_accuracy": 0.9},
     )
-    monkeypatch.setattr(jobs, "listed", lambda: [job])
-    monkeypatch.setattr(evaluate, "listed", lambda: [job])
+    monkeypatch.setattr(jobs, "list_jobs", lambda: [job])
+    monkeypatch.setattr(evaluate, "list_jobs", lambda: [job])
     sent = []
     monkeypatch.setattr(evaluate, "submit", lambda *what: sent.append(what))
     test = open_page("evaluate")

@@ -25,31 +25,31 @@ FAILED = Job(
 
 
 def test_pace_in_one_line():
-    assert jobs.pace(RUNNING).replace("\\", "") == "pseudo-labels 40 % · 120 images/s · 5 s left"
-    assert jobs.pace(Job("x", "prepare", "demo", {}, "queued")) == "waiting"
+    assert jobs.progress_text(RUNNING).replace("\\", "") == "pseudo-labels 40 % · 120 images/s · 5 s left"
+    assert jobs.progress_text(Job("x", "prepare", "demo", {}, "queued")) == "waiting"
 
 
 @pytest.mark.parametrize(
     "seconds,said", [(0, "0 s"), (89, "89 s"), (600, "10 min"), (7200, "2.0 h")]
 )
 def test_durations(seconds, said):
-    assert jobs.duration(seconds) == said
+    assert jobs.format_duration(seconds) == said
 
 
 def test_a_newer_job_replaces_an_ended_one():
     old = Job("j0", "prepare", "demo", {}, "failed")
-    assert jobs.current([RUNNING, FAILED, old]) == [RUNNING, FAILED]
-    assert jobs.current([Job("j3", "prepare", "demo", {}, "done"), RUNNING])[1] == RUNNING
+    assert jobs.without_superseded([RUNNING, FAILED, old]) == [RUNNING, FAILED]
+    assert jobs.without_superseded([Job("j3", "prepare", "demo", {}, "done"), RUNNING])[1] == RUNNING
 
 
 def test_a_job_that_came_and_went_between_two_looks_is_news():
     done = Job("j3", "export", "demo", {}, "done")
-    before = jobs.standing([RUNNING])
-    assert jobs.standing([done, RUNNING]) != before
-    assert jobs.ended_since(before, [done, RUNNING]) == ["Export is done."]
-    assert jobs.ended_since(jobs.standing([done]), [done]) == jobs.ended_since(None, [done]) == []
+    before = jobs.active_by_id([RUNNING])
+    assert jobs.active_by_id([done, RUNNING]) != before
+    assert jobs.finished_since(before, [done, RUNNING]) == ["Export is done."]
+    assert jobs.finished_since(jobs.active_by_id([done]), [done]) == jobs.finished_since(None, [done]) == []
     ended = Job("j2", "prepare", "demo", {}, "done")
-    assert jobs.ended_since(before, [ended]) == ["Prepare is done."]
+    assert jobs.finished_since(before, [ended]) == ["Prepare is done."]
 
 
 def test_the_polling_strip_draws_the_page_anew_for_such_a_job(monkeypatch):
@@ -57,7 +57,7 @@ def test_the_polling_strip_draws_the_page_anew_for_such_a_job(monkeypatch):
     once."""
     found = []
     reruns = []
-    monkeypatch.setattr(jobs, "listed", lambda: list(found))
+    monkeypatch.setattr(jobs, "list_jobs", lambda: list(found))
     monkeypatch.setattr(jobs.st, "rerun", lambda: reruns.append(1))
     monkeypatch.setattr(jobs.state, "get", {"jobs_seen": {}, "hidden_jobs": set()}.get)
     jobs._strip()
@@ -69,7 +69,7 @@ def test_the_polling_strip_draws_the_page_anew_for_such_a_job(monkeypatch):
 
 def test_what_ended_is_told_once(open_page, monkeypatch):
     test = open_page("labels")
-    monkeypatch.setattr(jobs, "listed", lambda: [Job("j3", "export", "demo", {}, "done")])
+    monkeypatch.setattr(jobs, "list_jobs", lambda: [Job("j3", "export", "demo", {}, "done")])
     test.run()
     assert [toast.value for toast in test.toast] == ["Export is done."]
     test.run()
@@ -79,7 +79,7 @@ def test_what_ended_is_told_once(open_page, monkeypatch):
 def test_strip_shows_escaped_state_and_asks(open_page, monkeypatch):
     asked = []
     test = open_page("labels")
-    monkeypatch.setattr(jobs, "listed", lambda: [RUNNING, FAILED])
+    monkeypatch.setattr(jobs, "list_jobs", lambda: [RUNNING, FAILED])
     monkeypatch.setattr(jobs, "_ask", lambda what, job: asked.append((what, job)))
     test.run()
     assert not test.exception

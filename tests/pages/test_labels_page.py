@@ -95,7 +95,7 @@ def found_beta(**changed):
 
 def test_what_the_search_found_is_drawn_and_taken_with_one_click(open_page, monkeypatch):
     monkeypatch.setattr(
-        beta_search, "listed", lambda: [found_beta(score="forgetting", beta=0.1), found_beta()]
+        beta_search, "list_jobs", lambda: [found_beta(score="forgetting", beta=0.1), found_beta()]
     )
     test = open_page("labels", labels_view="Difficulty", prune_rate=0.5, beta=0.4)
     assert not test.exception and not test.error
@@ -111,7 +111,7 @@ def test_what_the_search_found_is_drawn_and_taken_with_one_click(open_page, monk
     "changed", [dict(dynamics="of corrected labels"), dict(prune_rate=0.9), dict(curve=None)]
 )
 def test_a_search_of_something_else_is_not_shown(open_page, monkeypatch, changed):
-    monkeypatch.setattr(beta_search, "listed", lambda: [found_beta(**changed)])
+    monkeypatch.setattr(beta_search, "list_jobs", lambda: [found_beta(**changed)])
     test = open_page("labels", labels_view="Difficulty", prune_rate=0.5, beta=0.4)
     assert not test.exception and not any("Use beta" in button.label for button in test.button)
 

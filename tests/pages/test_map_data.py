@@ -78,7 +78,7 @@ def test_number_columns_keep_outliers_and_gaps_apart():
         found.bins()[-1] == colour_columns.BINS
         and found.bins()[:-1].max() == colour_columns.BINS - 1
     )
-    assert found.say(1000) == "score: none" and found.say(999) == "score: never learned"
+    assert found.describe(1000) == "score: none" and found.describe(999) == "score: never learned"
 
 
 def test_unknown_labels_get_a_label_of_their_own():
@@ -195,10 +195,10 @@ def test_snapshots_come_back_replace_and_go(view, tmp_path, monkeypatch):
     snapshots.save(view, "ten percent", {"method": "elfs", "prune_rate": 0.9})
     snapshots.save(view, "other", {"method": "random", "prune_rate": 0.5})
     snapshots.save(view, "ten percent", {"method": "blindcs", "prune_rate": 0.9})
-    found = {snapshot.name: snapshot for snapshot in snapshots.listed(view)}
+    found = {snapshot.name: snapshot for snapshot in snapshots.list_snapshots(view)}
     assert len(found) == 2 and found["ten percent"].setup["method"] == "blindcs"
     snapshots.delete(view, found["other"].id)
-    assert [snapshot.name for snapshot in snapshots.listed(view)] == ["ten percent"]
+    assert [snapshot.name for snapshot in snapshots.list_snapshots(view)] == ["ten percent"]
 
 
 def test_duel_links_and_difference():

@@ -101,8 +101,8 @@ def whole(request, tmp_path, monkeypatch):
 
 @pytest.fixture
 def view(whole):
-    sampling.sampled.clear()
-    return sampling.shown(whole)
+    sampling.sample_view.clear()
+    return sampling.drawable_view(whole)
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_the_route_serves_the_picture_of_the_sampled_id_and_reads_no_other(view,
         )
     assert client.get(address.format(i=len(view))).status_code == 404
     rows = view.run.rows[shown]
-    reader = view.whole.dataset.reader
+    reader = view.full.dataset.reader
     if reader.kind == "tar":
         assert [(begin, size) for _, begin, size in touched] == [
             (reader.place[i], reader.size[i]) for i in rows
@@ -168,7 +168,7 @@ def opened(view, monkeypatch):
 
     from ui.components import jobs
 
-    monkeypatch.setattr(jobs, "listed", lambda: [])
+    monkeypatch.setattr(jobs, "list_jobs", lambda: [])
     monkeypatch.setattr(session, "current_run", lambda: view)
     test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
     for name, value in {"dataset": view.spec, **SETTINGS}.items():
@@ -201,8 +201,8 @@ def test_before_anything_is_prepared_every_page_opens_on_a_sample_drawn_evenly(
     whole, monkeypatch, tmp_path
 ):
     fresh = Run(whole.dataset, store=Store(tmp_path / "other"), **SETTINGS)
-    unprepared = sampling.shown(dataclasses.replace(whole, run=fresh))
-    assert len(unprepared) == 60 and unprepared.whole.run is fresh
+    unprepared = sampling.drawable_view(dataclasses.replace(whole, run=fresh))
+    assert len(unprepared) == 60 and unprepared.full.run is fresh
     test = opened(unprepared, monkeypatch)
     for page in PAGES:
         test = go_to(test, page)
@@ -213,19 +213,19 @@ def test_before_anything_is_prepared_every_page_opens_on_a_sample_drawn_evenly(
 
 def test_corrections_made_at_the_sample_hold_for_all(view, app, monkeypatch):
     monkeypatch.setattr(corrections.st, "rerun", lambda: None)
-    before = np.asarray(view.whole.run.clusters.labels)
+    before = np.asarray(view.full.run.clusters.labels)
     outside = np.setdiff1d(np.arange(N), view.run.rows)
-    moved = [str(view.whole.dataset.ids[i]) for i in (*outside[:2], view.run.rows[0])]
+    moved = [str(view.full.dataset.ids[i]) for i in (*outside[:2], view.run.rows[0])]
     corrections.record(view, {"kind": "merge", "clusters": [3], "into": 1})
     assert corrections.chosen_ids(view, "Pasted ids", "\n".join([*moved, "nobody"])) == moved
     corrections.record(view, {"kind": "relabel", "ids": moved, "cluster": 2})
-    assert len(history.corrections(view.whole.dataset.fingerprint, session.home())) == 2
+    assert len(history.corrections(view.full.dataset.fingerprint, session.home())) == 2
     assert not history.corrections(view.dataset.fingerprint, session.home())
     wanted = np.where(before == 3, 1, before)
     wanted[[*outside[:2], view.run.rows[0]]] = 2
     again = Run(open_source(view.spec), store=view.run.store, **SETTINGS)
     assert np.array_equal(again.pseudo_labels.labels, wanted)
-    assert again.key_of("dynamics") != view.whole.key_of("dynamics") and not again.ready("dynamics")
+    assert again.key_of("dynamics") != view.full.key_of("dynamics") and not again.ready("dynamics")
     sample = sampled_run.Sampled(again)
     assert np.array_equal(sample.rows, view.run.rows) and sample.ready(
         "map"

@@ -187,12 +187,12 @@ def log(data: bytes, folder: Path) -> object:
 
 
 def link(data: bytes, folder: Path) -> object:
-    from ui.state import link_memo
+    from ui.state import link_storage
 
     (folder / "links").mkdir()
     (folder / "links" / f"{'0' * 16}.json").write_bytes(data)
-    link_memo.recall(data.decode("utf-8", "surrogateescape"), folder)
-    return sorted(link_memo.recall("0" * 16, folder))
+    link_storage.load_values(data.decode("utf-8", "surrogateescape"), folder)
+    return sorted(link_storage.load_values("0" * 16, folder))
 
 
 def knobs(data: bytes, folder: Path) -> object:

@@ -1,8 +1,8 @@
-"""Every chart but the big map: small plotly figures from arrays, one look for light and dark.
+"""Every chart but the map: small plotly figures from arrays, with one theme for light and dark.
 
-A builder returns a `plotly.graph_objects.Figure`; `show` draws it with a camera button (PNG or SVG)
-and a CSV of exactly what is drawn. Labels from data pass through `escape.chart`. Histograms are
-binned here, so that a million images send a hundred bars.
+A builder returns the figure and its data as columns; `show` draws the figure with a camera button
+(PNG or SVG) and offers the columns as CSV. Labels from data pass through `escape.chart`. Histograms
+are binned here, so that a million images send a hundred bars.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,9 @@ from ui.components.escape import chart as safe
 from ui.components.palette import Palette, category, current
 
 Columns = Mapping[str, Sequence]
+NO_PARTS: Mapping[str, Any] = MappingProxyType({})
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
+REMOVED_BUTTONS = ["select2d", "lasso2d", "autoScale2d"]
 
 
 def show(
@@ -31,33 +35,47 @@ def show(
     height: int = 340,
     on_range: Callable[[float, float], None] | None = None,
 ) -> None:
-    """Draw `figure` in the viewer's theme, with its downloads. name: stem of the files and, by
-    default, the key.
+    """Draw a figure in the viewer's theme, with its downloads.
 
-    on_range(low, high): called before the next run when somebody has dragged over a part of the x
-    axis.
+    Parameters
+    ----------
+    figure : go.Figure
+        From one of the builders below.
+    name : str
+        Stem of the downloaded files.
+    data : mapping or callable
+        What is drawn, as columns of equal length, for the CSV.
+    key : str, optional
+        Streamlit key, `name` by default.
+    height : int
+        Pixels.
+    on_range : callable, optional
+        on_range(low, high) is called before the next run after a drag over part of the x axis.
     """
     key = key or name
-    dress(figure, current(), height)
-    asked = {} if on_range is None else _dragged(figure, key, on_range)
-    shown = key if on_range is None else f"{key}:{st.session_state.get(f'{key}:drags', 0)}"
-    kind = st.session_state.get(f"{key}:format", "png")
-    st.plotly_chart(
-        figure,
-        width="stretch",
-        theme=None,
-        key=shown,
-        **asked,
-        config={
-            "displaylogo": False,
-            "responsive": True,
-            "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
-            "toImageButtonOptions": {"format": kind, "filename": name, "scale": 2},
-        },
-    )
-    with st.popover("Keep this chart", type="tertiary"):
+    apply_theme(figure, current(), height)
+    image_format = st.session_state.get(f"{key}:format", "png")
+    config = {
+        "displaylogo": False,
+        "responsive": True,
+        "modeBarButtonsToRemove": REMOVED_BUTTONS,
+        "toImageButtonOptions": {"format": image_format, "filename": name, "scale": 2},
+    }
+    if on_range is None:
+        st.plotly_chart(figure, width="stretch", theme=None, key=key, config=config)
+    else:
+        drags = st.session_state.get(f"{key}:drags", 0)
+        options = _range_selection(figure, key, on_range)
+        st.plotly_chart(
+            figure, width="stretch", theme=None, key=f"{key}:{drags}", config=config, **options
+        )
+    _save_menu(key, name, data)
+
+
+def _save_menu(key: str, name: str, data: Columns | Callable[[], Columns]) -> None:
+    with st.popover("Save chart", type="tertiary"):
         st.radio(
-            "The chart's camera button saves",
+            "Format of the chart's camera button",
             ["png", "svg"],
             format_func=str.upper,
             key=f"{key}:format",
@@ -73,26 +91,24 @@ def show(
         )
 
 
-def _dragged(
+def _range_selection(
     figure: go.Figure, key: str, on_range: Callable[[float, float], None]
 ) -> dict[str, Any]:
-    """What st.plotly_chart needs so that dragging tells a range. Each drag ends in a new chart,
-    without the box."""
+    """Options of st.plotly_chart that make a drag select a range; each drag ends in a new chart."""
     figure.update_layout(dragmode="select", selectdirection="h")
     count = st.session_state.get(f"{key}:drags", 0)
 
-    def tell() -> None:
+    def report() -> None:
         boxes = st.session_state[f"{key}:{count}"]["selection"]["box"]
         if boxes:
             st.session_state[f"{key}:drags"] = count + 1
             on_range(float(min(boxes[-1]["x"])), float(max(boxes[-1]["x"])))
 
-    return dict(on_select=tell, selection_mode="box")
+    return dict(on_select=report, selection_mode="box")
 
 
 def as_csv(columns: Columns) -> str:
-    """Columns of equal length as CSV text; cells that a spreadsheet would run as a formula are
-    quoted."""
+    """Columns of equal length as CSV text; cells that look like formulas are quoted."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(columns)
@@ -107,8 +123,8 @@ def _cell(value: object) -> object:
     return value
 
 
-def dress(figure: go.Figure, palette: Palette, height: int = 340) -> go.Figure:
-    """One look: quiet grid, readable on both backgrounds."""
+def apply_theme(figure: go.Figure, palette: Palette, height: int = 340) -> go.Figure:
+    """Colours, fonts and margins that every chart shares; returns the figure."""
     axis = dict(
         gridcolor=palette.grid,
         zerolinecolor=palette.grid,
@@ -116,16 +132,7 @@ def dress(figure: go.Figure, palette: Palette, height: int = 340) -> go.Figure:
         automargin=True,
         title_font_size=13,
     )
-    legend = len(figure.data) > 1 and figure.layout.showlegend is not False
-    below = (
-        bool(figure.layout.title.text) and len(figure.data) > 3
-    )  # its rows would run over the title
-    top = (34 if figure.layout.title.text else 8) + (26 if legend and not below else 8)
-    place = (
-        dict(yanchor="top", y=-60 / max(height - 150, 100))
-        if below
-        else dict(yanchor="bottom", y=1.0)
-    )
+    top, legend = _legend_layout(figure, height)
     figure.update_layout(
         height=height,
         margin=dict(l=8, r=8, t=top, b=8),
@@ -137,12 +144,8 @@ def dress(figure: go.Figure, palette: Palette, height: int = 340) -> go.Figure:
         title_xanchor="left",
         title_y=0.99,
         title_yanchor="top",
-        font=dict(
-            family="system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif",
-            size=13,
-            color=palette.text,
-        ),
-        legend=dict(orientation="h", xanchor="left", x=0, title_text="", **place),
+        font=dict(family=FONT, size=13, color=palette.text),
+        legend=dict(orientation="h", xanchor="left", x=0, title_text="", **legend),
         hoverlabel=dict(bgcolor=palette.paper, font_color=palette.text, bordercolor=palette.grid),
     )
     figure.update_xaxes(**axis)
@@ -150,8 +153,18 @@ def dress(figure: go.Figure, palette: Palette, height: int = 340) -> go.Figure:
     return figure
 
 
+def _legend_layout(figure: go.Figure, height: int) -> tuple[int, dict[str, Any]]:
+    """Pixels above the plot, and where the legend goes: below when its rows would hide the title."""
+    has_title = bool(figure.layout.title.text)
+    has_legend = len(figure.data) > 1 and figure.layout.showlegend is not False
+    top = 34 if has_title else 8
+    if has_title and len(figure.data) > 3:
+        return top + 8, dict(yanchor="top", y=-60 / max(height - 150, 100))
+    return top + (26 if has_legend else 8), dict(yanchor="bottom", y=1.0)
+
+
 def binned(values: np.ndarray, bins: int = 80) -> tuple[np.ndarray, np.ndarray]:
-    """Edges (bins + 1,) over the finite range of values (N,); never empty, even for constants."""
+    """Bin edges (bins + 1,) over the finite values of (N,), and these values; never empty."""
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
     if low == high:
@@ -167,24 +180,37 @@ def cut_histogram(
     *,
     title: str,
     axis: str,
-    cuts: Mapping[str, float] = {},
+    cuts: Mapping[str, float] = NO_PARTS,
     bins: int = 80,
-) -> tuple[go.Figure, Columns]:  # noqa: B006
-    """Distribution of a score (N,), stacked by fate. kept, hard: (N,) bool; the rest was dropped as
-    easy or redundant.
-    cuts: name -> position of a dashed line (the two cuts of double-end pruning, ELFS figure 4)."""
-    palette, (edges, _) = current(), binned(values, bins)
+) -> tuple[go.Figure, Columns]:
+    """Histogram of a score, stacked by what double-end pruning does with it (ELFS figure 4).
+
+    Parameters
+    ----------
+    values : (N,) float
+        The score; infinite values are left out.
+    kept, hard : (N,) bool
+        Selected, and skipped as hardest; the rest is left out as easy.
+    title, axis : str
+        Title, and name of the x axis.
+    cuts : mapping of str to float
+        Dashed lines: name -> position.
+    bins : int
+        Number of bars.
+    """
+    palette = current()
+    edges, _ = binned(values, bins)
     middle = (edges[1:] + edges[:-1]) / 2
     figure = go.Figure()
     data = {axis: middle.tolist()}
     finite = np.isfinite(values)
     for name, mask, color in (
-        ("dropped as hardest", hard & ~kept, palette.hard),
-        ("kept", kept, palette.kept),
-        ("dropped as easy", ~kept & ~hard, palette.easy),
+        ("skipped as hardest", hard & ~kept, palette.hard),
+        ("selected", kept, palette.kept),
+        ("left out as easy", ~kept & ~hard, palette.easy),
     ):
         counts = np.histogram(values[mask & finite], edges)[0]
-        if name != "kept" and not counts.any():
+        if name != "selected" and not counts.any():
             continue
         data[name] = counts.tolist()
         figure.add_bar(x=middle, y=counts, name=name, marker_color=color, marker_line_width=0)
@@ -195,17 +221,16 @@ def cut_histogram(
             line_color=palette.text,
             annotation_text=safe(name),
             annotation_font_size=12,
-            annotation_position="top left" if name == "beta" else "top right",
+            annotation_position="top left" if x == min(cuts.values()) else "top right",
         )
     figure.update_layout(barmode="stack", title=title, xaxis_title=axis, yaxis_title="images")
     return figure, data
 
 
-def overlaid(
+def distributions(
     series: Mapping[str, np.ndarray], *, title: str, axis: str, bins: int = 80, share: bool = False
 ) -> tuple[go.Figure, Columns]:
-    """Several distributions as step lines over one axis; share=True draws shares of each instead of
-    counts."""
+    """Several distributions as step lines; share=True draws shares of each instead of counts."""
     edges, _ = binned(np.concatenate([np.asarray(v, float) for v in series.values()]), bins)
     middle = (edges[1:] + edges[:-1]) / 2
     figure = go.Figure()
@@ -237,7 +262,7 @@ def bars(
     axis: str = "images",
     sideways: bool = False,
 ) -> tuple[go.Figure, Columns]:
-    """Grouped bars, one group per name (a class, a cluster)."""
+    """Grouped bars, one group per name, for example a class or a cluster."""
     figure = go.Figure()
     data = {"name": list(names)}
     shown = [safe(name) for name in names]
@@ -263,11 +288,10 @@ def confusion(
     columns: Sequence[str],
     *,
     title: str,
-    row_axis: str = "truth",
-    column_axis: str = "pseudo-label",
+    row_axis: str = "true label",
+    column_axis: str = "cluster",
 ) -> tuple[go.Figure, Columns]:
-    """Confusion matrix (R, C) of counts, coloured by the share within the row, numbers inside the
-    cells."""
+    """Confusion matrix of counts (R, C), coloured by the share within the row."""
     palette = current()
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     ramp = [[0.0, palette.paper], [1.0, palette.kept]]
@@ -285,7 +309,7 @@ def confusion(
             texttemplate="%{text}" if small else None,
             hovertemplate=(
                 f"{row_axis} %{{y}}<br>{column_axis} %{{x}}<br>"
-                "%{customdata} images, %{z:.1%}<extra></extra>"
+                "%{customdata} images, %{z:.1%} of the row<extra></extra>"
             ),
             colorbar=dict(
                 title=dict(text="share of row", side="right"), tickformat=".0%", thickness=12
@@ -313,7 +337,7 @@ def lines(
     log_x: bool = False,
     dots: bool = False,
 ) -> tuple[go.Figure, Columns]:
-    """Plain curves over a shared x."""
+    """Curves over a shared x."""
     figure = go.Figure()
     data = {x_axis: np.asarray(x).tolist()}
     for i, (name, y) in enumerate(series.items()):
@@ -335,23 +359,25 @@ def lines(
 
 def score_by_rank(
     score: np.ndarray,
-    parts: Mapping[str, np.ndarray] = {},
+    parts: Mapping[str, np.ndarray] = NO_PARTS,
     *,
-    k: int | None = None,  # noqa: B006
+    k: int | None = None,
     title: str = "Score against rank",
     points: int = 600,
 ) -> tuple[go.Figure, Columns]:
-    """A score sorted best first (and its parts in the same order), thinned to `points`; k marks the
-    threshold."""
+    """A score sorted best first, and its parts in the same order, thinned to `points`.
+
+    k marks the last selected rank.
+    """
     order = np.argsort(-score, kind="stable")
     at = np.unique(np.linspace(0, len(score) - 1, min(points, len(score))).astype(int))
     series = {"score": score[order][at], **{name: part[order][at] for name, part in parts.items()}}
     figure, data = lines(
-        at + 1, series, title=title, x_axis="rank (1 = kept first)", y_axis="score"
+        at + 1, series, title=title, x_axis="rank (1 = selected first)", y_axis="score"
     )
     if k:
         figure.add_vline(
-            x=k, line_dash="dash", line_color=current().text, annotation_text=f"k = {k:,}"
+            x=k, line_dash="dash", line_color=current().text, annotation_text=f"{k:,} selected"
         )
     return figure, data
 
@@ -364,8 +390,19 @@ def budget_curve(
     band: str = "random",
     full: float | None = None,
 ) -> tuple[go.Figure, Columns]:
-    """Test accuracy against pruning rate, mean over seeds with error bars; `band` is drawn as a
-    mean +- std band."""
+    """Test accuracy against the share removed; `band` is drawn as a mean ± std band.
+
+    Parameters
+    ----------
+    rates : sequence of float
+        Shares removed, in [0, 1).
+    means, stds : mapping of str to sequence of float
+        Method -> accuracy in [0, 1] at each rate, over seeds; and its standard deviation.
+    band : str
+        The method drawn as a band.
+    full : float or None
+        Accuracy when training on all images, drawn as a dotted line.
+    """
     palette = current()
     figure = go.Figure()
     x = np.asarray(rates, float)
@@ -373,19 +410,10 @@ def budget_curve(
     for i, (name, mean) in enumerate(means.items()):
         mean = np.asarray(mean, float)
         std = np.asarray(stds[name], float)
-        data[f"{name} mean"], data[f"{name} std"] = mean.tolist(), std.tolist()
+        data[f"{name} mean"] = mean.tolist()
+        data[f"{name} std"] = std.tolist()
         if name == band:
-            figure.add_scatter(
-                x=np.r_[x, x[::-1]],
-                y=np.r_[mean + std, (mean - std)[::-1]],
-                fill="toself",
-                fillcolor=palette.rest,
-                opacity=0.5,
-                line_width=0,
-                hoverinfo="skip",
-                mode="lines",
-                name=f"{safe(name)} ± std",
-            )
+            _add_band(figure, name, x, mean, std)
         figure.add_scatter(
             x=x,
             y=mean,
@@ -399,8 +427,26 @@ def budget_curve(
             y=full, line_dash="dot", line_color=palette.text, annotation_text="all images"
         )
     figure.update_layout(
-        title="Accuracy at each budget", xaxis_title="share removed", yaxis_title="test accuracy"
+        title="Accuracy at each budget",
+        xaxis_title="share of images removed",
+        yaxis_title="test accuracy",
     )
     figure.update_xaxes(tickformat=".0%")
     figure.update_yaxes(tickformat=".1%")
     return figure, data
+
+
+def _add_band(
+    figure: go.Figure, name: str, x: np.ndarray, mean: np.ndarray, std: np.ndarray
+) -> None:
+    figure.add_scatter(
+        x=np.r_[x, x[::-1]],
+        y=np.r_[mean + std, (mean - std)[::-1]],
+        fill="toself",
+        fillcolor=current().rest,
+        opacity=0.5,
+        line_width=0,
+        hoverinfo="skip",
+        mode="lines",
+        name=f"{safe(name)} ± std",
+    )

@@ -1,8 +1,7 @@
-"""Forms drawn from frozen config dataclasses (`coreset_engine.core.config`): the same bounds the
-shell and manifest obey.
+"""Forms drawn from frozen config dataclasses (`coreset_engine.core.config`).
 
-A registry row names its config; `knobs_form` draws one widget per field and returns the values to
-pass on.
+A registry row names its config; `config_form` draws one widget per field, with the bounds that the
+command line and the manifest use too, and returns the values.
 """
 
 from __future__ import annotations
@@ -16,27 +15,35 @@ import streamlit as st
 from coreset_engine.core.registry import Row, load
 
 
-def choose_row(
-    label: str, table: Mapping[str, Row], *, key: str, only: Iterable[str] | None = None
-) -> str:
-    """A select box over a registry; the chosen row's one-line summary stands below it."""
-    names = [name for name in table if only is None or name in set(only)]
-    name = st.selectbox(label, names, key=key)
+def row_title(table: Mapping[str, Row], name: str) -> str:
+    """The title of a registry's row; the name itself when the registry has no such row."""
+    return table[name].title if name in table else name
+
+
+def select_row(label: str, table: Mapping[str, Row], *, key: str) -> str:
+    """A select box over a registry, with the selected row's summary below it."""
+    name = st.selectbox(
+        label, list(table), key=key, format_func=lambda option: row_title(table, option)
+    )
     if name in table:
-        row = table[name]
-        st.caption(
-            row.summary
-            if row.live
-            else f"{row.summary}. Chosen anew at every move; cost {row.cost}"
-        )
+        st.caption(row_summary(table[name]))
     return name
 
 
+def row_summary(row: Row) -> str:
+    """What a row does, as one sentence, and its cost where it is not answered at once."""
+    sentence = f"{row.summary[:1].upper()}{row.summary[1:]}."
+    if row.live:
+        return sentence
+    return f"{sentence} Recomputed on every change; cost: {row.cost}."
+
+
 def config_of(row: Row) -> type:
+    """The config dataclass that a registry row names."""
     return load(row.config)
 
 
-def knobs_form(
+def config_form(
     config: type,
     *,
     key: str,
@@ -44,9 +51,23 @@ def knobs_form(
     skip: Iterable[str] = (),
     start: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """One widget per knob of `config`; returns name -> value (only fields that are knobs).
+    """Draw one widget per field of `config` that carries a description.
 
-    start: values to begin with instead of the defaults, taken when the form is first drawn.
+    Parameters
+    ----------
+    config : type
+        A frozen dataclass with metadata from `coreset_engine.core.config`.
+    key : str
+        Prefix of the widgets' keys.
+    only, skip : iterable of str
+        Fields to draw, or to leave out.
+    start : mapping or None
+        Values to begin with instead of the defaults, taken when the form is first drawn.
+
+    Returns
+    -------
+    dict of str to Any
+        Name -> value of the fields drawn.
     """
     values = {}
     start = st.session_state.setdefault(f"{key}:start", dict(start or {}))

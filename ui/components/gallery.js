@@ -68,8 +68,8 @@ function drawGrid(root, data) {
     root.prepend(sheet);
   }
   sheet.textContent = `.picture { background-image: url("${data.sprite}"); }`;
-  const open_ = root.querySelector(".viewer");
-  if (open_.open) open_.close();
+  const viewer = root.querySelector(".viewer");
+  if (viewer.open) viewer.close();
 }
 
 function makeViewer() {
@@ -79,19 +79,19 @@ function makeViewer() {
   const name = document.createElement("div");
   name.className = "name";
   const buttons = row();
-  buttons.append(knob("Why this one? →", () => {
+  buttons.append(textButton("Why this image? →", () => {
     const root = viewer.parentElement;
     const asked = root.state.open;
-    root.state.open = -1; // closed without a word: a second message would reach the server while it changes the page
+    root.state.open = -1; // close without reporting: a second message would reach the server while it changes the page
     viewer.close();
     root.ask(asked);
-  }), knob("Close", () => viewer.close()));
+  }), textButton("Close", () => viewer.close()));
   top.append(name, buttons);
   const image = document.createElement("img");
   const bottom = row();
   const place = document.createElement("span");
   place.className = "place";
-  bottom.append(knob("← Previous", () => step(viewer, -1)), place, knob("Next →", () => step(viewer, 1)));
+  bottom.append(textButton("← Previous", () => step(viewer, -1)), place, textButton("Next →", () => step(viewer, 1)));
   const fact = document.createElement("div");
   fact.className = "fact";
   viewer.append(top, image, fact, bottom);
@@ -122,7 +122,7 @@ function row() {
   return element;
 }
 
-function knob(text, act) {
+function textButton(text, act) {
   const element = document.createElement("button");
   element.type = "button";
   element.textContent = text;
@@ -145,12 +145,12 @@ function open(root, i) {
   viewer.querySelector(".fact").textContent = (data.captions && data.captions[i]) || "";
   viewer.querySelector("img").removeAttribute("src");
   if (!viewer.open) viewer.showModal();
-  if (data.opened === i) fillViewer(root, i, data.large, data.fact); // asked about before: the server says nothing new
+  if (data.opened === i) fillViewer(root, i, data.large, data.fact); // requested before: the server sends nothing new
   root.report(i);
 }
 
 function fillViewer(root, i, large, fact) {
-  if (i !== root.state.open) return; // an older answer; the right one is on its way
+  if (i !== root.state.open) return; // the answer to an older request
   const viewer = root.querySelector(".viewer");
   const image = viewer.querySelector("img");
   image.src = large;

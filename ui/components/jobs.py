@@ -1,9 +1,8 @@
-"""Jobs as the pages see them: a button that submits one, and the strip that shows them all and can
-cancel.
+"""Jobs as the pages see them: a button that submits one, and the list in the sidebar.
 
-The work itself runs in child processes (`coreset_engine.jobs.manager`); here is only asking and
-showing. The strip is a fragment that polls, so it survives page changes and reloads and reruns the
-page once when a job ends.
+The work runs in child processes (`coreset_engine.jobs.manager`); this module only submits, shows,
+cancels and resumes. The list is a fragment that polls, so it survives page changes and reloads, and
+it reruns the page once when a job ends.
 """
 
 from __future__ import annotations
@@ -19,14 +18,15 @@ from ui.components.escape import plain
 from ui.state import navigation, session
 
 ACTIVE = ("queued", "running")
+MAX_SHOWN = 4
 NAMES = {
-    "prepare": "Prepare",
+    "prepare": "Compute",
     "coverage_grid": "Score other α",
     "evaluate": "Evaluate",
-    "beta": "Search beta",
+    "beta": "Search β",
     "inclusion": "Stability",
     "export": "Export",
-    "totals": "Count all",
+    "totals": "Count all images",
 }
 MARKS = {
     "queued": "◌",
@@ -47,8 +47,28 @@ def submit_button(
     key: str | None = None,
     **params: Any,
 ) -> bool:
-    """A button that submits job `kind` on the opened run with `params`; True in the run after the
-    click."""
+    """Draw a button that submits a job on the opened run.
+
+    Parameters
+    ----------
+    label : str
+        Text of the button.
+    kind : str
+        Kind of job, see `coreset_engine.jobs.manager`.
+    view : session.RunView
+        The run to work on; its settings are part of the job.
+    primary : bool
+        Draw it as the page's main action.
+    key : str or None
+        Streamlit key, needed where a page has two buttons of one kind.
+    **params
+        Further parameters of the job.
+
+    Returns
+    -------
+    bool
+        True in the run after the click.
+    """
     key = key or f"submit:{kind}"
     if st.button(label, key=key, type="primary" if primary else "secondary"):
         submit(kind, view.spec, {**view.job_params, **params})
@@ -57,8 +77,7 @@ def submit_button(
 
 
 def submit(kind: str, spec: str, params: dict[str, Any]) -> None:
-    """Submit, and run the page again with the job in the strip; returns only when it was refused
-    (the reason is shown here)."""
+    """Submit a job and rerun the page; returns only when the job was refused, with the reason shown."""
     from coreset_engine.jobs import manager
 
     if kind != "export" and cluster():
@@ -69,23 +88,19 @@ def submit(kind: str, spec: str, params: dict[str, Any]) -> None:
         st.error(escaped(str(error)))
         return
     session.put("hidden_jobs", set(session.get("hidden_jobs", set())) - {job})
-    session.put(
-        "news",
-        [
-            f"{NAMES.get(kind, kind)} runs in the background; the strip on the left shows how far it is."
-        ],
-    )
-    st.rerun()  # the strip lies above the button: only a new run shows the job there at once
+    session.put("news", [f"{NAMES.get(kind, kind)}: started. Progress is shown in the sidebar."])
+    st.rerun()  # the sidebar is drawn before the button: only a new run shows the job there at once
 
 
 def cluster() -> str:
-    """Address of the Ray cluster that jobs go to: this session's, else RAY_ADDRESS; "" = this
-    machine. Never from a
-    link: who sends one shall not choose where other people's work is done."""
+    """Address of the Ray cluster that jobs go to: this session's, else RAY_ADDRESS, else "".
+
+    Never taken from a link: its sender must not choose where other people's work runs.
+    """
     return str(session.get("cluster", os.environ.get("RAY_ADDRESS") or "")).strip()
 
 
-def listed() -> list[Any]:
+def list_jobs() -> list[Any]:
     """All jobs of the workspace, newest first."""
     from coreset_engine.jobs import manager
 
@@ -93,43 +108,45 @@ def listed() -> list[Any]:
 
 
 def job_strip() -> None:
-    """Draw the strip; call once per run, inside the sidebar and before the page, which then shows
-    what is new."""
-    found = listed()
+    """Draw the list of jobs; call once per run, inside the sidebar and before the page."""
+    jobs = list_jobs()
     before = session.get("jobs_seen")
-    now = standing(found)
-    for line in [*(session.get("news") or ()), *ended_since(before, found)]:
+    now = active_by_id(jobs)
+    for line in [*(session.get("news") or ()), *finished_since(before, jobs)]:
         st.toast(line)
     session.put("news", None)
     session.put("jobs_seen", now)
-    st.fragment(run_every="1s" if any(now.values()) else "5s")(_strip)()
+    st.fragment(run_every="1s" if any(now.values()) else "5s")(_job_list)()
 
 
-def standing(found: list[Any]) -> dict[str, bool]:
-    """Job id -> whether it waits or works. Two of these differ whenever a page may have something
-    new to show, also when a job came and went between two looks."""
-    return {job.id: job.status in ACTIVE for job in found}
+def active_by_id(jobs: list[Any]) -> dict[str, bool]:
+    """Map each job id to whether the job is queued or running.
+
+    Two such maps differ whenever a page may have something new to show, also when a job started and
+    ended between two polls.
+    """
+    return {job.id: job.status in ACTIVE for job in jobs}
 
 
-def ended_since(before: dict[str, bool] | None, found: list[Any]) -> list[str]:
-    """One line for every job that was not done when `before` was taken; none on a session's first
-    look."""
+def finished_since(before: dict[str, bool] | None, jobs: list[Any]) -> list[str]:
+    """One line per job that finished since `before` was taken; none on a session's first poll."""
     if before is None:
         return []
     return [
-        f"{NAMES.get(job.kind, job.kind)} is done."
-        for job in found
+        f"{NAMES.get(job.kind, job.kind)}: finished."
+        for job in jobs
         if job.status == "done" and before.get(job.id, True)
     ]
 
 
-def _strip() -> None:
-    navigation.hold()
-    found = listed()
-    if standing(found) != session.get("jobs_seen"):
+def _job_list() -> None:
+    navigation.return_to_page()
+    jobs = list_jobs()
+    if active_by_id(jobs) != session.get("jobs_seen"):
         st.rerun()
     hidden = session.get("hidden_jobs", set())
-    shown = [job for job in current(found) if job.id not in hidden and job.status != "done"][:4]
+    open_jobs = [job for job in without_superseded(jobs) if job.status != "done"]
+    shown = [job for job in open_jobs if job.id not in hidden][:MAX_SHOWN]
     if not shown:
         return
     st.caption("Jobs")
@@ -138,7 +155,7 @@ def _strip() -> None:
             _draw(job)
 
 
-def current(found: list[Any]) -> list[Any]:
+def without_superseded(found: list[Any]) -> list[Any]:
     """Newest first, without ended jobs that a newer one of the same kind and source has
     replaced."""
     seen = set()
@@ -153,31 +170,31 @@ def current(found: list[Any]) -> list[Any]:
 
 def _draw(job: Any) -> None:
     kind = NAMES.get(job.kind, job.kind) if getattr(job, "kind", None) else "Job"
-    st.markdown(
-        f"{MARKS.get(job.status, '')} **{escaped(kind)}** · {escaped(plain(job_spec(job), 28))} · {job.status}"
-    )
+    mark = MARKS.get(job.status, "")
+    source = escaped(plain(job_spec(job), 28))
+    st.markdown(f"{mark} **{escaped(kind)}** · {source} · {job.status}")
     if job.status in ACTIVE:
-        st.progress(min(1.0, job.done / job.total) if job.total else 0.0, text=pace(job))
+        share = min(1.0, job.done / job.total) if job.total else 0.0
+        st.progress(share, text=progress_text(job))
         if st.button("Cancel", key=f"cancel:{job.id}"):
-            _ask("cancel", job.id)
+            _control("cancel", job.id)
         return
     if job.message:
         st.caption(escaped(job.message, 240))
     left, right = st.columns(2)
-    if job.status in ("failed", "cancelled", "interrupted") and left.button(
-        "Resume", key=f"resume:{job.id}"
-    ):
-        _ask("resume", job.id)
+    resumable = job.status in ("failed", "cancelled", "interrupted")
+    if resumable and left.button("Resume", key=f"resume:{job.id}"):
+        _control("resume", job.id)
     if right.button("Hide", key=f"hide:{job.id}"):
         session.put("hidden_jobs", set(session.get("hidden_jobs", set())) | {job.id})
         st.rerun()
 
 
-def _ask(what: str, job: str) -> None:
+def _control(action: str, job: str) -> None:
     from coreset_engine.jobs import manager
 
     try:
-        getattr(manager, what)(job, session.home())
+        getattr(manager, action)(job, session.home())
     except CoresetError as error:
         st.error(escaped(str(error)))
 
@@ -186,24 +203,29 @@ def job_spec(job: Any) -> str:
     return session.short_name(str(getattr(job, "spec", "") or ""))
 
 
-def pace(job: Any) -> str:
-    """Stage, share, rate and time left in one line, e.g. "coverage 40 % · 12,000 samples/s · 35 s
-    left"; on a cluster also what each node does: "embeddings 40 % · 120 images/s · 35 s left ·
-    1f0a9c2e 70/s, 8be1d203 50/s"."""
+def progress_text(job: Any) -> str:
+    """Stage, share, rate and time left in one line.
+
+    For example "coverage 40% · 12,000 samples/s · 35 s left"; on a cluster also the rate of each
+    node: "embeddings 40% · 120 images/s · 35 s left · 1f0a9c2e 70/s, 8be1d203 50/s".
+    """
     unit, _, nodes = str(job.unit or "").partition(" (")
     parts = [escaped(str(job.stage or "waiting").replace("_", "-"))]
     if job.total:
-        parts[0] += f" {100 * job.done / job.total:.0f} %"
+        parts[0] += f" {job.done / job.total:.0%}"
     if job.rate:
         parts.append(f"{job.rate:,.0f} {escaped(unit)}/s")
     if job.eta_s is not None and job.status == "running":
-        parts.append(f"{duration(job.eta_s)} left")
+        parts.append(f"{format_duration(job.eta_s)} left")
     if nodes:
         parts.append(escaped(nodes.removesuffix(")"), 160))
     return " · ".join(parts)
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
+    """Seconds, minutes or hours, e.g. "89 s", "10 min", "2.0 h"."""
     if seconds < 90:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -1,5 +1,4 @@
-"""The sidebar's card: what is open, how many images, which encoder; so that every page says what it
-is about."""
+"""The sidebar's card: the open dataset, its number of images and its clusters."""
 
 from __future__ import annotations
 
@@ -12,24 +11,21 @@ from ui.state import session
 
 
 def dataset_card() -> None:
-    """Draw the card, or one line when nothing is open."""
+    """Draw the card, or one line when no dataset is open."""
     spec = session.get("dataset")
     if not spec:
-        st.caption("No images open yet.")
+        st.caption("No dataset is open.")
         return
     try:
         view = session.current_run()
     except CoresetError as error:
-        frame.tell(error)
-        if st.button("Close it", key="close-broken"):
+        frame.show_error(error)
+        if st.button("Close dataset", key="close-broken"):
             session.close_dataset()
             st.rerun()
         return
-    clusters = (
-        f"{view.run.pseudo_labels.n_clusters} clusters"
-        if view.ready("pseudo_labels")
-        else "not prepared yet"
-    )
-    st.markdown(
-        f"**{escaped(session.short_name(view.spec), 60)}**  \n{len(view.whole or view):,} images · {clusters}"
-    )
+    name = escaped(session.short_name(view.spec), 60)
+    clusters = "not computed yet"
+    if view.ready("pseudo_labels"):
+        clusters = f"{view.run.pseudo_labels.n_clusters} clusters"
+    st.markdown(f"**{name}**  \n{len(view.full or view):,} images · {clusters}")

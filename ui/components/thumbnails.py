@@ -1,10 +1,9 @@
-"""Thumbnails: one sprite sheet and a CSS grid per gallery, so that 500 pictures cost one image, not
-500.
+"""Thumbnail galleries: one sprite sheet and a CSS grid, so that 500 images cost one request.
 
-Pictures travel as bytes of the open dataset by position; no path ever reaches the browser. Captions
-are set as text by the component's script (`gallery.js`), so names from data stay text. Small
-pictures (28 px) are enlarged without blur, large ones (4,000 px) and those slow to read are shrunk
-once and kept under the workspace's `thumbs/`.
+Images are addressed by position in the open dataset; no path ever reaches the browser. Captions are
+set as text by the component's script (`gallery.js`), so names from data stay text. Small images
+(28 px) are enlarged without blur; large ones (4,000 px) and those slow to read are shrunk once and
+kept under the workspace's `thumbs/`.
 """
 
 from __future__ import annotations
@@ -31,10 +30,8 @@ from ui.state import session
 
 TILE = 72  # pixels a side
 LARGE = 640
-SLOW_S = (
-    0.1  # a picture that took longer to read (from a far store, a large row group) is kept small
-)
-MOST = 500  # tiles per gallery page
+SLOW_S = 0.1  # an image that took longer to read (object store, large row group) is kept small
+MAX_TILES = 500  # per gallery page
 _HERE = Path(__file__).parent
 _component = st.components.v2.component(
     "coreset_explorer.gallery",
@@ -44,8 +41,7 @@ _component = st.components.v2.component(
 
 
 class ThumbCache:
-    """(fingerprint, position) -> (TILE, TILE, 3) uint8, the most recent `most` kept in memory;
-    thread-safe."""
+    """(fingerprint, position) -> (TILE, TILE, 3) uint8, the most recent `most` in memory; thread-safe."""
 
     def __init__(self, most: int = 4000) -> None:
         self._most = most
@@ -72,8 +68,7 @@ def _cache() -> ThumbCache:
 
 
 def _tile(dataset: Dataset, i: int) -> np.ndarray:
-    """One square tile, the picture centred on grey; a missing or broken file gives a crossed grey
-    tile."""
+    """One square tile with the image centred on grey; a crossed tile where it cannot be read."""
     kept = session.home() / "thumbs" / dataset.fingerprint[:24] / f"{i}.jpg"
     try:
         if kept.is_file():
@@ -86,37 +81,35 @@ def _tile(dataset: Dataset, i: int) -> np.ndarray:
         return _broken()
     tile = fitted(image, TILE)
     if slow or max(image.size) > 512:
-        _keep(kept, tile)
+        _save_tile(kept, tile)
     return np.asarray(tile)
 
 
 def fitted(image: Image.Image, side: int) -> Image.Image:
-    """The whole picture inside a side x side square; enlarged by repetition, shrunk with area
-    averaging."""
+    """The full image inside a side x side square on grey."""
     factor = side / max(image.size)
-    how = (
-        Image.Resampling.NEAREST
-        if factor > 1
-        else Image.Resampling.BOX
-        if factor < 0.5
-        else Image.Resampling.BICUBIC
-    )
     size = tuple(max(1, round(length * factor)) for length in image.size)
     square = Image.new("RGB", (side, side), (128, 128, 128))
-    square.paste(
-        image.convert("RGB").resize(size, how), ((side - size[0]) // 2, (side - size[1]) // 2)
-    )
+    corner = ((side - size[0]) // 2, (side - size[1]) // 2)
+    square.paste(image.convert("RGB").resize(size, _resampling(factor)), corner)
     return square
 
 
-def _keep(path: Path, tile: Image.Image) -> None:
+def _resampling(factor: float) -> Image.Resampling:
+    """Whole pixels when enlarging, area averaging when shrinking by more than half."""
+    if factor > 1:
+        return Image.Resampling.NEAREST
+    return Image.Resampling.BOX if factor < 0.5 else Image.Resampling.BICUBIC
+
+
+def _save_tile(path: Path, tile: Image.Image) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(f".{threading.get_ident()}")
         tile.save(part, "JPEG", quality=90)
         part.replace(path)
     except OSError:
-        pass  # only a convenience: without it the picture is decoded again
+        pass  # without the file the image is decoded again
 
 
 def _broken() -> np.ndarray:
@@ -142,10 +135,11 @@ def sheet(dataset: Dataset, indices: Sequence[int], columns: int = 25) -> np.nda
 
 
 def data_url(image: Image.Image | np.ndarray, quality: int = 82) -> str:
+    """The image as a JPEG data URL. An array is (H, W, 3) uint8."""
     out = io.BytesIO()
-    (Image.fromarray(image) if isinstance(image, np.ndarray) else image).save(
-        out, "JPEG", quality=quality, subsampling=0
-    )
+    if isinstance(image, np.ndarray):
+        image = Image.fromarray(image)
+    image.save(out, "JPEG", quality=quality, subsampling=0)
     return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode("ascii")
 
 
@@ -168,9 +162,19 @@ def large(dataset: Dataset, i: int, side: int = LARGE) -> str:
 
 
 def short_ids(dataset: Dataset, positions: Sequence[int] | np.ndarray, most: int = 10) -> list[str]:
-    """Ids as captions: of a long one the end, which is where ids differ. At most 500."""
-    names = [str(dataset.ids[i]) for i in positions[:MOST]]
-    return [name if len(name) <= most else "…" + name[1 - most :] for name in names]
+    """Ids as captions, at most 500 of at most `most` characters; long ones lose their start.
+
+    Ids differ at their end: folders are in front, and a file's number comes last.
+    """
+    names = [str(dataset.ids[i]) for i in positions[:MAX_TILES]]
+    return [_short_id(name, most) for name in names]
+
+
+def _short_id(name: str, most: int) -> str:
+    stem, dot, suffix = name.rpartition(".")
+    if dot and len(name) > most and suffix.isalnum() and len(suffix) <= 4:
+        name = stem  # every file of a folder has the same suffix
+    return name if len(name) <= most else "…" + name[1 - most :]
 
 
 def gallery(
@@ -183,20 +187,36 @@ def gallery(
     marks: Sequence[str] | None = None,
     height: int = 420,
 ) -> int | None:
-    """A grid of thumbnails; returns the position opened in this run, else None.
+    """Draw a grid of thumbnails; a click opens a larger view.
 
-    indices: (n,) positions, the first 500 are drawn. captions: one short line each, shown below.
-    facts: a longer line for the larger view, from which "Why this one?" leads to the reasons.
-    marks: "#rrggbb" or "" per tile, a coloured bar. Arrows walk, Escape closes.
+    Parameters
+    ----------
+    dataset : Dataset
+        Where the images are read from.
+    indices : sequence of int
+        Positions; the first 500 are drawn.
+    captions : sequence of str, optional
+        One short line per image, shown below it.
+    key : str
+        Streamlit key.
+    facts : sequence of str, optional
+        A longer line per image for the larger view.
+    marks : sequence of str, optional
+        "#rrggbb" or "" per image, drawn as a coloured bar.
+    height : int
+        Pixels; a longer grid scrolls.
+
+    Returns
+    -------
+    int or None
+        The position opened in this run.
     """
-    indices = np.asarray(indices, np.int64)[:MOST]
+    indices = np.asarray(indices, np.int64)[:MAX_TILES]
     if dataset.reader is None:
-        st.info(
-            "This source has vectors but no images; open it with an image folder to see pictures."
-        )
+        st.info("This source has vectors only. Open it with an image folder to see the images.")
         return None
     if not len(indices):
-        st.caption("No image to show here.")
+        st.caption("No images to show.")
         return None
     st.fragment(_gallery)(dataset, indices, captions, facts, marks, key, height)
     opened = st.session_state.get(f"{key}:opened")
@@ -214,9 +234,9 @@ def _gallery(
         "height": height,
         "count": len(indices),
         "set": f"{dataset.fingerprint[:8]}:{hash(indices.tobytes())}",
-        "captions": [plain(text, 60) for text in captions or []][:MOST],
+        "captions": [plain(text, 60) for text in captions or []][:MAX_TILES],
         "ids": [plain(dataset.ids[i], 80) for i in indices],
-        "marks": list(marks or [])[:MOST],
+        "marks": list(marks or [])[:MAX_TILES],
     }
     if opened is not None:
         data |= {
@@ -236,7 +256,7 @@ def _gallery(
 
 
 def _explain(name: str) -> None:
-    """Make this id the session's picked image, where a page shows why it is kept or dropped."""
+    """Make this id the session's picked image, on a page that explains its selection."""
     session.put("image", name)
     if urlsplit(st.context.url or "").path.rpartition("/")[2] in ("explore", "select"):
         st.rerun()

@@ -1,10 +1,8 @@
-"""What the map can be coloured by: one row per finished artefact, label or metadata column, as
-codes for the browser.
+"""What the map can be coloured by: computed scores, labels and metadata, as codes for the browser.
 
 Categories become uint16 codes. Numbers become 255 steps between their 1st and 99th percentile (255
-= missing), so that one outlier does not flatten the rest; the true values stay here for the hover
-card. Nothing here computes a
-stage: a column is offered once its artefact is finished.
+= missing), so that one outlier does not flatten the rest; the exact values stay here for the hover
+card. No stage is computed here: a column is available once its artefact is.
 """
 
 from __future__ import annotations
@@ -14,18 +12,35 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from coreset_engine.core.registry import METHODS
+from ui.state.clusters import cluster_names
 from ui.state.session import RunView
 
-MEMBERSHIP = "membership"
+MEMBERSHIP = "membership"  # also the value in links: selected or not selected
 _MISSING = 255
-_MANY = 200  # more distinct texts than this say little as colours
+_MAX_LABELS = 200  # more distinct texts than this are useless as colours
 BINS = 48
 
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """values: (N,) as they are. codes: (N,) uint16; kind "category": they index labels; "number":
-    0..254, 255 = none."""
+    """One value per image.
+
+    Attributes
+    ----------
+    name : str
+        What people read.
+    kind : {"category", "number"}
+        What the codes mean: an index into `labels`, or a step in 0..254 with 255 = missing.
+    values : (N,) array
+        The exact values.
+    codes : (N,) uint16
+        What the browser gets.
+    labels : tuple of str
+        Names of the categories.
+    low, high : float
+        Values of the first and the last step.
+    """
 
     name: str
     kind: str
@@ -35,8 +50,8 @@ class Column:
     low: float = 0.0
     high: float = 1.0
 
-    def say(self, i: int) -> str:
-        """One line about image i, for the hover card."""
+    def describe(self, i: int) -> str:
+        """One line about image i, e.g. "AUM: 0.31"."""
         if self.kind == "category":
             return f"{self.name}: {self.labels[self.codes[i]]}"
         return f"{self.name}: {format_number(float(self.values[i]))}"
@@ -57,14 +72,16 @@ class Column:
 
 
 def format_number(value: float) -> str:
-    """Three significant digits; "never learned" is how an infinite forgetting count reads."""
+    """Three significant digits; an infinite forgetting count reads "never learned"."""
     if np.isposinf(value):
         return "never learned"
-    return "none" if np.isnan(value) else f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    if np.isnan(value):
+        return "none"
+    return f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
 def categories(name: str, codes: np.ndarray, labels: list[str]) -> Column:
-    """codes: (N,) integers, -1 = unknown (gets a label of its own, last)."""
+    """A column of categories. codes: (N,) integers; -1 gets the label "unknown"."""
     codes = np.asarray(codes)
     if (codes < 0).any():
         labels = [*labels, "unknown"]
@@ -73,7 +90,7 @@ def categories(name: str, codes: np.ndarray, labels: list[str]) -> Column:
 
 
 def numbers(name: str, values: np.ndarray) -> Column:
-    """values: (N,) floats; infinite ones take the end of the scale, NaN the colour for missing."""
+    """A column of numbers. values: (N,) float; infinite ones get the end of the scale."""
     values = np.asarray(values, dtype=np.float64)
     finite = values[np.isfinite(values)]
     low, high = np.percentile(finite, [1, 99]) if len(finite) else (0.0, 1.0)
@@ -87,9 +104,8 @@ def numbers(name: str, values: np.ndarray) -> Column:
     return Column(name, "number", values, codes, low=float(low), high=float(high))
 
 
-def offered(view: RunView) -> dict[str, Callable[[], Column]]:
-    """name -> how to make the column, in the order of the menu; only what can be made without
-    computing a stage."""
+def available_columns(view: RunView) -> dict[str, Callable[[], Column]]:
+    """Name -> function that makes the column, for all columns that need no further computation."""
     rows: dict[str, Callable[[], Column]] = {}
     run = view.run
     dataset = view.dataset
@@ -110,7 +126,8 @@ def offered(view: RunView) -> dict[str, Callable[[], Column]]:
                 TITLES[name], getattr(run.coverage, name)
             )
     for drawn in _inclusions(view):
-        name = f"kept in {drawn.draws} draws: {drawn.method} at {drawn.prune_rate:.4g}"
+        title = METHODS[drawn.method].title if drawn.method in METHODS else drawn.method
+        name = f"selected in {drawn.draws} draws: {title}, {100 * drawn.prune_rate:g}% removed"
         rows[name] = lambda name=name, drawn=drawn: numbers(name, drawn.share)
     for name in dataset.columns:
         rows.setdefault(name, lambda name=name: _metadata(name, np.asarray(dataset.columns[name])))
@@ -136,11 +153,10 @@ TITLES = {
 
 
 def column(view: RunView, name: str) -> Column | None:
-    """The column called `name`, or None when it is not (or no longer) offered. Kept on the run once
-    made."""
+    """The column called `name`, or None when it is not available. Cached on the run."""
     made = view.run.__dict__.setdefault("_ui_columns", {})
     if name not in made:
-        make = offered(view).get(name)
+        make = available_columns(view).get(name)
         if make is None:
             return None
         made[name] = make()
@@ -149,19 +165,17 @@ def column(view: RunView, name: str) -> Column | None:
 
 def _pseudo(view: RunView) -> Column:
     pseudo = view.run.pseudo_labels
-    return categories(
-        "pseudo-label", pseudo.labels, [f"cluster {c}" for c in range(pseudo.n_clusters)]
-    )
+    return categories("pseudo-label", pseudo.labels, cluster_names(view))
 
 
 def _metadata(name: str, values: np.ndarray) -> Column:
     if np.issubdtype(values.dtype, np.number) and not np.issubdtype(values.dtype, np.bool_):
         return numbers(name, values)
     texts, codes = np.unique(values.astype(str), return_inverse=True)
-    if len(texts) > _MANY:
-        common = np.argsort(-np.bincount(codes), kind="stable")[:_MANY]
-        place = np.full(len(texts), _MANY)
-        place[common] = np.arange(_MANY)
+    if len(texts) > _MAX_LABELS:
+        common = np.argsort(-np.bincount(codes), kind="stable")[:_MAX_LABELS]
+        place = np.full(len(texts), _MAX_LABELS)
+        place[common] = np.arange(_MAX_LABELS)
         codes = place[codes]
         texts = np.append(texts[common], "others")
     return categories(name, codes, list(texts))

@@ -1,4 +1,4 @@
-// Colours of the map: from what Python names (hex stops) to what the renderers take ([r, g, b] per code).
+// Colours of the map: from hex stops given by Python to [r, g, b] per code.
 
 /** 0 (black) to 1 (white), of any CSS colour. */
 export function brightness(colour) {
@@ -24,8 +24,8 @@ export function paletteOf(colour, theme) {
   return [...steps, [128, 128, 128]];
 }
 
-/** Codes beyond the palette's length take its colours again from the start. */
-export function spread(palette, colour) {
+/** The palette repeated to 256 codes; numbers have their own 256 already. */
+export function repeatPalette(palette, colour) {
   if (colour?.kind !== "category") return palette;
   return Array.from({ length: 256 }, (_, c) => palette[c % palette.length]);
 }

@@ -1,4 +1,4 @@
-// How a map is put on the screen: one frame, the looks of the kept and the rest, the lasso and the ring.
+// Drawing one frame of a map: points, lasso outline, and the ring around the picked image.
 
 import { clamp } from "./scatter-geometry.js";
 
@@ -33,7 +33,7 @@ export const drawing = {
     return this.membership.segments().filter(([, , kept]) => !this.sides.has(kept ? "kept" : "dropped"));
   },
 
-  /** Size and opacity of the kept and the rest. Above 300,000 points opacity falls with how densely they overlap. */
+  /** Size and opacity of selected and other points. Above 300,000 points opacity falls with their overlap. */
   looks() {
     const { camera, n, data } = this;
     const base = n > 300000 ? 1.3 : n > 30000 ? 2.2 : n > 5000 ? 3 : 4.5;
@@ -42,9 +42,9 @@ export const drawing = {
     const thin = n > 300000 ? clamp(1.5 / overlap, 0.08, 1) : 1;
     const colours = this.themeColours();
     const coloured = Boolean(data.colour);
-    const chooses = this.chooses();
+    const hasSelection = this.hasSelection();
     return {
-      keptLook: { colour: colours.kept, coloured, size: chooses ? size * 1.15 : size, alpha: (coloured || !chooses ? 0.8 : 0.9) * thin },
+      keptLook: { colour: colours.kept, coloured, size: hasSelection ? size * 1.15 : size, alpha: (coloured || !hasSelection ? 0.8 : 0.9) * thin },
       restLook: { colour: colours.rest, coloured: coloured && n <= 300000, size: size * 0.8, alpha: (coloured ? 0.16 : 0.4) * thin },
     };
   },
@@ -54,7 +54,7 @@ export const drawing = {
     this.parts.lasso.setAttribute("points", corners.join(" "));
   },
 
-  /** A ring around the image under the eye. */
+  /** A ring around the picked image. */
   drawRing() {
     const { ring, root } = this.parts;
     const shown = this.picked !== null && this.picked < this.n;

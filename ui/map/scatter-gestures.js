@@ -1,4 +1,4 @@
-// Fingers, mouse and keyboard on one map. Each gesture ends in a method of ScatterMap; nothing is drawn here.
+// Pointer, wheel and keyboard input. Each gesture ends in a method of ScatterMap; nothing is drawn here.
 
 /** Attach all listeners; returns the function that removes them. */
 export function listen(map) {
@@ -75,7 +75,7 @@ class Drag {
     this.kind = null;
     if (!kind) return;
     if (!this.moved) pick(map, ...place(map, event));
-    else if (kind !== "pan" && map.polygon?.length > 2) map.choose(map.polygon);
+    else if (kind !== "pan" && map.polygon?.length > 2) map.closeLasso(map.polygon);
   }
 
   drop() {
@@ -92,17 +92,17 @@ function pick(map, px, py) {
   if (i >= 0) map.pick(i);
 }
 
-/** The wheel zooms; where that would lead nowhere it scrolls the page: out of the whole, or up to a hidden upper edge. */
+/** The wheel zooms; where it cannot, it scrolls the page: beyond the full view, or up to a hidden upper edge. */
 function zoomByWheel(map, event) {
-  const whole = event.deltaY > 0 && map.camera.zoom <= 1;
-  const cut = event.deltaY < 0 && map.camera.zoom <= 1 && map.parts.stage.getBoundingClientRect().top < 0;
-  if (whole || cut) return;
+  const zoomedOut = event.deltaY > 0 && map.camera.zoom <= 1;
+  const hiddenTop = event.deltaY < 0 && map.camera.zoom <= 1 && map.parts.stage.getBoundingClientRect().top < 0;
+  if (zoomedOut || hiddenTop) return;
   event.preventDefault();
   map.camera.zoomAt(...place(map, event), Math.exp(-event.deltaY * 0.0015));
   map.moved();
 }
 
-/** Arrows pan, + and - zoom, 0 fits, L B P choose a tool, Escape drops the lasso, Enter opens the image at the centre. */
+/** Arrows pan, + and - zoom, 0 fits, L B P pick a tool, Escape clears the lasso, Enter opens the image at the centre. */
 function pressKey(map, event) {
   const { camera } = map;
   const step = 60;

@@ -1,9 +1,9 @@
-// The legend, which is also the filter: categories are toggles, numbers have a range with two ends, and without a
-// colour the two sides (kept, dropped) are toggles. No state is kept here; every act goes to the map.
+// The legend, which is also a filter: categories are toggles, numbers have a range, and without a colour column
+// "selected" and "not selected" are toggles. No state is kept here; every action goes to the map.
 
-import { element, rgb } from "./scatter-panel.js";
+import { element, rgb } from "./scatter-elements.js";
 
-const MOST = 40; // entries shown; more say little as colours
+const MAX_ENTRIES = 40; // entries shown; more say little as colours
 const TOP = 254; // the highest code of a number; 255 = missing
 
 /** what: { colour, palette, hidden, sides, range, colours }; acts: { toggle(code, alone), side(name), range(lo, hi, done) } */
@@ -19,21 +19,22 @@ function entry(label, tint, shown, title, act, marks) {
 }
 
 function sidesOf({ sides, colours }, acts) {
-  const buttons = ["kept", "dropped"].map((side) => entry(side, side === "kept" ? colours.kept : colours.rest,
+  const names = { kept: "selected", dropped: "not selected" };
+  const buttons = ["kept", "dropped"].map((side) => entry(names[side], side === "kept" ? colours.kept : colours.rest,
     !sides.has(side), "Click to hide or show", () => acts.side(side), { "data-side": side }));
-  return element("div", { class: "cm-legend", role: "group", "aria-label": "Filter by membership" }, ...buttons);
+  return element("div", { class: "cm-legend", role: "group", "aria-label": "Filter by selection" }, ...buttons);
 }
 
 function categoriesOf({ colour, palette, hidden }, acts) {
-  const title = "Click to hide or show; with Shift to show it alone";
-  const buttons = colour.labels.slice(0, MOST).map((label, code) => entry(label, palette[code % palette.length],
+  const title = "Click to hide or show, Shift-click to show only this";
+  const buttons = colour.labels.slice(0, MAX_ENTRIES).map((label, code) => entry(label, palette[code % palette.length],
     !hidden.has(code), title, (event) => acts.toggle(code, event.shiftKey), { "data-code": code }));
   const list = element("div", { class: "cm-legend", role: "group", "aria-label": `Filter by ${colour.name}` }, ...buttons);
-  const more = colour.labels.length > MOST ? [element("small", {}, `and ${colour.labels.length - MOST} more`)] : [];
+  const more = colour.labels.length > MAX_ENTRIES ? [element("small", {}, `and ${colour.labels.length - MAX_ENTRIES} more`)] : [];
   return [list, ...more];
 }
 
-/** Built once per colour, so that the finger keeps its hold while the range moves. */
+/** Built once per colour column, so that a drag is not interrupted while the range moves. */
 function drawRange(host, { colour, palette, range }, acts) {
   if (host.firstChild?.rangeOf === colour.url + palette[0]) {
     host.firstChild.show(range);
@@ -74,4 +75,4 @@ export function outside([low, high]) {
   return new Set(Array.from({ length: TOP + 2 }, (_, c) => c).filter((c) => c < low || c > high));
 }
 
-export const WHOLE = [0, TOP];
+export const FULL_RANGE = [0, TOP];

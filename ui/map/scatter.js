@@ -1,20 +1,20 @@
-// The big map: a Streamlit v2 component in plain JavaScript. This file holds the state of one map and joins the parts:
-// geometry (who is kept, what is near), a renderer (WebGL2, else raster), the panel (DOM), and the methods that lie in
-// scatter-scrubbing, -drawing, -choosing, -card and -saving. Data arrives once over HTTP as binary arrays with immutable
-// addresses; Python hears only of finished gestures: lasso, click, released slider.
+// The map: a Streamlit v2 component in plain JavaScript. This file holds the state of one map and joins the parts:
+// geometry (what is selected, what is near), a renderer (WebGL2, else raster), elements (DOM), and the methods in
+// scatter-sliders, -drawing, -selection, -hover-card and -export. Data arrives once over HTTP as binary arrays with
+// immutable addresses; Python is told of finished gestures only: lasso, click, released slider.
 
 import { Camera, Grid, Membership, boundsOf } from "./scatter-geometry.js";
-import { brightness, hexToRgb, paletteOf, spread } from "./scatter-colours.js";
-import { GlRenderer } from "./scatter-gl.js";
+import { brightness, hexToRgb, paletteOf, repeatPalette } from "./scatter-colours.js";
+import { GlRenderer } from "./scatter-webgl.js";
 import { RasterRenderer } from "./scatter-raster.js";
-import { GroupBars, Histogram, buildFrame, markMode } from "./scatter-panel.js";
-import { WHOLE, drawLegend } from "./scatter-legend.js";
+import { GroupBars, Histogram, buildFrame, markMode } from "./scatter-elements.js";
+import { FULL_RANGE, drawLegend } from "./scatter-legend.js";
 import { listen } from "./scatter-gestures.js";
-import { scrubbing } from "./scatter-scrubbing.js";
+import { sliders } from "./scatter-sliders.js";
 import { drawing } from "./scatter-drawing.js";
-import { choosing } from "./scatter-choosing.js";
-import { card } from "./scatter-card.js";
-import { saving } from "./scatter-saving.js";
+import { selection } from "./scatter-selection.js";
+import { hoverCard } from "./scatter-hover-card.js";
+import { exporting } from "./scatter-export.js";
 
 const files = new Map(); // address -> Promise<ArrayBuffer>; shared by all maps and pages of this tab
 const linked = new Map(); // link name -> Set of maps that look at the same place
@@ -37,7 +37,7 @@ export class ScatterMap {
     this.mode = "lasso";
     this.hidden = new Set(); // codes of the colour column
     this.sides = new Set(); // "kept", "dropped": hidden while the map is coloured by membership
-    this.range = WHOLE;
+    this.range = FULL_RANGE;
     this.polygon = null;
     this.picked = null;
     this.camera = new Camera();
@@ -77,7 +77,7 @@ export class ScatterMap {
       if (generation !== this.generation) return;
       this.take(data, arrays);
     } catch (fault) {
-      this.parts.note.textContent = `The map could not be read: ${fault.message}. Reload the page.`;
+      this.parts.note.textContent = `The map could not be loaded: ${fault.message}. Reload the page.`;
     }
   }
 
@@ -93,7 +93,7 @@ export class ScatterMap {
     return this.fromPython(data) ? data.scrub?.variant || 0 : this.scrub?.variant || 0;
   }
 
-  /** Python's slider values count unless the finger has moved them since (turn) or is moving them now. */
+  /** Python's slider values count unless they were moved here since (turn) or are being dragged now. */
   fromPython(data) {
     return !this.dragging && (data.scrub?.turn || 0) >= this.turn;
   }
@@ -103,7 +103,7 @@ export class ScatterMap {
     this.takePoints(data, arrays);
     this.takeColours(data, arrays);
     this.takeOrder(data, arrays);
-    this.takeKnobs(data);
+    this.takeSliders(data);
     if (data.picked !== this.data?.picked) this.picked = data.picked;
     this.data = data;
     this.parts.note.textContent = data.note || "";
@@ -137,13 +137,13 @@ export class ScatterMap {
     this.colourFrom = addresses[1];
     this.painted = this.themeName();
     this.palette = data.colour ? paletteOf(data.colour, this.painted) : [[128, 128, 128]];
-    this.renderer.setPalette(spread(this.palette, data.colour));
+    this.renderer.setPalette(repeatPalette(this.palette, data.colour));
     if (!same) {
       this.codes = codes ? new Uint16Array(codes) : new Uint16Array(this.n);
       this.renderer.setCodes(this.codes);
       this.hidden.clear();
       this.sides.clear();
-      this.range = WHOLE;
+      this.range = FULL_RANGE;
       this.markStates();
     }
     this.showLegend(data);
@@ -151,15 +151,15 @@ export class ScatterMap {
 
   showLegend(data = this.data) {
     const { palette, hidden, range } = this;
-    const sides = this.chooses(data) ? this.sides : null;
+    const sides = this.hasSelection(data) ? this.sides : null;
     const colours = this.themeColours(data);
     const acts = { toggle: (code, alone) => this.toggle(code, alone), side: (side) => this.toggleSide(side),
       range: (low, high, done) => this.showRange(low, high, done) };
     drawLegend(this.parts.legend, { colour: data.colour, palette, hidden, sides, range, colours }, acts);
   }
 
-  /** Whether this map tells kept from dropped. */
-  chooses(data = this.data) {
+  /** Whether this map shows a selection. */
+  hasSelection(data = this.data) {
     return Boolean(data.scrub || data.mask || data.kept !== undefined);
   }
 
@@ -169,7 +169,7 @@ export class ScatterMap {
     this.orderFrom = from;
     const layout = data.orders[this.scrub.variant] || { pinned: 0, banned: 0 };
     let order = ranks ? new Uint32Array(ranks) : Uint32Array.from({ length: this.n }, (_, i) => i);
-    if (data.mask) order = keptFirst(data.mask.bits, this.n);
+    if (data.mask) order = selectedFirst(data.mask.bits, this.n);
     this.groupCodes = groups ? new Uint16Array(groups) : null;
     this.binCodes = bins ? new Uint16Array(bins) : null;
     const groupCount = data.groups?.labels.length || 0;
@@ -183,7 +183,7 @@ export class ScatterMap {
     if (!binCount) this.parts.histogram.replaceChildren();
   }
 
-  /** The colours of the kept and of the rest, for the page's light or dark theme. */
+  /** The colours of selected and other images, for the page's light or dark theme. */
   themeColours(data = this.data) {
     const theme = data.themes[this.themeName()];
     return { kept: hexToRgb(theme.kept), rest: hexToRgb(theme.rest) };
@@ -204,7 +204,7 @@ export class ScatterMap {
     this.writeCounts();
   }
 
-  /** A map beside another one takes no lasso: there it would choose nothing. */
+  /** A compact map has no lasso: nothing would be done with it. */
   offerTools(data) {
     const idle = data.compact ? ["lasso", "box", "pan", "clear"] : [];
     for (const button of this.parts.bar.children) button.hidden = idle.includes(button.dataset.tool);
@@ -242,7 +242,7 @@ export class ScatterMap {
     this.renderer.setCodes(this.codes);
     this.renderer.setState(this.state);
     this.renderer.setOrder(this.membership.order);
-    this.renderer.setPalette(spread(this.palette, this.data.colour));
+    this.renderer.setPalette(repeatPalette(this.palette, this.data.colour));
     this.request();
   }
 
@@ -256,10 +256,10 @@ export class ScatterMap {
   }
 }
 
-Object.assign(ScatterMap.prototype, scrubbing, drawing, choosing, card, saving);
+Object.assign(ScatterMap.prototype, sliders, drawing, selection, hoverCard, exporting);
 
-/** A bit mask (base64, little bit order) as an order: kept images first, each part by position. */
-function keptFirst(bits, n) {
+/** A bit mask (base64, little bit order) as an order: selected images first, each part by position. */
+function selectedFirst(bits, n) {
   const bytes = Uint8Array.from(atob(bits), (letter) => letter.charCodeAt(0));
   const isKept = (i) => (bytes[i >> 3] >> (i & 7)) & 1;
   const order = new Uint32Array(n);

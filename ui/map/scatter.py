@@ -1,10 +1,9 @@
-"""The big map: one call that every page shares. The drawing is scatter.js; here lies what Python
-says and hears.
+"""The map that every page shares: what Python sends to scatter.js and what it receives.
 
-Python publishes arrays (ui/server/routes.py) and sends addresses; it hears of finished gestures
-only: a lasso's polygon, a click, a released slider. The lasso's members are computed here again
-from the polygon, by the same even-odd rule, so that a selection never rests on what a browser
-claims.
+Python publishes arrays (ui/server/published.py) and sends their addresses. It is told of finished
+gestures only: a lasso's polygon, a click, a released slider. The images in the lasso are computed
+again here from the polygon, by the same even-odd rule, so that a selection never depends on what a
+browser claims.
 
     events = draw_map(view, key="labels", colour="pseudo-label")
     events.chosen      # (n,) int64 positions inside the lasso, or None
@@ -17,6 +16,7 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,31 +27,29 @@ from ui.map.colour_columns import BINS, MEMBERSHIP, Column, column, format_numbe
 from ui.server import routes
 from ui.state.session import RunView
 
-# Numbers run from blue to yellow as in cividis, but each theme leaves out the end that its
-# background would swallow.
+# Numbers run from blue to yellow as in cividis; each theme leaves out the end that has no contrast
+# with its background.
 RAMPS = {
     "light": ("#00224E", "#1F4E8C", "#56677F", "#878378", "#B39B45", "#D4AC00"),
     "dark": ("#3B82D6", "#6E93BF", "#98A0A8", "#BDB588", "#E1CC55", "#FEE838"),
 }
-# The stub stays small because Streamlit sends it with every rerun; the modules come once, from our
-# own routes.
-_STUB = """
-const modules = import(new URL("/coreset/js/%s/scatter.js", window.location.origin).href);
-export default function (component) {
-  let close = null, gone = false;
-  modules.then((map) => { if (!gone) close = map.mount(component); })
-    .catch((fault) => { component.parentElement.textContent = "The map could not be loaded: " + fault.message; });
-  return () => { gone = true; close?.(); };
-}
-"""
+_LOADER = Path(__file__).with_name("loader.js")
 
 
 @dataclass(frozen=True, eq=False)
 class Order:
-    """All N positions as uint32: the free ones by rank, then `pinned` must-keeps, then `banned`
-    nevers.
+    """All N positions by rank: the unpinned ones, then the always included, then the excluded.
 
-    pin_ranks: sorted ranks that the pinned and banned would have; a hard cut counts them too.
+    Attributes
+    ----------
+    positions : (N,) uint32
+        Positions in the dataset.
+    pinned, banned : int
+        How many at the end are always included, and excluded.
+    label : str
+        What the variant slider shows.
+    pin_ranks : sequence of int
+        Sorted ranks that the pinned images would have; a cut of the hardest counts them too.
     """
 
     positions: np.ndarray
@@ -63,10 +61,22 @@ class Order:
 
 @dataclass(frozen=True)
 class Scrub:
-    """The sliders inside the map. kind "prefix": ranks [0, k) are kept; "window": beta N are
-    skipped first.
+    """The state of the map's sliders.
 
-    guess: (rates, betas) along which an untouched beta follows p, else None.
+    Attributes
+    ----------
+    kind : {"prefix", "window"}
+        Ranks [0, k) are selected; or the first beta N are skipped.
+    p, beta : float
+        Pruning rate, and share skipped as hardest, both in [0, 1].
+    variant : int
+        Which of the orders is shown.
+    turn : int
+        Grows with each released slider, so that an older state never overwrites a newer one.
+    max_p : float
+        End of the pruning rate's slider.
+    guess : (rates, betas) or None
+        Points along which an untouched beta follows p.
     """
 
     kind: str
@@ -80,8 +90,23 @@ class Scrub:
 
 @dataclass(frozen=True, eq=False)
 class MapEvents:
-    """What the user did. hidden: codes of the colour column that the legend hides. sides: "kept" or
-    "dropped", hidden while the lasso was drawn."""
+    """What the user did on the map.
+
+    Attributes
+    ----------
+    polygon : (E, 2) float64 or None
+        The lasso in map coordinates.
+    chosen : (n,) int64 or None
+        Positions inside the lasso.
+    clicked : int or None
+        Position of the image clicked in this run.
+    scrub : dict or None
+        The sliders as released last.
+    hidden : tuple of int
+        Codes of the colour column that the legend hides.
+    sides : tuple of str
+        "kept" or "dropped", hidden while the lasso was drawn.
+    """
 
     polygon: np.ndarray | None
     chosen: np.ndarray | None
@@ -111,13 +136,48 @@ def draw_map(
     drop_lasso: str = "",
     picked: int | None = None,
 ) -> MapEvents:
-    """Draw the map of `view` (its `map` must be ready) and return what the user did with it.
+    """Draw the map of a run and return what the user did with it.
 
-    colour: "membership" or a name from `columns.offered`. kept: (k,) positions of a fixed coreset;
-    with `scrub` and exact=True it overrules the ranks until a slider moves. groups, bins: columns
-    for the bars and the histogram.
-    compact: no side panel and no lasso. link: maps with one link look at the same place.
-    drop_lasso: change it to clear the lasso. picked: position that gets a ring.
+    Parameters
+    ----------
+    view : RunView
+        A run whose `map` is computed.
+    key : str
+        Streamlit key.
+    colour : str
+        `MEMBERSHIP` or a name from `colour_columns.available_columns`.
+    kept : (k,) int, optional
+        Positions of a selection. With `scrub` and exact=True it overrules the ranks until a slider
+        moves.
+    orders : sequence of Order
+        The ranking, or one per step of the variant slider.
+    scrub : Scrub, optional
+        Sliders to draw above the map.
+    exact : bool
+        See `kept`.
+    variant_name : str
+        Label of the variant slider.
+    groups, bins : str, optional
+        Columns for the bars and for the histogram.
+    height : int
+        Pixels.
+    compact : bool
+        Without side panel and lasso.
+    link : str, optional
+        Maps with the same link pan and zoom together.
+    note : str
+        A line in the lower left corner.
+    label : str
+        Accessible name of the canvas.
+    drop_lasso : str
+        Change it to clear the lasso.
+    picked : int, optional
+        Position that gets a ring.
+
+    Returns
+    -------
+    MapEvents
+        Finished gestures since the page was opened.
     """
     shelf = routes.shelf_for(view.dataset)
     points = map_points(view)
@@ -152,21 +212,22 @@ def draw_map(
         key=key,
         data=data,
         height="content",
-        on_lasso_change=_heard,
-        on_click_change=_heard,
-        on_scrub_change=_heard,
-        on_hidden_change=_heard,
+        on_lasso_change=_on_change,
+        on_click_change=_on_change,
+        on_scrub_change=_on_change,
+        on_hidden_change=_on_change,
     )
     return _events(result, points, painted)
 
 
 @lru_cache(maxsize=1)
 def _component() -> Any:
-    return st.components.v2.component("coreset_map", js=_STUB % routes.scripts()[0])
+    loader = _LOADER.read_text("utf-8").replace("__VERSION__", routes.scripts()[0])
+    return st.components.v2.component("coreset_map", js=loader)
 
 
-def _heard() -> None:
-    """Streamlit reports a value only where a callback is registered."""
+def _on_change() -> None:
+    """Registered because Streamlit reports a value only where a callback exists."""
 
 
 def map_points(view: RunView) -> np.ndarray:
@@ -203,12 +264,22 @@ def _polygon(lasso: Any) -> np.ndarray | None:
 
 
 def inside_polygon(points: np.ndarray, polygon: np.ndarray) -> np.ndarray:
-    """Sorted positions of the points inside, by the even-odd rule of scatter-geometry.js, operation
-    for operation.
+    """Positions of the points inside, by the even-odd rule of scatter-geometry.js.
 
-    points: (N, 2) float32. polygon: (E, 2) float64. Points are sorted by y once, so that each edge
-    meets only those level with it: 0.1 s at 1.28 M points, where edge by edge over all takes
-    seconds.
+    Points are sorted by y once, so that each edge is tested only against points level with it:
+    0.1 s at 1.28 M points, where testing every edge against every point takes seconds.
+
+    Parameters
+    ----------
+    points : (N, 2) float32
+        Map coordinates.
+    polygon : (E, 2) float64
+        Corners; the last is joined to the first.
+
+    Returns
+    -------
+    (n,) int64
+        Sorted positions.
     """
     low = polygon.min(0)
     high = polygon.max(0)
@@ -236,7 +307,7 @@ def _order(shelf: routes.Shelf, order: Order) -> dict[str, Any]:
 
 
 def _mask(kept: np.ndarray, n: int) -> dict[str, Any]:
-    """A coreset as N / 8 bytes. kept: (k,) positions."""
+    """A selection as a bit mask of N / 8 bytes. kept: (k,) positions."""
     member = np.zeros(n, dtype=bool)
     member[kept] = True
     bits = np.packbits(member, bitorder="little").tobytes()
@@ -295,19 +366,18 @@ def _bins(view: RunView, shelf: routes.Shelf, name: str | None) -> dict[str, Any
 
 
 def _facts(view: RunView, shelf: routes.Shelf, painted: Column | None) -> str:
-    """The hover card's lines: the id, then what the colour says, else the class or cluster."""
+    """The hover card's lines: the id, then the colour column's value, else the class or cluster."""
     shown = painted or column(view, "true label") or column(view, "pseudo-label")
     ids = view.dataset.ids
 
     def lines(i: int) -> list[str]:
-        return [str(ids[i]), shown.say(i)] if shown is not None else [str(ids[i])]
+        return [str(ids[i]), shown.describe(i)] if shown is not None else [str(ids[i])]
 
     return routes.publish_facts(shelf, shown.name if shown is not None else "id", lines)
 
 
 def _table(view: RunView, shelf: routes.Shelf, painted: Column | None) -> str:
-    """What the map's CSV holds besides places and membership, which the browser has: ids and the
-    colour's values."""
+    """What the map's CSV needs besides what the browser has: ids and the colour column's values."""
 
     def table() -> dict[str, Any]:
         ids = list(map(str, view.dataset.ids))

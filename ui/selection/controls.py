@@ -329,7 +329,7 @@ def paste_panel(view: RunView, *, key: str) -> None:
     text = st.text_area("Ids, one a line", key=f"{key}:paste", height=110)
     ids = list(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
     everything = (
-        view.whole or view
+        view.full or view
     ).dataset.ids  # of a sampled set every id can be pinned, drawn or not
     known = {name for name, place in zip(ids, places_of(everything, ids)) if place >= 0}
     keep, never, free = st.columns(3)

@@ -66,7 +66,7 @@ def select(
     """Selection of `method` on the opened run, cached. Of a sample: with the pins that it holds,
     and of those that shall stay no more than its share; counts, jobs and exports of all images heed
     every one."""
-    if view.whole is not None and (must_keep or never):
+    if view.full is not None and (must_keep or never):
         must_keep, never = (
             tuple(view.dataset.ids[places[places >= 0]].tolist())
             for places in (places_of(view.dataset.ids, pinned) for pinned in (must_keep, never))

@@ -16,7 +16,7 @@ STEP = 50  # new modules that are worth another look
 _known = [0]
 
 
-def settle() -> bool:
+def freeze_new_modules() -> bool:
     """Set apart what lives now, if at least STEP modules were loaded since the last time; whether
     it did."""
     loaded = len(sys.modules)

@@ -14,13 +14,13 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from ui.state import session
 
 
-def arrive(url_path: str) -> None:
+def remember_page(url_path: str) -> None:
     """Remember that this run draws pages/`url_path`.py. Call once in each run of a whole page,
     before drawing."""
     session.put("here", (_running(), f"pages/{url_path}.py"))
 
 
-def hold() -> None:
+def return_to_page() -> None:
     """In a fragment that polls: go back to the page that was drawn last, where this run counts for
     another one."""
     drawn = session.get("here")

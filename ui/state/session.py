@@ -23,7 +23,7 @@ from coreset_engine.core.errors import BadInput, CoresetError
 from coreset_engine.core.registry import DEFAULT_METHOD, METHODS
 from coreset_engine.core.types import Dataset
 from coreset_engine.selection.budget import TABLE_7, guessed_beta
-from ui.state import link_memo, sampling
+from ui.state import link_storage, sampling
 
 STAGES = ("embeddings", "neighbours", "pseudo_labels", "dynamics", "coverage", "map")
 BUILT_IN = ("demo", "fashion-mnist")
@@ -43,7 +43,7 @@ LINKED: dict[str, tuple[str, type, Any]] = {
     "n_samples": ("samples", int, 0),  # 0 = the stage's own number
     "color": ("color", str, "membership"),
     "image": ("image", str, ""),  # the picked image's id
-    "memo": ("memo", str, ""),  # names what is too long for an address, see ui/state/link_memo.py
+    "memo": ("memo", str, ""),  # names what is too long for an address, see ui/state/link_storage.py
 }
 _PREFIX = "state:"
 
@@ -70,11 +70,11 @@ def put(name: str, value: Any) -> None:
     """Remember `value` for this session; linked names also appear in the URL (at once, without a
     rerun)."""
     st.session_state[_PREFIX + name] = value
-    if name in link_memo.LONG:
-        st.session_state[_PREFIX + "memo"] = link_memo.keep(
-            {long: get(long) for long in link_memo.LONG}, home()
+    if name in link_storage.STORED:
+        st.session_state[_PREFIX + "memo"] = link_storage.save_values(
+            {long: get(long) for long in link_storage.STORED}, home()
         )
-    if name in LINKED or name in link_memo.LONG:
+    if name in LINKED or name in link_storage.STORED:
         _write_url()
 
 
@@ -136,7 +136,7 @@ def _adopt(seen: dict[str, str]) -> None:
         st.session_state[_PREFIX + name] = value
         st.session_state.pop(f"widget:{name}", None)
         if name == "memo":
-            for long, content in link_memo.recall(value, home()).items():
+            for long, content in link_storage.load_values(value, home()).items():
                 st.session_state[_PREFIX + long] = content
 
 
@@ -212,7 +212,7 @@ class RunView:
     n_samples: int | None = None
     clusterer: str = "temi"
     proxy: str = "mlp"
-    whole: RunView | None = None  # of a set too large to draw, whose sample this is
+    full: RunView | None = None  # of a set too large to draw, whose sample this is
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -295,7 +295,7 @@ def close_dataset() -> None:
 
 def reopen() -> None:
     """Forget cached runs, so that changed files are seen."""
-    for kept in (_dataset, _run, sampling.sampled):
+    for kept in (_dataset, _run, sampling.sample_view):
         kept.clear()
 
 
@@ -307,7 +307,7 @@ def current_run() -> RunView | None:
         return None
     n_clusters = get("n_clusters") or None
     n_samples = get("n_samples") or None
-    return sampling.shown(
+    return sampling.drawable_view(
         _run(
             spec,
             get("encoder"),

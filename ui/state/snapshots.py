@@ -25,10 +25,10 @@ class Snapshot:
 
 def _dataset(view: RunView) -> str:
     """Of a sample, snapshots belong to the whole set."""
-    return (view.whole or view).dataset.fingerprint
+    return (view.full or view).dataset.fingerprint
 
 
-def listed(view: RunView) -> list[Snapshot]:
+def list_snapshots(view: RunView) -> list[Snapshot]:
     """The dataset's snapshots, newest first. The log is append-only: a later entry of the same name
     or a "forget" takes an earlier one out."""
     found: dict[str, Snapshot] = {}

@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 
 from ui.components import charts
-from ui.components.jobs import listed, submit_button
+from ui.components.jobs import list_jobs, submit_button
 from ui.state import session
 
 
@@ -77,7 +77,7 @@ def sentence(found: dict[str, Any]) -> str:
 def last(view: session.RunView, prune_rate: float, score: str) -> dict[str, Any] | None:
     """The newest finished search at this rate on this score of this very run, its corrections
     counted."""
-    for job in listed():
+    for job in list_jobs():
         found = job.result or {}
         if (
             job.kind == "beta"

@@ -18,7 +18,7 @@ from coreset_engine.core.registry import BASELINE, METHODS
 from coreset_engine.core.types import Selection
 from ui.components import charts, jobs
 from ui.components.escape import markdown as escaped
-from ui.components.frame import STAGE_NAMES, tell
+from ui.components.frame import STAGE_NAMES, show_error
 from ui.components.jobs import submit_button
 from ui.components.thumbnails import gallery, short_ids
 from ui.map.colour_columns import column, format_number
@@ -126,7 +126,7 @@ def choose_side(view: RunView, name: str, default: str) -> Side | None:
 
 
 def _link(param: str, text: str) -> None:
-    """Write a side into the URL, and tell ui.state that this is no news to adopt."""
+    """Write a side into the URL, and show_error ui.state that this is no news to adopt."""
     if st.query_params.get(param) != text:
         st.query_params[param] = text
         session.put("dataset", session.get("dataset"))
@@ -135,7 +135,7 @@ def _link(param: str, text: str) -> None:
 def snapshots(view: RunView) -> list[Any]:
     from ui.state import snapshots as kept
 
-    return kept.listed(view)
+    return kept.list_snapshots(view)
 
 
 def select(view: RunView, side: Side) -> Selection | None:
@@ -150,7 +150,7 @@ def select(view: RunView, side: Side) -> Selection | None:
     try:
         return session_selection.select(view, side.method, side.prune_rate, side.params, *side.pins)
     except CoresetError as error:
-        tell(error)
+        show_error(error)
         return None
 
 
@@ -244,7 +244,7 @@ def measured(view: RunView, side: Side) -> tuple[float, float, int] | None:
     """Mean, std and number of test accuracies that Evaluate has measured for this method and
     pruning rate, newest first; None when it has not. Pinned images and other knobs were not part of
     that measurement."""
-    for job in jobs.listed():
+    for job in jobs.list_jobs():
         if (
             job.kind != "evaluate"
             or job.spec != view.spec

@@ -145,7 +145,7 @@ def _list(view: session.RunView, names: list[str]) -> None:
         ):
             undo(view)
             st.rerun()
-        drawn = " of the sample" if view.whole else ""
+        drawn = " of the sample" if view.full else ""
         st.download_button(
             f"Corrected labels{drawn} as CSV",
             lambda: as_csv(corrected(view)),
@@ -209,7 +209,7 @@ def entries(view: session.RunView) -> list[dict[str, Any]]:
 
 def _whole(view: session.RunView) -> session.RunView:
     """Corrections belong to all images, also those made while looking at a sample."""
-    return view.whole or view
+    return view.full or view
 
 
 def _clustering(view: session.RunView) -> str:

@@ -316,7 +316,7 @@ def show_stability(view: session.RunView) -> None:
             session.put(name, curve)
             with place.container():
                 st.plotly_chart(
-                    charts.dress(_stability(curve)[0], current()),
+                    charts.apply_theme(_stability(curve)[0], current()),
                     theme=None,
                     key=f"live-{len(curve)}",
                 )

@@ -17,7 +17,7 @@ from coreset_engine.core.registry import BASELINE, METHODS
 from ui.components import charts
 from ui.components.escape import markdown as escaped
 from ui.components.forms import knobs_form
-from ui.components.jobs import duration, listed, submit
+from ui.components.jobs import format_duration, list_jobs, submit
 from ui.selection import session_selection
 from ui.state import session
 
@@ -118,7 +118,7 @@ def changed(options: dict[str, Any]) -> dict[str, Any]:
 def results(view: session.RunView) -> None:
     """The newest evaluation of this run: curve, table, and where random did as well."""
     found = [
-        job for job in listed() if job.kind == "evaluate" and same_run(job, view) and job.result
+        job for job in list_jobs() if job.kind == "evaluate" and same_run(job, view) and job.result
     ]
     if not found:
         st.info(
@@ -274,7 +274,7 @@ def _seconds(rows: Sequence[dict[str, Any]]) -> str:
         if not found
         else f"{np.mean(found):.1f} s"
         if np.mean(found) < 10
-        else duration(float(np.mean(found)))
+        else format_duration(float(np.mean(found)))
     )
 
 

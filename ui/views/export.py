@@ -19,7 +19,7 @@ import streamlit as st
 from coreset_engine.core.types import Selection
 from ui.components.escape import markdown as escaped
 from ui.components.escape import plain
-from ui.components.frame import STAGE_NAMES, boundary, empty_state
+from ui.components.frame import STAGE_NAMES, empty_state, error_boundary
 from ui.selection import session_selection
 from ui.state import session
 from ui.views.export_targets import Planned, file_name, targets
@@ -47,7 +47,7 @@ def large(view: session.RunView) -> None:
         "So many images are chosen and written in the background. Every folder below gets selection.parquet, "
         "ids.txt and manifest.json besides its own files; run --out in a shell writes these three alone."
     )
-    with boundary():
+    with error_boundary():
         targets(view, planned)
 
 

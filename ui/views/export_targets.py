@@ -15,7 +15,7 @@ import streamlit as st
 from coreset_engine.core.types import Selection
 from ui.components.escape import markdown as escaped
 from ui.components.escape import plain
-from ui.components.jobs import listed, submit
+from ui.components.jobs import list_jobs, submit
 from ui.selection import session_selection
 from ui.state import session
 
@@ -172,7 +172,7 @@ def finished(view: session.RunView) -> None:
     """Exports of this source, newest first, and where each lies."""
     done = [
         job
-        for job in listed()
+        for job in list_jobs()
         if job.kind == "export" and job.spec == view.spec and job.status == "done"
     ][:5]
     for job in done:

@@ -19,7 +19,7 @@ from coreset_engine.core.ids import places_of
 from coreset_engine.export.fiftyone import app as fiftyone_app
 from ui.components.escape import escape_option as option
 from ui.components.escape import markdown as escaped
-from ui.components.jobs import listed
+from ui.components.jobs import list_jobs
 from ui.selection import controls
 from ui.state import session
 
@@ -52,7 +52,7 @@ def exported(view: session.RunView) -> list[tuple[str, str]]:
     """(dataset, selection name) of this source's finished exports to FiftyOne, newest first."""
     done = [
         job
-        for job in listed()
+        for job in list_jobs()
         if job.kind == "export"
         and job.spec == view.spec
         and job.status == "done"

@@ -12,7 +12,7 @@ from coreset_engine.core.errors import CoresetError
 from coreset_engine.core.ids import places_of
 from ui.components import charts
 from ui.components.escape import markdown as escaped
-from ui.components.frame import tell
+from ui.components.frame import show_error
 from ui.components.jobs import submit_button
 from ui.map.colour_columns import TITLES
 from ui.selection import session_selection
@@ -25,11 +25,11 @@ _SHOWN = 60  # clusters with bars of their own
 def counts(view: session.RunView) -> None:
     """How many of all images the sliders keep, by cluster and by score; nothing for a set that is
     drawn whole. Where it cannot be told, a sentence says why."""
-    if view.whole is None:
+    if view.full is None:
         return
     from coreset_engine.pipeline import counts as totals
 
-    run = view.whole.run
+    run = view.full.run
     method = session.get("method")
     params = {
         name: value
@@ -50,7 +50,7 @@ def counts(view: session.RunView) -> None:
         else:
             if not path.is_file():
                 _totals.clear()  # cleared away since it was opened: it is written again
-            found = _totals(str(path), method, params, view.whole)
+            found = _totals(str(path), method, params, view.full)
             _draw(
                 found,
                 found.window(
@@ -60,7 +60,7 @@ def counts(view: session.RunView) -> None:
                 ),
             )
     except CoresetError as error:
-        tell(error)
+        show_error(error)
 
 
 def _places(run: Any, name: str) -> np.ndarray:

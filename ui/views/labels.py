@@ -62,7 +62,7 @@ def show_quality(view: session.RunView) -> None:
     sure the heads are."""
     pseudo = view.run.pseudo_labels
     quality = quality_of(view)
-    sizes = _sizes(view.key_of("pseudo_labels"), view.dataset.fingerprint, view.whole or view)
+    sizes = _sizes(view.key_of("pseudo_labels"), view.dataset.fingerprint, view.full or view)
     cells = st.columns(5)
     cells[0].metric(
         "Clusters",
@@ -127,7 +127,7 @@ def show_certainty(view: session.RunView, sizes: np.ndarray) -> None:
         series = {"confidence": np.asarray(pseudo.confidence, float)}
         if pseudo.agreement is not None:
             series["heads that agree"] = np.asarray(pseudo.agreement, float)
-        figure, data = charts.overlaid(
+        figure, data = charts.distributions(
             series, title="How sure the clustering is", axis="share", bins=40
         )
         charts.show(figure, "certainty", data)
@@ -207,8 +207,8 @@ def show_difficulty(view: session.RunView) -> None:
                 else ""
             )
         )
-        if view.whole is not None:
-            n = len(view.whole)
+        if view.full is not None:
+            n = len(view.full)
             st.caption(
                 f"Of all {n:,} images: {kept_count(n, prune_rate):,} kept · {cut_count(n, beta):,} dropped as "
                 "hardest. Select draws them by cluster and score."
@@ -224,7 +224,7 @@ def show_difficulty(view: session.RunView) -> None:
                 "pseudo-label wrong": values[quality.wrong],
             }
         if len(series) > 1:
-            figure, data = charts.overlaid(
+            figure, data = charts.distributions(
                 series, title="Does difficulty see the errors?", axis=DYNAMICS[which], share=True
             )
             charts.show(figure, f"{which}-truth", data)

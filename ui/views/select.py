@@ -14,7 +14,7 @@ from coreset_engine.core.registry import METHODS, load
 from coreset_engine.core.types import Selection
 from ui.components.escape import markdown as escaped
 from ui.components.forms import knobs_form
-from ui.components.frame import STAGE_NAMES, tell
+from ui.components.frame import STAGE_NAMES, show_error
 from ui.components.jobs import submit_button
 from ui.components.thumbnails import gallery, short_ids
 from ui.map.colour_columns import TITLES
@@ -174,7 +174,7 @@ def chosen(
         selection = session_selection.current_selection(view)
         ranks = controls.ranking(view)
     except CoresetError as error:
-        tell(error)
+        show_error(error)
         recover(turn)
         return None, None
     if ranks is None:
@@ -225,11 +225,11 @@ def recover(turn: int) -> None:
 
 def kept_gallery(view: RunView, selection: Selection) -> None:
     """The kept images, sorted by what the method thinks of them or by any finished score."""
-    from ui.map.colour_columns import column, offered
+    from ui.map.colour_columns import available_columns, column
 
     scores = [
         name
-        for name in offered(view)
+        for name in available_columns(view)
         if (found := column(view, name)) is not None and found.kind == "number"
     ]
     left, right = st.columns([1, 1])
@@ -240,7 +240,7 @@ def kept_gallery(view: RunView, selection: Selection) -> None:
     if by != "choice":
         values = column(view, by).values[order]
         order = order[np.argsort(-values if high else values, kind="stable")]
-        captions = [column(view, by).say(i) for i in order[:500]]
+        captions = [column(view, by).describe(i) for i in order[:500]]
     gallery(view.dataset, order, captions, key="kept", height=360)
     if len(order) > 500:
         st.caption(f"The first 500 of {len(order):,} are shown.")
@@ -257,7 +257,7 @@ def pins(view: RunView, selection: Selection) -> None:
         - len(keep)
         - len(never)
     )
-    if view.whole is not None and outside:
+    if view.full is not None and outside:
         st.caption(
             f"{outside:,} more pinned outside the sample: counts of all images, jobs and exports heed them."
         )
@@ -294,7 +294,7 @@ def snapshots(view: RunView, selection: Selection) -> None:
     if st.button("Save snapshot", disabled=not name.strip()):
         kept.save(view, name.strip(), controls.setup())
         st.rerun()
-    for snapshot in kept.listed(view):
+    for snapshot in kept.list_snapshots(view):
         words, back, drop = st.columns([6, 1, 1], vertical_alignment="center")
         words.markdown(
             f"**{escaped(snapshot.name, 80)}** · {escaped(kept.describe(snapshot), 160)}"

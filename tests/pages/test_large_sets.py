@@ -28,7 +28,7 @@ def large(open_page, monkeypatch):
     test = open_page("dataset")
     view = session.current_run()
     sampled_run.prepare(view.run)
-    monkeypatch.setattr(session, "current_run", lambda: sampling.shown(view))
+    monkeypatch.setattr(session, "current_run", lambda: sampling.drawable_view(view))
     return test, view
 
 
@@ -39,7 +39,7 @@ def test_select_draws_the_sample_and_counts_all(large):
     said = texts(test)
     assert f"a sample of {len(sampled_run.Sampled(view.run).rows)} of 400 images" in said
     assert "All images: 40 of 400 kept" in said  # p = 0.9
-    assert len(sampling.shown(view)) < 100
+    assert len(sampling.drawable_view(view)) < 100
 
 
 def test_map_says_that_it_is_a_sample_and_export_takes_all(large):
@@ -160,6 +160,6 @@ def test_the_strip_tells_of_each_node():
         unit="images (1f0a9c2e 70/s, 8be1d203 50/s)",
     )
     assert (
-        jobs.pace(job)
+        jobs.progress_text(job)
         == "embeddings 40 % · 120 images/s · 35 s left · 1f0a9c2e 70/s, 8be1d203 50/s"
     )

@@ -20,10 +20,10 @@ from ui.selection import controls
 from ui.server import routes
 from ui.state import session
 from ui.state.session import RunView
-from ui.views import redundancy as pushing
+from ui.views import redundancy_sources
 
 
-def panel(view: RunView, i: int, selection: Selection | None, *, key: str) -> None:
+def show_panel(view: RunView, i: int, selection: Selection | None, *, key: str) -> None:
     """Draw the panel for image i. selection: the coreset to explain, or None when there is none
     yet."""
     st.subheader(f"Why {escaped(str(view.dataset.ids[i]), 80)}?", anchor=False)
@@ -192,18 +192,18 @@ def pushing_neighbours(view: RunView, i: int, key: str) -> None:
 
 
 def pushed_by(view: RunView, i: int, alpha: int) -> tuple[np.ndarray, np.ndarray]:
-    """Positions (m,) and penalties (m,) of `pushing.pushers`; the last 200 answers are kept for the
+    """Positions (m,) and penalties (m,) of `redundancy_sources.find_sources`; the last 200 answers are kept for the
     server."""
     return _pushers(view.key_of("embeddings"), view.seed, int(i), alpha, view)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _columns(key: str, seed: int, _view: RunView) -> pushing.Columns:
-    return pushing.some_columns(_view.run.vectors, seed)
+def _columns(key: str, seed: int, _view: RunView) -> redundancy_sources.Columns:
+    return redundancy_sources.sample_columns(_view.run.vectors, seed)
 
 
 @st.cache_resource(max_entries=200, show_spinner="Looking for what stands in for it ...")
 def _pushers(
     key: str, seed: int, i: int, alpha: int, _view: RunView
 ) -> tuple[np.ndarray, np.ndarray]:
-    return pushing.pushers(_columns(key, seed, _view), i, alpha, seed=seed)
+    return redundancy_sources.find_sources(_columns(key, seed, _view), i, alpha, seed=seed)

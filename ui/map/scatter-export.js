@@ -1,14 +1,14 @@
-// Taking a map away: a picture of what is on the screen (PNG, or SVG with its legend), or its data as CSV.
+// Saving a map: as shown (PNG, or SVG with its legend), or its data as CSV.
 
-import { HIDDEN, SELECTED } from "./scatter-choosing.js";
-import { element, rgb } from "./scatter-panel.js";
+import { HIDDEN, SELECTED } from "./scatter-selection.js";
+import { element, rgb } from "./scatter-elements.js";
 
 const MOST_SHAPES = 200000; // more points than this go into an SVG as one picture
 const MARGIN = 190; // room for the legend
 const MOST_LABELS = 30;
 
 /** Methods of ScatterMap (scatter.js). */
-export const saving = {
+export const exporting = {
   savePng() {
     this.picture().toBlob((blob) => download(blob, "map.png"));
   },
@@ -17,16 +17,16 @@ export const saving = {
     download(new Blob([this.svg()], { type: "image/svg+xml" }), "map.svg");
   },
 
-  /** One line per image: id, place, and what the map says about it at this moment. */
+  /** One line per image: id, coordinates, and what the map shows of it now. */
   async saveCsv() {
     const answer = await fetch(this.data.table);
     if (!answer.ok) {
-      this.parts.note.textContent = "The data could not be read; reload the page.";
+      this.parts.note.textContent = "The data could not be loaded; reload the page.";
       return;
     }
     const { ids, name, values } = await answer.json();
     const columns = { id: (i) => ids[i], x: (i) => this.xy[2 * i], y: (i) => this.xy[2 * i + 1] };
-    if (this.chooses()) columns.kept = (i) => (this.membership.keeps(i) ? 1 : 0);
+    if (this.hasSelection()) columns.selected = (i) => (this.membership.keeps(i) ? 1 : 0);
     if (this.polygon) columns["in lasso"] = (i) => (this.state[i] & SELECTED ? 1 : 0);
     if (values) columns[name] = (i) => values[i];
     const lines = [Object.keys(columns).map(cell).join()];
@@ -96,7 +96,7 @@ ${points}${lasso}</svg>
     const row = (tint, label, r) => `<circle cx="5" cy="${r * 17 + 16}" r="5" fill="${rgb(tint)}"/>` +
       `<text x="16" y="${r * 17 + 20}">${text(label)}</text>`;
     const { kept, rest } = this.themeColours();
-    if (!colour) return this.chooses() ? [row(kept, "kept", 0), row(rest, "dropped", 1)] : [];
+    if (!colour) return this.hasSelection() ? [row(kept, "selected", 0), row(rest, "not selected", 1)] : [];
     const title = `<text font-weight="600">${text(colour.name)}</text>`;
     if (colour.kind === "category") {
       return [title, ...colour.labels.slice(0, MOST_LABELS).map((label, c) => row(this.palette[c % this.palette.length], label, c))];

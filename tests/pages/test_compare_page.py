@@ -29,7 +29,7 @@ def measurement(rates=(0.9,)):
 
 def test_measured_accuracies_stand_side_by_side(open_page, monkeypatch):
     test = open_page("duel")
-    monkeypatch.setattr(jobs, "listed", lambda: [measurement()])
+    monkeypatch.setattr(jobs, "list_jobs", lambda: [measurement()])
     test.run()
     assert not test.exception and not test.error
     shown = {metric.label: metric.value for metric in test.metric}
@@ -39,7 +39,7 @@ def test_measured_accuracies_stand_side_by_side(open_page, monkeypatch):
 
 def test_another_rate_is_not_passed_off_as_this_one(open_page, monkeypatch):
     test = open_page("duel")
-    monkeypatch.setattr(jobs, "listed", lambda: [measurement(rates=(0.5,))])
+    monkeypatch.setattr(jobs, "list_jobs", lambda: [measurement(rates=(0.5,))])
     test.run()
     assert not [metric for metric in test.metric if "accuracy" in metric.label]
     assert "No accuracy was measured" in texts(test)

@@ -1,4 +1,4 @@
-// What a map does with finished gestures: lasso, click, and the legend as a filter.
+// Lasso, click, and the legend as a filter.
 
 import { insidePolygon } from "./scatter-geometry.js";
 import { outside } from "./scatter-legend.js";
@@ -7,22 +7,22 @@ export const SELECTED = 1;
 export const HIDDEN = 2;
 
 /** Methods of ScatterMap (scatter.js). */
-export const choosing = {
+export const selection = {
   pick(i) {
     this.picked = i;
     this.request();
     this.component.setTriggerValue("click", i);
   },
 
-  /** The lasso is closed: mark who is inside here, and send Python the polygon, from which it finds the ids itself. */
-  choose(polygon) {
+  /** The lasso is closed: mark the points inside, and send Python the polygon, from which it computes the ids. */
+  closeLasso(polygon) {
     this.polygon = polygon;
     this.chosen = this.markStates();
     this.request();
-    this.tellLasso();
+    this.reportLasso();
   },
 
-  tellLasso() {
+  reportLasso() {
     const { polygon, hidden, sides, chosen } = this;
     this.component.setStateValue("lasso", { polygon, hidden: [...hidden], sides: [...sides], count: chosen });
   },
@@ -49,7 +49,7 @@ export const choosing = {
   },
 
   toggleSide(side) {
-    if (!this.sides.delete(side)) this.sides = new Set([side]); // hiding both would leave nothing
+    if (!this.sides.delete(side)) this.sides = new Set([side]); // at most one side is hidden
     this.filtered(true);
   },
 
@@ -59,14 +59,14 @@ export const choosing = {
     this.filtered(done);
   },
 
-  /** After the legend has hidden or shown something. done: the finger is up, Python may hear of it. */
+  /** Apply the legend's filter. done: the gesture is finished, so Python is told. */
   filtered(done) {
     this.showLegend();
     this.chosen = this.markStates();
     this.request();
     if (!done) return;
     this.component.setStateValue("hidden", [...this.hidden]);
-    if (this.polygon) this.tellLasso();
+    if (this.polygon) this.reportLasso();
   },
 
   /** Recompute each point's state bits; returns how many lie in the lasso and are shown. */

@@ -28,7 +28,7 @@ class Columns:
     high: np.ndarray
 
 
-def some_columns(vectors: np.ndarray, seed: int = 0) -> Columns:
+def sample_columns(vectors: np.ndarray, seed: int = 0) -> Columns:
     """Up to 48 random dimensions of vectors (N, D), fewer where N is large (6 M numbers at
     most)."""
     n, width = vectors.shape
@@ -41,7 +41,7 @@ def some_columns(vectors: np.ndarray, seed: int = 0) -> Columns:
     return Columns(values, low, np.median(values, axis=1).astype(float), high)
 
 
-def pushers(
+def find_sources(
     columns: Columns,
     i: int,
     n_neighbours: int,

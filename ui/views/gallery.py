@@ -14,8 +14,8 @@ import streamlit as st
 from ui.components.escape import escape_option as option
 from ui.components.escape import plain
 from ui.components.palette import category, current
-from ui.components.thumbnails import MOST, gallery
-from ui.map.colour_columns import TITLES, column, format_number, offered
+from ui.components.thumbnails import MAX_TILES, gallery
+from ui.map.colour_columns import TITLES, available_columns, column, format_number
 from ui.selection import controls
 from ui.state import session
 
@@ -31,7 +31,7 @@ NAMED = {
 }
 
 
-def browse(view: session.RunView) -> None:
+def show_gallery(view: session.RunView) -> None:
     """The controls and the page of thumbnails they ask for."""
     order_column, filter_column, value_column, page_column = st.columns(
         [2, 2, 2, 1], vertical_alignment="bottom"
@@ -41,13 +41,13 @@ def browse(view: session.RunView) -> None:
     )
     among = _filtered(view, filter_column, value_column)
     positions, groups, note = ordered(view, order, among)
-    pages = max(1, -(-len(positions) // MOST))
+    pages = max(1, -(-len(positions) // MAX_TILES))
     page = (
         page_column.number_input(f"Page of {pages:,}", 1, pages, key="browse:page")
         if pages > 1
         else 1
     )
-    shown = slice((page - 1) * MOST, page * MOST)
+    shown = slice((page - 1) * MAX_TILES, page * MAX_TILES)
     st.caption(f"{len(positions):,} images · {note}")
     tint = None if groups is None else [category(g) for g in groups[shown]]
     gallery(
@@ -66,7 +66,7 @@ def browse(view: session.RunView) -> None:
 
 def orders(view: session.RunView) -> list[str]:
     """What the finished artefacts allow, the useful ones first."""
-    known = offered(view)
+    known = available_columns(view)
     named = [name for name, (what, _) in NAMED.items() if TITLES.get(what, what) in known]
     groups = [NEAR] * view.ready("neighbours") + [REDUNDANT] * view.ready("neighbours", "coverage")
     scores = [
@@ -83,7 +83,7 @@ def _filtered(view: session.RunView, left, right) -> np.ndarray:
     kinds = [
         "no filter",
         "coreset",
-        *(name for name in offered(view) if column(view, name).kind == "category"),
+        *(name for name in available_columns(view) if column(view, name).kind == "category"),
     ]
     kind = left.selectbox("Only", kinds, key="browse:filter", format_func=option)
     if kind == "coreset":
@@ -203,9 +203,9 @@ def fact(view: session.RunView, i: int) -> str:
     names = [
         name
         for name in ("true label", "pseudo-label", "AUM", "forgetting", "BlindCS score")
-        if name in offered(view)
+        if name in available_columns(view)
     ]
-    return plain(" · ".join(column(view, name).say(int(i)) for name in names), 300)
+    return plain(" · ".join(column(view, name).describe(int(i)) for name in names), 300)
 
 
 def kept_marks(view: session.RunView, positions: np.ndarray) -> list[str] | None:

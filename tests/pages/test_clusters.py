@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
-from ui.views.label_quality import cluster_names, compare
+from ui.state.clusters import compare_labels, distinct, matched_names
 
 
 @pytest.mark.parametrize("seed,clusters,classes", [(0, 5, 5), (1, 9, 4), (2, 3, 7)])
@@ -14,7 +14,7 @@ def test_against_scikit_learn(seed, clusters, classes):
     rng = np.random.default_rng(seed)
     truth = rng.integers(0, classes, 500)
     pseudo = np.where(rng.random(500) < 0.7, truth % clusters, rng.integers(0, clusters, 500))
-    got = compare(pseudo, truth, clusters, classes)
+    got = compare_labels(pseudo, truth, clusters, classes)
     assert got.nmi == pytest.approx(normalized_mutual_info_score(truth, pseudo))
     assert got.ari == pytest.approx(adjusted_rand_score(truth, pseudo))
     assert got.misclassified == pytest.approx(np.mean(got.class_of[pseudo] != truth))
@@ -22,14 +22,20 @@ def test_against_scikit_learn(seed, clusters, classes):
 
 def test_permuted_clusters_are_no_error():
     truth = np.repeat([0, 1, 2], 10)
-    got = compare(np.array([2, 0, 1])[truth], truth, 3, 3)
+    got = compare_labels(np.array([2, 0, 1])[truth], truth, 3, 3)
     assert got.misclassified == 0 and got.class_of.tolist() == [1, 2, 0] and got.ari == 1
-    assert cluster_names(got, ("a", "b", "c"), 3) == ["0 (b)", "1 (c)", "2 (a)"]
+    assert matched_names(got, ("a", "b", "c"), 3) == ["b", "c", "a"]
 
 
 def test_unknown_truth_is_left_out_and_empty_clusters_have_no_class():
     truth = np.array([0, 0, 1, 1, -1])
-    got = compare(np.array([0, 0, 0, 1, 1]), truth, 3, 3)
+    got = compare_labels(np.array([0, 0, 0, 1, 1]), truth, 3, 3)
     assert got.wrong.tolist() == [False, False, True, False, False]
     assert got.misclassified == 0.25 and got.class_of.tolist() == [0, 1, -1]
+    assert matched_names(got, ("a", "b", "c"), 3) == ["a", "b", "cluster 2"]
     assert got.per_class[:2].tolist() == [0, 0.5] and np.isnan(got.per_class[2])
+
+
+def test_no_two_clusters_have_one_name():
+    assert matched_names(None, (), 2) == ["cluster 0", "cluster 1"]
+    assert distinct(["cat", "dog", "cat"]) == ["cat (cluster 0)", "dog", "cat (cluster 2)"]

@@ -22,17 +22,17 @@ def thawed():
 
 def test_modules_are_set_apart_when_enough_are_new(thawed, monkeypatch):
     gc_freeze._known[0] = 0
-    assert gc_freeze.settle() and gc.get_freeze_count() > 1000
-    assert not gc_freeze.settle(), "nothing new"
+    assert gc_freeze.freeze_new_modules() and gc.get_freeze_count() > 1000
+    assert not gc_freeze.freeze_new_modules(), "nothing new"
     before = gc.get_freeze_count()
     for number in range(gc_freeze.STEP):
         monkeypatch.setitem(sys.modules, f"made_up_{number}", types.ModuleType("made_up"))
-    assert gc_freeze.settle() and gc.get_freeze_count() > before
+    assert gc_freeze.freeze_new_modules() and gc.get_freeze_count() > before
 
 
 def test_what_comes_later_is_still_collected(thawed):
     gc_freeze._known[0] = 0
-    gc_freeze.settle()
+    gc_freeze.freeze_new_modules()
 
     class Ring:
         pass

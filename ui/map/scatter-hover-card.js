@@ -1,10 +1,9 @@
-// The hover card: a picture and three facts about the image under the pointer.
+// The hover card: thumbnail and three facts about the image under the pointer.
 
-import { element } from "./scatter-panel.js";
+import { element } from "./scatter-elements.js";
 
 /** Methods of ScatterMap (scatter.js). */
-export const card = {
-  /** The hover card: the picture and three facts. */
+export const hoverCard = {
   async showCard(i, px, py) {
     const { card, picture, facts } = this.parts;
     this.hovered = i;
@@ -26,9 +25,9 @@ export const card = {
   facts(i, name, ...more) {
     const { data, membership } = this;
     const lines = [element("b", {}, name)];
-    if (this.chooses()) {
+    if (this.hasSelection()) {
       const place = data.mask ? "" : ` · rank ${(membership.rank[i] + 1).toLocaleString("en")}`;
-      lines.push(element("div", {}, (membership.keeps(i) ? "kept" : "dropped") + place));
+      lines.push(element("div", {}, (membership.keeps(i) ? "selected" : "not selected") + place));
     }
     return [...lines, ...more.map((line) => element("div", {}, line))].slice(0, 4);
   },

@@ -2,14 +2,14 @@
 
 import streamlit as st
 
-from ui.components.frame import boundary, need_run, page_header
+from ui.components.frame import error_boundary, page_header, require_run
 from ui.state import session
 from ui.views import compare
 
 page_header(
     "Duel", "Do two ways of choosing pick different images, and which choice is worth more?"
 )
-view = need_run("map")
+view = require_run("map")
 left, right = st.columns(2, gap="large")
 with left:
     side_a = compare.choose_side(view, "A", f"elfs:{session.get('prune_rate'):g}")
@@ -22,11 +22,11 @@ if a is None or b is None:
 difference = compare.compare(a.indices, b.indices)
 compare.numbers(a, b, difference)
 compare.maps(view, a, b)
-with boundary():
+with error_boundary():
     compare.galleries(view, difference)
-with boundary():
+with error_boundary():
     compare.by_group(view, a, b)
-with boundary():
+with error_boundary():
     st.subheader("What each is worth", anchor=False)
     compare.accuracies(view, side_a, side_b)
     compare.worth(view, a, b)

@@ -16,14 +16,14 @@ from typing import Any
 from coreset_engine.artifacts import filesystem
 from coreset_engine.core.errors import CoresetError
 
-LONG = ("must_keep", "never", "params")
+STORED = ("must_keep", "never", "params")
 _KEY = re.compile(r"[0-9a-f]{16}")
 
 
-def keep(values: dict[str, Any], home: Path) -> str:
+def save_values(values: dict[str, Any], home: Path) -> str:
     """Write what of `values` is not empty; its key, or "" where nothing is to keep or the workspace
     takes no file."""
-    content = {name: values[name] for name in LONG if values.get(name)}
+    content = {name: values[name] for name in STORED if values.get(name)}
     if not content:
         return ""
     key = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
@@ -37,7 +37,7 @@ def keep(values: dict[str, Any], home: Path) -> str:
     return key
 
 
-def recall(key: str, home: Path) -> dict[str, Any]:
+def load_values(key: str, home: Path) -> dict[str, Any]:
     """What was kept under `key`; empty when it is unknown, malformed or no key at all."""
     if not _KEY.fullmatch(key):
         return {}

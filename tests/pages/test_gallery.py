@@ -7,7 +7,7 @@ import pytest
 from finished import FinishedRun
 
 from ui.state import session
-from ui.views import browse
+from ui.views import gallery
 
 
 @pytest.fixture(scope="module")
@@ -17,20 +17,20 @@ def view(digits):
 
 def test_every_order_offered_can_be_drawn(view):
     half = np.arange(len(view)) % 2 == 0
-    for order in browse.orders(view):
-        positions, groups, note = browse.ordered(view, order, half)
+    for order in gallery.orders(view):
+        positions, groups, note = gallery.ordered(view, order, half)
         assert len(positions) == len(set(positions.tolist())) and half[positions].all() and note
         assert groups is None or len(groups) == len(positions)
 
 
 def test_hardest_first_is_lowest_margin_first(view):
-    positions, _, _ = browse.ordered(view, "hardest first", np.ones(len(view), bool))
+    positions, _, _ = gallery.ordered(view, "hardest first", np.ones(len(view), bool))
     aum = view.run.dynamics.aum[positions]
     assert len(aum) == len(view) and (np.diff(aum) >= 0).all()
 
 
 def test_near_duplicates_chain_the_closest_pairs(view):
-    groups = browse.near_groups(view, np.ones(len(view), bool), most=20)
+    groups = gallery.near_groups(view, np.ones(len(view), bool), most=20)
     nearest = view.run.neighbours.indices[:, 0]
     distance = view.run.neighbours.distances[:, 0]
     closest = int(distance.argmin())
@@ -43,7 +43,7 @@ def test_near_duplicates_chain_the_closest_pairs(view):
 
 def test_redundant_groups_start_with_the_most_redundant(view):
     view.run._coverage.redundancy[7] = 99.0
-    groups = browse.redundant_groups(view, np.ones(len(view), bool))
+    groups = gallery.redundant_groups(view, np.ones(len(view), bool))
     assert groups[0][0] == 7 and len(groups) <= 50
     view.run._coverage.redundancy[7] = 0.1
 
@@ -52,4 +52,4 @@ def test_without_finished_stages_only_random_is_offered(digits):
     bare = session.RunView(
         "demo", digits, FinishedRun(digits, finished=()), "efficientnet_lite0", 0, None
     )
-    assert [name for name in browse.orders(bare) if " first" not in name] == [browse.RANDOM]
+    assert [name for name in gallery.orders(bare) if " first" not in name] == [gallery.RANDOM]

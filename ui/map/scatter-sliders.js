@@ -1,66 +1,68 @@
-// What a map does while a slider moves: the knobs, who is kept, the counts. Python hears of a released slider only.
+// Sliders of a map: which images are selected while one moves, and the counts. Python is told on release only.
 
 import { cutCount, keptCount, pinnedWindow, settledBeta } from "./scatter-budget.js";
-import { element, knob, rgb } from "./scatter-panel.js";
+import { element, rgb, slider } from "./scatter-elements.js";
 
 /** Methods of ScatterMap (scatter.js). */
-export const scrubbing = {
-  takeKnobs(data) {
+export const sliders = {
+  takeSliders(data) {
     const shape = JSON.stringify([data.scrub?.kind, data.orders.map((o) => o.label), data.variant_name, data.scrub?.max_p]);
-    if (shape !== this.knobsFrom) {
-      this.knobsFrom = shape;
-      this.buildKnobs(data);
+    if (shape !== this.slidersFrom) {
+      this.slidersFrom = shape;
+      this.buildSliders(data);
     }
     if (!data.scrub || this.dragging) return;
-    this.knobs.p.set(Math.round(this.scrub.p * 1000) / 1000);
-    this.knobs.beta?.set(this.scrub.beta);
-    this.knobs.variant?.set(this.scrub.variant);
+    this.sliders.p.set(Math.round(this.scrub.p * 1000) / 1000);
+    this.sliders.beta?.set(this.scrub.beta);
+    this.sliders.variant?.set(this.scrub.variant);
   },
 
-  buildKnobs(data) {
+  buildSliders(data) {
     const moved = (name) => (value) => this.move(name, value);
     const released = () => this.report();
-    const percent = (x) => `${(100 * x).toFixed(1)} %`;
-    this.knobs = {};
+    const percent = (x) => `${(100 * x).toFixed(1)}%`;
+    const skipped = (beta) => `${cutCount(this.n, beta).toLocaleString("en")} images`;
+    this.sliders = {};
     if (data.scrub) {
       const shared = { min: 0, step: 0.001, show: percent, released };
-      this.knobs.p = knob({ ...shared, name: "p", label: "Pruning rate", help: "share of the images removed",
+      this.sliders.p = slider({ ...shared, name: "p", label: "Pruning rate", help: "Share of the images that is not selected",
         max: data.scrub.max_p, value: this.scrub.p, moved: moved("p") });
       if (data.scrub.kind === "window") {
-        this.knobs.beta = knob({ ...shared, name: "beta", label: "Hard cut-off β", max: 1, value: this.scrub.beta,
-          help: "share of the whole set dropped first as hardest", moved: moved("beta") });
+        this.sliders.beta = slider({ ...shared, name: "beta", label: "Skip the hardest (β)", max: 1, value: this.scrub.beta,
+          show: skipped, help: "The hardest images are skipped first: their pseudo-labels are mostly wrong",
+          moved: moved("beta") });
       }
       if (data.orders.length > 1) {
-        this.knobs.variant = knob({ name: "variant", label: data.variant_name, help: data.variant_help || "", min: 0,
+        this.sliders.variant = slider({ name: "variant", label: data.variant_name, help: data.variant_help || "", min: 0,
           max: data.orders.length - 1, step: 1, value: this.scrub.variant, show: (v) => data.orders[v].label,
           moved: moved("variant"), released });
       }
     }
-    this.parts.knobs.replaceChildren(...Object.values(this.knobs));
+    this.parts.sliders.replaceChildren(...Object.values(this.sliders));
   },
 
-  /** The finger moves a slider: everything on screen follows, Python hears nothing yet. */
+  /** A slider is dragged: everything on screen follows, Python is not told yet. */
   async move(name, value) {
     this.dragging = true;
     const began = performance.now();
     this.scrub = { ...this.scrub, [name]: value };
-    if (name === "beta") this.scrub.guess = null; // from now on it stays where the finger left it
+    if (name === "beta") this.scrub.guess = null; // from now on it no longer follows p
     if (name === "variant") {
       const arrays = await this.fetchArrays({ ...this.data, mask: null });
       this.takeOrder({ ...this.data, mask: null }, arrays);
     } else if (this.data.mask) {
-      // The exact choice of a method without a ranking holds only for the values it was made with.
+      // The exact selection of a method without a ranking holds only for the values it was computed with.
       this.data = { ...this.data, mask: null };
       this.takeOrder(this.data, await this.fetchArrays(this.data));
     }
-    this.knobs.beta?.set(this.beta());
+    this.sliders.beta?.set(this.beta());
     this.rescrub();
     this.parts.root.dataset.scrubMs = (performance.now() - began).toFixed(2);
   },
 
   report() {
     this.dragging = false;
-    this.turn = Math.max(this.turn + 1, Date.now()); // unique, also after the map is drawn anew
+    this.turn = Math.max(this.turn + 1, Date.now()); // unique, also after the map is mounted again
     const { p, variant } = this.scrub;
     this.scrub.beta = this.beta();
     if (this.polygon && this.sides.size) this.markStates();
@@ -95,9 +97,8 @@ export const scrubbing = {
     const { membership, data, parts } = this;
     const kept = membership.kept;
     parts.root.dataset.kept = String(kept);
-    const share = `${((100 * kept) / this.n).toFixed(1)} %`;
-    const tail = element("small", {}, ` of ${this.n.toLocaleString("en")} images kept (${share})`);
-    if (this.chooses()) parts.count.replaceChildren(kept.toLocaleString("en"), tail);
+    const tail = element("small", {}, ` of ${this.n.toLocaleString("en")} images selected`);
+    if (this.hasSelection()) parts.count.replaceChildren(kept.toLocaleString("en"), tail);
     else parts.count.replaceChildren(this.n.toLocaleString("en"), element("small", {}, " images"));
     const colours = this.themeColours();
     this.bars?.draw(membership.groupKept, membership.groupTotal, rgb(colours.kept));
