@@ -11,7 +11,7 @@ from finished import FinishedRun, texts
 
 from coreset_engine.core.errors import BadInput
 from coreset_engine.selection.budget import double_end
-from ui.state import session
+from ui.state import clusters, session
 from ui.views import beta_search, corrections, labels
 
 
@@ -29,7 +29,7 @@ def view_of(dataset, **kept):
 def test_quality_without_labels_shows_certainty(open_page, unlabelled_digits):
     test = open_page("labels", dataset=unlabelled_digits)
     assert not test.exception and not test.error
-    assert "no labels" in texts(test) and "Misclassified" not in [
+    assert "no labels" in texts(test) and "Misclassified images" not in [
         metric.label for metric in test.metric
     ]
 
@@ -38,9 +38,9 @@ def test_misclassified_is_the_engines_number(open_page, digits):
     from coreset_engine.clustering.contingency import accuracy
 
     test = open_page("labels")
-    shown = {metric.label: metric.value for metric in test.metric}["Misclassified"]
+    shown = {metric.label: metric.value for metric in test.metric}["Misclassified images"]
     exact = 1 - accuracy(FinishedRun(digits).pseudo_labels.labels, digits.labels)
-    assert float(shown.rstrip("%")) == pytest.approx(100 * exact, abs=0.051)
+    assert int(shown) == round(exact * len(digits))
 
 
 @pytest.mark.parametrize("p,beta", [(0.9, 0.0), (0.5, 0.3), (0.3, 0.3), (0.0, 0.0)])
@@ -50,7 +50,7 @@ def test_cuts_agree_with_double_end_pruning(p, beta):
     assert np.array_equal(np.flatnonzero(kept), np.sort(double_end(aum, p, beta)))
     assert hard.sum() == round(beta * 200) and not (hard & kept).any()
     assert aum[hard].max(initial=-np.inf) <= aum[kept].min()
-    assert ("beta" in cuts) == (beta > 0) and ("p" in cuts) == (kept.sum() + hard.sum() < 200)
+    assert ("β" in cuts) == (beta > 0) and ("pruning rate" in cuts) == (kept.sum() + hard.sum() < 200)
 
 
 @pytest.mark.parametrize("low,high", [(-0.5, 0.5), (-9, 9), (0.8, 9), (-9, -0.8), (0.1, 0.11)])
@@ -99,11 +99,10 @@ def test_what_the_search_found_is_drawn_and_taken_with_one_click(open_page, monk
     )
     test = open_page("labels", labels_view="Difficulty", prune_rate=0.5, beta=0.4)
     assert not test.exception and not test.error
-    assert "beta = 0.2, 90.0% of held-out" in texts(
+    assert "β = 20.0%; 90.0% of the held-out" in texts(
         test
-    ) and "would have chosen 0; the choice without" in texts(test)
-    assert "lost 12.5 points" in texts(test)
-    press(test, "Use beta 0.2")
+    ) and "With true labels it would be β = 0.0%, 12.5 points better" in texts(test)
+    press(test, "Use β = 20.0%")
     assert test.session_state["state:beta"] == 0.2 and not test.error
 
 
@@ -113,7 +112,7 @@ def test_what_the_search_found_is_drawn_and_taken_with_one_click(open_page, monk
 def test_a_search_of_something_else_is_not_shown(open_page, monkeypatch, changed):
     monkeypatch.setattr(beta_search, "list_jobs", lambda: [found_beta(**changed)])
     test = open_page("labels", labels_view="Difficulty", prune_rate=0.5, beta=0.4)
-    assert not test.exception and not any("Use beta" in button.label for button in test.button)
+    assert not test.exception and not any("Use β" in button.label for button in test.button)
 
 
 def test_a_beta_that_does_not_fit_is_said_where_it_arose(open_page):
@@ -138,8 +137,10 @@ def test_probable_errors_are_most_doubtful_first(open_page, digits):
     assert quality.wrong[positions].all() and len(positions) == min(200, quality.wrong.sum())
     assert (np.diff(view.run.dynamics.aum[positions]) >= 0).all()
     i = positions[0]
-    said = labels.error_caption(view, i, quality)
-    assert said == f"{digits.classes[digits.labels[i]]} → {digits.classes[quality.matched[i]]}"
+    said = labels.error_caption(view, i, quality, clusters.cluster_names(view))
+    truth, cluster = said.split(" → ")
+    assert truth == digits.classes[digits.labels[i]]
+    assert cluster.split(" (")[0] == digits.classes[quality.matched[i]]
 
 
 def test_corrections_are_kept_said_and_undone(open_page, digits):
@@ -150,27 +151,27 @@ def test_corrections_are_kept_said_and_undone(open_page, digits):
     press(test, "Rename")
     test.selectbox(key="merge:target").set_value(4)
     press(test, "Merge")
-    test.radio(key="relabel:source").set_value("Shown probable errors")
+    test.radio(key="relabel:source").set_value(corrections.ERRORS)
     press(test, "Relabel")
     assert not test.exception and not test.error
-    kept = corrections.entries(view_of(digits))
+    kept = clusters.corrections_of(view_of(digits))
     assert [entry["kind"] for entry in kept] == ["rename", "merge", "relabel"]
     assert kept[2]["ids"] == [str(digits.ids[3]), str(digits.ids[5])]
-    said = list(test.dataframe[0].value["What"])
-    assert said[0].startswith("2 images are") and said[2] == "cluster 0 is called <b>seven</b>"
+    said = list(test.dataframe[0].value["Correction"])
+    assert said[0].startswith("2 images relabelled") and said[2] == "Cluster 0 renamed to <b>seven</b>"
     table = corrections.corrected(view_of(digits))
     before = FinishedRun(digits).pseudo_labels.labels
     assert table["pseudo_label"] == before.tolist() and 0 not in table["corrected"][6:]
     assert (
         table["corrected"][3] == table["corrected"][5] == 0 and table["name"][3] == "<b>seven</b>"
     )
-    press(test, "Undo the last one")
-    assert len(corrections.entries(view_of(digits))) == 2
+    press(test, "Undo last")
+    assert len(clusters.corrections_of(view_of(digits))) == 2
 
 
 def test_pasted_ids_that_do_not_exist_are_left_out(open_page, digits):
     test = open_page("labels", labels_view="Corrections")
-    test.radio(key="relabel:source").set_value("Pasted ids")
+    test.radio(key="relabel:source").set_value(corrections.PASTED)
     test.text_area(key="relabel:ids").set_value(f"{digits.ids[0]}\nno-such-image")
     press(test, "Relabel")
-    assert corrections.entries(view_of(digits))[0]["ids"] == [str(digits.ids[0])]
+    assert clusters.corrections_of(view_of(digits))[0]["ids"] == [str(digits.ids[0])]

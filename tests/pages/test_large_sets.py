@@ -105,13 +105,13 @@ def test_more_must_keeps_than_the_samples_share_are_no_error(large):
 
 def test_labels_counts_all_images(large):
     test, view = large
-    sizes = labels._sizes("k", view.dataset.fingerprint, view)
+    sizes = labels._cluster_sizes("k", view.dataset.fingerprint, view)
     assert sizes.sum() == 400 and np.array_equal(sizes, np.bincount(view.run.pseudo_labels.labels))
     test.session_state["state:labels_view"] = "Difficulty"
     test.session_state["state:beta"] = 0.2
     said = texts(go_to(test, "labels"))
     assert f"sample of {len(sampled_run.Sampled(view.run).rows)} of 400" in said
-    assert "Of all 400 images: 40 kept · 80 dropped as hardest" in said
+    assert "Of all 400 images: 40 selected · 80 skipped as hardest" in said
 
 
 def test_a_table_that_was_cleared_away_is_written_again(large):

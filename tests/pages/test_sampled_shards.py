@@ -22,7 +22,7 @@ from coreset_engine.sources.open import open_source
 from coreset_engine.sources.remote import parquet, readers
 from ui.components import thumbnails
 from ui.server import routes
-from ui.state import sampling, session
+from ui.state import clusters, sampling, session
 from ui.views import corrections
 
 N = 300
@@ -217,7 +217,7 @@ def test_corrections_made_at_the_sample_hold_for_all(view, app, monkeypatch):
     outside = np.setdiff1d(np.arange(N), view.run.rows)
     moved = [str(view.full.dataset.ids[i]) for i in (*outside[:2], view.run.rows[0])]
     corrections.record(view, {"kind": "merge", "clusters": [3], "into": 1})
-    assert corrections.chosen_ids(view, "Pasted ids", "\n".join([*moved, "nobody"])) == moved
+    assert corrections.chosen_ids(view, corrections.PASTED, "\n".join([*moved, "nobody"])) == moved
     corrections.record(view, {"kind": "relabel", "ids": moved, "cluster": 2})
     assert len(history.corrections(view.full.dataset.fingerprint, session.home())) == 2
     assert not history.corrections(view.dataset.fingerprint, session.home())
@@ -231,6 +231,6 @@ def test_corrections_made_at_the_sample_hold_for_all(view, app, monkeypatch):
         "map"
     )  # the same sample, its map kept
     assert np.array_equal(sample.pseudo_labels.labels, wanted[sample.rows])
-    assert len(corrections.entries(view)) == 2
+    assert len(clusters.corrections_of(view)) == 2
     corrections.undo(view)
-    assert len(corrections.entries(view)) == 1
+    assert len(clusters.corrections_of(view)) == 1

@@ -1,5 +1,4 @@
-"""The search for beta on the Labels page: ask for it, see its curve (ELFS figure 6), take what it
-found."""
+"""The search for beta on the Labels page: start it, see its curve (ELFS figure 6), apply its result."""
 
 from __future__ import annotations
 
@@ -14,77 +13,82 @@ from ui.state import session
 
 
 def show_search(view: session.RunView, prune_rate: float, score: str) -> None:
-    """The button, and the button that moves the slider to what the last search at this rate
-    found."""
+    """Draw the button that starts a search, and the one that applies the newest result."""
     st.caption(
-        "Beta can be found without labels: the proxy is trained on coresets and judged on held-out "
-        "pseudo-labels (ELFS 3.4)."
+        "β can be found without labels: a proxy model is trained on coresets with different β and "
+        "tested on held-out pseudo-labels (ELFS 3.4)."
     )
     truth = view.dataset.labels is not None and st.toggle(
-        "Judge by true labels too",
+        "Also test on true labels",
         key="beta:oracle",
-        help="Figure 6b: a second curve, measured after the choice is made. It changes nothing in the choice.",
+        help="Adds a second curve (ELFS figure 6b). It does not influence which β is found.",
     )
-    asked = {"prune_rate": prune_rate, "score": score} | ({"oracle": True} if truth else {})
-    submit_button("Search beta", "beta", view, **asked)
-    found = last(view, prune_rate, score)
-    if found is not None:
+    params: dict[str, Any] = {"prune_rate": prune_rate, "score": score}
+    if truth:
+        params["oracle"] = True
+    submit_button("Search β", "beta", view, **params)
+    result = newest_result(view, prune_rate, score)
+    if result is not None:
         st.button(
-            f"Use beta {found['beta']:g}",
+            f"Use β = {result['beta']:.1%}",
             key="beta:use",
             on_click=session.rebind,
-            args=("beta", found["beta"]),
+            args=("beta", result["beta"]),
         )
 
 
 def show_curve(view: session.RunView, prune_rate: float, score: str) -> None:
-    """Held-out accuracy over beta, and what people's labels would have said where they were
-    asked."""
-    found = last(view, prune_rate, score)
-    if found is None:
+    """Draw accuracy over beta on held-out pseudo-labels, and on true labels where asked for."""
+    result = newest_result(view, prune_rate, score)
+    if result is None:
         return
-    betas = np.array([point["beta"] for point in found["curve"]])
-    series = {"held-out pseudo-labels": np.array([point["accuracy"] for point in found["curve"]])}
-    oracle = found.get("oracle")
+    betas = np.array([point["beta"] for point in result["curve"]])
+    series = {"held-out pseudo-labels": np.array([point["accuracy"] for point in result["curve"]])}
+    oracle = result.get("oracle")
     if oracle:
         series["true labels"] = np.array([point["accuracy"] for point in oracle["curve"]])
     figure, data = charts.lines(
         betas,
         series,
-        title=f"Beta at p = {prune_rate:g}, found without labels",
-        x_axis="beta",
+        title=f"Search for β with {prune_rate:.1%} removed",
+        x_axis="share skipped as hardest (β)",
         y_axis="accuracy",
         dots=True,
     )
+    figure.update_xaxes(tickformat=".0%")
     figure.update_yaxes(tickformat=".0%")
-    figure.add_vline(x=found["beta"], line_dash="dash", line_color=charts.current().text)
+    figure.add_vline(x=result["beta"], line_dash="dash", line_color=charts.current().text)
     charts.show(figure, "beta-curve", data)
-    st.caption(sentence(found))
+    st.caption(result_sentence(result))
 
 
-def sentence(found: dict[str, Any]) -> str:
-    """What was chosen, and what the choice cost where that is known."""
-    said = f"Best: beta = {found['beta']:g}, {found['accuracy']:.1%} of held-out pseudo-labels named right."
-    oracle = found.get("oracle")
+def result_sentence(result: dict[str, Any]) -> str:
+    """What was found, and what it costs compared with true labels where that is known."""
+    sentence = (
+        f"Best: β = {result['beta']:.1%}; {result['accuracy']:.1%} of the held-out pseudo-labels "
+        "were predicted correctly."
+    )
+    oracle = result.get("oracle")
     if oracle:
-        said += (
-            f" True labels would have chosen {oracle['best_beta']:g}; the choice without them lost "
-            f"{100 * oracle['lost']:.1f} points."
+        sentence += (
+            f" With true labels it would be β = {oracle['best_beta']:.1%}, "
+            f"{100 * oracle['lost']:.1f} points better."
         )
-    return said
+    return sentence
 
 
-def last(view: session.RunView, prune_rate: float, score: str) -> dict[str, Any] | None:
-    """The newest finished search at this rate on this score of this very run, its corrections
-    counted."""
+def newest_result(
+    view: session.RunView, prune_rate: float, score: str
+) -> dict[str, Any] | None:
+    """The newest finished search of this run at this rate on this score, corrections included."""
     for job in list_jobs():
-        found = job.result or {}
+        result = job.result or {}
         if (
             job.kind == "beta"
-            and found.get("curve")
-            and found.get("score") == score
-            and found.get("dynamics") == view.key_of("dynamics")
-            and abs(found["prune_rate"] - prune_rate) < 1e-9
+            and result.get("curve")
+            and result.get("score") == score
+            and result.get("dynamics") == view.key_of("dynamics")
+            and abs(result["prune_rate"] - prune_rate) < 1e-9
         ):
-            return found
+            return result
     return None

@@ -1,9 +1,8 @@
-"""The Labels page's parts: what the clustering calls each image, how hard it is, and where it is
-probably wrong.
+"""The Labels page: how good the clustering is, how hard each image is, and probable label errors.
 
-Four views over finished artefacts, one drawn at a time: quality (matched confusion, table 2 and
-figure 7 of ELFS), difficulty (figure 4, with both cuts), probable errors (figure 8), and
-corrections, which `ui.corrections` draws.
+Three views over computed artefacts, one drawn at a time: quality (confusion matrix, table 2 and
+figure 7 of ELFS), difficulty (figure 4, with both cuts) and probable errors (figure 8). The fourth,
+corrections, is in `ui.views.corrections`.
 """
 
 from __future__ import annotations
@@ -22,317 +21,364 @@ from ui.components.frame import STAGE_NAMES
 from ui.components.jobs import submit_button
 from ui.components.thumbnails import gallery
 from ui.state import session
+from ui.state.clusters import LabelQuality, cluster_names, quality_of
 from ui.views.beta_search import show_curve, show_search
-from ui.views.label_quality import LabelQuality, cluster_names, compare
 
-DYNAMICS = {"aum": "AUM (low = hard)", "forgetting": "Forgetting (high = hard)"}
-
-
-def quality_of(view: session.RunView) -> LabelQuality | None:
-    """Pseudo-labels against truth, or None when the source knows no labels. Cached per pseudo-label
-    artefact."""
-    if (
-        view.dataset.labels is None
-        or not (view.dataset.labels >= 0).any()
-        or not view.dataset.classes
-    ):
-        return None
-    return _quality(view.key_of("pseudo_labels"), view.dataset.fingerprint, view)
+SCORES = {"aum": "AUM (low = hard)", "forgetting": "Forgetting events (high = hard)"}
+MAX_ERRORS = 500
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _quality(key: str, fingerprint: str, _view: session.RunView) -> LabelQuality:
+def _cluster_sizes(key: str, fingerprint: str, _view: session.RunView) -> np.ndarray:
+    """(C,) int64: images in each cluster, of all images also where a sample is shown."""
     pseudo = _view.run.pseudo_labels
-    dataset = _view.dataset
-    return compare(pseudo.labels, dataset.labels, pseudo.n_clusters, len(dataset.classes))
-
-
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _sizes(key: str, fingerprint: str, _view: session.RunView) -> np.ndarray:
-    """(C,) int64 images of each cluster, of all images also where a sample is shown."""
-    return np.bincount(_view.run.pseudo_labels.labels, minlength=_view.run.pseudo_labels.n_clusters)
+    return np.bincount(pseudo.labels, minlength=pseudo.n_clusters)
 
 
 # -- quality
-# --------------------------------------------------------------------------------------------------------
 
 
 def show_quality(view: session.RunView) -> None:
-    """With truth: numbers, matched confusion matrix, misclassified share per class. Without: how
-    sure the heads are."""
+    """Draw the clustering's errors where true labels are known, else its certainty."""
     pseudo = view.run.pseudo_labels
     quality = quality_of(view)
-    sizes = _sizes(view.key_of("pseudo_labels"), view.dataset.fingerprint, view.full or view)
-    cells = st.columns(5)
-    cells[0].metric(
-        "Clusters",
-        pseudo.n_clusters,
-        help="Empty ones count: a cluster that died is shown, not hidden.",
+    sizes = _cluster_sizes(
+        view.key_of("pseudo_labels"), view.dataset.fingerprint, view.full or view
     )
+    cells = st.columns(5)
+    cells[0].metric("Clusters", pseudo.n_clusters, help="Empty clusters included.")
     cells[1].metric("Empty clusters", int((sizes == 0).sum()))
     if quality is None:
         show_certainty(view, sizes)
         return
-    cells[2].metric(
-        "Misclassified",
-        f"{quality.misclassified:.1%}",
-        help="After Hungarian matching of clusters to classes; ELFS table 2.",
-    )
-    cells[3].metric("NMI", f"{quality.nmi:.3f}")
-    cells[4].metric("ARI", f"{quality.ari:.3f}")
-    st.caption(
-        "True labels are used here only to judge the clustering; no selection step sees them."
-    )
-    classes = view.dataset.classes
-    names = cluster_names(quality, view.dataset.classes, pseudo.n_clusters)
-    order = np.lexsort(
-        (np.arange(len(names)), np.where(quality.class_of < 0, len(classes), quality.class_of))
-    )
+    _show_agreement(cells[2:], quality)
     left, right = st.columns([3, 2], gap="large")
     with left:
-        figure, data = charts.confusion(
-            quality.counts[:, order],
-            classes,
-            [names[c] for c in order],
-            title="Truth against pseudo-label",
-        )
-        charts.show(figure, "confusion", data, height=470)
+        _show_confusion(view, quality)
     with right:
-        by_worst = np.argsort(-np.nan_to_num(quality.per_class, nan=-1), kind="stable")
-        figure, data = charts.bars(
-            [classes[c] for c in by_worst],
-            {"misclassified": np.nan_to_num(quality.per_class[by_worst])},
-            title="Misclassified share per class",
-            axis="share of the class",
-            sideways=True,
-        )
-        figure.update_xaxes(tickformat=".0%")
-        charts.show(figure, "misclassified", data, height=470)
+        _show_errors_per_class(view, quality)
+
+
+def _show_agreement(cells, quality: LabelQuality) -> None:
+    known = int((quality.counts).sum())
+    cells[0].metric(
+        "Misclassified images",
+        f"{int(quality.wrong.sum()):,}",
+        help=f"Of {known:,} with a true label ({quality.misclassified:.1%}), after matching each "
+        "cluster to one class (Hungarian matching, ELFS table 2).",
+    )
+    cells[1].metric(
+        "NMI",
+        f"{quality.nmi:.3f}",
+        help="Normalised mutual information of clusters and classes: 1 = the same partition, "
+        "0 = unrelated.",
+    )
+    cells[2].metric(
+        "ARI",
+        f"{quality.ari:.3f}",
+        help="Adjusted Rand index: 1 = the same partition, 0 = what random clusters reach.",
+    )
+    st.caption("True labels are used only to judge the clustering; selection does not read them.")
+
+
+def _show_confusion(view: session.RunView, quality: LabelQuality) -> None:
+    classes = view.dataset.classes
+    names = cluster_names(view)
+    class_of = np.where(quality.class_of < 0, len(classes), quality.class_of)
+    order = np.lexsort((np.arange(len(names)), class_of))
+    figure, data = charts.confusion(
+        quality.counts[:, order],
+        classes,
+        [names[cluster] for cluster in order],
+        title="True labels and clusters",
+    )
+    charts.show(figure, "confusion", data, height=470)
+
+
+def _show_errors_per_class(view: session.RunView, quality: LabelQuality) -> None:
+    classes = view.dataset.classes
+    worst_first = np.argsort(-np.nan_to_num(quality.per_class, nan=-1), kind="stable")
+    figure, data = charts.bars(
+        [classes[label] for label in worst_first],
+        {"misclassified": np.nan_to_num(quality.per_class[worst_first])},
+        title="Misclassified per class",
+        axis="share of the class",
+        sideways=True,
+    )
+    figure.update_xaxes(tickformat=".0%")
+    charts.show(figure, "misclassified", data, height=470)
 
 
 def show_certainty(view: session.RunView, sizes: np.ndarray) -> None:
-    """Without true labels: sizes of the clusters, confidence, and agreement of the heads where
-    there are several."""
+    """Draw cluster sizes, confidence, and agreement of the cluster heads where there are several."""
     pseudo = view.run.pseudo_labels
     st.caption(
-        "This source has no labels, so quality shows as certainty: how sure the clustering is of each image."
+        "This source has no labels, so the clustering is judged by its own certainty about each "
+        "image."
     )
     left, right = st.columns(2, gap="large")
     with left:
-        figure, data = charts.bars(
-            [str(c) for c in range(len(sizes))], {"images": sizes}, title="Images per cluster"
-        )
+        figure, data = charts.bars(cluster_names(view), {"images": sizes}, title="Cluster sizes")
         charts.show(figure, "cluster-sizes", data)
     with right:
         series = {"confidence": np.asarray(pseudo.confidence, float)}
         if pseudo.agreement is not None:
-            series["heads that agree"] = np.asarray(pseudo.agreement, float)
+            series["share of heads that agree"] = np.asarray(pseudo.agreement, float)
         figure, data = charts.distributions(
-            series, title="How sure the clustering is", axis="share", bins=40
+            series, title="Certainty of the clustering", axis="certainty", bins=40
         )
         charts.show(figure, "certainty", data)
 
 
 # -- difficulty
-# -----------------------------------------------------------------------------------------------------
 
 
 def show_difficulty(view: session.RunView) -> None:
-    """AUM or forgetting with the cuts of double-end pruning; coreset over whole; pseudo over truth
-    when computed."""
+    """Draw the difficulty of all images with the two cuts of double-end pruning."""
     if not view.ready("dynamics"):
         st.info(f"The {STAGE_NAMES['dynamics']} are not computed yet.")
-        submit_button("Compute them", "prepare", view, primary=True)
+        submit_button("Compute", "prepare", view, primary=True)
         return
     controls, plot = st.columns([1, 3], gap="large")
     with controls:
-        which = st.radio(
-            "Score",
-            list(DYNAMICS),
-            format_func=DYNAMICS.get,
-            key=session.bind("labels_score", "aum"),
-        )
-        st.slider(
-            "Pruning rate p",
-            0.0,
-            0.999,
-            step=0.001,
-            format="%.3f",
-            key=session.bind("prune_rate"),
-            help="Share of the whole set removed.",
-        )
-        st.slider(
-            "Hard cut-off beta",
-            0.0,
-            1.0,
-            step=0.001,
-            format="%.3f",
-            key=session.bind("beta"),
-            help="Share of the whole set dropped first, as the hardest: mostly wrong pseudo-labels.",
-        )
-        prune_rate = session.get("prune_rate")
-        beta = session.get("beta")
-        show_search(view, prune_rate, which)
-    values, easy = _score(view, which)
-    try:
-        kept, hard, cuts = cut(values, easy, prune_rate, beta)
-    except BadInput as error:
-        with plot:
-            st.error(escaped(str(error)))
-        return
+        score = _difficulty_controls(view)
     with plot:
-        figure, data = charts.cut_histogram(
-            values,
-            kept,
-            hard,
-            title="Whole set, and what both cuts leave",
-            axis=DYNAMICS[which],
-            cuts=cuts,
-        )
-        charts.show(
-            figure,
-            f"{which}-cuts",
-            data,
-            on_range=lambda low, high: set_cuts(
-                easy, *((low, high) if which == "aum" else (-high, -low))
-            ),
-        )
-        st.caption("Drag over what shall stay: both cuts move there.")
+        _show_cuts(view, score)
+        _show_difficulty_of_errors(view, score)
+        show_curve(view, session.get("prune_rate"), score)
+
+
+def _difficulty_controls(view: session.RunView) -> str:
+    """The sliders and the search for beta; returns the score to draw."""
+    score = st.radio(
+        "Score", list(SCORES), format_func=SCORES.get, key=session.bind("labels_score", "aum")
+    )
+    st.slider(
+        "Pruning rate",
+        0.0,
+        0.999,
+        step=0.001,
+        format="percent",
+        key=session.bind("prune_rate"),
+        help="Share of all images that is not selected.",
+    )
+    st.slider(
+        "Skip the hardest (β)",
+        0.0,
+        1.0,
+        step=0.001,
+        format="percent",
+        key=session.bind("beta"),
+        help="Share of all images skipped first, as the hardest: most have a wrong pseudo-label.",
+    )
+    show_search(view, session.get("prune_rate"), score)
+    return score
+
+
+def _show_cuts(view: session.RunView, score: str) -> None:
+    """The histogram of a score with both cuts; dragging over it moves them."""
+    values, easiness = _score_values(view, score)
+    prune_rate = session.get("prune_rate")
+    beta = session.get("beta")
+    try:
+        kept, hard, cuts = cut(values, easiness, prune_rate, beta)
+    except BadInput as error:
+        st.error(escaped(str(error)))
+        return
+
+    def select_range(low: float, high: float) -> None:
+        if score != "aum":  # high = hard
+            low, high = -high, -low
+        set_cuts(easiness, low, high)
+
+    figure, data = charts.cut_histogram(
+        values, kept, hard, title="All images by difficulty", axis=SCORES[score], cuts=cuts
+    )
+    charts.show(figure, f"{score}-cuts", data, on_range=select_range)
+    st.caption("Drag to select the range to keep.")
+    st.caption(_count_line(values, kept, hard))
+    if view.full is not None:
+        n = len(view.full)
         st.caption(
-            f"{int(kept.sum()):,} kept · {int(hard.sum()):,} dropped as hardest · "
-            f"{int((~kept & ~hard).sum()):,} dropped as easiest"
-            + (
-                f" · {int((~np.isfinite(values)).sum()):,} never learned (not drawn)"
-                if not np.isfinite(values).all()
-                else ""
-            )
+            f"Of all {n:,} images: {kept_count(n, prune_rate):,} selected · "
+            f"{cut_count(n, beta):,} skipped as hardest. The Select page counts them per cluster."
         )
-        if view.full is not None:
-            n = len(view.full)
-            st.caption(
-                f"Of all {n:,} images: {kept_count(n, prune_rate):,} kept · {cut_count(n, beta):,} dropped as "
-                "hardest. Select draws them by cluster and score."
-            )
-        series = {"pseudo-labels": values}
-        truth = view.true_dynamics()
-        if truth is not None:
-            series["true labels"] = np.asarray(getattr(truth, which), float)
-        quality = quality_of(view)
-        if quality is not None and truth is None:
-            series = {
-                "pseudo-label right": values[~quality.wrong],
-                "pseudo-label wrong": values[quality.wrong],
-            }
-        if len(series) > 1:
-            figure, data = charts.distributions(
-                series, title="Does difficulty see the errors?", axis=DYNAMICS[which], share=True
-            )
-            charts.show(figure, f"{which}-truth", data)
-        show_curve(view, prune_rate, which)
 
 
-def _score(view: session.RunView, which: str) -> tuple[np.ndarray, np.ndarray]:
-    """The score as drawn, and the same turned so that high = easy."""
-    values = np.asarray(getattr(view.run.dynamics, which), float)
-    return values, values if which == "aum" else -values
+def _count_line(values: np.ndarray, kept: np.ndarray, hard: np.ndarray) -> str:
+    parts = [
+        f"{int(kept.sum()):,} selected",
+        f"{int(hard.sum()):,} skipped as hardest",
+        f"{int((~kept & ~hard).sum()):,} left out as easy",
+    ]
+    never_learned = int((~np.isfinite(values)).sum())
+    if never_learned:
+        parts.append(f"{never_learned:,} never learned (not drawn)")
+    return " · ".join(parts)
+
+
+def _show_difficulty_of_errors(view: session.RunView, score: str) -> None:
+    """Whether difficulty tells right from wrong pseudo-labels, where true labels are known."""
+    values, _ = _score_values(view, score)
+    truth = view.true_dynamics()
+    quality = quality_of(view)
+    if truth is not None:
+        true_values = np.asarray(getattr(truth, score), float)
+        series = {"trained on pseudo-labels": values, "trained on true labels": true_values}
+    elif quality is not None:
+        wrong = quality.wrong
+        series = {"correct pseudo-label": values[~wrong], "wrong pseudo-label": values[wrong]}
+    else:
+        return
+    figure, data = charts.distributions(
+        series, title="Are wrong pseudo-labels harder?", axis=SCORES[score], share=True
+    )
+    charts.show(figure, f"{score}-truth", data)
+
+
+def _score_values(view: session.RunView, score: str) -> tuple[np.ndarray, np.ndarray]:
+    """The score as drawn, and its sign turned so that high = easy; both (N,) float64."""
+    values = np.asarray(getattr(view.run.dynamics, score), float)
+    return values, values if score == "aum" else -values
 
 
 def cut(
-    values: np.ndarray, easy: np.ndarray, prune_rate: float, beta: float
+    values: np.ndarray, easiness: np.ndarray, prune_rate: float, beta: float
 ) -> tuple[np.ndarray, np.ndarray, dict[str, float]]:
-    """kept (N,) bool, hard (N,) bool, and where both cuts lie on the score. Raises BadInput when
-    beta and p clash."""
+    """Apply double-end pruning to a score.
+
+    Parameters
+    ----------
+    values : (N,) float
+        The score as drawn.
+    easiness : (N,) float
+        The same, high = easy.
+    prune_rate, beta : float
+        Share not selected, and share skipped as hardest, in [0, 1].
+
+    Returns
+    -------
+    kept, hard : (N,) bool
+        Selected images, and those skipped as hardest.
+    cuts : dict of str to float
+        Where both cuts lie on the score, without infinite ones.
+
+    Raises
+    ------
+    BadInput
+        When beta leaves fewer images than shall be selected.
+    """
     low, high = window(len(values), prune_rate, beta)
-    order = hardness_order(easy)
+    order = hardness_order(easiness)
     kept = np.zeros(len(values), bool)
     hard = np.zeros(len(values), bool)
-    hard[order[:low]], kept[order[low:high]] = True, True
-    cuts = {"beta": values[order[low]]} if low else {}
+    hard[order[:low]] = True
+    kept[order[low:high]] = True
+    cuts = {}
+    if low:
+        cuts["β"] = float(values[order[low]])
     if high < len(order):
-        cuts["p"] = values[order[high - 1]]
-    return kept, hard, {name: float(x) for name, x in cuts.items() if np.isfinite(x)}
+        cuts["pruning rate"] = float(values[order[high - 1]])
+    return kept, hard, {name: x for name, x in cuts.items() if np.isfinite(x)}
 
 
-def set_cuts(easy: np.ndarray, low: float, high: float) -> None:
-    """Move both sliders so that the images with an easiness in [low, high] stay. Nothing happens
-    for an empty range."""
-    found = cuts_around(easy, low, high)
-    if found is not None:
-        session.rebind("prune_rate", found[0])
-        session.rebind("beta", found[1])
+def set_cuts(easiness: np.ndarray, low: float, high: float) -> None:
+    """Move both sliders so that images in [low, high] stay; an empty range changes nothing."""
+    rates = cuts_around(easiness, low, high)
+    if rates is not None:
+        session.rebind("prune_rate", rates[0])
+        session.rebind("beta", rates[1])
 
 
-def cuts_around(easy: np.ndarray, low: float, high: float) -> tuple[float, float] | None:
-    """(prune_rate, beta), in thousandths, that keep [low, high] of `easy` (N,); None when no image
-    lies in it."""
-    inside = int(((easy >= low) & (easy <= high)).sum())
-    harder = int((easy < low).sum())
+def cuts_around(easiness: np.ndarray, low: float, high: float) -> tuple[float, float] | None:
+    """(prune_rate, beta) in thousandths that select [low, high] of `easiness` (N,).
+
+    None when no image lies in that range.
+    """
+    inside = int(((easiness >= low) & (easiness <= high)).sum())
+    harder = int((easiness < low).sum())
     if not inside:
         return None
-    prune_rate = min(0.999, math.ceil(1000 * (len(easy) - inside) / len(easy)) / 1000)
-    return prune_rate, min(prune_rate, math.floor(1000 * harder / len(easy)) / 1000)
+    n = len(easiness)
+    prune_rate = min(0.999, math.ceil(1000 * (n - inside) / n) / 1000)
+    return prune_rate, min(prune_rate, math.floor(1000 * harder / n) / 1000)
 
 
 # -- probable errors
-# ------------------------------------------------------------------------------------------------
 
 
-def show_errors(view: session.RunView, most: int = 500) -> None:
-    """Images whose pseudo-label is most doubtful, worst first, captioned "truth → pseudo"."""
-    pseudo = view.run.pseudo_labels
+def show_errors(view: session.RunView) -> None:
+    """Draw the images whose pseudo-label is most doubtful, most doubtful first."""
     quality = quality_of(view)
-    dataset = view.dataset
+    names = cluster_names(view)
     doubt, source = doubtfulness(view)
-    names = cluster_names(quality, dataset.classes, pseudo.n_clusters)
-    controls = st.columns([2, 2, 2])
-    cluster = controls[0].selectbox(
+    among, count = _error_filter(view, quality, names)
+    chosen = np.flatnonzero(among)
+    chosen = chosen[np.argsort(-doubt[chosen], kind="stable")][: min(count, MAX_ERRORS)]
+    meaning = "true label → cluster" if quality is not None else "→ cluster"
+    st.caption(
+        f"{int(among.sum()):,} images, most doubtful first ({source}). Below each: {meaning}. "
+        "Click an image to enlarge it."
+    )
+    captions = [error_caption(view, i, quality, names) for i in chosen]
+    confidence = view.run.pseudo_labels.confidence
+    facts = [
+        f"{text} · confidence {confidence[i]:.0%}" for text, i in zip(captions, chosen, strict=True)
+    ]
+    gallery(view.dataset, chosen, captions, key="errors", facts=facts, height=560)
+    session.put("errors_shown", [str(view.dataset.ids[i]) for i in chosen])
+
+
+def _error_filter(
+    view: session.RunView, quality: LabelQuality | None, names: list[str]
+) -> tuple[np.ndarray, int]:
+    """(N,) bool from the controls, and how many images to show."""
+    columns = st.columns(3, vertical_alignment="bottom")
+    cluster = columns[0].selectbox(
         "Cluster",
-        ["all", *range(pseudo.n_clusters)],
+        ["all", *range(len(names))],
         key="errors:cluster",
-        format_func=lambda c: c if c == "all" else escaped(plain(names[c], 60)),
+        format_func=lambda c: "All clusters" if c == "all" else plain(names[c], 60),
     )
-    only_wrong = quality is not None and controls[1].toggle(
-        "Only where truth disagrees", value=True, key="errors:wrong"
+    only_wrong = quality is not None and columns[1].toggle(
+        "Only where the true label differs", value=True, key="errors:wrong"
     )
-    count = controls[2].select_slider("Show", [50, 100, 200, 500], 200, key="errors:count")
-    among = np.ones(len(dataset), bool)
+    count = columns[2].select_slider(
+        "Images to show", [50, 100, 200, MAX_ERRORS], 200, key="errors:count"
+    )
+    among = np.ones(len(view.dataset), bool)
     if cluster != "all":
-        among &= pseudo.labels == cluster
+        among &= view.run.pseudo_labels.labels == cluster
     if only_wrong:
         among &= quality.wrong
-    chosen = np.flatnonzero(among)
-    chosen = chosen[np.argsort(-doubt[chosen], kind="stable")][: min(count, most)]
-    meaning = "truth → pseudo-label" if quality is not None else "→ its cluster"
-    st.caption(
-        f"{int(among.sum()):,} images, most doubtful first by {source}. Under each: {meaning}. "
-        "Click one for a larger view."
-    )
-    captions = [error_caption(view, i, quality) for i in chosen]
-    facts = [
-        f"{text} · confidence {pseudo.confidence[i]:.0%} · doubt {doubt[i]:.3g}"
-        for text, i in zip(captions, chosen)
-    ]
-    gallery(dataset, chosen, captions, key="errors", facts=facts, height=560)
-    session.put("errors_shown", [str(dataset.ids[i]) for i in chosen])
+    return among, count
 
 
-def error_caption(view: session.RunView, i: int, quality: LabelQuality | None) -> str:
-    """ "shirt → coat" with truth, "→ cluster 3" without."""
-    pseudo = view.run.pseudo_labels
-    dataset = view.dataset
+def error_caption(
+    view: session.RunView, i: int, quality: LabelQuality | None, names: list[str]
+) -> str:
+    """ "shirt → coat" where the true label is known, else "→ cluster 3"."""
+    cluster = names[int(view.run.pseudo_labels.labels[i])]
     if quality is None:
-        return f"→ cluster {int(pseudo.labels[i])}"
-    matched = quality.matched[i]
-    truth = dataset.labels[i]
-    said = dataset.classes[matched] if matched >= 0 else f"cluster {int(pseudo.labels[i])}"
-    return f"{dataset.classes[truth] if truth >= 0 else '?'} → {said}"
+        return f"→ {cluster}"
+    truth = view.dataset.labels[i]
+    return f"{view.dataset.classes[truth] if truth >= 0 else '?'} → {cluster}"
 
 
 def doubtfulness(view: session.RunView) -> tuple[np.ndarray, str]:
-    """(N,) float, high = doubtful, and in words what it is: the training margin when there is one,
-    else confidence."""
+    """How doubtful each pseudo-label is, and by what.
+
+    Returns
+    -------
+    doubt : (N,) float64
+        High = doubtful: the negated training margin where there is one, else the negated agreement
+        of the cluster heads, else the negated confidence.
+    source : str
+        The same in words.
+    """
+    pseudo = view.run.pseudo_labels
     if view.ready("dynamics"):
-        return -np.asarray(view.run.dynamics.aum, float), "the mean training margin (AUM)"
-    if view.run.pseudo_labels.agreement is not None:
-        return -np.asarray(view.run.pseudo_labels.agreement, float), "disagreement of the heads"
-    return -np.asarray(view.run.pseudo_labels.confidence, float), "low confidence"
+        return -np.asarray(view.run.dynamics.aum, float), "lowest training margin, AUM"
+    if pseudo.agreement is not None:
+        return -np.asarray(pseudo.agreement, float), "cluster heads that disagree"
+    return -np.asarray(pseudo.confidence, float), "lowest confidence"
