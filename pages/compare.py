@@ -1,4 +1,4 @@
-"""Duel: two coresets side by side, by any method, knobs or snapshot."""
+"""Compare: two coresets side by side, by any method, parameters or snapshot."""
 
 import streamlit as st
 
@@ -6,27 +6,25 @@ from ui.components.frame import error_boundary, page_header, require_run
 from ui.state import session
 from ui.views import compare
 
-page_header(
-    "Duel", "Do two ways of choosing pick different images, and which choice is worth more?"
-)
+page_header("Compare", "How do two selections differ, and which one is better?")
 view = require_run("map")
 left, right = st.columns(2, gap="large")
 with left:
-    side_a = compare.choose_side(view, "A", f"elfs:{session.get('prune_rate'):g}")
-    a = compare.select(view, side_a)
+    side_a = compare.side_controls(view, "A", f"elfs:{session.get('prune_rate'):g}")
+    a = compare.selection_of(view, side_a)
 with right:
-    side_b = compare.choose_side(view, "B", f"random:{session.get('prune_rate'):g}")
-    b = compare.select(view, side_b)
+    side_b = compare.side_controls(view, "B", f"random:{session.get('prune_rate'):g}")
+    b = compare.selection_of(view, side_b)
 if a is None or b is None:
     st.stop()
-difference = compare.compare(a.indices, b.indices)
-compare.numbers(a, b, difference)
-compare.maps(view, a, b)
+differing = compare.difference(a.indices, b.indices)
+compare.show_overlap(a, b, differing)
+compare.show_maps(view, a, b)
 with error_boundary():
-    compare.galleries(view, difference)
+    compare.show_galleries(view, differing)
 with error_boundary():
-    compare.by_group(view, a, b)
+    compare.show_groups(view, a, b)
 with error_boundary():
-    st.subheader("What each is worth", anchor=False)
-    compare.accuracies(view, side_a, side_b)
-    compare.worth(view, a, b)
+    st.subheader("Which is better?", anchor=False)
+    compare.show_accuracies(view, side_a, side_b)
+    compare.show_certificates(view, a, b)

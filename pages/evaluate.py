@@ -30,8 +30,8 @@ with right:
     else:
         st.caption(f"Of the coreset chosen on Select: {len(selection):,} of {len(view):,} images.")
         with frame.error_boundary():
-            certificate.draw(view, selection)
-            certificate.smallest(view, selection)
+            certificate.show_certificate(view, selection)
+            certificate.show_smallest(view, selection)
         st.subheader("Stability: kept again with another seed?", anchor=False)
         with frame.error_boundary():
-            stability.draw(view, selection)
+            stability.show_stability(view, selection)

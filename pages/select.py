@@ -60,7 +60,7 @@ def below() -> None:
         "Kept images": select.kept_gallery,
         "Pins": select.pins,
         "Snapshots": select.snapshots,
-        "Certificate": certificate.draw,
+        "Certificate": certificate.show_certificate,
     }
     shown = st.segmented_control(
         "Show", list(parts), default="Kept images", label_visibility="collapsed", key="part"

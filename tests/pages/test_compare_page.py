@@ -1,4 +1,4 @@
-"""Duel: accuracy stands beside the certificate once Evaluate has measured it, and only for the same
+"""Compare: accuracy stands beside the certificate once Evaluate has measured it, and only for the same
 rate."""
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ def measurement(rates=(0.9,)):
 
 
 def test_measured_accuracies_stand_side_by_side(open_page, monkeypatch):
-    test = open_page("duel")
+    test = open_page("compare")
     monkeypatch.setattr(jobs, "list_jobs", lambda: [measurement()])
     test.run()
     assert not test.exception and not test.error
-    shown = {metric.label: metric.value for metric in test.metric}
-    assert shown["Test accuracy of A: elfs"] == "80.50% ± 0.71%"
-    assert shown["Test accuracy of B: random"] == "70.50% ± 0.71%"
+    shown = {metric.label.replace("\\", ""): metric.value for metric in test.metric}
+    assert shown["Test accuracy of A: Mid-difficulty (ELFS)"] == "80.5% ± 0.7 points"
+    assert shown["Test accuracy of B: Random"] == "70.5% ± 0.7 points"
 
 
 def test_another_rate_is_not_passed_off_as_this_one(open_page, monkeypatch):
-    test = open_page("duel")
+    test = open_page("compare")
     monkeypatch.setattr(jobs, "list_jobs", lambda: [measurement(rates=(0.5,))])
     test.run()
     assert not [metric for metric in test.metric if "accuracy" in metric.label]
-    assert "No accuracy was measured" in texts(test)
+    assert "No accuracy has been measured" in texts(test)

@@ -18,14 +18,15 @@ def view(digits):
 def test_every_order_offered_can_be_drawn(view):
     half = np.arange(len(view)) % 2 == 0
     for order in gallery.orders(view):
-        positions, groups, note = gallery.ordered(view, order, half)
-        assert len(positions) == len(set(positions.tolist())) and half[positions].all() and note
-        assert groups is None or len(groups) == len(positions)
+        found = gallery.in_order(view, order, half)
+        positions = found.positions
+        assert len(positions) == len(set(positions.tolist())) and half[positions].all()
+        assert found.note and (found.groups is None or len(found.groups) == len(positions))
 
 
 def test_hardest_first_is_lowest_margin_first(view):
-    positions, _, _ = gallery.ordered(view, "hardest first", np.ones(len(view), bool))
-    aum = view.run.dynamics.aum[positions]
+    found = gallery.in_order(view, "Hardest first", np.ones(len(view), bool))
+    aum = view.run.dynamics.aum[found.positions]
     assert len(aum) == len(view) and (np.diff(aum) >= 0).all()
 
 
@@ -52,4 +53,4 @@ def test_without_finished_stages_only_random_is_offered(digits):
     bare = session.RunView(
         "demo", digits, FinishedRun(digits, finished=()), "efficientnet_lite0", 0, None
     )
-    assert [name for name in gallery.orders(bare) if " first" not in name] == [gallery.RANDOM]
+    assert [name for name in gallery.orders(bare) if ": " not in name] == [gallery.RANDOM]

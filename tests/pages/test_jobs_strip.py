@@ -25,7 +25,7 @@ FAILED = Job(
 
 
 def test_pace_in_one_line():
-    assert jobs.progress_text(RUNNING).replace("\\", "") == "pseudo-labels 40 % · 120 images/s · 5 s left"
+    assert jobs.progress_text(RUNNING).replace("\\", "") == "pseudo-labels 40% · 120 images/s · 5 s left"
     assert jobs.progress_text(Job("x", "prepare", "demo", {}, "queued")) == "waiting"
 
 
@@ -46,10 +46,10 @@ def test_a_job_that_came_and_went_between_two_looks_is_news():
     done = Job("j3", "export", "demo", {}, "done")
     before = jobs.active_by_id([RUNNING])
     assert jobs.active_by_id([done, RUNNING]) != before
-    assert jobs.finished_since(before, [done, RUNNING]) == ["Export is done."]
+    assert jobs.finished_since(before, [done, RUNNING]) == ["Export: finished."]
     assert jobs.finished_since(jobs.active_by_id([done]), [done]) == jobs.finished_since(None, [done]) == []
     ended = Job("j2", "prepare", "demo", {}, "done")
-    assert jobs.finished_since(before, [ended]) == ["Prepare is done."]
+    assert jobs.finished_since(before, [ended]) == ["Compute: finished."]
 
 
 def test_the_polling_strip_draws_the_page_anew_for_such_a_job(monkeypatch):
@@ -59,11 +59,11 @@ def test_the_polling_strip_draws_the_page_anew_for_such_a_job(monkeypatch):
     reruns = []
     monkeypatch.setattr(jobs, "list_jobs", lambda: list(found))
     monkeypatch.setattr(jobs.st, "rerun", lambda: reruns.append(1))
-    monkeypatch.setattr(jobs.state, "get", {"jobs_seen": {}, "hidden_jobs": set()}.get)
-    jobs._strip()
+    monkeypatch.setattr(jobs.session, "get", {"jobs_seen": {}, "hidden_jobs": set()}.get)
+    jobs._job_list()
     assert not reruns
     found.append(Job("j3", "export", "demo", {}, "done"))
-    jobs._strip()
+    jobs._job_list()
     assert reruns == [1]
 
 
@@ -71,7 +71,7 @@ def test_what_ended_is_told_once(open_page, monkeypatch):
     test = open_page("labels")
     monkeypatch.setattr(jobs, "list_jobs", lambda: [Job("j3", "export", "demo", {}, "done")])
     test.run()
-    assert [toast.value for toast in test.toast] == ["Export is done."]
+    assert [toast.value for toast in test.toast] == ["Export: finished."]
     test.run()
     assert not test.toast
 
@@ -80,11 +80,11 @@ def test_strip_shows_escaped_state_and_asks(open_page, monkeypatch):
     asked = []
     test = open_page("labels")
     monkeypatch.setattr(jobs, "list_jobs", lambda: [RUNNING, FAILED])
-    monkeypatch.setattr(jobs, "_ask", lambda what, job: asked.append((what, job)))
+    monkeypatch.setattr(jobs, "_control", lambda what, job: asked.append((what, job)))
     test.run()
     assert not test.exception
     said = texts(test).replace("\\", "")
-    assert "The disk is full" in said and "Prepare" in said
+    assert "The disk is full" in said and "Compute" in said
     test.button(key="cancel:j2").click().run()
     test.button(key="resume:j1").click().run()
     assert asked == [("cancel", "j2"), ("resume", "j1")]

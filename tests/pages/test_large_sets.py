@@ -161,5 +161,5 @@ def test_the_strip_tells_of_each_node():
     )
     assert (
         jobs.progress_text(job)
-        == "embeddings 40 % · 120 images/s · 35 s left · 1f0a9c2e 70/s, 8be1d203 50/s"
+        == "embeddings 40% · 120 images/s · 35 s left · 1f0a9c2e 70/s, 8be1d203 50/s"
     )

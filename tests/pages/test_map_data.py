@@ -19,7 +19,7 @@ from ui.selection import controls
 from ui.server import routes
 from ui.state import session as state
 from ui.state import snapshots
-from ui.views.compare import compare, read
+from ui.views.compare import difference, parse_side
 
 
 def even_odd(points: np.ndarray, polygon: np.ndarray) -> list[int]:
@@ -201,16 +201,16 @@ def test_snapshots_come_back_replace_and_go(view, tmp_path, monkeypatch):
     assert [snapshot.name for snapshot in snapshots.list_snapshots(view)] == ["ten percent"]
 
 
-def test_duel_links_and_difference():
-    assert read("elfs:0.9:0.4:30") == {"method": "elfs", "p": 0.9, "beta": 0.4, "alpha": 30}
+def test_compare_links_and_difference():
+    assert parse_side("elfs:0.9:0.4:30") == {"method": "elfs", "p": 0.9, "beta": 0.4, "alpha": 30}
     assert (
-        read("nonsense:2:x:-1") == {}
-        and read("") == {}
-        and read("random:nan") == {"method": "random"}
+        parse_side("nonsense:2:x:-1") == {}
+        and parse_side("") == {}
+        and parse_side("random:nan") == {"method": "random"}
     )
-    difference = compare(np.array([3, 1, 2]), np.array([2, 5]))
-    assert difference.only_a.tolist() == [1, 3] and difference.only_b.tolist() == [5]
-    assert difference.jaccard == 1 / 4 and compare(np.array([]), np.array([])).jaccard == 1
+    found = difference(np.array([3, 1, 2]), np.array([2, 5]))
+    assert found.only_a.tolist() == [1, 3] and found.only_b.tolist() == [5]
+    assert found.jaccard == 1 / 4 and difference(np.array([]), np.array([])).jaccard == 1
 
 
 def test_routes_guard_hosts_and_keys(view):

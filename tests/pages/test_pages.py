@@ -15,7 +15,7 @@ PAGES = (
     "export",
     "explore",
     "select",
-    "duel",
+    "compare",
 )
 
 
@@ -38,7 +38,7 @@ def test_page_with_nothing_finished_offers_the_job(open_page, page):
     test = open_page(page, finished=())
     assert not test.exception and not test.error
     if page != "gallery":  # pictures can be looked at before anything is computed
-        assert any("Prepare" in button.label for button in test.button)
+        assert any("Compute" in button.label for button in test.button)
 
 
 def test_a_fault_of_ours_is_one_sentence_with_an_id(open_page, monkeypatch, tmp_path):

@@ -183,7 +183,7 @@ PAGES = [
     "labels",
     "coverage",
     "select",
-    "duel",
+    "compare",
     "evaluate",
     "export",
 ]

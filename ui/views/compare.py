@@ -1,8 +1,6 @@
-"""Two coresets side by side: what each keeps alone, what both keep, where they differ, and what
-each is worth.
+"""The Compare page: two coresets side by side, where they differ, and what each is worth.
 
-A side is a method with its knobs, or a snapshot; it stands in the URL as "method:p:beta:alpha" or
-"snapshot:id".
+A side is a method with its parameters, or a snapshot. In the address it is "method:p:beta:alpha".
 """
 
 from __future__ import annotations
@@ -18,134 +16,156 @@ from coreset_engine.core.registry import BASELINE, METHODS
 from coreset_engine.core.types import Selection
 from ui.components import charts, jobs
 from ui.components.escape import markdown as escaped
-from ui.components.frame import STAGE_NAMES, show_error
+from ui.components.forms import row_title
+from ui.components.frame import show_error, stage_names
 from ui.components.jobs import submit_button
 from ui.components.thumbnails import gallery, short_ids
-from ui.map.colour_columns import column, format_number
+from ui.map.colour_columns import column
 from ui.map.scatter import draw_map
 from ui.selection import controls, session_selection
 from ui.state import session
 from ui.state.session import RunView
 from ui.views import certificate
 
+# Part of a side's address -> (type, upper bound); all are >= 0.
+LINK_PARTS = {"p": (float, 1.0), "beta": (float, 1.01), "alpha": (int, 10**7)}
+OF_METHOD = "A method"
+OF_SELECT_PAGE = "The coreset of the Select page"
+
 
 @dataclass(frozen=True)
 class Side:
-    """One contender. pins: (must_keep, never), only for the session's own coreset and snapshots."""
+    """One of the two coresets.
+
+    Attributes
+    ----------
+    method : str
+        Name in METHODS.
+    prune_rate : float
+        In [0, 1).
+    params : dict
+        Parameters of the method.
+    pins : (must_keep, never)
+        Ids; only for the session's own coreset and snapshots.
+    """
 
     method: str
     prune_rate: float
     params: dict[str, Any] = field(default_factory=dict)
     pins: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
 
+    @property
+    def title(self) -> str:
+        """The method's title."""
+        return row_title(METHODS, self.method)
+
     def describe(self) -> str:
+        """Method and parameters in one line."""
         return session_selection.describe(self.method, self.prune_rate, self.params)
 
 
-def of_setup(setup: dict[str, Any]) -> Side:
-    """A side from the session's or a snapshot's values (see selecting.SETUP)."""
+def side_of_setup(setup: dict[str, Any]) -> Side:
+    """A side from the session's or a snapshot's values (see `controls.SETUP`)."""
     method = setup["method"]
     names = session_selection.knob_names(method)
     shared = {"beta": setup.get("beta"), "n_neighbours": setup.get("alpha")}
     own = (setup.get("params") or {}).get(method, {})
     params = {name: value for name, value in {**shared, **own}.items() if name in names}
-    return Side(
-        method,
-        setup["prune_rate"],
-        params,
-        (tuple(setup.get("must_keep") or ()), tuple(setup.get("never") or ())),
-    )
+    pins = (tuple(setup.get("must_keep") or ()), tuple(setup.get("never") or ()))
+    return Side(method, setup["prune_rate"], params, pins)
 
 
-def read(text: str) -> dict[str, Any]:
-    """ "method:p:beta:alpha" from a link as starting values; what is malformed is left out."""
-    parts = text.split(":")
-    found: dict[str, Any] = {"method": parts[0]} if parts[0] in METHODS else {}
-    for name, kind, part in zip(("p", "beta", "alpha"), (float, float, int), parts[1:]):
+def parse_side(text: str) -> dict[str, Any]:
+    """ "method:p:beta:alpha" as starting values; what is malformed is left out."""
+    method, *parts = text.split(":")
+    values: dict[str, Any] = {"method": method} if method in METHODS else {}
+    for (name, (kind, end)), part in zip(LINK_PARTS.items(), parts, strict=False):
         try:
             value = kind(part)
         except ValueError:
             continue
-        if 0 <= value < (1 if name == "p" else 1.01 if name == "beta" else 10**7):
-            found[name] = value
-    return found
+        if 0 <= value < end:
+            values[name] = value
+    return values
 
 
-def choose_side(view: RunView, name: str, default: str) -> Side | None:
-    """The widgets of side `name` ("A" or "B"); its starting values come from the URL, else from
-    `default`."""
+def side_controls(view: RunView, name: str, default: str) -> Side:
+    """The widgets of side "A" or "B"; they start with the address's values, else with `default`."""
     param = name.lower()
-    linked = read(st.query_params.get(param, ""))
-    given = linked or read(default)
-    sources = [
-        "A method",
-        "The coreset of the Select page",
-        *(f"Snapshot: {s.name}" for s in snapshots(view)),
-    ]
+    linked = parse_side(st.query_params.get(param, ""))
+    snapshots = list_snapshots(view)
+    sources = [OF_METHOD, OF_SELECT_PAGE, *(f"Snapshot: {s.name}" for s in snapshots)]
     start = 1 if name == "A" and not linked else 0  # without a link: my coreset against random
-    source = st.selectbox(f"Side {name}", sources, index=start, key=f"duel:{param}:source")
-    if source == sources[1]:
-        side = of_setup(controls.setup())
+    source = st.selectbox(f"Side {name}", sources, index=start, key=f"compare:{param}:source")
+    if source == OF_METHOD:
+        return _method_controls(param, linked or parse_side(default))
+    if source == OF_SELECT_PAGE:
+        side = side_of_setup(controls.setup())
         st.caption(f"{escaped(side.describe())}. Change it on the Select page.")
         return side
-    if source not in sources[:2]:
-        return of_setup(snapshots(view)[sources.index(source) - 2].setup)
+    side = side_of_setup(snapshots[sources.index(source) - 2].setup)
+    st.caption(f"{escaped(side.describe())}.")
+    return side
+
+
+def _method_controls(param: str, start: dict[str, Any]) -> Side:
     methods = list(METHODS)
     left, right = st.columns(2)
     method = left.selectbox(
         "Method",
         methods,
-        index=methods.index(given.get("method", BASELINE)),
-        key=f"duel:{param}:method",
+        index=methods.index(start.get("method", BASELINE)),
+        key=f"compare:{param}:method",
+        format_func=lambda name: row_title(METHODS, name),
     )
-    p = right.slider(
+    prune_rate = right.slider(
         "Pruning rate",
         0.0,
         0.999,
-        min(given.get("p", 0.9), 0.999),
+        min(start.get("p", 0.9), 0.999),
         0.001,
-        key=f"duel:{param}:p",
-        format="%.3f",
+        key=f"compare:{param}:p",
+        format="percent",
     )
     params = {}
     names = session_selection.knob_names(method)
     if "beta" in names:
         params["beta"] = left.slider(
-            "Hard cut-off β",
+            "Skip the hardest (β)",
             0.0,
             1.0,
-            given.get("beta", session.guessed_beta(p)),
+            start.get("beta", session.guessed_beta(prune_rate)),
             0.001,
-            key=f"duel:{param}:beta",
-            format="%.3f",
+            key=f"compare:{param}:beta",
+            format="percent",
         )
     if "n_neighbours" in names:
         params["n_neighbours"] = session.get("alpha")
-    _link(param, f"{method}:{p:g}:{params.get('beta', 0):g}:{params.get('n_neighbours', 0)}")
-    return Side(method, p, params)
+    beta = params.get("beta", 0)
+    _write_link(param, f"{method}:{prune_rate:g}:{beta:g}:{params.get('n_neighbours', 0)}")
+    return Side(method, prune_rate, params)
 
 
-def _link(param: str, text: str) -> None:
-    """Write a side into the URL, and show_error ui.state that this is no news to adopt."""
+def _write_link(param: str, text: str) -> None:
+    """Write a side into the address, and have ui.state.session treat it as its own."""
     if st.query_params.get(param) != text:
         st.query_params[param] = text
         session.put("dataset", session.get("dataset"))
 
 
-def snapshots(view: RunView) -> list[Any]:
-    from ui.state import snapshots as kept
+def list_snapshots(view: RunView) -> list[Any]:
+    """The dataset's snapshots, newest first."""
+    from ui.state import snapshots
 
-    return kept.list_snapshots(view)
+    return snapshots.list_snapshots(view)
 
 
-def select(view: RunView, side: Side) -> Selection | None:
-    """The side's coreset, or None after its reason was shown."""
+def selection_of(view: RunView, side: Side) -> Selection | None:
+    """The side's coreset; None after the reason was shown."""
     missing = view.missing(session_selection.needed_stages(side.method))
     if missing:
-        st.info(
-            f"{escaped(side.method)} needs {', '.join(STAGE_NAMES.get(s, s) for s in missing)}."
-        )
-        submit_button("Prepare now", "prepare", view, key=f"duel:prepare:{side.method}")
+        st.info(f"{escaped(side.title)} needs {stage_names(missing)}, not computed yet.")
+        submit_button("Compute", "prepare", view, key=f"compare:prepare:{side.method}")
         return None
     try:
         return session_selection.select(view, side.method, side.prune_rate, side.params, *side.pins)
@@ -156,7 +176,7 @@ def select(view: RunView, side: Side) -> Selection | None:
 
 @dataclass(frozen=True, eq=False)
 class Difference:
-    """Sorted positions that only A, only B, both keep."""
+    """Sorted positions (n,) int64 that only A, only B, and both select."""
 
     only_a: np.ndarray
     only_b: np.ndarray
@@ -164,28 +184,28 @@ class Difference:
 
     @property
     def jaccard(self) -> float:
+        """Images in both over images in either, in [0, 1]."""
         union = len(self.only_a) + len(self.only_b) + len(self.both)
         return len(self.both) / union if union else 1.0
 
 
-def compare(a: np.ndarray, b: np.ndarray) -> Difference:
-    """a, b: positions kept by each side."""
+def difference(a: np.ndarray, b: np.ndarray) -> Difference:
+    """Compare the positions selected by each side."""
     return Difference(np.setdiff1d(a, b), np.setdiff1d(b, a), np.intersect1d(a, b))
 
 
-def maps(view: RunView, a: Selection, b: Selection) -> None:
-    """Both coresets on maps that pan and zoom together."""
-    left, right = st.columns(2)
-    for place, name, selection in ((left, "A", a), (right, "B", b)):
+def show_maps(view: RunView, a: Selection, b: Selection) -> None:
+    """Draw both coresets on maps that pan and zoom together."""
+    for place, name, selection in zip(st.columns(2), "AB", (a, b), strict=True):
         with place:
             events = draw_map(
                 view,
-                key=f"map-duel-{name}",
+                key=f"map-compare-{name}",
                 kept=selection.indices,
                 compact=True,
                 height=380,
-                link="duel",
-                note=f"{name}: {len(selection):,} of {len(view):,} kept",
+                link="compare",
+                note=f"{name}: {len(selection):,} of {len(view):,} images selected",
                 label=f"Map of side {name}",
                 picked=controls.remembered(view),
             )
@@ -193,113 +213,106 @@ def maps(view: RunView, a: Selection, b: Selection) -> None:
                 session.put("image", str(view.dataset.ids[events.clicked]))
 
 
-def numbers(a: Selection, b: Selection, difference: Difference) -> None:
-    cells = st.columns(6)
-    shown = {
-        "Kept by A": len(a),
-        "Kept by B": len(b),
-        "Both": len(difference.both),
-        "Only A": len(difference.only_a),
-        "Only B": len(difference.only_b),
+def show_overlap(a: Selection, b: Selection, differing: Difference) -> None:
+    """Draw how many images each side selects, and how many they share."""
+    counts = {
+        "Selected by A": len(a),
+        "Selected by B": len(b),
+        "Both": len(differing.both),
+        "Only A": len(differing.only_a),
+        "Only B": len(differing.only_b),
     }
-    for cell, (name, value) in zip(cells, shown.items()):
-        cell.metric(name, f"{value:,}")
+    cells = st.columns(6)
+    for cell, (name, count) in zip(cells, counts.items(), strict=False):
+        cell.metric(name, f"{count:,}")
     cells[5].metric(
-        "Jaccard",
-        f"{difference.jaccard:.3f}",
-        help="Shared images over images in either: 1 = the same.",
+        "Overlap",
+        f"{differing.jaccard:.0%}",
+        help="Jaccard index: images in both over images in either. 100% = the same images.",
     )
 
 
-def galleries(view: RunView, difference: Difference) -> None:
-    parts = {"Only A": difference.only_a, "Only B": difference.only_b, "Both": difference.both}
-    for tab, (name, positions) in zip(
-        st.tabs([f"{name} ({len(p):,})" for name, p in parts.items()]), parts.items()
-    ):
+def show_galleries(view: RunView, differing: Difference) -> None:
+    """Draw the images that one side or both select."""
+    parts = {"Only A": differing.only_a, "Only B": differing.only_b, "Both": differing.both}
+    tabs = st.tabs([f"{name} ({len(positions):,})" for name, positions in parts.items()])
+    for tab, (name, positions) in zip(tabs, parts.items(), strict=True):
         with tab:
             gallery(
                 view.dataset,
                 positions,
                 short_ids(view.dataset, positions),
-                key=f"duel:gallery:{name}",
+                key=f"compare:gallery:{name}",
                 height=320,
             )
 
 
-def by_group(view: RunView, a: Selection, b: Selection) -> None:
-    """Images kept per cluster and per class, A beside B."""
+def show_groups(view: RunView, a: Selection, b: Selection) -> None:
+    """Draw the images selected per cluster and per class, A beside B."""
     names = [name for name in ("pseudo-label", "true label") if column(view, name) is not None]
-    for place, name in zip(st.columns(max(1, len(names))), names):
-        found = column(view, name)
+    for place, name in zip(st.columns(max(1, len(names))), names, strict=False):
+        groups = column(view, name)
         counts = {
-            side: np.bincount(found.codes[s.indices], minlength=len(found.labels))
+            side: np.bincount(groups.codes[s.indices], minlength=len(groups.labels))
             for side, s in (("A", a), ("B", b))
         }
         with place:
-            figure, data = charts.bars(list(found.labels), counts, title=f"Kept per {name}")
-            charts.show(figure, f"duel-{name.replace(' ', '-')}", data)
+            figure, data = charts.bars(list(groups.labels), counts, title=f"Selected per {name}")
+            charts.show(figure, f"compare-{name.replace(' ', '-')}", data)
 
 
-def measured(view: RunView, side: Side) -> tuple[float, float, int] | None:
-    """Mean, std and number of test accuracies that Evaluate has measured for this method and
-    pruning rate, newest first; None when it has not. Pinned images and other knobs were not part of
-    that measurement."""
+def measured_accuracy(view: RunView, side: Side) -> tuple[float, float, int] | None:
+    """Mean, std and number of the accuracies that Evaluate has measured for this side.
+
+    Newest first; None when there is none. Pinned images and other parameters were not part of that
+    measurement.
+    """
     for job in jobs.list_jobs():
-        if (
-            job.kind != "evaluate"
-            or job.spec != view.spec
-            or (job.params or {}).get("encoder") != view.encoder
-        ):
+        same_encoder = (job.params or {}).get("encoder") == view.encoder
+        if job.kind != "evaluate" or job.spec != view.spec or not same_encoder:
             continue
-        found = [
+        accuracies = [
             row["accuracy"]
             for row in (job.result or {}).get("rows", [])
             if row["method"] == side.method
             and abs(row["prune_rate"] - side.prune_rate) < 1e-9
             and row["accuracy"] is not None
         ]
-        if found:
-            return (
-                float(np.mean(found)),
-                float(np.std(found, ddof=1)) if len(found) > 1 else 0.0,
-                len(found),
-            )
+        if accuracies:
+            std = float(np.std(accuracies, ddof=1)) if len(accuracies) > 1 else 0.0
+            return float(np.mean(accuracies)), std, len(accuracies)
     return None
 
 
-def accuracies(view: RunView, side_a: Side, side_b: Side) -> None:
-    """What models trained on either reached, where Evaluate has measured it; else the way there."""
-    found = {name: measured(view, side) for name, side in (("A", side_a), ("B", side_b))}
-    if not any(found.values()):
-        st.caption(
-            "No accuracy was measured for these two methods and rates; Evaluate trains on both."
-        )
-        st.page_link("pages/evaluate.py", label="Measure on Evaluate →")
+def show_accuracies(view: RunView, side_a: Side, side_b: Side) -> None:
+    """Draw the accuracies measured on Evaluate, or a link to measure them."""
+    sides = {"A": side_a, "B": side_b}
+    measured = {name: measured_accuracy(view, side) for name, side in sides.items()}
+    if not any(measured.values()):
+        st.caption("No accuracy has been measured for these two selections.")
+        st.page_link("pages/evaluate.py", label="Train on both on the Evaluate page →")
         return
-    for place, (name, side) in zip(st.columns(2), (("A", side_a), ("B", side_b))):
-        told = found[name]
+    for place, (name, side) in zip(st.columns(2), sides.items(), strict=True):
+        label = f"Test accuracy of {name}: {escaped(side.title)}"
+        if measured[name] is None:
+            place.metric(label, "not measured")
+            continue
+        mean, std, count = measured[name]
         place.metric(
-            f"Test accuracy of {name}: {escaped(side.method)}",
-            f"{told[0]:.2%} ± {told[1]:.2%}" if told else "not measured",
-            help=f"{told[2]} trainings on Evaluate at this pruning rate" if told else None,
+            label,
+            f"{mean:.1%} ± {100 * std:.1f} points",
+            help=f"Mean and standard deviation of {count} trainings at this number of images.",
         )
 
 
-def worth(view: RunView, a: Selection, b: Selection) -> None:
-    """The certificates next to each other: what can be said without labels."""
+def show_certificates(view: RunView, a: Selection, b: Selection) -> None:
+    """Draw both certificates next to each other: what can be said without labels."""
     quick = certificate.is_quick(view, a) and certificate.is_quick(view, b)
-    if not quick and not st.button("Measure both certificates"):
+    if not quick and not st.button("Measure both"):
         return
-    ours, theirs = (
-        certificate.numbers_of(certificate.certificate_of(view, side)) for side in (a, b)
-    )
+    of_a = certificate.table_rows(certificate.certificate_of(view, a))
+    of_b = certificate.table_rows(certificate.certificate_of(view, b))
     rows = [
-        {
-            "measure": name[:1].upper() + name[1:],
-            "A": format_number(ours[name]),
-            "B": format_number(theirs[name]),
-        }
-        for name in ours
-        if name in theirs
+        {"": name, "A": of_a[name], "B": of_b[name]} for name in of_a if name in of_b
     ]
     st.table(rows, hide_index=True, border="horizontal")

@@ -1,12 +1,13 @@
-"""Browsing by picture: any order, any filter, 500 thumbnails a page, and groups that lie close
-together.
+"""The Gallery page: any order, any filter, 500 thumbnails a page, and groups of similar images.
 
-Orders by any score come from the same columns that colour the map. Two orders are of groups:
+Orders by a score use the same columns that colour the map. Two orders are of groups:
 near-duplicates (pairs chained by nearest-neighbour distance) and redundant groups (an image with
-the neighbours that repeat it).
+its nearest neighbours).
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import streamlit as st
@@ -19,132 +20,171 @@ from ui.map.colour_columns import TITLES, available_columns, column, format_numb
 from ui.selection import controls
 from ui.state import session
 
-RANDOM = "random handful"
-NEAR = "near-duplicates"
-REDUNDANT = "most redundant groups"
+RANDOM = "Random sample"
+DUPLICATES = "Near-duplicates"
+REDUNDANT = "Most redundant groups"
+RANDOM_SIZE = 200
+# Order -> (column, +1 for ascending and -1 for descending).
 NAMED = {
-    "hardest first": ("aum", 1),
-    "easiest first": ("aum", -1),
-    "most often forgotten": ("forgetting", -1),
-    "least certain pseudo-label": ("label confidence", 1),
-    "most covering": ("coverage", -1),
+    "Hardest first": ("aum", 1),
+    "Easiest first": ("aum", -1),
+    "Most often forgotten": ("forgetting", -1),
+    "Least certain pseudo-label": ("label confidence", 1),
+    "Highest coverage": ("coverage", -1),
 }
+DESCENDING = ": high to low"
+ASCENDING = ": low to high"
+ALL = "All images"
+CORESET = "Coreset"
+
+
+@dataclass(frozen=True, eq=False)
+class Ordered:
+    """Images in the order of the page.
+
+    Attributes
+    ----------
+    positions : (n,) int64
+        In order.
+    groups : (n,) int64 or None
+        The group of each, where the order is of groups.
+    note : str
+        How they were ordered, in words.
+    """
+
+    positions: np.ndarray
+    groups: np.ndarray | None
+    note: str
 
 
 def show_gallery(view: session.RunView) -> None:
-    """The controls and the page of thumbnails they ask for."""
-    order_column, filter_column, value_column, page_column = st.columns(
-        [2, 2, 2, 1], vertical_alignment="bottom"
+    """Draw the controls and the page of thumbnails they ask for."""
+    columns = st.columns([2, 2, 2, 1], vertical_alignment="bottom")
+    order = columns[0].selectbox(
+        "Order", orders(view), key=session.bind("gallery_order", RANDOM), format_func=option
     )
-    order = order_column.selectbox(
-        "Order", orders(view), key=session.bind("browse_order", RANDOM), format_func=option
-    )
-    among = _filtered(view, filter_column, value_column)
-    positions, groups, note = ordered(view, order, among)
-    pages = max(1, -(-len(positions) // MAX_TILES))
-    page = (
-        page_column.number_input(f"Page of {pages:,}", 1, pages, key="browse:page")
-        if pages > 1
-        else 1
-    )
-    shown = slice((page - 1) * MAX_TILES, page * MAX_TILES)
-    st.caption(f"{len(positions):,} images · {note}")
-    tint = None if groups is None else [category(g) for g in groups[shown]]
+    among = _filter(view, columns[1], columns[2])
+    ordered = in_order(view, order, among)
+    shown = _page(columns[3], len(ordered.positions))
+    st.caption(f"{len(ordered.positions):,} images · {ordered.note}")
+    positions = ordered.positions[shown]
+    if ordered.groups is None:
+        marks = selected_marks(view, positions)
+    else:
+        marks = [category(group) for group in ordered.groups[shown]]
     gallery(
         view.dataset,
-        positions[shown],
-        [caption(view, order, i) for i in positions[shown]],
-        key="browse",
-        facts=[fact(view, i) for i in positions[shown]],
-        marks=tint or kept_marks(view, positions[shown]),
+        positions,
+        [caption(view, order, i) for i in positions],
+        key="gallery",
+        facts=[facts_line(view, i) for i in positions],
+        marks=marks,
         height=640,
     )
-    if order == RANDOM and st.button("Another handful", key="browse:again"):
+    if order == RANDOM and st.button("Show others", key="gallery:again"):
         session.put("sample_turn", session.get("sample_turn", 0) + 1)
         st.rerun()
 
 
+def _page(place, count: int) -> slice:
+    """Which of `count` images are shown, from a number input where there is more than one page."""
+    pages = max(1, -(-count // MAX_TILES))
+    page = 1
+    if pages > 1:
+        page = place.number_input(f"Page of {pages:,}", 1, pages, key="gallery:page")
+    return slice((page - 1) * MAX_TILES, page * MAX_TILES)
+
+
 def orders(view: session.RunView) -> list[str]:
-    """What the finished artefacts allow, the useful ones first."""
-    known = available_columns(view)
-    named = [name for name, (what, _) in NAMED.items() if TITLES.get(what, what) in known]
-    groups = [NEAR] * view.ready("neighbours") + [REDUNDANT] * view.ready("neighbours", "coverage")
-    scores = [
-        f"{name}, {way} first"
-        for name in known
-        if (made := column(view, name)) is not None and made.kind == "number"
-        for way in ("high", "low")
+    """The orders that the computed artefacts allow, the useful ones first."""
+    available = available_columns(view)
+    named = [order for order, (name, _) in NAMED.items() if TITLES.get(name, name) in available]
+    groups = []
+    if view.ready("neighbours"):
+        groups.append(DUPLICATES)
+    if view.ready("neighbours", "coverage"):
+        groups.append(REDUNDANT)
+    scores = [name for name in available if _is_number(view, name)]
+    return [
+        RANDOM,
+        *named,
+        *groups,
+        *(name + direction for name in scores for direction in (DESCENDING, ASCENDING)),
     ]
-    return [RANDOM, *named, *groups, *scores]
 
 
-def _filtered(view: session.RunView, left, right) -> np.ndarray:
+def _is_number(view: session.RunView, name: str) -> bool:
+    found = column(view, name)
+    return found is not None and found.kind == "number"
+
+
+def _filter(view: session.RunView, left, right) -> np.ndarray:
     """(N,) bool from two select boxes: a category and one of its values."""
-    kinds = [
-        "no filter",
-        "coreset",
-        *(name for name in available_columns(view) if column(view, name).kind == "category"),
+    categories = [
+        name for name in available_columns(view) if column(view, name).kind == "category"
     ]
-    kind = left.selectbox("Only", kinds, key="browse:filter", format_func=option)
-    if kind == "coreset":
-        selection = controls.current_or_none(view)
-        side = right.selectbox("Value", ["kept", "dropped"], key="browse:side")
-        kept = np.zeros(len(view), bool)
-        if selection is not None:
-            kept[selection.indices] = True
-        return kept if side == "kept" else ~kept
-    if kind == "no filter":
+    kind = left.selectbox(
+        "Filter", [ALL, CORESET, *categories], key="gallery:filter", format_func=option
+    )
+    if kind == ALL:
         return np.ones(len(view), bool)
+    if kind == CORESET:
+        side = right.selectbox("Value", ["selected", "not selected"], key="gallery:side")
+        selected = np.zeros(len(view), bool)
+        selection = controls.current_or_none(view)
+        if selection is not None:
+            selected[selection.indices] = True
+        return selected if side == "selected" else ~selected
     made = column(view, kind)
     value = right.selectbox(
         "Value",
         range(len(made.labels)),
-        key=f"browse:value:{kind}",
+        key=f"gallery:value:{kind}",
         format_func=lambda c: option(made.labels[c]),
     )
     return made.codes == value
 
 
-def ordered(
-    view: session.RunView, order: str, among: np.ndarray
-) -> tuple[np.ndarray, np.ndarray | None, str]:
-    """Positions in order, the group of each (or None), and in words what was done."""
+def in_order(view: session.RunView, order: str, among: np.ndarray) -> Ordered:
+    """The images of `among` (N,) bool, in the order called `order`."""
     if order == RANDOM:
         chosen = np.flatnonzero(among)
         rng = np.random.default_rng([view.seed, session.get("sample_turn", 0)])
-        return (
-            np.sort(rng.choice(chosen, min(len(chosen), 200), replace=False)),
-            None,
-            "drawn at random",
-        )
-    if order in (NEAR, REDUNDANT):
-        start = near_groups(view, among) if order == NEAR else redundant_groups(view, among)
-        positions = np.array([i for group in start for i in group], np.int64)
-        groups = (
-            np.repeat(np.arange(len(start)), [len(group) for group in start]) if start else None
-        )
-        return positions, groups, f"{len(start):,} groups, closest first; one colour bar per group"
-    name, way = (
-        (TITLES.get(NAMED[order][0], NAMED[order][0]), NAMED[order][1])
-        if order in NAMED
-        else _way(order)
-    )
+        drawn = rng.choice(chosen, min(len(chosen), RANDOM_SIZE), replace=False)
+        return Ordered(np.sort(drawn), None, "drawn at random")
+    if order == DUPLICATES:
+        return _in_groups(near_groups(view, among))
+    if order == REDUNDANT:
+        return _in_groups(redundant_groups(view, among))
+    name, sign = _sort_key(order)
     values = np.asarray(column(view, name).values, float)
     chosen = np.flatnonzero(among & ~np.isnan(values))
-    return chosen[np.argsort(way * values[chosen], kind="stable")], None, f"sorted by {name}"
+    chosen = chosen[np.argsort(sign * values[chosen], kind="stable")]
+    return Ordered(chosen, None, f"sorted by {name}")
 
 
-def _way(order: str) -> tuple[str, int]:
-    name, _, way = order.rpartition(", ")
-    return name, -1 if way.startswith("high") else 1
+def _in_groups(groups: list[list[int]]) -> Ordered:
+    positions = np.array([i for group in groups for i in group], np.int64)
+    sizes = [len(group) for group in groups]
+    codes = np.repeat(np.arange(len(groups)), sizes) if groups else None
+    return Ordered(positions, codes, f"{len(groups):,} groups, closest first, one colour each")
+
+
+def _sort_key(order: str) -> tuple[str, int]:
+    """The column an order sorts by, and +1 for ascending or -1 for descending."""
+    if order in NAMED:
+        name, sign = NAMED[order]
+        return TITLES.get(name, name), sign
+    if order.endswith(DESCENDING):
+        return order.removesuffix(DESCENDING), -1
+    return order.removesuffix(ASCENDING), 1
 
 
 def near_groups(view: session.RunView, among: np.ndarray, most: int = 200) -> list[list[int]]:
-    """Chains of images whose nearest neighbours are the closest of the set: at most `most` links,
-    closest first."""
-    found = view.run.neighbours
-    nearest = np.asarray(found.indices[:, 0])
-    distance = np.asarray(found.distances[:, 0])
+    """Chains of images that are nearest neighbours: the `most` closest pairs, closest first."""
+    neighbours = view.run.neighbours
+    nearest = np.asarray(neighbours.indices[:, 0])
+    distance = np.asarray(neighbours.distances[:, 0])
     links = np.flatnonzero(among & among[nearest])
     links = links[np.argsort(distance[links], kind="stable")][:most]
     parent: dict[int, int] = {}
@@ -171,14 +211,15 @@ def redundant_groups(
 ) -> list[list[int]]:
     """The most redundant images, each with its nearest neighbours; an image appears once."""
     redundancy = view.run.coverage.redundancy
-    near = view.run.neighbours.indices
+    neighbours = view.run.neighbours.indices
     seen = set()
     groups = []
     chosen = np.flatnonzero(among)
     for i in chosen[np.argsort(-redundancy[chosen], kind="stable")].tolist():
         if i in seen:
             continue
-        group = [i, *(int(j) for j in near[i][:size] if among[j] and int(j) not in seen)]
+        near = [int(j) for j in neighbours[i][:size]]
+        group = [i, *(j for j in near if among[j] and j not in seen)]
         seen.update(group)
         groups.append(group)
         if len(groups) == most:
@@ -188,8 +229,8 @@ def redundant_groups(
 
 def caption(view: session.RunView, order: str, i: int) -> str:
     """The value that was sorted by, else the class or cluster."""
-    if order in NAMED or order.endswith(" first"):
-        name = TITLES.get(NAMED[order][0], NAMED[order][0]) if order in NAMED else _way(order)[0]
+    if order not in (RANDOM, DUPLICATES, REDUNDANT):
+        name, _ = _sort_key(order)
         return format_number(float(column(view, name).values[i]))
     for name in ("true label", "pseudo-label"):
         made = column(view, name)
@@ -198,18 +239,17 @@ def caption(view: session.RunView, order: str, i: int) -> str:
     return ""
 
 
-def fact(view: session.RunView, i: int) -> str:
-    """A line with what is known about image i."""
-    names = [
-        name
+def facts_line(view: session.RunView, i: int) -> str:
+    """What is known about image i, in one line."""
+    found = (
+        column(view, name)
         for name in ("true label", "pseudo-label", "AUM", "forgetting", "BlindCS score")
-        if name in available_columns(view)
-    ]
-    return plain(" · ".join(column(view, name).describe(int(i)) for name in names), 300)
+    )
+    return plain(" · ".join(one.describe(int(i)) for one in found if one is not None), 300)
 
 
-def kept_marks(view: session.RunView, positions: np.ndarray) -> list[str] | None:
-    """A bar under the images that are in the session's coreset."""
+def selected_marks(view: session.RunView, positions: np.ndarray) -> list[str] | None:
+    """A coloured bar for the images in the session's coreset; None where there is none."""
     selection = controls.current_or_none(view)
     if selection is None:
         return None

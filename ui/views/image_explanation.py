@@ -1,9 +1,8 @@
-"""Why this image? Everything the engine knows about one image and the coreset's decision, next to
-its picture.
+"""Everything known about one image, and why it is selected or not, next to its picture.
 
-Verdict (which rule, rank against threshold, the pruning rate at which it enters), coverage hits and
-the neighbours whose redundancy pushed it down, margin over epochs, pseudo-label, nearest kept
-image. Only finished artefacts speak.
+Which rule decided, its rank against the threshold and where that changes; its scores, labels and
+margin over epochs; the nearest selected image, and the images that reduce its coverage score. Only
+computed artefacts are used.
 """
 
 from __future__ import annotations
@@ -11,22 +10,39 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
+from coreset_engine.core.registry import METHODS
 from coreset_engine.core.types import Selection
 from ui.components import charts
 from ui.components.escape import markdown as escaped
+from ui.components.forms import row_title
 from ui.components.thumbnails import gallery, large
 from ui.map.colour_columns import TITLES, column, format_number
 from ui.selection import controls
 from ui.server import routes
 from ui.state import session
+from ui.state.clusters import cluster_names
 from ui.state.session import RunView
 from ui.views import redundancy_sources
 
+PIN_LABELS = {"keep": "Always include", "never": "Exclude", None: "Clear"}
+MAX_SOURCES = 24
+
 
 def show_panel(view: RunView, i: int, selection: Selection | None, *, key: str) -> None:
-    """Draw the panel for image i. selection: the coreset to explain, or None when there is none
-    yet."""
-    st.subheader(f"Why {escaped(str(view.dataset.ids[i]), 80)}?", anchor=False)
+    """Draw the panel of image i.
+
+    Parameters
+    ----------
+    view : RunView
+        The opened run.
+    i : int
+        Position of the image.
+    selection : Selection or None
+        The selection to explain; None when there is none yet.
+    key : str
+        Prefix of the widgets' keys.
+    """
+    st.subheader(_heading(view, i, selection), anchor=False)
     picture, words, plot = st.columns([1, 2, 2])
     with picture:
         if view.dataset.reader is not None:
@@ -39,162 +55,176 @@ def show_panel(view: RunView, i: int, selection: Selection | None, *, key: str) 
         if view.ready("dynamics"):
             margin_chart(view, i, key)
     if selection is not None:
-        company(view, i, selection, key)
+        show_related(view, i, selection, key)
+
+
+def _heading(view: RunView, i: int, selection: Selection | None) -> str:
+    name = escaped(str(view.dataset.ids[i]), 80)
+    if selection is None:
+        return f"Image {name}"
+    return f"Why {name} is {'' if is_selected(selection, i) else 'not '}selected"
+
+
+def is_selected(selection: Selection, i: int) -> bool:
+    """Whether image i is in the selection."""
+    return bool((selection.indices == i).any())
 
 
 def pin_buttons(view: RunView, i: int, key: str) -> None:
-    """Must-keep, never, or neither, for this image."""
+    """Buttons that always include or exclude this image, or clear that."""
     name = str(view.dataset.ids[i])
-    now = controls.pin_of(name)
-    marks = {"keep": "Must keep", "never": "Never", None: "Unpin"}
-    for kind, label in marks.items():
-        if kind == now:
+    pinned = controls.pin_of(name)
+    for kind, label in PIN_LABELS.items():
+        if kind == pinned:
             continue
         if st.button(label, key=f"{key}:pin:{kind}", width="stretch"):
             controls.pin([name], kind)
             st.rerun()
-    if now:
-        st.caption("Pinned: " + marks[now].lower() + ".")
+    if pinned:
+        st.caption("Always included." if pinned == "keep" else "Excluded.")
     if st.button("Close", key=f"{key}:close", width="stretch"):
         session.put("image", "")
         st.rerun()
 
 
 def verdict(view: RunView, i: int, selection: Selection | None) -> list[str]:
-    """Kept or dropped, by which rule, and when that changes."""
+    """Whether the image is selected, by which rule, and where that changes."""
     if selection is None:
-        return ["No coreset can be computed yet, so there is no verdict."]
-    kept = bool((selection.indices == i).any())
-    word = "**Kept**" if kept else "**Dropped**"
+        return ["There is no selection yet."]
+    word = "**Selected**" if is_selected(selection, i) else "**Not selected**"
     pin = controls.pin_of(str(view.dataset.ids[i]))
     if pin:
-        return [f"{word}, because you pinned it as {'must keep' if pin == 'keep' else 'never'}."]
+        return [f"{word}: you chose to {'always include' if pin == 'keep' else 'exclude'} it."]
+    method = escaped(row_title(METHODS, selection.method))
     ranking = controls.ranking(view)
     if ranking is None:
         return [
-            f"{word} by {escaped(selection.method)}. This method chooses anew for each pruning rate, "
-            "so one rate says nothing about another."
+            f"{word} by {method}. This method is recomputed for every number of images, so its "
+            "answer at one number says nothing about another."
         ]
-    return [f"{word} by {escaped(selection.method)}: {ranking.reason(i)}.", ranking.enters(i)]
+    return [f"{word} by {method}: {ranking.reason(i)}.", ranking.enters(i)]
 
 
 def label_lines(view: RunView, i: int) -> list[str]:
-    """Pseudo-label with its confidence and the heads that disagree; the true label where there is
-    one."""
+    """Cluster, certainty of the clustering, and the true label where there is one."""
     lines = []
     if view.ready("pseudo_labels"):
         pseudo = view.run.pseudo_labels
-        line = f"Pseudo-label **cluster {int(pseudo.labels[i])}**, confidence {pseudo.confidence[i]:.0%}"
-        if pseudo.agreement is not None:
-            line += f", {1 - pseudo.agreement[i]:.0%} of the heads disagree"
-        lines.append(line + ".")
+        name = escaped(cluster_names(view)[int(pseudo.labels[i])])
+        line = f"Pseudo-label **{name}**, confidence {pseudo.confidence[i]:.0%}."
+        if pseudo.agreement is not None and pseudo.agreement[i] < 0.995:
+            disagree = 1 - pseudo.agreement[i]
+            line += f" Clustering is unsure: {disagree:.0%} of its heads disagree."
+        lines.append(line)
     truth = column(view, "true label")
-    return (
-        lines
-        if truth is None
-        else [*lines, f"True label **{escaped(truth.labels[truth.codes[i]])}**."]
-    )
+    if truth is not None:
+        lines.append(f"True label **{escaped(truth.labels[truth.codes[i]])}**.")
+    return lines
 
 
 def score_lines(view: RunView, i: int) -> list[str]:
-    """Each finished score of the image, and the share of images below it."""
+    """Each computed score of the image, and the share of images below it."""
     lines = []
-    for title in (
-        TITLES[name] for name in ("aum", "forgetting", "coverage", "redundancy", "score")
-    ):
-        scores = column(view, title)
-        if scores is not None:
-            below = float(np.mean(scores.values < scores.values[i]))
-            lines.append(
-                f"{title} {format_number(float(scores.values[i]))}, higher than {below:.0%} of the images"
-            )
-    return ["  \n".join(f"- {line}" for line in lines)] if lines else []
+    for name in ("aum", "forgetting", "coverage", "redundancy", "score"):
+        scores = column(view, TITLES[name])
+        if scores is None:
+            continue
+        value = format_number(float(scores.values[i]))
+        below = float(np.mean(scores.values < scores.values[i]))
+        lines.append(f"- {TITLES[name]} {value}, higher than {below:.0%} of the images")
+    return ["  \n".join(lines)] if lines else []
 
 
 def margin_chart(view: RunView, i: int, key: str) -> None:
-    """The margin of its label over the epochs: the curve whose mean is AUM."""
+    """The margin of its pseudo-label over the epochs; AUM is the mean of this curve."""
     margins = np.asarray(view.run.dynamics.margins[i], dtype=np.float64)
     epochs = np.arange(1, len(margins) + 1)
     figure, data = charts.lines(
         epochs,
         {"margin": margins, "zero": np.zeros(len(margins))},
-        title="Margin of the pseudo-label",
+        title="Training margin of the pseudo-label",
         x_axis="epoch",
-        y_axis="logit - largest other",
+        y_axis="logit - largest other logit",
     )
     charts.show(figure, "margin", data, key=f"{key}:margin", height=260)
 
 
-def company(view: RunView, i: int, selection: Selection, key: str) -> None:
-    """The nearest kept image, and the neighbours that pushed this one down."""
-    near, pushing = st.columns([1, 3])
-    with near:
-        j, distance = nearest_kept(view, i, selection)
+def show_related(view: RunView, i: int, selection: Selection, key: str) -> None:
+    """Draw the nearest selected image, and the images that reduce this one's coverage score."""
+    nearest, sources = st.columns([1, 3])
+    with nearest:
+        j, distance = nearest_selected(view, i, selection)
         if j is not None:
             name = escaped(str(view.dataset.ids[j]), 40)
-            st.markdown(f"**Nearest other kept image**  \n{name}, cosine distance {distance:.3f}")
+            other = "other " if is_selected(selection, i) else ""
+            st.markdown(
+                f"**Nearest {other}selected image**  \n{name}, cosine distance {distance:.3f}"
+            )
             thumbnail(view, j)
-    with pushing:
-        pushing_neighbours(view, i, key)
+    with sources:
+        show_redundancy_sources(view, i, key)
 
 
 def thumbnail(view: RunView, i: int) -> None:
+    """Draw a small picture of image i, where the source has images."""
     if view.dataset.reader is not None:
         st.image(large(view.dataset, i, routes.THUMB_PIXELS), width=routes.THUMB_PIXELS)
 
 
-def nearest_kept(view: RunView, i: int, selection: Selection) -> tuple[int | None, float]:
-    """Position of and cosine distance to the nearest kept image other than i: from the neighbour
-    lists where they reach one, else against every kept vector."""
+def nearest_selected(view: RunView, i: int, selection: Selection) -> tuple[int | None, float]:
+    """Position of and cosine distance to the nearest selected image other than i.
+
+    From the neighbour lists where they reach one, else against every selected vector.
+    """
     kept = selection.indices[selection.indices != i]
     if not len(kept):
         return None, float("nan")
     if view.ready("neighbours") and view.run.neighbours.metric == "cosine":
-        row = np.asarray(view.run.neighbours.indices[i])
-        hits = np.flatnonzero(np.isin(row, kept))
+        neighbours = np.asarray(view.run.neighbours.indices[i])
+        hits = np.flatnonzero(np.isin(neighbours, kept))
         if len(hits):
-            return int(row[hits[0]]), float(view.run.neighbours.distances[i][hits[0]])
+            return int(neighbours[hits[0]]), float(view.run.neighbours.distances[i][hits[0]])
+    kept = np.sort(kept)
     mine = np.asarray(view.run.vectors[i], dtype=np.float32)
-    others = np.asarray(view.run.vectors[np.sort(kept)], dtype=np.float32)
+    others = np.asarray(view.run.vectors[kept], dtype=np.float32)
     lengths = np.linalg.norm(others, axis=1) * np.linalg.norm(mine)
     distances = 1 - others @ mine / np.maximum(lengths, 1e-12)
-    return int(np.sort(kept)[distances.argmin()]), float(distances.min())
+    return int(kept[distances.argmin()]), float(distances.min())
 
 
-def pushing_neighbours(view: RunView, i: int, key: str) -> None:
-    """Coverage hits of image i, and the neighbours whose own hits cost it redundancy, strongest
-    first."""
+def show_redundancy_sources(view: RunView, i: int, key: str) -> None:
+    """Draw coverage hits of image i, and the images whose hits cost it most redundancy."""
     if not view.ready("coverage"):
         return
     scores = view.run.coverage
-    alpha = int(scores.info.get("n_neighbours", 1000))
     average = float(np.mean(scores.coverage))
     st.markdown(
-        f"**Coverage**  \nNearest to {scores.coverage[i]:,.0f} of {scores.n_samples:,} samples "
-        f"(an average image to {average:,.1f}); redundancy took {scores.redundancy[i]:.3g} back."
+        f"**Coverage**  \nNearest image to {scores.coverage[i]:,.0f} of {scores.n_samples:,} "
+        f"random samples; an average image is nearest to {average:,.1f}. Its redundancy penalty "
+        f"is {scores.redundancy[i]:.3g}."
     )
-    found, cost = pushed_by(view, i, alpha)
-    if not len(found):
-        st.caption("No neighbour pushes it down.")
+    n_neighbours = int(scores.info.get("n_neighbours", 1000))
+    positions, cost = redundancy_of(view, i, n_neighbours)
+    if not len(positions):
+        st.caption("No other image reduces its score.")
         return
-    first = found[:24]
+    shares = (cost / cost.sum())[:MAX_SOURCES]
     st.caption(
-        "Pushed down most by these images, which stand in for it; below each its share of the redundancy, "
-        "estimated from samples drawn around this image."
+        "These images reduce its score most, because they cover the same region. Below each: its "
+        "share of the penalty, estimated from samples around this image."
     )
     gallery(
         view.dataset,
-        first,
-        [f"{share:.0%}" if share >= 0.01 else "< 1%" for share in (cost / cost.sum())[:24]],
-        key=f"{key}:pushing",
+        positions[:MAX_SOURCES],
+        [f"{share:.0%}" if share >= 0.01 else "< 1%" for share in shares],
+        key=f"{key}:redundancy",
         height=180,
     )
 
 
-def pushed_by(view: RunView, i: int, alpha: int) -> tuple[np.ndarray, np.ndarray]:
-    """Positions (m,) and penalties (m,) of `redundancy_sources.find_sources`; the last 200 answers are kept for the
-    server."""
-    return _pushers(view.key_of("embeddings"), view.seed, int(i), alpha, view)
+def redundancy_of(view: RunView, i: int, n_neighbours: int) -> tuple[np.ndarray, np.ndarray]:
+    """Positions (m,) and penalties (m,) of `redundancy_sources.find_sources`, cached."""
+    return _sources(view.key_of("embeddings"), view.seed, int(i), n_neighbours, view)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -202,8 +232,9 @@ def _columns(key: str, seed: int, _view: RunView) -> redundancy_sources.Columns:
     return redundancy_sources.sample_columns(_view.run.vectors, seed)
 
 
-@st.cache_resource(max_entries=200, show_spinner="Looking for what stands in for it ...")
-def _pushers(
-    key: str, seed: int, i: int, alpha: int, _view: RunView
+@st.cache_resource(max_entries=200, show_spinner="Estimating redundancy ...")
+def _sources(
+    key: str, seed: int, i: int, n_neighbours: int, _view: RunView
 ) -> tuple[np.ndarray, np.ndarray]:
-    return redundancy_sources.find_sources(_columns(key, seed, _view), i, alpha, seed=seed)
+    columns = _columns(key, seed, _view)
+    return redundancy_sources.find_sources(columns, i, n_neighbours, seed=seed)

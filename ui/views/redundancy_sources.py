@@ -1,11 +1,10 @@
-"""Which neighbours cost an image its redundancy (BlindCS eq. 7, 8): an estimate for one image,
-under the finger.
+"""Which images cause one image's redundancy penalty (BlindCS eq. 7, 8), estimated in a moment.
 
-The finished scores hold only sums, and replaying a million samples takes minutes. But an image is
-penalised only by what is covered close to it, so samples are drawn here in the box around it alone,
-each slice weighted by the chance that a sample of eq. 4 falls into the box; what is covered there
-and what it costs is then exact in that slice. Left out are the rare penalties from beyond the box,
-so shares are shown, not sums.
+The computed scores hold only sums, and replaying a million samples takes minutes. An image is
+penalised only by what is covered close to it, so samples are drawn in the box around it alone, each
+slice weighted by the chance that a sample of eq. 4 falls into the box. What is covered there and
+what it costs is then exact in that slice. Rare penalties from outside the box are left out, so
+shares are shown, not sums.
 """
 
 from __future__ import annotations
@@ -19,8 +18,15 @@ PER_SLICE = 12
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """A few embedding dimensions, each contiguous. values: (d, N) float32. low, mode, high: (d,) of
-    the triangles."""
+    """A few embedding dimensions, each contiguous in memory.
+
+    Attributes
+    ----------
+    values : (d, N) float32
+        One row per dimension.
+    low, mode, high : (d,) float64
+        Of the triangular distribution of each (BlindCS eq. 3).
+    """
 
     values: np.ndarray
     low: np.ndarray
@@ -29,8 +35,7 @@ class Columns:
 
 
 def sample_columns(vectors: np.ndarray, seed: int = 0) -> Columns:
-    """Up to 48 random dimensions of vectors (N, D), fewer where N is large (6 M numbers at
-    most)."""
+    """Up to 48 random dimensions of vectors (N, D), at most 6 M numbers in all."""
     n, width = vectors.shape
     dims = np.random.default_rng([seed, 17]).permutation(width)[
         : int(np.clip(6_000_000 // n, 12, 48))
@@ -49,11 +54,29 @@ def find_sources(
     seed: int = 0,
     slices: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Positions (m,) of the images whose hits penalise image i, strongest first, and the penalty
-    per sample (m,).
+    """Find the images whose hits penalise image i.
 
-    Sum of the penalties ~ redundancy[i] / T of the finished scores. A pure function of its
-    arguments.
+    Parameters
+    ----------
+    columns : Columns
+        From `sample_columns`.
+    i : int
+        Position of the image.
+    n_neighbours : int
+        Neighbours that share a penalty (alpha of the paper).
+    exponent : float
+        Of the distance in the penalty's shares (eq. 7).
+    seed : int
+        The result is a pure function of the arguments.
+    slices : int, optional
+        Number of 2-D slices; by default chosen for the number of images.
+
+    Returns
+    -------
+    positions : (m,) int64
+        Strongest first.
+    penalties : (m,) float64
+        Expected penalty per sample; their sum estimates redundancy[i] / T of the computed scores.
     """
     d, n = columns.values.shape
     cost = np.zeros(n)
@@ -65,9 +88,9 @@ def find_sources(
         pair = rng.choice(d, 2, replace=False)
         covered, penalty = _one_slice(columns, pair, i, min(n_neighbours, n - 1), exponent, rng)
         np.add.at(cost, covered, penalty / slices)
-    found = np.flatnonzero(cost)
-    found = found[np.argsort(-cost[found], kind="stable")]
-    return found, cost[found]
+    positions = np.flatnonzero(cost)
+    positions = positions[np.argsort(-cost[positions], kind="stable")]
+    return positions, cost[positions]
 
 
 def _one_slice(
@@ -102,8 +125,7 @@ def _one_slice(
 
 
 def _share(distance: np.ndarray, j: int, me: int, alpha: int, exponent: float) -> float:
-    """What covering image j costs image `me`: its part of the penalty 1 that the alpha nearest of j
-    share."""
+    """Image `me`'s share of the penalty 1 that the alpha nearest images of j share (eq. 7)."""
     distance[j] = np.inf
     if distance.min() == 0:  # an exact copy takes the whole penalty, the first of several
         return float(int(np.flatnonzero(distance == 0)[0]) == me)
@@ -120,8 +142,7 @@ def _in_box(
     reach: float,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, float]:
-    """(PER_SLICE, 2) samples of the triangles inside the box centre +- reach, and the chance to
-    fall into it."""
+    """(PER_SLICE, 2) samples inside the box centre ± reach, and the chance to fall into it."""
     samples = np.empty((PER_SLICE, 2))
     chance = 1.0
     for c, (dim, middle) in enumerate(zip(pair, centre)):
@@ -138,7 +159,7 @@ def _in_box(
 
 
 def _below(x: np.ndarray, low: float, mode: float, high: float) -> np.ndarray:
-    """Distribution function of the triangle (BlindCS eq. 3)."""
+    """Distribution function of the triangular distribution (BlindCS eq. 3)."""
     width = high - low
     left = max(mode - low, 1e-300)
     right = max(high - mode, 1e-300)
@@ -148,10 +169,11 @@ def _below(x: np.ndarray, low: float, mode: float, high: float) -> np.ndarray:
 
 
 def _quantile(u: np.ndarray, low: float, mode: float, high: float) -> np.ndarray:
+    """Inverse of `_below`."""
     width = high - low
-    turn = (mode - low) / (high - low)
+    at_mode = (mode - low) / (high - low)
     return np.where(
-        u <= turn,
+        u <= at_mode,
         low + np.sqrt(u * width * (mode - low)),
         high - np.sqrt((1 - u) * width * (high - mode)),
     )

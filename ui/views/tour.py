@@ -1,4 +1,4 @@
-"""The first visit: three steps, each one click, shown until put away. No manual needed."""
+"""Three first steps, each one click away, shown on the Dataset page until they are dismissed."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from ui.state import session
 
 STEPS = (
     (
-        "1 · Look",
-        "The whole set as a map: colour it by pseudo-label or difficulty, lasso a corner, click an image and "
-        "ask why.",
+        "1 · Explore",
+        "See all images as a map, coloured by cluster or difficulty. Draw a lasso to see the "
+        "images, click one to see why it is selected.",
         "pages/explore.py",
         "Open the map",
     ),
     (
-        "2 · Doubt",
-        "See what a clustering would call each image and where that is probably wrong.",
+        "2 · Check labels",
+        "See which cluster each image falls in, and where that is probably wrong.",
         "pages/labels.py",
-        "Hunt label errors",
+        "Find label errors",
     ),
     (
-        "3 · Choose",
-        "Move the pruning rate to 90 %, compare with random, and hand the rest to your tool.",
+        "3 · Select",
+        "Set how many images to keep, compare with a random selection, and export.",
         "pages/select.py",
-        "Choose a coreset",
+        "Select a coreset",
     ),
 )
 
 
 def tour() -> None:
-    """Draw the three steps, unless this session has put them away."""
+    """Draw the three steps, unless this session has dismissed them."""
     if session.get("tour_done"):
         return
     for column, (title, text, page, label) in zip(st.columns(3), STEPS, strict=True):
@@ -41,6 +41,6 @@ def tour() -> None:
                 if page == "pages/labels.py":
                     session.rebind("labels_view", "Probable errors")
                 st.switch_page(page)
-    if st.button("Put the tour away", type="tertiary", key="tour:done"):
+    if st.button("Dismiss", type="tertiary", key="tour:done"):
         session.put("tour_done", True)
         st.rerun()
