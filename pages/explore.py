@@ -1,26 +1,28 @@
-"""Map: the whole set at a glance, coloured by anything known about it; a lasso shows pictures, a
-click explains one."""
+"""Map: all images at a glance, coloured by anything known about them; lasso and click show more."""
 
 import streamlit as st
 
+from ui.components.escape import markdown as escaped
 from ui.components.frame import page_header, require_run, with_error_boundary
-from ui.map.colour_columns import MEMBERSHIP, available_columns
+from ui.map.colour_columns import MEMBERSHIP, available_columns, colour_title
 from ui.map.scatter import draw_map
 from ui.selection import controls, session_selection
 from ui.state import session
 from ui.views import image_explanation
 
-page_header("Map", "What is in the whole set, and where does the coreset lie in it?")
+page_header("Map", "What is in the dataset, and which parts of it are selected?")
 view = require_run("map")
 selection = controls.current_or_none(view)
 names = [MEMBERSHIP, *available_columns(view)]
 if session.get("color") not in names:
     session.rebind("color", MEMBERSHIP)
 left, right = st.columns([1, 3], vertical_alignment="bottom")
-colour = left.selectbox("Colour by", names, key=session.bind("color"))
+colour = left.selectbox(
+    "Colour by", names, key=session.bind("color"), format_func=colour_title
+)
 right.caption(
-    "Draw a lasso to see pictures, click a point to learn why it is kept or dropped. The wheel zooms, "
-    "Shift-drag pans; legend entries hide and show. With the keyboard: arrows, + and -, 0, L B P, Enter."
+    "Draw a lasso to see the images in it; click a point to see why it is selected or not. Wheel: zoom. "
+    "Shift-drag: pan. Legend: hide and show. Keys: arrows, + and -, 0 (fit), L, B, P (tools), Enter."
 )
 events = draw_map(
     view,
@@ -41,15 +43,18 @@ def below() -> None:
     if events.chosen is not None:
         controls.lasso_panel(view, events, selection, key="explore")
     elif picked is None:
-        method = session.get("method")
-        knobs = session_selection.describe(
-            method, session.get("prune_rate"), session_selection.method_params(method)
-        )
-        st.caption(
-            f"Coreset shown: {knobs}. Change it on the Select page."
-            if selection is not None
-            else "No coreset can be shown yet: its scores are not computed. The Select page says what is missing."
-        )
+        st.caption(selection_line())
+
+
+def selection_line() -> str:
+    """What the map shows as selected."""
+    if selection is None:
+        return "Nothing is selected yet; the Select page shows what still has to be computed."
+    method = session.get("method")
+    settings = session_selection.describe(
+        method, session.get("prune_rate"), session_selection.method_params(method)
+    )
+    return f"Selection: {escaped(settings)}. Change it on the Select page."
 
 
 below()

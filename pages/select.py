@@ -1,33 +1,35 @@
-"""Select: choose the coreset under the finger; pins, undo, snapshots, and the certificate of what
-was chosen."""
+"""Select: set how many images are selected and by which method; pins, undo, snapshots, certificate."""
 
 import streamlit as st
 
 from coreset_engine.core.registry import METHODS
-from ui.components.forms import choose_row
+from ui.components.forms import select_row
 from ui.components.frame import error_boundary, page_header, require_run, with_error_boundary
-from ui.map.colour_columns import MEMBERSHIP, available_columns
+from ui.map.colour_columns import MEMBERSHIP, available_columns, colour_title
 from ui.map.scatter import draw_map
 from ui.selection import controls
 from ui.state import session
 from ui.views import certificate, full_counts, image_explanation, select
 
 KEY = "map-select"
+SELECTED = "Selected images"
 
-page_header("Select", "Which images make the coreset, how many, and at what price?")
+page_header("Select", "Which images are selected, how many, and how well do they cover the dataset?")
 view = require_run("map")
 turn = controls.hear_sliders(KEY, select.alphas(view, session.get("method")))
 names = [MEMBERSHIP, *available_columns(view)]
 if session.get("color") not in names:
     session.rebind("color", MEMBERSHIP)
-above = st.container()  # its knobs are those of the method chosen below
+above = st.container()  # its options are those of the method selected below
 method_column, colour_column = st.columns([2, 1])
 with method_column:
     before = session.get("method")
-    choose_row("Method", METHODS, key=session.bind("method"))
+    select_row("Method", METHODS, key=session.bind("method"))
     select.note_method(before)
 with colour_column:
-    colour = st.selectbox("Colour by", names, key=session.bind("color"))
+    colour = st.selectbox(
+        "Colour by", names, key=session.bind("color"), format_func=colour_title
+    )
 with above:
     select.tools(view)
 select.need_stages(view, session.get("method"))
@@ -50,23 +52,23 @@ picked = controls.picked(view, events)
 
 @with_error_boundary
 def below() -> None:
-    full_counts.counts(view)
+    full_counts.show_full_counts(view)
     if picked is not None:
         image_explanation.show_panel(view, picked, selection, key="select")
     if events.chosen is not None:
         controls.lasso_panel(view, events, selection, key="select")
     select.next_steps()
     parts = {
-        "Kept images": select.kept_gallery,
-        "Pins": select.pins,
+        SELECTED: select.selected_gallery,
+        "Always include / exclude": select.pins,
         "Snapshots": select.snapshots,
         "Certificate": certificate.show_certificate,
     }
     shown = st.segmented_control(
-        "Show", list(parts), default="Kept images", label_visibility="collapsed", key="part"
+        "Show", list(parts), default=SELECTED, label_visibility="collapsed", key="part"
     )
     with error_boundary():
-        parts[shown or "Kept images"](view, selection)
+        parts[shown or SELECTED](view, selection)
 
 
 below()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from finished import texts
 
+from coreset_engine.core.registry import METHODS
 from coreset_engine.jobs.manager import Job
 from ui.components import jobs
 from ui.views import evaluate
@@ -24,8 +25,9 @@ def test_summary_is_mean_and_sample_deviation():
 
 def test_verdicts_are_paired():
     lines = evaluate.verdicts(ROWS)
-    assert lines[0].startswith("**blindcs** no clear difference") and "beat random" in lines[1]
-    assert "+5.0%" in lines[1].replace("\\", "")
+    assert "BlindCS" in lines[0] and "does not clearly differ from random" in lines[0]
+    assert "is better than random" in lines[1]
+    assert "+5.0 points" in lines[1].replace("\\", "")
 
 
 def test_a_cell_that_could_not_be_is_left_out_and_its_reason_kept():
@@ -43,21 +45,23 @@ def test_a_method_that_loses_is_told_so():
         row | {"accuracy": row["accuracy"] - 0.2} if row["method"] == "elfs" else row
         for row in ROWS
     ]
-    assert any("lost to random" in line and "elfs" in line for line in evaluate.verdicts(lost))
+    assert any("is worse than random" in line and "ELFS" in line for line in evaluate.verdicts(lost))
 
 
 def test_table_has_the_paired_difference_and_the_spread():
     rows = [row | {"k": 120, "worst_class_accuracy": 0.5, "seconds": 2.0} for row in ROWS]
     lines = {line["Method"]: line for line in evaluate.table(rows)}
-    assert list(lines) == ["random", "blindcs", "elfs"] and lines["random"]["Over random"] == ""
-    assert lines["elfs"] == {
+    elfs = METHODS["elfs"].title
+    assert list(lines) == ["Random", METHODS["blindcs"].title, elfs]
+    assert lines["Random"]["Over random (points)"] == ""
+    assert lines[elfs] == {
         "Removed": "90.0%",
-        "Method": "elfs",
-        "Kept": "120",
-        "Accuracy": "76.00% ± 1.00%",
-        "n": "3",
-        "Over random": "+5.00%",
-        "Worst class": "50.0%",
+        "Selected": "120",
+        "Method": elfs,
+        "Accuracy (%)": "76.00 ± 1.00",
+        "Over random (points)": "+5.00",
+        "Worst class (%)": "50.0",
+        "Seeds": "3",
         "Training": "2.0 s",
     }
 
@@ -108,7 +112,7 @@ def test_page_shows_the_newest_measurement_and_submits_another(open_page, monkey
     sent = []
     monkeypatch.setattr(evaluate, "submit", lambda *what: sent.append(what))
     test = open_page("evaluate")
-    assert "beat random" in texts(test) and len(test.get("plotly_chart")) >= 1
+    assert "is better than random" in texts(test) and len(test.get("plotly_chart")) >= 1
     next(button for button in test.button if button.label == "Train and measure").click()
     test.run()
     kind, spec, params = sent[0]

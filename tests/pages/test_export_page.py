@@ -38,7 +38,7 @@ def test_the_zip_holds_the_selection(digits, tmp_path):
 def test_headline_numbers_and_knobs(open_page):
     test = open_page("export", prune_rate=0.8, beta=0.25)
     values = {metric.label: metric.value for metric in test.metric}
-    assert values["Kept"] == "80" and values["Of"] == "400"
+    assert values["Selected"] == "80" and values["Of"] == "400"
     assert "80 % removed" in texts(test) and "beta 0.25" in texts(test).replace("\\", "")
 
 
@@ -46,7 +46,7 @@ def test_pins_are_counted_and_obeyed(open_page, digits):
     pinned = [str(digits.ids[0]), str(digits.ids[1])]
     test = open_page("export", must_keep=pinned, never=[str(digits.ids[2])])
     values = {metric.label: metric.value for metric in test.metric}
-    assert values["Must keep"] == "2" and values["Never"] == "1" and values["Kept"] == "40"
+    assert values["Always included"] == "2" and values["Excluded"] == "1" and values["Selected"] == "40"
 
 
 def test_file_names_are_safe(digits):

@@ -38,7 +38,7 @@ def test_select_draws_the_sample_and_counts_all(large):
     assert not test.exception
     said = texts(test)
     assert f"a sample of {len(sampled_run.Sampled(view.run).rows)} of 400 images" in said
-    assert "All images: 40 of 400 kept" in said  # p = 0.9
+    assert "All images: 40 of 400 selected" in said  # p = 0.9
     assert len(sampling.drawable_view(view)) < 100
 
 
@@ -55,12 +55,12 @@ def test_a_count_that_takes_minutes_is_a_job(large, monkeypatch):
 
     test, _ = large
     sent = []
-    monkeypatch.setattr(full_counts, "AT_ONCE", 100)
+    monkeypatch.setattr(full_counts, "MAX_INTERACTIVE", 100)
     monkeypatch.setattr(jobs, "submit", lambda kind, spec, params: sent.append((kind, params)))
     test.session_state["state:method"] = "el2n"
     test.session_state["state:params"] = {"el2n": {"keep": "easy"}}
     test = go_to(test, "select")
-    assert "sorted once, in the background" in texts(test)
+    assert "ranks them once by" in texts(test)
     next(button for button in test.button if button.label == "Count all images").click().run()
     assert [kind for kind, _ in sent] == ["totals"]
     assert (sent[0][1]["method"], sent[0][1]["params"]) == ("el2n", {"keep": "easy"})
@@ -82,7 +82,7 @@ def test_pins_outside_the_sample_count_among_all(large):
     )
     test.session_state["state:beta"] = 0.0
     test = go_to(test, "select")
-    assert not test.exception and not test.error and "All images: 40 of 400 kept" in texts(test)
+    assert not test.exception and not test.error and "All images: 40 of 400 selected" in texts(test)
     found = counts.totals(view.run, "elfs").window(0.9, 0.0, outside[60:62], outside[:60])
     kept = [i for i in ranked if i not in outside[:62]][:38]
     assert found.hi == np.flatnonzero(ranked == kept[-1])[0] + 1
@@ -95,12 +95,12 @@ def test_more_must_keeps_than_the_samples_share_are_no_error(large):
         str(name) for name in ids[:20]
     )  # of 8 kept in the sample, 40 of all
     test.session_state["state:never"] = (str(np.setdiff1d(view.dataset.ids, ids)[0]),)
-    test.session_state["part"] = "Pins"
+    test.session_state["part"] = "Always include / exclude"
     test = go_to(test, "select")
     assert not test.exception and not test.error
-    assert "All images: 40 of 400 kept" in texts(
+    assert "All images: 40 of 400 selected" in texts(
         test
-    ) and "1 more pinned outside the sample" in texts(test)
+    ) and "1 more outside the sample" in texts(test)
 
 
 def test_labels_counts_all_images(large):
@@ -120,7 +120,7 @@ def test_a_table_that_was_cleared_away_is_written_again(large):
     path = counts.path_of(view.run, "elfs")
     path.unlink()
     test.run()
-    assert path.is_file() and not test.error and "All images: 40 of 400 kept" in texts(test)
+    assert path.is_file() and not test.error and "All images: 40 of 400 selected" in texts(test)
 
 
 def test_a_small_set_is_shown_whole(open_page):

@@ -193,7 +193,7 @@ def test_every_page_opens(app):
     for page in PAGES:
         test = go_to(app, page)
         assert not test.exception and not test.error, page
-        assert page != "select" or "All images: 30 of 300 kept" in texts(test)
+        assert page != "select" or "All images: 30 of 300 selected" in texts(test)
         assert "300 images" in "".join(element.value for element in test.sidebar.markdown)
 
 
@@ -207,7 +207,7 @@ def test_before_anything_is_prepared_every_page_opens_on_a_sample_drawn_evenly(
     for page in PAGES:
         test = go_to(test, page)
         assert not test.exception and not test.error, page
-        assert page in ("dataset", "gallery") or "has no finished" in texts(test), page
+        assert page in ("dataset", "gallery") or "not computed yet" in texts(test), page
     assert not any(fresh.ready(stage) for stage in session.STAGES)
 
 

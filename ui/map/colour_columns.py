@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from coreset_engine.core.registry import METHODS
+from ui.components.escape import escape_option
 from ui.state.clusters import cluster_names
 from ui.state.session import RunView
 
@@ -150,6 +151,11 @@ TITLES = {
     "coverage": "coverage",
     "redundancy": "redundancy",
 }
+
+
+def colour_title(name: str) -> str:
+    """What the menu of colours shows for a column."""
+    return "selected / not selected" if name == MEMBERSHIP else escape_option(name)
 
 
 def column(view: RunView, name: str) -> Column | None:

@@ -1,7 +1,7 @@
-"""The Export page's parts: the selection as files, the manifest that reproduces it, and FiftyOne.
+"""The Export page: the selection as downloads, its manifest, and what it consists of.
 
-Files are written by the engine's export wing into the workspace and offered as downloads; nothing
-here decides formats.
+Files are written by `coreset_engine.export` and `coreset_engine.pipeline`; no format is decided
+here.
 """
 
 from __future__ import annotations
@@ -10,56 +10,63 @@ import dataclasses
 import io
 import tempfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import streamlit as st
 
+from coreset_engine.core.registry import METHODS
 from coreset_engine.core.types import Selection
 from ui.components.escape import markdown as escaped
 from ui.components.escape import plain
-from ui.components.frame import STAGE_NAMES, empty_state, error_boundary
+from ui.components.forms import row_title
+from ui.components.frame import empty_state, stage_names
 from ui.selection import session_selection
 from ui.state import session
-from ui.views.export_targets import Planned, file_name, targets
+from ui.state.clusters import cluster_names
 from ui.views.report import report
 
 
-def large(view: session.RunView) -> None:
-    """The whole page for a set too large to be chosen from while somebody waits. view: all
-    images."""
+@dataclasses.dataclass(frozen=True)
+class PlannedSelection:
+    """The coreset of a dataset so large that only jobs select it: method and number of images."""
+
+    method: str
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+
+def planned_selection(view: session.RunView) -> PlannedSelection | None:
+    """What a job would select of all images; None after it was said what is missing.
+
+    view: the run of all images.
+    """
     from coreset_engine.selection.budget import kept_count
 
     method = session.get("method")
     missing = view.missing(session_selection.needed_stages(method))
     if missing:
-        names = ", ".join(STAGE_NAMES.get(stage, stage) for stage in missing)
+        title = escaped(row_title(METHODS, method))
         empty_state(
-            f"There is no coreset to export yet: {escaped(method)} still lacks {names}.",
-            "Choose one on Select",
+            f"Nothing to export yet: {title} needs {stage_names(missing)}.",
+            "Compute them on the Select page",
             "pages/select.py",
         )
-        return
-    planned = Planned(method, kept_count(len(view), session.get("prune_rate")))
-    headline(view, planned)
-    st.caption(
-        "So many images are chosen and written in the background. Every folder below gets selection.parquet, "
-        "ids.txt and manifest.json besides its own files; run --out in a shell writes these three alone."
-    )
-    with error_boundary():
-        targets(view, planned)
+        return None
+    return PlannedSelection(method, kept_count(len(view), session.get("prune_rate")))
 
 
-def headline(view: session.RunView, selection: Selection | Planned) -> None:
-    """What would be exported, in four numbers and one line."""
-    pins = session.get("must_keep") or ()
-    never = session.get("never") or ()
+def show_summary(view: session.RunView, selection: Selection | PlannedSelection) -> None:
+    """Draw what would be exported: counts, and the settings in one line."""
     cells = st.columns(4)
-    cells[0].metric("Kept", f"{len(selection):,}")
+    cells[0].metric("Selected", f"{len(selection):,}")
     cells[1].metric("Of", f"{len(view):,}")
-    cells[2].metric("Must keep", len(pins))
-    cells[3].metric("Never", len(never))
+    cells[2].metric("Always included", len(session.get("must_keep") or ()))
+    cells[3].metric("Excluded", len(session.get("never") or ()))
     line = session_selection.describe(
         selection.method,
         session.get("prune_rate"),
@@ -68,48 +75,74 @@ def headline(view: session.RunView, selection: Selection | Planned) -> None:
     st.caption(f"{escaped(line)} · change it on the Select page")
 
 
-def downloads(view: session.RunView, selection: Selection) -> None:
-    """Folder as zip, ids, report. Each is made when its button is pressed, not before."""
+def file_name(view: session.RunView, selection: Selection | PlannedSelection) -> str:
+    """A file stem that is safe on every file system."""
+    source = session.short_name(view.spec)
+    name = "".join(c if c.isalnum() and c.isascii() else "-" for c in source).strip("-")
+    return f"{name[:40] or 'selection'}-{selection.method}-{len(selection)}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Download:
+    """One file to download. make: called when the button is pressed, not before."""
+
+    title: str
+    about: str
+    make: Callable[[], bytes | str]
+    name: str
+    mime: str
+
+
+def show_downloads(view: session.RunView, selection: Selection) -> None:
+    """Draw the downloads: selection folder, ids, report."""
     stem = file_name(view, selection)
-    for label, help_, make, name, mime in (
-        (
+    _show_download(
+        Download(
             "Selection folder (zip)",
             "selection.parquet with every score, ids.txt and manifest.json",
             lambda: packed(view, selection),
             f"{stem}.zip",
             "application/zip",
-        ),
-        (
+        )
+    )
+    _show_download(
+        Download(
             "Ids only",
-            "One id a line, best first",
+            "One id per line, in selection order",
             lambda: "\n".join(map(str, selection.ids)) + "\n",
             f"{stem}-ids.txt",
             "text/plain",
-        ),
-        (
-            "Report (one HTML page)",
-            "Map, knobs, counts, certificate, pictures, manifest: for colleagues without the app",
+        )
+    )
+    _show_download(
+        Download(
+            "Report (HTML)",
+            "Map, settings, counts, certificate, images and manifest on one page, for people "
+            "without the app",
             lambda: report_page(view, selection),
             f"{stem}.html",
             "text/html",
-        ),
-    ):
-        with st.container(border=True):
-            left, right = st.columns([3, 2], vertical_alignment="center")
-            left.markdown(f"**{label}**  \n{help_}")
-            right.download_button(
-                "Download",
-                make,
-                name,
-                mime,
-                key=f"download:{name}",
-                on_click="ignore",
-                width="stretch",
-            )
+        )
+    )
+
+
+def _show_download(download: Download) -> None:
+    with st.container(border=True):
+        left, right = st.columns([3, 2], vertical_alignment="center")
+        left.markdown(f"**{download.title}**  \n{download.about}")
+        right.download_button(
+            "Download",
+            download.make,
+            download.name,
+            download.mime,
+            key=f"download:{download.name}",
+            on_click="ignore",
+            width="stretch",
+        )
 
 
 def packed(view: session.RunView, selection: Selection) -> bytes:
-    """The selection folder of DESIGN section 4, as a zip."""
+    """The selection folder as a zip."""
     out = io.BytesIO()
     with tempfile.TemporaryDirectory() as folder:
         written = Path(write_folder(view, selection, Path(folder) / "selection"))
@@ -120,30 +153,30 @@ def packed(view: session.RunView, selection: Selection) -> bytes:
 
 
 def write_folder(view: session.RunView, selection: Selection, out: Path) -> Path:
-    """The engine writes it, on the same way as the command line."""
+    """Write the selection folder as the command line does."""
     from coreset_engine.pipeline.manifest import write_run
 
     return write_run(out, view.run, selection)
 
 
 def manifest_of(view: session.RunView, selection: Selection) -> dict[str, Any]:
+    """What reproduces the selection."""
     from coreset_engine.pipeline.manifest import manifest
 
     return manifest(view.run, selection)
 
 
 def report_page(view: session.RunView, selection: Selection) -> str:
-    """The one-page report of the current selection."""
+    """The one-page HTML report of the selection."""
     from ui.views.certificate import certificate_of
 
-    certificate = dataclasses.asdict(certificate_of(view, selection))
     return report(
         view.dataset,
         selection,
         title=f"Coreset of {plain(session.short_name(view.spec), 60)}",
         points=np.asarray(view.run.map) if view.ready("map") else None,
         groups=groups_of(view),
-        certificate=certificate,
+        certificate=dataclasses.asdict(certificate_of(view, selection)),
         manifest=manifest_of(view, selection),
     )
 
@@ -154,6 +187,5 @@ def groups_of(view: session.RunView) -> tuple[list[str], np.ndarray] | None:
     if dataset.labels is not None and dataset.classes:
         return list(dataset.classes), dataset.labels
     if view.ready("pseudo_labels"):
-        pseudo = view.run.pseudo_labels
-        return [f"cluster {c}" for c in range(pseudo.n_clusters)], pseudo.labels
+        return cluster_names(view), view.run.pseudo_labels.labels
     return None

@@ -1,13 +1,10 @@
-"""Where a coreset can go from the Export page: one table, one form, one job; and what earlier
-exports left where.
+"""The Export page's targets: one form that submits one job, and where earlier exports are.
 
-The writing is the engine's (`run.exporting`), in a job of its own, on the same path as the command
-line.
+The job writes through `coreset_engine.export`, like the command line.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
@@ -18,137 +15,118 @@ from ui.components.escape import plain
 from ui.components.jobs import list_jobs, submit
 from ui.selection import session_selection
 from ui.state import session
+from ui.views.export import PlannedSelection, file_name
 
 # name -> (title, what arrives there, needs a folder to write into)
 TARGETS: dict[str, tuple[str, str, bool]] = {
     "fiftyone": (
         "FiftyOne dataset",
-        "Score fields, a coreset tag and saved views in FiftyOne's database; an existing "
-        "dataset of that name is updated, nothing of it removed.",
+        "Score fields, a coreset tag and saved views in FiftyOne's database. An existing dataset of "
+        "this name is updated; nothing in it is deleted.",
         False,
     ),
     "fiftyone-disk": (
         "FiftyOne folder",
-        "FiftyOne's on-disk format; needs no database and imports elsewhere.",
+        "FiftyOne's on-disk format; needs no database and can be imported elsewhere.",
         True,
     ),
     "imagefolder": (
         "Image folder",
-        "Links or copies of the kept images, one sub-folder per class.",
+        "Hard links or copies of the selected images, one sub-folder per class.",
         True,
     ),
-    "coco": ("COCO JSON", "The kept images and their labels as COCO annotations.", True),
+    "coco": ("COCO JSON", "The selected images and their labels as COCO annotations.", True),
     "label-studio": (
         "Label Studio tasks",
-        "The kept images as labelling tasks, pseudo-labels as predictions.",
+        "The selected images as labelling tasks, with pseudo-labels as predictions.",
         True,
     ),
     "csv": ("CSV table", "Every image with all scores, one row each.", True),
     "pytorch": (
         "PyTorch subset",
-        "Positions, weights and a snippet with Subset and a weighted loss.",
+        "Indices, weights, and an example with Subset and a weighted loss.",
         True,
     ),
     "huggingface": (
         "Hugging Face dataset",
-        "A datasets folder with images, labels and scores.",
+        "A dataset folder with images, labels and scores.",
         True,
     ),
-    "webdataset": ("WebDataset shards", "Tar shards of the kept images.", True),
+    "webdataset": ("WebDataset shards", "Tar shards of the selected images.", True),
 }
 
 
-@dataclass(frozen=True)
-class Planned:
-    """The coreset of a set so large that only jobs choose it: method and number."""
-
-    method: str
-    count: int
-
-    def __len__(self) -> int:
-        return self.count
-
-
-def file_name(view: session.RunView, selection: Selection | Planned) -> str:
-    """A stem safe on every file system."""
-    name = "".join(
-        c if c.isalnum() and c.isascii() else "-" for c in session.short_name(view.spec)
-    ).strip("-")
-    return f"{name[:40] or 'selection'}-{selection.method}-{len(selection)}"
-
-
-def targets(view: session.RunView, selection: Selection | Planned) -> None:
-    """The table, the form of the chosen target, and finished exports."""
-    offered = {name: row for name, row in TARGETS.items() if name in known_targets()}
+def show_targets(view: session.RunView, selection: Selection | PlannedSelection) -> None:
+    """Draw the form of the chosen target, and finished exports."""
+    available = {name: row for name, row in TARGETS.items() if name in known_targets()}
     name = st.selectbox(
-        "Target", list(offered), format_func=lambda key: offered[key][0], key="export:target"
+        "Target", list(available), format_func=lambda key: available[key][0], key="export:target"
     )
-    title, text, needs_folder = offered[name]
-    st.caption(text)
+    st.caption(available[name][1])
     if name == "fiftyone":
-        database_line()
-    with st.form("export:form", border=False):
-        stem = file_name(view, selection)
-        if needs_folder:
-            where = st.text_input(
-                "Folder on the machine this app runs on",
-                key=f"export:where:{name}",
-                value=str(session.home() / "exports" / f"{stem}-{name}"),
-            )
-        else:
-            where = st.text_input(
-                "Name of the dataset", value=stem, key=f"export:where:{name}", max_chars=100
-            )
-        options = fiftyone_options() if name.startswith("fiftyone") else {}
-        pressed = st.form_submit_button(f"Send to {title}", type="primary")
-    if pressed and not where.strip():
-        st.error("No destination was given; type a folder or a name.")
-    elif pressed:
-        submit(
-            "export",
-            view.spec,
-            {
-                **view.job_params,
-                **request(view),
-                "target": name,
-                "options": options,
-                "out" if needs_folder else "name": where.strip(),
-            },
-        )
-    finished(view)
+        show_database_state()
+    _show_form(view, selection, name)
+    show_finished(view)
     with st.expander("All targets"):
         st.dataframe(
             {
-                "Target": [row[0] for row in offered.values()],
-                "What arrives": [row[1] for row in offered.values()],
+                "Target": [row[0] for row in available.values()],
+                "Contents": [row[1] for row in available.values()],
             },
             hide_index=True,
             width="stretch",
         )
 
 
+def _show_form(
+    view: session.RunView, selection: Selection | PlannedSelection, target: str
+) -> None:
+    title, _, needs_folder = TARGETS[target]
+    with st.form("export:form", border=False):
+        where = _destination(target, needs_folder, file_name(view, selection))
+        options = fiftyone_options() if target.startswith("fiftyone") else {}
+        pressed = st.form_submit_button(f"Export to {title}", type="primary")
+    if not pressed:
+        return
+    if not where:
+        st.error("No destination was given; type a folder or a name.")
+        return
+    params = {"target": target, "options": options, "out" if needs_folder else "name": where}
+    submit("export", view.spec, {**view.job_params, **selection_params(view), **params})
+
+
+def _destination(target: str, needs_folder: bool, stem: str) -> str:
+    key = f"export:where:{target}"
+    if needs_folder:
+        folder = str(session.home() / "exports" / f"{stem}-{target}")
+        return st.text_input(
+            "Folder on the machine this app runs on", key=key, value=folder
+        ).strip()
+    return st.text_input("Name of the dataset", value=stem, key=key, max_chars=100).strip()
+
+
 def fiftyone_options() -> dict[str, str]:
-    """The name under which the selection lives in the dataset."""
-    called = st.text_input(
+    """The name under which the selection is stored in the dataset."""
+    name = st.text_input(
         "Name of the selection",
         value="main",
         key="export:selection",
         max_chars=60,
-        help="Exporting under the same name updates its fields, tag and views; another name adds "
-        "and touches nothing of the first.",
+        help="Exporting again under this name updates its fields, tag and views. Another name adds "
+        "a second selection and leaves the first unchanged.",
     )
-    return {"selection": called.strip() or "main"}
+    return {"selection": name.strip() or "main"}
 
 
 def known_targets() -> set[str]:
-    """Targets the engine can write to now."""
-    from coreset_engine.export import targets as exporting
+    """Targets the engine can write."""
+    from coreset_engine.export import targets
 
-    return set(exporting.TARGETS)
+    return set(targets.TARGETS)
 
 
-def request(view: session.RunView) -> dict[str, Any]:
-    """The session's selection as parameters another process can choose again."""
+def selection_params(view: session.RunView) -> dict[str, Any]:
+    """The session's selection as job parameters from which another process repeats it."""
     method = session.get("method")
     return {
         "method": method,
@@ -160,27 +138,33 @@ def request(view: session.RunView) -> dict[str, Any]:
     }
 
 
-def database_line() -> None:
-    """Whether FiftyOne's database can be reached, and if not how to get one."""
-    from coreset_engine.export import targets as exporting
+def show_database_state() -> None:
+    """Say whether FiftyOne's database can be reached, and if not how to get one."""
+    from coreset_engine.export import targets
 
-    usable, sentence = exporting.database_state()
-    (st.success if usable else st.warning)(escaped(sentence))
+    usable, sentence = targets.database_state()
+    if usable:
+        st.success(escaped(sentence))
+    else:
+        st.warning(escaped(sentence))
 
 
-def finished(view: session.RunView) -> None:
-    """Exports of this source, newest first, and where each lies."""
+def show_finished(view: session.RunView) -> None:
+    """List the newest exports of this source, and where each is."""
     done = [
         job
         for job in list_jobs()
         if job.kind == "export" and job.spec == view.spec and job.status == "done"
-    ][:5]
-    for job in done:
-        place = (
-            job.result.get("path")
-            or job.result.get("name")
-            or job.params.get("out")
-            or job.params.get("name")
-        )
+    ]
+    for job in done[:5]:
         title = TARGETS.get(job.params.get("target"), (job.params.get("target"),))[0]
-        st.markdown(f"✓ {escaped(title)}: {escaped(plain(place, 200))}")
+        st.markdown(f"✓ {escaped(title)}: {escaped(plain(_written_to(job), 200))}")
+
+
+def _written_to(job: Any) -> str:
+    """The folder or dataset name that an export job wrote."""
+    for record in (job.result, job.params):
+        for name in ("path", "name", "out"):
+            if record.get(name):
+                return str(record[name])
+    return ""

@@ -1,8 +1,7 @@
-"""The FiftyOne App inside the Export page: started on demand, follows our buttons; its selection
-comes back as pins.
+"""The FiftyOne App inside the Export page; samples selected there can be pinned here.
 
-The engine keeps one App per server process (`export.fiftyone_app`); here is whose it is, what it
-shows, and what is taken over from it.
+The engine keeps one App per server process (`coreset_engine.export.fiftyone.app`). This module
+shows it to one session at a time, changes its view, and reads its selection and tags.
 """
 
 from __future__ import annotations
@@ -24,14 +23,19 @@ from ui.selection import controls
 from ui.state import session
 
 HEIGHT = 760
+VIEW_NAMES = {
+    "all": "All",
+    "kept": "Selected",
+    "dropped": "Not selected",
+    "suspected errors": "Suspected label errors",
+}
 
 
 def side_by_side(view: session.RunView) -> None:
-    """The section: a line on how to get it, a button that starts it, or the App with our controls
-    above it."""
+    """Draw how to get the App, a button that starts it, or the App with controls above it."""
     from coreset_engine.export.targets import database_state
 
-    st.subheader("FiftyOne, side by side", anchor=False)
+    st.subheader("FiftyOne App", anchor=False)
     usable, sentence = database_state()
     if not usable:
         st.caption(escaped(sentence))
@@ -42,7 +46,7 @@ def side_by_side(view: session.RunView) -> None:
         _shown(view, app)
     elif not sent:
         st.caption(
-            "Send the selection to a FiftyOne dataset above; then its App opens here, on the coreset."
+            "Export the selection to a FiftyOne dataset above; then its App opens here, showing the coreset."
         )
     else:
         _offer(sent, app)
@@ -83,11 +87,11 @@ def _offer(sent: list[tuple[str, str]], app: Any) -> None:
     taken = app is not None and app.owner != owner()
     if taken:
         st.warning(
-            f"The embedded App is open on {escaped(app.dataset.name)} in another tab or for another person (or "
-            "in this tab before it was reloaded). It serves one at a time: taking it over turns them away."
+            f"The App is open on {escaped(app.dataset.name)} in another tab, for another person, or in "
+            "this tab before it was reloaded. It serves one at a time: taking it over closes it there."
         )
     if right.button(
-        "Take it over" if taken else "Open FiftyOne here",
+        "Take over" if taken else "Open FiftyOne here",
         type="primary",
         width="stretch",
         key="fiftyone:open",
@@ -97,7 +101,7 @@ def _offer(sent: list[tuple[str, str]], app: Any) -> None:
 
 def _open(name: str, selection: str) -> None:
     with st.status(
-        "Starting the FiftyOne App; the first time takes 15 to 20 seconds ..."
+        "Starting the FiftyOne App; the first start takes 15 to 20 seconds ..."
     ) as progress:
         try:
             fiftyone_app.open_app(name, owner=owner(), selection=selection, address=_address())
@@ -109,13 +113,12 @@ def _open(name: str, selection: str) -> None:
 
 
 def _address() -> str:
-    """What the App listens on: this machine only, unless our own server was opened to others."""
+    """The address the App listens on: this machine only, unless this server was opened to others."""
     return str(st.get_option("server.address") or "127.0.0.1")
 
 
 def embedded_url(url: str, page: str) -> str:
-    """The App's address for the browser that looks at `page` (our own address as that browser wrote
-    it)."""
+    """The App's address for a browser that shows `page`, our own address as that browser knows it."""
     host = urlsplit(page).hostname or "127.0.0.1"
     try:
         local = host == "localhost" or ip_address(host).is_loopback
@@ -131,26 +134,28 @@ def _shown(view: session.RunView, app: Any) -> None:
     with st.container(horizontal=True):
         for name in fiftyone_app.SHOWN:
             if st.button(
-                name.capitalize(), key=f"fiftyone:show:{name}", disabled=app.showing == name
+                VIEW_NAMES.get(name, name.capitalize()),
+                key=f"fiftyone:show:{name}",
+                disabled=app.showing == name,
             ):
                 _show(app, name)
         lassoed = [str(key) for key in session.get("lasso") or ()]
         if st.button(
-            f"Lasso on the map ({len(lassoed):,})",
+            f"Lasso ({len(lassoed):,})",
             key="fiftyone:show:lasso",
             disabled=not lassoed,
-            help="Draw a lasso on the map of Explore or Select first.",
+            help="Draw a lasso on the Map or Select page first.",
         ):
             _show(app, lassoed)
         if st.button("Close the App", key="fiftyone:close"):
             fiftyone_app.close_app()
             st.rerun()
     st.caption(
-        f"Showing {escaped(app.showing)} of {escaped(app.dataset.name)}. Select samples or tag them in the App; "
-        "they can be taken over below."
+        f"Dataset {escaped(app.dataset.name)}. Samples that you select or tag in the App can be always "
+        "included or excluded below."
     )
     st.iframe(embedded_url(app.url, st.context.url or ""), height=HEIGHT, alt="FiftyOne App")
-    st.fragment(run_every="2s")(_taken_over)(view, app)
+    st.fragment(run_every="2s")(_show_picked)(view, app)
 
 
 def _show(app: Any, what: Any) -> None:
@@ -162,8 +167,8 @@ def _show(app: Any, what: Any) -> None:
     st.rerun()
 
 
-def _taken_over(view: session.RunView, app: Any) -> None:
-    """What is selected or tagged over there, with buttons that pin it here. Polled."""
+def _show_picked(view: session.RunView, app: Any) -> None:
+    """Draw what is selected or tagged in the App, with buttons that pin it here. Polled."""
     if fiftyone_app.running() is not app or app.owner != owner():
         st.rerun()
     try:
@@ -182,18 +187,20 @@ def _taken_over(view: session.RunView, app: Any) -> None:
 
 
 def _pins(view: session.RunView, title: str, ids: list[str], key: str) -> None:
-    here = known(view, ids)
+    found = known(view, ids)
     line, keep, never = st.columns([4, 1, 1], vertical_alignment="center")
-    away = f", {len(ids) - len(here):,} of them not in this source" if len(here) < len(ids) else ""
-    some = ", ".join(here[:5]) + (" ..." if here[5:] else "")
-    line.markdown(f"**{title}: {len(ids):,}**{away}  \n{escaped(some, 300)}")
-    for place, label, kind in ((keep, "Must keep", "keep"), (never, "Never", "never")):
-        if place.button(label, key=f"fiftyone:{key}:{kind}", disabled=not here, width="stretch"):
-            controls.pin(here, kind)
-            st.toast(f"{len(here):,} images: {label.lower()}.")
+    unknown = len(ids) - len(found)
+    missing = f", {unknown:,} of them not in this source" if unknown else ""
+    some = ", ".join(found[:5]) + (" ..." if found[5:] else "")
+    line.markdown(f"**{title}: {len(ids):,}**{missing}  \n{escaped(some, 300)}")
+    for place, label, kind in ((keep, "Always include", "keep"), (never, "Exclude", "never")):
+        if place.button(label, key=f"fiftyone:{key}:{kind}", disabled=not found, width="stretch"):
+            controls.pin(found, kind)
+            st.toast(f"{len(found):,} images {'included' if kind == 'keep' else 'excluded'}.")
             st.rerun()
 
 
 def known(view: session.RunView, ids: list[str]) -> list[str]:
     """Those of `ids` that this source has, in order."""
-    return [key for key, place in zip(ids, places_of(view.dataset.ids, ids)) if place >= 0]
+    positions = places_of(view.dataset.ids, ids)
+    return [name for name, position in zip(ids, positions, strict=True) if position >= 0]

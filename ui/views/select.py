@@ -1,5 +1,4 @@
-"""The Select page's parts: undo and snapshots, a method's own knobs, the map's ranks, and what was
-chosen."""
+"""The Select page: undo and snapshots, a method's options, the map's ranks, and what is selected."""
 
 from __future__ import annotations
 
@@ -13,8 +12,8 @@ from coreset_engine.core.errors import CoresetError
 from coreset_engine.core.registry import METHODS, load
 from coreset_engine.core.types import Selection
 from ui.components.escape import markdown as escaped
-from ui.components.forms import knobs_form
-from ui.components.frame import STAGE_NAMES, show_error
+from ui.components.forms import config_form, row_title
+from ui.components.frame import show_error, stage_names
 from ui.components.jobs import submit_button
 from ui.components.thumbnails import gallery, short_ids
 from ui.map.colour_columns import TITLES
@@ -23,21 +22,22 @@ from ui.selection import controls, session_selection
 from ui.state import session
 from ui.state.session import RunView
 
-# Knobs that the map's own sliders hold.
+# Parameters that the map's sliders hold.
 ON_THE_MAP = {"beta", "n_neighbours"}
+SELECTION_ORDER = "Selection order"
 ALPHAS = (10, 50, 100, 250, 500, 1000, 2000)  # coverage.scores.GRID
-# Up to so many images the scores of another alpha are computed at once; above, a job does it.
+# Up to this many images, scores of another alpha are computed at once; above, by a job.
 _QUICK = 5000
 
 
 def tools(view: RunView) -> None:
-    """Undo, redo and the method's own knobs, in one line above the map."""
-    undo, redo, knobs, link = st.columns([1, 1, 2, 5], vertical_alignment="center")
+    """Draw undo, redo and the method's options in one line above the map."""
+    undo, redo, options, hint = st.columns([1, 1, 2, 5], vertical_alignment="center")
     undo.button(
         "Undo",
         disabled=not session.get("past"),
         width="stretch",
-        help="Back to the knobs before",
+        help="Undo the last change of settings",
         on_click=controls.step,
         args=("past", "future"),
     )
@@ -48,15 +48,15 @@ def tools(view: RunView) -> None:
         on_click=controls.step,
         args=("future", "past"),
     )
-    with knobs:
-        own_knobs(view, session.get("method"))
-    link.caption(
-        "Drag the sliders above the map: counts, bars and points follow. To share them, copy the address."
+    with options:
+        method_options(view, session.get("method"))
+    hint.caption(
+        "The sliders above the map change the selection at once. To share it, copy the address."
     )
 
 
 def note_method(before: str) -> None:
-    """Write down a change of method, so that undo comes back to the one before."""
+    """Record a change of method, so that it can be undone."""
     after = session.get("method")
     if after != before:
         past = {**controls.setup(), "method": before}
@@ -64,23 +64,23 @@ def note_method(before: str) -> None:
         session.put("future", [])
 
 
-def own_knobs(view: RunView, method: str) -> None:
-    """The knobs only this method has, kept per method in the session's `params`."""
+def method_options(view: RunView, method: str) -> None:
+    """Draw the options only this method has; they are kept per method in the session's `params`."""
     config = load(METHODS[method].config)
     names = [
         field.name
         for field in dataclasses.fields(config)
         if field.metadata and field.name not in ON_THE_MAP
     ]
-    more = bool(names) or "n_neighbours" in session_selection.knob_names(method)
+    has_options = bool(names) or "n_neighbours" in session_selection.knob_names(method)
     with st.popover(
-        "More knobs",
+        "Options",
         width="stretch",
-        disabled=not more,
-        help="What only this method knows" if more else "This method has no knobs but the sliders",
+        disabled=not has_options,
+        help=None if has_options else "This method has no options besides the sliders.",
     ):
         held = session.get("params") or {}
-        values = knobs_form(config, key=f"knobs:{method}", only=names, start=held.get(method))
+        values = config_form(config, key=f"knobs:{method}", only=names, start=held.get(method))
         grid_button(view)
     if not names:
         return
@@ -88,30 +88,30 @@ def own_knobs(view: RunView, method: str) -> None:
     changed = {name: value for name, value in values.items() if value != getattr(default, name)}
     if held.get(method, {}) != changed:
         controls.remember()
-        others = {other: knobs for other, knobs in held.items() if other != method}
+        others = {other: values for other, values in held.items() if other != method}
         session.put("params", {**others, method: changed} if changed else others)
 
 
 def score_of(view: RunView, method: str) -> str:
-    """The score whose histogram stands beside the map: the method's own where it lies finished."""
+    """The score whose histogram is drawn beside the map: the method's own where it has one."""
     fallback = "aum" if view.ready("dynamics") else "score"
     return TITLES.get(METHODS[method].score, TITLES[fallback])
 
 
 def need_stages(view: RunView, method: str) -> None:
-    """Stop with the one next step where the method's scores are not finished."""
+    """Stop the page with the next step where the method's scores are not computed."""
     missing = view.missing(session_selection.needed_stages(method))
     if not missing:
         need_alpha(view, method)
         return
-    names = ", ".join(STAGE_NAMES.get(stage, stage) for stage in missing)
-    st.info(f"{escaped(method)} needs {names}, which are not finished for these settings.")
-    submit_button("Prepare now", "prepare", view, primary=True)
+    title = escaped(row_title(METHODS, method))
+    st.info(f"{title} needs {stage_names(missing)}, not computed yet for these settings.")
+    submit_button("Compute", "prepare", view, primary=True)
     st.stop()
 
 
 def need_alpha(view: RunView, method: str) -> None:
-    """Stop where the wanted number of redundancy neighbours would take minutes to score here."""
+    """Stop the page where scoring this number of redundancy neighbours would take minutes."""
     alpha = int(session.get("alpha"))
     if (
         "n_neighbours" not in session_selection.knob_names(method)
@@ -119,17 +119,19 @@ def need_alpha(view: RunView, method: str) -> None:
         or has_alpha(view, alpha)
     ):
         return
-    st.info(f"No coverage scores with {alpha:,} redundancy neighbours yet.")
+    st.info(f"Coverage scores with {alpha:,} redundancy neighbours are not computed.")
     ready = [other for other in ALPHAS if has_alpha(view, other)]
-    if ready and st.button(f"Use {ready[-1]:,}, which is finished"):
+    if ready and st.button(f"Use {ready[-1]:,} instead"):
         session.rebind("alpha", ready[-1])
         st.rerun()
     st.stop()
 
 
 def alphas(view: RunView, method: str) -> list[int]:
-    """Redundancy neighbours whose coverage scores lie ready, for the map's slider; one where the
-    method has none."""
+    """Numbers of redundancy neighbours with computed scores, for the map's slider.
+
+    [0] for a method without this parameter.
+    """
     if "n_neighbours" not in session_selection.knob_names(method):
         return [0]
     return sorted(
@@ -138,8 +140,10 @@ def alphas(view: RunView, method: str) -> list[int]:
 
 
 def has_alpha(view: RunView, alpha: int) -> bool:
-    """Whether the coverage scores with `alpha` redundancy neighbours lie finished in the store."""
-    # a run of plain arrays has no store, and one alpha
+    """Whether the coverage scores with `alpha` redundancy neighbours are computed.
+
+    A run of plain arrays has no store, and one alpha only.
+    """
     run = view.run
     store = getattr(view.run, "store", None)
     key = run.key_of("coverage", n_samples=run.n_samples, seed=run.seed, n_neighbours=alpha)
@@ -147,7 +151,7 @@ def has_alpha(view: RunView, alpha: int) -> bool:
 
 
 def grid_button(view: RunView) -> None:
-    """Offer to score the other alphas in one pass, so that the slider can move over them."""
+    """Offer to score other numbers of redundancy neighbours in one pass, for the map's slider."""
     if "n_neighbours" not in session_selection.knob_names(session.get("method")) or not view.ready(
         "coverage"
     ):
@@ -156,13 +160,11 @@ def grid_button(view: RunView) -> None:
     if lacking:
         submit_button("Score other α", "coverage_grid", view, n_neighbours=lacking)
         st.caption(
-            "Scores every number of redundancy neighbours in one sweep; then a slider above the map moves "
-            "over them."
+            "Computes coverage scores for other numbers of redundancy neighbours (α) in one pass. "
+            "A slider above the map then switches between them."
         )
     else:
-        st.caption(
-            "Every number of redundancy neighbours is scored; the slider above the map moves over them."
-        )
+        st.caption("All numbers of redundancy neighbours (α) are available on the map's slider.")
 
 
 def chosen(
@@ -189,7 +191,7 @@ def chosen(
             "scrub": scrub,
             "kept": selection.indices,
             "exact": True,
-            "note": "This method chooses anew for each rate: the map settles when you let go.",
+            "note": "Recomputed on every change: the map updates when you release the slider.",
         }
     orders = controls.variants(view, steps) if len(steps) > 1 else [ranks.order]
     at = steps.index(session.get("alpha")) if len(steps) > 1 else 0
@@ -201,9 +203,9 @@ def chosen(
 
 
 def next_steps() -> None:
-    """Where people go with a coreset: against random, to a measurement, out of the house."""
+    """Links to what people do next with a coreset."""
     links = {
-        "pages/duel.py": "Compare with random →",
+        "pages/compare.py": "Compare with random →",
         "pages/evaluate.py": "Train on it →",
         "pages/export.py": "Export →",
     }
@@ -213,18 +215,17 @@ def next_steps() -> None:
 
 
 def recover(turn: int) -> None:
-    """After knobs that contradict: offer the way back, since the map with its sliders is not
-    drawn."""
+    """After settings that contradict each other: offer undo, since the sliders are not drawn."""
     st.button(
-        "Back to the last knobs that worked",
+        "Undo the last change",
         disabled=not session.get("past"),
         on_click=controls.step,
         args=("past", "future"),
     )
 
 
-def kept_gallery(view: RunView, selection: Selection) -> None:
-    """The kept images, sorted by what the method thinks of them or by any finished score."""
+def selected_gallery(view: RunView, selection: Selection) -> None:
+    """Draw the selected images in selection order or sorted by any computed score."""
     from ui.map.colour_columns import available_columns, column
 
     scores = [
@@ -233,11 +234,11 @@ def kept_gallery(view: RunView, selection: Selection) -> None:
         if (found := column(view, name)) is not None and found.kind == "number"
     ]
     left, right = st.columns([1, 1])
-    by = left.selectbox("Sort by", ["choice", *scores], key="kept-sort")
-    high = right.toggle("Highest first", key="kept-high", disabled=by == "choice")
+    by = left.selectbox("Sort by", [SELECTION_ORDER, *scores], key="kept-sort")
+    high = right.toggle("Highest first", key="kept-high", disabled=by == SELECTION_ORDER)
     order = selection.indices
     captions = short_ids(view.dataset, order)
-    if by != "choice":
+    if by != SELECTION_ORDER:
         values = column(view, by).values[order]
         order = order[np.argsort(-values if high else values, kind="stable")]
         captions = [column(view, by).describe(i) for i in order[:500]]
@@ -247,10 +248,11 @@ def kept_gallery(view: RunView, selection: Selection) -> None:
 
 
 def pins(view: RunView, selection: Selection) -> None:
-    """What is pinned, and a box to paste ids into."""
+    """Draw what is always included or excluded, and a box to paste ids into."""
     keep, never = (controls.positions_of(view, name) for name in ("must_keep", "never"))
     st.caption(
-        f"{len(keep):,} must keep, {len(never):,} never. Pin from a lasso, from a clicked image, or here."
+        f"{len(keep):,} always included, {len(never):,} excluded. Add images from a lasso, from a "
+        "clicked image, or by id below."
     )
     outside = (
         sum(len(session.get(name) or ()) for name in ("must_keep", "never"))
@@ -259,10 +261,10 @@ def pins(view: RunView, selection: Selection) -> None:
     )
     if view.full is not None and outside:
         st.caption(
-            f"{outside:,} more pinned outside the sample: counts of all images, jobs and exports heed them."
+            f"{outside:,} more outside the sample; counts of all images, jobs and exports use them."
         )
     controls.paste_panel(view, key="pins")
-    for name, positions in (("Must keep", keep), ("Never", never)):
+    for name, positions in (("Always included", keep), ("Excluded", never)):
         if len(positions):
             st.markdown(f"**{name}**")
             gallery(
@@ -272,32 +274,31 @@ def pins(view: RunView, selection: Selection) -> None:
                 key=f"pins:{name}",
                 height=170,
             )
-    if (len(keep) or len(never)) and st.button("Unpin all"):
+    if (len(keep) or len(never)) and st.button("Clear all"):
         controls.pin([str(i) for i in view.dataset.ids[np.concatenate([keep, never])]], None)
         st.rerun()
 
 
 def bring_back(setup: dict[str, Any]) -> None:
-    """A snapshot's knobs, with the way back by undo."""
+    """Restore a snapshot's settings; undo takes it back."""
     controls.remember()
     controls.restore(setup)
 
 
 def snapshots(view: RunView, selection: Selection) -> None:
-    """Named states of the knobs: save, bring back, delete. They live in the workspace, so other
-    sessions see them."""
-    from ui.state import snapshots as kept
+    """Draw the snapshots: save, restore, delete. Every session of the workspace sees them."""
+    from ui.state import snapshots as stored
 
     name = st.text_input(
-        "Name", placeholder="for example: 10 % for the labelling team", key="snapshot-name"
+        "Name", placeholder="for example: first 200 for labelling", key="snapshot-name"
     )
     if st.button("Save snapshot", disabled=not name.strip()):
-        kept.save(view, name.strip(), controls.setup())
+        stored.save(view, name.strip(), controls.setup())
         st.rerun()
-    for snapshot in kept.list_snapshots(view):
+    for snapshot in stored.list_snapshots(view):
         words, back, drop = st.columns([6, 1, 1], vertical_alignment="center")
         words.markdown(
-            f"**{escaped(snapshot.name, 80)}** · {escaped(kept.describe(snapshot), 160)}"
+            f"**{escaped(snapshot.name, 80)}** · {escaped(stored.describe(snapshot), 160)}"
         )
         back.button(
             "Restore",
@@ -307,5 +308,5 @@ def snapshots(view: RunView, selection: Selection) -> None:
             args=(snapshot.setup,),
         )
         if drop.button("Delete", key=f"delete:{snapshot.id}", width="stretch"):
-            kept.delete(view, snapshot.id)
+            stored.delete(view, snapshot.id)
             st.rerun()
