@@ -1,8 +1,7 @@
-"""Coreset Explorer's router: page frame, navigation, the strip of jobs. `streamlit run app.py`
-finds `app` here.
+"""Coreset Explorer's router: page frame, navigation, sidebar. `streamlit run app.py` finds `app` here.
 
-One file, two lives: imported by the server it makes the ASGI app with our few extra routes; run by
-Streamlit for a visitor it draws the page. Only the second has a script context.
+The file is used twice: imported by the server it makes the ASGI app with a few routes of our own;
+run by Streamlit for a visitor it draws the page. Only the latter has a script context.
 """
 
 from __future__ import annotations
@@ -20,15 +19,24 @@ from ui.state import navigation, session
 from ui.state.gc_freeze import freeze_new_modules
 
 PAGES = {
-    "Look": {
+    "Explore": {
         "dataset": "Dataset",
         "explore": "Map",
         "gallery": "Gallery",
         "labels": "Labels",
         "coverage": "Coverage",
     },
-    "Choose": {"select": "Select", "compare": "Compare", "evaluate": "Evaluate", "export": "Export"},
+    "Select": {
+        "select": "Select",
+        "compare": "Compare",
+        "evaluate": "Evaluate",
+        "export": "Export",
+    },
 }
+
+
+# Addresses of earlier editions -> page.
+MOVED = {"duel": "compare"}
 
 
 def draw() -> None:
@@ -39,15 +47,14 @@ def draw() -> None:
     frame.apply_css()
     session.sync()
     folder = Path(__file__).parent / "pages"
-    parts = {
-        part: [
+    sections = {
+        section: [
             st.Page(folder / f"{name}.py", title=title, url_path=name)
-            for name, title in rows.items()
+            for name, title in pages.items()
         ]
-        for part, rows in PAGES.items()
+        for section, pages in PAGES.items()
     }
-    # Streamlit's default page has no address of its own; so it is none of ours, only the way to the
-    # first.
+    # Streamlit's default page has no address of its own, so it only leads to our first page.
     start = st.Page(
         lambda: st.switch_page(folder / "dataset.py"),
         title="Start",
@@ -55,7 +62,7 @@ def draw() -> None:
         default=True,
         visibility="hidden",
     )
-    page = st.navigation({"": [start], **parts})
+    page = st.navigation({"": [start], **sections})
     if page != start:
         navigation.remember_page(page.url_path)
     with st.sidebar, frame.error_boundary():
@@ -73,13 +80,13 @@ else:
     from ui.server.html_shell import front_routes, warn_if_exposed
     from ui.server.routes import routes
 
-    # Else a fresh server takes pages/ for the older kind of multipage app, and a link straight to a
-    # page runs it bare.
+    # Otherwise a fresh server takes pages/ for Streamlit's older kind of multipage app, and a link
+    # straight to a page runs it without this file.
     PagesManager.uses_pages_directory = False
     warn_if_exposed()
-    names = [name for rows in PAGES.values() for name in rows]
+    names = [name for pages in PAGES.values() for name in pages]
     app = st.App(
         Path(__file__),
-        routes=[*routes, *front_routes(names, "dataset")],
+        routes=[*routes, *front_routes(names, "dataset", MOVED)],
         on_script_error=frame.script_error,
     )

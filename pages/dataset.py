@@ -1,4 +1,4 @@
-"""Dataset: open a source, choose encoder and clusters, prepare everything the other pages read."""
+"""Dataset: open a source, choose encoder and clusters, compute what the other pages need."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ui.views.tour import tour
 
 frame.page_header(
     "Dataset",
-    "Which images are we working on, and is everything computed that the other pages need?",
+    "Which images are open, and are all stages computed that the other pages need?",
 )
 view = session.current_run()
 
 if view is None:
     with st.container(border=True):
-        st.markdown("**Open a source to begin.** Nothing leaves this machine.")
+        st.markdown("**Open images to begin.** Nothing leaves this machine.")
         source_form()
     st.stop()
 
@@ -36,6 +36,6 @@ with left:
 with right:
     dataset.stages(view)
 dataset.rejected(view)
-st.subheader("A look at the images", anchor=False)
+st.subheader("Random images", anchor=False)
 sampling.show_sample_note(view)
 dataset.sample(view)

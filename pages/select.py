@@ -14,7 +14,9 @@ from ui.views import certificate, full_counts, image_explanation, select
 KEY = "map-select"
 SELECTED = "Selected images"
 
-page_header("Select", "Which images are selected, how many, and how well do they cover the dataset?")
+page_header(
+    "Select", "Which images are selected, how many, and how well do they cover the dataset?"
+)
 view = require_run("map")
 turn = controls.hear_sliders(KEY, select.alphas(view, session.get("method")))
 names = [MEMBERSHIP, *available_columns(view)]
@@ -27,9 +29,7 @@ with method_column:
     select_row("Method", METHODS, key=session.bind("method"))
     select.note_method(before)
 with colour_column:
-    colour = st.selectbox(
-        "Colour by", names, key=session.bind("color"), format_func=colour_title
-    )
+    colour = st.selectbox("Colour by", names, key=session.bind("color"), format_func=colour_title)
 with above:
     select.tools(view)
 select.need_stages(view, session.get("method"))

@@ -53,7 +53,7 @@ def test_a_link_to_a_strange_folder_is_not_opened(fresh, tmp_path):
     fresh.query_params["dataset"] = str(tmp_path)
     test = fresh.run()
     assert not test.exception
-    assert "Nobody has opened it" in texts(test)
+    assert "not been opened in this workspace" in texts(test)
     assert (
         test.session_state["state:dataset"] == "" if "state:dataset" in test.session_state else True
     )
@@ -131,10 +131,10 @@ def test_numbers_on_the_page(open_page, digits):
     assert (
         values["Usable images"] == "400"
         and values["Labelled"] == "400"
-        and values["Class names"] == "10"
+        and values["Classes"] == "10"
     )
     table = test.table[0].value
-    assert list(table["State"]) == ["finished, 1.23 MB"] * 6
+    assert list(table["State"]) == ["Ready, 1.23 MB"] * 6
 
 
 def test_the_demo_opens_by_itself_when_asked(fresh, monkeypatch):
@@ -142,7 +142,7 @@ def test_the_demo_opens_by_itself_when_asked(fresh, monkeypatch):
     test = fresh.run()
     assert not test.exception and not test.error
     assert {metric.label: metric.value for metric in test.metric}["Usable images"] == "1,797"
-    assert any(button.label == "Prepare" for button in test.button)
+    assert any(button.label == "Compute" for button in test.button)
 
 
 def test_a_link_restores_dataset_and_knobs(fresh):
@@ -183,4 +183,4 @@ def test_a_hostile_link_breaks_nothing(fresh, param, value):
     fresh.query_params[param] = value
     test = fresh.run()
     assert not test.exception
-    assert "Something went wrong on our side" not in " ".join(e.value for e in test.error)
+    assert "results are unchanged" not in " ".join(e.value for e in test.error)

@@ -45,7 +45,9 @@ def test_a_method_that_loses_is_told_so():
         row | {"accuracy": row["accuracy"] - 0.2} if row["method"] == "elfs" else row
         for row in ROWS
     ]
-    assert any("is worse than random" in line and "ELFS" in line for line in evaluate.verdicts(lost))
+    assert any(
+        "is worse than random" in line and "ELFS" in line for line in evaluate.verdicts(lost)
+    )
 
 
 def test_table_has_the_paired_difference_and_the_spread():

@@ -46,7 +46,11 @@ def test_pins_are_counted_and_obeyed(open_page, digits):
     pinned = [str(digits.ids[0]), str(digits.ids[1])]
     test = open_page("export", must_keep=pinned, never=[str(digits.ids[2])])
     values = {metric.label: metric.value for metric in test.metric}
-    assert values["Always included"] == "2" and values["Excluded"] == "1" and values["Selected"] == "40"
+    assert (
+        values["Always included"] == "2"
+        and values["Excluded"] == "1"
+        and values["Selected"] == "40"
+    )
 
 
 def test_file_names_are_safe(digits):

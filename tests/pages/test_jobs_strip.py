@@ -25,7 +25,10 @@ FAILED = Job(
 
 
 def test_pace_in_one_line():
-    assert jobs.progress_text(RUNNING).replace("\\", "") == "pseudo-labels 40% · 120 images/s · 5 s left"
+    assert (
+        jobs.progress_text(RUNNING).replace("\\", "")
+        == "pseudo-labels 40% · 120 images/s · 5 s left"
+    )
     assert jobs.progress_text(Job("x", "prepare", "demo", {}, "queued")) == "waiting"
 
 
@@ -39,7 +42,9 @@ def test_durations(seconds, said):
 def test_a_newer_job_replaces_an_ended_one():
     old = Job("j0", "prepare", "demo", {}, "failed")
     assert jobs.without_superseded([RUNNING, FAILED, old]) == [RUNNING, FAILED]
-    assert jobs.without_superseded([Job("j3", "prepare", "demo", {}, "done"), RUNNING])[1] == RUNNING
+    assert (
+        jobs.without_superseded([Job("j3", "prepare", "demo", {}, "done"), RUNNING])[1] == RUNNING
+    )
 
 
 def test_a_job_that_came_and_went_between_two_looks_is_news():
@@ -47,7 +52,11 @@ def test_a_job_that_came_and_went_between_two_looks_is_news():
     before = jobs.active_by_id([RUNNING])
     assert jobs.active_by_id([done, RUNNING]) != before
     assert jobs.finished_since(before, [done, RUNNING]) == ["Export: finished."]
-    assert jobs.finished_since(jobs.active_by_id([done]), [done]) == jobs.finished_since(None, [done]) == []
+    assert (
+        jobs.finished_since(jobs.active_by_id([done]), [done])
+        == jobs.finished_since(None, [done])
+        == []
+    )
     ended = Job("j2", "prepare", "demo", {}, "done")
     assert jobs.finished_since(before, [ended]) == ["Compute: finished."]
 

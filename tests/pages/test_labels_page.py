@@ -50,7 +50,9 @@ def test_cuts_agree_with_double_end_pruning(p, beta):
     assert np.array_equal(np.flatnonzero(kept), np.sort(double_end(aum, p, beta)))
     assert hard.sum() == round(beta * 200) and not (hard & kept).any()
     assert aum[hard].max(initial=-np.inf) <= aum[kept].min()
-    assert ("β" in cuts) == (beta > 0) and ("pruning rate" in cuts) == (kept.sum() + hard.sum() < 200)
+    assert ("β" in cuts) == (beta > 0) and ("pruning rate" in cuts) == (
+        kept.sum() + hard.sum() < 200
+    )
 
 
 @pytest.mark.parametrize("low,high", [(-0.5, 0.5), (-9, 9), (0.8, 9), (-9, -0.8), (0.1, 0.11)])
@@ -158,7 +160,9 @@ def test_corrections_are_kept_said_and_undone(open_page, digits):
     assert [entry["kind"] for entry in kept] == ["rename", "merge", "relabel"]
     assert kept[2]["ids"] == [str(digits.ids[3]), str(digits.ids[5])]
     said = list(test.dataframe[0].value["Correction"])
-    assert said[0].startswith("2 images relabelled") and said[2] == "Cluster 0 renamed to <b>seven</b>"
+    assert (
+        said[0].startswith("2 images relabelled") and said[2] == "Cluster 0 renamed to <b>seven</b>"
+    )
     table = corrections.corrected(view_of(digits))
     before = FinishedRun(digits).pseudo_labels.labels
     assert table["pseudo_label"] == before.tolist() and 0 not in table["corrected"][6:]

@@ -41,14 +41,14 @@ def test_page_with_nothing_finished_offers_the_job(open_page, page):
         assert any("Compute" in button.label for button in test.button)
 
 
-def test_a_fault_of_ours_is_one_sentence_with_an_id(open_page, monkeypatch, tmp_path):
+def test_an_internal_error_is_one_sentence_with_an_id(open_page, monkeypatch, tmp_path):
     from ui.views import labels
 
     monkeypatch.setattr(labels, "quality_of", lambda view: 1 / 0)
     test = open_page("labels")
     assert not test.exception and len(test.error) == 1
     said = test.error[0].value
-    assert "Something went wrong on our side" in said and "Traceback" not in said
+    assert "results are unchanged" in said and "Traceback" not in said
     logs = [
         path
         for path in tmp_path.rglob("*")

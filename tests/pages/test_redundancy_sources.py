@@ -21,7 +21,9 @@ def test_penalties_add_up_to_the_redundancy_of_the_finished_scores(vectors):
     total = 60_000
     redundancy = coverage_scores(vectors, total, n_neighbours=20, device="cpu").redundancy / total
     columns = sample_columns(vectors)
-    estimate = np.array([find_sources(columns, i, 20, slices=800)[1].sum() for i in range(0, 400, 40)])
+    estimate = np.array(
+        [find_sources(columns, i, 20, slices=800)[1].sum() for i in range(0, 400, 40)]
+    )
     assert np.corrcoef(estimate, redundancy[::40])[0, 1] > 0.9
     assert 0.75 < estimate.sum() / redundancy[::40].sum() < 1.05
 

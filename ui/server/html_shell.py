@@ -1,15 +1,16 @@
-"""The HTML that a browser loads first, told at once where its server is.
+"""The HTML that a browser loads first, with the server's base address written into it.
 
 Streamlit's own page guesses: on a link straight to /select it first asks for a server below that
 path, gets two 404s, then tries one level up. Naming the base address saves that round trip and two
-errors in the browser's console. "/" goes to the first page by its own name, so that its links can
-be shared like those of every other page.
+errors in the browser's console. "/" redirects to the first page by its own name, so that its links
+can be shared like those of every other page.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import logging
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,19 +24,31 @@ from ui.server.routes import trusted
 _BASE = '<script>window.__streamlit = { BACKEND_BASE_URL: new URL("./", window.location.href).href }</script>'
 
 
-def front_routes(pages: list[str], first: str) -> list[Route]:
-    """GET routes for "/" and each page name. For `st.App(routes=...)`."""
-    names = {f"/{name}" for name in pages}
+def front_routes(pages: list[str], first: str, moved: Mapping[str, str]) -> list[Route]:
+    """GET routes for "/", each page name and each old name, for `st.App(routes=...)`.
+
+    Parameters
+    ----------
+    pages : list of str
+        Names of the pages.
+    first : str
+        The page that "/" redirects to.
+    moved : mapping of str to str
+        Old name -> page that it redirects to.
+    """
     return [
-        Route("/", _to(first), methods=["GET"]),
-        *(Route(name, _front, methods=["GET"]) for name in sorted(names)),
+        Route("/", _redirect_to(first), methods=["GET"]),
+        *(Route(f"/{old}", _redirect_to(new), methods=["GET"]) for old, new in moved.items()),
+        *(Route(f"/{name}", _front, methods=["GET"]) for name in sorted(pages)),
     ]
 
 
-def _to(first: str):
+def _redirect_to(page: str):
+    """An endpoint that redirects to the page and keeps the query."""
+
     def redirect(request: Request) -> Response:
         return RedirectResponse(
-            f"./{first}" + (f"?{request.url.query}" if request.url.query else ""), 307
+            f"./{page}" + (f"?{request.url.query}" if request.url.query else ""), 307
         )
 
     return redirect
@@ -52,10 +65,14 @@ def _front(request: Request) -> Response:
 
 
 def exposure(address: str | None, guarded: bool) -> str | None:
-    """One sentence of warning when `address` can be reached from other machines, else None.
+    """A warning when other machines can reach the server, else None.
 
-    address: what the server listens on; empty means everywhere. guarded: Streamlit's own
-        authentication is set up.
+    Parameters
+    ----------
+    address : str or None
+        What the server listens on; empty means every address.
+    guarded : bool
+        Whether Streamlit's own authentication is set up.
     """
     try:
         local = (
@@ -63,7 +80,7 @@ def exposure(address: str | None, guarded: bool) -> str | None:
             or ipaddress.ip_address((address or "::").strip("[]")).is_loopback
         )
     except ValueError:
-        local = False  # a host name: whoever resolves it can come
+        local = False  # a host name: whoever resolves it can connect
     if local or guarded:
         return None
     return (
@@ -73,7 +90,7 @@ def exposure(address: str | None, guarded: bool) -> str | None:
 
 
 def warn_if_exposed() -> None:
-    """Say so in the server's log when it listens beyond this machine without any lock."""
+    """Log a warning when the server listens beyond this machine without authentication."""
     import streamlit
 
     try:

@@ -1,5 +1,4 @@
-"""Sets too large to draw: pages get their sample in place of them
-(coreset_engine.pipeline.sampled_run)."""
+"""Datasets too large to draw: pages get a sample instead (coreset_engine.pipeline.sampled_run)."""
 
 from __future__ import annotations
 
@@ -10,8 +9,7 @@ import streamlit as st
 
 
 def drawable_view(view: Any) -> Any:
-    """The RunView `view`, or of a set too large to draw that of its sample: from its clusters once
-    there are any."""
+    """`view`, or the RunView of its sample where it is too large to draw."""
     from coreset_engine.pipeline.sampled_run import too_many
 
     if not too_many(len(view)):
@@ -22,18 +20,18 @@ def drawable_view(view: Any) -> Any:
 
 
 def show_sample_note(view: Any) -> None:
-    """One line where pages show a sample."""
+    """Say in one line that a page shows a sample."""
     if view.full is not None:
-        way = " from every cluster by its share" if view.ready("pseudo_labels") else ""
+        way = ", stratified by cluster" if view.ready("pseudo_labels") else ""
         st.caption(
-            f"Shown is a sample of {len(view):,} of {len(view.full):,} images, drawn once{way}; jobs and "
-            "exports work on all."
+            f"This page shows a sample of {len(view):,} of {len(view.full):,} images{way}. Jobs and "
+            "exports use all images."
         )
 
 
 @st.cache_resource(max_entries=4, show_spinner="Drawing a sample ...")
 def sample_view(key: str, clustered: bool, home: str, _view: Any) -> Any:
-    """The RunView of the sample; `full` is the one it was drawn from."""
+    """The RunView of the sample; its `full` is the one it was drawn from."""
     from coreset_engine.pipeline.sampled_run import Sampled
 
     run = Sampled(_view.run)

@@ -43,7 +43,11 @@ LINKED: dict[str, tuple[str, type, Any]] = {
     "n_samples": ("samples", int, 0),  # 0 = the stage's own number
     "color": ("color", str, "membership"),
     "image": ("image", str, ""),  # the picked image's id
-    "memo": ("memo", str, ""),  # names what is too long for an address, see ui/state/link_storage.py
+    "memo": (
+        "memo",
+        str,
+        "",
+    ),  # names what is too long for an address, see ui/state/link_storage.py
 }
 _PREFIX = "state:"
 

@@ -77,9 +77,7 @@ def result_sentence(result: dict[str, Any]) -> str:
     return sentence
 
 
-def newest_result(
-    view: session.RunView, prune_rate: float, score: str
-) -> dict[str, Any] | None:
+def newest_result(view: session.RunView, prune_rate: float, score: str) -> dict[str, Any] | None:
     """The newest finished search of this run at this rate on this score, corrections included."""
     for job in list_jobs():
         result = job.result or {}

@@ -312,7 +312,5 @@ def show_certificates(view: RunView, a: Selection, b: Selection) -> None:
         return
     of_a = certificate.table_rows(certificate.certificate_of(view, a))
     of_b = certificate.table_rows(certificate.certificate_of(view, b))
-    rows = [
-        {"": name, "A": of_a[name], "B": of_b[name]} for name in of_a if name in of_b
-    ]
+    rows = [{"": name, "A": of_a[name], "B": of_b[name]} for name in of_a if name in of_b]
     st.table(rows, hide_index=True, border="horizontal")

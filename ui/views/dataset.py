@@ -1,5 +1,4 @@
-"""What the Dataset page shows about an opened source: facts, settings that name a run, artefacts,
-rejected inputs."""
+"""The Dataset page: facts about the source, settings of the run, stages, skipped files."""
 
 from __future__ import annotations
 
@@ -20,17 +19,17 @@ from ui.state import session
 
 
 def facts(view: session.RunView) -> None:
-    """Four numbers and the class names."""
+    """Draw how many images, skipped files, classes and labels there are."""
     dataset = view.dataset
     known = dataset.labels is not None
     cells = st.columns(4)
     cells[0].metric("Usable images", f"{len(dataset):,}")
     cells[1].metric(
-        "Set aside",
+        "Skipped",
         f"{len(dataset.rejected):,}",
-        help="Inputs that could not be used; each with its reason below.",
+        help="Files that could not be used, each with its reason below.",
     )
-    cells[2].metric("Class names", len(dataset.classes) or "none")
+    cells[2].metric("Classes", len(dataset.classes) or "none")
     cells[3].metric("Labelled", f"{int((dataset.labels >= 0).sum()):,}" if known else "0")
 
 
@@ -104,27 +103,27 @@ def _told(table: Mapping[str, Row]) -> str:
 
 
 def stages(view: session.RunView) -> None:
-    """The artefacts: which are finished, how big they are; and the button that makes the rest."""
+    """Draw the stages with their sizes, and the button that computes those not ready."""
     rows = [(STAGE_NAMES[stage], view.ready(stage), view.size(stage)) for stage in session.STAGES]
     missing = sum(not ready for _, ready, _ in rows)
     st.table(
         {
             "Stage": [name for name, _, _ in rows],
             "State": [
-                f"finished, {_bytes(size)}" if ready else "missing" for _, ready, size in rows
+                f"Ready, {_bytes(size)}" if ready else "Not computed" for _, ready, size in rows
             ],
         },
         hide_index=True,
         border="horizontal",
     )
     if missing:
-        submit_button("Prepare", "prepare", view, primary=True)
+        submit_button("Compute", "prepare", view, primary=True)
         st.caption(
-            "Runs in the background, stage after stage; finished parts are never computed again."
+            "Runs in the background, one stage after another. Stages that are ready are not repeated."
         )
     else:
-        st.success("Everything is computed for these settings.")
-        st.page_link("pages/explore.py", label="Look at the map →")
+        st.success("All stages are ready for these settings.")
+        st.page_link("pages/explore.py", label="Open the map →")
 
 
 def _bytes(size: int) -> str:
@@ -136,23 +135,24 @@ def _bytes(size: int) -> str:
 
 
 def rejected(view: session.RunView) -> None:
-    """Inputs set aside, with the reason of each; at most 1,000 rows are sent."""
+    """List the skipped files with their reasons; at most 1,000 rows are sent."""
     found = view.dataset.rejected
     if not found:
         return
     with st.expander(
-        f"{len(found):,} inputs were set aside", expanded=len(found) > len(view) // 10
+        f"{len(found):,} skipped file{'s' if len(found) > 1 else ''}",
+        expanded=len(found) > len(view) // 10,
     ):
         st.dataframe(
             {
-                "Name": [plain(row.name, 200) for row in found[:1000]],
+                "File": [plain(row.name, 200) for row in found[:1000]],
                 "Reason": [plain(row.reason, 300) for row in found[:1000]],
             },
             hide_index=True,
             width="stretch",
         )
         st.download_button(
-            "All as CSV",
+            "Download as CSV",
             lambda: charts.as_csv(
                 {"name": [row.name for row in found], "reason": [row.reason for row in found]}
             ),
@@ -177,7 +177,7 @@ def classes(view: session.RunView) -> None:
 
 
 def sample(view: session.RunView, count: int = 120) -> None:
-    """A random look: the same images until another handful is asked for."""
+    """Draw a random sample of images, the same until others are asked for."""
     turn = session.get("sample_turn", 0)
     chosen = np.random.default_rng([view.seed, turn]).choice(
         len(view), min(count, len(view)), replace=False
@@ -193,7 +193,7 @@ def sample(view: session.RunView, count: int = 120) -> None:
         key="sample",
         facts=[plain(view.dataset.ids[i]) for i in chosen],
     )
-    if st.button("Another handful", key="sample:again"):
+    if st.button("Show others", key="sample:again"):
         session.put("sample_turn", turn + 1)
         st.rerun()
 

@@ -78,9 +78,7 @@ def show_targets(view: session.RunView, selection: Selection | PlannedSelection)
         )
 
 
-def _show_form(
-    view: session.RunView, selection: Selection | PlannedSelection, target: str
-) -> None:
+def _show_form(view: session.RunView, selection: Selection | PlannedSelection, target: str) -> None:
     title, _, needs_folder = TARGETS[target]
     with st.form("export:form", border=False):
         where = _destination(target, needs_folder, file_name(view, selection))

@@ -120,9 +120,7 @@ def _is_number(view: session.RunView, name: str) -> bool:
 
 def _filter(view: session.RunView, left, right) -> np.ndarray:
     """(N,) bool from two select boxes: a category and one of its values."""
-    categories = [
-        name for name in available_columns(view) if column(view, name).kind == "category"
-    ]
+    categories = [name for name in available_columns(view) if column(view, name).kind == "category"]
     kind = left.selectbox(
         "Filter", [ALL, CORESET, *categories], key="gallery:filter", format_func=option
     )

@@ -1,5 +1,4 @@
-"""Choosing a source: one small form per kind, each ending in `state.open_dataset`. Errors show
-where they arose."""
+"""The form that opens a source: one small form per kind, each ending in `session.open_dataset`."""
 
 from __future__ import annotations
 
@@ -21,7 +20,7 @@ KINDS = {
     "fashion-mnist": "Fashion-MNIST",
     "folder": "Folder of images",
     "zip": "Upload a zip",
-    "vectors": "Own vectors (.npy)",
+    "vectors": "Own embeddings (.npy)",
     "fiftyone": "FiftyOne dataset",
 }
 HINTS = {
@@ -40,8 +39,8 @@ def source_form() -> None:
     proposed = session.get("proposed")
     if proposed:
         st.info(
-            f"The link asks for {escaped(proposed)}. Nobody has opened it in this workspace, so open it yourself "
-            "if you trust it."
+            f"This link asks for {escaped(proposed)}, which has not been opened in this workspace before. "
+            "Open it yourself if you trust it."
         )
     kind = st.radio(
         "Source", list(KINDS), format_func=KINDS.get, key="source:kind", horizontal=True
@@ -57,18 +56,18 @@ def source_form() -> None:
 def _fields(kind: str, proposed: str) -> tuple[object, str]:
     """The inputs of one kind; what they hold, and the image folder for vectors."""
     if kind == "demo":
-        st.caption("Real images, included, no download. A good place to look around.")
+        st.caption("Included, no download: a quick way to try everything.")
         return "demo", ""
     if kind == "fashion-mnist":
         folder = st.text_input(
             "Folder with the idx files (optional)",
             key="source:idx",
-            help="Leave empty to use an installed package or the download.",
+            help="Empty: an installed package is used, or the files are downloaded.",
         )
         return f"fashion-mnist:train:{folder}" if folder.strip() else "fashion-mnist", ""
     if kind == "zip":
         return st.file_uploader(
-            "Zip of images; sub-folder names are offered as labels", ["zip"], key="source:zip"
+            "Zip of images; sub-folder names become labels", ["zip"], key="source:zip"
         ), ""
     if kind == "fiftyone":
         return _fiftyone_fields(), ""
@@ -96,17 +95,17 @@ def _fiftyone_fields() -> str:
     name = st.text_input(HINTS["fiftyone"], key="source:fiftyone")
     tags, labels, vectors = st.columns(3)
     tagged = tags.text_input(
-        "Only samples tagged (optional)", key="source:tags", help="Several: separate by commas."
+        "Only samples tagged (optional)", key="source:tags", help="Separate several tags by commas."
     )
     field = labels.text_input(
         "Label field (optional)",
         key="source:labels",
-        help="A Classification or text field; empty = ground_truth where there is one.",
+        help="A Classification or text field; empty: ground_truth if it exists.",
     )
     known = vectors.text_input(
         "Embeddings (optional)",
         key="source:embeddings",
-        help="A vector field or the key of a similarity run: reused instead of embedding again.",
+        help="A vector field or the key of a similarity run, used instead of computing embeddings.",
     )
     return spec_of(
         name,
@@ -120,7 +119,7 @@ def _open(kind: str, spec: object, images: str) -> None:
     try:
         if kind == "zip":
             if spec is None:
-                st.error("No zip file was chosen yet.")
+                st.error("Choose a zip file first.")
                 return
             with st.spinner("Unpacking and checking ..."):
                 spec = unpacked(spec)
@@ -167,7 +166,7 @@ def _recent() -> None:
     others = [spec for spec in session.recent() if spec != session.get("dataset")]
     if not others:
         return
-    st.caption("Opened here before")
+    st.caption("Recent")
     with st.container(horizontal=True):
         for spec in others[:6]:
             if st.button(
