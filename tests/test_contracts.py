@@ -190,5 +190,5 @@ def test_the_row_says_what_a_person_needs_to_know(name):
 def test_unknown_method_and_knob_get_one_sentence(run):
     with pytest.raises(BadInput, match="Did you mean 'random'"):
         choose("randon", run, prune_rate=0.5)
-    with pytest.raises(BadInput, match="'gamma' is no parameter here"):
+    with pytest.raises(BadInput, match="unknown parameter 'gamma'"):
         choose("elfs", run, prune_rate=0.5, gamma=1)

@@ -36,7 +36,7 @@ def make(config: type[Config], values: dict[str, Any]) -> Config:
     unknown = sorted(set(values) - set(fields))
     if unknown:
         raise BadInput(
-            f"{unknown[0]!r} is no parameter here; known: {', '.join(fields) or 'none'}."
+            f"unknown parameter {unknown[0]!r}; known: {', '.join(fields) or 'none'}."
         )
     return config(**{name: _checked(fields[name], value) for name, value in values.items()})
 

@@ -1,29 +1,60 @@
-"""The public `select`: a method by name on a run."""
+"""The public `select`: a request, or a method by name with keywords, on a run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
+from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Artefacts, Selection
-from coreset_engine.selection.select import choose
+from coreset_engine.selection.request import SelectionRequest
+from coreset_engine.selection.select import select as _select
 
 
 def select(
-    method: str,
+    method: str | SelectionRequest,
     run: Artefacts,
-    prune_rate: float = 0.9,
-    must_keep: Iterable[str] = (),
-    never: Iterable[str] = (),
+    prune_rate: float | None = None,
+    must_keep: Iterable[str] | str = (),
+    never: Iterable[str] | str = (),
+    count: int | None = None,
     **params: Any,
 ) -> Selection:
-    """The coreset of `method` ("elfs", "blindcs", ...) at `prune_rate`; computes what the method
-    needs, once."""
-    return choose(
-        method,
-        run,
-        prune_rate=prune_rate,
-        must_keep=must_keep,
-        never=never,
-        **{"seed": run.seed} | params,
+    """The coreset of `method` ("elfs", "blindcs", ...); computes what the method needs, once.
+
+    Parameters
+    ----------
+    method : str or SelectionRequest
+        A name or alias of `METHODS`; or a whole request, which then stands for all that follows.
+    run : Run
+        The artefacts to select from.
+    prune_rate : float
+        Share removed, in [0, 1); 0.9 where neither it nor `count` is given.
+    must_keep, never : id or ids
+        Images that are kept whatever the method says, and images that never are.
+    count : int
+        Number of images to keep, in place of prune_rate.
+    **params
+        Constraints (quotas, at_least, groups, costs with budget, near_duplicates, seed; see
+        `SelectionRequest`) and parameters of the method.
+
+    Returns
+    -------
+    Selection
+
+    Raises
+    ------
+    BadInput
+        For unknown names or ids, values out of range, or constraints that contradict each other.
+    """
+    if isinstance(method, SelectionRequest):
+        if params or prune_rate is not None or count is not None or must_keep or never:
+            raise BadInput(
+                "a SelectionRequest describes the whole selection; change the request with "
+                "dataclasses.replace and pass nothing beside it."
+            )
+        return _select(method, run)
+    request = SelectionRequest.of(
+        method, prune_rate, count, must_keep=must_keep, never=never, **params
     )
+    return _select(request, run)

@@ -8,7 +8,7 @@ names the conflict.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
@@ -17,6 +17,8 @@ import numpy as np
 
 from coreset_engine.core.errors import BadInput, Missing
 from coreset_engine.core.types import Artefacts, Dataset, Neighbours
+from coreset_engine.selection.budget import DEFAULT_RATE, Budget
+from coreset_engine.selection.request import QuotaSpec, SelectionRequest
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,38 +53,27 @@ class Rules:
 
 
 def make_rules(
-    inputs: Artefacts,
-    k: int,
-    *,
-    quotas: Any = None,
-    groups: Any = None,
-    costs: Any = None,
-    budget: float | None = None,
-    near_duplicates: float | None = None,
+    request: SelectionRequest, inputs: Artefacts, k: int, allowed: np.ndarray | None = None
 ) -> Rules:
-    """Checked rules from what a person writes.
+    """The request's constraints, looked up in the source and checked.
 
-    quotas: one mapping or several: {"by": "class" | "cluster" | "folder" | a column, and any of
-    "counts", "at_least", "at_most": {value: number}, "spread": "equal" | "proportional"}. groups: a
-    column's name, "folder", or (N,) values. costs: a column's name or (N,) numbers >= 0, with
-    budget. near_duplicates: cosine distance within which images (chained) count as one.
+    allowed: (N,) bool, images that may be kept; None = all. Raises BadInput for columns and values
+    that the source lacks, Missing for folders where images are not files.
     """
-    if (costs is None) != (budget is None):
-        raise BadInput(
-            "costs and budget belong together; give a cost per image and the total budget."
-        )
-    many = [quotas] if isinstance(quotas, Mapping) else list(quotas or ())
-    unit = (
-        None
-        if groups is None
-        else np.unique(column(inputs, groups, "groups"), return_inverse=True)[1]
-    )
+    unit = None
+    if request.groups is not None:
+        unit = np.unique(column(inputs, request.groups, "groups"), return_inverse=True)[1]
+    twin = None
+    if request.near_duplicates is not None:
+        twin = families(inputs.neighbours, request.near_duplicates)
+    if allowed is None:
+        allowed = np.ones(len(inputs.dataset), bool)
     return Rules(
         unit,
-        None if near_duplicates is None else families(inputs.neighbours, near_duplicates),
-        None if costs is None else _costs(inputs.dataset, costs),
-        _budget(budget),
-        tuple(_quota(inputs, k, one) for one in many),
+        twin,
+        None if request.costs is None else _costs(inputs.dataset, request.costs),
+        np.inf if request.cost_budget is None else request.cost_budget,
+        tuple(_quota(inputs, k, spec, allowed) for spec in request.quotas),
     )
 
 
@@ -127,10 +118,6 @@ def families(neighbours: Neighbours, distance: float) -> np.ndarray:
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
-    if not 0 <= distance < np.inf:
-        raise BadInput(
-            f"near_duplicates={distance} must be a distance of at least 0, for example 0.02."
-        )
     rows, columns = np.nonzero((neighbours.distances <= distance) & (neighbours.indices >= 0))
     n = len(neighbours.indices)
     links = coo_matrix(
@@ -151,50 +138,47 @@ def _costs(dataset: Dataset, costs: Any) -> np.ndarray:
     return values
 
 
-def _budget(budget: float | None) -> float:
-    if budget is not None and not (np.isfinite(budget) and budget >= 0):
-        raise BadInput(f"budget={budget} must be a finite number >= 0.")
-    return np.inf if budget is None else float(budget)
-
-
-def _quota(inputs: Artefacts, k: int, spec: Mapping[str, Any]) -> Quota:
-    unknown = sorted(set(spec) - {"by", "counts", "at_least", "at_most", "spread"})
-    if unknown or "by" not in spec:
-        raise BadInput(
-            f"a quota has 'by' and any of counts, at_least, at_most, spread; got {sorted(spec)}."
-        )
-    names, code = np.unique(column(inputs, spec["by"], "quotas"), return_inverse=True)
-    sizes = np.bincount(code, minlength=len(names))
+def _quota(inputs: Artefacts, k: int, spec: QuotaSpec, allowed: np.ndarray) -> Quota:
+    names, code = np.unique(column(inputs, spec.by, "quotas"), return_inverse=True)
+    sizes = np.bincount(code, minlength=len(names)).astype(np.int64)
     least = np.zeros(len(names), np.int64)
-    most = sizes.astype(np.int64)
-    if spec.get("spread"):
-        least[:] = most[:] = spread(sizes, k, spec["spread"])
-    place = {str(name): at for at, name in enumerate(names)}
-    for key, bounds in (("at_least", (least,)), ("at_most", (most,)), ("counts", (least, most))):
-        for value, number in (spec.get(key) or {}).items():
-            if str(value) not in place:
+    most = sizes.copy()
+    if spec.spread:
+        least[:] = most[:] = shares_of(sizes, k, spec.spread)
+    by = spec.by if isinstance(spec.by, str) else "the values given"
+    index_of = {str(name): at for at, name in enumerate(names)}
+    usable = np.bincount(code[allowed], minlength=len(names))
+    for bound, arrays in (
+        (spec.at_least, (least,)),
+        (spec.at_most, (most,)),
+        (spec.counts, (least, most)),
+    ):
+        if isinstance(bound, int):  # of values with fewer images, all of them
+            for array in arrays:
+                array[:] = np.minimum(bound, usable)
+            continue
+        for value, number in bound or ():
+            if value not in index_of:
                 raise BadInput(
-                    f"quota value {value!r} does not occur in {spec['by']!r}; "
-                    f"known: {', '.join(names[:12])}."
+                    f"quota value {value!r} does not occur in {by!r}; known: {', '.join(names[:12])}."
                 )
-            if int(number) != number or number < 0:
-                raise BadInput(f"quota {value!r}: {number} must be a whole number >= 0.")
-            for bound in bounds:
-                bound[place[str(value)]] = int(number)
-    return Quota(str(spec["by"]), names.astype(object), code, least, most)
+            for array in arrays:
+                array[index_of[value]] = number
+    return Quota(by, names.astype(object), code, least, most)
 
 
-def spread(sizes: np.ndarray, k: int, how: str) -> np.ndarray:
-    """(V,) int64 that sum to min(k, all): "equal" fills small ones and shares the rest,
-    "proportional" by size."""
-    sizes, k = np.asarray(sizes, np.int64), min(int(k), int(np.sum(sizes)))
+def shares_of(sizes: np.ndarray, k: int, how: str) -> np.ndarray:
+    """(V,) int64 that sum to min(k, all).
+
+    how: "equal" fills small ones and shares the rest, "proportional" goes by size.
+    """
+    sizes = np.asarray(sizes, np.int64)
+    k = min(int(k), int(np.sum(sizes)))
     if how == "proportional":
         exact = sizes * k / max(1, sizes.sum())
         out = np.floor(exact + 1e-9).astype(np.int64)
         out[np.argsort(-(exact - out), kind="stable")[: k - out.sum()]] += 1
         return out
-    if how != "equal":
-        raise BadInput(f"spread={how!r} is not offered; choose equal or proportional.")
     out = np.zeros(len(sizes), np.int64)
     left = k
     for turn, at in enumerate(np.argsort(sizes, kind="stable")):
@@ -203,7 +187,7 @@ def spread(sizes: np.ndarray, k: int, how: str) -> np.ndarray:
     return out
 
 
-def check(rules: Rules, k: int, allowed: np.ndarray) -> None:
+def check(rules: Rules, k: int, allowed: np.ndarray, budget: Budget = Budget(DEFAULT_RATE)) -> None:
     """Raises BadInput naming the first conflict that can be seen before choosing. allowed: (N,)
     bool."""
     for quota in rules.quotas:
@@ -224,20 +208,20 @@ def check(rules: Rules, k: int, allowed: np.ndarray) -> None:
         if quota.least.sum() > k:
             raise BadInput(
                 f"the quotas on {quota.by!r} ask for {quota.least.sum()} images, but only {k} are to be "
-                "kept; lower the quotas or the prune_rate."
+                f"kept; lower the quotas or {budget.keep_more}."
             )
         room = int(np.minimum(quota.most, have).sum())
         if room < k and rules.unit is None and rules.cost is None:
             raise BadInput(
                 f"the quotas on {quota.by!r} allow at most {room} images, but {k} are to be kept; raise a "
-                "quota or the prune_rate."
+                f"quota or {budget.keep_fewer}."
             )
     if rules.twin is not None and rules.unit is None and rules.cost is None:
         distinct = len(np.unique(rules.twin[allowed]))
         if distinct < k:
             raise BadInput(
                 f"near-duplicates counted once leave {distinct} distinct images, but {k} are to be kept; "
-                "lower near_duplicates or raise the prune_rate."
+                f"lower near_duplicates or {budget.keep_fewer}."
             )
 
 
@@ -341,7 +325,7 @@ class _State:
         if self.count > self.k:
             raise BadInput(
                 f"must_keep with its whole groups holds {self.count} images, but only {self.k} are to be "
-                "kept; lower the prune_rate."
+                "kept; keep more images."
             )
         if not self.allowed[members].all():
             raise BadInput(
@@ -388,5 +372,5 @@ class _State:
         if self.count < self.k and self.rules.unit is None and self.rules.cost is None:
             raise BadInput(
                 f"the constraints together leave room for {self.count} of the {self.k} images to keep; "
-                "loosen a quota or near_duplicates, or raise the prune_rate."
+                "loosen a quota or near_duplicates, or keep fewer images."
             )

@@ -1,146 +1,149 @@
-"""From a method's ranking to a Selection: the count, what must and must not be in, other
-constraints, the reasons."""
+"""From a request to a Selection: the method ranks, pins and constraints have their say, and the
+result says why each image is in."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from coreset_engine.core.config import make
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.ids import places_of
-from coreset_engine.core.registry import METHODS, MethodRow, load, look_up
+from coreset_engine.core.registry import METHODS, MethodRow, load
 from coreset_engine.core.types import Artefacts, Ranking, Selection
-from coreset_engine.selection.budget import kept_count, window
+from coreset_engine.selection.budget import DEFAULT_RATE, Budget, cut_beside
 from coreset_engine.selection.candidates import Pool
-from coreset_engine.selection.constraints import check, make_rules, walk
+from coreset_engine.selection.constraints import Rules, check, make_rules, walk
 from coreset_engine.selection.keyed_random import image_keys
+from coreset_engine.selection.request import SelectionRequest
 
-REACH = 3  # how many times k a greedy method places when constraints turn some of its first k away
+# How many times k a greedy method places when constraints turn some of its first k away.
+EXTENDED = 3
 
 
-def choose(
-    method: str,
-    inputs: Artefacts,
-    *,
-    prune_rate: float,
-    must_keep: Iterable[str] = (),
-    never: Iterable[str] = (),
-    quotas: Any = None,
-    groups: Any = None,
-    costs: Any = None,
-    budget: float | None = None,
-    near_duplicates: float | None = None,
-    seed: int = 0,
-    **params: Any,
-) -> Selection:
-    """The coreset of `method` at `prune_rate`: must_keep ids first, never ids out, then the
-    method's order.
+@dataclass(frozen=True, eq=False)
+class Pins:
+    """must_keep, never: (M,) int64 positions. allowed: (N,) bool, False for never."""
 
-    The next batch to label, given what is labelled, is the same call with must_keep. quotas,
-    groups, costs, budget,
-    near_duplicates: see `constraints.make_rules`. Raises BadInput for unknown ids, an infeasible
-    beta, or constraints that contradict each other.
+    must_keep: np.ndarray
+    never: np.ndarray
+    allowed: np.ndarray
+
+
+def select(request: SelectionRequest, inputs: Artefacts) -> Selection:
+    """The coreset that `request` describes: must-keep ids first, never ids out, then the method's
+    order.
+
+    The next batch to label, when some images are labelled, is the same request with these as
+    must_keep.
+
+    Raises
+    ------
+    BadInput
+        For unknown ids, columns or values, an infeasible beta, or constraints that contradict each
+        other.
+    Missing
+        When an artefact that the method needs cannot exist.
     """
-    row = look_up(METHODS, method, "method")
-    config = make(load(row.config), params)
+    row = METHODS[request.method]
     ids = inputs.dataset.ids
-    k = kept_count(len(ids), prune_rate)
-    if getattr(config, "beta", None) is not None:
-        window(len(ids), prune_rate, config.beta)
-    forced = _positions(ids, must_keep, "must_keep")
-    banned = _positions(ids, never, "never")
-    allowed = np.ones(len(ids), bool)
-    allowed[banned] = False
-    check_pins(ids, forced, banned, k)
-    rules = make_rules(
-        inputs,
-        k,
-        quotas=quotas,
-        groups=groups,
-        costs=costs,
-        budget=budget,
-        near_duplicates=near_duplicates,
-    )
-    check(rules, k, allowed)
-    ranking = rank(row, inputs, k, config, seed, forced, allowed)
-    if rules.empty:
-        free = allowed.copy()
-        free[forced] = False
-        order = ranking.order[free[ranking.order]]
-        if len(order) < k - len(forced):
-            order = complete(ranking, ids, seed)
-            order = order[free[order]]
-        kept = np.concatenate([forced, order[: k - len(forced)]]).astype(np.int64)
-    else:
-        kept = walk(complete(ranking, ids, seed).tolist(), k, rules, forced, allowed)
-        if ranking.nested and not np.isin(kept, np.r_[ranking.order, forced]).all():
-            # The rules turned away images that the method placed: let it place more before the rest
-            # goes at random.
-            ranking = rank(
-                row, inputs, min(REACH * k, int(allowed.sum())), config, seed, forced, allowed
-            )
-            kept = walk(complete(ranking, ids, seed).tolist(), k, rules, forced, allowed)
-    weights = np.ones(len(kept)) if ranking.weights is None else ranking.weights[kept]
-    settled = {"beta": ranking.info["beta"]} if "beta" in ranking.info else {}
-    asked = dict(
-        must_keep=[str(key) for key in ids[forced]],
-        never=[str(key) for key in ids[banned]],
-        quotas=quotas,
-        groups=groups,
-        costs=costs,
-        budget=budget,
-        near_duplicates=near_duplicates,
-    )
+    k = request.budget.kept(len(ids))
+    config = request.config
+    if row.beta and config.beta is not None:
+        cut_beside(len(ids), k, config.beta)
+    pins = _pins(request, ids, k)
+    rules = make_rules(request, inputs, k, pins.allowed)
+    check(rules, k, pins.allowed, request.budget)
+    seed = inputs.seed if request.seed is None else request.seed
+    ranking, kept = _ranked_and_kept(row, inputs, k, config, seed, pins, rules)
     return Selection(
-        ids[kept],
-        kept,
-        weights,
-        ranking.scores,
-        row.name,
-        {"prune_rate": prune_rate, "seed": seed, **params, **settled, **_plain(asked)},
-        inputs.dataset.fingerprint,
-        _info(row, ranking, kept, k, forced, banned),
+        ids=ids[kept],
+        indices=kept,
+        weights=np.ones(len(kept)) if ranking.weights is None else ranking.weights[kept],
+        scores=ranking.scores,
+        method=row.name,
+        params=_recorded(request, seed, len(ids), ranking),
+        source_key=inputs.dataset.fingerprint,
+        info=_info(row, ranking, kept, k, pins),
     )
 
 
-def _plain(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """The constraints that were set, as JSON can hold them, so that a manifest can ask for the same
-    choice again."""
-    listed = {
-        name: value.tolist() if isinstance(value, np.ndarray) else value
-        for name, value in asked.items()
-    }
-    return {name: value for name, value in listed.items() if value is not None and value != []}
+def choose(method: str, inputs: Artefacts, *, seed: int = 0, **values: Any) -> Selection:
+    """`select` by keywords, see `SelectionRequest.of`. The name of the first edition."""
+    return select(SelectionRequest.of(method, seed=seed, **values), inputs)
 
 
-def rank(
+def _ranked_and_kept(
     row: MethodRow,
     inputs: Artefacts,
     k: int,
     config: Any,
     seed: int,
-    forced: np.ndarray,
-    allowed: np.ndarray,
-) -> Ranking:
-    """The method's ranking of the whole set; methods that place images relative to each other see
-    only `allowed`."""
-    if allowed.all() or row.independent:
-        return load(row.function)(inputs, k, config, seed, preselected=forced)
-    at = np.flatnonzero(allowed)
-    found = load(row.function)(
-        Pool(inputs, at), k, config, seed, preselected=np.searchsorted(at, forced)
-    )
-    scores = np.full(len(allowed), -np.inf)
-    scores[at] = found.scores
-    weights = None
-    if found.weights is not None:
-        weights = np.zeros(len(allowed))
-        weights[at] = found.weights
-    return dataclasses.replace(found, order=at[found.order], scores=scores, weights=weights)
+    pins: Pins,
+    rules: Rules,
+) -> tuple[Ranking, np.ndarray]:
+    """The method's ranking, and the (k,) int64 positions kept of it, must-keep first."""
+    ids = inputs.dataset.ids
+    ranking = rank(row, inputs, k, config, seed, pins)
+    if rules.empty:
+        return ranking, _first_free(ranking, ids, k, seed, pins)
+    order = complete(ranking, ids, seed).tolist()
+    kept = walk(order, k, rules, pins.must_keep, pins.allowed)
+    if ranking.nested and not np.isin(kept, np.r_[ranking.order, pins.must_keep]).all():
+        # The rules turned away images that the method placed: let it place more before the rest
+        # goes at random.
+        more = min(EXTENDED * k, int(pins.allowed.sum()))
+        ranking = rank(row, inputs, more, config, seed, pins)
+        order = complete(ranking, ids, seed).tolist()
+        kept = walk(order, k, rules, pins.must_keep, pins.allowed)
+    return ranking, kept
+
+
+def _first_free(ranking: Ranking, ids: np.ndarray, k: int, seed: int, pins: Pins) -> np.ndarray:
+    """(k,) int64: must-keep, then the first free images of the order."""
+    free = pins.allowed.copy()
+    free[pins.must_keep] = False
+    wanted = k - len(pins.must_keep)
+    order = ranking.order[free[ranking.order]]
+    if len(order) < wanted:
+        order = complete(ranking, ids, seed)
+        order = order[free[order]]
+    return np.concatenate([pins.must_keep, order[:wanted]]).astype(np.int64)
+
+
+def _recorded(request: SelectionRequest, seed: int, n: int, ranking: Ranking) -> dict[str, Any]:
+    """What a manifest needs to ask for the same selection again, flat."""
+    rate = request.budget.rate(n)
+    count = {} if request.budget.count is None else {"count": request.budget.count}
+    settled = {"beta": ranking.info["beta"]} if "beta" in ranking.info else {}
+    asked = request.constraints() | {"seed": seed}
+    return {"prune_rate": rate, **count, **dict(request.params), **settled, **asked}
+
+
+def rank(row: MethodRow, inputs: Artefacts, k: int, config: Any, seed: int, pins: Pins) -> Ranking:
+    """The method's ranking of the whole set.
+
+    Methods that place images relative to each other see only the allowed ones.
+    """
+    method: Callable[..., Ranking] = load(row.function)
+    if pins.allowed.all() or row.independent:
+        return method(inputs, k, config, seed, preselected=pins.must_keep)
+    at = np.flatnonzero(pins.allowed)
+    preselected = np.searchsorted(at, pins.must_keep)
+    ranking = method(Pool(inputs, at), k, config, seed, preselected=preselected)
+    n = len(pins.allowed)
+    weights = None if ranking.weights is None else _placed(ranking.weights, at, n, 0.0)
+    scores = _placed(ranking.scores, at, n, -np.inf)
+    return dataclasses.replace(ranking, order=at[ranking.order], scores=scores, weights=weights)
+
+
+def _placed(values: np.ndarray, at: np.ndarray, n: int, elsewhere: float) -> np.ndarray:
+    out = np.full(n, elsewhere)
+    out[at] = values
+    return out
 
 
 def complete(ranking: Ranking, ids: np.ndarray, seed: int) -> np.ndarray:
@@ -156,19 +159,14 @@ def complete(ranking: Ranking, ids: np.ndarray, seed: int) -> np.ndarray:
 
 
 def _info(
-    row: MethodRow,
-    ranking: Ranking,
-    kept: np.ndarray,
-    k: int,
-    forced: np.ndarray,
-    banned: np.ndarray,
+    row: MethodRow, ranking: Ranking, kept: np.ndarray, k: int, pins: Pins
 ) -> Mapping[str, Any]:
-    scores = ranking.scores[kept[len(forced) :]]
+    scores = ranking.scores[kept[len(pins.must_keep) :]]
     finite = scores[np.isfinite(scores)]
     info = {
         "nested": ranking.nested,
-        "must_keep": len(forced),
-        "never": len(banned),
+        "must_keep": len(pins.must_keep),
+        "never": len(pins.never),
         "threshold": float(finite.min()) if len(finite) else None,
         "reason": row.summary,
         **ranking.info,
@@ -176,30 +174,46 @@ def _info(
     return info if len(kept) == k else info | {"short_by": k - len(kept)}
 
 
-def _positions(ids: np.ndarray, wanted: Iterable[str], name: str) -> np.ndarray:
-    wanted = list(dict.fromkeys(str(item) for item in wanted))
+def _pins(request: SelectionRequest, ids: np.ndarray, k: int) -> Pins:
+    must_keep = _positions(ids, request.must_keep, "must_keep")
+    never = _positions(ids, request.never, "never")
+    check_pins(ids, must_keep, never, k, request.budget)
+    allowed = np.ones(len(ids), bool)
+    allowed[never] = False
+    return Pins(must_keep, never, allowed)
+
+
+def _positions(ids: np.ndarray, wanted: tuple[str, ...], name: str) -> np.ndarray:
     if not wanted:
         return np.empty(0, np.int64)
-    places = places_of(ids, wanted)
-    missing = np.flatnonzero(places < 0)
+    positions = places_of(ids, list(wanted))
+    missing = np.flatnonzero(positions < 0)
     if len(missing):
         raise BadInput(
-            f"{name} names {wanted[missing[0]]!r}, which is no id of this source ({len(missing)} unknown in "
-            "all)."
+            f"{name} names {wanted[missing[0]]!r}, which is no id of this source ({len(missing)} "
+            f"unknown in all); ids here look like {str(ids[0])!r}."
         )
-    return places
+    return positions
 
 
-def check_pins(ids: np.ndarray, forced: np.ndarray, banned: np.ndarray, k: int) -> None:
+def check_pins(
+    ids: np.ndarray,
+    must_keep: np.ndarray,
+    never: np.ndarray,
+    k: int,
+    budget: Budget = Budget(DEFAULT_RATE),
+) -> None:
     """Raise BadInput where pinned positions contradict each other or the k to keep."""
-    both = np.intersect1d(forced, banned)
+    both = np.intersect1d(must_keep, never)
     if len(both):
         raise BadInput(f"{str(ids[both[0]])!r} is in must_keep and in never; take it out of one.")
-    if len(forced) > k:
+    if len(must_keep) > k:
         raise BadInput(
-            f"must_keep holds {len(forced)} images but only {k} are to be kept; lower the prune_rate."
+            f"must_keep holds {len(must_keep)} images but only {k} are to be kept; "
+            f"{budget.keep_more}."
         )
-    if len(ids) - len(banned) < k:
+    if len(ids) - len(never) < k:
         raise BadInput(
-            f"never blocks {len(banned)} of {len(ids)} images, fewer than {k} remain; raise the prune_rate."
+            f"never blocks {len(never)} of {len(ids)} images, fewer than {k} remain; "
+            f"{budget.keep_fewer}."
         )

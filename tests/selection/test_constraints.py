@@ -9,7 +9,7 @@ from small_run import digits, make_run
 
 from coreset_engine.core.errors import BadInput, Missing
 from coreset_engine.core.registry import METHODS
-from coreset_engine.selection.constraints import families, spread
+from coreset_engine.selection.constraints import families, shares_of
 from coreset_engine.selection.select import choose
 
 every = pytest.mark.parametrize("name", sorted(METHODS))
@@ -211,4 +211,4 @@ def test_families_are_chained(run):
 
 @pytest.mark.parametrize(("how", "shares"), [("equal", [1, 5, 6]), ("proportional", [0, 4, 8])])
 def test_spreading(how, shares):
-    assert spread(np.array([1, 10, 20]), 12, how).tolist() == shares
+    assert shares_of(np.array([1, 10, 20]), 12, how).tolist() == shares
