@@ -163,7 +163,7 @@ class ShardEmbedder:
         encoder = make_encoder(
             self.about["encoder"], weights=self.about["weights"], device=self.about["device"]
         )
-        self.encoder = settled(encoder, self.about["sizes"])
+        self.encoder = settled(encoder, self.about["sizes"]).with_fit(self.about["fit"])
 
     def _embed(self, number: int) -> int:
         from coreset_engine.embedding.embedder import embed_shard
@@ -172,7 +172,13 @@ class ShardEmbedder:
         dataset = self.dataset
         if dataset is None:
             part = load_part(self.shards / "slices.parquet", number)
-            dataset = Dataset(self.about["spec"], part.ids, self.about["fingerprint"], reader=part)
+            dataset = Dataset(
+                self.about["spec"],
+                part.ids,
+                self.about["fingerprint"],
+                reader=part,
+                fit=self.about["fit"],
+            )
         return embed_shard(
             dataset,
             self.encoder,
@@ -213,6 +219,7 @@ def embed_on(
     *,
     shard_size: int = 1024,
     device: str = "auto",
+    sizes: tuple[int | None, ...] = (),
 ) -> dict[str, float]:
     """Write every missing shard of `dataset` on the cluster; images per second of each node (by its
     Ray id).
@@ -224,7 +231,8 @@ def embed_on(
     from coreset_engine.embedding.embedder import missing_shards
     from coreset_engine.embedding.encoders.builders import make_encoder
 
-    made = make_encoder(encoder, weights=weights, device=device).sized_for(dataset)
+    made = make_encoder(encoder, weights=weights, device=device)
+    made = settled(made, list(sizes)).with_fit(dataset.fit) if sizes else made.sized_for(dataset)
     missing = missing_shards(dataset, made, shards, shard_size=shard_size)
     if not missing:
         return {}
@@ -246,6 +254,7 @@ def embed_on(
         shard_size=shard_size,
         sliced=sliced,
         sizes=sizes_of(made),
+        fit=dataset.fit,
         readers=min(16, max(READERS, cpus // gpus)) if gpus else READERS,
     )
     rows = _rows(ray, missing, about, gpus, max(1, min(len(missing), gpus or cpus)))

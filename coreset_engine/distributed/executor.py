@@ -40,6 +40,7 @@ class RayExecutor:
             task.shards,
             progress,
             device=task.device,
+            sizes=task.sizes,
         )
 
     def compute_stage(

@@ -25,7 +25,7 @@ from coreset_engine.core.errors import BadInput, CoresetError
 from coreset_engine.core.types import Dataset, Progress, silent
 from coreset_engine.embedding.encoders.base import Concatenated, Encoder
 
-FORMAT = 1
+FORMAT = 2
 
 
 def embed_images(
@@ -231,6 +231,7 @@ def _plan(ds: Dataset, encoder: Any, shard_size: int, batch_size: int) -> dict[s
         dim=encoder.dim,
         weights=encoder.weights_hash,
         image_size=encoder.image_size,
+        fit=getattr(encoder, "fit", "auto"),
         shard_size=shard_size,
         batch_size=batch_size,
     )

@@ -38,6 +38,8 @@ class EmbeddingTask:
         Folder of the shard files; every machine of the executor must see it.
     device
         "auto", "cpu" or "cuda".
+    sizes
+        Image size of every network of the encoder, settled on the whole source.
     """
 
     dataset: Dataset
@@ -45,6 +47,7 @@ class EmbeddingTask:
     weights: str | None
     shards: Path
     device: str = "auto"
+    sizes: tuple[int | None, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from coreset_engine.core.types import (
     silent,
 )
 from coreset_engine.pipeline import corrections, memory_limits, neighbour_search
+from coreset_engine.pipeline.embedding_stage import embed_with_reuse
 from coreset_engine.pipeline.executor import (
     CoverageTask,
     EmbeddingTask,
@@ -40,7 +42,7 @@ from coreset_engine.pipeline.stage_inputs import by_content, inputs_of
 # stage -> (version, the stages its key is made from). A change of what a stage computes raises its
 # version.
 STAGES: dict[str, tuple[int, tuple[str, ...]]] = {
-    "embeddings": (1, ()),
+    "embeddings": (2, ()),
     "neighbours": (1, ("embeddings",)),
     "pseudo_labels": (1, ("embeddings", "neighbours")),
     "dynamics": (2, ("embeddings", "pseudo_labels")),
@@ -179,7 +181,7 @@ class Run:
             "neighbours": neighbour_search.params(self.search, len(self.dataset)),
             "pseudo_labels": dict(
                 method=self.clusterer,
-                n_clusters=self._n_clusters or len(self.dataset.classes),
+                n_clusters=self._n_clusters or self._known_classes,
                 seed=self.seed,
             ),
             "dynamics": dict(proxy=self.proxy, seed=self.seed, labels="pseudo"),
@@ -247,15 +249,26 @@ class Run:
                     encoder="given", weights=None
                 )
             encoder = make_encoder(self.encoder, weights=self.weights, device=self.device)
-            shards = self.store.work("embeddings", self.key_of("embeddings"))
-            task = EmbeddingTask(self.dataset, self.encoder, self.weights, shards, self.device)
-            speeds = self.executor.embed_shards(task, self._tick("embeddings"))
-            if speeds:
-                log.write(self.store.home, "embedded on a cluster", images_per_second=speeds)
-            vectors = embed_images(
-                self.dataset, encoder, shards=shards, progress=self._tick("embeddings")
+            encoder = encoder.sized_for(self.dataset)
+            work = self.store.work("embeddings", self.key_of("embeddings"))
+
+            def embed_rest(dataset: Dataset, shards: Path) -> np.ndarray:
+                sizes = tuple(part.image_size for part in getattr(encoder, "parts", (encoder,)))
+                task = EmbeddingTask(
+                    dataset, self.encoder, self.weights, shards, self.device, sizes
+                )
+                speeds = self.executor.embed_shards(task, self._tick("embeddings"))
+                if speeds:
+                    log.write(self.store.home, "embedded on a cluster", images_per_second=speeds)
+                return embed_images(
+                    dataset, encoder, shards=shards, progress=self._tick("embeddings")
+                )
+
+            # a node opens a folder by its spec, which names all images, not those that are left
+            divisible = self.executor.address is None or hasattr(self.dataset.reader, "save")
+            return embed_with_reuse(
+                self.dataset, encoder, self.store, work, embed_rest, divisible=divisible
             )
-            return dict(vectors=vectors), dict(encoder=encoder.name, weights=encoder.weights_hash)
 
         arrays, info = self._get("embeddings", make)
         return Embeddings(
@@ -275,7 +288,12 @@ class Run:
 
     @property
     def n_clusters(self) -> int:
-        return self._n_clusters or len(self.dataset.classes) or self.clusters.n_clusters
+        return self._n_clusters or self._known_classes or self.clusters.n_clusters
+
+    @property
+    def _known_classes(self) -> int:
+        """The number of class names, 0 where there are fewer than two: one class is no cluster."""
+        return len(self.dataset.classes) if len(self.dataset.classes) > 1 else 0
 
     @cached_property
     def pseudo_labels(self) -> PseudoLabels:
@@ -289,7 +307,7 @@ class Run:
         def make() -> tuple[dict, dict]:
             from coreset_engine.clustering.pseudo_labels import pseudo_labels
 
-            count = self._n_clusters or len(self.dataset.classes) or self._proposed_clusters()
+            count = self._n_clusters or self._known_classes or self._proposed_clusters()
             close = (
                 self.neighbours
                 if "neighbours" in look_up(CLUSTERERS, self.clusterer, "clusterer").needs

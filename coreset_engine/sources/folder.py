@@ -147,7 +147,7 @@ def _dataset(
     return Dataset(
         spec=folder_spec(root, chosen),
         ids=string_array(names),
-        fingerprint=_fingerprint(names, digests),
+        fingerprint=_fingerprint(names, digests, chosen.fit),
         reader=_reader(paths, digests, kept),
         labels=labels,
         classes=classes,
@@ -265,7 +265,7 @@ class FileReader:
         try:
             data = read_regular(str(self.paths[i]))
             known = self.digests[i].decode()
-            if known and digest_of(data) != known:
+            if known and digest_of(data, self.memory.options) != known:
                 self.memory.forget()
                 raise Unreadable("holds other bytes")
             return decode_with_losses(data, self.memory.options).image
@@ -288,8 +288,9 @@ def file_reader(
     )
 
 
-def _fingerprint(names: Iterable[str], digests: Iterable[str]) -> str:
-    whole = hashlib.sha256(b"folder 1\0")
+def _fingerprint(names: Iterable[str], digests: Iterable[str], fit: str = "auto") -> str:
+    """SHA-256 over ids and digests, and over `fit` where it is not the default."""
+    whole = hashlib.sha256(b"folder 1\0" if fit == "auto" else f"folder 1 {fit}\0".encode())
     for name, digest in zip(names, digests, strict=True):
         whole.update(f"{name}\0{digest}\n".encode())
     return whole.hexdigest()

@@ -22,6 +22,7 @@ from coreset_engine.core.device import cpu_count
 from coreset_engine.core.types import Note, Progress
 from coreset_engine.sources.decoding import (
     LOSSES,
+    PLAIN,
     DecodeOptions,
     Unreadable,
     check_header_with,
@@ -53,9 +54,13 @@ class Verdict:
     height: int = 0
 
 
-def digest_of(data: bytes) -> str:
-    """What pictures' files are told apart by, in every kind of source: 32 hex digits."""
-    return hashlib.blake2b(data, digest_size=16).hexdigest()
+def digest_of(data: bytes, options: DecodeOptions = PLAIN) -> str:
+    """What pictures' files are told apart by, in every kind of source: 32 hex digits.
+
+    Other bands of the same file are another picture.
+    """
+    salt = b"" if options.bands is None else ",".join(map(str, options.bands)).encode()[:16]
+    return hashlib.blake2b(data, digest_size=16, salt=salt).hexdigest()
 
 
 def look_at_pixels(data: bytes, options: DecodeOptions) -> Verdict:
@@ -63,13 +68,15 @@ def look_at_pixels(data: bytes, options: DecodeOptions) -> Verdict:
     decoded = decode_with_losses(data, options)
     image = decoded.image
     losses = ",".join(decoded.losses)
-    return Verdict(digest_of(data), "", pixel_digest(image), losses, image.width, image.height)
+    return Verdict(
+        digest_of(data, options), "", pixel_digest(image), losses, image.width, image.height
+    )
 
 
 def look_at_header(data: bytes, options: DecodeOptions) -> Verdict:
     """Read the size that `data` declares, and decode no pixel; raises Unreadable."""
     width, height = check_header_with(data, options)
-    return Verdict(digest_of(data), "", "", "", width, height)
+    return Verdict(digest_of(data, options), "", "", "", width, height)
 
 
 LOOKS: dict[str, Callable[[bytes, DecodeOptions], Verdict]] = {

@@ -1,7 +1,7 @@
 """Encoders: a list of RGB images in, one float32 vector each out; no gradient, no randomness.
 
 Why one class: every network here is "resize, scale, forward, pool"; the rows of registry.ENCODERS
-differ only in where the network and its weights come from (`networks.py`). Variants: `Encoder` (one
+differ only in where the network and its weights come from (`networks`). Variants: `Encoder` (one
 network), `Concatenated` ("a+b"; BlindCS section 4 joins ResNet-18 and CLIP to 1,280 dimensions this
 way).
 
@@ -9,8 +9,12 @@ Image size. `image_size=None` is the "auto" rule, settled once per data set by `
 median longer side is <= 64 px and the network takes any size, images are encoded at 64 px (at 224
 px a 28 px image costs 12 times as much and carries nothing more); otherwise at the size the network
 was trained with.
-Geometry: the central square, resized (antialiased bicubic) to image_size. The crop is part of the
-resize, so that a 1 x 100,000 image never becomes a 224 x 22,400,000 one.
+
+Geometry (`fit`). "crop": the central square. "pad": the whole picture, centred on mid-grey.
+"squash": the whole picture, both sides to image_size. "auto": crop where the longer side is at most
+1.5 times the shorter, else pad, so that two flags that differ at their ends differ. The crop is
+part of the resize (antialiased bicubic), so that a 1 x 100,000 image never becomes a 224 x
+22,400,000 one.
 """
 
 from __future__ import annotations
@@ -32,10 +36,10 @@ if TYPE_CHECKING:
     from coreset_engine.core.types import Dataset
 
 TINY = 64
+WIDE = 1.5  # longer over shorter side above which "auto" pads: the crop would lose over a third
+GREY = (128, 128, 128)
 _CPU_IMAGES = 16  # at most per slice, so that a batch of 64 occupies four cores
-_CPU_PIXELS = (
-    4 * 224 * 224
-)  # per slice: 4 images at 224 px ran 4 times as fast as 64 (2 cores), 49 at 64 px
+_CPU_PIXELS = 4 * 224 * 224  # per slice: 4 images at 224 px ran 4 times as fast as 64 (2 cores)
 
 
 @dataclass(frozen=True)
@@ -73,26 +77,33 @@ class Encoder:
     device: str = "cpu"
     any_size: bool = True
     image_size: int | None = None
+    fit: str = "auto"
 
     def sized_for(self, ds: Dataset, probes: int = 32) -> Encoder:
-        """This encoder with the auto rule settled for `ds` by at most `probes` evenly spaced
-        images."""
+        """This encoder with `ds.fit`, and the auto rule settled by evenly spaced images of it."""
         if self.image_size is not None:
-            return self
-        places = np.unique(np.linspace(0, len(ds) - 1, min(probes, len(ds))).astype(np.int64))
-        side = float(np.median([max(ds.image(i).size) for i in places]))
-        return replace(self, image_size=TINY if self.any_size and side <= TINY else self.native)
+            return self.with_fit(ds.fit)
+        positions = np.unique(np.linspace(0, len(ds) - 1, min(probes, len(ds))).astype(np.int64))
+        side = float(np.median([max(ds.image(i).size) for i in positions]))
+        size = TINY if self.any_size and side <= TINY else self.native
+        return replace(self, image_size=size, fit=ds.fit)
+
+    def with_fit(self, fit: str) -> Encoder:
+        """This encoder with another way of making pictures square."""
+        return self if fit == self.fit else replace(self, fit=fit)
 
     def prepare(self, images: Sequence[Image.Image]) -> np.ndarray:
-        """(B, S, S, 3) uint8: central squares, resized."""
+        """(B, S, S, 3) uint8: squares as `fit` says, resized."""
         size = self.image_size or self.native
-        return np.stack([_square(image, size) for image in images])
+        return np.stack([square(image, size, self.fit) for image in images])
 
     def forward(self, pixels: np.ndarray) -> np.ndarray:
         """(B, S, S, 3) uint8 -> (B, dim) float32.
 
         On a CPU in slices whose activations stay in its caches, one core each: sums inside a layer
-        then have the same order on any number of cores, so the vectors are the same bit for bit.
+        then have the same order on any number of cores. Every slice has the same length (the last
+        is filled up), since the order of sums depends on it: so a vector depends on its own image
+        only, bit for bit, whatever else is in the batch.
         """
         import torch
 
@@ -103,13 +114,11 @@ class Encoder:
         with ThreadPoolExecutor(
             min(before, cpu_count()), initializer=torch.set_num_threads, initargs=(1,)
         ) as pool:
-            parts = list(
-                pool.map(
-                    self._pass, [pixels[at : at + count] for at in range(0, len(pixels), count)]
-                )
-            )
+            slices = [pixels[at : at + count] for at in range(0, len(pixels), count)]
+            slices[-1] = _filled_up(slices[-1], count)
+            parts = list(pool.map(self._pass, slices))
         torch.set_num_threads(before)
-        return np.concatenate(parts)
+        return np.concatenate(parts)[: len(pixels)]
 
     def _pass(self, pixels: np.ndarray) -> np.ndarray:
         import torch
@@ -155,8 +164,15 @@ class Concatenated:
     def weights_hash(self) -> str:
         return "+".join(part.weights_hash for part in self.parts)
 
+    @property
+    def fit(self) -> str:
+        return self.parts[0].fit
+
     def sized_for(self, ds: Dataset) -> Concatenated:
         return Concatenated(tuple(part.sized_for(ds) for part in self.parts))
+
+    def with_fit(self, fit: str) -> Concatenated:
+        return Concatenated(tuple(part.with_fit(fit) for part in self.parts))
 
     def prepare(self, images: Sequence[Image.Image]) -> list[np.ndarray]:
         return [part.prepare(images) for part in self.parts]
@@ -170,17 +186,45 @@ class Concatenated:
         return self.forward(self.prepare(images))
 
 
-def _square(image: Image.Image, size: int) -> np.ndarray:
+def _filled_up(pixels: np.ndarray, count: int) -> np.ndarray:
+    """`pixels` with its last image repeated until there are `count`."""
+    lacking = count - len(pixels)
+    return np.concatenate([pixels, np.repeat(pixels[-1:], lacking, axis=0)]) if lacking else pixels
+
+
+def square(image: Image.Image, size: int, fit: str = "auto") -> np.ndarray:
+    """(size, size, 3) uint8 of a picture of any shape.
+
+    Parameters
+    ----------
+    image
+        Any size and mode.
+    size
+        Side in pixels.
+    fit
+        "auto", "crop", "pad" or "squash", see the module.
+    """
     from PIL import Image as Pillow
 
+    if image.mode != "RGB":
+        image = image.convert("RGB")
     width, height = image.size
+    if fit == "auto":
+        fit = "pad" if max(width, height) > WIDE * min(width, height) else "crop"
+    if (width, height) == (size, size):
+        return np.asarray(image, dtype=np.uint8)
+    bicubic = Pillow.Resampling.BICUBIC
+    if fit == "squash":
+        return np.asarray(image.resize((size, size), bicubic), dtype=np.uint8)
+    if fit == "pad":
+        scale = size / max(width, height)
+        inner = (max(1, round(width * scale)), max(1, round(height * scale)))
+        padded = Pillow.new("RGB", (size, size), GREY)
+        corner = ((size - inner[0]) // 2, (size - inner[1]) // 2)
+        padded.paste(image.resize(inner, bicubic), corner)
+        return np.asarray(padded, dtype=np.uint8)
     side = min(width, height)
     left = (width - side) / 2
     top = (height - side) / 2
-    if image.mode != "RGB":
-        image = image.convert("RGB")
-    if (width, height) != (size, size):
-        image = image.resize(
-            (size, size), Pillow.Resampling.BICUBIC, box=(left, top, left + side, top + side)
-        )
-    return np.asarray(image, dtype=np.uint8)
+    box = (left, top, left + side, top + side)
+    return np.asarray(image.resize((size, size), bicubic, box=box), dtype=np.uint8)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -62,19 +62,21 @@ class Slices:
                 i += 1
 
     def part(self, begin: int, end: int) -> Slices:
-        """The reader of images begin .. end - 1 alone, whose place in it is 0 .. end - begin -
-        1."""
-        used, file = np.unique(self.file[begin:end], return_inverse=True)
+        """The reader of images begin .. end - 1 alone, which are 0 .. end - begin - 1 in it."""
+        return self.take(slice(begin, end))
+
+    def take(self, rows: np.ndarray | slice) -> Slices:
+        """The reader of the images at `rows` alone, in that order."""
+        used, file = np.unique(self.file[rows], return_inverse=True)
         files = tuple([column[number] for number in used] for column in self.files)
-        return Slices(
-            self.kind,
-            files,
-            self.ids[begin:end],
-            file.astype(np.int32),
-            self.place[begin:end],
-            self.size[begin:end],
-            self.digest[begin:end],
-            self.column,
+        return replace(
+            self,
+            files=files,
+            ids=self.ids[rows],
+            file=file.astype(np.int32),
+            place=self.place[rows],
+            size=self.size[rows],
+            digest=self.digest[rows],
         )
 
     def _together(self, begin: int, end: int) -> Iterator[tuple[int, int]]:
