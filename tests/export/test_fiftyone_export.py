@@ -289,7 +289,7 @@ def test_the_shell_exports_a_folder_and_says_when_the_source_is_gone(mongo, tmp_
         ((folder, "--to", "fiftyone"), "needs a dataset name"),
         ((folder, "--to", "nowhere"), "unknown"),
         ((str(source), "--to", "csv", "--out", "x"), "is no selection folder"),
-        ((folder, "--to", "csv", "--out", str(tmp_path / "moved")), "is no export of ours"),
+        ((folder, "--to", "csv", "--out", str(tmp_path / "moved")), "is no selection folder"),
         ((folder, "--to", "csv", "--out", str(tmp_path / "t"), "--option", "magic=1"), "no option"),
     ):
         done = shell(*words)

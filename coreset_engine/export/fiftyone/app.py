@@ -19,7 +19,7 @@ from typing import Any
 from coreset_engine.core import fiftyone_database
 from coreset_engine.core.errors import BadInput, Missing
 from coreset_engine.export.fiftyone.layers import ID_FIELD, MAIN, Names
-from coreset_engine.export.fiftyone.live import quiet
+from coreset_engine.export.fiftyone.live import every_sample, quiet
 from coreset_engine.export.fiftyone.mongodb import free_port
 
 SHOWN = {
@@ -53,7 +53,7 @@ class App:
                 view = self._named(what)
                 self.showing = what
             else:
-                view = self.dataset.select(self._samples(list(what)))
+                view = every_sample(self.dataset).select(self._samples(list(what)))
                 self.showing = "chosen images"
             _patiently(lambda: setattr(self.session, "view", view))
             return len(view)
@@ -75,7 +75,8 @@ class App:
         """Our ids as sample ids."""
         if not self.dataset.has_sample_field(ID_FIELD):
             return ids
-        place = dict(zip(*self.dataset.values([ID_FIELD, "id"]), strict=True))
+        samples = every_sample(self.dataset)
+        place = dict(zip(*samples.values([ID_FIELD, "id"]), strict=True))
         return [place[key] for key in ids if key in place]
 
     def _ours(self, samples: Any) -> list[str]:
@@ -88,11 +89,11 @@ class App:
     def selected(self) -> list[str]:
         """Our ids of the samples now selected in the App."""
         chosen = list(self.session.selected)
-        return self._ours(self.dataset.select(chosen)) if chosen else []
+        return self._ours(every_sample(self.dataset).select(chosen)) if chosen else []
 
     def tags(self) -> dict[str, int]:
         """Tags a person gave in the App (not ours), with their counts."""
-        counts = self.dataset.count_sample_tags()
+        counts = every_sample(self.dataset).count_sample_tags()
         return {
             tag: n
             for tag, n in sorted(counts.items())
@@ -101,7 +102,7 @@ class App:
 
     def tagged(self, tag: str) -> list[str]:
         """Our ids of the samples with this tag."""
-        return self._ours(self.dataset.match_tags(tag))
+        return self._ours(every_sample(self.dataset).match_tags(tag))
 
 
 def running() -> App | None:

@@ -15,7 +15,9 @@ import itertools
 import logging
 import os
 import tempfile
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +29,12 @@ from coreset_engine.core.types import Progress, silent
 from coreset_engine.export.bundle import ExportBundle
 from coreset_engine.export.fiftyone import disk
 from coreset_engine.export.fiftyone.layers import ID_FIELD, Layer, Names, own_layers, views
+from coreset_engine.export.fiftyone.transaction import all_or_nothing
+from coreset_engine.sources.fiftyone import fingerprints
 
 CHUNK = 5000
+SHARED_TAG = "coreset"  # on every sample some selection keeps
+OWNED = ("fields", "views", "brain_keys")
 
 
 def write_fiftyone_dataset(
@@ -127,24 +133,68 @@ def _bson(dataset: Any) -> disk.Dialect:
 
 
 def match(dataset: Any, bundle: ExportBundle) -> list[str | None]:
-    """The sample id of each row, or None: by FiftyOne's own ids, else by `coreset_id`, else by file
-    path."""
-    ours = bundle.ids.tolist()
-    samples = dataset.values("id")
-    paths = [
-        os.path.abspath(path) if isinstance(path, str) and path else None
-        for path in bundle.table["path"]
-    ]
-    ways = [(samples, ours), (dataset.values("filepath"), paths)]
-    if dataset.has_sample_field(ID_FIELD):
-        ways.insert(1, (dataset.values(ID_FIELD), ours))
-    for theirs, mine in ways:
-        place = dict(zip(theirs, samples, strict=True))
-        place.pop(None, None)
-        found = [place.get(key) for key in mine]
-        if any(found):
-            return found
-    return [None] * len(ours)
+    """The sample of each row, by proof that it is the same image.
+
+    A sample id counts for selections made from FiftyOne; `coreset_id` where a selection of the same
+    source (by fingerprint) was exported to this dataset; else the file itself, by its path. An id
+    alone proves nothing: two sources may both have an image "0001.png".
+
+    Returns
+    -------
+    list of str or None, length N
+        Sample ids in any group slice; None = the dataset does not have the image.
+    """
+    wanted = {"filepath": 1, ID_FIELD: 1}
+    samples = list(dataset._sample_collection.find({}, wanted))
+    ways: list[tuple[dict[Any, str], list[Any]]] = []
+    ids = bundle.ids.tolist()
+    if str(bundle.manifest.get("source", "")).startswith("fiftyone:"):
+        ways.append(({str(one["_id"]): str(one["_id"]) for one in samples}, ids))
+    if str(bundle.manifest.get("source_fingerprint", "")) in fingerprints(dataset):
+        ways.append((_first((one.get(ID_FIELD), one["_id"]) for one in samples), ids))
+    ways.append(
+        (_first((_file(one.get("filepath")), one["_id"]) for one in samples), _files(bundle))
+    )
+    found: list[str | None] = [None] * len(ids)
+    for sample_of, keys in ways:
+        found = [
+            sample_of.get(key) if sample is None and key is not None else sample
+            for sample, key in zip(found, keys, strict=True)
+        ]
+    return found
+
+
+def _first(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, str]:
+    """key -> id of the first sample that has it."""
+    found: dict[Any, str] = {}
+    for key, sample in pairs:
+        if key is not None:
+            found.setdefault(key, str(sample))
+    return found
+
+
+def _files(bundle: ExportBundle) -> list[str | None]:
+    return [_file(path) for path in bundle.table["path"]]
+
+
+def _file(path: Any) -> str | None:
+    """One spelling for one file: absolute, links of its folder followed."""
+    if not isinstance(path, str) or not path:
+        return None
+    folder, name = os.path.split(os.path.abspath(path))
+    return os.path.join(_real(folder), name)
+
+
+@lru_cache(maxsize=1 << 14)
+def _real(folder: str) -> str:
+    return os.path.realpath(folder)
+
+
+def every_sample(dataset: Any) -> Any:
+    """All samples of a dataset: of a grouped one the images of every slice, side by side."""
+    if dataset.media_type != "group":
+        return dataset
+    return dataset.select_group_slices(media_type="image")
 
 
 def _update(
@@ -154,27 +204,28 @@ def _update(
     rows = np.array([i for i, key in enumerate(samples) if key is not None], np.int64)
     if not len(rows):
         raise BadInput(
-            f"dataset {dataset.name!r} exists and has none of these {len(bundle)} images; choose another "
-            "name, or the dataset the images came from."
+            f"dataset {dataset.name!r} exists and has none of these {len(bundle)} images (neither "
+            "their files nor a selection of the same source); choose another name, or the dataset "
+            "the images came from."
         )
-    layers = own_layers(bundle, names)
-    before = _record(dataset, names)
-    _check_owner(dataset, names, before, layers)
-    _clear(dataset, names, before, layers)
-    _declare(fo, dataset, layers)
+    target = Target(fo, dataset, names, own_layers(bundle, names))
+    target.check()
     ids = [samples[row] for row in rows.tolist()]
-    _merge(dataset, layers, rows, ids, progress)
-    _tag(dataset, names, [samples[row] for row in rows.tolist() if bundle.selected[row]])
-    dataset.reload()
-    _save_views(dataset, names, layers, before)
-    _save_runs(dataset, bundle, names, layers, before, rows, ids)
+    kept = [samples[row] for row in rows.tolist() if bundle.selected[row]]
+    with all_or_nothing(dataset, target.written_fields):
+        target.claim(bundle)
+        target.write_fields(rows, ids, progress)
+        target.write_tags(kept)
+        target.write_views()
+        target.write_runs(bundle, rows, ids)
     return _summary(
         dataset,
         names,
         created=False,
         written=len(rows),
         absent=len(bundle) - len(rows),
-        others=len(dataset) - len(set(ids)),
+        others=dataset._sample_collection.count_documents({}) - len(set(ids)),
+        foreign_tag=not target.shares_tag,
     )
 
 
@@ -188,63 +239,220 @@ def write_scores(bundle: ExportBundle, place: str, selection: str = "main") -> d
     rows = np.array([i for i, key in enumerate(samples) if key is not None], np.int64)
     chosen = {names.prefix + part for part in ("score", "weight", "rank", "reason", "nearest_kept")}
     layers = [layer for layer in own_layers(bundle, names) if layer.name not in chosen]
-    before = _record(dataset, names)
-    _check_owner(dataset, names, before, layers)
-    _declare(fo, dataset, layers)
+    target = Target(fo, dataset, names, layers)
+    target.check(tags_and_views=False)
     ids = [samples[row] for row in rows.tolist()]
-    _merge(dataset, layers, rows, ids, silent)
-    dataset.reload()
+    before = target.before
     kept: dict[str, Any] = dict(views=before.get("views", []))
     kept["fields"] = list(
         dict.fromkeys([*before.get("fields", ()), *(layer.name for layer in layers)])
     )
     if before:  # the selection that is there keeps the manifest that reproduces it
         kept["manifest"] = dataset.get_run_info(names.run_key).config.manifest
-    _save_runs(dataset, bundle, names, layers, before, rows, ids, kept)
+    with all_or_nothing(dataset, [layer.name for layer in layers]):
+        target.claim(bundle)
+        target.write_fields(rows, ids, silent, clear=False)
+        target.write_runs(bundle, rows, ids, kept)
     written = ", ".join(layer.name for layer in layers if layer.kind != "vector")
     return dict(said=f"{len(rows):,} samples now have {written}.", written=len(rows))
 
 
-def _record(dataset: Any, names: Names) -> dict[str, Any]:
-    """What the selection of this name owned when it was last exported; {} when it never was."""
-    if names.run_key not in dataset.list_runs():
-        return {}
-    config = dataset.get_run_info(names.run_key).config
-    return {
-        key: list(getattr(config, key, None) or []) for key in ("fields", "views", "brain_keys")
-    }
+class Target:
+    """An existing dataset and one selection's place in it: what it owned before, what it will own.
 
+    `check` comes before the first write; `claim` records what is about to be written, so that after
+    a killed process the next export knows its own remains.
+    """
 
-def _check_owner(dataset: Any, names: Names, before: dict[str, Any], layers: list[Layer]) -> None:
-    """Fields of our names that we did not write (somebody's own `coreset_score`) are not
-    overwritten."""
-    own = set(before.get("fields", ()))
-    foreign = [
-        layer.name
-        for layer in layers
-        if layer.name not in own and dataset.has_sample_field(layer.name)
-    ]
-    if foreign:
-        raise BadInput(
-            f"dataset {dataset.name!r} already has a field {foreign[0]!r} that no selection called "
-            f"{names.name!r} wrote; give the selection another name."
+    def __init__(self, fo: Any, dataset: Any, names: Names, layers: list[Layer]) -> None:
+        self.fo = fo
+        self.dataset = dataset
+        self.names = names
+        self.layers = layers
+        self.records = _records(dataset)
+        self.before = self.records.get(names.run_key, {})
+        self.collection = dataset._sample_collection
+        self.views = views(names, layers)
+        self.keys = [names.prefix + kind for kind in ("umap", "similarity")]
+        tag_taken = self.collection.find_one({"tags": SHARED_TAG}, {"_id": 1}) is not None
+        ours = any(record.get("shared_tag", True) for record in self.records.values())
+        self.shares_tag = ours or not tag_taken
+
+    @property
+    def written_fields(self) -> list[str]:
+        """Fields of this selection, before and now."""
+        now = [layer.name for layer in self.layers]
+        return list(dict.fromkeys([*self.before.get("fields", ()), *now]))
+
+    def check(self, tags_and_views: bool = True) -> None:
+        """Refuse when a field, tag, view or run of our names is somebody else's."""
+        for what, name in self._foreign(tags_and_views):
+            raise BadInput(
+                f"dataset {self.dataset.name!r} already has a {what} {name!r} that no selection called "
+                f"{self.names.name!r} wrote; give the selection another name."
+            )
+
+    def _foreign(self, tags_and_views: bool) -> Iterator[tuple[str, str]]:
+        dataset = self.dataset
+        key = self.names.run_key
+        if key in dataset.list_runs() and key not in self.records:
+            yield "run", key
+        own = set(self.before.get("fields", ()))
+        for layer in self.layers:
+            if layer.name not in own and dataset.has_sample_field(layer.name):
+                yield "field", layer.name
+        own = set(self.before.get("brain_keys", ()))
+        for key in self.keys:
+            if key not in own and key in dataset.list_brain_runs():
+                yield "brain run", key
+        if not tags_and_views:
+            return
+        tag = self.names.tag
+        if not self.before and self.collection.find_one({"tags": tag}, {"_id": 1}) is not None:
+            yield "tag", tag
+        own = set(self.before.get("views", ()))
+        slugs = {self._slug(view.name) for view in self.views}
+        for name in dataset.list_saved_views():
+            if name not in own and self._slug(name) in slugs:
+                yield "saved view", name
+
+    def _slug(self, name: str) -> str:
+        return self.fo.core.utils.to_slug(name)
+
+    def claim(self, bundle: ExportBundle) -> None:
+        """Record what this export is about to own; half of it may be there when the process dies."""
+        config = disk.run_config(bundle, self.names, self.layers)
+        owned = {
+            name: list(dict.fromkeys([*self.before.get(name, ()), *config[name]])) for name in OWNED
+        }
+        owned["brain_keys"] = list(
+            dict.fromkeys([*owned["brain_keys"], *map(_unfinished, self.keys)])
         )
+        self._register(config | owned | {"shared_tag": self.shares_tag})
+
+    def _register(self, config: dict[str, Any]) -> None:
+        run = self.dataset.init_run()
+        for key, value in config.items():
+            setattr(run, key, value)
+        self.dataset.register_run(self.names.run_key, run, overwrite=True)
+
+    def write_fields(
+        self, rows: np.ndarray, ids: list[str], progress: Progress, clear: bool = True
+    ) -> None:
+        """The layers' values; with `clear` no old value of ours stays behind."""
+        if clear:
+            self._clear()
+        _declare(self.fo, self.dataset, self.layers)
+        _merge(self.dataset, self.layers, rows, ids, progress)
+
+    def _clear(self) -> None:
+        now = {layer.name for layer in self.layers}
+        own = [
+            name for name in self.before.get("fields", ()) if self.dataset.has_sample_field(name)
+        ]
+        stale = [name for name in own if name not in now]
+        if stale:
+            self.dataset.delete_sample_fields(stale)
+        old = [name for name in own if name in now]
+        if old:
+            self.collection.update_many({}, {"$set": dict.fromkeys(old)})
+
+    def write_tags(self, kept: list[str]) -> None:
+        """`coreset:NAME` on exactly the kept samples of every slice; `coreset` on those some
+        selection keeps."""
+        from bson import ObjectId
+
+        tag = self.names.tag
+        now = {"last_modified_at": datetime.now(UTC)}
+        added = [tag, *([SHARED_TAG] if self.shares_tag else [])]
+        self.collection.update_many({"tags": tag}, {"$pull": {"tags": tag}, "$set": now})
+        for start in range(0, len(kept), CHUNK):
+            some = [ObjectId(key) for key in kept[start : start + CHUNK]]
+            change = {"$addToSet": {"tags": {"$each": added}}, "$set": now}
+            self.collection.update_many({"_id": {"$in": some}}, change)
+        if self.shares_tag:
+            tags = [tag, *(record["tag"] for record in self.records.values())]
+            orphans = {"$and": [{"tags": SHARED_TAG}, {"tags": {"$nin": tags}}]}
+            self.collection.update_many(orphans, {"$pull": {"tags": SHARED_TAG}, "$set": now})
+        self.dataset.reload()
+
+    def write_views(self) -> None:
+        """The selection's saved views, in place of its former ones."""
+        there = set(self.dataset.list_saved_views())
+        for name in {*self.before.get("views", ()), *(view.name for view in self.views)} & there:
+            self.dataset.delete_saved_view(name)
+        for view in self.views:
+            shown = every_sample(self.dataset).view()
+            for method, given in view.stages:
+                shown = getattr(shown, method)(**given)
+            self.dataset.save_view(view.name, shown, description=view.text)
+
+    def write_runs(
+        self,
+        bundle: ExportBundle,
+        rows: np.ndarray,
+        ids: list[str],
+        kept: dict[str, Any] | None = None,
+    ) -> None:
+        """Map, similarity index, and the custom run with the manifest and what the selection owns.
+
+        Results are made under other keys first, and take the place of the former ones last: nothing
+        that can fail comes after that. kept: overrides of the run's entries.
+        """
+        keys = disk.brain_keys(bundle, self.names, self.layers)
+        there = self.dataset.list_brain_runs()
+        for key in map(_unfinished, self.keys):  # of a process that was killed
+            if key in there:
+                self.dataset.delete_brain_run(key)
+        for key in keys:
+            self._compute(bundle, key, rows, ids)
+        config = disk.run_config(bundle, self.names, self.layers) | (kept or {})
+        self._register(config | {"shared_tag": self.shares_tag})
+        for key in self.before.get("brain_keys", ()):
+            if key in there and key in self.keys:
+                self.dataset.delete_brain_run(key)
+        for key in keys:
+            self.dataset.rename_brain_run(_unfinished(key), key)
+
+    def _compute(self, bundle: ExportBundle, key: str, rows: np.ndarray, ids: list[str]) -> None:
+        import fiftyone.brain as brain
+
+        base = every_sample(self.dataset)
+        shown = base if len(ids) == len(base) else base.select(ids)
+        with quiet():
+            if key.endswith("umap"):
+                row_of = dict(zip(ids, rows.tolist(), strict=True))
+                order = [row_of[sample] for sample in shown.values("id")]
+                points = np.asarray(bundle.points, np.float64)[order]
+                brain.compute_visualization(shown, points=points, brain_key=_unfinished(key))
+            else:
+                brain.compute_similarity(
+                    shown,
+                    embeddings=self.names.prefix + "vector",
+                    brain_key=_unfinished(key),
+                    backend="sklearn",
+                    metric="cosine",
+                )
 
 
-def _clear(dataset: Any, names: Names, before: dict[str, Any], layers: list[Layer]) -> None:
-    """Drop own fields the new export does not have, and empty the others, so that no old value
-    stays behind."""
-    now = {layer.name for layer in layers}
-    stale = [
-        field
-        for field in before.get("fields", ())
-        if field not in now and dataset.has_sample_field(field)
-    ]
-    if stale:
-        dataset.delete_sample_fields(stale)
-    old = [field for field in before.get("fields", ()) if field in now]
-    if old:
-        dataset._sample_collection.update_many({}, {"$set": dict.fromkeys(old)})
+def _unfinished(key: str) -> str:
+    return key + "_unfinished"
+
+
+def _records(dataset: Any) -> dict[str, dict[str, Any]]:
+    """Run key -> what that selection of ours owns, for every one exported to the dataset."""
+    found = {}
+    for key in dataset.list_runs():
+        config = dataset.get_run_info(key).config
+        tag = getattr(config, "tag", None)
+        ours = isinstance(getattr(config, "manifest", None), dict) and isinstance(tag, str)
+        if key.startswith("coreset_") and ours:
+            record: dict[str, Any] = {
+                name: list(getattr(config, name, None) or []) for name in OWNED
+            }
+            shared = getattr(config, "shared_tag", None)
+            found[key] = record | {"tag": tag, "shared_tag": shared is not False}
+    return found
 
 
 def _declare(fo: Any, dataset: Any, layers: list[Layer]) -> None:
@@ -306,74 +514,6 @@ def _merge(
         scratch.drop()
 
 
-def _tag(dataset: Any, names: Names, kept: list[str]) -> None:
-    """`coreset:NAME` on exactly the kept samples; `coreset` on those some selection keeps."""
-    dataset.match_tags(names.tag).untag_samples(names.tag)
-    if kept:
-        dataset.select(kept).tag_samples([names.tag, "coreset"])
-    others = [tag for tag in dataset.distinct("tags") if str(tag).startswith("coreset:")]
-    orphans = (
-        dataset.match_tags("coreset").match_tags(others, bool=False)
-        if others
-        else dataset.match_tags("coreset")
-    )
-    orphans.untag_samples("coreset")
-
-
-def _save_views(dataset: Any, names: Names, layers: list[Layer], before: dict[str, Any]) -> None:
-    wanted = views(names, layers)
-    for name in {*before.get("views", ()), *(view.name for view in wanted)} & set(
-        dataset.list_saved_views()
-    ):
-        dataset.delete_saved_view(name)
-    for view in wanted:
-        shown = dataset.view()
-        for method, given in view.stages:
-            shown = getattr(shown, method)(**given)
-        dataset.save_view(view.name, shown, description=view.text)
-
-
-def _save_runs(
-    dataset: Any,
-    bundle: ExportBundle,
-    names: Names,
-    layers: list[Layer],
-    before: dict[str, Any],
-    rows: np.ndarray,
-    ids: list[str],
-    kept: dict[str, Any] | None = None,
-) -> None:
-    """Map, similarity index, and the custom run with the manifest and what the selection owns
-    (`kept` overrides)."""
-    import fiftyone.brain as brain
-
-    for key in before.get("brain_keys", ()):
-        if key in dataset.list_brain_runs():
-            dataset.delete_brain_run(key)
-    whole = len(ids) == len(dataset)
-    shown = dataset if whole else dataset.select(ids)
-    with quiet():
-        for key in disk.brain_keys(bundle, names, layers):
-            if key.endswith("umap"):
-                row_of = dict(zip(ids, rows.tolist(), strict=True))
-                order = [row_of[key_] for key_ in shown.values("id")]
-                brain.compute_visualization(
-                    shown, points=np.asarray(bundle.points, np.float64)[order], brain_key=key
-                )
-            else:
-                brain.compute_similarity(
-                    shown,
-                    embeddings=names.prefix + "vector",
-                    brain_key=key,
-                    backend="sklearn",
-                    metric="cosine",
-                )
-    run = dataset.init_run()
-    for key, value in (disk.run_config(bundle, names, layers) | (kept or {})).items():
-        setattr(run, key, value)
-    dataset.register_run(names.run_key, run, overwrite=True)
-
-
 @contextlib.contextmanager
 def quiet() -> Any:
     """FiftyOne reports each step on stdout, where a command's own answer belongs."""
@@ -388,9 +528,16 @@ def quiet() -> Any:
 
 
 def _summary(
-    dataset: Any, names: Names, *, created: bool, written: int, absent: int, others: int
+    dataset: Any,
+    names: Names,
+    *,
+    created: bool,
+    written: int,
+    absent: int,
+    others: int,
+    foreign_tag: bool = False,
 ) -> dict[str, Any]:
-    kept = len(dataset.match_tags(names.tag))
+    kept = dataset._sample_collection.count_documents({"tags": names.tag})
     text = (
         f"{kept:,} of {written:,} samples are tagged {names.tag!r} in the dataset {dataset.name!r}."
     )
@@ -398,6 +545,8 @@ def _summary(
         text += f" {absent:,} images of the selection are not in it any more and were left out."
     if others:
         text += f" {others:,} of its samples were not part of the selection's source and were not touched."
+    if foreign_tag:
+        text += f" The tag {SHARED_TAG!r} is somebody else's and was left alone."
     return dict(
         name=dataset.name,
         selection=names.name,

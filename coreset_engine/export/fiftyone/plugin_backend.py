@@ -166,8 +166,10 @@ def preview(name: str, *, method: str, prune_rate: float, **params: Any) -> dict
 def compare(dataset: Any, one: str, other: str) -> dict[str, Any]:
     """Overlap of two selections by their tags; `differ`: the sample ids only one of them keeps."""
     from coreset_engine.export.fiftyone.layers import Names
+    from coreset_engine.export.fiftyone.live import every_sample
 
-    first, second = (set(dataset.match_tags(Names(name).tag).values("id")) for name in (one, other))
+    samples = every_sample(dataset)
+    first, second = (set(samples.match_tags(Names(name).tag).values("id")) for name in (one, other))
     if not first or not second:
         raise BadInput(
             f"the dataset has no selection {(one if not first else other)!r}; it has "
@@ -190,9 +192,11 @@ def compare(dataset: Any, one: str, other: str) -> dict[str, Any]:
 
 def selections(dataset: Any) -> list[str]:
     """Names of the selections a dataset carries."""
+    from coreset_engine.export.fiftyone.live import every_sample
+
     return sorted(
         tag.removeprefix("coreset:")
-        for tag in dataset.distinct("tags")
+        for tag in every_sample(dataset).distinct("tags")
         if tag.startswith("coreset:")
     )
 
