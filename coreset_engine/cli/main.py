@@ -25,17 +25,15 @@ from coreset_engine.cli.options import (
     Encoder,
     Json,
     Near,
-    Param,
     Proxy,
-    Rate,
     Samples,
     Seed,
     Source,
     Weights,
     open_run,
-    params_of,
     print_record,
 )
+from coreset_engine.cli.selection_options import with_selection_options
 from coreset_engine.core.errors import BadInput, CoresetError
 from coreset_engine.core.registry import METHODS
 
@@ -48,16 +46,10 @@ app = typer.Typer(
 
 
 @app.command()
+@with_selection_options
 def run(
     source: Source,
-    method: Annotated[str, typer.Option(help="see `methods`")] = "elfs",
-    prune_rate: Rate = 0.9,
-    beta: Annotated[
-        float | None, typer.Option(help="share dropped first as hardest (elfs)")
-    ] = None,
-    n_neighbours: Annotated[
-        int | None, typer.Option(help="redundancy neighbours (blindcs)")
-    ] = None,
+    request: Any,
     encoder: Encoder = "efficientnet_lite0",
     seed: Seed = 0,
     n_clusters: Clusters = None,
@@ -75,7 +67,6 @@ def run(
     near: Near = "auto",
     cluster: Cluster = None,
     device: Device = "auto",
-    param: Param = None,
     as_json: Json = False,
 ) -> None:
     """Every stage that is missing, then the selection, as a folder."""
@@ -83,9 +74,7 @@ def run(
     from coreset_engine.artifacts.selection_folder import check_place
     from coreset_engine.pipeline.manifest import write_run
     from coreset_engine.pipeline.select import select as choose
-    from coreset_engine.selection.budget import kept_count
 
-    kept_count(1, prune_rate)
     if out is not None:
         check_place(out, overwrite=overwrite)
     prepared = open_run(
@@ -101,9 +90,7 @@ def run(
         proxy=proxy,
         search=near,
     )
-    chosen = choose(
-        method, prepared, prune_rate, **params_of(param, beta=beta, n_neighbours=n_neighbours)
-    )
+    chosen = choose(request, prepared)
     summary: dict[str, Any] = dict(
         method=chosen.method,
         images=len(prepared.dataset),
@@ -190,10 +177,10 @@ def score(
 
 
 @app.command()
+@with_selection_options
 def select(
     source: Source,
-    method: str = "elfs",
-    prune_rate: Rate = 0.9,
+    request: Any,
     encoder: Encoder = "efficientnet_lite0",
     seed: Seed = 0,
     n_clusters: Clusters = None,
@@ -201,7 +188,6 @@ def select(
     weights: Weights = None,
     clusterer: Clusterer = "temi",
     proxy: Proxy = "mlp",
-    param: Param = None,
     as_json: Json = False,
 ) -> None:
     """The ids of the coreset, one a line, on stdout."""
@@ -210,7 +196,7 @@ def select(
     prepared = open_run(
         source, encoder, seed, n_clusters, n_samples, weights, clusterer=clusterer, proxy=proxy
     )
-    chosen = choose(method, prepared, prune_rate, **params_of(param))
+    chosen = choose(request, prepared)
     print(
         json.dumps([str(key) for key in chosen.ids]) if as_json else "\n".join(map(str, chosen.ids))
     )
