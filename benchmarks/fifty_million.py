@@ -47,7 +47,7 @@ PAGES = {
     "labels": "Labels",
     "coverage": "Coverage",
     "select": "Select",
-    "duel": "Duel",
+    "compare": "Compare",
     "evaluate": "Evaluate",
     "export": "Export",
 }
@@ -217,7 +217,7 @@ def visit(browser, address: str, query: str, name: str, memory: Memory, shots: P
     page.get_by_role("heading", name=PAGES[name], level=1).wait_for()
     head = time.perf_counter() - began
     settled(page)
-    if name in ("explore", "select", "duel"):
+    if name in ("explore", "select", "compare"):
         wait_for_map(page)
     print(
         f"| {PAGES[name]} | {head:.2f} s | {time.perf_counter() - began:.2f} s | {memory.told()} |",

@@ -1,5 +1,4 @@
-"""Coverage: how BlindCS scores come about, what they look like, and whether enough samples were
-drawn."""
+"""Coverage: how BlindCS scores are computed, what they look like, and whether T is large enough."""
 
 from __future__ import annotations
 
@@ -12,11 +11,11 @@ from ui.views.coverage import show_rank, show_slice, show_stability
 VIEWS = {
     "One slice": (show_slice, ()),
     "Score and rank": (show_rank, ("coverage",)),
-    "Stability": (show_stability, ("coverage",)),
+    "Number of samples": (show_stability, ("coverage",)),
 }
 
 frame.page_header(
-    "Coverage", "Which images stand for many others, and which only repeat their neighbours?"
+    "Coverage", "Which images represent many others, and which only repeat their neighbours?"
 )
 view = frame.require_run("embeddings")
 chosen = (

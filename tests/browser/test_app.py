@@ -16,14 +16,14 @@ PAGES = {
     "labels": "Labels",
     "coverage": "Coverage",
     "select": "Select",
-    "duel": "Duel",
+    "compare": "Compare",
     "evaluate": "Evaluate",
     "export": "Export",
 }
 assert set(PAGES) == {path.stem for path in (ROOT / "pages").glob("*.py")}, (
     "a page without a browser test"
 )
-WITH_MAP = ("explore", "select", "duel")
+WITH_MAP = ("explore", "select", "compare")
 
 
 def settled(page, name: str) -> None:
@@ -53,7 +53,7 @@ def test_every_page_is_clean_and_has_its_picture_taken(open_page, app, name):
     ARTEFACTS.mkdir(exist_ok=True)
     page, witness = go(open_page, app, name)
     assert not page.get_by_text(
-        re.compile("fault of ours|Traceback|went wrong on our side")
+        re.compile("fault of ours|nternal error|Traceback|results are unchanged")
     ).count()
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
@@ -139,11 +139,11 @@ def test_click_tells_why_and_pins(open_page, app):
     box = page.locator(".cm canvas").first.bounding_box()
     page.mouse.click(box["x"] + place[0], box["y"] + place[1])
     page.get_by_role("heading", name=re.compile("^Why ")).wait_for()
-    page.get_by_text(re.compile(r"^(Kept|Dropped) by elfs: rank")).wait_for()
-    page.get_by_role("button", name="Must keep", exact=True).first.click()
-    page.get_by_text("because you pinned it as must keep").wait_for()
+    page.get_by_text(re.compile(r"elected by Mid-difficulty \(ELFS\): rank")).wait_for()
+    page.get_by_role("button", name="Always include", exact=True).first.click()
+    page.get_by_text("you chose to always include it").wait_for()
     page.reload()  # the address holds the pins
-    page.get_by_text("because you pinned it as must keep").wait_for()
+    page.get_by_text("you chose to always include it").wait_for()
     assert map_value(page, "kept") == "180"
     witness.assert_clean()
 
@@ -153,15 +153,15 @@ def test_a_picture_of_a_gallery_leads_to_its_reasons(open_page, app):
     name = open_a_tile(page)
     said = "(viewer) => { window.said = []; viewer.parentElement.report = (i) => window.said.push(i); }"
     page.locator("dialog.viewer").evaluate(said)
-    page.get_by_role("button", name="Why this one?").click()
-    page.get_by_role("heading", name=f"Why {name}?").wait_for()
+    page.get_by_role("button", name="Why this image?").click()
+    page.get_by_role("heading", name=re.compile(f"^Why {name} is")).wait_for()
     assert page.url.rpartition("/")[2].startswith("explore?")
     page.wait_for_timeout(500)
     assert (
         page.evaluate("window.said") == []
     )  # a second message, on its way while the page changes, would empty it
     page.get_by_role("button", name="Close").click()
-    page.get_by_role("heading", name=f"Why {name}?").wait_for(state="detached")
+    page.get_by_role("heading", name=re.compile(f"^Why {name} is")).wait_for(state="detached")
     witness.assert_clean()
 
 
@@ -189,10 +189,10 @@ def test_polling_while_the_page_changes_leaves_no_empty_page(open_page, app):
     )  # what is sent a while after it is the job strip's own polling
     page.wait_for_function("(then) => window.sent[2] > then + 500", arg=opened_at)
     page.evaluate("window.again()")
-    page.get_by_role("button", name="Why this one?").click()
-    page.get_by_role("heading", name=f"Why {name}?").wait_for()
+    page.get_by_role("button", name="Why this image?").click()
+    page.get_by_role("heading", name=re.compile(f"^Why {name} is")).wait_for()
     page.wait_for_timeout(1500)
-    page.get_by_role("heading", name=f"Why {name}?").wait_for()
+    page.get_by_role("heading", name=re.compile(f"^Why {name} is")).wait_for()
     settled(page, "explore")
     witness.assert_clean()
 
@@ -200,8 +200,8 @@ def test_polling_while_the_page_changes_leaves_no_empty_page(open_page, app):
 def test_a_picture_asked_about_opens_again(open_page, app):
     page, witness = go(open_page, app, "select")
     name = open_a_tile(page)
-    page.get_by_role("button", name="Why this one?").click()
-    page.get_by_role("heading", name=f"Why {name}?").wait_for()
+    page.get_by_role("button", name="Why this image?").click()
+    page.get_by_role("heading", name=re.compile(f"^Why {name} is")).wait_for()
     settled(page, "select")
     open_a_tile(page, name)
     witness.assert_clean()
@@ -220,8 +220,10 @@ def test_lasso_shows_pictures(open_page, app):
     witness.assert_clean()
 
 
-def test_duel_counts_add_up(open_page, app):
-    page, witness = go(open_page, app, "duel", "&a=elfs:0.9:0:0&b=random:0.8:0:0")
+def test_compare_counts_add_up_at_the_old_address_too(open_page, app):
+    page, witness = open_page(f"{app}/duel?dataset=demo&a=elfs:0.9:0:0&b=random:0.8:0:0")
+    page.wait_for_url(re.compile(r"/compare\?"))
+    settled(page, "compare")
     values = [
         int(text.replace(",", ""))
         for text in page.get_by_test_id("stMetricValue").all_inner_texts()[:5]
@@ -241,18 +243,18 @@ def test_a_new_user_finds_errors_chooses_compares_and_exports(open_page, app):
     """The way of someone who reads nothing: only what stands on the pages is clicked."""
     page, witness = open_page(f"{app}/")
     settled(page, "dataset")
-    page.get_by_role("button", name=re.compile("Hunt label errors")).click()
+    page.get_by_role("button", name=re.compile("Find label errors")).click()
     settled(page, "labels")
     tiles = page.locator(".gallery button")
     tiles.nth(9).wait_for()
     assert all(
         "→" in tile for tile in tiles.all_inner_texts()[:10]
-    )  # truth → pseudo-label, ten at a glance
+    )  # true label → cluster, ten at a glance
     page.get_by_role("link", name="Select", exact=True).click()
     settled(page, "select")
-    page.locator(".cm-count", has_text="(10.0 %)").wait_for()
+    page.locator(".cm-count", has_text="180 of 1,797 images selected").wait_for()
     page.get_by_role("link", name=re.compile("Compare with random")).click()
-    settled(page, "duel")
+    settled(page, "compare")
     kept_a, kept_b = page.get_by_test_id("stMetricValue").all_inner_texts()[:2]
     assert kept_a == kept_b == "180"
     page.get_by_role("link", name="Export", exact=True).click()
@@ -277,5 +279,5 @@ def test_snapshots_bring_back_method_and_knobs(open_page, app):
     page.wait_for_url(re.compile(r"p=0\.5"))
     page.get_by_role("button", name="Delete").first.click()
     page.get_by_role("button", name="Delete").wait_for(state="detached")
-    assert not page.get_by_text("went wrong on our side").count()
+    assert not page.get_by_text("results are unchanged").count()
     witness.assert_clean()

@@ -36,14 +36,14 @@ def test_the_app_opens_on_the_coreset_follows_and_gives_back(
     page.get_by_role("combobox", name="Target").click()
     page.get_by_role("option", name="FiftyOne dataset").click()
     page.get_by_label("Name of the dataset").fill("browser test")
-    page.get_by_role("button", name="Send to FiftyOne dataset").click()
+    page.get_by_role("button", name="Export to FiftyOne dataset").click()
     page.get_by_role("button", name="Open FiftyOne here").click()
     inside = page.frame_locator("iframe[src^='http://127.0.0.1']")
     inside.get_by_text("180 samples", exact=True).wait_for()
     inside.locator("button.MuiButton-root", has_text="Dismiss").click()
-    page.get_by_role("button", name="Dropped", exact=True).click()
+    page.get_by_role("button", name="Not selected", exact=True).click()
     inside.get_by_text("1,617 samples", exact=True).wait_for()
-    page.get_by_role("button", name="Kept", exact=True).click()
+    page.get_by_role("button", name="Selected", exact=True).click()
     inside.get_by_text("180 samples", exact=True).wait_for()
 
     page.get_by_text("Selected in FiftyOne: 0").wait_for()
@@ -58,8 +58,8 @@ def test_the_app_opens_on_the_coreset_follows_and_gives_back(
         page.get_by_text(re.compile(r"Selected in FiftyOne: 1")).locator("xpath=..").inner_text()
     )
     picked = re.search(r"digit.\d{4}", chosen).group().replace("\\", "")
-    page.get_by_role("button", name="Must keep", exact=True).first.click()
-    page.locator("[data-testid=stMetric]", has_text="Must keep").get_by_text(
+    page.get_by_role("button", name="Always include", exact=True).first.click()
+    page.locator("[data-testid=stMetric]", has_text="Always included").get_by_text(
         "1", exact=True
     ).wait_for()
     with page.expect_download() as download:  # what must be kept comes first
@@ -72,7 +72,7 @@ def test_a_second_visitor_is_told_and_can_take_it_over(open_page, app_with_fifty
     page, _ = open_page(f"{app_with_fiftyone}/export?dataset=demo&method=blindcs", height=1300)
     page.set_default_timeout(120_000)
     page.get_by_text("It serves one at a time").wait_for()
-    page.get_by_role("button", name="Take it over").click()
+    page.get_by_role("button", name="Take over").click()
     page.frame_locator("iframe[src^='http://127.0.0.1']").get_by_text(
         "180 samples", exact=True
     ).wait_for()

@@ -34,7 +34,7 @@ def test_the_map_is_saved_as_png_svg_and_csv(open_page, map_server):
     aum = np.random.default_rng(3).normal(size=N)
     assert np.array_equal([float(row["AUM"]) for row in rows], aum)
     hardest_first = np.argsort(aum, kind="stable")
-    kept = np.flatnonzero([row["kept"] == "1" for row in rows])
+    kept = np.flatnonzero([row["selected"] == "1" for row in rows])
     assert sorted(kept) == sorted(hardest_first[N // 10 : N // 10 + N // 10])  # p = 0.9, beta = 0.1
 
     svg = saved(page, "svg").decode()

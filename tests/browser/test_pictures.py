@@ -19,7 +19,7 @@ PAGES = {
     "map": ("explore", "&color=pseudo-label", "dark", 840),
     "select": ("select", "", "light", 900),
     "why": ("explore", "&image={image}", "light", 1500),
-    "duel": ("duel", "&a=elfs:0.9&b=random:0.9", "light", 940),
+    "compare": ("compare", "&a=elfs:0.9&b=random:0.9", "light", 940),
 }
 BUDGET = 1_700_000  # bytes of all pictures: they live in the repository
 

@@ -16,7 +16,7 @@ from coreset_engine.selection.select import choose
 from ui.map import colour_columns
 from ui.map.scatter import _polygon, inside_polygon
 from ui.selection import controls
-from ui.server import routes
+from ui.server import hosts, published, routes
 from ui.state import session as state
 from ui.state import snapshots
 from ui.views.compare import difference, parse_side
@@ -215,13 +215,13 @@ def test_compare_links_and_difference():
 
 def test_routes_guard_hosts_and_keys(view):
     client = TestClient(Starlette(routes=routes.routes), base_url="http://127.0.0.1")
-    shelf = routes.shelf_for(view.dataset)
-    address = routes.publish(shelf, np.arange(5, dtype=np.uint32))
+    data = published.of_dataset(view.dataset)
+    address = published.publish_array(data, np.arange(5, dtype=np.uint32))
     assert np.frombuffer(client.get(address).content, np.uint32).tolist() == [0, 1, 2, 3, 4]
     assert client.get(address, headers={"host": "evil.example"}).status_code == 400
     assert client.post(address).status_code == 405
-    assert client.get(address.replace(shelf.key, "../" + shelf.key)).status_code == 404
-    thumb = routes.thumb_address(shelf)
+    assert client.get(address.replace(data.key, "../" + data.key)).status_code == 404
+    thumb = published.thumbnail_address(data)
     assert client.get(thumb.replace("{i}", "0")).headers["content-type"] == "image/webp"
     assert client.get(thumb.replace("{i}", str(len(view)))).status_code == 404
 
@@ -238,15 +238,15 @@ def test_routes_guard_hosts_and_keys(view):
     ],
 )
 def test_trusted_hosts(host, fits):
-    assert routes.trusted(host) is fits
+    assert hosts.is_trusted(host) is fits
 
 
-def test_an_overfull_shelf_drops_the_oldest_array(view, monkeypatch):
-    monkeypatch.setattr(routes, "_ARRAY_BYTES", 1000)
-    shelf = routes.Shelf("0" * 24, view.dataset)
-    names = [routes.publish(shelf, np.full(50, i, dtype=np.float64)) for i in range(4)]
-    assert len(shelf.arrays) == 2 and all(
-        name.split("/")[-1][:-4] in shelf.arrays for name in names[-2:]
+def test_too_many_arrays_drop_the_oldest_array(view, monkeypatch):
+    monkeypatch.setattr(published, "MAX_ARRAY_BYTES", 1000)
+    data = published.PublishedData("0" * 24, view.dataset)
+    names = [published.publish_array(data, np.full(50, i, dtype=np.float64)) for i in range(4)]
+    assert len(data.arrays) == 2 and all(
+        name.split("/")[-1][:-4] in data.arrays for name in names[-2:]
     )
 
 

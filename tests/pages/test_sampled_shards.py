@@ -21,7 +21,7 @@ from coreset_engine.pipeline.run import Run
 from coreset_engine.sources.open import open_source
 from coreset_engine.sources.remote import parquet, readers
 from ui.components import thumbnails
-from ui.server import routes
+from ui.server import published, routes
 from ui.state import clusters, sampling, session
 from ui.views import corrections
 
@@ -124,7 +124,7 @@ def touched(monkeypatch):
 
 
 def test_the_route_serves_the_picture_of_the_sampled_id_and_reads_no_other(view, touched):
-    address = routes.thumb_address(routes.shelf_for(view.dataset))
+    address = published.thumbnail_address(published.of_dataset(view.dataset))
     client = TestClient(Starlette(routes=routes.routes), base_url="http://127.0.0.1")
     shown = [0, 7, 31, len(view) - 1]
     for i in shown:

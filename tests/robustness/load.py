@@ -145,7 +145,7 @@ def check(said: str, page: str, path: Path, count: int, rate: float) -> list[str
     kept = int((1 - rate) * count + 0.5)
     if page == "export" and not any(f"{near:,}" in said for near in (kept, kept + 1)):
         wrong.append(f"{kept:,} of {count:,} kept is not shown")
-    if "went wrong on our side" in said or "Traceback" in said:
+    if "results are unchanged" in said or "Traceback" in said:
         wrong.append("a fault is shown")
     return wrong
 

@@ -26,7 +26,7 @@ def test_the_check_sees_what_is_crossed(tmp_path):
     assert check(good, "export", own, 1000, 0.5) == ["500 of 1,000 kept is not shown"]
     assert check(good.replace("1,000", "999"), "select", own, 1000, 0.75)
     assert "a fault is shown" in check(
-        good + " something went wrong on our side", "select", own, 1000, 0.75
+        good + " your data and results are unchanged", "select", own, 1000, 0.75
     )
 
 

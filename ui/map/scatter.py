@@ -24,7 +24,8 @@ import streamlit as st
 
 from ui.components.palette import CATEGORICAL, DARK, LIGHT
 from ui.map.colour_columns import BINS, MEMBERSHIP, Column, column, format_number
-from ui.server import routes
+from ui.server import published, routes
+from ui.server.published import PublishedData
 from ui.state.session import RunView
 
 # Numbers run from blue to yellow as in cividis; each theme leaves out the end that has no contrast
@@ -179,7 +180,7 @@ def draw_map(
     MapEvents
         Finished gestures since the page was opened.
     """
-    shelf = routes.shelf_for(view.dataset)
+    published_data = published.of_dataset(view.dataset)
     points = map_points(view)
     painted = None if colour == MEMBERSHIP else column(view, colour)
     data = {
@@ -195,16 +196,16 @@ def draw_map(
             theme.name: {"kept": theme.kept, "rest": theme.easy, "picked": theme.picked}
             for theme in (LIGHT, DARK)
         },
-        "points": routes.publish(shelf, points, "points"),
-        "thumb": routes.thumb_address(shelf),
-        "fact": _facts(view, shelf, painted),
-        "table": _table(view, shelf, painted),
-        "colour": _colour(shelf, painted),
-        "orders": [_order(shelf, order) for order in orders],
+        "points": published.publish_array(published_data, points, "points"),
+        "thumb": published.thumbnail_address(published_data),
+        "fact": _facts(view, published_data, painted),
+        "table": _table(view, published_data, painted),
+        "colour": _colour(published_data, painted),
+        "orders": [_order(published_data, order) for order in orders],
         "variant_name": variant_name,
         "scrub": None if scrub is None else vars(scrub),
-        "groups": _groups(view, shelf, groups),
-        "bins": _bins(view, shelf, bins),
+        "groups": _groups(view, published_data, groups),
+        "bins": _bins(view, published_data, bins),
     }
     if kept is not None and (scrub is None or exact):
         data["mask"] = _mask(kept, len(points))
@@ -295,8 +296,8 @@ def inside_polygon(points: np.ndarray, polygon: np.ndarray) -> np.ndarray:
     return np.sort(near[inside])
 
 
-def _order(shelf: routes.Shelf, order: Order) -> dict[str, Any]:
-    url = routes.publish(shelf, order.positions.astype(np.uint32, copy=False))
+def _order(published_data: PublishedData, order: Order) -> dict[str, Any]:
+    url = published.publish_array(published_data, order.positions.astype(np.uint32, copy=False))
     return {
         "url": url,
         "pinned": order.pinned,
@@ -314,18 +315,18 @@ def _mask(kept: np.ndarray, n: int) -> dict[str, Any]:
     return {
         "bits": base64.b64encode(bits).decode(),
         "kept": int(member.sum()),
-        "token": routes.digest(bits),
+        "token": published.digest(bits),
     }
 
 
-def _colour(shelf: routes.Shelf, painted: Column | None) -> dict[str, Any] | None:
+def _colour(published_data: PublishedData, painted: Column | None) -> dict[str, Any] | None:
     if painted is None:
         return None
     ramps = dict.fromkeys(RAMPS, CATEGORICAL) if painted.kind == "category" else RAMPS
     return {
         "name": painted.name,
         "kind": painted.kind,
-        "url": routes.publish(shelf, painted.codes),
+        "url": published.publish_array(published_data, painted.codes),
         "labels": list(painted.labels),
         "colours": ramps,
         **_ends(painted),
@@ -341,31 +342,31 @@ def _ends(painted: Column) -> dict[str, Any]:
     }
 
 
-def _groups(view: RunView, shelf: routes.Shelf, name: str | None) -> dict[str, Any] | None:
+def _groups(view: RunView, published_data: PublishedData, name: str | None) -> dict[str, Any] | None:
     found = column(view, name) if name else None
     if found is None or found.kind != "category":
         return None
     return {
         "name": found.name,
-        "url": routes.publish(shelf, found.codes),
+        "url": published.publish_array(published_data, found.codes),
         "labels": list(found.labels),
     }
 
 
-def _bins(view: RunView, shelf: routes.Shelf, name: str | None) -> dict[str, Any] | None:
+def _bins(view: RunView, published_data: PublishedData, name: str | None) -> dict[str, Any] | None:
     found = column(view, name) if name else None
     if found is None or found.kind != "number":
         return None
     bins = found.bins()
     return {
         "name": found.name,
-        "url": routes.publish(shelf, bins),
+        "url": published.publish_array(published_data, bins),
         "count": BINS + int((bins == BINS).any()),
         **_ends(found),
     }
 
 
-def _facts(view: RunView, shelf: routes.Shelf, painted: Column | None) -> str:
+def _facts(view: RunView, published_data: PublishedData, painted: Column | None) -> str:
     """The hover card's lines: the id, then the colour column's value, else the class or cluster."""
     shown = painted or column(view, "true label") or column(view, "pseudo-label")
     ids = view.dataset.ids
@@ -373,10 +374,10 @@ def _facts(view: RunView, shelf: routes.Shelf, painted: Column | None) -> str:
     def lines(i: int) -> list[str]:
         return [str(ids[i]), shown.describe(i)] if shown is not None else [str(ids[i])]
 
-    return routes.publish_facts(shelf, shown.name if shown is not None else "id", lines)
+    return published.publish_facts(published_data, shown.name if shown is not None else "id", lines)
 
 
-def _table(view: RunView, shelf: routes.Shelf, painted: Column | None) -> str:
+def _table(view: RunView, published_data: PublishedData, painted: Column | None) -> str:
     """What the map's CSV needs besides what the browser has: ids and the colour column's values."""
 
     def table() -> dict[str, Any]:
@@ -385,4 +386,4 @@ def _table(view: RunView, shelf: routes.Shelf, painted: Column | None) -> str:
             return {"ids": ids, "name": "", "values": None}
         return {"ids": ids, "name": painted.name, "values": painted.cells()}
 
-    return routes.publish_table(shelf, painted.name if painted is not None else "", table)
+    return published.publish_table(published_data, painted.name if painted is not None else "", table)

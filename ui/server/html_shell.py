@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from ui.server.routes import trusted
+from ui.server import hosts
 
 # "./" and not "/": a proxy may serve the app below a path of its own.
 _BASE = '<script>window.__streamlit = { BACKEND_BASE_URL: new URL("./", window.location.href).href }</script>'
@@ -55,10 +55,8 @@ def _redirect_to(page: str):
 
 
 def _front(request: Request) -> Response:
-    if not trusted(request.headers.get("host", "")):
-        return PlainTextResponse(
-            "This host name is not allowed; add it to CORESET_ALLOWED_HOSTS.", 400
-        )
+    if not hosts.is_trusted(request.headers.get("host", "")):
+        return PlainTextResponse(hosts.REFUSAL, 400)
     return HTMLResponse(
         _html(), headers={"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
     )

@@ -1,9 +1,7 @@
-"""The Coverage page's parts: one 2-D slice at a time (BlindCS figure 2), score against rank,
-stability against T.
+"""The Coverage page: one 2-D slice (BlindCS figure 2), score against rank, stability against T.
 
-Hits and penalties come from the engine itself, asked with explicit draws, so the picture is the
-arithmetic: the drawn sample covers its nearest image (L1), whose neighbours within the slice share
-    a penalty (eq. 6 and 8).
+Hits and penalties are computed by the engine with explicit draws: a sample covers its nearest image
+(L1 distance), whose neighbours in the slice share a penalty (eq. 6 and 8).
 """
 
 from __future__ import annotations
@@ -24,18 +22,29 @@ from ui.components.palette import current
 from ui.components.thumbnails import gallery
 from ui.state import session
 
-DRAWN = 20_000  # images drawn as dots; more would be ink upon ink
+MAX_DOTS = 20_000  # images drawn; more would only overlap
 
-PATIENCE = 30.0  # seconds a live run may take
+MAX_SECONDS = 30.0  # of a live run
 
 
 @dataclass(frozen=True, eq=False)
 class Slice:
-    """points: (N, 2) the images in the slice. draws: (n, 2) samples. hits: (N,) samples that cover
-    each image.
+    """Two dimensions of the embeddings, with samples and what they cover.
 
-    focus: which draw is explained; covered: its image; penalty: (N,) what it costs each neighbour,
-        sum 1 or 0.
+    Attributes
+    ----------
+    points : (N, 2) float32
+        The images.
+    draws : (n, 2) float64
+        The samples.
+    hits : (N,) float64
+        Samples that cover each image.
+    focus : int
+        The sample that is explained.
+    covered : int
+        The image it covers.
+    penalty : (N,) float64
+        What that costs each neighbour; the sum is 1, or 0 without neighbours.
     """
 
     points: np.ndarray
@@ -56,8 +65,10 @@ def make_slice(
     exponent: float,
     seed: int,
 ) -> Slice:
-    """points: (N, 2) float. Draws `count` samples (BlindCS eq. 3 and the ablation's shapes), scores
-    them exactly."""
+    """Draw `count` samples (BlindCS eq. 3 and the ablation's distributions) and score them.
+
+    points: (N, 2) float.
+    """
     points = np.ascontiguousarray(points, np.float32)
     draws = sample(points, distribution, count, np.random.default_rng(seed))
     dims = np.tile(np.array([0, 1]), (count, 1))
@@ -78,8 +89,10 @@ def make_slice(
 def sample(
     points: np.ndarray, distribution: str, count: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """(count, 2) float64: per dimension triangular(min, median, max), normal(mean, std) or
-    uniform(min, max)."""
+    """(count, 2) float64 samples.
+
+    Per dimension triangular(min, median, max), normal(mean, std) or uniform(min, max).
+    """
     low = points.min(0).astype(float)
     high = points.max(0).astype(float)
     if distribution == "uniform":
@@ -99,33 +112,32 @@ def _columns(key: str, first: int, second: int, _view: session.RunView) -> np.nd
 
 
 def show_slice(view: session.RunView) -> None:
-    """Pick two dimensions and a distribution, step through the draws, see what each covers and whom
-    it pushes down."""
+    """Draw a slice with its samples, what one sample covers, and whose score that reduces."""
     width = view.run.vectors.shape[1]
     if width < 2:
-        st.info("These vectors have one dimension; a slice needs two.")
+        st.info("These embeddings have one dimension; a slice needs two.")
         return
     controls, picture = st.columns([2, 5], gap="medium")
     with controls:
         first, second = _dims(view, width)
         distribution = st.radio(
-            "Samples fall", DISTRIBUTIONS, key=session.bind("slice_distribution", "triangular")
+            "Distribution of the samples", DISTRIBUTIONS, key=session.bind("slice_distribution", "triangular")
         )
         count = st.select_slider(
-            "How many", [10, 50, 200, 500, 1000], key=session.bind("slice_count", 200)
+            "Samples", [10, 50, 200, 500, 1000], key=session.bind("slice_count", 200)
         )
-        focus = st.slider("Explain sample", 1, int(count), key="slice:focus") - 1
+        focus = st.slider("Sample to explain", 1, int(count), key="slice:focus") - 1
         alpha = st.slider(
-            "Neighbours α", 1, min(1000, len(view) - 1), min(30, len(view) - 1), key="slice:alpha"
+            "Redundancy neighbours (α)", 1, min(1000, len(view) - 1), min(30, len(view) - 1), key="slice:alpha"
         )
         close = st.toggle(
-            "Close up",
+            "Zoom in",
             key="slice:close",
-            help="Look only at the explained sample and its neighbours",
+            help="Show only the explained sample and its neighbours",
         )
     with (
         picture,
-        st.spinner("Scoring this slice; the first one after a start takes a few seconds ..."),
+        st.spinner("Scoring this slice; the first one takes a few seconds ..."),
     ):
         cut = make_slice(
             _columns(view.key_of("embeddings"), first, second, view),
@@ -144,8 +156,8 @@ def show_slice(view: session.RunView) -> None:
     near = np.argsort(-cut.penalty, kind="stable")[:24]
     near = near[cut.penalty[near] > 0]
     st.caption(
-        f"Sample {focus + 1} covers the first image below; the others share its penalty, nearest first. "
-        f"{int((cut.hits > 0).sum()):,} of {len(view):,} images are covered by these {count} samples."
+        f"Sample {focus + 1} covers the first image below; the others share the penalty, nearest "
+        f"first. These {count} samples cover {int((cut.hits > 0).sum()):,} of {len(view):,} images."
     )
     gallery(
         view.dataset,
@@ -172,15 +184,14 @@ def _dims(view: session.RunView, width: int) -> tuple[int, int]:
 
 
 def slice_figure(view: session.RunView, cut: Slice, first: int, second: int) -> go.Figure:
-    """Images grey, covered ones blue, samples as crosses; the explained sample, its image and its
-    neighbours on top."""
+    """Images grey, covered ones blue, samples as crosses; the explained sample is on top."""
     palette = current()
     figure = go.Figure()
     n = len(cut.points)
     shown = (
         np.arange(n)
-        if n <= DRAWN
-        else np.sort(np.random.default_rng(0).choice(n, DRAWN, replace=False))
+        if n <= MAX_DOTS
+        else np.sort(np.random.default_rng(0).choice(n, MAX_DOTS, replace=False))
     )
     hit = cut.hits[shown] > 0
     for name, which, color in (
@@ -205,13 +216,12 @@ def slice_figure(view: session.RunView, cut: Slice, first: int, second: int) -> 
     )
     near = np.flatnonzero(cut.penalty > 0)
     share = cut.penalty[near] / max(cut.penalty.max(), 1e-12)
-    # WebGL all through: plotly paints it over every SVG trace, which would bury the explained
-    # sample.
+    # WebGL for all traces: plotly draws it above SVG traces, which would hide the explained sample.
     figure.add_scattergl(
         x=cut.points[near, 0],
         y=cut.points[near, 1],
         mode="markers",
-        name="pushed down (size = penalty)",
+        name="penalised (size = penalty)",
         marker=dict(
             size=4 + 14 * np.sqrt(share),
             color="#E69F00",
@@ -235,7 +245,7 @@ def slice_figure(view: session.RunView, cut: Slice, first: int, second: int) -> 
 
 
 def _close_up(figure: go.Figure, cut: Slice) -> None:
-    """Axes around the explained sample, its image and those that it pushes down."""
+    """Set the axes around the explained sample, its image and the penalised ones."""
     seen = np.vstack(
         [cut.points[cut.penalty > 0], cut.points[[cut.covered]], cut.draws[[cut.focus]]]
     )
@@ -260,16 +270,15 @@ def slice_table(view: session.RunView, cut: Slice) -> charts.Columns:
 # ---------------------------------------------------------------------------------------------
 
 ORDERS = {
-    "Highest score: kept first": lambda s: -s.score,
-    "Lowest score: dropped first": lambda s: s.score,
-    "Most coverage": lambda s: -s.coverage,
+    "Highest score: selected first": lambda s: -s.score,
+    "Lowest score: selected last": lambda s: s.score,
+    "Highest coverage": lambda s: -s.coverage,
     "Most redundant": lambda s: -s.redundancy,
 }
 
 
 def show_rank(view: session.RunView) -> None:
-    """Score, coverage and redundancy by rank, the threshold of the current pruning rate, and
-    galleries of the ends."""
+    """Draw score, coverage and redundancy by rank, with the last selected rank, and a gallery."""
     scores = view.run.coverage
     k = kept_count(len(view), session.get("prune_rate"))
     figure, data = charts.score_by_rank(
@@ -300,19 +309,18 @@ def show_rank(view: session.RunView) -> None:
 
 
 def show_stability(view: session.RunView) -> None:
-    """How much of the coreset is settled after T samples, live: fresh draws against the finished
-    scores."""
+    """Draw how fast fresh, independent samples agree with the computed scores."""
     scores = view.run.coverage
     k = kept_count(len(view), session.get("prune_rate"))
     st.caption(
-        f"Fresh, independent samples are drawn while you watch and compared with the finished scores "
-        f"({scores.n_samples:,} samples): which share of the {k:,} kept images is already the same? "
-        f"Stops after {PATIENCE:.0f} s."
+        f"Were {scores.n_samples:,} samples enough? Independent samples are drawn now, and their "
+        f"{k:,} best images compared with those of the computed scores. Stops after "
+        f"{MAX_SECONDS:.0f} s."
     )
     name = f"stability:{view.key_of('coverage')}:{k}"
     place = st.empty()
-    if st.button("Run live", type="primary", key="stability:run"):
-        for curve in settle(view, scores.score, k):
+    if st.button("Run", type="primary", key="stability:run"):
+        for curve in agreement_curve(view, scores.score, k):
             session.put(name, curve)
             with place.container():
                 st.plotly_chart(
@@ -333,10 +341,10 @@ def _stability(curve: list[tuple[int, float, float]]) -> tuple[go.Figure, charts
     t, same, spearman = (np.array(column) for column in zip(*curve))
     figure, data = charts.lines(
         t,
-        {"same kept images": same, "rank correlation": spearman},
+        {"same selected images": same, "rank correlation": spearman},
         log_x=True,
         dots=True,
-        title="Agreement with the finished scores",
+        title="Agreement with the computed scores",
         x_axis="samples T",
         y_axis="share",
     )
@@ -344,9 +352,11 @@ def _stability(curve: list[tuple[int, float, float]]) -> tuple[go.Figure, charts
     return figure, data
 
 
-def settle(view: session.RunView, final: np.ndarray, k: int):
-    """Yields the growing curve [(T, overlap of top k, Spearman)]; T doubles until the finished T or
-    patience is out."""
+def agreement_curve(view: session.RunView, final: np.ndarray, k: int):
+    """Yield the growing curve [(T, overlap of the top k, Spearman correlation)].
+
+    T doubles until that of the computed scores is reached or time is up.
+    """
     from scipy.stats import rankdata
 
     started = time.monotonic()
@@ -356,9 +366,11 @@ def settle(view: session.RunView, final: np.ndarray, k: int):
     score = np.zeros(len(final))
     last = rankdata(final)
     top = set(np.argsort(-final, kind="stable")[:k].tolist())
-    while total < view.run.coverage.n_samples and time.monotonic() - started < PATIENCE:
+    while total < view.run.coverage.n_samples and time.monotonic() - started < MAX_SECONDS:
         part = coverage_scores(view.run.vectors, step, seed=view.seed + 7919 + len(curve))
-        score, total, step = score + part.score, total + step, total + step
+        score = score + part.score
+        total = total + step
+        step = total
         same = len(top & set(np.argsort(-score, kind="stable")[:k].tolist())) / k
         curve = [*curve, (total, same, float(np.corrcoef(rankdata(score), last)[0, 1]))]
         yield curve
