@@ -1,7 +1,8 @@
-"""Coreset Explorer's router: page frame, navigation, sidebar. `streamlit run app.py` finds `app` here.
+"""Coreset Explorer's router: page frame, navigation, sidebar.
 
-The file is used twice: imported by the server it makes the ASGI app with a few routes of our own;
-run by Streamlit for a visitor it draws the page. Only the latter has a script context.
+`streamlit run app.py` finds `app` here. The file is used twice: imported by the server it makes the
+ASGI app with a few routes of our own; run by Streamlit for a visitor it draws the page. Only the
+latter has a script context.
 """
 
 from __future__ import annotations

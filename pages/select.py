@@ -1,4 +1,4 @@
-"""Select: set how many images are selected and by which method; pins, undo, snapshots, certificate."""
+"""Select: how many images are selected and by which method; pins, snapshots, certificate."""
 
 import streamlit as st
 

@@ -154,7 +154,7 @@ def apply_theme(figure: go.Figure, palette: Palette, height: int = 340) -> go.Fi
 
 
 def _legend_layout(figure: go.Figure, height: int) -> tuple[int, dict[str, Any]]:
-    """Pixels above the plot, and where the legend goes: below when its rows would hide the title."""
+    """Pixels above the plot, and the legend's place: below it where it would hide the title."""
     has_title = bool(figure.layout.title.text)
     has_legend = len(figure.data) > 1 and figure.layout.showlegend is not False
     top = 34 if has_title else 8

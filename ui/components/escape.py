@@ -1,8 +1,7 @@
-"""Text that came from data, made harmless for Markdown, HTML and chart labels. Use it at every
-border.
+"""Escaping of text that came from data, for Markdown, HTML and chart labels.
 
-Names of classes, files and columns are chosen by strangers: `<img src=x onerror=...>` must stay
-text.
+Names of classes, files and columns are not ours: `<img src=x onerror=...>` must stay text. Use one
+of these functions wherever such a name is shown.
 """
 
 from __future__ import annotations
@@ -15,15 +14,14 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~<>$:&])")
 
 
 def plain(text: object, limit: int = 120) -> str:
-    """One visible line: control and bidirectional override characters out, at most `limit`
-    characters."""
+    """One line of at most `limit` characters, without control and bidirectional characters."""
     kept = "".join(c if unicodedata.category(c)[0] != "C" else " " for c in str(text))
     kept = " ".join(kept.split())
     return kept if len(kept) <= limit else kept[: limit - 1] + "…"
 
 
 def markdown(text: object, limit: int = 600) -> str:
-    """Literal text inside Streamlit's Markdown (also kills :icons:, $math$ and links)."""
+    """Literal text inside Streamlit's Markdown, without :icons:, $math$ and links."""
     return _MARKDOWN.sub(r"\\\1", plain(text, limit))
 
 
@@ -38,5 +36,5 @@ def chart(text: object, limit: int = 40) -> str:
 
 
 def escape_option(text: object) -> str:
-    """Text of a select box: drawn as text by the browser, so only made one visible line."""
+    """Text of a select box: the browser draws it as text, so it is only made one line."""
     return plain(text, 60)

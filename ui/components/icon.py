@@ -1,5 +1,4 @@
-"""The browser tab's icon, drawn here: an emoji or a :material/ icon would make the browser ask
-another host."""
+"""The browser tab's icon; an emoji or a :material/ icon would be loaded from another host."""
 
 from __future__ import annotations
 
@@ -10,7 +9,7 @@ from PIL import Image, ImageDraw
 
 @functools.cache
 def page_icon() -> Image.Image:
-    """A 64 px disc of dots of which a few are filled: a set and its coreset."""
+    """64 px: dots of which a few are filled, a dataset and its coreset."""
     image = Image.new("RGBA", (64, 64), (0, 0, 0, 0))
     draw = ImageDraw.Draw(image)
     dots = ((14, 20), (30, 10), (48, 18), (54, 36), (42, 52), (22, 54), (10, 40), (32, 32))

@@ -77,7 +77,7 @@ def submit_button(
 
 
 def submit(kind: str, spec: str, params: dict[str, Any]) -> None:
-    """Submit a job and rerun the page; returns only when the job was refused, with the reason shown."""
+    """Submit a job and rerun the page; returns only when it was refused and the reason shown."""
     from coreset_engine.jobs import manager
 
     if kind != "export" and cluster():

@@ -1,5 +1,4 @@
-"""Colours, in one place for charts and map: distinguishable with every common colour blindness,
-light and dark.
+"""Colours of charts and map, light and dark, distinguishable with common colour blindness.
 
 Categories follow Okabe and Ito's set (2008), lengthened by lightness steps; scales are
 viridis/cividis-like ramps. Every colour is "#rrggbb". `Palette` is what a theme needs; `current()`
@@ -47,8 +46,11 @@ DIVERGING = ("#2166AC", "#67A9CF", "#D1E5F0", "#F7F7F7", "#FDDBC7", "#EF8A62", "
 
 @dataclass(frozen=True)
 class Palette:
-    """One theme's colours. kept: in the coreset; hard: dropped by beta; easy: dropped by p; picked:
-    under the eye."""
+    """One theme's colours.
+
+    kept: selected. hard: skipped as hardest. easy: left out as easy. rest: not selected. picked:
+    the image that is explained. must, never: always included, excluded.
+    """
 
     name: str
     paper: str

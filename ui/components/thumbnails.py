@@ -41,7 +41,7 @@ _component = st.components.v2.component(
 
 
 class ThumbCache:
-    """(fingerprint, position) -> (TILE, TILE, 3) uint8, the most recent `most` in memory; thread-safe."""
+    """The most recent tiles by (fingerprint, position), each (TILE, TILE, 3) uint8; thread-safe."""
 
     def __init__(self, most: int = 4000) -> None:
         self._most = most

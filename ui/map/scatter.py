@@ -342,7 +342,9 @@ def _ends(painted: Column) -> dict[str, Any]:
     }
 
 
-def _groups(view: RunView, published_data: PublishedData, name: str | None) -> dict[str, Any] | None:
+def _groups(
+    view: RunView, published_data: PublishedData, name: str | None
+) -> dict[str, Any] | None:
     found = column(view, name) if name else None
     if found is None or found.kind != "category":
         return None
@@ -386,4 +388,6 @@ def _table(view: RunView, published_data: PublishedData, painted: Column | None)
             return {"ids": ids, "name": "", "values": None}
         return {"ids": ids, "name": painted.name, "values": painted.cells()}
 
-    return published.publish_table(published_data, painted.name if painted is not None else "", table)
+    return published.publish_table(
+        published_data, painted.name if painted is not None else "", table
+    )

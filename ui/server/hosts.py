@@ -16,7 +16,7 @@ REFUSAL = "This host name is not allowed; add it to CORESET_ALLOWED_HOSTS."
 
 
 def is_trusted(host: str) -> bool:
-    """Whether a Host header is an IP address, localhost, our own name or in CORESET_ALLOWED_HOSTS."""
+    """Whether a Host header is an IP address, localhost, our name or in CORESET_ALLOWED_HOSTS."""
     name = re.sub(r":\d+$", "", host.strip().lower()).strip("[]")
     allowed = os.environ.get("CORESET_ALLOWED_HOSTS", "").lower().replace(",", " ").split()
     if name in {"localhost", *_own_names(), *allowed}:

@@ -21,7 +21,10 @@ from starlette.routing import Route
 from ui.server import hosts
 
 # "./" and not "/": a proxy may serve the app below a path of its own.
-_BASE = '<script>window.__streamlit = { BACKEND_BASE_URL: new URL("./", window.location.href).href }</script>'
+_BASE = (
+    "<script>window.__streamlit = "
+    '{ BACKEND_BASE_URL: new URL("./", window.location.href).href }</script>'
+)
 
 
 def front_routes(pages: list[str], first: str, moved: Mapping[str, str]) -> list[Route]:
@@ -82,8 +85,9 @@ def exposure(address: str | None, guarded: bool) -> str | None:
     if local or guarded:
         return None
     return (
-        f"Listening on {address or 'every address'}: anyone who reaches it can use the app and see the open "
-        "images. Set up Streamlit's authentication ([auth] in secrets.toml) or a proxy with a password."
+        f"Listening on {address or 'every address'}: anyone who reaches it can use the app and see "
+        "the open images. Set up Streamlit's authentication ([auth] in secrets.toml) or a proxy "
+        "with a password."
     )
 
 

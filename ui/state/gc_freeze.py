@@ -1,10 +1,9 @@
-"""Garbage collection that does not walk through every loaded module after each run of a page.
+"""Keep garbage collection from traversing every loaded module after each run of a page.
 
-Streamlit collects all generations after every rerun. With pandas, scikit-learn and the rest loaded
-that is 76 ms of the 90 ms that a slider move cost the server, spent looking at functions and
-classes that never die. What lives when enough new modules have been loaded is therefore set apart
-(gc.freeze); this happens a handful of times in a server's life, so what a session held at that
-moment and loses in a cycle later is a bounded cost.
+Streamlit collects all generations after every rerun. With pandas and scikit-learn loaded that is
+76 ms of the 90 ms that a slider move cost the server, spent on functions and classes that are never
+freed. Objects alive after enough new modules were loaded are therefore frozen (gc.freeze). This
+happens a few times in a server's life, so the memory that cycles frozen then can leak is bounded.
 """
 
 from __future__ import annotations
@@ -12,13 +11,15 @@ from __future__ import annotations
 import gc
 import sys
 
-STEP = 50  # new modules that are worth another look
+STEP = 50  # new modules before the next freeze
 _known = [0]
 
 
 def freeze_new_modules() -> bool:
-    """Set apart what lives now, if at least STEP modules were loaded since the last time; whether
-    it did."""
+    """Freeze all objects alive now if at least STEP modules were loaded since the last time.
+
+    Returns whether it did.
+    """
     loaded = len(sys.modules)
     if loaded - _known[0] < STEP:
         return False

@@ -1,8 +1,8 @@
-"""What belongs in a link but is too long for one: pins and a method's own knobs.
+"""Values that belong in a link but are too long for one: pins and a method's options.
 
-They are kept in the workspace under the hash of their content, and the address holds the hash. So a
-reload, a bookmark and a link to a colleague on the same workspace bring them back, and nothing is
-ever overwritten.
+They are stored in the workspace under the hash of their content, and the address holds the hash. A
+reload, a bookmark, or a link opened by a colleague on the same workspace restores them, and nothing
+is ever overwritten.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ _KEY = re.compile(r"[0-9a-f]{16}")
 
 
 def save_values(values: dict[str, Any], home: Path) -> str:
-    """Write what of `values` is not empty; its key, or "" where nothing is to keep or the workspace
-    takes no file."""
+    """Store the values that are not empty; returns their key, or "" where nothing was stored."""
     content = {name: values[name] for name in STORED if values.get(name)}
     if not content:
         return ""
@@ -33,12 +32,12 @@ def save_values(values: dict[str, Any], home: Path) -> str:
             filesystem.make_folder(path.parent)
             filesystem.write_json(path, content, sync=False)
     except (CoresetError, OSError):
-        return ""  # without it only the link is poorer
+        return ""  # the link then does not restore these values
     return key
 
 
 def load_values(key: str, home: Path) -> dict[str, Any]:
-    """What was kept under `key`; empty when it is unknown, malformed or no key at all."""
+    """What was stored under `key`; empty for an unknown or malformed key."""
     if not _KEY.fullmatch(key):
         return {}
     content = filesystem.read_json(_path(key, home)) or {}

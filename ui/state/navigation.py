@@ -1,9 +1,9 @@
-"""Which page a session is on, and the way back to it.
+"""Which page a session is on, and how to return to it.
 
 When a script changes the page (st.switch_page), a message that the browser sent a moment earlier,
-say the polling of the job strip, still names the page that was left. Streamlit then tells the
-browser that it is on that page again, runs only the fragment that was asked for, and the main part
-of the window stays empty.
+for example the polling of the job list, still names the previous page. Streamlit then tells the
+browser that it is on that page again and runs only the polling fragment, so that the main part of
+the window stays empty.
 """
 
 from __future__ import annotations
@@ -15,14 +15,12 @@ from ui.state import session
 
 
 def remember_page(url_path: str) -> None:
-    """Remember that this run draws pages/`url_path`.py. Call once in each run of a whole page,
-    before drawing."""
+    """Remember that this run draws pages/`url_path`.py; call once per page run, before drawing."""
     session.put("here", (_running(), f"pages/{url_path}.py"))
 
 
 def return_to_page() -> None:
-    """In a fragment that polls: go back to the page that was drawn last, where this run counts for
-    another one."""
+    """In a polling fragment: return to the page drawn last, if this run counts for another one."""
     drawn = session.get("here")
     if drawn and drawn[0] != _running():
         st.switch_page(drawn[1])

@@ -24,8 +24,8 @@ def show_sample_note(view: Any) -> None:
     if view.full is not None:
         way = ", stratified by cluster" if view.ready("pseudo_labels") else ""
         st.caption(
-            f"This page shows a sample of {len(view):,} of {len(view.full):,} images{way}. Jobs and "
-            "exports use all images."
+            f"This page shows a sample of {len(view):,} of {len(view.full):,} images{way}. Jobs "
+            "and exports use all images."
         )
 
 

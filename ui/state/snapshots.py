@@ -1,5 +1,4 @@
-"""Named snapshots of a session's knobs, kept per dataset in the workspace (run/history.py), shared
-by all sessions."""
+"""Named snapshots of a session's settings, stored per dataset and shared by all sessions."""
 
 from __future__ import annotations
 
@@ -9,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from coreset_engine.artifacts import history
+from coreset_engine.core.registry import METHODS
 from ui.state import session
 from ui.state.session import RunView
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """setup: what `selecting.setup` gave. made: seconds since the epoch."""
+    """setup: from `ui.selection.controls.setup`. made: seconds since the epoch."""
 
     id: str
     name: str
@@ -24,13 +24,15 @@ class Snapshot:
 
 
 def _dataset(view: RunView) -> str:
-    """Of a sample, snapshots belong to the whole set."""
+    """Snapshots made while looking at a sample belong to all images."""
     return (view.full or view).dataset.fingerprint
 
 
 def list_snapshots(view: RunView) -> list[Snapshot]:
-    """The dataset's snapshots, newest first. The log is append-only: a later entry of the same name
-    or a "forget" takes an earlier one out."""
+    """The dataset's snapshots, newest first.
+
+    The log is append-only: a later entry of the same name, or a "forget", removes an earlier one.
+    """
     found: dict[str, Snapshot] = {}
     for entry in history.snapshots(_dataset(view), session.home()):
         if entry.get("forget"):
@@ -44,21 +46,28 @@ def list_snapshots(view: RunView) -> list[Snapshot]:
 
 
 def save(view: RunView, name: str, setup: dict[str, Any]) -> None:
-    """Keep `setup` under `name`; a snapshot of the same name is replaced."""
+    """Save `setup` under `name`; a snapshot of the same name is replaced."""
     entry = {"id": secrets.token_hex(8), "name": name, "setup": setup}
     history.add_snapshot(_dataset(view), entry, session.home())
 
 
 def delete(view: RunView, key: str) -> None:
+    """Remove the snapshot with this id."""
     history.add_snapshot(_dataset(view), {"forget": key}, session.home())
 
 
 def describe(snapshot: Snapshot) -> str:
-    """Its knobs in one line, with the time it was made."""
+    """Method, settings and time in one line."""
     setup = snapshot.setup
     pins = sum(len(setup.get(name) or ()) for name in ("must_keep", "never"))
-    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(snapshot.made))
-    return (
-        f"{setup.get('method')}, {100 * float(setup.get('prune_rate', 0)):g} % removed, "
-        f"beta {setup.get('beta', 0):g}" + (f", {pins} pins" if pins else "") + f", {when}"
-    )
+    method = str(setup.get("method"))
+    parts = [
+        METHODS[method].title if method in METHODS else method,
+        f"{100 * float(setup.get('prune_rate', 0)):g}% removed",
+    ]
+    if setup.get("beta"):
+        parts.append(f"hardest {100 * float(setup['beta']):g}% skipped")
+    if pins:
+        parts.append(f"{pins} images pinned")
+    parts.append(time.strftime("%Y-%m-%d %H:%M", time.localtime(snapshot.made)))
+    return ", ".join(parts)

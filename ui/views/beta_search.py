@@ -1,4 +1,4 @@
-"""The search for beta on the Labels page: start it, see its curve (ELFS figure 6), apply its result."""
+"""The search for beta on the Labels page: start it, see its curve (ELFS figure 6), apply it."""
 
 from __future__ import annotations
 

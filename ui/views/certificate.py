@@ -59,7 +59,7 @@ def is_quick(view: RunView, selection: Selection) -> bool:
 
 
 def table_rows(certificate: Certificate) -> dict[str, str]:
-    """What each number is -> the number as text; numbers that could not be measured are left out."""
+    """What each number is -> the number as text, without those that could not be measured."""
     values = {name: float(getattr(certificate, name)) for name in MEASURES}
     return {
         MEASURES[name]: format_number(value)

@@ -1,4 +1,4 @@
-"""Corrections to pseudo-labels: rename a cluster, merge two, relabel images; kept, undone, exported.
+"""Corrections to pseudo-labels: rename a cluster, merge two, relabel images.
 
 Each is one entry of the workspace's history for this dataset (`coreset_engine.artifacts.history`),
 so that it can be undone. Relabelled images are stored by id, never by position.

@@ -121,14 +121,20 @@ def show_slice(view: session.RunView) -> None:
     with controls:
         first, second = _dims(view, width)
         distribution = st.radio(
-            "Distribution of the samples", DISTRIBUTIONS, key=session.bind("slice_distribution", "triangular")
+            "Distribution of the samples",
+            DISTRIBUTIONS,
+            key=session.bind("slice_distribution", "triangular"),
         )
         count = st.select_slider(
             "Samples", [10, 50, 200, 500, 1000], key=session.bind("slice_count", 200)
         )
         focus = st.slider("Sample to explain", 1, int(count), key="slice:focus") - 1
         alpha = st.slider(
-            "Redundancy neighbours (α)", 1, min(1000, len(view) - 1), min(30, len(view) - 1), key="slice:alpha"
+            "Redundancy neighbours (α)",
+            1,
+            min(1000, len(view) - 1),
+            min(30, len(view) - 1),
+            key="slice:alpha",
         )
         close = st.toggle(
             "Zoom in",

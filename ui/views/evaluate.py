@@ -187,7 +187,7 @@ def title(job: Any) -> str:
 
 
 def show_downloads(result: dict[str, Any]) -> None:
-    """Draw the downloads: every training as CSV, the curve as SVG, as the command line writes them."""
+    """Draw the downloads: every training as CSV, the curve as SVG."""
     from coreset_engine.cli.commands.evaluate import as_csv, picture
 
     first = result["rows"][0]

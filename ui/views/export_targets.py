@@ -21,8 +21,8 @@ from ui.views.export import PlannedSelection, file_name
 TARGETS: dict[str, tuple[str, str, bool]] = {
     "fiftyone": (
         "FiftyOne dataset",
-        "Score fields, a coreset tag and saved views in FiftyOne's database. An existing dataset of "
-        "this name is updated; nothing in it is deleted.",
+        "Score fields, a coreset tag and saved views in FiftyOne's database. An existing dataset "
+        "of this name is updated; nothing in it is deleted.",
         False,
     ),
     "fiftyone-disk": (

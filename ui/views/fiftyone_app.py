@@ -46,7 +46,8 @@ def side_by_side(view: session.RunView) -> None:
         _shown(view, app)
     elif not sent:
         st.caption(
-            "Export the selection to a FiftyOne dataset above; then its App opens here, showing the coreset."
+            "Export the selection to a FiftyOne dataset above; then its App opens here, showing "
+            "the coreset."
         )
     else:
         _offer(sent, app)
@@ -87,8 +88,9 @@ def _offer(sent: list[tuple[str, str]], app: Any) -> None:
     taken = app is not None and app.owner != owner()
     if taken:
         st.warning(
-            f"The App is open on {escaped(app.dataset.name)} in another tab, for another person, or in "
-            "this tab before it was reloaded. It serves one at a time: taking it over closes it there."
+            f"The App is open on {escaped(app.dataset.name)} in another tab, for another person, "
+            "or in this tab before it was reloaded. It serves one at a time: taking it over closes "
+            "it there."
         )
     if right.button(
         "Take over" if taken else "Open FiftyOne here",
@@ -113,12 +115,12 @@ def _open(name: str, selection: str) -> None:
 
 
 def _address() -> str:
-    """The address the App listens on: this machine only, unless this server was opened to others."""
+    """The address the App listens on: this machine only, unless this server is open to others."""
     return str(st.get_option("server.address") or "127.0.0.1")
 
 
 def embedded_url(url: str, page: str) -> str:
-    """The App's address for a browser that shows `page`, our own address as that browser knows it."""
+    """The App's address for a browser that shows `page`, our address as that browser knows it."""
     host = urlsplit(page).hostname or "127.0.0.1"
     try:
         local = host == "localhost" or ip_address(host).is_loopback
@@ -151,8 +153,8 @@ def _shown(view: session.RunView, app: Any) -> None:
             fiftyone_app.close_app()
             st.rerun()
     st.caption(
-        f"Dataset {escaped(app.dataset.name)}. Samples that you select or tag in the App can be always "
-        "included or excluded below."
+        f"Dataset {escaped(app.dataset.name)}. Samples that you select or tag in the App can be "
+        "always included or excluded below."
     )
     st.iframe(embedded_url(app.url, st.context.url or ""), height=HEIGHT, alt="FiftyOne App")
     st.fragment(run_every="2s")(_show_picked)(view, app)

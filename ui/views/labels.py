@@ -110,7 +110,7 @@ def _show_errors_per_class(view: session.RunView, quality: LabelQuality) -> None
 
 
 def show_certainty(view: session.RunView, sizes: np.ndarray) -> None:
-    """Draw cluster sizes, confidence, and agreement of the cluster heads where there are several."""
+    """Draw cluster sizes, confidence, and agreement of the cluster heads where there are some."""
     pseudo = view.run.pseudo_labels
     st.caption(
         "This source has no labels, so the clustering is judged by its own certainty about each "

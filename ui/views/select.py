@@ -1,4 +1,4 @@
-"""The Select page: undo and snapshots, a method's options, the map's ranks, and what is selected."""
+"""The Select page: undo, snapshots, a method's options, the map's ranks, and what is selected."""
 
 from __future__ import annotations
 

@@ -29,8 +29,8 @@ HINTS = {
     "fiftyone": "NAME or NAME/VIEW",
 }
 CONTAINERS = (
-    "Also WebDataset tars (DIR/\\*.tar), Parquet with image bytes (DIR/\\*.parquet#id=COLUMN), or a URL of "
-    "any of these: s3://BUCKET/DIR, gs://BUCKET/DIR, az://CONTAINER/DIR."
+    "Also WebDataset tars (DIR/\\*.tar), Parquet with image bytes (DIR/\\*.parquet#id=COLUMN), "
+    "or a URL of any of these: s3://BUCKET/DIR, gs://BUCKET/DIR, az://CONTAINER/DIR."
 )
 
 
@@ -39,8 +39,8 @@ def source_form() -> None:
     proposed = session.get("proposed")
     if proposed:
         st.info(
-            f"This link asks for {escaped(proposed)}, which has not been opened in this workspace before. "
-            "Open it yourself if you trust it."
+            f"This link asks for {escaped(proposed)}, which has not been opened in this workspace "
+            "before. Open it yourself if you trust it."
         )
     kind = st.radio(
         "Source", list(KINDS), format_func=KINDS.get, key="source:kind", horizontal=True
