@@ -1,5 +1,4 @@
-"""Faults of ours: the user sees one sentence and an id; the details go to the rotated log under
-CORESET_HOME."""
+"""Internal errors: the user sees one sentence and an id, the log under CORESET_HOME has the rest."""
 
 from __future__ import annotations
 
@@ -18,8 +17,8 @@ def record(fault: BaseException, home: Path | str | None = None) -> str:
     kind = type(fault).__name__
     path = log.path_of(home)
     if not log.write(home, "fault", id=mark, fault=kind, trace=traceback.format_exception(fault)):
-        return f"a fault of ours ({kind}: {fault}), id {mark}; it could not be logged to {path}."
+        return f"internal error ({kind}: {fault}), id {mark}; it could not be logged to {path}."
     return (
-        f"a fault of ours, id {mark} ({kind}); the details are in {path}, "
+        f"internal error {mark} ({kind}); details are in {path}, "
         "`python -m coreset_engine report` packs them for a bug report."
     )

@@ -3,7 +3,7 @@ it.
 
 PARSERS[name] is (seeds, call): call(data, folder) reads `data` the way the program does, with files
 of its own below `folder`, and returns a word for what came out. A CoresetError is an answer too.
-Anything else is a fault of ours.
+Anything else is an internal error.
 """
 
 from __future__ import annotations
