@@ -1,5 +1,4 @@
-"""Labels: what the clustering calls each image, how hard it is, where it is probably wrong, and
-corrections."""
+"""Labels: quality of the clustering, difficulty, probable label errors, and corrections."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ VIEWS = {
 }
 
 frame.page_header(
-    "Labels", "What would a clustering call each image, and where is that probably wrong?"
+    "Labels", "Which cluster does each image belong to, and which labels are probably wrong?"
 )
 view = frame.require_run("pseudo_labels")
 chosen = st.segmented_control(

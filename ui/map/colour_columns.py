@@ -153,9 +153,17 @@ TITLES = {
 }
 
 
+GROUP_WORDS = {"pseudo-label": "cluster", "true label": "class"}
+
+
+def group_word(name: str) -> str:
+    """What one value of a categorical column is called, e.g. "cluster"."""
+    return GROUP_WORDS.get(name, name)
+
+
 def colour_title(name: str) -> str:
     """What the menu of colours shows for a column."""
-    return "selected / not selected" if name == MEMBERSHIP else escape_option(name)
+    return "selection" if name == MEMBERSHIP else escape_option(name)
 
 
 def column(view: RunView, name: str) -> Column | None:

@@ -55,9 +55,9 @@ export const STYLE = `
 .cm-track { height: 9px; border-radius: 2px; overflow: hidden; background: color-mix(in srgb, currentColor 14%, transparent); }
 .cm-fill { height: 100%; transform-origin: left; }
 .cm-sliders { display: grid; gap: 6px 18px; grid-template-columns: repeat(auto-fit, minmax(250px, 1fr)); }
-.cm-slider { display: grid; grid-template-columns: max-content 1fr 64px; gap: 8px; align-items: center; }
+.cm-slider { display: grid; grid-template-columns: max-content 1fr minmax(56px, max-content); gap: 8px; align-items: center; }
 .cm-slider input { width: 100%; accent-color: var(--st-primary-color); }
-.cm-slider output { text-align: right; font-variant-numeric: tabular-nums; }
+.cm-slider output { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .cm-count { font-size: 20px; font-weight: 600; font-variant-numeric: tabular-nums; }
 .cm-count small { font-size: 12px; font-weight: 400; opacity: .8; }
 `;

@@ -23,7 +23,7 @@ import numpy as np
 import streamlit as st
 
 from ui.components.palette import CATEGORICAL, DARK, LIGHT
-from ui.map.colour_columns import BINS, MEMBERSHIP, Column, column, format_number
+from ui.map.colour_columns import BINS, MEMBERSHIP, Column, column, format_number, group_word
 from ui.server import published, routes
 from ui.server.published import PublishedData
 from ui.state.session import RunView
@@ -349,7 +349,7 @@ def _groups(
     if found is None or found.kind != "category":
         return None
     return {
-        "name": found.name,
+        "name": group_word(found.name),
         "url": published.publish_array(published_data, found.codes),
         "labels": list(found.labels),
     }

@@ -20,7 +20,7 @@ from ui.components.forms import row_title
 from ui.components.frame import show_error, stage_names
 from ui.components.jobs import submit_button
 from ui.components.thumbnails import gallery, short_ids
-from ui.map.colour_columns import column
+from ui.map.colour_columns import column, group_word
 from ui.map.scatter import draw_map
 from ui.selection import controls, session_selection
 from ui.state import session
@@ -257,7 +257,9 @@ def show_groups(view: RunView, a: Selection, b: Selection) -> None:
             for side, s in (("A", a), ("B", b))
         }
         with place:
-            figure, data = charts.bars(list(groups.labels), counts, title=f"Selected per {name}")
+            figure, data = charts.bars(
+                list(groups.labels), counts, title=f"Selected per {group_word(name)}"
+            )
             charts.show(figure, f"compare-{name.replace(' ', '-')}", data)
 
 

@@ -104,7 +104,10 @@ def _told(table: Mapping[str, Row]) -> str:
 
 def stages(view: session.RunView) -> None:
     """Draw the stages with their sizes, and the button that computes those not ready."""
-    rows = [(STAGE_NAMES[stage], view.ready(stage), view.size(stage)) for stage in session.STAGES]
+    rows = [
+        (STAGE_NAMES[stage].capitalize(), view.ready(stage), view.size(stage))
+        for stage in session.STAGES
+    ]
     missing = sum(not ready for _, ready, _ in rows)
     st.table(
         {
