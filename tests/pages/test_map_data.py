@@ -3,6 +3,8 @@ snapshots."""
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from finished import FinishedRun
@@ -106,6 +108,7 @@ def session(monkeypatch):
     monkeypatch.setattr(
         state, "get", lambda name, default=None: held.get(name, first.get(name, default))
     )
+    monkeypatch.setattr(state, "chosen", lambda name: held.get(name) is not None)
     monkeypatch.setattr(state, "put", held.__setitem__)
     monkeypatch.setattr(state, "rebind", held.__setitem__)
     return held
@@ -154,24 +157,26 @@ def test_ranks_on_the_map_choose_what_the_engine_chooses(view, session, method, 
     )
     assert ranks.kept().tolist() == sorted(engine.indices.tolist())
     for i in range(0, len(view), 37):
-        assert ("within the kept" in ranks.reason(i)) == (i in engine.indices) or i in picked
+        assert ("within the selected" in ranks.reason(i)) == (i in engine.indices) or i in picked
 
 
-def test_enters_at_is_the_rate_where_the_image_changes_sides(view, session):
+def test_an_image_is_selected_from_the_number_of_images_that_is_said(view, session):
     session |= {"method": "elfs", "prune_rate": 0.9, "beta": 0.1}
-    for i in range(0, len(view), 23):
+    n = len(view)
+    checked = 0
+    for i in range(0, n, 23):
         sentence = controls.ranking(view).enters(i)
-        if "β" in sentence or "every" in sentence:
+        found = re.fullmatch(r"Selected from ([\d,]+) images on\.", sentence)
+        if found is None:
+            assert "hardest" in sentence or "every" in sentence
             continue
-        at = float(sentence.rstrip(".").split()[-1])
-        assert i in choose("elfs", view.run, prune_rate=max(at, 0.1), beta=0.1, seed=0).indices
-        if at + 0.004 < 1:
-            assert (
-                i
-                not in choose(
-                    "elfs", view.run, prune_rate=round(at + 0.004, 3), beta=0.1, seed=0
-                ).indices
-            )
+        k = int(found[1].replace(",", ""))
+        at = choose("elfs", view.run, prune_rate=1 - k / n, beta=0.1, seed=0).indices
+        before = choose("elfs", view.run, prune_rate=1 - (k - 1) / n, beta=0.1, seed=0).indices
+        assert len(at) == k and i in at
+        assert len(before) == k - 1 and i not in before
+        checked += 1
+    assert checked > 5
 
 
 def test_undo_redo_and_pins(session):

@@ -23,8 +23,6 @@ from coreset_engine.core.types import Selection
 from coreset_engine.selection.budget import (
     cut_count,
     kept_count,
-    largest_beta,
-    largest_rate,
     pinned_window,
     rank_of_free,
     settled_beta,
@@ -88,27 +86,27 @@ class Ranks:
 
     def reason(self, i: int) -> str:
         """Half a sentence: where image i stands against the threshold."""
-        rank, (lo, hi) = int(self.rank[i]), self.window()
-        what = "hardest first" if self.kind == "window" else "best first"
-        place = f"rank {rank + 1:,} of {self.n:,} ({what})"
-        if rank < lo:
-            return f"{place} is among the {lo:,} hardest, which the hard cut-off β = {self.beta:g} removes"
-        if rank < hi:
-            return f"{place} lies within the kept ranks {lo + 1:,} to {hi:,}"
-        return f"{place} lies beyond the last kept rank, {hi:,}"
-
-    def enters(self, i: int) -> str:
-        """One sentence: the pruning rate (or beta) at which image i changes sides."""
         rank = int(self.rank[i])
         lo, hi = self.window()
+        order = "hardest first" if self.kind == "window" else "best first"
+        place = f"rank {rank + 1:,} of {self.n:,} ({order})"
+        if rank < lo:
+            return f"{place} is among the {lo:,} hardest, which are skipped"
+        if rank < hi:
+            return f"{place} is within the selected ranks {lo + 1:,} to {hi:,}"
+        return f"{place} is after the last selected rank, {hi:,}"
+
+    def enters(self, i: int) -> str:
+        """One sentence: from how many images on image i is selected."""
+        rank = int(self.rank[i])
+        lo, _ = self.window()
         if rank < lo:
             harder = rank_of_free(self.order.pin_ranks, rank)
-            return f"Enters when β ≤ {largest_beta(self.n, self.n - harder):g}."
+            return f"Selected when no more than the {harder:,} hardest images are skipped."
         needed = rank - lo + self.order.pinned + 1
         if needed == 1:
-            return "Stays at every pruning rate."
-        word = "Kept while" if rank < hi else "Enters at"
-        return f"{word} p ≤ {largest_rate(self.n, needed):.3f}."
+            return "Selected at every number of images."
+        return f"Selected from {needed:,} images on."
 
 
 def ranking(view: RunView) -> Ranks | None:
@@ -296,12 +294,12 @@ def lasso_panel(view: RunView, events: MapEvents, selection: Selection | None, *
     )
     st.subheader(f"{len(chosen):,} images in the lasso", anchor=False)
     words, keep, never, free = st.columns([3, 1, 1, 1], vertical_alignment="center")
-    words.caption(f"{int(kept.sum()):,} of them kept (marked)." if selection is not None else "")
+    words.caption(f"{int(kept.sum()):,} of them selected (marked)." if selection is not None else "")
     ids = [str(name) for name in view.dataset.ids[chosen]]
     buttons = (
-        (keep, "keep", "Must keep all"),
-        (never, "never", "Never any"),
-        (free, None, "Unpin all"),
+        (keep, "keep", "Always include all"),
+        (never, "never", "Exclude all"),
+        (free, None, "Clear all"),
     )
     for place, kind, label in buttons:
         if place.button(label, key=f"{key}:lasso:{kind}", width="stretch", disabled=not ids):
@@ -326,7 +324,7 @@ def shown_of(events: MapEvents, selection: Selection | None) -> np.ndarray:
 
 def paste_panel(view: RunView, *, key: str) -> None:
     """Pin a pasted list of ids; what is not in this source is named."""
-    text = st.text_area("Ids, one a line", key=f"{key}:paste", height=110)
+    text = st.text_area("Ids, one per line", key=f"{key}:paste", height=110)
     ids = list(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
     everything = (
         view.full or view
@@ -334,9 +332,9 @@ def paste_panel(view: RunView, *, key: str) -> None:
     known = {name for name, place in zip(ids, places_of(everything, ids)) if place >= 0}
     keep, never, free = st.columns(3)
     for place, kind, label in (
-        (keep, "keep", "Must keep"),
-        (never, "never", "Never"),
-        (free, None, "Unpin"),
+        (keep, "keep", "Always include"),
+        (never, "never", "Exclude"),
+        (free, None, "Clear"),
     ):
         if place.button(label, key=f"{key}:paste:{kind}", width="stretch", disabled=not known):
             pin([name for name in ids if name in known], kind)
@@ -344,5 +342,6 @@ def paste_panel(view: RunView, *, key: str) -> None:
     unknown = [name for name in ids if name not in known]
     if unknown:
         st.warning(
-            f"{len(unknown)} of {len(ids)} are no ids of this source, for example {escaped(unknown[0], 60)}."
+            f"{len(unknown)} of {len(ids)} ids are not in this source, for example "
+            f"{escaped(unknown[0], 60)}."
         )

@@ -78,7 +78,7 @@ def select(
     return _select(view.dataset.fingerprint, view.job_params, key, view)
 
 
-@st.cache_resource(max_entries=64, show_spinner="Choosing ...")
+@st.cache_resource(max_entries=64, show_spinner="Selecting ...")
 def _select(
     fingerprint: str, job_params: dict[str, Any], key: str, _view: session.RunView
 ) -> Selection:
@@ -89,11 +89,17 @@ def _select(
 
 
 def describe(method: str, prune_rate: float, params: dict[str, Any]) -> str:
-    """The knobs in one line, e.g. "elfs · 90 % removed · beta 0.4"."""
-    shown = " · ".join(
-        f"{name.replace('_', ' ')} {value:g}"
-        if isinstance(value, int | float)
-        else f"{name} {value}"
-        for name, value in params.items()
-    )
-    return f"{method} · {100 * prune_rate:g} % removed" + (f" · {shown}" if shown else "")
+    """Method and settings in one line.
+
+    For example "Mid-difficulty (ELFS) · 90% removed · hardest 40% skipped".
+    """
+    title = METHODS[method].title if method in METHODS else method
+    parts = [title, f"{100 * prune_rate:g}% removed"]
+    for name, value in params.items():
+        if name == "beta":
+            parts.append(f"hardest {100 * value:g}% skipped")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            parts.append(f"{name.replace('_', ' ')} {value:,g}")
+        else:
+            parts.append(f"{name.replace('_', ' ')} {value}")
+    return " · ".join(parts)
