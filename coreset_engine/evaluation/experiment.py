@@ -27,13 +27,18 @@ from coreset_engine.core.errors import BadInput
 from coreset_engine.core.registry import BASELINE, METHODS, load, look_up
 from coreset_engine.core.types import Dataset, Selection
 from coreset_engine.evaluation.split import flip_labels, stratified_split
-from coreset_engine.evaluation.subset_training import ON_PIXELS, EvaluationConfig, evaluate_subset
+from coreset_engine.evaluation.subset_training import (
+    ON_PIXELS,
+    WITHOUT_SEED,
+    EvaluationConfig,
+    evaluate_subset,
+)
 from coreset_engine.pipeline.run import Run
 from coreset_engine.pipeline.run_spec import open_run, run_spec
 from coreset_engine.pipeline.select import select
 from coreset_engine.selection.budget import kept_count
 
-VERSION = 1
+VERSION = 2
 Row = dict[str, Any]
 # on_rows(rows so far, accuracy of the full set or None, rows in all): called often; may raise
 # Cancelled.
@@ -141,6 +146,8 @@ class Arena:
     def inputs(self) -> tuple[Any, Any]:
         """(of the training images, of the test images): vectors, or pixels for networks on
         pixels."""
+        if self.config.model == "finetune":
+            return self._feature_maps()
         if self.config.model not in ON_PIXELS:
             return self.train.vectors, self.test.vectors[self.test_at]
         from coreset_engine.training.pixels import pixels_of
@@ -155,6 +162,18 @@ class Arena:
             progress=tick,
         )
         return ours, pixels_of(self.test.dataset, self.test_at, shape=ours.shape[1:], progress=tick)
+
+    def _feature_maps(self) -> tuple[Any, Any]:
+        """Inputs of the encoder's last stage, of the training and of the test images."""
+        from coreset_engine.evaluation.finetune import MapReader
+
+        def tick(*_: Any) -> None:
+            self._tick()
+
+        train = self.train
+        reader = MapReader(train.encoder, train.weights, train.device, train.dataset)
+        ours = reader.read(train.dataset, np.arange(len(train.dataset)), tick)
+        return ours, reader.read(self.test.dataset, self.test_at, tick)
 
     def noisy(self, seed: int) -> tuple[Run, np.ndarray]:
         """The run and labels of this seed: with `label_noise`, methods that may use true labels see
@@ -344,7 +363,7 @@ class Table:
                 _sum(kept),
                 _sum(labels[kept]),
                 None if weights is None else _sum(weights),
-                None if self.config.model == "linear" else seed,
+                None if self.config.model in WITHOUT_SEED else seed,
             ]
         )
         if mark not in self.trained:

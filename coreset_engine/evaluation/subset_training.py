@@ -1,16 +1,18 @@
 """Train on a subset, test on held-out data: one recipe for every subset, so that only the subset
 makes a difference.
 
-"linear" is a convex fit (no seed, no schedule); the others are networks trained by difficulty's
-loop for the same number of steps whatever the subset's size, as ELFS 8.2 and CCS do, so that small
+"linear" is a convex fit and "knn" a vote (no seed, no schedule); the others are networks trained
+for the same number of steps whatever the subset's size, as ELFS 8.2 and CCS do, so that small
 coresets are not cut short.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -19,8 +21,10 @@ from coreset_engine.core.device import resolve_device
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Progress, silent
 
-MODELS = ("linear", "mlp", "convnet", "resnet18", "resnet34", "resnet50")
-ON_PIXELS = MODELS[2:]
+ON_PIXELS = ("convnet", "resnet18", "resnet34", "resnet50")
+ON_IMAGES = ("finetune", *ON_PIXELS)
+WITHOUT_SEED = ("linear", "knn")
+MODELS = ("linear", "knn", "mlp", *ON_IMAGES)
 LEAST_STEPS = 600
 
 
@@ -30,7 +34,8 @@ class EvaluationConfig:
 
     model: str = knob(
         "linear",
-        "what is trained on each coreset: on embeddings, or from scratch on pixels",
+        "what is trained on each coreset: linear, knn (a vote of 5) and mlp on embeddings, the "
+        "encoder's last stage (finetune), or a network from scratch on pixels",
         choices=MODELS,
     )
     steps: int = knob(
@@ -61,13 +66,22 @@ class EvaluationConfig:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """accuracy, worst_class_accuracy in [0, 1]. per_class: (C,) float64, NaN where the test set has
-    no such image.
+    """What a model trained on a subset reaches on the test images.
 
-    seconds: of the training alone. steps: taken.
+    Attributes
+    ----------
+    accuracy, balanced_accuracy, worst_class_accuracy : float in [0, 1]
+        Share classified right of all images; mean and minimum over classes of that share.
+    per_class : (C,) float64
+        NaN where the test set has no image of the class.
+    seconds : float
+        Of the training alone (for knn, which has none, of the vote).
+    steps : int
+        Training steps taken.
     """
 
     accuracy: float
+    balanced_accuracy: float
     worst_class_accuracy: float
     per_class: np.ndarray
     seconds: float
@@ -91,13 +105,32 @@ def evaluate_subset(
 ) -> Outcome:
     """Accuracy on the test images of `model` trained on the given ones.
 
-    inputs: (k, D) float vectors for linear and mlp, (k, ch, H, W) uint8 pixels for the others;
-        test_inputs alike.
-    labels: (k,) int in [0, n_classes). whole: images in the set the subset is from (sets the usual
-        number of steps).
-    weights: (k,) >= 0; networks scale each batch's loss by its mean weight (BlindCS eq. 10), the
-    linear model, which has no batches, each image's. Only the last model is judged: no epoch is
-    picked by the test set.
+    Only the last model is tested: no epoch is picked by the test set.
+
+    Parameters
+    ----------
+    model : str
+        One of MODELS.
+    inputs : (k, D) float, (k, ch, H, W) uint8, or FeatureMaps of k images
+        Vectors for linear, knn and mlp; pixels for ON_PIXELS; the encoder's feature maps for
+        finetune. test_inputs alike.
+    labels : (k,) int in [0, n_classes)
+    whole : int
+        Images in the set the subset is from; sets the usual number of steps.
+    steps : int
+        Training steps of a network; 0 = the usual number.
+    weights : (k,) float >= 0, optional
+        Networks scale each batch's loss by its mean weight (BlindCS eq. 10); linear and knn, which
+        have no batches, weigh each image.
+
+    Returns
+    -------
+    Outcome
+
+    Raises
+    ------
+    BadInput
+        An unknown model, or no images to train or test on.
     """
     if model not in MODELS:
         raise BadInput(f"model={model!r} is not offered; choose one of {', '.join(MODELS)}.")
@@ -107,53 +140,106 @@ def evaluate_subset(
         )
     if weights is not None and not np.any(weights):
         weights = None  # every kept image scored lowest: eq. 10 says nothing about them
-    place = resolve_device(device)
+    data = _Subset(inputs, labels, weights, n_classes, whole, steps)
+    device = resolve_device(device)
     began = time.perf_counter()
-    if model == "linear":
+    if model == "knn":
+        from coreset_engine.evaluation.knn import knn_predict
+
+        guess = knn_predict(
+            inputs,
+            labels,
+            test_inputs,
+            n_classes,
+            weights=weights,
+            device=device,
+            progress=progress,
+        )
+        seconds = time.perf_counter() - began
+        taken = 0
+    elif model == "linear":
         from coreset_engine.evaluation.linear import fit_linear
 
         fitted = fit_linear(
-            inputs, labels, n_classes, weights=weights, device=place, progress=progress
+            inputs, labels, n_classes, weights=weights, device=device, progress=progress
         )
         seconds = time.perf_counter() - began
         taken = fitted.steps
         guess = fitted.predict(test_inputs)
     else:
-        network, taken = _train(
-            model, inputs, labels, n_classes, whole, steps, weights, seed, place, progress
-        )
+        network, taken = _train(model, data, seed, device, progress)
         seconds = time.perf_counter() - began
         from coreset_engine.training.loop import predict
 
-        guess = predict(network, test_inputs, device=place).argmax(axis=1)
-    return _judged(guess, np.asarray(test_labels), n_classes, seconds, taken)
+        guess = predict(network, _array(test_inputs), device=device).argmax(axis=1)
+    return _outcome(guess, np.asarray(test_labels), n_classes, seconds, taken)
 
 
-def _train(model, inputs, labels, n_classes, whole, steps, weights, seed, place, progress):
-    import dataclasses
+@dataclass(frozen=True, eq=False)
+class _Subset:
+    """Training images with all that sets the length of their training."""
 
+    inputs: Any
+    labels: np.ndarray
+    weights: np.ndarray | None
+    n_classes: int
+    whole: int
+    steps: int
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+
+def _train(model: str, subset: _Subset, seed: int, device: str, progress: Progress):
+    """(trained network, steps taken)."""
     from coreset_engine.training.loop import Hooks, TrainingSet, to_device, train
-    from coreset_engine.training.proxies import build_proxy, proxy_config
 
-    if model in ON_PIXELS and len(inputs) < 2:
+    if model in ON_PIXELS and len(subset) < 2:
         raise BadInput(
-            f"{model!r} normalises over a batch and needs at least 2 images, not {len(inputs)}; "
+            f"{model!r} normalises over a batch and needs at least 2 images, not {len(subset)}; "
             "keep more, or use model='linear'."
         )
-    config = proxy_config(model)
-    steps = steps or usual_steps(config.epochs, config.batch, max(whole, len(inputs)))
-    epochs = max(1, round(steps / math.ceil(len(inputs) / config.batch)))
-    config = dataclasses.replace(config, epochs=epochs)
-    data = to_device(inputs, place)
+    recipe = _recipe(model, subset)
+    inputs = to_device(_array(subset.inputs), device)
     trained = train(
-        build_proxy(model, data, n_classes, config, seed),
-        TrainingSet(data, labels, weights, weigh="batch"),
-        config,
+        _network(model, subset, inputs, recipe, seed),
+        TrainingSet(inputs, subset.labels, subset.weights, weigh="batch"),
+        recipe,
         seed=seed,
         hooks=Hooks(progress=progress),
-        device=place,
+        device=device,
     )
     return trained.model, trained.info["steps"]
+
+
+def _recipe(model: str, subset: _Subset):
+    """The model's recipe with as many epochs over the subset as the number of steps asks for."""
+    if model == "finetune":
+        from coreset_engine.evaluation.finetune import RECIPE, STEPS
+
+        recipe = RECIPE
+        steps = subset.steps or STEPS
+    else:
+        from coreset_engine.training.proxies import proxy_config
+
+        recipe = proxy_config(model)
+        whole = max(subset.whole, len(subset))
+        steps = subset.steps or usual_steps(recipe.epochs, recipe.batch, whole)
+    epochs = max(1, round(steps / math.ceil(len(subset) / recipe.batch)))
+    return dataclasses.replace(recipe, epochs=epochs)
+
+
+def _network(model: str, subset: _Subset, inputs, recipe, seed: int):
+    if model == "finetune":
+        return subset.inputs.network(subset.n_classes, seed)
+    from coreset_engine.training.proxies import build_proxy
+
+    return build_proxy(model, inputs, subset.n_classes, recipe, seed)
+
+
+def _array(inputs):
+    """Vectors or pixels as they are; the maps of `finetune.FeatureMaps`."""
+    return getattr(inputs, "maps", inputs)
 
 
 def usual_steps(epochs: int, batch: int, whole: int) -> int:
@@ -161,12 +247,17 @@ def usual_steps(epochs: int, batch: int, whole: int) -> int:
     return max(LEAST_STEPS, epochs * math.ceil(whole / batch))
 
 
-def _judged(
+def _outcome(
     guess: np.ndarray, truth: np.ndarray, n_classes: int, seconds: float, steps: int
 ) -> Outcome:
     right = np.bincount(truth[guess == truth], minlength=n_classes)
     count = np.bincount(truth, minlength=n_classes)
     per_class = np.where(count > 0, right / np.maximum(count, 1), np.nan)
     return Outcome(
-        float((guess == truth).mean()), float(np.nanmin(per_class)), per_class, seconds, steps
+        accuracy=float((guess == truth).mean()),
+        balanced_accuracy=float(np.nanmean(per_class)),
+        worst_class_accuracy=float(np.nanmin(per_class)),
+        per_class=per_class,
+        seconds=seconds,
+        steps=steps,
     )

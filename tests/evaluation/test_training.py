@@ -10,6 +10,7 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
 from coreset_engine.core.errors import BadInput
+from coreset_engine.evaluation.knn import knn_predict
 from coreset_engine.evaluation.linear import PENALTY, fit_linear
 from coreset_engine.evaluation.split import flip_labels, stratified_split
 from coreset_engine.evaluation.subset_training import MODELS, evaluate_subset, usual_steps
@@ -54,7 +55,7 @@ def test_a_class_absent_from_the_subset_is_never_guessed():
     assert found.per_class[3] == 0 == found.worst_class_accuracy and 0.7 < found.accuracy < 0.92
 
 
-@pytest.mark.parametrize("model", ["linear", "mlp", "convnet"])
+@pytest.mark.parametrize("model", ["linear", "knn", "mlp", "convnet"])
 def test_accuracy_is_high_with_true_labels_and_chance_with_shuffled_ones(model):
     inputs = X if model != "convnet" else X.reshape(-1, 1, 8, 8).astype(np.uint8)
     found = evaluate_subset(
@@ -69,6 +70,64 @@ def test_accuracy_is_high_with_true_labels_and_chance_with_shuffled_ones(model):
         np.average(found.per_class, weights=np.bincount(Y[1200:]))
     )
     assert found.worst_class_accuracy == found.per_class.min()
+    assert found.balanced_accuracy == pytest.approx(found.per_class.mean())
+
+
+def test_the_nearest_neighbours_vote_by_hand():
+    # On the unit circle: classes 0 0 1 1 1 at 0, 10, 20, 80 and 90 degrees. At 4 degrees the three
+    # nearest are 0 0 1: class 0. At 16: 20, 10, 0, two votes to one for class 0. With k = 2 at 16:
+    # one vote each, and the nearest of them, at 20 degrees, decides for class 1.
+    def circle(*degrees):
+        return np.stack([np.cos(np.radians(degrees)), np.sin(np.radians(degrees))], 1)
+
+    known = 7 * circle(0, 10, 20, 80, 90)  # lengths do not matter for cosine distances
+    labels = np.array([0, 0, 1, 1, 1])
+    test = circle(4, 16, 85)
+    assert knn_predict(known, labels, test, 2, k=3).tolist() == [0, 0, 1]
+    assert knn_predict(known, labels, test, 2, k=2).tolist() == [0, 1, 1]
+    weights = np.array([0.1, 0.1, 1, 1, 1])
+    assert knn_predict(known, labels, test, 2, k=3, weights=weights).tolist() == [1, 1, 1]
+    assert knn_predict(known[:2], labels[:2], test, 2).tolist() == [0, 0, 0], "fewer than k"
+
+
+def test_balanced_accuracy_counts_every_class_alike():
+    # Eight of class 0, all right, and two of class 1, both wrong: 80 % of images, 50 % of classes.
+    inputs = np.array([[1.0, 0.0]])
+    test = np.tile([[1.0, 0.1]], (10, 1))
+    truth = np.array([0] * 8 + [1] * 2)
+    found = evaluate_subset("knn", inputs, np.array([0]), test, truth, n_classes=2, device="cpu")
+    assert found.accuracy == 0.8 and found.balanced_accuracy == 0.5
+    assert found.worst_class_accuracy == 0 and found.steps == 0
+
+
+def test_the_last_stage_of_the_encoder_is_fine_tuned_on_its_own_maps():
+    from coreset_engine.embedding.encoders.builders import make_encoder
+    from coreset_engine.evaluation.finetune import MapReader
+
+    demo = open_source("demo")
+    reader = MapReader("efficientnet_lite0", None, "cpu", demo)
+    maps = reader.read(demo, np.arange(60))
+    encoder = make_encoder("efficientnet_lite0", device="cpu").sized_for(demo)
+    vectors = encoder.encode([demo.image(i) for i in range(8)])
+    with torch.inference_mode():
+        ours = maps.stage(torch.from_numpy(maps.maps[:8]).float()).numpy()
+    assert np.abs(ours - vectors).max() < 2e-3 * np.abs(vectors).max(), "cut and joined: the same"
+    before = [weight.clone() for weight in maps.stage.parameters()]
+    options = dict(n_classes=10, steps=20, device="cpu")
+    first = np.arange(40)
+    found = evaluate_subset("finetune", maps[first], Y[:40], maps[40:], Y[40:60], **options)
+    assert found.steps == 20 and found.accuracy > 0.3
+    after = list(maps.stage.parameters())
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True)), "a copy was trained"
+
+
+def test_encoders_that_cannot_be_cut_are_refused_by_name():
+    from coreset_engine.embedding.encoders.base import Encoder
+    from coreset_engine.embedding.encoders.stages import split_last_stage
+
+    other = Encoder("other", torch.nn.Identity(), 4, 8, (0,) * 3, (1,) * 3, "")
+    with pytest.raises(BadInput, match="'other' cannot be fine-tuned"):
+        split_last_stage(other)
 
 
 def test_networks_take_the_same_steps_whatever_the_subset():

@@ -24,7 +24,9 @@ RATES = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
 FIRST = ("auto", "elfs", "blindcs")
 MODELS = {
     "linear": "Linear model on the embeddings: seconds",
+    "knn": "Vote of the 5 nearest embeddings: seconds",
     "mlp": "MLP on the embeddings: minutes",
+    "finetune": "Last stage of the encoder, 200 steps: under a minute per training",
     "convnet": "Small CNN on pixels: minutes per training",
     "resnet18": "ResNet-18 on pixels: needs a GPU",
     "resnet34": "ResNet-34 on pixels: needs a GPU",
@@ -79,9 +81,9 @@ def show_form(view: session.RunView) -> None:
 
 def _available_models(view: session.RunView) -> list[str]:
     """Models that this source can train: those on pixels need images."""
-    from coreset_engine.evaluation.subset_training import ON_PIXELS
+    from coreset_engine.evaluation.subset_training import ON_IMAGES
 
-    return [name for name in MODELS if view.dataset.reader is not None or name not in ON_PIXELS]
+    return [name for name in MODELS if view.dataset.reader is not None or name not in ON_IMAGES]
 
 
 def _design_controls() -> tuple[list[str], list[float], int]:
@@ -171,7 +173,7 @@ def _show_measurement(job: Any, rows: list[dict[str, Any]]) -> None:
     st.dataframe(table(rows), hide_index=True, width="stretch")
     st.caption(
         "± is the standard deviation over seeds; it is 0 where neither method nor model is random. "
-        "A difference counts when the mean paired difference exceeds two standard errors."
+        "A difference counts when the 95% interval of the mean paired difference excludes 0."
     )
     show_downloads(job.result | {"rows": rows})
     for reason in dict.fromkeys(row["error"] for row in rows if row.get("error")):
@@ -362,9 +364,7 @@ def _outcome(differences: Sequence[float]) -> str:
 
 
 def clearly_above_zero(differences: Sequence[float]) -> bool:
-    """Whether the mean paired difference exceeds two standard errors; needs three pairs."""
-    values = np.asarray(differences, float)
-    if len(values) < 3:
-        return False
-    error = values.std(ddof=1) / np.sqrt(len(values))
-    return bool(values.mean() > 2 * error and values.mean() > 0)
+    """Whether the 95% interval of the mean paired difference is above 0; needs three pairs."""
+    from coreset_engine.evaluation.paired import paired_test
+
+    return len(differences) >= 3 and paired_test(differences).verdict == "better"

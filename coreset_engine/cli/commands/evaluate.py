@@ -14,7 +14,6 @@ import typer
 
 from coreset_engine.cli import options
 from coreset_engine.core.errors import BadInput
-from coreset_engine.core.registry import BASELINE
 
 COLUMNS = (
     "method",
@@ -24,6 +23,7 @@ COLUMNS = (
     "labels",
     "k",
     "accuracy",
+    "balanced_accuracy",
     "worst_class_accuracy",
     "class_balance",
     "seconds",
@@ -43,7 +43,10 @@ Seeds = Annotated[
 ]
 Model = Annotated[
     str,
-    typer.Option(help="linear, mlp (embeddings), convnet, resnet18, resnet34, resnet50 (pixels)"),
+    typer.Option(
+        help="linear, knn, mlp (embeddings), finetune (the encoder's last stage), convnet, "
+        "resnet18, resnet34, resnet50 (pixels)"
+    ),
 ]
 Option = Annotated[
     list[str] | None,
@@ -201,51 +204,53 @@ def inclusion(
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """The result for a person: one line per rate and method, mean +- std, and the paired difference
-    to random."""
+    """The result for a person: a table of rates and methods, then the paired tests in words."""
     from coreset_engine.evaluation.experiment import unmatched_sentence
+    from coreset_engine.evaluation.paired import against_baseline, sentence
 
-    what = (
-        "test accuracy"
-        if found["labels"] == "true"
-        else "agreement with pseudo-labels (no true labels are known)"
-    )
+    what = "test accuracy"
+    if found["labels"] != "true":
+        what = "agreement with pseudo-labels (no true labels are known)"
     out = [
-        f"{found['model']}: {what}; trained on at most {found['trained_on']:,}, tested on {found['tested_on']:,}; "
-        f"all images {found['full_accuracy']:.2%}",
-        f"{'removed':>8} {'method':16} {'kept':>8} {'mean':>8} {'std':>6} {'n':>3} {'over random':>12} "
-        f"{'worst class':>12} {'seconds':>8}",
+        f"{found['model']}: {what}; trained on at most {found['trained_on']:,}, "
+        f"tested on {found['tested_on']:,}; all images {found['full_accuracy']:.2%}",
+        f"{'removed':>8} {'method':16} {'kept':>8} {'mean':>8} {'std':>6} {'n':>3} "
+        f"{'over random':>12} {'s.e.':>6} {'balanced':>9} {'worst class':>12} {'seconds':>8}",
     ]
     rows = found["rows"]
-    base = {
-        (row["prune_rate"], row["seed"]): row["accuracy"]
-        for row in rows
-        if row["method"] == BASELINE
-    }
+    tests = against_baseline(rows)
     for rate, method in dict.fromkeys((row["prune_rate"], row["method"]) for row in rows):
         some = [row for row in rows if (row["prune_rate"], row["method"]) == (rate, method)]
         good = [row for row in some if row["accuracy"] is not None]
-        if not good:
+        if good:
+            out.append(_cell(rate, method, good, tests.get((method, rate))))
+        else:
             out.append(f"{rate:8.1%} {method:16} {some[0]['error']}")
-            continue
-        mean, std = spread([row["accuracy"] for row in good])
-        over = spread([row["accuracy"] - base[rate, row["seed"]] for row in good])[0]
-        worst, spent = (
-            spread([row[name] for row in good])[0] for name in ("worst_class_accuracy", "seconds")
-        )
-        out.append(
-            f"{rate:8.1%} {method:16} {good[0]['k']:8,} {mean:8.2%} {std:6.2%} {len(good):3} {over:+12.2%} "
-            f"{worst:12.2%} {spent:8.2f}"
-        )
-    return [*out, *filter(None, [unmatched_sentence(found)])]
+    words = [sentence(test, method, rate) for (method, rate), test in tests.items()]
+    return [*out, *words, *filter(None, [unmatched_sentence(found)])]
+
+
+def _cell(rate: float, method: str, rows: list[dict[str, Any]], test: Any) -> str:
+    """One line of the table. test: a PairedTest; None for the baseline."""
+    mean, std = spread([row["accuracy"] for row in rows])
+    balanced, worst, seconds = (
+        spread([row[name] for row in rows])[0]
+        for name in ("balanced_accuracy", "worst_class_accuracy", "seconds")
+    )
+    over = f"{test.mean:+12.2%}" if test else f"{0:12.2%}"
+    error = f"{test.standard_error:6.2%}" if test and test.n > 1 else f"{'-':>6}"
+    return (
+        f"{rate:8.1%} {method:16} {rows[0]['k']:8,} {mean:8.2%} {std:6.2%} {len(rows):3} {over} "
+        f"{error} {balanced:9.2%} {worst:12.2%} {seconds:8.2f}"
+    )
 
 
 def spread(values: Sequence[float]) -> tuple[float, float]:
     """Mean and sample standard deviation (0 for a single value)."""
     mean = sum(values) / len(values)
-    return mean, (sum((v - mean) ** 2 for v in values) / (len(values) - 1)) ** 0.5 if len(
-        values
-    ) > 1 else 0.0
+    if len(values) < 2:
+        return mean, 0.0
+    return mean, (sum((v - mean) ** 2 for v in values) / (len(values) - 1)) ** 0.5
 
 
 def as_csv(rows: list[dict[str, Any]]) -> str:
