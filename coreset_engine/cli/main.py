@@ -34,6 +34,7 @@ from coreset_engine.cli.options import (
     print_record,
 )
 from coreset_engine.cli.selection_options import with_selection_options
+from coreset_engine.cli.source_options import with_source_options
 from coreset_engine.core.errors import BadInput, CoresetError
 from coreset_engine.core.registry import METHODS
 
@@ -46,6 +47,7 @@ app = typer.Typer(
 
 
 @app.command()
+@with_source_options
 @with_selection_options
 def run(
     source: Source,
@@ -124,6 +126,7 @@ def _origin(dataset: Any) -> str:
 
 
 @app.command()
+@with_source_options
 def embed(
     source: Source,
     encoder: Encoder = "efficientnet_lite0",
@@ -139,6 +142,7 @@ def embed(
 
 
 @app.command()
+@with_source_options
 def score(
     source: Source,
     encoder: Encoder = "efficientnet_lite0",
@@ -177,6 +181,7 @@ def score(
 
 
 @app.command()
+@with_source_options
 @with_selection_options
 def select(
     source: Source,
@@ -279,9 +284,9 @@ def verify(
 
 app.command()(export.export)
 app.command()(export.plugin)
-app.command()(beta_command.beta)
-app.command()(evaluate.evaluate)
-app.command()(evaluate.inclusion)
+app.command()(with_source_options(beta_command.beta))
+app.command()(with_source_options(evaluate.evaluate))
+app.command()(with_source_options(evaluate.inclusion))
 for command in (store.status, store.gc, store.report, store.import_labels):
     app.command()(command)
 app.command("labels", hidden=True)(store.import_labels)  # the name of the first edition

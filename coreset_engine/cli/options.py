@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import Annotated, Any
 
 import typer
 
 from coreset_engine.cli.progress import ProgressBar
+from coreset_engine.cli.source_options import report_source
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.registry import CLUSTERERS, ENCODERS, PROXIES
 
@@ -85,12 +85,7 @@ def open_run(
     dataset = executor.open_source(
         source, lambda done, total, unit="": bar("opening", done, total, unit)
     )
-    if dataset.rejected:
-        print(
-            f"{len(dataset.rejected)} files were set aside, the first: {dataset.rejected[0].name!r}: "
-            f"{dataset.rejected[0].reason}",
-            file=sys.stderr,
-        )
+    report_source(dataset)
     return Run(
         dataset,
         encoder,

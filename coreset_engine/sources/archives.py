@@ -19,12 +19,14 @@ import stat
 import struct
 import zipfile
 import zlib
+from collections import Counter
 from pathlib import Path, PurePosixPath
 
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Progress, Rejected, silent
 from coreset_engine.sources.decoding import EXTENSIONS, MAX_BYTES
 from coreset_engine.sources.safe_names import safe_name
+from coreset_engine.sources.walk import KNOWN
 
 MAX_ENTRIES = 2_000_000
 MAX_TOTAL = 64 * 2**30
@@ -70,9 +72,7 @@ def extract_images(
                 rejected += [Rejected(safe_name(entry.filename), reason)] if reason else []
                 progress(done, len(entries), "files")
         if not any(path.is_file() for path in partial.rglob("*")):
-            raise BadInput(
-                f"{called!r} holds no image that can be unpacked ({len(rejected)} entries set aside)."
-            )
+            raise BadInput(_nothing(called, rejected))
         (partial / ASIDE).write_text(json.dumps(_listed(rejected)), "utf-8")
         if into.exists():
             into.rmdir()
@@ -101,6 +101,19 @@ def extract_images(
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return into, tuple(rejected)
+
+
+def _nothing(called: str, rejected: list[Rejected]) -> str:
+    """Why nothing was unpacked: the most frequent reason, with an example."""
+    if not rejected:
+        return f"{called!r} holds no file; zip a folder of images."
+    reasons = Counter(one.reason for one in rejected)
+    main, count = reasons.most_common(1)[0]
+    first = next(one.name for one in rejected if one.reason == main)
+    return (
+        f"{called!r} holds no image that can be unpacked: {len(rejected):,} entries set aside, "
+        f"{count:,} of them like {first!r}, which {main}."
+    )
 
 
 def _listed(rejected: list[Rejected]) -> list[list[str]]:
@@ -139,7 +152,8 @@ def _plain(path: str, flags: int) -> int:
 def _accepted(
     opened: zipfile.ZipFile, max_entries: int, max_total: int, max_ratio: int
 ) -> tuple[list[zipfile.ZipInfo], list[Rejected]]:
-    entries = [entry for entry in opened.infolist() if not entry.filename.endswith("/")]
+    entries = [_with_slashes(entry) for entry in opened.infolist()]
+    entries = [entry for entry in entries if not entry.filename.endswith("/")]
     total = sum(e.file_size for e in entries)
     packed = sum(e.compress_size for e in entries)
     if len(entries) > max_entries:
@@ -168,6 +182,13 @@ def _accepted(
     return good, rejected
 
 
+def _with_slashes(entry: zipfile.ZipInfo) -> zipfile.ZipInfo:
+    """The entry with "/" between its folders: zips of some Windows tools have backslashes."""
+    if entry.create_system == 0 and "\\" in entry.filename:
+        entry.filename = entry.filename.replace("\\", "/")
+    return entry
+
+
 def _why_not(entry: zipfile.ZipInfo, taken: set[str], max_ratio: int) -> str:
     name = entry.filename
     kind = stat.S_IFMT(entry.external_attr >> 16)
@@ -178,12 +199,12 @@ def _why_not(entry: zipfile.ZipInfo, taken: set[str], max_ratio: int) -> str:
         len(part.encode("utf-8", "replace")) > 255 for part in path.parts
     ):
         return "has control characters in its name, or too long a name"
-    if kind not in (0, stat.S_IFREG):
+    if entry.create_system != 0 and kind not in (0, stat.S_IFREG):
         return "is a link or special entry"
     if entry.flag_bits & 1:
         return "is encrypted"
     if path.suffix.lower() not in EXTENSIONS:
-        return "is not an image by its name"
+        return KNOWN.get(path.suffix.lower(), "is not an image by its name")
     if name.casefold() in taken:
         return "repeats a name"
     if entry.file_size > MAX_BYTES or (

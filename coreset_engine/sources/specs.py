@@ -78,3 +78,28 @@ def _container_with(spec: str, given: Mapping[str, Any]) -> str:
 def _as_text(value: Any) -> str:
     several = isinstance(value, Sequence) and not isinstance(value, str)
     return ",".join(map(str, value)) if several else str(value)
+
+
+def folder_of(spec: str) -> Path | None:
+    """The folder of this machine whose files `spec` reads, None where there is none."""
+    kind = kind_of(spec)
+    if kind not in ("folder", "vectors"):
+        return None
+    path, given = options.unpacked(spec, f"{kind}:", kind)
+    folder = given.get("images") if kind == "vectors" else path
+    return None if folder is None else Path(folder).expanduser().absolute()
+
+
+def refuse_inside(spec: str, out: Path) -> None:
+    """Raise BadInput when `out` lies in the folder that `spec` reads: what is written there would
+    be part of the source when it is opened again."""
+    folder = folder_of(spec)
+    if folder is None:
+        return
+    target = Path(os.path.realpath(out.expanduser()))
+    source = Path(os.path.realpath(folder))
+    if target == source or source in target.parents:
+        raise BadInput(
+            f"--out {str(out)!r} lies inside the source {str(folder)!r}, which would then change; "
+            "choose a folder outside it."
+        )

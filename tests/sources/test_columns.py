@@ -14,6 +14,7 @@ from coreset_engine.sources import arrow_columns
 from coreset_engine.sources.open import open_source
 from coreset_engine.sources.remote import scan
 from coreset_engine.sources.safe_names import safe_name, string_array
+from coreset_engine.sources.verdicts import Verdict
 
 TEXTS = ["a", "b", "a", "", "x\\y", "\u202ee", "c\nd", "日本", "b", "a", "é", "é", "", "z"]
 
@@ -71,9 +72,8 @@ def test_opening_holds_no_python_text_a_picture(tmp_path, monkeypatch):
     monkeypatch.setenv("CORESET_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(arrow_columns, "PIECE", 500)
     monkeypatch.setattr(scan, "PIECE", 500)
-    monkeypatch.setitem(
-        scan._EXAMINE, "full", lambda data: (f"{int(data):032d}", "")
-    )  # digests without pictures
+    without_pictures = lambda data, options: Verdict(f"{int(data):032d}", "")  # noqa: E731
+    monkeypatch.setitem(scan.LOOKS, "full", without_pictures)
     n = 20_000
     pq.write_table(
         pa.table(

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,19 +26,25 @@ from urllib.parse import parse_qsl, quote
 import numpy as np
 
 from coreset_engine.core.errors import BadInput
-from coreset_engine.core.types import Dataset, Progress, Rejected, silent
+from coreset_engine.core.types import Dataset, Note, Progress, Rejected, silent
 from coreset_engine.sources import arrow_columns
-from coreset_engine.sources.decoding import EXTENSIONS
-from coreset_engine.sources.folder import _fingerprint, folder_labels
+from coreset_engine.sources.decoding import EXTENSIONS, DecodeOptions
+from coreset_engine.sources.folder import _fingerprint
+from coreset_engine.sources.folder_labels import MODES, understand
+from coreset_engine.sources.options import ReadOptions
 from coreset_engine.sources.remote import index_cache
 from coreset_engine.sources.remote.index_cache import Opened
 from coreset_engine.sources.remote.readers import Slices
 from coreset_engine.sources.remote.scan import KINDS, Unit, look_through_all, remembered, units_of
 from coreset_engine.sources.remote.storage import is_url
 from coreset_engine.sources.safe_names import safe_name
+from coreset_engine.sources.verdicts import loss_words
 
-OPTIONS = ("id", "image", "label", "verify")
-_OPTIONS = re.compile(r"#((?:id|image|label|verify)=[^#&]*(?:&(?:id|image|label|verify)=[^#&]*)*)$")
+COLUMNS = ("id", "image", "label")
+READING = ("labels", "split", "fit", "verify", "max_pixels", "bands")
+OPTIONS = (*COLUMNS, *READING)
+_ONE = rf"(?:{'|'.join(OPTIONS)})=[^#&]*"
+_OPTIONS = re.compile(rf"#({_ONE}(?:&{_ONE})*)$")
 _SUFFIXES = tuple(
     suffix for name, kind in KINDS.items() if name != "images" for suffix in kind.suffixes
 )
@@ -85,25 +92,52 @@ def open_container(
     column is missing, or the store does not answer.
     """
     place, chosen = split_options(text, options)
-    units, aside = units_of(place, chosen.pop("verify", "full"), chosen)
-    kept = index_cache.place_of(memory, (unit.mark() for unit in units))
+    reading = reading_of(chosen)
+    units, aside, left = units_of(place, reading.verify, scan_options(chosen), reading.split)
+    kept = index_cache.place_of(memory, [*(unit.mark() for unit in units), reading.fit])
     found = index_cache.recall(kept)
     if found is None:
-        found = _join(safe_name(place), units, look_through_all(units, memory, progress), kept)
+        tables = look_through_all(units, memory, progress)
+        found = _join(safe_name(place), units, tables, kept, reading)
         arrow_columns.give_back()
+    notes = found.notes
+    if left:
+        said = f"{left:,} files of a test part stay out of the pool and are used for evaluation"
+        notes = (*notes, Note("splits", f"{said}; split=all or split=NAME (--split) changes that"))
     return Dataset(
-        spec=_spec(place, chosen | ({"verify": "header"} if units[0].verify == "header" else {})),
+        spec=_spec(place, chosen),
         ids=found.arrays["ids"],
         fingerprint=found.fingerprint,
-        reader=_reader(units, found, chosen.get("image")),
+        reader=_reader(units, found, chosen.get("image"), reading.decoding),
         labels=found.labels,
         classes=found.classes,
         columns=found.columns,
         rejected=(*found.rejected, *aside),
+        test_spec=_spec(place, chosen | {"split": "test"}) if left else None,
+        digests=found.arrays["digest"],
+        fit=reading.fit,
+        notes=notes,
     )
 
 
-def _join(called: str, units: list[Unit], tables: list[Any], kept: Path | None) -> Opened:
+def reading_of(chosen: dict[str, str]) -> ReadOptions:
+    """The record of what is not the name of a column."""
+    given = {name: value for name, value in chosen.items() if name in READING}
+    return ReadOptions.of("container", given)
+
+
+def scan_options(chosen: dict[str, str]) -> dict[str, str]:
+    """What the scan of a file depends on: columns and limits."""
+    options = {name: chosen[name] for name in (*COLUMNS, "max_pixels", "bands") if name in chosen}
+    labels = chosen.get("labels")
+    if labels and labels not in MODES:
+        options.setdefault("label", labels)
+    return options
+
+
+def _join(
+    called: str, units: list[Unit], tables: list[Any], kept: Path | None, reading: ReadOptions
+) -> Opened:
     """The indexes of all units as one, without what is set aside. Raises BadInput when nothing
     usable is left."""
     kind = units[0].kind
@@ -116,8 +150,11 @@ def _join(called: str, units: list[Unit], tables: list[Any], kept: Path | None) 
             f"{called!r} holds no usable image: {len(rejected)} set aside, for example "
             f"{first.name!r} {first.reason}; give tars, Parquet files or images that hold pictures."
         )
-    fingerprint = _fingerprint(arrow_columns.texts(names), arrow_columns.texts(seen["digest"]))
-    labels, classes, texts = _labels(kind, seen["key"], seen["label"])
+    fingerprint = _fingerprint(
+        arrow_columns.texts(names), arrow_columns.texts(seen["digest"]), reading.fit
+    )
+    labels, classes, texts, notes = _labels(kind, seen["key"], seen["label"], reading.labels)
+    notes += _loss_notes(names, seen["losses"], reading.fit)
 
     def fill(make: index_cache.Make) -> Opened:
         arrays = dict(
@@ -133,12 +170,29 @@ def _join(called: str, units: list[Unit], tables: list[Any], kept: Path | None) 
             arrays[f"column {name}"] = arrow_columns.strings(
                 column, partial(make, f"column {name}")
             )
-        return Opened(arrays, fingerprint, classes, tuple(rejected))
+        return Opened(arrays, fingerprint, classes, tuple(rejected), tuple(notes))
 
     return index_cache.made(kept, len(names), fill)
 
 
-def _reader(units: list[Unit], found: Opened, column: str | None) -> Slices:
+def _loss_notes(names: Any, losses: Any, fit: str) -> list[Note]:
+    """What was lost of the pictures when they were decoded, counted, with examples."""
+    import pyarrow.compute as pc
+
+    counts: Counter[str] = Counter()
+    examples: dict[str, list[str]] = {}
+    for entry in pc.value_counts(losses.combine_chunks()).to_pylist():
+        for code in entry["values"].split(",") if entry["values"] else ():
+            counts[code] += entry["counts"]
+            some = names.filter(pc.equal(losses, entry["values"])).slice(0, 3).to_pylist()
+            examples[code] = (examples.get(code, []) + some)[:3]
+    return [
+        Note("decoding", f"{count:,} pictures {loss_words(code, fit)}", tuple(examples[code]))
+        for code, count in counts.most_common()
+    ]
+
+
+def _reader(units: list[Unit], found: Opened, column: str | None, options: DecodeOptions) -> Slices:
     items = [item for unit in units for item in unit.items]
     files = (
         [item.place for item in items],
@@ -150,13 +204,15 @@ def _reader(units: list[Unit], found: Opened, column: str | None) -> Slices:
         files,
         *(found.arrays[name] for name in ("ids", "file", "place", "size", "digest")),
         column,
+        options,
     )
 
 
 def unseen(text: str, *, memory: Path | None) -> list[Unit]:
     """The units of `text` that opening it would have to look through."""
     place, chosen = split_options(text, {})
-    units, _ = units_of(place, chosen.pop("verify", "full"), chosen)
+    reading = reading_of(chosen)
+    units, _, _ = units_of(place, reading.verify, scan_options(chosen), reading.split)
     return [unit for unit in units if not remembered(unit, memory)]
 
 
@@ -243,26 +299,28 @@ def _set_aside(
 
 
 def _labels(
-    kind: str, keys: Any, told: Any
-) -> tuple[np.ndarray | None, tuple[str, ...], dict[str, Any]]:
-    """(labels, classes, columns of texts). Texts that hardly repeat are captions, kept as the
-    column "text", not classes."""
+    kind: str, keys: Any, told: Any, mode: str | None
+) -> tuple[np.ndarray | None, tuple[str, ...], dict[str, Any], list[Note]]:
+    """(labels, classes, columns of texts, notes). Texts that hardly repeat are captions, kept as
+    the column "text", not classes."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     if kind == "images":
-        labels, classes, splits = folder_labels(keys.to_pylist())
-        return (
-            labels,
-            classes,
-            {} if splits is None else {"split": pa.chunked_array([splits.tolist()])},
-        )
+        found = understand(keys.to_pylist(), mode if mode in MODES else None)
+        columns = {"split": found.splits, "folder": found.folders}
+        texts = {
+            name: pa.chunked_array([column.tolist()])
+            for name, column in columns.items()
+            if column is not None
+        }
+        return found.labels, found.classes, texts, list(found.notes)
     known = pc.unique(pc.drop_null(told)).to_pylist()
-    if not known:
-        return None, (), {}
+    if not known or mode == "none":
+        return None, (), {}, []
     if len(known) > max(2, len(told) // 2):
-        return None, (), {"text": arrow_columns.safe(pc.fill_null(told, ""))}
+        return None, (), {"text": arrow_columns.safe(pc.fill_null(told, ""))}, []
     numbers = all(text.isascii() and text.isdigit() and len(text) < 10 for text in known)
     classes = sorted(known, key=int if numbers else None)
-    place = pc.fill_null(pc.index_in(told, pa.array(classes, told.type)), -1)
-    return place.to_numpy(), tuple(safe_name(text) for text in classes), {}
+    codes = pc.fill_null(pc.index_in(told, pa.array(classes, told.type)), -1)
+    return codes.to_numpy(), tuple(safe_name(text) for text in classes), {}, []

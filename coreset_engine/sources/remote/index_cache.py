@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from coreset_engine.core.types import Rejected
+from coreset_engine.core.types import Note, Rejected
 
-VERSION = 1
+VERSION = 2
 WORTH = 100_000  # pictures; fewer are joined in a fifth of a second
 ABOUT = "about.json"
 Make = Callable[[str, int, Any], np.ndarray]  # (name, length, dtype) -> an array to be filled
@@ -38,6 +38,7 @@ class Opened:
     fingerprint: str
     classes: tuple[str, ...] = ()
     rejected: tuple[Rejected, ...] = field(default=())
+    notes: tuple[Note, ...] = field(default=())
 
     @property
     def labels(self) -> np.ndarray | None:
@@ -78,6 +79,7 @@ def recall(kept: Path | None) -> Opened | None:
             about["fingerprint"],
             tuple(about["classes"]),
             tuple(Rejected(**one) for one in about["rejected"]),
+            tuple(Note(**one | {"examples": tuple(one["examples"])}) for one in about["notes"]),
         )
     except (OSError, ValueError, KeyError, TypeError):  # torn or foreign: join again
         return None
@@ -135,6 +137,7 @@ def _write(temporary: Path, kept: Path, n: int, fill: Callable[[Make], Opened]) 
         fingerprint=found.fingerprint,
         classes=found.classes,
         rejected=[asdict(one) for one in found.rejected],
+        notes=[asdict(one) for one in found.notes],
     )
     (temporary / ABOUT).write_text(json.dumps(about), "utf-8")
     if kept.exists():  # torn, or another process was faster

@@ -37,14 +37,19 @@ def look_through(item: Item, examine: Any, options: dict[str, Any]) -> Iterator[
     at a time.
 
     options: image, id, label: names of columns; default: the first of bytes, row numbers
-    `file:row`, a column called label or class. examine: bytes -> (digest, reason).
+    `file:row`, a column called label or class. examine: bytes -> (digest, reason, losses).
     """
+    import pyarrow as pa
+
     try:
         about = _metadata(item)
         schema = about.schema.to_arrow_schema()
         image = _image_column(schema, options.get("image"))
         names = {part: _named(schema, options.get(part)) for part in ("id", "label")}
-        offered = (name for name in LABELS if name in schema.names and name != image)
+        for words in unread_columns(schema):
+            yield dict(reason=words)
+        plain = {field.name for field in schema if not pa.types.is_nested(field.type)}
+        offered = (name for name in LABELS if name in plain and name != image)
         names["label"] = names["label"] or next(offered, None)
         classes = _class_names(schema, names["label"])
         row = 0
@@ -108,8 +113,8 @@ def _one(pictures: Any, place: int, examine: Any) -> dict[str, Any]:
             digest="",
             reason=f"is {len(data):,} bytes long, over the limit of {MAX_BYTES:,}",
         )
-    digest, reason = examine(data)
-    return dict(size=len(data), digest=digest, reason=reason)
+    digest, reason, losses = examine(data)
+    return dict(size=len(data), digest=digest, reason=reason, losses=losses)
 
 
 def _metadata(item: Item) -> Any:
@@ -128,7 +133,7 @@ def _metadata(item: Item) -> Any:
 def _image_column(schema: Any, wanted: str | None) -> str:
     """The column that holds pictures: the one named, else the first of NAMES that holds bytes, else
     any that does."""
-    fit = [field.name for field in schema if _holds_bytes(field.type)]
+    fit = [field.name for field in schema if holds_bytes(field.type)]
     if wanted is not None:
         if wanted not in fit:
             raise Unfit(
@@ -137,18 +142,46 @@ def _image_column(schema: Any, wanted: str | None) -> str:
         return wanted
     found = next((name for name in (*NAMES, *fit) if name in fit), None)
     if found is None:
-        raise Unfit(
-            f"has no column of image bytes; its columns are {', '.join(schema.names)[:200]}"
-        )
+        told = "; ".join(unread_columns(schema))
+        columns = ", ".join(f"{field.name} ({field.type})" for field in schema)[:300]
+        raise Unfit(f"has no column of image bytes: {told or f'its columns are {columns}'}")
     return found
 
 
-def _holds_bytes(kind: Any) -> bool:
+def holds_bytes(kind: Any) -> bool:
+    """Whether an Arrow type holds the bytes of one picture: any kind of binary, or a struct with
+    such a field called bytes."""
     import pyarrow as pa
 
     if pa.types.is_struct(kind):
-        return kind.get_field_index("bytes") >= 0 and _holds_bytes(kind.field("bytes").type)
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+        return kind.get_field_index("bytes") >= 0 and holds_bytes(kind.field("bytes").type)
+    if pa.types.is_dictionary(kind):
+        return holds_bytes(kind.value_type)
+    checks = (
+        pa.types.is_binary,
+        pa.types.is_large_binary,
+        pa.types.is_binary_view,
+        pa.types.is_fixed_size_binary,
+    )
+    return any(check(kind) for check in checks)
+
+
+def _holds_lists(kind: Any) -> bool:
+    """Whether an Arrow type holds several pictures a row."""
+    import pyarrow as pa
+
+    checks = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    return any(check(kind) for check in checks) and holds_bytes(kind.value_type)
+
+
+def unread_columns(schema: Any) -> list[str]:
+    """What is told of columns that hold several pictures a row, which are not read."""
+    return [
+        f"column {field.name!r} holds {field.type}: several pictures a row, which is not read; "
+        "write one picture a row"
+        for field in schema
+        if _holds_lists(field.type)
+    ]
 
 
 def _named(schema: Any, wanted: str | None) -> str | None:
@@ -224,11 +257,19 @@ def read_group(
         with _FEW if declared > _BIG else threading.Lock():
             table = file.read_row_group(group, columns=[leaf, *extra], use_threads=False)
         pictures = pc.struct_field(table[image], "bytes") if nested else table[image]
-        return pictures, {name: table[name] for name in extra}
+        return pictures, {name: _plain_texts(table[name]) for name in extra}
     except BadInput:
         raise  # the store did not answer
     except (pa.ArrowException, ValueError, KeyError, IndexError, OverflowError, OSError) as fault:
         raise Unfit(f"is damaged ({_words(fault)})") from fault
+
+
+def _plain_texts(column: Any) -> Any:
+    """The column without its dictionary, whose values are asked for one by one."""
+    import pyarrow as pa
+
+    is_dictionary = pa.types.is_dictionary(column.type)
+    return column.cast(column.type.value_type) if is_dictionary else column
 
 
 def _declared(group: Any, wanted: set[str]) -> int:

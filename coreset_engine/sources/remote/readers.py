@@ -10,20 +10,20 @@ the source was opened; what differs is read once more, then named.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from coreset_engine.core.errors import BadInput
-from coreset_engine.sources.decoding import Unreadable, decode
+from coreset_engine.sources.decoding import PLAIN, DecodeOptions, Unreadable, decode_with_losses
 from coreset_engine.sources.remote import parquet
 from coreset_engine.sources.remote.storage import fetch, fetch_many
 from coreset_engine.sources.safe_names import safe_name, string_array
+from coreset_engine.sources.verdicts import digest_of
 
 GAP = 2**16  # members of a tar with no more than this between them are read together
 TOGETHER = 2**24  # bytes of one range request, unless one picture alone is longer
@@ -48,6 +48,7 @@ class Slices:
     size: np.ndarray
     digest: np.ndarray
     column: str | None = None
+    options: DecodeOptions = PLAIN
 
     def __call__(self, i: int) -> Image.Image:
         return next(self.slice(i, i + 1))
@@ -124,12 +125,12 @@ class Slices:
             raise self._changed(i, f"lies in a row group that {fault}") from fault
 
     def _decoded(self, i: int, data: bytes) -> Image.Image:
-        if digest_of(data) != self.digest[i].decode():
+        if digest_of(data, self.options) != self.digest[i].decode():
             data = next(self._bytes(i, i + 1))
-            if digest_of(data) != self.digest[i].decode():
+            if digest_of(data, self.options) != self.digest[i].decode():
                 raise self._changed(i, "holds other bytes")
         try:
-            return decode(data)
+            return decode_with_losses(data, self.options).image
         except Unreadable as fault:
             raise self._changed(i, str(fault)) from fault
 
@@ -158,7 +159,7 @@ class Slices:
                 ("size", pa.int64()),
                 ("digest", pa.binary()),
             ],
-            metadata={"slices": json.dumps([self.kind, self.column])},
+            metadata={"slices": json.dumps([self.kind, self.column, astuple(self.options)])},
         )
         with pq.ParquetWriter(path, schema) as out:
             for begin in range(0, len(self.ids), rows):
@@ -192,7 +193,7 @@ def load_part(path: Any, number: int) -> Slices:
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path) as file:
-        kind, column = json.loads(file.schema_arrow.metadata[b"slices"])
+        kind, column, (max_pixels, bands) = json.loads(file.schema_arrow.metadata[b"slices"])
         lines = file.read_row_group(number).to_pydict()
     every = list(zip(lines["file"], lines["file_size"], lines["version"], strict=True))
     files = sorted(set(every))
@@ -206,9 +207,5 @@ def load_part(path: Any, number: int) -> Slices:
         np.array(lines["size"], np.int64),
         np.array(lines["digest"], "S32"),
         column,
+        DecodeOptions(max_pixels, tuple(bands) if bands else None),
     )
-
-
-def digest_of(data: bytes) -> str:
-    """What a picture's bytes are told apart by, in every kind of source."""
-    return hashlib.blake2b(data, digest_size=16).hexdigest()

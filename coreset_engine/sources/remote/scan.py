@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -25,13 +26,15 @@ from coreset_engine.core.device import cpu_count
 from coreset_engine.core.errors import BadInput, Cancelled
 from coreset_engine.core.types import Progress, Rejected, silent
 from coreset_engine.sources.arrow_columns import PIECE
-from coreset_engine.sources.decoding import EXTENSIONS, MAX_BYTES, Unreadable, check_header, decode
+from coreset_engine.sources.decoding import EXTENSIONS, MAX_BYTES, DecodeOptions, Unreadable
+from coreset_engine.sources.folder_labels import split_of
+from coreset_engine.sources.options import ReadOptions
 from coreset_engine.sources.remote import parquet, tar
-from coreset_engine.sources.remote.readers import digest_of
 from coreset_engine.sources.remote.storage import Item, fetch, is_url, listed
 from coreset_engine.sources.safe_names import safe_name
+from coreset_engine.sources.verdicts import LOOKS
 
-VERSION = 1
+VERSION = 2
 CHUNK = 256  # single image files a unit
 
 
@@ -55,8 +58,8 @@ def _look_at_file(item: Item, examine: Any, options: dict[str, Any]) -> Iterator
         )
         yield dict(key=item.name, size=item.size, digest="", reason=reason)
         return
-    digest, reason = examine(fetch(item.place, 0, item.size))
-    yield dict(key=item.name, place=0, size=item.size, digest=digest, reason=reason)
+    digest, reason, losses = examine(fetch(item.place, 0, item.size))
+    yield dict(key=item.name, place=0, size=item.size, digest=digest, reason=reason, losses=losses)
 
 
 KINDS: dict[str, Kind] = {
@@ -105,9 +108,14 @@ class Unit:
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:40]
 
 
-def units_of(place: str, verify: str, options: dict[str, str]) -> tuple[list[Unit], list[Rejected]]:
-    """The units of a place, and what there is no use for. Tars go before Parquet files before
-    single images; the rest is counted as set aside. Raises BadInput when there is nothing."""
+def units_of(
+    place: str, verify: str, options: dict[str, str], split: str | None = None
+) -> tuple[list[Unit], list[Rejected], int]:
+    """(units of a place, what there is no use for, files of a test part that were left out).
+
+    Tars go before Parquet files before single images; the rest is counted as set aside. split:
+    which part, as in `ReadOptions`. Raises BadInput when there is nothing.
+    """
     if verify not in ("full", "header"):
         raise BadInput(f"verify={verify!r} is not offered; use 'full' or 'header'.")
     sorted_in: dict[str, list[Item]] = {name: [] for name in KINDS}
@@ -131,16 +139,53 @@ def units_of(place: str, verify: str, options: dict[str, str]) -> tuple[list[Uni
         if sorted_in[name]:
             others[f"{name} beside {kind}"] += len(sorted_in[name])
     aside = [
-        Rejected(f"{suffix} ({count})", "not of the kind that is read here")
+        Rejected(f"{suffix} ({count})", "not of the kind that is read here", count)
         for suffix, count in sorted(others.items())
     ]
     step = CHUNK if kind == "images" else 1
-    items = sorted_in[kind]
+    items, left = _of_split(kind, sorted_in[kind], split)
     told = tuple(sorted(options.items()))
-    return [
-        Unit(kind, tuple(items[start : start + step]), verify, told)
-        for start in range(0, len(items), step)
-    ], aside
+    return (
+        [
+            Unit(kind, tuple(items[start : start + step]), verify, told)
+            for start in range(0, len(items), step)
+        ],
+        aside,
+        left,
+    )
+
+
+def split_of_file(kind: str, name: str) -> str | None:
+    """The split that a file's folders, or the first word of a container's name, look like."""
+    folders = name.split("/")[:-1]
+    found = [split for split in map(split_of, folders) if split]
+    if found or kind == "images":
+        return found[0] if found else None
+    return split_of(re.split(r"[-_.]", name.rpartition("/")[2])[0])
+
+
+def _of_split(kind: str, items: list[Item], asked: str | None) -> tuple[list[Item], int]:
+    """(the files of the parts asked for, by default all but a test part; how many were left out of
+    the default)."""
+    if asked == "all":
+        return items, 0
+    splits = [split_of_file(kind, item.name) for item in items]
+    if asked is None:
+        kept = [item for item, split in zip(items, splits, strict=True) if split != "test"]
+        others = any(split not in (None, "test") for split in splits)
+        return (kept, len(items) - len(kept)) if kept and others else (items, 0)
+    wanted = {word.strip() for word in asked.split(",")}
+    kept = [
+        item
+        for item, split in zip(items, splits, strict=True)
+        if split in wanted or wanted & set(item.name.split("/")[:-1])
+    ]
+    if not kept:
+        there = sorted({split for split in splits if split}) or ["none"]
+        raise BadInput(
+            f"split={asked!r} names no part of this source; there are {', '.join(there)}."
+        )
+    return kept, 0
 
 
 def look_through_unit(
@@ -172,8 +217,10 @@ def _batches(unit: Unit, told: Callable[[int], None], schema: Any) -> Iterator[A
     rows: dict[str, list[Any]] = {name: [] for name in _SCHEMA}
     kind = KINDS[unit.kind]
     options = dict(unit.options)
+    reading = {name: options.pop(name) for name in ("max_pixels", "bands") if name in options}
+    examine = examiner(unit.verify, ReadOptions.of("container", reading).decoding)
     for number, item in enumerate(unit.items):
-        for row in kind.look_through(item, _EXAMINE[unit.verify], options):
+        for row in kind.look_through(item, examine, options):
             for name, column in rows.items():
                 column.append(number if name == "item" else row.get(name, _ABSENT.get(name)))
             if len(rows["key"]) == PIECE:
@@ -208,27 +255,26 @@ _SCHEMA = dict(
     digest="string",
     reason="string",
     label="string",
+    losses="string",
 )
-_ABSENT = dict(key="", place=-1, size=0, digest="", reason="")
+_ABSENT = dict(key="", place=-1, size=0, digest="", reason="", losses="")
 
 
-def _examined(data: bytes, look: Callable[[bytes], object]) -> tuple[str, str]:
-    """(digest, reason) of one picture's bytes."""
-    if not data:
-        return "", "is empty (0 bytes)"
-    try:
-        look(data)
-    except Unreadable as fault:
-        return "", str(fault)
-    except MemoryError:
-        return "", "does not fit in memory when decoded"
-    return digest_of(data), ""
+def examiner(verify: str, options: DecodeOptions) -> Callable[[bytes], tuple[str, str, str]]:
+    """bytes of one picture -> (digest, reason, losses)."""
 
+    def examine(data: bytes) -> tuple[str, str, str]:
+        if not data:
+            return "", "is empty (0 bytes)", ""
+        try:
+            verdict = LOOKS[verify](data, options)
+        except Unreadable as fault:
+            return "", str(fault), ""
+        except MemoryError:
+            return "", "does not fit in memory when decoded", ""
+        return verdict.digest, "", verdict.losses
 
-_EXAMINE = {
-    "full": lambda data: _examined(data, decode),
-    "header": lambda data: _examined(data, check_header),
-}
+    return examine
 
 
 def _recall(kept: Path | None) -> Any:

@@ -11,6 +11,7 @@ refused: a source comes from a form that strangers may fill in.
 from __future__ import annotations
 
 import logging
+import os
 import re
 import secrets
 import time
@@ -137,9 +138,12 @@ def listed(text: str) -> list[Item]:
     fs, path = filesystem(text)
     fs.invalidate_cache()
 
+    literal = not is_url(text) and os.path.exists(path)
+    pattern = not literal and ("*" in path or "?" in path)
+
     def look() -> list[dict[str, Any]]:
-        if "*" in path or "?" in path:
-            return list(fs.glob(path, detail=True).values())
+        if pattern:
+            return list(fs.glob(_escaped(path), detail=True).values())
         about = fs.info(path)
         return [about] if about["type"] == "file" else list(fs.find(path, detail=True).values())
 
@@ -147,7 +151,6 @@ def listed(text: str) -> list[Item]:
         about for about in steadily(text, look) if about["type"] == "file"
     ]  # no FIFO, no device, no folder
     fs.invalidate_cache()  # which holds the same descriptions again, up to 2 kB an object
-    pattern = "*" in path or "?" in path
     root = re.split(r"[*?]", path)[0].rpartition("/")[0] if pattern else path.rstrip("/")
     items = [
         Item(
@@ -159,6 +162,12 @@ def listed(text: str) -> list[Item]:
         for about in found
     ]
     return sorted(items, key=lambda item: item.name)
+
+
+def _escaped(path: str) -> str:
+    """A pattern in whose leading folders "[" means itself."""
+    head, slash, _ = re.split(r"[*?]", path)[0].rpartition("/")
+    return head.replace("[", "[[]") + slash + path[len(head) + len(slash) :]
 
 
 def _whole(fs: Any, text: str, name: str) -> str:

@@ -3,15 +3,18 @@ beside it.
 
 A sample is the members that share a key, which is a member's name up to the first dot of its last
 part. The picture is the member whose extension names one of our formats; KEY.cls, KEY.txt or the
-"label" of KEY.json, in this order, is the label. A member's name is never a path: nothing is
-written, and the name only serves as an id. Headers that ask for more than 1 MB, links, sparse and
-special members, and whatever follows a damaged header are set aside.
+"label" of KEY.json, in this order, is the label. A name with more dots (photo.v2.png) is a sample
+of its own, key photo.v2, unless its sample has a picture already (0001.jpg beside 0001.mask.png):
+then it is set aside. A member's name is never a path: nothing is written, and the name only serves
+as an id. Headers that ask for more than 1 MB, links, sparse and special members, and whatever
+follows a damaged header are set aside; members that are neither picture nor label are counted.
 """
 
 from __future__ import annotations
 
 import json
 import tarfile
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,7 +31,7 @@ def look_through(item: Item, examine: Any, options: dict[str, Any]) -> Iterator[
     """A row per picture: key, place (byte offset), size, digest, reason, label. The tar is read
     once, in order.
 
-    examine: bytes -> (digest, reason). Rows without a key tell what is wrong with the tar itself.
+    examine: bytes -> (digest, reason, losses). Rows without a key tell what is wrong with the tar itself.
     """
     stream = Stream(item.place, item.size)
     if stream.read(8).startswith(_PACKED):
@@ -37,14 +40,36 @@ def look_through(item: Item, examine: Any, options: dict[str, Any]) -> Iterator[
         )
         return
     samples: dict[str, dict[str, Any]] = {}
+    dotted: list[tuple[str, str, dict[str, Any]]] = []
+    others: Counter[str] = Counter()
     for member, fault in _members(stream, item.size):
         if fault:
             yield dict(reason=fault)
         elif member.isdir():
             continue
         else:
-            yield from _entry(member, stream, samples, examine)
+            suffix = _last_suffix(member.name)
+            if suffix not in EXTENSIONS and suffix not in _LABELS:
+                others[suffix or "no extension"] += 1
+            else:
+                yield from _entry(member, stream, samples, dotted, examine)
+    for name, key, row in dotted:
+        if "place" in samples.get(key, {}):
+            yield dict(key=name, reason=f"is a further picture of the sample {key!r}; one is read")
+        else:
+            label = samples.get(row["key"], {}).get("label")
+            yield row | dict(label=label)
     yield from (row for row in samples.values() if "place" in row)
+    if others:
+        told = ", ".join(f"*{suffix} {count:,}" for suffix, count in others.most_common(5))
+        yield dict(reason=f"holds members that are neither pictures nor labels: {told}")
+
+
+def _last_suffix(name: str) -> str:
+    """The extension of a member's name; "" for a hidden file, which is never a sample."""
+    last = name.rpartition("/")[2]
+    stem, dot, end = last.rpartition(".")
+    return (dot + end).lower() if stem and not last.startswith(".") else ""
 
 
 def _members(stream: Stream, size: int) -> Iterator[tuple[tarfile.TarInfo | None, str]]:
@@ -97,31 +122,47 @@ def _entry(
     member: tarfile.TarInfo,
     stream: Stream,
     samples: dict[str, dict[str, Any]],
+    dotted: list[tuple[str, str, dict[str, Any]]],
     examine: Any,
 ) -> Iterator[dict[str, Any]]:
-    """Put one member where it belongs; yields it when it is set aside."""
-    folder, slash, last = member.name.rpartition("/")
-    stem, dot, rest = last.partition(".")
-    key = folder + slash + stem
-    suffix = (dot + rest).lower()
-    if not stem or suffix not in EXTENSIONS and suffix not in _LABELS:
-        return
+    """Put one picture or label where it belongs; yields it when it is set aside."""
     if not member.isreg() or member.issparse():
         yield dict(key=member.name, reason="is a link or special member")
         return
-    sample = samples.setdefault(key, {"key": key})
-    if suffix in _LABELS:
-        _note(sample, suffix, _read(stream, member, LABEL))
-    elif "place" in sample:
+    folder, slash, last = member.name.rpartition("/")
+    stem, dot, rest = last.partition(".")
+    key = folder + slash + stem
+    longer = member.name[: len(member.name) - len(_last_suffix(member.name))]
+    suffix = (dot + rest).lower()
+    if suffix in _LABELS or suffix not in EXTENSIONS and _last_suffix(member.name) in _LABELS:
+        owner = key if suffix in _LABELS else longer
+        sample = samples.setdefault(owner, {"key": owner})
+        _note(sample, _last_suffix(member.name), _read(stream, member, LABEL))
+    elif suffix not in EXTENSIONS:
+        dotted.append((member.name, key, _picture(longer, member, stream, examine)))
+    elif "place" in samples.get(key, {}):
         yield dict(key=member.name, reason="repeats a key")
     else:
-        data = _read(stream, member, MAX_BYTES)
-        digest, reason = (
-            ("", f"is {member.size:,} bytes long, over the limit of {MAX_BYTES:,}")
-            if data is None
-            else (examine(data))
-        )
-        sample |= dict(place=member.offset_data, size=member.size, digest=digest, reason=reason)
+        sample = samples.setdefault(key, {"key": key})
+        sample |= _picture(key, member, stream, examine)
+
+
+def _picture(key: str, member: tarfile.TarInfo, stream: Stream, examine: Any) -> dict[str, Any]:
+    """The row of one picture."""
+    data = _read(stream, member, MAX_BYTES)
+    if data is None:
+        digest, losses = "", ""
+        reason = f"is {member.size:,} bytes long, over the limit of {MAX_BYTES:,}"
+    else:
+        digest, reason, losses = examine(data)
+    return dict(
+        key=key,
+        place=member.offset_data,
+        size=member.size,
+        digest=digest,
+        reason=reason,
+        losses=losses,
+    )
 
 
 def _read(stream: Stream, member: tarfile.TarInfo, limit: int) -> bytes | None:

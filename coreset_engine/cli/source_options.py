@@ -1,0 +1,106 @@
+"""Options of every command that opens a source, and what is said about the source on stderr.
+
+`with_source_options` adds them to a command and folds what the user chose into its `source`
+argument, so that a command only ever sees one spec.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from coreset_engine.core.errors import BadInput
+
+_FOLDER = "Reading the source"
+
+
+def _option(kind: Any, help_text: str) -> Any:
+    return Annotated[kind, typer.Option(help=help_text, rich_help_panel=_FOLDER)]
+
+
+OPTIONS: dict[str, Any] = {
+    "labels": _option(
+        str | None,
+        "class names from: folder, parent (the folder a picture lies in), none, a table FILE "
+        "(CSV, JSONL, Parquet) or FILE#COLUMN, or a column; default: proposed",
+    ),
+    "depth": _option(int | None, "level of the folders that name the class, 1 = the first"),
+    "split": _option(
+        str | None,
+        "the part that is the pool: train, val, test, a folder, or all; default: no test",
+    ),
+    "fit": _option(
+        str | None, "how pictures become square: auto (pad beyond 1.5:1), crop, pad, squash"
+    ),
+    "follow_links": _option(bool, "enter folders that are links"),
+    "verify": _option(str | None, "full, or header: decode no pixel when opening"),
+    "max_pixels": _option(int | None, "largest picture that is decoded, in pixels"),
+    "bands": _option(str | None, "three band numbers for files of more than four, such as 3,2,1"),
+    "images": _option(str | None, "folder of the images that belong to a file of vectors"),
+    "ids": _option(str | None, "ids of the rows of vectors: FILE or FILE#COLUMN"),
+    "order": _option(str | None, "order of the images for the rows: natural or lexical"),
+}
+
+
+def with_source_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`command`, which takes `source`, with OPTIONS added to its own."""
+
+    @functools.wraps(command)
+    def wrapped(**given: Any) -> Any:
+        from coreset_engine.sources.specs import refuse_inside, spec_with
+
+        chosen = {name: given.pop(name) for name in OPTIONS}
+        given["source"] = spec_with(given["source"], chosen)
+        if given.get("out") is not None:
+            refuse_inside(given["source"], Path(given["out"]))
+        return command(**given)
+
+    own = inspect.signature(command)
+    added = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=False if name == "follow_links" else None,
+            annotation=kind,
+        )
+        for name, kind in OPTIONS.items()
+    ]
+    wrapped.__signature__ = own.replace(parameters=[*own.parameters.values(), *added])
+    wrapped.__annotations__ = {**command.__annotations__, **OPTIONS}
+    return wrapped
+
+
+def report_source(dataset: Any) -> None:
+    """Say on stderr what was set aside, assumed and lost.
+
+    Raises
+    ------
+    BadInput
+        When something was assumed that the user should confirm first.
+    """
+    for note in dataset.notes:
+        shown = "".join(f"\n    {example}" for example in note.examples)
+        if note.confirm:
+            raise BadInput(f"{note.text}: {'; '.join(note.examples)}")
+        print(f"note: {note.text}{shown if note.topic == 'order' else ''}", file=sys.stderr)
+        if note.examples and note.topic != "order":
+            print(f"      for example {', '.join(note.examples)}", file=sys.stderr)
+    if not dataset.rejected:
+        return
+    print(f"{dataset.n_rejected:,} files were set aside:", file=sys.stderr)
+    reasons: Counter[str] = Counter()
+    first: dict[str, str] = {}
+    for one in dataset.rejected:
+        reasons[one.reason] += one.count
+        first.setdefault(one.reason, one.name)
+    for reason, count in reasons.most_common(5):
+        print(f"  {count:,} like {first[reason]!r}: {reason}", file=sys.stderr)
+    if len(reasons) > 5:
+        print(f"  and {len(reasons) - 5:,} further reasons", file=sys.stderr)
