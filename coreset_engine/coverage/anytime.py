@@ -1,8 +1,8 @@
-"""Scores that grow: rounds of samples in two independent halves, a convergence figure, resume and
+"""Scores that grow: rounds of samples in two independent halves, convergence figures, resume and
 early stop.
 
 A unit of 1024 samples belongs to one half by its parity. After every round the sum of the halves is
-a valid score, and how well the halves agree says how settled it is (BlindCS figure 4). Sums are
+a valid score, and how well the halves agree says how stable it is (BlindCS figure 4). Sums are
 integers, so neither the rounds nor a kill and a resume change a bit of the result.
 """
 
@@ -14,42 +14,107 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from coreset_engine.core.errors import BadInput, Corrupt
-from coreset_engine.coverage.draws import UNIT, Given, Sampler
+from coreset_engine.coverage.draws import UNIT, Given, Sampler, Samples
 
 RATES = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
+LINEAR = 0.85  # share of common images from which it grows with the samples as derived
+FIXED = float(1 << 40)
 # samples in a round
 SMALLEST = 2 * UNIT
 LARGEST = 2**18
 
-# (dims (t, m), points (t, m), hits (N,) int64, penalty (N, C) int64, tick(samples done)): adds to
-# hits and penalty
-Scorer = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray, Callable[[int], None]], None]
+# (samples, hits (N,) int64, penalty (N, C) int64, tick(samples done)): adds to hits and penalty
+Scorer = Callable[[Samples, np.ndarray, np.ndarray, Callable[[int], None]], None]
+
+
+class Settled(NamedTuple):
+    """Sums of one column of penalty where it stopped: `done` samples, hits and penalty (2, N)."""
+
+    done: int
+    hits: np.ndarray
+    penalty: np.ndarray
+
+
+@dataclass(frozen=True)
+class StopRule:
+    """When a column of scores is settled.
+
+    Attributes
+    ----------
+    target : Jaccard index of two coresets
+    rate : pruning rate at which they are compared
+    seeds : compare what two seeds would keep (estimated), else what the two halves keep
+    """
+
+    target: float
+    rate: float
+    seeds: bool = True
+
+    def holds(self, figure: dict[str, Any]) -> bool:
+        """Whether a figure of `convergence` reaches the target."""
+        kind = "agreement" if self.seeds else "jaccard"
+        return bool(figure) and figure[kind][str(self.rate)] >= self.target
 
 
 @dataclass(eq=False)
 class Running:
-    """The sums so far. hits: (2, N) int64. penalty: (2, N, C) int64, 2^-40 fixed point. done:
-    samples in them."""
+    """The sums so far.
+
+    Attributes
+    ----------
+    hits : (2, N) int64
+    penalty : (2, N, C) int64, 2^-40 fixed point
+    done : samples in them
+    curves : for each column of penalty, figures of `convergence` along the way
+    settled : columns that have stopped, by number
+    """
 
     hits: np.ndarray
     penalty: np.ndarray
     done: int = 0
-    curve: list[dict[str, Any]] = field(default_factory=list)
+    curves: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    settled: dict[int, Settled] = field(default_factory=dict)
 
     @staticmethod
     def empty(n_images: int, columns: int) -> Running:
+        """No samples yet."""
         return Running(
             np.zeros((2, n_images), np.int64), np.zeros((2, n_images, columns), np.int64)
         )
 
     def half(self, which: int, column: int) -> np.ndarray:
         """coverage - redundancy of one half: (N,) float64."""
-        return self.hits[which] - self.penalty[which, :, column] / float(1 << 40)
+        return self.hits[which] - self.penalty[which, :, column] / FIXED
+
+    def at(self, column: int) -> Settled:
+        """The sums of a column: where it settled, else all."""
+        found = self.settled.get(column)
+        return found or Settled(self.done, self.hits, self.penalty[:, :, column])
+
+    def observe(self, rates: tuple[float, ...], rule: StopRule | None, last: bool) -> bool:
+        """Add to the curves and settle the columns for which `rule` holds; True when all have.
+
+        Without a rule, figures are taken whenever the samples have doubled, and at the last round.
+        """
+        columns = range(self.penalty.shape[2])
+        for column in columns:
+            curve = self.curves.setdefault(column, [])
+            doubled = not curve or self.done >= 2 * curve[-1]["n_samples"]
+            if column in self.settled or not (rule or last or doubled):
+                continue
+            figure = convergence(self, column, rates)
+            holds = rule is not None and rule.holds(figure)
+            if figure and (doubled or last or holds):
+                curve.append(figure)
+            if holds:
+                sums = self.hits.copy(), self.penalty[:, :, column].copy()
+                self.settled[column] = Settled(self.done, *sums)
+        return len(self.settled) == len(columns)
 
 
 def rounds(done: int, total: int, n_images: int) -> Iterator[int]:
@@ -77,27 +142,32 @@ def grow(
     *,
     long: bool = False,
 ) -> None:
-    """Score samples up to `total`, round by round, in place. `after` sees each finished round; True
-    ends it.
+    """Score samples up to `total`, round by round, in place.
 
-    long: rounds of up to 2^18 samples for any number of images, where a round has a price of its
-        own.
+    Parameters
+    ----------
+    tick : callable
+        Called with the number of samples done.
+    after : callable
+        Sees each finished round; True ends the run.
+    long : bool
+        Rounds of up to 2^18 samples for any number of images, where a round has a cost of its own.
     """
     for end in rounds(running.done, total, 1 if long else running.hits.shape[1]):
         hits = np.zeros_like(running.hits)
         penalty = np.zeros_like(running.penalty)
         before = running.done
         for half in (0, 1):
-            dims, points = _samples(source, running.done, end, half)
-            if len(dims):
+            samples = _samples(source, running.done, end, half)
+            count = len(samples.dims)
+            if count:
                 score(
-                    dims,
-                    points,
+                    samples,
                     hits[half],
                     penalty[half],
                     lambda done, base=before: tick(base + done),
                 )
-            before += len(dims)
+            before += count
         running.hits += hits
         running.penalty += penalty
         running.done = end
@@ -105,49 +175,74 @@ def grow(
             return
 
 
-def _samples(
-    source: Sampler | Given, start: int, stop: int, half: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _samples(source: Sampler | Given, start: int, stop: int, half: int) -> Samples:
     """Samples [start, stop) of the units whose parity is `half`."""
     parts = []
     for number in range(start // UNIT, -(-stop // UNIT)):
         if number % 2 == half:
-            dims, points = source.unit(number)
             part = slice(max(0, start - number * UNIT), min(UNIT, stop - number * UNIT))
-            parts.append((dims[part], points[part]))
+            parts.append(source.unit(number).take(part))
     if not parts:
-        dims, points = source.unit(start // UNIT)
-        return dims[:0], points[:0]
-    return np.concatenate([dims for dims, _ in parts]), np.concatenate(
-        [points for _, points in parts]
-    )
+        return source.unit(start // UNIT).take(slice(0, 0))
+    return Samples(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 
 def convergence(
     running: Running, column: int = 0, rates: tuple[float, ...] = RATES
 ) -> dict[str, Any]:
-    """How well the two halves agree: `spearman` of their scores and `jaccard` of what each would
-    keep, per rate.
+    """How well the two halves of the samples agree.
 
-    Each half has seen n_samples / 2, so the whole is steadier than the figure. JSON-able; empty
-    before both have any.
+    Returns
+    -------
+    dict
+        JSON-able: n_samples; spearman of the halves' scores; jaccard of what the halves would keep,
+        by pruning rate; agreement, the Jaccard index expected of two full runs (`seed_agreement`).
+        Empty before both halves have samples.
     """
     if running.done <= UNIT:
         return {}
-    ranks = []
-    for half in (0, 1):
-        order = np.argsort(-running.half(half, column), kind="stable")
-        rank = np.empty(len(order), np.int64)
-        rank[order] = np.arange(len(order))
-        ranks.append(rank)
+    ranks = [_ranks(running.half(half, column)) for half in (0, 1)]
     n = len(ranks[0])
     jaccard = {}
     for rate in rates:
         k = max(1, int(np.floor((1 - rate) * n + 0.5)))
         both = int(((ranks[0] < k) & (ranks[1] < k)).sum())
         jaccard[str(rate)] = both / (2 * k - both)
-    spearman = float(np.corrcoef(ranks[0], ranks[1])[0, 1]) if n > 1 else 1.0
-    return dict(n_samples=running.done, spearman=spearman, jaccard=jaccard)
+    return dict(
+        n_samples=running.done,
+        spearman=float(np.corrcoef(ranks[0], ranks[1])[0, 1]) if n > 1 else 1.0,
+        jaccard=jaccard,
+        agreement={rate: seed_agreement(found) for rate, found in jaccard.items()},
+    )
+
+
+def _ranks(score: np.ndarray) -> np.ndarray:
+    order = np.argsort(-score, kind="stable")
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    return rank
+
+
+def seed_agreement(halves: float) -> float:
+    """Jaccard index expected between the coresets of two seeds with T samples each.
+
+    Each half has T / 2 samples, so its noise is sqrt(2) times that of a full run. Near the cut the
+    scores' density is about constant while the noise is small, and the share of a coreset that
+    changes, 1 - o with o = 2 J / (1 + J), is proportional to the noise: 1 - o(T) = (1 - o(T / 2)) /
+    sqrt(2). J = 0.9 for two seeds thus takes J = 0.861 for the halves. Where the halves share less
+    than `LINEAR` of their images this does not hold; there the halves' own figure is returned,
+    which a full run exceeds.
+
+    Parameters
+    ----------
+    halves : float
+        Jaccard index of what the two halves keep, in [0, 1].
+    """
+    shared = 2 * halves / (1 + halves)
+    if shared < LINEAR:
+        return halves
+    shared = 1 - (1 - shared) / np.sqrt(2)
+    return float(shared / (2 - shared))
 
 
 def save(path: Path, running: Running, identity: str) -> None:
@@ -163,23 +258,50 @@ def save(path: Path, running: Running, identity: str) -> None:
             penalty=running.penalty,
             done=running.done,
             identity=identity,
-            curve=json.dumps(running.curve),
+            curves=json.dumps(running.curves),
+            **_named(running.settled),
         )
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
 
 
+def _named(settled: dict[int, Settled]) -> dict[str, Any]:
+    named: dict[str, Any] = dict(columns=np.array(sorted(settled), np.int64))
+    for column, sums in settled.items():
+        for name, value in sums._asdict().items():
+            named[f"settled_{column}_{name}"] = value
+    return named
+
+
+def _settled(kept: Any) -> dict[int, Settled]:
+    found = {}
+    for column in kept["columns"].tolist():
+        done, hits, penalty = (kept[f"settled_{column}_{name}"] for name in Settled._fields)
+        found[column] = Settled(int(done), hits, penalty)
+    return found
+
+
 def load(path: Path, identity: str, total: int) -> Running | None:
-    """The sums kept in `path`, or None when there is no such file. Raises BadInput if they belong
-    to other settings."""
+    """The sums kept in `path`, or None when there is no such file.
+
+    Raises
+    ------
+    BadInput
+        When they belong to other vectors or settings, or hold more samples than `total`.
+    Corrupt
+        When the file cannot be read.
+    """
     if not Path(path).exists():
         return None
     try:
         with np.load(path, allow_pickle=False) as kept:
             found = str(kept["identity"])
             done = int(kept["done"])
-            running = Running(kept["hits"], kept["penalty"], done, json.loads(str(kept["curve"])))
+            running = Running(kept["hits"], kept["penalty"], done)
+            curves = json.loads(str(kept["curves"]))
+            running.curves = {int(column): curve for column, curve in curves.items()}
+            running.settled = _settled(kept)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as fault:
         raise Corrupt(
             f"{path} is no readable coverage state ({type(fault).__name__}); delete it."

@@ -5,7 +5,7 @@ Why: the highest scores belong to outlying images (much coverage, few neighbours
 with). A coreset of many images holds them and the rest; one of few images holds nothing else. The
 paper blames the fixed alpha for its losses on small sets; here no alpha and no T mended them, so
 "auto" also changes who is taken:
-- alpha is 100, at most N / 8; T is 20 per image, from 20,000 to 1,000,000. Both serve every k;
+- alpha is 100, at most N / 8, for every k;
 - images are drawn one after another without replacement, with weights exp(-4 |u - 1/2|), u being
   the rank of the score in (0, 1): the middle rather than the ends, about seven times as likely. The
   order is one for every k, so that coresets stay nested and a slider needs no new call.
@@ -36,6 +36,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from coreset_engine.core.hashing import uniform
+
 PULL = 4.0  # of the middle; 0 would be random
 
 
@@ -44,20 +46,27 @@ def auto_neighbours(n_images: int) -> int:
     return max(1, min(100, n_images // 8))
 
 
-def auto_samples(n_images: int) -> int:
-    """T for `n_images`."""
-    return int(np.clip(20 * n_images, 20_000, 1_000_000))
-
-
-def auto_score(score: np.ndarray, seed: int) -> np.ndarray:
-    """score: (N,) float -> (N,) float64, finite, whose k highest are auto's choice for every k.
-    Depends on the seed.
+def auto_score(score: np.ndarray, seed: int, keys: np.ndarray | None = None) -> np.ndarray:
+    """Scores whose k highest are auto's choice for every k.
 
     Drawing without replacement by weights w is taking the highest of log w + Gumbel noise (Yellott
     1977).
+
+    Parameters
+    ----------
+    score : (N,) float
+    seed : int
+        The draw depends on it.
+    keys : (N,) uint64, optional
+        Of the images: what the draw depends on; default their rows.
+
+    Returns
+    -------
+    (N,) float64, finite
     """
-    n = len(score)
-    rank = np.empty(n)
-    rank[np.argsort(score, kind="stable")] = (np.arange(n) + 0.5) / n
-    noise = np.random.default_rng([seed, 4]).random(n)
+    from scipy.stats import rankdata
+
+    keys = np.arange(len(score), dtype=np.uint64) if keys is None else keys
+    rank = (rankdata(score) - 0.5) / len(score)
+    noise = uniform(keys, 4 * seed + 1)
     return -PULL * np.abs(rank - 0.5) - np.log(-np.log(np.clip(noise, 1e-300, 1 - 1e-16)))

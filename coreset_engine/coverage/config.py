@@ -22,7 +22,7 @@ class CoverageConfig:
     n_samples: int | None = knob(
         None,
         "samples T drawn over the embedding space (paper: 1,000,000); none = until two seeds "
-        "agree, at most a number that depends on the images",
+        "agree, see agreement and max_samples",
         low=1,
         high=MAX_SAMPLES,
     )
@@ -45,7 +45,17 @@ class CoverageConfig:
     )
     agreement: float = knob(
         0.9,
-        "with n_samples = none: Jaccard index of the coresets of two seeds at which sampling stops",
+        "with n_samples = none: sampling stops once the coresets of two seeds have this Jaccard "
+        "index",
         low=0.5,
         high=0.99,
+    )
+    agreement_at: float = knob(
+        0.9, "pruning rate at which the agreement of two seeds is asked for", low=0.0, high=0.999
+    )
+    max_samples: int = knob(
+        1_000_000,
+        "with n_samples = none: most samples, whatever the agreement (the paper's T)",
+        low=2048,
+        high=MAX_SAMPLES,
     )

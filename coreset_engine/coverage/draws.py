@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,18 +28,40 @@ DECK = 1 << 24  # more pairs of dimensions than this are not dealt out one by on
 Draws = tuple[np.ndarray, np.ndarray]
 
 
+class Samples(NamedTuple):
+    """Samples to score.
+
+    Attributes
+    ----------
+    dims : (t, m) int64
+    points : (t, m) float64
+    ties : (t,) uint32
+        Random bits of each sample: among images at one distance, that with the smallest hash of
+        (key, bits) comes first.
+    """
+
+    dims: np.ndarray
+    points: np.ndarray
+    ties: np.ndarray
+
+    def take(self, rows: slice | np.ndarray) -> Samples:
+        """The samples at `rows`."""
+        return Samples(self.dims[rows], self.points[rows], self.ties[rows])
+
+
 @dataclass(frozen=True, eq=False)
 class Given:
-    """Draws somebody else made: dims (T, m) int64, points (T, m) float64."""
+    """Draws made elsewhere: dims (T, m) int64, points (T, m) float64."""
 
     dims: np.ndarray
     points: np.ndarray
 
-    def unit(self, number: int) -> Draws:
-        """Samples [1024 number, 1024 (number + 1)): dims (<= 1024, m) int64, points alike
-        float64."""
+    def unit(self, number: int) -> Samples:
+        """Samples [1024 number, 1024 (number + 1)), at most."""
         part = slice(number * UNIT, (number + 1) * UNIT)
-        return self.dims[part], self.points[part]
+        rng = np.random.default_rng(np.random.SeedSequence(0, spawn_key=(number,)))
+        dims = self.dims[part]
+        return Samples(dims, self.points[part], _tie_bits(rng)[: len(dims)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +74,8 @@ class Sampler:
     seed: int
     sampler: str = "random"
 
-    def unit(self, number: int) -> Draws:
-        """Samples [1024 number, 1024 (number + 1)): dims (1024, m) int64, points alike float64."""
+    def unit(self, number: int) -> Samples:
+        """Samples [1024 number, 1024 (number + 1))."""
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(number,)))
         count = len(self.columns.low)
         if self.sampler == "random":
@@ -68,7 +91,8 @@ class Sampler:
                 rng.permuted(np.tile(np.arange(UNIT), (self.n_dims, 1)), axis=1).T
                 + rng.random(dims.shape)
             ) / UNIT
-        return dims, self._points(dims, share, rng)
+        points = self._points(dims, share, rng)
+        return Samples(dims, points, _tie_bits(rng))
 
     def _points(
         self, dims: np.ndarray, share: np.ndarray | None, rng: np.random.Generator
@@ -85,6 +109,10 @@ class Sampler:
         from scipy.special import ndtri
 
         return about.mean[dims] + about.std[dims] * ndtri(np.clip(share, 1e-12, 1 - 1e-12))
+
+
+def _tie_bits(rng: np.random.Generator) -> np.ndarray:
+    return rng.integers(2**32, size=UNIT, dtype=np.uint32)
 
 
 def triangular(
@@ -175,8 +203,13 @@ def _sobol_lap(seed: int, lap: int, width: int) -> np.ndarray:
 
 
 def check_draws(draws: Draws, n_columns: int) -> Given:
-    """Explicit draws as int64 and float64. Raises BadInput for shapes that differ, dims out of
-    range, bad points."""
+    """Explicit draws as int64 and float64.
+
+    Raises
+    ------
+    BadInput
+        For shapes that differ, dims out of range, points that are not finite.
+    """
     try:
         dims = np.asarray(draws[0])
         points = np.asarray(draws[1], np.float64)

@@ -1,7 +1,7 @@
 """Coverage where no memory holds the matrix: its columns in files, cut into groups; a task reads
 those it needs.
 
-The columns and their 16-bit levels lie turned in two files, made once and streamed; a group is a
+The columns and their 16-bit levels lie transposed in two files, made once and streamed; a group is a
 run of columns, so any number S of groups is read from the same files. A sample of m dimensions
 falls on the set of groups that holds them (m =
 2: a pair a <= b). A task takes one set: at most m of the S groups in memory, the kernel of one
@@ -17,25 +17,34 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Progress, silent
-from coreset_engine.coverage.transposed import Columns, turn
+from coreset_engine.coverage.draws import Samples
+from coreset_engine.coverage.transposed import Columns, transpose_and_quantise
 
 SHARE = 0.8  # of a machine's memory; the rest is the interpreter's and the system's
-ABOUT = ("grid", "modes", "low", "high", "median", "mean", "std")
+ABOUT = ("grid", "modes", "low", "high", "median", "mean", "std", "ranks")
 Sums = tuple[np.ndarray, np.ndarray]  # hits (N,) int64, penalty (N, C) int64 in 2^-40
 
 
 def turn_into(
-    folder: Path, vectors: np.ndarray, dims: int, workers: int = 1, progress: Progress = silent
+    folder: Path,
+    vectors: np.ndarray,
+    dims: int,
+    workers: int = 1,
+    progress: Progress = silent,
+    keys: np.ndarray | None = None,
 ) -> Columns:
-    """`turn`, with both arrays in files of `folder`: what lies there finished is taken as it is, so
-    a folder belongs to one matrix and one `dims`. Holds 48 bytes an image and worker. Raises
-    BadInput for NaN or infinity, OSError when the disk refuses."""
+    """`transpose_and_quantise` with both large arrays in files of `folder`.
+
+    What lies there finished is taken as it is, so a folder belongs to one matrix, one `dims` and
+    one set of keys. Holds 48 bytes an image and worker. Raises BadInput for NaN or infinity,
+    OSError when the disk refuses.
+    """
     folder = Path(folder)
     if not (folder / "about.npz").exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -48,7 +57,7 @@ def turn_into(
                 os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
             return array
 
-        made = turn(vectors, dims, workers, room, progress)
+        made = transpose_and_quantise(vectors, dims, workers, room, progress, keys)
         for array in (made.exact, made.levels):
             array.flush()
         with open(folder / ".about.tmp", "wb") as file:
@@ -111,22 +120,31 @@ def groups_for(
     )
 
 
-def score_set(
-    folder: Path,
-    names: Sequence[int],
-    groups: int,
-    dims: np.ndarray,
-    points: np.ndarray,
-    reaches: Sequence[int],
-    exponents: Sequence[float],
-    threads: int = 1,
-) -> Sums:
-    """The sums of samples whose dims (t, m) all lie in the groups `names`. reaches: alphas,
-    descending."""
+class Task(NamedTuple):
+    """What every task over sets of groups shares.
+
+    Attributes
+    ----------
+    folder : where the columns' files are
+    groups : S
+    alphas : descending
+    exponents : in the order of the penalty's columns
+    threads : of one task
+    """
+
+    folder: Path
+    groups: int
+    alphas: Sequence[int]
+    exponents: Sequence[float]
+    threads: int = 1
+
+
+def score_set(task: Task, names: Sequence[int], samples: Samples) -> Sums:
+    """The sums of samples whose dimensions all lie in the groups `names`."""
     from coreset_engine.coverage.kernels.threads import cpu_scorer
 
-    whole = _opened(Path(folder))
-    cuts = edges(len(whole.low), groups)
+    full = _opened(Path(task.folder))
+    cuts = edges(len(full.low), task.groups)
     kept = np.concatenate([np.arange(cuts[g], cuts[g + 1]) for g in names])
 
     def part(array: np.ndarray) -> np.ndarray:
@@ -135,12 +153,13 @@ def score_set(
             out[row] = array[column]
         return out
 
-    columns = Columns(*(part(getattr(whole, name)) for name in ("exact", "levels", *ABOUT)))
+    of_columns = {name: part(array) for name, array in vars(full).items() if name != "ranks"}
+    columns = Columns(**of_columns, ranks=full.ranks)
     hits = np.zeros(columns.n_images, np.int64)
-    penalty = np.zeros((columns.n_images, len(reaches) * len(exponents)), np.int64)
-    cpu_scorer(columns, reaches, exponents, threads)(
-        np.searchsorted(kept, dims), points, hits, penalty, lambda done: None
-    )
+    penalty = np.zeros((columns.n_images, len(task.alphas) * len(task.exponents)), np.int64)
+    score = cpu_scorer(columns, task.alphas, task.exponents, task.threads)
+    local = samples._replace(dims=np.searchsorted(kept, samples.dims))
+    score(local, hits, penalty, lambda done: None)
     return hits, penalty
 
 

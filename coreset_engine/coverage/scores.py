@@ -1,26 +1,32 @@
-"""BlindCS coverage scores (also published as ZCore): what is drawn, what counts as nearest, how
-redundancy is shared.
+"""BlindCS coverage scores (also published as ZCore): samples, nearest images, shared penalties.
 
 Semantics, all exact, in float64:
 - T samples, each a point in m random dimensions (eq. 3, 4); the nearest image by L1 in that slice
-  gets +1 coverage (eq. 5, 6); ties go to the lowest index;
+  gets +1 coverage (eq. 5, 6);
 - the covered image is never its own neighbour. If the nearest other image lies at distance exactly
-  0, it takes the whole penalty 1 (lowest index), as the authors' released program does; else the
-  alpha nearest share it in proportion to distance^-exponent (eq. 7, 8), ties at the alpha-th
-  distance by index; alpha >= N - 1 means all others;
+  0, it takes the whole penalty 1, as in the authors' released program; else the alpha nearest share
+  it in proportion to distance^-exponent (eq. 7, 8); alpha >= N - 1 means all others;
 - score = coverage - redundancy, summed over samples (eq. 9).
+Ties: among images at one distance, the order is that of a hash of the image's key and the sample's
+random bits, drawn anew for every sample. Neither the order of the rows nor any one image is
+favoured. Without keys, an image's key is a hash of its values, and images that are equal in all
+dimensions share their sums equally, so that a permutation of the rows permutes the scores.
 Constant dimensions, min = median and median = max are legal; NaN and infinity are refused before
 any work.
 
-Variants: `device="cpu"` (kernel.py, all cores), `device="cuda"` (torch_kernel.py). Both are exact
-and repeat bit for bit.
+Variants: `device="cpu"` (kernels/cpu.py, all cores), `device="cuda"` (kernels/cuda.py). Both are
+exact and repeat bit for bit.
+
+How many samples: `n_samples` as given, or None ("auto"): until two seeds would keep the same images
+(`anytime.seed_agreement`), at most `max_samples`. `info` states T, alpha and the agreement.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,24 +35,44 @@ import numpy as np
 from coreset_engine.core.config import make
 from coreset_engine.core.device import cpu_count
 from coreset_engine.core.errors import BadInput
+from coreset_engine.core.hashing import row_keys, uniform
 from coreset_engine.core.types import CoverageScores, Progress, silent
 from coreset_engine.coverage import anytime
-from coreset_engine.coverage.auto_alpha import auto_neighbours, auto_samples, auto_score
+from coreset_engine.coverage.auto_alpha import auto_neighbours, auto_score
 from coreset_engine.coverage.config import CoverageConfig
-from coreset_engine.coverage.draws import (
-    Draws,
-    Given,
-    Sampler,
-    check_draws,
-)
-from coreset_engine.coverage.transposed import Columns, check, turn
+from coreset_engine.coverage.draws import Draws, Given, Sampler, check_draws
+from coreset_engine.coverage.transposed import Columns, check, transpose_and_quantise
 
 GRID = (10, 50, 100, 250, 500, 1000, 2000)
+_FORMAT = 2  # of the sums in a resume file
+
+
+@dataclass(frozen=True, eq=False)
+class Execution:
+    """Where and how scores are computed; nothing here changes a bit of them.
+
+    Attributes
+    ----------
+    device : "auto", "cpu" or "cuda"
+    workers : threads; None = one per core
+    progress : called with (done, total, unit); may raise Cancelled
+    resume : a file that keeps the sums after every round; a later call with the same settings
+        continues from it and ends with the same bits
+    make_scorer : (columns, alphas descending, exponents) -> Scorer, for work on other machines
+    columns : the vectors transposed already, in files too large for memory (`partitions.turn_into`)
+    """
+
+    device: str = "auto"
+    workers: int | None = None
+    progress: Progress = silent
+    resume: Path | None = None
+    make_scorer: Callable[..., anytime.Scorer] | None = None
+    columns: Columns | None = None
 
 
 def coverage_scores(
     vectors: np.ndarray,
-    n_samples: int | str = 1_000_000,
+    n_samples: int | str | None = 1_000_000,
     n_dims: int = 2,
     n_neighbours: int | str = 1000,
     exponent: float = 4,
@@ -55,142 +81,123 @@ def coverage_scores(
     device: str = "auto",
     draws: Draws | None = None,
     *,
-    full_score: str = "both",
-    random_start: bool = False,
-    sampler: str = "random",
-    workers: int | None = None,
-    progress: Progress = silent,
-    resume: Path | None = None,
-    stability: float | None = None,
-    prune_rate: float = 0.9,
-    make_scorer: Callable[..., anytime.Scorer] | None = None,
-    columns: Columns | None = None,
+    keys: np.ndarray | None = None,
+    **options: Any,
 ) -> CoverageScores:
-    """Coverage (eq. 6), redundancy (eq. 8) and their difference (eq. 9), each (N,) float64, summed
-    over all samples.
+    """Coverage (eq. 6), redundancy (eq. 8) and their difference (eq. 9), summed over all samples.
 
-    vectors: (N, D) float32, float16 or float64, any scale, finite; a memmap is read once, in row
-    chunks. n_neighbours="auto": alpha by N, and a score whose k highest keep small coresets near
-    random (auto.py); n_samples="auto": T by N. The paper's settings are 1000 and 1,000,000.
-    draws: (dims (T, m) int, points (T, m) float) instead of drawing: a pure function of the input
-        then.
-    resume: a file that keeps the sums after every round; a later call with the same settings and at
-    least as many samples goes on from there and ends with the same bits. stability: stop early once
-    the two halves' coresets at `prune_rate` overlap (Jaccard) by this much. info["curve"]: their
-    agreement along the way.
-    make_scorer: (columns, alphas descending, exponents) -> Scorer, for work elsewhere than on this
-        machine.
-    columns: the vectors turned already for slices of n_dims, in files too large for this memory
-    (groups.turn_into). The result depends on seed and n_samples, not on workers, rounds or
-    interruptions. Raises BadInput for NaN or infinity, D < m, malformed draws or values out of
-    bounds; Cancelled through `progress`.
+    Parameters
+    ----------
+    vectors : (N, D) float16, float32 or float64
+        Any scale, finite. A memmap is read once, in blocks of rows.
+    n_samples : int, None or "auto"
+        T; the paper sets 1,000,000. None or "auto": until two seeds agree, at most `max_samples`.
+    n_dims, exponent, distribution
+        m, the penalty's exponent and where samples fall, as in `CoverageConfig`.
+    n_neighbours : int or "auto"
+        alpha. "auto": by N, with a score whose k highest keep small coresets near random
+        (auto_alpha.py).
+    seed : int
+    device : str
+        "auto", "cpu" or "cuda".
+    draws : (dims (T, m) int, points (T, m) float), optional
+        Use these samples; the result is then a pure function of the input.
+    keys : (N,) uint64, optional
+        Of the images, for ties; default from the vectors' values.
+    **options
+        Further fields of `CoverageConfig` (full_score, random_start, sampler, agreement,
+        agreement_at, max_samples) and of `Execution` (workers, progress, resume, make_scorer,
+        columns). stability: stop an explicit T early once the two halves' coresets at `prune_rate`
+        have this Jaccard index. prune_rate: the same as agreement_at.
+
+    Returns
+    -------
+    CoverageScores
+        score, coverage, redundancy: (N,) float64; n_samples. info: n_samples, n_neighbours,
+        exponent, distribution, sampler, agreement (Jaccard index expected of two seeds, by pruning
+        rate), curve (its growth), stopped ("agreement", "max_samples" or "n_samples").
+
+    Raises
+    ------
+    BadInput
+        For NaN or infinity, D < m, malformed draws or keys, values out of bounds.
+    Cancelled
+        Through `progress`.
+
+    References
+    ----------
+    BlindCS eq. 3-9, table 5 (ablations), figure 4 (T).
     """
     n_images = len(check(vectors))
     automatic = n_neighbours == "auto"
-    alpha = auto_neighbours(n_images) if automatic else n_neighbours
-    total = auto_samples(n_images) if n_samples == "auto" else n_samples
     found = coverage_grid(
         vectors,
-        (alpha,),
-        n_samples=total,
-        n_dims=n_dims,
+        (auto_neighbours(n_images) if automatic else n_neighbours,),
         exponents=(exponent,),
-        distribution=distribution,
         seed=seed,
-        device=device,
         draws=draws,
-        full_score=full_score,
-        random_start=random_start,
-        sampler=sampler,
-        workers=workers,
-        progress=progress,
-        resume=resume,
-        stability=stability,
-        prune_rate=prune_rate,
-        make_scorer=make_scorer,
-        columns=columns,
+        keys=keys,
+        n_samples=n_samples,
+        n_dims=n_dims,
+        distribution=distribution,
+        device=device,
+        **options,
     )
     scores = next(iter(found.values()))
-    return (
-        replace(scores, score=auto_score(scores.score, seed), info={**scores.info, "auto": True})
-        if automatic
-        else scores
-    )
+    if not automatic:
+        return scores
+    keys = row_keys(check(vectors)) if keys is None else keys
+    info = {**scores.info, "auto": True}
+    return replace(scores, score=auto_score(scores.score, seed, keys), info=info)
 
 
 def coverage_grid(
     vectors: np.ndarray,
     n_neighbours: Sequence[int] = GRID,
     *,
-    n_samples: int = 1_000_000,
-    n_dims: int = 2,
     exponents: Sequence[float] | None = None,
-    distribution: str = "triangular",
     seed: int = 0,
-    device: str = "auto",
     draws: Draws | None = None,
-    full_score: str = "both",
-    random_start: bool = False,
-    sampler: str = "random",
-    workers: int | None = None,
-    progress: Progress = silent,
-    resume: Path | None = None,
-    stability: float | None = None,
-    prune_rate: float = 0.9,
-    make_scorer: Callable[..., anytime.Scorer] | None = None,
-    columns: Columns | None = None,
+    keys: np.ndarray | None = None,
+    **options: Any,
 ) -> dict[Any, CoverageScores]:
-    """Scores for several alphas (and exponents) from one sweep: the alpha nearest hold the alpha' <
-    alpha nearest.
+    """Scores for several alphas (and exponents) from one sweep.
 
-    Returns {alpha: CoverageScores}, or {(alpha, exponent): ...} when exponents are given; each is
-    what coverage_scores gives, bit for bit. Other arguments as there; `stability` looks at the
-    largest alpha.
+    The alpha nearest images hold the alpha' < alpha nearest. With n_samples=None each alpha stops
+    at its own T.
+
+    Parameters
+    ----------
+    n_neighbours, exponents
+        What to score.
+    vectors, seed, draws, keys, **options
+        As in `coverage_scores`.
+
+    Returns
+    -------
+    dict
+        {alpha: CoverageScores}, or {(alpha, exponent): ...} when exponents are given; each is what
+        `coverage_scores` gives, bit for bit.
     """
-    alphas = list(dict.fromkeys(n_neighbours))
+    wanted = list(dict.fromkeys(n_neighbours))
     powers = list(dict.fromkeys(exponents or (4.0,)))
-    if not alphas:
+    if not wanted:
         raise BadInput(
-            "n_neighbours is empty; name at least one number of redundancy neighbours, e.g. (1000,)."
+            "n_neighbours is empty; name at least one number of redundancy neighbours, "
+            "e.g. (1000,)."
         )
-    common = dict(
-        n_samples=n_samples,
-        n_dims=n_dims,
-        distribution=distribution,
-        full_score=full_score,
-        random_start=random_start,
-        sampler=sampler,
-    )
+    common, execution, stability = _split(options)
     configs = {
-        (a, p): make(CoverageConfig, common | dict(n_neighbours=a, exponent=p))
-        for p in powers
-        for a in alphas
+        (alpha, power): make(CoverageConfig, common | dict(n_neighbours=alpha, exponent=power))
+        for power in powers
+        for alpha in wanted
     }
-    config = next(iter(configs.values()))
-    long = columns is not None  # every round reads the files again
-    columns, source, total = _prepare(vectors, config, seed, draws, workers, columns, progress)
-    reaches = sorted({c.n_neighbours for c in configs.values()}, reverse=True)
-    exps = sorted({c.exponent for c in configs.values()})
-    running = _run(
-        columns,
-        source,
-        total,
-        reaches,
-        exps,
-        _device(device),
-        workers or cpu_count(),
-        progress,
-        resume,
-        _identity(columns, source, seed, config, reaches, exps),
-        stability,
-        prune_rate,
-        make_scorer,
-        long,
-    )
+    sweep = _prepare(vectors, list(configs.values()), seed, draws, keys, execution)
+    sweep = replace(sweep, rule=_rule(sweep, stability))
+    running = _run(sweep)
     found = {}
-    for key, c in configs.items():
-        column = exps.index(c.exponent) * len(reaches) + reaches.index(c.n_neighbours)
-        found[key if exponents else key[0]] = _scores(running, column, c, seed)
+    for (alpha, power), config in configs.items():
+        found[(alpha, power) if exponents else alpha] = _scores(sweep, running, config, seed)
     return found
 
 
@@ -201,34 +208,94 @@ def unit_score(score: np.ndarray) -> np.ndarray:
     return (np.asarray(score, float) - low) / (high - low) if high > low else np.ones(len(score))
 
 
+@dataclass(frozen=True, eq=False)
+class _Sweep:
+    """One pass over samples for every alpha (descending) and exponent (ascending)."""
+
+    columns: Columns
+    source: Sampler | Given
+    total: int
+    config: CoverageConfig
+    alphas: list[int]
+    exponents: list[float]
+    keys: np.ndarray
+    keys_from_values: bool
+    execution: Execution
+    identity: str
+    rule: anytime.StopRule | None = None
+
+    def column(self, config: CoverageConfig) -> int:
+        """Where the sums of one alpha and exponent are."""
+        at = self.exponents.index(config.exponent)
+        return at * len(self.alphas) + self.alphas.index(config.n_neighbours)
+
+
+def _split(options: dict[str, Any]) -> tuple[dict[str, Any], Execution, float | None]:
+    """Settings, execution and stability from keyword arguments."""
+    rest = dict(options)
+    stability = rest.pop("stability", None)
+    if "prune_rate" in rest:
+        rest["agreement_at"] = rest.pop("prune_rate")
+    if rest.get("n_samples", 1) == "auto":
+        rest["n_samples"] = None
+    rest.setdefault("n_samples", 1_000_000)
+    names = [field.name for field in dataclasses.fields(Execution)]
+    execution = Execution(**{name: rest.pop(name) for name in names if name in rest})
+    if execution.workers is not None and execution.workers < 1:
+        raise BadInput(
+            f"workers={execution.workers} must be at least 1; leave it out for one per core."
+        )
+    return rest, execution, stability
+
+
+def _rule(sweep: _Sweep, stability: float | None) -> anytime.StopRule | None:
+    config = sweep.config
+    if stability is not None:
+        return anytime.StopRule(stability, config.agreement_at, seeds=False)
+    if config.n_samples is None and isinstance(sweep.source, Sampler):
+        return anytime.StopRule(config.agreement, config.agreement_at)
+    return None
+
+
 def _prepare(
     vectors: np.ndarray,
-    config: CoverageConfig,
+    configs: list[CoverageConfig],
     seed: int,
     draws: Draws | None,
-    workers: int | None,
-    columns: Columns | None,
-    progress: Progress,
-) -> tuple[Columns, Sampler | Given, int]:
-    if workers is not None and workers < 1:
-        raise BadInput(f"workers={workers} must be at least 1; leave it out for one per core.")
+    keys: np.ndarray | None,
+    execution: Execution,
+) -> _Sweep:
+    config = configs[0]
     vectors = check(vectors)
-    threads = workers or cpu_count()
-    if draws is None:
-        if config.n_dims > vectors.shape[1]:
-            raise BadInput(
-                f"n_dims={config.n_dims} is more than the {vectors.shape[1]} dimensions of the vectors; "
-                "choose fewer."
-            )
-        columns = columns or turn(vectors, config.n_dims, threads, None, progress)
-        return (
-            columns,
-            Sampler(columns, config.n_dims, config.distribution, seed, config.sampler),
-            config.n_samples,
+    given = None if draws is None else check_draws(draws, vectors.shape[1])
+    n_dims = config.n_dims if given is None else given.dims.shape[1]
+    if n_dims > vectors.shape[1]:
+        raise BadInput(
+            f"n_dims={n_dims} is more than the {vectors.shape[1]} dimensions of the vectors; "
+            "choose fewer."
         )
-    given = check_draws(draws, vectors.shape[1])
-    columns = columns or turn(vectors, given.dims.shape[1], threads, None, progress)
-    return columns, given, len(given.dims)
+    own = row_keys(vectors) if keys is None else np.asarray(keys)
+    columns = execution.columns or transpose_and_quantise(
+        vectors, n_dims, execution.workers or cpu_count(), None, execution.progress, own
+    )
+    source: Sampler | Given = given or Sampler(
+        columns, n_dims, config.distribution, seed, config.sampler
+    )
+    alphas = sorted({one.n_neighbours for one in configs}, reverse=True)
+    exponents = sorted({one.exponent for one in configs})
+    drawn = (seed, n_dims, config.distribution, config.sampler)
+    return _Sweep(
+        columns,
+        source,
+        len(given.dims) if given else config.n_samples or config.max_samples,
+        config,
+        alphas,
+        exponents,
+        own,
+        keys is None,
+        execution,
+        _identity(columns, given or drawn, (alphas, exponents)),
+    )
 
 
 def _device(device: str) -> str:
@@ -239,101 +306,108 @@ def _device(device: str) -> str:
     return resolve_device(device)
 
 
-def _run(
-    columns,
-    source,
-    total,
-    reaches,
-    exponents,
-    device,
-    workers,
-    progress,
-    resume,
-    identity,
-    stability,
-    prune_rate,
-    make_scorer=None,
-    long=False,
-) -> anytime.Running:
-    column = (len(exponents) - 1) * len(reaches)  # the largest alpha
-    running = anytime.load(resume, identity, total) if resume else None
-    running = running or anytime.Running.empty(columns.n_images, len(reaches) * len(exponents))
-    if make_scorer is not None:
-        score = make_scorer(columns, reaches, exponents)
-    elif device == "cpu":
+def _scorer(sweep: _Sweep) -> anytime.Scorer:
+    execution = sweep.execution
+    about = sweep.columns, sweep.alphas, sweep.exponents
+    if execution.make_scorer is not None:
+        return execution.make_scorer(*about)
+    device = _device(execution.device)
+    if device == "cpu":
         from coreset_engine.coverage.kernels.threads import cpu_scorer
 
-        score = cpu_scorer(columns, reaches, exponents, workers)
-    else:
-        from coreset_engine.coverage.kernels.cuda import torch_scorer
+        return cpu_scorer(*about, execution.workers or cpu_count())
+    from coreset_engine.coverage.kernels.cuda import torch_scorer
 
-        score = torch_scorer(columns, reaches, exponents, device)
+    return torch_scorer(*about, device)
+
+
+def _run(sweep: _Sweep) -> anytime.Running:
+    """All samples, or as many as the rule asks for; goes on from the resume file."""
+    execution = sweep.execution
+    progress = execution.progress
+    total = sweep.total
+    running = None
+    if execution.resume:
+        running = anytime.load(execution.resume, sweep.identity, total)
+    if running is None:
+        count = len(sweep.alphas) * len(sweep.exponents)
+        running = anytime.Running.empty(sweep.columns.n_images, count)
+    rates = (*anytime.RATES, sweep.config.agreement_at)
 
     def after(state: anytime.Running) -> bool:
-        steady = False
-        doubled = (
-            not state.curve or state.done >= 2 * state.curve[-1]["n_samples"] or state.done == total
-        )
-        if doubled or stability is not None:
-            figure = anytime.convergence(state, column, (*anytime.RATES, prune_rate))
-            state.curve += [figure] if figure else []
-            steady = (
-                bool(figure)
-                and stability is not None
-                and figure["jaccard"][str(prune_rate)] >= stability
-            )
-        if resume:
-            anytime.save(resume, state, identity)
-        return steady
+        done = state.observe(rates, sweep.rule, state.done == total)
+        if execution.resume:
+            anytime.save(execution.resume, state, sweep.identity)
+        return done
 
     progress(running.done, total, "samples")
-    anytime.grow(
-        running,
-        source,
-        score,
-        total,
-        lambda done: progress(done, total, "samples"),
-        after,
-        long=long,
-    )
+    if sweep.rule is None or not (running.done and running.observe(rates, sweep.rule, False)):
+        anytime.grow(
+            running,
+            sweep.source,
+            _scorer(sweep),
+            total,
+            lambda done: progress(done, total, "samples"),
+            after,
+            long=execution.columns is not None,  # every round reads the files again
+        )
     progress(running.done, running.done, "samples")
     return running
 
 
-def _identity(
-    columns: Columns, source, seed: int, config: CoverageConfig, reaches, exponents
-) -> str:
-    """A hash of all that decides the sums, n_samples aside: the columns' statistics, the draws and
-    the settings."""
+def _identity(columns: Columns, drawn: Given | tuple, spread: tuple) -> str:
+    """A hash of all that decides the sums, n_samples aside: the columns' statistics, keys, draws
+    and settings."""
     digest = hashlib.sha256()
-    for part in (columns.low, columns.high, columns.median, columns.mean, columns.std):
+    about = (columns.low, columns.high, columns.median, columns.mean, columns.std, columns.ranks)
+    for part in about:
         digest.update(np.ascontiguousarray(part).tobytes())
-    if isinstance(source, Given):
-        digest.update(source.dims.tobytes() + source.points.tobytes())
-        told: tuple = ("given",)
-    else:
-        told = (seed, config.n_dims, config.distribution, config.sampler)
-    digest.update(
-        repr((1, columns.exact.shape, str(columns.exact.dtype), told, reaches, exponents)).encode()
-    )
+    if isinstance(drawn, Given):
+        digest.update(drawn.dims.tobytes() + drawn.points.tobytes())
+        drawn = ("given",)
+    shape = columns.exact.shape, str(columns.exact.dtype)
+    digest.update(repr((_FORMAT, *shape, drawn, spread)).encode())
     return digest.hexdigest()
 
 
 def _scores(
-    running: anytime.Running, column: int, config: CoverageConfig, seed: int
+    sweep: _Sweep, running: anytime.Running, config: CoverageConfig, seed: int
 ) -> CoverageScores:
-    coverage = running.hits.sum(0).astype(np.float64)
-    redundancy = running.penalty[:, :, column].sum(0) / float(1 << 40)
+    column = sweep.column(config)
+    sums = running.at(column)
+    coverage = sums.hits.sum(0).astype(np.float64)
+    # Each half is added as a float: together they may exceed the fixed point's 2^23.
+    redundancy = sums.penalty[0] / anytime.FIXED + sums.penalty[1] / anytime.FIXED
+    if sweep.keys_from_values:
+        coverage, redundancy = _share_equally(sweep.keys, coverage, redundancy)
     score = {"both": coverage - redundancy, "coverage": coverage.copy(), "redundancy": -redundancy}[
         config.full_score
     ]
     if config.random_start:
-        score = score + np.random.default_rng([seed, 3]).random(len(score))
+        score = score + uniform(sweep.keys, 4 * seed + 3)
+    curve = list(running.curves.get(column, []))
     info = dict(
+        n_samples=sums.done,
         n_neighbours=config.n_neighbours,
         exponent=config.exponent,
         distribution=config.distribution,
         sampler=config.sampler,
-        curve=list(running.curve),
+        agreement=dict(curve[-1]["agreement"]) if curve else {},
+        stopped=_reason(config, column in running.settled),
+        curve=curve,
     )
-    return CoverageScores(score, coverage, redundancy, running.done, info)
+    return CoverageScores(score, coverage, redundancy, sums.done, info)
+
+
+def _reason(config: CoverageConfig, settled: bool) -> str:
+    if settled:
+        return "agreement"
+    return "max_samples" if config.n_samples is None else "n_samples"
+
+
+def _share_equally(keys: np.ndarray, *sums: np.ndarray) -> list[np.ndarray]:
+    """Each (N,) array with its mean over images of equal keys: images that are equal everywhere."""
+    groups, group, counts = np.unique(keys, return_inverse=True, return_counts=True)
+    if len(groups) == len(keys):
+        return list(sums)
+    return [(np.bincount(group, values) / counts)[group] for values in sums]

@@ -1,10 +1,9 @@
-"""The embedding matrix turned on its side: one row per dimension, in full and in 16-bit levels,
-with its statistics.
+"""Transposed, uint16-quantised embeddings: one row per dimension, with its statistics.
 
 A sample touches m of the D dimensions, so columns must be contiguous. `Columns` holds one
 column-major copy of the matrix in its own precision (none when it already is column-major) and one
 in uint16 levels that the kernel scans. Nothing else of the matrix's size is made; both are filled a
-few columns at a time, in memory or in files (groups.py).
+few columns at a time, in memory or in files (partitions.py).
 """
 
 from __future__ import annotations
@@ -17,24 +16,34 @@ from typing import Any
 import numpy as np
 
 from coreset_engine.core.errors import BadInput
+from coreset_engine.core.hashing import row_keys
 from coreset_engine.core.types import Progress, silent
 
 WORD = 64  # images per bit mask: levels are padded to a multiple of it
 FAR = 65534  # the sum of a slice's levels never exceeds it; 65535 is left for the padding
 HEAVY = 64  # a level shared by more than N / HEAVY images is looked at for ties
 ROWS = 4096  # images transposed at a time
-LONG = 2**27  # numbers in a matrix from which turning it is worth telling of
+LONG = 2**27  # numbers in a matrix from which progress is reported
 Room = Callable[[str, tuple[int, int], Any], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """exact: (D, N) float32, float64 or float16 bits as uint16. levels: (D, W >= N) uint16; the
-    padding repeats the last image.
+    """The transposed matrix.
 
-    grid: (D, 3) float64: low, step, finer; level = round((x - low) / step), step = unit / 2^finer.
-    modes: (D,) int64, a level at which > N / 64 images share one exact value and no other value
-    lies, or -1. low, high, median, mean, std: (D,) float64.
+    Attributes
+    ----------
+    exact : (D, N) float32, float64, or uint16 with the bits of float16
+    levels : (D, W >= N) uint16
+        The padding repeats the last image.
+    grid : (D, 3) float64
+        low, step, finer; level = round((x - low) / step), step = unit / 2^finer.
+    modes : (D,) int64
+        A level at which > N / 64 images share one exact value and no other value lies, or -1.
+    low, high, median, mean, std : (D,) float64
+    ranks : (N,) uint32
+        Rank of each image's key among all keys: what breaks ties, together with the sample's own
+        random bits.
     """
 
     exact: np.ndarray
@@ -46,6 +55,7 @@ class Columns:
     median: np.ndarray
     mean: np.ndarray
     std: np.ndarray
+    ranks: np.ndarray
 
     @property
     def n_images(self) -> int:
@@ -70,18 +80,34 @@ def check(vectors: np.ndarray) -> np.ndarray:
     return vectors.astype(np.float64)
 
 
-def turn(
+def transpose_and_quantise(
     vectors: np.ndarray,
     dims: int,
     workers: int = 1,
     room: Room | None = None,
     progress: Progress = silent,
+    keys: np.ndarray | None = None,
 ) -> Columns:
-    """Columns of (N, D) vectors for slices of `dims` dimensions. Raises BadInput for NaN or
-    infinity.
+    """Columns of a matrix for slices of `dims` dimensions.
 
-    room: (name, shape, dtype) -> the array to fill, for `exact` and `levels`; default memory.
-    progress: unit "columns", told of matrices that take more than a moment.
+    Parameters
+    ----------
+    vectors : (N, D) float
+    dims : int
+        m, the dimensions of a slice.
+    workers : int
+        Threads.
+    room : callable, optional
+        (name, shape, dtype) -> the array to fill, for `exact` and `levels`; default memory.
+    progress : callable
+        Unit "columns"; called for large matrices only.
+    keys : (N,) uint64, optional
+        What ties are broken by; default `core.hashing.row_keys`.
+
+    Raises
+    ------
+    BadInput
+        For NaN or infinity, and a range too wide for float64 distances.
     """
     vectors = check(vectors)
     tell = _parts(progress, vectors)
@@ -123,14 +149,31 @@ def turn(
     _each(fill, count, workers, tell(0.8, 1.0))
     if exact.dtype == np.float16:
         exact = exact.view(np.uint16)
-    return Columns(exact, levels, grid, modes, *np.ascontiguousarray(about.T))
+    return Columns(
+        exact, levels, grid, modes, *np.ascontiguousarray(about.T), key_ranks(vectors, keys)
+    )
+
+
+turn = transpose_and_quantise  # the former name
+
+
+def key_ranks(vectors: np.ndarray, keys: np.ndarray | None) -> np.ndarray:
+    """(N,) uint32 rank of each image's key; equal keys by row. Raises BadInput for other shapes."""
+    keys = row_keys(vectors) if keys is None else np.asarray(keys)
+    if keys.shape != (len(vectors),) or keys.dtype.kind not in "iu":
+        raise BadInput(
+            f"keys have shape {keys.shape} and type {keys.dtype}; give one whole number for each of "
+            f"the {len(vectors)} images."
+        )
+    ranks = np.empty(len(keys), np.uint32)
+    ranks[np.argsort(keys, kind="stable")] = np.arange(len(keys), dtype=np.uint32)
+    return ranks
 
 
 def _parts(
     progress: Progress, vectors: np.ndarray
 ) -> Callable[[float, float], Callable[[float], None]]:
-    """(low, high) -> what tells a pass over the matrix, that share of the whole, as a count of its
-    columns."""
+    """(low, high) -> a function that reports a pass over that share of the work, in columns."""
     count = vectors.shape[1]
     told = progress if vectors.size > LONG else silent
     return lambda low, high: (

@@ -28,6 +28,7 @@ from coreset_engine.core.device import free_memory
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Progress, silent
 from coreset_engine.coverage import partitions as over
+from coreset_engine.coverage.draws import Samples
 from coreset_engine.coverage.transposed import Columns
 from coreset_engine.distributed.ray_cluster import (
     connect,
@@ -53,6 +54,7 @@ def coverage_work(
     *,
     groups: int | None = None,
     progress: Progress = silent,
+    keys: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Options for `coverage_scores` that send its work to the cluster. groups: S, instead of what
     memory says.
@@ -74,7 +76,7 @@ def coverage_work(
     task = dict(num_cpus=threads, memory=over.held(n, d, size, groups=groups, **about))
     workers = int(np.clip(free_memory() // (TURNING * n), 1, max(1, threads)))
     try:
-        columns = over.turn_into(folder, vectors, n_dims, workers, progress)
+        columns = over.turn_into(folder, vectors, n_dims, workers, progress, keys)
     except OSError as fault:
         raise filesystem.refused(folder, fault) from None
     return dict(columns=columns, make_scorer=column_scorer(address, folder, groups, task))
@@ -114,25 +116,20 @@ def column_scorer(
     """A `make_scorer` whose samples are scored set by set of groups. task: the num_cpus and memory
     of one."""
 
-    def make_scorer(columns: Columns, reaches: Sequence[int], exponents: Sequence[float]) -> Any:
-        about = (
-            str(Path(folder).absolute()),
-            groups,
-            list(reaches),
-            list(exponents),
-            task["num_cpus"],
+    def make_scorer(columns: Columns, alphas: Sequence[int], exponents: Sequence[float]) -> Any:
+        about = over.Task(
+            Path(folder).absolute(), groups, list(alphas), list(exponents), task["num_cpus"]
         )
 
         def score(
-            dims: np.ndarray,
-            points: np.ndarray,
+            samples: Samples,
             hits: np.ndarray,
             penalty: np.ndarray,
             tick: Callable[[int], None],
         ) -> None:
             tree = Tree(connect(address), about, task)
             done = 0
-            with sentences(), closing(tree.grow(dims, points, len(columns.low))) as steps:
+            with sentences(), closing(tree.grow(samples, len(columns.low))) as steps:
                 for finished in steps:
                     done += finished
                     tick(done)
@@ -148,7 +145,7 @@ class Tree:
     """One half-round: tasks over sets of groups at the leaves, a task that adds two sums at every
     fork."""
 
-    def __init__(self, ray: Any, about: tuple, task: dict[str, Any]) -> None:
+    def __init__(self, ray: Any, about: over.Task, task: dict[str, Any]) -> None:
         self.ray = ray
         self.about = about
         self.task = task
@@ -157,10 +154,10 @@ class Tree:
         self.fork = ray.remote(max_retries=RETRIES, num_cpus=0)(over.add)  # at once: it makes room
         self.sums: Any = None
 
-    def grow(self, dims: np.ndarray, points: np.ndarray, count: int) -> Iterator[int]:
+    def grow(self, samples: Samples, count: int) -> Iterator[int]:
         """Samples finished, as tasks end; 0 about every second. At the end `sums` is their sum."""
         slots = self._slots()
-        waiting = parts(dims, count, self.about[1], slots)[::-1]
+        waiting = parts(samples.dims, count, self.about.groups, slots)[::-1]
         running = {}
         whole = []
         try:
@@ -169,7 +166,7 @@ class Tree:
                     1, slots
                 ):
                     names, rows = waiting.pop()
-                    sums, told = self.leaf.remote(self.about, names, dims[rows], points[rows])
+                    sums, told = self.leaf.remote(self.about, names, samples.take(rows))
                     running[told] = sums
                 for told in self.ray.wait(
                     list(running), num_returns=1, timeout=1.0, fetch_local=False
@@ -225,13 +222,8 @@ def parts(
     ]
 
 
-def leaf(
-    about: tuple, names: tuple[int, ...], dims: np.ndarray, points: np.ndarray
-) -> tuple[over.Sums, int]:
+def leaf(about: over.Task, names: tuple[int, ...], samples: Samples) -> tuple[over.Sums, int]:
     """The sums of one task's samples, on whatever node, and their number, which tells here that it
     went well."""
-    folder, groups, reaches, exponents, threads = about
-    must_see({folder: Path(folder, "about.npz")})
-    return over.score_set(folder, names, groups, dims, points, reaches, exponents, threads), len(
-        dims
-    )
+    must_see({str(about.folder): Path(about.folder, "about.npz")})
+    return over.score_set(about, names, samples), len(samples.dims)

@@ -91,29 +91,30 @@ class CoverageWorker:
         where: str,
         handed: np.ndarray | None,
         dims: int,
-        reaches: Sequence[int],
+        alphas: Sequence[int],
         exponents: Sequence[float],
+        ranks: np.ndarray,
     ) -> None:
         from coreset_engine.coverage.kernels.threads import cpu_scorer
-        from coreset_engine.coverage.transposed import turn
+        from coreset_engine.coverage.transposed import transpose_and_quantise
 
         vectors = (
             handed if handed is not None else np.load(where, mmap_mode="r", allow_pickle=False)
         )
-        self.columns = turn(vectors, dims)
-        self.shape = (len(reaches) * len(exponents),)
-        self.scorer = cpu_scorer(self.columns, reaches, exponents, 1)
+        self.columns = transpose_and_quantise(vectors, dims, keys=ranks)
+        self.shape = (len(alphas) * len(exponents),)
+        self.scorer = cpu_scorer(self.columns, alphas, exponents, 1)
 
     def hello(self) -> bool:
         """Answers once the columns are there."""
         return True
 
-    def score(self, dims: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def score(self, samples: Any) -> tuple[np.ndarray, np.ndarray]:
         """(hits (N,), penalty (N, C)), int64, of one block."""
         n = self.columns.n_images
         hits = np.zeros(n, np.int64)
         penalty = np.zeros((n, *self.shape), np.int64)
-        self.scorer(dims, points, hits, penalty, lambda done: None)
+        self.scorer(samples, hits, penalty, lambda done: None)
         return hits, penalty
 
 
@@ -121,26 +122,27 @@ def coverage_scorer(address: str, vectors: np.ndarray, n_dims: int = 2) -> Calla
     """A `make_scorer` for `coverage_scores` whose blocks are scored by one actor per core of the
     cluster."""
 
-    def make_scorer(columns: Any, reaches: Sequence[int], exponents: Sequence[float]) -> Any:
+    def make_scorer(columns: Any, alphas: Sequence[int], exponents: Sequence[float]) -> Any:
         ray = connect(address)
         where = str(vectors.filename) if isinstance(vectors, np.memmap) else ""
         handed = None if where else ray.put(np.asarray(vectors))
         kind = ray.remote(num_cpus=1)(CoverageWorker)
         count = max(1, int(ray.cluster_resources().get("CPU", 1)))
+        ranks = ray.put(columns.ranks)
         actors = [
-            kind.remote(where, handed, n_dims, list(reaches), list(exponents)) for _ in range(count)
+            kind.remote(where, handed, n_dims, list(alphas), list(exponents), ranks)
+            for _ in range(count)
         ]
         crew = Crew(ray, actors)
 
         def score(
-            dims: np.ndarray,
-            points: np.ndarray,
+            samples: Any,
             hits: np.ndarray,
             penalty: np.ndarray,
             tick: Callable[[int], None],
         ) -> None:
             with sentences():
-                for done, block in crew.scatter(dims, points):
+                for done, block in crew.scatter(samples):
                     hits += block[0]
                     penalty += block[1]
                     tick(done)
@@ -169,18 +171,19 @@ class Crew:
             Any, tuple[Any, int, float, object]
         ] = {}  # reference: actor, block, when given, whose
 
-    def scatter(self, dims: np.ndarray, points: np.ndarray) -> Iterator[tuple[int, Any]]:
+    def scatter(self, samples: Any) -> Iterator[tuple[int, Any]]:
         """(samples done, sums of a block) as blocks come back; each free actor gets the next, a
         slow node fewer."""
-        waiting = list(range(0, len(dims), BLOCK))[::-1]
-        lacking = set(range(0, len(dims), BLOCK))
+        count = len(samples.dims)
+        waiting = list(range(0, count, BLOCK))[::-1]
+        lacking = set(range(0, count, BLOCK))
         mine = object()
         heard = time.monotonic()
         while lacking:
             self._let_go_of_the_late(waiting, lacking, mine)
             for actor, start in self._next(waiting, mine):
                 part = slice(start, start + BLOCK)
-                self.running[actor.score.remote(dims[part], points[part])] = (
+                self.running[actor.score.remote(samples.take(part))] = (
                     actor,
                     start,
                     time.monotonic(),
@@ -200,7 +203,8 @@ class Crew:
                     lacking.remove(start)
                     waiting[:] = [other for other in waiting if other != start]
                     self.slowest = max(self.slowest, heard - given)
-                    yield len(dims) - sum(min(BLOCK, len(dims) - other) for other in lacking), block
+                    left = sum(min(BLOCK, count - other) for other in lacking)
+                    yield count - left, block
                 elif whose is mine and start in lacking and start not in waiting:
                     waiting.append(start)
             if not self.ready and not self.starting or time.monotonic() - heard > SILENCE_S:

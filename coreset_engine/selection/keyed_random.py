@@ -10,19 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from coreset_engine.core.hashing import mix
 from coreset_engine.core.ids import CHUNK
 
 _STEP = np.uint64(0x9E3779B97F4A7C15)
-
-
-def mix(x: np.ndarray) -> np.ndarray:
-    """(N,) uint64 -> (N,) uint64, every input bit spread over all output bits (finaliser of
-    splitmix64)."""
-    x = x.astype(np.uint64)
-    with np.errstate(over="ignore"):
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
 
 
 def image_keys(ids: np.ndarray, seed: int) -> np.ndarray:

@@ -1,30 +1,49 @@
-"""The one-screen reference of the coverage scores (BlindCS eq. 5-9): distances to all, a stable
-argsort, float64."""
+"""The one-screen reference of the coverage scores (BlindCS eq. 5-9): distances to all, a full sort,
+float64; images at one distance in the order of a hash of (rank of the key, bits of the sample)."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from coreset_engine.coverage.draws import Given
+
+
+def hashed(ranks: np.ndarray, bits: int) -> np.ndarray:
+    """(N,) the 32-bit finaliser of MurmurHash3 of ranks XOR bits."""
+    h = ranks.astype(np.uint64) ^ np.uint64(bits)
+    h = (h ^ (h >> np.uint64(16))) * np.uint64(0x85EBCA6B) % np.uint64(2**32)
+    h = (h ^ (h >> np.uint64(13))) * np.uint64(0xC2B2AE35) % np.uint64(2**32)
+    return h ^ (h >> np.uint64(16))
+
+
+def tie_bits(dims: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """(T,) uint32 bits that explicit draws get."""
+    given = Given(dims, points)
+    return np.concatenate([given.unit(number).ties for number in range(-(-len(dims) // 1024))])
+
 
 def brute_force(
     vectors: np.ndarray,
-    dims: np.ndarray,
-    points: np.ndarray,
+    draws: tuple[np.ndarray, np.ndarray],
     alpha: int,
     exponent: float,
+    keys: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """(coverage, redundancy), each (N,) float64, of explicit draws: dims (T, m) int, points (T, m)
-    float."""
+    float. keys: (N,) distinct."""
     n = len(vectors)
     vectors = vectors.astype(np.float64)
+    ranks = np.argsort(np.argsort(keys))
     coverage = np.zeros(n)
     redundancy = np.zeros(n)
-    for slice_, point in zip(dims, points):
-        nearest = int(np.argmin(np.abs(vectors[:, slice_] - point).sum(1)))
+    for slice_, point, bits in zip(*draws, tie_bits(*draws)):
+        order = hashed(ranks, bits)
+        distance = np.abs(vectors[:, slice_] - point).sum(1)
+        nearest = np.lexsort((order, distance))[0]
         coverage[nearest] += 1
         distance = np.abs(vectors[:, slice_] - vectors[nearest, slice_]).sum(1)
         distance[nearest] = np.inf
-        near = np.argsort(distance, kind="stable")[: min(alpha, n - 1)]
+        near = np.lexsort((order, distance))[: min(alpha, n - 1)]
         if len(near) and distance[near[0]] == 0:
             redundancy[near[0]] += 1
         elif len(near):

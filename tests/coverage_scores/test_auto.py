@@ -8,18 +8,13 @@ import pytest
 
 import coreset_engine as ce
 from coreset_engine.artifacts.store import Store
-from coreset_engine.coverage.auto_alpha import auto_neighbours, auto_samples, auto_score
+from coreset_engine.core.hashing import row_keys
+from coreset_engine.coverage.auto_alpha import auto_neighbours, auto_score
 from coreset_engine.coverage.scores import coverage_scores
 
 
 def test_settings_grow_with_the_set():
     assert [auto_neighbours(n) for n in (1, 7, 80, 800, 60_000)] == [1, 1, 10, 100, 100]
-    assert [auto_samples(n) for n in (1, 1000, 5000, 60_000)] == [
-        20_000,
-        20_000,
-        100_000,
-        1_000_000,
-    ]
 
 
 def test_the_middle_comes_first_as_often_as_its_weights_say():
@@ -39,12 +34,12 @@ def test_the_middle_comes_first_as_often_as_its_weights_say():
 
 def test_auto_keeps_the_halves_and_redraws_the_score():
     vectors = np.random.default_rng(0).normal(size=(500, 6)).astype(np.float32)
-    auto = coverage_scores(vectors, "auto", n_neighbours="auto", seed=3, device="cpu")
+    auto = coverage_scores(vectors, 20_000, n_neighbours="auto", seed=3, device="cpu")
     plain = coverage_scores(vectors, 20_000, n_neighbours=62, seed=3, device="cpu")
     assert np.array_equal(auto.coverage, plain.coverage) and np.array_equal(
         auto.redundancy, plain.redundancy
     )
-    assert np.array_equal(auto.score, auto_score(plain.score, 3))
+    assert np.array_equal(auto.score, auto_score(plain.score, 3, row_keys(vectors)))
     assert auto.info["auto"] and auto.info["n_neighbours"] == 62 and auto.n_samples == 20_000
 
 

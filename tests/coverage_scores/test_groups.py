@@ -13,6 +13,7 @@ import pytest
 from coreset_engine.core.errors import BadInput
 from coreset_engine.coverage import transposed as columns
 from coreset_engine.coverage.partitions import (
+    Task,
     add,
     edges,
     groups_for,
@@ -39,19 +40,18 @@ def scorer_of(folder, groups, seed=0):
     def make_scorer(columns, reaches, exponents):
         rng = np.random.default_rng(seed)
 
-        def score(dims, points, hits, penalty, tick):
+        task = Task(folder, groups, reaches, exponents)
+
+        def score(samples, hits, penalty, tick):
             parts = [
                 (names, rows)
-                for names, whole in sets_of(dims, len(columns.low), groups)
+                for names, whole in sets_of(samples.dims, len(columns.low), groups)
                 for rows in np.array_split(whole, 2)
             ]
             rng.shuffle(parts)
             total = reduce(
                 add,
-                [
-                    score_set(folder, names, groups, dims[rows], points[rows], reaches, exponents)
-                    for names, rows in parts
-                ],
+                [score_set(task, names, samples.take(rows)) for names, rows in parts],
             )
             hits += total[0]
             penalty += total[1]

@@ -38,10 +38,17 @@ def make(kind: str, n: int, dtype, rng: np.random.Generator) -> np.ndarray:
 
 
 def compare(vectors, draws, alpha, exponent, **options):
+    keys = np.random.default_rng(len(vectors)).permutation(len(vectors)).astype(np.uint64) << 7
     found = coverage_scores(
-        vectors, draws=draws, n_neighbours=alpha, exponent=exponent, device="cpu", **options
+        vectors,
+        draws=draws,
+        n_neighbours=alpha,
+        exponent=exponent,
+        device="cpu",
+        keys=keys,
+        **options,
     )
-    coverage, redundancy = brute_force(vectors, *draws, alpha, exponent)
+    coverage, redundancy = brute_force(vectors, draws, alpha, exponent, keys)
     assert np.array_equal(found.coverage, coverage)
     assert np.abs(found.redundancy - redundancy).max() < 1e-9
     assert np.array_equal(found.score, found.coverage - found.redundancy)
@@ -89,23 +96,28 @@ def test_many_images_at_one_point_end_a_sample_early():
     dims = np.array([[0, 1], [2, 5], [3, 4]])
     points = np.array([[0.0, 0.0], [0.01, 0.0], [2.0, 1.0]])
     compare(vectors, (dims, points), 1000, 4.0)
-    found = coverage_scores(vectors, draws=(dims[:1], points[:1]), device="cpu")
+    keys = np.arange(20_000, dtype=np.uint64)
+    found = coverage_scores(vectors, draws=(dims[:1], points[:1]), device="cpu", keys=keys)
     assert found.redundancy.max() == 1.0 and (found.redundancy > 0).sum() == 1
 
 
 def test_an_image_alone_on_a_crowd_of_equals():
-    """The covered image has no twin, and all its neighbours share one point: ties at the alpha-th
-    distance by index."""
+    """The covered image has no twin, and all its neighbours share one point: of the ties at the
+    alpha-th distance ten are chosen at random, others for every sample."""
     vectors = np.zeros((5000, 3), np.float32)
     vectors[4321] = 1.0
+    dims = np.tile([0, 2], (40, 1))
     found = coverage_scores(
-        vectors, draws=(np.array([[0, 2]]), np.array([[1.0, 1.0]])), n_neighbours=10, device="cpu"
+        vectors,
+        draws=(dims, np.ones((40, 2))),
+        n_neighbours=10,
+        device="cpu",
+        keys=np.arange(5000, dtype=np.uint64),
     )
-    assert (
-        found.coverage[4321] == 1
-        and np.allclose(found.redundancy[:10], 0.1)
-        and found.redundancy.sum() < 1 + 1e-9
-    )
+    assert found.coverage[4321] == 40 and found.redundancy.sum() == pytest.approx(40)
+    shares = found.redundancy[found.redundancy > 0]
+    assert np.allclose(shares * 10, np.rint(shares * 10)) and 350 < len(shares) <= 400
+    compare(vectors, (dims[:3], np.ones((3, 2))), 10, 4.0)
 
 
 def test_points_far_outside_and_huge_values():

@@ -10,22 +10,28 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from reference import brute_force, draw  # noqa: E402
+from reference import brute_force, draw, tie_bits  # noqa: E402
 from test_oracle import KINDS, make  # noqa: E402
 
+from coreset_engine.coverage.draws import Samples  # noqa: E402
 from coreset_engine.coverage.kernels.cuda import FIXED, torch_scorer  # noqa: E402
 from coreset_engine.coverage.scores import coverage_grid, coverage_scores  # noqa: E402
-from coreset_engine.coverage.transposed import turn  # noqa: E402
+from coreset_engine.coverage.transposed import transpose_and_quantise  # noqa: E402
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
+
+
+def keys_of(n):
+    return np.random.default_rng(n).permutation(n).astype(np.uint64)
 
 
 def score(vectors, draws, alphas, exponents, device):
     n = len(vectors)
     hits = np.zeros(n, np.int64)
     penalty = np.zeros((n, len(alphas) * len(exponents)), np.int64)
-    scorer = torch_scorer(turn(vectors, draws[0].shape[1]), alphas, exponents, device)
-    scorer(*draws, hits, penalty, lambda done: None)
+    columns = transpose_and_quantise(vectors, draws[0].shape[1], keys=keys_of(n))
+    scorer = torch_scorer(columns, alphas, exponents, device)
+    scorer(Samples(*draws, tie_bits(*draws)), hits, penalty, lambda done: None)
     return hits, penalty
 
 
@@ -43,9 +49,22 @@ def test_equals_brute_force(kind, m, dtype, device):
         hits, penalty = score(vectors, draws, alphas, exponents, device)
         for e, exponent in enumerate(exponents):
             for a, alpha in enumerate(alphas):
-                coverage, redundancy = brute_force(vectors, *draws, alpha, exponent)
+                coverage, redundancy = brute_force(vectors, draws, alpha, exponent, keys_of(n))
                 assert np.array_equal(hits, coverage)
                 assert np.abs(penalty[:, 3 * e + a] / FIXED - redundancy).max() < 1e-9
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_paper_s_exponent_gives_the_bits_of_the_cpu_kernel(device):
+    rng = np.random.default_rng(3)
+    for kind in KINDS:
+        vectors = make(kind, 500, np.float32, rng)
+        draws = draw(vectors, 2, 60, rng)
+        hits, penalty = score(vectors, draws, [200, 20], [4.0], device)
+        grid = coverage_grid(vectors, (200, 20), draws=draws, keys=keys_of(500), device="cpu")
+        for column, alpha in enumerate((200, 20)):
+            assert np.array_equal(hits, grid[alpha].coverage)
+            assert np.array_equal(penalty[:, column] / FIXED, grid[alpha].redundancy)
 
 
 @pytest.mark.parametrize("device", DEVICES)

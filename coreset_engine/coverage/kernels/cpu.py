@@ -9,8 +9,9 @@ sorting;
 3. collect the images within that radius + slack, and only for those take exact float64 distances,
    the alpha-th smallest, the weights and the scatter.
 Gaps only filter: `slack` bounds the rounding of the levels, so no image that matters is missed.
-Ties are resolved by index throughout. search.py holds 1 and 2, spread.py 3, simd.py the vector
-lanes under both.
+Ties are resolved by a hash of the image's key and the sample's random bits (`search.priority`), so
+the order of the rows never shows. search.py holds 1 and 2, penalty.py 3, simd.py the vector lanes
+under both.
 
 Redundancy is summed in 2^-40 fixed point: integer sums do not depend on their order, so any number
 of workers, in any order, gives the same bits. Each addition rounds by at most 2^-41, so an image's
@@ -26,14 +27,15 @@ from pathlib import Path
 import numba
 import numpy as np
 
-from coreset_engine.coverage.kernels.penalty import new_scratch, penalise
+from coreset_engine.coverage.kernels.penalty import first_scratch, penalise
 from coreset_engine.coverage.kernels.search import (
     FAR,
+    Matrix,
+    Query,
     as_float,
     fill_gaps,
     jit,
     nearest_of,
-    new_places,
 )
 
 _SOURCES = ("cpu.py", "search.py", "penalty.py", "simd.py")
@@ -52,51 +54,39 @@ def _build(stamp: int):
     """The entry point; `stamp` is part of the compiled function's key in numba's cache on disk."""
 
     @numba.njit(cache=True, nogil=True)
-    def score_samples(exact, levels, grid, modes, dims, points, reaches, exponents, hits, penalty):
+    def score_samples(
+        exact, levels, grid, modes, ranks, dims, points, ties, alphas, exponents, hits, penalty
+    ):
         """Adds the samples' coverage to hits (N,) int64 and redundancy to penalty (N, E * A) int64
         fixed point.
 
-        exact: (D, N) float32, float64 or float16 bits. levels, grid, modes: as in `Columns`.
-        dims: (t, m) int64; points: (t, m) float64. reaches: (A,) int64 descending, <= N - 1.
-            exponents: (E,) float64.
+        exact, levels, grid, modes, ranks: as in `Columns`. dims, points, ties: as in `Samples`.
+        alphas: (A,) int64 descending, <= N - 1. exponents: (E,) float64.
         """
         n = exact.shape[1]
         m = dims.shape[1]
+        matrix = Matrix(exact, levels, modes, ranks)
         gaps = np.empty(levels.shape[1], np.uint16)
         codes = np.empty(m, np.int64)
         centre = np.empty(m, np.float64)
         shifts = np.empty(m, np.int64)
-        places = new_places(n)
-        room = new_scratch(2 * reaches[0] + 4096 if len(reaches) else 0 * stamp)
+        scratch = first_scratch(n, 2 * alphas[0] + 4096 if len(alphas) else 0 * stamp)
         for t in range(dims.shape[0]):
             d = dims[t]
             slack = _scale(grid, d, shifts)
             margin = _encode(grid, d, points[t], shifts, codes)
             least = fill_gaps(levels, d, codes, shifts, n, gaps)
-            nearest = nearest_of(
-                exact, levels, modes, d, points[t], gaps, min(FAR, least + slack + margin), places
-            )
+            sample = Query(d, points[t], gaps, slack, np.int64(ties[t]), np.int64(-1))
+            limit = min(FAR, least + slack + margin)
+            nearest = nearest_of(matrix, sample, limit, scratch.places)
             hits[nearest] += 1
-            if len(reaches) == 0 or reaches[0] < 1:
+            if len(alphas) == 0 or alphas[0] < 1:
                 continue
             for j in range(m):
                 codes[j], centre[j] = levels[d[j], nearest], as_float(exact[d[j], nearest])
             fill_gaps(levels, d, codes, shifts, n, gaps)
-            room = penalise(
-                exact,
-                levels,
-                modes,
-                d,
-                centre,
-                gaps,
-                slack,
-                nearest,
-                reaches,
-                exponents,
-                penalty,
-                places,
-                room,
-            )
+            covered = Query(d, centre, gaps, slack, np.int64(ties[t]), nearest)
+            scratch = penalise(matrix, covered, alphas, exponents, penalty, scratch)
 
     return score_samples
 

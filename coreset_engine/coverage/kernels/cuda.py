@@ -2,7 +2,7 @@
 torch.
 
 Why dense: a GPU reads N distances faster than it can branch over them. Distances, nearest images,
-duplicates and ties are decided by the same float64 arithmetic as kernel.py's; only the last bits of
+duplicates and ties are decided by the same arithmetic as the CPU kernel's; only the last bits of
 the weights may differ from it. Nothing depends on the order of atomic additions: sums are integers
 (2^-40 fixed point), so a seed gives the same bits run after run. The code runs on any torch device,
 which is how it is tested where there is no GPU.
@@ -11,11 +11,13 @@ which is how it is tested where there is no GPU.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from coreset_engine.coverage.anytime import Scorer
+from coreset_engine.coverage.draws import Samples
 from coreset_engine.coverage.transposed import Columns
 
 FIXED = float(1 << 40)
@@ -26,61 +28,77 @@ BYTES = {
 
 
 def torch_scorer(
-    columns: Columns, reaches: Sequence[int], exponents: Sequence[float], device: str
+    columns: Columns, alphas: Sequence[int], exponents: Sequence[float], device: str
 ) -> Scorer:
-    """A Scorer on a torch device. reaches: alphas, descending. Columns of penalty:
-    exponent-major."""
+    """A Scorer on a torch device. alphas: descending. Columns of penalty: exponent-major."""
     n = columns.n_images
     exact = columns.exact.view(np.float16) if columns.exact.dtype == np.uint16 else columns.exact
     values = torch.as_tensor(exact).to(device)  # (D, N) in its own precision
-    near = [min(reach, n - 1) for reach in reaches]
+    order = Order(torch.as_tensor(columns.ranks.astype(np.int64)).to(device), None)
+    near = [min(alpha, n - 1) for alpha in alphas]
     batch = max(1, min(4096, BYTES[torch.device(device).type] // (8 * n)))
 
-    def score(dims, points, hits, penalty, tick: Callable[[int], None]) -> None:
+    def score(samples: Samples, hits, penalty, tick: Callable[[int], None]) -> None:
         sums = (
             torch.zeros(n, dtype=torch.int64, device=device),
             torch.zeros(penalty.shape, dtype=torch.int64, device=device),
         )
-        for start in range(0, len(dims), batch):
-            part = slice(start, start + batch)
+        count = len(samples.dims)
+        for start in range(0, count, batch):
+            part = samples.take(slice(start, start + batch))
             _score_batch(
                 values,
-                torch.as_tensor(dims[part]).to(device),
-                torch.as_tensor(points[part]).to(device),
-                near,
-                exponents,
-                *sums,
+                torch.as_tensor(part.dims).to(device),
+                torch.as_tensor(part.points).to(device),
+                order._replace(ties=torch.as_tensor(part.ties.astype(np.int64)).to(device)),
+                (near, exponents),
+                sums,
             )
-            tick(min(len(dims), start + batch))
+            tick(min(count, start + batch))
         hits += sums[0].cpu().numpy()
         penalty += sums[1].cpu().numpy()
 
     return score
 
 
-def _score_batch(values, dims, points, reaches, exponents, hits, penalty) -> None:
-    """dims, points: (B, m). Adds coverage to hits (N,) and redundancy to penalty (N, E * A), both
-    int64."""
-    _, nearest = _smallest(_distances(values, dims, points))
+class Order(NamedTuple):
+    """What ties are broken by. ranks: (N,) int64 of the images' keys; ties: (B,) int64 of the
+    samples."""
+
+    ranks: torch.Tensor
+    ties: torch.Tensor | None
+
+    def priorities(self, rows: torch.Tensor) -> torch.Tensor:
+        """(R, N) int64 in [0, 2^32) for the samples at `rows`: `search.priority`."""
+        h = self.ranks ^ self.ties[rows, None]
+        h = ((h ^ (h >> 16)) * 0x85EBCA6B) & 0xFFFFFFFF
+        h = ((h ^ (h >> 13)) * 0xC2B2AE35) & 0xFFFFFFFF
+        return h ^ (h >> 16)
+
+
+def _score_batch(values, dims, points, order: Order, spread, sums) -> None:
+    """Adds the coverage and redundancy of a batch.
+
+    dims, points: (B, m). spread: alphas, descending, and exponents. sums: hits (N,) and penalty
+    (N, E * A), both int64.
+    """
+    hits, penalty = sums
+    alphas = spread[0]
+    _, nearest = _smallest(_distances(values, dims, points), order)
     hits.index_add_(0, nearest, torch.ones_like(nearest))
-    if not reaches or reaches[0] < 1:
+    if not alphas or alphas[0] < 1:
         return
     distances = _distances(values, dims, values[dims, nearest[:, None]].double())
     distances.scatter_(1, nearest[:, None], torch.inf)  # never its own neighbour
-    least, first = _smallest(distances)
+    least, first = _smallest(distances, order)
     twin = least == 0
     crowded = first[twin]  # the equal image takes it all, as in the released program
-    penalty.index_add_(
-        0,
-        crowded,
-        torch.full(
-            (len(crowded), penalty.shape[1]), int(FIXED), dtype=torch.int64, device=penalty.device
-        ),
-    )
+    full = torch.full((len(crowded), penalty.shape[1]), int(FIXED), device=penalty.device)
+    penalty.index_add_(0, crowded, full)
     distances = distances[~twin]
-    least = least[~twin]
     if len(distances):
-        _spread(distances, least, reaches, exponents, penalty)
+        rest = order._replace(ties=order.ties[~twin])
+        _spread(distances, least[~twin], rest, spread, penalty)
 
 
 def _distances(values, dims, centres):
@@ -91,33 +109,61 @@ def _distances(values, dims, centres):
     return total
 
 
-def _smallest(distances):
-    """(B,) the smallest of each row and the first place where it stands."""
+def _smallest(distances, order: Order):
+    """(B,) the smallest of each row, and the image of smallest priority where it stands."""
     least = distances.amin(1)
-    places = torch.arange(distances.shape[1], device=distances.device)
-    return least, torch.where(distances == least[:, None], places, distances.shape[1]).amin(1)
+    best = distances == least[:, None]
+    first = best.int().argmax(1)
+    tied = (best.sum(1) > 1).nonzero()[:, 0]
+    if len(tied):
+        ranked = order.priorities(tied).masked_fill(~best[tied], 1 << 32)
+        first[tied] = ranked.argmin(1)
+    return least, first
 
 
-def _spread(distances, least, reaches, exponents, penalty) -> None:
-    """eq. 7, 8 for every reach (descending) and exponent."""
+def _spread(distances, least, order: Order, spread, penalty) -> None:
+    """eq. 7, 8 for every alpha (descending) and exponent."""
+    alphas, exponents = spread
     places = None
-    for a, reach in enumerate(reaches):
-        kept = _nearest(distances, reach)
+    for a, alpha in enumerate(alphas):
+        if places is None:
+            places = _nearest(distances, alpha, order, None)
+            kept = places
+        else:
+            kept = _nearest(distances, alpha, order, places)
+            places = places.gather(1, kept)
         distances = distances.gather(1, kept)
-        places = kept if places is None else places.gather(1, kept)
         for e, exponent in enumerate(exponents):
-            weights = (least[:, None] / distances) ** exponent
-            shares = (weights * (FIXED / weights.sum(1, keepdim=True))).round_().long()
-            penalty[:, e * len(reaches) + a].index_add_(0, places.reshape(-1), shares.reshape(-1))
+            weights = _weights(least[:, None] / distances, exponent)
+            total = (weights * FIXED).round_().long().sum(1, keepdim=True).double()  # in any order
+            shares = (weights * (FIXED / (total / FIXED))).round_().long()
+            penalty[:, e * len(alphas) + a].index_add_(0, places.reshape(-1), shares.reshape(-1))
 
 
-def _nearest(distances, reach):
-    """(B, reach) columns of each row's smallest distances, ascending columns; ties at the last one
-    by column."""
-    if reach == distances.shape[1]:
-        return torch.arange(reach, device=distances.device).expand(len(distances), -1)
-    limit = distances.topk(reach, dim=1, largest=False, sorted=False).values.amax(1, keepdim=True)
-    closer = distances < limit
-    tied = distances == limit
-    keep = closer | (tied & (tied.cumsum(1) <= reach - closer.sum(1, keepdim=True)))
-    return keep.nonzero()[:, 1].reshape(len(distances), reach)
+def _weights(ratio, exponent):
+    """ratio^exponent; for the paper's exponent by the CPU kernel's products."""
+    if exponent == 4.0:
+        square = ratio * ratio
+        return square * square
+    return ratio**exponent
+
+
+def _nearest(distances, alpha, order: Order, places):
+    """(B, alpha) columns of each row's smallest distances, ascending columns.
+
+    Ties at the last one by priority. places: the images the columns stand for; None: all, in order.
+    """
+    if alpha == distances.shape[1]:
+        return torch.arange(alpha, device=distances.device).expand(len(distances), -1)
+    limit = distances.topk(alpha, dim=1, largest=False, sorted=False).values.amax(1, keepdim=True)
+    keep = distances <= limit
+    lacking = alpha - (distances < limit).sum(1)
+    rows = (keep.sum(1) > alpha).nonzero()[:, 0]
+    if len(rows):
+        ranked = order.priorities(rows)
+        ranked = ranked if places is None else ranked.gather(1, places[rows])
+        tied = distances[rows] == limit[rows]
+        ranked = ranked.masked_fill(~tied, 1 << 32)
+        last = ranked.sort(dim=1).values.gather(1, lacking[rows, None] - 1)
+        keep[rows] &= ~tied | (ranked <= last)
+    return keep.nonzero()[:, 1].reshape(len(distances), alpha)

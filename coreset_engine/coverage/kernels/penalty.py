@@ -1,23 +1,27 @@
-"""Spread the penalty of a covered image over its nearest neighbours (BlindCS eq. 7, 8): select,
+"""Distribute the penalty of a covered image over its nearest neighbours (BlindCS eq. 7, 8): select,
 weigh, scatter.
 
 Selecting needs no sort: with r the smallest gap that holds alpha + 1 images, an image with a gap
 below r - slack is certainly among them and one above r + slack certainly not. Only the few between
-are compared by exact distance.
+are compared by exact distance, and those at one distance by priority.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numba
 import numpy as np
 
 from coreset_engine.coverage.kernels.search import (
     FAR,
-    as_float,
+    distance_to,
     fetch,
     find_candidates,
     jit,
     measure,
+    new_places,
+    priority,
     radius_of,
     twin_of,
 )
@@ -25,16 +29,29 @@ from coreset_engine.coverage.kernels.simd import LANES, count_within, prefetch
 
 FIXED = float(1 << 40)
 NOTHING = 65535  # a gap no image has
+NEVER = 1 << 32  # above every priority
+ROUNDING = 6144.0  # adding it rounds a weight in [0, 1] to a multiple of 2^-40
 
 divide = numba.njit(nogil=True, error_model="numpy")  # no branch per division
 
 
+class Scratch(NamedTuple):
+    """Memory for candidates: places (N + 64,) int32; near uint16 gaps, distances, weights and band
+    float64, each padded to whole lane groups."""
+
+    places: np.ndarray
+    near: np.ndarray
+    distances: np.ndarray
+    weights: np.ndarray
+    band: np.ndarray
+
+
 @jit
-def new_scratch(size):
-    """Scratch for `size` candidates: gaps (padded to whole lane groups), distances, weights and a
-    band to sort."""
+def new_scratch(places, size):
+    """Scratch for `size` candidates, which all have room in `places`."""
     size = size - size % LANES + 2 * LANES
-    return (
+    return Scratch(
+        places,
         np.empty(size, np.uint16),
         np.empty(size, np.float64),
         np.empty(size, np.float64),
@@ -43,41 +60,48 @@ def new_scratch(size):
 
 
 @jit
-def penalise(
-    exact, levels, modes, d, centre, gaps, slack, nearest, reaches, exponents, penalty, places, room
-):
-    """Spreads the penalty for every reach and exponent over the nearest neighbours. Returns room,
-    perhaps a larger one.
+def first_scratch(n, size):
+    """Scratch of a new worker."""
+    return new_scratch(new_places(n), size)
 
-    If another image lies exactly on the covered one, it takes all of it.
+
+@jit
+def penalise(matrix, query, alphas, exponents, penalty, scratch):
+    """Adds the penalty of one covered image for every alpha and exponent.
+
+    If another image lies exactly on the covered one, it takes all of it. alphas: descending. query:
+    around the covered image. Returns the scratch, perhaps a larger one.
     """
-    need = reaches[0] + 1
-    radius = radius_of(gaps, need, len(d))
+    d = query.d
+    slack = query.slack
+    need = alphas[0] + 1
+    radius = radius_of(query.gaps, need, len(d))
     if radius <= slack:  # few levels hold many images: look for equals before collecting them
-        if _all_to(twin_of(exact, d, centre, gaps, nearest), penalty):
-            return room
-    count = find_candidates(levels, modes, d, gaps, min(FAR, radius + slack), need, places)
-    if count > len(room[1]) - LANES:
-        room = new_scratch(count + count // 4)
-    near, distances, weights, band = room
-    fetch(exact, d, places, count)
+        if _all_to(twin_of(matrix, query), penalty):
+            return scratch
+    places = scratch.places
+    count = find_candidates(matrix, query, min(FAR, radius + slack), need, places)
+    if count > len(scratch.distances) - LANES:
+        scratch = new_scratch(places, count + count // 4)
+    near = scratch.near
+    distances = scratch.distances
+    weights = scratch.weights
+    fetch(matrix.exact, d, places, count)
     for i in range(count):
-        near[i] = gaps[places[i]]
+        near[i] = query.gaps[places[i]]
     count = _keep_within(near, places, count, min(FAR, _rank_gap(near, count, need) + slack))
-    if radius > slack and _all_to(
-        _twin_among(exact, d, centre, near, places, count, nearest), penalty
-    ):
-        return room
+    if radius > slack and _all_to(_twin_among(matrix, query, near, places, count), penalty):
+        return scratch
     _fetch_rows(penalty, places, count)
-    measure(exact, d, centre, places, count, distances)
-    smallest = _smallest(distances, count)  # the nearest of all is a member of every reach
-    for a in range(len(reaches)):  # descending: the members of one reach hold those of the next
-        if reaches[a] + 1 < count:
-            count = _keep_nearest(near, places, distances, count, reaches[a] + 1, slack, band)
+    measure(matrix.exact, d, query.centre, places, count, distances)
+    smallest = _smallest(distances, count)  # the nearest of all is a member of every alpha's set
+    for a in range(len(alphas)):  # descending: the nearest of one alpha hold those of the next
+        if alphas[a] + 1 < count:
+            count = _keep_nearest(matrix, query, scratch, count, alphas[a] + 1)
         for e in range(len(exponents)):
             _weigh(distances, weights, count, smallest, exponents[e])
-            _scatter(places, weights, count, penalty, e * len(reaches) + a)
-    return room
+            _scatter(places, weights, count, penalty, e * len(alphas) + a)
+    return scratch
 
 
 @jit
@@ -98,18 +122,19 @@ def _all_to(twin, penalty):
 
 
 @jit
-def _twin_among(exact, d, centre, near, places, count, nearest):
-    """The lowest other candidate with gap 0 at distance exactly 0, or -1."""
+def _twin_among(matrix, query, near, places, count):
+    """The first other candidate with gap 0 at distance exactly 0, or -1."""
+    best = np.int64(-1)
     if count_within(near.ctypes.data, 0, (count + LANES - 1) // LANES, 0) < 2:
-        return -1
+        return best
+    first = np.int64(1) << 32
     for i in range(count):
-        if near[i] == 0 and places[i] != nearest:
-            same = True
-            for j in range(len(d)):
-                same = same and as_float(exact[d[j], places[i]]) == centre[j]
-            if same:
-                return np.int64(places[i])
-    return -1
+        if near[i] == 0 and places[i] != query.itself:
+            own = priority(matrix.ranks[places[i]], query.tie)
+            if own < first and distance_to(matrix, query, places[i]) == 0.0:
+                best = np.int64(places[i])
+                first = own
+    return best
 
 
 @jit
@@ -140,12 +165,13 @@ def _keep_within(near, places, count, limit):
 
 
 @jit
-def _keep_nearest(near, places, distances, count, need, slack, band):
-    """Keeps the `need` nearest (the covered image itself is one), in order, ties at the last
-    distance by index."""
+def _keep_nearest(matrix, query, scratch, count, need):
+    """Keeps the `need` nearest (the covered image itself is one), in order; ties at the last
+    distance by priority."""
+    places, near, distances, _, band = scratch
     radius = _rank_gap(near, count, need)
-    low = radius - slack
-    high = radius + slack
+    low = radius - query.slack
+    high = radius + query.slack
     sure = 0
     unsure = 0
     for i in range(count):
@@ -154,16 +180,35 @@ def _keep_nearest(near, places, distances, count, need, slack, band):
         unsure += (near[i] >= low) & (near[i] <= high)
     limit = _smallest_at(band, unsure, need - sure - 1)
     ties = need - sure
+    tied = 0
     for i in range(unsure):
         ties -= band[i] < limit
+        tied += band[i] == limit
+    last = np.int64(NEVER)
+    if tied > ties:
+        last = _last_priority(matrix, query, scratch, count, low, high, limit, ties)
     kept = 0
     for i in range(count):
-        tie = (distances[i] == limit) & (near[i] >= low) & (ties > 0)
+        tie = (distances[i] == limit) & (near[i] >= low) & (near[i] <= high)
+        if tie:
+            tie = priority(matrix.ranks[places[i]], query.tie) <= last
         keep = (near[i] < low) | tie | ((distances[i] < limit) & (near[i] <= high))
         near[kept], places[kept], distances[kept] = near[i], places[i], distances[i]
         kept += keep
-        ties -= tie
     return kept
+
+
+@jit
+def _last_priority(matrix, query, scratch, count, low, high, limit, ties):
+    """The largest priority that is kept of the candidates at distance `limit`, of which `ties`
+    are."""
+    places, near, distances, _, band = scratch
+    tied = 0
+    for i in range(count):
+        if (distances[i] == limit) & (near[i] >= low) & (near[i] <= high):
+            band[tied] = priority(matrix.ranks[places[i]], query.tie)
+            tied += 1
+    return np.int64(_smallest_at(band, tied, ties - 1))
 
 
 @jit
@@ -233,18 +278,14 @@ def _weigh(distances, weights, count, smallest, exponent):
 
 @divide
 def _scatter(places, weights, count, penalty, where):
-    """Adds the weights, normalised to sum 1. Four partial sums: fixed by the members' order, and
-    quicker than one."""
-    weights[count : count + 3] = 0.0
-    a = 0.0
-    b = 0.0
-    c = 0.0
-    d = 0.0
-    for i in range(0, count, 4):
-        a = a + weights[i]
-        b = b + weights[i + 1]
-        c = c + weights[i + 2]
-        d = d + weights[i + 3]
-    scale = FIXED / ((a + b) + (c + d))
+    """Adds the weights, normalised to sum 1.
+
+    The sum is taken in 2^-40 fixed point, so that it does not depend on the order of the images.
+    """
+    total = np.int64(0)
+    for i in range(count):
+        total += np.float64(weights[i] + ROUNDING).view(np.int64)
+    total -= count * np.float64(ROUNDING).view(np.int64)
+    scale = FIXED / (total / FIXED)
     for i in range(count):
         penalty[places[i], where] += np.int64(np.rint(weights[i] * scale))

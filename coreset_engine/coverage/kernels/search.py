@@ -8,6 +8,8 @@ only candidates are looked at singly.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numba
 import numpy as np
 from numba.extending import overload
@@ -16,6 +18,7 @@ from coreset_engine.coverage.kernels.simd import (
     LANES,
     WORD,
     collect,
+    count_bits,
     count_within,
     gaps_first,
     gaps_more,
@@ -29,9 +32,8 @@ from coreset_engine.coverage.kernels.simd import (
 FAR = 65534  # the largest gap an image can have; the padding behind the last image holds 65535
 PROBES = 64  # lane groups looked at to guess a radius
 
-jit = numba.njit(
-    nogil=True
-)  # not cached on its own: kernel.py's entry is, with a stamp of all these files
+# Not cached on its own: the entry in cpu.py is, with a stamp of all these files.
+jit = numba.njit(nogil=True)
 
 
 def as_float(x):
@@ -55,11 +57,46 @@ def _as_float(x):
     return plain
 
 
+class Matrix(NamedTuple):
+    """What the kernel reads of `Columns`: exact (D, N), levels (D, W), modes (D,), ranks (N,)."""
+
+    exact: np.ndarray
+    levels: np.ndarray
+    modes: np.ndarray
+    ranks: np.ndarray
+
+
+class Query(NamedTuple):
+    """One search: d (m,) dimensions, centre (m,) float64, gaps (W,) uint16 to it, slack: how far
+    two gaps may be misordered, tie: the sample's random bits, itself: the image at the centre or
+    -1."""
+
+    d: np.ndarray
+    centre: np.ndarray
+    gaps: np.ndarray
+    slack: int
+    tie: int
+    itself: int
+
+
 @jit
 def new_places(n):
     """(n + 64,) int32 scratch for the positions of candidates; memory that is never written costs
     nothing."""
     return np.empty(n + WORD, np.int32)
+
+
+@jit
+def priority(rank, tie):
+    """Hash in [0, 2^32) of an image's key rank and a sample's bits; the smallest comes first.
+
+    A bijection of the rank for every sample (the finaliser of MurmurHash3), so images never tie.
+    """
+    low = np.uint64(0xFFFFFFFF)
+    h = np.uint64(rank) ^ np.uint64(tie)
+    h = ((h ^ (h >> np.uint64(16))) * np.uint64(0x85EBCA6B)) & low
+    h = ((h ^ (h >> np.uint64(13))) * np.uint64(0xC2B2AE35)) & low
+    return np.int64(h ^ (h >> np.uint64(16)))
 
 
 @jit
@@ -88,18 +125,19 @@ def fill_gaps(levels, d, codes, shifts, n, gaps):
 
 
 @jit
-def find_candidates(levels, modes, d, gaps, limit, cap, places):
+def find_candidates(matrix, query, limit, cap, places):
     """Writes the positions with gap <= limit, ascending, to places; returns how many.
 
-    Of the images that share the most common value in every dimension only the first `cap` are taken
-    when they are a
-    crowd: their distances are equal, so no later one can come before them.
+    Of a crowd of images that share the most common value in every dimension, only some are taken,
+    among them the `cap` of smallest priority: their distances are equal, so no other can come
+    before these.
     """
+    gaps = query.gaps
     count = collect(gaps.ctypes.data, len(gaps) // WORD, limit, places)
     crowd = count > 4 * cap + 256
-    for j in range(len(d)):
-        crowd = crowd and modes[d[j]] >= 0
-    return _collect_capped(gaps, levels, modes, d, limit, cap, places) if crowd else count
+    for j in range(len(query.d)):
+        crowd = crowd and matrix.modes[query.d[j]] >= 0
+    return _collect_capped(matrix, query, limit, cap, places) if crowd else count
 
 
 @jit
@@ -136,59 +174,104 @@ def measure(exact, d, centre, places, count, distances):
 
 
 @jit
-def _collect_capped(gaps, levels, modes, d, limit, cap, out):
-    found = 0
-    taken = 0
-    for word in range(len(gaps) // WORD):
-        mask = mask_within(gaps.ctypes.data, word, limit)
-        if mask == 0:
-            continue
-        same = mask
-        for j in range(len(d)):
-            same &= mask_equal(levels[d[j]].ctypes.data, word, modes[d[j]])
-        mask ^= same
-        while same and taken < cap:
-            mask |= same & (~same + numba.uint64(1))
-            same &= same - numba.uint64(1)
-            taken += 1
-        while mask:
-            out[found] = word * WORD + lowest_bit(mask)
-            found += 1
-            mask &= mask - numba.uint64(1)
-    return found
+def _crowd_of(matrix, query, word, mask):
+    """The bits of `mask` whose images share the most common value in every dimension."""
+    for j in range(len(query.d)):
+        column = matrix.levels[query.d[j]]
+        mask &= mask_equal(column.ctypes.data, word, matrix.modes[query.d[j]])
+    return mask
 
 
 @jit
-def nearest_of(exact, levels, modes, d, point, gaps, limit, places):
-    """The image nearest to the point, lowest index first (eq. 5)."""
-    count = find_candidates(levels, modes, d, gaps, limit, 1, places)
+def _collect_capped(matrix, query, limit, cap, out):
+    crowd = 0
+    lanes = query.gaps.ctypes.data
+    words = len(query.gaps) // WORD
+    for word in range(words):
+        mask = mask_within(lanes, word, limit)
+        if mask != 0:
+            crowd += np.int64(count_bits(_crowd_of(matrix, query, word, mask)))
+    share = (cap + 6.0 * np.sqrt(cap) + 16.0) / max(crowd, 1)
+    while True:
+        bound = np.int64(min(1.0, share) * 4294967296.0)
+        found, taken = _collect_below(matrix, query, limit, bound, out)
+        if taken >= min(cap, crowd):
+            return found
+        share *= 2.0
+
+
+@jit
+def _collect_below(matrix, query, limit, bound, out):
+    """Candidates outside the crowd, and those of the crowd with a priority below `bound`; returns
+    how many, and how many of the crowd."""
+    found = 0
+    taken = 0
+    lanes = query.gaps.ctypes.data
+    n = len(matrix.ranks)
+    for word in range(len(query.gaps) // WORD):
+        mask = mask_within(lanes, word, limit)
+        if mask == 0:
+            continue
+        same = _crowd_of(matrix, query, word, mask)
+        while mask:
+            i = word * WORD + lowest_bit(mask)
+            bit = mask & (~mask + numba.uint64(1))
+            mask ^= bit
+            keep = i < n
+            if (same & bit) and keep:
+                keep = priority(matrix.ranks[i], query.tie) < bound
+                taken += keep
+            out[found] = i
+            found += keep
+    return found, taken
+
+
+@jit
+def nearest_of(matrix, query, limit, places):
+    """The image nearest to the centre (eq. 5); ties by priority."""
+    count = find_candidates(matrix, query, limit, 1, places)
     best = np.int64(0)
     least = np.inf
     for i in range(count):
-        distance = 0.0
-        for j in range(len(d)):
-            distance += abs(as_float(exact[d[j], places[i]]) - point[j])
-        if distance < least:
+        distance = distance_to(matrix, query, places[i])
+        if distance < least or (distance == least and comes_before(matrix, query, places[i], best)):
             best = np.int64(places[i])
             least = distance
     return best
 
 
 @jit
-def twin_of(exact, d, centre, gaps, nearest):
-    """The lowest other image at distance exactly 0, or -1. Equal values have equal levels, so their
+def distance_to(matrix, query, i):
+    """Exact float64 L1 distance of image i, summed in the order of the slice's dimensions."""
+    distance = 0.0
+    for j in range(len(query.d)):
+        distance += abs(as_float(matrix.exact[query.d[j], i]) - query.centre[j])
+    return distance
+
+
+@jit
+def comes_before(matrix, query, i, other):
+    """Whether image i comes before `other` in this sample's order of equal distances."""
+    ranks = matrix.ranks
+    return priority(ranks[i], query.tie) < priority(ranks[other], query.tie)
+
+
+@jit
+def twin_of(matrix, query):
+    """The first other image at distance exactly 0, or -1. Equal values have equal levels, so their
     gap is 0."""
-    for word in range(len(gaps) // WORD):
-        mask = mask_within(gaps.ctypes.data, word, 0)
+    best = np.int64(-1)
+    first = np.int64(1) << 32
+    for word in range(len(query.gaps) // WORD):
+        mask = mask_within(query.gaps.ctypes.data, word, 0)
         while mask:
             i = word * WORD + lowest_bit(mask)
             mask &= mask - numba.uint64(1)
-            same = i != nearest
-            for j in range(len(d)):
-                same = same and as_float(exact[d[j], i]) == centre[j]
-            if same:
-                return i
-    return -1
+            own = priority(matrix.ranks[i], query.tie)
+            if own < first and i != query.itself and distance_to(matrix, query, i) == 0.0:
+                best = np.int64(i)
+                first = own
+    return best
 
 
 @jit

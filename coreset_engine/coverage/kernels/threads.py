@@ -1,5 +1,5 @@
-"""Spread a round's samples over threads: pieces of 128, ordered so that the columns in use stay in
-the cache.
+"""Distribute a round's samples over threads: pieces of 128, ordered so that the columns in use stay
+in the cache.
 
 The kernel releases the interpreter lock. Each thread adds to its own integer sums, which are added
 up at the end, so who took which piece does not show in the result.
@@ -15,6 +15,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 import numpy as np
 
 from coreset_engine.coverage.anytime import Scorer
+from coreset_engine.coverage.draws import Samples
 from coreset_engine.coverage.transposed import Columns
 
 PIECE = 128
@@ -23,20 +24,17 @@ POLL = 0.1  # seconds between two calls of the progress callback
 
 
 def cpu_scorer(
-    columns: Columns, reaches: Sequence[int], exponents: Sequence[float], workers: int
+    columns: Columns, alphas: Sequence[int], exponents: Sequence[float], workers: int
 ) -> Scorer:
-    """A Scorer over `workers` threads. reaches: alphas, descending. Columns of penalty:
-    exponent-major."""
+    """A Scorer over `workers` threads. alphas: descending. Columns of penalty: exponent-major."""
     from coreset_engine.coverage.kernels.cpu import score_samples
 
     n = columns.n_images
-    near = np.array([min(reach, n - 1) for reach in reaches], np.int64)
+    near = np.array([min(alpha, n - 1) for alpha in alphas], np.int64)
     powers = np.array(exponents, np.float64)
 
-    def score(dims, points, hits, penalty, tick: Callable[[int], None]) -> None:
-        order = cache_order(dims, columns)
-        dims = dims[order]
-        points = points[order]
+    def score(samples: Samples, hits, penalty, tick: Callable[[int], None]) -> None:
+        samples = samples.take(cache_order(samples.dims, columns))
         pieces = itertools.count()
         stop = threading.Event()
         done = [0] * workers
@@ -45,20 +43,20 @@ def cpu_scorer(
             mine = np.zeros_like(hits), np.zeros_like(penalty)
             for piece in pieces:
                 part = slice(piece * PIECE, (piece + 1) * PIECE)
-                if stop.is_set() or part.start >= len(dims):
+                if stop.is_set() or part.start >= len(samples.dims):
                     return mine
                 score_samples(
                     columns.exact,
                     columns.levels,
                     columns.grid,
                     columns.modes,
-                    dims[part],
-                    points[part],
+                    columns.ranks,
+                    *samples.take(part),
                     near,
                     powers,
                     *mine,
                 )
-                done[me] += len(dims[part])
+                done[me] += len(samples.dims[part])
             return mine
 
         for part in _together(work, workers, stop, lambda: tick(sum(done))):

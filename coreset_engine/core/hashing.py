@@ -1,0 +1,51 @@
+"""Hashes of images: keys that depend on an image alone, not on its row.
+
+A method that breaks ties or draws by such keys gives the same result for any order of the rows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+_STEP = np.uint64(0x9E3779B97F4A7C15)
+_ROWS = 4096  # hashed at a time
+
+
+def mix(x: np.ndarray) -> np.ndarray:
+    """(N,) uint64 -> (N,) uint64, every input bit spread over all output bits (finaliser of
+    splitmix64)."""
+    x = x.astype(np.uint64)
+    with np.errstate(over="ignore"):
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def uniform(keys: np.ndarray, seed: int) -> np.ndarray:
+    """(N,) float64 in [0, 1), a pure function of each key (uint64) and the seed."""
+    with np.errstate(over="ignore"):
+        salt = mix(np.array([int(seed) % 2**64], np.uint64) + _STEP)
+        return (mix(keys ^ salt) >> np.uint64(11)) * 2.0**-53
+
+
+def row_keys(rows: np.ndarray) -> np.ndarray:
+    """Key of each row from its values; rows that are equal have equal keys.
+
+    Parameters
+    ----------
+    rows : (N, D) float16, float32 or float64
+        Read once, in blocks of rows.
+
+    Returns
+    -------
+    (N,) uint64
+    """
+    kind = {2: np.uint16, 4: np.uint32, 8: np.uint64}[rows.dtype.itemsize]
+    odd = mix(np.arange(rows.shape[1], dtype=np.uint64) + _STEP) | np.uint64(1)
+    keys = np.empty(len(rows), np.uint64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, len(rows), _ROWS):
+            block = np.ascontiguousarray(rows[start : start + _ROWS]) + rows.dtype.type(0)
+            words = mix(block.view(kind).astype(np.uint64) + _STEP)  # + 0: -0.0 is 0.0
+            keys[start : start + _ROWS] = (words * odd).sum(axis=1, dtype=np.uint64)
+        return mix(keys)
