@@ -9,6 +9,8 @@ from coreset_engine.core.config import knob
 DISTRIBUTIONS = ("triangular", "gaussian", "uniform")
 SAMPLERS = ("random", "sobol", "stratified")
 FULL_SCORES = ("both", "coverage", "redundancy")
+PER_IMAGE = 1000  # samples at most without an explicit T
+FEWEST = 20_000  # samples that any set may take without an explicit T
 MAX_SAMPLES = 16_000_000  # of one run; each half's fixed-point sums hold 2^23 samples
 
 
@@ -55,7 +57,14 @@ class CoverageConfig:
     )
     max_samples: int = knob(
         1_000_000,
-        "with n_samples = none: most samples, whatever the agreement (the paper's T)",
+        "with n_samples = none: most samples, whatever the agreement (the paper's T); nor more than "
+        "1,000 an image",
         low=2048,
         high=MAX_SAMPLES,
     )
+
+    def most_samples(self, n_images: int) -> int:
+        """T, or with n_samples = none its upper bound for a set of `n_images`."""
+        if self.n_samples is not None:
+            return self.n_samples
+        return min(self.max_samples, max(FEWEST, PER_IMAGE * n_images))

@@ -18,7 +18,7 @@ Variants: `device="cpu"` (kernels/cpu.py, all cores), `device="cuda"` (kernels/c
 exact and repeat bit for bit.
 
 How many samples: `n_samples` as given, or None ("auto"): until two seeds would keep the same images
-(`anytime.seed_agreement`), at most `max_samples`. `info` states T, alpha and the agreement.
+(`anytime.seed_agreement`), at most `max_samples` and 1,000 an image. `info` states T, alpha and the agreement.
 """
 
 from __future__ import annotations
@@ -91,7 +91,8 @@ def coverage_scores(
     vectors : (N, D) float16, float32 or float64
         Any scale, finite. A memmap is read once, in blocks of rows.
     n_samples : int, None or "auto"
-        T; the paper sets 1,000,000. None or "auto": until two seeds agree, at most `max_samples`.
+        T; the paper sets 1,000,000. None or "auto": until two seeds agree, at most `max_samples`
+        and 1,000 an image.
     n_dims, exponent, distribution
         m, the penalty's exponent and where samples fall, as in `CoverageConfig`.
     n_neighbours : int or "auto"
@@ -287,7 +288,7 @@ def _prepare(
     return _Sweep(
         columns,
         source,
-        len(given.dims) if given else config.n_samples or config.max_samples,
+        len(given.dims) if given else config.most_samples(len(vectors)),
         config,
         alphas,
         exponents,

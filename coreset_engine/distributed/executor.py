@@ -69,6 +69,7 @@ class RayExecutor:
             task.n_dims,
             task.n_alphas,
             progress=progress,
+            keys=task.keys,
         )
 
     def map(

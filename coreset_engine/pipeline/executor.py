@@ -64,12 +64,15 @@ class CoverageTask:
         Dimensions of a random slice.
     n_alphas
         Numbers of redundancy neighbours scored in the same sweep.
+    keys
+        (N,) uint64 of the images, for ties; None: from the vectors.
     """
 
     vectors: np.ndarray
     folder: Path
     n_dims: int = 2
     n_alphas: int = 1
+    keys: np.ndarray | None = None
 
 
 class PipelineRun(Artefacts, Protocol):

@@ -46,7 +46,7 @@ STAGES: dict[str, tuple[int, tuple[str, ...]]] = {
     "neighbours": (1, ("embeddings",)),
     "pseudo_labels": (1, ("embeddings", "neighbours")),
     "dynamics": (2, ("embeddings", "pseudo_labels")),
-    "coverage": (2, ("embeddings",)),
+    "coverage": (3, ("embeddings",)),
     "map": (1, ("embeddings", "neighbours")),
 }
 DYNAMICS = ("aum", "forgetting", "el2n", "entropy", "loss", "grand", "dyn_unc", "tdds", "margins")
@@ -58,7 +58,7 @@ class Run:
     n_clusters: default the number of class names the source knows, else a proposal from the data.
     clusterer, proxy: rows of CLUSTERERS and PROXIES; what makes pseudo-labels, what is watched
         while it learns them.
-    n_samples: coverage samples; default 20 per image, between 20,000 and 1,000,000.
+    n_samples: coverage samples; default: until two seeds agree (`CoverageConfig`).
     progress: called as (stage, done, total, unit). cluster: address of a Ray cluster, or "local":
         same results. executor: instead of `cluster`, who does the work.
     search: of neighbours: "exact", "approximate" (IVF-PQ), or "auto" by number of images (see
@@ -96,7 +96,7 @@ class Run:
         self.proxy = proxy
         self.weights = weights
         self.device = device
-        self.n_samples = n_samples or int(np.clip(20 * len(dataset), 20_000, 1_000_000))
+        self.n_samples = n_samples
         self.store = store or Store()
         self.progress = progress
         self.executor = executor or make_executor(cluster)
@@ -380,6 +380,13 @@ class Run:
         arrays, info = self._get("dynamics", make, labels=labels, **params)
         return Dynamics(**{name: arrays[name] for name in DYNAMICS}, info=info)
 
+    @cached_property
+    def tie_keys(self) -> np.ndarray:
+        """(N,) uint64 keys of the images, from their ids: what ties are broken by."""
+        from coreset_engine.selection.keyed_random import image_keys
+
+        return image_keys(self.dataset.ids, 0)
+
     @property
     def coverage(self) -> CoverageScores:
         return self.coverage_at()
@@ -391,9 +398,8 @@ class Run:
         def make() -> tuple[dict, dict]:
             from coreset_engine.coverage.scores import coverage_scores
 
-            return _kept(
-                coverage_scores(self.vectors, **wanted, **self._resumable("coverage", wanted))
-            )
+            work = self._resumable("coverage", wanted)
+            return _kept(coverage_scores(self.vectors, **wanted, keys=self.tie_keys, **work))
 
         arrays, info = self._get("coverage", make, **wanted)
         return CoverageScores(
@@ -406,7 +412,7 @@ class Run:
         from coreset_engine.coverage.scores import GRID, coverage_grid
 
         alphas = [int(alpha) for alpha in n_neighbours or GRID]
-        common = dict(n_samples=self.n_samples, seed=self.seed)
+        common = dict(n_samples=self.n_samples, seed=self.seed, keys=self.tie_keys)
         keys = {alpha: self.key_of("coverage", n_neighbours=alpha) for alpha in alphas}
         lacking = [alpha for alpha in alphas if not self.store.has("coverage", keys[alpha])]
         if lacking:
@@ -426,6 +432,7 @@ class Run:
             folder / "columns",
             params.get("n_dims", 2),
             np.size(params.get("n_neighbours", 1)),
+            self.tie_keys,
         )
         return work | self.executor.coverage_options(task, work["progress"])
 

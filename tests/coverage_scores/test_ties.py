@@ -75,7 +75,7 @@ def test_the_key_of_an_image_does_not_decide_its_score():
     first = scores(0, keys[0])
     same = spearmanr(first, scores(1, keys[0])).statistic
     other = spearmanr(first, scores(1, keys[1])).statistic
-    assert same > 0.4 and abs(same - other) < 0.1
+    assert same > 0.3 and abs(same - other) < 0.1
 
 
 def test_equal_images_share_equally():
