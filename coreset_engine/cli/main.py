@@ -99,6 +99,8 @@ def run(
         kept=len(chosen),
         labels=labels_sentence(prepared.dataset),
     )
+    if "seed_agreement" in chosen.info:
+        summary["coverage"] = chosen.info["reason"]
     if prepared.ready("pseudo_labels"):
         summary["clusters"] = prepared.pseudo_labels.n_clusters
     if out is not None:
@@ -173,6 +175,7 @@ def score(
     )
     found = dict(
         coverage=prepared.coverage.n_samples,
+        coverage_settings=prepared.coverage.describe(0.9),
         recall=prepared.neighbours.info.get("recall"),
         clusters=prepared.pseudo_labels.n_clusters,
         aum_mean=float(prepared.dynamics.aum.mean()),

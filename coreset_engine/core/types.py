@@ -210,13 +210,38 @@ class Dynamics:
 @dataclass(frozen=True, eq=False)
 class CoverageScores:
     """score = coverage - redundancy (BlindCS eq. 9), each (N,) float64, summed over n_samples
-    draws."""
+    draws.
+
+    info: JSON-able; n_samples, n_neighbours (alpha), agreement (Jaccard index expected between the
+    coresets of two seeds, by pruning rate), and how they came about.
+    """
 
     score: np.ndarray
     coverage: np.ndarray
     redundancy: np.ndarray
     n_samples: int
     info: Mapping[str, Any] = field(default_factory=dict)
+
+    def agreement(self, prune_rate: float) -> tuple[float, float] | None:
+        """(pruning rate, Jaccard index expected of two seeds' coresets) at the nearest rate that
+        was measured; None where none was."""
+        measured = self.info.get("agreement") or {}
+        if not measured:
+            return None
+        nearest = min(measured, key=lambda rate: abs(float(rate) - prune_rate))
+        return float(nearest), float(measured[nearest])
+
+    def describe(self, prune_rate: float) -> str:
+        """T, alpha and the agreement of two seeds, in one sentence without a full stop."""
+        settings = f"T = {self.n_samples:,} samples, alpha = {self.info.get('n_neighbours', '?')}"
+        if self.info.get("auto"):
+            return f"{settings} (automatic: every seed draws another order)"
+        found = self.agreement(prune_rate)
+        if found is None:
+            return f"{settings}, agreement of two seeds not measured"
+        rate, jaccard = found
+        about = "about" if jaccard >= 0.74 else "at least"  # see coverage.anytime.seed_agreement
+        return f"{settings}, {about} {jaccard:.2f} Jaccard between two seeds at {rate:.0%} pruned"
 
 
 Scores = TypeVar("Scores", PseudoLabels, Dynamics, CoverageScores)

@@ -293,6 +293,7 @@ def show_rank(view: session.RunView) -> None:
         k=k,
         title=f"Score against rank, {scores.n_samples:,} samples",
     )
+    st.caption(f"{scores.describe(session.get('prune_rate'))}.")
     charts.show(figure, "score-rank", data)
     order = st.selectbox("Gallery", list(ORDERS), key="rank:order")
     chosen = np.argsort(ORDERS[order](scores), kind="stable")[:200]
@@ -319,9 +320,9 @@ def show_stability(view: session.RunView) -> None:
     scores = view.run.coverage
     k = kept_count(len(view), session.get("prune_rate"))
     st.caption(
-        f"Were {scores.n_samples:,} samples enough? Independent samples are drawn now, and their "
-        f"{k:,} best images compared with those of the computed scores. Stops after "
-        f"{MAX_SECONDS:.0f} s."
+        f"{scores.describe(session.get('prune_rate'))}. Were these samples enough? Independent "
+        f"samples are drawn now, and their {k:,} best images compared with those of the computed "
+        f"scores. Stops after {MAX_SECONDS:.0f} s."
     )
     name = f"stability:{view.key_of('coverage')}:{k}"
     place = st.empty()

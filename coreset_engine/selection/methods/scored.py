@@ -89,9 +89,18 @@ def blindcs(
     BlindCS (also published as ZCore), eq. 6, 8, 9 and 10.
     """
     alpha = config.n_neighbours or "auto"
-    score = np.asarray(inputs.coverage_at(n_neighbours=alpha).score, np.float64)
+    coverage = inputs.coverage_at(n_neighbours=alpha)
+    score = np.asarray(coverage.score, np.float64)
     order = best_first(score, inputs.dataset.ids, seed)
-    return Ranking(order, score, weights=loss_weights(score) if config.n_neighbours else None)
+    rate = 1 - k / len(score)
+    info = {
+        "reason": f"coverage - redundancy; {coverage.describe(rate)}",
+        "n_samples": coverage.n_samples,
+        "n_neighbours": coverage.info.get("n_neighbours"),
+        "seed_agreement": dict(coverage.info.get("agreement") or {}),
+    }
+    weights = loss_weights(score) if config.n_neighbours else None
+    return Ranking(order, score, weights=weights, info=info)
 
 
 def elfs(
