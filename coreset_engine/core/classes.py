@@ -9,10 +9,12 @@ and does not depend on which classes an export happens to hold.
 from __future__ import annotations
 
 import hashlib
+import json
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import unquote
 
 import numpy as np
@@ -25,6 +27,8 @@ DEVICES = frozenset(
 )
 EMPTY = "%"  # the folder of the class whose name is empty: no other name encodes to it
 LONGEST = 200  # bytes of a folder name; file systems allow 255
+CLASSES_FILE = "classes.json"  # beside train/ and val/ of an exported image folder
+CLASSES_FORMAT = "coreset-classes-1"
 CUT = "%~"  # marks a folder whose name was cut; only the export's class list gives that name back
 
 
@@ -128,6 +132,23 @@ def folder_names(names: Sequence[str]) -> dict[str, str]:
 def class_of_folder(folder: str) -> str:
     """The class name that `folder_names` gave this folder."""
     return "" if folder == EMPTY else unquote(folder, errors="surrogateescape")
+
+
+def exported_classes(root: Path) -> dict[str, str]:
+    """Folder -> class name in the order of their numbers, of an image folder we exported.
+
+    Looked for in `root` and in the folder above it (`root` may be its train or val part). {} for
+    any other folder.
+    """
+    for folder in (root, root.parent):
+        try:
+            found = json.loads((folder / CLASSES_FILE).read_text(encoding="utf-8"))
+            if found["format"] == CLASSES_FORMAT:
+                rows = sorted(found["classes"], key=lambda row: row["index"])
+                return {str(row["folder"]): str(row["name"]) for row in rows}
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return {}
 
 
 def _escaped(name: str, capitals: bool = False) -> str:

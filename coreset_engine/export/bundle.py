@@ -1,8 +1,7 @@
-"""What every export target is handed: a selection folder, and what of its source could be found
-again.
+"""What every export target gets: a selection, and what of its source could be opened again.
 
-A target is a function `write(bundle, place, progress, **options) -> dict` in a module of its own;
-`run.exporting` holds the table. place: the folder to write into (it exists and holds the
+A target is a function `write_TARGET(bundle, place, progress, **options) -> dict` in a module of its
+own; `export.targets` holds the table. place: the folder to write into (it exists and holds the
 selection's three files) or a dataset's name.
 """
 
@@ -22,20 +21,35 @@ from coreset_engine.core.registry import METHODS
 from coreset_engine.core.types import Dataset, Neighbours
 from coreset_engine.selection.budget import cut_count
 
-NEAR = 0.02  # cosine distance below which a dropped image counts as a near-duplicate of a kept one
+NEAR = 0.02  # cosine distance above which no image counts as a near-duplicate
+NEAR_SHARE = 0.1  # of the typical distance to the TYPICAL-th neighbour
+TYPICAL = 10
+VOTERS = 10  # nearest images whose given labels are compared with an image's own
 REASONS = ("kept", "hardest cut", "easiest cut", "near-duplicate", "not chosen")
 
 
 @dataclass(frozen=True, eq=False)
 class ExportBundle:
-    """One selection to hand over.
+    """One selection to export, N images.
 
-    table: DataFrame, one row per image in source order: id, path, selected, rank (-1 = dropped),
-    score, weight, and every score used. manifest: see run.output. dataset: the source, or None when
-    it cannot be opened any more.
-    position: (N,) int64 place of each row in `dataset`, -1 = gone. points: (N, 2) map or None.
-    vectors: (N, D) or None. neighbours: of the source, or None. cluster_names: cluster -> name.
-    media: where pictures of sources that are not single files may be written and found again.
+    Parameters
+    ----------
+    table : DataFrame
+        One row per image in source order: id, path, selected, rank (-1 = dropped), score, weight,
+        and every score used.
+    manifest : mapping
+        See `pipeline.manifest`.
+    media : Path
+        Where pictures of sources that are not single files are written and found again.
+    dataset : Dataset or None
+        The source; None when it cannot be opened any more.
+    points : ndarray, shape (N, 2), or None
+        The map.
+    vectors : ndarray, shape (N, D), or None
+    neighbours : Neighbours or None
+        Of the source.
+    cluster_names : mapping
+        Cluster -> name a person gave it.
     """
 
     table: Any
@@ -60,6 +74,7 @@ class ExportBundle:
 
     @cached_property
     def position(self) -> np.ndarray:
+        """(N,) int64 position of each row in `dataset`, -1 = gone."""
         if self.dataset is None:
             return np.full(len(self), -1, np.int64)
         if (
@@ -131,6 +146,51 @@ class ExportBundle:
         )
 
     @cached_property
+    def near_distance(self) -> float:
+        """Cosine distance up to which a dropped image is a near-duplicate of a kept one.
+
+        A tenth of the median distance to the tenth neighbour, at most NEAR: in a set whose images
+        are all alike (one product, one camera) a fixed distance would call most of them
+        duplicates. Ten neighbours, so that a set in which every image is there several times still
+        has a typical distance above 0.
+        """
+        if self.neighbours is None or not len(self.neighbours.distances):
+            return NEAR
+        rank = min(TYPICAL, self.neighbours.distances.shape[1]) - 1
+        typical = float(np.median(np.asarray(self.neighbours.distances[:, rank], np.float64)))
+        return float(f"{min(NEAR, max(NEAR_SHARE * typical, 1e-6)):.1g}")
+
+    @cached_property
+    def label_margin(self) -> np.ndarray | None:
+        """How far the given labels of an image's nearest images agree with its own.
+
+        Returns
+        -------
+        ndarray, shape (N,), float64 in [-1, 1], or None
+            Share of the ten nearest labelled images with its label minus that of the commonest
+            other label; below 0: the label is suspect. NaN without a label or labelled neighbours.
+            None without given labels or neighbours.
+        """
+        codes = self.truth_codes
+        found = self.neighbours
+        if (
+            codes is None
+            or found is None
+            or not self.same_source
+            or len(found.indices) != len(self)
+        ):
+            return None
+        near = codes[np.asarray(found.indices[:, :VOTERS])]
+        own = (near == codes[:, None]).sum(1)
+        other = np.zeros(len(codes), np.int64)
+        for rival in near.T:
+            votes = (near == rival[:, None]).sum(1)
+            np.maximum(other, np.where((rival >= 0) & (rival != codes), votes, 0), out=other)
+        labelled = (near >= 0).sum(1)
+        known = (codes >= 0) & (labelled > 0)
+        return np.where(known, (own - other) / np.maximum(labelled, 1), np.nan)
+
+    @cached_property
     def reasons(self) -> np.ndarray:
         """(N,) one of REASONS. Hard and easy cut follow ELFS' window where it made the choice, else
         AUM's range."""
@@ -139,7 +199,8 @@ class ExportBundle:
         reason[~self.selected & hard], reason[~self.selected & easy] = REASONS[1], REASONS[2]
         if self.nearest_kept is not None:
             reason[
-                (reason == REASONS[4]) & (np.nan_to_num(self.nearest_kept, nan=np.inf) <= NEAR)
+                (reason == REASONS[4])
+                & (np.nan_to_num(self.nearest_kept, nan=np.inf) <= self.near_distance)
             ] = REASONS[3]
         return reason
 

@@ -13,12 +13,13 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from coreset_engine.core.classes import exported_classes
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Dataset, Note, Progress, Rejected, silent
 from coreset_engine.sources import label_table
@@ -128,7 +129,7 @@ def _dataset(
 ) -> Dataset:
     table = label_table.for_folder(root, chosen.labels, usable.relatives)
     mode = chosen.labels if chosen.labels in MODES else None
-    proposed = understand(usable.relatives, mode, chosen.depth)
+    proposed = _as_exported(root, understand(usable.relatives, mode, chosen.depth))
     everything = np.arange(len(usable.names))
     pool, test, part_notes = _parts(everything, proposed.splits, chosen.split)
     chosen_files = usable.at(pool)
@@ -174,6 +175,17 @@ def _labelled(
     labels = None if proposed.labels is None else proposed.labels[pool]
     notes = list(proposed.notes) + (list(table.notes) if table is not None else [])
     return labels, proposed.classes, columns, notes
+
+
+def _as_exported(root: Path, proposed: FolderLabels) -> FolderLabels:
+    """Class names and numbers of an image folder that we exported, from its class list."""
+    name_of = exported_classes(root)
+    if proposed.labels is None or not set(proposed.classes) <= set(name_of):
+        return proposed
+    numbers = {folder: number for number, folder in enumerate(name_of)}
+    code = np.array([numbers[folder] for folder in proposed.classes] + [-1], np.int64)
+    names = tuple(safe_name(name) for name in name_of.values())
+    return replace(proposed, labels=code[proposed.labels], classes=names)
 
 
 def _parts(

@@ -75,7 +75,7 @@ def test_classes_that_differ_in_case_only_get_folders_that_do_not():
     }
 
 
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 
 
 @given(st.lists(TEXT, unique=True, max_size=8))

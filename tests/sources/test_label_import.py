@@ -123,7 +123,10 @@ def test_columns_can_be_named(tmp_path):
 
 def test_a_class_known_with_its_spaces_keeps_them(tmp_path):
     path = written(tmp_path, "id,label\na/0001.png,cat \na/0002.png, dog\n")
-    assert matched(path, classes=["cat ", "dog"]).labels == {"a/0001.png": "cat ", "a/0002.png": "dog"}
+    assert matched(path, classes=["cat ", "dog"]).labels == {
+        "a/0001.png": "cat ",
+        "a/0002.png": "dog",
+    }
 
 
 # -- several annotators
@@ -333,4 +336,8 @@ def test_parquet_with_numbers_and_their_names_in_the_schema(tmp_path):
 def test_a_number_that_a_spreadsheet_made_a_fraction_is_the_number():
     from coreset_engine.sources.label_formats import classes_of
 
-    assert classes_of(7.0) == ("7",) and classes_of(float("nan")) == () and classes_of(True) == ("true",)
+    assert (
+        classes_of(7.0) == ("7",)
+        and classes_of(float("nan")) == ()
+        and classes_of(True) == ("true",)
+    )

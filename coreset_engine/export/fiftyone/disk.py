@@ -30,6 +30,7 @@ from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Progress, silent
 from coreset_engine.export.bundle import ExportBundle
 from coreset_engine.export.fiftyone.layers import (
+    TRUTH,
     Layer,
     Names,
     View,
@@ -267,13 +268,19 @@ def _metadata(
         app_config={},
         sample_fields=_schema(layers),
         frame_fields=[],
-        saved_views=[_saved(view) for view in views(names, own)],
+        saved_views=[_saved(view) for view in views(names, own, bundle.near_distance)],
         workspaces=[],
+        classes=_class_lists(bundle),
         annotation_runs={},
         evaluations={},
         brain_methods=_brain(bundle, names, own),
         runs={names.run_key: _run(names.run_key, run_config(bundle, names, own))},
     )
+
+
+def _class_lists(bundle: ExportBundle) -> dict[str, list[str]]:
+    """The source's own list of classes, so that a reopened dataset numbers them the same."""
+    return {TRUTH: list(bundle.truth_names)} if bundle.truth_names else {}
 
 
 def run_config(bundle: ExportBundle, names: Names, own: list[Layer]) -> dict[str, Any]:

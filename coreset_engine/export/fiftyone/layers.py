@@ -137,6 +137,16 @@ def own_layers(bundle: ExportBundle, names: Names) -> list[Layer]:
                 "cosine distance to the nearest other kept image; empty = none among its neighbours",
             )
         )
+    if bundle.label_margin is not None:
+        found.append(
+            Layer(
+                prefix + "label_margin",
+                "float",
+                bundle.label_margin,
+                "share of the nearest images with its given label minus that of the commonest other "
+                "label; below 0 = the given label is suspect",
+            )
+        )
     if bundle.vectors is not None and bundle.same_source:
         found.append(
             Layer(
@@ -203,26 +213,29 @@ def shortened(
     return out
 
 
-def views(names: Names, layers: list[Layer]) -> list[View]:
-    """Saved views: kept, dropped, suspected errors, hardest and easiest cut, near-duplicates; as
-    the layers allow."""
-    return list(_views(names, {layer.name.removeprefix(names.prefix) for layer in layers}))
+def views(names: Names, layers: list[Layer], near: float = NEAR) -> list[View]:
+    """Saved views: kept, dropped, suspected label errors, hardest and easiest cut, near-duplicates.
+
+    Parameters
+    ----------
+    names, layers
+        What the selection owns; a view needs its layer.
+    near
+        Cosine distance up to which a dropped image is a near-duplicate.
+    """
+    return list(_views(names, {layer.name.removeprefix(names.prefix) for layer in layers}, near))
 
 
-def _views(names: Names, has: set[str]) -> Iterator[View]:
+def _views(names: Names, has: set[str], near: float) -> Iterator[View]:
     tagged = ("match_tags", {"tags": [names.tag]})
     untagged = ("match_tags", {"tags": [names.tag], "bool": False})
     prefix = names.prefix
     yield View(names.view("kept"), "the coreset, best first", (tagged, _sorted(prefix + "rank")))
     yield View(names.view("dropped"), "everything else", (untagged,))
+    if "label_margin" in has or "aum" in has:
+        yield _suspected(names, "label_margin" in has)
     if "aum" in has:
         by_aum = _sorted(prefix + "aum")
-        yield View(
-            names.view("suspected label errors"),
-            "pseudo-labels that another class fitted better on average in "
-            "training (AUM below 0), worst first",
-            (_matched({prefix + "aum": {"$lt": 0}}), by_aum),
-        )
         yield View(
             names.view("hardest cut"),
             "dropped as hardest, hardest first",
@@ -236,13 +249,27 @@ def _views(names: Names, has: set[str]) -> Iterator[View]:
     if "nearest_kept" in has:
         yield View(
             names.view("near-duplicates dropped"),
-            f"dropped, and closer than {NEAR} to a kept image",
+            f"dropped, and no farther than {near:g} (cosine) from a kept image, nearest first; the "
+            "distance is a tenth of what is usual between an image and its tenth neighbour",
             (
                 untagged,
-                _matched({prefix + "nearest_kept": {"$lte": NEAR}}),
+                _matched({prefix + "nearest_kept": {"$lte": near}}),
                 _sorted(prefix + "nearest_kept"),
             ),
         )
+
+
+def _suspected(names: Names, given_labels: bool) -> View:
+    """By the given labels where there are any, else by the pseudo-labels' training."""
+    field = names.prefix + ("label_margin" if given_labels else "aum")
+    text = (
+        "given labels that most of the nearest images contradict, worst first"
+        if given_labels
+        else "pseudo-labels that another class fitted better on average in training (AUM below 0), "
+        "worst first"
+    )
+    found = (_matched({field: {"$lt": 0}}), _sorted(field))
+    return View(names.view("suspected label errors"), text, found)
 
 
 def _matched(condition: dict[str, Any]) -> tuple[str, dict[str, Any]]:

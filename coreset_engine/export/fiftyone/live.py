@@ -208,7 +208,7 @@ def _update(
             "their files nor a selection of the same source); choose another name, or the dataset "
             "the images came from."
         )
-    target = Target(fo, dataset, names, own_layers(bundle, names))
+    target = Target(fo, dataset, names, own_layers(bundle, names), bundle.near_distance)
     target.check()
     ids = [samples[row] for row in rows.tolist()]
     kept = [samples[row] for row in rows.tolist() if bundle.selected[row]]
@@ -239,7 +239,7 @@ def write_scores(bundle: ExportBundle, place: str, selection: str = "main") -> d
     rows = np.array([i for i, key in enumerate(samples) if key is not None], np.int64)
     chosen = {names.prefix + part for part in ("score", "weight", "rank", "reason", "nearest_kept")}
     layers = [layer for layer in own_layers(bundle, names) if layer.name not in chosen]
-    target = Target(fo, dataset, names, layers)
+    target = Target(fo, dataset, names, layers, bundle.near_distance)
     target.check(tags_and_views=False)
     ids = [samples[row] for row in rows.tolist()]
     before = target.before
@@ -264,7 +264,9 @@ class Target:
     a killed process the next export knows its own remains.
     """
 
-    def __init__(self, fo: Any, dataset: Any, names: Names, layers: list[Layer]) -> None:
+    def __init__(
+        self, fo: Any, dataset: Any, names: Names, layers: list[Layer], near: float
+    ) -> None:
         self.fo = fo
         self.dataset = dataset
         self.names = names
@@ -272,7 +274,7 @@ class Target:
         self.records = _records(dataset)
         self.before = self.records.get(names.run_key, {})
         self.collection = dataset._sample_collection
-        self.views = views(names, layers)
+        self.views = views(names, layers, near)
         self.keys = [names.prefix + kind for kind in ("umap", "similarity")]
         tag_taken = self.collection.find_one({"tags": SHARED_TAG}, {"_id": 1}) is not None
         ours = any(record.get("shared_tag", True) for record in self.records.values())

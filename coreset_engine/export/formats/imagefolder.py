@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from coreset_engine.core.classes import folder_names
+from coreset_engine.core.classes import CLASSES_FILE, CLASSES_FORMAT, folder_names
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Progress, silent
 from coreset_engine.export.bundle import ExportBundle
@@ -97,7 +97,7 @@ def _write_classes(place: Path, classes: images.ClassLabels) -> None:
     table = [
         dict(index=code, name=name, folder=folders[name]) for code, name in enumerate(classes.names)
     ]
-    images.write_json(place / "classes.json", dict(format=images.CLASSES_FORMAT, classes=table))
+    images.write_json(place / CLASSES_FILE, dict(format=CLASSES_FORMAT, classes=table))
 
 
 def _write_pictures(

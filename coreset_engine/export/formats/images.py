@@ -42,7 +42,6 @@ KNOWN = {
 }
 LABELS = ("auto", "truth", "pseudo")
 LINKS = ("hard", "copy")
-CLASSES_FORMAT = "coreset-classes-1"
 
 
 @dataclass(frozen=True)
