@@ -56,8 +56,10 @@ def test_a_new_dataset_is_tagged_and_has_the_views(made):
     assert made["views"]["coreset: kept"] == made["kept"]
     assert set(made["views"]["coreset: dropped"]) == set(made["ids"]) - set(made["kept"])
     aum = dict(zip(made["ids"], made["wanted"]["aum"], strict=True))
-    below = sorted((key for key in aum if aum[key] < 0), key=aum.get)
-    assert below and made["views"]["coreset: suspected label errors"] == below
+    margin = dict(zip(made["ids"], made["fields"]["coreset_label_margin"], strict=True))
+    suspected = made["views"]["coreset: suspected label errors"]
+    assert suspected and set(suspected) == {key for key in margin if margin[key] < 0}
+    assert [margin[key] for key in suspected] == sorted(margin[key] for key in suspected)
     hardest = made["views"]["coreset: hardest cut"]
     easiest = made["views"]["coreset: easiest cut"]
     assert hardest == sorted(aum, key=aum.get)[:2] and len(easiest) == 3
