@@ -35,9 +35,7 @@ def make(config: type[Config], values: dict[str, Any]) -> Config:
     fields = {field.name: field for field in dataclasses.fields(config)}
     unknown = sorted(set(values) - set(fields))
     if unknown:
-        raise BadInput(
-            f"unknown parameter {unknown[0]!r}; known: {', '.join(fields) or 'none'}."
-        )
+        raise BadInput(f"unknown parameter {unknown[0]!r}; known: {', '.join(fields) or 'none'}.")
     return config(**{name: _checked(fields[name], value) for name, value in values.items()})
 
 

@@ -1,5 +1,6 @@
-"""A budget curve as an SVG text: mean accuracy against the share removed, random as a band. No
-drawing library."""
+"""A budget curve as SVG text, without a drawing library: mean accuracy against the share removed,
+random as a band.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +17,27 @@ RIGHT = 170
 BOTTOM = 52
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F3C8D", "#8C6D31")
 BAND = BASELINE
+GREY = "#7a828c"
 
 
 def budget_curve(
     curves: Mapping[str, Sequence[tuple[float, float, float]]], full: float | None, title: str
 ) -> str:
-    """curves: method -> (share removed, mean, std) per rate, all in [0, 1]. full: accuracy of the
-    whole set."""
+    """Draw mean accuracy against the share removed, one line for each method.
+
+    Parameters
+    ----------
+    curves : mapping
+        Method -> (share removed, mean, standard deviation) per rate, all in [0, 1].
+    full : float or None
+        Accuracy with all images, drawn as a dashed line.
+    title : str
+
+    Returns
+    -------
+    str
+        An SVG document.
+    """
     points = [point for curve in curves.values() for point in curve]
     rates = sorted({rate for rate, _, _ in points})
     low = min([mean - std for _, mean, std in points] + ([] if full is None else [full]))
@@ -48,23 +63,21 @@ def budget_curve(
             f'<text x="{WIDTH - RIGHT + 8}" y="{y(full) + 4:.1f}">all images</text>'
         )
     for i, (name, curve) in enumerate(sorted(curves.items(), key=lambda item: item[0] != BAND)):
-        parts += _curve(
-            name,
-            sorted(curve),
-            "#7a828c" if name == BAND else COLOURS[(i - 1) % len(COLOURS)],
-            x,
-            y,
-        )
-        parts.append(
-            f'<rect x="{WIDTH - RIGHT + 30}" y="{HEIGHT - BOTTOM - 18 * (len(curves) - i)}" width="10" '
-            f'height="10" fill="{"#7a828c" if name == BAND else COLOURS[(i - 1) % len(COLOURS)]}"/>'
-            f'<text x="{WIDTH - RIGHT + 46}" y="{HEIGHT - BOTTOM - 18 * (len(curves) - i) + 10}">'
-            f"{escape(name)}</text>"
-        )
+        colour = GREY if name == BAND else COLOURS[(i - 1) % len(COLOURS)]
+        parts += _curve(name, sorted(curve), colour, x, y)
+        parts.append(_legend(name, colour, HEIGHT - BOTTOM - 18 * (len(curves) - i)))
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
-        f'font-family="system-ui,sans-serif" font-size="12" fill="#1f2933" role="img">'
-        f'<title>{escape(title)}</title><rect width="100%" height="100%" fill="#fff"/>{"".join(parts)}</svg>\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" '
+        f'height="{HEIGHT}" font-family="system-ui,sans-serif" font-size="12" fill="#1f2933" '
+        f'role="img"><title>{escape(title)}</title><rect width="100%" height="100%" fill="#fff"/>'
+        f"{''.join(parts)}</svg>\n"
+    )
+
+
+def _legend(name: str, colour: str, top: int) -> str:
+    return (
+        f'<rect x="{WIDTH - RIGHT + 30}" y="{top}" width="10" height="10" fill="{colour}"/>'
+        f'<text x="{WIDTH - RIGHT + 46}" y="{top + 10}">{escape(name)}</text>'
     )
 
 
@@ -77,11 +90,13 @@ def _axes(rates, low, high, x, y) -> list[str]:
             f'<text x="{LEFT - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.1%}</text>'
         )
     parts += [
-        f'<text x="{x(rate):.1f}" y="{HEIGHT - BOTTOM + 20}" text-anchor="middle">{100 * rate:g}%</text>'
+        f'<text x="{x(rate):.1f}" y="{HEIGHT - BOTTOM + 20}" text-anchor="middle">'
+        f"{100 * rate:g}%</text>"
         for rate in rates
     ]
     parts.append(
-        f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 10}" text-anchor="middle">share removed</text>'
+        f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 10}" text-anchor="middle">'
+        "share removed</text>"
     )
     return parts
 

@@ -1,8 +1,8 @@
 """A certificate for a selection, without labels: how far any image is from the kept ones, and what
 is left out.
 
-Distances are exact, or upper bounds whose share is told (`proven`; see `radius`). Energy distance
-and Vendi score are exact on at most SAMPLE images each, taken at even spaces.
+Distances are exact, or upper bounds whose share is reported (`proven`; see `covering_radius`).
+Energy distance and Vendi score are exact on at most SAMPLE images each, evenly spaced.
 """
 
 from __future__ import annotations
@@ -20,17 +20,27 @@ SAMPLE = 2000
 
 @dataclass(frozen=True)
 class Certificate:
-    """Cosine distances in [0, 2] from every image to its nearest kept image, and what the clusters
-    say.
+    """How well the kept images cover the set.
 
-    clusters_missed: clusters with no member kept. balance: entropy of the kept per cluster over log
-        C, in [0, 1].
-    near_duplicates_kept: kept images whose nearest neighbour, nearer than a hundredth of the median
-    distance, is kept too. energy_distance: between the kept and the whole set (Szekely & Rizzo
-    2013), on at most 2,000 of each.
-    vendi_score: effective number of distinct images among (at most 2,000 of) the kept (Friedman &
-        Dieng 2023).
-    proven: share of images whose distance is proven exact; the others' are upper bounds.
+    Attributes
+    ----------
+    kept : int
+        Images kept.
+    mean_distance, p95_distance, worst_distance : float in [0, 2]
+        Of the cosine distances from every image to its nearest kept image.
+    clusters_missed : int
+        Clusters with no member kept.
+    balance : float in [0, 1]
+        Entropy of the kept per cluster over log C.
+    near_duplicates_kept : int
+        Kept images whose nearest neighbour, nearer than a hundredth of the median distance, is kept
+        too.
+    energy_distance : float >= 0
+        Between the kept and the whole set, on at most 2,000 of each (Szekely & Rizzo 2013).
+    vendi_score : float >= 1
+        Effective number of distinct images among at most 2,000 of the kept (Friedman & Dieng 2023).
+    proven : float in [0, 1]
+        Share of images whose distance is proven exact; the others' are upper bounds.
     """
 
     kept: int
@@ -52,34 +62,53 @@ def certify(
     clusters: np.ndarray | None = None,
     neighbours: Neighbours | None = None,
 ) -> Certificate:
-    """Certificate of the kept images. vectors: (N, D) float. kept_indices: (k,) int64 positions, k
-    >= 1."""
+    """Measure how well the kept images cover the set.
+
+    Parameters
+    ----------
+    vectors : (N, D) float
+        Any scale; compared by cosine distance.
+    kept_indices : (k,) int64
+        Positions of the kept images, at least one.
+    clusters : (N,) int, optional
+        Cluster of each image; without it no cluster is missed and the balance is NaN.
+    neighbours : Neighbours, optional
+        Spares most distance computations; without it no near duplicate is counted.
+
+    Returns
+    -------
+    Certificate
+
+    Raises
+    ------
+    BadInput
+        An empty selection.
+    """
     kept = np.asarray(kept_indices, np.int64)
     if len(kept) == 0:
         raise BadInput("an empty selection has no certificate; keep at least one image.")
-    found = distance_to_kept(vectors, kept, neighbours)
-    radius = found.distance
-    chosen = _thinned(vectors, kept)
-    whole = _thinned(vectors, np.arange(len(vectors)))
+    radius = distance_to_kept(vectors, kept, neighbours)
+    kept_sample = _sampled_rows(vectors, kept)
+    full_sample = _sampled_rows(vectors, np.arange(len(vectors)))
     missed, balance = _over_clusters(clusters, kept)
     return Certificate(
-        len(kept),
-        float(radius.mean(dtype=np.float64)),
-        float(np.quantile(radius, 0.95)),
-        float(radius.max()),
-        missed,
-        balance,
-        _duplicates(neighbours, kept),
-        _energy(chosen, whole),
-        _vendi(chosen),
-        float(found.proven.mean()),
+        kept=len(kept),
+        mean_distance=float(radius.distance.mean(dtype=np.float64)),
+        p95_distance=float(np.quantile(radius.distance, 0.95)),
+        worst_distance=float(radius.distance.max()),
+        clusters_missed=missed,
+        balance=balance,
+        near_duplicates_kept=_near_duplicates(neighbours, kept),
+        energy_distance=_energy_distance(kept_sample, full_sample),
+        vendi_score=_vendi_score(kept_sample),
+        proven=float(radius.proven.mean()),
     )
 
 
-def _thinned(vectors: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """At most SAMPLE of the rows `at` at unit length, evenly spaced: the same for the same
-    input."""
-    at = at if len(at) <= SAMPLE else at[np.linspace(0, len(at) - 1, SAMPLE).astype(np.int64)]
+def _sampled_rows(vectors: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """At most SAMPLE of the rows `at`, evenly spaced, at unit length."""
+    if len(at) > SAMPLE:
+        at = at[np.linspace(0, len(at) - 1, SAMPLE).astype(np.int64)]
     return unit_rows(vectors, at).numpy()
 
 
@@ -88,12 +117,14 @@ def _over_clusters(clusters: np.ndarray | None, kept: np.ndarray) -> tuple[int, 
         return 0, float("nan")
     names = np.unique(clusters)
     counts = np.array([(clusters[kept] == name).sum() for name in names], float)
+    missed = int((counts == 0).sum())
+    if len(names) == 1:
+        return missed, 1.0
     share = counts[counts > 0] / counts.sum()
-    balance = float(-(share * np.log(share)).sum() / np.log(len(names))) if len(names) > 1 else 1.0
-    return int((counts == 0).sum()), balance
+    return missed, float(-(share * np.log(share)).sum() / np.log(len(names)))
 
 
-def _duplicates(neighbours: Neighbours | None, kept: np.ndarray) -> int:
+def _near_duplicates(neighbours: Neighbours | None, kept: np.ndarray) -> int:
     if neighbours is None or neighbours.indices.shape[1] == 0:
         return 0
     nearest = neighbours.indices[kept, 0]
@@ -102,14 +133,14 @@ def _duplicates(neighbours: Neighbours | None, kept: np.ndarray) -> int:
     return int((near & np.isin(nearest, kept)).sum())
 
 
-def _energy(a: np.ndarray, b: np.ndarray) -> float:
-    def apart(x: np.ndarray, y: np.ndarray) -> float:
+def _energy_distance(a: np.ndarray, b: np.ndarray) -> float:
+    def mean_distance(x: np.ndarray, y: np.ndarray) -> float:
         return float(np.sqrt(np.maximum(2 - 2 * (x @ y.T), 0)).mean())
 
-    return max(0.0, 2 * apart(a, b) - apart(a, a) - apart(b, b))
+    return max(0.0, 2 * mean_distance(a, b) - mean_distance(a, a) - mean_distance(b, b))
 
 
-def _vendi(rows: np.ndarray) -> float:
+def _vendi_score(rows: np.ndarray) -> float:
     # The eigenvalues of K / n, from the smaller of the two Gram matrices.
     gram = (rows @ rows.T if len(rows) <= rows.shape[1] else rows.T @ rows) / len(rows)
     values = np.linalg.eigvalsh(gram)

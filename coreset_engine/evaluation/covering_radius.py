@@ -1,5 +1,5 @@
-"""How far is every image from the nearest kept one? Three ways, the cheapest first, each saying
-what it proved.
+"""Distance from every image to the nearest kept one, in three ways, the cheapest first, each with
+what it proves.
 
 1. The neighbour lists: the first kept image in an image's list of nearest neighbours is its nearest
 kept one.
@@ -31,10 +31,14 @@ FARTHEST = 256
 
 @dataclass(frozen=True, eq=False)
 class Radius:
-    """distance: (N,) float32 cosine distance to the nearest kept image, in [0, 2]. proven: (N,)
-    bool, exact for sure.
+    """How far each image is from the nearest kept one.
 
-    Proven by a neighbour list means: as exact as the list (`Neighbours.info["recall"]`).
+    Attributes
+    ----------
+    distance : (N,) float32 in [0, 2]
+        Cosine distance to the nearest kept image, or an upper bound.
+    proven : (N,) bool
+        Whether it is exact; by a neighbour list, as exact as the list (`Neighbours.info["recall"]`).
     """
 
     distance: np.ndarray
@@ -44,7 +48,21 @@ class Radius:
 def distance_to_kept(
     vectors: np.ndarray, kept: np.ndarray, neighbours: Neighbours | None = None
 ) -> Radius:
-    """vectors: (N, D) float. kept: (k,) int64 positions, k >= 1. Deterministic."""
+    """Measure how far each image is from the nearest kept one; deterministic.
+
+    Parameters
+    ----------
+    vectors : (N, D) float
+        Any scale.
+    kept : (k,) int64
+        Positions, at least one.
+    neighbours : Neighbours, optional
+        Cosine neighbour lists; where a list holds a kept image, no distance is computed.
+
+    Returns
+    -------
+    Radius
+    """
     distance = np.full(len(vectors), np.inf, np.float32)
     proven = np.zeros(len(vectors), bool)
     distance[kept], proven[kept] = 0, True
@@ -57,9 +75,8 @@ def distance_to_kept(
         distance[rest], proven[rest] = _all_pairs(vectors, rest, kept), True
     else:
         distance[rest], proven[rest] = _filtered(vectors, rest, kept)
-        far = rest[
-            np.argsort(-distance[rest], kind="stable")[:FARTHEST]
-        ]  # so that the worst is exact
+        # Measured exactly, so that the worst distance is exact.
+        far = rest[np.argsort(-distance[rest], kind="stable")[:FARTHEST]]
         distance[far], proven[far] = _all_pairs(vectors, far, kept), True
     return Radius(np.clip(distance, 0, 2), proven)
 

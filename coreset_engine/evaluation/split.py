@@ -1,5 +1,4 @@
-"""What is held out, and what is spoilt on purpose: a stratified split and label noise, pure
-functions of a seed."""
+"""A stratified split into training and test images, and label noise; pure functions of a seed."""
 
 from __future__ import annotations
 
@@ -15,13 +14,27 @@ TEST_SHARE = 0.2
 def stratified_split(
     ids: np.ndarray, labels: np.ndarray, share: float = TEST_SHARE
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(train, test): ascending int64 positions; of every class `share` (rounded) is held out, one
-    image stays in train.
+    """Hold out a share of every class, decided by a hash of the id.
 
-    Decided by a hash of the id, so the same images are held out whatever the order and whatever
-    else was added.
-    ids: (N,) str. labels: (N,) int; -1 (unknown) goes to neither part. Raises BadInput when nothing
-        can be held out.
+    The same images are held out whatever the order and whatever else was added.
+
+    Parameters
+    ----------
+    ids : (N,) str
+    labels : (N,) int
+        -1 (unknown) goes to neither part.
+    share : float in (0, 1)
+        Of every class, rounded half up; one image at least stays in train.
+
+    Returns
+    -------
+    train, test : int64
+        Ascending positions.
+
+    Raises
+    ------
+    BadInput
+        When no image can be held out.
     """
     keys = np.array(
         [
@@ -47,14 +60,30 @@ def stratified_split(
 
 
 def flip_labels(labels: np.ndarray, share: float, n_classes: int, seed: int) -> np.ndarray:
-    """(N,) int64: `share` of the labels (rounded) moved to another class, uniformly. Needs two
-    classes or share 0."""
+    """Move a share of the labels to another class, uniformly.
+
+    Parameters
+    ----------
+    labels : (N,) int in [0, n_classes)
+    share : float in [0, 1]
+        Of the N labels, rounded half up.
+    n_classes, seed : int
+
+    Returns
+    -------
+    (N,) int64
+
+    Raises
+    ------
+    BadInput
+        A share above 0 with fewer than two classes.
+    """
     out = np.array(labels, np.int64)
     if share == 0:
         return out
     if n_classes < 2:
         raise BadInput(
-            f"label_noise={share} needs at least two classes to confuse; this set has {n_classes}."
+            f"label_noise={share} needs at least two classes; this set has {n_classes}, so use label_noise=0."
         )
     rng = np.random.default_rng([seed, 0x6E6F697365])
     at = rng.permutation(len(out))[: int(np.floor(share * len(out) + 0.5))]

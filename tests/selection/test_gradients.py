@@ -48,7 +48,7 @@ def test_the_proxy_is_at_its_minimum_and_learns(run):
 
 
 def test_badge_measures_against_its_own_guess(run):
-    found = proxy_gradients(run, "true", own_guess=True)
+    found = proxy_gradients(run, "true", own_prediction=True)
     assert (found.labels == found.error.argmin(1)).all(), "the guessed class alone has p - 1 < 0"
 
 
@@ -60,10 +60,10 @@ def test_badge_draws_by_squared_distance():
     error = np.ones((4, 1), np.float32)
     length = (rows**2).ravel()
     for coin, pick in ((0.0, 0), (0.43, 0), (0.44, 1), (0.78, 1), (0.79, 2), (0.999, 2)):
-        assert gradient_matching.spread_draws(
+        assert gradient_matching.kmeanspp_draws(
             error, rows, length, NONE, np.array([0.5, coin])
         ).tolist() == [3, pick]
-    assert gradient_matching.spread_draws(
+    assert gradient_matching.kmeanspp_draws(
         error, rows, length, np.array([0]), np.array([0.5, 0.99])
     ).tolist() == [0, 3]
 
@@ -75,7 +75,7 @@ def test_badge_never_draws_an_equal_gradient_and_shortcuts_change_nothing():
     error = np.vstack([error] * 2)
     rows = np.vstack([rows] * 2)
     coins = rng.random(80)
-    order = gradient_matching.spread_draws(
+    order = gradient_matching.kmeanspp_draws(
         error, rows, np.einsum("nd,nd->n", rows, rows), NONE, coins
     )
     assert len(order) == 60 and len(set((order % 60).tolist())) == 60

@@ -25,7 +25,7 @@ def _dot(a: np.ndarray, b: np.ndarray) -> float:
 
 
 @jit
-def spread_draws(
+def kmeanspp_draws(
     error: np.ndarray,
     rows: np.ndarray,
     length: np.ndarray,

@@ -18,10 +18,23 @@ PER_PART = 64  # groups in a part of the second level
 
 
 def kmeans(rows: np.ndarray, k: int, seed: int, rounds: int = 15) -> tuple[np.ndarray, np.ndarray]:
-    """(labels (N,) int64 in [0, k), squared distance to the own centre (N,) float32). rows: (N, d)
-    float32.
+    """Lloyd's algorithm from k-means++ starts; in two levels for thousands of groups.
 
-    A group may stay empty only when the rows hold fewer than k distinct points.
+    Parameters
+    ----------
+    rows : (N, d) float32
+    k : int
+        Groups, at most N.
+    seed : int
+    rounds : int
+        Most rounds of each run of Lloyd's algorithm.
+
+    Returns
+    -------
+    labels : (N,) int64 in [0, k)
+        A group is empty only when the rows hold fewer than k distinct points.
+    distance : (N,) float32
+        Squared distance to the own centre.
     """
     k = min(k, len(rows))
     if k == len(rows):
@@ -44,8 +57,19 @@ def kmeans(rows: np.ndarray, k: int, seed: int, rounds: int = 15) -> tuple[np.nd
 
 
 def proportional(sizes: np.ndarray, k: int) -> np.ndarray:
-    """(P,) int64 that sum to k: at most a part's size, at least 1 where that is more than 0 and k
-    suffices, else by size. k <= sizes.sum().
+    """Split k among parts in proportion to their sizes.
+
+    Parameters
+    ----------
+    sizes : (P,) int >= 0
+    k : int
+        At most sizes.sum().
+
+    Returns
+    -------
+    (P,) int64
+        Sums to k; at most a part's size, at least 1 for every part that is not empty where k
+        suffices.
     """
     sizes = np.asarray(sizes, np.int64)
     if k < (sizes > 0).sum():

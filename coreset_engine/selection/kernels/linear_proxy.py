@@ -1,9 +1,9 @@
-"""The linear proxy whose gradients are chosen from: softmax regression on the leading principal
-components.
+"""The linear proxy whose gradients BADGE, CRAIG, GradMatch and Glister read: softmax regression on
+the leading principal components.
 
-Its last (only) layer has the gradient (p - y) x^T of every image. Kept as its two factors, (N, C)
-and (N, d): their inner products are products of inner products, so the (N, C d) matrix of all
-gradients is never built.
+The gradient of an image is (p - y) x^T. It is kept as its two factors, (N, C) and (N, d): inner
+products of gradients are products of inner products, so the (N, C d) matrix of all gradients is
+never built.
 """
 
 from __future__ import annotations
@@ -24,10 +24,15 @@ SAMPLE = 20_000
 
 @dataclass(frozen=True, eq=False)
 class Gradients:
-    """error: (N, C) float32, p - y. rows: (N, d + 1) float32, mean 0, mean squared length 1; last
-    column 1.
+    """Gradients of all images: that of image i is the outer product error[i] rows[i]^T.
 
-    labels: (N,) int64 in [0, C). The gradient of image i is the outer product error[i] rows[i]^T.
+    Attributes
+    ----------
+    error : (N, C) float32
+        p - y.
+    rows : (N, d + 1) float32
+        Inputs of mean 0 and mean squared length 1; last column 1.
+    labels : (N,) int64 in [0, C)
     """
 
     error: np.ndarray
@@ -46,11 +51,21 @@ class Gradients:
         )
 
 
-def proxy_gradients(inputs: Artefacts, which: str, *, own_guess: bool = False) -> Gradients:
-    """Fit the proxy on "pseudo" or "true" labels; gradients against these, or against its own guess
-    (BADGE).
+def proxy_gradients(inputs: Artefacts, which: str, *, own_prediction: bool = False) -> Gradients:
+    """Fit the proxy and take its gradients.
 
-    Images labelled -1 (unknown) are not fitted to and get the proxy's own guess as label.
+    Parameters
+    ----------
+    inputs : Artefacts
+    which : "pseudo" or "true"
+        Labels that are fitted. Images labelled -1 (unknown) are left out of the fit and get the
+        proxy's own prediction as label.
+    own_prediction : bool
+        Take gradients against the proxy's own prediction (BADGE) instead of the labels.
+
+    Returns
+    -------
+    Gradients
     """
     given = labels_of(inputs, which)
     known = given >= 0
@@ -59,7 +74,7 @@ def proxy_gradients(inputs: Artefacts, which: str, *, own_guess: bool = False) -
     weights = fit(rows[known][:SAMPLE], labels[:SAMPLE], len(names))
     error = softmax(rows @ weights)
     target = error.argmax(axis=1)
-    if not own_guess:
+    if not own_prediction:
         target[known] = labels
     error[np.arange(len(error)), target] -= 1
     return Gradients(error, rows, target)
@@ -84,8 +99,10 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def fit(rows: np.ndarray, labels: np.ndarray, n_classes: int) -> np.ndarray:
-    """(d + 1, C) float32 minimiser of mean cross-entropy + PENALTY / 2 |W|^2 (intercept free), by
-    L-BFGS from 0."""
+    """(d + 1, C) float32 minimiser of mean cross-entropy + PENALTY / 2 |W|^2, by L-BFGS from 0.
+
+    The intercept, the last row, is not penalised.
+    """
     from scipy.optimize import minimize
 
     n = len(rows)

@@ -18,18 +18,32 @@ _SAMPLE = 20_000
 
 
 def comparable(inputs: Artefacts, metric: str, dims: int = 0) -> np.ndarray:
-    """(N, d) float32 rows whose Euclidean distances are the metric's, principal axes first; d =
-    dims, or D for 0.
+    """Rows whose Euclidean distances are those of the metric, on principal axes.
 
-    metric "cosine" scales rows to length 1 (then half the squared distance is the cosine distance).
-    Raises BadInput for vectors that are not finite.
+    Parameters
+    ----------
+    inputs : Artefacts
+    metric : "euclidean" or "cosine"
+        Cosine scales rows to length 1; half the squared distance is then the cosine distance.
+    dims : int
+        Leading axes that are kept; 0 = all D.
+
+    Returns
+    -------
+    (N, d) float32
+
+    Raises
+    ------
+    BadInput
+        Vectors that are not finite.
     """
-    return turned(inputs, metric, dims)[0]
+    return on_principal_axes(inputs, metric, dims)[0]
 
 
-def turned(inputs: Artefacts, metric: str, dims: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """(rows as `comparable`, origin (d,) float32): rows + origin has the inner products of the
-    vectors themselves."""
+def on_principal_axes(
+    inputs: Artefacts, metric: str, dims: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """(rows as `comparable`, origin (d,) float32): rows + origin has the vectors' inner products."""
     vectors = np.asarray(inputs.vectors)
     width = vectors.shape[1]
     keep = width if dims <= 0 else min(dims, width)
@@ -42,7 +56,7 @@ def turned(inputs: Artefacts, metric: str, dims: int = 0) -> tuple[np.ndarray, n
     return out, (mean @ axes)[0]
 
 
-def unturned(inputs: Artefacts, metric: str) -> np.ndarray:
+def on_own_axes(inputs: Artefacts, metric: str) -> np.ndarray:
     """(N, D) float32 rows on the vectors' own axes; of unit length for "cosine"."""
     vectors = np.asarray(inputs.vectors)
     out = np.empty(vectors.shape, np.float32)
@@ -61,8 +75,7 @@ def _block(part: np.ndarray, metric: str) -> np.ndarray:
 
 
 def _principal_axes(vectors: np.ndarray, metric: str, keep: int) -> tuple[np.ndarray, np.ndarray]:
-    """(1, D) mean and (D, keep) axes of the first 20,000 rows, which under `by_key` are a random
-    sample."""
+    """(1, D) mean and (D, keep) axes of the first 20,000 rows, under `by_key` a random sample."""
     width = vectors.shape[1]
     total = np.zeros(width)
     square = np.zeros((width, width))

@@ -1,13 +1,11 @@
-"""`auto`: the method for whoever has no opinion. A rule by the share that is kept, measured, with
-its reason in words.
+"""`auto`: the recommended method, by a measured rule on the share that is kept, with its reason.
 
 Measured with a linear probe on up to 128 principal components, paired over seeds, on Fashion-MNIST
 (60,000 and 12,000 images), on a long-tailed version of it and on digits. Up to a quarter kept,
-k-means medoids beat random most often and
-by most: they spread over the set and avoid outliers. Above it ProbCover does: what it leaves out
-lies close to an image that is kept. Facility location and BADGE gain more in places and lose to
-random in others. Not every margin is larger than its standard error; `benchmarks/auto_rule.py`
-measures the rule on the full vectors.
+k-means medoids beat random most often and by most: they cover the set and avoid outliers. Above it
+ProbCover does: what it leaves out is close to an image that is kept. Facility location and BADGE
+gain more in places and lose to random in others. Not every margin is larger than its standard
+error; `benchmarks/auto_rule.py` measures the rule on the full vectors.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ LABELS = ("pseudo", "true")
 
 @dataclass(frozen=True)
 class RandomConfig:
-    """Random has no knobs but the seed."""
+    """Random has no setting but the seed."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,9 @@ def random(
     *,
     preselected: np.ndarray | None = None,
 ) -> Ranking:
-    """Uniform without replacement; every prefix is a uniform sample. Independent of the input
-    order."""
+    """Uniform without replacement: every prefix of the order is a uniform sample."""
     order = random_order(inputs.dataset.ids, seed)
-    return Ranking(order, place_scores(order, len(order)))
+    return Ranking(order, rank_scores(order, len(order)))
 
 
 def class_balanced(
@@ -49,39 +48,53 @@ def class_balanced(
     *,
     preselected: np.ndarray | None = None,
 ) -> Ranking:
-    """One random image of every class in turn; classes that run out drop out. Images at hand
-    (`preselected`) count."""
+    """One random image of every class in turn; a class that is used up drops out.
+
+    Images of `preselected` count towards their class.
+    """
     labels = labels_of(inputs, config.labels)
     keys = image_keys(inputs.dataset.ids, seed)
-    turn = turns(labels, keys, preselected)
-    order = np.lexsort((keys, turn)).astype(np.int64)
-    return Ranking(order, place_scores(order, len(order)))
+    rank = rank_within_class(labels, keys, preselected)
+    order = np.lexsort((keys, rank)).astype(np.int64)
+    return Ranking(order, rank_scores(order, len(order)))
 
 
 def labels_of(inputs: Artefacts, which: str) -> np.ndarray:
-    """(N,) int64 labels: "pseudo" or "true". Raises Missing when the source has no true labels."""
+    """(N,) int64 labels, "pseudo" or "true"; raises Missing when the source has no true labels."""
     return np.asarray(inputs.labels if which == "true" else inputs.pseudo_labels.labels)
 
 
-def turns(
+def rank_within_class(
     labels: np.ndarray, keys: np.ndarray, preselected: np.ndarray | None = None
 ) -> np.ndarray:
-    """(N,) int64: the place of each image within its class, smallest key first, `preselected` before all
-    others."""
+    """Rank each image within its class.
+
+    Parameters
+    ----------
+    labels : (N,) int
+    keys : (N,) sortable
+        Smallest first.
+    preselected : (P,) int64, optional
+        Positions that come before all others of their class.
+
+    Returns
+    -------
+    (N,) int64, from 0 in each class.
+    """
     later = np.ones(len(labels), np.int8)
     if preselected is not None:
         later[preselected] = 0
     order = np.lexsort((keys, later, labels))
     sorted_labels = labels[order]
     starts = np.r_[0, np.flatnonzero(sorted_labels[1:] != sorted_labels[:-1]) + 1]
-    place = np.arange(len(labels)) - np.repeat(starts, np.diff(np.r_[starts, len(labels)]))
-    turn = np.empty(len(labels), np.int64)
-    turn[order] = place
-    return turn
+    sizes = np.diff(np.r_[starts, len(labels)])
+    rank = np.empty(len(labels), np.int64)
+    rank[order] = np.arange(len(labels)) - np.repeat(starts, sizes)
+    return rank
 
 
-def place_scores(order: np.ndarray, n: int) -> np.ndarray:
-    """(n,) float64: minus the place in `order`; -inf for images not placed."""
+def rank_scores(order: np.ndarray, n: int) -> np.ndarray:
+    """(n,) float64: minus the rank in `order`; -inf for images it does not hold."""
     scores = np.full(n, -np.inf)
     scores[order] = -np.arange(len(order), dtype=np.float64)
     return scores

@@ -14,8 +14,13 @@ from coreset_engine.core.config import knob
 from coreset_engine.core.types import Artefacts, Ranking
 from coreset_engine.selection.canonical_order import by_key, filled
 from coreset_engine.selection.kernels.kmeans_partition import kmeans
-from coreset_engine.selection.kernels.vectors import METRICS, comparable, turned, unturned
-from coreset_engine.selection.methods.baselines import place_scores
+from coreset_engine.selection.kernels.vectors import (
+    METRICS,
+    comparable,
+    on_own_axes,
+    on_principal_axes,
+)
+from coreset_engine.selection.methods.baselines import rank_scores
 
 DIMS = "leading principal components that are compared; 0 = all"
 # N D k up to which herding is exact by default: about 30 s on one core.
@@ -91,7 +96,7 @@ def k_center(
         f"{radius:.4g} from a kept one"
     )
     info = {"radius": radius, "reason": reason}
-    return Ranking(filled(order, n, k), place_scores(order, n), info=info)
+    return Ranking(filled(order, n, k), rank_scores(order, n), info=info)
 
 
 @by_key
@@ -130,7 +135,7 @@ def herding(
         "dims": rows.shape[1],
         "reason": "chosen so that the mean of the kept vectors follows the mean of all",
     }
-    return Ranking(order, place_scores(order, n), info=info)
+    return Ranking(order, rank_scores(order, n), info=info)
 
 
 def _herded_rows(inputs: Artefacts, k: int, config: HerdingConfig) -> tuple[np.ndarray, np.ndarray]:
@@ -140,8 +145,8 @@ def _herded_rows(inputs: Artefacts, k: int, config: HerdingConfig) -> tuple[np.n
     if dims is None:
         dims = 0 if float(n) * width * min(k, n) <= EXACT_PRODUCTS else FEW_AXES
     if 0 < dims < width:
-        return turned(inputs, config.metric, dims)
-    rows = unturned(inputs, config.metric)
+        return on_principal_axes(inputs, config.metric, dims)
+    rows = on_own_axes(inputs, config.metric)
     origin = rows.mean(axis=0, dtype=np.float64).astype(np.float32)
     rows -= origin
     return rows, origin
@@ -177,4 +182,4 @@ def kmedoids(
         "mean_distance": float(np.sqrt(np.maximum(distance, 0)).mean()),
         "reason": f"the middle of each of {len(first)} groups of similar images",
     }
-    return Ranking(order, place_scores(order, len(rows)), nested=False, info=info)
+    return Ranking(order, rank_scores(order, len(rows)), nested=False, info=info)

@@ -24,7 +24,7 @@ from coreset_engine.selection.kernels.linear_proxy import (
     proxy_gradients,
     softmax,
 )
-from coreset_engine.selection.methods.baselines import LABELS, place_scores
+from coreset_engine.selection.methods.baselines import LABELS, rank_scores
 
 CRAIG_PART = 4000
 OMP_PART = 1000
@@ -94,14 +94,14 @@ def badge(
     """
     from coreset_engine.selection.kernels import gradient_matching
 
-    found = proxy_gradients(inputs, config.labels, own_guess=True)
+    found = proxy_gradients(inputs, config.labels, own_prediction=True)
     n = len(found.error)
     coins = np.random.default_rng(np.random.SeedSequence([seed % 2**63, n])).random(min(k, n))
     length = np.einsum("nd,nd->n", found.rows, found.rows)
-    order = gradient_matching.spread_draws(found.error, found.rows, length, preselected, coins)
+    order = gradient_matching.kmeanspp_draws(found.error, found.rows, length, preselected, coins)
     return Ranking(
         filled(order, n, k),
-        place_scores(order, n),
+        rank_scores(order, n),
         info={"reason": "uncertain to a linear proxy, and each in a way of its own"},
     )
 
@@ -233,7 +233,7 @@ def glister(
         order = np.concatenate([order, np.argsort(-gain, kind="stable")[:wanted]])
     return Ranking(
         filled(order, n, k),
-        place_scores(order, n),
+        rank_scores(order, n),
         nested=False,
         info={"reason": "a step on it lowers the loss on the whole set most"},
     )
@@ -264,7 +264,7 @@ def _by_part(
     chosen = np.argsort(turn, kind="stable")[: np.isfinite(turn).sum()]
     return Ranking(
         filled(chosen, n, k),
-        place_scores(chosen, n),
+        rank_scores(chosen, n),
         nested=False,
         weights=relative_weights(counts, chosen[:k]),
         info={"reason": reason},

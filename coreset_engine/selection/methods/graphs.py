@@ -23,7 +23,7 @@ from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Artefacts, Neighbours, Ranking
 from coreset_engine.selection.budget import cut_count, largest_beta
 from coreset_engine.selection.canonical_order import by_key, filled
-from coreset_engine.selection.methods.baselines import LABELS, labels_of, place_scores
+from coreset_engine.selection.methods.baselines import LABELS, labels_of, rank_scores
 from coreset_engine.selection.methods.scored import NEVER_LEARNED, hardness
 from coreset_engine.selection.methods.stratified import shares
 
@@ -135,7 +135,7 @@ def facility_location(
     n = len(inputs.dataset)
     order = lazy_greedy(as_links(links), preselected, k)
     reason = "each adds most to how well all images are represented by their most similar kept one"
-    return Ranking(filled(order, n, k), place_scores(order, n), info={"reason": reason})
+    return Ranking(filled(order, n, k), rank_scores(order, n), info={"reason": reason})
 
 
 @by_key
@@ -162,7 +162,7 @@ def graph_cut(
     penalties = as_links(links, 2 * config.diversity * links.data)
     order = greedy_with_penalties(gain, penalties, False, preselected, min(k, n))
     reason = "similar to many images, unlike the kept ones"
-    return Ranking(filled(order, n, k), place_scores(order, n), info={"reason": reason})
+    return Ranking(filled(order, n, k), rank_scores(order, n), info={"reason": reason})
 
 
 @by_key
@@ -193,7 +193,7 @@ def probcover(
     n = len(near.indices)
     reason = f"its ball of radius {radius:.3g} holds most images that no kept one covers"
     info = {"radius": radius, "reason": reason}
-    return Ranking(filled(order, n, k), place_scores(order, n), info=info)
+    return Ranking(filled(order, n, k), rank_scores(order, n), info=info)
 
 
 @by_key
@@ -239,7 +239,7 @@ def d2(
         what = f"hard by {config.score}, among hard ones"
     return Ranking(
         filled(order, n, k),
-        place_scores(order, n),
+        rank_scores(order, n),
         nested=config.budgets == "global" and config.hard_cut == 0,
         info={"reason": f"{what}, away from the kept ones"},
     )

@@ -10,9 +10,14 @@ from coreset_engine.core.config import knob
 from coreset_engine.core.types import Artefacts, Ranking
 from coreset_engine.selection.canonical_order import by_key, filled
 from coreset_engine.selection.kernels.kmeans_partition import centres_of, kmeans
-from coreset_engine.selection.kernels.vectors import METRICS, comparable, unturned
+from coreset_engine.selection.kernels.vectors import METRICS, comparable, on_own_axes
 from coreset_engine.selection.keyed_random import mix
-from coreset_engine.selection.methods.baselines import LABELS, labels_of, place_scores, turns
+from coreset_engine.selection.methods.baselines import (
+    LABELS,
+    labels_of,
+    rank_scores,
+    rank_within_class,
+)
 from coreset_engine.selection.methods.geometric import DIMS
 
 SMALL = {"paper": 5, "program": 6}  # clusters with fewer images are passed over
@@ -108,7 +113,7 @@ def prototypicality(
     rank = np.empty(len(rows), np.int64)
     rank[by_score] = np.arange(len(rows))
     n_clusters = int(labels.max()) + 1
-    sure = turns(labels, rank, preselected) < int(config.balance * k / n_clusters)
+    sure = rank_within_class(labels, rank, preselected) < int(config.balance * k / n_clusters)
     order = np.concatenate([by_score[sure[by_score]], by_score[~sure[by_score]]])
     what = "far from" if config.keep == "hard" else "near to"
     reason = f"{what} the prototype of its cluster, {n_clusters} clusters"
@@ -135,7 +140,7 @@ def moderate(
     labels = np.unique(labels_of(inputs, config.labels), return_inverse=True)[1]
     if config.centre == "median":
         # Medians of coordinates are not those of turned axes, so `dims` does not count here.
-        rows = unturned(inputs, config.metric)
+        rows = on_own_axes(inputs, config.metric)
         centres = _medians(rows, labels)
     else:
         rows = comparable(inputs, config.metric, config.dims)
@@ -184,14 +189,14 @@ def typiclust(
     rank[np.lexsort((-typical, copies))] = np.arange(len(rows))
     if config.variant == "program":
         rank = _picked_in_turn(rows, labels, config.neighbours, preselected)
-    turn = turns(labels, rank, preselected)
+    turn = rank_within_class(labels, rank, preselected)
     size = np.bincount(labels)[labels]
     small = size < SMALL[config.variant]
     order = np.lexsort((labels, -size, turn, small, copies))
     order = filled(order[~np.isin(order, preselected)], len(rows), k, preselected)
     n_clusters = int(labels.max()) + 1
     reason = f"the most typical images of {n_clusters} clusters, those with the fewest kept first"
-    return Ranking(order, place_scores(order, len(rows)), nested=False, info={"reason": reason})
+    return Ranking(order, rank_scores(order, len(rows)), nested=False, info={"reason": reason})
 
 
 def typicality(rows: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:

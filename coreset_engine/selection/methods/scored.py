@@ -15,7 +15,7 @@ from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Artefacts, Dynamics, Ranking
 from coreset_engine.selection.budget import cut_count, loss_weights, settled_beta
 from coreset_engine.selection.keyed_random import best_first
-from coreset_engine.selection.methods.baselines import LABELS, place_scores
+from coreset_engine.selection.methods.baselines import LABELS, rank_scores
 
 NEVER_LEARNED = ("hardest", "zero")
 NEVER_LEARNED_HELP = (
@@ -128,7 +128,7 @@ def elfs(
     order = np.concatenate([hard_first[cut:], hard_first[:cut][::-1]])
     # A beta settled by k serves this k only; asked for all images, the order is that of beta = 0.
     nested = config.beta is not None or k == n
-    return Ranking(order, place_scores(order, n), nested, info={"beta": beta, "reason": reason})
+    return Ranking(order, rank_scores(order, n), nested, info={"beta": beta, "reason": reason})
 
 
 def hardness(dynamics: Dynamics, name: str, never_learned: str = "hardest") -> np.ndarray:

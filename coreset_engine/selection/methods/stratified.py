@@ -12,7 +12,7 @@ from coreset_engine.core.config import knob
 from coreset_engine.core.types import Artefacts, Ranking
 from coreset_engine.selection.budget import cut_count, settled_beta
 from coreset_engine.selection.keyed_random import best_first, image_keys
-from coreset_engine.selection.methods.baselines import LABELS, place_scores
+from coreset_engine.selection.methods.baselines import LABELS, rank_scores
 from coreset_engine.selection.methods.scored import (
     NEVER_LEARNED,
     NEVER_LEARNED_HELP,
@@ -77,7 +77,7 @@ def ccs(
     later = rest[~np.isin(rest, chosen)]
     order = np.concatenate([chosen, later]).astype(np.int64)
     info = {"beta": beta, "reason": reason}
-    return Ranking(order, place_scores(order, n), nested=False, info=info)
+    return Ranking(order, rank_scores(order, n), nested=False, info=info)
 
 
 def equal_width(score: np.ndarray, strata: int) -> np.ndarray:
