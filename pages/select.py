@@ -18,7 +18,7 @@ page_header(
     "Select", "Which images are selected, how many, and how well do they cover the dataset?"
 )
 view = require_run("map")
-turn = controls.hear_sliders(KEY, select.alphas(view, session.get("method")))
+turn = controls.apply_slider_events(KEY, select.alphas(view, session.get("method")))
 names = [MEMBERSHIP, *available_columns(view)]
 if session.get("color") not in names:
     session.rebind("color", MEMBERSHIP)

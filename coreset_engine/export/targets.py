@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from coreset_engine.pipeline.manifest import write_run
 from coreset_engine.pipeline.reopen import try_reopen
 from coreset_engine.pipeline.run import Run
 from coreset_engine.pipeline.select import select
+from coreset_engine.selection.request import SelectionRequest
 
 
 @dataclass(frozen=True)
@@ -87,23 +87,24 @@ def export(
     run: Run,
     *,
     target: str,
-    method: str,
-    prune_rate: float,
-    params: dict[str, Any] | None = None,
-    must_keep: Iterable[str] = (),
-    never: Iterable[str] = (),
+    request: SelectionRequest | None = None,
     out: str = "",
     name: str = "",
     options: dict[str, Any] | None = None,
     fingerprint: str = "",
     overwrite: bool = True,
     progress: Progress = silent,
+    **selection: Any,
 ) -> dict[str, Any]:
-    """Choose on `run` and send the choice to `target`; what was written where.
+    """Select on `run` and send the selection to `target`; what was written where.
 
+    request: what to select; without it, `selection` holds its fields as `SelectionRequest.as_json`
+        writes them (method, prune_rate or count, params, must_keep, ...), as jobs do.
     fingerprint: of the source as the caller saw it; when it has changed since, this says so instead
         of choosing anew.
     """
+    if request is None:
+        request = SelectionRequest.from_json(selection)
     row, place = _place(target, out, name)
     if fingerprint and run.dataset.fingerprint != fingerprint:
         raise BadInput(
@@ -112,7 +113,7 @@ def export(
         )
     if row.place == "folder":
         check_place(place, overwrite=overwrite)
-    chosen = select(method, run, prune_rate, must_keep, never, **(params or {}))
+    chosen = select(request, run)
     with tempfile.TemporaryDirectory(prefix="coreset-") as temporary:
         folder = write_run(Path(place if row.place == "folder" else temporary) / "", run, chosen)
         return _send(row, target, pack(folder, run), place, progress, options)

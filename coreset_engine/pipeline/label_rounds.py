@@ -14,13 +14,15 @@ from typing import Any
 
 from coreset_engine.artifacts.selection_folder import check_place, read_selection
 from coreset_engine.artifacts.store import Store
-from coreset_engine.core.registry import METHODS, load
+from coreset_engine.core.registry import METHODS
 from coreset_engine.core.types import Selection
 from coreset_engine.pipeline.imported_labels import agreement, spread, with_labels
 from coreset_engine.pipeline.manifest import write_run
 from coreset_engine.pipeline.reopen import reopen_source
 from coreset_engine.pipeline.run import Run
 from coreset_engine.pipeline.select import select
+from coreset_engine.selection.budget import Budget
+from coreset_engine.selection.request import SelectionRequest
 from coreset_engine.sources.label_import import LabelMatch, import_labels
 
 __all__ = ["LabelOptions", "agreement", "rescore", "spread", "with_labels"]
@@ -124,16 +126,20 @@ def _next_selection(
     labelled: Run, manifest: dict[str, Any], match: LabelMatch, prune_rate: float | None
 ) -> Selection:
     """The same method again, on the new labels where it can watch training on them."""
-    method = manifest["method"]
-    params = {
+    kept = {
         name: value
         for name, value in manifest["params"].items()
-        if name not in ("must_keep", "beta", "prune_rate")
+        if name not in ("must_keep", "beta")
     }
-    rate = manifest["params"]["prune_rate"] if prune_rate is None else prune_rate
-    if "labels" in {field.name for field in dataclasses.fields(load(METHODS[method].config))}:
-        params["labels"] = "true"
-    return select(method, labelled, rate, must_keep=list(match.labels), **params)
+    before = SelectionRequest.from_manifest(manifest["method"], kept)
+    learns = {"labels": "true"} if METHODS[before.method].labels else {}
+    request = dataclasses.replace(
+        before,
+        budget=before.budget if prune_rate is None else Budget(prune_rate),
+        params=tuple((dict(before.params) | learns).items()),
+        must_keep=tuple(match.labels),
+    )
+    return select(request, labelled)
 
 
 def _report(match: LabelMatch) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from coreset_engine.pipeline.inclusion_records import of_selection
 from coreset_engine.pipeline.reopen import reopen_source
 from coreset_engine.pipeline.run import STAGES, Run
 from coreset_engine.pipeline.select import select
+from coreset_engine.selection.request import SelectionRequest
 
 PACKAGES = ("torch", "numpy", "numba", "scikit-learn", "faiss-gpu", "timm", "umap-learn")
 
@@ -100,7 +101,6 @@ def verify(path: Path | str, store: Any = None, *, images: str = "") -> dict[str
     images: the folder the source's images are in now, if it was moved. Raises BadInput for a file that is no manifest, or that lies about types.
     """
     wanted = _manifest(path)
-    params = dict(wanted["params"])
     differs = []
     dataset = reopen_source(wanted, images)
     if dataset.fingerprint != wanted["source_fingerprint"]:
@@ -120,7 +120,7 @@ def verify(path: Path | str, store: Any = None, *, images: str = "") -> dict[str
         )
         if wanted.get("given_labels"):
             run = with_labels(run, dict(wanted["given_labels"]))
-        chosen = select(wanted["method"], run, params.pop("prune_rate"), **params)
+        chosen = select(SelectionRequest.from_manifest(wanted["method"], wanted["params"]), run)
     except (ValueError, TypeError, KeyError) as fault:  # BadInput is a ValueError
         if not differs:
             raise BadInput(f"{path} cannot be recomputed: {fault}") from None

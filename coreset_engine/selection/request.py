@@ -198,7 +198,7 @@ class SelectionRequest:
     def from_json(cls, value: Mapping[str, Any]) -> SelectionRequest:
         """The request that `as_json` wrote."""
         values = dict(value)
-        return cls.of(values.pop("method"), **values.pop("params", {}), **values)
+        return cls.of(values.pop("method"), **(values.pop("params", None) or {}), **values)
 
     @classmethod
     def of(

@@ -8,14 +8,12 @@ The map moves a window over ranks while the finger is down; on release the engin
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import streamlit as st
 
-from coreset_engine.core.config import make
 from coreset_engine.core.errors import CoresetError
 from coreset_engine.core.ids import places_of
 from coreset_engine.core.registry import METHODS, load
@@ -27,6 +25,7 @@ from coreset_engine.selection.budget import (
     rank_of_free,
     settled_beta,
 )
+from coreset_engine.selection.request import SelectionRequest
 from ui.components.escape import markdown as escaped
 from ui.components.thumbnails import gallery, short_ids
 from ui.map.scatter import MapEvents, Order
@@ -159,24 +158,21 @@ def variants(view: RunView, alphas: list[int]) -> list[Order]:
 
 
 def _ranked(view: RunView, method: str, params: dict[str, Any]) -> np.ndarray | None:
-    free = {name: value for name, value in params.items() if name != "beta"}
-    key = json.dumps([method, free], sort_keys=True, default=str)
-    return _order(view.dataset.fingerprint, view.job_params, key, view)
-
-
-@st.cache_resource(max_entries=24, show_spinner="Ranking ...")
-def _order(
-    fingerprint: str, job_params: dict[str, Any], key: str, _view: RunView
-) -> np.ndarray | None:
-    """(N,) positions, first kept first (double-end: hardest first); None when prefixes are not
-    choices."""
-    method, params = json.loads(key)
     row = METHODS[method]
-    if not row.live:
+    if not (row.live and row.nested):
         return None
-    found = load(row.function)(_view.run, len(_view), make(load(row.config), params), _view.seed)
-    if not found.nested:
-        return None
+    fixed = tuple((name, value) for name, value in params.items() if name != "beta")
+    request = SelectionRequest(method=method, params=fixed)
+    return _order(view.dataset.fingerprint, view.job_params, request, view)
+
+
+@st.cache_resource(max_entries=24, show_spinner="Ranking ...", hash_funcs={SelectionRequest: repr})
+def _order(
+    fingerprint: str, job_params: dict[str, Any], request: SelectionRequest, _view: RunView
+) -> np.ndarray:
+    """(N,) positions, first kept first (double-end: hardest first)."""
+    method = load(METHODS[request.method].function)
+    found = method(_view.run, len(_view), request.config, _view.seed)
     rest = np.setdiff1d(np.arange(len(_view)), found.order)
     return np.concatenate([found.order, rest]).astype(np.uint32)
 
@@ -241,7 +237,7 @@ def step(source: str, target: str) -> None:
         session.put(source, stack)
 
 
-def hear_sliders(key: str, alphas: list[int]) -> int:
+def apply_slider_events(key: str, alphas: list[int]) -> int:
     """Take over what the map's sliders said since the last run (call before the map is drawn);
     returns their turn.
 

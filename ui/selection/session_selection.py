@@ -8,7 +8,6 @@ the server.
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import Any
 
 import streamlit as st
@@ -16,7 +15,8 @@ import streamlit as st
 from coreset_engine.core.ids import places_of
 from coreset_engine.core.registry import METHODS, load
 from coreset_engine.core.types import Selection
-from coreset_engine.selection.budget import kept_count
+from coreset_engine.selection.budget import Budget
+from coreset_engine.selection.request import SelectionRequest
 from ui.state import session
 
 
@@ -41,51 +41,50 @@ def needed_stages(method: str) -> list[str]:
     return list(METHODS[method].stages)
 
 
-def current_selection(view: session.RunView) -> Selection:
-    """The coreset the session's knobs describe. Raises BadInput with the reason when they
-    contradict."""
+def current_request() -> SelectionRequest:
+    """What the session's settings ask for. Raises BadInput where a value cannot be read."""
     method = session.get("method")
-    return select(
-        view,
-        method,
-        session.get("prune_rate"),
-        method_params(method),
-        tuple(session.get("must_keep") or ()),
-        tuple(session.get("never") or ()),
+    return SelectionRequest(
+        method=method,
+        budget=Budget(session.get("prune_rate")),
+        params=tuple(method_params(method).items()),
+        must_keep=session.get("must_keep") or (),
+        never=session.get("never") or (),
     )
 
 
-def select(
-    view: session.RunView,
-    method: str,
-    prune_rate: float,
-    params: dict[str, Any],
-    must_keep: tuple[str, ...] = (),
-    never: tuple[str, ...] = (),
-) -> Selection:
-    """Selection of `method` on the opened run, cached. Of a sample: with the pins that it holds,
-    and of those that shall stay no more than its share; counts, jobs and exports of all images heed
-    every one."""
-    if view.full is not None and (must_keep or never):
-        must_keep, never = (
-            tuple(view.dataset.ids[places[places >= 0]].tolist())
-            for places in (places_of(view.dataset.ids, pinned) for pinned in (must_keep, never))
-        )
-        must_keep = must_keep[: kept_count(len(view), prune_rate)]
-    key = json.dumps(
-        [method, float(prune_rate), params, must_keep, never], sort_keys=True, default=str
-    )
-    return _select(view.dataset.fingerprint, view.job_params, key, view)
+def current_selection(view: session.RunView) -> Selection:
+    """The coreset that the session's settings describe. Raises BadInput when they contradict."""
+    return select(view, current_request())
 
 
-@st.cache_resource(max_entries=64, show_spinner="Selecting ...")
+def select(view: session.RunView, request: SelectionRequest) -> Selection:
+    """The selection of `request` on the opened run, cached.
+
+    Of a sample: with the pins that it holds, and no more must-keeps than its share; counts, jobs
+    and exports of all images follow every pin.
+    """
+    if view.full is not None and (request.must_keep or request.never):
+        must_keep, never = (_in_sample(view, ids) for ids in (request.must_keep, request.never))
+        must_keep = must_keep[: request.budget.kept(len(view))]
+        request = dataclasses.replace(request, must_keep=must_keep, never=never)
+    return _select(view.dataset.fingerprint, view.job_params, request, view)
+
+
+def _in_sample(view: session.RunView, ids: tuple[str, ...]) -> tuple[str, ...]:
+    positions = places_of(view.dataset.ids, ids)
+    return tuple(view.dataset.ids[positions[positions >= 0]].tolist())
+
+
+@st.cache_resource(
+    max_entries=64, show_spinner="Selecting ...", hash_funcs={SelectionRequest: repr}
+)
 def _select(
-    fingerprint: str, job_params: dict[str, Any], key: str, _view: session.RunView
+    fingerprint: str, job_params: dict[str, Any], request: SelectionRequest, _view: session.RunView
 ) -> Selection:
-    from coreset_engine.pipeline.select import select as choose
+    from coreset_engine.pipeline.select import select as select_on_run
 
-    method, prune_rate, params, must_keep, never = json.loads(key)
-    return choose(method, _view.run, prune_rate, tuple(must_keep), tuple(never), **params)
+    return select_on_run(request, _view.run)
 
 
 def describe(method: str, prune_rate: float, params: dict[str, Any]) -> str:

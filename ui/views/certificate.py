@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,8 @@ import streamlit as st
 
 from coreset_engine.core.registry import METHODS
 from coreset_engine.core.types import Selection
+from coreset_engine.selection.budget import Budget
+from coreset_engine.selection.request import SelectionRequest
 from ui.components.escape import markdown as escaped
 from ui.map.colour_columns import format_number
 from ui.selection import session_selection
@@ -157,27 +159,27 @@ def show_smallest(view: RunView, selection: Selection) -> None:
     )
     if not st.button("Find the fewest images", key="certificate:find"):
         return
-    params = json.dumps(session_selection.method_params(method))
-    count = _smallest(view.dataset.fingerprint, view.job_params, method, params, wanted, view)
+    # One beta does not fit every number of images.
+    params = session_selection.method_params(method).items()
+    request = SelectionRequest(
+        method=method, params=tuple((name, value) for name, value in params if name != "beta")
+    )
+    count = _smallest(view.dataset.fingerprint, view.job_params, request, wanted, view)
     st.markdown(f"{escaped(row.title)} needs **{count:,}** of {len(view):,} images.")
 
 
-@st.cache_data(max_entries=64, show_spinner="Searching ...")
+@st.cache_data(max_entries=64, show_spinner="Searching ...", hash_funcs={SelectionRequest: repr})
 def _smallest(
     fingerprint: str,
     job_params: dict[str, Any],
-    method: str,
-    params: str,
+    request: SelectionRequest,
     wanted: float,
     _view: RunView,
 ) -> int:
     from coreset_engine.evaluation.covering_radius import search_k
     from coreset_engine.pipeline.select import select
 
-    # One beta does not fit every number of images.
-    given = {name: value for name, value in json.loads(params).items() if name != "beta"}
-
     def kept(k: int) -> np.ndarray:
-        return select(method, _view.run, min(1 - k / len(_view), 1 - 1e-9), **given).indices
+        return select(dataclasses.replace(request, budget=Budget(count=k)), _view.run).indices
 
     return search_k(kept, _view.run.vectors, wanted, neighbours=_view.run.neighbours) or len(_view)

@@ -14,6 +14,8 @@ import streamlit as st
 from coreset_engine.core.errors import CoresetError
 from coreset_engine.core.registry import BASELINE, METHODS
 from coreset_engine.core.types import Selection
+from coreset_engine.selection.budget import Budget
+from coreset_engine.selection.request import SelectionRequest
 from ui.components import charts, jobs
 from ui.components.escape import markdown as escaped
 from ui.components.forms import row_title
@@ -62,6 +64,17 @@ class Side:
     def describe(self) -> str:
         """Method and parameters in one line."""
         return session_selection.describe(self.method, self.prune_rate, self.params)
+
+    def request(self) -> SelectionRequest:
+        """What the side asks for. Raises BadInput where a value cannot be read."""
+        must_keep, never = self.pins
+        return SelectionRequest(
+            method=self.method,
+            budget=Budget(self.prune_rate),
+            params=tuple(self.params.items()),
+            must_keep=must_keep,
+            never=never,
+        )
 
 
 def side_of_setup(setup: dict[str, Any]) -> Side:
@@ -168,7 +181,7 @@ def selection_of(view: RunView, side: Side) -> Selection | None:
         submit_button("Compute", "prepare", view, key=f"compare:prepare:{side.method}")
         return None
     try:
-        return session_selection.select(view, side.method, side.prune_rate, side.params, *side.pins)
+        return session_selection.select(view, side.request())
     except CoresetError as error:
         show_error(error)
         return None

@@ -125,15 +125,8 @@ def known_targets() -> set[str]:
 
 def selection_params(view: session.RunView) -> dict[str, Any]:
     """The session's selection as job parameters from which another process repeats it."""
-    method = session.get("method")
-    return {
-        "method": method,
-        "prune_rate": session.get("prune_rate"),
-        "params": session_selection.method_params(method),
-        "fingerprint": view.dataset.fingerprint,
-        "must_keep": list(session.get("must_keep") or ()),
-        "never": list(session.get("never") or ()),
-    }
+    request = session_selection.current_request()
+    return {**request.as_json(), "fingerprint": view.dataset.fingerprint}
 
 
 def show_database_state() -> None:
