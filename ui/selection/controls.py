@@ -290,7 +290,9 @@ def lasso_panel(view: RunView, events: MapEvents, selection: Selection | None, *
     )
     st.subheader(f"{len(chosen):,} images in the lasso", anchor=False)
     words, keep, never, free = st.columns([3, 1, 1, 1], vertical_alignment="center")
-    words.caption(f"{int(kept.sum()):,} of them selected (marked)." if selection is not None else "")
+    words.caption(
+        f"{int(kept.sum()):,} of them selected (marked)." if selection is not None else ""
+    )
     ids = [str(name) for name in view.dataset.ids[chosen]]
     buttons = (
         (keep, "keep", "Always include all"),

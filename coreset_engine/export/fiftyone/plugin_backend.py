@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 
 from coreset_engine.core.errors import BadInput, Missing
-from coreset_engine.core.registry import DEFAULT_METHOD, METHODS, look_up
+from coreset_engine.core.registry import DEFAULT_METHOD, METHODS
 from coreset_engine.core.types import Selection
 from coreset_engine.pipeline.run import STAGES, Run
 from coreset_engine.pipeline.select import select
+from coreset_engine.selection.request import SelectionRequest
 
 PLUGIN = "coreset-explorer"
 BINS = 40
@@ -111,22 +112,20 @@ def choose(
     progress: Report | None = None,
     **params: Any,
 ) -> dict[str, Any]:
-    """Choose and write: fields, tags, views and the manifest, under the name `selection`.
+    """Select and write: fields, tags, views and the manifest, under the name `selection`.
 
-    params: the run's settings (see SETTINGS) and the method's knobs.
+    params: the run's settings (see SETTINGS), constraints, and parameters of the method.
     """
     from coreset_engine.export.fiftyone.layers import Names
     from coreset_engine.export.targets import export
 
-    run = open_run(
-        name, progress=progress, **{key: params.pop(key) for key in SETTINGS if key in params}
-    )
+    settings = {key: params.pop(key) for key in SETTINGS if key in params}
+    request = SelectionRequest.of(method, prune_rate, **params)
+    run = open_run(name, progress=progress, **settings)
     summary = export(
         run,
         target="fiftyone",
-        method=method,
-        prune_rate=prune_rate,
-        params=params,
+        request=request,
         name=name,
         options={"selection": selection},
     )
@@ -134,15 +133,16 @@ def choose(
 
 
 def preview(name: str, *, method: str, prune_rate: float, **params: Any) -> dict[str, Any]:
-    """The same choice, only looked at: a sentence and two histogram traces. Computes nothing that
+    """The same selection, not written: a sentence and two histogram traces. Computes nothing that
     takes long."""
     import fiftyone as fo
 
-    row = look_up(METHODS, method, "method")
+    request = SelectionRequest.of(method, prune_rate, **params)
+    row = METHODS[request.method]
     run = open_run(name) if remembered(fo.load_dataset(name)) else None
     if run is None or not all(run.ready(stage) for stage in ("embeddings", *row.stages)):
         raise Missing(f"{method} needs scores that are not there yet: press *Compute scores*.")
-    chosen = select(method, run, prune_rate, **params)
+    chosen = select(request, run)
     values = np.asarray(run.dynamics.aum if row.double_end else chosen.scores, np.float64)
     kept = np.zeros(len(values), bool)
     kept[chosen.indices] = True
