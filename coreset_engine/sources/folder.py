@@ -173,7 +173,7 @@ def _labelled(
     if table is not None and table.labels is not None:
         return table.labels[pool], table.classes, columns, list(table.notes)
     labels = None if proposed.labels is None else proposed.labels[pool]
-    notes = list(proposed.notes) + (list(table.notes) if table is not None else [])
+    notes = [*(table.notes if table is not None else ()), *proposed.notes]
     return labels, proposed.classes, columns, notes
 
 

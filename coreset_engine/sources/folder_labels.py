@@ -82,7 +82,8 @@ def level_kind(names: Sequence[str]) -> str | None:
         return "storage folders"
     if all(found & PARTS and _is_numbering(found - PARTS) for found in tokens):
         return "parts"
-    if all(split_of(name) or found <= STORAGE for name, found in zip(names, tokens, strict=True)):
+    plain = [found and found <= STORAGE for found in tokens]
+    if all(split_of(name) or storage for name, storage in zip(names, plain, strict=True)):
         return "splits"
     lowered = [name.lower() for name in names]
     if len(names) >= 16 and all(_HASH.fullmatch(name) for name in lowered):

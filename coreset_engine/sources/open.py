@@ -77,7 +77,7 @@ def open_source(
     text = os.fspath(spec).strip() if isinstance(spec, (str, Path)) else ""
     if not text or "\0" in text:
         raise BadInput(f"source {spec!r} is no name or path; use one of: {', '.join(WORDS)}.")
-    if images is not None and not is_vectors(text):
+    if images is not None and not (is_vectors(text) or _is_vector_table(text)):
         raise BadInput(
             f"images={str(images)!r} goes with a .npy file only, not with {text!r}; leave it out."
         )
@@ -99,7 +99,7 @@ def _open(
     name, _, rest = text.partition(":")
     if name in SOURCES:
         return load(SOURCES[name])(rest, progress, **options)
-    if is_vectors(text) and "://" not in text:
+    if is_vectors(text) or _is_vector_table(text):
         return _open_vectors(text, images, progress, options)
     from coreset_engine.sources.remote import containers
 
@@ -132,6 +132,14 @@ def _open_fiftyone(rest: str, progress: Progress, **options: Any) -> Dataset:
     from coreset_engine.sources.fiftyone import open_fiftyone
 
     return open_fiftyone(rest, memory=home() / "verified", progress=progress, **options)
+
+
+def _is_vector_table(text: str) -> bool:
+    if not text.lower().endswith((".parquet", ".pq")):
+        return False
+    from coreset_engine.sources.vector_files import is_vector_table
+
+    return is_vector_table(text)
 
 
 def home() -> Path:

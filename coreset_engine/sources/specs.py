@@ -17,6 +17,7 @@ from coreset_engine.core.errors import BadInput
 from coreset_engine.sources import options
 from coreset_engine.sources.open import SOURCES
 from coreset_engine.sources.remote import containers
+from coreset_engine.sources.vector_files import is_vector_table
 
 
 def kind_of(spec: str) -> str:
@@ -25,7 +26,7 @@ def kind_of(spec: str) -> str:
     name = text.partition(":")[0]
     if name in SOURCES:
         return name if name in options.TAKEN else "builtin"
-    if options.is_vectors(text):
+    if options.is_vectors(text) or is_vector_table(text):
         return "vectors"
     if text.startswith("folder:") or not containers.is_container(text):
         return "folder"

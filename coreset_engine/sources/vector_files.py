@@ -19,6 +19,7 @@ import numpy as np
 
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Note
+from coreset_engine.sources.remote.parquet import holds_bytes
 
 SUFFIXES = (".npy", ".npz", ".parquet", ".pq")
 VECTOR_NAMES = tuple("vectors embeddings embedding features feature emb x data arr_0".split())
@@ -224,6 +225,22 @@ def vector_column(schema: Any) -> str | None:
     fit = [field.name for field in schema if _holds_numbers(field.type)]
     lower = {name.lower(): name for name in fit}
     return next((lower[name] for name in VECTOR_NAMES if name in lower), fit[0] if fit else None)
+
+
+def is_vector_table(text: str) -> bool:
+    """Whether `text` is a Parquet file of this machine with vectors in it and no pictures."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = Path(text).expanduser()
+    if path.suffix.lower() not in (".parquet", ".pq") or not path.is_file():
+        return False
+    try:
+        schema = pq.read_schema(path)
+    except (pa.ArrowException, OSError, ValueError):
+        return False
+    pictures = any(holds_bytes(field.type) for field in schema)
+    return vector_column(schema) is not None and not pictures
 
 
 def _holds_numbers(kind: Any) -> bool:

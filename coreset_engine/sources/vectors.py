@@ -176,9 +176,11 @@ def _by_ids(path: Path, read: VectorFile, names: list[str], pictures: Dataset) -
     rows: list[int] = []
     images: list[int] = []
     taken: set[int] = set()
+    named: set[int] = set()
     aside = []
     for row, name in enumerate(names):
         image = index.find(name)
+        named.add(image)
         reason = read.bad.get(row, "")
         if image < 0:
             reason = reason or "names no usable image, or several"
@@ -196,7 +198,7 @@ def _by_ids(path: Path, read: VectorFile, names: list[str], pictures: Dataset) -
             f"image {str(pictures.ids[0])!r}; ids must be paths below the image folder, or file "
             "names."
         )
-    lacking = [str(pictures.ids[i]) for i in range(len(pictures)) if i not in taken]
+    lacking = [str(pictures.ids[i]) for i in range(len(pictures)) if i not in named]
     aside += [Rejected(name, "has no vector") for name in lacking]
     said = f"rows were joined to images by id: {len(rows):,} of {len(names):,} rows"
     note = Note("vectors", f"{said}, {len(lacking):,} images without a vector")
@@ -223,10 +225,12 @@ def _by_order(path: Path, order: str | None, read: VectorFile, pictures: Dataset
     return _Join(rows, np.array(chosen, np.int64)[rows], bad, notes)
 
 
-def natural_key(name: str) -> list[tuple[int, str]]:
-    """A key that sorts img_2 before img_10: runs of digits count as numbers."""
+def natural_key(name: str) -> list[tuple[int, int, str]]:
+    """A key that sorts img_2 before img_10: runs of digits count as numbers, before letters."""
     return [
-        (int(part), "") if part.isdigit() else (-1, part) for part in _PARTS.split(name) if part
+        (0, int(part), part) if part.isdecimal() else (1, 0, part)
+        for part in _PARTS.split(name)
+        if part
     ]
 
 

@@ -270,7 +270,11 @@ def open_dataset(spec: str, images: str = "") -> None:
     """
     if not spec.strip():
         raise BadInput("no source was named; give 'demo', a folder, an .npy file or fiftyone:NAME.")
-    spec = _dataset(spec.strip(), str(home()), images.strip()).spec
+    dataset = _dataset(spec.strip(), str(home()), images.strip())
+    for note in dataset.notes:
+        if note.confirm:
+            raise BadInput(f"{note.text}: {'; '.join(note.examples)}")
+    spec = dataset.spec
     _remember_spec(spec)
     for name in ("lasso", "must_keep", "never", "memo", "errors_shown"):
         st.session_state.pop(_PREFIX + name, None)
@@ -284,8 +288,8 @@ def short_name(spec: str) -> str:
     kind, _, rest = spec.partition(":")
     if kind in ("folder", "vectors") and rest.startswith("{"):
         try:
-            rest = str(next(iter(json.loads(rest).values())))
-        except (ValueError, StopIteration, AttributeError):
+            rest = str(json.loads(rest)["path"])
+        except (ValueError, KeyError, TypeError):
             return spec
         spec = rest
     return (

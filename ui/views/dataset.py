@@ -26,11 +26,29 @@ def facts(view: session.RunView) -> None:
     cells[0].metric("Usable images", f"{len(dataset):,}")
     cells[1].metric(
         "Skipped",
-        f"{len(dataset.rejected):,}",
+        f"{dataset.n_rejected:,}",
         help="Files that could not be used, each with its reason below.",
     )
     cells[2].metric("Classes", len(dataset.classes) or "none")
     cells[3].metric("Labelled", f"{int((dataset.labels >= 0).sum()):,}" if known else "0")
+
+
+def understood(view: session.RunView, count: int = 8) -> None:
+    """What was assumed and lost when the source was opened, and its first rows as understood."""
+    dataset = view.dataset
+    for note in dataset.notes:
+        shown = f" For example: {', '.join(note.examples)}." if note.examples else ""
+        st.caption(escaped(f"{note.text[:1].upper()}{note.text[1:]}.{shown}", 700))
+    with st.expander("First rows as they were understood"):
+        rows = np.unique(np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int))
+        table: dict[str, list[str]] = {"Id": [plain(str(dataset.ids[i]), 120) for i in rows]}
+        if dataset.labels is not None:
+            names = (*dataset.classes, "(none)")
+            table["Label"] = [plain(names[dataset.labels[i]], 60) for i in rows]
+        for name in list(dataset.columns)[:6]:
+            table[plain(name, 40)] = [plain(str(dataset.columns[name][i]), 60) for i in rows]
+        st.dataframe(table, hide_index=True, width="stretch")
+        st.caption("Open the source again below “Reading options” to read it in another way.")
 
 
 def settings(view: session.RunView) -> None:
@@ -143,8 +161,8 @@ def rejected(view: session.RunView) -> None:
     if not found:
         return
     with st.expander(
-        f"{len(found):,} skipped file{'s' if len(found) > 1 else ''}",
-        expanded=len(found) > len(view) // 10,
+        f"{view.dataset.n_rejected:,} skipped file{'s' if view.dataset.n_rejected > 1 else ''}",
+        expanded=view.dataset.n_rejected > len(view) // 10,
     ):
         st.dataframe(
             {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,8 +26,19 @@ KINDS = {
 }
 HINTS = {
     "folder": "Path of a folder on the machine this app runs on",
-    "vectors": "Path of an (N, D) .npy file",
+    "vectors": "Path of an (N, D) .npy, .npz or Parquet file",
     "fiftyone": "NAME or NAME/VIEW",
+}
+ORDERS = {
+    "": "not known: show the first pairs where it matters",
+    "natural": "natural: img_2 before img_10",
+    "lexical": "lexical: img_10 before img_2",
+}
+FITS = {
+    "auto": "cropping, or padding beyond 1.5 : 1",
+    "crop": "cropping to the central square",
+    "pad": "padding with grey",
+    "squash": "squashing",
 }
 CONTAINERS = (
     "Also WebDataset tars (DIR/\\*.tar), Parquet with image bytes (DIR/\\*.parquet#id=COLUMN), "
@@ -47,9 +59,10 @@ def source_form() -> None:
     )
     with st.form("source:form", border=False):
         spec, images = _fields(kind, proposed or "")
+        reading = _reading_fields(kind)
         pressed = st.form_submit_button("Open", type="primary")
     if pressed:
-        _open(kind, spec, images)
+        _open(kind, spec, images, reading)
     _recent()
 
 
@@ -78,13 +91,60 @@ def _fields(kind: str, proposed: str) -> tuple[object, str]:
         help=CONTAINERS if kind == "folder" else None,
     )
     images = (
-        st.text_input(
-            "Folder of the images, in the order of the rows (optional)", key="source:images"
-        )
+        st.text_input("Folder of the images (optional)", key="source:images")
         if kind == "vectors"
         else ""
     )
     return spec, images
+
+
+def _reading_fields(kind: str) -> dict[str, object]:
+    """The options of reading a source that its kind takes; empty ones are left out later."""
+    if kind not in ("folder", "zip", "vectors"):
+        return {}
+    chosen: dict[str, object] = {}
+    with st.expander("Reading options"):
+        if kind == "vectors":
+            chosen["ids"] = st.text_input(
+                "Ids of the rows",
+                key="source:ids",
+                help="FILE or FILE#COLUMN: which image each row belongs to. Safer than the order.",
+            )
+            orders = ["", "natural", "lexical"]
+            chosen["order"] = st.selectbox(
+                "Order of the images, where there are no ids",
+                orders,
+                format_func=lambda order: ORDERS[order],
+                key="source:order",
+            )
+        chosen["labels"] = st.text_input(
+            "Labels from",
+            key="source:labels_from",
+            placeholder="proposed from folder names or a table beside the images",
+            help="folder, parent, none, a table FILE.csv or FILE.csv#COLUMN, or a column's name.",
+        )
+        left, middle, right = st.columns(3)
+        chosen["depth"] = left.number_input(
+            "Folder level of the class (0 = proposed)", 0, 64, key="source:depth"
+        )
+        chosen["split"] = middle.text_input(
+            "Part that is the pool",
+            key="source:split",
+            help="train, val, test, a folder's name, or all; empty: everything but a test part.",
+        )
+        chosen["fit"] = right.selectbox(
+            "Pictures become square by", list(FITS), format_func=FITS.get, key="source:fit"
+        )
+        chosen["follow_links"] = left.checkbox("Follow linked folders", key="source:follow_links")
+        chosen["max_pixels"] = middle.number_input(
+            "Largest picture in pixels (0 = 89 million)", 0, key="source:max_pixels"
+        )
+        chosen["bands"] = right.text_input(
+            "Bands for red, green, blue",
+            key="source:bands",
+            help="Three numbers such as 3,2,1, for files of more than four bands.",
+        )
+    return chosen
 
 
 def _fiftyone_fields() -> str:
@@ -115,7 +175,11 @@ def _fiftyone_fields() -> str:
     )
 
 
-def _open(kind: str, spec: object, images: str) -> None:
+def _open(
+    kind: str, spec: object, images: str, reading: Mapping[str, object] | None = None
+) -> None:
+    from coreset_engine.sources.specs import spec_with
+
     try:
         if kind == "zip":
             if spec is None:
@@ -123,7 +187,12 @@ def _open(kind: str, spec: object, images: str) -> None:
                 return
             with st.spinner("Unpacking and checking ..."):
                 spec = unpacked(spec)
-        session.open_dataset(str(spec), images)
+        chosen = {name: value for name, value in (reading or {}).items() if value}
+        if chosen.get("fit") == "auto":
+            del chosen["fit"]
+        if images.strip():
+            chosen["images"] = images.strip()
+        session.open_dataset(spec_with(str(spec).strip(), chosen) if str(spec).strip() else "")
     except CoresetError as error:
         st.error(escaped(str(error)))
         return

@@ -53,10 +53,22 @@ _SUFFIXES = tuple(
 def is_container(text: str) -> bool:
     """Whether `text` is a URL, names tars or Parquet files of this machine, or a folder whose top
     holds only such."""
-    place = _OPTIONS.sub("", text)
+    place = _without_options(text)
     if os.path.isdir(os.path.expanduser(place)):
         return _holds_containers(os.path.expanduser(place))
     return is_url(place) or place.lower().endswith(_SUFFIXES)
+
+
+def _is_path(text: str) -> bool:
+    """Whether the whole text is a path of this machine, whatever characters are in it."""
+    try:
+        return os.path.exists(os.path.expanduser(text))
+    except (OSError, ValueError):
+        return False
+
+
+def _without_options(text: str) -> str:
+    return text if _is_path(text) else _OPTIONS.sub("", text)
 
 
 def _holds_containers(folder: str) -> bool:
@@ -74,7 +86,7 @@ def _holds_containers(folder: str) -> bool:
 
 def local_folder(text: str) -> str | None:
     """The folder of this machine that a file:// URL means, as a path; None for anything else."""
-    place = _OPTIONS.sub("", text)
+    place = _without_options(text)
     path = place.removeprefix("file://")
     return path if path != place and os.path.isdir(path) else None
 
@@ -219,7 +231,7 @@ def unseen(text: str, *, memory: Path | None) -> list[Unit]:
 def split_options(text: str, given: dict[str, str]) -> tuple[str, dict[str, str]]:
     """(place, options) of "place#id=...&label=..."; `given` wins. Local paths come back
     absolute."""
-    found = _OPTIONS.search(text)
+    found = None if _is_path(text) else _OPTIONS.search(text)
     chosen = dict(parse_qsl(found[1], keep_blank_values=True)) if found else {}
     unknown = set(given) - set(OPTIONS)
     if unknown:
@@ -227,7 +239,7 @@ def split_options(text: str, given: dict[str, str]) -> tuple[str, dict[str, str]
             f"unexpected keyword argument '{sorted(unknown)[0]}'"
         )  # worded by open_source
     chosen |= {name: str(value) for name, value in given.items() if value is not None}
-    place = _OPTIONS.sub("", text).removeprefix("file://")
+    place = _without_options(text).removeprefix("file://")
     if not is_url(place):
         place = os.path.abspath(os.path.expanduser(place))
     return place, {name: value for name, value in chosen.items() if value}

@@ -1,0 +1,97 @@
+"""A source whose files were moved: open it at its new place, and prove that it is the same.
+
+The proof is the fingerprint, which is made of ids and contents and not of paths. Where it differs,
+what differs is told: how many ids are missing, new, or hold another picture.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from coreset_engine.core.errors import BadInput
+from coreset_engine.core.types import Dataset, Progress, silent
+from coreset_engine.sources import options
+from coreset_engine.sources.open import open_source
+from coreset_engine.sources.remote import containers
+from coreset_engine.sources.specs import kind_of
+
+
+def moved_spec(spec: str, images: str | Path) -> str:
+    """The spec of the same source with its files at `images`, options kept.
+
+    Parameters
+    ----------
+    spec
+        As a manifest or `Dataset.spec` holds it.
+    images
+        The folder (or, for vectors, the folder of their images; for tars and Parquet, the folder or
+        pattern) that holds the files now.
+
+    Raises
+    ------
+    BadInput
+        For sources that have no files to move.
+    """
+    kind = kind_of(spec)
+    folder = Path(images).expanduser().absolute()
+    if kind == "folder":
+        _, given = options.unpacked(spec, "folder:", "folder")
+        return options.folder_spec(folder, options.ReadOptions.of("folder", given))
+    if kind == "vectors":
+        path, given = options.unpacked(spec, "vectors:", "vectors")
+        record = options.ReadOptions.of("vectors", {**given, "images": str(folder)})
+        return options.vectors_spec(Path(path), record)
+    if kind == "container":
+        _, given = containers.split_options(spec, {})
+        marks = "&".join(f"{name}={value}" for name, value in sorted(given.items()))
+        return f"{images}#{marks}" if marks else str(images)
+    raise BadInput(
+        f"{spec[:80]!r} names no folder that could have moved; leave images= (--images) out."
+    )
+
+
+def rebind(
+    spec: str,
+    images: str | Path,
+    fingerprint: str,
+    *,
+    ids: np.ndarray | None = None,
+    progress: Progress = silent,
+) -> Dataset:
+    """The source of `spec` at its new place, checked.
+
+    Parameters
+    ----------
+    spec
+        As a manifest holds it.
+    images
+        Where the files are now, see `moved_spec`.
+    fingerprint
+        `Dataset.fingerprint` of the source that is meant.
+    ids
+        (N,) str of that source, where known: what differs can then be told.
+
+    Raises
+    ------
+    BadInput
+        When other images are there.
+    """
+    found = open_source(moved_spec(spec, images), progress=progress)
+    if found.fingerprint == fingerprint:
+        return found
+    told = ""
+    if ids is not None:
+        expected = {str(name) for name in ids}
+        there = {str(name) for name in found.ids}
+        lacking = sorted(expected - there)
+        more = sorted(there - expected)
+        told = f" {len(lacking):,} of {len(expected):,} ids are missing there"
+        told += f" (for example {lacking[0]!r})" if lacking else ""
+        told += f", {len(more):,} are new" if more else ""
+        told += ", the rest have the same names;" if lacking or more else ": contents differ;"
+    raise BadInput(
+        f"images={str(images)!r} (--images) holds other images than the source {spec[:120]!r} did:"
+        f"{told} give the folder that the files were moved to, unchanged."
+    )

@@ -1,0 +1,98 @@
+"""Labels and metadata from tables beside or apart from the images, joined by name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from source_pictures import folder
+
+from coreset_engine.core.errors import BadInput
+from coreset_engine.sources.open import open_source
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("CORESET_HOME", str(tmp_path_factory.mktemp("home")))
+
+
+def names_of(ds) -> list[str]:
+    return [ds.classes[code] if code >= 0 else "" for code in ds.labels]
+
+
+NAMES = ["x/0001.png", "x/0002.png", "y/10.png"]
+
+
+@pytest.mark.parametrize(
+    "text, encoding",
+    [
+        ("file_name,label\nx/0001.png,cat\nx/0002.png,dog\ny/10.png,cat\n", "utf-8"),
+        ("file;label\r\n0001.png;cat\r\n0002.png;dog\r\n10.png;cat\r\n", "utf-8-sig"),
+        ("label\timage\ncat\t/old/disk/x/0001.png\ndog\tx\\0002.png\ncat\ty/10.png\n", "utf-16"),
+        ('"label","name"\n"cat","0001"\n"dog","0002"\n"cat","10"\n', "utf-8"),
+        ("x/0001.png   cat\nx/0002.png   dog\ny/10.png     cat\n", "utf-8"),
+        ("x/0001.png,cat\nx/0002.png,dog\ny/10.png,cat\n", "cp1252"),
+        ("https://host/b/x/0001.png?sig=1,cat\nx/0002.png,dog\ny/10.png,cat", "utf-8"),
+    ],
+)
+def test_every_dialect_joins(tmp_path: Path, text: str, encoding: str):
+    root = folder(tmp_path / "images", NAMES)
+    (tmp_path / "given.csv").write_bytes(text.encode(encoding))
+    ds = open_source(root, labels=str(tmp_path / "given.csv"))
+    assert names_of(ds) == ["cat", "dog", "cat"]
+    assert names_of(open_source(ds.spec)) == ["cat", "dog", "cat"]
+
+
+def test_json_lines_and_parquet_beside_the_images_are_found(tmp_path: Path):
+    root = folder(tmp_path / "one", NAMES)
+    lines = [json.dumps({"file_name": name, "label": name[0], "n": 1.5}) for name in NAMES]
+    (root / "metadata.jsonl").write_text("\n".join(lines))
+    ds = open_source(root)
+    assert names_of(ds) == ["x", "x", "y"] and ds.columns["n"].tolist() == ["1.5"] * 3
+    other = folder(tmp_path / "two", NAMES)
+    values = pa.array(["b", "a", None]).dictionary_encode()
+    pq.write_table(pa.table({"file_name": NAMES, "label": values}), other / "labels.parquet")
+    assert names_of(open_source(other)) == ["b", "a", ""]
+
+
+def test_what_does_not_match_is_counted_with_examples(tmp_path: Path):
+    root = folder(tmp_path / "in", NAMES)
+    (root / "labels.csv").write_text("file,label\n0001.png,a\n0002.png,b\ngone.png,b\n")
+    note = open_source(root).notes[0].text
+    assert "2 of 3 images have a row" in note and "1 rows name no image" in note
+    assert "'gone.png'" in note
+
+
+def test_columns_are_chosen_by_name_or_number(tmp_path: Path):
+    root = folder(tmp_path / "in", NAMES)
+    (root / "labels.csv").write_text("0001.png 0.5 mono\n0002.png 1.0 poly\n10.png 0.5 mono\n")
+    proposed = open_source(root)
+    assert proposed.columns["3"].tolist() == ["mono", "poly", "mono"]
+    assert "choose one with labels=labels.csv#COLUMN" in proposed.notes[0].text
+    assert names_of(open_source(root, labels="labels.csv#3")) == ["mono", "poly", "mono"]
+    assert names_of(open_source(root, labels="2")) == ["0.5", "1.0", "0.5"]
+    with pytest.raises(BadInput, match="has no column 'kind'; its columns are 1, 2, 3"):
+        open_source(root, labels="labels.csv#kind")
+
+
+def test_numbers_are_ordered_as_numbers_and_kept_as_written(tmp_path: Path):
+    root = folder(tmp_path / "in", NAMES)
+    (root / "labels.csv").write_text("file,label\n0001.png,10\n0002.png,2\n10.png,0007\n")
+    assert open_source(root).classes == ("2", "0007", "10")
+
+
+def test_names_that_fit_several_images_or_another_folder_fit_none(tmp_path: Path):
+    root = folder(tmp_path / "in", ["a/1.png", "b/1.png", "b/2.png"])
+    (root / "labels.csv").write_text("file,label\n1.png,x\nb/2.png,y\nc/2.png,z\n")
+    ds = open_source(root, labels="labels.csv#label")
+    assert [int(code) for code in ds.labels] == [-1, -1, 0] and ds.classes == ("y",)
+
+
+def test_a_table_of_something_else_is_refused(tmp_path: Path):
+    root = folder(tmp_path / "in", NAMES)
+    (tmp_path / "prices.csv").write_text("item,price\nbread,2\n")
+    with pytest.raises(BadInput, match="no row of .* names an image; its first row is"):
+        open_source(root, labels=str(tmp_path / "prices.csv"))

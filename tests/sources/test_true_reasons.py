@@ -1,0 +1,180 @@
+"""A refusal has the true reason in its first line, counts files, and names a way on that exists."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image, PngImagePlugin
+from source_pictures import folder, picture, png
+
+from coreset_engine.cli.source_options import OPTIONS
+from coreset_engine.core.errors import BadInput
+from coreset_engine.sources import decoding
+from coreset_engine.sources.archives import extract_images
+from coreset_engine.sources.open import open_source
+from coreset_engine.sources.options import TAKEN
+
+HEIC = b"\0\0\0\x24ftypheic\0\0\0\0mif1MiHEmiafMiHBheic" + b"\0" * 400
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("CORESET_HOME", str(tmp_path_factory.mktemp("home")))
+
+
+def reasons(ds) -> dict[str, str]:
+    return {one.name: one.reason for one in ds.rejected}
+
+
+def test_heic_names_what_reads_it_where_that_is_absent(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(decoding, "_heif_is_registered", lambda: False)
+    for name in ("IMG_1.heic", "IMG_2.HEIC"):
+        (tmp_path / name).write_bytes(HEIC)
+    (tmp_path / "notes.txt").write_text("a")
+    with pytest.raises(BadInput, match="3 set aside, for example 'IMG_1.heic' is a HEIC.*pillow-h"):
+        open_source(tmp_path)
+
+
+def test_heic_is_read_where_pillow_heif_is_installed(tmp_path: Path):
+    heif = pytest.importorskip("pillow_heif")
+    heif.from_pillow(picture(3, (64, 48))).save(tmp_path / "photo.heic", quality=100)
+    assert open_source(tmp_path).image(0).size == (64, 48)
+
+
+@pytest.mark.parametrize(
+    "name, words",
+    [
+        ("photo.NEF", "camera raw"),
+        ("film.mp4", "video"),
+        ("logo.svg", "drawing"),
+        ("scan.dcm", "DICOM"),
+        ("x.jxl", "JPEG XL"),
+        ("set.zip", "zip archive"),
+        ("labels.csv", "labels=FILE"),
+    ],
+)
+def test_files_of_other_kinds_are_counted_and_named(tmp_path: Path, name: str, words: str):
+    (tmp_path / "sub").mkdir()
+    for place in (tmp_path / name, tmp_path / "sub" / name):
+        place.write_bytes(b"MM\0*" + b"\0" * 100)
+    with pytest.raises(BadInput, match=f"2 set aside.*{words}"):
+        open_source(tmp_path)
+    (tmp_path / "ok.png").write_bytes(png(1))
+    ds = open_source(tmp_path)
+    assert ds.n_rejected == 2 and any(words in reason for reason in reasons(ds).values())
+
+
+@pytest.mark.parametrize("kind", ["text", "ztxt", "itxt", "icc"])
+def test_text_and_profiles_of_any_length_do_not_cost_the_picture(tmp_path: Path, kind: str):
+    info = PngImagePlugin.PngInfo()
+    text = "workflow " * 300_000
+    if kind == "itxt":
+        info.add_itxt("prompt", text, zip=True)
+    elif kind != "icc":
+        info.add_text("prompt", text, zip=kind == "ztxt")
+    extra = dict(icc_profile=b"\0" * 2_000_000) if kind == "icc" else dict(pnginfo=info)
+    picture(1).save(tmp_path / "a.png", **extra)
+    ds = open_source(tmp_path)
+    assert ds.image(0).tobytes() == picture(1).tobytes()
+
+
+def tar(path: Path, members: dict[str, bytes]) -> Path:
+    with tarfile.open(path, "w") as archive:
+        for name, data in members.items():
+            about = tarfile.TarInfo(name)
+            about.size = len(data)
+            archive.addfile(about, io.BytesIO(data))
+    return path
+
+
+def test_dotted_names_in_tars_are_samples_or_told(tmp_path: Path):
+    members = {
+        "photo.v2.png": png(1),
+        "photo.v2.cls": b"cat",
+        "0001.png": png(2),
+        "0001.mask.png": png(3),
+        "0002.left.png": png(4),
+        "0002.right.png": png(5),
+        "0001.npy": b"x",
+    }
+    ds = open_source(tar(tmp_path / "a.tar", members))
+    assert sorted(ds.ids.tolist()) == ["0001", "0002.left", "0002.right", "photo.v2"]
+    why = reasons(ds)
+    assert "further picture of the sample '0001'" in why["0001.mask.png"]
+    assert "*.npy 1" in why["a.tar"]
+
+
+@pytest.mark.parametrize("empty", ["no bytes", "no members", "only text"])
+def test_an_empty_first_tar_does_not_refuse_the_rest(tmp_path: Path, empty: str):
+    members = {"readme.md": b"hello"} if empty == "only text" else {}
+    tar(tmp_path / "00.tar", members)
+    if empty == "no bytes":
+        (tmp_path / "00.tar").write_bytes(b"")
+    tar(tmp_path / "01.tar", {"a.png": png(1)})
+    assert open_source(str(tmp_path)).ids.tolist() == ["a"]
+
+
+def test_an_empty_first_parquet_file_does_not_refuse_the_rest(tmp_path: Path):
+    schema = pa.schema([("image", pa.binary()), ("label", pa.string())])
+    pq.write_table(schema.empty_table(), tmp_path / "0.parquet")
+    pq.write_table(pa.table({"image": [png(1)], "label": ["a"]}), tmp_path / "1.parquet")
+    assert len(open_source(str(tmp_path))) == 1
+
+
+def backslash_zip(path: Path, names: list[str], system: int = 0) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for seed, name in enumerate(names):
+            info = zipfile.ZipInfo("x")
+            info.filename = name
+            info.create_system = system
+            archive.writestr(info, png(seed))
+    return path
+
+
+def test_zips_with_backslashes_unpack_into_folders_and_nowhere_else(tmp_path: Path):
+    names = ["cat\\1.png", "dog\\2.png", "..\\..\\evil.png", "C:\\x.png", "\\\\host\\y.png"]
+    found, rejected = extract_images(backslash_zip(tmp_path / "a.zip", names), tmp_path / "out")
+    assert open_source(found).ids.tolist() == ["cat/1.png", "dog/2.png"]
+    assert len(rejected) == 3 and not (tmp_path.parent / "evil.png").exists()
+
+
+def test_a_zip_without_images_says_what_is_in_it(tmp_path: Path):
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        archive.writestr("a.svg", "<svg/>")
+        archive.writestr("b.svg", "<svg/>")
+    with pytest.raises(
+        BadInput, match="2 entries set aside, 2 of them like 'a.svg', which is a dr"
+    ):
+        extract_images(tmp_path / "b.zip", tmp_path / "out")
+
+
+def test_one_image_is_a_source(tmp_path: Path):
+    assert len(open_source(folder(tmp_path, ["only.png"]))) == 1
+
+
+def test_every_option_that_a_reason_names_exists_in_the_shell_and_in_specs(tmp_path: Path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "a.png").write_bytes(png(1))
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "b.png").write_bytes(png(2))
+    (tmp_path / "set" / "link").symlink_to(tmp_path / "real", target_is_directory=True)
+    ds = open_source(tmp_path / "set")
+    assert "follow_links=True (--follow-links" in reasons(ds)["link/"]
+    assert len(open_source(tmp_path / "set", follow_links=True)) == 2
+    for name in ("follow_links", "labels", "depth", "split", "fit", "max_pixels", "bands"):
+        assert name in OPTIONS and name in TAKEN["folder"]
+    for name in ("images", "ids", "order"):
+        assert name in OPTIONS and name in TAKEN["vectors"]
+
+
+def test_a_large_bomb_is_refused_before_it_is_decoded():
+    out = io.BytesIO()
+    Image.new("1", (20_000, 20_000)).save(out, "PNG")
+    with pytest.raises(decoding.Unreadable, match="declares 20,000 x 20,000 pixels.*--max-pixels"):
+        decoding.decode(out.getvalue())

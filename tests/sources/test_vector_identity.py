@@ -1,0 +1,173 @@
+"""Vectors are joined to images by proof, files that changed are noticed, bad rows set aside."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from source_pictures import folder, png
+
+from coreset_engine.core.errors import BadInput
+from coreset_engine.sources.open import open_source
+from coreset_engine.sources.rebind import rebind
+from coreset_engine.sources.specs import refuse_inside, spec_with
+from coreset_engine.sources.vectors import natural_key
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("CORESET_HOME", str(tmp_path_factory.mktemp("home")))
+
+
+NAMES = [f"img_{i}.png" for i in range(1, 13)]
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    return folder(tmp_path / "images", NAMES)
+
+
+def matrix() -> np.ndarray:
+    return np.arange(24, dtype=np.float32).reshape(12, 2)
+
+
+def assert_paired(ds, names: list[str] = NAMES) -> None:
+    """Row i of `matrix` belongs to names[i]."""
+    expected = {name: row for name, row in zip(names, matrix(), strict=True)}
+    for name, vector in zip(ds.ids.tolist(), ds.vectors, strict=True):
+        assert np.array_equal(vector, expected[name])
+
+
+def test_order_alone_asks_for_confirmation_where_orders_differ(images: Path, tmp_path: Path):
+    np.save(tmp_path / "v.npy", matrix())
+    ds = open_source(tmp_path / "v.npy", images=images)
+    assert_paired(ds)
+    note = next(note for note in ds.notes if note.topic == "order")
+    assert note.confirm and "img_2.png (natural) or img_10.png (lexical)" in note.examples[0]
+    lexical = open_source(tmp_path / "v.npy", images=images, order="lexical")
+    assert_paired(lexical, sorted(NAMES))
+    assert not any(note.confirm for note in lexical.notes)
+    assert lexical.fingerprint != ds.fingerprint
+    assert_paired(open_source(lexical.spec), sorted(NAMES))
+
+
+def test_natural_order():
+    names = ["b2", "a10", "a2", "a1b3", "a1b12", "A", "10", "9"]
+    expected = ["9", "10", "A", "a1b3", "a1b12", "a2", "a10", "b2"]
+    assert sorted(names, key=natural_key) == expected
+
+
+@pytest.mark.parametrize("way", ["npz", "parquet", "ids.txt", "csv", "npy ids", "absolute"])
+def test_ids_join_whatever_the_order(images: Path, tmp_path: Path, way: str):
+    order = np.random.default_rng(0).permutation(12)
+    names = [NAMES[i] for i in order]
+    values = matrix()[order]
+    options = {}
+    path = tmp_path / "v.npy"
+    np.save(path, values)
+    if way == "npz":
+        path = tmp_path / "v.npz"
+        np.savez(path, embeddings=values, filenames=np.array(names))
+    elif way == "parquet":
+        path = tmp_path / "v.parquet"
+        table = {"id": names, "embedding": pa.array(list(values), pa.list_(pa.float32(), 2))}
+        pq.write_table(pa.table(table), path)
+    elif way == "ids.txt":
+        (tmp_path / "ids.txt").write_text("\n".join(names) + "\n")  # beside the vectors
+    elif way == "csv":
+        (tmp_path / "t.csv").write_text("nr;file\n" + "".join(f"7;{name}\n" for name in names))
+        options["ids"] = f"{tmp_path / 't.csv'}#file"
+    elif way == "npy ids":
+        np.save(tmp_path / "names.npy", np.array(names))
+        options["ids"] = str(tmp_path / "names.npy")
+    else:
+        (tmp_path / "n.txt").write_text("\r\n".join(f"/old/images/{name}" for name in names))
+        options["ids"] = str(tmp_path / "n.txt")
+    ds = open_source(spec_with(str(path), {"images": str(images), **options}))
+    assert len(ds) == 12
+    assert_paired(ds)
+    assert_paired(open_source(ds.spec))
+
+
+def test_one_bad_row_or_missing_partner_refuses_nothing(images: Path, tmp_path: Path):
+    values = matrix()
+    values[3] = np.nan
+    np.savez(tmp_path / "v.npz", vectors=values, ids=np.array([*NAMES[:11], "gone.png"]))
+    ds = open_source(tmp_path / "v.npz", images=images)
+    assert len(ds) == 10 and "img_4.png" not in ds.ids.tolist()
+    why = {one.name: one.reason for one in ds.rejected}
+    assert "NaN" in why["img_4.png"] and "no usable image" in why["gone.png"]
+    assert why["img_12.png"] == "has no vector"
+    alone = open_source(spec_with(str(tmp_path / "v.npz"), {}))
+    assert len(alone) == 11 and np.isfinite(alone.vectors).all()
+
+
+def test_a_row_with_nan_in_order_keeps_the_others_with_their_images(images: Path, tmp_path: Path):
+    values = matrix()
+    values[0, 1] = np.inf
+    np.save(tmp_path / "v.npy", values)
+    ds = open_source(tmp_path / "v.npy", images=images, order="natural")
+    assert len(ds) == 11 and ds.ids[0] == "img_2.png"
+    assert_paired(ds)
+
+
+def test_a_file_that_changed_under_the_same_size_and_time_is_noticed(images: Path):
+    before = open_source(images)
+    path = images / "img_5.png"
+    about = path.stat()
+    data = bytearray(path.read_bytes())
+    other = bytearray(png(99))
+    assert len(other) == len(data) or data != other
+    path.write_bytes(bytes(other[: len(data)]) + bytes(max(0, len(data) - len(other))))
+    os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
+    assert path.stat().st_size == about.st_size
+    with pytest.raises(BadInput, match="img_5.png.*holds other bytes.*open the source again"):
+        before.image(before.ids.tolist().index("img_5.png"))
+    after = open_source(images)
+    assert after.fingerprint != before.fingerprint
+
+
+def test_a_moved_source_is_bound_again_after_checking(images: Path, tmp_path: Path):
+    ds = open_source(images, labels="none")
+    moved = tmp_path / "new disk [2]"
+    images.rename(moved)
+    found = rebind(ds.spec, moved, ds.fingerprint, ids=ds.ids)
+    assert found.fingerprint == ds.fingerprint and found.labels is None
+    (moved / "img_3.png").unlink()
+    with pytest.raises(BadInput, match="1 of 12 ids are missing there .for example 'img_3.png'"):
+        rebind(ds.spec, moved, ds.fingerprint, ids=ds.ids)
+    with pytest.raises(BadInput, match="names no folder that could have moved"):
+        rebind("demo", moved, "x")
+
+
+@pytest.mark.parametrize("name", ["a b", "a[1]", "what?", "x#id=y", "star*", "~tilde", "日本"])
+def test_paths_are_what_was_written(tmp_path: Path, name: str, monkeypatch):
+    root = folder(tmp_path / name, ["c/1.png", "d/2.png"])
+    ds = open_source(str(root))
+    assert len(ds) == 2 and open_source(ds.spec).fingerprint == ds.fingerprint
+    pq.write_table(pa.table({"image": [png(1)]}), root / "p.parquet")
+    assert len(open_source(str(root / "p.parquet"))) == 1
+    np.save(root / "v.npy", matrix()[:2])
+    assert len(open_source(str(root / "v.npy"), images=root)) == 2
+    assert len(open_source(spec_with(str(root), {"fit": "pad"}))) == 2
+
+
+def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder(tmp_path / "set", ["1.png"])
+    np.save(tmp_path / "v.npy", matrix()[:1])
+    assert len(open_source("~/set")) == 1
+    assert len(open_source("~/v.npy", images="~/set")) == 1
+    assert len(open_source(spec_with("~/set", {"labels": "none"}))) == 1
+
+
+@pytest.mark.parametrize("where", ["", "out", "a/b"])
+def test_writing_into_the_source_is_refused(images: Path, where: str):
+    with pytest.raises(BadInput, match="lies inside the source"):
+        refuse_inside(str(images), images / where)
+    refuse_inside(str(images), images.parent / "images-out")
+    refuse_inside("demo", images)
