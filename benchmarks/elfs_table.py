@@ -65,12 +65,11 @@ class Bench:
 
     def __init__(self, options: argparse.Namespace) -> None:
         import coreset_engine as ce
-        from coreset_engine.evaluation.experiment import part
         from coreset_engine.training.pixels import pixels_of
 
         whole = ce.Run(ce.open_source("fashion-mnist"), progress=tell)
         at = np.sort(np.random.default_rng(0).permutation(len(whole.dataset))[: options.train])
-        self.run = whole if len(at) == len(whole.dataset) else part(whole, at)
+        self.run = whole if len(at) == len(whole.dataset) else whole.take(at)
         self.truth = np.asarray(self.run.labels)
         self.options = options
         test = ce.open_source("fashion-mnist:test")

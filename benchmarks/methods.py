@@ -31,7 +31,7 @@ from coreset_engine.cli.commands.evaluate import spread  # noqa: E402
 from coreset_engine.core.device import cpu_count  # noqa: E402
 from coreset_engine.core.errors import Cancelled  # noqa: E402
 from coreset_engine.core.registry import METHODS  # noqa: E402
-from coreset_engine.evaluation.experiment import Row, evaluate, part, sibling  # noqa: E402
+from coreset_engine.evaluation.experiment import Row, evaluate  # noqa: E402
 from coreset_engine.pipeline.run import Run  # noqa: E402
 from coreset_engine.sources.open import open_source  # noqa: E402
 
@@ -60,8 +60,8 @@ def opened(source: str, variant: str, images: int) -> Run:
     at = thinned(run.labels, images, variant == "tail")
     if len(at) == len(run.dataset):
         return run
-    some = part(run, at)
-    return sibling(some, dataclasses.replace(some.dataset, test_spec=run.dataset.test_spec))
+    part = run.take(at)
+    return part.with_dataset(dataclasses.replace(part.dataset, test_spec=run.dataset.test_spec))
 
 
 def measure(

@@ -1,5 +1,5 @@
-"""The command line: the same code path as the app. Exit 0 done, 2 bad input, 3 cancelled, 1 a fault
-of ours.
+"""The command line: the same code path as the app. Exit 0 done, 2 bad input, 3 cancelled, 1 an
+internal error.
 
 Heavy imports happen inside the commands, so that --help and `methods` answer at once.
 """
@@ -18,20 +18,12 @@ from coreset_engine.cli import interrupt
 from coreset_engine.cli.commands import beta as beta_command
 from coreset_engine.cli.commands import evaluate, export, store
 from coreset_engine.cli.options import (
-    Cluster,
-    Clusterer,
-    Clusters,
-    Device,
-    Encoder,
     Json,
-    Near,
-    Proxy,
-    Samples,
-    Seed,
+    RunSettings,
     Source,
-    Weights,
     open_run,
     print_record,
+    with_run_settings,
 )
 from coreset_engine.cli.selection_options import with_selection_options
 from coreset_engine.cli.source_options import with_source_options
@@ -48,15 +40,12 @@ app = typer.Typer(
 
 @app.command()
 @with_source_options
+@with_run_settings()
 @with_selection_options
 def run(
     source: Source,
     request: Any,
-    encoder: Encoder = "efficientnet_lite0",
-    seed: Seed = 0,
-    n_clusters: Clusters = None,
-    n_samples: Samples = None,
-    weights: Weights = None,
+    settings: RunSettings,
     out: Annotated[
         Path | None, typer.Option(help="folder for selection.parquet, ids.txt, manifest.json")
     ] = None,
@@ -64,11 +53,6 @@ def run(
     resume: Annotated[
         bool, typer.Option(help="go on where an earlier run stopped (always on)")
     ] = True,
-    clusterer: Clusterer = "temi",
-    proxy: Proxy = "mlp",
-    near: Near = "auto",
-    cluster: Cluster = None,
-    device: Device = "auto",
     as_json: Json = False,
 ) -> None:
     """Every stage that is missing, then the selection, as a folder."""
@@ -79,19 +63,7 @@ def run(
 
     if out is not None:
         check_place(out, overwrite=overwrite)
-    prepared = open_run(
-        source,
-        encoder,
-        seed,
-        n_clusters,
-        n_samples,
-        weights,
-        cluster,
-        device,
-        clusterer=clusterer,
-        proxy=proxy,
-        search=near,
-    )
+    prepared = open_run(source, settings)
     chosen = choose(request, prepared)
     summary: dict[str, Any] = dict(
         method=chosen.method,
@@ -129,50 +101,27 @@ def _origin(dataset: Any) -> str:
 
 @app.command()
 @with_source_options
+@with_run_settings()
 def embed(
     source: Source,
-    encoder: Encoder = "efficientnet_lite0",
-    seed: Seed = 0,
-    weights: Weights = None,
-    cluster: Cluster = None,
-    device: Device = "auto",
+    settings: RunSettings,
     as_json: Json = False,
 ) -> None:
     """Vectors of every image, kept and resumable."""
-    made = open_run(source, encoder, seed, None, None, weights, cluster, device).embeddings
+    made = open_run(source, settings).embeddings
     print_record(dict(encoder=made.encoder, shape=list(made.vectors.shape), key=made.key), as_json)
 
 
 @app.command()
 @with_source_options
+@with_run_settings()
 def score(
     source: Source,
-    encoder: Encoder = "efficientnet_lite0",
-    seed: Seed = 0,
-    n_clusters: Clusters = None,
-    n_samples: Samples = None,
-    weights: Weights = None,
-    clusterer: Clusterer = "temi",
-    proxy: Proxy = "mlp",
-    near: Near = "auto",
-    cluster: Cluster = None,
-    device: Device = "auto",
+    settings: RunSettings,
     as_json: Json = False,
 ) -> None:
     """Every stage up to the scores: neighbours, pseudo-labels, dynamics, coverage."""
-    prepared = open_run(
-        source,
-        encoder,
-        seed,
-        n_clusters,
-        n_samples,
-        weights,
-        cluster,
-        device,
-        clusterer=clusterer,
-        proxy=proxy,
-        search=near,
-    )
+    prepared = open_run(source, settings)
     found = dict(
         coverage=prepared.coverage.n_samples,
         coverage_settings=prepared.coverage.describe(0.9),
@@ -185,25 +134,18 @@ def score(
 
 @app.command()
 @with_source_options
+@with_run_settings()
 @with_selection_options
 def select(
     source: Source,
     request: Any,
-    encoder: Encoder = "efficientnet_lite0",
-    seed: Seed = 0,
-    n_clusters: Clusters = None,
-    n_samples: Samples = None,
-    weights: Weights = None,
-    clusterer: Clusterer = "temi",
-    proxy: Proxy = "mlp",
+    settings: RunSettings,
     as_json: Json = False,
 ) -> None:
     """The ids of the coreset, one a line, on stdout."""
     from coreset_engine.pipeline.select import select as choose
 
-    prepared = open_run(
-        source, encoder, seed, n_clusters, n_samples, weights, clusterer=clusterer, proxy=proxy
-    )
+    prepared = open_run(source, settings)
     chosen = choose(request, prepared)
     print(
         json.dumps([str(key) for key in chosen.ids]) if as_json else "\n".join(map(str, chosen.ids))

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import inspect
 import json
-from typing import Annotated, Any
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
 from coreset_engine.cli.progress import ProgressBar
 from coreset_engine.cli.source_options import report_source
 from coreset_engine.core.errors import BadInput
-from coreset_engine.core.registry import CLUSTERERS, ENCODERS, PROXIES
+from coreset_engine.pipeline.config import RunConfig
+
+if TYPE_CHECKING:
+    from coreset_engine.pipeline.run import Run
 
 Source = Annotated[
     str,
@@ -19,85 +27,122 @@ Source = Annotated[
         "Parquet ('DIR/*.tar', 'DIR/*.parquet#id=COLUMN'), a URL (s3://BUCKET/DIR)"
     ),
 ]
-Encoder = Annotated[
-    str, typer.Option(help=f"one of {', '.join(ENCODERS)}, timm:NAME, open_clip:ARCH/TAG, or a+b")
-]
-Seed = Annotated[int, typer.Option(help="seed of every random step")]
-Clusters = Annotated[
-    int | None, typer.Option(help="number of clusters; default: class names known, else proposed")
-]
-Samples = Annotated[
-    int | None, typer.Option(help="coverage samples T; default 20 per image, 20,000 to 1,000,000")
-]
-Weights = Annotated[str | None, typer.Option(help="encoder weights on disk")]
 Rate = Annotated[float, typer.Option(help="share removed, 0 <= p < 1")]
 Param = Annotated[
     list[str] | None, typer.Option("--param", help="NAME=VALUE of the method, repeatable")
 ]
-Cluster = Annotated[
-    str | None,
-    typer.Option(
-        envvar="RAY_ADDRESS", help="address of a Ray cluster, or local; needs requirements-ray.txt"
-    ),
-]
-Clusterer = Annotated[str, typer.Option(help=f"what makes pseudo-labels: {', '.join(CLUSTERERS)}")]
-Proxy = Annotated[
-    str,
-    typer.Option(
-        help="network watched while it learns them: mlp, linear (on embeddings), "
-        f"{', '.join(name for name, row in PROXIES.items() if 'images' in row.needs)} "
-        "(on pixels)"
-    ),
-]
-Near = Annotated[
-    str,
-    typer.Option(
-        "--neighbours",
-        help="search: exact, approximate (IVF-PQ, recall measured), or auto by number of images",
-    ),
-]
-Device = Annotated[
-    str,
-    typer.Option(help="auto (a GPU where there is one), cpu, or cuda; on a cluster its nodes' too"),
-]
 Json = Annotated[bool, typer.Option("--json", help="print for machines")]
 
 
-def open_run(
-    source: str,
-    encoder: str,
-    seed: int,
-    n_clusters: int | None,
-    n_samples: int | None,
-    weights: str | None,
-    cluster: str | None = None,
-    device: str = "auto",
-    **settings: Any,
-):
+@dataclass(frozen=True)
+class RunSettings:
+    """What the shared options say of a run: its settings, and the cluster that computes it."""
+
+    config: RunConfig
+    cluster: str | None = None
+
+
+def with_run_settings(
+    *, config_type: type[RunConfig] = RunConfig, exclude: Collection[str] = ()
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command one option for each setting of a run, and `--set` and `--cluster`.
+
+    Parameters
+    ----------
+    config_type
+        The record whose fields become options.
+    exclude
+        Fields without an option here, because the command has one of the same name.
+
+    Returns
+    -------
+    Callable
+        A decorator. The command's parameter `settings` gets a `RunSettings`.
+    """
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        own = inspect.signature(command, eval_str=True)
+        shared = _setting_parameters(config_type, exclude)
+        names = {parameter.name: parameter.name.removeprefix(_PREFIX) for parameter in shared}
+
+        @functools.wraps(command)
+        def called(**values: Any) -> Any:
+            chosen = {name: values.pop(parameter) for parameter, name in names.items()}
+            items = chosen.pop("set") or ()
+            cluster = chosen.pop("cluster")
+            config = config_type.from_record(chosen).with_set(items)
+            return command(settings=RunSettings(config, cluster), **values)
+
+        kept = [one for one in own.parameters.values() if one.name != "settings"]
+        kept = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in kept]
+        called.__signature__ = own.replace(parameters=[*kept, *shared])  # type: ignore[attr-defined]
+        called.__annotations__ = {one.name: one.annotation for one in [*kept, *shared]}
+        del called.__wrapped__  # typer would look through it at the signature without options
+        return called
+
+    return decorate
+
+
+_PREFIX = "run_setting_"  # keeps the derived parameters apart from a command's own
+_PANEL = "Run settings"
+
+
+def _setting_parameters(
+    config_type: type[RunConfig], exclude: Collection[str]
+) -> list[inspect.Parameter]:
+    """Keyword-only parameters, annotated for typer."""
+    kinds = get_type_hints(config_type)
+    found = []
+    for field in dataclasses.fields(config_type):
+        flag = field.metadata.get("flag", "")
+        if flag is None or field.name in exclude:
+            continue
+        option = typer.Option(
+            flag or f"--{field.name.replace('_', '-')}",
+            help=field.metadata.get("help", ""),
+            rich_help_panel=_PANEL,
+        )
+        found.append(_parameter(field.name, Annotated[kinds[field.name], option], field.default))
+    group = typer.Option(
+        "--set",
+        help="GROUP.NAME=VALUE of a part, repeatable: temi.preset=paper, mlp.epochs=40, "
+        "dynamics.margin=probability, coverage.exponent=4",
+        rich_help_panel=_PANEL,
+    )
+    where = typer.Option(
+        "--cluster",
+        envvar="RAY_ADDRESS",
+        help="address of a Ray cluster, or local; needs requirements-ray.txt",
+        rich_help_panel=_PANEL,
+    )
+    return [
+        *found,
+        _parameter("set", Annotated[list[str] | None, group], None),
+        _parameter("cluster", Annotated[str | None, where], None),
+    ]
+
+
+def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(
+        _PREFIX + name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default
+    )
+
+
+def open_run(source: str, settings: RunSettings) -> Run:
+    """The run of a command, with its progress on stderr; says what of the source was set aside."""
     from coreset_engine.core.device import resolve_device
     from coreset_engine.pipeline.executor import make_executor
     from coreset_engine.pipeline.run import Run
 
-    if device != "auto":
-        resolve_device(device)  # before anything is read
+    if settings.config.device != "auto":
+        resolve_device(settings.config.device)  # before anything is read
     bar = ProgressBar()
-    executor = make_executor(cluster)
+    executor = make_executor(settings.cluster)
     dataset = executor.open_source(
         source, lambda done, total, unit="": bar("opening", done, total, unit)
     )
     report_source(dataset)
-    return Run(
-        dataset,
-        encoder,
-        seed,
-        n_clusters=n_clusters,
-        n_samples=n_samples,
-        weights=weights,
-        progress=bar,
-        executor=executor,
-        device=device,
-        **settings,
-    )
+    return Run(dataset, settings.config, executor, progress=bar)
 
 
 def params_of(values: list[str] | None, **named: Any) -> dict[str, Any]:

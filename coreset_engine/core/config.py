@@ -36,10 +36,11 @@ def make(config: type[Config], values: dict[str, Any]) -> Config:
     unknown = sorted(set(values) - set(fields))
     if unknown:
         raise BadInput(f"unknown parameter {unknown[0]!r}; known: {', '.join(fields) or 'none'}.")
-    return config(**{name: _checked(fields[name], value) for name, value in values.items()})
+    return config(**{name: check_value(fields[name], value) for name, value in values.items()})
 
 
-def _checked(field: dataclasses.Field, value: Any) -> Any:
+def check_value(field: dataclasses.Field, value: Any) -> Any:
+    """`value` converted to the type of `field` and within its bounds and choices, or BadInput."""
     about = field.metadata
     default = field.default
     choices = about.get("choices", ())

@@ -82,6 +82,7 @@ class Dataset:
     digests: np.ndarray | None = None
     fit: str = "auto"
     notes: tuple[Note, ...] = ()
+    reopenable: bool = True  # whether opening `spec` gives these images again, in any process
 
     def __post_init__(self) -> None:
         if len(self.ids) == 0:
@@ -109,31 +110,46 @@ class Dataset:
         together = getattr(self.reader, "slice", None)
         return together(begin, end) if together else (self.image(i) for i in range(begin, end))
 
-    def take(self, positions: np.ndarray) -> Dataset:
-        """The images at `positions` as a Dataset of their own, which no other process can open.
+    def take(self, positions: np.ndarray, fingerprint: str = "") -> Dataset:
+        """The images at `positions` as a dataset of its own, which no other process can open.
 
         Parameters
         ----------
         positions
-            (M,) int64, each in [0, N), in the order wanted.
+            (M,) int64, 0 <= position < N, in the order wanted.
+        fingerprint
+            What the part is known by; "" makes one from the whole's and the positions.
+
+        Returns
+        -------
+        Dataset
+            Not reopenable, without a test split and rejected inputs, which belong to the whole.
         """
         rows = np.asarray(positions, np.int64)
-        whole = hashlib.sha256(f"take {self.fingerprint} ".encode() + rows.tobytes())
 
-        def part(array: Any) -> Any:
-            return None if array is None else array[rows]
+        def part(values: Any) -> Any:
+            if values is None or hasattr(values, "shape"):
+                return None if values is None else values[rows]
+            return np.asarray(values)[rows]
 
         return replace(
             self,
             ids=self.ids[rows],
-            fingerprint=whole.hexdigest(),
+            fingerprint=fingerprint or _part_fingerprint(self.fingerprint, rows),
             reader=_reader_of(self.reader, rows),
             labels=part(self.labels),
             paths=part(self.paths),
-            columns={name: column[rows] for name, column in self.columns.items()},
+            columns={name: part(column) for name, column in self.columns.items()},
             vectors=part(self.vectors),
             digests=part(self.digests),
+            rejected=(),
+            test_spec=None,
+            reopenable=False,
         )
+
+
+def _part_fingerprint(whole: str, rows: np.ndarray) -> str:
+    return hashlib.sha256(f"take {whole} ".encode() + rows.tobytes()).hexdigest()
 
 
 def _reader_of(reader: Any, rows: np.ndarray) -> Callable[[int], Image.Image] | None:

@@ -46,13 +46,13 @@ class RayExecutor:
     def compute_stage(
         self, run: PipelineRun, stage: str, params: dict[str, Any], progress: Progress = silent
     ) -> None:
-        if run.reopenable and stage in ("pseudo_labels", "dynamics"):
+        if run.dataset.reopenable and stage in ("pseudo_labels", "dynamics"):
             full_stages.make_there(self.address, run, stage, params, progress)
 
     def clustering_workers(self, run: PipelineRun) -> Workers | None:
         vectors = run.vectors
         on_disk = isinstance(vectors, np.memmap) and large(*vectors.shape)
-        if run.clusterer != "kmeans" or not on_disk:
+        if run.config.clusterer != "kmeans" or not on_disk:
             return None
         return clustering.Nodes(self.address, vectors)
 

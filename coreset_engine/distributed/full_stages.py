@@ -18,6 +18,7 @@ from coreset_engine.core.registry import CLUSTERERS, PROXIES, look_up
 from coreset_engine.core.types import Progress
 from coreset_engine.distributed.ray_cluster import connect
 from coreset_engine.distributed.tasks import scatter
+from coreset_engine.pipeline.executor import PipelineRun
 from coreset_engine.pipeline.run_spec import open_run, run_spec
 
 TOLD = "told.json"
@@ -25,7 +26,7 @@ EVERY_S = 1.0
 
 
 def make_there(
-    address: str, run: Any, stage: str, params: dict[str, Any], progress: Progress
+    address: str, run: PipelineRun, stage: str, params: dict[str, Any], progress: Progress
 ) -> None:
     """Compute "dynamics" or "pseudo_labels" (params: what distinguishes the artefact) as one task;
     it lies in the store when this returns. Nothing where it lies there already, or where this
@@ -41,28 +42,28 @@ def make_there(
     _one_node(address, run, stage, params, progress)
 
 
-def _gains(address: str, run: Any, stage: str, params: dict[str, Any]) -> bool:
+def _gains(address: str, run: PipelineRun, stage: str, params: dict[str, Any]) -> bool:
     """Whether one node is the better place: k-means is spread over all of them instead
-    (run.cluster_clusters)."""
+    (distributed.clustering)."""
     if stage == "pseudo_labels":
         return "neighbours" in look_up(
-            CLUSTERERS, run.clusterer, "clusterer"
+            CLUSTERERS, run.config.clusterer, "clusterer"
         ).needs and better_there(address, run)
     return "images" in look_up(
-        PROXIES, params.get("proxy", run.proxy), "proxy"
+        PROXIES, params.get("proxy", run.config.proxy), "proxy"
     ).needs or better_there(address, run)
 
 
-def better_there(address: str, run: Any) -> bool:
+def better_there(address: str, run: PipelineRun) -> bool:
     """Whether the cluster has a GPU, this machine none, and nobody asked for its processor by
     name."""
-    if run.device != "auto" or resolve_device() != "cpu":
+    if run.config.device != "auto" or resolve_device() != "cpu":
         return False
     return connect(address).cluster_resources().get("GPU", 0) >= 1
 
 
 def _one_node(
-    address: str, run: Any, stage: str, params: dict[str, Any], progress: Progress
+    address: str, run: PipelineRun, stage: str, params: dict[str, Any], progress: Progress
 ) -> None:
     told = run.store.work(stage, run.stored_as(stage, **params)) / TOLD
     told.unlink(missing_ok=True)
@@ -73,7 +74,9 @@ def _one_node(
         progress(heard["done"], heard["total"], heard["unit"])
 
     item = (run_spec(run), str(told.absolute()), stage, params)
-    for _, note, _ in scatter(address, whole_task, [item], gpu=run.device != "cpu", idle=hear):
+    for _, note, _ in scatter(
+        address, whole_task, [item], gpu=run.config.device != "cpu", idle=hear
+    ):
         heard.update(note)
         progress(heard["total"], heard["total"], heard["unit"])
 

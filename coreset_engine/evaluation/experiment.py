@@ -1,9 +1,11 @@
 """Is it better than random? Train on each coreset, test on held-out data, at several rates, paired
 over seeds.
 
-What selection sees (`Arena.train`) is fixed before anything is selected: the source itself where it
-has a test split, else four fifths of it, with every stage computed on that part alone. Each cell of
-the table is one artefact in the store, so a stopped evaluation goes on where it was.
+What selection sees (`EvaluationSplit.train`) is fixed before anything is selected: the source
+itself where it has a test split, else four fifths of it, with every stage computed on that part
+alone. Each seed draws everything random in a method again: clustering, dynamics, coverage samples
+and ties; only the embeddings and neighbours, which have no chance in them, are shared. Each cell is
+one artefact in the store, so a stopped evaluation goes on where it was.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from coreset_engine.core.classes import align_classes, names_of
 from coreset_engine.core.config import make
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.registry import BASELINE, METHODS, load, look_up
-from coreset_engine.core.types import Dataset, Selection
+from coreset_engine.core.types import Selection
 from coreset_engine.evaluation.split import flip_labels, stratified_split
 from coreset_engine.evaluation.subset_training import (
     ON_PIXELS,
@@ -38,8 +40,9 @@ from coreset_engine.pipeline.run_spec import open_run, run_spec
 from coreset_engine.pipeline.select import select
 from coreset_engine.selection.budget import kept_count
 
-VERSION = 2
+VERSION = 3  # 3: every seed draws clustering, dynamics and coverage again
 Row = dict[str, Any]
+Cell = tuple[str | None, float, int]  # method or None for the full set, prune rate, seed
 # on_rows(rows so far, accuracy of the full set or None, rows in all): called often; may raise
 # Cancelled.
 OnRows = Callable[[list[Row], float | None, int], None]
@@ -60,50 +63,66 @@ def evaluate(
     method_params: Mapping[str, Mapping[str, Any]] | None = None,
     **options: Any,
 ) -> dict[str, Any]:
-    """{"rows", "full_accuracy", "labels", ...}: one row per method, rate and seed; random is always
-    among the methods.
+    """Train on every coreset and on the full set, and test; random is always among the methods.
 
-    seeds: how many (counted up from the run's), or which. options: fields of EvaluationConfig. A
-    row has method, prune_rate, seed, k, accuracy, worst_class_accuracy, seconds (training),
-    select_seconds, class_balance, model, labels ("true", or "pseudo": accuracy is then agreement
-    with pseudo-labels, not with the truth). A cell that cannot be (a beta too large for its rate,
-    ...) has accuracy None and `error`. Raises BadInput when no cell can be.
+    Parameters
+    ----------
+    run
+        Settings and artefacts. Its seed is the first one.
+    on_rows
+        Called as (rows so far, accuracy of the full set or None, rows in all); may raise Cancelled.
+    methods, prune_rates
+        Names of METHODS, and shares removed, 0 <= p < 1.
+    seeds
+        How many (counted up from the run's), or which. Each draws every random step again.
+    model
+        What is trained: "linear", "mlp", or a network on pixels.
+    method_params
+        Method -> its parameters.
+    options
+        Fields of `EvaluationConfig`.
+
+    Returns
+    -------
+    dict
+        rows, full_accuracy, model, labels, trained_on, tested_on, n_classes. A row has method,
+        prune_rate, seed, k, accuracy, worst_class_accuracy, seconds (training), select_seconds,
+        class_balance, kept_digest, model, labels ("true", or "pseudo": accuracy is then agreement
+        with pseudo-labels, not with the truth). A cell that cannot be (a beta too large for its
+        rate, ...) has accuracy None and `error`.
+
+    Raises
+    ------
+    BadInput
+        When no cell can be.
     """
     config = make(EvaluationConfig, dict(model=model, **options))
     names = list(
         dict.fromkeys([BASELINE, *(look_up(METHODS, name, "method").name for name in methods)])
     )
     rates = sorted({float(rate) for rate in prune_rates})
-    chosen_seeds = _seeds(seeds, run.seed)
-    table = Table(
-        run,
-        config,
-        names,
-        rates,
-        chosen_seeds,
-        {name: dict(value) for name, value in (method_params or {}).items()},
-        on_rows,
-    )
-    return table.fill()
+    params = {name: dict(value) for name, value in (method_params or {}).items()}
+    plan = Plan(names, rates, _seeds(seeds, run.seed), params)
+    return EvaluationGrid(run, config, plan, on_rows).fill()
 
 
 def _seeds(seeds: int | Sequence[int], first: int) -> list[int]:
-    found = (
-        [first + i for i in range(int(seeds))]
-        if isinstance(seeds, int | float | str)
-        else [int(s) for s in seeds]
-    )
-    if not found:
+    if isinstance(seeds, int | float | str):
+        wanted = [first + i for i in range(int(seeds))]
+    else:
+        wanted = [int(seed) for seed in seeds]
+    if not wanted:
         raise BadInput(f"seeds={seeds!r} must be at least 1; 5 make a claim.")
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(wanted))
 
 
-class Arena:
+class EvaluationSplit:
     """What selection sees (`train`: a Run) and what judges. labels: "true" or "pseudo"."""
 
     def __init__(self, run: Run, config: EvaluationConfig, tick: Callable[[], None]) -> None:
         self.config = config
         self._tick = tick
+        self._runs: dict[int, Run] = {}
         self.labels = _which(run, config.labels)
         self.unmatched: dict[str, dict[str, int]] = {}
         truth = run.labels if self.labels == "true" else run.pseudo_labels.labels
@@ -111,15 +130,15 @@ class Arena:
             from coreset_engine.sources.open import open_source
 
             known = np.flatnonzero(truth >= 0)
-            self.train = run if len(known) == len(truth) else part(run, known)
-            self.test: Run = sibling(run, open_source(run.dataset.test_spec))
+            self.train = run if len(known) == len(truth) else run.take(known)
+            self.test: Run = run.with_dataset(open_source(run.dataset.test_spec))
             self.train_labels = truth[known]
             found, self.unmatched = _matched_by_name(run, self.train_labels, self.test)
             self.test_at = np.flatnonzero(found >= 0)
             self.test_labels = found[self.test_at]
         else:
             at, self.test_at = stratified_split(run.dataset.ids, truth)
-            self.train = part(run, at)
+            self.train = run.take(at)
             self.test = run
             self.train_labels = truth[at]
             self.test_labels = truth[self.test_at]
@@ -175,112 +194,134 @@ class Arena:
         ours = reader.read(train.dataset, np.arange(len(train.dataset)), tick)
         return ours, reader.read(self.test.dataset, self.test_at, tick)
 
+    def run_of(self, seed: int) -> Run:
+        """What a method sees under this seed: clustering, dynamics and coverage drawn with it."""
+        if seed not in self._runs:
+            self._runs[seed] = self.train.with_config(seed=seed)
+        return self._runs[seed]
+
     def noisy(self, seed: int) -> tuple[Run, np.ndarray]:
         """The run and labels of this seed: with `label_noise`, methods that may use true labels see
         the noise too."""
+        run = self.run_of(seed)
         if not self.config.label_noise:
-            return self.train, self.train_labels
-        spoilt = flip_labels(self.train_labels, self.config.label_noise, self.n_classes, seed)
+            return run, self.train_labels
+        noisy = flip_labels(self.train_labels, self.config.label_noise, self.n_classes, seed)
         if self.labels == "pseudo":
-            return self.train, spoilt
-        return sibling(self.train, dataclasses.replace(self.train.dataset, labels=spoilt)), spoilt
+            return run, noisy
+        return run.with_dataset(dataclasses.replace(run.dataset, labels=noisy)), noisy
 
 
-class Table:
-    """The cells of one evaluation: filled seed by seed, so that a curve over all rates shows
-    early."""
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """The cells of an evaluation.
 
-    def __init__(
-        self,
-        run: Run,
-        config: EvaluationConfig,
-        methods: list[str],
-        rates: list[float],
-        seeds: list[int],
-        params: Mapping[str, dict[str, Any]],
-        on_rows: OnRows,
-    ) -> None:
-        self.run = run
-        self.config = config
-        self.methods = methods
-        self.rates = rates
-        self.seeds = seeds
-        self.params = params
-        self.on_rows = on_rows
-        self.rows: list[Row] = []
-        self.full: list[float] = []
-        self.trained: dict[str, dict[str, Any]] = {}
-        self.total = len(methods) * len(rates) * len(seeds)
+    Parameters
+    ----------
+    methods, prune_rates, seeds
+        Every combination is one cell; the full set is one more for each seed.
+    params
+        Method -> its parameters.
+    """
 
-    def tick(self, *_: Any) -> None:
-        self.on_rows(self.rows, float(np.mean(self.full)) if self.full else None, self.total)
+    methods: Sequence[str]
+    prune_rates: Sequence[float]
+    seeds: Sequence[int]
+    params: Mapping[str, Mapping[str, Any]]
 
-    def fill(self) -> dict[str, Any]:
-        self.arena = Arena(self.run, self.config, self.tick)
-        for rate in self.rates:
-            kept_count(len(self.arena.train.dataset), rate)
-        self.tick()
-        grid = [
+    def cells(self) -> list[Cell]:
+        """Seed by seed, so that a curve over all rates shows early."""
+        return [
             cell
             for seed in self.seeds
             for cell in [
-                *((method, rate, seed) for rate in self.rates for method in self.methods),
+                *((method, rate, seed) for rate in self.prune_rates for method in self.methods),
                 (None, 0.0, seed),
             ]
         ]
-        found: dict[int, Row] = {}
-        for place, row in self.measured(grid):
-            found[place] = row
-            self.rows = [found[i] for i in sorted(found) if grid[i][0] is not None]
-            self.full = [found[i]["accuracy"] for i in sorted(found) if grid[i][0] is None]
+
+
+class EvaluationGrid:
+    """The cells of one evaluation, each measured once and kept in the store."""
+
+    def __init__(
+        self, run: Run, config: EvaluationConfig, plan: Plan, on_rows: OnRows = nothing
+    ) -> None:
+        self.run = run
+        self.config = config
+        self.plan = plan
+        self.on_rows = on_rows
+        self.rows: list[Row] = []
+        self.full: list[float] = []
+        self._outcomes: dict[str, dict[str, Any]] = {}
+
+    @cached_property
+    def split(self) -> EvaluationSplit:
+        return EvaluationSplit(self.run, self.config, self.tick)
+
+    def tick(self, *_: Any) -> None:
+        """Report the rows so far; raises Cancelled when asked to stop."""
+        plan = self.plan
+        total = len(plan.methods) * len(plan.prune_rates) * len(plan.seeds)
+        self.on_rows(self.rows, float(np.mean(self.full)) if self.full else None, total)
+
+    def fill(self) -> dict[str, Any]:
+        """Measure every cell; the outcome as `evaluate` returns it."""
+        for rate in self.plan.prune_rates:
+            kept_count(len(self.split.train.dataset), rate)
+        self.tick()
+        cells = self.plan.cells()
+        measured: dict[int, Row] = {}
+        for index, row in self._measured(cells):
+            measured[index] = row
+            ordered = [(cells[i][0], measured[i]) for i in sorted(measured)]
+            self.rows = [row for method, row in ordered if method is not None]
+            self.full = [row["accuracy"] for method, row in ordered if method is None]
             self.tick()
-        told = [row["error"] for row in self.rows if row.get("error")]
-        if len(told) == len(self.rows):
-            raise BadInput(told[0])
+        errors = [row["error"] for row in self.rows if row.get("error")]
+        if len(errors) == len(self.rows):
+            raise BadInput(errors[0])
         return dict(
             rows=self.rows,
             full_accuracy=float(np.mean(self.full)),
             model=self.config.model,
-            labels=self.arena.labels,
-            trained_on=len(self.arena.train.dataset),
-            tested_on=len(self.arena.test_at),
-            n_classes=self.arena.n_classes,
-            **({"unmatched_classes": self.arena.unmatched} if self.arena.unmatched else {}),
+            labels=self.split.labels,
+            trained_on=len(self.split.train.dataset),
+            tested_on=len(self.split.test_at),
+            n_classes=self.split.n_classes,
+            **({"unmatched_classes": self.split.unmatched} if self.split.unmatched else {}),
         )
 
-    def measured(self, grid: list[tuple[str | None, float, int]]) -> Iterator[tuple[int, Row]]:
-        """(place in grid, row) of each cell: here, one after the other, or as tasks of the run's
-        cluster."""
-        if self.run.cluster and self.run.reopenable:
-            about = (
-                run_spec(self.run),
-                json.dumps(dataclasses.asdict(self.config)),
-                json.dumps(self.params),
-            )
-            gpu = self.config.model in ON_PIXELS and self.run.device != "cpu"
-            items = [(*about, *cell) for cell in grid]
-            yield from self.run.executor.map(cell_task, items, gpu=gpu, idle=self.tick)
+    def _measured(self, cells: Sequence[Cell]) -> Iterator[tuple[int, Row]]:
+        """(index, row) of each cell: here one after the other, or as tasks of the run's cluster."""
+        if not self.run.cluster or not self.run.dataset.reopenable:
+            for index, cell in enumerate(cells):
+                yield index, self.cell(*cell)
             return
-        for place, cell in enumerate(grid):
-            yield place, self.cell(*cell)
+        about = (
+            run_spec(self.run),
+            json.dumps(dataclasses.asdict(self.config)),
+            json.dumps({name: dict(value) for name, value in self.plan.params.items()}),
+        )
+        gpu = self.config.model in ON_PIXELS and self.run.device != "cpu"
+        items = [(*about, *cell) for cell in cells]
+        yield from self.run.executor.map(cell_task, items, gpu=gpu, idle=self.tick)
 
     def cell(self, method: str | None, rate: float, seed: int) -> Row:
         """One row, from the store where it lies finished. method None: the full set."""
-        train = self.arena.train
-        about = dict(source=self.run.dataset.fingerprint, root=self.run.key_of("embeddings"))
         row = dict(
             method=method or "full",
             prune_rate=rate,
             seed=seed,
             model=self.config.model,
-            labels=self.arena.labels,
+            labels=self.split.labels,
         )
         try:
-            _, info = train.store.get(
+            _, info = self.run.store.get(
                 "evaluation",
                 self.key(method, rate, seed),
-                lambda: self.measure(method, rate, seed),
-                about=about,
+                lambda: self._measure(method, rate, seed),
+                about=self.run.about(),
                 waiting=self.tick,
             )
         except BadInput as fault:
@@ -289,41 +330,38 @@ class Table:
             return row | dict(
                 accuracy=None,
                 worst_class_accuracy=None,
-                k=kept_count(len(train.dataset), rate),
+                k=kept_count(len(self.split.train.dataset), rate),
                 error=str(fault),
             )
         return row | info
 
     def key(self, method: str | None, rate: float, seed: int) -> str:
-        train = self.arena.train
-        params = self.given(method)
-        chosen = [
-            train.seed,
-            train.clusterer,
-            train.proxy,
-            train.n_samples,
-            train._n_clusters,
+        """The cell's artefact key: everything that its numbers depend on."""
+        run = self.split.run_of(seed)
+        chosen_by = [
+            run.config.to_record(results_only=True),
+            run.wanted_clusters,
             code_of(method),
-            *filter(None, [train.corrected]),
+            run.corrected,
         ]
         return digest(
             [
                 VERSION,
-                self.arena.key,
+                self.split.key,
                 method,
                 rate,
                 seed,
-                params,
+                self.method_params(method),
                 dataclasses.asdict(self.config),
-                chosen if method else None,
+                chosen_by if method else None,
             ]
         )
 
-    def given(self, method: str | None) -> dict[str, Any]:
+    def method_params(self, method: str | None) -> dict[str, Any]:
         """The method's parameters, with the labels it may see and the balance asked for."""
         if method is None:
             return {}
-        params = dict(self.params.get(method, {}))
+        params = dict(self.plan.params.get(method, {}))
         knows = {field.name for field in dataclasses.fields(load(METHODS[method].config))}
         if self.config.select_labels == "true" and "labels" in knows:
             params.setdefault("labels", "true")
@@ -332,33 +370,40 @@ class Table:
             params.setdefault("quotas", {"by": by, "spread": "equal"})
         return params
 
-    def measure(self, method: str | None, rate: float, seed: int) -> tuple[dict, dict]:
+    def _measure(
+        self, method: str | None, rate: float, seed: int
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """(arrays, info) of one cell: select, train, test."""
-        seen, labels = self.arena.noisy(seed)
+        run, labels = self.split.noisy(seed)
         began = time.perf_counter()
-        chosen = (
-            None if method is None else select(method, seen, rate, seed=seed, **self.given(method))
-        )
+        chosen = None
+        if method is not None:
+            chosen = select(method, run, rate, seed=seed, **self.method_params(method))
         spent = time.perf_counter() - began
         kept = np.arange(len(labels)) if chosen is None else np.sort(chosen.indices)
-        found = self.train_on(kept, labels, self.weights_of(chosen, kept), seed)
-        counts = np.bincount(self.arena.train_labels[kept], minlength=self.arena.n_classes)
-        info = {name: value for name, value in found.items() if name != "per_class"}
-        return dict(per_class=np.asarray(found["per_class"]), kept_per_class=counts), info | dict(
-            k=len(kept), select_seconds=round(spent, 4), class_balance=balance(counts)
+        outcome = self._train(kept, labels, self._weights(chosen), seed)
+        counts = np.bincount(self.split.train_labels[kept], minlength=self.split.n_classes)
+        arrays = dict(per_class=np.asarray(outcome["per_class"]), kept_per_class=counts)
+        info = {name: value for name, value in outcome.items() if name != "per_class"}
+        return arrays, info | dict(
+            k=len(kept),
+            kept_digest=_sum(kept),  # tells whether two seeds keep the same images
+            select_seconds=round(spent, 4),
+            class_balance=balance(counts),
         )
 
-    def weights_of(self, chosen: Selection | None, kept: np.ndarray) -> np.ndarray | None:
+    def _weights(self, chosen: Selection | None) -> np.ndarray | None:
+        """(k,) loss weights in source order, or None where all are the same or none is wanted."""
         if chosen is None or not self.config.loss_weights:
             return None
         weights = chosen.weights[np.argsort(chosen.indices)]
         return None if np.ptp(weights) == 0 else weights
 
-    def train_on(
+    def _train(
         self, kept: np.ndarray, labels: np.ndarray, weights: np.ndarray | None, seed: int
     ) -> dict[str, Any]:
         """The outcome as a dict. The linear fit has no seed, so the same images are fitted once."""
-        mark = digest(
+        cache_key = digest(
             [
                 _sum(kept),
                 _sum(labels[kept]),
@@ -366,15 +411,15 @@ class Table:
                 None if self.config.model in WITHOUT_SEED else seed,
             ]
         )
-        if mark not in self.trained:
-            ours, theirs = self.arena.inputs
+        if cache_key not in self._outcomes:
+            train_inputs, test_inputs = self.split.inputs
             outcome = evaluate_subset(
                 self.config.model,
-                ours[kept],
+                train_inputs[kept],
                 np.array(labels[kept]),
-                theirs,
-                self.arena.test_labels,
-                n_classes=self.arena.n_classes,
+                test_inputs,
+                self.split.test_labels,
+                n_classes=self.split.n_classes,
                 whole=len(labels),
                 steps=self.config.steps,
                 weights=weights,
@@ -382,26 +427,22 @@ class Table:
                 device=self.run.device,
                 progress=self.tick,
             )
-            self.trained[mark] = dict(
-                dataclasses.asdict(outcome), seconds=round(outcome.seconds, 4)
-            )
-        return self.trained[mark]
+            made = dict(dataclasses.asdict(outcome), seconds=round(outcome.seconds, 4))
+            self._outcomes[cache_key] = made
+        return self._outcomes[cache_key]
 
 
 def cell_task(
     spec: str, config: str, params: str, method: str | None, rate: float, seed: int
 ) -> Row:
     """One row, in whatever process; who needs a stage first computes it, others wait for it."""
-    return _table_of(spec, config, params).cell(method, rate, seed)
+    return _grid_of(spec, config, params).cell(method, rate, seed)
 
 
 @lru_cache(maxsize=2)
-def _table_of(spec: str, config: str, params: str) -> Table:
-    run = open_run(spec)
+def _grid_of(spec: str, config: str, params: str) -> EvaluationGrid:
     recipe = EvaluationConfig(**json.loads(config))
-    table = Table(run, recipe, [], [], [], json.loads(params), nothing)
-    table.arena = Arena(run, recipe, table.tick)
-    return table
+    return EvaluationGrid(open_run(spec), recipe, Plan((), (), (), json.loads(params)))
 
 
 def _matched_by_name(
@@ -481,47 +522,6 @@ def _counted(names: Sequence[str], labels: np.ndarray) -> dict[str, int]:
 def _some(names: Sequence[str], shown: int = 5) -> str:
     more = f" and {len(names) - shown} more" if len(names) > shown else ""
     return ", ".join(map(repr, names[:shown])) + more
-
-
-def part(run: Run, at: np.ndarray) -> Run:
-    """A run over the images at `at` alone: its stages are computed from these and know nothing of
-    the others."""
-    whole = run.dataset
-    mark = digest([whole.fingerprint, run.key_of("embeddings"), "part", _sum(at)])
-    dataset = dataclasses.replace(
-        whole,
-        ids=whole.ids[at],
-        fingerprint=mark,
-        labels=None if whole.labels is None else whole.labels[at],
-        reader=None if whole.reader is None else lambda i: whole.image(at[i]),
-        vectors=run.vectors[at],
-        paths=None if whole.paths is None else whole.paths[at],
-        test_spec=None,
-        rejected=(),
-        columns={name: np.asarray(values)[at] for name, values in whole.columns.items()},
-    )
-    found = sibling(run, dataset)
-    found.sliced = True
-    return found
-
-
-def sibling(run: Run, dataset: Dataset) -> Run:
-    """Another dataset with the same settings and store."""
-    return Run(
-        dataset,
-        run.encoder,
-        run.seed,
-        n_clusters=run._n_clusters,
-        clusterer=run.clusterer,
-        proxy=run.proxy,
-        n_samples=run.n_samples,
-        weights=run.weights,
-        device=run.device,
-        store=run.store,
-        progress=run.progress,
-        cluster=run.cluster,
-        search=run.search,
-    )
 
 
 def balance(counts: np.ndarray) -> float:

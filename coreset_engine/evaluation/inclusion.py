@@ -30,7 +30,7 @@ from coreset_engine.pipeline.run import Run
 from coreset_engine.pipeline.select import select
 
 __all__ = ["Inclusion", "agreement", "finished", "inclusion", "of_selection"]
-VERSION = 1
+VERSION = 2
 
 
 def inclusion(
@@ -65,10 +65,8 @@ def inclusion(
             base_of(run, first),
             draws,
             code_of(name),
-            run.n_samples,
-            run._n_clusters,
-            run.clusterer,
-            run.proxy,
+            run.config.to_record(results_only=True),
+            run.wanted_clusters,
             params,
             *filter(None, [run.corrected]),
         ]
@@ -90,9 +88,8 @@ def inclusion(
             agreement=agreement(found),
         )
 
-    about = dict(source=run.dataset.fingerprint, root=run.key_of("embeddings"))
     arrays, info = run.store.get(
-        STAGE, key, make, about=about, waiting=lambda: on_draw(0, len(draws))
+        STAGE, key, make, about=run.about(), waiting=lambda: on_draw(0, len(draws))
     )
     return record(arrays, info)
 
@@ -115,17 +112,5 @@ def _encoders(run: Run, wanted: Iterable[str]) -> list[str]:
 
 
 def _drawn(run: Run, encoder: str, seed: int) -> Run:
-    own = encoder == run.encoder
-    return Run(
-        run.dataset,
-        encoder,
-        seed,
-        n_clusters=run._n_clusters,
-        clusterer=run.clusterer,
-        proxy=run.proxy,
-        n_samples=run.n_samples,
-        weights=run.weights if own else None,
-        device=run.device,
-        store=run.store,
-        progress=run.progress,
-    )
+    weights = run.weights if encoder == run.encoder else None
+    return run.with_config(encoder=encoder, weights=weights, seed=seed)

@@ -22,7 +22,7 @@ from coreset_engine.core.registry import load
 from coreset_engine.core.types import Progress, silent
 from coreset_engine.export.bundle import ExportBundle
 from coreset_engine.pipeline import corrections
-from coreset_engine.pipeline.manifest import write_run
+from coreset_engine.pipeline.manifest import run_of_manifest, write_run
 from coreset_engine.pipeline.reopen import try_reopen
 from coreset_engine.pipeline.run import Run
 from coreset_engine.pipeline.select import select
@@ -250,13 +250,7 @@ def _reopened(manifest: dict[str, Any], store: Store | None, images: str) -> tup
     if dataset is None:
         return None, f"the source could not be opened again ({fault[:400]}); sent without it."
     try:
-        run = Run(
-            dataset,
-            manifest["encoder"],
-            weights=manifest.get("weights"),
-            store=store,
-            **manifest["run"],
-        )
+        run = run_of_manifest(manifest, dataset, store=store)
     except (CoresetError, KeyError, TypeError) as error:
         said = " ".join(str(error).split())[:160]
         return None, f"the source could not be opened again ({said}); sent without it."

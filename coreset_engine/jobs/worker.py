@@ -18,6 +18,7 @@ from coreset_engine.artifacts.store import Store
 from coreset_engine.core.errors import Cancelled, CoresetError
 from coreset_engine.jobs import manager
 from coreset_engine.pipeline import sampled_run
+from coreset_engine.pipeline.config import RunConfig
 from coreset_engine.pipeline.executor import make_executor
 from coreset_engine.pipeline.run import STAGES, Run
 
@@ -131,31 +132,23 @@ def _turn(name: str, home: Path | str, kind: str, report: Reporter) -> Iterator[
         yield
 
 
-def _open(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> Run:
-    named = (
-        "encoder",
-        "seed",
-        "n_clusters",
-        "n_samples",
-        "weights",
-        "clusterer",
-        "proxy",
-        "cluster",
-        "search",
-    )
-    settings = {key: params.pop(key) for key in named if key in params}
+def _open(
+    spec: str, params: dict[str, Any], store: Store, report: Reporter
+) -> tuple[Run, dict[str, Any]]:
+    """The run of a job, and its other parameters."""
+    config, rest = RunConfig.from_job(params)
+    executor = make_executor(rest.pop("cluster", None))
 
     def tell(done: int, total: int, unit: str = "") -> None:
         report("opening", done, total, unit)
 
-    executor = make_executor(settings.pop("cluster", None))
     dataset = executor.open_source(spec, tell)
-    return Run(dataset, store=store, progress=report, executor=executor, **settings)
+    return Run(dataset, config, executor, store=store, progress=report), rest
 
 
 def prepare(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
     """Every stage that is missing, in order."""
-    run = _open(spec, params, store, report)
+    run, params = _open(spec, params, store, report)
     large = sampled_run.too_many(len(run.dataset))
     for stage in STAGES:
         report(stage, 0, 1, "")
@@ -165,7 +158,7 @@ def prepare(spec: str, params: dict[str, Any], store: Store, report: Reporter) -
 def coverage_grid(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
     """Coverage scores for several numbers of redundancy neighbours, from one sweep."""
     wanted = params.pop("n_neighbours", None)
-    run = _open(spec, params, store, report)
+    run, params = _open(spec, params, store, report)
     report.result = dict(n_neighbours=list(run.coverage_grid(wanted)))
 
 
@@ -175,7 +168,7 @@ def beta(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> N
     from coreset_engine.evaluation import beta_stage
 
     truth = bool(params.pop("oracle", False))
-    run = _open(spec, params, store, report)
+    run, params = _open(spec, params, store, report)
 
     def tell(done: int, total: int, unit: str = "") -> None:
         report("beta", done, total, unit)
@@ -190,7 +183,7 @@ def evaluate(spec: str, params: dict[str, Any], store: Store, report: Reporter) 
     they come."""
     from coreset_engine.evaluation.experiment import evaluate as measure
 
-    run = _open(spec, params, store, report)
+    run, params = _open(spec, params, store, report)
 
     def found(rows: list[dict[str, Any]], full: float | None, total: int) -> None:
         report.result = dict(rows=rows, full_accuracy=full)
@@ -203,7 +196,7 @@ def inclusion(spec: str, params: dict[str, Any], store: Store, report: Reporter)
     """How often each image is kept over seeds and encoders."""
     from coreset_engine.evaluation.inclusion import inclusion as measure
 
-    run = _open(spec, params, store, report)
+    run, params = _open(spec, params, store, report)
     own = params.pop("method_params", {})
     found = measure(
         run, on_draw=lambda done, total: report("inclusion", done, total, "draws"), **params, **own
@@ -217,7 +210,7 @@ def export(spec: str, params: dict[str, Any], store: Store, report: Reporter) ->
     """A selection to a target (see export's table)."""
     from coreset_engine.export.targets import export as send
 
-    run = _open(spec, params, store, report)
+    run, params = _open(spec, params, store, report)
     report.result = send(
         run, progress=lambda done, total, unit="": report("export", done, total, unit), **params
     )
@@ -225,7 +218,7 @@ def export(spec: str, params: dict[str, Any], store: Store, report: Reporter) ->
 
 def totals(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
     """The table from which a set too large to draw is counted, for a method and its knobs."""
-    run = _open(spec, params, store, report)
+    run, params = _open(spec, params, store, report)
     report("totals", 0, 1, "")
     report.result = dict(
         images=sampled_run.count_all(run, params["method"], params.get("params")).n

@@ -10,7 +10,8 @@ positions, so that a changed source cannot shift them.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,13 +41,22 @@ def apply(
     return corrected
 
 
-def of(run: Any) -> list[dict[str, Any]]:
-    """The corrections that speak of this run's clusters: those it was given, else those its
-    workspace keeps."""
-    kept = run.corrected_by
-    if kept is None:
-        kept = history.corrections(run.dataset.fingerprint, run.store.home)
-    return of_clustering(kept, run.key_of("pseudo_labels", raw=True)) if kept else []
+def applicable(
+    given: list[dict[str, Any]] | None, fingerprint: str, home: Path, clustering: Callable[[], str]
+) -> list[dict[str, Any]]:
+    """The corrections of a run's clusters, oldest first.
+
+    Parameters
+    ----------
+    given
+        Those the run was given; None takes those the workspace `home` keeps for the dataset.
+    fingerprint
+        Of the dataset.
+    clustering
+        Gives the key of the run's clusters; asked only where there are corrections.
+    """
+    kept = history.corrections(fingerprint, home) if given is None else given
+    return of_clustering(kept, clustering()) if kept else []
 
 
 def of_clustering(entries: Iterable[Mapping[str, Any]], clustering: str) -> list[dict[str, Any]]:
@@ -55,12 +65,12 @@ def of_clustering(entries: Iterable[Mapping[str, Any]], clustering: str) -> list
     return [dict(entry) for entry in entries if entry.get("clustering", clustering) == clustering]
 
 
-def corrected(run: Any) -> PseudoLabels:
-    """The run's clusters with its corrections applied; a cluster merged away stays, empty."""
-    found = run.clusters
-    return dataclasses.replace(
-        found, labels=apply(found.labels, run.dataset.ids, found.n_clusters, run.corrections)
-    )
+def corrected(
+    clusters: PseudoLabels, ids: np.ndarray, entries: Iterable[Mapping[str, Any]]
+) -> PseudoLabels:
+    """The clusters with corrections applied; a cluster merged away stays, empty."""
+    labels = apply(clusters.labels, ids, clusters.n_clusters, entries)
+    return dataclasses.replace(clusters, labels=labels)
 
 
 def names(n_clusters: int, entries: Iterable[Mapping[str, Any]]) -> dict[int, str]:

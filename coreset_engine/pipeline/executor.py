@@ -19,6 +19,7 @@ from coreset_engine.artifacts.store import Store
 from coreset_engine.core.registry import EXECUTORS, load
 from coreset_engine.core.row_blocks import Workers
 from coreset_engine.core.types import Artefacts, Dataset, Progress, PseudoLabels, silent
+from coreset_engine.pipeline.config import ImportedLabels, RunConfig
 
 # step(name, numbers of the pieces to compute, progress)
 Steps = Callable[[str, list[int], Progress], None]
@@ -79,14 +80,12 @@ class PipelineRun(Artefacts, Protocol):
     """What an executor reads of a run: artefacts, settings and the store."""
 
     store: Store
-    device: str
-    clusterer: str
-    proxy: str
+    config: RunConfig
+    corrected_by: list[dict[str, Any]] | None
+    imported: ImportedLabels | None
 
     @property
     def clusters(self) -> PseudoLabels: ...
-    @property
-    def reopenable(self) -> bool: ...
     def stored_as(self, stage: str, **params: Any) -> str: ...
 
 

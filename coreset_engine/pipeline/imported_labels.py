@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
 
 from coreset_engine.core.errors import BadInput
-from coreset_engine.pipeline.run import Run
+from coreset_engine.pipeline.run import ImportedLabels, Run
 
 
-def with_labels(run: Run, given: dict[str, str]) -> Run:
+def with_labels(run: Run, given: Mapping[str, str]) -> Run:
     """The same run on the same images, its true labels those of `given` (id -> class), filled up by
     clusters.
 
@@ -34,25 +35,16 @@ def with_labels(run: Run, given: dict[str, str]) -> Run:
     dataset = dataclasses.replace(
         run.dataset, labels=np.array([code[name] for name in names], np.int64), classes=classes
     )
-    found = Run(
+    given_here = {str(run.dataset.ids[i]): name for i, name in known.items()}
+    return Run(
         dataset,
-        run.encoder,
-        run.seed,
-        n_clusters=run.n_clusters,
-        clusterer=run.clusterer,
-        proxy=run.proxy,
-        n_samples=run.n_samples,
-        weights=run.weights,
-        device=run.device,
+        run.config,
+        run.executor,
         store=run.store,
         progress=run.progress,
-        cluster=run.cluster,
-        search=run.search,
         corrected_by=run.corrected_by,
+        imported=ImportedLabels(given_here, run.wanted_clusters),
     )
-    found.given_labels = {str(run.dataset.ids[i]): name for i, name in known.items()}
-    found.base_clusters = run._n_clusters
-    return found
 
 
 def spread(clusters: np.ndarray, known: dict[int, str]) -> list[str]:
@@ -80,7 +72,7 @@ def _placeholder(cluster: int, given: set[str]) -> str:
     return name
 
 
-def agreement(run: Run, given: dict[str, str]) -> float:
+def agreement(run: Run, given: Mapping[str, str]) -> float:
     """Share of labelled images whose label is the commonest one of their cluster: how good the
     pseudo-labels were."""
     at = {str(key): i for i, key in enumerate(run.dataset.ids)}

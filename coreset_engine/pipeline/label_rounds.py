@@ -17,9 +17,9 @@ from coreset_engine.artifacts.store import Store
 from coreset_engine.core.registry import METHODS
 from coreset_engine.core.types import Selection
 from coreset_engine.pipeline.imported_labels import agreement, spread, with_labels
-from coreset_engine.pipeline.manifest import write_run
+from coreset_engine.pipeline.manifest import run_of_manifest, write_run
 from coreset_engine.pipeline.reopen import reopen_source
-from coreset_engine.pipeline.run import Run
+from coreset_engine.pipeline.run import Report, Run
 from coreset_engine.pipeline.select import select
 from coreset_engine.selection.budget import Budget
 from coreset_engine.selection.request import SelectionRequest
@@ -59,7 +59,7 @@ def rescore(
     prune_rate: float | None = None,
     options: LabelOptions | None = None,
     store: Store | None = None,
-    progress: Any = None,
+    progress: Report | None = None,
 ) -> dict[str, Any]:
     """Score the source of a selection again with imported labels, and write the next selection.
 
@@ -91,15 +91,8 @@ def rescore(
     check_place(out, overwrite=options.overwrite)
     _, manifest = read_selection(folder)
     imported = import_labels(file, id_column=options.id_column, label_column=options.label_column)
-    run = Run(
-        reopen_source(manifest, options.images),
-        manifest["encoder"],
-        weights=manifest.get("weights"),
-        store=store,
-        progress=progress,
-        corrected_by=manifest.get("corrections", []),
-        **manifest["run"],
-    )
+    source = reopen_source(manifest, options.images)
+    run = run_of_manifest(manifest, source, store=store, progress=progress)
     match = imported.match(
         run.dataset.ids,
         run.dataset.paths,

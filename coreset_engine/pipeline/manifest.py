@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,15 @@ import numpy as np
 from coreset_engine import __version__
 from coreset_engine.artifacts.selection_folder import ids_digest, write_selection
 from coreset_engine.artifacts.selection_notes import remember
-from coreset_engine.artifacts.store import digest
+from coreset_engine.artifacts.store import Store, digest
 from coreset_engine.core.errors import BadInput, Corrupt
 from coreset_engine.core.registry import METHODS
-from coreset_engine.core.types import Selection
+from coreset_engine.core.types import Dataset, Selection
+from coreset_engine.pipeline.config import RunConfig
 from coreset_engine.pipeline.imported_labels import with_labels
 from coreset_engine.pipeline.inclusion_records import of_selection
 from coreset_engine.pipeline.reopen import reopen_source
-from coreset_engine.pipeline.run import STAGES, Run
+from coreset_engine.pipeline.run import STAGES, Report, Run
 from coreset_engine.pipeline.select import select
 from coreset_engine.selection.request import SelectionRequest
 
@@ -36,26 +38,20 @@ def manifest(run: Run, selection: Selection) -> dict[str, Any]:
         for stage in ("embeddings", "neighbours", "pseudo_labels", "dynamics", "coverage")
         if run.ready(stage)
     ]
+    settings = run.config.to_record(results_only=True)
     return dict(
         source=run.dataset.spec,
         source_fingerprint=run.dataset.fingerprint,
-        encoder=run.encoder,
-        weights=run.weights,
+        encoder=settings.pop("encoder"),
+        weights=settings.pop("weights"),
         weights_sha256=_info(run, "embeddings").get("weights"),
-        run=dict(
-            seed=run.seed,
-            n_clusters=getattr(run, "base_clusters", run._n_clusters),
-            clusterer=run.clusterer,
-            proxy=run.proxy,
-            n_samples=run.n_samples,
-            **({} if run.search == "auto" else dict(search=run.search)),
-        ),
+        run=settings,
         method=selection.method,
         params=dict(selection.params),
         info=dict(selection.info),
         artefacts={stage: run.key_of(stage) for stage in stages},
         contents={stage: _content(run, stage) for stage in stages},
-        **({"given_labels": run.given_labels} if hasattr(run, "given_labels") else {}),
+        **({"given_labels": dict(run.imported.labels)} if run.imported else {}),
         **({"corrections": run.corrections} if run.corrections else {}),
         versions={
             "coreset-explorer": __version__,
@@ -94,11 +90,56 @@ def columns(run: Run, method: str) -> dict[str, np.ndarray]:
     return found
 
 
-def verify(path: Path | str, store: Any = None, *, images: str = "") -> dict[str, Any]:
-    """Recompute the selection from its manifest: {"same": bool, "differs": [what], ...}, first
-    causes first.
+def run_of_manifest(
+    manifest: Mapping[str, Any],
+    dataset: Dataset,
+    *,
+    store: Store | None = None,
+    progress: Report | None = None,
+    config_type: type[RunConfig] = RunConfig,
+) -> Run:
+    """The run that a manifest speaks of, on `dataset`, without labels imported since.
 
-    images: the folder the source's images are in now, if it was moved. Raises BadInput for a file that is no manifest, or that lies about types.
+    Raises
+    ------
+    BadInput
+        For settings that are unknown or out of bounds.
+    """
+    own = dict(encoder=manifest["encoder"], weights=manifest.get("weights"))
+    return Run(
+        dataset,
+        config_type.from_record(own | dict(manifest["run"])),
+        store=store,
+        progress=progress,
+        corrected_by=manifest.get("corrections", []),
+    )
+
+
+def verify(
+    path: Path | str,
+    store: Store | None = None,
+    *,
+    images: str = "",
+    config_type: type[RunConfig] = RunConfig,
+) -> dict[str, Any]:
+    """Recompute a selection from its manifest and compare.
+
+    Parameters
+    ----------
+    path
+        The manifest, or the folder of the selection.
+    images
+        Folder the source's images are in now, if it was moved.
+
+    Returns
+    -------
+    dict
+        same (bool), differs (what, first causes first), method, k.
+
+    Raises
+    ------
+    BadInput
+        For a file that is no manifest, or one with values of a wrong type.
     """
     wanted = _manifest(path)
     differs = []
@@ -110,14 +151,7 @@ def verify(path: Path | str, store: Any = None, *, images: str = "") -> dict[str
             else "source (same number of images, other content)"
         )
     try:
-        run = Run(
-            dataset,
-            wanted["encoder"],
-            weights=wanted["weights"],
-            store=store,
-            corrected_by=wanted.get("corrections", []),
-            **wanted["run"],
-        )
+        run = run_of_manifest(wanted, dataset, store=store, config_type=config_type)
         if wanted.get("given_labels"):
             run = with_labels(run, dict(wanted["given_labels"]))
         chosen = select(SelectionRequest.from_manifest(wanted["method"], wanted["params"]), run)

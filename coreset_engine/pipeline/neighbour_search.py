@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from coreset_engine.core.errors import BadInput
+from coreset_engine.core.types import Progress
+from coreset_engine.pipeline.config import RunConfig
+from coreset_engine.pipeline.executor import Executor
 
-SEARCHES = ("auto", "exact", "approximate")
 NEIGHBOURS = 50
 # images from which `search="auto"` takes IVF-PQ; here, for keys are asked for without torch
 ABOVE = 5_000_000
-
-
-def check(search: str) -> str:
-    """`search`, or BadInput."""
-    if search not in SEARCHES:
-        raise BadInput(
-            f"neighbours={search!r} is not offered; choose one of {', '.join(SEARCHES)}."
-        )
-    return search
 
 
 def at_scale(search: str, n: int) -> bool:
@@ -33,30 +27,40 @@ def params(search: str, n: int) -> dict[str, Any]:
     always had."""
     if at_scale(search, n):
         return dict(k=NEIGHBOURS, search="ivf-pq-4")
-    return (
-        dict(k=NEIGHBOURS, search="exact")
-        if search == "exact" and n > 200_000
-        else dict(k=NEIGHBOURS)
-    )
+    if search == "exact" and n > 200_000:
+        return dict(k=NEIGHBOURS, search="exact")
+    return dict(k=NEIGHBOURS)
 
 
-def find(run: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """(arrays, info) of the run's neighbours artefact; info has the metric, the method and its
-    recall."""
-    vectors = run.vectors
-    tick = run._tick("neighbours")
-    k = min(NEIGHBOURS, len(run.dataset) - 1)
-    if at_scale(run.search, len(vectors)):
+def search(
+    vectors: np.ndarray,
+    config: RunConfig,
+    executor: Executor,
+    folder: Callable[[], Path],
+    progress: Progress,
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The neighbours artefact: (indices and distances, metric and how they were found).
+
+    Parameters
+    ----------
+    vectors
+        (N, D) float.
+    config
+        Its search and device.
+    folder
+        Gives the folder where an approximate search keeps its pieces.
+    """
+    k = min(NEIGHBOURS, len(vectors) - 1)
+    if at_scale(config.search, len(vectors)):
         from coreset_engine.embedding.neighbours.ivfpq import neighbours_at_scale
 
-        folder = run.store.work("neighbours", run.key_of("neighbours"))
-        each = run.executor.neighbour_steps(vectors, folder)
-        found = neighbours_at_scale(vectors, k, folder=folder, each=each, progress=tick)
+        place = folder()
+        steps = executor.neighbour_steps(vectors, place)
+        found = neighbours_at_scale(vectors, k, folder=place, each=steps, progress=progress)
     else:
         from coreset_engine.embedding.neighbours.search import neighbours
 
-        exact_below = dict(exact_below=len(vectors)) if run.search == "exact" else {}
-        found = neighbours(vectors, k=k, device=run.device, progress=tick, **exact_below)
-    return dict(indices=found.indices, distances=found.distances), dict(
-        metric=found.metric, info=dict(found.info)
-    )
+        exact = dict(exact_below=len(vectors)) if config.search == "exact" else {}
+        found = neighbours(vectors, k=k, device=config.device, progress=progress, **exact)
+    arrays = dict(indices=found.indices, distances=found.distances)
+    return arrays, dict(metric=found.metric, info=dict(found.info))

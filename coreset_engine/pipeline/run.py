@@ -1,24 +1,24 @@
 """The pipeline: the one place where wings are joined. Each stage is computed once, kept, and found
 again by its key.
 
-source -> embeddings -> neighbours -> pseudo-labels -> dynamics ; embeddings -> coverage ;
-neighbours -> map
+A run is a dataset, a `RunConfig` and an executor. Keys are derived from the config's fields and the
+keys of a stage's inputs (`stages.STAGES`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from coreset_engine.artifacts import log
 from coreset_engine.artifacts.store import Store, digest
 from coreset_engine.core.errors import BadInput, Missing
-from coreset_engine.core.registry import CLUSTERERS, PROXIES, look_up
+from coreset_engine.core.registry import CLUSTERERS, look_up
 from coreset_engine.core.types import (
     CoverageScores,
     Dataset,
@@ -29,82 +29,103 @@ from coreset_engine.core.types import (
     PseudoLabels,
     silent,
 )
-from coreset_engine.pipeline import corrections, memory_limits, neighbour_search
-from coreset_engine.pipeline.embedding_stage import embed_with_reuse
+from coreset_engine.pipeline import corrections, memory_limits, neighbour_search, stages
+from coreset_engine.pipeline.config import ImportedLabels, RunConfig
 from coreset_engine.pipeline.executor import (
     CoverageTask,
-    EmbeddingTask,
     Executor,
     make_executor,
 )
 from coreset_engine.pipeline.stage_inputs import by_content, inputs_of
+from coreset_engine.pipeline.stages import DYNAMICS, STAGES
 
-# stage -> (version, the stages its key is made from). A change of what a stage computes raises its
-# version.
-STAGES: dict[str, tuple[int, tuple[str, ...]]] = {
-    "embeddings": (2, ()),
-    "neighbours": (1, ("embeddings",)),
-    "pseudo_labels": (1, ("embeddings", "neighbours")),
-    "dynamics": (2, ("embeddings", "pseudo_labels")),
-    "coverage": (3, ("embeddings",)),
-    "map": (1, ("embeddings", "neighbours")),
-}
-DYNAMICS = ("aum", "forgetting", "el2n", "entropy", "loss", "grand", "dyn_unc", "tdds", "margins")
+__all__ = ["DYNAMICS", "STAGES", "ImportedLabels", "Run", "embed"]
+# report(stage, done, total, unit)
+Report = Callable[..., None]
 
 
 class Run:
-    """Artefacts of one dataset, encoder and seed, computed when asked for and kept in the store.
+    """Artefacts of one dataset under one config, computed when asked for and kept in the store.
 
-    n_clusters: default the number of class names the source knows, else a proposal from the data.
-    clusterer, proxy: rows of CLUSTERERS and PROXIES; what makes pseudo-labels, what is watched
-        while it learns them.
-    n_samples: coverage samples; default: until two seeds agree (`CoverageConfig`).
-    progress: called as (stage, done, total, unit). cluster: address of a Ray cluster, or "local":
-        same results. executor: instead of `cluster`, who does the work.
-    search: of neighbours: "exact", "approximate" (IVF-PQ), or "auto" by number of images (see
-        run.near).
-    corrected_by: corrections of the clusters; default those the workspace keeps for this dataset
-        (run.corrections).
+    Parameters
+    ----------
+    dataset
+        The images.
+    config
+        What is computed; a text is the name of an encoder.
+    executor
+        Where it is computed; default this machine.
+    cluster
+        Address of a Ray cluster, or "local", in place of an executor: same results.
+    store
+        Where artefacts are kept; default the workspace, CORESET_HOME.
+    progress
+        Called as (stage, done, total, unit); may raise Cancelled.
+    corrected_by
+        Corrections of the clusters; default those the workspace keeps for this dataset.
+    imported
+        Labels from people, where `dataset` has such (see `pipeline.imported_labels`).
+    settings
+        Fields of `RunConfig` that differ from `config`.
+
+    Raises
+    ------
+    BadInput
+        For a setting that its field or this dataset refuses.
     """
 
     def __init__(
         self,
         dataset: Dataset,
-        encoder: str = "efficientnet_lite0",
-        seed: int = 0,
-        *,
-        n_clusters: int | None = None,
-        clusterer: str = "temi",
-        proxy: str = "mlp",
-        n_samples: int | None = None,
-        weights: str | None = None,
-        device: str = "auto",
-        store: Store | None = None,
-        progress: Any = None,
-        cluster: str | None = None,
-        search: str = "auto",
-        corrected_by: list[dict[str, Any]] | None = None,
+        config: RunConfig | str | None = None,
         executor: Executor | None = None,
+        *,
+        cluster: str | None = None,
+        store: Store | None = None,
+        progress: Report | None = None,
+        corrected_by: list[dict[str, Any]] | None = None,
+        imported: ImportedLabels | None = None,
+        **settings: Any,
     ) -> None:
-        _check(len(dataset), seed, n_clusters, n_samples)
         self.dataset = dataset
-        self.encoder = encoder
-        self.seed = int(seed)
-        look_up(CLUSTERERS, clusterer, "clusterer")
-        look_up(PROXIES, proxy, "proxy")
-        self.clusterer = clusterer
-        self.proxy = proxy
-        self.weights = weights
-        self.device = device
-        self.n_samples = n_samples
+        self.config = _config(config, settings)
+        _check(len(dataset), self.config.n_clusters)
+        self.executor = executor or make_executor(cluster)
         self.store = store or Store()
         self.progress = progress
-        self.executor = executor or make_executor(cluster)
-        self._n_clusters = n_clusters
-        self.search = neighbour_search.check(search)
         self.corrected_by = corrected_by
-        self.sliced = False  # a part of a source, which no other process can open by its spec
+        self.imported = imported
         self._keys: dict[str, str] = {}
+
+    # -- settings
+
+    @property
+    def encoder(self) -> str:
+        return self.config.encoder
+
+    @property
+    def weights(self) -> str | None:
+        return self.config.weights
+
+    @property
+    def seed(self) -> int:
+        return self.config.seed
+
+    @property
+    def clusterer(self) -> str:
+        return self.config.clusterer
+
+    @property
+    def proxy(self) -> str:
+        return self.config.proxy
+
+    @property
+    def search(self) -> str:
+        return self.config.search
+
+    @property
+    def device(self) -> str:
+        return self.config.device
 
     @property
     def cluster(self) -> str | None:
@@ -112,54 +133,144 @@ class Run:
         return self.executor.address
 
     @property
-    def reopenable(self) -> bool:
-        """Whether another process gets this run's dataset by opening its spec."""
-        return not self.sliced
+    def n_samples(self) -> int | None:
+        """Coverage samples T asked for; None: until two seeds agree (`CoverageConfig`)."""
+        return self.config.n_samples
+
+    @property
+    def n_clusters(self) -> int:
+        """Clusters asked for, else the classes that the source knows, else those proposed."""
+        return self.wanted_clusters or self.clusters.n_clusters
+
+    @property
+    def wanted_clusters(self) -> int:
+        """As `n_clusters`, without computing: 0 where the data propose the number."""
+        if self.config.n_clusters:
+            return self.config.n_clusters
+        if self.imported:
+            return self.imported.n_clusters
+        known = len(self.dataset.classes)
+        return known if known > 1 else 0  # one class is no clustering
+
+    def with_config(self, **changes: Any) -> Run:
+        """A run of the same dataset, store, executor and progress with other settings.
+
+        Stages that do not depend on what changed have the same keys, and are shared.
+        """
+        return self._like(self.dataset, replace(self.config, **changes), self.corrected_by)
+
+    def with_dataset(self, dataset: Dataset) -> Run:
+        """A run of another dataset with the same settings, store, executor and progress.
+
+        Corrections belong to a dataset; they stay only where the images do.
+        """
+        same = dataset.fingerprint == self.dataset.fingerprint
+        return self._like(dataset, self.config, self.corrected_by if same else None)
+
+    def take(self, positions: np.ndarray) -> Run:
+        """A run over the images at `positions` (M,) int64 alone.
+
+        Vectors are those of the whole; every later stage is computed from this part and knows
+        nothing of the others.
+        """
+        key = digest([self.dataset.fingerprint, self.key_of("embeddings"), "part", _sum(positions)])
+        whole = replace(self.dataset, vectors=None)
+        part = replace(whole.take(positions, key), vectors=self.vectors[positions])
+        return self.with_dataset(part)
+
+    def _like(
+        self, dataset: Dataset, config: RunConfig, corrected_by: list[dict[str, Any]] | None
+    ) -> Run:
+        return type(self)(
+            dataset,
+            config,
+            self.executor,
+            store=self.store,
+            progress=self.progress,
+            corrected_by=corrected_by,
+            imported=self.imported,
+        )
 
     # -- keys
-    # --------------------------------------------------------------------------------------------------
 
     def key_of(self, stage: str, **params: Any) -> str:
-        """The content address of a stage's artefact for this run. Pages ask a hundred times a run,
-        so it is kept."""
+        """The content address of a stage's artefact for this run; remembered, since pages ask for
+        it a hundred times a run."""
         asked = f"{stage} {sorted(params.items())}"
         if asked not in self._keys:
             self._keys[asked] = self._key(stage, params)
         return self._keys[asked]
 
+    def stored_as(self, stage: str, **params: Any) -> str:
+        """The key under which the artefact lies in the store.
+
+        As `key_of`, but corrections change no clustering, only what is made of it.
+        """
+        raw = dict(raw=True) if stage == "pseudo_labels" else {}
+        return self.key_of(stage, **params, **raw)
+
     def _key(self, stage: str, params: dict[str, Any]) -> str:
         version, inputs = STAGES[stage]
+        params = dict(params)
         if stage == "pseudo_labels" and not params.pop("raw", False) and self.corrected:
-            params = params | dict(corrections=self.corrected)
-        if (
-            params.get("labels") == "true"
-        ):  # labels may be given or changed after the images were seen
-            params = params | dict(truth=self._truth)
+            params["corrections"] = self.corrected
+        key_of = self.key_of
+        if params.get("labels") == "true":  # labels may change after the images were seen
+            params["truth"] = self._truth
+            key_of = self.stored_as
         return digest(
             dict(
                 stage=stage,
                 version=version,
-                params=self._params(stage) | params,
-                inputs=[
-                    (self.stored_as if "truth" in params else self.key_of)(other)
-                    for other in inputs
-                ],
+                params=self.params_of(stage) | params,
+                inputs=[key_of(other) for other in inputs],
             )
         )
+
+    def params_of(self, stage: str) -> dict[str, Any]:
+        """What a stage's key holds of the settings: every field that says it belongs to the
+        stage, as it takes effect on this dataset."""
+        found: dict[str, Any] = {}
+        if stage == "embeddings":
+            found["source"] = self.dataset.fingerprint
+        if stage == "dynamics":
+            found["labels"] = "pseudo"
+        if stage == "coverage":
+            found["n_neighbours"] = stages.DEFAULT_ALPHA
+        for about in fields(self.config):
+            if stage in about.metadata.get("stages", ()):
+                found |= self._key_entries(about.name, about.metadata)
+        return found
+
+    def _key_entries(self, name: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        if "settings_of" in metadata:
+            changed = self.config.effective(name)
+            under = metadata["key_name"]
+            return {under: changed} if under and changed else changed
+        if name == "search":
+            return neighbour_search.params(self.search, len(self.dataset))
+        if name in ("encoder", "weights") and self.dataset.vectors is not None:
+            return dict(encoder="given")
+        resolved: dict[str, Any] = dict(
+            weights=self._weights_key, n_samples=self.n_samples, n_clusters=self.wanted_clusters
+        )
+        value = resolved[name] if name in resolved else getattr(self.config, name)
+        return {metadata.get("key_name") or name: value}
 
     @cached_property
     def corrections(self) -> list[dict[str, Any]]:
         """What a person corrected of this run's clusters, oldest first."""
-        return corrections.of(self)
+        return corrections.applicable(
+            self.corrected_by,
+            self.dataset.fingerprint,
+            self.store.home,
+            lambda: self.key_of("pseudo_labels", raw=True),
+        )
 
     @cached_property
     def corrected(self) -> str | None:
+        """What identifies the corrections, or None when there are none."""
         return corrections.key(self.corrections)
-
-    def stored_as(self, stage: str, **params: Any) -> str:
-        """Where the artefact lies: `key_of`, but corrections change no clustering, only what is
-        made of it."""
-        return self.key_of(stage, **params, **(dict(raw=True) if stage == "pseudo_labels" else {}))
 
     @cached_property
     def _truth(self) -> str:
@@ -169,25 +280,6 @@ class Run:
     @cached_property
     def _weights_key(self) -> str | None:
         return by_content(self.weights)
-
-    def _params(self, stage: str) -> dict[str, Any]:
-        if stage == "embeddings":
-            if self.dataset.vectors is not None:
-                return dict(source=self.dataset.fingerprint, encoder="given")
-            return dict(
-                source=self.dataset.fingerprint, encoder=self.encoder, weights=self._weights_key
-            )
-        return {
-            "neighbours": neighbour_search.params(self.search, len(self.dataset)),
-            "pseudo_labels": dict(
-                method=self.clusterer,
-                n_clusters=self._n_clusters or self._known_classes,
-                seed=self.seed,
-            ),
-            "dynamics": dict(proxy=self.proxy, seed=self.seed, labels="pseudo"),
-            "coverage": dict(n_samples=self.n_samples, seed=self.seed, n_neighbours=1000),
-            "map": dict(seed=self.seed),
-        }[stage]
 
     def ready(self, stage: str) -> bool:
         """Whether the stage lies finished in the store. Never computes."""
@@ -199,186 +291,142 @@ class Run:
         """Bytes on disk."""
         return self.store.size(stage, self.stored_as(stage))
 
-    def _get(self, stage: str, make: Any, **params: Any) -> tuple[dict, dict]:
-        about = dict(
+    def about(self) -> dict[str, str]:
+        """What an artefact's manifest says it is made from, for garbage collection."""
+        return dict(
             source=self.dataset.fingerprint,
-            root=self.key_of("embeddings"),
             spec=self.dataset.spec,
+            root=self.key_of("embeddings"),
         )
-        tick = self._tick(stage)
+
+    def _get(
+        self, stage: str, make: Callable[[], stages.Made], **params: Any
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        tick = self.tick(stage)
         self.executor.compute_stage(self, stage, params, tick)
 
-        def checked() -> tuple[dict, dict]:
-            streams = stage == "neighbours" and neighbour_search.at_scale(
-                self.search, len(self.dataset)
-            )
-            elsewhere = (
-                stage == "coverage" and self.cluster
-            )  # which chooses its way by the nodes' memory
-            if stage != "embeddings" and not streams and not elsewhere:
-                memory_limits.check(stage, *self.vectors.shape, self.vectors.itemsize)
+        def checked() -> stages.Made:
+            self._check_memory(stage)
             return make()
 
         return self.store.get(
             stage,
             self.stored_as(stage, **params),
             checked,
-            about=about,
+            about=self.about(),
             waiting=lambda: tick(0, 1, "(another process computes it)"),
         )
 
-    def _tick(self, stage: str) -> Progress:
-        report = self.progress
-        return (
-            silent
-            if report is None
-            else lambda done, total, unit="": report(stage, done, total, unit)
+    def _check_memory(self, stage: str) -> None:
+        """Refuse a stage that cannot fit. On a cluster coverage goes by the nodes' memory."""
+        streams = stage == "neighbours" and neighbour_search.at_scale(
+            self.search, len(self.dataset)
         )
+        elsewhere = stage == "coverage" and self.cluster
+        if stage != "embeddings" and not streams and not elsewhere:
+            memory_limits.check(stage, *self.vectors.shape, self.vectors.itemsize)
+
+    def tick(self, stage: str) -> Progress:
+        """The progress callback (done, total, unit) of a stage."""
+        report = self.progress
+        if report is None:
+            return silent
+        return lambda done, total, unit="": report(stage, done, total, unit)
 
     # -- artefacts
-    # ---------------------------------------------------------------------------------------------
 
     @cached_property
     def embeddings(self) -> Embeddings:
-        def make() -> tuple[dict, dict]:
-            from coreset_engine.embedding.embedder import embed_images
-            from coreset_engine.embedding.encoders.builders import make_encoder
+        """Vectors of every image."""
+        arrays, info = self._get("embeddings", self._embed)
+        key = self.key_of("embeddings")
+        return Embeddings(arrays["vectors"], self.dataset.ids, key, info["encoder"])
 
-            if self.dataset.vectors is not None:
-                return dict(vectors=np.asarray(self.dataset.vectors)), dict(
-                    encoder="given", weights=None
-                )
-            encoder = make_encoder(self.encoder, weights=self.weights, device=self.device)
-            encoder = encoder.sized_for(self.dataset)
-            work = self.store.work("embeddings", self.key_of("embeddings"))
-
-            def embed_rest(dataset: Dataset, shards: Path) -> np.ndarray:
-                sizes = tuple(part.image_size for part in getattr(encoder, "parts", (encoder,)))
-                task = EmbeddingTask(
-                    dataset, self.encoder, self.weights, shards, self.device, sizes
-                )
-                speeds = self.executor.embed_shards(task, self._tick("embeddings"))
-                if speeds:
-                    log.write(self.store.home, "embedded on a cluster", images_per_second=speeds)
-                return embed_images(
-                    dataset, encoder, shards=shards, progress=self._tick("embeddings")
-                )
-
-            # a node opens a folder by its spec, which names all images, not those that are left
-            divisible = self.executor.address is None or hasattr(self.dataset.reader, "save")
-            return embed_with_reuse(
-                self.dataset, encoder, self.store, work, embed_rest, divisible=divisible
-            )
-
-        arrays, info = self._get("embeddings", make)
-        return Embeddings(
-            arrays["vectors"], self.dataset.ids, self.key_of("embeddings"), info["encoder"]
+    def _embed(self) -> stages.Made:
+        if self.dataset.vectors is not None:
+            return stages.given_vectors(self.dataset)
+        work = self.store.work("embeddings", self.key_of("embeddings"))
+        return stages.embeddings(
+            self.dataset, self.config, self.store, work, self.executor, self.tick("embeddings")
         )
 
     @property
     def vectors(self) -> np.ndarray:
+        """(N, D) float32 or float16, often a read-only memmap."""
         return self.embeddings.vectors
 
     @cached_property
     def neighbours(self) -> Neighbours:
-        arrays, info = self._get("neighbours", lambda: neighbour_search.find(self))
+        """Nearest neighbours by cosine, the image itself left out."""
+        arrays, info = self._get("neighbours", self._search)
         return Neighbours(
             arrays["indices"], arrays["distances"], info["metric"], info.get("info", {})
         )
 
-    @property
-    def n_clusters(self) -> int:
-        return self._n_clusters or self._known_classes or self.clusters.n_clusters
-
-    @property
-    def _known_classes(self) -> int:
-        """The number of class names, 0 where there are fewer than two: one class is no cluster."""
-        return len(self.dataset.classes) if len(self.dataset.classes) > 1 else 0
+    def _search(self) -> stages.Made:
+        return neighbour_search.search(
+            self.vectors,
+            self.config,
+            self.executor,
+            lambda: self.store.work("neighbours", self.key_of("neighbours")),
+            self.tick("neighbours"),
+        )
 
     @cached_property
     def pseudo_labels(self) -> PseudoLabels:
         """`clusters` with what a person corrected of them."""
-        return corrections.corrected(self) if self.corrected else self.clusters
+        if not self.corrected:
+            return self.clusters
+        return corrections.corrected(self.clusters, self.dataset.ids, self.corrections)
 
     @cached_property
     def clusters(self) -> PseudoLabels:
-        """What the clusterer found."""
+        """What the clusterer gives, before corrections."""
+        return stages.read_pseudo_labels(*self._get("pseudo_labels", self._cluster))
 
-        def make() -> tuple[dict, dict]:
-            from coreset_engine.clustering.pseudo_labels import pseudo_labels
-
-            count = self._n_clusters or self._known_classes or self._proposed_clusters()
-            close = (
-                self.neighbours
-                if "neighbours" in look_up(CLUSTERERS, self.clusterer, "clusterer").needs
-                else None
-            )
-            found = pseudo_labels(
-                self.vectors,
-                count,
-                self.clusterer,
-                self.seed,
-                neighbours=close,
-                workers=self.executor.clustering_workers(self),
-                progress=self._tick("pseudo_labels"),
-            )
-            arrays = {
-                name: getattr(found, name)
-                for name in ("labels", "confidence", "probabilities", "agreement")
-            }
-            info = dict(n_clusters=int(found.n_clusters), info=dict(found.info))
-            return {name: array for name, array in arrays.items() if array is not None}, info
-
-        arrays, info = self._get("pseudo_labels", make)
-        return PseudoLabels(
-            arrays["labels"],
-            arrays["confidence"],
-            info["n_clusters"],
-            arrays.get("probabilities"),
-            arrays.get("agreement"),
-            info["info"],
+    def _cluster(self) -> stages.Made:
+        needs = look_up(CLUSTERERS, self.clusterer, "clusterer").needs
+        return stages.pseudo_labels(
+            self.vectors,
+            self.config,
+            self.wanted_clusters,
+            neighbours=self.neighbours if "neighbours" in needs else None,
+            workers=self.executor.clustering_workers(self),
+            progress=self.tick("pseudo_labels"),
         )
-
-    def _proposed_clusters(self) -> int:
-        from coreset_engine.clustering.pseudo_labels import propose_n_clusters
-
-        return propose_n_clusters(self.vectors, seed=self.seed).n_clusters
 
     @property
     def labels(self) -> np.ndarray:
         """(N,) true labels. Raises Missing when the source has none."""
         if self.dataset.labels is None:
             raise Missing(
-                f"{self.dataset.spec!r} has no true labels; use pseudo-labels, or a source with labels."
+                f"{self.dataset.spec!r} has no true labels; use pseudo-labels, or a source with "
+                "labels."
             )
         return self.dataset.labels
 
     @property
     def dynamics(self) -> Dynamics:
+        """Training dynamics on the pseudo-labels."""
         return self.dynamics_at()
 
     def dynamics_at(self, *, labels: str = "pseudo", **params: Any) -> Dynamics:
-        """Training dynamics on pseudo or true labels; params as in DynamicsConfig."""
+        """Training dynamics on "pseudo" or "true" labels.
 
-        def make() -> tuple[dict, dict]:
-            from coreset_engine.training.dynamics import training_dynamics
+        Parameters
+        ----------
+        params
+            Fields of `DynamicsConfig`, over those of the config.
+        """
 
+        def make() -> stages.Made:
             target = self.pseudo_labels.labels if labels == "pseudo" else self.labels
-            proxy = params.get("proxy", self.proxy)
-            tick = self._tick("dynamics")
-            found = training_dynamics(
-                inputs_of(self, proxy, tick),
-                target,
-                proxy,
-                seed=self.seed,
-                device=self.device,
-                progress=tick,
-                **{name: value for name, value in params.items() if name != "proxy"},
-            )
-            return {name: getattr(found, name) for name in DYNAMICS}, dict(found.info)
+            wanted = dict(proxy=self.proxy) | self.config.effective("dynamics") | params
+            tick = self.tick("dynamics")
+            inputs = inputs_of(self, wanted["proxy"], tick)
+            return stages.dynamics(inputs, target, self.config, wanted, tick)
 
-        arrays, info = self._get("dynamics", make, labels=labels, **params)
-        return Dynamics(**{name: arrays[name] for name in DYNAMICS}, info=info)
+        return stages.read_dynamics(*self._get("dynamics", make, labels=labels, **params))
 
     @cached_property
     def tie_keys(self) -> np.ndarray:
@@ -389,44 +437,59 @@ class Run:
 
     @property
     def coverage(self) -> CoverageScores:
+        """BlindCS scores under the config's settings."""
         return self.coverage_at()
 
     def coverage_at(self, **params: Any) -> CoverageScores:
-        """BlindCS scores; params as in CoverageConfig, over this run's n_samples and seed."""
-        wanted = dict(n_samples=self.n_samples, seed=self.seed, n_neighbours=1000) | params
+        """BlindCS scores.
 
-        def make() -> tuple[dict, dict]:
+        Parameters
+        ----------
+        params
+            Fields of `CoverageConfig`, over those of the config.
+        """
+        wanted = self._coverage_params(params)
+
+        def make() -> stages.Made:
             from coreset_engine.coverage.scores import coverage_scores
 
             work = self._resumable("coverage", wanted)
-            return _kept(coverage_scores(self.vectors, **wanted, keys=self.tie_keys, **work))
+            made = coverage_scores(self.vectors, **wanted, keys=self.tie_keys, **work)
+            return stages.coverage_arrays(made)
 
-        arrays, info = self._get("coverage", make, **wanted)
-        return CoverageScores(
-            arrays["score"], arrays["coverage"], arrays["redundancy"], info["n_samples"], info
-        )
+        return stages.read_coverage(*self._get("coverage", make, **wanted))
 
-    def coverage_grid(self, n_neighbours: Any = None) -> dict[int, CoverageScores]:
+    def _coverage_params(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        own = dict(n_samples=self.n_samples, seed=self.seed, n_neighbours=stages.DEFAULT_ALPHA)
+        return own | self.config.effective("coverage") | dict(params)
+
+    def coverage_grid(self, n_neighbours: Iterable[int] | None = None) -> dict[int, CoverageScores]:
         """{alpha: scores} from one sweep, each kept as if asked for alone; default the slider's
         alphas."""
         from coreset_engine.coverage.scores import GRID, coverage_grid
 
         alphas = [int(alpha) for alpha in n_neighbours or GRID]
-        common = dict(n_samples=self.n_samples, seed=self.seed, keys=self.tie_keys)
-        keys = {alpha: self.key_of("coverage", n_neighbours=alpha) for alpha in alphas}
-        lacking = [alpha for alpha in alphas if not self.store.has("coverage", keys[alpha])]
-        if lacking:
-            work = self._resumable("coverage", dict(n_neighbours=lacking))
-            for alpha, found in coverage_grid(self.vectors, lacking, **common, **work).items():
-                self._get("coverage", lambda found=found: _kept(found), n_neighbours=alpha)
+        common = self._coverage_params({})
+        del common["n_neighbours"]
+        missing = [alpha for alpha in alphas if not self._has_coverage(alpha)]
+        if missing:
+            work = self._resumable("coverage", common | dict(n_neighbours=missing))
+            swept = coverage_grid(self.vectors, missing, **common, keys=self.tie_keys, **work)
+            for alpha, made in swept.items():
+                self._get(
+                    "coverage", lambda made=made: stages.coverage_arrays(made), n_neighbours=alpha
+                )
             shutil.rmtree(work["resume"].parent, ignore_errors=True)
         return {alpha: self.coverage_at(n_neighbours=alpha) for alpha in alphas}
 
+    def _has_coverage(self, alpha: int) -> bool:
+        return self.store.has("coverage", self.key_of("coverage", n_neighbours=alpha))
+
     def _resumable(self, stage: str, params: dict[str, Any]) -> dict[str, Any]:
         """Options of a long sweep: where its sums are kept after every round, its progress, the
-        device."""
+        device, and who scores."""
         folder = self.store.work(stage, self.key_of(stage, **params))
-        work = dict(resume=folder / "sums.npz", progress=self._tick(stage), device=self.device)
+        work = dict(resume=folder / "sums.npz", progress=self.tick(stage), device=self.device)
         task = CoverageTask(
             self.vectors,
             folder / "columns",
@@ -440,36 +503,37 @@ class Run:
     def map(self) -> np.ndarray:
         """(N, 2) float32 UMAP positions."""
 
-        def make() -> tuple[dict, dict]:
-            from coreset_engine.embedding.projection import project
-
-            return dict(
-                points=project(
-                    self.vectors, self.neighbours, seed=self.seed, progress=self._tick("map")
-                )
-            ), {}
+        def make() -> stages.Made:
+            return stages.projection(self.vectors, self.neighbours, self.seed, self.tick("map"))
 
         return self._get("map", make)[0]["points"]
 
 
-def _kept(found: CoverageScores) -> tuple[dict, dict]:
-    arrays = dict(score=found.score, coverage=found.coverage, redundancy=found.redundancy)
-    return arrays, dict(found.info) | dict(n_samples=found.n_samples)
+def _config(config: RunConfig | str | None, settings: Mapping[str, Any]) -> RunConfig:
+    """`config` with `settings` taken in."""
+    if isinstance(config, str):
+        config = RunConfig(encoder=config)
+    base = config or RunConfig()
+    known = {about.name for about in fields(base)}
+    unknown = sorted(set(settings) - known)
+    if unknown:
+        raise BadInput(
+            f"{unknown[0]!r} is an unknown setting of a run; known: {', '.join(sorted(known))}."
+        )
+    return replace(base, **settings) if settings else base
 
 
-def _check(n: int, seed: int, n_clusters: int | None, n_samples: int | None) -> None:
-    """Refuse here what would otherwise be found after an hour of embedding."""
-    if seed < 0:
-        raise BadInput(f"seed={seed} is negative; give a whole number from 0 on.")
+def _check(n: int, n_clusters: int | None) -> None:
+    """Refuse here what would otherwise be noticed after an hour of embedding."""
     if n_clusters is not None and not 2 <= n_clusters <= n:
         raise BadInput(
-            f"n_clusters={n_clusters} does not lie between 2 and the number of images, {n}; leave it out to "
-            "let the data propose one."
+            f"n_clusters={n_clusters} does not lie between 2 and the number of images, {n}; leave "
+            "it out to let the data propose one."
         )
-    if n_samples is not None and n_samples < 1:
-        raise BadInput(
-            f"n_samples={n_samples} is no number of samples; give 1 or more, for example {20 * n:,}."
-        )
+
+
+def _sum(values: Any) -> str:
+    return hashlib.sha256(np.ascontiguousarray(values)).hexdigest()[:32]
 
 
 def embed(
@@ -479,6 +543,16 @@ def embed(
     store: Store | None = None,
     **options: Any,
 ) -> Embeddings:
-    """Vectors of every image: `Embeddings` with .vectors (N, D), kept in the store and
-    resumable."""
-    return Run(dataset, encoder, store=store, **options).embeddings
+    """Vectors of every image, kept in the store and resumable.
+
+    Parameters
+    ----------
+    options
+        As `Run` takes them.
+
+    Returns
+    -------
+    Embeddings
+        .vectors (N, D).
+    """
+    return Run(dataset, RunConfig(encoder=encoder), store=store, **options).embeddings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import platform
 from functools import lru_cache
@@ -9,39 +10,29 @@ from typing import Any
 
 from coreset_engine.artifacts.store import Store
 from coreset_engine.core.errors import BadInput
+from coreset_engine.pipeline.config import RunConfig
+from coreset_engine.pipeline.executor import PipelineRun
 from coreset_engine.pipeline.imported_labels import with_labels
 from coreset_engine.pipeline.run import Run
 from coreset_engine.sources.open import open_source
 
 
-def run_spec(run: Run) -> str:
+def run_spec(run: PipelineRun) -> str:
     """JSON from which `open_run` makes the same run.
 
     A device that was named with its number is this machine's own; elsewhere only "cpu" is kept.
     """
-    return json.dumps(
-        dict(
-            spec=run.dataset.spec,
-            fingerprint=run.dataset.fingerprint,
-            device="cpu" if run.device == "cpu" else "auto",
-            home=str(run.store.home.absolute()),
-            given=getattr(run, "given_labels", None),
-            n_clusters=getattr(run, "base_clusters", run._n_clusters),
-            **{
-                name: getattr(run, name)
-                for name in (
-                    "encoder",
-                    "seed",
-                    "clusterer",
-                    "proxy",
-                    "n_samples",
-                    "weights",
-                    "search",
-                    "corrected_by",
-                )
-            },
-        )
+    config = run.config
+    device = "cpu" if config.device == "cpu" else "auto"
+    about = dict(
+        source=run.dataset.spec,
+        fingerprint=run.dataset.fingerprint,
+        home=str(run.store.home.absolute()),
+        run=dataclasses.replace(config, device=device).to_record(),
+        imported_labels=dict(run.imported.labels) if run.imported else None,
+        corrected_by=run.corrected_by,
     )
+    return json.dumps(about)
 
 
 @lru_cache(maxsize=2)
@@ -54,13 +45,16 @@ def open_run(spec: str) -> Run:
         When the source holds other images here.
     """
     about: dict[str, Any] = json.loads(spec)
-    source = about.pop("spec")
-    fingerprint = about.pop("fingerprint")
-    given = about.pop("given")
-    run = Run(open_source(source), store=Store(about.pop("home")), **about)
-    if given:
-        run = with_labels(run, given)
-    if run.dataset.fingerprint != fingerprint:
+    source = about["source"]
+    run = Run(
+        open_source(source),
+        RunConfig.from_record(about["run"]),
+        store=Store(about["home"]),
+        corrected_by=about["corrected_by"],
+    )
+    if about["imported_labels"]:
+        run = with_labels(run, about["imported_labels"])
+    if run.dataset.fingerprint != about["fingerprint"]:
         raise BadInput(
             f"{source!r} holds other images on the node {platform.node()}; every node must see "
             "the same source, as on a shared file system."

@@ -9,25 +9,25 @@ run.totals.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from coreset_engine.artifacts.store import digest
+from coreset_engine.artifacts.store import Store, digest
 from coreset_engine.core.errors import Missing
 from coreset_engine.core.registry import featured
 from coreset_engine.core.types import (
     CoverageScores,
-    Dataset,
     Dynamics,
     Embeddings,
     Neighbours,
     PseudoLabels,
     scores_at,
 )
+from coreset_engine.pipeline.config import RunConfig
 from coreset_engine.pipeline.counts import Totals, Window, finished, totals, why_not
 from coreset_engine.pipeline.run import Run
 
@@ -116,13 +116,48 @@ class Sampled:
         arrays, _ = whole.store.get("sample", self.mark, draw, about=about)
         self.rows = np.array(arrays["rows"])
         self._about = about
-        self.dataset = part_of(whole.dataset, self.rows, self.mark)
+        self.dataset = replace(whole.dataset, vectors=None).take(self.rows, self.mark)
         self._scores: dict[str, Any] = {}
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return getattr(self.whole, name)  # settings, store and keys are the whole run's
+    @property
+    def config(self) -> RunConfig:
+        return self.whole.config
+
+    @property
+    def store(self) -> Store:
+        return self.whole.store
+
+    @property
+    def encoder(self) -> str:
+        return self.whole.encoder
+
+    @property
+    def seed(self) -> int:
+        return self.whole.seed
+
+    @property
+    def device(self) -> str:
+        return self.whole.device
+
+    @property
+    def n_samples(self) -> int | None:
+        return self.whole.n_samples
+
+    @property
+    def n_clusters(self) -> int:
+        return self.whole.n_clusters
+
+    @property
+    def corrections(self) -> list[dict[str, Any]]:
+        return self.whole.corrections
+
+    @property
+    def corrected(self) -> str | None:
+        return self.whole.corrected
+
+    def stored_as(self, stage: str, **params: Any) -> str:
+        """The whole run's."""
+        return self.whole.stored_as(stage, **params)
 
     def key_of(self, stage: str, **params: Any) -> str:
         """The whole run's key: what is shown changes when it changes."""
@@ -160,7 +195,7 @@ class Sampled:
             from coreset_engine.embedding.neighbours.search import neighbours
             from coreset_engine.embedding.projection import project
 
-            tick = self.whole._tick("map")
+            tick = self.whole.tick("map")
             near = neighbours(self.vectors, k=min(50, len(self.rows) - 1), progress=tick)
             points = project(self.vectors, near, seed=self.whole.seed, progress=tick)
             return dict(points=points, indices=near.indices, distances=near.distances), {}
@@ -201,10 +236,7 @@ class Sampled:
 
     def coverage_at(self, **params: Any) -> CoverageScores:
         """The whole run's, at the sample."""
-        wanted = (
-            dict(n_samples=self.whole.n_samples, seed=self.whole.seed, n_neighbours=1000) | params
-        )
-        return self._at("coverage", lambda: self.whole.coverage_at(**params), wanted)
+        return self._at("coverage", lambda: self.whole.coverage_at(**params), params)
 
     def _at(self, stage: str, find: Callable[[], Any], params: dict[str, Any]) -> Any:
         """The record at the sample, looked up once: the whole's files, gigabytes, are hashed when
@@ -222,27 +254,3 @@ class Sampled:
                 "with these knobs, and a sample cannot stand in for them; prepare them, or go back to the "
                 "usual knobs."
             )
-
-
-def part_of(dataset: Dataset, rows: np.ndarray, mark: str) -> Dataset:
-    """The images at `rows`, decoded one by one from where the whole has them."""
-
-    def take(values: Any) -> Any:
-        return (
-            None
-            if values is None
-            else values[rows]
-            if hasattr(values, "shape")
-            else np.asarray(values)[rows]
-        )
-
-    return dataclasses.replace(
-        dataset,
-        ids=take(dataset.ids),
-        labels=take(dataset.labels),
-        paths=take(dataset.paths),
-        vectors=None,
-        fingerprint=mark,
-        columns={name: take(values) for name, values in dataset.columns.items()},
-        reader=None if dataset.reader is None else lambda i: dataset.image(int(rows[i])),
-    )

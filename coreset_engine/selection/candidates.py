@@ -11,7 +11,6 @@ import numpy as np
 from coreset_engine.core.types import (
     Artefacts,
     CoverageScores,
-    Dataset,
     Dynamics,
     Neighbours,
     PseudoLabels,
@@ -29,7 +28,8 @@ class Pool:
         self._inputs = inputs
         self._at = np.asarray(positions, np.int64)
         self.seed = inputs.seed
-        self.dataset = _restricted(inputs.dataset, self._at)
+        whole = dataclasses.replace(inputs.dataset, reader=None, vectors=None)
+        self.dataset = whole.take(self._at, whole.fingerprint)
 
     @property
     def vectors(self) -> np.ndarray:
@@ -73,15 +73,3 @@ class Pool:
 
     def coverage_at(self, **params: Any) -> CoverageScores:
         return scores_at(self._inputs.coverage_at(**params), self._at)
-
-
-def _restricted(whole: Dataset, at: np.ndarray) -> Dataset:
-    return dataclasses.replace(
-        whole,
-        ids=whole.ids[at],
-        reader=None,
-        labels=None if whole.labels is None else whole.labels[at],
-        paths=None if whole.paths is None else whole.paths[at],
-        vectors=None,
-        columns={name: np.asarray(values)[at] for name, values in whole.columns.items()},
-    )

@@ -63,8 +63,9 @@ def test_a_job_opens_its_run_on_the_cluster_it_names(runs, three_nodes):
     from coreset_engine.jobs import worker
 
     params = dict(cluster=three_nodes.address, n_clusters=4, other=1)
-    run = worker._open(runs[1].dataset.spec, params, runs[1].store, lambda *told: None)
-    assert run.cluster == three_nodes.address and params == dict(other=1)
+    run, rest = worker._open(runs[1].dataset.spec, params, runs[1].store, lambda *told: None)
+    assert run.cluster == three_nodes.address and rest == dict(other=1)
+    assert run.config.n_clusters == 4
 
 
 def test_evaluation_by_tasks_gives_the_same_table(runs):

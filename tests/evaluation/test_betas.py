@@ -92,7 +92,7 @@ def test_what_was_found_is_kept_and_other_settings_are_other_searches(tmp_path, 
 def test_the_job_tells_the_curve_first_and_the_oracle_after(tmp_path, monkeypatch):
     _, truth = small()
     run = run_with(truth, tmp_path)
-    monkeypatch.setattr(worker, "_open", lambda *_: run)
+    monkeypatch.setattr(worker, "_open", lambda spec, params, *_: (run, params))
     report = worker.Reporter(tmp_path)
     worker.beta("small", dict(OPTIONS), None, report)
     assert "oracle" not in report.result

@@ -19,7 +19,8 @@ from coreset_engine.artifacts.store import Store
 from coreset_engine.cli.commands.evaluate import curves, lines, picture, spread
 from coreset_engine.core.errors import BadInput, Cancelled, Missing
 from coreset_engine.evaluation import experiment
-from coreset_engine.evaluation.experiment import Arena, evaluate, part
+from coreset_engine.evaluation.experiment import EvaluationSplit, evaluate
+from coreset_engine.pipeline.config import RunConfig
 from coreset_engine.pipeline.run import Run
 from coreset_engine.sources.open import open_source
 
@@ -93,8 +94,8 @@ def test_selection_never_sees_a_test_image(run, monkeypatch):
 
     monkeypatch.setattr(experiment, "select", spy)
     evaluate(run, methods=["elfs"], prune_rates=[0.83], seeds=1)
-    arena = Arena(run, experiment.make(experiment.EvaluationConfig, {}), lambda: None)
-    held = set(run.dataset.ids[arena.test_at])
+    split = EvaluationSplit(run, experiment.make(experiment.EvaluationConfig, {}), lambda: None)
+    held = set(run.dataset.ids[split.test_at])
     for given in seen:
         assert not held & set(given.dataset.ids) and len(given.vectors) == N - len(held)
         assert given.neighbours.indices.max() < N - len(held) and len(
@@ -162,13 +163,13 @@ def test_a_network_on_pixels_takes_the_images_themselves(run):
 
 def test_noise_lowers_accuracy_and_only_true_label_methods_see_it(run):
     config = experiment.make(experiment.EvaluationConfig, dict(label_noise=0.4))
-    arena = Arena(run, config, lambda: None)
-    seen, labels = arena.noisy(0)
-    assert (seen.dataset.labels == labels).all() and (labels != arena.train_labels).sum() == round(
+    split = EvaluationSplit(run, config, lambda: None)
+    seen, labels = split.noisy(0)
+    assert (seen.dataset.labels == labels).all() and (labels != split.train_labels).sum() == round(
         0.4 * len(labels)
     )
-    assert seen.key_of("pseudo_labels") == arena.train.key_of("pseudo_labels")
-    assert seen.key_of("dynamics", labels="true") != arena.train.key_of("dynamics", labels="true")
+    assert seen.key_of("pseudo_labels") == split.train.key_of("pseudo_labels")
+    assert seen.key_of("dynamics", labels="true") != split.train.key_of("dynamics", labels="true")
     wanted = dict(methods=[], prune_rates=[0.5], seeds=3)
     clean = evaluate(run, **wanted)
     noisy = evaluate(run, label_noise=0.4, **wanted)
@@ -235,7 +236,7 @@ def test_bad_options_are_refused_before_anything_is_trained(run, wrong, said):
 
 
 def test_part_reads_its_own_images(run):
-    some = part(run, np.array([7, 3]))
+    some = run.take(np.array([7, 3]))
     assert list(some.dataset.ids) == ["digit-0007", "digit-0003"]
     assert (np.asarray(some.dataset.image(1)) == np.asarray(run.dataset.image(3))).all()
 
@@ -292,3 +293,40 @@ def test_the_verb_prints_writes_and_refuses(tmp_path):
         assert (
             refused.returncode == 2 and said in refused.stderr and "Traceback" not in refused.stderr
         )
+
+
+@pytest.mark.parametrize("method", ["blindcs", "elfs"])
+def test_each_seed_draws_everything_random_again(dataset, method, tmp_path):
+    """n seeds are n draws: different images kept under different keys, once each."""
+    from coreset_engine.evaluation.experiment import EvaluationGrid, Plan
+
+    config = RunConfig(n_clusters=3, n_samples=400).with_set(["temi.min_steps=20", "mlp.epochs=3"])
+    run = Run(dataset, config, store=Store(tmp_path))
+    plan = Plan((method,), (0.8,), (0, 1), {})
+    found = evaluate(run, methods=(method,), prune_rates=(0.8,), seeds=2)
+    rows = [row for row in found["rows"] if row["method"] == method]
+    assert len({row["kept_digest"] for row in rows}) == 2
+    grid = EvaluationGrid(run, experiment.make(experiment.EvaluationConfig, {}), plan)
+    assert len({grid.key(method, 0.8, seed) for seed in (0, 1)}) == 2
+    stages = {grid.split.run_of(seed).key_of("coverage") for seed in (0, 1)}
+    shared = {grid.split.run_of(seed).key_of("neighbours") for seed in (0, 1)}
+    assert len(stages) == 2 and len(shared) == 1
+
+    def refused(*_):
+        raise AssertionError("measured again")
+
+    grid._measure = refused
+    assert [grid.cell(method, 0.8, seed) for seed in (0, 1)] == rows
+
+
+def test_a_neighbour_search_of_another_kind_is_another_cell(dataset, tmp_path):
+    from coreset_engine.evaluation.experiment import EvaluationGrid, Plan
+
+    keys = set()
+    for search in ("auto", "approximate"):
+        run = Run(dataset, RunConfig(n_clusters=3, search=search), store=Store(tmp_path))
+        grid = EvaluationGrid(
+            run, experiment.make(experiment.EvaluationConfig, {}), Plan((), (), (), {})
+        )
+        keys.add(grid.key("elfs", 0.5, 0))
+    assert len(keys) == 2

@@ -118,7 +118,7 @@ def test_the_map_can_be_coloured_by_it(run):
     from ui.state.session import RunView
 
     inclusion(run, "random", 0.8, seeds=4)
-    view = RunView("demo", run.dataset, run, run.encoder, 0, None)
+    view = RunView("demo", run.dataset, run, run.config)
     name = next(name for name in available_columns(view) if "draws" in name)
     assert (
         name == "selected in 4 draws: Random, 80% removed" and column(view, name).values.max() <= 1

@@ -53,11 +53,7 @@ def open_page(tmp_path, monkeypatch, digits):
         run = None if finished is None else FinishedRun(dataset, finished)
         if run is not None:
             run.store = Store(tmp_path)
-        view = (
-            None
-            if run is None
-            else state.RunView("demo", dataset, run, "efficientnet_lite0", 0, None)
-        )
+        view = None if run is None else state.RunView("demo", dataset, run, run.config)
         monkeypatch.setattr(state, "current_run", lambda: view)
         test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
         for name, value in {"dataset": "demo" if view else "", **session}.items():

@@ -14,6 +14,7 @@ import numpy as np
 from coreset_engine.artifacts.store import Store
 from coreset_engine.core.errors import Missing
 from coreset_engine.core.types import CoverageScores, Dynamics, Neighbours, PseudoLabels
+from coreset_engine.pipeline.config import RunConfig
 from ui.state import session
 
 ROOT = Path(__file__).parents[2]
@@ -37,7 +38,8 @@ class FinishedRun:
         self.clusterer = "kmeans"
         self.proxy = "mlp"
         self.n_samples = 1000
-        self._n_clusters = None
+        self.config = RunConfig(clusterer="kmeans", n_samples=1000)
+        self.imported = None
         self.search = "auto"
         self.corrections = []
         self.store = Store(ROOT / "no such workspace")

@@ -11,13 +11,14 @@ import pandas as pd
 from finished import FinishedRun, texts
 
 from coreset_engine.artifacts.store import Store
+from coreset_engine.pipeline.config import RunConfig
 from coreset_engine.pipeline.select import select
 from ui.state import session
 from ui.views import export
 
 
 def view_of(dataset):
-    return session.RunView("demo", dataset, FinishedRun(dataset), "efficientnet_lite0", 0, None)
+    return session.RunView("demo", dataset, FinishedRun(dataset), RunConfig())
 
 
 def test_the_zip_holds_the_selection(digits, tmp_path):

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from finished import FinishedRun
 
+from coreset_engine.pipeline.config import RunConfig
 from ui.state import session
 from ui.views import gallery
 
 
 @pytest.fixture(scope="module")
 def view(digits):
-    return session.RunView("demo", digits, FinishedRun(digits), "efficientnet_lite0", 0, None)
+    return session.RunView("demo", digits, FinishedRun(digits), RunConfig())
 
 
 def test_every_order_offered_can_be_drawn(view):
@@ -50,7 +51,5 @@ def test_redundant_groups_start_with_the_most_redundant(view):
 
 
 def test_without_finished_stages_only_random_is_offered(digits):
-    bare = session.RunView(
-        "demo", digits, FinishedRun(digits, finished=()), "efficientnet_lite0", 0, None
-    )
+    bare = session.RunView("demo", digits, FinishedRun(digits, finished=()), RunConfig())
     assert [name for name in gallery.orders(bare) if ": " not in name] == [gallery.RANDOM]

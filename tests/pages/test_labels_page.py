@@ -10,6 +10,7 @@ import pytest
 from finished import FinishedRun, texts
 
 from coreset_engine.core.errors import BadInput
+from coreset_engine.pipeline.config import RunConfig
 from coreset_engine.selection.budget import double_end
 from ui.state import clusters, session
 from ui.views import beta_search, corrections, labels
@@ -21,9 +22,7 @@ def press(test, label):
 
 
 def view_of(dataset, **kept):
-    return session.RunView(
-        "demo", dataset, FinishedRun(dataset, **kept), "efficientnet_lite0", 0, None
-    )
+    return session.RunView("demo", dataset, FinishedRun(dataset, **kept), RunConfig())
 
 
 def test_quality_without_labels_shows_certainty(open_page, unlabelled_digits):

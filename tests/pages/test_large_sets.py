@@ -24,7 +24,7 @@ def large(open_page, monkeypatch):
     monkeypatch.setattr(
         "coreset_engine.embedding.projection.project", lambda vectors, near, **rest: vectors[:, :2]
     )
-    monkeypatch.setattr(FinishedRun, "_tick", lambda self, stage: lambda *told: None, raising=False)
+    monkeypatch.setattr(FinishedRun, "tick", lambda self, stage: lambda *told: None, raising=False)
     test = open_page("dataset")
     view = session.current_run()
     sampled_run.prepare(view.run)

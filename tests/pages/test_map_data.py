@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from coreset_engine.core.errors import BadInput
+from coreset_engine.pipeline.config import RunConfig
 from coreset_engine.selection.select import choose
 from ui.map import colour_columns
 from ui.map.scatter import _polygon, inside_polygon
@@ -97,7 +98,7 @@ def test_rare_texts_become_others():
 
 @pytest.fixture
 def view(digits):
-    return state.RunView("demo", digits, FinishedRun(digits), "efficientnet_lite0", 0, None)
+    return state.RunView("demo", digits, FinishedRun(digits), RunConfig())
 
 
 @pytest.fixture

@@ -94,9 +94,7 @@ def whole(request, tmp_path, monkeypatch):
     )
     run.dynamics, run.coverage  # noqa: B018 - computed and kept
     sampled_run.prepare(run)
-    return session.RunView(
-        dataset.spec, dataset, run, run.encoder, 0, 4, 20_000, "kmeans", "linear"
-    )
+    return session.RunView(dataset.spec, dataset, run, run.config)
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def test_a_large_set_is_clustered_where_its_rows_would_not_fit(run, monkeypatch,
     from coreset_engine.core import row_blocks
     from coreset_engine.pipeline.select import select
 
-    run.clusterer = clusterer
+    run = run.with_config(clusterer=clusterer)
     run.neighbours  # noqa: B018 - made before memory gets scarce
     monkeypatch.setattr(memory_limits, "free_memory", lambda: 3000)
     with pytest.raises(BadInput, match="pseudo-labels"):

@@ -16,7 +16,7 @@ from typing import Any
 from coreset_engine.artifacts import filesystem
 from coreset_engine.core.errors import CoresetError
 
-STORED = ("must_keep", "never", "params")
+STORED = ("must_keep", "never", "params", "advanced")
 _KEY = re.compile(r"[0-9a-f]{16}")
 
 
@@ -45,12 +45,13 @@ def load_values(key: str, home: Path) -> dict[str, Any]:
     for name in ("must_keep", "never"):
         if isinstance(content.get(name), list):
             found[name] = tuple(str(one) for one in content[name])
-    if isinstance(content.get("params"), dict):
-        found["params"] = {
-            str(method): dict(knobs)
-            for method, knobs in content["params"].items()
-            if isinstance(knobs, dict)
-        }
+    for name in ("params", "advanced"):
+        if isinstance(content.get(name), dict):
+            found[name] = {
+                str(part): dict(values)
+                for part, values in content[name].items()
+                if isinstance(values, dict)
+            }
     return found
 
 

@@ -2,16 +2,17 @@
 
 Three kinds of state. *Session* values (`get`, `put`) survive page changes. *Linked* values
 (`LINKED`) are also written into the URL by `sync`, so that reload and shared links bring them back.
-The *run* (dataset + finished artefacts) is cached for the whole server by (spec, encoder, seed,
-n_clusters), bounded to a few. Pages never compute: they ask `RunView.ready(stage)` and submit a job
+The *run* (dataset + finished artefacts) is cached for the whole server by spec and settings,
+bounded to a few. Pages never compute: they ask `RunView.ready(stage)` and submit a job
 when something is missing.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,25 +23,35 @@ from coreset_engine.artifacts import filesystem
 from coreset_engine.core.errors import BadInput, CoresetError
 from coreset_engine.core.registry import DEFAULT_METHOD, METHODS
 from coreset_engine.core.types import Dataset
+from coreset_engine.pipeline.config import RunConfig, Settings, setting_groups
 from coreset_engine.selection.budget import TABLE_7, guessed_beta
 from ui.state import link_storage, sampling
 
 STAGES = ("embeddings", "neighbours", "pseudo_labels", "dynamics", "coverage", "map")
 BUILT_IN = ("demo", "fashion-mnist")
 
+
+def _setting_links() -> dict[str, tuple[str, type, Any]]:
+    """The run's settings that have a place in the address bar; 0 stands for None in numbers."""
+    return {
+        field.name: (
+            field.metadata["url"],
+            int if str(field.type).startswith("int") else str,
+            0 if field.default is None else field.default,
+        )
+        for field in dataclasses.fields(RunConfig)
+        if field.metadata["url"]
+    }
+
+
 # Linked values: session name -> (URL parameter, type, default).
 LINKED: dict[str, tuple[str, type, Any]] = {
     "dataset": ("dataset", str, ""),
-    "encoder": ("encoder", str, "efficientnet_lite0"),
-    "seed": ("seed", int, 0),
-    "n_clusters": ("clusters", int, 0),  # 0 = let the data decide
-    "clusterer": ("clusterer", str, "temi"),
-    "proxy": ("proxy", str, "mlp"),
+    **_setting_links(),
     "method": ("method", str, DEFAULT_METHOD),
     "prune_rate": ("p", float, 0.9),
     "beta": ("beta", float, None),  # None = untouched: the guess for the pruning rate, see `get`
     "alpha": ("alpha", int, 1000),
-    "n_samples": ("samples", int, 0),  # 0 = the stage's own number
     "color": ("color", str, "membership"),
     "image": ("image", str, ""),  # the picked image's id
     "memo": (
@@ -147,10 +158,22 @@ def _adopt(seen: dict[str, str]) -> None:
 def _sane(name: str, value: Any) -> bool:
     """Whether a value from a link lies where the widgets could have put it."""
     if isinstance(value, str):
-        return len(value) <= 1000 and (name != "method" or value in METHODS)
+        return (
+            len(value) <= 1000 and (name != "method" or value in METHODS) and _offered(name, value)
+        )
     if name in ("prune_rate", "beta"):
         return 0 <= value < 1
     return (1 if name == "alpha" else 0) <= value < 2**31
+
+
+def _offered(name: str, value: str) -> bool:
+    """Whether a run's setting takes this text."""
+    about = next((one for one in dataclasses.fields(RunConfig) if one.name == name), None)
+    if about is None:
+        return True
+    table = about.metadata.get("table")
+    choices = about.metadata.get("choices")
+    return (table is None or value in table) and (not choices or value in choices)
 
 
 def _write_url() -> None:
@@ -210,28 +233,28 @@ class RunView:
     spec: str
     dataset: Dataset
     run: Any
-    encoder: str
-    seed: int
-    n_clusters: int | None
-    n_samples: int | None = None
-    clusterer: str = "temi"
-    proxy: str = "mlp"
+    config: RunConfig
     full: RunView | None = None  # of a set too large to draw, whose sample this is
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     @property
+    def encoder(self) -> str:
+        return self.config.encoder
+
+    @property
+    def seed(self) -> int:
+        return self.config.seed
+
+    @property
+    def n_clusters(self) -> int | None:
+        return self.config.n_clusters
+
+    @property
     def job_params(self) -> dict[str, Any]:
         """What a job needs, besides the spec, to work on this very run."""
-        return {
-            "encoder": self.encoder,
-            "seed": self.seed,
-            "n_clusters": self.n_clusters,
-            "n_samples": self.n_samples,
-            "clusterer": self.clusterer,
-            "proxy": self.proxy,
-        }
+        return {"run": self.config.to_record()}
 
     def ready(self, *stages: str) -> bool:
         """True when every named stage (see STAGES) lies finished in the store. Never computes."""
@@ -313,20 +336,47 @@ def current_run() -> RunView | None:
     spec = get("dataset")
     if not spec:
         return None
-    n_clusters = get("n_clusters") or None
-    n_samples = get("n_samples") or None
-    return sampling.drawable_view(
-        _run(
-            spec,
-            get("encoder"),
-            get("seed"),
-            n_clusters,
-            n_samples,
-            get("clusterer"),
-            get("proxy"),
-            str(home()),
-        )
-    )
+    config = run_config()
+    return sampling.drawable_view(_run(spec, json.dumps(config.to_record()), str(home()), config))
+
+
+def run_config() -> RunConfig:
+    """The settings that this session's run has: those of the Dataset page, and of its "Advanced"
+    part those that belong to the chosen clusterer and proxy.
+
+    Raises
+    ------
+    BadInput
+        For a setting that is out of bounds.
+    """
+    plain: dict[str, Any] = {}
+    for field in dataclasses.fields(RunConfig):
+        if "settings_of" in field.metadata:
+            continue
+        value = get(field.name, field.default)
+        plain[field.name] = (value or None) if field.default is None else value
+    config = RunConfig(**plain)
+    for group, field in setting_groups(config).items():
+        kept = (get("advanced") or {}).get(group)
+        if kept:
+            config = _with_group(config, group, field.name, kept)
+    return config
+
+
+def _with_group(config: RunConfig, group: str, name: str, kept: dict[str, Any]) -> RunConfig:
+    """`config` with the kept settings of a part, which are dropped, and said so, where an older
+    link or version wrote what the part does not take."""
+    try:
+        return dataclasses.replace(config, **{name: Settings(kept)})
+    except BadInput as error:
+        put("advanced", {one: held for one, held in get("advanced").items() if one != group})
+        put("news", [*(get("news") or ()), f"Settings of {group} were reset: {error}"])
+        return config
+
+
+def job_encoder(params: Mapping[str, Any]) -> str:
+    """The encoder of a job's run."""
+    return str((params.get("run") or params).get("encoder", ""))
 
 
 @st.cache_resource(max_entries=8, show_spinner="Opening the images ...")
@@ -337,28 +387,11 @@ def _dataset(spec: str, home: str, images: str = "") -> Dataset:
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _run(
-    spec: str,
-    encoder: str,
-    seed: int,
-    n_clusters: int | None,
-    n_samples: int | None,
-    clusterer: str,
-    proxy: str,
-    home: str,
-) -> RunView:
+def _run(spec: str, settings: str, home: str, _config: RunConfig) -> RunView:
+    """settings: `_config` as text, which the cache can compare."""
     from coreset_engine.artifacts.store import Store
     from coreset_engine.pipeline.run import Run
 
     dataset = _dataset(spec, home)
-    run = Run(
-        dataset,
-        encoder=encoder,
-        seed=seed,
-        n_clusters=n_clusters,
-        n_samples=n_samples,
-        clusterer=clusterer,
-        proxy=proxy,
-        store=Store(home),
-    )
-    return RunView(spec, dataset, run, encoder, seed, n_clusters, n_samples, clusterer, proxy)
+    run = Run(dataset, _config, store=Store(home))
+    return RunView(spec, dataset, run, _config)

@@ -283,7 +283,7 @@ def measured_accuracy(view: RunView, side: Side) -> tuple[float, float, int] | N
     measurement.
     """
     for job in jobs.list_jobs():
-        same_encoder = (job.params or {}).get("encoder") == view.encoder
+        same_encoder = session.job_encoder(job.params or {}) == view.encoder
         if job.kind != "evaluate" or job.spec != view.spec or not same_encoder:
             continue
         accuracies = [

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 import streamlit as st
 
 from coreset_engine.core.registry import CLUSTERERS, ENCODERS, PROXIES, Row
+from coreset_engine.pipeline.config import SEARCHES, config_class, setting_groups
 from ui.components import charts
 from ui.components.escape import markdown as escaped
 from ui.components.escape import plain
+from ui.components.forms import config_form
 from ui.components.frame import STAGE_NAMES
 from ui.components.jobs import cluster, submit_button
 from ui.components.thumbnails import gallery
 from ui.state import session
+
+DEVICES = ("auto", "cpu", "cuda")
 
 
 def facts(view: session.RunView) -> None:
@@ -98,6 +104,7 @@ def settings(view: session.RunView) -> None:
         key=session.bind("proxy"),
         help=_told(PROXIES),
     )
+    advanced(view)
     if find_spec("ray"):
         st.text_input(
             "Ray cluster (optional)",
@@ -114,6 +121,52 @@ def settings(view: session.RunView) -> None:
         else "clusters as the data suggests"
     )
     st.caption(f"{escaped(summary)}; {clusters}.")
+
+
+def advanced(view: session.RunView) -> None:
+    """Settings of the parts of a run, drawn from their config dataclasses."""
+    opened = st.expander("Advanced", key="advanced", on_change="rerun")
+    if not opened.open:  # the dataclasses import torch, which a closed form does not need
+        return
+    with opened:
+        left, right = st.columns(2)
+        left.selectbox("Neighbour search", SEARCHES, key=session.bind("search"))
+        right.selectbox("Device", DEVICES, key=session.bind("device", "auto"))
+        for group, field in setting_groups(view.config).items():
+            _group_form(group, field.metadata["help"], config_class(view.config, field), field)
+
+
+def _group_form(group: str, title: str, kind: type, field: dataclasses.Field) -> None:
+    """The settings of one part; taken over when its button is pressed."""
+    kept = dict((session.get("advanced") or {}).get(group, {}))
+    st.markdown(f"**{escaped(group)}**: {escaped(title)}")
+    presets = getattr(kind, "PRESETS", {})
+    preset = ""
+    if presets:
+        names = list(presets)
+        at = names.index(kept["preset"]) if kept.get("preset") in names else 0
+        preset = st.selectbox("Preset", names, index=at, key=f"advanced:{group}:preset")
+    start = {**presets.get(preset, {}), **{k: v for k, v in kept.items() if k != "preset"}}
+    if preset and preset != kept.get("preset", next(iter(presets))):
+        start = presets[preset]
+    with st.form(f"advanced:{group}:form", border=False):
+        with st.container(height=320):
+            values = config_form(
+                kind, key=f"advanced:{group}:{preset}", skip=field.metadata["skip"], start=start
+            )
+        if st.form_submit_button("Apply"):
+            _keep_group(group, kind, preset, values)
+
+
+def _keep_group(group: str, kind: type, preset: str, values: Mapping[str, Any]) -> None:
+    """Remember what differs from the preset, or from the defaults where there is none."""
+    presets = getattr(kind, "PRESETS", {})
+    base = {one.name: one.default for one in dataclasses.fields(kind)} | presets.get(preset, {})
+    changed = {name: value for name, value in values.items() if value != base[name]}
+    if preset and preset != next(iter(presets)):
+        changed["preset"] = preset
+    session.put("advanced", {**(session.get("advanced") or {}), group: changed})
+    st.rerun()
 
 
 def _told(table: Mapping[str, Row]) -> str:

@@ -220,7 +220,7 @@ def show_downloads(result: dict[str, Any]) -> None:
 def same_run(job: Any, view: session.RunView) -> bool:
     """Whether the job measured this source with this encoder."""
     params = job.params or {}
-    return job.spec == view.spec and params.get("encoder") == view.encoder
+    return job.spec == view.spec and session.job_encoder(params) == view.encoder
 
 
 def measured(row: dict[str, Any]) -> bool:

@@ -31,17 +31,13 @@ Oracle = Annotated[
         "the choice itself never sees them",
     ),
 ]
-Encoder = Annotated[str, typer.Option(help="encoder of the vectors; see `run --help`")]
-Seed = Annotated[int, typer.Option(help="seed of every random step")]
-Clusters = Annotated[
-    int | None, typer.Option(help="number of clusters; default: class names known, else proposed")
-]
-Weights = Annotated[str | None, typer.Option(help="encoder weights on disk")]
 Json = Annotated[bool, typer.Option("--json", help="print for machines")]
 
 
+@options.with_run_settings(exclude=("proxy",))
 def beta(
     source: Source,
+    settings: options.RunSettings,
     prune_rate: Rate = 0.9,
     score: Score = "aum",
     search: Search = "grid",
@@ -49,17 +45,13 @@ def beta(
     n_seeds: Seeds = 1,
     proxy: Proxy = "mlp",
     oracle: Oracle = False,
-    encoder: Encoder = "efficientnet_lite0",
-    seed: Seed = 0,
-    n_clusters: Clusters = None,
-    weights: Weights = None,
     as_json: Json = False,
 ) -> None:
     """How many of the hardest images to drop first: found without labels, kept, and the curve
     shown."""
     from coreset_engine.evaluation import beta_stage
 
-    run = options.open_run(source, encoder, seed, n_clusters, None, weights)
+    run = options.open_run(source, settings)
 
     def tell(done: int, total: int, unit: str = "") -> None:
         run.progress("beta", done, total, unit)

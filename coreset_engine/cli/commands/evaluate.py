@@ -61,32 +61,13 @@ Csv = Annotated[Path | None, typer.Option("--csv", help="write every row to this
 Plot = Annotated[
     Path | None, typer.Option("--plot", help="write the budget curve to this file, as SVG")
 ]
-Encoder = Annotated[str, typer.Option(help="encoder of the vectors; see `run --help`")]
-Seed = Annotated[int, typer.Option(help="seed of every random step; trainings count up from it")]
-Clusters = Annotated[
-    int | None, typer.Option(help="number of clusters; default: class names known, else proposed")
-]
-Samples = Annotated[
-    int | None, typer.Option(help="coverage samples T; default 20 per image, 20,000 to 1,000,000")
-]
-Weights = Annotated[str | None, typer.Option(help="encoder weights on disk")]
-Clusterer = Annotated[str, typer.Option(help="what makes pseudo-labels; see `run --help`")]
-Proxy = Annotated[
-    str,
-    typer.Option(help="network whose learning selects; --model is the one trained on the coreset"),
-]
-Cluster = Annotated[
-    str | None,
-    typer.Option(
-        envvar="RAY_ADDRESS", help="address of a Ray cluster, or local: one task a training"
-    ),
-]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda; see `run --help`")]
 Json = Annotated[bool, typer.Option("--json", help="print for machines")]
 
 
+@options.with_run_settings()
 def evaluate(
     source: Source,
+    settings: options.RunSettings,
     methods: Methods = "elfs,blindcs",
     prune_rates: Rates = "0.5,0.8,0.9",
     seeds: Seeds = 3,
@@ -94,15 +75,6 @@ def evaluate(
     option: Option = None,
     csv_file: Csv = None,
     plot: Plot = None,
-    encoder: Encoder = "efficientnet_lite0",
-    seed: Seed = 0,
-    n_clusters: Clusters = None,
-    n_samples: Samples = None,
-    weights: Weights = None,
-    clusterer: Clusterer = "temi",
-    proxy: Proxy = "mlp",
-    cluster: Cluster = None,
-    device: Device = "auto",
     as_json: Json = False,
 ) -> None:
     """Is it better than random? Accuracy of models trained on each coreset, paired over seeds;
@@ -111,18 +83,7 @@ def evaluate(
 
     names = _words(methods)
     rates = [_rate(word) for word in _words(prune_rates)]
-    run = options.open_run(
-        source,
-        encoder,
-        seed,
-        n_clusters,
-        n_samples,
-        weights,
-        cluster,
-        device,
-        clusterer=clusterer,
-        proxy=proxy,
-    )
+    run = options.open_run(source, settings)
 
     def tell(rows: list[dict[str, Any]], full: float | None, total: int) -> None:
         run.progress("evaluate", len(rows), total, "trainings")
@@ -146,8 +107,10 @@ def evaluate(
     print("\n".join(lines(found)))
 
 
+@options.with_run_settings()
 def inclusion(
     source: Source,
+    settings: options.RunSettings,
     method: Annotated[str, typer.Option(help="see `methods`")] = "elfs",
     prune_rate: Annotated[float, typer.Option(help="share removed, 0 <= p < 1")] = 0.9,
     seeds: Annotated[int, typer.Option(min=1, help="draws per encoder")] = 10,
@@ -163,18 +126,13 @@ def inclusion(
     csv_file: Annotated[
         Path | None, typer.Option("--csv", help="write id,inclusion to this file")
     ] = None,
-    encoder: Encoder = "efficientnet_lite0",
-    seed: Seed = 0,
-    n_clusters: Clusters = None,
-    n_samples: Samples = None,
-    weights: Weights = None,
     as_json: Json = False,
 ) -> None:
     """How often is each image kept, over seeds and encoders? A later `run --out` has it as a
     column."""
     from coreset_engine.evaluation.inclusion import inclusion as measure
 
-    run = options.open_run(source, encoder, seed, n_clusters, n_samples, weights)
+    run = options.open_run(source, settings)
     found = measure(
         run,
         method,

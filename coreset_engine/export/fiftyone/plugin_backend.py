@@ -54,7 +54,10 @@ def open_run(name: str, *, progress: Report | None = None, **settings: Any) -> R
             _runs.clear()  # one at a time: vectors are large
             source = open_source(spec_of(name, embeddings=wanted["embeddings"]))
             _runs[key] = Run(
-                source, wanted["encoder"], wanted["seed"], n_clusters=wanted["n_clusters"]
+                source,
+                encoder=wanted["encoder"],
+                seed=wanted["seed"],
+                n_clusters=wanted["n_clusters"],
             )
         _runs[key].progress = progress
         return _runs[key]

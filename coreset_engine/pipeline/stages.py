@@ -1,0 +1,187 @@
+"""What each stage computes: inputs and settings in, arrays and JSON-able info out.
+
+source -> embeddings -> neighbours -> pseudo-labels -> dynamics ; embeddings -> coverage ;
+neighbours -> map
+
+`Run` decides when a stage is computed and keeps what these functions return; nothing here knows
+the store's keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from coreset_engine.artifacts import log
+from coreset_engine.artifacts.store import Store
+from coreset_engine.core.types import (
+    CoverageScores,
+    Dataset,
+    Dynamics,
+    Neighbours,
+    Progress,
+    PseudoLabels,
+)
+from coreset_engine.pipeline.config import RunConfig
+from coreset_engine.pipeline.embedding_stage import embed_with_reuse
+from coreset_engine.pipeline.executor import EmbeddingTask, Executor
+
+Made = tuple[dict[str, np.ndarray], dict[str, Any]]  # arrays by name, info
+
+# stage -> (version, the stages its key is made from). A change of what a stage computes raises its
+# version, as does a changed default of a clusterer's or proxy's settings.
+STAGES: dict[str, tuple[int, tuple[str, ...]]] = {
+    "embeddings": (2, ()),
+    "neighbours": (1, ("embeddings",)),
+    "pseudo_labels": (1, ("embeddings", "neighbours")),
+    "dynamics": (2, ("embeddings", "pseudo_labels")),
+    "coverage": (3, ("embeddings",)),
+    "map": (1, ("embeddings", "neighbours")),
+}
+DYNAMICS = ("aum", "forgetting", "el2n", "entropy", "loss", "grand", "dyn_unc", "tdds", "margins")
+LABELS = ("labels", "confidence", "probabilities", "agreement")
+DEFAULT_ALPHA = 1000  # redundancy neighbours (BlindCS 5.3)
+
+
+def embeddings(
+    dataset: Dataset,
+    config: RunConfig,
+    store: Store,
+    work: Path,
+    executor: Executor,
+    progress: Progress,
+) -> Made:
+    """Vectors of every image; those of pictures that were embedded before are reused.
+
+    Parameters
+    ----------
+    work
+        Folder of unfinished shards.
+    """
+    from coreset_engine.embedding.embedder import embed_images
+    from coreset_engine.embedding.encoders.builders import make_encoder
+
+    encoder = make_encoder(config.encoder, weights=config.weights, device=config.device)
+    encoder = encoder.sized_for(dataset)
+    sizes = tuple(part.image_size for part in getattr(encoder, "parts", (encoder,)))
+
+    def embed_rest(part: Dataset, shards: Path) -> np.ndarray:
+        task = EmbeddingTask(part, config.encoder, config.weights, shards, config.device, sizes)
+        speeds = executor.embed_shards(task, progress)
+        if speeds:
+            log.write(store.home, "embedded on a cluster", images_per_second=speeds)
+        return embed_images(part, encoder, shards=shards, progress=progress)
+
+    # a node opens a folder by its spec, which names all images, not those that are left
+    divisible = executor.address is None or hasattr(dataset.reader, "save")
+    return embed_with_reuse(dataset, encoder, store, work, embed_rest, divisible=divisible)
+
+
+def given_vectors(dataset: Dataset) -> Made:
+    """The vectors of a source that is embeddings already."""
+    return dict(vectors=np.asarray(dataset.vectors)), dict(encoder="given", weights=None)
+
+
+def pseudo_labels(
+    vectors: np.ndarray,
+    config: RunConfig,
+    n_clusters: int,
+    *,
+    neighbours: Neighbours | None,
+    workers: Any,
+    progress: Progress,
+) -> Made:
+    """Clusters as pseudo-labels. n_clusters: 0 lets the data propose a number."""
+    from coreset_engine.clustering import pseudo_labels as clustering
+
+    count = n_clusters or clustering.propose_n_clusters(vectors, seed=config.seed).n_clusters
+    made = clustering.pseudo_labels(
+        vectors,
+        count,
+        config.clusterer,
+        config.seed,
+        neighbours=neighbours,
+        workers=workers,
+        device=config.device,
+        progress=progress,
+        **config.effective("clusterer_settings"),
+    )
+    arrays = {name: getattr(made, name) for name in LABELS if getattr(made, name) is not None}
+    return arrays, dict(n_clusters=int(made.n_clusters), info=dict(made.info))
+
+
+def read_pseudo_labels(arrays: Mapping[str, np.ndarray], info: Mapping[str, Any]) -> PseudoLabels:
+    """The record of `pseudo_labels`."""
+    return PseudoLabels(
+        arrays["labels"],
+        arrays["confidence"],
+        info["n_clusters"],
+        arrays.get("probabilities"),
+        arrays.get("agreement"),
+        info["info"],
+    )
+
+
+def dynamics(
+    inputs: np.ndarray,
+    labels: np.ndarray,
+    config: RunConfig,
+    params: Mapping[str, Any],
+    progress: Progress,
+) -> Made:
+    """Training dynamics of a proxy.
+
+    Parameters
+    ----------
+    inputs
+        (N, D) vectors or (N, ch, S, S) uint8 pixels, as the proxy takes them.
+    labels
+        (N,) int >= 0.
+    config
+        Seed, device and the proxy's recipe.
+    params
+        proxy, and fields of `DynamicsConfig` and of the proxy's config.
+    """
+    from coreset_engine.training.dynamics import training_dynamics
+
+    own = params["proxy"] == config.proxy
+    recipe = config.effective("proxy_settings") if own else {}
+    watched = {name: value for name, value in params.items() if name != "proxy"}
+    made = training_dynamics(
+        inputs,
+        labels,
+        params["proxy"],
+        seed=config.seed,
+        device=config.device,
+        progress=progress,
+        **recipe | watched,
+    )
+    return {name: getattr(made, name) for name in DYNAMICS}, dict(made.info)
+
+
+def read_dynamics(arrays: Mapping[str, np.ndarray], info: Mapping[str, Any]) -> Dynamics:
+    """The record of `dynamics`."""
+    return Dynamics(**{name: arrays[name] for name in DYNAMICS}, info=info)
+
+
+def coverage_arrays(made: CoverageScores) -> Made:
+    """What is kept of coverage scores."""
+    arrays = dict(score=made.score, coverage=made.coverage, redundancy=made.redundancy)
+    return arrays, dict(made.info) | dict(n_samples=made.n_samples)
+
+
+def read_coverage(arrays: Mapping[str, np.ndarray], info: Mapping[str, Any]) -> CoverageScores:
+    """The record of `coverage_arrays`."""
+    return CoverageScores(
+        arrays["score"], arrays["coverage"], arrays["redundancy"], info["n_samples"], info
+    )
+
+
+def projection(vectors: np.ndarray, neighbours: Neighbours, seed: int, progress: Progress) -> Made:
+    """(N, 2) float32 UMAP positions, as "points"."""
+    from coreset_engine.embedding.projection import project
+
+    return dict(points=project(vectors, neighbours, seed=seed, progress=progress)), {}
