@@ -13,7 +13,7 @@ import numpy as np
 
 from coreset_engine.artifacts.store import Store
 from coreset_engine.core.errors import Missing
-from coreset_engine.core.types import CoverageScores, Dynamics, Neighbours, PseudoLabels
+from coreset_engine.core.types import CoverageScores, Dynamics, Embeddings, Neighbours, PseudoLabels
 from coreset_engine.pipeline.config import RunConfig
 from ui.state import session
 
@@ -96,6 +96,11 @@ class FinishedRun:
         return value
 
     vectors = property(lambda self: self._of("embeddings", self._vectors))
+
+    @property
+    def embeddings(self):
+        return Embeddings(self.vectors, self.dataset.ids, self.key_of("embeddings"), self.encoder)
+
     neighbours = property(lambda self: self._of("neighbours", self._neighbours))
     pseudo_labels = property(lambda self: self._of("pseudo_labels", self._pseudo))
     clusters = pseudo_labels
