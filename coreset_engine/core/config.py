@@ -22,7 +22,14 @@ Config = TypeVar("Config")
 
 
 def knob(
-    default: Any, help: str, *, low=None, high=None, step=None, choices: tuple = (), label: str = ""
+    default: Any,
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    step: float | None = None,
+    choices: tuple[Any, ...] = (),
+    label: str = "",
 ) -> Any:
     """A dataclass field that knows its help text, bounds (inclusive), slider step and choices."""
     about = dict(help=help, low=low, high=high, step=step, choices=tuple(choices), label=label)
@@ -32,14 +39,15 @@ def knob(
 def make(config: type[Config], values: dict[str, Any]) -> Config:
     """Build `config` from loosely typed values (strings from a shell, JSON from a manifest), each
     one checked."""
-    fields = {field.name: field for field in dataclasses.fields(config)}
+    about: Any = config
+    fields = {field.name: field for field in dataclasses.fields(about)}
     unknown = sorted(set(values) - set(fields))
     if unknown:
         raise BadInput(f"unknown parameter {unknown[0]!r}; known: {', '.join(fields) or 'none'}.")
     return config(**{name: check_value(fields[name], value) for name, value in values.items()})
 
 
-def check_value(field: dataclasses.Field, value: Any) -> Any:
+def check_value(field: dataclasses.Field[Any], value: Any) -> Any:
     """`value` converted to the type of `field` and within its bounds and choices, or BadInput."""
     about = field.metadata
     default = field.default
@@ -65,8 +73,10 @@ def check_value(field: dataclasses.Field, value: Any) -> Any:
     return value
 
 
-def _converted(field: dataclasses.Field, value: Any) -> Any:
-    kind = type(field.default) if field.default is not None else _OPTIONAL.get(str(field.type))
+def _converted(field: dataclasses.Field[Any], value: Any) -> Any:
+    kind: Any = type(field.default)
+    if field.default is None:
+        kind = _OPTIONAL.get(str(field.type))
     try:
         if kind is bool:
             return {"true": True, "1": True, "false": False, "0": False}[str(value).lower()]
@@ -83,7 +93,7 @@ def _converted(field: dataclasses.Field, value: Any) -> Any:
     return value
 
 
-def _example(field: dataclasses.Field) -> Any:
+def _example(field: dataclasses.Field[Any]) -> Any:
     return field.metadata.get("low") if field.default is None else field.default
 
 

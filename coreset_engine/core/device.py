@@ -49,7 +49,7 @@ def free_memory() -> int:
     """Bytes this process may still take: the machine's, or its container's when that is less."""
     import psutil
 
-    least = psutil.virtual_memory().available
+    least: int = psutil.virtual_memory().available
     for limit, used, stat in _CONTAINER:
         try:
             room = int(Path(limit).read_text()) - int(Path(used).read_text())

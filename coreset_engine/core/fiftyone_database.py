@@ -79,6 +79,8 @@ def package_mongod() -> Path:
     """Where FiftyOne looks for mongod: in its own package and nowhere else. The file may be
     absent."""
     spec = importlib.util.find_spec("fiftyone")
+    if spec is None or not spec.submodule_search_locations:
+        raise Missing(f"FiftyOne is not installed; {HOW}.")
     folder = Path(next(iter(spec.submodule_search_locations)))
     return folder / "db" / "bin" / ("mongod.exe" if sys.platform == "win32" else "mongod")
 
@@ -129,7 +131,8 @@ def _ping(uri: str) -> None:
     from pymongo.errors import PyMongoError
 
     try:
-        with pymongo.MongoClient(uri, serverSelectionTimeoutMS=5000) as client:
+        client: pymongo.MongoClient[Any] = pymongo.MongoClient(uri, serverSelectionTimeoutMS=5000)
+        with client:
             client.admin.command("ping")
     except PyMongoError as fault:
         raise Missing(

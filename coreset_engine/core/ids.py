@@ -75,7 +75,7 @@ class RowIds:
             return found
         return np.asarray(self) == other
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]  # as of an array: compared by element
 
     def astype(self, dtype: Any) -> np.ndarray:
         return np.asarray(self).astype(dtype)
@@ -86,8 +86,10 @@ class RowIds:
     def place(self, name: str) -> int:
         """The row called `name`, or -1."""
         found = _NAME.fullmatch(str(name))
-        row = int(found[1]) if found else -1
-        return row if 0 <= row < self._n and f"{row:0{DIGITS}d}" == found[1] else -1
+        if found is None:
+            return -1
+        row = int(found[1])
+        return row if row < self._n and f"{row:0{DIGITS}d}" == found[1] else -1
 
     def lines(self) -> Iterator[bytes]:
         """The ids as text, with "\\n" between them, a million at a time: what "\\n".join(ids).encode() gives."""

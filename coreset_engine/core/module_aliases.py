@@ -14,6 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
 # Old name -> new name, both below `coreset_engine`.
 ENGINE = {
@@ -194,9 +195,11 @@ class AliasFinder:
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         if fullname in self.aliases:
-            return ModuleSpec(fullname, _AliasLoader(self.aliases[fullname]))
+            alias: Any = _AliasLoader(self.aliases[fullname])
+            return ModuleSpec(fullname, alias)
         if fullname in self.packages:
-            return ModuleSpec(fullname, _PackageLoader(), is_package=True)
+            package: Any = _PackageLoader()
+            return ModuleSpec(fullname, package, is_package=True)
         return None
 
 

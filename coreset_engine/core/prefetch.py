@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +50,7 @@ def readahead(array: np.ndarray) -> Soon:
 def mapped(array: np.ndarray) -> tuple[mmap.mmap | None, int]:
     """(the map that `array` lies in, the byte of it at which the array begins); None for an array
     of memory, or where the system takes no advice."""
-    base = array
+    base: Any = array
     while base is not None and not isinstance(base, mmap.mmap):
         base = getattr(base, "base", None)
     if base is None or not hasattr(base, "madvise"):
@@ -58,4 +59,4 @@ def mapped(array: np.ndarray) -> tuple[mmap.mmap | None, int]:
 
 
 def _address(array: np.ndarray) -> int:
-    return array.__array_interface__["data"][0]
+    return int(array.__array_interface__["data"][0])

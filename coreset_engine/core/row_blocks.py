@@ -52,7 +52,7 @@ class Workers(Protocol):
     def map(
         self,
         task: Callable[..., Any],
-        shared: tuple,
+        shared: tuple[Any, ...],
         items: Sequence[tuple[int, int]],
         idle: Callable[[], None],
     ) -> Iterator[tuple[int, Any]]:
@@ -72,7 +72,7 @@ class Here:
     def map(
         self,
         task: Callable[..., Any],
-        shared: tuple,
+        shared: tuple[Any, ...],
         items: Sequence[tuple[int, int]],
         idle: Callable[[], None],
     ) -> Iterator[tuple[int, Any]]:
@@ -83,7 +83,7 @@ class Here:
             pool = ThreadPoolExecutor(self.slots)
             try:
                 waiting = list(enumerate(items))[::-1]
-                running = {}
+                running: dict[Any, int] = {}
                 while waiting or running:
                     while waiting and len(running) < 2 * self.slots:
                         place, rows = waiting.pop()

@@ -32,7 +32,7 @@ class OnDisk:
         self.soon = readahead(rows)
 
     def __len__(self) -> int:
-        return self.shape[0]
+        return int(self.shape[0])
 
     def __getitem__(self, at: slice | torch.Tensor) -> torch.Tensor:
         part = self.rows[at.cpu().numpy() if isinstance(at, torch.Tensor) else at]
@@ -72,11 +72,12 @@ class UnitRows:
         self.soon = readahead(vectors)
 
     def __len__(self) -> int:
-        return self.shape[0]
+        return int(self.shape[0])
 
     def __getitem__(self, at: slice | torch.Tensor) -> torch.Tensor:
         if isinstance(at, slice):
-            rows = unit_rows(self.vectors[at], at.start or 0, self.normalise).to(self.device)
+            rows: torch.Tensor = unit_rows(self.vectors[at], at.start or 0, self.normalise)
+            rows = rows.to(self.device)
         else:
             wanted = at.cpu().numpy()
             rank = np.argsort(wanted, kind="stable")
@@ -85,8 +86,10 @@ class UnitRows:
             rows = rows[back].to(self.device)
         if self.axes is None:
             return rows
-        rows = rows @ self.axes[0] - self.axes[1]
-        return rows / rows.norm(dim=1, keepdim=True).clamp_min(1e-12) if self.normalise else rows
+        turned: torch.Tensor = rows @ self.axes[0] - self.axes[1]
+        if self.normalise:
+            turned /= turned.norm(dim=1, keepdim=True).clamp_min(1e-12)
+        return turned
 
     def split(self, size: int) -> Iterator[torch.Tensor]:
         """All rows in blocks, as `Tensor.split`, but of no more rows than fit in 16 MiB."""

@@ -266,14 +266,12 @@ Scores = TypeVar("Scores", PseudoLabels, Dynamics, CoverageScores)
 def scores_at(found: Scores, rows: np.ndarray) -> Scores:
     """The same record of the images at `rows` (M,) alone: every (N, ...) array at these rows, all
     else as it is."""
-    return replace(
-        found,
-        **{
-            part.name: np.asarray(getattr(found, part.name)[rows])
-            for part in fields(found)
-            if isinstance(getattr(found, part.name), np.ndarray)
-        },
-    )
+    taken: dict[str, Any] = {
+        part.name: np.asarray(getattr(found, part.name)[rows])
+        for part in fields(found)
+        if isinstance(getattr(found, part.name), np.ndarray)
+    }
+    return replace(found, **taken)
 
 
 @dataclass(frozen=True, eq=False)

@@ -99,7 +99,8 @@ def column(inputs: Artefacts, what: Any, noun: str) -> np.ndarray:
                 "unknown",
             ]
         )
-        return names[labels]
+        named: np.ndarray = names[labels]
+        return named
     if what in ("cluster", "pseudo_label"):
         return np.asarray(inputs.pseudo_labels.labels).astype(str)
     if what == "folder":
@@ -123,7 +124,7 @@ def families(neighbours: Neighbours, distance: float) -> np.ndarray:
     links = coo_matrix(
         (np.ones(len(rows), np.int8), (rows, neighbours.indices[rows, columns])), shape=(n, n)
     )
-    return connected_components(links, directed=False)[1].astype(np.int64)
+    return np.asarray(connected_components(links, directed=False)[1], np.int64)
 
 
 def _costs(dataset: Dataset, costs: Any) -> np.ndarray:
@@ -132,7 +133,10 @@ def _costs(dataset: Dataset, costs: Any) -> np.ndarray:
             known = ", ".join(dataset.columns) or "none"
             raise BadInput(f"costs names {costs!r}, which is no column here; known: {known}.")
         costs = dataset.columns[costs]
-    values = np.asarray(costs, np.float64)
+    try:
+        values = np.asarray(costs, np.float64)
+    except (TypeError, ValueError):
+        raise BadInput("costs holds values that are no numbers; give a number per image.") from None
     if values.shape != (len(dataset),) or not np.isfinite(values).all() or (values < 0).any():
         raise BadInput(f"costs must be {len(dataset)} finite numbers >= 0, one per image.")
     return values
@@ -176,7 +180,7 @@ def shares_of(sizes: np.ndarray, k: int, how: str) -> np.ndarray:
     k = min(int(k), int(np.sum(sizes)))
     if how == "proportional":
         exact = sizes * k / max(1, sizes.sum())
-        out = np.floor(exact + 1e-9).astype(np.int64)
+        out: np.ndarray = np.floor(exact + 1e-9).astype(np.int64)
         out[np.argsort(-(exact - out), kind="stable")[: k - out.sum()]] += 1
         return out
     out = np.zeros(len(sizes), np.int64)
@@ -275,7 +279,7 @@ class _State:
         self.rules = rules
         self.allowed = allowed
         self.taken = np.zeros(len(allowed), bool)
-        self.kept = []
+        self.kept: list[int] = []
         self.count = 0
         self.spent = 0.0
         self.counts = [np.zeros(len(quota.names), np.int64) for quota in rules.quotas]

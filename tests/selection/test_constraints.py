@@ -157,6 +157,7 @@ def test_a_quota_is_filled_by_the_method_not_at_random(run):
         (dict(groups=["all"] * 300), "no image fits"),
         (dict(costs="cost"), "costs and budget belong together"),
         (dict(costs="price", budget=3), "'price', which is no column"),
+        (dict(costs="patient", budget=3), "values that are no numbers"),
         (dict(costs=[1.0], budget=3), "300 finite numbers"),
         (dict(costs="cost", budget=0.5), "no image fits"),
         (dict(costs="cost", budget=float("nan")), "budget=nan must be a finite number"),
