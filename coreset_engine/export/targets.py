@@ -1,8 +1,7 @@
-"""Send a selection to a target: the table of targets, and the one way the app and the shell take.
+"""Export a selection to a target: the table of targets, and the one code path of app and shell.
 
-Every export starts from a selection folder (DESIGN section 4): written by this very call for a run,
-or named by the user. A target gets it as a `ExportBundle`, together with what of its source can still be
-found.
+Every export starts from a selection folder: written by this call for a run, or named by the user. A
+target gets it as an `ExportBundle`, together with what of its source can still be opened.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from coreset_engine.artifacts import history
-from coreset_engine.artifacts.selection_folder import check_place, read_selection
+from coreset_engine.artifacts.selection_folder import check_place, ids_digest, read_selection
 from coreset_engine.artifacts.store import Store
 from coreset_engine.core.errors import BadInput, CoresetError
 from coreset_engine.core.registry import load
@@ -96,12 +95,32 @@ def export(
     progress: Progress = silent,
     **selection: Any,
 ) -> dict[str, Any]:
-    """Select on `run` and send the selection to `target`; what was written where.
+    """Select on `run` and export the selection to `target`.
 
-    request: what to select; without it, `selection` holds its fields as `SelectionRequest.as_json`
+    Parameters
+    ----------
+    run
+        The source and its stages.
+    target
+        A key of TARGETS.
+    request
+        What to select; without it, `selection` holds its fields as `SelectionRequest.as_json`
         writes them (method, prune_rate or count, params, must_keep, ...), as jobs do.
-    fingerprint: of the source as the caller saw it; when it has changed since, this says so instead
-        of choosing anew.
+    out, name
+        Where to: a folder or a dataset's name, as the target wants.
+    options
+        Of the target.
+    fingerprint
+        Of the source as the caller saw it; a source that has changed since is refused.
+    overwrite
+        Replace the export of another selection in `out`.
+    progress
+        Whom to tell.
+
+    Returns
+    -------
+    dict
+        What was written where, JSON-able.
     """
     if request is None:
         request = SelectionRequest.from_json(selection)
@@ -112,8 +131,10 @@ def export(
             "images), so this would be another selection; open it again and choose again."
         )
     if row.place == "folder":
-        check_place(place, overwrite=overwrite)
+        check_place(place)
     chosen = select(request, run)
+    if row.place == "folder" and not overwrite:
+        _refuse_another(Path(place), ids_digest(chosen.ids))
     with tempfile.TemporaryDirectory(prefix="coreset-") as temporary:
         folder = write_run(Path(place if row.place == "folder" else temporary) / "", run, chosen)
         return _send(row, target, pack(folder, run), place, progress, options)
@@ -163,7 +184,7 @@ def export_folder(
     run, trouble = _reopened(manifest, store, images)
     if row.place == "folder" and Path(place).resolve() != Path(folder).resolve():
         if not overwrite:
-            _refuse_another(Path(place), manifest)
+            _refuse_another(Path(place), str(manifest.get("ids_sha256")))
         _copy(Path(folder), Path(place))
     sent = _send(
         row, target, _bundle(table, manifest, run, store or Store()), place, progress, options
@@ -262,18 +283,14 @@ def _reopened(manifest: dict[str, Any], store: Store | None, images: str) -> tup
     return run, ""
 
 
-def _refuse_another(place: Path, manifest: dict[str, Any]) -> None:
+def _refuse_another(place: Path, ids_sha256: str) -> None:
     """An export of the same selection is made again; that of another one is not replaced."""
-    check_place(place, overwrite=_holds(place, manifest))
-
-
-def _holds(place: Path, manifest: dict[str, Any]) -> bool:
-    """Whether `place` holds this very selection."""
     try:
         there = json.loads((place / "manifest.json").read_text(encoding="utf-8"))
-        return bool(there["ids_sha256"] == manifest.get("ids_sha256"))
+        same = there["ids_sha256"] == ids_sha256
     except (OSError, ValueError, KeyError, TypeError):
-        return False
+        same = False
+    check_place(place, overwrite=same)
 
 
 def _copy(folder: Path, place: Path) -> None:

@@ -83,6 +83,10 @@ def _show_form(view: session.RunView, selection: Selection | PlannedSelection, t
     with st.form("export:form", border=False):
         where = _destination(target, needs_folder, file_name(view, selection))
         options = fiftyone_options() if target.startswith("fiftyone") else {}
+        # A dataset is updated, never replaced; a folder only when asked.
+        overwrite = not needs_folder or st.checkbox(
+            "Replace another selection in this folder", key=f"export:overwrite:{target}"
+        )
         pressed = st.form_submit_button(f"Export to {title}", type="primary")
     if not pressed:
         return
@@ -90,6 +94,8 @@ def _show_form(view: session.RunView, selection: Selection | PlannedSelection, t
         st.error("No destination was given; type a folder or a name.")
         return
     params = {"target": target, "options": options, "out" if needs_folder else "name": where}
+    if not overwrite:
+        params["overwrite"] = False
     submit("export", view.spec, {**view.job_params, **selection_params(view), **params})
 
 
@@ -150,6 +156,12 @@ def show_finished(view: session.RunView) -> None:
     for job in done[:5]:
         title = TARGETS.get(job.params.get("target"), (job.params.get("target"),))[0]
         st.markdown(f"✓ {escaped(title)}: {escaped(plain(_written_to(job), 200))}")
+        if job.result.get("note"):
+            st.caption(escaped(plain(job.result["note"], 400)))
+        if job.result.get("steps"):
+            with st.expander("Next steps"):
+                lines = [f"1. {escaped(plain(step, 400))}" for step in job.result["steps"]]
+                st.markdown("\n".join(lines))
 
 
 def _written_to(job: Any) -> str:

@@ -1,5 +1,4 @@
-"""The plainest target: selection.csv, every image with all scores, one row each, in source
-order."""
+"""selection.csv: every image with all scores, one row each, in source order."""
 
 from __future__ import annotations
 
@@ -14,11 +13,23 @@ from coreset_engine.export.bundle import ExportBundle
 def write_csv(
     bundle: ExportBundle, place: str | Path, progress: Progress = silent
 ) -> dict[str, Any]:
-    """Write selection.csv into the folder `place`. Raises BadInput when it cannot be written."""
+    """Write selection.csv into the folder `place`.
+
+    Columns: those of selection.parquet, `reason`, and `class` (the name) where the source has
+    labels.
+
+    Raises
+    ------
+    BadInput
+        When it cannot be written.
+    """
     path = Path(place) / "selection.csv"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        bundle.table.assign(reason=bundle.reasons).to_csv(path, index=False)
+        table = bundle.table.assign(reason=bundle.reasons)
+        if bundle.truth is not None and "class" not in table:
+            table = table.assign(**{"class": bundle.truth})
+        table.to_csv(path, index=False)
     except OSError as fault:
         raise BadInput(
             f"{str(path)!r} cannot be written ({fault.strerror}); choose a folder you can write."
