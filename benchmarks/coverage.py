@@ -33,7 +33,7 @@ from coreset_engine.core.device import cpu_count  # noqa: E402
 from coreset_engine.coverage.anytime import Running, grow  # noqa: E402
 from coreset_engine.coverage.draws import UNIT, Sampler  # noqa: E402
 from coreset_engine.coverage.scores import GRID, coverage_scores  # noqa: E402
-from coreset_engine.coverage.transposed import turn  # noqa: E402
+from coreset_engine.coverage.transposed import transpose_and_quantise  # noqa: E402
 
 ALPHA = 1000
 EXPONENT = 4.0
@@ -76,9 +76,9 @@ def against_numpy(vectors: np.ndarray, samples: int) -> tuple[float, float, floa
     the scores."""
     global _columns
     _columns = np.ascontiguousarray(vectors.T, np.float32)
-    sampler = Sampler(turn(vectors, 2, cpu_count()), 2, "triangular", 0)
+    sampler = Sampler(transpose_and_quantise(vectors, 2, cpu_count()), 2, "triangular", 0)
     units = [sampler.unit(number) for number in range(-(-samples // UNIT))]
-    dims, points = (np.concatenate(part)[:samples] for part in zip(*units))
+    dims, points = (np.concatenate(part)[:samples] for part in list(zip(*units))[:2])
     cores = cpu_count()
     with ProcessPoolExecutor(cores) as pool:
         parts = [(dims[i::cores], points[i::cores]) for i in range(cores)]
@@ -104,7 +104,7 @@ def ours(path: str, samples: int, alphas: list[int]) -> dict[str, float]:
     from coreset_engine.coverage.kernels.threads import cpu_scorer
 
     began = time.perf_counter()
-    columns = turn(np.load(path, mmap_mode="r"), 2, cpu_count())
+    columns = transpose_and_quantise(np.load(path, mmap_mode="r"), 2, cpu_count())
     ready = time.perf_counter() - began
     score = cpu_scorer(columns, sorted(alphas, reverse=True), [EXPONENT], cpu_count())
     sampler = Sampler(columns, 2, "triangular", 0)
@@ -169,6 +169,17 @@ def plain_mixture(n: int = 60_000, width: int = 1280) -> np.ndarray:
     )
 
 
+def gaussian_mixture(n: int = 60_000, width: int = 1280) -> np.ndarray:
+    """(n, width) float32: 30 Gaussian clusters, no sparsity, no heavy tails."""
+    rng = np.random.default_rng(0)
+    centres = rng.standard_normal((30, width), np.float32)
+    vectors = centres[rng.integers(30, size=n)]
+    for start in range(0, n, 8192):
+        part = vectors[start : start + 8192]
+        part += rng.standard_normal(part.shape, np.float32)
+    return vectors
+
+
 def main() -> None:
     if sys.argv[1:2] == ["--child"]:
         print(
@@ -177,6 +188,9 @@ def main() -> None:
         return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--vectors", type=Path)
+    parser.add_argument(
+        "--gaussian", action="store_true", help="a mixture of 30 Gaussians in place of --vectors"
+    )
     parser.add_argument("--sizes", type=int, nargs="*", default=[10_000, 60_000])
     parser.add_argument("--large", type=int, default=1_280_000, help="0 leaves it out")
     parser.add_argument("--whole", action="store_true", help="all T samples on the large matrix")
@@ -185,7 +199,10 @@ def main() -> None:
         "--folder", type=Path, help="where the large matrix is made; needs 2 N D bytes"
     )
     given = parser.parse_args()
-    vectors = np.load(given.vectors, mmap_mode="r") if given.vectors else plain_mixture()
+    if given.vectors:
+        vectors = np.load(given.vectors, mmap_mode="r")
+    else:
+        vectors = gaussian_mixture() if given.gaussian else plain_mixture()
     print(
         f"{platform.processor() or platform.machine()}, {cpu_count()} cores, load {os.getloadavg()[0]:.1f}; "
         f"D = {vectors.shape[1]}, alpha = {ALPHA}, m = 2; "

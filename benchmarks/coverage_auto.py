@@ -26,7 +26,7 @@ import numpy as np
 # that name here.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 from coreset_engine.core.device import cpu_count  # noqa: E402
-from coreset_engine.coverage.auto_alpha import auto_neighbours, auto_samples, auto_score  # noqa: E402
+from coreset_engine.coverage.auto_alpha import auto_neighbours, auto_score  # noqa: E402
 from coreset_engine.coverage.scores import coverage_grid, coverage_scores  # noqa: E402
 
 RATES = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
@@ -148,7 +148,7 @@ def prepare(vectors: np.ndarray, seed: int) -> dict[str, np.ndarray]:
     """Every score the rules look at, for one seed."""
     n = len(vectors)
     common = dict(seed=seed, device="cpu")
-    total = auto_samples(n)
+    total = int(np.clip(20 * n, 20_000, 1_000_000))
     paper = min(1000, n - 1)
     own = auto_neighbours(n)
     grid = coverage_grid(vectors, (10, own, paper), n_samples=total, **common)

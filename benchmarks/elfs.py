@@ -1,4 +1,4 @@
-"""ELFS: heads in one product against a loop over modules, TEMI against k-means, stage times at full
+"""ELFS: linear heads in one product against a loop over modules (MLP heads: temi_step.py), TEMI against k-means, stage times at full
 size.
 
 Run with scripts/bench elfs [--parts heads,clusters,stages] [--seeds 5] [--repeats 7] [--keep FILE]
@@ -30,24 +30,14 @@ HEADS = 50
 
 
 class LoopHead(torch.nn.Module):
-    """One head as its own module: what the batched heads replace. Takes its weights from head h of
-    the stack."""
+    """One linear head as its own module, with the weights of head h of the stack."""
 
     def __init__(self, stack: list[torch.Tensor], h: int, temperature: float) -> None:
         super().__init__()
         self.temperature = temperature
-        self.deep = len(stack) > 1
-        pick = (lambda i: stack[i][h]) if self.deep else (lambda i: stack[i][:, h].T)
-        if self.deep:
-            self.first = torch.nn.Parameter(stack[0][:, h].detach().clone())
-            self.bias = torch.nn.Parameter(pick(1).detach().clone())
-            self.second = torch.nn.Parameter(pick(2).detach().clone())
-        self.last = torch.nn.Parameter(pick(-1).detach().clone())
+        self.last = torch.nn.Parameter(stack[0][:, h].T.detach().clone())
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
-        if self.deep:
-            rows = torch.nn.functional.gelu(rows @ self.first + self.bias) @ self.second
-            rows = torch.nn.functional.normalize(rows, dim=1)
         return rows @ torch.nn.functional.normalize(self.last, dim=1).T / self.temperature
 
 
@@ -108,7 +98,6 @@ def heads(vectors: np.ndarray, repeats: int, steps: int = 10) -> None:
     for name, hidden, dims, batch in (
         ("linear, 256 -> 10 (preset cpu)", 0, 256, 512),
         ("linear, 256 -> 10", 0, 256, 128),
-        ("MLP, 1280 -> 64 -> 64 -> 10", 64, 1280, 512),
     ):
         config = TemiConfig(n_heads=HEADS, hidden=hidden, batch=batch)
         rows = torch.nn.functional.normalize(

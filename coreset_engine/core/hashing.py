@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 _STEP = np.uint64(0x9E3779B97F4A7C15)
-_ROWS = 4096  # hashed at a time
+_WORDS = 2**16  # hashed at a time: what stays in the cache
 
 
 def mix(x: np.ndarray) -> np.ndarray:
@@ -41,12 +41,21 @@ def row_keys(rows: np.ndarray) -> np.ndarray:
     -------
     (N,) uint64
     """
-    kind = {2: np.uint16, 4: np.uint32, 8: np.uint64}[rows.dtype.itemsize]
-    odd = mix(np.arange(rows.shape[1], dtype=np.uint64) + _STEP) | np.uint64(1)
+    width = rows.shape[1] * max(1, rows.dtype.itemsize // 4)
+    odd = mix(np.arange(width, dtype=np.uint64) + _STEP) | np.uint64(1)
+    factor = odd.astype(np.uint32)
     keys = np.empty(len(rows), np.uint64)
+    step = max(1, _WORDS // width)
     with np.errstate(over="ignore", invalid="ignore"):
-        for start in range(0, len(rows), _ROWS):
-            block = np.ascontiguousarray(rows[start : start + _ROWS]) + rows.dtype.type(0)
-            words = mix(block.view(kind).astype(np.uint64) + _STEP)  # + 0: -0.0 is 0.0
-            keys[start : start + _ROWS] = (words * odd).sum(axis=1, dtype=np.uint64)
+        for start in range(0, len(rows), step):
+            words = _words(rows[start : start + step]) * factor
+            words ^= words >> np.uint32(15)
+            # Not `@`: for whole numbers it is no faster, and sums are the same in any order.
+            keys[start : start + step] = np.einsum("nd,d->n", words.astype(np.uint64), odd)
         return mix(keys)
+
+
+def _words(rows: np.ndarray) -> np.ndarray:
+    """(n, D or 2 D) uint32 with the bits of the values; -0.0 as 0.0."""
+    bits = np.ascontiguousarray(rows) + rows.dtype.type(0)
+    return bits.view(np.uint16).astype(np.uint32) if bits.itemsize == 2 else bits.view(np.uint32)
