@@ -343,8 +343,9 @@ class Artefacts(Protocol):
     """
 
     dataset: Dataset
-    seed: int
 
+    @property
+    def seed(self) -> int: ...
     @property
     def vectors(self) -> np.ndarray: ...
     @property

@@ -291,7 +291,8 @@ class RunConfig:
             about = _group_field(self, group, item)
             entries = changed.setdefault(about.name, dict(getattr(self, about.name)))
             entries[name] = value
-        return replace(self, **{name: Settings(values) for name, values in changed.items()})
+        groups: dict[str, Any] = {name: Settings(values) for name, values in changed.items()}
+        return replace(self, **groups)
 
 
 @dataclass(frozen=True)

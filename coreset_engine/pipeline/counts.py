@@ -372,7 +372,7 @@ def _ends(path: str, column: str) -> tuple[float, float]:
     return (0.0, 1.0) if low is None else (float(low), float(high))
 
 
-def _ask(path: str, sql: str) -> list[tuple]:
+def _ask(path: str, sql: str) -> list[tuple[Any, ...]]:
     import duckdb
 
     with duckdb.connect(config={"memory_limit": MEMORY, "preserve_insertion_order": False}) as base:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -57,7 +58,7 @@ class ReusePlan:
 class Embed(Protocol):
     """Vectors (T, D) of a dataset, with its shards kept in a folder."""
 
-    def __call__(self, dataset: Dataset, shards: Path) -> np.ndarray: ...
+    def __call__(self, dataset: Dataset, shards: Path, /) -> np.ndarray: ...
 
 
 def identity_of(encoder: Any, fit: str) -> dict[str, Any]:
@@ -132,7 +133,7 @@ def caches_of(store: Store, identity: dict[str, Any]) -> Iterator[Callable[[], C
         except (Corrupt, BadInput):
             continue
         if about["info"].get("identity") == identity and "digests" in about["files"]:
-            yield lambda key=key: _cache(store, key)
+            yield partial(_cache, store, key)
 
 
 def _cache(store: Store, key: str) -> Cache | None:
@@ -192,7 +193,8 @@ def _assembled(plan: ReusePlan, fresh: np.ndarray, dim: int, path: Path) -> np.n
     except OSError as fault:
         temporary.unlink(missing_ok=True)
         raise filesystem.refused(path, fault) from None
-    return np.load(path, mmap_mode="r", allow_pickle=False)
+    made: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    return made
 
 
 def _block(plan: ReusePlan, fresh: np.ndarray, dim: int, start: int, stop: int) -> bytes:

@@ -71,8 +71,9 @@ def stored(run: Run) -> list[tuple[dict[str, Any], Inclusion]]:
         about = filesystem.read_json(path) or {}
         if (about.get("about") or {}).get("source") == whole.dataset.fingerprint:
             arrays, info = run.store.read(STAGE, path.parent.name)
-            if whole is not run:
-                arrays = dict(share=arrays["share"][run.rows])
+            rows = getattr(run, "rows", None)  # of a sampled run
+            if rows is not None:
+                arrays = dict(share=arrays["share"][rows])
             found.append((info, record(arrays, info)))
     return found
 

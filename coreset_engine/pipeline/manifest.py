@@ -202,7 +202,8 @@ def _manifest(path: Path | str) -> dict[str, Any]:
         raise BadInput(
             f"{path} is no manifest of a selection ({fault}); give the manifest.json `run` wrote."
         ) from None
-    return found
+    manifest: dict[str, Any] = found
+    return manifest
 
 
 def _differing(run: Run, wanted: dict[str, Any]) -> list[str]:
@@ -236,7 +237,8 @@ def _content(run: Run, stage: str) -> str | None:
 
 
 def _info(run: Run, stage: str) -> dict[str, Any]:
-    return _manifest_of(run, stage).get("info", {})
+    info: dict[str, Any] = _manifest_of(run, stage).get("info", {})
+    return info
 
 
 def _manifest_of(run: Run, stage: str) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def search(
     else:
         from coreset_engine.embedding.neighbours.search import neighbours
 
-        exact = dict(exact_below=len(vectors)) if config.search == "exact" else {}
+        exact: dict[str, Any] = dict(exact_below=len(vectors)) if config.search == "exact" else {}
         found = neighbours(vectors, k=k, device=config.device, progress=progress, **exact)
     arrays = dict(indices=found.indices, distances=found.distances)
     return arrays, dict(metric=found.metric, info=dict(found.info))

@@ -11,7 +11,7 @@ import hashlib
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -275,7 +275,9 @@ class Run:
     @cached_property
     def _truth(self) -> str:
         labels = self.dataset.labels
-        return "" if labels is None else hashlib.sha256(np.ascontiguousarray(labels)).hexdigest()
+        return (
+            "" if labels is None else hashlib.sha256(np.ascontiguousarray(labels).data).hexdigest()
+        )
 
     @cached_property
     def _weights_key(self) -> str | None:
@@ -324,14 +326,19 @@ class Run:
         )
         elsewhere = stage == "coverage" and self.cluster
         if stage != "embeddings" and not streams and not elsewhere:
-            memory_limits.check(stage, *self.vectors.shape, self.vectors.itemsize)
+            n, d = self.vectors.shape
+            memory_limits.check(stage, n, d, self.vectors.itemsize)
 
     def tick(self, stage: str) -> Progress:
         """The progress callback (done, total, unit) of a stage."""
         report = self.progress
         if report is None:
             return silent
-        return lambda done, total, unit="": report(stage, done, total, unit)
+
+        def tick(done: int, total: int, unit: str = "") -> None:
+            report(stage, done, total, unit)
+
+        return tick
 
     # -- artefacts
 
@@ -476,9 +483,7 @@ class Run:
             work = self._resumable("coverage", common | dict(n_neighbours=missing))
             swept = coverage_grid(self.vectors, missing, **common, keys=self.tie_keys, **work)
             for alpha, made in swept.items():
-                self._get(
-                    "coverage", lambda made=made: stages.coverage_arrays(made), n_neighbours=alpha
-                )
+                self._get("coverage", partial(stages.coverage_arrays, made), n_neighbours=alpha)
             shutil.rmtree(work["resume"].parent, ignore_errors=True)
         return {alpha: self.coverage_at(n_neighbours=alpha) for alpha in alphas}
 
@@ -489,7 +494,8 @@ class Run:
         """Options of a long sweep: where its sums are kept after every round, its progress, the
         device, and who scores."""
         folder = self.store.work(stage, self.key_of(stage, **params))
-        work = dict(resume=folder / "sums.npz", progress=self.tick(stage), device=self.device)
+        progress = self.tick(stage)
+        work = dict(resume=folder / "sums.npz", progress=progress, device=self.device)
         task = CoverageTask(
             self.vectors,
             folder / "columns",
@@ -497,7 +503,7 @@ class Run:
             np.size(params.get("n_neighbours", 1)),
             self.tie_keys,
         )
-        return work | self.executor.coverage_options(task, work["progress"])
+        return work | self.executor.coverage_options(task, progress)
 
     @cached_property
     def map(self) -> np.ndarray:
@@ -533,7 +539,7 @@ def _check(n: int, n_clusters: int | None) -> None:
 
 
 def _sum(values: Any) -> str:
-    return hashlib.sha256(np.ascontiguousarray(values)).hexdigest()[:32]
+    return hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()[:32]
 
 
 def embed(

@@ -105,7 +105,7 @@ class Sampled:
         self.mark = digest(made_of if clustered else [whole.dataset.fingerprint, SIZE, 1])
         about = dict(source=whole.dataset.fingerprint, root=whole.key_of("embeddings"))
 
-        def draw() -> tuple[dict, dict]:
+        def draw() -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             strata = (
                 np.asarray(whole.clusters.labels)
                 if clustered
@@ -187,11 +187,12 @@ class Sampled:
 
     @property
     def labels(self) -> np.ndarray:
-        return self.whole.labels[self.rows]
+        labels: np.ndarray = self.whole.labels[self.rows]
+        return labels
 
     @cached_property
     def _drawn(self) -> dict[str, np.ndarray]:
-        def make() -> tuple[dict, dict]:
+        def make() -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             from coreset_engine.embedding.neighbours.search import neighbours
             from coreset_engine.embedding.projection import project
 
@@ -228,7 +229,8 @@ class Sampled:
 
     def dynamics_at(self, **params: Any) -> Dynamics:
         """The whole run's, at the sample."""
-        return self._at("dynamics", lambda: self.whole.dynamics_at(**params), params)
+        made: Dynamics = self._at("dynamics", lambda: self.whole.dynamics_at(**params), params)
+        return made
 
     @property
     def coverage(self) -> CoverageScores:
@@ -236,7 +238,10 @@ class Sampled:
 
     def coverage_at(self, **params: Any) -> CoverageScores:
         """The whole run's, at the sample."""
-        return self._at("coverage", lambda: self.whole.coverage_at(**params), params)
+        made: CoverageScores = self._at(
+            "coverage", lambda: self.whole.coverage_at(**params), params
+        )
+        return made
 
     def _at(self, stage: str, find: Callable[[], Any], params: dict[str, Any]) -> Any:
         """The record at the sample, looked up once: the whole's files, gigabytes, are hashed when
