@@ -184,3 +184,21 @@ def test_a_hostile_link_breaks_nothing(fresh, param, value):
     test = fresh.run()
     assert not test.exception
     assert "results are unchanged" not in " ".join(e.value for e in test.error)
+
+
+def test_advanced_settings_of_a_part_become_the_runs(open_page):
+    test = open_page("dataset")
+    assert not any(box.label == "Preset" for box in test.selectbox)  # closed: nothing is loaded
+    test.session_state["advanced"] = True
+    test.run()
+    assert not test.exception
+    labels = [box.label for box in test.selectbox]
+    assert "Neighbour search" in labels and "Device" in labels
+    forms = [button for button in test.button if button.label == "Apply"]
+    assert len(forms) == 4  # clusterer, proxy, dynamics, coverage
+    number = next(box for box in test.number_input if box.label.startswith("Exponent"))
+    number.set_value(2.0)
+    forms[-1].click()
+    test.run()
+    assert not test.exception
+    assert test.session_state["state:advanced"]["coverage"] == {"exponent": 2.0}

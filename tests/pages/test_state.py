@@ -45,3 +45,27 @@ def test_short_names():
         == "birds"
     )
     assert session.short_name("demo") == "demo"
+
+
+def test_the_runs_settings_are_those_of_the_session(monkeypatch):
+    held = {
+        "seed": 3,
+        "n_clusters": 0,
+        "clusterer": "kmeans",
+        "search": "exact",
+        "advanced": {"temi": {"preset": "paper"}, "mlp": {"epochs": 40}, "dynamics": {"early": 0}},
+    }
+    monkeypatch.setattr(session, "get", lambda name, default=None: held.get(name, default))
+    monkeypatch.setattr(session, "put", held.__setitem__)
+    config = session.run_config()
+    assert (config.seed, config.n_clusters, config.search) == (3, None, "exact")
+    assert config.proxy_settings == {"epochs": 40}
+    assert not config.clusterer_settings  # TEMI's stay for when TEMI is chosen again
+    assert not config.dynamics and "early=0" in held["news"][0]  # out of bounds: reset, and said
+    assert set(held["advanced"]) == {"temi", "mlp"}
+    assert session.LINKED["search"] == ("search", str, "auto")
+
+
+def test_a_link_cannot_name_settings_that_do_not_exist():
+    assert not session._sane("clusterer", "nobody") and session._sane("clusterer", "kmeans")
+    assert not session._sane("search", "quick") and session._sane("encoder", "timm:any")
