@@ -42,7 +42,7 @@ _STEPS = 100  # undo goes back so far
 
 
 def current_or_none(view: RunView) -> Selection | None:
-    """The session's coreset, or None where its scores are not finished or its knobs contradict."""
+    """The session's coreset; None where scores are not computed or settings contradict."""
     try:
         if not view.ready(*session_selection.needed_stages(session.get("method"))):
             return None

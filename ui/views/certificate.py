@@ -81,7 +81,7 @@ def sentences(certificate: Certificate, n_clusters: int | None) -> list[str]:
         How many clusters the dataset has; None when they are not computed.
     """
     lines = [
-        f"**Coverage:** an image's nearest selected image is {certificate.mean_distance:.3f} away "
+        f"**Coverage:** An image's nearest selected image is {certificate.mean_distance:.3f} away "
         f"on average (cosine distance); 95% of the images are within "
         f"{certificate.p95_distance:.3f}, and none is farther than "
         f"{certificate.worst_distance:.3f}."
@@ -94,7 +94,7 @@ def sentences(certificate: Certificate, n_clusters: int | None) -> list[str]:
 
 def _cluster_sentence(certificate: Certificate, n_clusters: int) -> str:
     missed = certificate.clusters_missed
-    found = f"all {n_clusters:,} clusters have a selected image"
+    found = f"All {n_clusters:,} clusters have a selected image"
     if missed:
         verb = "has" if missed == 1 else "have"
         found = f"{missed:,} of {n_clusters:,} clusters {verb} no selected image"
@@ -105,10 +105,10 @@ def _cluster_sentence(certificate: Certificate, n_clusters: int) -> str:
 
 def _variety_sentence(certificate: Certificate) -> str:
     duplicates = certificate.near_duplicates_kept
-    count = "no near-duplicates" if duplicates == 0 else f"{duplicates:,} near-duplicates"
+    count = "No near-duplicates" if duplicates == 0 else f"{duplicates:,} near-duplicates"
     return (
-        f"{count} among the {certificate.kept:,} selected images, which are as varied as "
-        f"{certificate.vendi_score:,.0f} completely different ones (Vendi score). Their "
+        f"{count} among the {certificate.kept:,} selected images. They are as varied as "
+        f"{certificate.vendi_score:,.1f} completely different images (Vendi score), and their "
         f"distribution differs from that of all images by {certificate.energy_distance:.3f} "
         "(energy distance, 0 = the same)."
     )

@@ -66,12 +66,14 @@ def show_gallery(view: session.RunView) -> None:
     among = _filter(view, columns[1], columns[2])
     ordered = in_order(view, order, among)
     shown = _page(columns[3], len(ordered.positions))
-    st.caption(f"{len(ordered.positions):,} images · {ordered.note}")
     positions = ordered.positions[shown]
+    note = f"{len(ordered.positions):,} images · {ordered.note}"
     if ordered.groups is None:
         marks = selected_marks(view, positions)
+        note += " · blue bar: selected" if marks is not None else ""
     else:
         marks = [category(group) for group in ordered.groups[shown]]
+    st.caption(note)
     gallery(
         view.dataset,
         positions,
