@@ -15,7 +15,7 @@ from coreset_engine.pipeline.config import SEARCHES, config_class, setting_group
 from ui.components import charts
 from ui.components.escape import markdown as escaped
 from ui.components.escape import plain
-from ui.components.forms import config_form
+from ui.components.forms import config_form, row_title
 from ui.components.frame import STAGE_NAMES
 from ui.components.jobs import cluster, submit_button
 from ui.components.thumbnails import gallery
@@ -77,7 +77,7 @@ def settings(view: session.RunView) -> None:
         0,
         len(view),
         key=session.bind("n_clusters"),
-        help="0 = automatic: the number of class names when the source has them, else a proposal from "
+        help="0 = automatic: the number of classes when the source has labels, else an estimate from "
         "the data.",
     )
     right.number_input("Seed", 0, 2**31 - 1, key=session.bind("seed"))
@@ -87,12 +87,16 @@ def settings(view: session.RunView) -> None:
         10_000_000,
         step=100_000,
         key=session.bind("n_samples"),
-        help="Coverage samples; 0 = automatic. The Coverage page's stability view says whether T is "
-        "enough.",
+        help="Samples for the coverage scores; 0 = automatic. See Number of samples on the Coverage "
+        "page.",
     )
     one, other = st.columns(2)
     one.selectbox(
-        "Pseudo-labels", list(CLUSTERERS), key=session.bind("clusterer"), help=_told(CLUSTERERS)
+        "Pseudo-labels",
+        list(CLUSTERERS),
+        key=session.bind("clusterer"),
+        help=_summaries(CLUSTERERS),
+        format_func=lambda name: row_title(CLUSTERERS, name),
     )
     other.selectbox(
         "Training dynamics",
@@ -102,7 +106,8 @@ def settings(view: session.RunView) -> None:
             if view.dataset.reader is not None or "images" not in row.needs
         ],
         key=session.bind("proxy"),
-        help=_told(PROXIES),
+        help=_summaries(PROXIES),
+        format_func=lambda name: row_title(PROXIES, name),
     )
     advanced(view)
     if find_spec("ray"):
@@ -110,15 +115,15 @@ def settings(view: session.RunView) -> None:
             "Ray cluster (optional)",
             key=session.bind("cluster", cluster()),
             placeholder="this machine",
-            help="Address of a running cluster, or local to start one here; jobs then work on all its nodes, "
-            "with the same results.",
+            help="Address of a running cluster, or local to start one here. Jobs then run on all its "
+            "nodes, with the same results.",
         )
-    summary = ENCODERS[view.encoder].summary if view.encoder in ENCODERS else "a model named by you"
+    summary = ENCODERS[view.encoder].summary if view.encoder in ENCODERS else "custom model"
     named = len(view.dataset.classes)
     clusters = (
         f"{view.n_clusters or named} clusters"
         if view.n_clusters or named
-        else "clusters as the data suggests"
+        else "number of clusters estimated from the data"
     )
     st.caption(f"{escaped(summary)}; {clusters}.")
 
@@ -169,8 +174,8 @@ def _keep_group(group: str, kind: type, preset: str, values: Mapping[str, Any]) 
     st.rerun()
 
 
-def _told(table: Mapping[str, Row]) -> str:
-    return "\n".join(f"- **{name}**: {row.summary}" for name, row in table.items())
+def _summaries(table: Mapping[str, Row]) -> str:
+    return "\n".join(f"- **{row.title}**: {row.summary}" for row in table.values())
 
 
 def stages(view: session.RunView) -> None:
