@@ -58,6 +58,7 @@ _LARGE = 16_000_000
 _FEW = threading.Semaphore(2)  # at most two images above _LARGE pixels at once: bounded memory
 _ORIENTATION = 0x0112
 _GREY = 128
+_PROBE = 256  # at most so many pixels a side are looked at to choose the ground
 _VISIBLE = 32  # mean distance in luminance from mid-grey below which a drawing would vanish on it
 _TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
@@ -379,9 +380,13 @@ def _over_ground(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
 
 def _ground(image: Image.Image) -> int:
     """Mid-grey, or white where the visible part of the picture is itself nearly mid-grey."""
+    if max(image.size) > _PROBE:
+        sides = [min(side, _PROBE) for side in image.size]
+        image = image.resize(sides, Image.Resampling.NEAREST)
     shade = np.asarray(image.convert("RGB").convert("L"), np.float32)
     alpha = np.asarray(image.getchannel("A"), np.float32)
-    distance = float((np.abs(shade - _GREY) * alpha).sum() / alpha.sum())
+    visible = max(float(alpha.sum()), 1.0)
+    distance = float((np.abs(shade - _GREY) * alpha).sum()) / visible
     return _GREY if distance >= _VISIBLE else 255
 
 

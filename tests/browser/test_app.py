@@ -52,9 +52,7 @@ def scrub(page, value: float) -> None:
 def test_every_page_is_clean_and_has_its_picture_taken(open_page, app, name):
     ARTEFACTS.mkdir(exist_ok=True)
     page, witness = go(open_page, app, name)
-    assert not page.get_by_text(
-        re.compile("nternal error|Traceback|results are unchanged")
-    ).count()
+    assert not page.get_by_text(re.compile("nternal error|Traceback|results are unchanged")).count()
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         for width in (1440, 1024):

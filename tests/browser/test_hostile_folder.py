@@ -65,9 +65,7 @@ def test_hostile_folder_from_opening_to_every_page(open_page, server, folder):
         page.get_by_role("heading", level=1).wait_for()
         page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
         page.wait_for_timeout(700)
-        assert not page.get_by_text(re.compile("nternal error|Traceback")).count(), (
-            name
-        )
+        assert not page.get_by_text(re.compile("nternal error|Traceback")).count(), name
         assert not page.locator("img[src=x]").count(), name
     assert not alerts and not witness.strangers
     assert not [fault for fault in witness.faults if "404" not in fault], witness.faults

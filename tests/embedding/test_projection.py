@@ -63,3 +63,30 @@ def test_refusals():
         project(vectors[:39], neighbours(vectors, 5, device="cpu"))
     with pytest.raises(BadInput, match="epochs=0"):
         project(vectors, neighbours(vectors, 5, device="cpu"), epochs=0)
+
+
+def far_apart() -> np.ndarray:
+    """Two groups a thousand apart, thirty copies of one vector, and one vector at a million."""
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(91, 8)).astype(np.float32)
+    vectors[40:60] += 1000
+    vectors[60:90] = vectors[60]
+    vectors[90] = 1e6
+    return vectors
+
+
+def test_copies_and_disconnected_groups_give_a_readable_map():
+    vectors = far_apart()
+    found = neighbours(vectors, 15)
+    points = project(vectors, found, seed=3, epochs=50)
+    assert np.isfinite(points).all() and np.isfinite(found.distances).all()
+    middle = np.subtract(*np.percentile(points, [95, 5], axis=0))
+    assert (middle / np.ptp(points, axis=0)).max() > 0.05
+    assert np.array_equal(points, project(vectors, found, seed=3, epochs=50))
+
+
+def test_vectors_that_are_all_the_same_or_almost_none():
+    for vectors in (np.ones((20, 4), np.float32), np.ones((1, 4), np.float32), np.eye(2, 4)):
+        vectors = vectors.astype(np.float32)
+        found = neighbours(vectors, 5)
+        assert np.isfinite(project(vectors, found, epochs=5)).all()

@@ -171,3 +171,16 @@ def test_writing_into_the_source_is_refused(images: Path, where: str):
         refuse_inside(str(images), images / where)
     refuse_inside(str(images), images.parent / "images-out")
     refuse_inside("demo", images)
+
+
+def test_samples_without_a_vector_are_set_aside_one_by_one():
+    """What FiftyOne hands over: a vector a sample, None, NaN, another length, or no numbers."""
+    from coreset_engine.sources.fiftyone import _stacked
+
+    rows = [np.ones(3), None, [1, 2, np.nan], [1, 2], "text", [4, 5, 6]]
+    vectors, reasons = _stacked("emb", rows)
+    assert vectors[[0, 5]].tolist() == [[1, 1, 1], [4, 5, 6]]
+    assert [bool(reason) for reason in reasons] == [False, True, True, True, True, False]
+    assert "has a vector of 2 numbers in 'emb', the others have 3" == reasons[3]
+    with pytest.raises(BadInput, match="holds no vector for any of 2 samples"):
+        _stacked("emb", [None, None])
