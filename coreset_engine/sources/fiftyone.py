@@ -413,8 +413,14 @@ def label_rows(text: str, field: str = "") -> tuple[list[LabelRow], frozenset[st
         dataset = fo.load_dataset(name)
         fields = _class_fields(fo, dataset)
         view, _, last = rest.rpartition("/")
-        if rest not in dataset.list_saved_views() and (last in fields or rest in fields):
+        saved = dataset.list_saved_views()
+        if rest not in saved and (last in fields or rest in fields):
             wanted["view"], field = ("", rest) if rest in fields else (view, last)
+        elif rest not in saved:
+            raise BadInput(
+                f"dataset {dataset.name!r} has neither a label field nor a saved view {rest[:100]!r}; "
+                f"it has the fields {_some(sorted(fields))} and the views {_some(saved)}."
+            )
     dataset, view = _view(fo, wanted)
     path = _chosen_field(fo, dataset, view, field or wanted["labels"] or "")
     names = ["id", "filepath", path]

@@ -106,11 +106,15 @@ class ImportedLabels:
     rows : sequence of LabelRow
     fingerprints : frozenset of str or None
         Of the sources whose ids `coreset_id` holds, where the file says so; None = not said.
+    by_proof : bool
+        Match ids and whole paths only, never by a file's name: for datasets, whose samples have
+        both.
     """
 
     name: str
     rows: Sequence[LabelRow]
     fingerprints: frozenset[str] | None = None
+    by_proof: bool = False
 
     def match(
         self,
@@ -150,7 +154,9 @@ class ImportedLabels:
             raise BadInput(f"conflicts={conflicts!r} is unknown; choose {' or '.join(CONFLICTS)}.")
         images = _Images([str(key) for key in ids], paths)
         foreign = self.fingerprints is not None and fingerprint not in self.fingerprints
-        column, way, found = _best_column(self.rows, images, {"coreset_id"} if foreign else set())
+        ignored = {"coreset_id"} if foreign else set()
+        ways = WAYS[:2] if self.by_proof else WAYS
+        column, way, found = _best_column(self.rows, images, ignored, ways)
         said = f"column {column!r}" + (f" ({way})" if way != EXACT else "")
         return _collected(self, found, column, said, classes, conflicts)
 
@@ -176,7 +182,8 @@ def import_labels(
     if text.startswith("fiftyone:"):
         from coreset_engine.sources.fiftyone import label_rows
 
-        return ImportedLabels(text, *label_rows(text.partition(":")[2], label_column))
+        rows, fingerprints = label_rows(text.partition(":")[2], label_column)
+        return ImportedLabels(text, rows, fingerprints, by_proof=True)
     path, column = Path(text).expanduser(), label_column
     if not path.exists() and "#" in text:  # FILE#COLUMN
         name, _, column = text.rpartition("#")
@@ -277,7 +284,7 @@ def _number(text: str) -> int | None:
 
 
 def _best_column(
-    rows: Sequence[LabelRow], images: _Images, ignored: set[str]
+    rows: Sequence[LabelRow], images: _Images, ignored: set[str], ways: Sequence[str]
 ) -> tuple[str, str, list[str | None]]:
     """(column, way, image id of each row or None) that finds most rows."""
     columns = sorted(
@@ -287,7 +294,7 @@ def _best_column(
     best: tuple[int, str, str, list[str | None]] | None = None
     for column in columns:
         texts = [row.keys.get(column) for row in rows]
-        for way in WAYS:
+        for way in ways:
             finder = images.finders[way]
             found = [None if text is None else finder(text) for text in texts]
             count = sum(key is not None for key in found)
