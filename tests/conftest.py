@@ -4,6 +4,7 @@ FiftyOne runs."""
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,15 @@ sys.path.insert(0, str(Path(__file__).parent))
 import azurite  # noqa: E402 - beside this file
 from fiftyone_worker import Worker  # noqa: E402
 
+from coreset_engine.core.limits import override  # noqa: E402
 from coreset_engine.export.fiftyone.mongodb import ensure, private_server  # noqa: E402
+
+
+@pytest.fixture
+def set_limits():
+    """set_limits(sampled_above=100) changes fields of core.limits until the test ends."""
+    with ExitStack() as stack:
+        yield lambda **changes: stack.enter_context(override(**changes))
 
 
 @pytest.fixture(scope="session")

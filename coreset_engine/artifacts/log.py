@@ -16,8 +16,8 @@ from typing import Any
 
 from coreset_engine.artifacts import filesystem
 from coreset_engine.core.errors import BadInput
+from coreset_engine.core.limits import limits
 
-LIMIT = 1_000_000
 KEPT = 3
 
 
@@ -33,7 +33,7 @@ def write(home: Path | str, event: str, **fields: Any) -> bool:
     line = json.dumps(dict(at=at, pid=os.getpid(), event=event, **fields), default=str) + "\n"
     try:
         with filesystem.lock(path.with_name(".lock")):
-            if path.exists() and path.stat().st_size + len(line) > LIMIT:
+            if path.exists() and path.stat().st_size + len(line) > limits().log_bytes:
                 _rotate(path)
             with open(path, "a", encoding="utf-8") as out:
                 out.write(line)

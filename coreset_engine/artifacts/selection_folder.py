@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from coreset_engine.core.errors import BadInput
+from coreset_engine.core.limits import limits
 from coreset_engine.core.types import Dataset, Selection
 
 FILES = ("selection.parquet", "ids.txt", "manifest.json")
@@ -28,8 +29,6 @@ COLUMNS = {
     "score": "f",
     "weight": "f",
 }  # name -> kinds of dtype
-ROWS = 1 << 18  # of a row group
-LARGEST = 8 << 30  # bytes of a table that is read; 1.28 M images with every score take below 1 GB
 
 
 def ids_digest(ids: Iterable[str]) -> str:
@@ -43,9 +42,9 @@ def ids_digest(ids: Iterable[str]) -> str:
 
 
 def batched(ids: Iterable[str]) -> Iterator[list[str]]:
-    """The ids, ROWS at a time."""
+    """The ids, `selection_rows` at a time."""
     rest = iter(ids)
-    while part := list(islice(rest, ROWS)):
+    while part := list(islice(rest, limits().selection_rows)):
         yield part
 
 
@@ -142,8 +141,8 @@ def _check_ids(ids: Any) -> None:
     if ids.null_count or not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
         raise ValueError("id holds something else than text")
     numbers = np.empty(len(ids), np.uint64)
-    for begin in range(0, len(ids), ROWS):
-        part = np.array(ids[begin : begin + ROWS].to_pylist(), object)
+    for begin in range(0, len(ids), limits().selection_rows):
+        part = np.array(ids[begin : begin + limits().selection_rows].to_pylist(), object)
         numbers[begin : begin + len(part)] = hash_array(part, categorize=False)
     ordered = np.sort(numbers)
     shared = np.flatnonzero(np.isin(numbers, ordered[1:][ordered[1:] == ordered[:-1]]))
@@ -152,7 +151,7 @@ def _check_ids(ids: Any) -> None:
 
 
 def _write_table(path: Path, table: Mapping[str, Any], n: int) -> None:
-    """The columns, each (n,) or None, as Parquet; ROWS rows a group, so that texts of a group are
+    """The columns, each (n,) or None, as Parquet; `selection_rows` rows a group, so that texts of a group are
     in memory at once."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -167,9 +166,12 @@ def _write_table(path: Path, table: Mapping[str, Any], n: int) -> None:
             }
         )
 
-    with pq.ParquetWriter(path, part(0, min(n, ROWS)).schema) as out:
-        for begin in range(0, n, ROWS):
-            out.write_table(part(begin, min(begin + ROWS, n)).cast(out.schema), row_group_size=ROWS)
+    with pq.ParquetWriter(path, part(0, min(n, limits().selection_rows)).schema) as out:
+        for begin in range(0, n, limits().selection_rows):
+            out.write_table(
+                part(begin, min(begin + limits().selection_rows, n)).cast(out.schema),
+                row_group_size=limits().selection_rows,
+            )
 
 
 def _plain(values: Any) -> np.ndarray:
@@ -287,7 +289,7 @@ def _table(path: Path) -> Any:
         raise ValueError(f"{path.name} is missing")
     with pq.ParquetFile(path) as file:
         groups = (file.metadata.row_group(i) for i in range(file.metadata.num_row_groups))
-        if (size := sum(group.total_byte_size for group in groups)) > LARGEST:
+        if (size := sum(group.total_byte_size for group in groups)) > limits().selection_bytes:
             raise ValueError(f"its table would take {size / 1e9:.0f} GB of memory")
         if missing := set(COLUMNS) - set(file.schema_arrow.names):
             raise ValueError(f"the column {min(missing)} is missing")

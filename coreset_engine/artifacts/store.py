@@ -21,13 +21,13 @@ import numpy as np
 
 from coreset_engine.artifacts import filesystem, log
 from coreset_engine.core.errors import BadInput, Corrupt
+from coreset_engine.core.limits import limits
 
 FORMAT = 2
 # A file read whole and found good is not hashed again for a while, unless anything about it
 # changed. ctime is in the
 # mark because no program can set it back; the limit is there because a disk can rot without
 # telling.
-MEMO_S = 600
 _verified: dict[tuple[str, int, int, int, int], tuple[float, str]] = {}
 _CHUNK = 16 << 20
 Arrays = dict[str, np.ndarray]
@@ -223,7 +223,7 @@ def _sum(path: Path) -> str:
     now = time.monotonic()
     mark = (str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
     when, known = _verified.get(mark, (0.0, ""))
-    if not known or now - when > MEMO_S:
+    if not known or now - when > limits().verified_s:
         with open(path, "rb") as handle:
             known = hashlib.file_digest(handle, "sha256").hexdigest()
         _verified[mark] = (now, known)

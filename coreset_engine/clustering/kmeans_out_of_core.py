@@ -22,6 +22,7 @@ import torch
 from coreset_engine.clustering.kmeans_init import plus_plus
 from coreset_engine.core.device import torch_threads
 from coreset_engine.core.errors import BadInput
+from coreset_engine.core.limits import limits
 from coreset_engine.core.row_blocks import (
     PIECE,
     Here,
@@ -36,7 +37,6 @@ from coreset_engine.core.row_blocks import (
 from coreset_engine.core.row_streaming import scratch
 from coreset_engine.core.types import Progress, PseudoLabels, silent
 
-SAMPLE = 256 << 20  # bytes of float32 rows that starts are compared on
 _SAMPLE_PIECE = 2**14
 _GAIN = 1e-5  # of the mean cosine: what another reading of all rows must bring
 Tick = Callable[[float], None]  # told the share of a phase that is done; may raise Cancelled
@@ -114,7 +114,7 @@ def kmeans_at_scale(
 def _sample(vectors: np.ndarray, n_clusters: int, draw: np.random.SeedSequence) -> np.ndarray:
     """(S, D) rows as they are stored, in their order; in a file where they are many."""
     n, d = vectors.shape
-    size = min(n, max(SAMPLE // (4 * d), 50 * n_clusters))
+    size = min(n, max(limits().kmeans_sample_bytes // (4 * d), 50 * n_clusters))
     rows = np.sort(np.random.default_rng(draw).choice(n, size, replace=False, shuffle=False))
     sample = scratch((size, d), vectors.dtype)
     step = block_of(d)

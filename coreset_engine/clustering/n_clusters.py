@@ -17,6 +17,7 @@ import torch
 
 from coreset_engine.clustering.kmeans import spherical_centres
 from coreset_engine.clustering.vectors import as_tensor, check_clusters, nearest, principal, unit
+from coreset_engine.core.limits import limits
 
 _GRID = (
     2,
@@ -47,7 +48,6 @@ _GRID = (
     80,
     100,
 )
-_IMAGES = 3000
 _DIMS = 64
 _STARTS = 4
 _LINKS = 15
@@ -82,7 +82,9 @@ def propose_n_clusters(vectors: np.ndarray, seed: int = 0) -> Proposal:
     """
     check_clusters(vectors, 1)
     rng = np.random.default_rng(seed)
-    chosen = np.sort(rng.choice(len(vectors), min(_IMAGES, len(vectors)), replace=False))
+    chosen = np.sort(
+        rng.choice(len(vectors), min(limits().proposal_images, len(vectors)), replace=False)
+    )
     rows = unit(principal(unit(as_tensor(vectors[chosen], "cpu")), _DIMS))
     most = min(len(rows) // 5, len(torch.unique((rows * 1e4).round(), dim=0)))
     grid = np.array([count for count in _GRID if count <= most], np.int64)

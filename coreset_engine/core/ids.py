@@ -7,14 +7,14 @@ stands for.
 
 from __future__ import annotations
 
+from coreset_engine.core.limits import limits
+
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
-CHUNK = 1 << 20
-DIGITS = 7  # a row's number has at least so many
 _NAME = re.compile(r"row-([0-9]{7,18})")
 
 
@@ -26,7 +26,7 @@ class RowIds:
 
     def __init__(self, n: int) -> None:
         self._n = int(n)
-        self.dtype = np.dtype(f"U{4 + max(DIGITS, len(str(max(0, n - 1))))}")
+        self.dtype = np.dtype(f"U{4 + max(limits().row_name_digits, len(str(max(0, n - 1))))}")
 
     def __len__(self) -> int:
         return self._n
@@ -44,7 +44,7 @@ class RowIds:
             place = int(at) + self._n if at < 0 else int(at)
             if not 0 <= place < self._n:
                 raise IndexError(f"row {at} of {self._n}")
-            return np.str_(f"row-{place:0{DIGITS}d}")
+            return np.str_(f"row-{place:0{limits().row_name_digits}d}")
         if isinstance(at, slice):
             return _texts(
                 np.arange(self._n)[at]
@@ -62,7 +62,7 @@ class RowIds:
         return _texts(places)
 
     def __iter__(self) -> Iterator[str]:
-        return (np.str_(f"row-{i:0{DIGITS}d}") for i in range(self._n))
+        return (np.str_(f"row-{i:0{limits().row_name_digits}d}") for i in range(self._n))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         found = _texts(np.arange(self._n))
@@ -89,12 +89,12 @@ class RowIds:
         if found is None:
             return -1
         row = int(found[1])
-        return row if row < self._n and f"{row:0{DIGITS}d}" == found[1] else -1
+        return row if row < self._n and f"{row:0{limits().row_name_digits}d}" == found[1] else -1
 
     def lines(self) -> Iterator[bytes]:
         """The ids as text, with "\\n" between them, a million at a time: what "\\n".join(ids).encode() gives."""
-        for start in range(0, self._n, CHUNK):
-            end = min(start + CHUNK, self._n)
+        for start in range(0, self._n, limits().ids_per_chunk):
+            end = min(start + limits().ids_per_chunk, self._n)
             texts = self[start:end]
             letters = np.full((len(texts), texts.itemsize // 4 + 1), ord("\n"), np.uint8)
             letters[:, :-1] = texts.view(np.uint32).reshape(len(texts), -1)
@@ -106,16 +106,16 @@ def _texts(places: np.ndarray) -> np.ndarray:
     takes minutes."""
     shape = np.shape(places)
     places = np.ravel(places).astype(np.int64)
-    width = max(DIGITS, len(str(int(places.max())))) if len(places) else DIGITS
+    width = max(limits().row_name_digits, len(str(int(places.max())))) if len(places) else limits().row_name_digits
     letters = np.zeros((len(places), 4 + width), np.uint32)
     letters[:, :4] = [ord(letter) for letter in "row-"]
     rest = places.copy()
     for column in range(width - 1, -1, -1):
         rest, digit = np.divmod(rest, 10)
         letters[:, 4 + column] = digit + ord("0")
-    short = np.flatnonzero(places < 10 ** (width - 1)) if width > DIGITS else ()
+    short = np.flatnonzero(places < 10 ** (width - 1)) if width > limits().row_name_digits else ()
     for at in range(
-        width - DIGITS
+        width - limits().row_name_digits
     ):  # shorter numbers have no leading zeros beyond DIGITS: moved to the left
         short = short[places[short] < 10 ** (width - 1 - at)]
         letters[short, 4:-1] = letters[short, 5:]
@@ -134,8 +134,8 @@ def places_of(ids: Any, wanted: Iterable[str]) -> np.ndarray:
     place: dict[str, int] = {}
     asked = set(wanted)
     many = np.asarray(wanted)
-    for start in range(0, len(ids), CHUNK):
-        part = np.asarray(ids[start : start + CHUNK])
+    for start in range(0, len(ids), limits().ids_per_chunk):
+        part = np.asarray(ids[start : start + limits().ids_per_chunk])
         hits = (
             [i for i, name in enumerate(part.tolist()) if name in asked]
             if part.dtype == object

@@ -16,28 +16,22 @@ import numpy as np
 
 from coreset_engine.core.device import cpu_count, torch_threads
 from coreset_engine.core.errors import BadInput
+from coreset_engine.core.limits import limits
 
-LARGE = (
-    2 << 30
-    # bytes of all vectors as float32 above which they are worked on in pieces; never the machine's
-    # memory
-)
 PIECE = 2**16  # rows
-_FLOATS = 2**22  # numbers in a block
-_KEPT = 256 << 20  # bytes of an (N, C) float32 table that is still kept
 T = TypeVar("T")
 
 
 def large(n: int, d: int) -> bool:
     """Whether (n, d) vectors are clustered in pieces. By the data only, so that every machine finds
     the same labels."""
-    return 4 * n * d > LARGE
+    return 4 * n * d > limits().in_memory_bytes
 
 
 def kept(n: int, n_clusters: int) -> bool:
     """Whether the (n, C) probabilities are worth their memory and disk; else labels and confidences
     remain."""
-    return 4 * n * n_clusters <= _KEPT
+    return 4 * n * n_clusters <= limits().table_bytes
 
 
 class Workers(Protocol):
@@ -120,7 +114,7 @@ def in_pairs(found: Sequence[T], both: Callable[[T, T], T]) -> T:
 
 def block_of(d: int) -> int:
     """Rows read at once; by the data only."""
-    return int(np.clip(_FLOATS // d, 256, 16384))
+    return int(np.clip(limits().block_numbers // d, 256, 16384))
 
 
 def unit_blocks(

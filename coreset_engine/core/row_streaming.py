@@ -14,10 +14,9 @@ import numpy as np
 import torch
 from numpy.typing import DTypeLike
 
+from coreset_engine.core.limits import limits
 from coreset_engine.core.prefetch import readahead
 from coreset_engine.core.row_blocks import block_of, unit_rows
-
-LARGE = 64 << 20  # bytes of an array from which it lies in a file
 
 
 class OnDisk:
@@ -141,7 +140,7 @@ def scratch(shape: tuple[int, ...], kind: DTypeLike) -> np.ndarray:
     taken instead.
     """
     size = np.dtype(kind).itemsize * int(np.prod(shape, dtype=np.int64))
-    if size <= LARGE:
+    if size <= limits().array_bytes:
         return np.zeros(shape, kind)
     steady = not os.environ.get("TMPDIR") and os.access("/var/tmp", os.W_OK)
     try:

@@ -17,13 +17,13 @@ import numpy as np
 
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.hashing import row_keys
+from coreset_engine.core.limits import limits
 from coreset_engine.core.types import Progress, silent
 
 WORD = 64  # images per bit mask: levels are padded to a multiple of it
 FAR = 65534  # the sum of a slice's levels never exceeds it; 65535 is left for the padding
 HEAVY = 64  # a level shared by more than N / HEAVY images is looked at for ties
 ROWS = 4096  # images transposed at a time
-LONG = 2**27  # numbers in a matrix from which progress is reported
 Room = Callable[[str, tuple[int, int], Any], np.ndarray]
 
 
@@ -175,7 +175,7 @@ def _parts(
 ) -> Callable[[float, float], Callable[[float], None]]:
     """(low, high) -> a function that reports a pass over that share of the work, in columns."""
     count = vectors.shape[1]
-    told = progress if vectors.size > LONG else silent
+    told = progress if vectors.size > limits().announced_numbers else silent
     return lambda low, high: (
         lambda share: told(int(count * (low + (high - low) * share)), count, "columns")
     )

@@ -26,6 +26,7 @@ import numpy as np
 from coreset_engine.artifacts import filesystem
 from coreset_engine.core.device import free_memory
 from coreset_engine.core.errors import BadInput
+from coreset_engine.core.limits import limits
 from coreset_engine.core.types import Progress, silent
 from coreset_engine.coverage import partitions as over
 from coreset_engine.coverage.draws import Samples
@@ -41,7 +42,6 @@ from coreset_engine.pipeline import memory_limits
 
 RETRIES = 10  # of a task whose node died
 LEAST = 256  # samples a task: fewer are not worth reading columns for
-GONE_S = 120.0  # without a node that is large enough, before the run gives up
 TURNING = 48  # bytes an image and thread while columns are turned
 
 
@@ -184,7 +184,7 @@ class Tree:
 
     def _slots(self) -> int:
         """How many tasks the living nodes take at once. Raises BadInput when none took any for
-        GONE_S seconds."""
+        `gone_s` seconds."""
         cores = self.task["num_cpus"]
         memory = self.task["memory"]
         now = time.monotonic()
@@ -193,10 +193,10 @@ class Tree:
         )
         if slots:
             self.heard = now
-        elif now - self.heard > GONE_S:
+        elif now - self.heard > limits().gone_s:
             raise BadInput(
                 f"the cluster has had no node with {cores} cores and {memory / 1e9:.1f} GB for "
-                f"{GONE_S:.0f} s; start nodes and run again: finished rounds are kept."
+                f"{limits().gone_s:.0f} s; start nodes and run again: finished rounds are kept."
             )
         return slots
 

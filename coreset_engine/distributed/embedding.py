@@ -32,12 +32,11 @@ from typing import Any
 import numpy as np
 
 from coreset_engine.core.errors import BadInput
+from coreset_engine.core.limits import limits
 from coreset_engine.core.types import Dataset, Progress, silent
 from coreset_engine.distributed.ray_cluster import connect, must_see, sentences
 
 READERS = 2  # threads that read for one CPU actor; a GPU actor gets its share of the node's cores
-SLOW_S = 60.0
-GONE_S = 120.0  # without a node that could work, before the run gives up
 _END = object()
 
 
@@ -90,7 +89,7 @@ def look_through_on(
 
 
 class Watch:
-    """Raises BadInput once no living node has had a core (or GPU) for GONE_S seconds."""
+    """Raises BadInput once no living node has had a core (or GPU) for `gone_s` seconds."""
 
     def __init__(self, ray: Any, kind: str) -> None:
         self.ray = ray
@@ -107,9 +106,9 @@ class Watch:
             node["Alive"] and node["Resources"].get(self.kind, 0) >= 1 for node in self.ray.nodes()
         ):
             self.seen = now
-        elif now - self.seen > GONE_S:
+        elif now - self.seen > limits().gone_s:
             raise BadInput(
-                f"the cluster has had no node with a {self.kind} for {GONE_S:.0f} s; start nodes and run "
+                f"the cluster has had no node with a {self.kind} for {limits().gone_s:.0f} s; start nodes and run "
                 "again: finished shards are kept."
             )
 
@@ -319,7 +318,11 @@ def _gathered(
         watch.look()
         progress(min(images, total), total, f"images ({speeds})" if done else "images")
         silence = time.monotonic() - heard
-        if done and 0 < shards - done <= workers and silence > max(SLOW_S, 3 * slowest):
+        if (
+            done
+            and 0 < shards - done <= workers
+            and silence > max(limits().slow_shard_s, 3 * slowest)
+        ):
             break
     return speeds.each()
 

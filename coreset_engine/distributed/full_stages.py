@@ -14,6 +14,7 @@ from typing import Any
 
 from coreset_engine.artifacts import filesystem
 from coreset_engine.core.device import resolve_device
+from coreset_engine.core.limits import limits
 from coreset_engine.core.registry import CLUSTERERS, PROXIES, look_up
 from coreset_engine.core.types import Progress
 from coreset_engine.distributed.ray_cluster import connect
@@ -22,7 +23,6 @@ from coreset_engine.pipeline.executor import PipelineRun
 from coreset_engine.pipeline.run_spec import open_run, run_spec
 
 TOLD = "told.json"
-EVERY_S = 1.0
 
 
 def make_there(
@@ -100,7 +100,7 @@ class Teller:
     def __init__(self, path: Path, stage: str) -> None:
         self.path = path
         self.stage = stage
-        self.written = -EVERY_S
+        self.written = -limits().progress_s
         self.note: dict[str, Any] = {}
 
     def __call__(self, stage: str, done: int, total: int, unit: str = "") -> None:
@@ -108,7 +108,7 @@ class Teller:
             return
         self.note = dict(done=done, total=total, unit=f"{unit} (on {platform.node()})".strip())
         now = time.monotonic()
-        if now - self.written < EVERY_S:
+        if now - self.written < limits().progress_s:
             return
         self.written = now
         try:

@@ -27,11 +27,11 @@ import numpy as np
 
 from coreset_engine.core.errors import BadInput, Missing
 from coreset_engine.core.installation import python_path
+from coreset_engine.core.limits import limits
 from coreset_engine.sources.open import home
 
 BLOCK = 4096  # coverage samples a task: about a tenth of a second a core at 60,000 images
 SILENCE_S = 600.0  # a block takes seconds, reading 1.28 million vectors minutes
-LATE_S = 20.0  # a block held so long may be given to another
 # Where object stores other than the clouds' own answer: nodes are told. Credentials they have
 # themselves.
 ADDRESSES = ("AWS_ENDPOINT_URL", "STORAGE_EMULATOR_HOST")
@@ -232,7 +232,7 @@ class Crew:
     def _let_go_of_the_late(self, waiting: list[int], lacking: set[int], mine: object) -> None:
         """Where others are there to take them, the blocks of actors that hold one for too long wait
         again."""
-        before = time.monotonic() - max(LATE_S, 3 * self.slowest)
+        before = time.monotonic() - max(limits().late_s, 3 * self.slowest)
         late = [held[0] for held in self.running.values() if held[2] < before]
         prompt = [actor for actor in self.ready if not any(actor is other for other in late)]
         if not prompt or len(prompt) == len(self.ready):

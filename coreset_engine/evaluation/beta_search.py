@@ -19,6 +19,7 @@ import numpy as np
 from coreset_engine.core.config import knob, make
 from coreset_engine.core.device import resolve_device
 from coreset_engine.core.errors import BadInput
+from coreset_engine.core.limits import limits
 from coreset_engine.core.types import Progress, silent
 from coreset_engine.training.loop import (
     Hooks,
@@ -33,7 +34,6 @@ from coreset_engine.training.proxies import build_proxy, proxy_config
 # choose(aum (M,), prune_rate, beta) -> (k,) positions to keep; raises BadInput when both cuts
 # overlap.
 Choose = Callable[[np.ndarray, float, float], np.ndarray]
-LEAST_STEPS = 300  # a coreset smaller than a batch would else see as few steps as it has epochs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -238,7 +238,8 @@ class _Trial:
             recipe = dataclasses.replace(
                 recipe,
                 epochs=max(
-                    recipe.epochs, math.ceil(LEAST_STEPS / math.ceil(len(kept) / recipe.batch))
+                    recipe.epochs,
+                    math.ceil(limits().beta_search_steps / math.ceil(len(kept) / recipe.batch)),
                 ),
             )
         inputs = self.data[np.sort(kept)]

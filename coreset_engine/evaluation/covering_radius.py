@@ -19,12 +19,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from coreset_engine.core.limits import limits
 from coreset_engine.core.types import Neighbours
 
 BLOCK = 2048
 SAMPLE = 2048
-ALL_PAIRS = 2e10  # multiplications; a quarter of a second on two cores
-AXES = 128
 CANDIDATES = 3
 FARTHEST = 256
 
@@ -71,7 +70,7 @@ def distance_to_kept(
     rest = np.flatnonzero(~proven)
     if len(rest) == 0:
         return Radius(distance, proven)
-    if len(rest) * len(kept) * vectors.shape[1] <= ALL_PAIRS:
+    if len(rest) * len(kept) * vectors.shape[1] <= limits().all_pairs_products:
         distance[rest], proven[rest] = _all_pairs(vectors, rest, kept), True
     else:
         distance[rest], proven[rest] = _filtered(vectors, rest, kept)
@@ -136,10 +135,10 @@ def _filtered(
 
 
 def _axes(rows: torch.Tensor) -> torch.Tensor:
-    """(D, AXES) orthonormal: the main directions of (at most SAMPLE of) the rows, by a randomised
+    """(D, `radius_axes`) orthonormal: the main directions of (at most SAMPLE of) the rows, by a randomised
     range finder."""
     some = rows[torch.linspace(0, len(rows) - 1, min(SAMPLE, len(rows))).long()]
-    width = min(AXES, *some.shape)
+    width = min(limits().radius_axes, *some.shape)
     start = torch.randn(some.shape[1], width, generator=torch.Generator().manual_seed(0))
     for _ in range(2):
         start = torch.linalg.qr(some.T @ (some @ start)).Q
@@ -147,7 +146,7 @@ def _axes(rows: torch.Tensor) -> torch.Tensor:
 
 
 def _lowered(rows: torch.Tensor, axes: torch.Tensor) -> torch.Tensor:
-    """(n, AXES + 1): coordinates on the axes, and the length of the rest; never farther apart than
+    """(n, `radius_axes` + 1): coordinates on the axes, and the length of the rest; never farther apart than
     the rows."""
     main = rows @ axes
     rest = ((rows * rows).sum(dim=1) - (main * main).sum(dim=1)).clamp_min(0).sqrt()

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from coreset_engine.core.errors import Missing
-from coreset_engine.core.ids import CHUNK
+from coreset_engine.core.limits import limits
 from coreset_engine.core.registry import METHODS
 from coreset_engine.core.types import Dataset, Neighbours
 from coreset_engine.selection.budget import cut_count
@@ -81,10 +81,10 @@ class ExportBundle:
             len(self.dataset) == len(self)
             and all(  # a part at a time: texts of millions are gigabytes
                 (
-                    np.asarray(self.dataset.ids[at : at + CHUNK]).astype(object)
-                    == self.ids[at : at + CHUNK]
+                    np.asarray(self.dataset.ids[at : at + limits().ids_per_chunk]).astype(object)
+                    == self.ids[at : at + limits().ids_per_chunk]
                 ).all()
-                for at in range(0, len(self), CHUNK)
+                for at in range(0, len(self), limits().ids_per_chunk)
             )
         ):
             return np.arange(len(self))

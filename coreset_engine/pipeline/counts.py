@@ -19,6 +19,7 @@ from coreset_engine.artifacts import filesystem
 from coreset_engine.artifacts.store import digest
 from coreset_engine.core.config import make
 from coreset_engine.core.errors import BadInput
+from coreset_engine.core.limits import limits
 from coreset_engine.core.registry import METHODS, load
 from coreset_engine.pipeline.run import Run
 from coreset_engine.selection.budget import (
@@ -30,7 +31,6 @@ from coreset_engine.selection.budget import (
 )
 from coreset_engine.selection.select import check_pins
 
-GROUP = 1 << 18  # rows of a Parquet row group
 MEMORY = "1GB"
 # Methods that keep a window of one order of all images, which is ranked in a moment.
 RANKED = tuple(name for name, row in METHODS.items() if row.live and row.nested)
@@ -174,8 +174,8 @@ def write_totals(path: Path, columns: dict[str, np.ndarray], order: np.ndarray) 
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(3).hex()}.tmp")
     try:
         with pq.ParquetWriter(temporary, schema, compression="snappy", use_dictionary=False) as out:
-            for start in range(0, len(order), GROUP):
-                rows = order[start : start + GROUP]
+            for start in range(0, len(order), limits().count_rows):
+                rows = order[start : start + limits().count_rows]
                 part = dict(rank=np.arange(start, start + len(rows)), place=rows) | {
                     name: np.asarray(values[rows]) for name, values in columns.items()
                 }
@@ -186,7 +186,7 @@ def write_totals(path: Path, columns: dict[str, np.ndarray], order: np.ndarray) 
                             for name in schema.names
                         }
                     ),
-                    row_group_size=GROUP,
+                    row_group_size=limits().count_rows,
                 )
         os.replace(temporary, path)
     finally:
@@ -289,11 +289,11 @@ class Totals:
         values, groups = _cube(str(self.path), value, where)
         lo = window.lo
         hi = window.hi
-        first = -(-lo // GROUP)
-        last = hi // GROUP
+        first = -(-lo // limits().count_rows)
+        last = hi // limits().count_rows
         kept = groups[first:last].sum(axis=0) if first < last else np.zeros(len(values), np.int64)
         cuts = (
-            [(lo, min(hi, first * GROUP)), (max(lo, last * GROUP), hi)]
+            [(lo, min(hi, first * limits().count_rows)), (max(lo, last * limits().count_rows), hi)]
             if first <= last
             else [(lo, hi)]
         )
@@ -325,7 +325,7 @@ def _cube(path: str, value: str, where: str) -> tuple[np.ndarray, np.ndarray]:
     rows = np.array(
         _ask(
             path,
-            f"SELECT rank // {GROUP}, {value}, count(*) FROM {{table}} WHERE {where} GROUP BY 1, 2",
+            f"SELECT rank // {limits().count_rows}, {value}, count(*) FROM {{table}} WHERE {where} GROUP BY 1, 2",
         ),
         np.int64,
     ).reshape(-1, 3)

@@ -18,6 +18,7 @@ import numpy as np
 
 from coreset_engine.artifacts.store import Store, digest
 from coreset_engine.core.errors import Missing
+from coreset_engine.core.limits import limits
 from coreset_engine.core.registry import featured
 from coreset_engine.core.types import (
     CoverageScores,
@@ -31,14 +32,10 @@ from coreset_engine.pipeline.config import RunConfig
 from coreset_engine.pipeline.counts import Totals, Window, finished, totals, why_not
 from coreset_engine.pipeline.run import Run
 
-ABOVE = 2_000_000  # images from which pages show a sample
-SIZE = 100_000
-FEWEST = 20  # images of each cluster in the sample, where it has so many
-
 
 def too_many(n: int) -> bool:
     """Whether pages show a sample of n images."""
-    return n > ABOVE
+    return n > limits().sampled_above
 
 
 def prepare(run: Run) -> None:
@@ -67,14 +64,17 @@ def count_all(run: Run, method: str, params: dict[str, Any] | None = None) -> To
 
 
 def stratified(strata: np.ndarray, size: int, seed: int = 0) -> np.ndarray:
-    """Sorted positions of about `size` rows: from each stratum its share, but FEWEST where it has
+    """Sorted positions of about `size` rows: from each stratum its share, but `sample_per_cluster` where it has
     so many.
 
     strata: (N,) int >= 0. Deterministic for a seed.
     """
     counts = np.bincount(strata)
     wanted = np.minimum(
-        counts, np.maximum(np.rint(counts * (size / len(strata))).astype(np.int64), FEWEST)
+        counts,
+        np.maximum(
+            np.rint(counts * (size / len(strata))).astype(np.int64), limits().sample_per_cluster
+        ),
     )
     narrow = (
         strata.astype(np.uint16) if len(counts) <= 2**16 else strata
@@ -101,8 +101,16 @@ class Sampled:
     def __init__(self, whole: Run) -> None:
         self.whole = whole
         clustered = whole.ready("pseudo_labels")
-        made_of = [whole.key_of("embeddings"), whole.stored_as("pseudo_labels"), SIZE, FEWEST, 1]
-        self.mark = digest(made_of if clustered else [whole.dataset.fingerprint, SIZE, 1])
+        made_of = [
+            whole.key_of("embeddings"),
+            whole.stored_as("pseudo_labels"),
+            limits().sample_images,
+            limits().sample_per_cluster,
+            1,
+        ]
+        self.mark = digest(
+            made_of if clustered else [whole.dataset.fingerprint, limits().sample_images, 1]
+        )
         about = dict(source=whole.dataset.fingerprint, root=whole.key_of("embeddings"))
 
         def draw() -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -111,7 +119,7 @@ class Sampled:
                 if clustered
                 else np.zeros(len(whole.dataset), np.int8)
             )
-            return dict(rows=stratified(strata, SIZE)), {}
+            return dict(rows=stratified(strata, limits().sample_images)), {}
 
         arrays, _ = whole.store.get("sample", self.mark, draw, about=about)
         self.rows = np.array(arrays["rows"])

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from coreset_engine.core.hashing import mix
-from coreset_engine.core.ids import CHUNK
+from coreset_engine.core.limits import limits
 
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 
@@ -20,9 +20,11 @@ def image_keys(ids: np.ndarray, seed: int) -> np.ndarray:
     """(N,) uint64, uniform, a pure function of (id, seed)."""
     keys = np.empty(len(ids), np.uint64)
     for start in range(
-        0, len(ids), CHUNK
+        0, len(ids), limits().ids_per_chunk
     ):  # the letters of 50 million ids at once would be gigabytes
-        keys[start : start + CHUNK] = _keys(ids[start : start + CHUNK], seed)
+        keys[start : start + limits().ids_per_chunk] = _keys(
+            ids[start : start + limits().ids_per_chunk], seed
+        )
     return keys
 
 

@@ -2,7 +2,7 @@
 numpy by pieces.
 
 A Python text costs 60 to 90 bytes, a list's place for it 8 more; an index of five million pictures
-had seven of them a picture. Here only PIECE of them exist at a time. Every column is a pyarrow
+had seven of them a picture. Here only `column_values` of them exist at a time. Every column is a pyarrow
 ChunkedArray of texts without nulls.
 """
 
@@ -13,16 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from coreset_engine.core.limits import limits
 from coreset_engine.sources.safe_names import safe_name
-
-PIECE = 2**16
-WIDE = 2**30  # bytes that an array of texts may take whatever their lengths
 
 
 def pieces(column: Any) -> Iterator[list[Any]]:
-    """The column's values, PIECE of them at a time."""
-    for start in range(0, len(column), PIECE):
-        yield column.slice(start, PIECE).to_pylist()
+    """The column's values, `column_values` of them at a time."""
+    for start in range(0, len(column), limits().column_values):
+        yield column.slice(start, limits().column_values).to_pylist()
 
 
 def texts(column: Any) -> Iterator[Any]:
@@ -99,7 +97,7 @@ def strings(column: Any, make: Callable[..., np.ndarray] = np.empty) -> np.ndarr
 
     lengths = pc.utf8_length(column)
     longest = max(1, pc.max(lengths).as_py() or 1)
-    wide = 4 * longest * len(column) > WIDE and longest * len(column) > 2 * (
+    wide = 4 * longest * len(column) > limits().wide_text_bytes and longest * len(column) > 2 * (
         pc.sum(lengths).as_py() or 0
     )
     return _filled(column, object if wide else f"U{longest}", make)

@@ -20,6 +20,7 @@ import numpy as np
 
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.ids import RowIds
+from coreset_engine.core.limits import limits
 from coreset_engine.core.types import Dataset, Note, Progress, Rejected, silent
 from coreset_engine.sources.folder import open_folder
 from coreset_engine.sources.label_table import NameIndex
@@ -28,7 +29,6 @@ from coreset_engine.sources.safe_names import safe_name, string_array
 from coreset_engine.sources.tables import decoded, read_table
 from coreset_engine.sources.vector_files import ID_NAMES, VectorFile, read_vectors
 
-MANY = 1_000_000  # rows above which their names are made when asked for
 _SHOWN = 3
 _PARTS = re.compile(r"(\d+)")
 
@@ -96,7 +96,7 @@ def _names(path: Path, chosen: ReadOptions, read: VectorFile) -> list[str] | Non
 
 def _alone(path: Path, chosen: ReadOptions, read: VectorFile, names: list[str] | None) -> Dataset:
     spec = vectors_spec(path, chosen)
-    if names is None and len(read.matrix) > MANY and not read.bad:
+    if names is None and len(read.matrix) > limits().lazy_names_above and not read.bad:
         own = RowIds(len(read.matrix))
         return Dataset(
             spec=spec,

@@ -83,7 +83,7 @@ def test_a_damaged_array_is_computed_again_in_the_same_process(store, name, hurt
     assert path.read_bytes() == data
 
 
-def test_a_file_known_to_be_good_is_read_again_after_a_while(store, monkeypatch):
+def test_a_file_known_to_be_good_is_read_again_after_a_while(store, monkeypatch, set_limits):
     store.get("stage", "key", maker([]))
     hashed = []
     real = store_module.hashlib.file_digest
@@ -92,7 +92,7 @@ def test_a_file_known_to_be_good_is_read_again_after_a_while(store, monkeypatch)
     )
     store.read("stage", "key")
     assert hashed == []
-    monkeypatch.setattr(store_module, "MEMO_S", -1)
+    set_limits(verified_s=-1)
     store.read("stage", "key")
     assert len(hashed) == 2
 

@@ -172,8 +172,8 @@ def test_a_report_holds_the_fault_but_no_name_of_the_users(tmp_path, monkeypatch
         assert "cat of anna.png" in packed.read("log.json").decode()
 
 
-def test_the_log_is_rotated_and_its_lines_are_json(tmp_path, monkeypatch):
-    monkeypatch.setattr(log, "LIMIT", 2000)
+def test_the_log_is_rotated_and_its_lines_are_json(tmp_path, set_limits):
+    set_limits(log_bytes=2000)
     for number in range(200):
         assert log.write(tmp_path, "tick", number=number, pad="x" * 60)
     files = sorted((tmp_path / "log").glob("coreset.jsonl*"))

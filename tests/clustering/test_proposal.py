@@ -9,8 +9,8 @@ from coreset_engine.core.errors import BadInput
 
 
 @pytest.fixture(autouse=True)
-def small_sample(monkeypatch):
-    monkeypatch.setattr(n_clusters, "_IMAGES", 600)
+def small_sample(set_limits):
+    set_limits(proposal_images=600)
 
 
 def blobs(count, n=1500, dims=32, spread=0.8, seed=0):

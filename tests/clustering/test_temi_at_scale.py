@@ -9,7 +9,7 @@ import torch
 
 from coreset_engine.clustering.pseudo_labels import pseudo_labels
 from coreset_engine.clustering.vectors import as_tensor, nearest, unit
-from coreset_engine.core import row_blocks, row_streaming
+from coreset_engine.core import row_streaming
 from coreset_engine.core.errors import BadInput, Cancelled
 from coreset_engine.core.types import Neighbours
 
@@ -72,8 +72,8 @@ def test_along_principal_axes_only_last_bits_differ(stored):
     assert held.info["sizes"] == read.info["sizes"]
 
 
-def test_only_batches_and_blocks_are_ever_read(stored, monkeypatch):
-    monkeypatch.setattr(row_blocks, "_FLOATS", 1)  # blocks of 256 rows
+def test_only_batches_and_blocks_are_ever_read(stored, monkeypatch, set_limits):
+    set_limits(block_numbers=1)  # blocks of 256 rows
     batches = []
     blocks = []
     take = row_streaming.UnitRows.__getitem__
@@ -102,9 +102,9 @@ def test_rows_by_number_come_in_the_order_asked_for(stored):
     )
 
 
-def test_many_probabilities_are_not_kept_and_nothing_else_changes(stored, monkeypatch):
+def test_many_probabilities_are_not_kept_and_nothing_else_changes(stored, set_limits):
     wanted = found_both(stored)
-    monkeypatch.setattr(row_blocks, "_KEPT", 100)
+    set_limits(table_bytes=100)
     for kept, dropped in zip(wanted, found_both(stored)):
         assert dropped.probabilities is None and np.array_equal(kept.labels, dropped.labels)
         assert np.array_equal(kept.confidence, dropped.confidence) and kept.info == dropped.info

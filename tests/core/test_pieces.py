@@ -26,15 +26,15 @@ def vectors(tmp_path):
 
 
 @pytest.fixture
-def small(monkeypatch):
+def small(monkeypatch, set_limits):
     """Blocks, pieces and the sample cut small, so that there are some."""
-    monkeypatch.setattr(row_blocks, "_FLOATS", 1)
+    set_limits(block_numbers=1)
     monkeypatch.setattr(
         at_scale.kmeans_at_scale,
         "__kwdefaults__",
         at_scale.kmeans_at_scale.__kwdefaults__ | dict(piece=300),
     )
-    monkeypatch.setattr(at_scale, "SAMPLE", 4 * 20 * 800)
+    set_limits(kmeans_sample_bytes=4 * 20 * 800)
 
 
 class Backwards(row_blocks.Here):
@@ -137,9 +137,9 @@ def test_a_broken_row_is_named(vectors, small, value):
         pseudo_labels(broken, 5, "kmeans", streamed=True)
 
 
-def test_many_probabilities_are_not_kept_and_nothing_else_changes(vectors, small, monkeypatch):
+def test_many_probabilities_are_not_kept_and_nothing_else_changes(vectors, small, set_limits):
     wanted = [pseudo_labels(vectors, 5, "kmeans", streamed=streamed) for streamed in (False, True)]
-    monkeypatch.setattr(row_blocks, "_KEPT", 1000)
+    set_limits(table_bytes=1000)
     for streamed in (False, True):
         found = pseudo_labels(vectors, 5, "kmeans", streamed=streamed)
         assert found.probabilities is None and np.array_equal(found.labels, wanted[streamed].labels)

@@ -49,11 +49,11 @@ def test_only_batches_are_ever_read(on_disk, monkeypatch):
     assert len(sizes) == 1 + 2 * 15 and max(sizes[1:]) == 100  # once for the mean, then batches
 
 
-def test_a_large_accumulator_lies_in_a_file_and_counts_the_same(on_disk, monkeypatch):
+def test_a_large_accumulator_lies_in_a_file_and_counts_the_same(on_disk, set_limits):
     vectors = on_disk(np.float32)
     labels = np.arange(1500) % 5
     wanted = training_dynamics(vectors, labels, "linear", epochs=4, device="cpu")
-    monkeypatch.setattr(row_streaming, "LARGE", 1000)
+    set_limits(array_bytes=1000)
     for kind in (torch.float32, torch.float16):
         assert torch.equal(
             row_streaming.accumulator(300, 2, device="cpu", kind=kind),
@@ -64,10 +64,10 @@ def test_a_large_accumulator_lies_in_a_file_and_counts_the_same(on_disk, monkeyp
     assert found.tdds.max() > 0 and found.margins.dtype == np.float16
 
 
-def test_a_large_array_lies_on_disk_where_tmpdir_says(tmp_path, monkeypatch):
+def test_a_large_array_lies_on_disk_where_tmpdir_says(tmp_path, monkeypatch, set_limits):
     seen = []
     real = row_streaming.tempfile.TemporaryFile
-    monkeypatch.setattr(row_streaming, "LARGE", 1000)
+    set_limits(array_bytes=1000)
     monkeypatch.setattr(
         row_streaming.tempfile, "TemporaryFile", lambda dir: seen.append(dir) or real(dir=tmp_path)
     )
@@ -79,14 +79,14 @@ def test_a_large_array_lies_on_disk_where_tmpdir_says(tmp_path, monkeypatch):
         assert isinstance(found, np.memmap) and not found.any() and seen[-1] == wanted
 
 
-def test_a_full_disk_is_no_end(monkeypatch):
+def test_a_full_disk_is_no_end(monkeypatch, set_limits):
     """Without room on disk the array lies in memory: a file that cannot be filled would kill the
     process."""
 
     def full(number, start, size):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(row_streaming, "LARGE", 1000)
+    set_limits(array_bytes=1000)
     monkeypatch.setattr(row_streaming.os, "posix_fallocate", full)
     found = row_streaming.scratch((126,), np.int64)
     found[:] = 1

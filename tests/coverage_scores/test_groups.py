@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from coreset_engine.core.errors import BadInput
-from coreset_engine.coverage import transposed as columns
 from coreset_engine.coverage.partitions import (
     Task,
     add,
@@ -130,11 +129,11 @@ def test_one_machine_begins_and_groups_go_on(vectors, tmp_path):
     assert np.array_equal(found.score, coverage_scores(vectors, 9000, **common).score)
 
 
-def test_turning_tells_how_far_it_is_and_can_be_stopped(vectors, tmp_path, monkeypatch):
+def test_turning_tells_how_far_it_is_and_can_be_stopped(vectors, tmp_path, set_limits):
     class Stop(Exception):
         pass
 
-    monkeypatch.setattr(columns, "LONG", 0)
+    set_limits(announced_numbers=0)
     told = []
 
     def stop(done, total, unit):

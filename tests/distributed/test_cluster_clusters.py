@@ -8,7 +8,6 @@ import pytest
 
 from coreset_engine.artifacts.store import Store
 from coreset_engine.clustering import kmeans_out_of_core as at_scale
-from coreset_engine.core import row_blocks
 from coreset_engine.core.errors import BadInput, Cancelled
 from coreset_engine.distributed import clustering as beyond
 from coreset_engine.pipeline.run import Run
@@ -29,10 +28,10 @@ def dataset(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def small_pieces(monkeypatch):
+def small_pieces(monkeypatch, set_limits):
     """Everything is large, pieces are 100 rows, starts are compared on 1,000."""
-    monkeypatch.setattr(row_blocks, "LARGE", 1000)
-    monkeypatch.setattr(at_scale, "SAMPLE", 4 * 16 * 1000)
+    set_limits(in_memory_bytes=1000)
+    set_limits(kmeans_sample_bytes=4 * 16 * 1000)
     monkeypatch.setattr(
         at_scale.kmeans_at_scale,
         "__kwdefaults__",
@@ -96,7 +95,7 @@ def test_a_node_that_does_not_see_the_vectors_is_one_sentence(three_nodes, tmp_p
             )
 
 
-def test_only_a_large_kmeans_leaves_the_machine(dataset, tmp_path, monkeypatch):
+def test_only_a_large_kmeans_leaves_the_machine(dataset, tmp_path, monkeypatch, set_limits):
     def workers(address=None):
         run = run_of(dataset, tmp_path, address)
         return run.executor.clustering_workers(run)
@@ -104,5 +103,5 @@ def test_only_a_large_kmeans_leaves_the_machine(dataset, tmp_path, monkeypatch):
     monkeypatch.setattr(beyond, "Nodes", lambda address, vectors: address)
     assert workers() is None
     assert workers("somewhere") == "somewhere"
-    monkeypatch.setattr(row_blocks, "LARGE", 2 << 30)
+    set_limits(in_memory_bytes=2 << 30)
     assert workers("somewhere") is None

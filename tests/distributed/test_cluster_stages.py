@@ -175,11 +175,11 @@ def test_what_learns_goes_where_a_gpu_is(with_a_gpu, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("every, seen", [(0.0, [1, 2, 3]), (1e9, [1, 1, 1])])
-def test_how_far_a_node_is_lies_in_a_file_now_and_then(tmp_path, monkeypatch, every, seen):
+def test_how_far_a_node_is_lies_in_a_file_now_and_then(tmp_path, set_limits, every, seen):
     from coreset_engine.artifacts import filesystem
     from coreset_engine.distributed import full_stages
 
-    monkeypatch.setattr(full_stages, "EVERY_S", every)
+    set_limits(progress_s=every)
     place = tmp_path / "told.json"
     teller = full_stages.Teller(place, "dynamics")
     teller("neighbours", 9, 9, "images")

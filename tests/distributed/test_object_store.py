@@ -19,7 +19,6 @@ from coreset_engine.distributed import embedding
 from coreset_engine.embedding.embedder import embed_images, embed_shard, missing_shards
 from coreset_engine.embedding.encoders.builders import make_encoder
 from coreset_engine.sources.open import open_source
-from coreset_engine.sources.remote import storage
 from coreset_engine.sources.remote.readers import load_part
 
 
@@ -55,8 +54,8 @@ def bucket(s3, shards) -> str:
     return "s3://pictures/train"
 
 
-def test_tars_of_a_bucket_are_the_tars_on_disk_through_503s(s3, bucket, shards, monkeypatch):
-    monkeypatch.setattr(storage, "WAITS", (0.01, 0.02, 0.05))
+def test_tars_of_a_bucket_are_the_tars_on_disk_through_503s(s3, bucket, shards, set_limits):
+    set_limits(retry_waits_s=(0.01, 0.02, 0.05))
     on_disk = open_source(shards / "*.tar")
     s3.failing = 3
     before = s3.refused
@@ -82,9 +81,9 @@ def test_tars_of_a_bucket_are_the_tars_on_disk_through_503s(s3, bucket, shards, 
 
 
 def test_single_files_of_a_bucket_are_asked_for_together_through_503s(
-    s3, bucket, tmp_path, monkeypatch
+    s3, bucket, tmp_path, set_limits
 ):
-    monkeypatch.setattr(storage, "WAITS", (0.01, 0.02, 0.05))
+    set_limits(retry_waits_s=(0.01, 0.02, 0.05))
     for i in range(20):
         (tmp_path / "set" / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.full((9, 8, 3), i, np.uint8)).save(
@@ -107,8 +106,8 @@ def test_single_files_of_a_bucket_are_asked_for_together_through_503s(
     assert all((image == np.asarray(here.image(i))).all() for i, image in enumerate(images))
 
 
-def test_a_store_that_stays_away_is_one_sentence(s3, bucket, monkeypatch):
-    monkeypatch.setattr(storage, "WAITS", (0.01, 0.02))
+def test_a_store_that_stays_away_is_one_sentence(s3, bucket, monkeypatch, set_limits):
+    set_limits(retry_waits_s=(0.01, 0.02))
     s3.failing = 1
     try:
         with pytest.raises(
@@ -222,13 +221,13 @@ def flip(path: Path, place: int) -> None:
     path.write_bytes(bytes(data))
 
 
-def test_slow_and_vanished_nodes(monkeypatch):
+def test_slow_and_vanished_nodes(set_limits):
     """Rows that stop coming: the last shards of a slow node are left to this machine, no node at
     all is a sentence."""
     import threading
 
-    monkeypatch.setattr(embedding, "SLOW_S", 0.1)
-    monkeypatch.setattr(embedding, "GONE_S", 0.1)
+    set_limits(slow_shard_s=0.1)
+    set_limits(gone_s=0.1)
     never = threading.Event()
 
     def rows():

@@ -23,7 +23,7 @@ from coreset_engine.embedding.encoders.builders import make_encoder
 from coreset_engine.pipeline.run import Run
 from coreset_engine.pipeline.select import select
 from coreset_engine.sources.open import open_source
-from coreset_engine.sources.remote import parquet, storage
+from coreset_engine.sources.remote import parquet
 
 FORMS = {"images": "photos", "tar": "tars/*.tar", "parquet": "tables/*.parquet"}
 
@@ -142,8 +142,8 @@ def test_a_run_on_a_bucket_selects_what_a_run_on_disk_selects(store, selected_he
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_503s_are_asked_again(store, here, form, monkeypatch):
-    monkeypatch.setattr(storage, "WAITS", (0.01, 0.01, 0.01, 0.01, 0.01, 0.01))
+def test_503s_are_asked_again(store, here, form, monkeypatch, set_limits):
+    set_limits(retry_waits_s=(0.01, 0.01, 0.01, 0.01, 0.01, 0.01))
     front, bucket = store
     front.refuse = 4
     front.refused = 0
@@ -157,9 +157,9 @@ def test_503s_are_asked_again(store, here, form, monkeypatch):
 
 
 def test_a_store_that_stays_away_is_one_sentence_and_the_same_command_goes_on(
-    store, here, monkeypatch
+    store, here, set_limits
 ):
-    monkeypatch.setattr(storage, "WAITS", (0.01, 0.01))
+    set_limits(retry_waits_s=(0.01, 0.01))
     front, bucket = store
     front.refuse = 10**9
     front.asked = 0
@@ -228,8 +228,8 @@ def test_keys_that_lack_or_are_wrong_are_one_sentence(az, azure, monkeypatch):
         ),
     ],
 )
-def test_no_store_at_that_address_is_one_sentence(name, place, told, monkeypatch):
-    monkeypatch.setattr(storage, "WAITS", (0.01, 0.01))
+def test_no_store_at_that_address_is_one_sentence(name, place, told, monkeypatch, set_limits):
+    set_limits(retry_waits_s=(0.01, 0.01))
     monkeypatch.setenv(name, told)
     with pytest.raises(BadInput, match=f"'{place}' did not answer 3 times .*wait") as fault:
         open_source(place)

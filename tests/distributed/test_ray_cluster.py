@@ -105,12 +105,12 @@ def test_a_node_killed_while_scoring_changes_no_bit(three_nodes):
     assert np.array_equal(wanted.redundancy, found.redundancy)
 
 
-def test_a_worker_that_falls_silent_is_not_waited_for(three_nodes, monkeypatch):
+def test_a_worker_that_falls_silent_is_not_waited_for(three_nodes, set_limits):
     """Neither dead nor alive: what a node behind a broken switch looks like. It comes back
     afterwards."""
     from coreset_engine.coverage.scores import coverage_scores
 
-    monkeypatch.setattr(beyond, "LATE_S", 1.0)
+    set_limits(late_s=1.0)
     vectors = np.random.default_rng(2).normal(size=(2000, 16)).astype(np.float32)
     wanted = coverage_scores(vectors, n_samples=400_000, n_neighbours=100, device="cpu")
     stopped = []

@@ -22,8 +22,8 @@ def noisy_set(n=600, wrong=0.25, seed=0):
 
 
 @pytest.fixture(autouse=True)
-def short(monkeypatch):
-    monkeypatch.setattr(beta_search, "LEAST_STEPS", 120)
+def short(set_limits):
+    set_limits(beta_search_steps=120)
 
 
 def test_the_cut_that_removes_wrong_labels_is_found_and_the_oracle_agrees():

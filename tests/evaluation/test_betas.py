@@ -55,8 +55,8 @@ def run_with(labels, tmp_path):
 
 
 @pytest.fixture(autouse=True)
-def short(monkeypatch):
-    monkeypatch.setattr(beta_search, "LEAST_STEPS", 10)
+def short(set_limits):
+    set_limits(beta_search_steps=10)
 
 
 OPTIONS = dict(prune_rate=0.6, step=0.3, epochs=2)

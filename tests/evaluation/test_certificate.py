@@ -44,8 +44,8 @@ def kept(cloud):
 
 @pytest.mark.parametrize("with_lists", [True, False])
 @pytest.mark.parametrize("all_pairs", [0, 1e12])
-def test_distances_are_those_of_brute_force(cloud, kept, with_lists, all_pairs, monkeypatch):
-    monkeypatch.setattr(covering_radius, "ALL_PAIRS", all_pairs)
+def test_distances_are_those_of_brute_force(cloud, kept, with_lists, all_pairs, set_limits):
+    set_limits(all_pairs_products=all_pairs)
     found = covering_radius.distance_to_kept(cloud, kept, listed(cloud, 10) if with_lists else None)
     truth = brute(cloud, kept)
     assert np.allclose(found.distance[found.proven], truth[found.proven], atol=2e-6)
@@ -57,8 +57,8 @@ def test_distances_are_those_of_brute_force(cloud, kept, with_lists, all_pairs, 
         assert found.proven.all()
 
 
-def test_the_filter_proves_only_what_is_so_and_is_rarely_off(cloud, kept, monkeypatch):
-    monkeypatch.setattr(covering_radius, "AXES", 24)
+def test_the_filter_proves_only_what_is_so_and_is_rarely_off(cloud, kept, set_limits):
+    set_limits(radius_axes=24)
     rest = np.setdiff1d(np.arange(1500), kept)
     truth = brute(cloud, kept)[rest]
     found, proven = covering_radius._filtered(cloud, rest, kept)

@@ -25,7 +25,7 @@ def written(place, paths=None, **columns):
     return chosen, selection_folder.write_selection(place, data, chosen, columns, {})
 
 
-def test_row_groups_hold_what_one_table_holds(tmp_path, monkeypatch):
+def test_row_groups_hold_what_one_table_holds(tmp_path, set_limits):
     columns = dict(
         aum=np.arange(N, dtype=np.float32),
         name=np.array([f"é{i}" for i in range(N)]),
@@ -33,7 +33,7 @@ def test_row_groups_hold_what_one_table_holds(tmp_path, monkeypatch):
     )
     paths = np.array([f"/a/{i}.png" for i in range(N)])
     _, whole = written(tmp_path / "whole", paths, **columns)
-    monkeypatch.setattr(selection_folder, "ROWS", 64)
+    set_limits(selection_rows=64)
     chosen, parts = written(tmp_path / "parts", paths, **columns)
     assert pq.ParquetFile(parts / "selection.parquet").metadata.num_row_groups == 16
     assert pq.ParquetFile(whole / "selection.parquet").metadata.num_row_groups == 1
@@ -45,28 +45,28 @@ def test_row_groups_hold_what_one_table_holds(tmp_path, monkeypatch):
     assert (parts / "ids.txt").read_text().split() == chosen.ids.tolist()
 
 
-def test_a_source_without_paths_has_an_empty_column_in_every_group(tmp_path, monkeypatch):
-    monkeypatch.setattr(selection_folder, "ROWS", 300)
+def test_a_source_without_paths_has_an_empty_column_in_every_group(tmp_path, set_limits):
+    set_limits(selection_rows=300)
     _, place = written(tmp_path / "s")
     table, _ = selection_folder.read_selection(place)
     assert table["path"].isna().all() and table["selected"].sum() == 142
 
 
-def test_the_digest_of_ids_does_not_depend_on_parts(monkeypatch):
+def test_the_digest_of_ids_does_not_depend_on_parts(set_limits):
     ids = ["a", "b\n", "é", '"'] * 5
     plain = hashlib.sha256("\n".join(json.dumps(key) for key in ids).encode()).hexdigest()
     for rows in (1, 3, 20, 100):
-        monkeypatch.setattr(selection_folder, "ROWS", rows)
+        set_limits(selection_rows=rows)
         assert selection_folder.ids_digest(ids) == selection_folder.ids_digest(iter(ids)) == plain
     assert selection_folder.ids_digest([]) == hashlib.sha256(b"").hexdigest()
 
 
-def test_ids_that_share_a_number_are_compared(monkeypatch):
+def test_ids_that_share_a_number_are_compared(monkeypatch, set_limits):
     import pandas.util as pandas_util
     import pyarrow as pa
     import pytest
 
-    monkeypatch.setattr(selection_folder, "ROWS", 3)
+    set_limits(selection_rows=3)
     monkeypatch.setattr(
         pandas_util,
         "hash_array",

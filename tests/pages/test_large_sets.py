@@ -16,11 +16,11 @@ from ui.views import labels
 
 
 @pytest.fixture
-def large(open_page, monkeypatch):
+def large(open_page, monkeypatch, set_limits):
     """The finished run over 400 digits, of which pages may draw 100 at most; its sample is 80."""
-    monkeypatch.setattr(sampled_run, "ABOVE", 100)
-    monkeypatch.setattr(sampled_run, "SIZE", 80)
-    monkeypatch.setattr(sampled_run, "FEWEST", 1)
+    set_limits(sampled_above=100)
+    set_limits(sample_images=80)
+    set_limits(sample_per_cluster=1)
     monkeypatch.setattr(
         "coreset_engine.embedding.projection.project", lambda vectors, near, **rest: vectors[:, :2]
     )
@@ -49,13 +49,12 @@ def test_map_says_that_it_is_a_sample_and_export_takes_all(large):
     assert not test.exception and {"400", "40"} <= {metric.value for metric in test.metric}
 
 
-def test_a_count_that_takes_minutes_is_a_job(large, monkeypatch):
+def test_a_count_that_takes_minutes_is_a_job(large, monkeypatch, set_limits):
     from ui.components import jobs
-    from ui.views import full_counts
 
     test, _ = large
     sent = []
-    monkeypatch.setattr(full_counts, "MAX_INTERACTIVE", 100)
+    set_limits(interactive_images=100)
     monkeypatch.setattr(jobs, "submit", lambda kind, spec, params: sent.append((kind, params)))
     test.session_state["state:method"] = "el2n"
     test.session_state["state:params"] = {"el2n": {"keep": "easy"}}

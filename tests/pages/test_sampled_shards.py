@@ -69,12 +69,12 @@ def make_parquet(folder) -> str:
 
 
 @pytest.fixture(params=[make_tars, make_parquet], ids=["tars", "parquet"])
-def whole(request, tmp_path, monkeypatch):
+def whole(request, tmp_path, monkeypatch, set_limits):
     """The RunView of all pictures, every stage finished in the workspace, from 200 pictures on
     shown by a sample."""
-    monkeypatch.setattr(sampled_run, "ABOVE", 200)
-    monkeypatch.setattr(sampled_run, "SIZE", 60)
-    monkeypatch.setattr(sampled_run, "FEWEST", 2)
+    set_limits(sampled_above=200)
+    set_limits(sample_images=60)
+    set_limits(sample_per_cluster=2)
     monkeypatch.setattr(
         "coreset_engine.embedding.projection.project", lambda vectors, near, **rest: vectors[:, :2]
     )

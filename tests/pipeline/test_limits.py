@@ -66,9 +66,10 @@ def test_a_container_s_limit_counts(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("clusterer", ["temi", "kmeans"])
-def test_a_large_set_is_clustered_where_its_rows_would_not_fit(run, monkeypatch, clusterer):
+def test_a_large_set_is_clustered_where_its_rows_would_not_fit(
+    run, monkeypatch, set_limits, clusterer
+):
     """Rows stay on disk and (N, C) probabilities are not kept: no stage after it misses either."""
-    from coreset_engine.core import row_blocks
     from coreset_engine.pipeline.select import select
 
     run = run.with_config(clusterer=clusterer)
@@ -76,8 +77,8 @@ def test_a_large_set_is_clustered_where_its_rows_would_not_fit(run, monkeypatch,
     monkeypatch.setattr(memory_limits, "free_memory", lambda: 3000)
     with pytest.raises(BadInput, match="pseudo-labels"):
         run.clusters  # noqa: B018
-    monkeypatch.setattr(row_blocks, "LARGE", 1000)
-    monkeypatch.setattr(row_blocks, "_KEPT", 100)
+    set_limits(in_memory_bytes=1000)
+    set_limits(table_bytes=100)
     assert run.clusters.probabilities is None and len(run.clusters.labels) == 80
     monkeypatch.setattr(memory_limits, "free_memory", lambda: 10**9)
     assert len(select("elfs", run, prune_rate=0.5)) == 40

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from coreset_engine.artifacts.store import Store
 from coreset_engine.core.errors import BadInput, Missing
+from coreset_engine.core.limits import limits
 from coreset_engine.pipeline import counts, sampled_run
 from coreset_engine.pipeline.run import Run
 from coreset_engine.pipeline.select import select
@@ -38,10 +39,10 @@ def run(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def small(monkeypatch):
-    monkeypatch.setattr(sampled_run, "ABOVE", 2000)
-    monkeypatch.setattr(sampled_run, "SIZE", 400)
-    monkeypatch.setattr(counts, "GROUP", 256)
+def small(set_limits):
+    set_limits(sampled_above=2000)
+    set_limits(sample_images=400)
+    set_limits(count_rows=256)
     for kept in (counts._cube, counts._ends, counts._ranks, counts._at):
         kept.cache_clear()
 
@@ -175,7 +176,7 @@ def test_the_sample_is_drawn_once_from_every_cluster_by_its_share(run):
     again = sampled_run.Sampled(run)
     assert np.array_equal(first.rows, again.rows) and (np.diff(first.rows) > 0).all()
     whole, part = (np.bincount(one.pseudo_labels.labels, minlength=5) for one in (run, first))
-    wanted = np.minimum(whole, np.maximum(np.rint(whole * 400 / 3000), sampled_run.FEWEST))
+    wanted = np.minimum(whole, np.maximum(np.rint(whole * 400 / 3000), limits().sample_per_cluster))
     assert np.array_equal(part, wanted) and len(first.dataset) == part.sum()
     assert first.dataset.fingerprint != run.dataset.fingerprint
 

@@ -90,12 +90,12 @@ def test_a_manifest_that_lies_is_a_sentence(place, text):
         read_selection(place)
 
 
-def test_a_table_that_would_fill_the_memory_is_not_read(place, monkeypatch):
+def test_a_table_that_would_fill_the_memory_is_not_read(place, set_limits):
     column = pa.array(np.zeros(2_000_000))
     columns = {name: column for name in selection_folder.COLUMNS}
     pq.write_table(pa.table(columns), place / "selection.parquet", compression="zstd")
     assert os.path.getsize(place / "selection.parquet") < 100_000
-    monkeypatch.setattr(selection_folder, "LARGEST", 1000)
+    set_limits(selection_bytes=1000)
     with pytest.raises(BadInput, match="GB of memory"):
         read_selection(place)
 

@@ -56,14 +56,14 @@ def test_herding_by_the_equations_in_many_dimensions():
     assert ranked("herding", Tiny(x), 25, metric="euclidean", dims=0).order[:25].tolist() == kept
 
 
-def test_herding_is_exact_by_default_where_that_is_affordable(monkeypatch):
+def test_herding_is_exact_by_default_where_that_is_affordable(set_limits):
     from coreset_engine.selection.methods import geometric
 
     x = np.random.default_rng(3).normal(1, 1, size=(90, 200))
     default = ranked("herding", Tiny(x), 30)
     assert default.order[:30].tolist() == ranked("herding", Tiny(x), 30, dims=0).order[:30].tolist()
     assert default.info["dims"] == 200
-    monkeypatch.setattr(geometric, "EXACT_PRODUCTS", 1)
+    set_limits(exact_herding_products=1)
     assert ranked("herding", Tiny(x), 30).info["dims"] == geometric.FEW_AXES == 128
 
 
@@ -93,12 +93,11 @@ def test_kmedoids_passes_over_groups_that_are_represented():
     ]
 
 
-def test_two_levels_of_k_means_lose_little(monkeypatch):
-    from coreset_engine.selection.kernels import kmeans_partition
+def test_two_levels_of_k_means_lose_little(set_limits):
 
     x = np.random.default_rng(3).normal(size=(3000, 8)).astype(np.float32)
     _, plain = kmeans(x, 300, 0)
-    monkeypatch.setattr(kmeans_partition, "ONE_LEVEL", 0)
+    set_limits(one_level_products=0)
     labels, split = kmeans(x, 300, 0)
     assert len(np.unique(labels)) == 300 and labels.max() == 299
     assert split.mean() < 1.1 * plain.mean()

@@ -20,9 +20,9 @@ TEXTS = ["a", "b", "a", "", "x\\y", "\u202ee", "c\nd", "日本", "b", "a", "é",
 
 
 @pytest.fixture(params=[1, 3, 100])
-def column(request, monkeypatch):
+def column(request, set_limits):
     """TEXTS in pieces and chunks of 1, 3 and all, an empty chunk among them."""
-    monkeypatch.setattr(arrow_columns, "PIECE", request.param)
+    set_limits(column_values=request.param)
     parts = [TEXTS[at : at + request.param] for at in range(0, len(TEXTS), request.param)]
     return pa.chunked_array([*parts, []], pa.string())
 
@@ -66,12 +66,11 @@ def test_equal_marks_of_different_texts_are_no_repeat(monkeypatch):
     assert arrow_columns.repeats(column, np.ones(4, bool)).tolist() == [2]
 
 
-def test_opening_holds_no_python_text_a_picture(tmp_path, monkeypatch):
+def test_opening_holds_no_python_text_a_picture(tmp_path, monkeypatch, set_limits):
     """Objects that Python itself holds at most (Arrow's are not among them), a picture, while
     20,000 are opened."""
     monkeypatch.setenv("CORESET_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(arrow_columns, "PIECE", 500)
-    monkeypatch.setattr(scan, "PIECE", 500)
+    set_limits(column_values=500)
     without_pictures = lambda data, options: Verdict(f"{int(data):032d}", "")  # noqa: E731
     monkeypatch.setitem(scan.LOOKS, "full", without_pictures)
     n = 20_000

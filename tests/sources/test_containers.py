@@ -184,7 +184,7 @@ def test_parquet_of_hugging_face_and_of_plain_bytes(tmp_path: Path):
         open_source(f"{tmp_path}/a.parquet#id=nope")
 
 
-def test_parquet_sets_rows_and_groups_aside(tmp_path: Path, monkeypatch):
+def test_parquet_sets_rows_and_groups_aside(tmp_path: Path, set_limits):
     table = pa.table(
         {"jpg": [picture(0), None, b"", b"text", picture(4), picture(5)], "id": list("abcdea")}
     )
@@ -200,7 +200,7 @@ def test_parquet_sets_rows_and_groups_aside(tmp_path: Path, monkeypatch):
     )
     assert "0 bytes" in why["c"] and "not an image" in why["d"]
     assert "no Parquet" in why["y.parquet"] and "no column of image bytes" in why["z.parquet"]
-    monkeypatch.setattr(parquet, "GROUP_LIMIT", 300)
+    set_limits(row_group_bytes=300)
     with pytest.raises(BadInput, match="row_group_size"):
         open_source(f"{tmp_path}/x.parquet#id=id&verify=header")
 
@@ -260,11 +260,11 @@ def test_places_that_hold_nothing_are_one_sentence(spec):
     assert spec.split("://")[0] in str(fault.value) and "\n" not in str(fault.value)
 
 
-def test_a_store_that_fails_now_and_then_is_asked_again(monkeypatch):
+def test_a_store_that_fails_now_and_then_is_asked_again(monkeypatch, set_limits):
     fs = fsspec.filesystem("memory")
     for i in range(4):
         fs.pipe(f"/b/{i}.png", picture(i))
-    monkeypatch.setattr(storage, "WAITS", (0.0, 0.0, 0.0))
+    set_limits(retry_waits_s=(0.0, 0.0, 0.0))
     whole = type(fs).cat_file
     calls = []
     door = threading.Lock()

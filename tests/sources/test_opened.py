@@ -18,15 +18,14 @@ from PIL import Image
 from coreset_engine.artifacts.store import Store
 from coreset_engine.core.types import Rejected
 from coreset_engine.jobs import gc
-from coreset_engine.sources import arrow_columns
 from coreset_engine.sources.open import open_source
 from coreset_engine.sources.remote import containers, index_cache
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
+def home(tmp_path, monkeypatch, set_limits):
     monkeypatch.setenv("CORESET_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(index_cache, "WORTH", 1)
+    set_limits(cached_index_above=1)
     return tmp_path / "home"
 
 
@@ -110,12 +109,12 @@ def folders(home: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("kind", SOURCES)
-def test_a_kept_opening_is_the_joined_one(kind, tmp_path, home, monkeypatch):
+def test_a_kept_opening_is_the_joined_one(kind, tmp_path, home, monkeypatch, set_limits):
     source = SOURCES[kind](tmp_path / "source")
-    monkeypatch.setattr(index_cache, "WORTH", 10**9)
+    set_limits(cached_index_above=10**9)
     joined = open_source(source)
     assert not folders(home)
-    monkeypatch.setattr(index_cache, "WORTH", 1)
+    set_limits(cached_index_above=1)
     first = open_source(source)
     assert len(folders(home)) == 1
     monkeypatch.setattr(containers, "look_through_all", None)
@@ -158,9 +157,9 @@ def test_a_damaged_opening_is_made_again(damage, tmp_path, home):
     assert index_cache.recall(kept) is not None
 
 
-def test_texts_that_no_plain_array_holds_are_not_kept(tmp_path, home, monkeypatch):
+def test_texts_that_no_plain_array_holds_are_not_kept(tmp_path, home, set_limits):
     source = parquet(tmp_path / "source", ["a" * 500, *"bcdefghijkl"])
-    monkeypatch.setattr(arrow_columns, "WIDE", 100)
+    set_limits(wide_text_bytes=100)
     found = open_source(source)
     assert found.columns["text"].dtype == object and found.columns["text"].tolist()[0] == "a" * 500
     assert not folders(home)

@@ -8,10 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coreset_engine.core import ids
 from coreset_engine.core.ids import RowIds, places_of
 from coreset_engine.selection.keyed_random import image_keys
-from coreset_engine.sources import vectors
 from coreset_engine.sources.open import open_source
 
 
@@ -52,9 +50,9 @@ def test_it_answers_like_the_array_it_stands_for(monkeypatch):
         own[[0, 500]]
 
 
-def test_lines_are_the_joined_names(monkeypatch):
-    monkeypatch.setattr(ids, "CHUNK", 64)
-    monkeypatch.setattr(ids, "DIGITS", 2)  # so that names grow longer within a chunk
+def test_lines_are_the_joined_names(set_limits):
+    set_limits(ids_per_chunk=64)
+    set_limits(row_name_digits=2)  # so that names grow longer within a chunk
     own = RowIds(1234)
     assert (
         b"".join(own.lines()).decode().split("\n")
@@ -64,8 +62,8 @@ def test_lines_are_the_joined_names(monkeypatch):
 
 
 @pytest.mark.parametrize("kind", [np.str_, object, RowIds])
-def test_places_of_ids(monkeypatch, kind):
-    monkeypatch.setattr(ids, "CHUNK", 64)
+def test_places_of_ids(set_limits, kind):
+    set_limits(ids_per_chunk=64)
     known = RowIds(300) if kind is RowIds else plain(300).astype(kind)
     wanted = [
         "row-0000299",
@@ -80,18 +78,18 @@ def test_places_of_ids(monkeypatch, kind):
     assert places_of(known, []).shape == (0,)
 
 
-def test_a_large_matrix_opens_with_the_same_ids_and_fingerprint(tmp_path, monkeypatch):
+def test_a_large_matrix_opens_with_the_same_ids_and_fingerprint(tmp_path, set_limits):
     np.save(tmp_path / "v.npy", np.random.default_rng(0).normal(size=(700, 3)).astype(np.float16))
     small = open_source(str(tmp_path / "v.npy"))
-    monkeypatch.setattr(vectors, "MANY", 600)
+    set_limits(lazy_names_above=600)
     large = open_source(str(tmp_path / "v.npy"))
     assert isinstance(large.ids, RowIds) and large.fingerprint == small.fingerprint
     assert np.array_equal(large.ids, small.ids)
     assert np.array_equal(image_keys(large.ids, 3), image_keys(small.ids, 3))
 
 
-def test_keys_of_ids_do_not_depend_on_chunks(monkeypatch):
+def test_keys_of_ids_do_not_depend_on_chunks(set_limits):
     names = np.array([f"{'x' * (i % 17)}{i}" for i in range(500)])
     whole = image_keys(names, 5)
-    monkeypatch.setattr("coreset_engine.selection.keyed_random.CHUNK", 37)
+    set_limits(ids_per_chunk=37)
     assert np.array_equal(image_keys(names, 5), whole)

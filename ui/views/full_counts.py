@@ -13,6 +13,7 @@ import streamlit as st
 
 from coreset_engine.core.errors import CoresetError
 from coreset_engine.core.ids import places_of
+from coreset_engine.core.limits import limits
 from coreset_engine.core.registry import METHODS
 from ui.components import charts
 from ui.components.escape import markdown as escaped
@@ -23,7 +24,6 @@ from ui.map.colour_columns import TITLES
 from ui.selection import session_selection
 from ui.state import session
 
-MAX_INTERACTIVE = 5_000_000  # images that are ranked while a person waits; more in the background
 MAX_BARS = 60
 
 
@@ -52,7 +52,7 @@ def _show(view: session.RunView) -> None:
         st.caption(f"Counts on this page are of the sample: {escaped(reason)}")
         return
     path = counts.path_of(run, method, params)
-    if len(run.dataset) > MAX_INTERACTIVE and not path.is_file():
+    if len(run.dataset) > limits().interactive_images and not path.is_file():
         title = escaped(row_title(METHODS, method))
         st.caption(
             f"Counts on this page are of the sample. Counting all {len(run.dataset):,} images "

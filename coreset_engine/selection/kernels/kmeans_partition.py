@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from coreset_engine.core.limits import limits
+
 _BLOCK = 8192
 # N k d, and k, up to which one level is used
-ONE_LEVEL = 2e10
 MOST = 1500
 PER_PART = 64  # groups in a part of the second level
 
@@ -40,7 +41,9 @@ def kmeans(rows: np.ndarray, k: int, seed: int, rounds: int = 15) -> tuple[np.nd
     if k == len(rows):
         return np.arange(k), np.zeros(k, np.float32)
     rng = np.random.default_rng(np.random.SeedSequence([seed % 2**63, k]))
-    if k <= PER_PART or (k <= MOST and float(len(rows)) * k * rows.shape[1] <= ONE_LEVEL):
+    if k <= PER_PART or (
+        k <= MOST and float(len(rows)) * k * rows.shape[1] <= limits().one_level_products
+    ):
         return _lloyd(rows, k, rng, rounds)
     part, _ = _lloyd(rows, -(-k // PER_PART), rng, rounds)
     sizes = np.bincount(part)

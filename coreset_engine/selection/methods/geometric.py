@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from coreset_engine.core.config import knob
+from coreset_engine.core.limits import limits
 from coreset_engine.core.types import Artefacts, Ranking
 from coreset_engine.selection.canonical_order import by_key, filled
 from coreset_engine.selection.kernels.kmeans_partition import kmeans
@@ -24,7 +25,6 @@ from coreset_engine.selection.methods.baselines import rank_scores
 
 DIMS = "leading principal components that are compared; 0 = all"
 # N D k up to which herding is exact by default: about 30 s on one core.
-EXACT_PRODUCTS = 1e11
 FEW_AXES = 128
 
 
@@ -143,7 +143,7 @@ def _herded_rows(inputs: Artefacts, k: int, config: HerdingConfig) -> tuple[np.n
     n, width = inputs.vectors.shape
     dims = config.dims
     if dims is None:
-        dims = 0 if float(n) * width * min(k, n) <= EXACT_PRODUCTS else FEW_AXES
+        dims = 0 if float(n) * width * min(k, n) <= limits().exact_herding_products else FEW_AXES
     if 0 < dims < width:
         return on_principal_axes(inputs, config.metric, dims)
     rows = on_own_axes(inputs, config.metric)

@@ -21,10 +21,10 @@ from typing import Any
 
 import numpy as np
 
+from coreset_engine.core.limits import limits
 from coreset_engine.core.types import Note, Rejected
 
 VERSION = 2
-WORTH = 100_000  # pictures; fewer are joined in a fifth of a second
 ABOUT = "about.json"
 Make = Callable[[str, int, Any], np.ndarray]  # (name, length, dtype) -> an array to be filled
 
@@ -104,7 +104,7 @@ def in_memory(name: str, n: int, dtype: Any) -> np.ndarray:
 def made(kept: Path | None, n: int, fill: Callable[[Make], Opened]) -> Opened:
     """fill(make), its arrays in files of `kept` where n is worth it and the disk allows, else in
     memory."""
-    if kept is None or n < WORTH:
+    if kept is None or n < limits().cached_index_above:
         return fill(in_memory)
     temporary = kept.with_name(f".{kept.name}.{os.getpid()}.{os.urandom(3).hex()}.tmp")
     try:

@@ -2,7 +2,7 @@
 
 The unit that is read is a row group: when the file is looked through, and again when its images are
 embedded or shown. The last ones stay in memory, 512 MB of them at most. Before one is read its
-declared size is checked (GROUP_LIMIT), and bytes stay dictionary-encoded, so that a small file
+declared size is checked (`row_group_bytes`), and bytes stay dictionary-encoded, so that a small file
 cannot stand for terabytes of repeated values. A struct's `path` is never opened: it comes from
 whoever wrote the file.
 """
@@ -16,10 +16,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from coreset_engine.core.errors import BadInput
+from coreset_engine.core.limits import limits
 from coreset_engine.sources.decoding import MAX_BYTES
 from coreset_engine.sources.remote.storage import Item, Stream
 
-GROUP_LIMIT = 2**30
 HELD = 512 * 2**20
 _BIG = 2**26
 _FEW = threading.Semaphore(2)  # at most two row groups above _BIG are read at once: bounded memory
@@ -248,9 +248,9 @@ def read_group(
         nested = pa.types.is_struct(schema.field(image).type)
         leaf = f"{image}.bytes" if nested else image
         declared = _declared(file.metadata.row_group(group), {leaf, *extra})
-        if declared > GROUP_LIMIT:
+        if declared > limits().row_group_bytes:
             raise Unfit(
-                f"holds {declared:,} bytes, over the limit of {GROUP_LIMIT:,}; write the file with smaller row "
+                f"holds {declared:,} bytes, over the limit of {limits().row_group_bytes:,}; write the file with smaller row "
                 "groups, for example row_group_size=1000"
             )
         file = pq.ParquetFile(stream, metadata=file.metadata, read_dictionary=[leaf])

@@ -24,8 +24,8 @@ from typing import Any
 
 from coreset_engine.core.device import cpu_count
 from coreset_engine.core.errors import BadInput, Cancelled
+from coreset_engine.core.limits import limits
 from coreset_engine.core.types import Progress, Rejected, silent
-from coreset_engine.sources.arrow_columns import PIECE
 from coreset_engine.sources.decoding import EXTENSIONS, MAX_BYTES, DecodeOptions, Unreadable
 from coreset_engine.sources.folder_labels import split_of
 from coreset_engine.sources.options import ReadOptions
@@ -210,7 +210,7 @@ def look_through_unit(
 
 
 def _batches(unit: Unit, told: Callable[[int], None], schema: Any) -> Iterator[Any]:
-    """The unit's index, PIECE lines of it at a time: as Python's objects a line takes five times
+    """The unit's index, `column_values` lines of it at a time: as Python's objects a line takes five times
     the memory."""
     import pyarrow as pa
 
@@ -223,7 +223,7 @@ def _batches(unit: Unit, told: Callable[[int], None], schema: Any) -> Iterator[A
         for row in kind.look_through(item, examine, options):
             for name, column in rows.items():
                 column.append(number if name == "item" else row.get(name, _ABSENT.get(name)))
-            if len(rows["key"]) == PIECE:
+            if len(rows["key"]) == limits().column_values:
                 yield pa.record_batch(rows, schema=schema)
                 rows = {name: [] for name in _SCHEMA}
             told(1)

@@ -3,7 +3,7 @@ Read-only, by fsspec.
 
 A place is a path or a URL (s3://, gs://, az://, hdfs://, memory://). Whatever is read is read as a
 range of bytes: an object store that answers 503 now and then, or drops a connection, is asked again
-with growing pauses (WAITS), and only then does one sentence name the URL and the remedy. Chained
+with growing pauses (`retry_waits_s`), and only then does one sentence name the URL and the remedy. Chained
 URLs and protocols that run or fetch anything else are
 refused: a source comes from a form that strangers may fill in.
 """
@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from coreset_engine.core.errors import BadInput, Missing
+from coreset_engine.core.limits import limits
 from coreset_engine.sources.remote import clients
 from coreset_engine.sources.safe_names import safe_name
 
-WAITS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)  # seconds before each further try, times 0.5 to 1.5
 BLOCK = 8 * 2**20
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _T = TypeVar("_T")
@@ -80,9 +80,9 @@ def _protocol(place: str) -> str:
 
 
 def steadily(place: str, act: Callable[[], _T]) -> _T:
-    """What `act` returns; tried again after each of WAITS while the fault may pass. Raises BadInput
+    """What `act` returns; tried again after each of `retry_waits_s` while the fault may pass. Raises BadInput
     in one sentence."""
-    for wait in (*WAITS, None):
+    for wait in (*limits().retry_waits_s, None):
         try:
             return act()
         except Exception as fault:  # noqa: BLE001 - each store's client raises its own; `_sentence` knows ours
@@ -125,7 +125,7 @@ def _sentence(place: str, fault: Exception, tried: bool) -> Exception:
         )
     if tried:
         return BadInput(
-            f"{shown} did not answer {len(WAITS) + 1} times within {sum(WAITS):.0f} s "
+            f"{shown} did not answer {len(limits().retry_waits_s) + 1} times within {sum(limits().retry_waits_s):.0f} s "
             f"({words or type(fault).__name__}); wait until the store serves again, then run the same "
             "command: what was read and finished shards are kept."
         )
