@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -37,17 +38,31 @@ def navigation(monkeypatch):
 
 
 @pytest.fixture
+def put_job(tmp_path):
+    """put_job(kind, ...) writes an ended job into the workspace of `open_page`; the newest is the
+    one put last."""
+    count = iter(range(10**6))
+
+    def put(kind, spec="demo", params=None, status="done", result=None):
+        folder = tmp_path / "jobs" / f"20260101-000000-{next(count):06d}-made"
+        folder.mkdir(parents=True)
+        request = dict(kind=kind, spec=spec, params=params or {}, created=0.0)
+        (folder / "request.json").write_text(json.dumps(request))
+        (folder / "state.json").write_text(json.dumps(dict(status=status, result=result or {})))
+
+    return put
+
+
+@pytest.fixture
 def open_page(tmp_path, monkeypatch, digits):
     """open_page("labels", finished=STAGES, dataset=digits) -> AppTest that has run app.py on that
     page."""
     from streamlit.testing.v1 import AppTest
 
     from coreset_engine.artifacts.store import Store
-    from ui.components import jobs
 
     monkeypatch.setenv("CORESET_HOME", str(tmp_path))
     monkeypatch.delenv("CORESET_OPEN", raising=False)
-    monkeypatch.setattr(jobs, "list_jobs", lambda: [])
 
     def opened(page, finished=state.STAGES, dataset=digits, **session):
         run = None if finished is None else FinishedRun(dataset, finished)

@@ -3,11 +3,7 @@ rate."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 from finished import texts
-
-from ui.components import jobs
 
 
 def measurement(rates=(0.9,)):
@@ -17,19 +13,12 @@ def measurement(rates=(0.9,)):
         for rate in rates
         for seed in (0, 1)
     ]
-    return SimpleNamespace(
-        id="j1",
-        kind="evaluate",
-        status="done",
-        spec="demo",
-        result={"rows": rows},
-        params={"encoder": "efficientnet_lite0"},
-    )
+    return dict(kind="evaluate", result={"rows": rows}, params={"encoder": "efficientnet_lite0"})
 
 
-def test_measured_accuracies_stand_side_by_side(open_page, monkeypatch):
+def test_measured_accuracies_stand_side_by_side(open_page, put_job):
     test = open_page("compare")
-    monkeypatch.setattr(jobs, "list_jobs", lambda: [measurement()])
+    put_job(**measurement())
     test.run()
     assert not test.exception and not test.error
     shown = {metric.label.replace("\\", ""): metric.value for metric in test.metric}
@@ -37,9 +26,9 @@ def test_measured_accuracies_stand_side_by_side(open_page, monkeypatch):
     assert shown["Test accuracy of B: Random"] == "70.5% ± 0.7 points"
 
 
-def test_another_rate_is_not_passed_off_as_this_one(open_page, monkeypatch):
+def test_another_rate_is_not_passed_off_as_this_one(open_page, put_job):
     test = open_page("compare")
-    monkeypatch.setattr(jobs, "list_jobs", lambda: [measurement(rates=(0.5,))])
+    put_job(**measurement(rates=(0.5,)))
     test.run()
     assert not [metric for metric in test.metric if "accuracy" in metric.label]
     assert "No accuracy has been measured" in texts(test)

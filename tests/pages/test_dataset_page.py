@@ -20,14 +20,11 @@ from ui.views import source_form
 
 @pytest.fixture
 def fresh(tmp_path, monkeypatch):
-    """app.py for a first visitor, with nothing faked but the list of jobs."""
+    """app.py for a first visitor, with nothing faked."""
     from streamlit.testing.v1 import AppTest
-
-    from ui.components import jobs
 
     monkeypatch.setenv("CORESET_HOME", str(tmp_path))
     monkeypatch.delenv("CORESET_OPEN", raising=False)
-    monkeypatch.setattr(jobs, "list_jobs", lambda: [])
     return AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
 
 

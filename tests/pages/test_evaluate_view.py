@@ -73,14 +73,9 @@ def test_only_options_that_were_moved_travel():
     assert evaluate.changed({"label_noise": 0.1, "balance": False}) == {"label_noise": 0.1}
 
 
-def test_without_labels_the_page_says_what_accuracy_means(
-    open_page, unlabelled_digits, monkeypatch
-):
+def test_without_labels_the_page_says_what_accuracy_means(open_page, unlabelled_digits, put_job):
     rows = [row | {"labels": "pseudo"} for row in ROWS]
-    job = Job(
-        "j9", "evaluate", "demo", {"encoder": "efficientnet_lite0"}, "done", result={"rows": rows}
-    )
-    monkeypatch.setattr(evaluate, "list_jobs", lambda: [job])
+    put_job("evaluate", params={"encoder": "efficientnet_lite0"}, result={"rows": rows})
     test = open_page("evaluate", dataset=unlabelled_digits)
     assert not test.exception and not test.error
     assert "no true labels" in texts(test) and "agreement with pseudo-labels" in texts(test)

@@ -76,9 +76,9 @@ def test_the_polling_strip_draws_the_page_anew_for_such_a_job(monkeypatch):
     assert reruns == [1]
 
 
-def test_what_ended_is_told_once(open_page, monkeypatch):
+def test_what_ended_is_told_once(open_page, put_job):
     test = open_page("labels")
-    monkeypatch.setattr(jobs, "list_jobs", lambda: [Job("j3", "export", "demo", {}, "done")])
+    put_job("export")
     test.run()
     assert [toast.value for toast in test.toast] == ["Export: finished."]
     test.run()

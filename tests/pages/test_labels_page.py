@@ -3,8 +3,6 @@ be undone."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from finished import FinishedRun, texts
@@ -13,7 +11,7 @@ from coreset_engine.core.errors import BadInput
 from coreset_engine.pipeline.config import RunConfig
 from coreset_engine.selection.budget import double_end
 from ui.state import clusters, session
-from ui.views import beta_search, corrections, labels
+from ui.views import corrections, labels
 
 
 def press(test, label):
@@ -91,13 +89,12 @@ def found_beta(**changed):
         )
         | changed
     )
-    return SimpleNamespace(kind="beta", spec="demo", params={}, result=told)
+    return dict(kind="beta", result=told)
 
 
-def test_what_the_search_found_is_drawn_and_taken_with_one_click(open_page, monkeypatch):
-    monkeypatch.setattr(
-        beta_search, "list_jobs", lambda: [found_beta(score="forgetting", beta=0.1), found_beta()]
-    )
+def test_what_the_search_found_is_drawn_and_taken_with_one_click(open_page, put_job):
+    put_job(**found_beta())
+    put_job(**found_beta(score="forgetting", beta=0.1))
     test = open_page("labels", labels_view="Difficulty", prune_rate=0.5, beta=0.4)
     assert not test.exception and not test.error
     assert "β = 20.0%; 90.0% of the held-out" in texts(
@@ -110,8 +107,8 @@ def test_what_the_search_found_is_drawn_and_taken_with_one_click(open_page, monk
 @pytest.mark.parametrize(
     "changed", [dict(dynamics="of corrected labels"), dict(prune_rate=0.9), dict(curve=None)]
 )
-def test_a_search_of_something_else_is_not_shown(open_page, monkeypatch, changed):
-    monkeypatch.setattr(beta_search, "list_jobs", lambda: [found_beta(**changed)])
+def test_a_search_of_something_else_is_not_shown(open_page, put_job, changed):
+    put_job(**found_beta(**changed))
     test = open_page("labels", labels_view="Difficulty", prune_rate=0.5, beta=0.4)
     assert not test.exception and not any("Use β" in button.label for button in test.button)
 

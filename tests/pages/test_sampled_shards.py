@@ -164,9 +164,6 @@ def app(view, monkeypatch):
 def opened(view, monkeypatch):
     from streamlit.testing.v1 import AppTest
 
-    from ui.components import jobs
-
-    monkeypatch.setattr(jobs, "list_jobs", lambda: [])
     monkeypatch.setattr(session, "current_run", lambda: view)
     test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
     for name, value in {"dataset": view.spec, **SETTINGS}.items():
