@@ -43,9 +43,9 @@ def bill() -> list[dict[str, str]]:
     return [found[name] for name in sorted(found)]
 
 
-def unpinned() -> Iterator[str]:
-    """Requirement lines that do not name one exact version."""
-    for path in sorted(ROOT.glob("requirements*.txt")):
+def unpinned(folder: Path = ROOT) -> Iterator[str]:
+    """Requirement lines in `folder` that do not name one exact version."""
+    for path in sorted(folder.glob("requirements*.txt")):
         for line in path.read_text().splitlines():
             wanted = line.split("#")[0].strip()
             if (

@@ -88,19 +88,20 @@ def exact(v: np.ndarray, work: Path) -> tuple[float, str]:
 
 
 def products(v: np.ndarray, work: Path) -> tuple[float, str]:
+    from coreset_engine.core.limits import limits
     from coreset_engine.embedding.neighbours import ivfpq
 
     begin()
-    asked = min(-(-len(v) // ivfpq.BLOCK), 6 if len(v) < 1_000_000 else 2)
-    ivfpq.train(v, work, wanted=50, piece=ivfpq.PIECE, block=ivfpq.BLOCK)
-    for number in range(-(-len(v) // ivfpq.PIECE)):
+    asked = min(-(-len(v) // limits().search_rows), 6 if len(v) < 1_000_000 else 2)
+    ivfpq.train(v, work, wanted=50, piece=limits().code_rows, block=limits().search_rows)
+    for number in range(-(-len(v) // limits().code_rows)):
         ivfpq.STEPS["encode"](v, work, number)
     told = ivfpq.tune(v, work)["info"]
     before = sum(os.times()[:2]) - _began[0]
     for number in range(asked):
         ivfpq.STEPS["search"](v, work, number)
     spent = sum(os.times()[:2]) - _began[0] - before
-    rows = min(len(v), asked * ivfpq.BLOCK)
+    rows = min(len(v), asked * limits().search_rows)
     fixed = before + spent
     return (
         fixed / (before + spent * len(v) / rows),

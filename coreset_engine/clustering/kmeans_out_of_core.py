@@ -24,7 +24,6 @@ from coreset_engine.core.device import torch_threads
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.limits import limits
 from coreset_engine.core.row_blocks import (
-    PIECE,
     Here,
     Workers,
     block_of,
@@ -62,7 +61,7 @@ def kmeans_at_scale(
     seed: int = 0,
     *,
     workers: Workers | None = None,
-    piece: int = PIECE,
+    piece: int | None = None,
     progress: Progress = silent,
 ) -> PseudoLabels:
     """As `spherical_kmeans`, with nothing of size N x D in memory. vectors: (N, D), a memmap for
@@ -72,6 +71,7 @@ def kmeans_at_scale(
     also `sample`, the rows that starts were compared on. progress: unit "images", one reading of
     all rows being 1 / (n_rounds + 2) of it.
     """
+    piece = piece or limits().kmeans_rows
     workers = workers or Here(vectors)
     n = len(vectors)
 

@@ -4,11 +4,12 @@ how much memory."""
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from coreset_engine.core.errors import BadInput, Missing
+from coreset_engine.core.limits import limits
 
 _CONTAINER = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory.stat"),
@@ -45,12 +46,22 @@ def cpu_count() -> int:
     return os.cpu_count() or 1
 
 
-def free_memory() -> int:
-    """Bytes this process may still take: the machine's, or its container's when that is less."""
+def free_memory(containers: Sequence[tuple[str, str, str]] = _CONTAINER) -> int:
+    """Bytes this process may still take: the machine's, or its container's when that is less.
+
+    Parameters
+    ----------
+    containers
+        Files with the limit, the use and the statistics of each kind of container; those that do
+        not exist are passed over.
+    """
     import psutil
 
+    given = limits().free_bytes
+    if given is not None:
+        return given
     least: int = psutil.virtual_memory().available
-    for limit, used, stat in _CONTAINER:
+    for limit, used, stat in containers:
         try:
             room = int(Path(limit).read_text()) - int(Path(used).read_text())
             cache = dict(line.split() for line in Path(stat).read_text().splitlines())

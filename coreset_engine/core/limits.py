@@ -26,6 +26,10 @@ class Limits:
     lazy_names_above: int = 1_000_000  # rows; above, their names are made when asked for
 
     # vectors
+    free_bytes: int | None = None  # memory that may still be taken; None asks the system
+    kmeans_rows: int = 2**16  # result; that a round of a large k-means reads at a time
+    code_rows: int = 4_000_000  # result; whose IVF-PQ codes make one file
+    search_rows: int = 4096  # whose neighbours make one file
     in_memory_bytes: int = 2 << 30  # result; of float32 vectors; above, rows are read in pieces
     block_numbers: int = 2**22  # in a block of rows
     table_bytes: int = 256 << 20  # of an (N, C) float32 table that is still kept in memory

@@ -18,7 +18,6 @@ from coreset_engine.core.device import cpu_count, torch_threads
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.limits import limits
 
-PIECE = 2**16  # rows
 T = TypeVar("T")
 
 

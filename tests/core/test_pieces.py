@@ -26,14 +26,10 @@ def vectors(tmp_path):
 
 
 @pytest.fixture
-def small(monkeypatch, set_limits):
+def small(set_limits):
     """Blocks, pieces and the sample cut small, so that there are some."""
     set_limits(block_numbers=1)
-    monkeypatch.setattr(
-        at_scale.kmeans_at_scale,
-        "__kwdefaults__",
-        at_scale.kmeans_at_scale.__kwdefaults__ | dict(piece=300),
-    )
+    set_limits(kmeans_rows=300)
     set_limits(kmeans_sample_bytes=4 * 20 * 800)
 
 

@@ -32,9 +32,9 @@ class Told:
 
 
 @pytest.fixture
-def vectors(tmp_path, monkeypatch):
+def vectors(tmp_path, set_limits):
     np.save(tmp_path / "v.npy", np.random.default_rng(0).normal(size=(N, D)).astype(np.float32))
-    monkeypatch.setattr(prefetch, "free_memory", lambda: 1000)
+    set_limits(free_bytes=1000)
     return np.load(tmp_path / "v.npy", mmap_mode="r")
 
 
@@ -82,9 +82,9 @@ def test_real_maps_take_it_to_their_very_end(vectors):
     soon(np.empty(0, np.int64))
 
 
-def test_nothing_is_told_of_what_memory_holds(vectors, monkeypatch):
+def test_nothing_is_told_of_what_memory_holds(vectors, set_limits):
     assert prefetch.readahead(np.array(vectors)) is nothing
-    monkeypatch.setattr(prefetch, "free_memory", lambda: 2 * vectors.nbytes)
+    set_limits(free_bytes=2 * vectors.nbytes)
     assert prefetch.readahead(vectors) is nothing
 
 
@@ -100,7 +100,7 @@ def test_dynamics_tell_of_every_row_but_the_first_batches_and_find_the_same(vect
     )  # 42 rows a page: each has one beyond the first batches
 
 
-def test_temi_tells_of_pairs_and_lists_and_finds_the_same(vectors, told, tmp_path, monkeypatch):
+def test_temi_tells_of_pairs_and_lists_and_finds_the_same(vectors, told, tmp_path):
     near = np.random.default_rng(1).integers(N, size=(N, 20))
     np.save(tmp_path / "near.npy", near)  # rows of 20 numbers of 8 bytes, of which 10 are taken
     config = TemiConfig(n_heads=2, epochs=1, min_steps=1, batch=100, n_neighbours=10, n_dims=0)

@@ -28,15 +28,11 @@ def dataset(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def small_pieces(monkeypatch, set_limits):
+def small_pieces(set_limits):
     """Everything is large, pieces are 100 rows, starts are compared on 1,000."""
     set_limits(in_memory_bytes=1000)
     set_limits(kmeans_sample_bytes=4 * 16 * 1000)
-    monkeypatch.setattr(
-        at_scale.kmeans_at_scale,
-        "__kwdefaults__",
-        at_scale.kmeans_at_scale.__kwdefaults__ | dict(piece=100),
-    )
+    set_limits(kmeans_rows=100)
 
 
 def run_of(dataset, home, cluster=None, progress=None):

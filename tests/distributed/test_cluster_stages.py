@@ -41,14 +41,9 @@ def runs(three_nodes, tmp_path_factory):
     ]
 
 
-def test_neighbours_by_tasks_are_those_of_one_machine(runs, monkeypatch):
-    from coreset_engine.embedding.neighbours import ivfpq
+def test_neighbours_by_tasks_are_those_of_one_machine(runs, set_limits):
 
-    monkeypatch.setattr(
-        ivfpq.neighbours_at_scale,
-        "__kwdefaults__",
-        ivfpq.neighbours_at_scale.__kwdefaults__ | dict(piece=500, block=256),
-    )
+    set_limits(code_rows=500, search_rows=256)
     told = []
     runs[1].progress = lambda stage, done, total, unit="": told.append(unit)
     alone, shared = (run.neighbours for run in runs)

