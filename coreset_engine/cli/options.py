@@ -112,7 +112,7 @@ def _setting_parameters(
     where = typer.Option(
         "--cluster",
         envvar="RAY_ADDRESS",
-        help="address of a Ray cluster, or local; needs requirements-ray.txt",
+        help="address of a Ray cluster, or local; needs the package ray",
         rich_help_panel=_PANEL,
     )
     return [

@@ -7,13 +7,13 @@ stands for.
 
 from __future__ import annotations
 
-from coreset_engine.core.limits import limits
-
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
+
+from coreset_engine.core.limits import limits
 
 _NAME = re.compile(r"row-([0-9]{7,18})")
 
@@ -44,7 +44,7 @@ class RowIds:
             place = int(at) + self._n if at < 0 else int(at)
             if not 0 <= place < self._n:
                 raise IndexError(f"row {at} of {self._n}")
-            return np.str_(f"row-{place:0{limits().row_name_digits}d}")
+            return np.str_(_name(place))
         if isinstance(at, slice):
             return _texts(
                 np.arange(self._n)[at]
@@ -62,7 +62,7 @@ class RowIds:
         return _texts(places)
 
     def __iter__(self) -> Iterator[str]:
-        return (np.str_(f"row-{i:0{limits().row_name_digits}d}") for i in range(self._n))
+        return (np.str_(_name(i)) for i in range(self._n))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         found = _texts(np.arange(self._n))
@@ -89,16 +89,21 @@ class RowIds:
         if found is None:
             return -1
         row = int(found[1])
-        return row if row < self._n and f"{row:0{limits().row_name_digits}d}" == found[1] else -1
+        return row if row < self._n and _name(row) == found[0] else -1
 
     def lines(self) -> Iterator[bytes]:
         """The ids as text, with "\\n" between them, a million at a time: what "\\n".join(ids).encode() gives."""
-        for start in range(0, self._n, limits().ids_per_chunk):
-            end = min(start + limits().ids_per_chunk, self._n)
+        chunk = limits().ids_per_chunk
+        for start in range(0, self._n, chunk):
+            end = min(start + chunk, self._n)
             texts = self[start:end]
             letters = np.full((len(texts), texts.itemsize // 4 + 1), ord("\n"), np.uint8)
             letters[:, :-1] = texts.view(np.uint32).reshape(len(texts), -1)
             yield letters[letters > 0].tobytes()[: None if end < self._n else -1]
+
+
+def _name(row: int) -> str:
+    return f"row-{row:0{limits().row_name_digits}d}"
 
 
 def _texts(places: np.ndarray) -> np.ndarray:
@@ -106,17 +111,17 @@ def _texts(places: np.ndarray) -> np.ndarray:
     takes minutes."""
     shape = np.shape(places)
     places = np.ravel(places).astype(np.int64)
-    width = max(limits().row_name_digits, len(str(int(places.max())))) if len(places) else limits().row_name_digits
+    fewest = limits().row_name_digits
+    width = max(fewest, len(str(int(places.max(initial=0)))))
     letters = np.zeros((len(places), 4 + width), np.uint32)
     letters[:, :4] = [ord(letter) for letter in "row-"]
     rest = places.copy()
     for column in range(width - 1, -1, -1):
         rest, digit = np.divmod(rest, 10)
         letters[:, 4 + column] = digit + ord("0")
-    short = np.flatnonzero(places < 10 ** (width - 1)) if width > limits().row_name_digits else ()
-    for at in range(
-        width - limits().row_name_digits
-    ):  # shorter numbers have no leading zeros beyond DIGITS: moved to the left
+    short = np.flatnonzero(places < 10 ** (width - 1)) if width > fewest else ()
+    # shorter numbers have no zeros beyond the fewest digits: they are moved to the left
+    for at in range(width - fewest):
         short = short[places[short] < 10 ** (width - 1 - at)]
         letters[short, 4:-1] = letters[short, 5:]
         letters[short, -1] = 0

@@ -10,7 +10,7 @@ coverage scores, run.cluster_columns takes their place.
 The workspace (CORESET_HOME) and a source on disk must be reachable under the same path on every
 node, as on a shared file system; vectors that are not travel through Ray's object store. A source
 on an object store is read by the nodes themselves, with their own credentials. Needs
-requirements-ray.txt.
+the package ray.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def connect(address: str) -> Any:
         import ray
     except ImportError:
         raise Missing(
-            f"cluster={address!r} needs Ray, which is not installed; pip install -r requirements-ray.txt."
+            f'cluster={address!r} needs Ray, which is not installed; pip install "ray[data]".'
         ) from None
     if ray.is_initialized():
         return ray

@@ -3,6 +3,7 @@ clear sentence."""
 
 from __future__ import annotations
 
+import sys
 from urllib.error import URLError
 
 import numpy as np
@@ -264,3 +265,10 @@ def test_the_number_of_cores_changes_no_bit():
     finally:
         torch.set_num_threads(before)
     assert np.array_equal(found[0], found[1]) and np.array_equal(found[1], found[2])
+
+
+@pytest.mark.parametrize("name", ["clip", "open_clip:ViT-B-32/openai"])
+def test_an_absent_open_clip_is_one_sentence(monkeypatch, name):
+    monkeypatch.setitem(sys.modules, "open_clip", None)  # importing it raises ImportError
+    with pytest.raises(Missing, match=f"encoder '{name}' needs .* pip install open_clip_torch"):
+        make_encoder(name)

@@ -26,7 +26,7 @@ def run(tmp_path):
 
 
 @pytest.mark.parametrize("stage", [stage for stage in STAGES if stage not in ("embeddings", "map")])
-def test_a_stage_that_cannot_fit_says_so_before_it_starts(run, monkeypatch, stage, set_limits):
+def test_a_stage_that_cannot_fit_says_so_before_it_starts(run, stage, set_limits):
     for needs in STAGES[stage][1]:
         getattr(run, needs)
     set_limits(free_bytes=100)
@@ -35,7 +35,7 @@ def test_a_stage_that_cannot_fit_says_so_before_it_starts(run, monkeypatch, stag
     ):
         getattr(run, stage)
     assert not run.ready(stage)
-    monkeypatch.undo()
+    set_limits(free_bytes=None)
     getattr(run, stage)
     assert run.ready(stage)
     set_limits(free_bytes=0)

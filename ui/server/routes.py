@@ -8,8 +8,6 @@ embedding, and serves only what a page published (`ui.server.published`).
 
 from __future__ import annotations
 
-from coreset_engine.core.limits import limits
-
 import io
 import re
 from collections.abc import Callable

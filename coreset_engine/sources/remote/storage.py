@@ -59,7 +59,7 @@ def filesystem(place: str) -> tuple[Any, str]:
     except ImportError:
         raise Missing(
             f"{safe_name(place)!r} needs the package {clients.PACKAGES[protocol]}; pip install "
-            "-r requirements-ray.txt, on every node."
+            f"{clients.PACKAGES[protocol]}, on every node."
         ) from None
     except ValueError as fault:
         words = " ".join(str(fault).split())[:160]
