@@ -164,3 +164,9 @@ def test_no_global_random_state_no_pickle_no_eval():
                 f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
             )
             before = line
+
+
+def test_no_two_test_files_share_a_name():
+    """pytest imports them by their bare names, and cannot collect a second one."""
+    names = sorted(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert not {name for name in names if names.count(name) > 1}

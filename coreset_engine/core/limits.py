@@ -60,7 +60,6 @@ class Limits:
     sample_per_cluster: int = 20  # result; at least, where a cluster has so many
     count_rows: int = 1 << 18  # of a row group in the sorted table of counts
     interactive_images: int = 5_000_000  # ranked while a person waits; above, in a job
-    published_bytes: int = 192 << 20  # of a dataset's arrays that the server keeps for browsers
 
     # artefacts
     selection_rows: int = 1 << 18  # of a row group in selection.parquet
