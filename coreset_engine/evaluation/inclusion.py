@@ -9,6 +9,7 @@ step: shares over several encoders also say how far it is owed to one view of th
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from coreset_engine.artifacts.store import digest
 from coreset_engine.core.errors import BadInput
-from coreset_engine.core.registry import ENCODERS, METHODS, look_up
+from coreset_engine.core.registry import ENCODERS
 from coreset_engine.evaluation.experiment import code_of
 from coreset_engine.pipeline.inclusion_records import (
     STAGE,
@@ -28,15 +29,16 @@ from coreset_engine.pipeline.inclusion_records import (
 )
 from coreset_engine.pipeline.run import Run
 from coreset_engine.pipeline.select import select
+from coreset_engine.selection.request import SelectionRequest
 
 __all__ = ["Inclusion", "agreement", "finished", "inclusion", "of_selection"]
-VERSION = 2
+VERSION = 3
 
 
 def inclusion(
     run: Run,
-    method: str,
-    prune_rate: float,
+    method: str | SelectionRequest,
+    prune_rate: float | None = None,
     *,
     seeds: int = 10,
     encoders: Iterable[str] = (),
@@ -46,11 +48,15 @@ def inclusion(
     """Inclusion over `seeds` draws (counted up from the run's seed) for each encoder (default: the
     run's own).
 
-    encoders: "computed" stands for all whose vectors lie finished. params: of the method. Kept in
-    the store; stages of each draw too, so that a stopped one goes on. Raises BadInput for seeds < 2
+    method: a name, with prune_rate, constraints and parameters as `select` takes them, or a whole
+    request. encoders: "computed" stands for all whose vectors lie finished. Kept in the store; stages of each draw too, so that a stopped one goes on. Raises BadInput for seeds < 2
     in all.
     """
-    name = look_up(METHODS, method, "method").name
+    request = (
+        method
+        if isinstance(method, SelectionRequest)
+        else SelectionRequest.of(method, prune_rate, **params)
+    )
     chosen = _encoders(run, encoders)
     if int(seeds) < 1 or int(seeds) * len(chosen) < 2:
         raise BadInput(
@@ -58,16 +64,16 @@ def inclusion(
             "use at least 2."
         )
     draws = [(encoder, run.seed + i) for encoder in chosen for i in range(int(seeds))]
-    first = select(name, run, prune_rate, **params)
+    first = select(request, run)
     key = digest(
         [
             VERSION,
             base_of(run, first),
             draws,
-            code_of(name),
+            code_of(request.method),
             run.config.to_record(results_only=True),
             run.wanted_clusters,
-            params,
+            request.as_json(),
             *filter(None, [run.corrected]),
         ]
     )
@@ -76,14 +82,15 @@ def inclusion(
         found = []
         for done, (encoder, seed) in enumerate(draws):
             on_draw(done, len(draws))
-            kept = select(name, _drawn(run, encoder, seed), prune_rate, seed=seed, **params).indices
+            drawn = dataclasses.replace(request, seed=seed)
+            kept = select(drawn, _drawn(run, encoder, seed)).indices
             found.append(np.isin(np.arange(len(run.dataset)), kept))
         on_draw(len(draws), len(draws))
         return dict(share=np.mean(found, axis=0, dtype=np.float32)), dict(
             base=base_of(run, first),
             draws=len(draws),
-            method=name,
-            prune_rate=float(prune_rate),
+            method=request.method,
+            prune_rate=request.budget.rate(len(run.dataset)),
             encoders=chosen,
             agreement=agreement(found),
         )

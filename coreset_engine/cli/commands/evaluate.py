@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from coreset_engine.cli import options
+from coreset_engine.cli.selection_options import with_selection_options
 from coreset_engine.core.errors import BadInput
 
 COLUMNS = (
@@ -108,11 +109,11 @@ def evaluate(
 
 
 @options.with_run_settings()
+@with_selection_options
 def inclusion(
     source: Source,
     settings: options.RunSettings,
-    method: Annotated[str, typer.Option(help="see `methods`")] = "elfs",
-    prune_rate: Annotated[float, typer.Option(help="share removed, 0 <= p < 1")] = 0.9,
+    request: Any,
     seeds: Annotated[int, typer.Option(min=1, help="draws per encoder")] = 10,
     encoders: Annotated[
         str,
@@ -120,9 +121,6 @@ def inclusion(
             help="more encoders, comma between; computed = all whose vectors lie finished"
         ),
     ] = "",
-    param: Annotated[
-        list[str] | None, typer.Option("--param", help="NAME=VALUE of the method")
-    ] = None,
     csv_file: Annotated[
         Path | None, typer.Option("--csv", help="write id,inclusion to this file")
     ] = None,
@@ -135,12 +133,10 @@ def inclusion(
     run = options.open_run(source, settings)
     found = measure(
         run,
-        method,
-        prune_rate,
+        request,
         seeds=seeds,
         encoders=_words(encoders) if encoders else (),
         on_draw=lambda done, total: run.progress("inclusion", done, total, "draws"),
-        **options.params_of(param),
     )
     if csv_file is not None:
         write(csv_file, table(("id", "inclusion"), zip(run.dataset.ids, found.share.tolist())))
