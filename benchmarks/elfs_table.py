@@ -9,7 +9,7 @@ one core finishes in half an hour; the paper's setting is --train 60000
 --model resnet18 --steps 40000, which wants a GPU. beta is searched for each method and rate on
 held-out labels: pseudo ones for ELFS and CCS (pseudo), true ones for CCS (supervised), which may;
 an MLP on 256 principal axes judges. Every cell is written to --keep as it is done, so a stopped
-table goes on where it was.
+table goes on where it was. Every seed draws clusters, dynamics and beta again.
 """
 
 from __future__ import annotations
@@ -23,10 +23,13 @@ import time
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+
+if TYPE_CHECKING:
+    from coreset_engine.pipeline.run import Run
 
 RATES = (0.3, 0.5, 0.7, 0.8, 0.9)
 METHODS = {
@@ -70,6 +73,7 @@ class Bench:
         whole = ce.Run(ce.open_source("fashion-mnist"), progress=tell)
         at = np.sort(np.random.default_rng(0).permutation(len(whole.dataset))[: options.train])
         self.run = whole if len(at) == len(whole.dataset) else whole.take(at)
+        self.runs: dict[int, Run] = {}
         self.truth = np.asarray(self.run.labels)
         self.options = options
         test = ce.open_source("fashion-mnist:test")
@@ -77,6 +81,7 @@ class Bench:
         self.pixels = pixels_of(whole.dataset, at)
         self.test_pixels = pixels_of(test, np.arange(len(test)))
         setup = dict(
+            draws="each seed",
             train=options.train,
             model=options.model,
             steps=options.steps,
@@ -84,30 +89,42 @@ class Bench:
         )
         self.cells = Cells(Path(options.keep), setup, not options.so_far)
 
-    def beta(self, name: str, rate: float) -> float | None:
+    def run_of(self, seed: int) -> Run:
+        """The run whose clusters and dynamics are drawn with this seed."""
+        if seed not in self.runs:
+            self.runs[seed] = self.run.with_config(seed=seed)
+        return self.runs[seed]
+
+    def beta(self, name: str, rate: float, seed: int) -> float | None:
         """The method's own beta at this rate, by held-out labels of the kind it may see."""
         from coreset_engine.evaluation.beta_search import search_beta
         from coreset_engine.selection.budget import double_end
 
         method, labels = METHODS[name]
-        seen = self.run.pseudo_labels.labels if labels == "pseudo" else self.truth
+        run = self.run_of(seed)
+        seen = run.pseudo_labels.labels if labels == "pseudo" else self.truth
         choose = double_end if method == "elfs" else stratified
 
         def make() -> dict[str, Any]:
             found = search_beta(
                 self.axes,
                 seen,
-                self.run.dynamics_at(labels=labels).aum,
+                run.dynamics_at(labels=labels).aum,
                 choose=choose,
                 prune_rate=rate,
-                seed=0,
+                seed=seed,
             )
             return dict(
                 beta=found["beta"],
                 curve=[[p["beta"], round(p["accuracy"], 4)] for p in found["curve"]],
             )
 
-        return (self.cells(["beta", name, rate], make) or {}).get("beta")
+        return (self.cells(["beta", name, rate, seed], make) or {}).get("beta")
+
+    def betas(self, name: str, rate: float, seeds: int) -> str:
+        """The betas of all seeds, "?" for one that is not measured."""
+        found = [self.beta(name, rate, seed) for seed in range(seeds)]
+        return "/".join("?" if beta is None else f"{beta:g}" for beta in found)
 
     @cached_property
     def axes(self) -> np.ndarray:
@@ -122,8 +139,8 @@ class Bench:
         from coreset_engine.pipeline.select import select
 
         method, labels = METHODS[name]
-        params = {} if method == "random" else dict(beta=self.beta(name, rate), labels=labels)
-        return np.sort(select(method, self.run, rate, seed=seed, **params).indices)
+        params = {} if method == "random" else dict(beta=self.beta(name, rate, seed), labels=labels)
+        return np.sort(select(method, self.run_of(seed), rate, seed=seed, **params).indices)
 
     def accuracy(self, name: str, rate: float, seed: int) -> dict[str, float] | None:
         """Test accuracy of one training; share of wrong pseudo-labels and entropy of true classes
@@ -231,16 +248,12 @@ def report(bench: Bench, seeds: int) -> str:
     out += [
         "| ELFS minus random, paired | " + " | ".join(map(cell, leads)) + " |",
         "",
-        "| method | beta found | pseudo-labels wrong in the coreset | class balance (1 = even) |",
+        "| method | beta found (each seed) | pseudo-labels wrong in the coreset | class balance (1 = even) |",
         "|---" * 4 + "|",
     ]
     for name, rows in found.items():
         betas = (
-            "-"
-            if name == "random"
-            else ", ".join(
-                f"{x:g}" if (x := bench.beta(name, rate)) is not None else "?" for rate in RATES
-            )
+            "-" if name == "random" else ", ".join(bench.betas(name, rate, seeds) for rate in RATES)
         )
         out.append(
             f"| {name} | {betas} | "

@@ -133,7 +133,7 @@ def coverage_scorer(address: str, vectors: np.ndarray, n_dims: int = 2) -> Calla
             kind.remote(where, handed, n_dims, list(alphas), list(exponents), ranks)
             for _ in range(count)
         ]
-        crew = Crew(ray, actors)
+        pool = ActorPool(ray, actors)
 
         def score(
             samples: Any,
@@ -142,7 +142,7 @@ def coverage_scorer(address: str, vectors: np.ndarray, n_dims: int = 2) -> Calla
             tick: Callable[[int], None],
         ) -> None:
             with sentences():
-                for done, block in crew.scatter(samples):
+                for done, block in pool.scatter(samples):
                     hits += block[0]
                     penalty += block[1]
                     tick(done)
@@ -152,7 +152,7 @@ def coverage_scorer(address: str, vectors: np.ndarray, n_dims: int = 2) -> Calla
     return make_scorer
 
 
-class Crew:
+class ActorPool:
     """The actors that score blocks; only those that have said they are ready get any, and those
     that die are let go.
 
