@@ -405,17 +405,22 @@ def _result(entry: dict[str, Any]) -> tuple[str, ...]:
     return ()
 
 
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
 def _coco(item: dict[str, Any]) -> Iterator[LabelRow]:
     """One row for every image: the categories of its annotations."""
     categories = {
-        one["id"]: one["name"]
-        for one in item.get("categories") or ()
+        repr(one["id"]): one["name"]
+        for one in _list(item.get("categories"))
         if isinstance(one, dict) and "id" in one and isinstance(one.get("name"), str)
     }
-    names: dict[Any, dict[str, None]] = {}
+    names: dict[str, dict[str, None]] = {}
     for one in item["annotations"]:
-        if isinstance(one, dict) and one.get("category_id") in categories:
-            names.setdefault(one.get("image_id"), {})[categories[one["category_id"]]] = None
+        name = categories.get(repr(one.get("category_id"))) if isinstance(one, dict) else None
+        if name is not None:
+            names.setdefault(repr(one.get("image_id")), {})[name] = None
     for number, image in enumerate(item["images"]):
         where = f"image {number}"
         if not isinstance(image, dict):
@@ -428,7 +433,7 @@ def _coco(item: dict[str, Any]) -> Iterator[LabelRow]:
             "id": _key(image.get("id")),
         }
         keys = {name: text for name, text in keys.items() if text}
-        yield LabelRow(keys, tuple(names.get(image.get("id"), ())), where)
+        yield LabelRow(keys, tuple(names.get(repr(image.get("id")), ())), where)
 
 
 # -- XML, Parquet, folders
@@ -539,7 +544,7 @@ def _yolo(root: Path, texts: list[Path]) -> Iterator[LabelRow]:
         reason = ""
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             first = line.split()[:1]
-            if first and first[0].isdigit():
+            if first and first[0].isascii() and first[0].isdigit() and len(first[0]) < 10:
                 numbers.append(int(first[0]))
             elif first:
                 reason = "no YOLO line"
@@ -553,14 +558,16 @@ def _yolo_names(root: Path) -> dict[int, str]:
     """Class names of data.yaml, classes.txt or obj.names; {} when there is none."""
     for name in ("classes.txt", "obj.names"):
         for path in sorted(root.rglob(name)):
-            return dict(enumerate(path.read_text(encoding="utf-8").split("\n")))
+            text = path.read_text(encoding="utf-8", errors="replace")
+            return dict(enumerate(text.splitlines()))
     for path in sorted([*root.rglob("data.yaml"), *root.rglob("data.yml")]):
         import yaml
 
         try:
-            names = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("names")
-        except (yaml.YAMLError, AttributeError):
+            text = path.read_text(encoding="utf-8", errors="replace")
+            names = (yaml.safe_load(text) or {}).get("names")
+            pairs = names.items() if isinstance(names, dict) else enumerate(names or ())
+            return {int(number): str(value) for number, value in pairs}
+        except (yaml.YAMLError, AttributeError, TypeError, ValueError):
             continue
-        pairs = names.items() if isinstance(names, dict) else enumerate(names or ())
-        return {int(number): str(value) for number, value in pairs}
     return {}

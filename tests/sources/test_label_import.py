@@ -341,3 +341,19 @@ def test_a_number_that_a_spreadsheet_made_a_fraction_is_the_number():
         and classes_of(float("nan")) == ()
         and classes_of(True) == ("true",)
     )
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"images": [{"id": [1], "file_name": "a/0001.png"}], "annotations": [{"image_id": [1]}]},
+        {"images": [1, None], "annotations": [1], "categories": 5},
+        {"images": [{"id": 1}], "annotations": [{"category_id": {}, "image_id": 1}]},
+        [{"data": {"coreset_id": "a"}, "annotations": 5}],
+        [{"data": [1], "annotations": [{"result": 5}]}],
+    ],
+)
+def test_documents_that_lie_about_their_types_are_a_sentence(tmp_path, document):
+    path = written(tmp_path, json.dumps(document), "x.json")
+    with pytest.raises(BadInput, match="x.json"):
+        read_labels(path)
