@@ -62,7 +62,7 @@ def with_source_options(command: Callable[..., Any]) -> Callable[..., Any]:
             refuse_inside(given["source"], Path(given["out"]))
         return command(**given)
 
-    own = inspect.signature(command)
+    own = inspect.signature(command, eval_str=True)
     added = [
         inspect.Parameter(
             name,
@@ -73,7 +73,8 @@ def with_source_options(command: Callable[..., Any]) -> Callable[..., Any]:
         for name, kind in OPTIONS.items()
     ]
     wrapped.__signature__ = own.replace(parameters=[*own.parameters.values(), *added])
-    wrapped.__annotations__ = {**command.__annotations__, **OPTIONS}
+    kinds = {name: parameter.annotation for name, parameter in own.parameters.items()}
+    wrapped.__annotations__ = {**kinds, **OPTIONS}
     return wrapped
 
 
