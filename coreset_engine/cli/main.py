@@ -182,7 +182,7 @@ def methods(as_json: Json = False) -> None:
 @app.command()
 def jobs(
     verb: Annotated[str, typer.Argument(help="list, cancel or resume")] = "list",
-    job: str = "",
+    job: Annotated[str, typer.Option(help="id of the job to cancel or resume")] = "",
     as_json: Json = False,
 ) -> None:
     """The jobs of this workspace."""

@@ -7,7 +7,11 @@ import typer.main
 
 from coreset_engine.cli.main import app
 
-COMMANDS = typer.main.get_command(app).commands
+COMMANDS = {
+    name: command
+    for name, command in typer.main.get_command(app).commands.items()
+    if not command.hidden
+}
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
