@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from coreset_engine.cli.progress import ProgressBar
+from coreset_engine.cli.recipe_options import take_recipe
 from coreset_engine.cli.source_options import report_source
 from coreset_engine.core.errors import BadInput
 from coreset_engine.pipeline.config import RunConfig
@@ -70,6 +71,8 @@ def with_run_settings(
             chosen = {name: values.pop(parameter) for parameter, name in names.items()}
             items = chosen.pop("set") or ()
             cluster = chosen.pop("cluster")
+            if chosen.get("recipe"):
+                take_recipe(chosen["recipe"], values)
             config = config_type.from_record(chosen).with_set(items)
             return command(settings=RunSettings(config, cluster), **values)
 

@@ -221,7 +221,7 @@ class Plan:
     methods, prune_rates, seeds
         Every combination is one cell; the full set is one more for each seed.
     params
-        Method -> its parameters.
+        Method -> its parameters; beta may be a mapping, pruning rate (as text) -> beta.
     """
 
     methods: Sequence[str]
@@ -351,17 +351,19 @@ class EvaluationGrid:
                 method,
                 rate,
                 seed,
-                self.method_params(method),
+                self.method_params(method, rate),
                 dataclasses.asdict(self.config),
                 chosen_by if method else None,
             ]
         )
 
-    def method_params(self, method: str | None) -> dict[str, Any]:
+    def method_params(self, method: str | None, rate: float) -> dict[str, Any]:
         """The method's parameters, with the labels it may see and the balance asked for."""
         if method is None:
             return {}
         params = dict(self.plan.params.get(method, {}))
+        if isinstance(params.get("beta"), Mapping):
+            params["beta"] = params["beta"].get(str(float(rate)))
         knows = {field.name for field in dataclasses.fields(load(METHODS[method].config))}
         if self.config.select_labels == "true" and "labels" in knows:
             params.setdefault("labels", "true")
@@ -378,7 +380,7 @@ class EvaluationGrid:
         began = time.perf_counter()
         chosen = None
         if method is not None:
-            chosen = select(method, run, rate, seed=seed, **self.method_params(method))
+            chosen = select(method, run, rate, seed=seed, **self.method_params(method, rate))
         spent = time.perf_counter() - began
         kept = np.arange(len(labels)) if chosen is None else np.sort(chosen.indices)
         outcome = self._train(kept, labels, self._weights(chosen), seed)

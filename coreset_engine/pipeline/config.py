@@ -18,6 +18,8 @@ from typing import Any, Self
 from coreset_engine.core.config import check_value, knob, make
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.registry import CLUSTERERS, ENCODERS, PROXIES, Row, load, look_up
+from coreset_engine.pipeline.recipes import Recipe
+from coreset_engine.pipeline.recipes import find as find_recipe
 
 SEARCHES = ("auto", "exact", "approximate")
 PRESET = "preset"
@@ -208,6 +210,11 @@ class RunConfig:
         label="Neighbour search",
         choices=SEARCHES,
     )
+    recipe: str | None = setting(
+        None,
+        "settings, method and parameters of a paper or its program under one name, for example "
+        "elfs-paper; options set beside it win",
+    )
     device: str = setting(
         "auto",
         "auto (a GPU where there is one), cpu, or cuda; on a cluster its nodes' too",
@@ -215,6 +222,8 @@ class RunConfig:
     )
 
     def __post_init__(self) -> None:
+        if self.recipe is not None:
+            _take_recipe(self, find_recipe(str(self.recipe)))
         for about in fields(self):
             value = _checked(self, about, getattr(self, about.name))
             object.__setattr__(self, about.name, value)
@@ -309,6 +318,21 @@ class ImportedLabels:
 
     labels: Mapping[str, str]
     n_clusters: int
+
+
+def _take_recipe(config: RunConfig, recipe: Recipe) -> None:
+    """Give fields that are at their default the recipe's value; settings of parts alike."""
+    object.__setattr__(config, "recipe", recipe.name)
+    for name, value in recipe.run.items():
+        if getattr(config, name) == _field(config, name).default:
+            object.__setattr__(config, name, value)
+    groups = setting_groups(config)
+    for item in recipe.settings:
+        group, name, value = _split(item)
+        if group in groups:  # else the user chose another clusterer or proxy
+            about = groups[group]
+            given = {name: value, **getattr(config, about.name)}
+            object.__setattr__(config, about.name, given)
 
 
 def config_class(config: RunConfig, about: dataclasses.Field[Any]) -> Any:

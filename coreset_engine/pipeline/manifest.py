@@ -46,6 +46,7 @@ def manifest(run: Run, selection: Selection) -> dict[str, Any]:
         weights=settings.pop("weights"),
         weights_sha256=_info(run, "embeddings").get("weights"),
         run=settings,
+        **({"recipe": run.config.recipe} if run.config.recipe else {}),
         method=selection.method,
         params=dict(selection.params),
         info=dict(selection.info),

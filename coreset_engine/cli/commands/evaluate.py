@@ -15,7 +15,9 @@ import typer
 from coreset_engine.cli import options
 from coreset_engine.cli.selection_options import with_selection_options
 from coreset_engine.core.errors import BadInput
+from coreset_engine.pipeline.recipes import find as find_recipe
 
+EVALUATED = "elfs,blindcs"
 COLUMNS = (
     "method",
     "prune_rate",
@@ -69,7 +71,7 @@ Json = Annotated[bool, typer.Option("--json", help="print for machines")]
 def evaluate(
     source: Source,
     settings: options.RunSettings,
-    methods: Methods = "elfs,blindcs",
+    methods: Methods = EVALUATED,
     prune_rates: Rates = "0.5,0.8,0.9",
     seeds: Seeds = 3,
     model: Model = "linear",
@@ -84,6 +86,11 @@ def evaluate(
 
     names = _words(methods)
     rates = [_rate(word) for word in _words(prune_rates)]
+    params = {}
+    if settings.config.recipe:
+        recipe = find_recipe(settings.config.recipe)
+        names = [recipe.method] if methods == EVALUATED else [*names, recipe.method]
+        params = {recipe.method: recipe.params_by_rate(rates)}
     run = options.open_run(source, settings)
 
     def tell(rows: list[dict[str, Any]], full: float | None, total: int) -> None:
@@ -96,6 +103,7 @@ def evaluate(
         prune_rates=rates,
         seeds=seeds,
         model=model,
+        method_params=params,
         **options.params_of(option),
     )
     if csv_file is not None:
