@@ -97,7 +97,7 @@ def spherical_centres(
 def _one_start(rows: torch.Tensor, n_clusters: int, n_rounds: int, rng: np.random.Generator):
     centres = plus_plus(rows, n_clusters, rng)
     last = -np.inf
-    for done in range(1, n_rounds + 1):  # noqa: B007 - told to the caller
+    for done in range(1, n_rounds + 1):  # noqa: B007 - returned
         sums, value, worst = _assign(rows, centres)
         empty = (sums.norm(dim=1) < 1e-9).nonzero().flatten()
         sums[empty] = rows[worst[: len(empty)]].float() if len(empty) <= len(worst) else sums[empty]

@@ -38,7 +38,7 @@ from coreset_engine.core.types import Progress, PseudoLabels, silent
 
 _SAMPLE_PIECE = 2**14
 _GAIN = 1e-5  # of the mean cosine: what another reading of all rows must bring
-Tick = Callable[[float], None]  # told the share of a phase that is done; may raise Cancelled
+Tick = Callable[[float], None]  # called with the finished share of a phase; may raise Cancelled
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +160,7 @@ def lloyd(
     """(centres (C, D) float32, mean cosine before their last move, rounds) once a round gains less
     than 1e-5."""
     last = -np.inf
-    for done in range(1, n_rounds + 1):  # noqa: B007 - told to the caller
+    for done in range(1, n_rounds + 1):  # noqa: B007 - returned
         found = _round(
             workers, len(vectors), centres, piece, lambda share, done=done: tick(done - 1 + share)
         )

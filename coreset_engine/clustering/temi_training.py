@@ -108,7 +108,7 @@ class Training:
         total = torch.zeros(self.config.n_heads, device=self.rows.device)
         for step in range(self.steps):
             images = order[step * self.batch : (step + 1) * self.batch].long()
-            self._foresee(order, partner, (step + AHEAD) * self.batch)
+            self._read_ahead(order, partner, (step + AHEAD) * self.batch)
             losses = self.step(images, self.near[images, partner[images].long()])
             total += losses * (len(images) / n)
             if step % 16 == 0 or self.one_by_one:
@@ -124,7 +124,7 @@ class Training:
         partner = torch.randint(self.near.shape[1], (n,), generator=self.generator)
         return order.to(self.rows.device), partner.to(torch.int16).to(self.rows.device)
 
-    def _foresee(self, order: torch.Tensor, partner: torch.Tensor, at: int) -> None:
+    def _read_ahead(self, order: torch.Tensor, partner: torch.Tensor, at: int) -> None:
         """Read ahead the pairs from `at` on, and the lists of later pairs, where they lie on
         disk."""
         if getattr(self.rows, "soon", nothing) is nothing:

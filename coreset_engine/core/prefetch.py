@@ -1,8 +1,7 @@
-"""Random rows of a file that memory does not hold: the system is told of them some batches before
-they are read.
+"""Read-ahead for random rows of a memory-mapped file: issues madvise(WILLNEED) a few batches ahead.
 
-One row after the other waits for the disk each time, and each miss reads 128 KiB around it. Rows
-told of in advance are fetched side by side, and no more than their own pages.
+Without it every row waits for the disk, and each miss reads 128 KiB around it. Rows announced in
+advance are fetched concurrently, and only their own pages.
 """
 
 from __future__ import annotations
@@ -20,13 +19,15 @@ Soon = Callable[[np.ndarray], None]  # soon(row numbers)
 
 
 def nothing(rows: np.ndarray) -> None:
-    """The `Soon` of rows that memory holds anyway."""
+    """The `Soon` of rows that are in memory anyway."""
 
 
 def readahead(array: np.ndarray) -> Soon:
-    """A `Soon` for the rows of a mapped file (N, k), whole rows or their first columns; `nothing`
-    for what is no such file, or no larger than half of the free memory: what was read once then
-    stays."""
+    """A `Soon` for rows of a memory-mapped file (N, k), full rows or their first columns.
+
+    `nothing` for other arrays, and for files no larger than half of the free memory, which stay in
+    the page cache once read.
+    """
     file, begins = mapped(array)
     if file is None or array.nbytes <= free_memory() // 2:
         return nothing
@@ -48,8 +49,8 @@ def readahead(array: np.ndarray) -> Soon:
 
 
 def mapped(array: np.ndarray) -> tuple[mmap.mmap | None, int]:
-    """(the map that `array` lies in, the byte of it at which the array begins); None for an array
-    of memory, or where the system takes no advice."""
+    """(the mapping that holds `array`, the byte at which the array begins); None for an array in
+    memory, or where the system has no madvise."""
     base: Any = array
     while base is not None and not isinstance(base, mmap.mmap):
         base = getattr(base, "base", None)

@@ -1,10 +1,9 @@
-"""Work over rows that stay on disk, cut into pieces that follow from the data alone: here by
-threads, or elsewhere.
+"""Map-reduce over rows that stay on disk, in pieces whose size depends on the data alone.
 
-A piece is so many rows whoever works on it, every piece is worked on by one thread, and what pieces
-give is combined in pairs by piece number. So the bits of a result depend neither on how many worked
-nor on who did which piece. Blocks of a piece are read as float32 rows of unit length; nothing of
-the size of the vectors is ever held.
+Each piece is processed by one thread, of this process or of a cluster, and results are combined in
+pairs by piece number, so the bits of a result depend neither on the number of workers nor on who
+processed which piece. Blocks of a piece are read as float32 rows of unit length; nothing of the
+size of the vectors is held in memory.
 """
 
 from __future__ import annotations
@@ -34,9 +33,9 @@ def kept(n: int, n_clusters: int) -> bool:
 
 
 class Workers(Protocol):
-    """Who works on pieces: threads of this process (`Here`), or a cluster (run.cluster_clusters).
+    """What processes pieces: threads of this process (`Here`), or a cluster.
 
-    slots: tasks at once. note: what to say of their speed, "" or " (...)".
+    slots: concurrent tasks. note: a remark on their speed, "" or " (...)".
     """
 
     slots: int

@@ -1,7 +1,8 @@
-"""Rows that stay on disk while something trains on them: what looks like the training set's tensor,
-of which only the batches asked for are ever in memory. The numbers are those of the whole tensor,
-so results are the same bits. Each has `soon(row numbers)`, which is told of batches to come
-(difficulty.readahead).
+"""Training on rows that stay on disk: objects that act like the training set's tensor and read only
+the batches asked for.
+
+The numbers are those of the tensor in memory, so results are the same bits. Each has `soon(row
+numbers)`, which reads ahead (core.prefetch).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from coreset_engine.core.row_blocks import block_of, unit_rows
 
 
 class OnDisk:
-    """(N, ...) rows of a memmap, handed out as tensors on `device`; float64 as float32, other kinds
+    """(N, ...) rows of a memmap, returned as tensors on `device`; float64 as float32, other types
     as they are."""
 
     def __init__(self, rows: np.memmap, device: str) -> None:
@@ -49,7 +50,7 @@ class UnitRows:
     ----------
     vectors : (N, D) float memmap
     device : str
-        Where the rows are handed out.
+        Of the returned rows.
     axes : pair of tensors, optional
         basis (D, d) and shift (d,), as from `clustering.vectors.axes`: rows are projected on these.
     normalise : bool
@@ -133,11 +134,10 @@ def accumulator(*shape: int, device: str, kind: torch.dtype = torch.float32) -> 
 
 
 def scratch(shape: tuple[int, ...], kind: DTypeLike) -> np.ndarray:
-    """Zeros; a large array lies in a file without a name, whose pages the system may put away.
+    """Zeros; a large array is mapped to an unnamed temporary file, so that its pages can be evicted.
 
-    The file is where TMPDIR says, else in /var/tmp where there is one: /tmp is memory on many
-    systems. A disk without room is noticed here, not by a dying process later on, and memory is
-    taken instead.
+    The file is in TMPDIR, else in /var/tmp where there is one: /tmp is in memory on many systems.
+    A full disk is noticed here instead of killing the process later; then memory is used.
     """
     size = np.dtype(kind).itemsize * int(np.prod(shape, dtype=np.int64))
     if size <= limits().array_bytes:

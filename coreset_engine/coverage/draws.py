@@ -1,4 +1,4 @@
-"""Where samples fall: m dimensions without replacement (BlindCS eq. 4) and a point in them (eq. 3
+"""Samples: m dimensions without replacement (BlindCS eq. 4) and a point in them (eq. 3
 or the ablation's).
 
 Samples come in units of 1024, each from its own spawned random stream, so sample t is the same
