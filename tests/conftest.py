@@ -42,15 +42,18 @@ def fiftyone(mongo, tmp_path_factory):
 
 
 # What makes a test one of the integration tier: it lies here, or it asks for one of these fixtures.
+# The two files start, kill and wait for processes.
 INTEGRATION_FOLDERS = ("browser", "distributed", "robustness")
+INTEGRATION_FILES = ("jobs/test_jobs.py", "cli/test_interrupt.py")
 INTEGRATION_FIXTURES = {"mongo", "fiftyone", "browser", "s3", "gs", "az", "three_nodes"}
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_itemcollected(item):
     """Mark what needs a browser, a database, a server or a cluster, so that `-m` can tell it."""
-    folder = item.path.relative_to(Path(__file__).parent).parts[0]
-    if folder in INTEGRATION_FOLDERS or INTEGRATION_FIXTURES & set(item.fixturenames):
+    path = item.path.relative_to(Path(__file__).parent)
+    listed = path.parts[0] in INTEGRATION_FOLDERS or path.as_posix() in INTEGRATION_FILES
+    if listed or INTEGRATION_FIXTURES & set(item.fixturenames):
         item.add_marker(pytest.mark.integration)
 
 
