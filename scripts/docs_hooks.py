@@ -114,7 +114,12 @@ def config_table(row: Any) -> list[str]:
     fields = dataclasses.fields(load(row.config)) if row.config else ()
     if not fields:
         return []
-    lines = [f"### {row.name}", "", "| parameter | default | range | meaning |", "|---|---|---|---|"]
+    lines = [
+        f"### {row.name}",
+        "",
+        "| parameter | default | range | meaning |",
+        "|---|---|---|---|",
+    ]
     for field in fields:
         about = field.metadata
         if about.get("choices"):
@@ -141,7 +146,13 @@ def components_page() -> str:
         "Clusterers": CLUSTERERS,
     }
     for title, table in tables.items():
-        lines += ["", f"## {title}", "", "| name | what it is | needs | paper |", "|---|---|---|---|"]
+        lines += [
+            "",
+            f"## {title}",
+            "",
+            "| name | what it is | needs | paper |",
+            "|---|---|---|---|",
+        ]
         for row in table.values():
             cells = [f"`{row.name}`", row.summary, ", ".join(row.needs), row.paper]
             lines.append("| " + " | ".join(cell(text) for text in cells) + " |")
