@@ -7,7 +7,6 @@ from typing import Any
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.registry import DEFAULT_METHOD
 from coreset_engine.pipeline.recipes import find
-from coreset_engine.selection.budget import DEFAULT_RATE
 
 
 def take_recipe(name: str, values: dict[str, Any]) -> None:
@@ -28,6 +27,8 @@ def take_recipe(name: str, values: dict[str, Any]) -> None:
     BadInput
         An unknown recipe, or another method than the recipe's.
     """
+    from coreset_engine.selection.budget import DEFAULT_RATE  # imports NumPy, which --help does not
+
     recipe = find(name)
     if "method" not in values or "param" not in values:
         return
