@@ -7,9 +7,9 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 
-from coreset_engine.export.bundle import Parcel
+from coreset_engine.export.bundle import ExportBundle
 from coreset_engine.selection.budget import cut_count
-from coreset_engine.selection.methods.baselines import place_scores
+from coreset_engine.selection.methods.baselines import rank_scores
 
 
 def test_hard_cut_is_rounded_as_the_selection_rounds_it(tmp_path):
@@ -22,11 +22,11 @@ def test_hard_cut_is_rounded_as_the_selection_rounds_it(tmp_path):
         {
             "id": [f"i{i}" for i in range(50)],
             "selected": selected,
-            "score": place_scores(order, 50),
+            "score": rank_scores(order, 50),
             "aum": aum,
         }
     )
     manifest = {"method": "elfs", "params": {"prune_rate": 0.9, "beta": 0.29}}
-    reasons = Parcel(table, manifest, tmp_path).reasons
+    reasons = ExportBundle(table, manifest, tmp_path).reasons
     assert Counter(reasons) == {"kept": 5, "hardest cut": 15, "easiest cut": 30}
     assert set(np.flatnonzero(reasons == "hardest cut")) == set(range(15))
