@@ -88,7 +88,8 @@ def raw(path: str) -> list[dict]:
 def show(options, methods: list[str], rates: list[float]) -> None:
     """The table, one row per rate and method."""
     print(
-        f"{Path(options.vectors).stem}, linear probe, {options.seeds} seeds, paired; {platform.machine()}, "
+        f"{Path(options.vectors).stem}, linear probe, {options.seeds} seeds, paired; "
+        f"{platform.machine()}, "
         f"{os.cpu_count()} cores\n"
     )
     print("| pruned | k | method | accuracy, % | against random | s |\n|---|---|---|---|---|---|")

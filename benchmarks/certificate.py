@@ -62,7 +62,8 @@ def main() -> None:
         )
     )
     print(
-        f"{platform.machine()}, {cpu_count()} cores; n = {n:,}, D = {vectors.shape[1]:,}, kept {given.keep:,}\n"
+        f"{platform.machine()}, {cpu_count()} cores; n = {n:,}, D = {vectors.shape[1]:,}, kept "
+        f"{given.keep:,}\n"
     )
     certify(vectors[:500], np.arange(50))  # first-call costs of the libraries
     bunched = np.sort(np.argsort(vectors[:, 0], kind="stable")[: given.keep])
@@ -75,7 +76,8 @@ def main() -> None:
     for name, kept in (("at random", spread), ("bunched in one corner", bunched)):
         truth, base_wall, base_cpu = timed(lambda kept=kept: exact(vectors, kept))
         print(
-            f"| {name} | all pairs, faiss | {base_wall:.2f} s | {base_cpu:.2f} s | 1x | 0 | 0 | 100 % |"
+            f"| {name} | all pairs, faiss | {base_wall:.2f} s | {base_cpu:.2f} s | 1x | 0 | 0 | "
+            "100 % |"
         )
         for way, given_lists in (
             ("certificate, with neighbour lists", lists),

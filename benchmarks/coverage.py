@@ -204,15 +204,18 @@ def main() -> None:
     else:
         vectors = gaussian_mixture() if given.gaussian else plain_mixture()
     print(
-        f"{platform.processor() or platform.machine()}, {cpu_count()} cores, load {os.getloadavg()[0]:.1f}; "
+        f"{platform.processor() or platform.machine()}, {cpu_count()} cores, load "
+        f"{os.getloadavg()[0]:.1f}; "
         f"D = {vectors.shape[1]}, alpha = {ALPHA}, m = 2; "
         f"{'real embeddings' if given.vectors else 'a clustered mixture'}\n"
     )
     print(
-        "us = microseconds per sample: wall time with all cores at work / CPU time of all cores together\n"
+        "us = microseconds per sample: wall time with all cores at work / CPU time of all cores "
+        "together\n"
     )
     print(
-        "| N | NumPy, us | ours, us | ratio, wall / CPU | seven alphas to the largest alone | set-up | T = 1 M | "
+        "| N | NumPy, us | ours, us | ratio, wall / CPU | seven alphas to the largest alone | "
+        "set-up | T = 1 M | "
         "peak memory | max difference |\n|---|---|---|---|---|---|---|---|---|"
     )
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
@@ -235,7 +238,8 @@ def small_sizes(given: argparse.Namespace, vectors: np.ndarray, folder: Path) ->
             f"| {n:,} | {wall:,.0f} / {core:,.0f} | {own['wall_us']:.1f} / {own['core_us']:.1f} | "
             f"{wall / own['wall_us']:.0f} x / {core / own['core_us']:.0f} x | "
             f"{grid['core_us'] / most['core_us']:.2f} x | {own['ready_s']:.1f} s | "
-            f"{own['ready_s'] + own['wall_us'] * T / 1e6:.0f} s | {own['peak_gb']:.1f} GB | {apart:.1e} |",
+            f"{own['ready_s'] + own['wall_us'] * T / 1e6:.0f} s | {own['peak_gb']:.1f} GB | "
+            f"{apart:.1e} |",
             flush=True,
         )
 
@@ -248,7 +252,8 @@ def large_size(given: argparse.Namespace, vectors: np.ndarray, path: Path) -> No
     whole = own["ready_s"] + own["wall_us"] * T / 1e6
     how = "measured" if given.whole else f"from {samples:,} samples"
     print(
-        f"| {given.large:,} (float16 on disk) | | {own['wall_us']:.1f} / {own['core_us']:.1f} | | | "
+        f"| {given.large:,} (float16 on disk) | | {own['wall_us']:.1f} / {own['core_us']:.1f} | | "
+        "| "
         f"{own['ready_s']:.1f} s | {whole:.0f} s ({how}) | {own['peak_gb']:.1f} GB | |",
         flush=True,
     )

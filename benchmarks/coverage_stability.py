@@ -87,7 +87,8 @@ def main() -> None:
     ]
     print(
         f"{platform.processor() or platform.machine()}, {cpu_count()} cores; N = {len(vectors):,}, "
-        f"D = {vectors.shape[1]} ({what}), alpha = {given.alpha}, {given.seeds} seeds, reference T = "
+        f"D = {vectors.shape[1]} ({what}), alpha = {given.alpha}, {given.seeds} seeds, reference T "
+        "= "
         f"{4 * counts[-1]:,}\n"
     )
     print(

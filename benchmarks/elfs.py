@@ -1,5 +1,5 @@
-"""ELFS: linear heads in one product against a loop over modules (MLP heads: temi_step.py), TEMI against k-means, stage times at full
-size.
+"""ELFS: linear heads in one product against a loop over modules (MLP heads: temi_step.py), TEMI
+against k-means, stage times at full size.
 
 Run with scripts/bench elfs [--parts heads,clusters,stages] [--seeds 5] [--repeats 7] [--keep FILE]
                             [--vectors V.npy --labels L.npy [--neighbours I.npy] [--n N]].
@@ -92,7 +92,8 @@ def heads(vectors: np.ndarray, repeats: int, steps: int = 10) -> None:
     """Seconds per training step of 50 heads, in turn, and the ratio."""
     print(f"### {HEADS} heads: one batched product against one module per head\n")
     print(
-        "| heads | batch | batched, ms/step | loop, ms/step | ratio, median (min-max) | same losses |"
+        "| heads | batch | batched, ms/step | loop, ms/step | ratio, median (min-max) | same "
+        "losses |"
     )
     print("|---|---|---|---|---|---|")
     for name, hidden, dims, batch in (
@@ -123,7 +124,8 @@ def heads(vectors: np.ndarray, repeats: int, steps: int = 10) -> None:
         same = torch.allclose(equal[0], equal[1], atol=1e-3)
         middle = [1000 * statistics.median(side) for side in zip(*times[1:])]
         print(
-            f"| {name} | {batch} | {middle[0]:.1f} | {middle[1]:.1f} | {statistics.median(ratios):.1f} "
+            f"| {name} | {batch} | {middle[0]:.1f} | {middle[1]:.1f} | "
+            f"{statistics.median(ratios):.1f} "
             f"({min(ratios):.1f}-{max(ratios):.1f}) | {'yes' if same else 'NO'} |",
             flush=True,
         )
@@ -137,7 +139,8 @@ def clusters(vectors: np.ndarray, labels: np.ndarray, near, seeds: int, keep: Pa
 
     print(f"\n### Clustering {len(vectors):,} images, {seeds} seeds, mean ± std\n")
     print(
-        "| method | accuracy % | NMI % | ARI % | empty clusters | seconds |\n|---|---|---|---|---|---|"
+        "| method | accuracy % | NMI % | ARI % | empty clusters | seconds "
+        "|\n|---|---|---|---|---|---|"
     )
     scores = {}
     lines = keep.read_text().splitlines() if keep and keep.exists() else []
@@ -202,7 +205,8 @@ def stages(vectors: np.ndarray, labels: np.ndarray, near) -> None:
     )
     true = timed("dynamics, MLP on true labels", lambda: training_dynamics(vectors, labels, "mlp"))
     print(
-        f"\nSpearman correlation of pseudo-label AUM with true-label AUM: {spearmanr(pseudo.aum, true.aum)[0]:.3f}."
+        "\nSpearman correlation of pseudo-label AUM with true-label AUM: "
+        f"{spearmanr(pseudo.aum, true.aum)[0]:.3f}."
     )
 
 
@@ -247,7 +251,8 @@ def main() -> None:
     arguments = parser.parse_args()
     parts = arguments.parts.split(",")
     print(
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, "
+        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
+        f"{torch.get_num_threads()} threads, "
         f"torch {torch.__version__}, load {os.getloadavg()[0]:.1f}\n",
         flush=True,
     )

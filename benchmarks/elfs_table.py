@@ -223,8 +223,10 @@ def report(bench: Bench, seeds: int) -> str:
     out = [
         f"{platform.processor() or platform.machine()}, {machine}",
         "",
-        f"Fashion-MNIST, {len(bench.truth):,} training and {len(bench.test_truth):,} test images; {options.model} "
-        f"from scratch on pixels, {options.steps or 'usual'} steps; test accuracy %, mean ± std, (seeds). "
+        f"Fashion-MNIST, {len(bench.truth):,} training and {len(bench.test_truth):,} test images; "
+        f"{options.model} "
+        f"from scratch on pixels, {options.steps or 'usual'} steps; test accuracy %, mean ± std, "
+        "(seeds). "
         f"All images: {cell(full)}. Pseudo-labels wrong: {100 * bench.wrong.mean():.1f} %. "
         f"Spearman correlation of pseudo-label AUM with true-label AUM: {bench.spearman():.3f}.",
         "",
@@ -248,7 +250,8 @@ def report(bench: Bench, seeds: int) -> str:
     out += [
         "| ELFS minus random, paired | " + " | ".join(map(cell, leads)) + " |",
         "",
-        "| method | beta found (each seed) | pseudo-labels wrong in the coreset | class balance (1 = even) |",
+        "| method | beta found (each seed) | pseudo-labels wrong in the coreset | class balance (1 "
+        "= even) |",
         "|---" * 4 + "|",
     ]
     for name, rows in found.items():

@@ -270,7 +270,8 @@ def sliders(
         page.wait_for_timeout(300)
     middle = [statistics.median(values) for values in (live, release, counts)]
     print(
-        f"| {method} | {middle[0]:.0f} ms | {middle[1]:.2f} s | {middle[2]:.2f} s | {max(counts):.2f} s | "
+        f"| {method} | {middle[0]:.0f} ms | {middle[1]:.2f} s | {middle[2]:.2f} s | "
+        f"{max(counts):.2f} s | "
         f"{memory.told()} |",
         flush=True,
     )
@@ -297,14 +298,17 @@ def look(home: Path, spec: str, shots: Path | None) -> None:
             browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
             for turn in ("The server has just started", "A second look"):
                 print(
-                    f"\n{turn}:\n\n| page | its name | all of it | memory of the server, mapped files apart |\n"
+                    f"\n{turn}:\n\n| page | its name | all of it | memory of the server, mapped "
+                    "files apart |\n"
                     "|---|---|---|---|"
                 )
                 for name in PAGES:
                     visit(browser, address, query, name, memory, shots)
             print(
-                "\nThe pruning rate, median of 6:\n\n| method | a frame while dragged | released to map repainted | "
-                "released to counts of all | slowest | memory of the server |\n|---|---|---|---|---|---|"
+                "\nThe pruning rate, median of 6:\n\n| method | a frame while dragged | released "
+                "to map repainted | "
+                "released to counts of all | slowest | memory of the server "
+                "|\n|---|---|---|---|---|---|"
             )
             for method in ("elfs", "blindcs"):
                 sliders(browser, address, query, method, memory, shots)

@@ -193,7 +193,8 @@ def main(sizes: list[int]) -> None:
 
     ensure()
     print(
-        f"FiftyOne export; {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; peak MB "
+        f"FiftyOne export; {platform.machine()}, {os.cpu_count()} cores, Python "
+        f"{platform.python_version()}; peak MB "
         "= growth of the process above the loaded selection\n"
     )
     print("| samples | way | seconds | peak MB | against the public API |\n|---|---|---|---|---|")
@@ -222,7 +223,8 @@ def main(sizes: list[int]) -> None:
                 base.setdefault(kind if kind != "folder" else "new", told["seconds"])
                 ratio = base["new" if kind == "folder" else kind] / told["seconds"]
                 print(
-                    f"| {n:,} | {title} | {told['seconds']:.1f} | {told['mb']:.0f} | {ratio:.1f}x |",
+                    f"| {n:,} | {title} | {told['seconds']:.1f} | {told['mb']:.0f} | {ratio:.1f}x "
+                    "|",
                     flush=True,
                 )
 

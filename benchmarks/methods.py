@@ -178,7 +178,8 @@ def main() -> None:
     words = " ".join(word for word in sys.argv[1:] if word not in ("--out", str(given.out)))
     head = (
         f"`python benchmarks/methods.py {words}` on {cpu_count()} cores ({platform.machine()}), "
-        f"{len(run.dataset):,} training images, linear model, test accuracy in %: mean ± std (paired difference "
+        f"{len(run.dataset):,} training images, linear model, test accuracy in %: mean ± std "
+        "(paired difference "
         "to random)."
     )
 

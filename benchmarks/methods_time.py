@@ -42,7 +42,8 @@ def main() -> None:
     run = opened(options.source)
     _ = run.neighbours, run.pseudo_labels, run.dynamics, run.coverage
     print(
-        f"n = {len(run.dataset):,}, D = {run.vectors.shape[1]:,}, k = {options.k:,}; {platform.machine()}, "
+        f"n = {len(run.dataset):,}, D = {run.vectors.shape[1]:,}, k = {options.k:,}; "
+        f"{platform.machine()}, "
         f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
     )
     print("\n| method | seconds | peak memory, GB |\n|---|---:|---:|")

@@ -103,7 +103,8 @@ def show_parquet(folder: Path, rows: int, indexes: int) -> None:
     if indexes:
         make_indexes(folder, home, indexes)
     print(
-        f"\n{indexes or rows:,} pictures of {size} bytes in {-(-(indexes or rows) // FILE_ROWS)} Parquet files\n\n"
+        f"\n{indexes or rows:,} pictures of {size} bytes in {-(-(indexes or rows) // FILE_ROWS)} "
+        "Parquet files\n\n"
         "| opening | time | pictures/s | peak | a picture | held afterwards | a picture |\n"
         "|---|---|---|---|---|---|---|"
     )
@@ -119,7 +120,8 @@ def show_parquet(folder: Path, rows: int, indexes: int) -> None:
         ).stdout.split()
         n, took, peak, held = int(said[0]), *map(float, said[1:4])
         print(
-            f"| {name} | {took:.1f} s | {n / took:,.0f} | {peak / 1e6:,.0f} MB | {peak / n:.0f} B | "
+            f"| {name} | {took:.1f} s | {n / took:,.0f} | {peak / 1e6:,.0f} MB | {peak / n:.0f} B "
+            "| "
             f"{held / 1e6:,.0f} MB | {held / n:.0f} B |",
             flush=True,
         )

@@ -73,7 +73,8 @@ def main() -> None:
         return
     found = measure(options.folder, options.sizes, time.monotonic() + options.seconds)
     print(
-        f"{platform.machine()}, {cpu_count()} cores, no GPU; {len(found)} of {len(CELLS) * len(options.sizes)} cells "
+        f"{platform.machine()}, {cpu_count()} cores, no GPU; {len(found)} of "
+        f"{len(CELLS) * len(options.sizes)} cells "
         f"measured.\n\n{measured(found, options.sizes)}\n"
     )
     if all(growth(found, name, "cpu_s") for name in CELLS):

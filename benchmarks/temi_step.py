@@ -4,9 +4,10 @@
 
 The baseline is the head of TEMI's program written the plain way: linear layers with bias, GELU,
 weight-normalised last layer, one torch module per head in a loop, autograd over all of them, AdamW
-and the moving average of the teachers as in its training loop. Both sides have the same weights, the
-same random batch of 512 pairs (1,280 dimensions, 10 clusters) and run in turn. Prints wall and CPU
-seconds per step (median of repeats), their ratio, and the share of the matrix products in the CPU
+and the moving average of the teachers as in its training loop. Both sides have the same weights,
+the same random batch of 512 pairs (1,280 dimensions, 10 clusters) and run in turn. Prints wall and
+CPU seconds per step (median of repeats), their ratio, and the share of the matrix products in the
+CPU
 time: the products of one step, timed alone at their sizes. Where that share is near 1, only a lower
 precision or fewer products would be faster.
 """
@@ -167,7 +168,8 @@ def main() -> None:
             times[name] += [taken] if repeat else []
     same = torch.allclose(losses["here"], losses["one module per head"], rtol=1e-3, atol=1e-4)
     print(
-        f"{platform.processor() or platform.machine()}, {given.threads} threads, {given.heads} heads, "
+        f"{platform.processor() or platform.machine()}, {given.threads} threads, {given.heads} "
+        "heads, "
         f"n = {given.repeats}; bfloat16 products: {bfloat16_products('cpu')}; same losses: {same}\n"
     )
     print("| | wall, s/step | CPU, s/step | CPU relative to here |\n|---|---|---|---|")

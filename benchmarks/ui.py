@@ -115,7 +115,8 @@ def measure_plotly(page, address: str, n: int) -> dict[str, float]:
     for step in range(STEPS):
         page.wait_for_timeout(500)
         page.evaluate(
-            "document.querySelector('.js-plotly-plot').on('plotly_afterplot', () => { window.painted = 1; })"
+            "document.querySelector('.js-plotly-plot').on('plotly_afterplot', () => { "
+            "window.painted = 1; })"
         )
         old = page.locator(".js-plotly-plot").element_handle()
         page.evaluate("window.painted = 0")
@@ -142,7 +143,8 @@ def main(sizes: list[int]) -> None:
     ours, our_address = serve("tests/browser/map_app.py", folder, folder / "map.log")
     theirs, their_address = serve("benchmarks/ui.py", folder, folder / "plotly.log")
     print(
-        f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, software WebGL, median of {STEPS - 1}"
+        f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, software WebGL, median of "
+        f"{STEPS - 1}"
     )
     print("        N  first paint  live frame   release      sent |   plotly       sent  ratio")
     try:
@@ -162,7 +164,8 @@ def main(sizes: list[int]) -> None:
                 a, b = result
                 print(
                     f"{n:>9,} {a['first']:>10.2f} s {a['live_ms']:>8.1f} ms {a['release']:>7.2f} s "
-                    f"{a['bytes'] / 1e3:>6.1f} kB | {b['release']:>6.2f} s {b['bytes'] / 1e3:>7.0f} kB "
+                    f"{a['bytes'] / 1e3:>6.1f} kB | {b['release']:>6.2f} s "
+                    f"{b['bytes'] / 1e3:>7.0f} kB "
                     f"{b['release'] / a['release']:>5.1f}x",
                     flush=True,
                 )

@@ -39,8 +39,10 @@ def main() -> None:
         began = time.perf_counter()
         write_totals(path, columns, hardness_order(columns["aum"]))
         print(
-            f"{platform.machine()}, {cpu_count()} cores, {n:,} rows: written in {time.perf_counter() - began:.0f} s, "
-            f"{path.stat().st_size / 1e9:.2f} GB\n\n| pruning rate | counts, s | histogram, s |\n|---|---|---|"
+            f"{platform.machine()}, {cpu_count()} cores, {n:,} rows: written in "
+            f"{time.perf_counter() - began:.0f} s, "
+            f"{path.stat().st_size / 1e9:.2f} GB\n\n| pruning rate | counts, s | histogram, s "
+            "|\n|---|---|---|"
         )
         found = Totals(path, "elfs")
         for note, rate in ((" (first look)", 0.9), ("", 0.85), ("", 0.5), ("", 0.1)):

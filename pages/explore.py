@@ -20,7 +20,8 @@ left, right = st.columns([1, 3], vertical_alignment="bottom")
 colour = left.selectbox("Colour by", names, key=session.bind("color"), format_func=colour_title)
 right.caption(
     "Draw a lasso to see the images in it; click a point to see why it is selected or not. Wheel: "
-    "zoom. Shift-drag: pan. Legend: hide and show. Keys: arrows, +, -, 0 (fit), L, B, P (tools), Enter."
+    "zoom. Shift-drag: pan. Legend: hide and show. Keys: arrows, +, -, 0 (fit), L, B, P (tools), "
+    "Enter."
 )
 events = draw_map(
     view,

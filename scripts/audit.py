@@ -91,7 +91,8 @@ def vulnerable() -> tuple[list[str], str]:
     if find_spec("pip_audit") is None:
         return (
             [],
-            "known vulnerabilities were not looked up: pip-audit is not installed (pip install pip-audit)",
+            "known vulnerabilities were not looked up: pip-audit is not installed (pip install "
+            "pip-audit)",
         )
     done = subprocess.run(
         [

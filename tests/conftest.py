@@ -43,7 +43,7 @@ def fiftyone(mongo, tmp_path_factory):
 
 # What makes a test one of the integration tier: it lies here, or it asks for one of these fixtures.
 # The two files start, kill and wait for processes.
-INTEGRATION_FOLDERS = ("browser", "distributed", "robustness")
+INTEGRATION_FOLDERS = ("browser", "distributed", "docs", "robustness")
 INTEGRATION_FILES = ("jobs/test_jobs.py", "cli/test_interrupt.py")
 INTEGRATION_FIXTURES = {"mongo", "fiftyone", "browser", "s3", "gs", "az", "three_nodes"}
 

@@ -62,7 +62,10 @@ def import_graph() -> dict[str, set[str]]:
 
 def circles(graph: dict[str, set[str]]) -> list[list[str]]:
     """Strongly connected components of more than one module (Tarjan 1972)."""
-    index, low, stack, found = {}, {}, [], []
+    index = {}
+    low = {}
+    stack = []
+    found = []
 
     def visit(name: str) -> None:
         index[name] = low[name] = len(index)

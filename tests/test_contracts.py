@@ -59,7 +59,8 @@ def test_input_order_does_not_matter(run, name):
 
 @pytest.fixture(scope="module")
 def tied():
-    """Four copies of each of 60 digits, and scores of few values: most comparisons are exact ties."""
+    """Four copies of each of 60 digits, and scores of few values: most comparisons are exact
+    ties."""
     few = digits(60)
     copies = np.tile(np.arange(60), 4)
     ids = np.array([f"copy-{i:03d}" for i in range(240)])

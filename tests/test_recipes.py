@@ -77,7 +77,8 @@ def patched(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def coreset(patched, tmp_path_factory):
-    """coreset("run ...") -> what the command of the patched copy printed, in a folder of its own."""
+    """coreset("run ...") -> what the command of the patched copy printed, in a folder of its
+    own."""
     folder = tmp_path_factory.mktemp("work")
 
     def run(command: str, expect: int = 0) -> subprocess.CompletedProcess:

@@ -77,7 +77,8 @@ def measured(found: Found, sizes: list[int]) -> str:
         note = next((cell["note"] for cell in cells[::-1] if cell), "")
         lines.append(
             f"| {name} | " + " | ".join(words) + f" | {f'N^{fit[1]:.2f}' if fit else ''} | "
-            f"{f'{memory[1] * 1e9:,.0f}' if memory else ''}{' (a sampled row)' * ('ivf' in name)} | {note} |"
+            f"{f'{memory[1] * 1e9:,.0f}' if memory else ''}{' (a sampled row)' * ('ivf' in name)} "
+            f"| {note} |"
         )
     return "\n".join(lines)
 

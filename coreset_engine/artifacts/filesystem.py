@@ -27,7 +27,8 @@ def refused(path: Path | str, fault: OSError, remedy: str = "") -> BadInput:
     if not remedy:
         full = fault.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         remedy = (
-            "make room (`python -m coreset_engine gc` shows what can go) and run again: finished work is kept"
+            "make room (`python -m coreset_engine gc` shows what can go) and run again: finished "
+            "work is kept"
             if full
             else "set CORESET_HOME to a folder you can write"
         )

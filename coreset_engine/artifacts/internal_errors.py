@@ -1,4 +1,5 @@
-"""Internal errors: the user sees one sentence and an id, the log under CORESET_HOME has the rest."""
+"""Internal errors: the user sees one sentence and an id, the log under CORESET_HOME has the
+rest."""
 
 from __future__ import annotations
 

@@ -64,7 +64,8 @@ def check_place(out: Path | str, *, overwrite: bool = True) -> None:
         _refuse_others(out)
         if not overwrite and (out / FILES[2]).is_file():
             raise BadInput(
-                f"{out} holds a selection already{_about(out / FILES[2])}; choose another folder, or "
+                f"{out} holds a selection already{_about(out / FILES[2])}; choose another folder, "
+                "or "
                 "replace it: --overwrite."
             )
         standing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
@@ -123,7 +124,8 @@ def write_selection(
         _put(temporary, out)
     except OSError as fault:
         raise BadInput(
-            f"{out} cannot be written ({fault.strerror or fault}); choose a folder you can write, on a disk "
+            f"{out} cannot be written ({fault.strerror or fault}); choose a folder you can write, "
+            "on a disk "
             "with room."
         ) from None
     finally:
@@ -151,8 +153,8 @@ def _check_ids(ids: Any) -> None:
 
 
 def _write_table(path: Path, table: Mapping[str, Any], n: int) -> None:
-    """The columns, each (n,) or None, as Parquet; `selection_rows` rows a group, so that texts of a group are
-    in memory at once."""
+    """The columns, each (n,) or None, as Parquet; `selection_rows` rows a group, so that texts of a
+    group are in memory at once."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -223,7 +225,8 @@ def _has_our_columns(path: Path) -> bool:
 def _about(path: Path) -> str:
     """What a selection is, from its manifest: " (elfs, 120 of 1,200 images)"."""
     found = _read_json(path)
-    kept, count = found.get("k"), found.get("n")
+    kept = found.get("k")
+    count = found.get("n")
     if not isinstance(kept, int) or not isinstance(count, int):
         return ""
     return f" ({found.get('method')}, {kept:,} of {count:,} images)"

@@ -137,7 +137,8 @@ class Store:
             raise Corrupt(f"{folder} has no readable manifest.")
         if version > FORMAT:
             raise BadInput(
-                f"{folder} has format {version}, this version reads up to {FORMAT}; use the version that "
+                f"{folder} has format {version}, this version reads up to {FORMAT}; use the "
+                "version that "
                 "wrote it, another CORESET_HOME, or remove the folder."
             )
         while version < FORMAT:

@@ -175,7 +175,8 @@ def methods(as_json: Json = False) -> None:
     for row in METHODS.values():
         about = "; ".join(part for part in (row.paper, row.cost) if part)
         print(
-            f"{row.name:18} {row.family:11} {row.summary}  [{', '.join(row.needs) or 'nothing'}] {about}"
+            f"{row.name:18} {row.family:11} {row.summary}  [{', '.join(row.needs) or 'nothing'}] "
+            f"{about}"
         )
 
 

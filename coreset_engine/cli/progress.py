@@ -29,7 +29,8 @@ class ProgressBar:
         spent = now - self.began
         left = f", {spent * (total - done) / done:.0f} s left" if 0 < done < total else ""
         print(
-            f"\r\033[K{stage} {100 * done / max(total, 1):.0f} % ({done:,} of {total:,} {unit}{left})",
+            f"\r\033[K{stage} {100 * done / max(total, 1):.0f} % ({done:,} of {total:,} "
+            f"{unit}{left})",
             end="" if done < total else "\n",
             file=sys.stderr,
             flush=True,

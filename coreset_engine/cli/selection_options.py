@@ -54,7 +54,8 @@ def _options(
     quota: Annotated[
         list[str] | None,
         _option(
-            "COLUMN=equal, COLUMN=proportional, COLUMN=N, or COLUMN:VALUE=N, where COLUMN is class, "
+            "COLUMN=equal, COLUMN=proportional, COLUMN=N, or COLUMN:VALUE=N, where COLUMN is "
+            "class, "
             "cluster, folder or a metadata column; repeatable"
         ),
     ] = None,
@@ -168,7 +169,8 @@ def _id_column(lines: list[str], value: str, option: str) -> list[str]:
     columns = [name for name in _ID_COLUMNS if rows and name in rows[0]]
     if not columns:
         raise BadInput(
-            f"{option} {value!r} has no column {' or '.join(_ID_COLUMNS)}; name one so, or give one "
+            f"{option} {value!r} has no column {' or '.join(_ID_COLUMNS)}; name one so, or give "
+            "one "
             "id a line in a .txt file."
         )
     return [row[columns[0]] for row in rows if row[columns[0]]]

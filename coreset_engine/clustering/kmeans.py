@@ -64,7 +64,8 @@ def spherical_kmeans(
     sizes = np.bincount(labels, minlength=n_clusters)
     if (sizes == 0).any():
         raise BadInput(
-            f"n_clusters={n_clusters}, but only {int((sizes > 0).sum())} groups of distinct directions were "
+            f"n_clusters={n_clusters}, but only {int((sizes > 0).sum())} groups of distinct "
+            "directions were "
             "found; ask for fewer clusters."
         )
     info = {

@@ -123,7 +123,8 @@ def temi(
     dead = np.flatnonzero(sizes == 0).tolist()
     if dead:
         warnings.warn(
-            f"{len(dead)} of {n_clusters} clusters hold no image ({dead}); ask for fewer clusters or "
+            f"{len(dead)} of {n_clusters} clusters hold no image ({dead}); ask for fewer clusters "
+            "or "
             "another seed.",
             stacklevel=2,
         )

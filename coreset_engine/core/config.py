@@ -55,7 +55,8 @@ def check_value(field: dataclasses.Field[Any], value: Any) -> Any:
     if choices:
         if value not in choices:
             raise BadInput(
-                f"{field.name}={value!r} is not offered; choose one of {', '.join(map(str, choices))}."
+                f"{field.name}={value!r} is not offered; choose one of "
+                f"{', '.join(map(str, choices))}."
             )
         return value
     if value is None and default is None:
@@ -68,7 +69,8 @@ def check_value(field: dataclasses.Field[Any], value: Any) -> Any:
         raise BadInput(f"{field.name}={value} must be a finite number.")
     if number and ((low is not None and value < low) or (high is not None and value > high)):
         raise BadInput(
-            f"{field.name}={value} must lie between {low} and {'any size' if high is None else high}."
+            f"{field.name}={value} must lie between {low} and "
+            f"{'any size' if high is None else high}."
         )
     return value
 

@@ -136,7 +136,8 @@ def _ping(uri: str) -> None:
             client.admin.command("ping")
     except PyMongoError as fault:
         raise Missing(
-            f"the MongoDB server at {_shown(uri)} does not answer ({type(fault).__name__}); start it, or "
+            f"the MongoDB server at {_shown(uri)} does not answer ({type(fault).__name__}); start "
+            "it, or "
             "unset FIFTYONE_DATABASE_URI to use FiftyOne's own."
         ) from None
 

@@ -134,7 +134,8 @@ def accumulator(*shape: int, device: str, kind: torch.dtype = torch.float32) -> 
 
 
 def scratch(shape: tuple[int, ...], kind: DTypeLike) -> np.ndarray:
-    """Zeros; a large array is mapped to an unnamed temporary file, so that its pages can be evicted.
+    """Zeros; a large array is mapped to an unnamed temporary file, so that its pages can be
+    evicted.
 
     The file is in TMPDIR, else in /var/tmp where there is one: /tmp is in memory on many systems.
     A full disk is noticed here instead of killing the process later; then memory is used.

@@ -308,11 +308,13 @@ def load(path: Path, identity: str, total: int) -> Running | None:
         ) from None
     if found != identity:
         raise BadInput(
-            f"{path} holds the scores of other vectors or settings; give another resume file or delete it."
+            f"{path} holds the scores of other vectors or settings; give another resume file or "
+            "delete it."
         )
     if done > total:
         raise BadInput(
-            f"{path} already holds {done} samples, more than n_samples={total}; ask for at least {done} or "
+            f"{path} already holds {done} samples, more than n_samples={total}; ask for at least "
+            f"{done} or "
             "give another resume file."
         )
     return running

@@ -1,4 +1,5 @@
-"""Settings of the coverage scores, without any heavy import: read by forms, command line and keys."""
+"""Settings of the coverage scores, without any heavy import: read by forms, command line and
+keys."""
 
 from __future__ import annotations
 
@@ -57,7 +58,8 @@ class CoverageConfig:
     )
     max_samples: int = knob(
         1_000_000,
-        "with n_samples = none: most samples, whatever the agreement (the paper's T); nor more than "
+        "with n_samples = none: most samples, whatever the agreement (the paper's T); nor more "
+        "than "
         "1,000 an image",
         low=2048,
         high=MAX_SAMPLES,

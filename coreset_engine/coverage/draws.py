@@ -217,11 +217,13 @@ def check_draws(draws: Draws, n_columns: int) -> Given:
         raise BadInput("draws must be a pair (dims (T, m) int, points (T, m) float).") from None
     if dims.ndim != 2 or dims.shape != points.shape or 0 in dims.shape:
         raise BadInput(
-            f"draws have shapes {dims.shape} and {points.shape}; both must be (T, m) with T, m >= 1."
+            f"draws have shapes {dims.shape} and {points.shape}; both must be (T, m) with T, m >= "
+            "1."
         )
     if dims.dtype.kind not in "iu" or dims.min() < 0 or dims.max() >= n_columns:
         raise BadInput(
-            f"draws' dims must be whole numbers from 0 to {n_columns - 1}, the dimensions of the vectors."
+            f"draws' dims must be whole numbers from 0 to {n_columns - 1}, the dimensions of the "
+            "vectors."
         )
     if not np.isfinite(points).all():
         raise BadInput("draws' points hold NaN or infinity; give finite points.")

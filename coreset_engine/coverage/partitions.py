@@ -1,8 +1,8 @@
 """Coverage where no memory holds the matrix: its columns in files, cut into groups; a task reads
 those it needs.
 
-The columns and their 16-bit levels lie transposed in two files, made once and streamed; a group is a
-run of columns, so any number S of groups is read from the same files. A sample of m dimensions
+The columns and their 16-bit levels lie transposed in two files, made once and streamed; a group is
+a run of columns, so any number S of groups is read from the same files. A sample of m dimensions
 falls on the set of groups that holds them (m =
 2: a pair a <= b). A task takes one set: at most m of the S groups in memory, the kernel of one
 machine over them, and integer sums as the result. Sums add up to the same bits for any S, any cut
@@ -114,8 +114,10 @@ def groups_for(
             return groups
     least = held(n, d, itemsize, m=m, sums=sums, threads=1, groups=d)
     raise BadInput(
-        f"coverage of {n:,} images in {d} dimensions needs {least / SHARE / 1e9:.1f} GB a node even over "
-        f"{d} groups of columns, and the smallest node has {memory / 1e9:.1f} GB; use nodes with more memory"
+        f"coverage of {n:,} images in {d} dimensions needs {least / SHARE / 1e9:.1f} GB a node "
+        "even over "
+        f"{d} groups of columns, and the smallest node has {memory / 1e9:.1f} GB; use nodes with "
+        "more memory"
         f"{'' if m <= 2 else f', or slices of 2 dimensions (n_dims={m})'}."
     )
 

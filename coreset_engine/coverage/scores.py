@@ -18,7 +18,8 @@ Variants: `device="cpu"` (kernels/cpu.py, all cores), `device="cuda"` (kernels/c
 exact and repeat bit for bit.
 
 How many samples: `n_samples` as given, or None ("auto"): until two seeds would keep the same images
-(`anytime.seed_agreement`), at most `max_samples` and 1,000 an image. `info` states T, alpha and the agreement.
+(`anytime.seed_agreement`), at most `max_samples` and 1,000 an image. `info` states T, alpha and the
+agreement.
 """
 
 from __future__ import annotations

@@ -162,7 +162,8 @@ def key_ranks(vectors: np.ndarray, keys: np.ndarray | None) -> np.ndarray:
     keys = row_keys(vectors) if keys is None else np.asarray(keys)
     if keys.shape != (len(vectors),) or keys.dtype.kind not in "iu":
         raise BadInput(
-            f"keys have shape {keys.shape} and type {keys.dtype}; give one whole number for each of "
+            f"keys have shape {keys.shape} and type {keys.dtype}; give one whole number for each "
+            "of "
             f"the {len(vectors)} images."
         )
     ranks = np.empty(len(keys), np.uint32)

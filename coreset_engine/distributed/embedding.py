@@ -49,7 +49,8 @@ def open_on(address: str, source: str, progress: Progress = silent) -> Dataset:
     text = str(source).strip()
     if text.lower().startswith("memory://"):
         raise BadInput(
-            f"{text!r} lies in one process's memory, which no other node sees; use an object store or a "
+            f"{text!r} lies in one process's memory, which no other node sees; use an object store "
+            "or a "
             "shared file system."
         )
     if containers.is_container(text):
@@ -108,7 +109,8 @@ class Watch:
             self.seen = now
         elif now - self.seen > limits().gone_s:
             raise BadInput(
-                f"the cluster has had no node with a {self.kind} for {limits().gone_s:.0f} s; start nodes and run "
+                f"the cluster has had no node with a {self.kind} for {limits().gone_s:.0f} s; "
+                "start nodes and run "
                 "again: finished shards are kept."
             )
 
@@ -156,7 +158,8 @@ class ShardEmbedder:
             self.dataset = open_source(self.about["spec"])
             if self.dataset.fingerprint != self.about["fingerprint"]:
                 raise BadInput(
-                    f"{self.about['spec']!r} holds other images on the node {platform.node()}; every "
+                    f"{self.about['spec']!r} holds other images on the node {platform.node()}; "
+                    "every "
                     "node must see the same source, as on a shared file system."
                 )
         encoder = make_encoder(

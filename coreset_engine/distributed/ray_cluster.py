@@ -66,7 +66,8 @@ def connect(address: str) -> Any:
     except (ConnectionError, ValueError, RuntimeError, OSError) as fault:
         words = " ".join(str(fault).split())[:160]
         raise BadInput(
-            f"cluster={address!r} does not answer ({words}); start it with `ray start --head`, or use "
+            f"cluster={address!r} does not answer ({words}); start it with `ray start --head`, or "
+            "use "
             "cluster='local'."
         ) from None
     return ray
@@ -77,7 +78,8 @@ def must_see(files: dict[str, Path]) -> None:
     in it."""
     if not all(file.is_file() for file in files.values()):
         raise BadInput(
-            f"the node {platform.node()} does not see {' and '.join(map(repr, files))}; CORESET_HOME must "
+            f"the node {platform.node()} does not see {' and '.join(map(repr, files))}; "
+            "CORESET_HOME must "
             "lie on a file system that all nodes share."
         )
 
@@ -209,7 +211,8 @@ class ActorPool:
                     waiting.append(start)
             if not self.ready and not self.starting or time.monotonic() - heard > SILENCE_S:
                 raise BadInput(
-                    "the cluster has no worker that answers; start nodes with free cores and run again: "
+                    "the cluster has no worker that answers; start nodes with free cores and run "
+                    "again: "
                     "finished rounds are kept."
                 )
 
@@ -277,5 +280,6 @@ def sentences() -> Iterator[None]:
     except ray.exceptions.RayActorError as fault:
         words = " ".join(str(fault).split())[:160]
         raise BadInput(
-            f"the cluster lost its workers ({words}); start more nodes and run again: finished work is kept."
+            f"the cluster lost its workers ({words}); start more nodes and run again: finished "
+            "work is kept."
         ) from None

@@ -140,7 +140,8 @@ def _embed_range(
         if not np.isfinite(vectors).all():
             bad = begin + int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
             raise BadInput(
-                f"image {str(ds.ids[bad])!r} gave a vector with NaN or infinity from {encoder.name!r}; "
+                f"image {str(ds.ids[bad])!r} gave a vector with NaN or infinity from "
+                f"{encoder.name!r}; "
                 "check the weights, or remove the image."
             )
         out[begin - start : end - start] = vectors
@@ -190,7 +191,8 @@ def _read(ds: Dataset, encoder: Any, begin: int, end: int) -> Any:
             Exception
         ) as fault:  # decoders raise any type; the file changed since the source was opened
             raise BadInput(
-                f"image {str(ds.ids[i])!r} can no longer be read ({type(fault).__name__}: {fault}); "
+                f"image {str(ds.ids[i])!r} can no longer be read ({type(fault).__name__}: "
+                f"{fault}); "
                 "open the source again, which sets such files aside."
             ) from fault
     if isinstance(ready[0], list):  # several encoders side by side
@@ -208,7 +210,8 @@ def _forward(encoder: Any, pixels: Any) -> np.ndarray:
     except (torch.OutOfMemoryError, MemoryError):
         if count == 1:
             raise BadInput(
-                f"one image at {encoder.image_size} px does not fit in memory for {encoder.name!r}; choose "
+                f"one image at {encoder.image_size} px does not fit in memory for "
+                f"{encoder.name!r}; choose "
                 "a smaller image_size, a smaller encoder, or device='cpu'."
             ) from None
     if encoder.device.startswith("cuda"):
@@ -245,7 +248,8 @@ def _make_folder(shards: Path) -> None:
                 stale.unlink(missing_ok=True)
     except OSError as fault:
         raise BadInput(
-            f"{str(shards)!r} cannot be used for embeddings ({fault.strerror or fault}); choose another "
+            f"{str(shards)!r} cannot be used for embeddings ({fault.strerror or fault}); choose "
+            "another "
             "workspace."
         ) from fault
 
@@ -315,6 +319,7 @@ def _write_whole(path: Path, *parts: bytes | Path) -> None:
     except OSError as fault:
         temporary.unlink(missing_ok=True)
         raise BadInput(
-            f"{str(path)!r} cannot be written ({fault.strerror or fault}); make room or choose another "
+            f"{str(path)!r} cannot be written ({fault.strerror or fault}); make room or choose "
+            "another "
             "workspace, then run again: finished shards are kept."
         ) from fault

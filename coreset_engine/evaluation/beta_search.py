@@ -182,7 +182,8 @@ class _Trial:
     ) -> None:
         if not len(inputs) == len(labels) == len(aum) or len(labels) < 10:
             raise BadInput(
-                f"{len(inputs)} inputs, {len(labels)} labels and {len(aum)} scores: a search for beta needs "
+                f"{len(inputs)} inputs, {len(labels)} labels and {len(aum)} scores: a search for "
+                "beta needs "
                 "one of each per image and at least 10 images."
             )
         self.labels = labels
@@ -228,7 +229,8 @@ class _Trial:
         held = held[self.labels[held] >= 0]
         if not len(kept) or not len(held):
             raise BadInput(
-                f"beta={beta:g} leaves {len(kept)} labelled images to train on and {len(held)} to judge; "
+                f"beta={beta:g} leaves {len(kept)} labelled images to train on and {len(held)} to "
+                "judge; "
                 "keep more, or label more."
             )
         recipe = proxy_config(

@@ -37,7 +37,8 @@ class Radius:
     distance : (N,) float32 in [0, 2]
         Cosine distance to the nearest kept image, or an upper bound.
     proven : (N,) bool
-        Whether it is exact; by a neighbour list, as exact as the list (`Neighbours.info["recall"]`).
+        Whether it is exact; by a neighbour list, as exact as the list
+        (`Neighbours.info["recall"]`).
     """
 
     distance: np.ndarray
@@ -135,8 +136,8 @@ def _filtered(
 
 
 def _axes(rows: torch.Tensor) -> torch.Tensor:
-    """(D, `radius_axes`) orthonormal: the main directions of (at most SAMPLE of) the rows, by a randomised
-    range finder."""
+    """(D, `radius_axes`) orthonormal: the main directions of (at most SAMPLE of) the rows, by a
+    randomised range finder."""
     some = rows[torch.linspace(0, len(rows) - 1, min(SAMPLE, len(rows))).long()]
     width = min(limits().radius_axes, *some.shape)
     start = torch.randn(some.shape[1], width, generator=torch.Generator().manual_seed(0))
@@ -146,8 +147,8 @@ def _axes(rows: torch.Tensor) -> torch.Tensor:
 
 
 def _lowered(rows: torch.Tensor, axes: torch.Tensor) -> torch.Tensor:
-    """(n, `radius_axes` + 1): coordinates on the axes, and the length of the rest; never farther apart than
-    the rows."""
+    """(n, `radius_axes` + 1): coordinates on the axes, and the length of the rest; never farther
+    apart than the rows."""
     main = rows @ axes
     rest = ((rows * rows).sum(dim=1) - (main * main).sum(dim=1)).clamp_min(0).sqrt()
     return torch.cat([main, rest[:, None]], dim=1)

@@ -49,8 +49,8 @@ def inclusion(
     run's own).
 
     method: a name, with prune_rate, constraints and parameters as `select` takes them, or a whole
-    request. encoders: "computed" stands for all whose vectors lie finished. Kept in the store; stages of each draw too, so that a stopped one goes on. Raises BadInput for seeds < 2
-    in all.
+    request. encoders: "computed" stands for all whose vectors lie finished. Kept in the store;
+    stages of each draw too, so that a stopped one goes on. Raises BadInput for seeds < 2 in all.
     """
     request = (
         method
@@ -60,7 +60,8 @@ def inclusion(
     chosen = _encoders(run, encoders)
     if int(seeds) < 1 or int(seeds) * len(chosen) < 2:
         raise BadInput(
-            f"seeds={seeds} with {len(chosen)} encoder is one draw, which says nothing about chance; "
+            f"seeds={seeds} with {len(chosen)} encoder is one draw, which says nothing about "
+            "chance; "
             "use at least 2."
         )
     draws = [(encoder, run.seed + i) for encoder in chosen for i in range(int(seeds))]

@@ -53,7 +53,8 @@ def stratified_split(
     known = labels >= 0
     if not held.any():
         raise BadInput(
-            f"{int(known.sum())} labelled images are too few to hold any out for a test; an evaluation "
+            f"{int(known.sum())} labelled images are too few to hold any out for a test; an "
+            "evaluation "
             "needs at least 3 of one class."
         )
     return np.flatnonzero(known & ~held), np.flatnonzero(held)
@@ -83,7 +84,8 @@ def flip_labels(labels: np.ndarray, share: float, n_classes: int, seed: int) -> 
         return out
     if n_classes < 2:
         raise BadInput(
-            f"label_noise={share} needs at least two classes; this set has {n_classes}, so use label_noise=0."
+            f"label_noise={share} needs at least two classes; this set has {n_classes}, so use "
+            "label_noise=0."
         )
     rng = np.random.default_rng([seed, 0x6E6F697365])
     at = rng.permutation(len(out))[: int(np.floor(share * len(out) + 0.5))]

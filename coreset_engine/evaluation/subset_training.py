@@ -136,7 +136,8 @@ def evaluate_subset(
         raise BadInput(f"model={model!r} is not offered; choose one of {', '.join(MODELS)}.")
     if len(inputs) == 0 or len(test_inputs) == 0:
         raise BadInput(
-            f"{len(inputs)} images to train on and {len(test_inputs)} to test on; each must be at least 1."
+            f"{len(inputs)} images to train on and {len(test_inputs)} to test on; each must be at "
+            "least 1."
         )
     if weights is not None and not np.any(weights):
         weights = None  # every kept image scored lowest: eq. 10 says nothing about them

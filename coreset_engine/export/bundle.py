@@ -102,7 +102,8 @@ class ExportBundle:
         """The picture of a row, RGB. Raises Missing when the source or the image is gone."""
         if self.position[row] < 0:
             raise Missing(
-                f"image {self.ids[row]!r} is not in the source any more; open the source the selection was "
+                f"image {self.ids[row]!r} is not in the source any more; open the source the "
+                "selection was "
                 "made from."
             )
         return self.dataset.image(int(self.position[row]))

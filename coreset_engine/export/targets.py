@@ -127,7 +127,8 @@ def export(
     row, place = _place(target, out, name)
     if fingerprint and run.dataset.fingerprint != fingerprint:
         raise BadInput(
-            f"{run.dataset.spec!r} has changed since it was opened (it now has {len(run.dataset)} usable "
+            f"{run.dataset.spec!r} has changed since it was opened (it now has {len(run.dataset)} "
+            "usable "
             "images), so this would be another selection; open it again and choose again."
         )
     if row.place == "folder":
@@ -194,8 +195,8 @@ def export_folder(
 
 
 def pack(folder: Path | str, run: Run | None, store: Store | None = None) -> ExportBundle:
-    """A selection folder and its run as a ExportBundle; only finished artefacts are used, nothing is
-    computed."""
+    """A selection folder and its run as a ExportBundle; only finished artefacts are used, nothing
+    is computed."""
     table, manifest = read_selection(folder)
     return _bundle(table, manifest, run, run.store if run is not None else store or Store())
 
@@ -278,7 +279,8 @@ def _reopened(manifest: dict[str, Any], store: Store | None, images: str) -> tup
     if dataset.fingerprint != manifest.get("source_fingerprint"):
         return (
             run,
-            "the source has changed since the selection was made; only images it still has were looked up.",
+            "the source has changed since the selection was made; only images it still has were "
+            "looked up.",
         )
     return run, ""
 

@@ -59,7 +59,8 @@ def why_not(run: Run, method: str, params: dict[str, Any] | None = None) -> str 
     nothing."""
     if method not in RANKED:
         return (
-            f"{method!r} chooses anew for each pruning rate and keeps no window of ranks, so what it keeps of all "
+            f"{method!r} chooses anew for each pruning rate and keeps no window of ranks, so what "
+            "it keeps of all "
             f"images is known only once it has chosen; totals are known of {', '.join(RANKED)}."
         )
     config = _config(method, params)
@@ -69,7 +70,8 @@ def why_not(run: Run, method: str, params: dict[str, Any] | None = None) -> str 
                 f"{name} = {knobs[name]}" for name in ("labels", "n_neighbours") if name in knobs
             )
             return (
-                f"{method!r} has no finished {stage.replace('_', '-')}{said and f' ({said})'} for these settings; "
+                f"{method!r} has no finished {stage.replace('_', '-')}{said and f' ({said})'} for "
+                "these settings; "
                 "prepare them first."
             )
     if getattr(config, "labels", "") == "true" and run.dataset.labels is None:
@@ -243,8 +245,10 @@ class Totals:
         row = METHODS[self.method]
         if row.counts_preselected and len(forced):
             raise BadInput(
-                f"{self.method!r} counts what is pinned towards each class before it draws, so with pinned "
-                "images its totals are known only once it has chosen; unpin them, or export to see it."
+                f"{self.method!r} counts what is pinned towards each class before it draws, so "
+                "with pinned "
+                "images its totals are known only once it has chosen; unpin them, or export to see "
+                "it."
             )
         cut = cut_count(self.n, settled_beta(beta, kept, self.n)[0]) if row.double_end else 0
         entering = _ranks(str(self.path), tuple(forced.tolist()))
@@ -325,7 +329,8 @@ def _cube(path: str, value: str, where: str) -> tuple[np.ndarray, np.ndarray]:
     rows = np.array(
         _ask(
             path,
-            f"SELECT rank // {limits().count_rows}, {value}, count(*) FROM {{table}} WHERE {where} GROUP BY 1, 2",
+            f"SELECT rank // {limits().count_rows}, {value}, count(*) FROM {{table}} WHERE {where} "
+            "GROUP BY 1, 2",
         ),
         np.int64,
     ).reshape(-1, 3)
@@ -355,7 +360,8 @@ def _at(path: str, value: str, where: str, ranks: tuple[int, ...]) -> list[tuple
     """(value, how many) of the rows with these ranks."""
     return _ask(
         path,
-        f"SELECT {value}, count(*) FROM {{table}} WHERE {where} AND rank IN {_listed(ranks)} GROUP BY 1",
+        f"SELECT {value}, count(*) FROM {{table}} WHERE {where} AND rank IN {_listed(ranks)} GROUP "
+        "BY 1",
     )
 
 

@@ -58,7 +58,8 @@ class Recipe:
         if not rates or not rates[0] <= prune_rate <= rates[-1]:
             return dict(self.params)
         above = min(bisect_right(rates, prune_rate), len(rates) - 1)
-        low, high = rates[max(above - 1, 0)], rates[above]
+        low = rates[max(above - 1, 0)]
+        high = rates[above]
         part = (prune_rate - low) / (high - low) if high > low else 0.0
         beta = self.betas[low] + part * (self.betas[high] - self.betas[low])
         return {**self.params, "beta": round(beta, 3)}

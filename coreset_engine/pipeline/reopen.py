@@ -44,7 +44,8 @@ def reopen_source(manifest: Mapping[str, Any], images: str = "") -> Dataset:
     dataset = _opened_at(spec, images)
     if dataset.fingerprint != wanted:
         raise BadInput(
-            f"{images!r} does not hold the images of this selection: {_difference(dataset, manifest)}; "
+            f"{images!r} does not hold the images of this selection: "
+            f"{_difference(dataset, manifest)}; "
             "name the folder they were moved to."
         )
     return dataset
@@ -73,7 +74,8 @@ def _opened_at(spec: str, images: str) -> Dataset:
         chosen = options.ReadOptions.of(kind, options.unpacked(spec, "folder:", kind)[1])
         return open_source(options.folder_spec(Path(place), chosen))
     raise BadInput(
-        f"the source {spec[:80]!r} is no folder of images, so --images does not go with it; leave it "
+        f"the source {spec[:80]!r} is no folder of images, so --images does not go with it; leave "
+        "it "
         "out."
     )
 

@@ -64,8 +64,8 @@ def count_all(run: Run, method: str, params: dict[str, Any] | None = None) -> To
 
 
 def stratified(strata: np.ndarray, size: int, seed: int = 0) -> np.ndarray:
-    """Sorted positions of about `size` rows: from each stratum its share, but `sample_per_cluster` where it has
-    so many.
+    """Sorted positions of about `size` rows: from each stratum its share, but `sample_per_cluster`
+    where it has so many.
 
     strata: (N,) int >= 0. Deterministic for a seed.
     """
@@ -263,7 +263,9 @@ class Sampled:
     def _finished(self, stage: str, **params: Any) -> None:
         if not finished(self.whole, stage, **params):
             raise Missing(
-                f"the {stage.replace('_', '-')} of all {len(self.whole.dataset):,} images are not finished "
-                "with these knobs, and a sample cannot stand in for them; prepare them, or go back to the "
+                f"the {stage.replace('_', '-')} of all {len(self.whole.dataset):,} images are not "
+                "finished "
+                "with these knobs, and a sample cannot stand in for them; prepare them, or go back "
+                "to the "
                 "usual knobs."
             )

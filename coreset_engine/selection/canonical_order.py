@@ -23,8 +23,8 @@ NONE_PRESELECTED = np.empty(0, np.int64)
 
 
 def by_key(method: Callable[..., Ranking]) -> Callable[..., Ranking]:
-    """Let `method` see the images in key order; `preselected` is then always an array. Its Ranking is
-    translated back."""
+    """Let `method` see the images in key order; `preselected` is then always an array. Its Ranking
+    is translated back."""
 
     @functools.wraps(method)
     def seen(
@@ -46,8 +46,8 @@ def by_key(method: Callable[..., Ranking]) -> Callable[..., Ranking]:
 def filled(
     order: np.ndarray, n: int, k: int, preselected: np.ndarray = NONE_PRESELECTED
 ) -> np.ndarray:
-    """(M,) int64, M >= k: preselected first, then `order` (repeats dropped), then as many others as it
-    takes, by position.
+    """(M,) int64, M >= k: preselected first, then `order` (repeats dropped), then as many others as
+    it takes, by position.
 
     Under `by_key` the position is a random key, so what is added is a uniform sample of the images
     left.

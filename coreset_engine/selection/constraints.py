@@ -85,7 +85,8 @@ def column(inputs: Artefacts, what: Any, noun: str) -> np.ndarray:
         values = np.asarray(what)
         if values.shape != (len(dataset),):
             raise BadInput(
-                f"{noun} has shape {values.shape}; give one value for each of the {len(dataset)} images."
+                f"{noun} has shape {values.shape}; give one value for each of the {len(dataset)} "
+                "images."
             )
         return values.astype(str)
     if what in dataset.columns:
@@ -164,7 +165,8 @@ def _quota(inputs: Artefacts, k: int, spec: QuotaSpec, allowed: np.ndarray) -> Q
         for value, number in bound or ():
             if value not in index_of:
                 raise BadInput(
-                    f"quota value {value!r} does not occur in {by!r}; known: {', '.join(names[:12])}."
+                    f"quota value {value!r} does not occur in {by!r}; known: "
+                    f"{', '.join(names[:12])}."
                 )
             for array in arrays:
                 array[index_of[value]] = number
@@ -200,31 +202,36 @@ def check(rules: Rules, k: int, allowed: np.ndarray, budget: Budget = Budget(DEF
         if len(short):
             at = short[0]
             raise BadInput(
-                f"the quota on {quota.by!r} asks for {quota.least[at]} of {quota.names[at]!r}, but only "
+                f"the quota on {quota.by!r} asks for {quota.least[at]} of {quota.names[at]!r}, but "
+                "only "
                 f"{have[at]} are allowed; lower the quota or unblock images."
             )
         over = np.flatnonzero(quota.least > quota.most)
         if len(over):
             raise BadInput(
-                f"the quota on {quota.names[over[0]]!r} asks for at least {quota.least[over[0]]} and at "
+                f"the quota on {quota.names[over[0]]!r} asks for at least {quota.least[over[0]]} "
+                "and at "
                 f"most {quota.most[over[0]]}; change one of them."
             )
         if quota.least.sum() > k:
             raise BadInput(
-                f"the quotas on {quota.by!r} ask for {quota.least.sum()} images, but only {k} are to be "
+                f"the quotas on {quota.by!r} ask for {quota.least.sum()} images, but only {k} are "
+                "to be "
                 f"kept; lower the quotas or {budget.keep_more}."
             )
         room = int(np.minimum(quota.most, have).sum())
         if room < k and rules.unit is None and rules.cost is None:
             raise BadInput(
-                f"the quotas on {quota.by!r} allow at most {room} images, but {k} are to be kept; raise a "
+                f"the quotas on {quota.by!r} allow at most {room} images, but {k} are to be kept; "
+                "raise a "
                 f"quota or {budget.keep_fewer}."
             )
     if rules.twin is not None and rules.unit is None and rules.cost is None:
         distinct = len(np.unique(rules.twin[allowed]))
         if distinct < k:
             raise BadInput(
-                f"near-duplicates counted once leave {distinct} distinct images, but {k} are to be kept; "
+                f"near-duplicates counted once leave {distinct} distinct images, but {k} are to be "
+                "kept; "
                 f"lower near_duplicates or {budget.keep_fewer}."
             )
 
@@ -328,7 +335,8 @@ class _State:
     def _check_forced(self, members: list[int]) -> None:
         if self.count > self.k:
             raise BadInput(
-                f"must_keep with its whole groups holds {self.count} images, but only {self.k} are to be "
+                f"must_keep with its whole groups holds {self.count} images, but only {self.k} are "
+                "to be "
                 "kept; keep more images."
             )
         if not self.allowed[members].all():
@@ -337,13 +345,15 @@ class _State:
             )
         if self.spent > self.rules.budget * (1 + 1e-12):
             raise BadInput(
-                f"must_keep alone costs {self.spent:g}, more than the budget of {self.rules.budget:g}."
+                f"must_keep alone costs {self.spent:g}, more than the budget of "
+                f"{self.rules.budget:g}."
             )
         for quota, counts in zip(self.rules.quotas, self.counts):
             if (counts > quota.most).any():
                 at = int(np.argmax(counts > quota.most))
                 raise BadInput(
-                    f"must_keep holds {counts[at]} of {quota.names[at]!r}, but the quota on {quota.by!r} "
+                    f"must_keep holds {counts[at]} of {quota.names[at]!r}, but the quota on "
+                    f"{quota.by!r} "
                     f"allows {quota.most[at]}."
                 )
 
@@ -365,7 +375,8 @@ class _State:
             if (counts < quota.least).any():
                 at = int(np.argmax(counts < quota.least))
                 raise BadInput(
-                    f"the quota on {quota.by!r} asks for {quota.least[at]} of {quota.names[at]!r}, but the "
+                    f"the quota on {quota.by!r} asks for {quota.least[at]} of {quota.names[at]!r}, "
+                    "but the "
                     f"other constraints leave room for {counts[at]}; loosen one of them."
                 )
         if self.count == 0:
@@ -375,6 +386,7 @@ class _State:
             )
         if self.count < self.k and self.rules.unit is None and self.rules.cost is None:
             raise BadInput(
-                f"the constraints together leave room for {self.count} of the {self.k} images to keep; "
+                f"the constraints together leave room for {self.count} of the {self.k} images to "
+                "keep; "
                 "loosen a quota or near_duplicates, or keep fewer images."
             )

@@ -276,7 +276,8 @@ def _at_least(value: Any) -> tuple[QuotaSpec, ...]:
     by, _, number = str(value).rpartition("=")
     if not number.strip().isdecimal():
         raise BadInput(
-            f"at_least={value!r} must read N or COLUMN=N, for example 5 (of every cluster) or class=5."
+            f"at_least={value!r} must read N or COLUMN=N, for example 5 (of every cluster) or "
+            "class=5."
         )
     return (QuotaSpec(by or "cluster", at_least=int(number)),)
 

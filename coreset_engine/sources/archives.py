@@ -158,7 +158,8 @@ def _accepted(
     packed = sum(e.compress_size for e in entries)
     if len(entries) > max_entries:
         raise BadInput(
-            f"the archive has {len(entries):,} entries, over the limit of {max_entries:,}; split it."
+            f"the archive has {len(entries):,} entries, over the limit of {max_entries:,}; split "
+            "it."
         )
     if total > max_total:
         raise BadInput(
@@ -219,7 +220,8 @@ def _check_room(into: Path, needed: int) -> None:
     free = shutil.disk_usage(parent).free
     if needed > free:
         raise BadInput(
-            f"the archive needs {needed:,} bytes, the disk has {free:,} left; make room or choose another "
+            f"the archive needs {needed:,} bytes, the disk has {free:,} left; make room or choose "
+            "another "
             "folder."
         )
 

@@ -2,8 +2,8 @@
 numpy by pieces.
 
 A Python text costs 60 to 90 bytes, a list's place for it 8 more; an index of five million pictures
-had seven of them a picture. Here only `column_values` of them exist at a time. Every column is a pyarrow
-ChunkedArray of texts without nulls.
+had seven of them a picture. Here only `column_values` of them exist at a time. Every column is a
+pyarrow ChunkedArray of texts without nulls.
 """
 
 from __future__ import annotations

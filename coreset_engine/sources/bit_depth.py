@@ -44,7 +44,8 @@ def to_8_bits(values: np.ndarray) -> np.ndarray:
     high = float(numbers.max())
     base, top = _range(low, high, values.dtype.kind)
     if low < high and high - low < (top - base) / NARROW:
-        base, top = low, high
+        base = low
+        top = high
     scaled = (numbers - base) * (255.0 / (top - base))
     return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
 
@@ -91,7 +92,8 @@ def tiff_pixels(data: bytes, max_pixels: int) -> np.ndarray | None:
     try:
         with tifffile.TiffFile(io.BytesIO(data)) as file:
             page = file.pages[0]
-            height, width = int(page.imagelength), int(page.imagewidth)
+            height = int(page.imagelength)
+            width = int(page.imagewidth)
             bands = int(page.samplesperpixel)
             if height * width > max_pixels or page.nbytes > MOST_BYTES:
                 raise ValueError(f"declares {width:,} x {height:,} pixels in {bands} bands")

@@ -64,11 +64,13 @@ def open_fashion(
     labels = read_idx(_file(where, f"{_STEM[split]}-labels-idx1-ubyte"), 1).astype(np.int64)
     if len(pixels) != len(labels):
         raise BadInput(
-            f"{str(where)!r} has {len(pixels)} images but {len(labels)} labels; fetch the files again."
+            f"{str(where)!r} has {len(pixels)} images but {len(labels)} labels; fetch the files "
+            "again."
         )
     if len(labels) and labels.max() >= len(FASHION):
         raise BadInput(
-            f"{str(where)!r} has a label {labels.max()}, Fashion-MNIST's go to 9; fetch the files again."
+            f"{str(where)!r} has a label {labels.max()}, Fashion-MNIST's go to 9; fetch the files "
+            "again."
         )
     ids = np.array([f"{split}-{i:05d}" for i in range(len(pixels))])
     suffix = f":{where}" if folder else ""
@@ -109,7 +111,8 @@ def _found(split: str, cache: Path | None, download: bool) -> Path:
         _download(cache)
         return torchvisions[0]
     raise Missing(
-        "Fashion-MNIST is not on this machine; install Debian's package dataset-fashion-mnist, or name a "
+        "Fashion-MNIST is not on this machine; install Debian's package dataset-fashion-mnist, or "
+        "name a "
         "folder with its four idx files as fashion-mnist:FOLDER."
     )
 
@@ -121,8 +124,10 @@ def _download(cache: Path) -> None:
         FashionMNIST(cache, download=True)
     except (OSError, RuntimeError) as fault:
         raise Missing(
-            "Fashion-MNIST is not on this machine and could not be downloaded; install Debian's package "
-            "dataset-fashion-mnist, or name a folder with its four idx files as fashion-mnist:FOLDER."
+            "Fashion-MNIST is not on this machine and could not be downloaded; install Debian's "
+            "package "
+            "dataset-fashion-mnist, or name a folder with its four idx files as "
+            "fashion-mnist:FOLDER."
         ) from fault
 
 
@@ -134,7 +139,8 @@ def _file(folder: Path, stem: str) -> Path:
     found = _candidates(folder, stem) or _candidates(folder / "FashionMNIST" / "raw", stem)
     if not found:
         raise BadInput(
-            f"{str(folder)!r} has no file {stem}[.gz]; name the folder that holds the four idx files."
+            f"{str(folder)!r} has no file {stem}[.gz]; name the folder that holds the four idx "
+            "files."
         )
     return found[0]
 
@@ -166,7 +172,8 @@ def read_idx(path: str | Path, dimensions: int) -> np.ndarray:
 def _idx_shape(head: bytes, dimensions: int, path: Path) -> tuple[int, ...]:
     if len(head) != 4 + 4 * dimensions or head[:4] != bytes((0, 0, 8, dimensions)):
         raise BadInput(
-            f"{str(path)!r} is no idx file of unsigned bytes in {dimensions} dimensions; fetch it again."
+            f"{str(path)!r} is no idx file of unsigned bytes in {dimensions} dimensions; fetch it "
+            "again."
         )
     shape = struct.unpack(f">{dimensions}I", head[4:])
     if math.prod(shape) > _LARGEST:

@@ -137,7 +137,8 @@ def _wanted(fo: Any, text: str, options: dict[str, Any]) -> dict[str, Any]:
             given = dict(json.loads(text))
         except (ValueError, TypeError):
             raise BadInput(
-                f"source {('fiftyone:' + text)[:80]!r} is malformed; after 'fiftyone:' comes a name, or "
+                f"source {('fiftyone:' + text)[:80]!r} is malformed; after 'fiftyone:' comes a "
+                "name, or "
                 f"JSON with {', '.join(KNOWN)}."
             ) from None
     given |= options
@@ -156,7 +157,8 @@ def _wanted(fo: Any, text: str, options: dict[str, Any]) -> dict[str, Any]:
         for key in ("name", "view", "labels", "embeddings")
     ):
         raise BadInput(
-            f"source {('fiftyone:' + text)[:80]!r} is malformed; name, view, labels and embeddings are "
+            f"source {('fiftyone:' + text)[:80]!r} is malformed; name, view, labels and embeddings "
+            "are "
             "texts."
         )
     name = wanted["name"] or ""
@@ -190,7 +192,8 @@ def _view(fo: Any, wanted: dict[str, Any]) -> tuple[Any, Any]:
         view = dataset.load_saved_view(wanted["view"])
     if view._is_generated:
         raise BadInput(
-            f"the view {wanted['view']!r} shows patches or frames, not samples; choose one of whole "
+            f"the view {wanted['view']!r} shows patches or frames, not samples; choose one of "
+            "whole "
             "samples."
         )
     if view._is_dynamic_groups:
@@ -260,7 +263,8 @@ def _label_field(fo: Any, dataset: Any, asked: str | None) -> str:
         return fields.get(DEFAULT_LABELS, "")
     if asked and asked not in fields:
         raise BadInput(
-            f"dataset {dataset.name!r} has no label field {asked[:100]!r}; it has {_some(sorted(fields))}."
+            f"dataset {dataset.name!r} has no label field {asked[:100]!r}; it has "
+            f"{_some(sorted(fields))}."
         )
     return fields.get(asked, "")
 
@@ -294,14 +298,16 @@ def _vectors(dataset: Any, view: Any, name: str, ids: list[str]) -> tuple[np.nda
         results = dataset.load_brain_results(name)
         if not hasattr(results, "get_embeddings"):
             raise BadInput(
-                f"the brain run {name!r} of dataset {dataset.name!r} holds no vectors; name a similarity "
+                f"the brain run {name!r} of dataset {dataset.name!r} holds no vectors; name a "
+                "similarity "
                 "run."
             )
         found, owners, _ = results.get_embeddings()
         by_id = dict(zip(map(str, owners), found, strict=True))
     else:
         raise BadInput(
-            f"dataset {dataset.name!r} has neither a field nor a brain run {name[:100]!r}; its brain runs: "
+            f"dataset {dataset.name!r} has neither a field nor a brain run {name[:100]!r}; its "
+            "brain runs: "
             f"{_some(dataset.list_brain_runs())}."
         )
     return _stacked(name, [by_id.get(key) for key in ids])
@@ -418,7 +424,8 @@ def label_rows(text: str, field: str = "") -> tuple[list[LabelRow], frozenset[st
             wanted["view"], field = ("", rest) if rest in fields else (view, last)
         elif rest not in saved:
             raise BadInput(
-                f"dataset {dataset.name!r} has neither a label field nor a saved view {rest[:100]!r}; "
+                f"dataset {dataset.name!r} has neither a label field nor a saved view "
+                f"{rest[:100]!r}; "
                 f"it has the fields {_some(sorted(fields))} and the views {_some(saved)}."
             )
     dataset, view = _view(fo, wanted)

@@ -136,7 +136,8 @@ def _shared(folders: list[list[str]]) -> int:
     """How many leading folders all pictures have in common."""
     if not folders:
         return 0
-    first, last = min(folders), max(folders)
+    first = min(folders)
+    last = max(folders)
     count = 0
     while count < min(len(first), len(last)) and first[count] == last[count]:
         count += 1
@@ -167,7 +168,8 @@ def _level_of(folders: list[list[str]], shared: int, depth: int | None) -> int:
         return min(shared, max(deepest - 1, 0))
     if not 1 <= depth <= max(deepest, 1):
         raise BadInput(
-            f"depth={depth} names no level of folders; the pictures lie 0 to {deepest} folders deep, "
+            f"depth={depth} names no level of folders; the pictures lie 0 to {deepest} folders "
+            "deep, "
             f"so give 1 to {max(deepest, 1)}."
         )
     return depth - 1

@@ -1,5 +1,5 @@
-"""Label files of other tools, read row by row: CSV, JSON and JSON Lines of Label Studio, COCO, YOLO,
-CVAT's XML, Parquet, and folders of class folders.
+"""Label files of other tools, read row by row: CSV, JSON and JSON Lines of Label Studio, COCO,
+YOLO, CVAT's XML, Parquet, and folders of class folders.
 
 Every reader yields `LabelRow`s: what names the image, and the classes said of it. Nothing is
 trusted and no row stops the others: one that cannot be understood carries its reason.
@@ -119,7 +119,8 @@ def read_rows(path: Path, id_column: str = "", label_column: str = "") -> list[L
         data = path.read_bytes()
     except OSError as fault:
         raise BadInput(
-            f"{str(path)!r} cannot be read ({fault.strerror or fault}); give a .csv, .json, .xml or "
+            f"{str(path)!r} cannot be read ({fault.strerror or fault}); give a .csv, .json, .xml "
+            "or "
             ".parquet file, a folder, or fiftyone:NAME/FIELD."
         ) from None
     if data[:4] == b"PAR1":
@@ -337,7 +338,8 @@ def _object(path: Path, item: dict[str, Any]) -> Iterator[LabelRow]:
             yield LabelRow({"id": key}, classes_of(name), f"entry {number}")
     else:
         raise BadInput(
-            f"{str(path)!r} is neither a list of tasks nor COCO nor {{id: class}}; export from Label "
+            f"{str(path)!r} is neither a list of tasks nor COCO nor {{id: class}}; export from "
+            "Label "
             "Studio as JSON or JSON-MIN."
         )
 

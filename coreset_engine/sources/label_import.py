@@ -184,7 +184,8 @@ def import_labels(
 
         rows, fingerprints = label_rows(text.partition(":")[2], label_column)
         return ImportedLabels(text, rows, fingerprints, by_proof=True)
-    path, column = Path(text).expanduser(), label_column
+    path = Path(text).expanduser()
+    column = label_column
     if not path.exists() and "#" in text:  # FILE#COLUMN
         name, _, column = text.rpartition("#")
         path = Path(name).expanduser()
@@ -376,7 +377,8 @@ def _taken(counts: Counter[str], conflicts: str) -> str:
 def _nothing(imported: ImportedLabels, unmatched: list[str], aside: Mapping[str, list[str]]) -> str:
     if unmatched:
         return (
-            f"{imported.name!r} labels {len(unmatched):,} images and none of them is in this source, "
+            f"{imported.name!r} labels {len(unmatched):,} images and none of them is in this "
+            "source, "
             f"for example {', '.join(map(repr, unmatched[:EXAMPLES]))}; give the labels of this "
             "source, or name the column of its ids (--id-column)."
         )

@@ -308,7 +308,8 @@ def _array_ids(path: Path) -> list[str]:
         found = np.load(path, allow_pickle=False)
     except (OSError, ValueError) as fault:
         raise BadInput(
-            f"ids={str(path)!r} cannot be read as an array of texts ({fault}); give one id per line "
+            f"ids={str(path)!r} cannot be read as an array of texts ({fault}); give one id per "
+            "line "
             "in a text file."
         ) from fault
     return [safe_name(str(name)) for name in found.reshape(-1).tolist()]

@@ -244,7 +244,8 @@ def _outputs(model: nn.Module, batch: torch.Tensor) -> tuple[torch.Tensor | None
 
 
 def _even(left: int, batch: int) -> int:
-    """Size of the next step: `left` in as few parts of at most `batch` as possible, nearly equal."""
+    """Size of the next step: `left` in as few parts of at most `batch` as possible, nearly
+    equal."""
     return math.ceil(left / math.ceil(left / batch))
 
 
@@ -268,7 +269,8 @@ def accuracy_of(model: nn.Module, inputs, labels, *, device: str = "auto") -> fl
 
 
 def to_device(inputs, device: str) -> torch.Tensor:
-    """`inputs` as a tensor on `device`, same dtype (float16, float32, uint8); float64 as float32."""
+    """`inputs` as a tensor on `device`, same dtype (float16, float32, uint8); float64 as
+    float32."""
     if isinstance(inputs, torch.Tensor):
         return inputs.to(device)
     array = np.asarray(inputs)

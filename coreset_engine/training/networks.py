@@ -81,6 +81,7 @@ def resnet50(inputs: torch.Tensor, n_classes: int, config: ProxyConfig) -> Proxy
 def _pixels(inputs: torch.Tensor, name: str) -> None:
     if inputs.ndim != 4:
         raise BadInput(
-            f"inputs of shape {tuple(inputs.shape)}: the proxy {name!r} needs pixels (N, channels, H, W); "
+            f"inputs of shape {tuple(inputs.shape)}: the proxy {name!r} needs pixels (N, channels, "
+            "H, W); "
             "use 'mlp' or 'linear' on vectors."
         )

@@ -29,7 +29,8 @@ def pixels_of(
     need = len(positions) * int(np.prod(shape))
     if need > psutil.virtual_memory().available // 2:
         raise BadInput(
-            f"{len(positions):,} images of {shape[1]} x {shape[2]} need {need / 2**30:.1f} GiB, more than "
+            f"{len(positions):,} images of {shape[1]} x {shape[2]} need {need / 2**30:.1f} GiB, "
+            "more than "
             "half of what is free; lower image_size, or use model='linear'."
         )
     out = np.empty((len(positions), *shape), np.uint8)

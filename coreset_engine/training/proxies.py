@@ -96,7 +96,8 @@ def proxy_config(name: str, **params) -> ProxyConfig:
 def build_proxy(
     name: str, inputs: torch.Tensor, n_classes: int, config: ProxyConfig, seed: int = 0
 ) -> nn.Module:
-    """A freshly initialised network, the same for the same seed; leaves torch's random state alone."""
+    """A freshly initialised network, the same for the same seed; leaves torch's random state
+    alone."""
     make_one: Callable = load(look_up(PROXIES, name, "proxy").function)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -41,7 +41,8 @@ for stage in STAGES:
 
 
 def pictures() -> Path:
-    """Where pictures for the README go; CORESET_PICTURES=docs/images puts them where it shows them."""
+    """Where pictures for the README go; CORESET_PICTURES=docs/images puts them where it shows
+    them."""
     place = (
         ROOT / os.environ["CORESET_PICTURES"]
         if os.environ.get("CORESET_PICTURES")

@@ -1,8 +1,8 @@
 """The README's pictures, taken by the app itself: four pages and the scrub as a short film.
 
-They go to test-artefacts/pictures; CORESET_PICTURES=docs/images puts them where the README shows them, and
-CORESET_PICTURES_OF="fashion-mnist&samples=60000" takes them of another prepared source (with
-CORESET_BROWSER_HOME).
+They go to test-artefacts/pictures; CORESET_PICTURES=docs/images puts them where the README shows
+them, and CORESET_PICTURES_OF="fashion-mnist&samples=60000" takes them of another prepared source
+(with CORESET_BROWSER_HOME).
 """
 
 from __future__ import annotations

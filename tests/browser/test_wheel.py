@@ -1,4 +1,5 @@
-"""`pip install .` as a user has it: the wheel in an environment of its own, away from the checkout."""
+"""`pip install .` as a user has it: the wheel in an environment of its own, away from the
+checkout."""
 
 from __future__ import annotations
 

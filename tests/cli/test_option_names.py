@@ -1,4 +1,5 @@
-"""Decorators that add options to a command leave the command's own options as they were declared."""
+"""Decorators that add options to a command leave the command's own options as they were
+declared."""
 
 from __future__ import annotations
 

@@ -101,7 +101,8 @@ def test_classes_no_cluster_is_named_after_are_wholly_wrong():
     ],
 )
 def test_nmi_and_ari_by_hand(pseudo, truth, nmi, ari):
-    pseudo, truth = np.array(pseudo), np.array(truth)
+    pseudo = np.array(pseudo)
+    truth = np.array(truth)
     assert contingency.nmi(pseudo, truth) == pytest.approx(nmi, abs=1e-12)
     assert contingency.ari(pseudo, truth) == pytest.approx(ari, abs=1e-12)
 

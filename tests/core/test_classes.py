@@ -29,7 +29,8 @@ def test_case_spaces_and_the_empty_name_are_part_of_a_name():
 
 
 def test_decomposed_names_of_macos_match_composed_ones_where_there_is_no_doubt():
-    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    composed = "caf\u00e9"
+    decomposed = "cafe\u0301"
     assert align_classes([composed, "x"], [decomposed]).codes.tolist() == [0]
     # both spellings in one list: two classes, each matched exactly
     both = align_classes([composed, decomposed], [decomposed, composed])

@@ -1,4 +1,5 @@
-"""The default number of samples: until two seeds agree, at most a stated number; and what is said."""
+"""The default number of samples: until two seeds agree, at most a stated number; and what is
+said."""
 
 from __future__ import annotations
 

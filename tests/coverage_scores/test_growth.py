@@ -88,7 +88,8 @@ def test_killed_in_the_middle_then_resumed(vectors, tmp_path):
     np.save(tmp_path / "vectors.npy", vectors)
     code = (
         "import sys, numpy as np\nfrom coreset_engine.coverage.scores import coverage_scores\n"
-        f"coverage_scores(np.load(sys.argv[1]), {total}, n_neighbours=40, device='cpu', resume=sys.argv[2])"
+        f"coverage_scores(np.load(sys.argv[1]), {total}, n_neighbours=40, device='cpu', "
+        "resume=sys.argv[2])"
     )
     child = subprocess.Popen([sys.executable, "-c", code, tmp_path / "vectors.npy", path])
     try:

@@ -1,5 +1,5 @@
-"""The documentation: every command and script marked `<!-- run -->` runs, every other command exists,
-and the site builds without a warning and asks no other host for anything."""
+"""The documentation: every command and script marked `<!-- run -->` runs, every other command
+exists, and the site builds without a warning and asks no other host for anything."""
 
 from __future__ import annotations
 

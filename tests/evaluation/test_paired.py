@@ -8,7 +8,8 @@ from coreset_engine.evaluation.paired import against_baseline, paired_test, sent
 
 
 def test_the_interval_is_that_of_students_table():
-    # Differences 1 2 3 4 5: mean 3, s = sqrt 2.5 = 1.5811, s / sqrt 5 = 0.7071; t(0.975, 4) = 2.776.
+    # Differences 1 2 3 4 5: mean 3, s = sqrt 2.5 = 1.5811, s / sqrt 5 = 0.7071; t(0.975, 4) =
+    # 2.776.
     found = paired_test([1, 2, 3, 4, 5])
     assert found.mean == 3 and found.standard_error == pytest.approx(0.70711, abs=1e-5)
     assert found.low == pytest.approx(3 - 2.776 * 0.70711, abs=1e-3)

@@ -135,8 +135,10 @@ def test_a_private_server_answers_and_is_gone_afterwards(tmp_path):
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux's kernel promises it (prctl)")
 def test_a_private_server_dies_with_a_killed_parent(tmp_path):
     code = (
-        "import sys, pathlib, time\nfrom coreset_engine.export.fiftyone.mongodb import private_server\n"
-        "with private_server(pathlib.Path(sys.argv[1])) as uri:\n    print(uri, flush=True); time.sleep(60)"
+        "import sys, pathlib, time\nfrom coreset_engine.export.fiftyone.mongodb import "
+        "private_server\n"
+        "with private_server(pathlib.Path(sys.argv[1])) as uri:\n    print(uri, flush=True); "
+        "time.sleep(60)"
     )
     parent = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path)],

@@ -186,7 +186,8 @@ def test_whatever_the_ids_and_the_choice_it_comes_back_equal(
 
 def test_the_disk_format_needs_no_fiftyone_and_twice_is_the_same(source, tmp_path):
     code = (
-        "import sys; sys.path[:0] = sys.argv[3:]; sys.modules['fiftyone'] = sys.modules['bson'] = None\n"
+        "import sys; sys.path[:0] = sys.argv[3:]; sys.modules['fiftyone'] = sys.modules['bson'] = "
+        "None\n"
         "from pathlib import Path; import made_up_parcels\n"
         "from coreset_engine.export import fiftyone_disk\n"
         "parcel = made_up_parcels.parcel(Path(sys.argv[1]).parent, sys.argv[2]); "

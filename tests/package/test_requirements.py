@@ -1,4 +1,5 @@
-"""The two lists of dependencies say the same: ranges in pyproject.toml, pins in requirements*.txt."""
+"""The two lists of dependencies say the same: ranges in pyproject.toml, pins in
+requirements*.txt."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Compare: accuracy stands beside the certificate once Evaluate has measured it, and only for the same
-rate."""
+"""Compare: accuracy stands beside the certificate once Evaluate has measured it, and only for the
+same rate."""
 
 from __future__ import annotations
 

@@ -30,7 +30,8 @@ def test_a_recipe_is_made_of_settings_and_parameters_that_exist(name):
 
 
 def test_betas_are_those_of_table_7():
-    # ELFS, table 7, CIFAR-100 (SwAV) at 70 %: 0.4; CIFAR-10 (DINO) at 90 %: 0.4; STL10 at 80 %: 0.6.
+    # ELFS, table 7, CIFAR-100 (SwAV) at 70 %: 0.4; CIFAR-10 (DINO) at 90 %: 0.4; STL10 at 80 %:
+    # 0.6.
     assert find("elfs-paper-cifar100-swav").params_at(0.7)["beta"] == 0.4
     assert find("elfs-paper-cifar10").params_at(0.9)["beta"] == 0.4
     assert find("elfs-paper-stl10").params_at(0.8)["beta"] == 0.6

@@ -315,7 +315,8 @@ def main() -> int:
                 extra += 1
                 todo.append(points(2, given.seed + extra)[1])
         print(
-            f"{tally['killed']} kills ({tally['too late']} came too late and were repeated), {failures} failures"
+            f"{tally['killed']} kills ({tally['too late']} came too late and were repeated), "
+            f"{failures} failures"
         )
     finally:
         shutil.rmtree(root, ignore_errors=True)

@@ -41,10 +41,13 @@ def test_the_server_shows_a_dataset_without_loading_torch(tmp_path):
 
     np.save(tmp_path / "v.npy", np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32))
     told = (
-        "import sys; from ui import select_view, choice, sidebar; from coreset_engine.pipeline.run import STAGES, "
-        "Run; from coreset_engine.artifacts.store import Store; from coreset_engine.sources.open import open_source; "
+        "import sys; from ui import select_view, choice, sidebar; from coreset_engine.pipeline.run "
+        "import STAGES, "
+        "Run; from coreset_engine.artifacts.store import Store; from coreset_engine.sources.open "
+        "import open_source; "
         "run = Run(open_source(sys.argv[1]), store=Store(sys.argv[2])); "
-        "print([run.ready(stage) or run.size_of(stage) for stage in STAGES], 'torch' in sys.modules)"
+        "print([run.ready(stage) or run.size_of(stage) for stage in STAGES], 'torch' in "
+        "sys.modules)"
     )
     done = subprocess.run(
         [

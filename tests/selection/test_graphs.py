@@ -160,8 +160,10 @@ def test_d2_messages_by_hand():
 
 
 def test_d2_where_the_distance_power_decides():
-    # A pair 0.5 apart and a star of three leaves 1.5 from its middle, one neighbour, uniform. Forward
-    # scores less 1: squared e^-0.25 = 0.78 for the pair, 3 e^-2.25 = 0.32 for the middle of the star;
+    # A pair 0.5 apart and a star of three leaves 1.5 from its middle, one neighbour, uniform.
+    # Forward
+    # scores less 1: squared e^-0.25 = 0.78 for the pair, 3 e^-2.25 = 0.32 for the middle of the
+    # star;
     # plain e^-0.5 = 0.61 and 3 e^-1.5 = 0.67.
     turns = np.exp(2j * np.pi * np.arange(3) / 3) * 1.5 + 100
     at = np.concatenate([[0, 0.5, 100], turns])

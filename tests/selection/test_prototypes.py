@@ -57,7 +57,8 @@ def test_moderate_of_the_released_program_takes_medians_and_a_window_of_ranks():
     skewed = Tiny([-1, -2, -3, -10, -30], labels=[0] * 5)
     by_rank = ranked("moderate", skewed, 3, centre="median", window="rank").order[:3]
     by_distance = ranked("moderate", skewed, 3, centre="median").order[:3]
-    # Centre -3: distances 2 1 0 7 27, median 2. Ranks around the middle: 1 2 7. Closest to 2: 2 1 0.
+    # Centre -3: distances 2 1 0 7 27, median 2. Ranks around the middle: 1 2 7. Closest to 2: 2 1
+    # 0.
     assert set(by_rank.tolist()) == {0, 1, 3} and set(by_distance.tolist()) == {0, 1, 2}
 
 
@@ -105,8 +106,10 @@ def test_typiclust_leaves_small_clusters_to_the_end_by_paper_and_program():
 
 def test_typiclust_of_the_released_program_averages_over_half_of_what_is_left():
     # One cluster 0 1 2 4 7 11: half of 6 is 3 neighbours. Mean squared distances to the nearest
-    # three: 0: (1 + 4 + 16) / 3 = 7; 1: (1 + 1 + 9) / 3 = 3.7; 2: (1 + 4 + 4) / 3 = 3; 4: (4 + 9 + 9)
-    # / 3 = 7.3: image 2 is first. Left 0 1 4 7 11, two neighbours: 0: (1 + 16) / 2; 1: (1 + 9) / 2 =
+    # three: 0: (1 + 4 + 16) / 3 = 7; 1: (1 + 1 + 9) / 3 = 3.7; 2: (1 + 4 + 4) / 3 = 3; 4: (4 + 9 +
+    # 9)
+    # / 3 = 7.3: image 2 is first. Left 0 1 4 7 11, two neighbours: 0: (1 + 16) / 2; 1: (1 + 9) / 2
+    # =
     # 5; 4: (9 + 9) / 2 = 9; 7: (9 + 16) / 2: image 1 is second.
     run = Tiny([0, 1, 2, 4, 7, 11])
     options = dict(metric="euclidean", max_clusters=1, variant="program")

@@ -198,7 +198,8 @@ def stages(view: session.RunView) -> None:
     if missing:
         submit_button("Compute", "prepare", view, primary=True)
         st.caption(
-            "Runs in the background, one stage after another. Stages that are ready are not repeated."
+            "Runs in the background, one stage after another. Stages that are ready are not "
+            "repeated."
         )
     else:
         st.success("All stages are ready for these settings.")

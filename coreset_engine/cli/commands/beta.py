@@ -89,7 +89,8 @@ def lines(found: dict[str, Any]) -> list[str]:
     if true:
         seen = found["oracle"]
         out.append(
-            f"true labels would have chosen beta = {seen['best_beta']:g}; choosing without them costs "
+            f"true labels would have chosen beta = {seen['best_beta']:g}; choosing without them "
+            "costs "
             f"{100 * seen['lost']:.2f} points"
         )
     out.append(

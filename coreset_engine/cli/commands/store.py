@@ -168,7 +168,8 @@ def report(
 
     if out.is_dir():
         raise BadInput(
-            f"{str(out)!r} is a folder; name the zip to write, for example {str(out / 'report.zip')!r}."
+            f"{str(out)!r} is a folder; name the zip to write, for example "
+            f"{str(out / 'report.zip')!r}."
         )
     names = diagnostics.write(out, Store(), paths=paths)
     if as_json:

@@ -22,7 +22,8 @@ def make_encoder(
     """
     if image_size is not None and not 16 <= image_size <= 1024:
         raise BadInput(
-            f"image_size={image_size} must lie between 16 and 1024; leave it out for the automatic size."
+            f"image_size={image_size} must lie between 16 and 1024; leave it out for the automatic "
+            "size."
         )
     parts = [part.strip() for part in str(name).split("+")]
     if weights is not None and len(parts) > 1:

@@ -108,7 +108,8 @@ def _finish(
     size = config.image_size if free and config.image_size else None if any_size else native
     if config.image_size not in (None, size):
         raise BadInput(
-            f"image_size={config.image_size} does not fit encoder {name!r}, which takes {native} px only; "
+            f"image_size={config.image_size} does not fit encoder {name!r}, which takes {native} "
+            "px only; "
             "leave it out."
         )
     return Encoder(
@@ -158,7 +159,8 @@ def _checkpoint(path: str | Path) -> dict[str, torch.Tensor]:
         Exception
     ) as fault:  # the parsers raise many types; whichever it is, the file is not one we can read
         raise BadInput(
-            f"weights={str(path)!r} cannot be read as plain tensors ({type(fault).__name__}); give a "
+            f"weights={str(path)!r} cannot be read as plain tensors ({type(fault).__name__}); give "
+            "a "
             ".safetensors file or a torch checkpoint that holds tensors only."
         ) from fault
     for wrapper in ("state_dict", "model", "teacher"):
@@ -166,7 +168,8 @@ def _checkpoint(path: str | Path) -> dict[str, torch.Tensor]:
             found = found[wrapper]
     if not isinstance(found, dict):
         raise BadInput(
-            f"weights={str(path)!r} holds a {type(found).__name__}, not named tensors; save a state_dict."
+            f"weights={str(path)!r} holds a {type(found).__name__}, not named tensors; save a "
+            "state_dict."
         )
     return {
         name.removeprefix("module."): tensor
@@ -183,7 +186,8 @@ def _load_by_position(network: nn.Module, given: dict[str, torch.Tensor], name: 
         a.shape != b.shape for a, b in zip(own.values(), given.values(), strict=True)
     ):
         raise BadInput(
-            f"the checkpoint holds {len(given)} tensors, encoder {name!r} has {len(own)} of certain shapes; "
+            f"the checkpoint holds {len(given)} tensors, encoder {name!r} has {len(own)} of "
+            "certain shapes; "
             "give weights made for this network."
         )
     network.load_state_dict(dict(zip(own, given.values(), strict=True)))
@@ -252,7 +256,8 @@ def timm_encoder(name: str, config: EncoderConfig, *, shown: str = "", native: i
     patch = getattr(getattr(network, "patch_embed", None), "patch_size", (1, 1))[0]
     if config.image_size and config.image_size % patch:
         raise BadInput(
-            f"image_size={config.image_size} does not fit encoder {shown!r}; use a multiple of {patch}, "
+            f"image_size={config.image_size} does not fit encoder {shown!r}; use a multiple of "
+            f"{patch}, "
             f"such as {native}."
         )
     return _finish(
@@ -295,7 +300,8 @@ def open_clip_encoder(name: str, config: EncoderConfig, *, shown: str = "") -> E
         import open_clip
     except ImportError:
         raise Missing(
-            f"encoder {shown or 'open_clip:' + name!r} needs the package open_clip_torch; pip install "
+            f"encoder {shown or 'open_clip:' + name!r} needs the package open_clip_torch; pip "
+            "install "
             "open_clip_torch, or choose another encoder."
         ) from None
     shown = shown or f"open_clip:{name}"
@@ -346,7 +352,8 @@ def _load_backbone(network: nn.Module, given: dict[str, torch.Tensor], name: str
     if absent or wrong:
         fault = f"lacks {absent[0]!r}" if absent else f"has {wrong[0]!r} in another shape"
         raise BadInput(
-            f"the checkpoint for encoder {name!r} {fault} ({len(absent)} tensors missing, {len(wrong)} of "
+            f"the checkpoint for encoder {name!r} {fault} ({len(absent)} tensors missing, "
+            f"{len(wrong)} of "
             "another shape); give weights made for this network."
         )
     network.load_state_dict({key: given[key] for key in own if key in given}, strict=False)
@@ -381,8 +388,10 @@ def _fetching(name: str) -> Iterator[None]:
         if isinstance(fault, BadInput) or "out of memory" in str(fault):
             raise
         raise Missing(
-            f"the weights of encoder {name!r} are not on this machine and could not be downloaded; connect "
-            "to the network, give weights=PATH, or use 'efficientnet_lite0', which needs no download."
+            f"the weights of encoder {name!r} are not on this machine and could not be downloaded; "
+            "connect "
+            "to the network, give weights=PATH, or use 'efficientnet_lite0', which needs no "
+            "download."
         ) from fault
     finally:
         constants.HF_HUB_OFFLINE = offline

@@ -54,7 +54,8 @@ def choose_search(
             return (
                 by_projection(coordinates, wanted + 1 + max(16, wanted // 2)),
                 _info(
-                    f"faiss flat over {coordinates.shape[1] - 1} principal directions, proven or repeated",
+                    f"faiss flat over {coordinates.shape[1] - 1} principal directions, proven or "
+                    "repeated",
                     True,
                 ),
             )

@@ -80,7 +80,8 @@ def _check(vectors: np.ndarray, k: int, metric: str) -> None:
         raise BadInput(f"k={k} neighbours: must be a whole number of at least 1.")
     if vectors.ndim != 2 or 0 in vectors.shape or vectors.dtype.kind != "f":
         raise BadInput(
-            f"vectors of shape {vectors.shape} and type {vectors.dtype}: must be a non-empty float matrix "
+            f"vectors of shape {vectors.shape} and type {vectors.dtype}: must be a non-empty float "
+            "matrix "
             "(images, dimensions)."
         )
 

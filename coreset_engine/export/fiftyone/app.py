@@ -66,7 +66,8 @@ class App:
         name = self.names.view(SHOWN[what])
         if name not in self.dataset.list_saved_views():
             raise BadInput(
-                f"dataset {self.dataset.name!r} has no view {name!r} (its export had no scores for it); "
+                f"dataset {self.dataset.name!r} has no view {name!r} (its export had no scores for "
+                "it); "
                 "export again."
             )
         return self.dataset.load_saved_view(name)
@@ -165,7 +166,8 @@ def _start(fo: Any, dataset: Any, selection: str, owner: str, address: str) -> A
             if time.monotonic() > deadline:
                 del sessions._server_services[port]
                 raise Missing(
-                    "the FiftyOne App did not start within a minute; the log of this program says why."
+                    "the FiftyOne App did not start within a minute; the log of this program says "
+                    "why."
                 )
             time.sleep(0.2)
         kept = Names(selection).view("kept")

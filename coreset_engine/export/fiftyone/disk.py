@@ -150,7 +150,8 @@ def _writing(out: Path) -> Iterator[None]:
         yield
     except OSError as fault:
         raise BadInput(
-            f"{str(out)!r} cannot be written ({fault.strerror or fault}); choose a folder you can write."
+            f"{str(out)!r} cannot be written ({fault.strerror or fault}); choose a folder you can "
+            "write."
         ) from None
 
 

@@ -65,7 +65,8 @@ class Names:
     def __post_init__(self) -> None:
         if not 1 <= len(self.name.strip()) <= 60 or not self.name.isprintable():
             raise BadInput(
-                f"selection name {self.name[:80]!r} must be 1 to 60 printable characters, for example "
+                f"selection name {self.name[:80]!r} must be 1 to 60 printable characters, for "
+                "example "
                 "'p90'."
             )
 
@@ -134,7 +135,8 @@ def own_layers(bundle: ExportBundle, names: Names) -> list[Layer]:
                 prefix + "nearest_kept",
                 "float",
                 bundle.nearest_kept,
-                "cosine distance to the nearest other kept image; empty = none among its neighbours",
+                "cosine distance to the nearest other kept image; empty = none among its "
+                "neighbours",
             )
         )
     if bundle.label_margin is not None:
@@ -143,7 +145,8 @@ def own_layers(bundle: ExportBundle, names: Names) -> list[Layer]:
                 prefix + "label_margin",
                 "float",
                 bundle.label_margin,
-                "share of the nearest images with its given label minus that of the commonest other "
+                "share of the nearest images with its given label minus that of the commonest "
+                "other "
                 "label; below 0 = the given label is suspect",
             )
         )
@@ -153,7 +156,8 @@ def own_layers(bundle: ExportBundle, names: Names) -> list[Layer]:
                 prefix + "vector",
                 "vector",
                 shortened(bundle.vectors),
-                f"its embedding's first {DIMENSIONS} principal directions; for sorting by similarity",
+                f"its embedding's first {DIMENSIONS} principal directions; for sorting by "
+                "similarity",
             )
         )
     return found

@@ -59,7 +59,8 @@ def write_fiftyone_dataset(
     if fo.dataset_exists(name):
         if only_kept:
             raise BadInput(
-                f"dataset {name!r} exists, and dropped samples are removed only from a new one; choose "
+                f"dataset {name!r} exists, and dropped samples are removed only from a new one; "
+                "choose "
                 "another name."
             )
         return _update(fo, fo.load_dataset(name), bundle, names, progress)
@@ -74,7 +75,8 @@ def _checked(name: str) -> str:
         or not name.isprintable()
     ):
         raise BadInput(
-            f"dataset name {name[:120]!r} must be 1 to 100 printable characters with a letter or digit."
+            f"dataset name {name[:120]!r} must be 1 to 100 printable characters with a letter or "
+            "digit."
         )
     return name
 
@@ -95,7 +97,8 @@ def _create(
             )
         except ValueError as fault:
             raise BadInput(
-                f"FiftyOne refuses the dataset {name!r} ({' '.join(str(fault).split())[:160]}); choose "
+                f"FiftyOne refuses the dataset {name!r} ({' '.join(str(fault).split())[:160]}); "
+                "choose "
                 "another name."
             ) from None
     try:
@@ -290,7 +293,8 @@ class Target:
         """Refuse when a field, tag, view or run of our names is somebody else's."""
         for what, name in self._foreign(tags_and_views):
             raise BadInput(
-                f"dataset {self.dataset.name!r} already has a {what} {name!r} that no selection called "
+                f"dataset {self.dataset.name!r} already has a {what} {name!r} that no selection "
+                "called "
                 f"{self.names.name!r} wrote; give the selection another name."
             )
 
@@ -322,7 +326,8 @@ class Target:
         return self.fo.core.utils.to_slug(name)
 
     def claim(self, bundle: ExportBundle) -> None:
-        """Record what this export is about to own; half of it may be there when the process dies."""
+        """Record what this export is about to own; half of it may be there when the process
+        dies."""
         config = disk.run_config(bundle, self.names, self.layers)
         owned = {
             name: list(dict.fromkeys([*self.before.get(name, ()), *config[name]])) for name in OWNED

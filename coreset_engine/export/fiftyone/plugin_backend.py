@@ -181,8 +181,10 @@ def compare(dataset: Any, one: str, other: str) -> dict[str, Any]:
     both = len(first & second)
     either = len(first | second)
     said = (
-        f"{one}: {len(first):,} images, {other}: {len(second):,}. Both keep {both:,} ({both / either:.0%} of all "
-        f"that either keeps); only {one}: {len(first - second):,}, only {other}: {len(second - first):,}."
+        f"{one}: {len(first):,} images, {other}: {len(second):,}. Both keep {both:,} "
+        f"({both / either:.0%} of all "
+        f"that either keeps); only {one}: {len(first - second):,}, only {other}: "
+        f"{len(second - first):,}."
     )
     return dict(
         said=said,

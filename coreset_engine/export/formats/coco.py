@@ -66,7 +66,8 @@ def write_coco(
         pictures.write_json(place / "coco.json", _document(bundle, images, boxes, classes.names))
     except OSError as fault:
         raise BadInput(
-            f"{str(place)!r} cannot be written ({fault.strerror or fault}); choose a folder you can write, "
+            f"{str(place)!r} cannot be written ({fault.strerror or fault}); choose a folder you "
+            "can write, "
             "on a disk with room."
         ) from None
     return dict(images=len(images), annotations=len(boxes), path=str(place / "coco.json"))

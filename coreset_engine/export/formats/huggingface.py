@@ -76,7 +76,8 @@ def write_huggingface(
         )
     except OSError as fault:
         raise BadInput(
-            f"{str(place)!r} cannot be written ({fault.strerror or fault}); choose a folder you can write, "
+            f"{str(place)!r} cannot be written ({fault.strerror or fault}); choose a folder you "
+            "can write, "
             "on a disk with room."
         ) from None
     return dict(images=len(rows), classes=len(classes.names), path=str(place))

@@ -92,7 +92,8 @@ def picture_files(
     readable = bundle.dataset is not None and bundle.dataset.reader is not None
     if lacking and not readable:
         raise Missing(
-            f"{len(lacking)} of {len(own)} images have no picture; this target shows pictures: name "
+            f"{len(lacking)} of {len(own)} images have no picture; this target shows pictures: "
+            "name "
             "the folder they are in (--images FOLDER) and export again."
         )
     _write_all(bundle, lacking, paths, folder, progress)

@@ -67,7 +67,8 @@ def write_imagefolder(
         _write_pictures(bundle, place, classes, parts, link, progress)
     except OSError as fault:
         raise BadInput(
-            f"{str(place)!r} cannot be written ({fault.strerror or fault}); choose a folder you can write, "
+            f"{str(place)!r} cannot be written ({fault.strerror or fault}); choose a folder you "
+            "can write, "
             "on a disk with room."
         ) from None
     return _summary(place, rows, classes, parts)

@@ -156,7 +156,8 @@ def clean(text: Any) -> str:
 
 
 def picture(bundle: ExportBundle, row: int, viewer: Viewer = TRAINING) -> tuple[bytes, str]:
-    """(encoded bytes, extension): the source's own file as it is, a PNG where `viewer` shows none."""
+    """(encoded bytes, extension): the source's own file as it is, a PNG where `viewer` shows
+    none."""
     path = own_file(bundle, row)
     if path is not None and shown_by(viewer, path):
         return path.read_bytes(), KNOWN[path.suffix.lower()]
@@ -214,7 +215,8 @@ def fresh(folder: Path) -> Path:
         and (not folder.is_dir() or any(folder.iterdir()))
     ):
         raise BadInput(
-            f"{str(folder)!r} exists and was not made by an export; choose a new or an empty folder."
+            f"{str(folder)!r} exists and was not made by an export; choose a new or an empty "
+            "folder."
         )
     discard(folder)
     folder.mkdir(parents=True, exist_ok=True)

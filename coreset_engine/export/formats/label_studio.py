@@ -87,7 +87,8 @@ def write_label_studio(
         (place / "config.xml").write_text(_config(classes.names), encoding="utf-8")
     except OSError as fault:
         raise BadInput(
-            f"{str(place)!r} cannot be written ({fault.strerror or fault}); choose a folder you can write, "
+            f"{str(place)!r} cannot be written ({fault.strerror or fault}); choose a folder you "
+            "can write, "
             "on a disk with room."
         ) from None
     return dict(

@@ -102,7 +102,8 @@ def write_pytorch(
         (place / "coreset_subset.py").write_text(MODULE, encoding="utf-8")
     except OSError as fault:
         raise BadInput(
-            f"{str(place)!r} cannot be written ({fault.strerror or fault}); choose a folder you can write."
+            f"{str(place)!r} cannot be written ({fault.strerror or fault}); choose a folder you "
+            "can write."
         ) from None
     progress(1, 1, "files")
     return dict(images=len(rows), path=str(place / "coreset_subset.py"))

@@ -63,7 +63,8 @@ def write_webdataset(
         images.write_json(folder / "classes.json", list(classes.names))
     except OSError as fault:
         raise BadInput(
-            f"{str(place)!r} cannot be written ({fault.strerror or fault}); choose a folder you can write, "
+            f"{str(place)!r} cannot be written ({fault.strerror or fault}); choose a folder you "
+            "can write, "
             "on a disk with room."
         ) from None
     return dict(images=len(rows), shards=len(starts), path=str(folder))

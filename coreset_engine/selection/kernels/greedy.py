@@ -64,7 +64,8 @@ def farthest_first(rows: np.ndarray, first: np.ndarray, k: int) -> tuple[np.ndar
 
 @jit
 def facility_location(links: Links, first: np.ndarray, k: int) -> np.ndarray:
-    """(<= k,) int64: lazy greedy of f(S) = sum_i max_{j in S} weight_ij (Minoux 1978), after `first`.
+    """(<= k,) int64: lazy greedy of f(S) = sum_i max_{j in S} weight_ij (Minoux 1978), after
+    `first`.
 
     Links are symmetric and hold each image itself; all others count as 0. Stops early when nothing
     gains (every image left equals a kept one).

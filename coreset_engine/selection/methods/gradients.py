@@ -53,7 +53,8 @@ class GradmatchConfig:
     ridge: float = knob(0.5, "lambda: penalty on large weights", low=0.0, high=100.0)
     ridge_scale: str = knob(
         "relative",
-        "lambda as it is (paper), or times the mean squared gradient, so that it means the same for "
+        "lambda as it is (paper), or times the mean squared gradient, so that it means the same "
+        "for "
         "a proxy of any scale",
         choices=("relative", "absolute"),
     )

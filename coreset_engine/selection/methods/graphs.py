@@ -254,7 +254,8 @@ def _hardest(inputs: Artefacts, config: D2Config, k: int) -> np.ndarray:
         return dropped
     if cut + k > n:
         raise BadInput(
-            f"hard_cut={config.hard_cut} drops {cut} of {n} images, which leaves fewer than the {k} "
+            f"hard_cut={config.hard_cut} drops {cut} of {n} images, which leaves fewer than the "
+            f"{k} "
             f"to keep; use hard_cut <= {largest_beta(n, k):g}, or keep fewer images."
         )
     hard = hardness(inputs.dynamics_at(labels=config.labels), "aum")
@@ -347,7 +348,8 @@ def symmetric(near: Neighbours, values: np.ndarray, own: float | None = None) ->
 
 
 def as_links(graph: csr_matrix, weight: np.ndarray | None = None):
-    """The arrays of a sparse matrix as the compiled loops take them, with other weights if given."""
+    """The arrays of a sparse matrix as the compiled loops take them, with other weights if
+    given."""
     from coreset_engine.selection.kernels.greedy import Links
 
     weight = graph.data if weight is None else weight

@@ -202,7 +202,8 @@ def forgetting(
 
     References
     ----------
-    Toneva et al. 2019, section 2. CCS' and ELFS' programs count events alone (never_learned="zero").
+    Toneva et al. 2019, section 2. CCS' and ELFS' programs count events alone
+    (never_learned="zero").
     """
     return _one_end(inputs, config, seed, "forgetting", config.never_learned)
 

@@ -2,8 +2,8 @@
 
 The unit that is read is a row group: when the file is looked through, and again when its images are
 embedded or shown. The last ones stay in memory, 512 MB of them at most. Before one is read its
-declared size is checked (`row_group_bytes`), and bytes stay dictionary-encoded, so that a small file
-cannot stand for terabytes of repeated values. A struct's `path` is never opened: it comes from
+declared size is checked (`row_group_bytes`), and bytes stay dictionary-encoded, so that a small
+file cannot stand for terabytes of repeated values. A struct's `path` is never opened: it comes from
 whoever wrote the file.
 """
 
@@ -137,7 +137,8 @@ def _image_column(schema: Any, wanted: str | None) -> str:
     if wanted is not None:
         if wanted not in fit:
             raise Unfit(
-                f"has no column {wanted!r} of image bytes; columns of bytes are {', '.join(fit) or 'none'}"
+                f"has no column {wanted!r} of image bytes; columns of bytes are "
+                f"{', '.join(fit) or 'none'}"
             )
         return wanted
     found = next((name for name in (*NAMES, *fit) if name in fit), None)
@@ -250,7 +251,8 @@ def read_group(
         declared = _declared(file.metadata.row_group(group), {leaf, *extra})
         if declared > limits().row_group_bytes:
             raise Unfit(
-                f"holds {declared:,} bytes, over the limit of {limits().row_group_bytes:,}; write the file with smaller row "
+                f"holds {declared:,} bytes, over the limit of {limits().row_group_bytes:,}; write "
+                "the file with smaller row "
                 "groups, for example row_group_size=1000"
             )
         file = pq.ParquetFile(stream, metadata=file.metadata, read_dictionary=[leaf])

@@ -137,7 +137,8 @@ class Slices:
     def _changed(self, i: int, reason: str) -> BadInput:
         place = safe_name(self.files[0][self.file[i]])
         return BadInput(
-            f"image {str(self.ids[i])!r} in {place!r} {reason}; it changed after the source was opened: "
+            f"image {str(self.ids[i])!r} in {place!r} {reason}; it changed after the source was "
+            "opened: "
             "open the source again, which looks at changed files anew."
         )
 

@@ -132,7 +132,8 @@ def units_of(
     kind = next((name for name in ("tar", "parquet", "images") if sorted_in[name]), None)
     if kind is None:
         raise BadInput(
-            f"{safe_name(place)!r} holds no tar, Parquet or image file ({sum(others.values())} others); "
+            f"{safe_name(place)!r} holds no tar, Parquet or image file ({sum(others.values())} "
+            "others); "
             "check bucket, folder and pattern, for example s3://bucket/train/*.tar."
         )
     for name in sorted_in.keys() - {kind}:
@@ -210,8 +211,8 @@ def look_through_unit(
 
 
 def _batches(unit: Unit, told: Callable[[int], None], schema: Any) -> Iterator[Any]:
-    """The unit's index, `column_values` lines of it at a time: as Python's objects a line takes five times
-    the memory."""
+    """The unit's index, `column_values` lines of it at a time: as Python's objects a line takes
+    five times the memory."""
     import pyarrow as pa
 
     rows: dict[str, list[Any]] = {name: [] for name in _SCHEMA}

@@ -3,8 +3,8 @@ Read-only, by fsspec.
 
 A place is a path or a URL (s3://, gs://, az://, hdfs://, memory://). Whatever is read is read as a
 range of bytes: an object store that answers 503 now and then, or drops a connection, is asked again
-with growing pauses (`retry_waits_s`), and only then does one sentence name the URL and the remedy. Chained
-URLs and protocols that run or fetch anything else are
+with growing pauses (`retry_waits_s`), and only then does one sentence name the URL and the remedy.
+Chained URLs and protocols that run or fetch anything else are
 refused: a source comes from a form that strangers may fill in.
 """
 
@@ -80,8 +80,8 @@ def _protocol(place: str) -> str:
 
 
 def steadily(place: str, act: Callable[[], _T]) -> _T:
-    """What `act` returns; tried again after each of `retry_waits_s` while the fault may pass. Raises BadInput
-    in one sentence."""
+    """What `act` returns; tried again after each of `retry_waits_s` while the fault may pass.
+    Raises BadInput in one sentence."""
     for wait in (*limits().retry_waits_s, None):
         try:
             return act()
@@ -110,7 +110,8 @@ def _sentence(place: str, fault: Exception, tried: bool) -> Exception:
         return fault
     if clients.denied(fault):
         return BadInput(
-            f"{shown} refuses access ({words}); give this machine, and every node, credentials that may "
+            f"{shown} refuses access ({words}); give this machine, and every node, credentials "
+            "that may "
             f"list and read it: {clients.remedy(protocol)}."
         )
     if isinstance(fault, OSError) and clients.final(fault) or clients.status(fault) == 404:
@@ -125,8 +126,10 @@ def _sentence(place: str, fault: Exception, tried: bool) -> Exception:
         )
     if tried:
         return BadInput(
-            f"{shown} did not answer {len(limits().retry_waits_s) + 1} times within {sum(limits().retry_waits_s):.0f} s "
-            f"({words or type(fault).__name__}); wait until the store serves again, then run the same "
+            f"{shown} did not answer {len(limits().retry_waits_s) + 1} times within "
+            f"{sum(limits().retry_waits_s):.0f} s "
+            f"({words or type(fault).__name__}); wait until the store serves again, then run the "
+            "same "
             "command: what was read and finished shards are kept."
         )
     return fault

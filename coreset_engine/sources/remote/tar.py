@@ -31,7 +31,8 @@ def look_through(item: Item, examine: Any, options: dict[str, Any]) -> Iterator[
     """A row per picture: key, place (byte offset), size, digest, reason, label. The tar is read
     once, in order.
 
-    examine: bytes -> (digest, reason, losses). Rows without a key tell what is wrong with the tar itself.
+    examine: bytes -> (digest, reason, losses). Rows without a key tell what is wrong with the tar
+        itself.
     """
     stream = Stream(item.place, item.size)
     if stream.read(8).startswith(_PACKED):
@@ -151,7 +152,8 @@ def _picture(key: str, member: tarfile.TarInfo, stream: Stream, examine: Any) ->
     """The row of one picture."""
     data = _read(stream, member, MAX_BYTES)
     if data is None:
-        digest, losses = "", ""
+        digest = ""
+        losses = ""
         reason = f"is {member.size:,} bytes long, over the limit of {MAX_BYTES:,}"
     else:
         digest, reason, losses = examine(data)
