@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from finished import FinishedRun, texts
 
+from coreset_engine.artifacts import history
 from coreset_engine.core.errors import BadInput
 from coreset_engine.pipeline.config import RunConfig
 from coreset_engine.selection.budget import double_end
@@ -175,3 +176,12 @@ def test_pasted_ids_that_do_not_exist_are_left_out(open_page, digits):
     test.text_area(key="relabel:ids").set_value(f"{digits.ids[0]}\nno-such-image")
     press(test, "Relabel")
     assert clusters.corrections_of(view_of(digits))[0]["ids"] == [str(digits.ids[0])]
+
+
+def test_corrections_of_another_clustering_are_counted_not_applied(open_page, digits):
+    entry = {"kind": "rename", "cluster": 0, "name": "zero", "clustering": "another key"}
+    history.add_correction(digits.fingerprint, entry, session.home())
+    assert "1 earlier correction" in texts(open_page("labels", labels_view="Corrections"))
+    assert clusters.corrections_of(view_of(digits)) == []
+    assert clusters.n_corrections_elsewhere(view_of(digits)) == 1
+    assert clusters.cluster_names(view_of(digits))[0] != "zero"

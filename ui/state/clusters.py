@@ -112,8 +112,17 @@ def corrections_of(view: session.RunView) -> list[dict[str, Any]]:
 
     They belong to all images, also those made while looking at a sample.
     """
-    made = history.corrections((view.full or view).dataset.fingerprint, session.home())
+    made = _all_corrections(view)
     return corrections.of_clustering(made, clustering_key(view)) if made else []
+
+
+def n_corrections_elsewhere(view: session.RunView) -> int:
+    """How many corrections belong to another clustering of the dataset and do not apply to this."""
+    return len(_all_corrections(view)) - len(corrections_of(view))
+
+
+def _all_corrections(view: session.RunView) -> list[dict[str, Any]]:
+    return history.corrections((view.full or view).dataset.fingerprint, session.home())
 
 
 def cluster_names(view: session.RunView) -> list[str]:

@@ -19,7 +19,12 @@ from ui.components.escape import plain
 from ui.components.frame import STAGE_NAMES
 from ui.components.jobs import submit_button
 from ui.state import session
-from ui.state.clusters import cluster_names, clustering_key, corrections_of
+from ui.state.clusters import (
+    cluster_names,
+    clustering_key,
+    corrections_of,
+    n_corrections_elsewhere,
+)
 
 MAX_IDS = 100_000
 LASSO = "Images in the lasso"
@@ -119,6 +124,13 @@ def chosen_ids(view: session.RunView, source: str, pasted: str) -> list[str]:
 
 def _show_list(view: session.RunView, names: list[str]) -> None:
     made = corrections_of(view)
+    elsewhere = n_corrections_elsewhere(view)
+    if elsewhere:
+        st.caption(
+            f"{elsewhere:,} earlier correction{'s' if elsewhere > 1 else ''} of these images "
+            f"{'belong' if elsewhere > 1 else 'belongs'} to a clustering made with other settings "
+            "or by another version, and cannot be applied to these clusters."
+        )
     if not made:
         st.caption("No corrections yet.")
         return
