@@ -2,7 +2,8 @@
 
 A recipe sets fields of `RunConfig`, settings of its parts (as `--set` takes them), a method and its
 parameters. `RunConfig(recipe=NAME)` takes in the first two wherever a field is at its default, so
-what is set beside it wins; the shell also takes method and parameters. docs/methods.md has the
+what is set beside it wins; the shell also takes method and parameters.
+docs/reference/methods-measured.md has the
 differences between papers and programs method by method.
 
 `--recipe elfs-paper` takes encoder, clustering, proxy and epochs of ELFS 8.1-8.2; with a dataset's

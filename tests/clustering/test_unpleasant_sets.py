@@ -86,18 +86,17 @@ def test_two_hundred_images_and_a_batch_of_512():
 
 def test_memory_that_runs_out_within_an_epoch_leaves_every_image_scored_in_every_epoch(monkeypatch):
     vectors, labels = blobs([60, 60, 60])
-    real = loop._step
+    real = loop._Training.step
     sizes = []
 
-    def small_machine(model, update, inputs, labels, weights, weigh, chosen, *rest):
+    def small_machine(training, chosen):
         sizes.append(len(chosen))
-        if (
-            len(sizes) > 2 and len(chosen) > 20
-        ):  # the first steps fit, then somebody else takes the memory
+        # The first steps fit, then another process takes the memory.
+        if len(sizes) > 2 and len(chosen) > 20:
             raise torch.OutOfMemoryError("no room")
-        return real(model, update, inputs, labels, weights, weigh, chosen, *rest)
+        return real(training, chosen)
 
-    monkeypatch.setattr(loop, "_step", small_machine)
+    monkeypatch.setattr(loop._Training, "step", small_machine)
     found = training_dynamics(vectors, labels, "mlp", 6, batch=60)
     assert finite(found) and found.info["batch"] <= 20 and max(sizes) == 60
     assert (found.margins != 0).all() and found.info["accuracy"] > 0.9
