@@ -82,7 +82,7 @@ def test_no_true_label_enters_the_search(tmp_path):
 def test_what_was_found_is_kept_and_other_settings_are_other_searches(tmp_path, monkeypatch):
     run = run_with(None, tmp_path)
     found = beta_stage.search(run, **OPTIONS)
-    monkeypatch.setattr(beta_search, "fit", None)  # training again would fail
+    monkeypatch.setattr(beta_search, "train", None)  # training again would fail
     assert beta_stage.search(run, **OPTIONS) == found
     for change in (dict(prune_rate=0.5), dict(score="forgetting"), dict(n_seeds=2)):
         with pytest.raises(TypeError):
