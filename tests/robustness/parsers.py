@@ -65,11 +65,11 @@ def _slices(look: Callable, data: bytes, folder: Path, name: str, **options: str
     from coreset_engine.sources.decoding import decode
     from coreset_engine.sources.remote.storage import Item
 
-    def examine(picture: bytes) -> tuple[str, str]:
+    def examine(picture: bytes) -> tuple[str, str, str]:
         try:
-            return decode(picture).mode, ""
+            return decode(picture).mode, "", ""
         except CoresetError as fault:
-            return "", str(fault)
+            return "", str(fault), ""
 
     (folder / name).write_bytes(data)
     rows = list(look(Item(str(folder / name), name, len(data), "v"), examine, options))
@@ -99,27 +99,20 @@ def aside(data: bytes, folder: Path) -> object:
 
 def remembered(data: bytes, folder: Path) -> object:
     """What a folder of images remembers of an earlier look."""
-    from coreset_engine.sources import folder as source
+    from coreset_engine.sources.verdicts import VerdictMemory
 
-    path = source._memory_file(folder, Path("/x"), "full")
-    path.write_bytes(data)
-    return [
-        type(part).__name__
-        for entry in source._recall(folder, Path("/x"), "full").values()
-        for part in entry
-    ][:4]
+    memory = VerdictMemory(folder, Path("/x"))
+    memory.path.write_bytes(data)
+    return [type(part).__name__ for entry in memory.recall().values() for part in entry][:4]
 
 
 def spec(data: bytes, folder: Path) -> object:
-    from coreset_engine.sources import open
+    from coreset_engine.sources import open, options
 
     text = data.decode("utf-8", "surrogateescape")
-    for prefix, known in (
-        ("folder:", {"path", "verify", "follow_links"}),
-        ("vectors:", {"path", "images", "ids"}),
-    ):
-        if text.startswith(prefix):
-            return sorted(open._unpacked(text, prefix, known)[1])
+    for kind in ("folder", "vectors"):
+        if text.startswith(f"{kind}:"):
+            return sorted(options.unpacked(text, f"{kind}:", kind)[1])
     return open._fashion_parts(text)[0]
 
 
@@ -291,7 +284,8 @@ PARSERS: dict[str, tuple[list[bytes], Call]] = {
     "aside": ([b'[["a.png", "is damaged"], ["b", "c"]]'], aside),
     "remembered": (
         [
-            b'{"version": 1, "files": {"a.png": [9, 8, "00ff", ""], "b.png": [1, 2, "", "is empty"]}}'
+            b'{"version": 2, "files": {"a.png": [9, 8, 7, "00ff", "", "0f", "alpha", 4, 3], '
+            b'"b.png": [1, 2, 3, "", "is empty", "", "", 0, 0]}}'
         ],
         remembered,
     ),
