@@ -111,7 +111,7 @@ def test_a_job_outlives_its_server_and_a_dead_one_resumes_to_the_same_bytes(
     (home, vectors), rng = place, random.Random(seed)
     server, desk = start()
     assert "digits.npy" in desk.look() and not manager.list_jobs(home)
-    desk.look("Prepare")
+    desk.look("Compute")
     job = manager.list_jobs(home)[0].id
     first, second = sorted(rng.sample(range(5), 2))  # two of the stages before the map
 
@@ -123,8 +123,8 @@ def test_a_job_outlives_its_server_and_a_dead_one_resumes_to_the_same_bytes(
     server, desk = start()
     assert manager._pid(home / "jobs" / job) == worker, "the server's end is not the job's"
     said = desk.look()
-    assert "Prepare" in said and "running" in said and "Cancel" in said
-    desk.look("Prepare")  # asked for again: it is the same work
+    assert "Compute" in said and "running" in said and "Cancel" in said
+    desk.look("Compute")  # asked for again: it is the same work
     assert [one.id for one in manager.list_jobs(home)] == [job]
     os.killpg(worker, signal.SIGCONT)
 
@@ -140,7 +140,7 @@ def test_a_job_outlives_its_server_and_a_dead_one_resumes_to_the_same_bytes(
     assert reached(home, job, "map").id == job
     while manager.read(job, home).status in manager.ACTIVE:
         time.sleep(0.05)
-    assert manager.read(job, home).status == "done" and "Everything is computed" in desk.look()
+    assert manager.read(job, home).status == "done" and "All stages are ready" in desk.look()
     desk.close()
 
     after = manifests(home)
