@@ -29,9 +29,6 @@ Source = Annotated[
     ),
 ]
 Rate = Annotated[float, typer.Option(help="share removed, 0 <= p < 1")]
-Param = Annotated[
-    list[str] | None, typer.Option("--param", help="NAME=VALUE of the method, repeatable")
-]
 Json = Annotated[bool, typer.Option("--json", help="print for machines")]
 
 

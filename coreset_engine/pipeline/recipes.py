@@ -106,7 +106,7 @@ def _elfs_paper() -> list[Recipe]:
     for (dataset, encoder), betas in TABLE_7.items():
         suffix = "" if encoder == "dino" else f"-{encoder}"
         run = {**general.run, "encoder": ENCODER_OF[encoder]}
-        settings = TEMI_PAPER
+        settings: tuple[str, ...] = TEMI_PAPER
         if dataset == "imagenet":
             run["proxy"] = "resnet34"
             settings = (*TEMI_PAPER, "temi.n_neighbours=25")

@@ -13,7 +13,6 @@ from coreset_engine.cli import options
 Source = Annotated[
     str, typer.Argument(help="demo, fashion-mnist, a folder, vectors.npy, or fiftyone:NAME")
 ]
-Rate = Annotated[float, typer.Option(help="share removed, 0 <= p < 1")]
 Score = Annotated[str, typer.Option(help="difficulty that is cut: aum or forgetting")]
 Search = Annotated[
     str, typer.Option(help="grid (every beta) or binary (halving, as ELFS section 5)")
@@ -38,7 +37,7 @@ Json = Annotated[bool, typer.Option("--json", help="print for machines")]
 def beta(
     source: Source,
     settings: options.RunSettings,
-    prune_rate: Rate = 0.9,
+    prune_rate: options.Rate = 0.9,
     score: Score = "aum",
     search: Search = "grid",
     step: Step = 0.1,
