@@ -37,7 +37,8 @@ def test_twelve_bits_in_sixteen_use_the_whole_range(tmp_path: Path):
 
 
 def test_sixteen_bit_colour_png_keeps_its_small_values(tmp_path: Path):
-    cv2 = pytest.importorskip("cv2")
+    import cv2
+
     values = np.zeros((4, 4, 3), np.uint16)
     values[..., 2] = np.arange(16).reshape(4, 4) * 64  # red in OpenCV's order; 10 bits
     cv2.imwrite(str(tmp_path / "deep.png"), values)
