@@ -20,7 +20,7 @@ from coreset_engine.pipeline import sampled_run
 from coreset_engine.pipeline.run import Run
 from coreset_engine.sources.open import open_source
 from coreset_engine.sources.remote import parquet, readers
-from ui.components import thumbnails
+from ui.components import tiles
 from ui.server import published, routes
 from ui.state import clusters, sampling, session
 from ui.views import corrections
@@ -117,7 +117,7 @@ def touched(monkeypatch):
     )
     parquet.GROUPS._held.clear()
     routes._thumbnail.cache_clear()
-    thumbnails._cache.clear()
+    tiles._cache.clear()
     return seen
 
 
@@ -148,10 +148,10 @@ def test_the_route_serves_the_picture_of_the_sampled_id_and_reads_no_other(view,
 
 def test_a_gallery_holds_the_sampled_pictures_and_reads_no_other(view, touched):
     shown = [3, 11, 40]
-    sheet = thumbnails.sheet(view.dataset, shown, columns=3)
+    sheet = tiles.sheet(view.dataset, shown, columns=3)
     for place, i in enumerate(shown):
         wanted = colour(number(str(view.dataset.ids[i])))
-        assert sheet[36, place * thumbnails.TILE + 36].tolist() == list(wanted)
+        assert sheet[36, place * tiles.TILE + 36].tolist() == list(wanted)
     assert len(touched) <= len(shown)
 
 

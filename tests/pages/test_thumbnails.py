@@ -11,8 +11,8 @@ from PIL import Image
 
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Dataset
-from ui.components import thumbnails
-from ui.components.thumbnails import TILE
+from ui.components import thumbnails, tiles
+from ui.components.tiles import TILE
 
 
 def dataset_of(reader, n=600, fingerprint="f"):
@@ -30,7 +30,7 @@ def flat(i):
 
 def test_sheet_places_tiles_in_order():
     chosen = [5, 250, 7, 599]
-    got = thumbnails.sheet(dataset_of(flat, fingerprint="order"), chosen, columns=3)
+    got = tiles.sheet(dataset_of(flat, fingerprint="order"), chosen, columns=3)
     assert got.shape == (2 * TILE, 3 * TILE, 3)
     for place, i in enumerate(chosen):
         row, column = divmod(place, 3)
@@ -43,14 +43,14 @@ def test_a_broken_image_is_a_tile_not_an_error():
     def reader(i):
         raise BadInput("cannot be decoded")
 
-    tile = thumbnails.sheet(dataset_of(reader, fingerprint="broken"), [0])[:TILE, :TILE]
+    tile = tiles.sheet(dataset_of(reader, fingerprint="broken"), [0])[:TILE, :TILE]
     assert tile[0, 0].tolist() == [90, 90, 90] and tile[0, TILE // 2].tolist() == [150, 150, 150]
 
 
 def test_small_images_grow_without_blur_and_wide_ones_keep_their_shape():
     checker = Image.fromarray((np.indices((8, 8)).sum(0) % 2 * 255).astype(np.uint8))
-    assert set(np.unique(np.asarray(thumbnails.fitted(checker, TILE)))) == {0, 255}
-    wide = np.asarray(thumbnails.fitted(Image.new("RGB", (400, 100), "white"), TILE))
+    assert set(np.unique(np.asarray(tiles.fitted(checker, TILE)))) == {0, 255}
+    wide = np.asarray(tiles.fitted(Image.new("RGB", (400, 100), "white"), TILE))
     assert (wide[:10] == 128).all() and (wide[TILE // 2] == 255).all()
 
 
@@ -62,13 +62,13 @@ def test_large_images_are_shrunk_once_and_kept(tmp_path):
         return Image.new("RGB", (2000, 1000), "red")
 
     for _attempt in range(2):
-        thumbnails._tile(dataset_of(reader, fingerprint="large"), 3)
+        tiles._tile(dataset_of(reader, fingerprint="large"), 3)
     assert calls == [3] and len(list((tmp_path / "thumbs").rglob("*.jpg"))) == 1
 
 
 def test_five_hundred_thumbnails_in_half_a_second():
     dataset = dataset_of(flat, fingerprint="fast")
     start = time.perf_counter()
-    url = thumbnails.data_url(thumbnails.sheet(dataset, list(range(500))))
+    url = thumbnails.data_url(tiles.sheet(dataset, list(range(500))))
     assert time.perf_counter() - start < 0.5
     assert url.startswith("data:image/jpeg;base64,") and len(url) < 2_000_000

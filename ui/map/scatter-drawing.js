@@ -1,4 +1,5 @@
-// Drawing one frame of a map: points, lasso outline, and the ring around the picked image.
+// Drawing one frame of a map: points, pictures, names, lasso outline, and the rings around the picked image and its
+// nearest neighbours.
 
 import { clamp } from "./scatter-geometry.js";
 
@@ -21,10 +22,15 @@ export const drawing = {
       parts.canvas.width = wide;
       parts.canvas.height = tall;
     }
-    if (camera.width !== width || camera.height !== height || !camera.scale) camera.resize(width, height, this.bounds);
-    this.renderer.draw({ camera, ratio, lassoed: Boolean(this.chosen), segments: this.shownSegments(), ...this.looks() });
+    if (camera.width !== width || camera.height !== height || !camera.scale) {
+      camera.resize(width, height, this.bounds, this.allBounds);
+    }
+    this.renderer.draw({ camera, ratio, lassoed: Boolean(this.chosen), highlight: this.highlight, shaped: this.isShaped(),
+      segments: this.shownSegments(), ...this.looks() });
+    this.drawPictures(ratio);
+    this.drawNames();
     this.drawLasso();
-    this.drawRing();
+    this.drawRings();
     parts.root.dataset.frames = String((Number(parts.root.dataset.frames) || 0) + 1);
     parts.root.dataset.frameMs = (performance.now() - began).toFixed(2);
   },
@@ -33,19 +39,26 @@ export const drawing = {
     return this.membership.segments().filter(([, , kept]) => !this.sides.has(kept ? "kept" : "dropped"));
   },
 
-  /** Size and opacity of selected and other points. Above 300,000 points opacity falls with their overlap. */
+  /** Categories beyond the eighth have another shape, so that two that look alike in colour differ in form. */
+  isShaped() {
+    return this.data.colour?.kind === "category" && this.data.colour.labels.length > 8;
+  },
+
+  /** Size and opacity of selected and other points. Above 300,000 points opacity falls with their overlap. In small
+   *  sets the images that are not selected are rings, in large ones faint dots. */
   looks() {
     const { camera, n, data } = this;
-    const base = n > 300000 ? 1.3 : n > 30000 ? 2.2 : n > 5000 ? 3 : 4.5;
-    const size = clamp(base * Math.sqrt(camera.zoom), 1.2, 11);
+    const size = clamp(dotSize(n) * Math.sqrt(camera.zoom), 1.2, 13);
     const overlap = (n * size * size) / (camera.width * camera.height * camera.zoom ** 2);
     const thin = n > 300000 ? clamp(1.5 / overlap, 0.08, 1) : 1;
+    const few = clamp(Math.log(20000 / n) / Math.log(40), 0, 1); // 0 from 20,000 images on, 1 up to 500
     const colours = this.themeColours();
     const coloured = Boolean(data.colour);
     const hasSelection = this.hasSelection();
+    const restAlpha = coloured ? 0.16 + 0.5 * few : 0.4 + 0.4 * few;
     return {
       keptLook: { colour: colours.kept, coloured, size: hasSelection ? size * 1.15 : size, alpha: (coloured || !hasSelection ? 0.8 : 0.9) * thin },
-      restLook: { colour: colours.rest, coloured: coloured && n <= 300000, size: size * 0.8, alpha: (coloured ? 0.16 : 0.4) * thin },
+      restLook: { colour: colours.rest, coloured: coloured && n <= 300000, size: size * 0.85, alpha: restAlpha * thin, hollow: few > 0 },
     };
   },
 
@@ -54,15 +67,25 @@ export const drawing = {
     this.parts.lasso.setAttribute("points", corners.join(" "));
   },
 
-  /** A ring around the picked image. */
-  drawRing() {
-    const { ring, root } = this.parts;
+  /** A ring around the picked image, and lines to its nearest neighbours. */
+  drawRings() {
+    const { ring, lines, root } = this.parts;
     const shown = this.picked !== null && this.picked < this.n;
-    ring.style.display = shown ? "" : "none";
+    ring.style.display = lines.style.display = shown ? "" : "none";
     if (!shown) return;
-    const [x, y] = this.camera.toPixel(this.xy[2 * this.picked], this.xy[2 * this.picked + 1]);
+    const at = (i) => this.camera.toPixel(this.xy[2 * i], this.xy[2 * i + 1]).map((v) => v.toFixed(1));
+    const [x, y] = at(this.picked);
     root.style.setProperty("--cm-picked", this.theme().picked);
-    ring.setAttribute("cx", x.toFixed(1));
-    ring.setAttribute("cy", y.toFixed(1));
+    ring.setAttribute("cx", x);
+    ring.setAttribute("cy", y);
+    const near = this.data.neighbours?.of === this.picked ? this.data.neighbours.positions : [];
+    const line = (to) => `M${x} ${y}L${to.join(" ")}`;
+    const circle = ([cx, cy]) => `M${cx - 6} ${cy}a6 6 0 1 0 12 0a6 6 0 1 0 -12 0`;
+    lines.setAttribute("d", near.map((i) => line(at(i)) + circle(at(i).map(Number))).join(""));
   },
 };
+
+/** Pixels of a dot at zoom 1: 8 at 360 images, 5 at 1,800, 2.2 at 60,000. */
+export function dotSize(n) {
+  return clamp(35 * n ** -0.252, 1.3, 9);
+}

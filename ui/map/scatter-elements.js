@@ -21,23 +21,28 @@ export function rgb(colour) {
 export function buildFrame(actions, label) {
   const parts = {};
   const buttons = ["lasso", "box", "pan"].map((mode) => modeButton(mode, actions));
-  buttons.push(plainButton("Fit", "Show all points (0)", actions.fit, "fit"));
+  buttons.push(plainButton("Fit", "Show the whole map (0)", actions.fit, "fit"));
+  buttons.push(toggleButton("Names", "Show or hide the names of groups (N)", actions.names, "names"));
+  buttons.push(toggleButton("Pictures", "Show pictures instead of points when zoomed in (I)", actions.pictures, "pictures"));
   buttons.push(plainButton("Clear", "Clear the lasso (Escape)", actions.clear, "clear"));
   buttons.push(saveMenu(actions));
-  parts.canvas = element("canvas", { tabindex: "0", role: "application", "aria-label": label });
-  parts.overlay = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  parts.lasso = document.createElementNS("http://www.w3.org/2000/svg", "polygon");
-  parts.lasso.setAttribute("class", "cm-lasso");
-  parts.ring = document.createElementNS("http://www.w3.org/2000/svg", "circle");
-  parts.ring.setAttribute("class", "cm-ring");
-  parts.ring.setAttribute("r", "9");
-  parts.overlay.append(parts.lasso, parts.ring);
+  parts.canvas = element("canvas", { tabindex: "0", role: "application", "aria-label": label, "aria-description": KEYS });
+  parts.pictures = element("canvas", { class: "cm-pictures", "aria-hidden": "true" });
+  parts.names = element("div", { class: "cm-names", "aria-hidden": "true" });
+  parts.overlay = shape("svg", { "aria-hidden": "true" });
+  parts.lasso = shape("polygon", { class: "cm-lasso" });
+  parts.lines = shape("path", { class: "cm-near" });
+  parts.ring = shape("circle", { class: "cm-ring", r: 9 });
+  parts.overlay.append(parts.lasso, parts.lines, parts.ring);
+  parts.cross = element("div", { class: "cm-cross", "aria-hidden": "true" });
+  parts.said = element("div", { class: "cm-said", role: "status", "aria-live": "polite" });
   parts.picture = element("img", { alt: "" });
   parts.facts = element("div");
   parts.card = element("div", { class: "cm-card" }, parts.picture, parts.facts);
   parts.note = element("div", { class: "cm-note", role: "status" });
   parts.bar = element("div", { class: "cm-bar", role: "toolbar", "aria-label": "Map tools" }, ...buttons);
-  parts.stage = element("div", { class: "cm-stage" }, parts.canvas, parts.overlay, parts.bar, parts.note, parts.card);
+  parts.stage = element("div", { class: "cm-stage" }, parts.canvas, parts.pictures, parts.names, parts.overlay,
+    parts.cross, parts.bar, parts.note, parts.card, parts.said);
   parts.count = element("div", { class: "cm-count", role: "status", "aria-live": "polite" });
   parts.legend = element("div");
   parts.groups = element("div");
@@ -47,6 +52,22 @@ export function buildFrame(actions, label) {
   parts.sliders = element("div", { class: "cm-sliders" });
   parts.root = element("div", { class: "cm" }, element("style", {}, STYLE), parts.sliders, parts.body);
   return parts;
+}
+
+const KEYS = "Arrows: move the view, or step from image to image after W. Plus, minus: zoom. 0: fit. W: walk between " +
+  "images. Space: put a corner of a lasso under the crosshair. Enter: close the lasso, or open the image. " +
+  "L, B, P: lasso, box, pan. N: names. I: pictures. Escape: clear.";
+
+function shape(tag, attributes) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  return node;
+}
+
+function toggleButton(text, title, act, tool) {
+  const button = plainButton(text, title, act, tool);
+  button.setAttribute("aria-pressed", "true");
+  return button;
 }
 
 function modeButton(mode, actions) {

@@ -43,15 +43,40 @@ export const exporting = {
     paint.fillStyle = this.styleOf("--st-secondary-background-color");
     paint.fillRect(0, 0, copy.width, copy.height);
     paint.drawImage(canvas, 0, 0);
+    paint.drawImage(this.parts.pictures, 0, 0);
+    this.writeNames(paint, canvas.width / this.camera.width);
     return copy;
+  },
+
+  /** The names that are shown, written onto a picture of `ratio` pixels per pixel of the page. */
+  writeNames(paint, ratio) {
+    paint.font = `600 ${12.5 * ratio}px sans-serif`;
+    paint.textAlign = "center";
+    paint.textBaseline = "middle";
+    paint.lineWidth = 3 * ratio;
+    paint.lineJoin = "round";
+    paint.strokeStyle = this.styleOf("--st-secondary-background-color");
+    paint.fillStyle = this.styleOf("--st-text-color");
+    for (const { text: words, px, py } of this.drawNames()) {
+      paint.strokeText(words, px * ratio, py * ratio);
+      paint.fillText(words, px * ratio, py * ratio);
+    }
+  },
+
+  namesAsText() {
+    const look = `text-anchor="middle" dominant-baseline="middle" font-weight="600" paint-order="stroke"
+ stroke="${this.styleOf("--st-secondary-background-color")}" stroke-width="3" stroke-linejoin="round"`;
+    const colour = this.styleOf("--st-text-color");
+    return this.drawNames().map(({ text: words, px, py }) =>
+      `<text x="${px.toFixed(1)}" y="${py.toFixed(1)}" fill="${colour}" ${look}>${text(words)}</text>`).join("\n");
   },
 
   svg() {
     const { width, height } = this.camera;
-    const paths = this.shapes();
+    const paths = Number(this.parts.root.dataset.pictures) > 0 ? null : this.shapes(); // pictures are pixels
     const points = paths === null
       ? `<image width="${width}" height="${height}" href="${this.picture().toDataURL()}"/>`
-      : [...paths].map(([look, at]) => `<path ${look} d="${at.join("")}"/>`).join("\n");
+      : [...paths].map(([look, at]) => `<path ${look} d="${at.join("")}"/>`).join("\n") + this.namesAsText();
     const corners = this.parts.lasso.getAttribute("points");
     const colour = this.styleOf("--st-primary-color");
     const lasso = corners ? `<polygon points="${corners}" fill="${colour}" fill-opacity=".1" stroke="${colour}"/>` : "";

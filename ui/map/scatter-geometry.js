@@ -24,31 +24,75 @@ export function boundsOf(xy) {
   return { left, right, low, high };
 }
 
-/** Where we look: centre in data coordinates and pixels per unit. */
+const SAMPLE = 50000; // points looked at for the quantiles
+const FAR = 0.004; // share of the points that may lie outside the first view, on each axis
+const ROOM = 0.12; // of the central range, added on both sides
+
+/** The bounds of the first view: those of all points, or, where a few far points would leave most of the canvas empty,
+ *  those of the others. `far` counts the points outside. */
+export function viewBounds(xy) {
+  const all = boundsOf(xy);
+  const n = xy.length / 2;
+  if (n < 50) return { ...all, far: 0 };
+  const [left, right] = central(xy, 0, all.left, all.right);
+  const [low, high] = central(xy, 1, all.low, all.high);
+  const area = (b) => (b.right - b.left) * (b.high - b.low);
+  const view = { left, right, low, high };
+  if (area(view) > 0.7 * area(all)) return { ...all, far: 0 };
+  let far = 0;
+  for (let i = 0; i < n; i++) {
+    const [x, y] = [xy[2 * i], xy[2 * i + 1]];
+    if (x < left || x > right || y < low || y > high) far++;
+  }
+  return { ...view, far };
+}
+
+/** The range of one axis without its farthest points, widened a little, but not beyond [first, last]. */
+function central(xy, axis, first, last) {
+  const n = xy.length / 2;
+  const step = Math.max(1, Math.floor(n / SAMPLE));
+  const values = new Float32Array(Math.ceil(n / step));
+  for (let k = 0; k < values.length; k++) values[k] = xy[2 * k * step + axis];
+  values.sort();
+  const cut = Math.floor(FAR * (values.length - 1));
+  const [low, high] = [values[cut], values[values.length - 1 - cut]];
+  const room = ROOM * (high - low);
+  return [Math.max(first, low - room), Math.min(last, high + room)];
+}
+
+/** Where we look: centre in data coordinates and pixels per unit. `least` and `most` limit the zoom. */
 export class Camera {
   constructor() {
     this.x = 0;
     this.y = 0;
     this.scale = 0; // 0 = not yet fitted
-    this.fitted = 1;
+    this.fitted = 1; // pixels per unit when fitted to the first view
+    this.least = 1; // pixels per unit at which every point is in view
+    this.most = 2000; // largest zoom, as a multiple of `fitted`
     this.width = 1;
     this.height = 1;
   }
 
-  resize(width, height, bounds) {
+  resize(width, height, bounds, all = bounds) {
     const whole = this.scale === 0 || Math.abs(this.scale - this.fitted) < 1e-9;
     this.width = width;
     this.height = height;
-    if (whole) this.fit(bounds);
+    if (whole) this.fit(bounds, all);
   }
 
-  fit(bounds) {
+  /** Show `bounds`; `all` (the bounds of every point) is how far the view can zoom out. */
+  fit(bounds, all = bounds) {
     this.x = (bounds.left + bounds.right) / 2;
     this.y = (bounds.low + bounds.high) / 2;
+    this.scale = this.fitted = this.scaleOf(bounds);
+    this.least = Math.min(this.fitted, this.scaleOf(all));
+    this.home = this.least === this.fitted ? [this.x, this.y] : [(all.left + all.right) / 2, (all.low + all.high) / 2];
+  }
+
+  scaleOf(bounds) {
     const across = this.width / (bounds.right - bounds.left || 1);
     const down = this.height / (bounds.high - bounds.low || 1);
-    this.scale = this.fitted = 0.94 * Math.min(across, down);
-    this.home = [this.x, this.y];
+    return 0.94 * Math.min(across, down);
   }
 
   toPixel(x, y) {
@@ -61,10 +105,10 @@ export class Camera {
 
   zoomAt(px, py, factor) {
     const [x, y] = this.toData(px, py);
-    this.scale = Math.min(this.fitted * 2000, Math.max(this.fitted, this.scale * factor));
+    this.scale = clamp(this.scale * factor, this.least, this.fitted * this.most);
     this.x = x - (px - this.width / 2) / this.scale;
     this.y = y + (py - this.height / 2) / this.scale;
-    if (this.scale === this.fitted && this.home) [this.x, this.y] = this.home; // nothing to see beyond the whole
+    if (this.scale === this.least && this.home) [this.x, this.y] = this.home; // nothing to see beyond the whole
   }
 
   panBy(dx, dy) {
@@ -75,6 +119,22 @@ export class Camera {
   get zoom() {
     return this.scale / this.fitted;
   }
+
+  get widest() {
+    return this.scale <= this.least;
+  }
+
+  /** Bring a point into view, with `margin` pixels around it; the zoom stays. */
+  reveal(x, y, margin = 60) {
+    const [px, py] = this.toPixel(x, y);
+    const beyond = (at, size) => at - clamp(at, Math.min(margin, size / 2), Math.max(size - margin, size / 2));
+    this.panBy(-beyond(px, this.width), -beyond(py, this.height));
+  }
+}
+
+/** The largest useful zoom: neighbours are then hundreds of pixels apart. */
+export function largestZoom(n) {
+  return clamp(2 * Math.sqrt(n), 12, 2000);
 }
 
 /** A uniform grid over the points (counting sort, O(N) once), so that a hover looks at a few dozen points only. */
@@ -104,6 +164,35 @@ export class Grid {
 
   row(y) {
     return clamp(Math.floor((y - this.bounds.low) / this.stepY), 0, this.side - 1);
+  }
+
+  /** Call `visit(i)` for the points of all cells that touch the rectangle, until it returns false. */
+  visit({ left, right, low, high }, visit) {
+    for (let row = this.row(low); row <= this.row(high); row++) {
+      for (let column = this.column(left); column <= this.column(right); column++) {
+        const cell = row * this.side + column;
+        for (let j = this.start[cell]; j < this.start[cell + 1]; j++) if (visit(this.members[j]) === false) return;
+      }
+    }
+  }
+
+  /** The nearest point from (x, y) in a direction (dx, dy of length 1; 45 degrees to both sides), or -1. */
+  towards(x, y, dx, dy, shown) {
+    const reach = Math.max(this.bounds.right - this.bounds.left, this.bounds.high - this.bounds.low);
+    for (let radius = Math.max(this.stepX, this.stepY); radius < 4 * reach; radius *= 2) {
+      let best = -1;
+      let least = radius * radius;
+      const box = { left: x - radius, right: x + radius, low: y - radius, high: y + radius };
+      this.visit(box, (i) => {
+        const [ax, ay] = [this.xy[2 * i] - x, this.xy[2 * i + 1] - y];
+        const along = ax * dx + ay * dy;
+        const aside = Math.abs(ax * dy - ay * dx);
+        const distance = ax * ax + ay * ay;
+        if (along > 0 && aside <= along && distance < least && shown(i)) [best, least] = [i, distance];
+      });
+      if (best >= 0) return best;
+    }
+    return -1;
   }
 
   /** The point nearest (x, y) within `radius`, or -1. `weight(i)` < 1 favours a point, Infinity hides it. */

@@ -9,7 +9,8 @@ export function listen(map) {
     pointermove: (event) => drag.move(event),
     pointerup: (event) => drag.end(event),
     pointercancel: () => drag.drop(),
-    pointerleave: () => map.showCard(-1),
+    pointerleave: () => map.walker === null && map.showCard(-1),
+    blur: () => map.byKeyboard(false),
     dblclick: () => map.fit(),
     wheel: (event) => zoomByWheel(map, event),
     keydown: (event) => pressKey(map, event),
@@ -35,6 +36,8 @@ class Drag {
     if (!map.grid) return;
     map.parts.canvas.setPointerCapture(event.pointerId);
     map.parts.canvas.focus({ preventScroll: true });
+    map.byKeyboard(false);
+    map.walker = map.corners = null;
     map.parts.bar.querySelector("details").open = false;
     this.first = this.last = place(map, event);
     this.moved = false;
@@ -49,7 +52,7 @@ class Drag {
     const at = place(map, event);
     if (!this.kind) {
       const i = map.nearest(...at);
-      if (i !== map.hovered) map.showCard(i, ...at);
+      if (i !== map.hovered && map.walker === null) map.showCard(i, ...at);
       return;
     }
     const [dx, dy] = [at[0] - this.last[0], at[1] - this.last[1]];
@@ -94,20 +97,30 @@ function pick(map, px, py) {
 
 /** The wheel zooms; where it cannot, it scrolls the page: beyond the full view, or up to a hidden upper edge. */
 function zoomByWheel(map, event) {
-  const zoomedOut = event.deltaY > 0 && map.camera.zoom <= 1;
-  const hiddenTop = event.deltaY < 0 && map.camera.zoom <= 1 && map.parts.stage.getBoundingClientRect().top < 0;
+  const zoomedOut = event.deltaY > 0 && map.camera.widest;
+  const hiddenTop = event.deltaY < 0 && map.camera.widest && map.parts.stage.getBoundingClientRect().top < 0;
   if (zoomedOut || hiddenTop) return;
   event.preventDefault();
   map.camera.zoomAt(...place(map, event), Math.exp(-event.deltaY * 0.0015));
   map.moved();
 }
 
-/** Arrows pan, + and - zoom, 0 fits, L B P pick a tool, Escape clears the lasso, Enter opens the image at the centre. */
+/** Arrows pan, or step from image to image during a walk (W); + and - zoom, 0 fits, L B P pick a tool, N and I show names
+ *  and pictures, Space puts a corner of a lasso, Enter closes it or opens an image, Escape clears. */
 function pressKey(map, event) {
   const { camera } = map;
   const step = 60;
   const [middleX, middleY] = [camera.width / 2, camera.height / 2];
+  if (map.walker !== null && event.key.startsWith("Arrow")) {
+    event.preventDefault();
+    map.walk(event.key);
+    return;
+  }
   const acts = {
+    w: () => map.toggleWalk(),
+    n: () => map.switchNames(),
+    i: () => map.switchPictures(),
+    " ": () => !map.data?.compact && map.addCorner(),
     ArrowLeft: () => camera.panBy(step, 0),
     ArrowRight: () => camera.panBy(-step, 0),
     ArrowUp: () => camera.panBy(0, step),
@@ -120,16 +133,22 @@ function pressKey(map, event) {
     b: () => !map.data?.compact && map.setMode("box"),
     p: () => map.setMode("pan"),
     Escape: () => map.clear(),
-    Enter: () => pickCentre(map, middleX, middleY),
+    Enter: () => map.closeCorners() || pickCentre(map, middleX, middleY),
   };
   const act = acts[event.key.length === 1 ? event.key.toLowerCase() : event.key];
   if (!act || event.ctrlKey || event.metaKey || event.altKey) return;
   event.preventDefault();
+  map.byKeyboard(true);
   act();
   map.moved();
 }
 
+/** Open the image that the walk has reached, else the one nearest the crosshair. */
 function pickCentre(map, x, y) {
+  if (map.walker !== null) {
+    map.pick(map.walker);
+    return;
+  }
   const i = map.nearest(x, y, 200);
   if (i < 0) return;
   map.showCard(i, x, y);

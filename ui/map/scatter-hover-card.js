@@ -19,7 +19,9 @@ export const hoverCard = {
     card.style.left = `${Math.max(4, Math.min(px + 14, this.camera.width - 236))}px`;
     card.style.top = `${Math.max(4, Math.min(py + 14, this.camera.height - (data.thumb ? 200 : 80)))}px`;
     const answer = await fetch(data.fact.replace("{i}", i));
-    if (this.hovered === i && answer.ok) facts.replaceChildren(...this.facts(i, ...(await answer.json())));
+    if (this.hovered !== i || !answer.ok) return;
+    facts.replaceChildren(...this.facts(i, ...(await answer.json())));
+    if (i === this.walker) this.say([...facts.children].map((line) => line.textContent).join(", "));
   },
 
   facts(i, name, ...more) {

@@ -1,20 +1,22 @@
 // The legend, which is also a filter: categories are toggles, numbers have a range, and without a colour column
-// "selected" and "not selected" are toggles. No state is kept here; every action goes to the map.
+// "selected" and "not selected" are toggles. A click hides or shows, a double click or Shift-click shows only this, and
+// pointing at an entry highlights it on the map. No state is kept here; every action goes to the map.
 
 import { element, rgb } from "./scatter-elements.js";
 
 const MAX_ENTRIES = 40; // entries shown; more say little as colours
 const TOP = 254; // the highest code of a number; 255 = missing
 
-/** what: { colour, palette, hidden, sides, range, colours }; acts: { toggle(code, alone), side(name), range(lo, hi, done) } */
+/** what: { colour, palette, hidden, sides, range, colours }; acts: { toggle(code, alone), light(code), side(name), range(lo, hi, done) } */
 export function drawLegend(host, what, acts) {
   if (!what.colour) host.replaceChildren(...(what.sides ? [sidesOf(what, acts)] : []));
   else if (what.colour.kind === "number") drawRange(host, what, acts);
-  else host.replaceChildren(element("h4", {}, what.colour.name), ...categoriesOf(what, acts));
+  else if (host.firstChild?.namesOf === keyOf(what)) host.firstChild.show(what.hidden);
+  else host.replaceChildren(categoriesOf(what, acts));
 }
 
-function entry(label, tint, shown, title, act, marks) {
-  const dot = element("span", { class: "cm-dot", style: `background: ${rgb(tint)}` });
+function entry(label, tint, shown, title, act, marks, form = 0) {
+  const dot = element("span", { class: `cm-dot form${form}`, style: `background: ${rgb(tint)}` });
   return element("button", { type: "button", "aria-pressed": String(shown), title, onclick: act, ...marks }, dot, label);
 }
 
@@ -25,13 +27,35 @@ function sidesOf({ sides, colours }, acts) {
   return element("div", { class: "cm-legend", role: "group", "aria-label": "Filter by selection" }, ...buttons);
 }
 
+function keyOf({ colour, palette }) {
+  return [colour.url, palette[0], ...colour.labels].join("|");
+}
+
+/** Built once per colour column: a double click needs the same button twice. */
 function categoriesOf({ colour, palette, hidden }, acts) {
-  const title = "Click to hide or show, Shift-click to show only this";
-  const buttons = colour.labels.slice(0, MAX_ENTRIES).map((label, code) => entry(label, palette[code % palette.length],
-    !hidden.has(code), title, (event) => acts.toggle(code, event.shiftKey), { "data-code": code }));
+  const title = "Click: hide or show. Double-click or Shift-click: show only this.";
+  const shaped = colour.labels.length > 8;
+  const buttons = colour.labels.slice(0, MAX_ENTRIES).map((label, code) => {
+    const press = (event) => acts.toggle(code, event.shiftKey || event.detail === 2);
+    const form = shaped ? (code >> 3) & 3 : 0;
+    const button = entry(label, palette[code % palette.length], true, title, press, { "data-code": code }, form);
+    button.onpointerenter = button.onfocus = () => acts.light(code);
+    button.onpointerleave = button.onblur = () => acts.light(-1);
+    return button;
+  });
   const list = element("div", { class: "cm-legend", role: "group", "aria-label": `Filter by ${colour.name}` }, ...buttons);
-  const more = colour.labels.length > MAX_ENTRIES ? [element("small", {}, `and ${colour.labels.length - MAX_ENTRIES} more`)] : [];
-  return [list, ...more];
+  const left = colour.labels.length - MAX_ENTRIES;
+  const more = left > 0 ? [element("small", {}, `and ${left.toLocaleString("en")} more`)] : [];
+  const all = element("button", { type: "button", onclick: () => acts.toggle(null) }, "Show all");
+  const hint = element("div", { class: "cm-hint" }, "Click: hide. Double-click: only this.", all);
+  const box = element("div", {}, element("h4", {}, colour.name), hint, list, ...more);
+  box.namesOf = keyOf({ colour, palette });
+  box.show = (gone) => {
+    buttons.forEach((button, code) => button.setAttribute("aria-pressed", String(!gone.has(code))));
+    all.style.visibility = gone.size ? "visible" : "hidden";
+  };
+  box.show(hidden);
+  return box;
 }
 
 /** Built once per colour column, so that a drag is not interrupted while the range moves. */

@@ -51,7 +51,8 @@ export class RasterRenderer {
       const px = Math.round((this.xy[2 * i] - camera.x) * scale + image.width / 2);
       const py = Math.round(image.height / 2 - (this.xy[2 * i + 1] - camera.y) * scale);
       const colour = look.coloured ? this.palette[this.codes[i] & 255] || look.colour : look.colour;
-      const alpha = lassoed ? (state & 1 ? Math.min(1, look.alpha * 2.5 + 0.25) : look.alpha * 0.16) : look.alpha;
+      let alpha = lassoed ? (state & 1 ? Math.min(1, look.alpha * 2.5 + 0.25) : look.alpha * 0.16) : look.alpha;
+      if (scene.highlight >= 0) alpha = this.codes[i] === scene.highlight ? Math.max(alpha, 0.9) : alpha * 0.12;
       blendSquare(image, px - (size >> 1), py - (size >> 1), size, colour, alpha);
     }
   }

@@ -10,6 +10,7 @@ export const HIDDEN = 2;
 export const selection = {
   pick(i) {
     this.picked = i;
+    this.walker = null;
     this.request();
     this.component.setTriggerValue("click", i);
   },
@@ -28,6 +29,8 @@ export const selection = {
   },
 
   clear() {
+    this.corners = null;
+    if (this.walker !== null) this.endWalk();
     this.forget(this.dropped);
     this.component.setStateValue("lasso", null);
   },
@@ -40,9 +43,11 @@ export const selection = {
     this.request();
   },
 
+  /** Hide or show a category; alone: show only this one. code null: show all. */
   toggle(code, alone) {
     const all = this.data.colour.labels.map((_, c) => c);
-    if (alone) this.hidden = new Set(all.filter((c) => c !== code));
+    if (code === null) this.hidden.clear();
+    else if (alone) this.hidden = new Set(all.filter((c) => c !== code));
     else if (!this.hidden.delete(code)) this.hidden.add(code);
     if (this.hidden.size === all.length) this.hidden.clear();
     this.filtered(true);
@@ -71,11 +76,12 @@ export const selection = {
 
   /** Recompute each point's state bits; returns how many lie in the lasso and are shown. */
   markStates() {
-    const { state, xy, codes, hidden, polygon, membership, sides } = this;
+    const { state, xy, codes, hidden, polygon, membership, sides, filter } = this;
     const gone = (i) => sides.size > 0 && sides.has(membership.keeps(i) ? "kept" : "dropped");
     let count = 0;
     for (let i = 0; i < this.n; i++) {
-      const out = hidden.size > 0 && hidden.has(codes[i]);
+      const filtered = filter !== null && !((filter[i >> 3] >> (i & 7)) & 1);
+      const out = filtered || (hidden.size > 0 && hidden.has(codes[i]));
       const inside = Boolean(polygon) && !out && !gone(i) && insidePolygon(polygon, xy[2 * i], xy[2 * i + 1]);
       state[i] = (inside ? SELECTED : 0) | (out ? HIDDEN : 0);
       if (inside) count++;
@@ -84,13 +90,19 @@ export const selection = {
     return count;
   },
 
+  /** Draw one category in full and the others faintly, while the pointer is on its entry; -1 = all alike. */
+  highlightOnly(code) {
+    if (this.highlight === code) return;
+    this.highlight = code;
+    this.request();
+  },
+
   nearest(px, py, radius = 9) {
     if (!this.grid || !this.membership) return -1;
     const [x, y] = this.camera.toData(px, py);
     const weight = (i) => {
-      const kept = this.membership.keeps(i);
-      if (this.state[i] & HIDDEN || this.sides.has(kept ? "kept" : "dropped")) return Infinity;
-      return kept ? 0.5 : 1;
+      if (this.isOut(i)) return Infinity;
+      return this.membership.keeps(i) ? 0.5 : 1;
     };
     return this.grid.nearest(x, y, radius / this.camera.scale, weight);
   },

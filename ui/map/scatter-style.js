@@ -13,7 +13,17 @@ export const STYLE = `
 .cm-stage canvas, .cm-stage svg { position: absolute; inset: 0; width: 100%; height: 100%; }
 .cm-stage canvas { touch-action: none; outline: none; }
 .cm-stage canvas:focus-visible { box-shadow: inset 0 0 0 2px var(--st-primary-color); }
-.cm-stage svg { pointer-events: none; }
+.cm-stage svg, .cm-stage .cm-pictures { pointer-events: none; }
+.cm-names { position: absolute; inset: 0; overflow: hidden; pointer-events: none; }
+.cm-names span { position: absolute; transform: translate(-50%, -50%); white-space: nowrap; font-size: 12.5px;
+  font-weight: 600; --halo: var(--st-secondary-background-color); text-shadow: 0 0 2px var(--halo), 0 0 3px var(--halo),
+  1px 1px 2px var(--halo), -1px -1px 2px var(--halo), 1px -1px 2px var(--halo), -1px 1px 2px var(--halo); }
+.cm-near { fill: none; stroke: var(--cm-picked); stroke-width: 1.4; stroke-opacity: .85; }
+.cm-cross { position: absolute; inset: 0; display: none; pointer-events: none;
+  background: linear-gradient(var(--st-text-color), var(--st-text-color)) center / 23px 1.5px no-repeat,
+    linear-gradient(var(--st-text-color), var(--st-text-color)) center / 1.5px 23px no-repeat; }
+.cm-stage.keys .cm-cross { display: block; }
+.cm-said { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 .cm-lasso { fill: var(--st-primary-color); fill-opacity: .1; stroke: var(--st-primary-color); stroke-width: 1.5; }
 .cm-ring { fill: none; stroke: var(--cm-picked); stroke-width: 2.5; }
 .cm-bar { position: absolute; top: 8px; right: 8px; display: flex; gap: 4px; flex-wrap: wrap; justify-content: end; }
@@ -39,7 +49,13 @@ export const STYLE = `
   background: none; padding: 1px 5px; }
 .cm-legend button[aria-pressed=false] { opacity: .4; text-decoration: line-through; color: inherit; font-weight: 400; }
 .cm-legend button[aria-pressed=true] { color: inherit; font-weight: 400; border-color: transparent; }
+.cm-legend button:hover, .cm-legend button:focus-visible { background: var(--st-secondary-background-color); }
 .cm-dot { width: 10px; height: 10px; border-radius: 50%; flex: none; }
+.cm-dot.form1 { border-radius: 1px; }
+.cm-dot.form2 { border-radius: 0; clip-path: polygon(50% 0, 100% 50%, 50% 100%, 0 50%); }
+.cm-dot.form3 { border-radius: 0; clip-path: polygon(50% 0, 100% 100%, 0 100%); }
+.cm-hint { display: flex; gap: 8px; justify-content: space-between; align-items: center; font-size: 11.5px; opacity: .85;
+  margin-bottom: 4px; }
 .cm-ramp { height: 10px; border-radius: 3px; }
 .cm-range { position: relative; height: 16px; }
 .cm-range input { position: absolute; inset: 0; width: 100%; margin: 0; background: none; appearance: none;

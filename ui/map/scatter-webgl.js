@@ -4,36 +4,49 @@
 const VERTEX = `#version 300 es
 layout(location = 0) in vec2 place;
 layout(location = 1) in uint code;
-layout(location = 2) in uint state;   // bit 0: inside the lasso, bit 1: hidden by the legend
+layout(location = 2) in uint state;   // bit 0: inside the lasso, bit 1: hidden by the legend or a filter
 uniform vec2 centre, zoom;
 uniform float size, alpha;
-uniform bool coloured, lassoed;
+uniform bool coloured, lassoed, shaped;
+uniform int highlight;                 // the one code that is not dimmed, or -1
 uniform vec3 plain;
 uniform sampler2D palette;
 out vec4 tint;
+flat out uint form;
 void main() {
   bool chosen = (state & 1u) == 1u;
   bool hidden = (state & 2u) == 2u;
+  form = shaped ? (code >> 3) & 3u : 0u;
   gl_Position = hidden ? vec4(4., 4., 0., 1.) : vec4((place - centre) * zoom, 0., 1.);
   vec3 colour = coloured ? texelFetch(palette, ivec2(int(code & 255u), 0), 0).rgb : plain;
   // Dim what is not chosen, instead of painting over what is: each point keeps the colour that says what it is.
   float strength = lassoed ? (chosen ? min(1., alpha * 2.5 + .25) : alpha * .16) : alpha;
-  gl_PointSize = size * (lassoed && chosen ? 1.35 : 1.);
+  bool lit = int(code) == highlight;
+  if (highlight >= 0) strength = lit ? max(strength, .9) : strength * .12;
+  gl_PointSize = size * ((lassoed && chosen) || lit ? 1.35 : 1.);
   tint = vec4(colour, strength);
 }`;
 
 const FRAGMENT = `#version 300 es
 precision mediump float;
 in vec4 tint;
-uniform bool round;
+flat in uint form;                     // 0: disc, 1: square, 2: diamond, 3: triangle
+uniform bool round, hollow;
 out vec4 pixel;
+float extent(vec2 d) {
+  if (form == 1u) return max(abs(d.x), abs(d.y)) / .42;
+  if (form == 2u) return (abs(d.x) + abs(d.y)) / .5;
+  if (form == 3u) return max(d.y / .35, (abs(d.x) * 1.78 - d.y) / .45);
+  return length(d) / .5;
+}
 void main() {
-  vec2 d = gl_PointCoord - .5;
-  if (round && dot(d, d) > .26) discard;
+  float far = extent(gl_PointCoord - .5);
+  if (round && (far > 1. || (hollow && far < .56))) discard;
   pixel = vec4(tint.rgb * tint.a, tint.a);
 }`;
 
-const UNIFORMS = ["centre", "zoom", "size", "alpha", "coloured", "lassoed", "plain", "palette", "round"];
+const UNIFORMS = ["centre", "zoom", "size", "alpha", "coloured", "lassoed", "shaped", "highlight", "plain", "palette",
+  "round", "hollow"];
 
 export class GlRenderer {
   /** Null where the browser has no WebGL2; the caller then takes the raster. */
@@ -112,6 +125,8 @@ export class GlRenderer {
     gl.uniform2f(uniform.centre, camera.x, camera.y);
     gl.uniform2f(uniform.zoom, (2 * camera.scale) / camera.width, (2 * camera.scale) / camera.height);
     gl.uniform1i(uniform.lassoed, scene.lassoed ? 1 : 0);
+    gl.uniform1i(uniform.shaped, scene.shaped ? 1 : 0);
+    gl.uniform1i(uniform.highlight, scene.highlight);
     for (const [first, count, kept] of scene.segments) {
       const look = kept ? scene.keptLook : scene.restLook;
       gl.uniform1i(uniform.coloured, look.coloured ? 1 : 0);
@@ -119,6 +134,7 @@ export class GlRenderer {
       gl.uniform1f(uniform.alpha, look.alpha);
       gl.uniform1f(uniform.size, look.size * scene.ratio);
       gl.uniform1i(uniform.round, look.size * scene.ratio > 2.5 ? 1 : 0);
+      gl.uniform1i(uniform.hollow, look.hollow && look.size * scene.ratio > 4.5 ? 1 : 0);
       gl.drawElements(gl.POINTS, count, gl.UNSIGNED_INT, 4 * first);
     }
   }

@@ -1,9 +1,9 @@
 // The map: a Streamlit v2 component in plain JavaScript. This file holds the state of one map and joins the parts:
 // geometry (what is selected, what is near), a renderer (WebGL2, else raster), elements (DOM), and the methods in
-// scatter-sliders, -drawing, -selection, -hover-card and -export. Data arrives once over HTTP as binary arrays with
+// scatter-sliders, -drawing, -pictures, -names, -selection, -walk, -hover-card and -export. Data arrives once over HTTP as binary arrays with
 // immutable addresses; Python is told of finished gestures only: lasso, click, released slider.
 
-import { Camera, Grid, Membership, boundsOf } from "./scatter-geometry.js";
+import { Camera, Grid, Membership, boundsOf, largestZoom, viewBounds } from "./scatter-geometry.js";
 import { brightness, hexToRgb, paletteOf, repeatPalette } from "./scatter-colours.js";
 import { GlRenderer } from "./scatter-webgl.js";
 import { RasterRenderer } from "./scatter-raster.js";
@@ -15,6 +15,9 @@ import { drawing } from "./scatter-drawing.js";
 import { selection } from "./scatter-selection.js";
 import { hoverCard } from "./scatter-hover-card.js";
 import { exporting } from "./scatter-export.js";
+import { Atlas, pictures } from "./scatter-pictures.js";
+import { names } from "./scatter-names.js";
+import { walking } from "./scatter-walk.js";
 
 const files = new Map(); // address -> Promise<ArrayBuffer>; shared by all maps and pages of this tab
 const linked = new Map(); // link name -> Set of maps that look at the same place
@@ -40,10 +43,17 @@ export class ScatterMap {
     this.range = FULL_RANGE;
     this.polygon = null;
     this.picked = null;
+    this.walker = null; // the image that a walk by keyboard has reached
+    this.corners = null; // of a lasso drawn by keyboard
+    this.highlight = -1;
+    this.filter = null; // bit mask of the images that the page's filters leave, or null
+    this.withNames = this.withPictures = true;
+    this.atlas = null;
     this.camera = new Camera();
     this.turn = 0;
     this.dragging = false;
     const actions = { mode: (m) => this.setMode(m), fit: () => this.fit(), clear: () => this.clear(),
+      names: () => this.switchNames(), pictures: () => this.switchPictures(),
       png: () => this.savePng(), svg: () => this.saveSvg(), csv: () => this.saveCsv() };
     this.parts = buildFrame(actions, component.data.label || "Map of all images");
     host.append(this.parts.root);
@@ -101,12 +111,15 @@ export class ScatterMap {
   take(data, arrays) {
     if (this.fromPython(data)) this.scrub = { p: 0, beta: 0, variant: 0, ...data.scrub };
     this.takePoints(data, arrays);
+    this.takeFilter(data);
     this.takeColours(data, arrays);
     this.takeOrder(data, arrays);
+    this.takeNames(data);
+    this.takeAtlas(data);
     this.takeSliders(data);
     if (data.picked !== this.data?.picked) this.picked = data.picked;
     this.data = data;
-    this.parts.note.textContent = data.note || "";
+    this.parts.note.textContent = [data.note, this.farNote()].filter(Boolean).join(" · ");
     this.offerTools(data);
     this.parts.side.hidden = data.compact;
     this.parts.body.classList.toggle("alone", data.compact);
@@ -120,12 +133,15 @@ export class ScatterMap {
     this.pointsFrom = addresses[0];
     this.n = data.n;
     this.xy = new Float32Array(points, 0, 2 * data.n);
-    this.bounds = boundsOf(this.xy);
-    this.grid = new Grid(this.xy, this.bounds);
+    this.bounds = viewBounds(this.xy);
+    this.allBounds = boundsOf(this.xy);
+    this.grid = new Grid(this.xy, this.allBounds);
+    this.camera.most = largestZoom(this.n);
+    this.walker = this.corners = null;
     this.state = new Uint8Array(this.n);
     this.codes = new Uint16Array(this.n);
     this.polygon = null;
-    this.colourFrom = this.orderFrom = undefined;
+    this.colourFrom = this.orderFrom = this.filterFrom = undefined;
     this.camera.scale = 0;
     this.renderer.setPoints(this.xy);
     this.renderer.setCodes(this.codes);
@@ -153,9 +169,52 @@ export class ScatterMap {
     const { palette, hidden, range } = this;
     const sides = this.hasSelection(data) ? this.sides : null;
     const colours = this.themeColours(data);
-    const acts = { toggle: (code, alone) => this.toggle(code, alone), side: (side) => this.toggleSide(side),
+    const acts = { toggle: (code, alone) => this.toggle(code, alone), light: (code) => this.highlightOnly(code),
+      side: (side) => this.toggleSide(side),
       range: (low, high, done) => this.showRange(low, high, done) };
     drawLegend(this.parts.legend, { colour: data.colour, palette, hidden, sides, range, colours }, acts);
+  }
+
+  /** The images that the page's filters leave; the others are hidden. */
+  takeFilter(data) {
+    const token = data.shown?.token || null;
+    if (token === this.filterFrom || (!token && !this.filter)) return;
+    this.filterFrom = token;
+    this.filter = data.shown ? bitsOf(data.shown.bits) : null;
+    this.chosen = this.markStates();
+  }
+
+  /** The order of the atlas is read when pictures are wanted for the first time. */
+  async takeAtlas(data) {
+    const from = data.atlas?.url || null;
+    if (from === this.atlasFrom) return;
+    this.atlasFrom = from;
+    this.atlas = null;
+    if (!from) return;
+    const order = new Uint32Array(await load(data.atlas.order));
+    if (from !== this.atlasFrom) return;
+    this.atlas = new Atlas(data.atlas, order, () => this.request());
+    this.request();
+  }
+
+  farNote() {
+    const { far } = this.bounds;
+    return far ? `${far.toLocaleString("en")} images lie far outside: zoom out to see them` : "";
+  }
+
+  switchNames() {
+    this.withNames = !this.withNames;
+    this.pressTool("names", this.withNames);
+  }
+
+  switchPictures() {
+    this.withPictures = !this.withPictures;
+    this.pressTool("pictures", this.withPictures);
+  }
+
+  pressTool(tool, on) {
+    this.parts.bar.querySelector(`[data-tool=${tool}]`).setAttribute("aria-pressed", String(on));
+    this.request();
   }
 
   /** Whether this map shows a selection. */
@@ -206,7 +265,9 @@ export class ScatterMap {
 
   /** A compact map has no lasso: nothing would be done with it. */
   offerTools(data) {
-    const idle = data.compact ? ["lasso", "box", "pan", "clear"] : [];
+    const idle = data.compact ? ["lasso", "box", "pan", "clear", "names"] : [];
+    if (!data.atlas) idle.push("pictures");
+    if (!this.names?.length) idle.push("names");
     for (const button of this.parts.bar.children) button.hidden = idle.includes(button.dataset.tool);
     if (data.compact) this.setMode("pan");
   }
@@ -233,7 +294,7 @@ export class ScatterMap {
   }
 
   fit() {
-    this.camera.fit(this.bounds);
+    this.camera.fit(this.bounds, this.allBounds);
     this.moved();
   }
 
@@ -256,11 +317,16 @@ export class ScatterMap {
   }
 }
 
-Object.assign(ScatterMap.prototype, sliders, drawing, selection, hoverCard, exporting);
+Object.assign(ScatterMap.prototype, sliders, drawing, pictures, names, selection, walking, hoverCard, exporting);
+
+/** base64 -> bytes. */
+function bitsOf(text) {
+  return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+}
 
 /** A bit mask (base64, little bit order) as an order: selected images first, each part by position. */
 function selectedFirst(bits, n) {
-  const bytes = Uint8Array.from(atob(bits), (letter) => letter.charCodeAt(0));
+  const bytes = bitsOf(bits);
   const isKept = (i) => (bytes[i >> 3] >> (i & 7)) & 1;
   const order = new Uint32Array(n);
   let at = 0;

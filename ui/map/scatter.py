@@ -5,7 +5,7 @@ gestures only: a lasso's polygon, a click, a released slider. The images in the 
 again here from the polygon, by the same even-odd rule, so that a selection never depends on what a
 browser claims.
 
-    events = draw_map(view, key="labels", colour="pseudo-label")
+    events = draw_map(view, MapSpec(colour="pseudo-label"), key="labels")
     events.chosen      # (n,) int64 positions inside the lasso, or None
     events.clicked     # position of the image clicked in this run, or None
 """
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,10 @@ import numpy as np
 import streamlit as st
 
 from ui.components.palette import CATEGORICAL, DARK, LIGHT
+from ui.components.tiles import TILE
+from ui.map import layout
 from ui.map.colour_columns import BINS, MEMBERSHIP, Column, column, format_number, group_word
+from ui.map.layout import map_points
 from ui.server import published, routes
 from ui.server.published import PublishedData
 from ui.state.session import RunView
@@ -117,54 +120,32 @@ class MapEvents:
     sides: tuple[str, ...] = ()
 
 
-def draw_map(
-    view: RunView,
-    *,
-    key: str,
-    colour: str = MEMBERSHIP,
-    kept: np.ndarray | None = None,
-    orders: Sequence[Order] = (),
-    scrub: Scrub | None = None,
-    exact: bool = False,
-    variant_name: str = "",
-    groups: str | None = None,
-    bins: str | None = None,
-    height: int = 560,
-    compact: bool = False,
-    link: str | None = None,
-    note: str = "",
-    label: str = "",
-    drop_lasso: str = "",
-    picked: int | None = None,
-) -> MapEvents:
-    """Draw the map of a run and return what the user did with it.
+@dataclass(frozen=True, eq=False)
+class MapSpec:
+    """What a map shows.
 
-    Parameters
+    Attributes
     ----------
-    view : RunView
-        A run whose `map` is computed.
-    key : str
-        Streamlit key.
     colour : str
         `MEMBERSHIP` or a name from `colour_columns.available_columns`.
-    kept : (k,) int, optional
+    kept : (k,) int or None
         Positions of a selection. With `scrub` and exact=True it overrules the ranks until a slider
         moves.
     orders : sequence of Order
         The ranking, or one per step of the variant slider.
-    scrub : Scrub, optional
+    scrub : Scrub or None
         Sliders to draw above the map.
     exact : bool
         See `kept`.
     variant_name : str
         Label of the variant slider.
-    groups, bins : str, optional
+    groups, bins : str or None
         Columns for the bars and for the histogram.
     height : int
         Pixels.
     compact : bool
         Without side panel and lasso.
-    link : str, optional
+    link : str or None
         Maps with the same link pan and zoom together.
     note : str
         A line in the lower left corner.
@@ -172,53 +153,119 @@ def draw_map(
         Accessible name of the canvas.
     drop_lasso : str
         Change it to clear the lasso.
-    picked : int, optional
+    picked : int or None
         Position that gets a ring.
+    neighbours : (m,) int or None
+        Positions that are joined with the picked one.
+    shown : (m,) int or None
+        Positions that the page's filters leave; the others are not drawn. None = all.
+    """
+
+    colour: str = MEMBERSHIP
+    kept: np.ndarray | None = None
+    orders: Sequence[Order] = ()
+    scrub: Scrub | None = None
+    exact: bool = False
+    variant_name: str = ""
+    groups: str | None = None
+    bins: str | None = None
+    height: int = 560
+    compact: bool = False
+    link: str | None = None
+    note: str = ""
+    label: str = ""
+    drop_lasso: str = ""
+    picked: int | None = None
+    neighbours: np.ndarray | None = None
+    shown: np.ndarray | None = None
+
+
+def draw_map(view: RunView, spec: MapSpec | None = None, *, key: str, **changed: Any) -> MapEvents:
+    """Draw the map of a run and return what the user did with it.
+
+    Parameters
+    ----------
+    view : RunView
+        A run whose `map` is computed.
+    spec : MapSpec, optional
+        What to show.
+    key : str
+        Streamlit key.
+    **changed
+        Fields of `spec` to replace.
 
     Returns
     -------
     MapEvents
         Finished gestures since the page was opened.
     """
-    published_data = published.of_dataset(view.dataset)
+    spec = replace(spec or MapSpec(), **changed)
     points = map_points(view)
-    painted = None if colour == MEMBERSHIP else column(view, colour)
-    data = {
-        "n": len(points),
-        "height": height,
-        "label": label or f"Map of {len(points):,} images",
-        "note": note,
-        "compact": compact,
-        "link": link,
-        "drop_lasso": drop_lasso,
-        "picked": picked,
-        "themes": {
-            theme.name: {"kept": theme.kept, "rest": theme.easy, "picked": theme.picked}
-            for theme in (LIGHT, DARK)
-        },
-        "points": published.publish_array(published_data, points, "points"),
-        "thumb": published.thumbnail_address(published_data),
-        "fact": _facts(view, published_data, painted),
-        "table": _table(view, published_data, painted),
-        "colour": _colour(published_data, painted),
-        "orders": [_order(published_data, order) for order in orders],
-        "variant_name": variant_name,
-        "scrub": None if scrub is None else vars(scrub),
-        "groups": _groups(view, published_data, groups),
-        "bins": _bins(view, published_data, bins),
-    }
-    if kept is not None and (scrub is None or exact):
-        data["mask"] = _mask(kept, len(points))
+    painted = None if spec.colour == MEMBERSHIP else column(view, spec.colour)
     result = _component()(
         key=key,
-        data=data,
+        data=_data(view, spec, points, painted),
         height="content",
         on_lasso_change=_on_change,
         on_click_change=_on_change,
         on_scrub_change=_on_change,
         on_hidden_change=_on_change,
     )
-    return _events(result, points, painted)
+    return _events(result, points, painted, spec.shown)
+
+
+def _data(
+    view: RunView, spec: MapSpec, points: np.ndarray, painted: Column | None
+) -> dict[str, Any]:
+    """What scatter.js receives."""
+    published_data = published.of_dataset(view.dataset)
+    data = {
+        "n": len(points),
+        "height": spec.height,
+        "label": spec.label or f"Map of {len(points):,} images",
+        "note": spec.note,
+        "compact": spec.compact,
+        "link": spec.link,
+        "drop_lasso": spec.drop_lasso,
+        "picked": spec.picked,
+        "themes": {
+            theme.name: {"kept": theme.kept, "rest": theme.easy, "picked": theme.picked}
+            for theme in (LIGHT, DARK)
+        },
+        "points": published.publish_array(published_data, points, "points"),
+        "thumb": published.thumbnail_address(published_data),
+        "atlas": _atlas(view, published_data),
+        "fact": _facts(view, published_data, painted),
+        "table": _table(view, published_data, painted),
+        "colour": _colour(published_data, painted),
+        "orders": [_order(published_data, order) for order in spec.orders],
+        "variant_name": spec.variant_name,
+        "scrub": None if spec.scrub is None else vars(spec.scrub),
+        "groups": _groups(view, published_data, spec.groups),
+        "bins": _bins(view, published_data, spec.bins),
+    }
+    if spec.kept is not None and (spec.scrub is None or spec.exact):
+        data["mask"] = _mask(spec.kept, len(points))
+    if spec.shown is not None and len(spec.shown) < len(points):
+        data["shown"] = _mask(spec.shown, len(points))
+    if spec.picked is not None and spec.neighbours is not None:
+        positions = [int(i) for i in spec.neighbours]
+        data["neighbours"] = {"of": spec.picked, "positions": positions}
+    return data
+
+
+def _atlas(view: RunView, published_data: PublishedData) -> dict[str, Any] | None:
+    """Pages of thumbnails in map order, for pictures on the map."""
+    if view.dataset.reader is None:
+        return None
+    order = published.publish_array(published_data, layout.atlas_order(view))
+    name = order.rpartition("/")[2].removesuffix(".bin")
+    return {
+        "order": order,
+        "url": f"/coreset/atlas/{published_data.key}/{name}/{{page}}.webp",
+        "side": routes.ATLAS_SIDE,
+        "tile": TILE,
+    }
 
 
 @lru_cache(maxsize=1)
@@ -231,12 +278,9 @@ def _on_change() -> None:
     """Registered because Streamlit reports a value only where a callback exists."""
 
 
-def map_points(view: RunView) -> np.ndarray:
-    """(N, 2) float32: the run's projection."""
-    return np.ascontiguousarray(view.run.map, dtype=np.float32)
-
-
-def _events(result: Any, points: np.ndarray, painted: Column | None) -> MapEvents:
+def _events(
+    result: Any, points: np.ndarray, painted: Column | None, shown: np.ndarray | None
+) -> MapEvents:
     lasso = result.get("lasso")
     clicked = result.get("click")
     polygon = _polygon(lasso)
@@ -246,6 +290,8 @@ def _events(result: Any, points: np.ndarray, painted: Column | None) -> MapEvent
         hidden = [c for c in lasso.get("hidden", ()) if isinstance(c, int)]
         if painted is not None and hidden:
             chosen = chosen[~np.isin(painted.codes[chosen], hidden)]
+        if shown is not None:
+            chosen = chosen[np.isin(chosen, shown)]
     if not isinstance(clicked, int) or not 0 <= clicked < len(points):
         clicked = None
     scrub = result.get("scrub") if isinstance(result.get("scrub"), dict) else None

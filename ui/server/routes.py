@@ -14,15 +14,19 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from coreset_engine.core.errors import CoresetError
+from ui.components import tiles
 from ui.server import hosts, published
 from ui.server.published import PublishedData
 
 THUMB_PIXELS = 128
+ATLAS_SIDE = 8  # an atlas page holds 8 x 8 tiles
 _IMMUTABLE = {"Cache-Control": "private, max-age=31536000, immutable"}
 _GUARDS = {"X-Content-Type-Options": "nosniff", "Cross-Origin-Resource-Policy": "same-origin"}
 _MAP_SCRIPTS = Path(__file__).parents[1] / "map"
@@ -88,6 +92,29 @@ def _thumbnail(data: PublishedData, i: int) -> bytes:
     return buffer.getvalue()
 
 
+def _atlas(request: Request) -> Response:
+    """One page of thumbnails, in the order that a page published."""
+    data = _published(request)
+    name = request.path_params["name"]
+    order = data.arrays.get(name) if data else None
+    if order is None or data.dataset.reader is None:
+        return _refuse(404, NOT_PUBLISHED)
+    number = request.path_params["page"]
+    if number * ATLAS_SIDE**2 * 4 >= len(order) or len(order) != 4 * len(data.dataset):
+        return _refuse(404, NO_IMAGE)
+    return Response(_atlas_page(data, name, number), media_type="image/webp", headers=_IMMUTABLE)
+
+
+@lru_cache(maxsize=400)
+def _atlas_page(data: PublishedData, name: str, number: int) -> bytes:
+    count = ATLAS_SIDE**2
+    order = np.frombuffer(data.arrays[name], dtype=np.uint32)
+    page = Image.fromarray(tiles.sheet(data.dataset, order[number * count :][:count], ATLAS_SIDE))
+    buffer = io.BytesIO()
+    page.save(buffer, "WEBP", quality=80, method=2)
+    return buffer.getvalue()
+
+
 def _fact(request: Request) -> Response:
     data = _published(request)
     i = request.path_params["i"]
@@ -126,6 +153,7 @@ _ENDPOINTS = {
     "/coreset/points/{key}-{name}.bin": _array,
     "/coreset/ranks/{key}/{name}.bin": _array,
     "/coreset/thumb/{key}/{i:int}.webp": _thumb,
+    "/coreset/atlas/{key}/{name}/{page:int}.webp": _atlas,
     "/coreset/fact/{key}/{name}/{i:int}.json": _fact,
     "/coreset/table/{key}/{name}.json": _table,
     "/coreset/js/{key}/{name}.js": _script,

@@ -1,0 +1,103 @@
+// Names of clusters or classes, written where most of their images are. A name that would cover a larger group's name is
+// left out, and one whose images are scattered over the map has no place.
+
+import { element } from "./scatter-elements.js";
+
+const SIDE = 32; // cells of the grid on which the densest place is looked for
+const PURE = 0.3; // least share of a group among the points around its name
+const MOST = 60; // groups; more would cover the map
+
+/** Where to write the name of each group: [{ code, x, y, count }], the largest group first. */
+export function anchorsOf(xy, codes, count, bounds) {
+  if (!codes || count > MOST) return [];
+  const n = xy.length / 2;
+  const clip = (v) => Math.max(0, Math.min(SIDE - 1, v));
+  const across = (x) => clip(Math.floor(((x - bounds.left) / (bounds.right - bounds.left || 1)) * SIDE));
+  const down = (y) => clip(Math.floor(((y - bounds.low) / (bounds.high - bounds.low || 1)) * SIDE));
+  const cells = SIDE * SIDE;
+  const own = new Uint32Array(count * cells);
+  const all = new Uint32Array(cells);
+  const totals = new Uint32Array(count);
+  for (let i = 0; i < n; i++) {
+    const cell = down(xy[2 * i + 1]) * SIDE + across(xy[2 * i]);
+    own[codes[i] * cells + cell]++;
+    all[cell]++;
+    totals[codes[i]]++;
+  }
+  const windows = Array.from({ length: count }, (_, code) => densest(own.subarray(code * cells, (code + 1) * cells), all));
+  const sums = Array.from({ length: count }, () => [0, 0, 0]);
+  for (let i = 0; i < n; i++) {
+    const { row, column } = windows[codes[i]];
+    if (Math.abs(down(xy[2 * i + 1]) - row) > 1 || Math.abs(across(xy[2 * i]) - column) > 1) continue;
+    const sum = sums[codes[i]];
+    sum[0] += xy[2 * i];
+    sum[1] += xy[2 * i + 1];
+    sum[2]++;
+  }
+  return sums
+    .map(([x, y, near], code) => ({ code, x: x / near, y: y / near, count: totals[code], pure: windows[code].pure }))
+    .filter(({ count: many, pure }) => many > 0 && pure >= PURE)
+    .sort((a, b) => b.count - a.count);
+}
+
+/** The cell with most of a group in itself and its neighbours, and the group's share of the points there. */
+function densest(own, all) {
+  let best = { row: 0, column: 0, most: -1, pure: 0 };
+  for (let row = 0; row < SIDE; row++) {
+    for (let column = 0; column < SIDE; column++) {
+      if (!own[row * SIDE + column]) continue;
+      const [most, total] = [around(own, row, column), around(all, row, column)];
+      if (most > best.most) best = { row, column, most, pure: most / total };
+    }
+  }
+  return best;
+}
+
+function around(cells, row, column) {
+  let sum = 0;
+  for (let r = Math.max(0, row - 1); r <= Math.min(SIDE - 1, row + 1); r++) {
+    for (let c = Math.max(0, column - 1); c <= Math.min(SIDE - 1, column + 1); c++) sum += cells[r * SIDE + c];
+  }
+  return sum;
+}
+
+/** Methods of ScatterMap (scatter.js). */
+export const names = {
+  /** Names of the colour column where it has categories, else of the groups of the side panel. */
+  takeNames(data) {
+    const painted = data.colour?.kind === "category" ? data.colour : null;
+    const source = painted || data.groups;
+    const from = [this.pointsFrom, source?.url, ...(source?.labels || [])].join("|");
+    if (from === this.namesFrom) return;
+    this.namesFrom = from;
+    const codes = painted ? this.codes : this.groupCodes;
+    const anchors = data.compact || !source ? [] : anchorsOf(this.xy, codes, source.labels.length, this.bounds);
+    this.namesPainted = Boolean(painted);
+    this.names = anchors.map((anchor) => {
+      const text = source.labels[anchor.code];
+      const short = text.length > 26 ? `${text.slice(0, 25)}…` : text;
+      return { ...anchor, text: short, node: element("span", {}, short) };
+    });
+    this.parts.names.replaceChildren(...this.names.map(({ node }) => node));
+  },
+
+  /** Write the names that fit; returns them as [{ text, px, py }]. */
+  drawNames() {
+    const placed = [];
+    for (const name of this.names || []) {
+      const [px, py] = this.camera.toPixel(name.x, name.y);
+      const half = 3.6 * name.text.length + 4;
+      const box = [px - half, px + half, py - 10, py + 10];
+      const hidden = !this.withNames || (this.namesPainted && this.hidden.has(name.code)) ||
+        px < 20 || px > this.camera.width - 20 || py < 34 || py > this.camera.height - 8 ||
+        placed.some(({ box: other }) => box[0] < other[1] && other[0] < box[1] && box[2] < other[3] && other[2] < box[3]);
+      name.node.style.display = hidden ? "none" : "";
+      if (hidden) continue;
+      name.node.style.left = `${px.toFixed(1)}px`;
+      name.node.style.top = `${py.toFixed(1)}px`;
+      name.node.style.opacity = this.highlight < 0 || !this.namesPainted || this.highlight === name.code ? 1 : 0.3;
+      placed.push({ text: name.text, px, py, box });
+    }
+    return placed;
+  },
+};
