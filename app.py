@@ -20,24 +20,24 @@ from ui.state import navigation, session
 from ui.state.gc_freeze import freeze_new_modules
 
 PAGES = {
-    "Explore": {
-        "dataset": "Dataset",
-        "explore": "Map",
-        "gallery": "Gallery",
+    "": {
+        "home": "Home",
+        "explore": "Explore",
         "labels": "Labels",
-        "coverage": "Coverage",
-    },
-    "Select": {
         "select": "Select",
         "compare": "Compare",
-        "evaluate": "Evaluate",
-        "export": "Export",
+        "export": "Export & next round",
+    },
+    "More": {
+        "gallery": "Gallery",
+        "coverage": "Coverage scores",
     },
 }
 
 
 # Addresses of earlier editions -> page.
-MOVED = {"duel": "compare"}
+MOVED = {"dataset": "home", "duel": "compare", "evaluate": "compare"}
+FIRST = "home"
 
 
 def draw() -> None:
@@ -57,13 +57,14 @@ def draw() -> None:
     }
     # Streamlit's default page has no address of its own, so it only leads to our first page.
     start = st.Page(
-        lambda: st.switch_page(folder / "dataset.py"),
+        lambda: st.switch_page(folder / f"{FIRST}.py"),
         title="Start",
         url_path="start",
         default=True,
         visibility="hidden",
     )
-    page = st.navigation({"": [start], **sections})
+    sections[""].insert(0, start)
+    page = st.navigation(sections)
     if page != start:
         navigation.remember_page(page.url_path)
     with st.sidebar, frame.error_boundary():
@@ -88,6 +89,6 @@ else:
     names = [name for pages in PAGES.values() for name in pages]
     app = st.App(
         Path(__file__),
-        routes=[*routes, *front_routes(names, "dataset", MOVED)],
+        routes=[*routes, *front_routes(names, FIRST, MOVED)],
         on_script_error=frame.script_error,
     )

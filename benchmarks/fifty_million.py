@@ -41,14 +41,13 @@ CHUNK = 1 << 20
 SETTINGS = dict(n_clusters=GROUPS, clusterer="kmeans", proxy="linear")
 QUERY = f"clusters={GROUPS}&clusterer=kmeans&proxy=linear"
 PAGES = {
-    "dataset": "Dataset",
+    "home": "Coreset Explorer",
     "explore": "Map",
     "gallery": "Gallery",
     "labels": "Labels",
     "coverage": "Coverage",
     "select": "Select",
     "compare": "Compare",
-    "evaluate": "Evaluate",
     "export": "Export",
 }
 VIEWS = {

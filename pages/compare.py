@@ -4,7 +4,7 @@ import streamlit as st
 
 from ui.components.frame import error_boundary, page_header, require_run
 from ui.state import session
-from ui.views import compare
+from ui.views import compare, evaluate
 
 page_header("Compare", "How do two selections differ, and which one is better?")
 view = require_run("map")
@@ -28,3 +28,7 @@ with error_boundary():
     st.subheader("Which is better?", anchor=False)
     compare.show_accuracies(view, side_a, side_b)
     compare.show_certificates(view, a, b)
+with error_boundary():
+    st.subheader("Train and measure", anchor=False)
+    evaluate.show_form(view)
+    evaluate.show_results(view)

@@ -9,7 +9,7 @@ UI = {
     "columns": "map.colour_columns",
     "corrections": "views.corrections",
     "coverage_view": "views.coverage",
-    "dataset_view": "views.dataset",
+    "dataset_view": "views.home",
     "duel": "views.compare",
     "escape": "components.escape",
     "evaluate_view": "views.evaluate",
@@ -39,7 +39,6 @@ UI = {
     "stability_view": "views.stability",
     "targets": "views.export_targets",
     "thumbs": "components.thumbnails",
-    "tour": "views.tour",
     "whole": "views.full_counts",
     "why": "views.image_explanation",
 }

@@ -18,6 +18,8 @@ from typing import NoReturn
 from coreset_engine.core.errors import BadInput, CoresetError
 from coreset_engine.core.installation import shipped
 
+DEMO = "demo-photos"
+
 
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, like every command here."""
@@ -41,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.demo:
             _say("Computing the demo (stored for the next time) ...")
             compute_demo()
-            os.environ["CORESET_OPEN"] = "demo"
+            os.environ["CORESET_OPEN"] = DEMO
     except CoresetError as error:
         _say(f"error: {error}")
         sys.exit(error.exit_code)
@@ -56,7 +58,7 @@ def compute_demo() -> None:
     from coreset_engine.pipeline.run import STAGES, Run
     from coreset_engine.sources.open import open_source
 
-    run = Run(open_source("demo"))
+    run = Run(open_source(DEMO))
     for stage in STAGES:
         getattr(run, stage)
 
@@ -70,7 +72,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--demo",
         action="store_true",
-        help="open on scikit-learn's digits, computed beforehand (about a minute the first time)",
+        help="open on 640 pictures, computed beforehand (about a minute the first time)",
     )
     parser.add_argument("--port", default="8501", help="1 to 65535; default 8501")
     parser.add_argument(

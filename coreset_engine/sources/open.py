@@ -1,6 +1,7 @@
 """`open_source`: one word or path in, one Dataset out.
 
     demo                         scikit-learn's digits, offline
+    demo-photos                  640 colour pictures cut from public photographs, offline
     fashion-mnist[:test][:DIR]   60,000 (10,000) images from idx files
     FOLDER                       images, recursive; classes proposed from folder names or a table
     DIR/*.tar, ONE.tar           WebDataset tars: ids are keys, labels from .cls, .txt or .json
@@ -29,11 +30,13 @@ from coreset_engine.sources.options import is_vectors, unpacked
 # follows the word and a colon. Everything else is a path or a URL.
 SOURCES = {
     "demo": "coreset_engine.sources.open:_open_demo",
+    "demo-photos": "coreset_engine.sources.open:_open_demo_photos",
     "fashion-mnist": "coreset_engine.sources.open:_open_fashion",
     "fiftyone": "coreset_engine.sources.open:_open_fiftyone",
 }
 WORDS = (
     "demo",
+    "demo-photos",
     "fashion-mnist",
     "fiftyone:NAME",
     "a folder",
@@ -121,6 +124,14 @@ def _open_demo(rest: str, progress: Progress, **options: Any) -> Dataset:
     return open_digits(**options)
 
 
+def _open_demo_photos(rest: str, progress: Progress, **options: Any) -> Dataset:
+    from coreset_engine.sources.demo_photos import open_demo_photos
+
+    if rest:
+        raise BadInput(f"source 'demo-photos:{rest}' is unknown; use 'demo-photos'.")
+    return open_demo_photos(**options)
+
+
 def _open_fashion(rest: str, progress: Progress, **options: Any) -> Dataset:
     from coreset_engine.sources.builtin import open_fashion
 
@@ -173,7 +184,9 @@ def _open_folder(text: str, progress: Progress, options: dict[str, Any]) -> Data
     path, given = unpacked(text, "folder:", "folder")
     folder = Path(path).expanduser()
     if not folder.exists():
-        near = difflib.get_close_matches(path, ("demo", "fashion-mnist"), n=1, cutoff=0.7)
+        near = difflib.get_close_matches(
+            path, ("demo", "demo-photos", "fashion-mnist"), n=1, cutoff=0.7
+        )
         hint = f"did you mean {near[0]!r}?" if near else f"give one of: {', '.join(WORDS)}."
         raise BadInput(f"{path!r} is neither a source's name nor an existing path; {hint}")
     if not folder.is_dir():

@@ -10,14 +10,13 @@ import pytest
 from chrome import ARTEFACTS, ROOT, map_value, wait_for_map
 
 PAGES = {
-    "dataset": "Dataset",
+    "home": "Coreset Explorer",
     "explore": "Map",
     "gallery": "Gallery",
     "labels": "Labels",
     "coverage": "Coverage",
     "select": "Select",
     "compare": "Compare",
-    "evaluate": "Evaluate",
     "export": "Export",
 }
 assert set(PAGES) == {path.stem for path in (ROOT / "pages").glob("*.py")}, (
@@ -66,8 +65,8 @@ def test_every_page_is_clean_and_has_its_picture_taken(open_page, app, name):
 
 def test_the_root_leads_to_the_first_page_and_keeps_what_the_link_says(open_page, app):
     page, witness = open_page(f"{app}/?p=0.5")
-    settled(page, "dataset")
-    page.wait_for_url(re.compile(r"/dataset\?.*p=0\.5"))
+    settled(page, "home")
+    page.wait_for_url(re.compile(r"/home\?.*p=0\.5"))
     witness.assert_clean()
 
 
@@ -240,7 +239,7 @@ def test_compare_counts_add_up_at_the_old_address_too(open_page, app):
 def test_a_new_user_finds_errors_chooses_compares_and_exports(open_page, app):
     """The way of someone who reads nothing: only what stands on the pages is clicked."""
     page, witness = open_page(f"{app}/")
-    settled(page, "dataset")
+    settled(page, "home")
     page.get_by_role("button", name=re.compile("Find label errors")).click()
     settled(page, "labels")
     tiles = page.locator(".gallery button")

@@ -20,14 +20,13 @@ from chrome import ARTEFACTS, ROOT, map_value, serve, stop, wait_for_map
 
 N = 60_000
 PAGES = {
-    "dataset": "Dataset",
+    "home": "Coreset Explorer",
     "explore": "Map",
     "gallery": "Gallery",
     "labels": "Labels",
     "coverage": "Coverage",
     "select": "Select",
     "compare": "Compare",
-    "evaluate": "Evaluate",
     "export": "Export",
 }
 PREPARE = """

@@ -74,6 +74,6 @@ def open_page(tmp_path, monkeypatch, digits):
         for name, value in {"dataset": "demo" if view else "", **session}.items():
             test.session_state[f"state:{name}"] = value
         test.run()
-        return test if page == "dataset" else go_to(test, page)
+        return test if page == "home" else go_to(test, page)
 
     return opened

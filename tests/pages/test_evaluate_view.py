@@ -76,7 +76,7 @@ def test_only_options_that_were_moved_travel():
 def test_without_labels_the_page_says_what_accuracy_means(open_page, unlabelled_digits, put_job):
     rows = [row | {"labels": "pseudo"} for row in ROWS]
     put_job("evaluate", params={"encoder": "efficientnet_lite0"}, result={"rows": rows})
-    test = open_page("evaluate", dataset=unlabelled_digits)
+    test = open_page("compare", dataset=unlabelled_digits)
     assert not test.exception and not test.error
     assert "no true labels" in texts(test) and "agreement with pseudo-labels" in texts(test)
 
@@ -108,7 +108,7 @@ def test_page_shows_the_newest_measurement_and_submits_another(open_page, monkey
     monkeypatch.setattr(evaluate, "list_jobs", lambda: [job])
     sent = []
     monkeypatch.setattr(evaluate, "submit", lambda *what: sent.append(what))
-    test = open_page("evaluate")
+    test = open_page("compare")
     assert "is better than random" in texts(test) and len(test.get("plotly_chart")) >= 1
     next(button for button in test.button if button.label == "Train and measure").click()
     test.run()

@@ -25,7 +25,7 @@ def large(open_page, monkeypatch, set_limits):
         "coreset_engine.embedding.projection.project", lambda vectors, near, **rest: vectors[:, :2]
     )
     monkeypatch.setattr(FinishedRun, "tick", lambda self, stage: lambda *told: None, raising=False)
-    test = open_page("dataset")
+    test = open_page("home")
     view = session.current_run()
     sampled_run.prepare(view.run)
     monkeypatch.setattr(session, "current_run", lambda: sampling.drawable_view(view))

@@ -55,7 +55,7 @@ def test_a_workspace_that_takes_no_file_only_makes_the_link_poorer(tmp_path):
 
 def test_pins_come_back_with_the_link(open_page, digits, tmp_path):
     key = link_storage.save_values({"must_keep": tuple(digits.ids[:3].tolist())}, tmp_path)
-    test = open_page("dataset")
+    test = open_page("home")
     test.query_params["memo"] = key
     test.query_params["dataset"] = "demo"
     test.run()

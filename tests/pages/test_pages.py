@@ -7,11 +7,10 @@ import pytest
 from finished import texts
 
 PAGES = (
-    "dataset",
+    "home",
     "gallery",
     "labels",
     "coverage",
-    "evaluate",
     "export",
     "explore",
     "select",

@@ -29,7 +29,7 @@ class Desk:
         self.query = f"dataset={spec}&samples=20000&clusters=5"
 
     def look(self, click: str = "") -> str:
-        return self.session.run("dataset", self.query, click)
+        return self.session.run("home", self.query, click)
 
     def close(self) -> None:
         self.session.close()

@@ -66,8 +66,9 @@ def require_run(*stages: str, note_sample: bool = True) -> session.RunView:
     """
     view = session.current_run()
     if view is None:
-        empty_state("No dataset is open.", "Open one on the Dataset page", "pages/dataset.py")
+        empty_state("No dataset is open.", "Open one on Home", "pages/home.py")
         st.stop()
+    session.settle_count(len(view.full or view))
     missing = view.missing(stages)
     if missing:
         _offer_to_compute(view, missing)

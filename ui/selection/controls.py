@@ -33,7 +33,17 @@ from ui.selection import session_selection
 from ui.state import session
 from ui.state.session import RunView
 
-SETUP = ("method", "prune_rate", "beta", "alpha", "params", "must_keep", "never")
+SETUP = (
+    "method",
+    "prune_rate",
+    "count",
+    "beta",
+    "alpha",
+    "params",
+    "must_keep",
+    "never",
+    "constraints",
+)
 _STEPS = 100  # undo goes back so far
 
 
@@ -44,7 +54,7 @@ _STEPS = 100  # undo goes back so far
 def current_or_none(view: RunView) -> Selection | None:
     """The session's coreset; None where scores are not computed or settings contradict."""
     try:
-        if not view.ready(*session_selection.needed_stages(session.get("method"))):
+        if not view.ready(*session_selection.current_stages()):
             return None
         return session_selection.current_selection(view)
     except CoresetError:
@@ -202,6 +212,24 @@ def pin(ids: list[str], kind: str | None) -> None:
         session.put(name, tuple(others + list(ids)) if own == kind else tuple(others))
 
 
+# -- how many
+# -------------------------------------------------------------------------------------------------
+
+
+def set_count(view: RunView, count: int) -> None:
+    """Keep exactly this many images of the dataset."""
+    n = len(view.full or view)
+    count = min(max(int(count), 1), n)
+    session.put("count", count)
+    session.rebind("prune_rate", 1 - count / n)
+
+
+def set_rate(prune_rate: float) -> None:
+    """Remove this share of the images, whatever their number."""
+    session.put("count", 0)
+    session.rebind("prune_rate", round(min(max(float(prune_rate), 0.0), 0.999999), 6))
+
+
 # -- undo
 # -----------------------------------------------------------------------------------------------------------
 
@@ -216,6 +244,7 @@ def restore(values: dict[str, Any]) -> None:
     for name in SETUP:
         if name in values:
             session.rebind(name, values[name])
+    session.put("forms_turn", session.get("forms_turn", 0) + 1)
     for key in [key for key in st.session_state if str(key).startswith("knobs:")]:
         del st.session_state[key]  # the forms begin again with what was restored
 
@@ -251,7 +280,7 @@ def apply_slider_events(key: str, alphas: list[int]) -> int:
     if turn != session.get("turn:" + key):
         session.put("turn:" + key, turn)
         remember()
-        session.rebind("prune_rate", round(min(max(float(said.get("p", 0)), 0.0), 0.9999), 4))
+        set_rate(round(min(max(float(said.get("p", 0)), 0.0), 0.9999), 4))
         if said.get("beta") is not None:  # else it still follows the pruning rate
             session.rebind("beta", round(min(max(float(said["beta"]), 0.0), 1.0), 4))
         if len(alphas) > 1:
@@ -318,6 +347,22 @@ def shown_of(events: MapEvents, selection: Selection | None) -> np.ndarray:
         return events.chosen
     kept = np.isin(events.chosen, selection.indices)
     return events.chosen[kept if "dropped" in events.sides else ~kept]
+
+
+def pin_counts(view: RunView) -> None:
+    """Say how many images are always included and how many excluded."""
+    keep, never = (session.get(name) or () for name in ("must_keep", "never"))
+    st.caption(
+        f"{len(keep):,} always included, {len(never):,} excluded. Add images from a lasso, from a "
+        "clicked image, or by id below."
+    )
+    inside = sum(len(positions_of(view, name)) for name in ("must_keep", "never"))
+    outside = len(keep) + len(never) - inside
+    if view.full is not None and outside:
+        st.caption(
+            f"{outside:,} of them outside the sample; counts of all images, jobs and exports use "
+            "them."
+        )
 
 
 def paste_panel(view: RunView, *, key: str) -> None:

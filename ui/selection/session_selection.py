@@ -44,13 +44,35 @@ def needed_stages(method: str) -> list[str]:
 def current_request() -> SelectionRequest:
     """What the session's settings ask for. Raises BadInput where a value cannot be read."""
     method = session.get("method")
-    return SelectionRequest(
-        method=method,
-        budget=Budget(session.get("prune_rate")),
-        params=tuple(method_params(method).items()),
+    count = session.get("count")
+    return SelectionRequest.of(
+        method,
+        prune_rate=None if count else session.get("prune_rate"),
+        count=count or None,
         must_keep=session.get("must_keep") or (),
         never=session.get("never") or (),
+        **constraints(),
+        **method_params(method),
     )
+
+
+def constraints() -> dict[str, Any]:
+    """The session's quotas, groups, costs and near-duplicates, as `SelectionRequest.of` takes
+    them."""
+    return dict(session.get("constraints") or {})
+
+
+def current_stages() -> list[str]:
+    """Stages that must be finished for the session's method and constraints."""
+    limits = constraints()
+    stages = needed_stages(session.get("method"))
+    quotas = limits.get("quotas") or []
+    columns = [quota.get("by") for quota in quotas] + [limits.get("groups")]
+    if any(name in ("cluster", "pseudo_label") for name in columns):
+        stages.append("pseudo_labels")
+    if limits.get("near_duplicates") is not None:
+        stages.append("neighbours")
+    return list(dict.fromkeys(stages))
 
 
 def current_selection(view: session.RunView) -> Selection:
@@ -61,14 +83,27 @@ def current_selection(view: session.RunView) -> Selection:
 def select(view: session.RunView, request: SelectionRequest) -> Selection:
     """The selection of `request` on the opened run, cached.
 
-    Of a sample: with the pins that it holds, and no more must-keeps than its share; counts, jobs
-    and exports of all images follow every pin.
+    Of a sample: at the same rate, with the pins that it holds, no more must-keeps than its share,
+    and without quotas and costs, which count all images; counts, jobs and exports of all images
+    follow every pin and constraint.
     """
-    if view.full is not None and (request.must_keep or request.never):
-        must_keep, never = (_in_sample(view, ids) for ids in (request.must_keep, request.never))
-        must_keep = must_keep[: request.budget.kept(len(view))]
-        request = dataclasses.replace(request, must_keep=must_keep, never=never)
+    if view.full is not None:
+        request = _for_sample(view, request)
     return _select(view.dataset.fingerprint, view.job_params, request, view)
+
+
+def _for_sample(view: session.RunView, request: SelectionRequest) -> SelectionRequest:
+    budget = Budget(request.budget.rate(len(view.full)))
+    must_keep, never = (_in_sample(view, ids) for ids in (request.must_keep, request.never))
+    return dataclasses.replace(
+        request,
+        budget=budget,
+        must_keep=must_keep[: budget.kept(len(view))],
+        never=never,
+        quotas=(),
+        costs=None,
+        cost_budget=None,
+    )
 
 
 def _in_sample(view: session.RunView, ids: tuple[str, ...]) -> tuple[str, ...]:
@@ -87,13 +122,16 @@ def _select(
     return select_on_run(request, _view.run)
 
 
-def describe(method: str, prune_rate: float, params: dict[str, Any]) -> str:
+def describe(
+    method: str, prune_rate: float, params: dict[str, Any], kept: int | None = None
+) -> str:
     """Method and settings in one line.
 
-    For example "Mid-difficulty (ELFS) · 90% removed · hardest 40% skipped".
+    For example "Mid-difficulty (ELFS) · 180 images · hardest 40% skipped". kept: number of images,
+    where it is known.
     """
     title = METHODS[method].title if method in METHODS else method
-    parts = [title, f"{100 * prune_rate:g}% removed"]
+    parts = [title, f"{100 * (1 - prune_rate):.3g}% kept" if kept is None else images(kept)]
     for name, value in params.items():
         if name == "beta":
             parts.append(f"hardest {100 * value:g}% skipped")
@@ -102,3 +140,8 @@ def describe(method: str, prune_rate: float, params: dict[str, Any]) -> str:
         else:
             parts.append(f"{name.replace('_', ' ')} {value}")
     return " · ".join(parts)
+
+
+def images(count: int) -> str:
+    """ "1 image", "1,797 images"."""
+    return f"{count:,} image{'' if count == 1 else 's'}"

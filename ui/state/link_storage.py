@@ -16,7 +16,8 @@ from typing import Any
 from coreset_engine.artifacts import filesystem
 from coreset_engine.core.errors import CoresetError
 
-STORED = ("must_keep", "never", "params", "advanced")
+STORED = ("must_keep", "never", "params", "advanced", "constraints")
+CONSTRAINTS = ("quotas", "groups", "costs", "budget", "near_duplicates")
 _KEY = re.compile(r"[0-9a-f]{16}")
 
 
@@ -52,6 +53,9 @@ def load_values(key: str, home: Path) -> dict[str, Any]:
                 for part, values in content[name].items()
                 if isinstance(values, dict)
             }
+    limits = content.get("constraints")
+    if isinstance(limits, dict):
+        found["constraints"] = {name: limits[name] for name in CONSTRAINTS if name in limits}
     return found
 
 

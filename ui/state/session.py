@@ -24,11 +24,11 @@ from coreset_engine.core.errors import BadInput, CoresetError
 from coreset_engine.core.registry import DEFAULT_METHOD, METHODS
 from coreset_engine.core.types import Dataset
 from coreset_engine.pipeline.config import RunConfig, Settings, setting_groups
-from coreset_engine.selection.budget import TABLE_7, guessed_beta
+from coreset_engine.selection.budget import TABLE_7, guessed_beta, kept_count
 from ui.state import link_storage, sampling
 
 STAGES = ("embeddings", "neighbours", "pseudo_labels", "dynamics", "coverage", "map")
-BUILT_IN = ("demo", "fashion-mnist")
+BUILT_IN = ("demo-photos", "demo", "fashion-mnist")
 
 
 def _setting_links() -> dict[str, tuple[str, type, Any]]:
@@ -50,6 +50,7 @@ LINKED: dict[str, tuple[str, type, Any]] = {
     **_setting_links(),
     "method": ("method", str, DEFAULT_METHOD),
     "prune_rate": ("p", float, 0.9),
+    "count": ("k", int, 0),  # images to keep as typed; 0 = the pruning rate says it
     "beta": ("beta", float, None),  # None = untouched: the guess for the pruning rate, see `get`
     "alpha": ("alpha", int, 1000),
     "color": ("color", str, "membership"),
@@ -181,7 +182,7 @@ def _write_url() -> None:
     for name, (param, _, default) in LINKED.items():
         value = st.session_state.get(_PREFIX + name, default)
         if value != default:
-            params[param] = f"{value:g}" if isinstance(value, float) else str(value)
+            params[param] = f"{value:.10g}" if isinstance(value, float) else str(value)
     others = {
         key: value
         for key, value in st.query_params.items()
@@ -212,11 +213,29 @@ def is_known(spec: str) -> bool:
     return spec in BUILT_IN or spec == os.environ.get("CORESET_OPEN") or spec in recent()
 
 
-def _remember_spec(spec: str) -> None:
+def fingerprint_of(spec: str) -> str:
+    """The fingerprint of a source opened here before, or "" where it was not noted."""
+    return _fingerprints().get(spec, "")
+
+
+def _fingerprints() -> dict[str, str]:
+    try:
+        found = json.loads((home() / "fingerprints.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {spec: value for spec, value in found.items() if isinstance(value, str)}
+
+
+def _remember_spec(spec: str, fingerprint: str = "") -> None:
     listed = [spec, *(other for other in recent() if other != spec)][:12]
+    known = {one: value for one, value in _fingerprints().items() if one in listed}
+    known |= {spec: fingerprint} if fingerprint else {}
     try:
         home().mkdir(parents=True, exist_ok=True)
         filesystem.write_whole(home() / "recent.json", json.dumps(listed).encode())
+        filesystem.write_whole(home() / "fingerprints.json", json.dumps(known).encode())
     except OSError:
         pass  # a read-only workspace only loses this convenience; jobs say the real trouble
 
@@ -298,8 +317,8 @@ def open_dataset(spec: str, images: str = "") -> None:
         if note.confirm:
             raise BadInput(f"{note.text}: {'; '.join(note.examples)}")
     spec = dataset.spec
-    _remember_spec(spec)
-    for name in ("lasso", "must_keep", "never", "memo", "errors_shown"):
+    _remember_spec(spec, dataset.fingerprint)
+    for name in ("lasso", "must_keep", "never", "constraints", "count", "memo", "errors_shown"):
         st.session_state.pop(_PREFIX + name, None)
     put("image", "")
     put("dataset", spec)
@@ -318,6 +337,21 @@ def short_name(spec: str) -> str:
     return (
         spec.rstrip("/").rpartition("/")[2] or spec if "/" in spec and kind != "fiftyone" else spec
     )
+
+
+def settle_count(n: int) -> None:
+    """Bring the pruning rate in line with the number of images that was typed or linked.
+
+    n: images of the whole dataset.
+    """
+    count = get("count")
+    if not count:
+        return
+    if count > n:
+        put("count", n)
+        count = n
+    if kept_count(n, get("prune_rate")) != count:
+        rebind("prune_rate", 1 - count / n)
 
 
 def close_dataset() -> None:

@@ -305,7 +305,7 @@ def show_accuracies(view: RunView, side_a: Side, side_b: Side) -> None:
     measured = {name: measured_accuracy(view, side) for name, side in sides.items()}
     if not any(measured.values()):
         st.caption("No accuracy has been measured for these two selections.")
-        st.page_link("pages/evaluate.py", label="Train on both on the Evaluate page →")
+        st.caption("Train and measure below.")
         return
     for place, (name, side) in zip(st.columns(2), sides.items(), strict=True):
         label = f"Test accuracy of {name}: {escaped(side.title)}"

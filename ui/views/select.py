@@ -206,7 +206,6 @@ def next_steps() -> None:
     """Links to what people do next with a coreset."""
     links = {
         "pages/compare.py": "Compare with random →",
-        "pages/evaluate.py": "Train on it →",
         "pages/export.py": "Export →",
     }
     with st.container(horizontal=True):
@@ -250,19 +249,7 @@ def selected_gallery(view: RunView, selection: Selection) -> None:
 def pins(view: RunView, selection: Selection) -> None:
     """Draw what is always included or excluded, and a box to paste ids into."""
     keep, never = (controls.positions_of(view, name) for name in ("must_keep", "never"))
-    st.caption(
-        f"{len(keep):,} always included, {len(never):,} excluded. Add images from a lasso, from a "
-        "clicked image, or by id below."
-    )
-    outside = (
-        sum(len(session.get(name) or ()) for name in ("must_keep", "never"))
-        - len(keep)
-        - len(never)
-    )
-    if view.full is not None and outside:
-        st.caption(
-            f"{outside:,} more outside the sample; counts of all images, jobs and exports use them."
-        )
+    controls.pin_counts(view)
     controls.paste_panel(view, key="pins")
     for name, positions in (("Always included", keep), ("Excluded", never)):
         if len(positions):

@@ -16,8 +16,10 @@ from coreset_engine.core.errors import CoresetError
 from ui.components.escape import markdown as escaped
 from ui.state import session
 
+DEMO = "demo-photos"
 KINDS = {
-    "demo": "Demo: 1,797 handwritten digits",
+    DEMO: "Demo: 640 photographs",
+    "demo": "1,797 handwritten digits",
     "fashion-mnist": "Fashion-MNIST",
     "folder": "Folder of images",
     "zip": "Upload a zip",
@@ -46,14 +48,34 @@ CONTAINERS = (
 )
 
 
-def source_form() -> None:
-    """Draw the form; opens the dataset and reruns the app when it could be read."""
-    proposed = session.get("proposed")
+def quick_open() -> None:
+    """Draw the two quickest ways in: a folder's path, and the demo."""
+    proposed = session.get("proposed") or ""
     if proposed:
         st.info(
             f"This link asks for {escaped(proposed)}, which has not been opened in this workspace "
             "before. Open it yourself if you trust it."
         )
+    with st.form("quick:form", border=False):
+        left, middle, right = st.columns([6, 1, 2], vertical_alignment="bottom")
+        folder = left.text_input(
+            "Folder of images",
+            value=proposed,
+            key="quick:folder",
+            placeholder="/data/photos",
+            help=f"{HINTS['folder']}. {CONTAINERS}",
+        )
+        pressed = middle.form_submit_button("Open", type="primary", width="stretch")
+        demo = right.form_submit_button("Open the demo", width="stretch")
+    if pressed:
+        _open("folder", folder, "")
+    if demo:
+        _open(DEMO, DEMO, "")
+
+
+def source_form() -> None:
+    """Draw the form; opens the dataset and reruns the app when it could be read."""
+    proposed = session.get("proposed")
     kind = st.radio(
         "Source", list(KINDS), format_func=KINDS.get, key="source:kind", horizontal=True
     )
@@ -63,14 +85,14 @@ def source_form() -> None:
         pressed = st.form_submit_button("Open", type="primary")
     if pressed:
         _open(kind, spec, images, reading)
-    _recent()
+    moved_form()
 
 
 def _fields(kind: str, proposed: str) -> tuple[object, str]:
     """The inputs of one kind; what they hold, and the image folder for vectors."""
-    if kind == "demo":
+    if kind in (DEMO, "demo"):
         st.caption("Included, no download: a quick way to try everything.")
-        return "demo", ""
+        return kind, ""
     if kind == "fashion-mnist":
         folder = st.text_input(
             "Folder with the idx files (optional)",
@@ -231,7 +253,8 @@ def _unpacked(upload: BinaryIO, folder: Path) -> Path:
     return into
 
 
-def _recent() -> None:
+def recent() -> None:
+    """Draw a button for each source that was opened here before."""
     others = [spec for spec in session.recent() if spec != session.get("dataset")]
     if not others:
         return
@@ -242,3 +265,38 @@ def _recent() -> None:
                 escaped(session.short_name(spec), 40), key=f"recent:{spec}", help=escaped(spec, 300)
             ):
                 _open("recent", spec, "")
+
+
+def moved_form() -> None:
+    """Draw the form that finds a source again whose files were moved."""
+    movable = [spec for spec in session.recent() if spec not in session.BUILT_IN]
+    if not movable:
+        return
+    with st.expander("The images of a source were moved"):
+        with st.form("moved:form", border=False):
+            spec = st.selectbox("Source", movable, format_func=session.short_name, key="moved:spec")
+            folder = st.text_input(
+                "Folder that holds the images now",
+                key="moved:folder",
+                help="Checked before it is opened: everything computed for the source is kept.",
+            )
+            if st.form_submit_button("Check and open"):
+                _open_moved(spec, folder)
+
+
+def _open_moved(spec: str, folder: str) -> None:
+    from coreset_engine.sources.rebind import moved_spec, rebind
+
+    if not folder.strip():
+        st.error("Name the folder that holds the images now.")
+        return
+    try:
+        fingerprint = session.fingerprint_of(spec)
+        if fingerprint:
+            session.open_dataset(rebind(spec, folder.strip(), fingerprint).spec)
+        else:
+            session.open_dataset(moved_spec(spec, folder.strip()))
+    except CoresetError as error:
+        st.error(escaped(str(error)))
+        return
+    st.rerun()

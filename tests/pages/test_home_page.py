@@ -1,4 +1,4 @@
-"""The Dataset page: opening sources, bad input in one sentence, zip uploads, settings that name the
+"""Home: opening sources, bad input in one sentence, zip uploads, settings that name the
 run."""
 
 from __future__ import annotations
@@ -38,8 +38,7 @@ def press(test, label):
 )
 def test_bad_source_is_one_sentence(fresh, path, said):
     test = fresh.run()
-    test.radio(key="source:kind").set_value("folder").run()
-    test.text_input(key="source:folder").set_value(path)
+    test.text_input(key="quick:folder").set_value(path)
     press(test, "Open")
     assert not test.exception
     assert len(test.error) == 1 and said in test.error[0].value.replace("\\", "")
@@ -114,7 +113,7 @@ def test_an_upload_that_does_not_fit_on_the_disk_is_a_sentence(tmp_path, monkeyp
 
 
 def test_settings_change_the_run_and_the_address(open_page):
-    test = open_page("dataset")
+    test = open_page("home")
     test.number_input(key="widget:n_clusters").set_value(12).run()
     assert test.session_state["state:n_clusters"] == 12
     assert test.query_params["clusters"] in ("12", ["12"])
@@ -123,7 +122,7 @@ def test_settings_change_the_run_and_the_address(open_page):
 
 
 def test_numbers_on_the_page(open_page, digits):
-    test = open_page("dataset")
+    test = open_page("home")
     values = {metric.label: metric.value for metric in test.metric}
     assert (
         values["Usable images"] == "400"
@@ -184,7 +183,7 @@ def test_a_hostile_link_breaks_nothing(fresh, param, value):
 
 
 def test_advanced_settings_of_a_part_become_the_runs(open_page):
-    test = open_page("dataset")
+    test = open_page("home")
     assert not any(box.label == "Preset" for box in test.selectbox)  # closed: nothing is loaded
     test.session_state["advanced"] = True
     test.run()
@@ -199,3 +198,56 @@ def test_advanced_settings_of_a_part_become_the_runs(open_page):
     test.run()
     assert not test.exception
     assert test.session_state["state:advanced"]["coverage"] == {"exponent": 2.0}
+
+
+def test_home_shows_goals_without_a_dataset(fresh):
+    test = fresh.run()
+    labels = [button.label for button in test.button]
+    for goal in ("Choose what to label", "Remove duplicates", "Find label errors"):
+        assert f"{goal} →" in labels
+    assert "Open the demo" in labels
+
+
+def test_a_goal_leads_to_its_page_with_its_settings(open_page):
+    test = press(open_page("home"), "Choose what to label →")
+    assert not test.exception and test.title[0].value == "Select"
+    assert test.session_state["state:method"] == "auto"
+    assert test.session_state["state:count"] == 200
+    assert test.session_state["state:prune_rate"] == 0.5
+
+
+def test_settings_say_what_they_recompute():
+    from ui.views.settings import recomputes, weights_state
+
+    assert recomputes("encoder").startswith("Recomputes everything")
+    assert recomputes("proxy") == "Recomputes: training dynamics."
+    assert "map" not in recomputes("n_clusters") and "pseudo-labels" in recomputes("n_clusters")
+    assert recomputes("device") == "Recomputes nothing."
+    assert weights_state("efficientnet_lite0") == "installed"
+
+
+def test_weights_not_on_this_machine_need_a_download(tmp_path, monkeypatch):
+    from ui.views.settings import weights_state
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    assert weights_state("resnet18") == "needs download"
+    (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "hub" / "checkpoints" / "resnet18-f37072fd.pth").touch()
+    assert weights_state("resnet18") == "installed"
+
+
+def test_a_moved_source_is_checked_and_opened(fresh, tmp_path):
+    old, new = tmp_path / "old", tmp_path / "new"
+    for i in range(3):
+        (old / "a").mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (16, 16), (80 * i, 9, 9)).save(old / "a" / f"{i}.png")
+    test = fresh.run()
+    test.text_input(key="quick:folder").set_value(str(old))
+    press(test, "Open")
+    old.rename(new)
+    test.text_input(key="moved:folder").set_value(str(tmp_path))
+    press(test, "Check and open")
+    assert "other images" in test.error[0].value
+    test.text_input(key="moved:folder").set_value(str(new))
+    press(test, "Check and open")
+    assert not test.error and str(new) in test.session_state["state:dataset"]

@@ -1,0 +1,39 @@
+"""Home: open images, choose a goal, and compute what the other pages need."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from ui.components import frame
+from ui.state import session
+from ui.views import home
+from ui.views.settings import settings
+from ui.views.source_form import quick_open, recent, source_form
+
+frame.page_header("Coreset Explorer", home.PURPOSE)
+view = session.current_run()
+
+if view is None:
+    home.welcome()
+    with frame.error_boundary():
+        home.goals(None)
+    st.stop()
+
+home.wall(view)
+st.subheader(home.title(view), anchor=False)
+home.summary(view)
+home.computing(view)
+home.goals(view)
+with st.expander("Open a folder, recent sources, demo"):
+    quick_open()
+    recent()
+    source_form()
+with st.expander("Settings: encoder, clusters, seed, training, cluster"):
+    settings(view)
+with st.expander("Stages and their sizes"):
+    home.stages(view)
+with st.expander("How the source was read"):
+    home.facts(view.full or view)
+    home.understood(view)
+    home.classes(view.full or view)
+home.rejected(view)
