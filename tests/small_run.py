@@ -114,6 +114,8 @@ def watched(vectors: np.ndarray, labels: np.ndarray, epochs: int = 15) -> Dynami
     el2n = np.mean([np.linalg.norm(p - onehot, axis=1) for _, p in history[:5]], axis=0)
     last = history[-1][1]
     change = np.abs(np.diff(own, axis=0))
+    windows = [own[at : at + 10] for at in range(len(own) - 9)]
+    dual = np.mean([part.std(0, ddof=1) * (1 - part.mean(0)) for part in windows], axis=0)
     return Dynamics(
         margins.mean(0).astype(np.float32),
         np.where(right.any(0), events, np.inf).astype(np.float32),
@@ -125,6 +127,8 @@ def watched(vectors: np.ndarray, labels: np.ndarray, epochs: int = 15) -> Dynami
         change.std(0).astype(np.float32),
         margins.T.astype(np.float16),
         {"epochs": epochs},
+        dual.astype(np.float32),
+        own.mean(0).astype(np.float32),
     )
 
 

@@ -21,6 +21,9 @@ DIVERSE = {
     "typiclust",
     "probcover",
     "facility_location",
+    "facility_location_full",
+    "maxherding",
+    "uherding",
     "badge",
     "auto",
 } & set(METHODS)
@@ -71,6 +74,7 @@ def tied():
         return dataclasses.replace(record, **values)
 
     names = ("aum", "forgetting", "el2n", "entropy", "grand", "dyn_unc", "tdds", "loss", "margins")
+    names = (*names, "dual", "mean_probability")
     return dataclasses.replace(
         run,
         pseudo_dynamics=coarse(few.pseudo_dynamics, names),
@@ -175,7 +179,7 @@ def test_true_labels_that_are_not_there_are_asked_for_in_one_sentence(run, name)
     bare.dynamics_at = lambda *, labels="pseudo", **params: (
         bare.labels if labels == "true" else run.pseudo_dynamics
     )
-    score = {"score": "el2n"} if name == "d2" else {}
+    score = {"score": "el2n"} if name in ("d2", "infomax") else {}
     with pytest.raises(Missing, match="no true labels"):
         choose(name, bare, prune_rate=0.5, labels="true", **score)
 

@@ -48,6 +48,10 @@ class Limits:
     proposal_images: int = 3000  # result; that the number of clusters is proposed from
     one_level_products: float = 2e10  # result; N k d up to which k-medoids uses one level
     exact_herding_products: float = 1e11  # result; N D k; half a minute on one core
+    exact_pairs_products: float = (
+        2e11  # result; N N D up to which methods on all pairs use all axes
+    )
+    pair_links: int = 20_000_000  # pairs that may still gain, kept in memory; 8 bytes each
 
     # evaluation
     all_pairs_products: float = 2e10  # for the covering radius; a quarter of a second on two cores

@@ -207,7 +207,8 @@ class Dynamics:
 
     aum: float32, mean margin (Pleiss 2020). forgetting: float32, right -> wrong events; never
     learned = +inf (Toneva 2019). el2n, entropy, loss, grand, dyn_unc, tdds: float32. margins: (N,
-    E) float16 trajectory.
+    E) float16 trajectory. dual: float32, DUAL's score; mean_probability: float32, mean probability
+    of the label over the epochs DUAL looks at (Cho et al. 2025); both None where not recorded.
     info: proxy, epochs, final accuracy on its own labels, ... JSON-able.
     """
 
@@ -221,6 +222,8 @@ class Dynamics:
     tdds: np.ndarray
     margins: np.ndarray
     info: Mapping[str, Any] = field(default_factory=dict)
+    dual: np.ndarray | None = None
+    mean_probability: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)

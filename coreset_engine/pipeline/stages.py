@@ -37,11 +37,14 @@ STAGES: dict[str, tuple[int, tuple[str, ...]]] = {
     "embeddings": (2, ()),
     "neighbours": (1, ("embeddings",)),
     "pseudo_labels": (1, ("embeddings", "neighbours")),
-    "dynamics": (2, ("embeddings", "pseudo_labels")),
+    "dynamics": (3, ("embeddings", "pseudo_labels")),
     "coverage": (3, ("embeddings",)),
     "map": (1, ("embeddings", "neighbours")),
 }
-DYNAMICS = ("aum", "forgetting", "el2n", "entropy", "loss", "grand", "dyn_unc", "tdds", "margins")
+DYNAMICS = (
+    *("aum", "forgetting", "el2n", "entropy", "loss", "grand", "dyn_unc", "tdds", "margins"),
+    *("dual", "mean_probability"),
+)
 LABELS = ("labels", "confidence", "probabilities", "agreement")
 DEFAULT_ALPHA = 1000  # redundancy neighbours (BlindCS 5.3)
 

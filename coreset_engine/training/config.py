@@ -98,7 +98,7 @@ class DynamicsConfig:
         choices=MARGINS,
     )
     early: int = knob(10, "first epochs that count for EL2N and GraNd", low=1, high=1000)
-    window: int = knob(10, "J of Dyn-Unc: epochs in a sliding window", low=2, high=1000)
+    window: int = knob(10, "J of Dyn-Unc and DUAL: epochs in a sliding window", low=2, high=1000)
     dyn_unc: str = knob(
         "paper",
         "windows of Dyn-Unc: all (paper), or all but the last (released program)",
@@ -116,4 +116,10 @@ class DynamicsConfig:
     )
     tdds_decay: float = knob(
         0.9, "weight of the newest window in TDDS' moving average", low=0.01, high=1.0, step=0.01
+    )
+    dual_epochs: int = knob(
+        30,
+        "T of DUAL: the first epochs it looks at, in windows of `window` epochs (30 for CIFAR)",
+        low=2,
+        high=10_000,
     )

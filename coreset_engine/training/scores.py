@@ -19,6 +19,10 @@ entropy, loss
 dyn_unc
     mean over windows of J epochs of the sample standard deviation of p_y in the window (He et al.
     2024, eq. 1-2). The released program leaves the last window out.
+dual, mean_probability
+    Over the first T epochs: mean over windows of J epochs of s (1 - m), s the sample standard
+    deviation and m the mean of p_y in the window (Cho et al. 2025, DUAL); and the mean of p_y, which
+    its ratio-adaptive sampling reads.
 tdds
     Over the first T epochs only. g_e = sum_c |p_c(e) log(p_c(e) / p_c(e - 1))|; a window of J
     epochs holds J - 1 of these changes; R_t = ||g - mean(g)|| of the window that ends in epoch t;
@@ -42,7 +46,7 @@ class DynamicsRecorder:
     """Online scores of n images over a training of `epochs` epochs.
 
     Kept: (N, C) log-probabilities of the epoch before, rings of (N, J) and (N, J - 1), (N, E)
-    margins, on a CPU each in a file where it is large (`row_streaming.accumulator`), and 34 bytes
+    margins, on a CPU each in a file where it is large (`row_streaming.accumulator`), and 42 bytes
     an image in memory.
 
     Parameters
@@ -79,6 +83,9 @@ class DynamicsRecorder:
         self.entropy = zeros(n)
         self.loss = zeros(n)
         self.sum_spread = zeros(n)
+        self.dual_epochs = max(self.window, min(self.config.dual_epochs, epochs))
+        self.sum_dual = zeros(n)
+        self.sum_own = zeros(n)
         self.temporal = zeros(n)
         self.was_right = torch.zeros(n, dtype=torch.bool, device=device)
         self.ever_right = torch.zeros(n, dtype=torch.bool, device=device)
@@ -147,8 +154,17 @@ class DynamicsRecorder:
 
     def _add_uncertainty(self, epoch, positions, own) -> None:
         self.own_ring[positions, epoch % self.window] = own
-        if self.window > 1 and self.window - 1 <= epoch <= self.last_window:
-            self.sum_spread[positions] += self.own_ring[positions].std(dim=1, unbiased=True)
+        watched = epoch < self.dual_epochs
+        if watched:
+            self.sum_own[positions] += own
+        if self.window < 2 or epoch < self.window - 1:
+            return
+        ring = self.own_ring[positions]
+        spread = ring.std(dim=1, unbiased=True)
+        if epoch <= self.last_window:
+            self.sum_spread[positions] += spread
+        if watched:
+            self.sum_dual[positions] += spread * (1 - ring.mean(dim=1))
 
     def _add_temporal(self, epoch, positions, probabilities, logs) -> None:
         if epoch > 0:
@@ -174,6 +190,8 @@ class DynamicsRecorder:
             "loss": self.loss,
             "dyn_unc": self.sum_spread.div_(windows),
             "tdds": self.temporal,
+            "dual": self.sum_dual.div_(max(1, self.dual_epochs - self.window + 1)),
+            "mean_probability": self.sum_own.div_(self.dual_epochs),
             "margins": self.margins,
             "forgetting": self.events.masked_fill_(~self.ever_right, torch.inf),
         }

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 # Words that other settings use too (a score, a label source, an initialisation): a method only
 # where something called "method" is compared with them.
 ALSO_OTHER_THINGS = {
-    *("auto", "random", "aum", "forgetting", "el2n", "entropy", "grand", "dyn_unc", "tdds"),
+    *("auto", "random", "aum", "forgetting", "el2n", "entropy", "grand", "dyn_unc", "tdds", "dual"),
     "coreset",
 }
 NAMES = {name for row in METHODS.values() for name in (row.name, *row.aliases)}

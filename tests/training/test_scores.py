@@ -153,3 +153,19 @@ def test_one_epoch_gives_finite_scores():
     found = recorded([[[2.0, 0.0], [0.0, 2.0]]], [0, 0])
     assert all(np.isfinite(found[name]).all() for name in found if name != "forgetting")
     assert found["tdds"].tolist() == found["dyn_unc"].tolist() == [0, 0]
+
+
+def test_dual_is_difficulty_times_uncertainty_over_windows_of_the_first_epochs():
+    # Cho et al. 2025: T = 4 of 5 epochs, J = 2. Deviation of two numbers: |a - b| / sqrt 2. Windows
+    # (0.2 0.4): 0.2 / sqrt 2 * 0.7; (0.4 0.9): 0.5 / sqrt 2 * 0.35; (0.9 0.3): 0.6 / sqrt 2 * 0.4.
+    own = [0.2, 0.4, 0.9, 0.3, 0.8]
+    found = recorded([[logs(p, 1 - p)] for p in own], [0], window=2, dual_epochs=4)
+    wanted = (0.2 * 0.7 + 0.5 * 0.35 + 0.6 * 0.4) / math.sqrt(2) / 3
+    assert found["dual"] == pytest.approx([wanted], abs=1e-6)
+    assert found["mean_probability"] == pytest.approx([(0.2 + 0.4 + 0.9 + 0.3) / 4], abs=1e-6)
+
+
+def test_dual_of_a_short_training_uses_its_one_window():
+    own = [0.2, 0.4, 0.9]
+    found = recorded([[logs(p, 1 - p)] for p in own], [0], window=10, dual_epochs=30)
+    assert found["dual"] == pytest.approx([np.std(own, ddof=1) * (1 - 0.5)], abs=1e-6)

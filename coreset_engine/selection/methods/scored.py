@@ -14,13 +14,18 @@ from coreset_engine.core.config import knob
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Artefacts, Dynamics, Ranking
 from coreset_engine.selection.budget import cut_count, loss_weights, settled_beta
-from coreset_engine.selection.keyed_random import best_first
-from coreset_engine.selection.methods.baselines import LABELS, rank_scores
+from coreset_engine.selection.kernels.turns import SHARES, in_turns
+from coreset_engine.selection.keyed_random import best_first, image_keys
+from coreset_engine.selection.methods.baselines import LABELS, labels_of, rank_scores
 
 NEVER_LEARNED = ("hardest", "zero")
 NEVER_LEARNED_HELP = (
     "forgetting score of images never learned: hardest (Toneva 2019), or zero events (CCS' and "
     "ELFS' programs)"
+)
+PER_CLASS_HELP = (
+    "share of the classes of `labels` in what is kept: none = by score alone, equal = the same "
+    "number of each, proportional = by class size"
 )
 
 
@@ -63,6 +68,14 @@ class ScoreConfig:
 
     labels: str = knob("pseudo", "labels of the training dynamics", choices=LABELS)
     keep: str = knob("hard", "which end is kept", choices=("hard", "easy"))
+    per_class: str = knob("none", PER_CLASS_HELP, choices=SHARES)
+    strata: int = knob(
+        0,
+        "ranges of the score, of equal width, that take turns, images of a range at random (CCS' "
+        "stratified sampling without its hard cut); 0 = by score alone",
+        low=0,
+        high=1000,
+    )
 
 
 @dataclass(frozen=True)
@@ -170,7 +183,41 @@ def _one_end(
 ) -> Ranking:
     score = hardness(inputs.dynamics_at(labels=config.labels), name, never_learned)
     score = score if config.keep == "hard" else -score
-    return Ranking(best_first(score, inputs.dataset.ids, seed), score)
+    order = best_first(score, inputs.dataset.ids, seed)
+    if config.strata == 0 and config.per_class == "none":
+        return Ranking(order, score)
+    order, how = _shared_out(inputs, config, seed, score, order)
+    return Ranking(order, rank_scores(order, len(order)), info={"reason": how})
+
+
+def _shared_out(
+    inputs: Artefacts, config: ScoreConfig, seed: int, score: np.ndarray, order: np.ndarray
+) -> tuple[np.ndarray, str]:
+    """(N,) int64: the order by score dealt anew to ranges of the score and to classes; and how.
+
+    Nested: any start of it holds as many of each range, or class, as its turn has come, all of
+    those used up.
+    """
+    classes = np.zeros(len(score), np.int64)
+    said = []
+    if config.per_class != "none":
+        classes = np.unique(labels_of(inputs, config.labels), return_inverse=True)[1]
+        said.append(f"{config.per_class} shares of the classes")
+    if config.strata:
+        keys = image_keys(inputs.dataset.ids, seed)
+        ranges = equal_width(score, config.strata)
+        order = in_turns(np.argsort(keys, kind="stable"), classes * config.strata + ranges)
+        said.append(f"{config.strata} ranges of the score in turn")
+    return in_turns(order, classes, config.per_class), " and ".join(said)
+
+
+def equal_width(score: np.ndarray, strata: int) -> np.ndarray:
+    """(N,) int64 in [0, strata): ranges of equal width between the lowest and highest score."""
+    low = score.min()
+    high = score.max()
+    if high == low:
+        return np.zeros(len(score), np.int64)
+    return np.minimum(((score - low) / (high - low) * strata).astype(np.int64), strata - 1)
 
 
 def aum(

@@ -11,11 +11,14 @@ import numpy as np
 from coreset_engine.core.config import knob
 from coreset_engine.core.types import Artefacts, Ranking
 from coreset_engine.selection.budget import cut_count, settled_beta
+from coreset_engine.selection.kernels.turns import SHARES, in_turns
 from coreset_engine.selection.keyed_random import best_first, image_keys
-from coreset_engine.selection.methods.baselines import LABELS, rank_scores
+from coreset_engine.selection.methods.baselines import LABELS, labels_of, rank_scores
 from coreset_engine.selection.methods.scored import (
     NEVER_LEARNED,
     NEVER_LEARNED_HELP,
+    PER_CLASS_HELP,
+    equal_width,
     hardness,
 )
 
@@ -43,6 +46,7 @@ class CcsConfig:
         50, "score ranges of equal width, each given the same budget", low=1, high=1000
     )
     labels: str = knob("pseudo", "labels of the training dynamics", choices=LABELS)
+    per_class: str = knob("none", PER_CLASS_HELP, choices=SHARES)
     never_learned: str = knob("hardest", NEVER_LEARNED_HELP, choices=NEVER_LEARNED)
 
 
@@ -56,7 +60,8 @@ def ccs(
 ) -> Ranking:
     """Drop the hardest beta N, then sample the same number from every range of the score.
 
-    Strata smaller than their budget give all, and the rest goes to the others.
+    Strata smaller than their budget give all, and the rest goes to the others. With `per_class` each
+    class gets a budget, and its own ranges.
 
     References
     ----------
@@ -71,8 +76,12 @@ def ccs(
     rest = best_first(cut_score, ids, seed)[cut_count(n, beta) :]
     keys = image_keys(ids, seed)
     rest = rest[np.argsort(keys[rest], kind="stable")]
-    bins = equal_width(hard[rest], config.strata)
-    chosen = np.concatenate([rest[bins == name][:count] for name, count in shares(bins, k)])
+    chosen = np.concatenate(
+        [
+            _stratified(part, hard[part], config.strata, count)
+            for part, count in _class_budgets(inputs, config, rest, k)
+        ]
+    )
     chosen = chosen[np.argsort(keys[chosen], kind="stable")]
     later = rest[~np.isin(rest, chosen)]
     order = np.concatenate([chosen, later]).astype(np.int64)
@@ -80,13 +89,22 @@ def ccs(
     return Ranking(order, rank_scores(order, n), nested=False, info=info)
 
 
-def equal_width(score: np.ndarray, strata: int) -> np.ndarray:
-    """(N,) int64 in [0, strata): ranges of equal width between the lowest and highest score."""
-    low = score.min()
-    high = score.max()
-    if high == low:
-        return np.zeros(len(score), np.int64)
-    return np.minimum(((score - low) / (high - low) * strata).astype(np.int64), strata - 1)
+def _stratified(part: np.ndarray, hard: np.ndarray, strata: int, count: int) -> np.ndarray:
+    """(count,) of `part`, the same number from every range of `hard` (M,), each from its start."""
+    bins = equal_width(hard, strata)
+    return np.concatenate([part[bins == name][:share] for name, share in shares(bins, count)])
+
+
+def _class_budgets(
+    inputs: Artefacts, config: CcsConfig, rest: np.ndarray, k: int
+) -> list[tuple[np.ndarray, int]]:
+    """(images, budget) of each class, or of all `rest` at once; budgets sum to k."""
+    if config.per_class == "none":
+        return [(rest, k)]
+    classes = labels_of(inputs, config.labels)[rest]
+    kept = in_turns(np.arange(len(rest)), classes, config.per_class)[:k]
+    names, counts = np.unique(classes[kept], return_counts=True)
+    return [(rest[classes == name], int(count)) for name, count in zip(names, counts, strict=True)]
 
 
 def shares(bins: np.ndarray, k: int) -> list[tuple[int, int]]:
