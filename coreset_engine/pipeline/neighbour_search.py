@@ -50,7 +50,7 @@ def search(
     folder
         Gives the folder where an approximate search keeps its pieces.
     """
-    k = min(NEIGHBOURS, len(vectors) - 1)
+    k = max(1, min(NEIGHBOURS, len(vectors) - 1))  # of a single image none is found
     if at_scale(config.search, len(vectors)):
         from coreset_engine.embedding.neighbours.ivfpq import neighbours_at_scale
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Note
-from coreset_engine.sources.safe_names import safe_name, string_array
+from coreset_engine.sources.safe_names import comparable, safe_name, string_array
 
 MODES = ("folder", "parent", "none")
 TRAIN = frozenset(("train", "training", "trainval", "trn"))
@@ -217,6 +217,7 @@ def _note(
     if classes:
         where = "the folder each picture lies in" if level is None else f"folder level {level + 1}"
         said = f"{len(classes):,} classes from {where} ({_some(classes)}){skipped}"
+        said += _look_alike(classes)
         return Note("labels", said if forced else f"{said}; {REMEDY}")
     found = {name for name in names if name is not None}
     if len(found) > 1:
@@ -230,6 +231,21 @@ def _note(
     else:
         return None
     return Note("labels", f"no classes assumed: {reason}; {REMEDY}")
+
+
+def _look_alike(classes: Sequence[str]) -> str:
+    """A warning of class names that a reader may take for one, "" where there are none."""
+    groups: dict[str, list[str]] = {}
+    for name in classes:
+        groups.setdefault(" ".join(comparable(name).split()), []).append(name)
+    alike = [names for names in groups.values() if len(names) > 1]
+    if not alike:
+        return ""
+    shown = " and ".join(map(ascii, alike[0][:3]))
+    return (
+        f"; {shown} differ only in letter case, spaces or Unicode form and are kept apart: rename "
+        "one folder if they are one class"
+    )
 
 
 def _some(names: Sequence[str] | set[str]) -> str:

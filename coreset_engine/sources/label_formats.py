@@ -125,6 +125,11 @@ def read_rows(path: Path, id_column: str = "", label_column: str = "") -> list[L
         ) from None
     if data[:4] == b"PAR1":
         return list(_parquet(path, id_column, label_column))
+    if data[:4] in (b"PK\x03\x04", b"\xd0\xcf\x11\xe0"):
+        raise BadInput(
+            f"{str(path)!r} is a workbook or an archive, not a table; save the sheet as CSV, or "
+            "unpack the archive and give the file in it."
+        )
     text = decoded(data, path)
     start = text.lstrip()[:1]
     if start == "<":
@@ -258,6 +263,11 @@ def _columns(
                 f"{str(path)!r} has no column {asked!r}; it has {', '.join(filter(None, head))}."
             )
     label = _first(head, [label_column.lower()] if label_column else CLASS_COLUMNS)
+    if label is not None and head.count(head[label]) > 1:
+        raise BadInput(
+            f"{str(path)!r} has {head.count(head[label])} columns called {head[label]!r}; rename "
+            "them, so that one can be chosen (--label-column)."
+        )
     keys = [i for name in ID_COLUMNS for i, own in enumerate(head) if own == name]
     if id_column:
         keys = [head.index(id_column.lower())]
@@ -542,6 +552,8 @@ def _folder(root: Path) -> Iterator[LabelRow]:
 def _yolo(root: Path, texts: list[Path]) -> Iterator[LabelRow]:
     names = _yolo_names(root)
     for path in texts:
+        if path.name in _NAME_FILES:
+            continue
         numbers = []
         reason = ""
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -550,15 +562,20 @@ def _yolo(root: Path, texts: list[Path]) -> Iterator[LabelRow]:
                 numbers.append(int(first[0]))
             elif first:
                 reason = "no YOLO line"
+        if names and set(numbers) - set(names):
+            reason = "a class number that the list of names does not have"
         classes = (names.get(number, str(number)) for number in numbers)
         yield LabelRow(
             {"file_name": path.stem}, tuple(dict.fromkeys(classes)), path.name, "", reason
         )
 
 
+_NAME_FILES = ("classes.txt", "obj.names")
+
+
 def _yolo_names(root: Path) -> dict[int, str]:
     """Class names of data.yaml, classes.txt or obj.names; {} when there is none."""
-    for name in ("classes.txt", "obj.names"):
+    for name in _NAME_FILES:
         for path in sorted(root.rglob(name)):
             text = path.read_text(encoding="utf-8", errors="replace")
             return dict(enumerate(text.splitlines()))
@@ -570,6 +587,10 @@ def _yolo_names(root: Path) -> dict[int, str]:
             names = (yaml.safe_load(text) or {}).get("names")
             pairs = names.items() if isinstance(names, dict) else enumerate(names or ())
             return {int(number): str(value) for number, value in pairs}
-        except (yaml.YAMLError, AttributeError, TypeError, ValueError):
-            continue
+        except (yaml.YAMLError, AttributeError, TypeError, ValueError) as fault:
+            said = " ".join(str(fault).split())[:120]
+            raise BadInput(
+                f"the class names in {str(path)!r} cannot be read ({said}); repair it, or put the "
+                "names into classes.txt, one a line."
+            ) from None
     return {}

@@ -8,6 +8,8 @@ with examples, never dropped in silence.
 from __future__ import annotations
 
 import os
+import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +19,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from coreset_engine.core.errors import BadInput
 from coreset_engine.sources.label_formats import ID_COLUMNS, LabelRow, read_rows
+from coreset_engine.sources.name_index import NameIndex
 
 EXAMPLES = 3
 CONFLICTS = ("majority", "skip")
@@ -207,7 +210,17 @@ def read_labels(path: Path | str) -> dict[str, str]:
 # ------------------------------------------------------------------------------
 
 EXACT = "as it is"
-WAYS = (EXACT, "path", "end of the path", "file name", "name without ending", "number")
+UPLOADED = re.compile(r"[0-9a-f]{8}-(?=.)")  # what Label Studio puts before an uploaded file's name
+WAYS = (
+    EXACT,
+    "path",
+    "end of the path",
+    "file name",
+    "name without ending",
+    "number",
+    "other letter case",
+    "name before upload",
+)
 
 
 class _Images:
@@ -222,6 +235,8 @@ class _Images:
             "name without ending": _unique((_stem(name), key) for key, name in zip(ids, files)),
             "number": _unique((_number(_stem(name)), key) for key, name in zip(ids, files)),
         }
+        self._loose = NameIndex([_plain_path(key) for key in ids])
+        self._ids = ids
         self._tables["path"] = _unique((_plain_path(key), key) for key in ids) | {
             name: key for name, key in self._tables["path"].items() if key
         }
@@ -234,6 +249,8 @@ class _Images:
                 _stem(text)
             ),
             "number": self._by_number,
+            "other letter case": self._by_letters,
+            "name before upload": self._by_upload,
         }
 
     def _by_end(self, text: str) -> str | None:
@@ -244,6 +261,15 @@ class _Images:
             if found:
                 return found
         return None
+
+    def _by_letters(self, text: str) -> str | None:
+        row = self._loose.find(_plain_path(text))
+        return None if row < 0 else self._ids[row]
+
+    def _by_upload(self, text: str) -> str | None:
+        """The image of an uploaded file: /data/upload/3/1a2b3c4d-cat.png is cat.png."""
+        name = _last(text)
+        return self._by_letters(UPLOADED.sub("", name)) if UPLOADED.match(name) else None
 
     def _by_number(self, text: str) -> str | None:
         number = _number(_stem(text) if "/" in text else text)
@@ -265,7 +291,8 @@ def _plain_path(text: str) -> str:
     parts = urlsplit(text) if "://" in text or "?d=" in text else None
     if parts is not None:
         text = parse_qs(parts.query).get("d", [unquote(parts.path)])[0]
-    return os.path.normpath(text).replace("\\", "/") if text else ""
+    plain = os.path.normpath(text).replace("\\", "/") if text else ""
+    return unicodedata.normalize("NFC", plain)
 
 
 def _last(text: str) -> str:

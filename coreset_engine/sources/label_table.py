@@ -12,21 +12,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Note
 from coreset_engine.sources.folder_labels import FEW, MODES
+from coreset_engine.sources.label_import import import_labels
+from coreset_engine.sources.name_index import NameIndex
 from coreset_engine.sources.safe_names import safe_name, string_array
-from coreset_engine.sources.tables import SUFFIXES, Table, read_table
+from coreset_engine.sources.tables import SUFFIXES, Table, decoded, read_table
 
 BESIDE = ("metadata", "labels", "label", "annotations", "classes")
 LABELS = tuple(
     "label labels class classes cls class_name label_name category target species y".split()
 )
 _EXAMPLES = 3
+_MOST_FOLDERS = 64  # folders that are looked into for a table
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +78,8 @@ def for_folder(root: Path, labels: str | None, relatives: Sequence[str]) -> Join
                 "file, or FILE#COLUMN."
             )
         return found
+    if is_annotations(path):
+        return _annotated(path, column, relatives)
     match = _matched(read_table(path), relatives)
     if match is None:
         raise BadInput(
@@ -83,6 +88,28 @@ def for_folder(root: Path, labels: str | None, relatives: Sequence[str]) -> Join
             "hold paths below the folder, or file names."
         )
     return _joined(path, match, column, relatives)
+
+
+def is_annotations(path: Path) -> bool:
+    """Whether a file or folder is what an annotation tool writes: COCO, YOLO, CVAT, Label Studio."""
+    if path.is_dir() or path.suffix.lower() == ".xml":
+        return True
+    if path.suffix.lower() != ".json":
+        return False
+    head = decoded(path.read_bytes()[:4096]).lstrip()
+    return head.startswith("{") or head.startswith("[") and '"annotations"' in head
+
+
+def _annotated(path: Path, column: str | None, relatives: Sequence[str]) -> JoinedTable:
+    """Labels from an annotation tool's file: images with one class; others are counted."""
+    match = import_labels(path, label_column=column or "").match(relatives)
+    classes = sorted(set(match.labels.values()))
+    number = {name: code for code, name in enumerate(classes)}
+    codes = [number.get(match.labels.get(relative, ""), -1) for relative in relatives]
+    said = f"labels come from {path.name!r}: {' '.join(match.sentences())}"
+    note = Note("labels", f"{said.rstrip('.')}; labels=none (--labels) changes that")
+    names = tuple(safe_name(name) for name in classes)
+    return JoinedTable(path, np.array(codes, np.int64), names, {}, (note,))
 
 
 def _first_row(path: Path) -> str:
@@ -96,16 +123,28 @@ def _named(root: Path, labels: str) -> tuple[Path | None, str | None]:
     for text, chosen in ((labels, None), (name, column or None)):
         given = Path(text).expanduser()
         for path in (given, root / text):
-            if text and path.is_file():
+            if text and (path.is_file() or "/" in text and path.is_dir()):
                 return path.absolute(), chosen
     return None, None
 
 
 def _beside(root: Path, relatives: Sequence[str], column: str | None = None) -> JoinedTable | None:
-    """The table in `root` whose rows name at least half of the images."""
+    """The table beside the images, in `root` or in the folders they lie in."""
+    found = _table_in(root, relatives)
+    if found is not None:
+        return _joined(*found, column, relatives)
+    path, table = _of_parts(root, relatives)
+    match = None if table is None else _matched(table, relatives)
+    if path is None or match is None or (match.rows >= 0).mean() < 0.5:
+        return None
+    return _joined(path, match, column, relatives)
+
+
+def _table_in(folder: Path, relatives: Sequence[str]) -> tuple[Path, _Match] | None:
+    """The table in `folder` whose rows name at least half of the images below it."""
     for stem in BESIDE:
         for suffix in SUFFIXES:
-            path = root / f"{stem}{suffix}"
+            path = folder / f"{stem}{suffix}"
             if not path.is_file():
                 continue
             try:
@@ -113,38 +152,40 @@ def _beside(root: Path, relatives: Sequence[str], column: str | None = None) -> 
             except BadInput:
                 continue
             if match is not None and (match.rows >= 0).mean() >= 0.5:
-                return _joined(path, match, column, relatives)
+                return path, match
     return None
 
 
-class NameIndex:
-    """Finds an image by what a table calls it."""
+def _of_parts(root: Path, relatives: Sequence[str]) -> tuple[Path | None, Table | None]:
+    """The tables of several folders (train/metadata.jsonl, test/metadata.jsonl) as one."""
+    first: Path | None = None
+    records: list[dict[str, str | None]] = []
+    for folder in _folders(relatives):
+        inside = [name[len(folder) + 1 :] for name in relatives if name.startswith(f"{folder}/")]
+        found = _table_in(root / folder, inside)
+        if found is None:
+            continue
+        path, match = found
+        first = first or path
+        for row in match.body:
+            record = dict(zip(match.header, row, strict=False))
+            record.pop(match.header[match.column])
+            records.append({"file_name": f"{folder}/{row[match.column]}", **record})
+    if first is None:
+        return None, None
+    names = tuple(dict.fromkeys(name for record in records for name in record))
+    return first, Table(names, [[record.get(name) for name in names] for record in records])
 
-    def __init__(self, relatives: Sequence[str]) -> None:
-        self.relatives = relatives
-        self.full = {relative: row for row, relative in enumerate(relatives)}
-        self.base: dict[str, int] = {}
-        self.stem: dict[str, int] = {}
-        for row, relative in enumerate(relatives):
-            base = relative.rpartition("/")[2]
-            for index, key in ((self.base, base), (self.stem, base.rpartition(".")[0] or base)):
-                index[key] = -1 if key in index else row  # several images of that name: none
-            self.full.setdefault(relative.rpartition(".")[0], row)
 
-    def find(self, text: str | None) -> int:
-        """The row of the image that `text` names, -1 for none or several."""
-        name = (text or "").strip().replace("\\", "/").removeprefix("./")
-        if not name:
-            return -1
-        parts = PurePosixPath(name.partition("?")[0] if "://" in name else name).parts
-        for start in range(len(parts)):
-            row = self.full.get("/".join(parts[start:]))
-            if row is not None:
-                return row
-        base = parts[-1] if parts else name
-        row = self.base.get(base, self.stem.get(base, -1))
-        contradicts = row >= 0 and len(parts) > 1 and "/" in self.relatives[row]
-        return -1 if contradicts else row  # x/1.png is not y/1.png
+def _folders(relatives: Sequence[str]) -> list[str]:
+    """The first two levels of folders that hold images; none where they are many."""
+    found: set[str] = set()
+    for relative in relatives:
+        parts = relative.split("/")[:-1]
+        found |= {"/".join(parts[:depth]) for depth in range(1, min(len(parts), 2) + 1)}
+        if len(found) > _MOST_FOLDERS:
+            return []
+    return sorted(found)
 
 
 def _matched(table: Table, relatives: Sequence[str]) -> _Match | None:

@@ -184,15 +184,33 @@ def _open_folder(text: str, progress: Progress, options: dict[str, Any]) -> Data
     path, given = unpacked(text, "folder:", "folder")
     folder = Path(path).expanduser()
     if not folder.exists():
+        if any(mark in path for mark in "*?[") and folder.parent.exists():
+            raise BadInput(
+                f"{path!r} is a pattern, which is read for tars and Parquet files only; give the "
+                f"folder {str(folder.parent)!r}, and what to leave out with --split or a table."
+            )
         near = difflib.get_close_matches(
             path, ("demo", "demo-photos", "fashion-mnist"), n=1, cutoff=0.7
         )
         hint = f"did you mean {near[0]!r}?" if near else f"give one of: {', '.join(WORDS)}."
         raise BadInput(f"{path!r} is neither a source's name nor an existing path; {hint}")
     if not folder.is_dir():
-        raise BadInput(
-            f"{path!r} is a file, not a folder of images or a .npy file; give its folder."
-        )
+        raise BadInput(_why_no_folder(path, folder))
     return open_folder(
         folder, memory=home() / "verified", progress=progress, **{**given, **options}
     )
+
+
+def _why_no_folder(path: str, file: Path) -> str:
+    """What a file that was given as the source is, and the way on."""
+    from coreset_engine.sources.walk import KNOWN
+
+    reason = KNOWN.get(file.suffix.lower())
+    if file.suffix.lower() in (".csv", ".tsv", ".json", ".jsonl", ".txt", ".xml"):
+        return (
+            f"{path!r} is a table or text, not images; give the folder of its images, with "
+            f"labels={path!r} (--labels {path})."
+        )
+    if reason:
+        return f"{path!r} {reason}."
+    return f"{path!r} is a file, not a folder of images or a .npy file; give its folder."

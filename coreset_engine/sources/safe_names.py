@@ -21,6 +21,14 @@ def safe_name(name: str) -> str:
     return "".join(_escaped(character) for character in name)
 
 
+def comparable(name: str) -> str:
+    """`name` in one Unicode form and letter case, to compare names that two systems wrote.
+
+    macOS writes "é" as two characters, Windows does not tell A.JPG from a.jpg.
+    """
+    return unicodedata.normalize("NFC", name).casefold()
+
+
 def _escaped(character: str) -> str:
     if character == "\\":
         return "\\\\"

@@ -27,6 +27,9 @@ ID_NAMES = tuple(
     "ids id names name filenames filename file_name files file paths path image_ids image_id image "
     "images keys key filepath".split()
 )
+LABEL_NAMES = tuple(
+    "labels label y targets target class classes class_name label_name category".split()
+)
 _BLOCK = 2**26
 LARGEST = 1e15  # beyond it, and below one over it, squares leave what float32 holds
 MOST_BYTES = 2**37
@@ -42,6 +45,7 @@ class VectorFile:
     """matrix: (N, D) float16/32/64, finite where `bad` does not say otherwise, often a memmap.
 
     digest: SHA-256 of the values. ids: one text per row, or None. bad: row -> why it is of no use.
+    labels: the class name of every row, "" for none, or None where the file has no labels.
     """
 
     matrix: np.ndarray
@@ -49,6 +53,7 @@ class VectorFile:
     ids: list[str] | None
     bad: dict[int, str]
     notes: tuple[Note, ...] = ()
+    labels: list[str] | None = None
 
 
 def read_vectors(path: Path) -> VectorFile:
@@ -63,11 +68,12 @@ def read_vectors(path: Path) -> VectorFile:
         raise BadInput(f"{str(path)!r} is no file; give a .npy matrix with one row per image.")
     suffix = path.suffix.lower()
     ids = None
+    labels = None
     try:
         if suffix == ".npz":
-            matrix, ids = _from_npz(path)
+            matrix, ids, labels = _from_npz(path)
         elif suffix in (".parquet", ".pq"):
-            matrix, ids = _from_parquet(path)
+            matrix, ids, labels = _from_parquet(path)
         else:
             matrix = _mapped(path)
     except (ValueError, OSError, OverflowError, zipfile.BadZipFile, KeyError) as fault:
@@ -77,10 +83,12 @@ def read_vectors(path: Path) -> VectorFile:
             f"{str(path)!r} cannot be read as a {suffix} matrix ({fault}); write it with "
             "numpy.save, as plain numbers."
         ) from fault
-    return _checked(path, matrix, ids)
+    return _checked(path, matrix, ids, labels)
 
 
-def _checked(path: Path, matrix: np.ndarray, ids: list[str] | None) -> VectorFile:
+def _checked(
+    path: Path, matrix: np.ndarray, ids: list[str] | None, labels: list[str] | None
+) -> VectorFile:
     matrix, notes = _as_matrix(path, matrix)
     digest, bad, largest = _examined(matrix)
     if len(bad) == len(matrix):
@@ -90,7 +98,7 @@ def _checked(path: Path, matrix: np.ndarray, ids: list[str] | None) -> VectorFil
         matrix = _scaled(matrix, power)
         said = f"the largest value is {largest:.3g}: all vectors were multiplied by 2^{power}"
         notes.append(Note("vectors", f"{said}, which changes no direction or ratio"))
-    return VectorFile(matrix, digest, ids, bad, tuple(notes))
+    return VectorFile(matrix, digest, ids, bad, tuple(notes), labels)
 
 
 def _as_matrix(path: Path, matrix: np.ndarray) -> tuple[np.ndarray, list[Note]]:
@@ -102,7 +110,7 @@ def _as_matrix(path: Path, matrix: np.ndarray) -> tuple[np.ndarray, list[Note]]:
     if matrix.ndim != 2:
         raise BadInput(
             f"{str(path)!r} has the shape {matrix.shape}; vectors must be a matrix (images, "
-            "dimensions)."
+            "dimensions): reshape it, one row per image, and save it again."
         )
     if matrix.dtype.kind != "f":
         notes.append(Note("vectors", f"{matrix.dtype} numbers were converted to float32"))
@@ -179,8 +187,9 @@ def _no_numbers(kind: str) -> str:
     return f"its header tells of {words}, not of float16, float32, float64 or integer numbers"
 
 
-def _from_npz(path: Path) -> tuple[np.ndarray, list[str] | None]:
-    """(matrix, ids) of an .npz: the array of a usual name, else the only matrix of numbers."""
+def _from_npz(path: Path) -> tuple[np.ndarray, list[str] | None, list[str] | None]:
+    """(matrix, ids, labels) of an .npz: the array of a usual name, else the only matrix of
+    numbers."""
     with zipfile.ZipFile(path) as archive:
         if sum(entry.file_size for entry in archive.infolist()) > MOST_BYTES:
             raise ValueError(f"it unpacks to over {MOST_BYTES:,} bytes")
@@ -206,9 +215,22 @@ def _from_npz(path: Path) -> tuple[np.ndarray, list[str] | None]:
     matrix = numbers[chosen or next(iter(numbers))]
     texts = {name.lower(): array for name, array in found.items() if array.dtype.kind in "US"}
     ids = next((texts[name] for name in ID_NAMES if name in texts), None)
-    if ids is None and len(texts) == 1:
+    labels = _label_array(found, len(matrix))
+    if ids is None and len(texts) == 1 and next(iter(texts.values())) is not labels:
         ids = next(iter(texts.values()))
-    return matrix, None if ids is None else _texts(ids, len(matrix))
+    return (
+        matrix,
+        None if ids is None else _texts(ids, len(matrix)),
+        None if labels is None else _texts(labels, len(matrix)),
+    )
+
+
+def _label_array(arrays: dict[str, np.ndarray], count: int) -> np.ndarray | None:
+    """The array that holds one class a row, None where there is none."""
+    for name, array in arrays.items():
+        if name.lower() in LABEL_NAMES and array.shape == (count,) and array.dtype.kind in "iuUS":
+            return array
+    return None
 
 
 def _texts(values: np.ndarray, count: int) -> list[str]:
@@ -252,8 +274,8 @@ def _holds_numbers(kind: Any) -> bool:
     return pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)
 
 
-def _from_parquet(path: Path) -> tuple[np.ndarray, list[str] | None]:
-    """(matrix, ids) of a Parquet file with a column of number lists; rows of another length are
+def _from_parquet(path: Path) -> tuple[np.ndarray, list[str] | None, list[str] | None]:
+    """(matrix, ids, labels) of a Parquet file with a column of number lists; rows of another length are
     NaN, so that they are set aside."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -265,11 +287,20 @@ def _from_parquet(path: Path) -> tuple[np.ndarray, list[str] | None]:
             raise ValueError(f"no column holds lists of numbers, of {', '.join(schema.names)}")
         lower = {name.lower(): name for name in schema.names if name != column}
         named = next((lower[name] for name in ID_NAMES if name in lower), None)
-        table = pq.read_table(path, columns=[column, *([named] if named else [])])
+        label = next((lower[name] for name in LABEL_NAMES if name in lower), None)
+        if label is not None and pa.types.is_nested(schema.field(label).type):
+            label = None
+        wanted = dict.fromkeys(filter(None, (column, named, label)))
+        table = pq.read_table(path, columns=list(wanted))
     except pa.ArrowException as fault:
         raise ValueError(" ".join(str(fault).split())[:120]) from fault
     matrix = _stacked(table[column])
-    return matrix, [str(value) for value in table[named].to_pylist()] if named else None
+    ids = [str(value) for value in table[named].to_pylist()] if named else None
+    labels = None
+    if label is not None:
+        values = table[label].to_pylist()
+        labels = ["" if value is None or value != value else str(value) for value in values]
+    return matrix, ids, labels
 
 
 def _stacked(column: Any) -> np.ndarray:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from coreset_engine.core.ids import RowIds
 from coreset_engine.core.limits import limits
 from coreset_engine.core.types import Dataset, Note, Progress, Rejected, silent
 from coreset_engine.sources.folder import open_folder
-from coreset_engine.sources.label_table import NameIndex
+from coreset_engine.sources.name_index import NameIndex
 from coreset_engine.sources.options import ReadOptions, vectors_spec
 from coreset_engine.sources.safe_names import safe_name, string_array
 from coreset_engine.sources.tables import decoded, read_table
@@ -69,6 +69,8 @@ def open_vectors(
     chosen = ReadOptions.of("vectors", options)
     read = read_vectors(path)
     names = _names(path, chosen, read)
+    if chosen.labels == "none":
+        read = replace(read, labels=None)
     if chosen.images is None:
         return _alone(path, chosen, read, names)
     images = Path(chosen.images).expanduser()
@@ -96,7 +98,8 @@ def _names(path: Path, chosen: ReadOptions, read: VectorFile) -> list[str] | Non
 
 def _alone(path: Path, chosen: ReadOptions, read: VectorFile, names: list[str] | None) -> Dataset:
     spec = vectors_spec(path, chosen)
-    if names is None and len(read.matrix) > limits().lazy_names_above and not read.bad:
+    lazy = names is None and read.labels is None and not read.bad
+    if lazy and len(read.matrix) > limits().lazy_names_above:
         own = RowIds(len(read.matrix))
         return Dataset(
             spec=spec,
@@ -108,14 +111,35 @@ def _alone(path: Path, chosen: ReadOptions, read: VectorFile, names: list[str] |
     names = names if names is not None else [f"row-{i:07d}" for i in range(len(read.matrix))]
     whole = hashlib.sha256((read.digest + "\n".join(names)).encode()).hexdigest()
     good = _good_rows(read)
+    labels, classes, notes = _own_labels(path, read, good)
     return Dataset(
         spec=spec,
         ids=string_array(names if not read.bad else [names[row] for row in good]),
         fingerprint=whole,
         vectors=read.matrix if not read.bad else read.matrix[good],
         rejected=_bad_rows(read, names),
-        notes=read.notes,
+        labels=labels,
+        classes=classes,
+        notes=(*read.notes, *notes),
     )
+
+
+def _own_labels(
+    path: Path, read: VectorFile, rows: np.ndarray
+) -> tuple[np.ndarray | None, tuple[str, ...], tuple[Note, ...]]:
+    """(labels, classes, notes) of `rows` from the file's own column of classes."""
+    if read.labels is None:
+        return None, (), ()
+    names = [read.labels[row].strip() for row in rows]
+    known = set(names) - {""}
+    numbers = all(name.isascii() and name.isdigit() for name in known)
+    classes = sorted(known, key=(lambda name: (int(name), name)) if numbers else None)
+    if len(classes) < 2:
+        return None, (), ()
+    code = {name: number for number, name in enumerate(classes)}
+    labels = np.array([code.get(name, -1) for name in names], np.int64)
+    said = f"{len(classes):,} classes come from {path.name!r}; labels=none (--labels) changes that"
+    return labels, tuple(safe_name(name) for name in classes), (Note("labels", said),)
 
 
 def _good_rows(read: VectorFile) -> np.ndarray:
@@ -151,6 +175,9 @@ def _with_images(
     if chosen.order is not None or names is None:
         whole.update(join.images.tobytes())
     part = pictures.take(join.images)
+    labels, classes, notes = part.labels, part.classes, ()
+    if labels is None:
+        labels, classes, notes = _own_labels(path, read, join.rows)
     everything = len(join.rows) == len(read.matrix)
     in_order = everything and bool((join.rows == np.arange(len(join.rows))).all())
     return Dataset(
@@ -158,15 +185,15 @@ def _with_images(
         ids=part.ids,
         fingerprint=whole.hexdigest(),
         reader=part.reader,
-        labels=part.labels,
-        classes=part.classes,
+        labels=labels,
+        classes=classes,
         paths=part.paths,
         columns=part.columns,
         vectors=read.matrix if in_order else read.matrix[join.rows],
         rejected=(*join.aside, *pictures.rejected),
         digests=part.digests,
         fit=pictures.fit,
-        notes=(*join.notes, *read.notes, *pictures.notes),
+        notes=(*join.notes, *read.notes, *notes, *pictures.notes),
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from source_pictures import folder, png
 
 from coreset_engine.core.errors import BadInput
-from coreset_engine.sources.folder_labels import level_kind, split_of
+from coreset_engine.sources.folder_labels import level_kind, split_of, understand
 from coreset_engine.sources.open import open_source
 
 
@@ -158,3 +158,11 @@ def test_tars_and_parquet_of_a_test_part_stay_out_too(tmp_path: Path):
     ds = open_source(str(tmp_path))
     assert len(ds) == 1 and "split=test" in ds.test_spec
     assert len(open_source(ds.test_spec)) == 1 and len(open_source(f"{tmp_path}#split=all")) == 2
+
+
+@pytest.mark.parametrize("names", [("Cat", "cat"), ("caf\u00e9", "cafe\u0301"), ("a b", "a  b")])
+def test_classes_that_look_alike_are_kept_apart_and_named(names):
+    found = understand([f"{name}/{i}.png" for name in (*names, "dog") for i in range(2)])
+    assert len(found.classes) == 3
+    assert "are kept apart: rename one folder if they are one class" in found.notes[0].text
+    assert all(ascii(name) in found.notes[0].text for name in names)

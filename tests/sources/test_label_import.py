@@ -4,6 +4,8 @@ for."""
 from __future__ import annotations
 
 import json
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -357,3 +359,52 @@ def test_documents_that_lie_about_their_types_are_a_sentence(tmp_path, document)
     path = written(tmp_path, json.dumps(document), "x.json")
     with pytest.raises(BadInput, match="x.json"):
         read_labels(path)
+
+
+# -- names that two systems write differently
+
+
+def test_unicode_forms_letter_case_and_uploaded_names_match():
+    composed = ["caf\u00e9.png", "IMG_2.JPG", "1a2b3c4d.png"]
+    decomposed = "id,label\ncafe\u0301.png,a\nimg_2.jpg,b\n1a2b3c4d.png,c\n"
+    assert imported(decomposed, composed) == {composed[0]: "a", composed[1]: "b", composed[2]: "c"}
+    uploads = (
+        '[{"data": {"image": "/data/upload/3/0a1b2c3d-caf\u00e9.png"}, "annotations": '
+        '[{"result": [{"value": {"choices": ["a"]}}]}]}]'
+    )
+    assert imported(uploads, composed) == {composed[0]: "a"}
+
+
+def imported(text, ids):
+    with tempfile.TemporaryDirectory() as place:
+        return import_labels(written(Path(place), text, "given")).match(ids).labels
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path):
+    path = written(tmp_path, "id,label,label\na/0001.png,x,y\n")
+    with pytest.raises(BadInput, match="2 columns called 'label'; rename them"):
+        import_labels(path)
+
+
+@pytest.mark.parametrize("start", [b"PK\x03\x04\x14\x00", b"\xd0\xcf\x11\xe0\xa1\xb1"])
+def test_a_workbook_is_named_as_one(tmp_path, start):
+    with pytest.raises(BadInput, match="is a workbook or an archive.*save the sheet as CSV"):
+        import_labels(written(tmp_path, start * 20, "labels.xlsx"))
+
+
+def test_the_names_of_yolo_classes_must_be_readable(tmp_path):
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "0001.txt").write_text("0 .5 .5 .1 .1\n")
+    (tmp_path / "data.yaml").write_text("names: [a, b")
+    with pytest.raises(BadInput, match="data.yaml.*cannot be read.*classes.txt"):
+        import_labels(tmp_path)
+
+
+def test_a_yolo_class_beyond_the_names_is_set_aside(tmp_path):
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "0001.txt").write_text("0 .5 .5 .1 .1\n")
+    (tmp_path / "labels" / "0002.txt").write_text("5 .5 .5 .1 .1\n")
+    (tmp_path / "labels" / "classes.txt").write_text("ant\nbee\n")
+    match = import_labels(tmp_path).match(IDS)
+    assert match.labels == {"a/0001.png": "ant"} and match.rows == 2
+    assert match.set_aside == {"a class number that the list of names does not have": 1}

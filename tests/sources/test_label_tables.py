@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from pathlib import Path
 
 import pyarrow as pa
@@ -96,3 +97,69 @@ def test_a_table_of_something_else_is_refused(tmp_path: Path):
     (tmp_path / "prices.csv").write_text("item,price\nbread,2\n")
     with pytest.raises(BadInput, match="no row of .* names an image; its first row is"):
         open_source(root, labels=str(tmp_path / "prices.csv"))
+
+
+def test_names_match_across_unicode_forms_and_letter_case(tmp_path: Path):
+    decomposed = unicodedata.normalize("NFD", "café.png")
+    root = folder(tmp_path / "in", [decomposed, "IMG_1.PNG", "b.png"])
+    (root / "labels.csv").write_text("file,label\ncafé.png,x\nimg_1.png,y\nb.PNG,x\n")
+    found = dict(zip(open_source(root).ids.tolist(), names_of(open_source(root)), strict=True))
+    assert found == {decomposed: "x", "IMG_1.PNG": "y", "b.png": "x"}
+
+
+def test_a_name_that_fits_two_images_fits_none(tmp_path: Path):
+    root = folder(tmp_path / "in", ["a/1.png", "a/1.jpg", "A.png", "a.png"])
+    (root / "labels.csv").write_text("file,label\na/1,x\na/1.png,y\na.PNG,z\nA.png,x\na/1.jpg,z\n")
+    found = dict(zip(open_source(root).ids.tolist(), names_of(open_source(root)), strict=True))
+    assert found == {"a/1.png": "y", "a/1.jpg": "z", "A.png": "x", "a.png": ""}
+
+
+def test_utf_16_without_a_mark_is_read(tmp_path: Path):
+    root = folder(tmp_path / "in", NAMES)
+    text = "file,label\nx/0001.png,a\nx/0002.png,b\ny/10.png,a\n"
+    for name in ("utf-16-le", "utf-16-be"):
+        (tmp_path / "given.csv").write_bytes(text.encode(name))
+        assert names_of(open_source(root, labels=str(tmp_path / "given.csv"))) == ["a", "b", "a"]
+
+
+def test_tables_in_the_folders_of_the_splits_are_joined(tmp_path: Path):
+    """The layout of an image folder of Hugging Face: train/metadata.jsonl, test/metadata.jsonl."""
+    names = ["train/1.png", "train/2.png", "test/1.png"]
+    root = folder(tmp_path / "in", names)
+    for part, labels in (("train", ["cat", "dog"]), ("test", ["dog"])):
+        lines = [
+            json.dumps({"file_name": f"{number}.png", "label": label, "night": True})
+            for number, label in enumerate(labels, 1)
+        ]
+        (root / part / "metadata.jsonl").write_text("\n".join(lines))
+    pool = open_source(root)
+    assert pool.ids.tolist() == ["train/1.png", "train/2.png"]
+    assert names_of(pool) == ["cat", "dog"] and pool.columns["night"].tolist() == ["true"] * 2
+    test = open_source(pool.test_spec)
+    assert names_of(test) == ["dog"] and test.classes == pool.classes
+
+
+def test_files_of_annotation_tools_are_read_as_labels(tmp_path: Path):
+    root = folder(tmp_path / "in", ["images/1.png", "images/2.png", "images/3.png"])
+    coco = dict(
+        images=[dict(id=number, file_name=f"{number}.png") for number in (1, 2, 3)],
+        annotations=[
+            dict(id=1, image_id=1, category_id=7, bbox=[0, 0, 2, 2]),
+            dict(id=2, image_id=2, category_id=9, bbox=[0, 0, 2, 2]),
+            dict(id=3, image_id=3, category_id=7, bbox=[0, 0, 2, 2]),
+            dict(id=4, image_id=3, category_id=9, bbox=[0, 0, 2, 2]),
+        ],
+        categories=[dict(id=7, name="ant"), dict(id=9, name="bee")],
+    )
+    (root / "annotations.json").write_text(json.dumps(coco))
+    ds = open_source(root, labels="annotations.json")
+    assert names_of(ds) == ["ant", "bee", ""]
+    assert "several classes for one image" in ds.notes[0].text
+    (root / "labels").mkdir()
+    (root / "labels" / "1.txt").write_text("1 .5 .5 .1 .1\n")
+    (root / "labels" / "2.txt").write_text("0 .5 .5 .1 .1\n")
+    (root / "labels" / "3.txt").write_text("4 .5 .5 .1 .1\n")
+    (root / "labels" / "classes.txt").write_text("owl\nfox\n")
+    ds = open_source(root, labels=f"{root}/labels")
+    assert names_of(ds) == ["fox", "owl", ""]
+    assert "a class number that the list of names does not have" in ds.notes[0].text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import tarfile
 import zipfile
 from pathlib import Path
@@ -179,3 +180,23 @@ def test_a_large_bomb_is_refused_before_it_is_decoded():
     Image.new("1", (20_000, 20_000)).save(out, "PNG")
     with pytest.raises(decoding.Unreadable, match="declares 20,000 x 20,000 pixels.*--max-pixels"):
         decoding.decode(out.getvalue())
+
+
+@pytest.mark.parametrize(
+    "name, words",
+    [
+        ("a.zip", "is a zip archive; unpack it"),
+        ("a.csv", "is a table or text, not images; give the folder of its images, with labels="),
+        ("a.pdf", "export it as PNG"),
+        ("a.png", "is a file, not a folder of images"),
+    ],
+)
+def test_a_file_given_as_a_folder_is_told_what_it_is(tmp_path, name, words):
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(BadInput, match=re.escape(words)):
+        open_source(tmp_path / name)
+
+
+def test_a_pattern_of_images_names_the_folder(tmp_path):
+    with pytest.raises(BadInput, match="is a pattern.*give the folder"):
+        open_source(tmp_path / "*.png")

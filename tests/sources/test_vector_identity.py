@@ -184,3 +184,17 @@ def test_samples_without_a_vector_are_set_aside_one_by_one():
     assert "has a vector of 2 numbers in 'emb', the others have 3" == reasons[3]
     with pytest.raises(BadInput, match="holds no vector for any of 2 samples"):
         _stacked("emb", [None, None])
+
+
+def test_classes_in_files_of_vectors_are_labels(tmp_path: Path):
+    rows = np.arange(12, dtype=np.float32).reshape(4, 3)
+    np.savez(tmp_path / "own.npz", embeddings=rows, y=np.array([10, 9, 10, 2]))
+    ds = open_source(tmp_path / "own.npz")
+    assert [ds.classes[code] for code in ds.labels] == ["10", "9", "10", "2"]
+    assert ds.classes == ("2", "9", "10") and "own.npz" in ds.notes[0].text
+    vectors = pa.array(rows.tolist(), pa.list_(pa.float32()))
+    table = pa.table({"vector": vectors, "label": ["b", None, "a", "b"]})
+    pq.write_table(table, tmp_path / "own.parquet")
+    ds = open_source(tmp_path / "own.parquet")
+    assert ds.classes == ("a", "b") and ds.labels.tolist() == [1, -1, 0, 1]
+    assert open_source(tmp_path / "own.parquet", labels="none").labels is None
