@@ -19,7 +19,8 @@ import numpy as np
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Note
 from coreset_engine.sources.folder_labels import FEW, MODES
-from coreset_engine.sources.label_import import import_labels
+from coreset_engine.sources.label_formats import read_rows
+from coreset_engine.sources.label_matching import ImportedLabels
 from coreset_engine.sources.name_index import NameIndex
 from coreset_engine.sources.safe_names import safe_name, string_array
 from coreset_engine.sources.tables import SUFFIXES, Table, decoded, read_table
@@ -102,7 +103,8 @@ def is_annotations(path: Path) -> bool:
 
 def _annotated(path: Path, column: str | None, relatives: Sequence[str]) -> JoinedTable:
     """Labels from an annotation tool's file: images with one class; others are counted."""
-    match = import_labels(path, label_column=column or "").match(relatives)
+    rows = read_rows(path, label_column=column or "")
+    match = ImportedLabels(str(path), rows).match(relatives)
     classes = sorted(set(match.labels.values()))
     number = {name: code for code, name in enumerate(classes)}
     codes = [number.get(match.labels.get(relative, ""), -1) for relative in relatives]
