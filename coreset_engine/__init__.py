@@ -25,6 +25,8 @@ _PUBLIC = {
     "loss_weights": "coreset_engine.selection.budget",
     "Run": "coreset_engine.pipeline.run",
     "select": "coreset_engine.pipeline.select",
+    "clean": "coreset_engine.pipeline.clean",
+    "compare_sources": "coreset_engine.pipeline.compare_sources",
     "METHODS": "coreset_engine.core.registry",
     "ENCODERS": "coreset_engine.core.registry",
     "CoresetError": "coreset_engine.core.errors",

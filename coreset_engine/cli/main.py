@@ -1,5 +1,5 @@
 """The command line: the same code path as the app. Exit 0 done, 2 bad input, 3 cancelled, 1 an
-internal error.
+internal error, 4 a finding that `--fail-on` names.
 
 Heavy imports happen inside the commands, so that --help and `methods` answer at once.
 """
@@ -16,6 +16,7 @@ import typer
 
 from coreset_engine.cli import interrupt
 from coreset_engine.cli.commands import beta as beta_command
+from coreset_engine.cli.commands import clean as clean_command
 from coreset_engine.cli.commands import evaluate, export, store
 from coreset_engine.cli.options import (
     Json,
@@ -71,6 +72,8 @@ def run(
         kept=len(chosen),
         labels=labels_sentence(prepared.dataset),
     )
+    if "excluded" in chosen.info:
+        summary["excluded"] = f"{chosen.info['excluded']:,} images, by `clean`"
     if "seed_agreement" in chosen.info:
         summary["coverage"] = chosen.info["reason"]
     if prepared.ready("pseudo_labels"):
@@ -233,6 +236,8 @@ app.command()(export.plugin)
 app.command()(with_source_options(beta_command.beta))
 app.command()(with_source_options(evaluate.evaluate))
 app.command()(with_source_options(evaluate.inclusion))
+app.command()(with_source_options(clean_command.clean))
+app.command()(with_source_options(clean_command.leakage))
 for command in (store.status, store.gc, store.report, store.import_labels):
     app.command()(command)
 app.command("labels", hidden=True)(store.import_labels)  # the name of the first edition

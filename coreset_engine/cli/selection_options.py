@@ -49,7 +49,8 @@ def _options(
         _option("an id, or a file of ids (one a line, or CSV with an id column); repeatable"),
     ] = None,
     never: Annotated[
-        list[str] | None, _option("an id, or a file of ids, never kept; repeatable")
+        list[str] | None,
+        _option("an id, or a file of ids, never kept; repeatable", "--never", "--exclude"),
     ] = None,
     quota: Annotated[
         list[str] | None,
@@ -110,8 +111,8 @@ def request_of(
 
     named = {name: value for name, value in values.items() if value is not None}
     named |= dict(
-        must_keep=_ids(must_keep, "--must-keep") or None,
-        never=_ids(never, "--never") or None,
+        must_keep=ids_of(must_keep, "--must-keep") or None,
+        never=ids_of(never, "--never") or None,
         quotas=quota or None,
         at_least=at_least or None,
         groups=group,
@@ -141,7 +142,8 @@ def params_of(items: Iterable[str] | None) -> dict[str, str]:
     return found
 
 
-def _ids(values: list[str] | None, option: str) -> list[str]:
+def ids_of(values: list[str] | None, option: str) -> list[str]:
+    """Ids given one by one or as files that list them."""
     return [name for value in values or () for name in _id_or_file(value, option)]
 
 

@@ -343,6 +343,7 @@ class EvaluationGrid:
             run.wanted_clusters,
             code_of(method),
             run.corrected,
+            *filter(None, [run.excluded_key]),
         ]
         return digest(
             [

@@ -27,7 +27,7 @@ from coreset_engine.artifacts.store import digest
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.installation import python_path
 
-KINDS = ("prepare", "coverage_grid", "beta", "evaluate", "inclusion", "export", "totals")
+KINDS = ("prepare", "coverage_grid", "beta", "evaluate", "inclusion", "export", "totals", "clean")
 ACTIVE = ("queued", "running")
 ENDED = ("done", "failed", "cancelled")
 GRACE_S = 1.2

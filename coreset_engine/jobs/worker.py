@@ -225,6 +225,14 @@ def totals(spec: str, params: dict[str, Any], store: Store, report: Reporter) ->
     )
 
 
+def clean(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
+    """What the findings are computed from, so that a page only compares numbers."""
+    from coreset_engine.pipeline.clean import clean as look
+
+    run, _ = _open(spec, params, store, report)
+    report.result = dict(counts=look(run).counts())
+
+
 KINDS: dict[str, Callable[[str, dict[str, Any], Store, Reporter], None]] = dict(
     prepare=prepare,
     coverage_grid=coverage_grid,
@@ -233,4 +241,5 @@ KINDS: dict[str, Callable[[str, dict[str, Any], Store, Reporter], None]] = dict(
     inclusion=inclusion,
     export=export,
     totals=totals,
+    clean=clean,
 )

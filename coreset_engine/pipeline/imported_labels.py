@@ -43,6 +43,7 @@ def with_labels(run: Run, given: Mapping[str, str]) -> Run:
         store=run.store,
         progress=run.progress,
         corrected_by=run.corrected_by,
+        excluded_by=run.excluded_by,
         imported=ImportedLabels(given_here, run.wanted_clusters),
     )
 

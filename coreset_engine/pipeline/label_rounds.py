@@ -130,7 +130,7 @@ def _next_selection(
         before,
         budget=before.budget if prune_rate is None else Budget(prune_rate),
         params=tuple((dict(before.params) | learns).items()),
-        must_keep=tuple(match.labels),
+        must_keep=tuple(key for key in match.labels if key not in set(labelled.excluded_ids)),
     )
     return select(request, labelled)
 

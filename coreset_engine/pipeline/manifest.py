@@ -19,6 +19,7 @@ from coreset_engine.artifacts.store import Store, digest
 from coreset_engine.core.errors import BadInput, Corrupt
 from coreset_engine.core.registry import METHODS
 from coreset_engine.core.types import Dataset, Selection
+from coreset_engine.pipeline import exclusions
 from coreset_engine.pipeline.config import RunConfig
 from coreset_engine.pipeline.imported_labels import with_labels
 from coreset_engine.pipeline.inclusion_records import of_selection
@@ -54,6 +55,7 @@ def manifest(run: Run, selection: Selection) -> dict[str, Any]:
         contents={stage: _content(run, stage) for stage in stages},
         **({"given_labels": dict(run.imported.labels)} if run.imported else {}),
         **({"corrections": run.corrections} if run.corrections else {}),
+        **({"exclusions": run.exclusions} if run.excluded_ids else {}),
         versions={
             "coreset-explorer": __version__,
             "python": platform.python_version(),
@@ -113,6 +115,7 @@ def run_of_manifest(
         store=store,
         progress=progress,
         corrected_by=manifest.get("corrections", []),
+        excluded_by=exclusions.checked(manifest.get("exclusions", [])),
     )
 
 

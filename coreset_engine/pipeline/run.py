@@ -29,7 +29,7 @@ from coreset_engine.core.types import (
     PseudoLabels,
     silent,
 )
-from coreset_engine.pipeline import corrections, memory_limits, neighbour_search, stages
+from coreset_engine.pipeline import corrections, exclusions, memory_limits, neighbour_search, stages
 from coreset_engine.pipeline.config import ImportedLabels, RunConfig
 from coreset_engine.pipeline.executor import (
     CoverageTask,
@@ -65,6 +65,8 @@ class Run:
         Corrections of the clusters; default those the workspace keeps for this dataset.
     imported
         Labels from people, where `dataset` has such (see `pipeline.imported_labels`).
+    excluded_by
+        Entries of `pipeline.exclusions`; default those the workspace keeps for this dataset.
     settings
         Fields of `RunConfig` that differ from `config`.
 
@@ -85,6 +87,7 @@ class Run:
         progress: Report | None = None,
         corrected_by: list[dict[str, Any]] | None = None,
         imported: ImportedLabels | None = None,
+        excluded_by: list[dict[str, Any]] | None = None,
         **settings: Any,
     ) -> None:
         self.dataset = dataset
@@ -95,6 +98,7 @@ class Run:
         self.progress = progress
         self.corrected_by = corrected_by
         self.imported = imported
+        self.excluded_by = excluded_by
         self._keys: dict[str, str] = {}
 
     # -- settings
@@ -165,7 +169,9 @@ class Run:
         Corrections belong to a dataset; they stay only where the images do.
         """
         same = dataset.fingerprint == self.dataset.fingerprint
-        return self._like(dataset, self.config, self.corrected_by if same else None)
+        made = self._like(dataset, self.config, self.corrected_by if same else None)
+        made.excluded_by = self.excluded_by if same else None
+        return made
 
     def take(self, positions: np.ndarray) -> Run:
         """A run over the images at `positions` (M,) int64 alone.
@@ -176,7 +182,9 @@ class Run:
         key = digest([self.dataset.fingerprint, self.key_of("embeddings"), "part", _sum(positions)])
         whole = replace(self.dataset, vectors=None)
         part = replace(whole.take(positions, key), vectors=self.vectors[positions])
-        return self.with_dataset(part)
+        taken = self.with_dataset(part)
+        taken.excluded_by = self.exclusions
+        return taken
 
     def _like(
         self, dataset: Dataset, config: RunConfig, corrected_by: list[dict[str, Any]] | None
@@ -189,6 +197,7 @@ class Run:
             progress=self.progress,
             corrected_by=corrected_by,
             imported=self.imported,
+            excluded_by=self.excluded_by,
         )
 
     # -- keys
@@ -271,6 +280,23 @@ class Run:
     def corrected(self) -> str | None:
         """What identifies the corrections, or None when there are none."""
         return corrections.key(self.corrections)
+
+    @property
+    def exclusions(self) -> list[dict[str, Any]]:
+        """What a person excluded from every selection, oldest first (see `pipeline.exclusions`)."""
+        if self.excluded_by is not None:
+            return self.excluded_by
+        return exclusions.entries(self.dataset.fingerprint, self.store.home)
+
+    @property
+    def excluded_ids(self) -> tuple[str, ...]:
+        """Ids that no selection keeps."""
+        return tuple(exclusions.excluded(self.exclusions))
+
+    @property
+    def excluded_key(self) -> str | None:
+        """What identifies the excluded ids, or None when there are none."""
+        return exclusions.key(self.exclusions)
 
     @cached_property
     def _truth(self) -> str:

@@ -160,6 +160,18 @@ class Sampled:
         return self.whole.corrections
 
     @property
+    def exclusions(self) -> list[dict[str, Any]]:
+        return self.whole.exclusions
+
+    @property
+    def excluded_ids(self) -> tuple[str, ...]:
+        return self.whole.excluded_ids
+
+    @property
+    def excluded_key(self) -> str | None:
+        return self.whole.excluded_key
+
+    @property
     def corrected(self) -> str | None:
         return self.whole.corrected
 

@@ -4,7 +4,7 @@ result says why each image is in."""
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,16 +26,18 @@ EXTENDED = 3
 
 @dataclass(frozen=True, eq=False)
 class Pins:
-    """must_keep, never: (M,) int64 positions. allowed: (N,) bool, False for never."""
+    """must_keep, never, excluded: (M,) int64 positions. allowed: (N,) bool, False for never and
+    excluded."""
 
     must_keep: np.ndarray
     never: np.ndarray
     allowed: np.ndarray
+    excluded: np.ndarray = dataclasses.field(default_factory=lambda: np.empty(0, np.int64))
 
 
 def select(request: SelectionRequest, inputs: Artefacts) -> Selection:
     """The coreset that `request` describes: must-keep ids first, never ids out, then the method's
-    order.
+    order. What `inputs.excluded_ids` names is never kept.
 
     The next batch to label, when some images are labelled, is the same request with these as
     must_keep.
@@ -54,7 +56,7 @@ def select(request: SelectionRequest, inputs: Artefacts) -> Selection:
     config = request.config
     if row.beta and config.beta is not None:
         cut_beside(len(ids), k, config.beta)
-    pins = _pins(request, ids, k)
+    pins = _pins(request, ids, k, getattr(inputs, "excluded_ids", ()))
     rules = make_rules(request, inputs, k, pins.allowed)
     check(rules, k, pins.allowed, request.budget)
     seed = inputs.seed if request.seed is None else request.seed
@@ -171,16 +173,47 @@ def _info(
         "reason": row.summary,
         **ranking.info,
     }
+    if len(pins.excluded):
+        info["excluded"] = len(pins.excluded)
     return info if len(kept) == k else info | {"short_by": k - len(kept)}
 
 
-def _pins(request: SelectionRequest, ids: np.ndarray, k: int) -> Pins:
+def _pins(
+    request: SelectionRequest, ids: np.ndarray, k: int, excluded_ids: Sequence[str] = ()
+) -> Pins:
     must_keep = _positions(ids, request.must_keep, "must_keep")
     never = _positions(ids, request.never, "never")
+    places = places_of(ids, list(excluded_ids)) if excluded_ids else np.empty(0, np.int64)
+    excluded = np.sort(places[places >= 0]).astype(np.int64)
     check_pins(ids, must_keep, never, k, request.budget)
+    _check_excluded(ids, must_keep, np.union1d(never, excluded), excluded, k, request.budget)
     allowed = np.ones(len(ids), bool)
     allowed[never] = False
-    return Pins(must_keep, never, allowed)
+    allowed[excluded] = False
+    return Pins(must_keep, never, allowed, excluded)
+
+
+def _check_excluded(
+    ids: np.ndarray,
+    must_keep: np.ndarray,
+    blocked: np.ndarray,
+    excluded: np.ndarray,
+    k: int,
+    budget: Budget,
+) -> None:
+    both = np.intersect1d(must_keep, excluded)
+    if len(both):
+        raise BadInput(
+            f"{str(ids[both[0]])!r} is to be included always but was excluded when the set was "
+            "cleaned; take it out of must_keep, or restore it (`clean SOURCE --restore ID`, page "
+            "Clean)."
+        )
+    if len(excluded) and len(ids) - len(blocked) < k:
+        raise BadInput(
+            f"{len(excluded):,} excluded and {len(blocked) - len(excluded):,} blocked images leave "
+            f"{len(ids) - len(blocked):,} of {len(ids):,}, fewer than the {k:,} to keep; "
+            f"{budget.keep_fewer}, or undo an exclusion."
+        )
 
 
 def _positions(ids: np.ndarray, wanted: tuple[str, ...], name: str) -> np.ndarray:

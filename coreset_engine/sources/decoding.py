@@ -15,7 +15,6 @@ Every picture becomes upright 8-bit RGB. What cannot be kept is named by a code 
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import stat
@@ -158,13 +157,6 @@ def decode_with_losses(data: bytes, options: DecodeOptions = PLAIN) -> Decoded:
     if several and image.format != "MPO":  # a photograph with its preview is one picture
         return Decoded(decoded.image, ("frames", *decoded.losses))
     return decoded
-
-
-def pixel_digest(image: Image.Image) -> str:
-    """What pictures are told apart by whatever file they lie in: 16 hex digits over the pixels."""
-    seen = hashlib.blake2b(f"{image.size}".encode(), digest_size=8)
-    seen.update(image.tobytes())
-    return seen.hexdigest()
 
 
 def check_header(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:

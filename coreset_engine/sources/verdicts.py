@@ -19,6 +19,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from coreset_engine.core.device import cpu_count
+from coreset_engine.core.hashing import pixel_digest
 from coreset_engine.core.types import Note, Progress
 from coreset_engine.sources.decoding import (
     LOSSES,
@@ -27,7 +28,6 @@ from coreset_engine.sources.decoding import (
     Unreadable,
     check_header_with,
     decode_with_losses,
-    pixel_digest,
     read_regular,
 )
 from coreset_engine.sources.walk import FoundFile

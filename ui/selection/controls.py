@@ -192,8 +192,14 @@ def _order(
 
 
 def positions_of(view: RunView, name: str) -> np.ndarray:
-    """Positions of the pinned ids ("must_keep" or "never") in this source."""
-    places = places_of(view.dataset.ids, session.get(name) or ())
+    """Positions of the pinned ids ("must_keep" or "never") in this source.
+
+    What was excluded on the Clean page is among "never".
+    """
+    ids = list(session.get(name) or ())
+    if name == "never":
+        ids += getattr(view.run, "excluded_ids", ())
+    places = places_of(view.dataset.ids, ids)
     return np.sort(places[places >= 0])
 
 

@@ -1,0 +1,376 @@
+"""The verbs `clean SOURCE` (what is wrong with the images, and their exclusion) and `leakage A B`
+(what two sources share, and where they differ).
+
+Both end with exit code FOUND when `--fail-on` names something that was found: for a build that
+must not go on.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from coreset_engine.cli.options import Json, RunSettings, Source, open_run, with_run_settings
+from coreset_engine.cli.selection_options import ids_of, params_of
+from coreset_engine.core.errors import BadInput
+
+FOUND = 4
+LEAKAGE = "leakage"
+_ACT = "Excluding"
+
+Other = Annotated[
+    str | None, typer.Option("--against", help="another source, such as the test set: leakage")
+]
+FailOn = Annotated[
+    str | None,
+    typer.Option(
+        help="findings, or all, joined by commas, that end the command with exit code 4: "
+        "duplicates, near_duplicates, label_conflicts, leakage (with --against), ..."
+    ),
+]
+Html = Annotated[Path | None, typer.Option("--html", help="write the report with thumbnails")]
+Threshold = Annotated[
+    list[str] | None,
+    typer.Option("--threshold", help="NAME=VALUE, repeatable: near_duplicates=0.01, dark=0.3"),
+]
+Examples = Annotated[int, typer.Option(help="ids that are listed of each finding; 0 = all")]
+NoEmbed = Annotated[bool, typer.Option("--no-embed", help="leave out what needs embeddings (fast)")]
+Selected = Annotated[
+    Path | None,
+    typer.Option("--selection", help="a selection folder: what each finding costs in it"),
+]
+Apply = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--apply",
+        help="exclude this finding's images from every selection; repeatable",
+        rich_help_panel=_ACT,
+    ),
+]
+Which = Annotated[
+    str,
+    typer.Option(
+        help="surplus: all but one image of a group; all: every image", rich_help_panel=_ACT
+    ),
+]
+Keep = Annotated[
+    str,
+    typer.Option(
+        help="which image of a group stays: first, largest, oldest, labelled, quality",
+        rich_help_panel=_ACT,
+    ),
+]
+Drop = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--exclude", help="an id, or a file of ids, to exclude; repeatable", rich_help_panel=_ACT
+    ),
+]
+Restore = Annotated[
+    list[str] | None,
+    typer.Option("--restore", help="an id, or a file of ids, to allow again", rich_help_panel=_ACT),
+]
+Undo = Annotated[
+    bool, typer.Option("--undo", help="take back the last exclusion", rich_help_panel=_ACT)
+]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", help="write the excluded ids, one a line", rich_help_panel=_ACT),
+]
+
+
+@dataclass(frozen=True)
+class Actions:
+    """What `clean` does beside looking."""
+
+    apply: tuple[str, ...] = ()
+    which: str = "surplus"
+    keep: str = "first"
+    exclude: tuple[str, ...] = ()
+    restore: tuple[str, ...] = ()
+    undo: bool = False
+
+
+@with_run_settings()
+def clean(
+    source: Source,
+    settings: RunSettings,
+    against: Other = None,
+    fail_on: FailOn = None,
+    html: Html = None,
+    threshold: Threshold = None,
+    examples: Examples = 100,
+    no_embed: NoEmbed = False,
+    selection: Selected = None,
+    apply: Apply = None,
+    which: Which = "surplus",
+    keep: Keep = "first",
+    exclude: Drop = None,
+    restore: Restore = None,
+    undo: Undo = False,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """What is wrong with the images: copies, outliers, blurred, dark, odd ones; exclude them.
+
+    Exit code 4 when --fail-on names something that was found.
+    """
+    from coreset_engine.pipeline.clean import clean as look
+
+    wanted = _failing(fail_on, against is not None)
+    actions = Actions(
+        _checked_names(apply), which, keep, tuple(exclude or ()), tuple(restore or ()), undo
+    )
+    _check_actions(actions)
+    run = open_run(source, settings)
+    report = look(run, embed=not no_embed, **params_of(threshold))
+    record = report.to_record(examples)
+    if selection is not None:
+        record["costs"] = _costs(report, selection)
+    comparison = None
+    if against is not None:
+        comparison = _compared(against, run, settings, no_embed)
+        record["against"] = comparison.to_record(examples)
+    record["excluded_now"] = _act(run, report, actions)
+    record["excluded"] = _in_force(run, out)
+    if html is not None:
+        record["html"] = _write_html(html, report, run, comparison)
+    failed = [name for name in wanted if _count(name, report, comparison)]
+    record["failed"] = failed
+    print(json.dumps(record)) if as_json else _show(record, report)
+    if failed:
+        raise typer.Exit(FOUND)
+
+
+@with_run_settings()
+def leakage(
+    source: Annotated[str, typer.Argument(metavar="A", help="a source, such as the training set")],
+    other: Annotated[str, typer.Argument(metavar="B", help="the source that is looked up in A")],
+    settings: RunSettings,
+    near_duplicates: Annotated[
+        float | None, typer.Option(help="cosine distance of near-duplicates; default: proposed")
+    ] = None,
+    n_regions: Annotated[int, typer.Option(min=2, help="regions compared")] = 20,
+    fail: Annotated[bool, typer.Option("--fail", help="exit code 4 when images leak")] = False,
+    examples: Examples = 100,
+    no_embed: NoEmbed = False,
+    out: Annotated[Path | None, typer.Option(help="write the ids of B that occur in A")] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare two sources: images that occur in both, regions that one lacks, a two-sample test."""
+    from coreset_engine.pipeline.compare_sources import compare_sources
+
+    run_a, run_b = _two_runs(source, other, settings)
+    found = compare_sources(
+        run_a,
+        run_b,
+        near_duplicates=near_duplicates,
+        n_clusters=n_regions,
+        embed=not no_embed,
+    )
+    if out is not None:
+        _write_ids(out, found.leaked_ids())
+    if as_json:
+        print(json.dumps(found.to_record(examples)))
+    else:
+        _show_comparison(found)
+    if fail and len(found.leakage):
+        raise typer.Exit(FOUND)
+
+
+# -- parts -----------------------------------------------------------------------------------------
+
+
+def _failing(words: str | None, compared: bool) -> tuple[str, ...]:
+    """Finding names of --fail-on, and LEAKAGE."""
+    from coreset_engine.findings.report import named
+
+    given = [word.strip() for word in (words or "").split(",") if word.strip()]
+    own = [word for word in given if word != LEAKAGE]
+    if LEAKAGE in given and not compared:
+        raise BadInput(
+            "--fail-on leakage needs a second source; add --against OTHER, or use `leakage A B`."
+        )
+    extra = (LEAKAGE,) if LEAKAGE in given or ("all" in given and compared) else ()
+    return (*named(own), *extra)
+
+
+def _checked_names(words: list[str] | None) -> tuple[str, ...]:
+    from coreset_engine.findings.report import named
+
+    return named([part for word in words or () for part in word.split(",")])
+
+
+def _check_actions(actions: Actions) -> None:
+    """Refuse before the hour of work."""
+    from coreset_engine.findings.copies import KEEP_RULES
+    from coreset_engine.pipeline.clean import WHICH
+
+    if actions.which not in WHICH:
+        raise BadInput(f"--which {actions.which!r} is not offered; choose surplus or all.")
+    if actions.keep not in KEEP_RULES:
+        raise BadInput(
+            f"--keep {actions.keep!r} is not offered; choose one of {', '.join(KEEP_RULES)}."
+        )
+
+
+def _two_runs(source: str, other: str, settings: RunSettings) -> tuple[Any, Any]:
+    return open_run(source, settings), open_run(other, settings)
+
+
+def _compared(against: str, run: Any, settings: RunSettings, no_embed: bool) -> Any:
+    from coreset_engine.pipeline.compare_sources import compare_sources
+
+    return compare_sources(run, open_run(against, settings), embed=not no_embed)
+
+
+def _act(run: Any, report: Any, actions: Actions) -> dict[str, int]:
+    """Finding (or what was done) -> number of images."""
+    from coreset_engine.core.ids import places_of
+    from coreset_engine.pipeline import exclusions
+    from coreset_engine.pipeline.clean import apply
+
+    done: dict[str, int] = {}
+    print_out = sys.stderr
+    fingerprint, home = run.dataset.fingerprint, run.store.home
+    if actions.undo:
+        taken = exclusions.undo(fingerprint, home)
+        done["undone"] = len(taken["ids"]) if taken else 0
+        if taken is None:
+            print("note: nothing was excluded, so there is nothing to undo", file=print_out)
+    done |= apply(run, report, actions.apply, which=actions.which, keep=actions.keep)
+    ids = ids_of(list(actions.exclude), "--exclude")
+    back = ids_of(list(actions.restore), "--restore")
+    for option, given in (("--exclude", ids), ("--restore", back)):
+        places = places_of(run.dataset.ids, given)
+        unknown = [key for key, place in zip(given, places) if place < 0]
+        if unknown:
+            raise BadInput(
+                f"{option} names {unknown[0]!r}, which is no id of this source ({len(unknown)} "
+                f"unknown in all); ids here look like {str(run.dataset.ids[0])!r}."
+            )
+    if ids:
+        done["chosen by hand"] = exclusions.exclude(fingerprint, ids, home)
+    if back:
+        done["restored"] = exclusions.restore(fingerprint, back, home)
+    return done
+
+
+def _in_force(run: Any, out: Path | None) -> dict[str, int]:
+    """Reason -> number of excluded images; the ids are written to `out`."""
+    from coreset_engine.pipeline import exclusions
+
+    if out is not None:
+        _write_ids(out, list(run.excluded_ids))
+    return exclusions.counts(run.exclusions)
+
+
+def _write_ids(out: Path, ids: list[str]) -> None:
+    try:
+        out.write_text("".join(f"{key}\n" for key in ids), encoding="utf-8")
+    except OSError as fault:
+        raise BadInput(
+            f"{str(out)!r} cannot be written ({fault.strerror or fault}); choose another file."
+        ) from None
+
+
+def _costs(report: Any, folder: Path) -> dict[str, str]:
+    """Finding -> what it costs in a selection of this source."""
+    from coreset_engine.artifacts.selection_folder import read_selection
+    from coreset_engine.core.ids import places_of
+
+    table, _ = read_selection(folder)
+    ids = [str(key) for key in table["id"][table["selected"]]]
+    places = places_of(report.ids, ids)
+    if (places < 0).any():
+        raise BadInput(
+            f"--selection {str(folder)!r} holds {int((places < 0).sum()):,} images that are not in "
+            "this source; give a selection of this source."
+        )
+    costs = {name: report.cost(name, places) for name in report.findings}
+    return {name: cost.sentence() for name, cost in costs.items() if cost.wasted}
+
+
+def _write_html(path: Path, report: Any, run: Any, comparison: Any) -> str:
+    from coreset_engine.findings.html_report import as_html
+
+    said = [] if comparison is None else [comparison.leakage.sentence()]
+    try:
+        path.write_text(as_html(report, run.dataset, said), encoding="utf-8")
+    except OSError as fault:
+        raise BadInput(
+            f"--html {str(path)!r} cannot be written ({fault.strerror or fault}); choose another "
+            "file."
+        ) from None
+    return str(path)
+
+
+def _count(name: str, report: Any, comparison: Any) -> int:
+    if name == LEAKAGE:
+        return len(comparison.leakage)
+    return len(report.findings.get(name, ()))
+
+
+def _show(record: dict[str, Any], report: Any) -> None:
+    print(f"{len(report):,} images of {report.source}")
+    for row in record["findings"]:
+        if not row["count"]:
+            continue
+        groups = f" in {row['groups']:,} groups" if row["groups"] else ""
+        example = f"  e.g. {row['ids'][0]}" if row["ids"] else ""
+        print(
+            f"{row['count']:>9,}  {row['share']:>6.1%}  {row['severity']:<7}{row['name']:<17}"
+            f"{row['title']}{groups}{example}"
+        )
+    for name, reason in record["skipped"].items():
+        print(f"      not computed  {name}: {reason}", file=sys.stderr)
+    for line in record["warnings"]:
+        print(f"note: {line}", file=sys.stderr)
+    for sentence in record.get("costs", {}).values():
+        print(f"cost: {sentence}")
+    if "against" in record:
+        leak = record["against"]["leakage"]
+        print(
+            f"leakage: {leak['count']:,} of {record['against']['images_b']:,} images of "
+            f"{record['against']['b']} occur here too ({leak['bytes']:,} by bytes, "
+            f"{leak['pixels']:,} by pixels, {leak['near']:,} nearly)"
+        )
+    for name, count in record["excluded_now"].items():
+        print(f"excluded now: {count:,} ({name})")
+    if record["excluded"]:
+        total = sum(record["excluded"].values())
+        print(f"excluded in all: {total:,} images; no selection of this source keeps them")
+    if record["failed"]:
+        print(f"failed on: {', '.join(record['failed'])}", file=sys.stderr)
+
+
+def _show_comparison(found: Any) -> None:
+    print(found.leakage.sentence())
+    for pair in found.to_record(5)["leakage"]["pairs"]:
+        print(f"  {pair['kind']:<7}{pair['b']}  =  {pair['a']}  ({pair['distance']:.4f})")
+    if found.test is not None:
+        print(found.test.sentence())
+    if found.regions is not None:
+        _show_regions(found)
+    for line in found.warnings:
+        print(f"note: {line}", file=sys.stderr)
+
+
+def _show_regions(found: Any) -> None:
+    made = found.regions
+    sides = (
+        ("A lacks", made.lacking_in_a(), found.ids_b, made.label_b),
+        ("B lacks", made.lacking_in_b(), found.ids_a, made.label_a),
+    )
+    for words, clusters, ids, labels in sides:
+        for cluster in clusters[:5]:
+            example = ids[labels == cluster][:3]
+            print(
+                f"{words}: region {cluster} ({made.share_a[cluster]:.1%} of A, "
+                f"{made.share_b[cluster]:.1%} of B), for example {', '.join(map(str, example))}"
+            )

@@ -1,0 +1,1 @@
+"""Findings about a set of images: copies, near-duplicates, outliers, bad exposure, odd shapes."""

@@ -1,0 +1,265 @@
+"""Groups of images that repeat each other: by bytes, by pixels, nearly, turned; and their labels.
+
+Images with the same pixels count as one when near-duplicates are sought, so that a hundred copies
+of one drawing neither hide its neighbours nor decide the threshold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from coreset_engine.core.errors import BadInput
+from coreset_engine.core.types import Neighbours
+from coreset_engine.findings.report import FINDINGS, Finding
+
+KEEP_RULES = ("first", "largest", "oldest", "labelled", "quality")
+_LARGEST_PROPOSAL = 0.05  # cosine distance
+_TAIL = 3.5  # robust standard deviations below the median of log distances
+
+
+def codes_of(digests: np.ndarray) -> np.ndarray:
+    """(N,) int64: the same number for equal digests; unknown ones (empty) differ from all."""
+    codes = np.unique(digests, return_inverse=True)[1].astype(np.int64)
+    unknown = np.flatnonzero(np.asarray(digests) == np.asarray(digests).dtype.type())
+    codes[unknown] = codes.max(initial=0) + 1 + np.arange(len(unknown))
+    return codes
+
+
+def byte_identical(digests: np.ndarray) -> Finding:
+    """Groups of equal file digests. digests: (N,) bytes, empty where unknown."""
+    return _grouped("byte_identical", codes_of(digests))
+
+
+def pixel_identical(pixels: np.ndarray, digests: np.ndarray | None) -> Finding:
+    """Groups of equal pixels that lie in different files.
+
+    pixels: (N,) bytes. digests: (N,) bytes of the files, or None where files are not known.
+    """
+    codes = codes_of(pixels)
+    if digests is None:
+        return _grouped("pixel_identical", codes)
+    files = codes_of(digests)
+    pairs = np.unique(np.stack([codes, files]), axis=1)
+    several = np.bincount(pairs[0], minlength=codes.max() + 1) > 1
+    return _grouped("pixel_identical", np.where(several[codes], codes, -1 - np.arange(len(codes))))
+
+
+def _grouped(name: str, codes: np.ndarray, scores: np.ndarray | None = None) -> Finding:
+    """Images that share a code with another, largest groups first. scores: (N,) or the sizes."""
+    _, code, size = np.unique(codes, return_inverse=True, return_counts=True)
+    of_image = size[code]
+    positions = np.flatnonzero(of_image > 1)
+    first = np.full(len(size), len(codes))
+    np.minimum.at(first, code, np.arange(len(codes)))
+    order = np.lexsort((positions, first[code[positions]], -of_image[positions]))
+    positions = positions[order]
+    ranks = np.unique(
+        np.stack([-of_image[positions], first[code[positions]]]), axis=1, return_inverse=True
+    )[1]
+    values = of_image if scores is None else scores
+    return Finding(
+        FINDINGS[name], positions, values[positions].astype(np.float32), ranks.astype(np.int64)
+    )
+
+
+# -- near-duplicates -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class NearPairs:
+    """Pairs of images with different pixels, nearest first.
+
+    pairs: (P, 2) int64. distances: (P,) float32, cosine. same: (N,) int64, images with the same
+    pixels share a number. proposed: distance proposed as the threshold.
+    """
+
+    pairs: np.ndarray
+    distances: np.ndarray
+    same: np.ndarray
+    proposed: float
+
+    def border(self, threshold: float, most: int = 12) -> tuple[np.ndarray, np.ndarray]:
+        """((A, 2) pairs just within the threshold, (B, 2) just beyond it), farthest and nearest
+        first."""
+        at = int(np.searchsorted(self.distances, np.float32(threshold), side="right"))
+        return self.pairs[max(0, at - most) : at][::-1], self.pairs[at : at + most]
+
+
+def near_pairs(neighbours: Neighbours, same: np.ndarray, within: float = 0.5) -> NearPairs:
+    """Neighbours with different pixels at a cosine distance of at most `within`.
+
+    same: (N,) int64, equal for images with the same pixels; of each such group the first stands for
+    all.
+    """
+    first = np.full(int(same.max(initial=0)) + 1, len(same))
+    np.minimum.at(first, same, np.arange(len(same)))
+    speaker = first[same]
+    rows = np.flatnonzero(speaker == np.arange(len(same)))
+    indices = np.asarray(neighbours.indices[rows])
+    distances = np.asarray(neighbours.distances[rows], np.float32)
+    others = speaker[np.maximum(indices, 0)]
+    usable = (indices >= 0) & (others != rows[:, None])
+    nearest = np.where(usable, distances, np.inf).min(axis=1, initial=np.inf)
+    row, column = np.nonzero(usable & (distances <= within))
+    pairs = np.sort(np.stack([rows[row], others[row, column]], axis=1), axis=1)
+    values = distances[row, column]
+    order = np.lexsort((pairs[:, 1], pairs[:, 0], values))
+    pairs, kept = np.unique(pairs[order], axis=0, return_index=True)
+    values = values[order][kept]
+    order = np.argsort(values, kind="stable")
+    return NearPairs(pairs[order], values[order], same, proposed_distance(nearest))
+
+
+def proposed_distance(nearest: np.ndarray) -> float:
+    """The distance below which a nearest neighbour is suspiciously close.
+
+    nearest: (M,) distances of images with different pixels to their nearest one. Where the set is
+    spread evenly, logarithms of these distances lie around their median; near-duplicates lie in the
+    lower tail.
+    """
+    values = nearest[np.isfinite(nearest) & (nearest > 0)]
+    if len(values) < 20:
+        return 0.01
+    logs = np.log(values)
+    middle = np.median(logs)
+    upper = logs[logs >= middle] - middle  # the lower half may consist of duplicates
+    spread = 1.4826 * np.median(upper)
+    return float(min(_LARGEST_PROPOSAL, np.exp(middle - _TAIL * spread)))
+
+
+def near_duplicates(found: NearPairs, threshold: float | None = None) -> Finding:
+    """Images linked by pairs within the threshold, together with their exact copies."""
+    limit = found.proposed if threshold is None else threshold
+    close = found.distances <= limit
+    groups = linked(found.pairs[close], len(found.same), found.same)
+    nearest = np.full(len(groups), np.inf, np.float32)
+    for column in (0, 1):
+        np.minimum.at(nearest, found.pairs[close, column], found.distances[close])
+    by_pixels = np.full(int(found.same.max(initial=0)) + 1, np.inf, np.float32)
+    np.minimum.at(by_pixels, found.same, nearest)
+    nearest = by_pixels[found.same]
+    touched = np.isfinite(nearest)
+    codes = np.where(touched, groups, -1 - np.arange(len(groups)))
+    made = _grouped("near_duplicates", codes, nearest)
+    said = "given" if threshold is not None else "proposed from the distances of this set"
+    note = f"within cosine distance {limit:.4g} ({said}); exact copies of a member are included"
+    return _closest_first(made, limit, note)
+
+
+def _closest_first(made: Finding, threshold: float, note: str) -> Finding:
+    """The groups of `made` by their smallest score."""
+    if not len(made) or made.groups is None:
+        return Finding(made.kind, made.positions, made.scores, made.groups, threshold, note)
+    best = np.full(made.n_groups, np.inf, np.float32)
+    np.minimum.at(best, made.groups, made.scores)
+    rank = np.empty(made.n_groups, np.int64)
+    rank[np.argsort(best, kind="stable")] = np.arange(made.n_groups)
+    groups = rank[made.groups]
+    order = np.lexsort((made.scores, groups))
+    return Finding(
+        made.kind, made.positions[order], made.scores[order], groups[order], threshold, note
+    )
+
+
+def linked(pairs: np.ndarray, n: int, same: np.ndarray | None = None) -> np.ndarray:
+    """(N,) int64: images joined by a chain of pairs, or of equal `same`, share a number."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    if same is not None:
+        first = np.full(int(same.max(initial=0)) + 1, n)
+        np.minimum.at(first, same, np.arange(n))
+        pairs = np.concatenate([pairs, np.stack([np.arange(n), first[same]], axis=1)])
+    links = coo_matrix((np.ones(len(pairs), np.int8), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
+    return np.asarray(connected_components(links, directed=False)[1], np.int64)
+
+
+# -- labels, and what is kept ----------------------------------------------------------------------
+
+
+def label_conflicts(same: np.ndarray, labels: np.ndarray, near: Finding | None) -> Finding:
+    """Groups of copies whose known labels differ: first by pixels, then near-duplicates.
+
+    same: (N,) int64, equal for images with the same pixels. labels: (N,) int64, -1 = unknown.
+    """
+    groups = same.copy()
+    if near is not None and near.groups is not None and len(near):
+        groups[near.positions] = same.max(initial=0) + 1 + near.groups
+    known = labels >= 0
+    pairs = np.unique(np.stack([groups[known], labels[known]]), axis=1)
+    kinds = np.bincount(pairs[0], minlength=int(groups.max(initial=0)) + 1)
+    conflicting = kinds[groups] > 1
+    codes = np.where(conflicting, groups, -1 - np.arange(len(groups)))
+    exact = _conflicts_exactly(same, labels)
+    made = _grouped("label_conflicts", codes, kinds[groups].astype(np.float32))
+    count = int(exact[made.positions].sum())
+    note = f"{count:,} of them have the same pixels under different labels, the rest nearly"
+    return Finding(made.kind, made.positions, made.scores, made.groups, None, note)
+
+
+def _conflicts_exactly(same: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    known = labels >= 0
+    pairs = np.unique(np.stack([same[known], labels[known]]), axis=1)
+    found: np.ndarray = (np.bincount(pairs[0], minlength=int(same.max(initial=0)) + 1) > 1)[same]
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class KeepFacts:
+    """What decides which image of a group is kept, (N,) each or None.
+
+    area: pixels. modified: seconds. labels: -1 = unknown. blur: in [0, 1].
+    """
+
+    area: np.ndarray | None = None
+    modified: np.ndarray | None = None
+    labels: np.ndarray | None = None
+    blur: np.ndarray | None = None
+
+
+def surplus(finding: Finding, facts: KeepFacts, keep: str = "first") -> np.ndarray:
+    """(M,) int64: all but one image of each group; every image where there are no groups.
+
+    keep: one of KEEP_RULES. Ties keep the image that comes first in the source.
+
+    Raises
+    ------
+    BadInput
+        For an unknown rule, or one whose facts this source lacks.
+    """
+    if finding.groups is None or not len(finding):
+        return np.sort(finding.positions)
+    key = _keep_key(facts, keep, len(finding.positions), finding.positions)
+    order = np.lexsort((finding.positions, key, finding.groups))
+    groups = finding.groups[order]
+    first = np.r_[True, np.diff(groups) != 0]
+    return np.sort(finding.positions[order[~first]])
+
+
+def _keep_key(facts: KeepFacts, keep: str, count: int, positions: np.ndarray) -> np.ndarray:
+    """(M,) float64, smallest = kept."""
+    if keep not in KEEP_RULES:
+        raise BadInput(f"keep={keep!r} is not offered; choose one of {', '.join(KEEP_RULES)}.")
+    if keep == "first":
+        return np.zeros(count)
+    named = dict(
+        largest=facts.area, oldest=facts.modified, labelled=facts.labels, quality=facts.blur
+    )
+    values = named[keep]
+    if values is None:
+        raise BadInput(
+            f"keep={keep!r} needs what this source does not tell "
+            f"({'file times' if keep == 'oldest' else 'labels or pixels'}); use keep='first'."
+        )
+    values = np.asarray(values, np.float64)[positions]
+    if keep == "largest":
+        return -values
+    if keep == "labelled":
+        return np.where(values >= 0, 0.0, 1.0)
+    if keep == "quality" and facts.area is not None:
+        # the sharpest; of equally sharp ones the largest
+        area = np.asarray(facts.area, np.float64)[positions]
+        return np.round(values, 3) - area / (area.max() + 1) * 1e-4
+    return values

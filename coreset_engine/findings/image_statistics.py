@@ -1,0 +1,221 @@
+"""What one look at the pixels of every image tells: size, brightness, entropy, sharpness, a tiny
+copy, and a digest.
+
+An image is decoded once. Brightness and entropy are read from histograms of all its pixels,
+sharpness from a copy of at most 64 pixels a side and from the image itself. The definitions of
+brightness, entropy and edge strength are those of cleanvision, so that its thresholds apply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from coreset_engine.core.device import cpu_count
+from coreset_engine.core.errors import BadInput, CoresetError, Missing
+from coreset_engine.core.hashing import pixel_digest
+from coreset_engine.core.types import Dataset, Progress, silent
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+VERSION = 1  # raised when a number here is computed in another way
+PERCENTILES = (1, 5, 50, 95, 99)
+SMALL = 64  # side of the copy on which edges are measured
+TINY = 16  # side of the copy that is kept
+_LARGEST = 1024  # side of the central part on which blur is measured
+_CHUNK = 32
+
+
+@dataclass(frozen=True, eq=False)
+class ImageStatistics:
+    """One row per image, in source order.
+
+    width, height: (N,) int32, pixels of the upright image. brightness: (N, 5) float32 in [0, 1],
+    percentiles PERCENTILES of perceived brightness. entropy: (N,) float32, bits of the histogram of
+    all channels. edges: (N,) float32, standard deviation of the edge image of the small copy.
+    spread: (N,) float32, standard deviation of the small copy's grey histogram. blur: (N,) float32
+    in [0, 1], see `kernels.blur_effect`. coloured: (N,) float32, share of coloured pixels.
+    pixels: (N,) S16, digest of the pixels. tiny: (N, TINY, TINY, 3) uint8, the image squashed to a
+    square.
+    """
+
+    width: np.ndarray
+    height: np.ndarray
+    brightness: np.ndarray
+    entropy: np.ndarray
+    edges: np.ndarray
+    spread: np.ndarray
+    blur: np.ndarray
+    coloured: np.ndarray
+    pixels: np.ndarray
+    tiny: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.width)
+
+    def percentile(self, which: int) -> np.ndarray:
+        """(N,) float32: one of PERCENTILES of brightness."""
+        return self.brightness[:, PERCENTILES.index(which)]
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Field name -> array."""
+        return {part.name: getattr(self, part.name) for part in fields(self)}
+
+
+Row = dict[str, Any]
+
+
+def measure(image: Image.Image) -> Row:
+    """The statistics of one upright RGB image, by the fields of `ImageStatistics`."""
+    from PIL import Image as pillow
+
+    from coreset_engine.findings import kernels
+
+    if image.mode != "RGB":
+        image = image.convert("RGB")
+    pixels = np.asarray(image)
+    brightness, channels, coloured = kernels.histograms(pixels, kernels.SQUARES, kernels.BIN_OF)
+    small = _small(image)
+    edges, spread = kernels.edge_strength(np.asarray(small.convert("L")))
+    return dict(
+        width=image.width,
+        height=image.height,
+        brightness=_percentiles(brightness),
+        entropy=_entropy(channels),
+        edges=edges,
+        spread=spread,
+        blur=kernels.blur_effect(np.asarray(_central(image).convert("L"))),
+        coloured=coloured / (image.width * image.height),
+        pixels=pixel_digest(image).encode(),
+        tiny=np.asarray(small.resize((TINY, TINY), pillow.Resampling.BILINEAR)),
+    )
+
+
+def _small(image: Image.Image) -> Image.Image:
+    """At most SMALL pixels a side, never enlarged."""
+    ratio = max(image.size) / SMALL
+    if ratio <= 1:
+        return image
+    size = (max(int(image.width // ratio), 1), max(int(image.height // ratio), 1))
+    return image.resize(size, reducing_gap=2.0)
+
+
+def _central(image: Image.Image) -> Image.Image:
+    if max(image.size) <= _LARGEST:
+        return image
+    left = max(0, (image.width - _LARGEST) // 2)
+    top = max(0, (image.height - _LARGEST) // 2)
+    right = min(image.width, left + _LARGEST)
+    return image.crop((left, top, right, min(image.height, top + _LARGEST)))
+
+
+def _percentiles(counts: np.ndarray) -> np.ndarray:
+    """(5,) float32 percentiles of a histogram over [0, 1], without interpolation between bins."""
+    below = np.cumsum(counts)
+    wanted = np.ceil(np.array(PERCENTILES) / 100 * (below[-1] - 1)) + 1
+    return (np.searchsorted(below, wanted) / (len(counts) - 1)).astype(np.float32)
+
+
+def _entropy(counts: np.ndarray) -> float:
+    share = counts[counts > 0] / counts.sum()
+    return float(-(share * np.log2(share)).sum())
+
+
+def measure_images(dataset: Dataset, *, progress: Progress = silent) -> ImageStatistics:
+    """The statistics of every image.
+
+    Parameters
+    ----------
+    dataset
+        N images.
+    progress
+        Called with unit "images"; may raise Cancelled.
+
+    Raises
+    ------
+    Missing
+        When the source has vectors only.
+    BadInput
+        When an image can no longer be read.
+    """
+    if dataset.reader is None:
+        raise Missing(
+            f"{dataset.spec!r} has vectors but no images, so their pixels cannot be checked; open it "
+            "with images=FOLDER (--images FOLDER)."
+        )
+    count = len(dataset)
+    rows: list[Row] = []
+    borders = [(begin, min(begin + _CHUNK, count)) for begin in range(0, count, _CHUNK)]
+    with ThreadPoolExecutor(max_workers=min(16, cpu_count())) as pool:
+        for start in range(0, len(borders), 16):
+            for part in pool.map(lambda pair: _part(dataset, *pair), borders[start : start + 16]):
+                rows += part
+            progress(len(rows), count, "images")
+    return stacked(rows)
+
+
+def _part(dataset: Dataset, begin: int, end: int) -> list[Row]:
+    images = dataset.images(begin, end)
+    return [_one(dataset, i, lambda: next(images)) for i in range(begin, end)]
+
+
+def _one(dataset: Dataset, i: int, read: Callable[[], Image.Image]) -> Row:
+    try:
+        return measure(read())
+    except CoresetError:
+        raise
+    except Exception as fault:  # decoders raise any type
+        raise BadInput(
+            f"image {str(dataset.ids[i])!r} can no longer be read ({type(fault).__name__}: "
+            f"{fault}); open the source again, which sets such files aside."
+        ) from fault
+
+
+_TYPES = {"width": np.int32, "height": np.int32, "pixels": "S16", "tiny": np.uint8}
+
+
+def stacked(rows: list[Row]) -> ImageStatistics:
+    """One record of all rows."""
+    names = [part.name for part in fields(ImageStatistics)]
+    kind = {name: _TYPES.get(name, np.float32) for name in names}
+    return ImageStatistics(
+        **{name: np.array([row[name] for row in rows], kind[name]) for name in names}
+    )
+
+
+def joined(parts: list[ImageStatistics], rows: np.ndarray) -> ImageStatistics:
+    """The rows (N,) int64 of all `parts` laid one after the other."""
+    names = [part.name for part in fields(ImageStatistics)]
+    return ImageStatistics(
+        **{name: np.concatenate([getattr(one, name) for one in parts])[rows] for name in names}
+    )
+
+
+def seconds_per_image(dataset: Dataset, probe: int = 24) -> float:
+    """Seconds of one core that an image costs, measured on evenly spaced images."""
+    import time
+
+    if dataset.reader is None:
+        return 0.0
+    places = np.unique(np.linspace(0, len(dataset) - 1, min(probe, len(dataset))).astype(int))
+    measure(dataset.image(int(places[0])))  # compiles the kernels
+    began = time.perf_counter()
+    for i in places:
+        measure(dataset.image(int(i)))
+    return (time.perf_counter() - began) / len(places)
+
+
+def area_side(statistics: ImageStatistics) -> np.ndarray:
+    """(N,) float64: side of the square with the image's area, pixels."""
+    return np.sqrt(statistics.width.astype(np.float64)) * np.sqrt(statistics.height)
+
+
+def aspect(statistics: ImageStatistics) -> np.ndarray:
+    """(N,) float64 in (0, 1]: shorter over longer side."""
+    width = statistics.width.astype(np.float64)
+    return np.minimum(width, statistics.height) / np.maximum(width, statistics.height)

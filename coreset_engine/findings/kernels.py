@@ -1,0 +1,104 @@
+"""Loops over the pixels of one image: histograms and sharpness.
+
+They release the interpreter lock, so that images are measured by several threads.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+BINS = 1024  # of perceived brightness, 0 .. 1
+_SCALE = 16
+_WEIGHTS = (0.241, 0.691, 0.068)  # of squared red, green and blue in perceived brightness
+SQUARES = np.rint(
+    np.array(_WEIGHTS)[:, None] * _SCALE * np.arange(256, dtype=np.float64)[None, :] ** 2
+).astype(np.int32)
+_TOP = int(SQUARES[:, 255].sum())
+BIN_OF = np.rint(np.sqrt(np.arange(_TOP + 1) / _TOP) * (BINS - 1)).astype(np.uint16)
+COLOURED = 12  # difference of two channels from which a pixel counts as coloured
+REACH = 5  # half the width of the box that an image is blurred with again
+
+
+@numba.njit(cache=True, nogil=True)
+def histograms(pixels, squares, bin_of):
+    """(brightness (BINS,) int64, channels (768,) int64, number of coloured pixels).
+
+    pixels: (H, W, 3) uint8. squares, bin_of: SQUARES and BIN_OF.
+    """
+    brightness = np.zeros(BINS, np.int64)
+    channels = np.zeros(768, np.int64)
+    coloured = 0
+    for y in range(pixels.shape[0]):
+        for x in range(pixels.shape[1]):
+            red = pixels[y, x, 0]
+            green = pixels[y, x, 1]
+            blue = pixels[y, x, 2]
+            channels[red] += 1
+            channels[256 + green] += 1
+            channels[512 + blue] += 1
+            brightness[bin_of[squares[0, red] + squares[1, green] + squares[2, blue]]] += 1
+            low = min(red, green, blue)
+            high = max(red, green, blue)
+            if high - low >= COLOURED:
+                coloured += 1
+    return brightness, channels, coloured
+
+
+@numba.njit(cache=True, nogil=True)
+def blur_effect(grey):
+    """How little an image loses when it is blurred again, in [0, 1]; 1 = wholly blurred.
+
+    grey: (H, W) uint8. The larger of both directions (Crete et al. 2007, eq. 1-6) with a box of
+    2 REACH + 1 pixels, whose differences need no filtered image. 0 where the image is too small or
+    flat.
+    """
+    height, width = grey.shape
+    across = _one_direction(grey, width, height, False)
+    down = _one_direction(grey, height, width, True)
+    return max(across, down)
+
+
+@numba.njit(cache=True, nogil=True)
+def _one_direction(grey, length, lines, transposed):
+    total = 0.0
+    lost = 0.0
+    for line in range(lines):
+        for i in range(REACH + 1, length - REACH):
+            if transposed:
+                step = abs(np.int64(grey[i, line]) - np.int64(grey[i - 1, line]))
+                wide = abs(np.int64(grey[i + REACH, line]) - np.int64(grey[i - REACH - 1, line]))
+            else:
+                step = abs(np.int64(grey[line, i]) - np.int64(grey[line, i - 1]))
+                wide = abs(np.int64(grey[line, i + REACH]) - np.int64(grey[line, i - REACH - 1]))
+            total += step
+            lost += max(0.0, step - wide / (2 * REACH + 1))
+    return (total - lost) / total if total > 0 else 0.0
+
+
+@numba.njit(cache=True, nogil=True)
+def edge_strength(grey):
+    """(standard deviation of the edge image, of the 256 counts of the histogram) of (H, W) uint8.
+
+    Edges are Pillow's FIND_EDGES: eight times the pixel minus its neighbours, cut to [0, 255], with
+    the border as it is.
+    """
+    height, width = grey.shape
+    counts = np.zeros(256, np.int64)
+    total = 0.0
+    squares = 0.0
+    for y in range(height):
+        for x in range(width):
+            value = np.int64(grey[y, x])
+            counts[value] += 1
+            if 0 < y < height - 1 and 0 < x < width - 1:
+                around = 0
+                for dy in range(-1, 2):
+                    for dx in range(-1, 2):
+                        around += np.int64(grey[y + dy, x + dx])
+                value = min(max(9 * value - around, 0), 255)
+            total += value
+            squares += value * value
+    size = height * width
+    variance = max(0.0, squares / size - (total / size) ** 2)
+    return np.sqrt(variance), np.std(counts)

@@ -1,0 +1,116 @@
+"""Findings about single images: blank, dark, bright, low contrast or information, blurred, odd size,
+odd aspect ratio, greyscale among colour.
+
+Each is a number per image and a threshold, so that a slider moves without looking at pixels again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from coreset_engine.findings.config import CleanConfig
+from coreset_engine.findings.image_statistics import ImageStatistics, area_side, aspect
+from coreset_engine.findings.report import FINDINGS, Finding
+
+GREY_BELOW = 0.001  # share of coloured pixels up to which an image is greyscale
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """values: (N,) what is compared. found: (N,) bool. worst_first: (N,) sort key. threshold, note:
+    as in `Finding`."""
+
+    values: np.ndarray
+    found: np.ndarray
+    worst_first: np.ndarray
+    threshold: float
+    note: str = ""
+
+
+def quality_findings(statistics: ImageStatistics, config: CleanConfig) -> list[Finding]:
+    """The findings of this module, in the order of RULES."""
+    return [_finding(name, rule(statistics, config)) for name, rule in RULES.items()]
+
+
+def _finding(name: str, made: Measured) -> Finding:
+    positions = np.flatnonzero(made.found)
+    positions = positions[np.argsort(made.worst_first[positions], kind="stable")]
+    scores = made.values[positions].astype(np.float32)
+    return Finding(FINDINGS[name], positions, scores, None, made.threshold, made.note)
+
+
+def _below(values: np.ndarray, threshold: float) -> Measured:
+    return Measured(values, values < threshold, values, threshold)
+
+
+def _above(values: np.ndarray, threshold: float) -> Measured:
+    return Measured(values, values > threshold, -values, threshold)
+
+
+def contrast(statistics: ImageStatistics) -> np.ndarray:
+    """(N,) float32 in [0, 1]: brightness from the 1st to the 99th percentile."""
+    span: np.ndarray = statistics.percentile(99) - statistics.percentile(1)
+    return span
+
+
+def _blank(statistics: ImageStatistics, config: CleanConfig) -> Measured:
+    """Uniform in brightness and, since colours may be of equal brightness, in the tiny copy."""
+    values = contrast(statistics)
+    tiny = statistics.tiny.reshape(len(statistics), -1, 3).astype(np.int16)
+    spread = (tiny.max(axis=1) - tiny.min(axis=1)).max(axis=1) / 255
+    found = (values < config.blank) & (spread < config.blank + 0.02)
+    return Measured(values, found, values, config.blank)
+
+
+def _low_contrast(statistics: ImageStatistics, config: CleanConfig) -> Measured:
+    values = contrast(statistics)
+    found = (values < config.low_contrast) & ~_blank(statistics, config).found
+    return Measured(values, found, values, config.low_contrast, "blank images are not counted")
+
+
+def _blurred(statistics: ImageStatistics, config: CleanConfig) -> Measured:
+    """Images with contrast whose blur effect is above the threshold."""
+    values = statistics.blur
+    found = (values > config.blurred) & (contrast(statistics) >= config.low_contrast)
+    note = "images of low contrast are not judged"
+    return Measured(values, found, -values, config.blurred, note)
+
+
+def _odd_size(statistics: ImageStatistics, config: CleanConfig) -> Measured:
+    """Beyond the quartiles by more than `odd_size` interquartile ranges (Tukey 1977)."""
+    values = area_side(statistics)
+    low, high = np.percentile(values, [25, 75])
+    reach = config.odd_size * (high - low)
+    found = (values < low - reach - 1e-9) | (values > high + reach + 1e-9)
+    away = np.abs(values - (low + high) / 2)
+    note = f"usual sizes are {max(0, low - reach):,.0f} to {high + reach:,.0f} pixels"
+    return Measured(values, found, -away, config.odd_size, note)
+
+
+def _greyscale(statistics: ImageStatistics, config: CleanConfig) -> Measured:
+    """The rarer of greyscale and colour images."""
+    grey = statistics.coloured < GREY_BELOW
+    rare = grey if grey.sum() * 2 <= len(grey) else ~grey
+    word = "greyscale images in a set of colour images"
+    if rare is not grey:
+        word = "colour images in a set of greyscale images"
+    key = np.where(grey, statistics.coloured, -statistics.coloured)
+    return Measured(statistics.coloured, rare, key, GREY_BELOW, word)
+
+
+RULES: dict[str, Callable[[ImageStatistics, CleanConfig], Measured]] = {
+    "blank": _blank,
+    "dark": lambda statistics, config: _below(statistics.percentile(99), config.dark),
+    "bright": lambda statistics, config: _above(statistics.percentile(5), config.bright),
+    "low_contrast": _low_contrast,
+    "low_information": lambda statistics, config: _below(
+        statistics.entropy, config.low_information
+    ),
+    "blurred": _blurred,
+    "odd_size": _odd_size,
+    "odd_aspect": lambda statistics, config: _below(aspect(statistics), config.odd_aspect),
+    "greyscale": _greyscale,
+}

@@ -1,0 +1,116 @@
+"""Rotated and mirrored copies, from the tiny copies of all images.
+
+The mean of the eight turns of a tiny copy (the symmetries of the square) does not change when the
+image is turned. Images whose means nearly coincide are found by a k-d tree on a few principal axes,
+which never lengthen distances, and are then compared turn by turn.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from coreset_engine.findings.copies import linked
+from coreset_engine.findings.image_statistics import ImageStatistics
+from coreset_engine.findings.report import FINDINGS, Finding
+
+_AXES = 10
+_LEAST_CONTRAST = 10.0  # standard deviation of the tiny copy, of 255
+_CLEARLY = 0.5  # the turned difference is at most this share of the plain one
+_MOST_PAIRS = 2_000_000
+
+
+def turns(tiny: np.ndarray) -> list[np.ndarray]:
+    """The 7 turned versions of (N, S, S, 3) images, without the images themselves."""
+    flipped = tiny[:, :, ::-1]
+    quarter = [np.rot90(tiny, times, axes=(1, 2)) for times in (1, 2, 3)]
+    mirrored = [np.rot90(flipped, times, axes=(1, 2)) for times in (0, 1, 2, 3)]
+    return quarter + mirrored
+
+
+def rotated(statistics: ImageStatistics, same: np.ndarray, threshold: float) -> Finding:
+    """Groups of images that are turned copies of each other.
+
+    same: (N,) int64, equal for images with the same pixels; one of each is compared. threshold:
+    root mean square difference of the turned copy over the standard deviation of its pixels.
+    """
+    rows = np.unique(same, return_index=True)[1]
+    tiny = statistics.tiny[rows].astype(np.float32)
+    spread = tiny.reshape(len(rows), -1).std(axis=1)
+    clear = spread >= _LEAST_CONTRAST
+    rows = rows[clear]
+    tiny = tiny[clear]
+    spread = spread[clear]
+    pairs = _candidates(tiny, threshold * float(spread.max(initial=0.0)))
+    if len(pairs):
+        pairs = pairs[_alike_in_size(statistics, rows[pairs])]
+    kept, scores = _turned(tiny, spread, pairs, threshold)
+    return _as_finding(rows[pairs[kept]], scores, same, threshold)
+
+
+def _candidates(tiny: np.ndarray, reach: float) -> np.ndarray:
+    """(P, 2) int64 pairs whose invariants differ by at most `reach` root mean square."""
+    from scipy.spatial import cKDTree
+
+    if len(tiny) < 2:
+        return np.empty((0, 2), np.int64)
+    invariant = (tiny + sum(turns(tiny))) / 8
+    flat = invariant.reshape(len(tiny), -1)
+    flat = flat - flat.mean(axis=0)
+    values, axes = np.linalg.eigh(flat.T @ flat)
+    points = flat @ axes[:, np.argsort(-values)[:_AXES]]
+    radius = min(reach, 6.0) * np.sqrt(flat.shape[1])
+    tree = cKDTree(points)
+    while tree.count_neighbors(tree, radius) > _MOST_PAIRS:
+        radius /= 2
+    return np.asarray(tree.query_pairs(radius, output_type="ndarray"), np.int64)
+
+
+def _alike_in_size(statistics: ImageStatistics, pairs: np.ndarray) -> np.ndarray:
+    """(P,) bool: both have the same ratio of sides, upright or lying, within 3 %."""
+    ratio = np.log(statistics.width / statistics.height)
+    left = ratio[pairs[:, 0]]
+    right = ratio[pairs[:, 1]]
+    alike: np.ndarray = np.minimum(np.abs(left - right), np.abs(left + right)) < 0.03
+    return alike
+
+
+def _turned(
+    tiny: np.ndarray, spread: np.ndarray, pairs: np.ndarray, threshold: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """(positions of the pairs that are turned copies, their differences)."""
+    kept: list[np.ndarray] = []
+    scores: list[np.ndarray] = []
+    for start in range(0, len(pairs), 20_000):
+        part = pairs[start : start + 20_000]
+        left = tiny[part[:, 0]]
+        right = tiny[part[:, 1]]
+        plain = _difference(left, right)
+        best = np.min([_difference(turned, right) for turned in turns(left)], axis=0)
+        contrast = np.minimum(spread[part[:, 0]], spread[part[:, 1]])
+        found = (best <= threshold * contrast) & (best <= _CLEARLY * plain)
+        kept.append(start + np.flatnonzero(found))
+        scores.append((best / contrast)[found])
+    if not kept:
+        return np.empty(0, np.int64), np.empty(0, np.float32)
+    return np.concatenate(kept), np.concatenate(scores).astype(np.float32)
+
+
+def _difference(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    apart = (left - right).reshape(len(left), -1)
+    return np.sqrt(np.einsum("nd,nd->n", apart, apart) / apart.shape[1])
+
+
+def _as_finding(
+    pairs: np.ndarray, scores: np.ndarray, same: np.ndarray, threshold: float
+) -> Finding:
+    n = len(same)
+    groups = linked(pairs, n)
+    best = np.full(n, np.inf, np.float32)
+    for column in (0, 1):
+        np.minimum.at(best, pairs[:, column], scores)
+    positions = np.flatnonzero(np.isfinite(best))
+    order = np.lexsort((best[positions], groups[positions]))
+    positions = positions[order]
+    codes = np.unique(groups[positions], return_inverse=True)[1].astype(np.int64)
+    note = "the same picture turned by 90, 180 or 270 degrees, or mirrored"
+    return Finding(FINDINGS["rotated"], positions, best[positions], codes, threshold, note)

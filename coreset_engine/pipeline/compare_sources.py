@@ -1,0 +1,255 @@
+"""Two runs side by side: images that occur in both (leakage), and regions that one of them lacks.
+
+Leakage is told by bytes, by pixels, and by embeddings, where the threshold is that of
+near-duplicates within the first set.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from coreset_engine.core.errors import BadInput
+from coreset_engine.findings import copies
+from coreset_engine.findings.comparison import (
+    Regions,
+    TwoSample,
+    cross_neighbours,
+    regions,
+    two_sample,
+)
+from coreset_engine.pipeline.image_statistics_stage import image_statistics
+from coreset_engine.pipeline.run import Run
+
+KINDS = ("bytes", "pixels", "near")
+
+
+@dataclass(frozen=True, eq=False)
+class Leakage:
+    """Images of B that occur in A.
+
+    positions_b, positions_a: (L,) int64, pairs, most certain first. kinds: (L,) str, of KINDS.
+    distances: (L,) float32, cosine; 0 for bytes and pixels. threshold: of near. n: images in B.
+    """
+
+    positions_b: np.ndarray
+    positions_a: np.ndarray
+    kinds: np.ndarray
+    distances: np.ndarray
+    threshold: float
+    n: int
+
+    def __len__(self) -> int:
+        return len(self.positions_b)
+
+    def counts(self) -> dict[str, int]:
+        """Kind -> number of images of B."""
+        return {kind: int((self.kinds == kind).sum()) for kind in KINDS}
+
+    def sentence(self) -> str:
+        """For example "41 of 500 images occur in both: 20 by bytes, ..."."""
+        told = self.counts()
+        words = f"{told['bytes']:,} by bytes, {told['pixels']:,} by pixels, {told['near']:,} nearly"
+        return f"{len(self):,} of {self.n:,} images occur in the other set too: {words}."
+
+
+@dataclass(frozen=True, eq=False)
+class SourceComparison:
+    """What `compare_sources` found of A and B.
+
+    ids_a, ids_b: (N,), (M,) str. leakage: images of B in A. regions, test: None where the sets are
+    too small. warnings: sentences.
+    """
+
+    source_a: str
+    source_b: str
+    ids_a: np.ndarray
+    ids_b: np.ndarray
+    leakage: Leakage
+    regions: Regions | None = None
+    test: TwoSample | None = None
+    warnings: tuple[str, ...] = field(default=())
+
+    def leaked_ids(self) -> list[str]:
+        """Ids of B that occur in A."""
+        return [str(key) for key in self.ids_b[self.leakage.positions_b]]
+
+    def to_record(self, examples: int = 100) -> dict[str, Any]:
+        """Plain values; at most `examples` pairs (0 = all)."""
+        leak = self.leakage
+        shown = slice(0, examples or len(leak))
+        pairs = zip(
+            leak.positions_b[shown], leak.positions_a[shown], leak.kinds[shown], leak.distances
+        )
+        found: dict[str, Any] = dict(
+            a=self.source_a,
+            b=self.source_b,
+            images_a=len(self.ids_a),
+            images_b=len(self.ids_b),
+            leakage=dict(
+                count=len(leak),
+                **leak.counts(),
+                threshold=leak.threshold,
+                pairs=[
+                    dict(b=str(self.ids_b[b]), a=str(self.ids_a[a]), kind=str(k), distance=float(d))
+                    for b, a, k, d in pairs
+                ],
+            ),
+            warnings=list(self.warnings),
+        )
+        if self.regions is not None:
+            found["regions"] = self._regions(self.regions)
+        if self.test is not None:
+            found["two_sample"] = vars(self.test) | dict(sentence=self.test.sentence())
+        return found
+
+    def _regions(self, made: Regions) -> list[dict[str, Any]]:
+        rows = []
+        for cluster in np.argsort(-made.ratio, kind="stable"):
+            in_a = self.ids_a[made.label_a == cluster][:5]
+            in_b = self.ids_b[made.label_b == cluster][:5]
+            rows.append(
+                dict(
+                    cluster=int(cluster),
+                    share_a=float(made.share_a[cluster]),
+                    share_b=float(made.share_b[cluster]),
+                    p=float(made.p_values[cluster]),
+                    examples_a=list(map(str, in_a)),
+                    examples_b=list(map(str, in_b)),
+                )
+            )
+        return rows
+
+
+def compare_sources(
+    run_a: Run,
+    run_b: Run,
+    *,
+    near_duplicates: float | None = None,
+    n_clusters: int = 20,
+    embed: bool = True,
+) -> SourceComparison:
+    """What two sets share, and where they differ.
+
+    Parameters
+    ----------
+    run_a, run_b
+        Runs with the same encoder, for example of train and test.
+    near_duplicates
+        Cosine distance up to which two images nearly coincide; None proposes one from A.
+    n_clusters
+        Regions that both sets together are divided into.
+    embed
+        False compares bytes and pixels only.
+
+    Raises
+    ------
+    BadInput
+        When the runs have different encoders, or vectors of different width.
+    """
+    if not embed:
+        return _comparison(run_a, run_b, _leakage(run_a, run_b, None), None, None)
+    _check(run_a, run_b)
+    leak = _leakage(run_a, run_b, _limit(run_a, near_duplicates))
+    few = min(len(run_a.dataset), len(run_b.dataset)) < 8
+    if few:
+        return _comparison(run_a, run_b, leak, None, None)
+    found = regions(run_a.vectors, run_b.vectors, n_clusters, run_a.seed)
+    tested = two_sample(run_a.vectors, run_b.vectors, run_a.seed)
+    return _comparison(run_a, run_b, leak, found, tested)
+
+
+def _comparison(
+    run_a: Run, run_b: Run, leak: Leakage, found: Regions | None, tested: TwoSample | None
+) -> SourceComparison:
+    warnings = []
+    if found is None:
+        warnings.append(
+            "regions and the two-sample test were left out: they need embeddings and at least 8 "
+            "images in each set."
+        )
+    if run_a.dataset.fingerprint == run_b.dataset.fingerprint:
+        warnings.append("both sources hold the same images; give two different ones.")
+    return SourceComparison(
+        run_a.dataset.spec,
+        run_b.dataset.spec,
+        run_a.dataset.ids,
+        run_b.dataset.ids,
+        leak,
+        found,
+        tested,
+        tuple(warnings),
+    )
+
+
+def _check(run_a: Run, run_b: Run) -> None:
+    """Refuse before anything is embedded what cannot be compared."""
+    given_a = run_a.dataset.vectors is not None
+    given_b = run_b.dataset.vectors is not None
+    names = ["the source's own vectors" if given_a else repr(run_a.encoder)]
+    names.append("the source's own vectors" if given_b else repr(run_b.encoder))
+    same = run_a.weights == run_b.weights or given_a
+    if given_a != given_b or (not given_a and (run_a.encoder != run_b.encoder or not same)):
+        raise BadInput(
+            f"the first source is embedded by {names[0]} and the second by {names[1]}, whose "
+            "distances mean different things; embed both with the same encoder (--encoder)."
+        )
+    width_a, width_b = run_a.vectors.shape[1], run_b.vectors.shape[1]
+    if width_a != width_b:
+        raise BadInput(
+            f"the vectors of the two sources have {width_a} and {width_b} dimensions; give vectors "
+            "of the same encoder."
+        )
+
+
+def _limit(run_a: Run, given: float | None) -> float:
+    if given is not None:
+        if not 0 <= given <= 2:
+            raise BadInput(f"near_duplicates={given} must lie between 0 and 2, for example 0.01.")
+        return given
+    pixels = _pixels(run_a)
+    same = copies.codes_of(pixels) if pixels is not None else np.arange(len(run_a.dataset))
+    return copies.near_pairs(run_a.neighbours, same).proposed
+
+
+def _pixels(run: Run) -> np.ndarray | None:
+    return None if run.dataset.reader is None else image_statistics(run).pixels
+
+
+def _leakage(run_a: Run, run_b: Run, limit: float | None) -> Leakage:
+    """Each image of B once, by the surest kind. limit: None leaves out near."""
+    m = len(run_b.dataset)
+    partner = np.full(m, -1, np.int64)
+    kinds = np.full(m, "", "U6")
+    distances = np.zeros(m, np.float32)
+    by_kind = (
+        ("bytes", run_a.dataset.digests, run_b.dataset.digests),
+        ("pixels", _pixels(run_a), _pixels(run_b)),
+    )
+    for kind, left, right in by_kind:
+        if left is None or right is None:
+            continue
+        at = _same(np.asarray(left), np.asarray(right))
+        fresh = (partner < 0) & (at >= 0)
+        partner[fresh] = at[fresh]
+        kinds[fresh] = kind
+    if limit is not None:
+        near = cross_neighbours(run_a.vectors, run_b.vectors, run_a.tick("comparison"))
+        fresh = (partner < 0) & (near.distances <= limit)
+        partner[fresh] = near.nearest[fresh]
+        kinds[fresh] = "near"
+        distances[fresh] = near.distances[fresh]
+    found = np.flatnonzero(partner >= 0)
+    rank = np.array([KINDS.index(kind) for kind in kinds[found]], np.int64)
+    found = found[np.lexsort((found, distances[found], rank))]
+    return Leakage(found, partner[found], kinds[found], distances[found], limit or 0.0, m)
+
+
+def _same(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """(M,) int64: for each value of `right` a row of `left` with the same, -1 where none."""
+    order = np.argsort(left, kind="stable")
+    at = np.minimum(np.searchsorted(left, right, sorter=order), len(left) - 1)
+    hit = (left[order[at]] == right) & (right != right.dtype.type())
+    return np.where(hit, order[at], -1)

@@ -1,0 +1,108 @@
+"""Images a person excluded from every selection of a dataset, by id, with the reason; each can be
+undone.
+
+Entries lie in the workspace's history (kind "exclusions") beside corrections. `Run.excluded` gives
+the ids in force, `select` never keeps them, and the manifest names them with their reasons, so that
+a selection is reproduced with the exclusions it was made under.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from coreset_engine.artifacts import history
+from coreset_engine.artifacts.store import digest
+from coreset_engine.core.errors import BadInput
+
+KIND = "exclusions"
+Entries = list[dict[str, Any]]
+
+
+def entries(fingerprint: str, home: Path | str) -> Entries:
+    """What was excluded and restored of a dataset, oldest first, without what was undone."""
+    return history.entries(KIND, fingerprint, home)
+
+
+def exclude(
+    fingerprint: str,
+    ids: Iterable[str],
+    home: Path | str,
+    *,
+    reason: str = "",
+    threshold: float | None = None,
+) -> int:
+    """Exclude these ids from every selection of the dataset; how many were not excluded before.
+
+    Nothing is written when all of them were.
+
+    Raises
+    ------
+    BadInput
+        When the workspace refuses.
+    """
+    before = set(excluded(entries(fingerprint, home)))
+    fresh = [key for key in dict.fromkeys(map(str, ids)) if key not in before]
+    if fresh:
+        entry = dict(kind="exclude", ids=fresh, reason=reason, threshold=threshold)
+        history.add(KIND, fingerprint, entry, home)
+    return len(fresh)
+
+
+def restore(fingerprint: str, ids: Iterable[str], home: Path | str) -> int:
+    """Let these ids into selections again; how many of them were excluded."""
+    before = set(excluded(entries(fingerprint, home)))
+    back = [key for key in dict.fromkeys(map(str, ids)) if key in before]
+    if back:
+        history.add(KIND, fingerprint, dict(kind="restore", ids=back), home)
+    return len(back)
+
+
+def undo(fingerprint: str, home: Path | str) -> dict[str, Any] | None:
+    """Take back the newest entry; that entry, or None where there is none."""
+    made = entries(fingerprint, home)
+    if not made:
+        return None
+    history.add(KIND, fingerprint, {"undo": True}, home)
+    return made[-1]
+
+
+def excluded(made: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Id -> reason, of the ids in force, in the order in which they were excluded."""
+    found: dict[str, str] = {}
+    for entry in made:
+        if entry.get("kind") == "exclude":
+            for key in entry.get("ids", ()):
+                found.setdefault(str(key), str(entry.get("reason", "")))
+        elif entry.get("kind") == "restore":
+            for key in entry.get("ids", ()):
+                found.pop(str(key), None)
+    return found
+
+
+def key(made: Iterable[Mapping[str, Any]]) -> str | None:
+    """What identifies the ids in force, or None when there is none."""
+    ids = sorted(excluded(made))
+    return digest(ids) if ids else None
+
+
+def counts(made: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """Reason -> number of ids in force."""
+    found: dict[str, int] = {}
+    for reason in excluded(made).values():
+        found[reason or "chosen by hand"] = found.get(reason or "chosen by hand", 0) + 1
+    return found
+
+
+def checked(value: Any) -> Entries:
+    """The entries of a manifest.
+
+    Raises
+    ------
+    BadInput
+        For anything that is no list of entries.
+    """
+    if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
+        raise BadInput("the manifest's exclusions are no list of entries; restore the file.")
+    return value
