@@ -138,9 +138,11 @@ def open_run(source: str, settings: RunSettings) -> Run:
         resolve_device(settings.config.device)  # before anything is read
     bar = ProgressBar()
     executor = make_executor(settings.cluster)
-    dataset = executor.open_source(
-        source, lambda done, total, unit="": bar("opening", done, total, unit)
-    )
+
+    def opening(done: int, total: int, unit: str = "") -> None:
+        bar("opening", done, total, unit)
+
+    dataset = executor.open_source(source, opening)
     report_source(dataset)
     return Run(dataset, settings.config, executor, progress=bar)
 

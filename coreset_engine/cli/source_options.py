@@ -72,7 +72,9 @@ def with_source_options(command: Callable[..., Any]) -> Callable[..., Any]:
         )
         for name, kind in OPTIONS.items()
     ]
-    wrapped.__signature__ = own.replace(parameters=[*own.parameters.values(), *added])
+    wrapped.__signature__ = own.replace(  # type: ignore[attr-defined]
+        parameters=[*own.parameters.values(), *added]
+    )
     kinds = {name: parameter.annotation for name, parameter in own.parameters.items()}
     wrapped.__annotations__ = {**kinds, **OPTIONS}
     return wrapped

@@ -7,6 +7,8 @@ and unchanged on a GPU.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -52,15 +54,12 @@ def spherical_kmeans(
             vectors, n_clusters, config, seed, workers=workers, progress=progress
         )
     rows = unit(as_tensor(vectors, resolve_device(device)))
-    best = None
+    found: list[tuple[Any, Any, Any]] = []
     for start, stream in enumerate(np.random.SeedSequence(seed).spawn(config.n_starts)):
-        centres, value, rounds = _one_start(
-            rows, n_clusters, config.n_rounds, np.random.default_rng(stream)
-        )
-        if best is None or value > best[1]:
-            best = (centres, value, rounds)
+        found.append(_one_start(rows, n_clusters, config.n_rounds, np.random.default_rng(stream)))
         progress(start + 1, config.n_starts, "starts")
-    labels, confidence, probabilities = _soft(rows, best[0], config.temperature)
+    centres, objective, rounds = max(found, key=lambda start: start[1])
+    labels, confidence, probabilities = _soft(rows, centres, config.temperature)
     sizes = np.bincount(labels, minlength=n_clusters)
     if (sizes == 0).any():
         raise BadInput(
@@ -70,8 +69,8 @@ def spherical_kmeans(
         )
     info = {
         "method": "kmeans",
-        "objective": best[1],
-        "rounds": best[2],
+        "objective": objective,
+        "rounds": rounds,
         "starts": config.n_starts,
         "dead": [],
         "sizes": sizes.tolist(),

@@ -128,7 +128,7 @@ def _best_start(
     sample: np.ndarray, n_clusters: int, config: Any, starts: np.random.SeedSequence, tick: Tick
 ) -> np.ndarray:
     """(C, D) float32 centres of the start whose objective on the sample is best."""
-    best = None
+    found = []
     here = Here(sample)
     for number, stream in enumerate(starts.spawn(config.n_starts)):
         rng = np.random.default_rng(stream)
@@ -137,17 +137,12 @@ def _best_start(
         )
         with torch_threads(1):
             centres = plus_plus(unit_rows(sample[chosen], chosen), n_clusters, rng).numpy()
-        found = lloyd(
-            here,
-            sample,
-            centres,
-            config.n_rounds,
-            _SAMPLE_PIECE,
-            lambda share, number=number: tick((number + share / config.n_rounds) / config.n_starts),
-        )
-        if best is None or found[1] > best[1]:
-            best = found
-    return best[0]
+
+        def of_start(share: float, number: int = number) -> None:
+            tick((number + share / config.n_rounds) / config.n_starts)
+
+        found.append(lloyd(here, sample, centres, config.n_rounds, _SAMPLE_PIECE, of_start))
+    return max(found, key=lambda start: start[1])[0]
 
 
 def lloyd(
@@ -162,9 +157,11 @@ def lloyd(
     than 1e-5."""
     last = -np.inf
     for done in range(1, n_rounds + 1):  # noqa: B007 - returned
-        found = _round(
-            workers, len(vectors), centres, piece, lambda share, done=done: tick(done - 1 + share)
-        )
+
+        def of_round(share: float, done: int = done) -> None:
+            tick(done - 1 + share)
+
+        found = _round(workers, len(vectors), centres, piece, of_round)
         empty = np.flatnonzero(found.counts == 0)
         sums = found.sums
         value = found.total / len(vectors)

@@ -30,6 +30,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -102,6 +103,8 @@ def temi(
     n_clusters = check_clusters(vectors, n_clusters)
     device = resolve_device(device)
     if large(*vectors.shape) if streamed is None else streamed:
+        rows: Any
+        near: Any
         rows, near = _on_disk(
             vectors, n_clusters, config, neighbours, device, lambda: progress(0, 1, "steps")
         )
@@ -219,7 +222,7 @@ def _ensemble(
     n = len(rows)
     n_clusters = n_clusters_of(teachers)
     size = max(64, 2**24 // (config.n_heads * max(n_clusters, config.hidden)))
-    counts = 0
+    counts: Any = 0
     for block in rows.split(size):
         assigned = head_logits(teachers, block.float(), 1.0)[:, used].argmax(dim=2)
         counts = counts + together(assigned.cpu().numpy(), n_clusters, 0)

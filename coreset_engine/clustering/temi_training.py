@@ -7,6 +7,8 @@ batched products.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -23,7 +25,6 @@ from coreset_engine.clustering.heads import (
 )
 from coreset_engine.clustering.kmeans import spherical_centres
 from coreset_engine.core.prefetch import AHEAD, nothing
-from coreset_engine.core.row_streaming import ListsOnDisk, UnitRows
 from coreset_engine.core.types import Progress
 
 _SMALLEST_SHARE = 1e-6  # of the prior: a cluster nobody uses must not divide by zero
@@ -34,8 +35,8 @@ class Training:
 
     def __init__(
         self,
-        rows: torch.Tensor | UnitRows,
-        near: torch.Tensor | ListsOnDisk,
+        rows: Any,  # torch.Tensor, or UnitRows on disk
+        near: Any,  # torch.Tensor, or ListsOnDisk
         n_clusters: int,
         config: TemiConfig,
         seed: int,
@@ -181,8 +182,8 @@ class Training:
         parts = [self.rows[pair].float() for pair in pairs]
         with torch.no_grad():
             teacher = [self._both(self.teachers, part) for part in parts]
-            share = sum(one.exp().sum(0) + two.exp().sum(0) for one, two in teacher)
-            share = share / (2 * len(images))
+            total = sum(one.exp().sum(0) + two.exp().sum(0) for one, two in teacher)
+            share = total / (2 * len(images))
             prior = stays * self.prior + (1 - stays) * share
         losses = torch.zeros_like(self.prior[:, 0])
         back = self._back_one_by_one if self.one_by_one else self._back
@@ -216,7 +217,7 @@ class Training:
             logits = mlp_logits(head, part, config.temperature)
             student = _halves(torch.log_softmax(logits, dim=1)[:, None])
             own = weights[:, h : h + 1] if config.per_head_weights else weights
-            teacher = tuple(side[:, h : h + 1] for side in taught)
+            teacher = (taught[0][:, h : h + 1], taught[1][:, h : h + 1])
             loss = pmi_loss(student, teacher, log_prior[h : h + 1], config.beta, own)
             loss = loss * (len(part) / 2 / batch)
             loss.sum().backward()

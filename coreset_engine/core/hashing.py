@@ -61,7 +61,11 @@ def row_keys(rows: np.ndarray) -> np.ndarray:
 def _words(rows: np.ndarray) -> np.ndarray:
     """(n, D or 2 D) uint32 with the bits of the values; -0.0 as 0.0."""
     bits = np.ascontiguousarray(rows) + rows.dtype.type(0)
-    return bits.view(np.uint16).astype(np.uint32) if bits.itemsize == 2 else bits.view(np.uint32)
+    if bits.itemsize == 2:
+        words: np.ndarray = bits.view(np.uint16).astype(np.uint32)
+    else:
+        words = bits.view(np.uint32)
+    return words
 
 
 def pixel_digest(image: Any) -> str:

@@ -8,7 +8,7 @@ size of the vectors is held in memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -47,7 +47,7 @@ class Workers(Protocol):
         shared: tuple[Any, ...],
         items: Sequence[tuple[int, int]],
         idle: Callable[[], None],
-    ) -> Iterator[tuple[int, Any]]:
+    ) -> Generator[tuple[int, Any]]:
         """(place in items, task(vectors, shared, first row, last row)) as they end, in any order.
         idle: called about every second, may raise Cancelled."""
         ...
@@ -67,7 +67,7 @@ class Here:
         shared: tuple[Any, ...],
         items: Sequence[tuple[int, int]],
         idle: Callable[[], None],
-    ) -> Iterator[tuple[int, Any]]:
+    ) -> Generator[tuple[int, Any]]:
         """As `Workers.map`."""
         from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
@@ -117,7 +117,7 @@ def block_of(d: int) -> int:
 
 def unit_blocks(
     vectors: np.ndarray, first: int, last: int, width: int
-) -> Iterator[tuple[int, Any]]:
+) -> Generator[tuple[int, Any]]:
     """(first row, (B, D) float32 tensor of unit rows), block by block; width: numbers made of a
     row, where these are more than D. Raises BadInput on NaN or infinity."""
     step = block_of(max(width, vectors.shape[1]))

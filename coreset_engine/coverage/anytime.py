@@ -161,12 +161,11 @@ def grow(
             samples = _samples(source, running.done, end, half)
             count = len(samples.dims)
             if count:
-                score(
-                    samples,
-                    hits[half],
-                    penalty[half],
-                    lambda done, base=before: tick(base + done),
-                )
+
+                def scored(done: int, base: int = before) -> None:
+                    tick(base + done)
+
+                score(samples, hits[half], penalty[half], scored)
             before += count
         running.hits += hits
         running.penalty += penalty

@@ -101,6 +101,7 @@ class Sampler:
         low = about.low[dims]
         high = about.high[dims]
         if self.distribution == "triangular":
+            assert share is not None  # only the normal distribution draws without
             return triangular(share, low, about.median[dims], high)
         if self.distribution == "uniform":
             return low + share * (high - low)
@@ -162,8 +163,8 @@ def _even_dims(seed: int, number: int, m: int, count: int) -> np.ndarray:
 
 def _pair(place: np.ndarray) -> np.ndarray:
     """The place-th of the pairs (1, 0), (2, 0), (2, 1), (3, 0), ...: (t, 2) int64."""
-    first = np.int64(np.floor((np.sqrt(8.0 * place + 1) + 1) / 2))
-    first -= place < first * (first - 1) // 2
+    first: np.ndarray = np.floor((np.sqrt(8.0 * place + 1) + 1) / 2).astype(np.int64)
+    first = first - (place < first * (first - 1) // 2)
     return np.stack([first, place - first * (first - 1) // 2], 1)
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -59,7 +59,7 @@ def turn_into(
 
         made = transpose_and_quantise(vectors, dims, workers, room, progress, keys)
         for array in (made.exact, made.levels):
-            array.flush()
+            cast(np.memmap, array).flush()
         with open(folder / ".about.tmp", "wb") as file:
             np.savez(file, **{name: getattr(made, name) for name in ABOUT})
         os.replace(folder / ".about.tmp", folder / "about.npz")

@@ -132,9 +132,10 @@ def coverage_scores(
     """
     n_images = len(check(vectors))
     automatic = n_neighbours == "auto"
+    alpha = auto_neighbours(n_images) if automatic else int(n_neighbours)
     found = coverage_grid(
         vectors,
-        (auto_neighbours(n_images) if automatic else n_neighbours,),
+        (alpha,),
         exponents=(exponent,),
         seed=seed,
         draws=draws,

@@ -149,9 +149,9 @@ def transpose_and_quantise(
     _each(fill, count, workers, tell(0.8, 1.0))
     if exact.dtype == np.float16:
         exact = exact.view(np.uint16)
-    return Columns(
-        exact, levels, grid, modes, *np.ascontiguousarray(about.T), key_ranks(vectors, keys)
-    )
+    low, high, median, mean, std = np.ascontiguousarray(about.T)
+    ranks = key_ranks(vectors, keys)
+    return Columns(exact, levels, grid, modes, low, high, median, mean, std, ranks)
 
 
 turn = transpose_and_quantise  # the former name

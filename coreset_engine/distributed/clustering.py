@@ -9,7 +9,7 @@ tasks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ class Nodes:
         shared: tuple,
         items: Sequence[tuple[int, int]],
         idle: Callable[[], None],
-    ) -> Iterator[tuple[int, Any]]:
+    ) -> Generator[tuple[int, Any]]:
         """As `Workers.map`; note tells what each node did of this call, in images per second."""
         kept = self.ray.put(shared)
         speeds = Speeds()

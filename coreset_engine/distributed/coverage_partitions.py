@@ -16,7 +16,7 @@ unfinished tasks, and the partial sums that only it held, which Ray makes again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -154,11 +154,11 @@ class Tree:
         self.fork = ray.remote(max_retries=RETRIES, num_cpus=0)(over.add)  # at once: it makes room
         self.sums: Any = None
 
-    def grow(self, samples: Samples, count: int) -> Iterator[int]:
+    def grow(self, samples: Samples, count: int) -> Generator[int]:
         """Samples finished, as tasks end; 0 about every second. At the end `sums` is their sum."""
         slots = self._slots()
         waiting = parts(samples.dims, count, self.about.groups, slots)[::-1]
-        running = {}
+        running: dict[Any, Any] = {}
         whole = []
         try:
             while waiting or running:

@@ -27,7 +27,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -75,7 +75,7 @@ def look_through_on(
     ray = connect(address)
     task = ray.remote(num_cpus=1, max_retries=10)(look_through_unit)
     waiting = list(reversed(units))
-    running = {}
+    running: dict[Any, Any] = {}
     watch = Watch(ray, "CPU")
     with sentences():
         while waiting or running:
@@ -241,7 +241,7 @@ def embed_on(
     ray = connect(address)
     sliced = hasattr(dataset.reader, "save")
     if sliced:
-        dataset.reader.save(shards / "slices.tmp", shard_size)
+        cast(Any, dataset.reader).save(shards / "slices.tmp", shard_size)
         os.replace(shards / "slices.tmp", shards / "slices.parquet")
     resources = ray.cluster_resources()
     gpus = 0 if device == "cpu" else int(resources.get("GPU", 0))

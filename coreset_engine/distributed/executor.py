@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -51,8 +51,9 @@ class RayExecutor:
 
     def clustering_workers(self, run: PipelineRun) -> Workers | None:
         vectors = run.vectors
-        on_disk = isinstance(vectors, np.memmap) and large(*vectors.shape)
-        if run.config.clusterer != "kmeans" or not on_disk:
+        if not isinstance(vectors, np.memmap) or not large(*vectors.shape):
+            return None
+        if run.config.clusterer != "kmeans":
             return None
         return clustering.Nodes(self.address, vectors)
 
@@ -79,7 +80,7 @@ class RayExecutor:
         *,
         gpu: bool = False,
         idle: Callable[[], None] = lambda: None,
-    ) -> Iterator[tuple[int, Any]]:
+    ) -> Generator[tuple[int, Any]]:
         with closing(scatter(self.address, function, items, gpu=gpu, idle=idle)) as results:
             for index, value, _ in results:
                 yield index, value

@@ -67,7 +67,7 @@ def _one_node(
 ) -> None:
     told = run.store.work(stage, run.stored_as(stage, **params)) / TOLD
     told.unlink(missing_ok=True)
-    heard = dict(done=0, total=1, unit="(on a node of the cluster)")
+    heard: dict[str, Any] = dict(done=0, total=1, unit="(on a node of the cluster)")
 
     def hear() -> None:
         heard.update(filesystem.read_json(told) or {})

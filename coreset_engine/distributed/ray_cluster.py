@@ -166,7 +166,7 @@ class ActorPool:
 
     def __init__(self, ray: Any, actors: Sequence[Any]) -> None:
         self.ray = ray
-        self.ready = []
+        self.ready: list[Any] = []
         self.slowest = 0.0
         self.starting = {actor.hello.remote(): actor for actor in actors}
         self.running: dict[

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ def scatter(
     *,
     gpu: bool = False,
     idle: Callable[[], None] = lambda: None,
-) -> Iterator[tuple[int, Any, dict[str, Any]]]:
+) -> Generator[tuple[int, Any, dict[str, Any]]]:
     """(place in items, function(*item), {node, began, ended}) as tasks come back, in any order.
 
     gpu: a task holds a GPU where the cluster has any, else a core. Twice as many tasks as can run
@@ -43,7 +43,7 @@ def scatter(
         num_cpus=0 if kind == "GPU" else 1, num_gpus=int(kind == "GPU"), max_retries=RETRIES
     )(_timed)
     waiting = list(range(len(items)))[::-1]
-    running = {}
+    running: dict[Any, Any] = {}
     watch = Watch(ray, kind)
     try:
         with sentences():

@@ -17,7 +17,6 @@ from torch import nn
 
 from coreset_engine.core.errors import BadInput, Missing
 from coreset_engine.core.types import Dataset, Progress, silent
-from coreset_engine.embedding.encoders.base import Encoder
 from coreset_engine.embedding.encoders.builders import make_encoder
 from coreset_engine.embedding.encoders.stages import split_last_stage
 from coreset_engine.training.config import TrainingRecipe
@@ -77,7 +76,7 @@ class MapReader:
                 f"model 'finetune' looks at images and {dataset.spec!r} has vectors only; use "
                 "model='linear' or 'knn', or open the folder of images."
             )
-        whole: Encoder = make_encoder(encoder, weights=weights, device=device)
+        whole = make_encoder(encoder, weights=weights, device=device)
         self.width = whole.dim
         trunk, self.stage = split_last_stage(whole)
         self.trunk = trunk.sized_for(dataset)
@@ -86,11 +85,11 @@ class MapReader:
         self, dataset: Dataset, positions: np.ndarray, progress: Progress = silent
     ) -> FeatureMaps:
         """FeatureMaps of the images at `positions` (n,) int. progress: unit "images"."""
-        maps = None
+        maps = np.zeros((0, 1, 1, 1), np.float16)
         for start in range(0, len(positions), _BLOCK):
             chosen = positions[start : start + _BLOCK]
             part = self.trunk.encode([dataset.image(i) for i in chosen]).astype(np.float16)
-            if maps is None:
+            if start == 0:
                 maps = _room((len(positions), *part.shape[1:]))
             maps[start : start + len(part)] = part
             progress(start + len(part), len(positions), "images")

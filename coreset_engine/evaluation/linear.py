@@ -121,7 +121,7 @@ def fit_linear(
         mean,
         scale,
         _steps(update, v),
-        bool(v.grad.abs().max() <= 10 * TOLERANCE),
+        v.grad is not None and bool(v.grad.abs().max() <= 10 * TOLERANCE),
     )
 
 

@@ -100,7 +100,7 @@ class ExportBundle:
 
     def image(self, row: int) -> Any:
         """The picture of a row, RGB. Raises Missing when the source or the image is gone."""
-        if self.position[row] < 0:
+        if self.dataset is None or self.position[row] < 0:
             raise Missing(
                 f"image {self.ids[row]!r} is not in the source any more; open the source the "
                 "selection was "
@@ -111,7 +111,9 @@ class ExportBundle:
     @property
     def truth_names(self) -> tuple[str, ...]:
         """Every class of the source, position = number; () when it has none."""
-        return () if self.truth_codes is None else tuple(self.dataset.classes)
+        if self.dataset is None or self.truth_codes is None:
+            return ()
+        return tuple(self.dataset.classes)
 
     @cached_property
     def truth_codes(self) -> np.ndarray | None:

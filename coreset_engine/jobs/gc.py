@@ -101,7 +101,8 @@ def needed(store: Store) -> Needs:
             continue
         artefacts = artefacts | ((now or {}).get("artefacts") or {})
         keys |= set(artefacts.values())
-        roots.add(artefacts.get("embeddings"))
+        if "embeddings" in artefacts:
+            roots.add(artefacts["embeddings"])
     return Needs(frozenset(keys), frozenset(roots - {None}), frozenset(history.marks(store.home)))
 
 

@@ -211,9 +211,11 @@ def export(spec: str, params: dict[str, Any], store: Store, report: Reporter) ->
     from coreset_engine.export.targets import export as send
 
     run, params = _open(spec, params, store, report)
-    report.result = send(
-        run, progress=lambda done, total, unit="": report("export", done, total, unit), **params
-    )
+
+    def exporting(done: int, total: int, unit: str = "") -> None:
+        report("export", done, total, unit)
+
+    report.result = send(run, progress=exporting, **params)
 
 
 def totals(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:

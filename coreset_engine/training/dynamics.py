@@ -69,7 +69,7 @@ def training_dynamics(
     config, recipe = split_settings(proxy, epochs, settings)
     device = resolve_device(device)
     n_classes = int(labels.max()) + 1
-    data = streamed(inputs, device) or to_device(inputs, device)
+    data: Any = streamed(inputs, device) or to_device(inputs, device)
     data = as_pixels(data) if data.ndim in (3, 4) else data
     targets = to_device(labels.astype(np.int64, copy=False), device)
     recorder = DynamicsRecorder(len(labels), n_classes, recipe.epochs, config, device=device)

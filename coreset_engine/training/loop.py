@@ -137,8 +137,9 @@ class _Training:
         self.device = resolve_device(device)
         self.recipe = recipe
         self.hooks = hooks
-        on_disk = isinstance(data.inputs, OnDisk)
-        self.inputs = data.inputs if on_disk else to_device(data.inputs, self.device)
+        self.inputs: Any = data.inputs
+        if not isinstance(data.inputs, OnDisk):
+            self.inputs = to_device(data.inputs, self.device)
         self.labels = _label_tensor(data.labels, self.device)
         _check(self.inputs, self.labels, recipe, model)
         self.weights = _scaled(data.weights, len(self.labels), self.device)
@@ -147,7 +148,7 @@ class _Training:
         self.update = _optimiser(self.model, recipe)
         self.order = torch.Generator().manual_seed(seed)
         self.noise = torch.Generator(self.device).manual_seed(seed)
-        self.prefetch = self.inputs.soon if on_disk else nothing
+        self.prefetch = getattr(self.inputs, "soon", nothing)
         self.batch = recipe.batch
         self.steps = 0
         self.halved = 0
@@ -233,7 +234,7 @@ class _Training:
         return (losses * self.weights[chosen]).mean()
 
 
-def _outputs(model: nn.Module, batch: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor]:
+def _outputs(model: Any, batch: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor]:
     """(features (B, F) float32 or None, logits (B, C)); bf16 for pixels on a GPU."""
     if not hasattr(model, "embed"):
         return None, model(batch)

@@ -21,7 +21,7 @@ def convnet(inputs: torch.Tensor, n_classes: int, config: ProxyConfig) -> Proxy:
     inputs: (N, ch, H, W).
     """
     _pixels(inputs, "convnet")
-    layers = [Standardise(inputs)]
+    layers: list[nn.Module] = [Standardise(inputs)]
     width = inputs.shape[1]
     for stage in range(3):
         out = config.hidden * 2**stage

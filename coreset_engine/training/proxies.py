@@ -40,6 +40,9 @@ class Proxy(nn.Module):
 class Standardise(nn.Module):
     """Standardise each channel or dimension by its mean and deviation over the training set."""
 
+    mean: torch.Tensor
+    scale: torch.Tensor
+
     def __init__(self, inputs: torch.Tensor):
         super().__init__()
         mean, deviation = _moments(inputs)
@@ -54,8 +57,8 @@ class Standardise(nn.Module):
 def _moments(inputs: torch.Tensor, block: int = 8192) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and deviation over images (and pixels), broadcastable over a batch."""
     axes = (0, *range(2, inputs.ndim))
-    total = 0.0
-    square = 0.0
+    total = torch.zeros((), dtype=torch.float64, device=inputs.device)
+    square = torch.zeros((), dtype=torch.float64, device=inputs.device)
     count = len(inputs) * int(np.prod(inputs.shape[2:]))
     for start in range(0, len(inputs), block):
         part = inputs[start : start + block].double()

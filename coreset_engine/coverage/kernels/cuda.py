@@ -11,7 +11,7 @@ which is how it is tested where there is no GPU.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -66,7 +66,7 @@ class Order(NamedTuple):
     samples."""
 
     ranks: torch.Tensor
-    ties: torch.Tensor | None
+    ties: Any
 
     def priorities(self, rows: torch.Tensor) -> torch.Tensor:
         """(R, N) int64 in [0, 2^32) for the samples at `rows`: `search.priority`."""

@@ -158,7 +158,8 @@ class Concatenated:
     @property
     def image_size(self) -> int | None:
         sizes = [part.image_size for part in self.parts]
-        return None if None in sizes else max(sizes)
+        known = [size for size in sizes if size is not None]
+        return max(known) if len(known) == len(sizes) else None
 
     @property
     def weights_hash(self) -> str:

@@ -14,6 +14,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -53,7 +54,7 @@ def efficientnet_lite2(config: EncoderConfig) -> Encoder:
     return _lite(name, _timm_network("tf_efficientnet_lite2", config, name), 260, config)
 
 
-def _lite(name: str, network: nn.Module, native: int, config: EncoderConfig) -> Encoder:
+def _lite(name: str, network: Any, native: int, config: EncoderConfig) -> Encoder:
     network.bn2.act = nn.Identity()
     return _finish(name, network, _Pooled(network), 1280, native, HALF, HALF, config, fuse=True)
 
@@ -74,7 +75,7 @@ class _Pooled(nn.Module):
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.network = network
+        self.network: Any = network
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         return self.network.global_pool(self.network.forward_features(batch))
@@ -164,8 +165,9 @@ def _checkpoint(path: str | Path) -> dict[str, torch.Tensor]:
             ".safetensors file or a torch checkpoint that holds tensors only."
         ) from fault
     for wrapper in ("state_dict", "model", "teacher"):
-        if isinstance(found, dict) and isinstance(found.get(wrapper), dict):
-            found = found[wrapper]
+        inner = found.get(wrapper) if isinstance(found, dict) else None
+        if isinstance(inner, dict):
+            found = inner
     if not isinstance(found, dict):
         raise BadInput(
             f"weights={str(path)!r} holds a {type(found).__name__}, not named tensors; save a "
@@ -249,7 +251,7 @@ def timm_encoder(name: str, config: EncoderConfig, *, shown: str = "", native: i
         near = timm.list_models(f"*{name.split('.')[0][:8]}*")[:1]
         hint = f"did you mean 'timm:{near[0]}'?" if near else "see timm.list_models()."
         raise BadInput(f"encoder {shown!r}: timm knows no network of that name; {hint}")
-    network = _timm_network(name, config, shown)
+    network: Any = _timm_network(name, config, shown)
     about = network.pretrained_cfg
     native = native or about["input_size"][-1]
     flexible = not about.get("fixed_input_size", False)

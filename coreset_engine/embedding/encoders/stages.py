@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,10 +15,10 @@ from coreset_engine.embedding.encoders.base import Concatenated, Encoder
 class _Trunk(nn.Module):
     """A timm EfficientNet up to its last block."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: Any) -> None:
         super().__init__()
         self.stem = nn.Sequential(network.conv_stem, network.bn1)
-        self.blocks = network.blocks[:-1]
+        self.blocks: nn.Module = network.blocks[:-1]
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         """(B, 3, S, S) -> (B, channels, h, w)."""
@@ -45,7 +46,7 @@ def split_last_stage(encoder: Encoder | Concatenated) -> tuple[Encoder, nn.Modul
     BadInput
         An encoder of another kind.
     """
-    network = getattr(getattr(encoder, "network", None), "network", None)
+    network: Any = getattr(getattr(encoder, "network", None), "network", None)
     if not isinstance(encoder, Encoder) or not hasattr(network, "conv_head"):
         raise BadInput(
             f"encoder {encoder.name!r} cannot be fine-tuned here, only EfficientNet-Lite can; use "

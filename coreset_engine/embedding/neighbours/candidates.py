@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 
@@ -137,7 +138,7 @@ def by_inverted_file(rows: np.ndarray, wanted: int) -> Search:
             stop - start, np.inf, np.float32
         )
 
-    ask.keeps = quantizer  # faiss holds only a bare pointer to it
+    ask.keeps = quantizer  # type: ignore[attr-defined]  # faiss holds only a bare pointer to it
     return _buffered(ask, len(rows))
 
 
@@ -181,7 +182,7 @@ def _threads() -> int:
 def _buffered(search: Search, count: int, step: int = 4096) -> Search:
     """Ask in large blocks (faiss multiplies whole blocks, small ones are slow), hand out in small
     ones."""
-    held: dict[str, object] = {"start": 0, "found": None}
+    held: dict[str, Any] = {"start": 0, "found": None}
 
     def ask(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         if held["found"] is None or not held["start"] <= start < stop <= held["start"] + len(

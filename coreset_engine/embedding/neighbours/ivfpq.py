@@ -116,9 +116,12 @@ def here(vectors: np.ndarray, folder: Path) -> Each:
 
 def _part(progress: Progress, n: int, low: int, high: int) -> Progress:
     """Steps told as images: a step from `low` to `high` per cent of the whole."""
-    return lambda done, total, unit="": progress(
-        n * (low * total + (high - low) * done) // (100 * max(1, total)), n, unit or "images"
-    )
+
+    def of_step(done: int, total: int, unit: str = "") -> None:
+        share = n * (low * total + (high - low) * done) // (100 * max(1, total))
+        progress(share, n, unit or "images")
+
+    return of_step
 
 
 def _lacking(folder: Path, name: str, count: int) -> list[int]:

@@ -145,7 +145,11 @@ def put(path: Path, make: Callable[[Path], None]) -> None:
 
 def write(path: Path, value: Any) -> None:
     """`value` as JSON."""
-    put(path, lambda temporary: temporary.write_text(json.dumps(value)))
+
+    def save(temporary: Path) -> None:
+        temporary.write_text(json.dumps(value))
+
+    put(path, save)
 
 
 def read(path: Path) -> Any:

@@ -8,6 +8,8 @@ and its recall is measured and reported.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -116,7 +118,7 @@ def at_unit_length(block: np.ndarray) -> np.ndarray:
 
 
 def _finish(
-    rows: np.ndarray, start: int, candidates: np.ndarray, wanted: int
+    rows: Any, start: int, candidates: np.ndarray, wanted: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """((B, wanted) int64, (B, wanted) float32 squared distances): self removed, sorted by
     (distance, index)."""
@@ -134,7 +136,7 @@ def _finish(
     return np.take_along_axis(candidates, order, 1), np.take_along_axis(squared, order, 1)
 
 
-def _in_full(rows: np.ndarray, places: np.ndarray, wanted: int) -> tuple[np.ndarray, np.ndarray]:
+def _in_full(rows: Any, places: np.ndarray, wanted: int) -> tuple[np.ndarray, np.ndarray]:
     """Neighbours of some rows against all, in blocks: for rows that the search left unproven or
     short."""
     indices = np.empty((len(places), wanted), np.int64)

@@ -129,7 +129,8 @@ def open_app(name: str, *, owner: str, selection: str = MAIN, address: str = "12
             )
         dataset = fo.load_dataset(name)
         if _app is not None and _alive(_app.url):
-            _patiently(lambda: setattr(_app.session, "dataset", dataset))
+            session = _app.session
+            _patiently(lambda: setattr(session, "dataset", dataset))
             _app = App(_app.session, dataset, selection, owner, _app.url, "all", Names(selection))
             with contextlib.suppress(BadInput):  # a dataset without our views is shown whole
                 _app.show("kept")

@@ -235,8 +235,9 @@ def documents(plan: Plan, dialect: Dialect) -> Iterator[dict[str, Any]]:
             "created_at": dialect.now,
             "last_modified_at": dialect.now,
         }
-        if plan.facts[i] is not None:
-            document["metadata"] = {"_cls": "ImageMetadata", **plan.facts[i]}
+        facts = plan.facts[i]
+        if facts is not None:
+            document["metadata"] = {"_cls": "ImageMetadata", **facts}
         for name, value_of in columns:
             value = value_of(i)
             if value is not None:

@@ -52,7 +52,7 @@ class _Snapshot:
             name: list(self.database[name].find({"_dataset_id": dataset._doc.id}))
             for name in LINKED
         }
-        kept = {name: 1 for name in (*self.fields, "last_modified_at")}
+        kept: dict[str, Any] = {name: 1 for name in (*self.fields, "last_modified_at")}
         kept |= {"tags": {"$ifNull": ["$tags", []]}}
         self.samples.aggregate([{"$project": kept}, {"$out": self.scratch.name}])
 

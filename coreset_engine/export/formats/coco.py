@@ -53,15 +53,16 @@ def write_coco(
     rows = pictures.kept(bundle)
     classes = pictures.class_labels(bundle, labels)
     images = []
-    boxes = []
+    boxes: list[dict[str, Any]] = []
     try:
         folder = pictures.fresh(place / "images")
         for number, row in enumerate(rows, 1):
             path = pictures.put(bundle, row, folder, link)
             image = _image(bundle, row, number, path)
             images.append(image)
-            if prelabel and classes.code(row) is not None:
-                boxes.append(_box(len(boxes) + 1, image, classes.code(row) + 1))
+            code = classes.code(row) if prelabel else None
+            if code is not None:
+                boxes.append(_box(len(boxes) + 1, image, code + 1))
             progress(number, len(rows), "pictures")
         pictures.write_json(place / "coco.json", _document(bundle, images, boxes, classes.names))
     except OSError as fault:

@@ -277,7 +277,7 @@ def held_out(
 
 def scores(bundle: ExportBundle, row: int) -> dict[str, Any]:
     """The row's numbers as JSON can hold them; infinite and missing ones are None."""
-    found = {}
+    found: dict[str, Any] = {}
     for name in bundle.table.columns:
         value = bundle.table[name].iat[row]
         if name in ("id", "path", "selected"):

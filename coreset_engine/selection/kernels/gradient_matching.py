@@ -21,7 +21,7 @@ def _dot(a: np.ndarray, b: np.ndarray) -> float:
     total = np.float32(0)
     for t in range(len(a)):
         total += a[t] * b[t]
-    return total
+    return total  # type: ignore[return-value]  # compiled: float32
 
 
 @jit

@@ -57,7 +57,7 @@ def farthest_first(rows: np.ndarray, first: np.ndarray, k: int) -> tuple[np.ndar
     for t in range(len(order)):
         at = first[t] if t < len(first) else np.argmax(best)
         order[t] = at
-        _nearer(rows, at, best)
+        _nearer(rows, at, best)  # type: ignore[arg-type]  # compiled
         best[at] = np.float32(-1)
     return order, max(best.max(), np.float32(0))
 
@@ -135,7 +135,7 @@ def greedy_with_penalties(
             other = np.int64(to[e])
             gain[other] -= weight[e] * share
             if share < 0 and not taken[other]:
-                heapq.heappush(heap, (-gain[other], other))
+                heapq.heappush(heap, (-gain[other], other))  # type: ignore[misc]  # compiled
     return order
 
 

@@ -76,10 +76,12 @@ def proportional(sizes: np.ndarray, k: int) -> np.ndarray:
     """
     sizes = np.asarray(sizes, np.int64)
     if k < (sizes > 0).sum():
-        out = np.zeros(len(sizes), np.int64)
-        out[np.argsort(-sizes, kind="stable")[:k]] = 1
-        return out
-    out = np.minimum(sizes, np.maximum(1, np.floor(sizes * (k / sizes.sum())).astype(np.int64)))
+        few = np.zeros(len(sizes), np.int64)
+        few[np.argsort(-sizes, kind="stable")[:k]] = 1
+        return few
+    out: np.ndarray = np.minimum(
+        sizes, np.maximum(1, np.floor(sizes * (k / sizes.sum())).astype(np.int64))
+    )
     while out.sum() != k:
         step = 1 if out.sum() < k else -1
         room = out < sizes if step > 0 else out > 1

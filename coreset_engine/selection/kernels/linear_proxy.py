@@ -41,14 +41,16 @@ class Gradients:
 
     def products(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """(A, B) float32 inner products of the gradients of images a with those of images b."""
-        return (self.error[a] @ self.error[b].T) * (self.rows[a] @ self.rows[b].T)
+        found: np.ndarray = (self.error[a] @ self.error[b].T) * (self.rows[a] @ self.rows[b].T)
+        return found
 
     @property
     def square(self) -> np.ndarray:
         """(N,) float32 squared norms."""
-        return np.einsum("nc,nc->n", self.error, self.error) * np.einsum(
-            "nd,nd->n", self.rows, self.rows
-        )
+        errors: np.ndarray = np.einsum("nc,nc->n", self.error, self.error)
+        inputs: np.ndarray = np.einsum("nd,nd->n", self.rows, self.rows)
+        squares: np.ndarray = errors * inputs
+        return squares
 
 
 def proxy_gradients(inputs: Artefacts, which: str, *, own_prediction: bool = False) -> Gradients:
@@ -120,4 +122,5 @@ def fit(rows: np.ndarray, labels: np.ndarray, n_classes: int) -> np.ndarray:
 
     start = np.zeros(rows.shape[1] * n_classes)
     found = minimize(value, start, jac=True, method="L-BFGS-B", options=dict(maxiter=ROUNDS))
-    return found.x.reshape(-1, n_classes).astype(np.float32)
+    weights: np.ndarray = found.x.reshape(-1, n_classes).astype(np.float32)
+    return weights

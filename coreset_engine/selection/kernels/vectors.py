@@ -72,7 +72,10 @@ def _block(part: np.ndarray, metric: str) -> np.ndarray:
         raise BadInput("a vector holds NaN or infinity; embed these images again or drop them.")
     if metric == "euclidean":
         return part
-    return part / np.maximum(np.linalg.norm(part, axis=1, keepdims=True), np.float32(1e-12))
+    unit: np.ndarray = part / np.maximum(
+        np.linalg.norm(part, axis=1, keepdims=True), np.float32(1e-12)
+    )
+    return unit
 
 
 def _principal_axes(vectors: np.ndarray, metric: str, keep: int) -> tuple[np.ndarray, np.ndarray]:
