@@ -39,8 +39,8 @@ def make_folder(path: Path) -> None:
     """mkdir -p. Raises BadInput."""
     try:
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise refused(path, fault) from None
+    except OSError as error:
+        raise refused(path, error) from None
 
 
 def sync_folder(path: Path) -> None:
@@ -52,8 +52,8 @@ def sync_folder(path: Path) -> None:
         return
     try:
         os.fsync(handle)
-    except OSError as fault:
-        if fault.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EROFS):
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EROFS):
             raise
     finally:
         os.close(handle)
@@ -124,8 +124,8 @@ def _opened(path: Path) -> Iterator[Any]:
     make_folder(path.parent)
     try:
         handle = open(path, "a")  # never removed: a lock file that comes and goes locks nothing
-    except OSError as fault:
-        raise refused(path, fault) from None
+    except OSError as error:
+        raise refused(path, error) from None
     with handle:
         yield handle
 

@@ -25,8 +25,8 @@ def add(kind: str, fingerprint: str, entry: dict[str, Any], home: Path | str) ->
             fcntl.flock(log, fcntl.LOCK_EX)
             _append(log, data)
         filesystem.sync_folder(path.parent)
-    except OSError as fault:
-        raise filesystem.refused(path, fault) from None
+    except OSError as error:
+        raise filesystem.refused(path, error) from None
 
 
 def _append(log: Any, data: bytes) -> None:

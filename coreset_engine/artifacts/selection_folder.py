@@ -71,9 +71,9 @@ def check_place(out: Path | str, *, overwrite: bool = True) -> None:
         standing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
         with tempfile.TemporaryFile(dir=standing):
             pass
-    except OSError as fault:
+    except OSError as error:
         raise BadInput(
-            f"{out} cannot be written ({fault.strerror}); choose a folder you can write."
+            f"{out} cannot be written ({error.strerror}); choose a folder you can write."
         ) from None
 
 
@@ -122,9 +122,9 @@ def write_selection(
             lines.writelines(f"{key}\n" for key in selection.ids)
         (temporary / FILES[2]).write_text(json.dumps(full, indent=1, default=str) + "\n")
         _put(temporary, out)
-    except OSError as fault:
+    except OSError as error:
         raise BadInput(
-            f"{out} cannot be written ({fault.strerror or fault}); choose a folder you can write, "
+            f"{out} cannot be written ({error.strerror or error}); choose a folder you can write, "
             "on a disk "
             "with room."
         ) from None
@@ -269,8 +269,8 @@ def read_selection(path: Path | str) -> tuple[Any, dict[str, Any]]:
         if not isinstance(manifest, dict):
             raise ValueError("the manifest is no object")
         table = _table(path / "selection.parquet")
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, NotImplementedError) as fault:
-        said = " ".join(str(fault).split())[:200]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, NotImplementedError) as error:
+        said = " ".join(str(error).split())[:200]
         raise BadInput(
             f"{path} is no selection folder ({said}); give the folder that `run --out` wrote."
         ) from None
@@ -306,8 +306,8 @@ def _table(path: Path) -> Any:
                 split_blocks=True, self_destruct=True
             )  # column by column: few are held twice
             del read
-        except ArrowException as fault:  # not all of its tree are ValueErrors
-            raise ValueError(fault) from None
+        except ArrowException as error:  # not all of its tree are ValueErrors
+            raise ValueError(error) from None
     for name, kinds in COLUMNS.items():
         if kinds and table[name].dtype.kind not in kinds:
             raise ValueError(f"{name} holds {table[name].dtype}")

@@ -122,10 +122,10 @@ class Store:
                 name: _load(folder / f"{name}.npy", about)
                 for name, about in manifest["files"].items()
             }, manifest["info"]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
-            if isinstance(fault, BadInput):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            if isinstance(error, BadInput):
                 raise
-            raise Corrupt(f"{folder} cannot be read ({fault}).") from fault
+            raise Corrupt(f"{folder} cannot be read ({error}).") from error
 
     def manifest(self, stage: str, key: str) -> dict[str, Any]:
         """The artefact's manifest in today's format. Raises Corrupt; BadInput for a format of a
@@ -180,8 +180,8 @@ class Store:
                 os.replace(folder, temporary.with_name(f".{key}.old.{os.getpid()}.tmp"))
             os.replace(temporary, folder)
             filesystem.sync_folder(folder.parent)
-        except OSError as fault:
-            raise filesystem.refused(folder, fault) from None
+        except OSError as error:
+            raise filesystem.refused(folder, error) from None
         finally:
             self._sweep(stage, key)
 

@@ -52,11 +52,11 @@ def find() -> Database:
     if uri:
         return Database("uri", f"FiftyOne uses the MongoDB server at {_shown(uri)}.")
     mongod = package_mongod()
-    fault = fault_of(mongod)
-    if fault:
+    error = fault_of(mongod)
+    if error:
         return Database(
             "none",
-            f"No MongoDB for FiftyOne ({fault}): the on-disk format still works; for the rest "
+            f"No MongoDB for FiftyOne ({error}): the on-disk format still works; for the rest "
             f"{HOW}.",
         )
     ours = mongod.is_symlink()
@@ -93,8 +93,8 @@ def fault_of(mongod: Path) -> str:
         done = subprocess.run(
             [str(mongod), "--version"], capture_output=True, text=True, timeout=20
         )
-    except (OSError, subprocess.TimeoutExpired) as fault:
-        return f"its mongod does not start: {fault}"
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"its mongod does not start: {error}"
     words = " ".join((done.stderr or done.stdout).split())
     return "" if done.returncode == 0 else f"its mongod does not start: {words[:160]}"
 
@@ -119,8 +119,8 @@ def connect() -> Any:
 
     try:
         odm.get_db_conn()
-    except (ConnectionError, RuntimeError, fiftyone.core.config.FiftyOneConfigError) as fault:
-        words = " ".join(str(fault).split())[:160]
+    except (ConnectionError, RuntimeError, fiftyone.core.config.FiftyOneConfigError) as error:
+        words = " ".join(str(error).split())[:160]
         raise Missing(f"FiftyOne's database does not start ({words}); {HOW}.") from None
     return fiftyone
 
@@ -134,9 +134,9 @@ def _ping(uri: str) -> None:
         client: pymongo.MongoClient[Any] = pymongo.MongoClient(uri, serverSelectionTimeoutMS=5000)
         with client:
             client.admin.command("ping")
-    except PyMongoError as fault:
+    except PyMongoError as error:
         raise Missing(
-            f"the MongoDB server at {_shown(uri)} does not answer ({type(fault).__name__}); start "
+            f"the MongoDB server at {_shown(uri)} does not answer ({type(error).__name__}); start "
             "it, or "
             "unset FIFTYONE_DATABASE_URI to use FiftyOne's own."
         ) from None

@@ -301,9 +301,9 @@ def load(path: Path, identity: str, total: int) -> Running | None:
             curves = json.loads(str(kept["curves"]))
             running.curves = {int(column): curve for column, curve in curves.items()}
             running.settled = _settled(kept)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as fault:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise Corrupt(
-            f"{path} is no readable coverage state ({type(fault).__name__}); delete it."
+            f"{path} is no readable coverage state ({type(error).__name__}); delete it."
         ) from None
     if found != identity:
         raise BadInput(

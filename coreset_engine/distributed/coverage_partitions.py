@@ -77,8 +77,8 @@ def coverage_work(
     workers = int(np.clip(free_memory() // (TURNING * n), 1, max(1, threads)))
     try:
         columns = over.turn_into(folder, vectors, n_dims, workers, progress, keys)
-    except OSError as fault:
-        raise filesystem.refused(folder, fault) from None
+    except OSError as error:
+        raise filesystem.refused(folder, error) from None
     return dict(columns=columns, make_scorer=column_scorer(address, folder, groups, task))
 
 

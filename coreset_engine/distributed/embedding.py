@@ -343,8 +343,8 @@ def _heard(rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any] | None]:
                 if stopped.is_set():
                     return
             box.put(_END)
-        except BaseException as fault:  # noqa: BLE001 - raised again by whoever waits
-            box.put(fault)
+        except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
+            box.put(error)
 
     threading.Thread(target=fetch, daemon=True).start()
     try:

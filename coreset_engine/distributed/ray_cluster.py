@@ -63,8 +63,8 @@ def connect(address: str) -> Any:
             ray.init(include_dashboard=False, _node_ip_address="127.0.0.1", **common)
         else:
             ray.init(address=address, **common)
-    except (ConnectionError, ValueError, RuntimeError, OSError) as fault:
-        words = " ".join(str(fault).split())[:160]
+    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+        words = " ".join(str(error).split())[:160]
         raise BadInput(
             f"cluster={address!r} does not answer ({words}); start it with `ray start --head`, or "
             "use "
@@ -273,12 +273,12 @@ def sentences() -> Iterator[None]:
 
     try:
         yield
-    except ray.exceptions.RayTaskError as fault:
-        if isinstance(fault.cause, (BadInput, Missing)):
-            raise fault.cause from None
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, (BadInput, Missing)):
+            raise error.cause from None
         raise
-    except ray.exceptions.RayActorError as fault:
-        words = " ".join(str(fault).split())[:160]
+    except ray.exceptions.RayActorError as error:
+        words = " ".join(str(error).split())[:160]
         raise BadInput(
             f"the cluster lost its workers ({words}); start more nodes and run again: finished "
             "work is kept."

@@ -189,12 +189,12 @@ def _read(ds: Dataset, encoder: Any, begin: int, end: int) -> Any:
             raise
         except (
             Exception
-        ) as fault:  # decoders raise any type; the file changed since the source was opened
+        ) as error:  # decoders raise any type; the file changed since the source was opened
             raise BadInput(
-                f"image {str(ds.ids[i])!r} can no longer be read ({type(fault).__name__}: "
-                f"{fault}); "
+                f"image {str(ds.ids[i])!r} can no longer be read ({type(error).__name__}: "
+                f"{error}); "
                 "open the source again, which sets such files aside."
-            ) from fault
+            ) from error
     if isinstance(ready[0], list):  # several encoders side by side
         return [np.concatenate(part) for part in zip(*ready, strict=True)]
     return np.concatenate(ready)
@@ -246,12 +246,12 @@ def _make_folder(shards: Path) -> None:
         for stale in shards.glob("*.tmp"):  # left by a process that was killed while writing
             if time.time() - stale.stat().st_mtime > 3600:
                 stale.unlink(missing_ok=True)
-    except OSError as fault:
+    except OSError as error:
         raise BadInput(
-            f"{str(shards)!r} cannot be used for embeddings ({fault.strerror or fault}); choose "
+            f"{str(shards)!r} cannot be used for embeddings ({error.strerror or error}); choose "
             "another "
             "workspace."
-        ) from fault
+        ) from error
 
 
 def _settle_plan(shards: Path, plan: dict[str, Any]) -> None:
@@ -316,10 +316,10 @@ def _write_whole(path: Path, *parts: bytes | Path) -> None:
             out.flush()
             os.fsync(out.fileno())
         os.replace(temporary, path)
-    except OSError as fault:
+    except OSError as error:
         temporary.unlink(missing_ok=True)
         raise BadInput(
-            f"{str(path)!r} cannot be written ({fault.strerror or fault}); make room or choose "
+            f"{str(path)!r} cannot be written ({error.strerror or error}); make room or choose "
             "another "
             "workspace, then run again: finished shards are kept."
-        ) from fault
+        ) from error

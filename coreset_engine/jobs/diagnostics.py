@@ -57,8 +57,8 @@ def write(out: Path, store: Store, *, paths: bool = False, lines: int = 200) -> 
             packed.writestr(f"{name}.json", json.dumps(kept, indent=1, default=str))
     try:
         filesystem.write_whole(out, data.getvalue())
-    except OSError as fault:
-        raise filesystem.refused(out, fault, "choose another place with --out") from None
+    except OSError as error:
+        raise filesystem.refused(out, error, "choose another place with --out") from None
     return [f"{name}.json" for name in parts]
 
 

@@ -75,9 +75,9 @@ def submit(kind: str, spec: str, params: dict[str, Any], home: Path | str) -> st
             )
             _start(Path(home), name, new)
             os.replace(new, folder)  # seen by others only now, when it has a process
-        except OSError as fault:
+        except OSError as error:
             shutil.rmtree(new, ignore_errors=True)
-            raise filesystem.refused(folder, fault) from None
+            raise filesystem.refused(folder, error) from None
     return name
 
 
@@ -108,8 +108,8 @@ def cancel(job: str, home: Path | str) -> None:
     folder = _folder(home, job)
     try:
         (folder / "cancel").touch()
-    except OSError as fault:
-        raise filesystem.refused(folder, fault) from None
+    except OSError as error:
+        raise filesystem.refused(folder, error) from None
     pid = _pid(folder)
     if pid is not None and not _gone(folder, GRACE_S):
         with contextlib.suppress(ProcessLookupError):
@@ -132,8 +132,8 @@ def resume(job: str, home: Path | str) -> str:
             state = filesystem.read_json(folder / "state.json") or {}
             _put_state(folder, {"status": "queued", "result": state.get("result", {})})
             _start(Path(home), job, folder)
-        except OSError as fault:
-            raise filesystem.refused(folder, fault) from None
+        except OSError as error:
+            raise filesystem.refused(folder, error) from None
     return job
 
 
@@ -273,5 +273,5 @@ def _folder(home: Path | str, name: str) -> Path:
 def _put_state(folder: Path, state: dict[str, Any]) -> None:
     try:
         filesystem.write_json(folder / "state.json", state, sync=False)
-    except OSError as fault:
-        raise filesystem.refused(folder, fault) from None
+    except OSError as error:
+        raise filesystem.refused(folder, error) from None

@@ -71,8 +71,8 @@ class Reporter:
                 {**self.state, "status": status, "message": message, "result": self.result},
                 sync=status in manager.ENDED,
             )
-        except OSError as fault:
-            print(f"state not written: {status} {message} ({fault.strerror})", flush=True)
+        except OSError as error:
+            print(f"state not written: {status} {message} ({error.strerror})", flush=True)
 
 
 def work(name: str, home: Path | str) -> int:

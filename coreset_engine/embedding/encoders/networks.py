@@ -158,12 +158,12 @@ def _checkpoint(path: str | Path) -> dict[str, torch.Tensor]:
             found = torch.load(path, map_location="cpu", weights_only=True)
     except (
         Exception
-    ) as fault:  # the parsers raise many types; whichever it is, the file is not one we can read
+    ) as error:  # the parsers raise many types; whichever it is, the file is not one we can read
         raise BadInput(
-            f"weights={str(path)!r} cannot be read as plain tensors ({type(fault).__name__}); give "
+            f"weights={str(path)!r} cannot be read as plain tensors ({type(error).__name__}); give "
             "a "
             ".safetensors file or a torch checkpoint that holds tensors only."
-        ) from fault
+        ) from error
     for wrapper in ("state_dict", "model", "teacher"):
         inner = found.get(wrapper) if isinstance(found, dict) else None
         if isinstance(inner, dict):
@@ -352,9 +352,9 @@ def _load_backbone(network: nn.Module, given: dict[str, torch.Tensor], name: str
     absent = [key for key in own if key not in given and key not in counters]
     wrong = [key for key in own if key in given and given[key].shape != own[key].shape]
     if absent or wrong:
-        fault = f"lacks {absent[0]!r}" if absent else f"has {wrong[0]!r} in another shape"
+        error = f"lacks {absent[0]!r}" if absent else f"has {wrong[0]!r} in another shape"
         raise BadInput(
-            f"the checkpoint for encoder {name!r} {fault} ({len(absent)} tensors missing, "
+            f"the checkpoint for encoder {name!r} {error} ({len(absent)} tensors missing, "
             f"{len(wrong)} of "
             "another shape); give weights made for this network."
         )
@@ -386,15 +386,15 @@ def _fetching(name: str) -> Iterator[None]:
     logging.disable(logging.ERROR)  # the libraries log each retry; the sentence below says it once
     try:
         yield
-    except (OSError, RuntimeError, ValueError) as fault:
-        if isinstance(fault, BadInput) or "out of memory" in str(fault):
+    except (OSError, RuntimeError, ValueError) as error:
+        if isinstance(error, BadInput) or "out of memory" in str(error):
             raise
         raise Missing(
             f"the weights of encoder {name!r} are not on this machine and could not be downloaded; "
             "connect "
             "to the network, give weights=PATH, or use 'efficientnet_lite0', which needs no "
             "download."
-        ) from fault
+        ) from error
     finally:
         constants.HF_HUB_OFFLINE = offline
         logging.disable(quiet)
