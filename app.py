@@ -70,8 +70,11 @@ def draw() -> None:
     with st.sidebar, frame.error_boundary():
         dataset_card()
         job_strip()
-    with frame.error_boundary():
-        page.run()
+    try:
+        with frame.error_boundary():
+            page.run()
+    finally:
+        session.save_state()
 
 
 if get_script_run_ctx(suppress_warning=True) is not None:
@@ -79,6 +82,7 @@ if get_script_run_ctx(suppress_warning=True) is not None:
 else:
     from streamlit.runtime.pages_manager import PagesManager
 
+    from ui.server import warm_up
     from ui.server.html_shell import front_routes, warn_if_exposed
     from ui.server.routes import routes
 
@@ -86,6 +90,7 @@ else:
     # straight to a page runs it without this file.
     PagesManager.uses_pages_directory = False
     warn_if_exposed()
+    warm_up.start()
     names = [name for pages in PAGES.values() for name in pages]
     app = st.App(
         Path(__file__),

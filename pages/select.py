@@ -1,42 +1,41 @@
-"""Select: how many images are selected and by which method; pins, snapshots, certificate."""
+"""Select: how many images are selected, by which method, and whether that beats random."""
 
 import streamlit as st
 
-from coreset_engine.core.registry import METHODS
-from ui.components.forms import select_row
 from ui.components.frame import error_boundary, page_header, require_run, with_error_boundary
 from ui.map.colour_columns import MEMBERSHIP, available_columns, colour_title
 from ui.map.scatter import draw_map
-from ui.selection import controls
+from ui.selection import constraints, controls
 from ui.state import session
-from ui.views import certificate, full_counts, image_explanation, select
+from ui.views import certificate, forecast, full_counts, image_explanation, select, stability
 
 KEY = "map-select"
 SELECTED = "Selected images"
 
-page_header(
-    "Select", "Which images are selected, how many, and how well do they cover the dataset?"
-)
+page_header("Select", "Which images are selected, and is the selection better than random?")
 view = require_run("map")
 turn = controls.apply_slider_events(KEY, select.alphas(view, session.get("method")))
+select.budget_and_method(view)
 names = [MEMBERSHIP, *available_columns(view)]
 if session.get("color") not in names:
     session.rebind("color", MEMBERSHIP)
-above = st.container()  # its options are those of the method selected below
-method_column, colour_column = st.columns([2, 1])
-with method_column:
-    before = session.get("method")
-    select_row("Method", METHODS, key=session.bind("method"))
-    select.note_method(before)
-with colour_column:
-    colour = st.selectbox("Colour by", names, key=session.bind("color"), format_func=colour_title)
-with above:
-    select.tools(view)
-select.need_stages(view, session.get("method"))
+limits, options, colouring, back, forward = st.columns(
+    [3, 2, 3, 1.5, 1.5], vertical_alignment="bottom"
+)
+with limits:
+    constraints.constraint_controls(view)
+with options:
+    select.method_options(view, session.get("method"))
+colour = colouring.selectbox(
+    "Colour by", names, key=session.bind("color"), format_func=colour_title
+)
+select.undo_buttons(back, forward)
+view = select.need_stages(view, session.get("method"))
 alphas = select.alphas(view, session.get("method"))
 selection, drawn = select.chosen(view, alphas, turn)
 if drawn is None:
     st.stop()
+select.say_what_holds(view, selection)
 events = draw_map(
     view,
     key=KEY,
@@ -58,17 +57,28 @@ def below() -> None:
     if events.chosen is not None:
         controls.lasso_panel(view, events, selection, key="select")
     select.next_steps()
+    left, right = st.columns(2, gap="large")
+    with left, error_boundary():
+        st.subheader("Expected accuracy", anchor=False)
+        forecast.show_forecast(view, selection)
+    with right, error_boundary():
+        st.subheader("How well it covers the dataset", anchor=False)
+        certificate.show_certificate(view, selection)
     parts = {
         SELECTED: select.selected_gallery,
         "Always include / exclude": select.pins,
         "Snapshots": select.snapshots,
-        "Certificate": certificate.show_certificate,
+        "Stability": stability.show_stability,
     }
     shown = st.segmented_control(
-        "Show", list(parts), default=SELECTED, label_visibility="collapsed", key="part"
+        "Show",
+        list(parts),
+        default=SELECTED,
+        label_visibility="collapsed",
+        key="part",
+        required=True,
     )
-    with error_boundary():
-        parts[shown or SELECTED](view, selection)
+    parts[shown or SELECTED](view, selection)
 
 
 below()

@@ -98,7 +98,7 @@ def certify(
         worst_distance=float(radius.distance.max()),
         clusters_missed=missed,
         balance=balance,
-        near_duplicates_kept=_near_duplicates(neighbours, kept),
+        near_duplicates_kept=near_duplicates(neighbours, kept),
         energy_distance=_energy_distance(kept_sample, full_sample),
         vendi_score=_vendi_score(kept_sample),
         proven=float(radius.proven.mean()),
@@ -124,7 +124,14 @@ def _over_clusters(clusters: np.ndarray | None, kept: np.ndarray) -> tuple[int, 
     return missed, float(-(share * np.log(share)).sum() / np.log(len(names)))
 
 
-def _near_duplicates(neighbours: Neighbours | None, kept: np.ndarray) -> int:
+def clusters_missed(clusters: np.ndarray | None, kept: np.ndarray) -> int:
+    """Clusters without a kept image; 0 where there are no clusters."""
+    return _over_clusters(clusters, kept)[0]
+
+
+def near_duplicates(neighbours: Neighbours | None, kept: np.ndarray) -> int:
+    """Kept images whose nearest neighbour, nearer than a hundredth of the median distance, is kept
+    too."""
     if neighbours is None or neighbours.indices.shape[1] == 0:
         return 0
     nearest = neighbours.indices[kept, 0]

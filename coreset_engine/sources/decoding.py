@@ -263,7 +263,7 @@ _KNOWN = (
     (b"\0\0\0\x0cJXL ", "is a JPEG XL file; convert it to PNG or JPEG"),
     (b"SIMPLE  =", "is a FITS file; export it as TIFF or PNG"),
     (b"\x93NUMPY", "is a NumPy array; open it as vectors, or write it as PNG"),
-    (b"PK\x03\x04", "is a zip archive; unpack it, or upload it on the Dataset page"),
+    (b"PK\x03\x04", "is a zip archive; unpack it, or upload it on Home"),
     (b"<svg", "is a drawing of lines (SVG); export it as PNG"),
 )
 

@@ -38,7 +38,7 @@ PARTS = frozenset(
 SIDES = frozenset("left right front rear back top bottom side center centre".split())
 REMEDY = (
     "change it with labels=folder|parent|none|FILE.csv#COLUMN and depth=N (--labels, --depth, or "
-    "the fields on the Dataset page)"
+    "the fields on Home)"
 )
 FEW = 20  # up to here, every number of classes is believed
 _TOKEN = re.compile(r"[a-z]+|[0-9]+")

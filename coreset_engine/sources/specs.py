@@ -1,6 +1,6 @@
 """Specs as texts: which kind of source one names, and how options are written into it.
 
-The command line and the Dataset page turn what a user chose into one spec, which is then all that
+The command line and Home turn what a user chose into one spec, which is then all that
 jobs, manifests and other machines need.
 """
 

@@ -41,7 +41,7 @@ KNOWN = {
     ".jxl": "is a JPEG XL file, which is not read; convert it to PNG or JPEG",
     ".exr": "is an OpenEXR file, which is not read; convert it to TIFF or PNG",
     ".hdr": "is a Radiance HDR file, which is not read; convert it to TIFF or PNG",
-    ".zip": "is a zip archive; unpack it here, or upload it on the Dataset page",
+    ".zip": "is a zip archive; unpack it here, or upload it on Home",
     ".tar": "is a tar beside images; open it by itself (FOLDER/*.tar)",
     ".parquet": "is a Parquet file beside images; open it by itself, or as labels=FILE (--labels)",
     ".npy": "is an array beside images; open it as the source, with images=FOLDER (--images)",
@@ -152,7 +152,7 @@ def _why_not_enter(walk: _Walk, entry: os.DirEntry, relative: str) -> str:
     if entry.is_symlink() and not walk.follow_links:
         return (
             "is a link to a folder, which is not followed; open the source with "
-            "follow_links=True (--follow-links, or the box on the Dataset page)"
+            "follow_links=True (--follow-links, or the box on Home)"
         )
     if not _is_text(relative):
         return "has a name that is not valid UTF-8; rename it"

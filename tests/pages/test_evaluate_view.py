@@ -109,6 +109,7 @@ def test_page_shows_the_newest_measurement_and_submits_another(open_page, monkey
     sent = []
     monkeypatch.setattr(evaluate, "submit", lambda *what: sent.append(what))
     test = open_page("compare")
+    assert not test.exception
     assert "is better than random" in texts(test) and len(test.get("plotly_chart")) >= 1
     next(button for button in test.button if button.label == "Train and measure").click()
     test.run()

@@ -382,6 +382,61 @@ def score_by_rank(
     return figure, data
 
 
+def interval_curves(
+    series: Mapping[str, np.ndarray],
+    *,
+    title: str,
+    x_axis: str,
+    y_axis: str,
+    at: float | None = None,
+) -> tuple[go.Figure, Columns]:
+    """Curves with bands over a logarithmic number of images; the last one is the faint baseline.
+
+    Parameters
+    ----------
+    series : mapping of str to (R, 4) float
+        Name -> x, value, low, high by ascending x; values are shares.
+    title, x_axis, y_axis : str
+        What people read.
+    at : float, optional
+        Position of a dashed line.
+    """
+    palette = current()
+    figure = go.Figure()
+    data: dict[str, list] = {"curve": [], x_axis: [], "value": [], "low": [], "high": []}
+    for i, (name, points) in enumerate(series.items()):
+        x, value, low, high = points.T
+        baseline = i == len(series) - 1 and len(series) > 1
+        color = palette.faint if baseline else palette.kept
+        figure.add_scatter(
+            x=np.r_[x, x[::-1]],
+            y=np.r_[high, low[::-1]],
+            fill="toself",
+            fillcolor=color,
+            opacity=0.16,
+            line_width=0,
+            hoverinfo="skip",
+            mode="lines",
+            showlegend=False,
+        )
+        figure.add_scatter(
+            x=x,
+            y=value,
+            name=safe(name),
+            mode="lines+markers",
+            line=dict(color=color, dash="dot" if baseline else "solid"),
+        )
+        data["curve"] += [name] * len(x)
+        for column, values in zip((x_axis, "value", "low", "high"), (x, value, low, high)):
+            data[column] += values.tolist()
+    figure.update_layout(title=title, xaxis_title=x_axis, yaxis_title=y_axis)
+    figure.update_xaxes(type="log")
+    figure.update_yaxes(tickformat=".0%")
+    if at:
+        figure.add_vline(x=at, line_dash="dash", line_color=palette.text)
+    return figure, data
+
+
 def budget_curve(
     rates: Sequence[float],
     means: Mapping[str, Sequence[float]],

@@ -7,7 +7,7 @@ is shown as one sentence with an id; the traceback goes to the workspace's log u
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import streamlit as st
 
 from coreset_engine.core.errors import CoresetError
 from ui.components.escape import markdown as escaped
-from ui.components.jobs import submit_button
+from ui.components.jobs import recompute_once, submit_button
 from ui.state import sampling, session
 
 STAGE_NAMES = {
@@ -71,11 +71,41 @@ def require_run(*stages: str, note_sample: bool = True) -> session.RunView:
     session.settle_count(len(view.full or view))
     missing = view.missing(stages)
     if missing:
-        _offer_to_compute(view, missing)
-        st.stop()
+        earlier = outdated_run(view, stages, missing)
+        if earlier is None:
+            _offer_to_compute(view, missing)
+            st.stop()
+        view = earlier
+    else:
+        session.note_complete(view)
     if note_sample:
         sampling.show_sample_note(view)
     return view
+
+
+def outdated_run(
+    view: session.RunView, stages: Sequence[str], missing: list[str]
+) -> session.RunView | None:
+    """The results of before, marked as outdated while the new ones are computed.
+
+    None where this session has seen no such results.
+    """
+    earlier = session.earlier_run(view, stages)
+    if earlier is None:
+        return None
+    same_settings = earlier.config == view.config
+    cause = "your last corrections" if same_settings else "your last change of settings"
+    words, button = st.columns([5, 1], vertical_alignment="center")
+    words.markdown(
+        f":orange-badge[Outdated] Shown as computed before {cause}: the "
+        f"{stage_names(missing)} are not up to date yet."
+    )
+    with button:
+        if same_settings:
+            recompute_once(view, missing)
+        else:
+            submit_button("Compute", "prepare", view, primary=True)
+    return earlier
 
 
 def _offer_to_compute(view: session.RunView, missing: list[str]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import streamlit as st
 
+from coreset_engine.artifacts import filesystem
 from coreset_engine.core.errors import CoresetError
 from ui.components.escape import markdown as escaped
 from ui.components.escape import plain
@@ -19,6 +20,7 @@ from ui.state import navigation, session
 
 ACTIVE = ("queued", "running")
 MAX_SHOWN = 4
+MAX_HIDDEN = 500
 NAMES = {
     "prepare": "Compute",
     "coverage_grid": "Score other α",
@@ -87,9 +89,47 @@ def submit(kind: str, spec: str, params: dict[str, Any]) -> None:
     except CoresetError as error:
         st.error(escaped(str(error)))
         return
-    session.put("hidden_jobs", set(session.get("hidden_jobs", set())) - {job})
+    hide(hidden_jobs() - {job})
     session.put("news", [f"{NAMES.get(kind, kind)}: started. Progress is shown in the sidebar."])
     st.rerun()  # the sidebar is drawn before the button: only a new run shows the job there at once
+
+
+def recompute_once(view: session.RunView, missing: list[str]) -> None:
+    """Start the job that computes what is missing, once for each state of the run."""
+    asked = f"{view.spec} {[view.key_of(stage) for stage in missing]}"
+    running = any(
+        job.kind == "prepare" and job.spec == view.spec and job.status in ACTIVE
+        for job in list_jobs()
+    )
+    if running:
+        st.caption("Being recomputed.")
+    elif session.get("recomputed") != asked:
+        session.put("recomputed", asked)
+        submit("prepare", view.spec, view.job_params)
+    else:
+        submit_button("Compute", "prepare", view, primary=True)
+
+
+def hidden_jobs() -> set[str]:
+    """Ids of the jobs that were hidden, in this session or an earlier one."""
+    held = session.get("hidden_jobs")
+    if held is None:
+        listed = filesystem.read_json(session.home() / "hidden_jobs.json") or {}
+        ids = listed.get("ids") if isinstance(listed, dict) else None
+        held = {str(one) for one in ids} if isinstance(ids, list) else set()
+        session.put("hidden_jobs", held)
+    return set(held)
+
+
+def hide(jobs: set[str]) -> None:
+    """Make these the hidden jobs, also after a reload."""
+    session.put("hidden_jobs", jobs)
+    try:
+        filesystem.write_json(
+            session.home() / "hidden_jobs.json", {"ids": sorted(jobs)[-MAX_HIDDEN:]}, sync=False
+        )
+    except (CoresetError, OSError):
+        pass  # they come back with the next session
 
 
 def cluster() -> str:
@@ -144,7 +184,7 @@ def _job_list() -> None:
     jobs = list_jobs()
     if active_by_id(jobs) != session.get("jobs_seen"):
         st.rerun()
-    hidden = session.get("hidden_jobs", set())
+    hidden = hidden_jobs()
     open_jobs = [job for job in without_superseded(jobs) if job.status != "done"]
     shown = [job for job in open_jobs if job.id not in hidden][:MAX_SHOWN]
     if not shown:
@@ -186,7 +226,7 @@ def _draw(job: Any) -> None:
     if resumable and left.button("Resume", key=f"resume:{job.id}"):
         _control("resume", job.id)
     if right.button("Hide", key=f"hide:{job.id}"):
-        session.put("hidden_jobs", set(session.get("hidden_jobs", set())) | {job.id})
+        hide(hidden_jobs() | {job.id})
         st.rerun()
 
 

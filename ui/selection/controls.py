@@ -52,10 +52,15 @@ _STEPS = 100  # undo goes back so far
 
 
 def current_or_none(view: RunView) -> Selection | None:
-    """The session's coreset; None where scores are not computed or settings contradict."""
+    """The session's coreset; None where scores are not computed or settings contradict.
+
+    While scores are out of date, the coreset of before.
+    """
     try:
-        if not view.ready(*session_selection.current_stages()):
-            return None
+        stages = session_selection.current_stages()
+        if not view.ready(*stages):
+            earlier = session.earlier_run(view, stages)
+            return None if earlier is None else session_selection.current_selection(earlier)
         return session_selection.current_selection(view)
     except CoresetError:
         return None
@@ -122,8 +127,20 @@ def ranking(view: RunView) -> Ranks | None:
     """The session's method as ranks, or None for a method that chooses anew for each pruning
     rate."""
     method = session.get("method")
+    return _ranks(view, method, session_selection.method_params(method))
+
+
+def ranking_of(view: RunView, selection: Selection) -> Ranks | None:
+    """The ranks of the method that `auto` took for this selection, where it ranks all images."""
+    method = selection.info.get("recommended")
+    if method not in METHODS or not view.ready(*session_selection.needed_stages(method)):
+        return None
+    return _ranks(view, method, {})
+
+
+def _ranks(view: RunView, method: str, params: dict[str, Any]) -> Ranks | None:
     kind = kind_of(method)
-    found = _ranked(view, method, session_selection.method_params(method))
+    found = _ranked(view, method, params)
     if found is None:
         return None
     order = with_pins(view, found)

@@ -10,6 +10,7 @@ when something is missing.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -25,7 +26,7 @@ from coreset_engine.core.registry import DEFAULT_METHOD, METHODS
 from coreset_engine.core.types import Dataset
 from coreset_engine.pipeline.config import RunConfig, Settings, setting_groups
 from coreset_engine.selection.budget import TABLE_7, guessed_beta, kept_count
-from ui.state import link_storage, sampling
+from ui.state import last_state, link_storage, sampling
 
 STAGES = ("embeddings", "neighbours", "pseudo_labels", "dynamics", "coverage", "map")
 BUILT_IN = ("demo-photos", "demo", "fashion-mnist")
@@ -61,6 +62,9 @@ LINKED: dict[str, tuple[str, type, Any]] = {
         "",
     ),  # names what is too long for an address, see ui/state/link_storage.py
 }
+# In the address of every opened dataset, so that a reload brings back this tab's selection and not
+# the dataset's last.
+ALWAYS_LINKED = ("method", "prune_rate")
 _PREFIX = "state:"
 
 
@@ -133,7 +137,59 @@ def sync() -> None:
         _adopt(seen)
     elif written is None and os.environ.get("CORESET_OPEN"):
         st.session_state[_PREFIX + "dataset"] = os.environ["CORESET_OPEN"]
+    if written is None and get("dataset"):
+        bare = not any(row[0] in seen for name, row in LINKED.items() if name != "dataset")
+        _bring_back(everything=bare)
     _write_url()
+
+
+# -- the last state of a dataset
+# ------------------------------------------------------------------------------------
+
+
+def _state_values() -> dict[str, Any]:
+    """All that the workspace keeps of this session, as plain values."""
+    names = [name for name in LINKED if name not in ("dataset", "memo")]
+    values = {
+        name: st.session_state[_PREFIX + name]
+        for name in (*names, *link_storage.STORED)
+        if st.session_state.get(_PREFIX + name) is not None
+    }
+    return values
+
+
+def save_state() -> None:
+    """Keep this session's state as the dataset's last, where it changed; call after each run."""
+    spec = get("dataset")
+    if not spec:
+        return
+    values = _state_values() | {name: get(name) or [] for name in last_state.STACKS}
+    saved = st.session_state.get(_PREFIX + "saved")
+    if saved is None or saved[0] != spec or not last_state.same(saved[1], values):
+        last_state.save(spec, values, home())
+        st.session_state[_PREFIX + "saved"] = (spec, values)
+
+
+def _bring_back(*, everything: bool) -> None:
+    """Restore the dataset's last state, or only its undo stacks where the state is the same."""
+    found = last_state.load(get("dataset"), home())
+    stacks = {name: found.pop(name, []) for name in last_state.STACKS}
+    if everything:
+        for name, value in found.items():
+            if name in LINKED and not _right_type(name, value):
+                continue
+            if name in LINKED or name in link_storage.STORED:
+                st.session_state[_PREFIX + name] = value
+                st.session_state.pop(f"widget:{name}", None)
+    if last_state.same(found, _state_values()):
+        for name, stack in stacks.items():
+            st.session_state[_PREFIX + name] = stack
+
+
+def _right_type(name: str, value: Any) -> bool:
+    kind = LINKED[name][1]
+    fits = isinstance(value, (int, float) if kind is float else kind)
+    return fits and not isinstance(value, bool) and _sane(name, value)
 
 
 def _adopt(seen: dict[str, str]) -> None:
@@ -179,9 +235,10 @@ def _offered(name: str, value: str) -> bool:
 
 def _write_url() -> None:
     params = {}
+    opened = bool(st.session_state.get(_PREFIX + "dataset"))
     for name, (param, _, default) in LINKED.items():
         value = st.session_state.get(_PREFIX + name, default)
-        if value != default:
+        if value != default or (opened and name in ALWAYS_LINKED):
             params[param] = f"{value:.10g}" if isinstance(value, float) else str(value)
     others = {
         key: value
@@ -254,6 +311,7 @@ class RunView:
     run: Any
     config: RunConfig
     full: RunView | None = None  # of a set too large to draw, whose sample this is
+    outdated: bool = False  # results of earlier settings or corrections, shown until the new ones
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -322,6 +380,8 @@ def open_dataset(spec: str, images: str = "") -> None:
         st.session_state.pop(_PREFIX + name, None)
     put("image", "")
     put("dataset", spec)
+    _bring_back(everything=True)
+    put("dataset", spec)
 
 
 def short_name(spec: str) -> str:
@@ -360,7 +420,8 @@ def close_dataset() -> None:
 
 def reopen() -> None:
     """Forget cached runs, so that changed files are seen."""
-    for kept in (_dataset, _run, sampling.sample_view):
+    _opened_dataset.cache_clear()
+    for kept in (_dataset, _run, _earlier, sampling.sample_view):
         kept.clear()
 
 
@@ -374,9 +435,35 @@ def current_run() -> RunView | None:
     return sampling.drawable_view(_run(spec, json.dumps(config.to_record()), str(home()), config))
 
 
+def note_complete(view: RunView) -> None:
+    """Remember, for each finished stage, the settings and corrections it was finished with."""
+    run = (view.full or view).run
+    note = (view.spec, json.dumps(view.config.to_record()), json.dumps(run.corrections))
+    notes = dict(get("complete") or {})
+    notes.update({stage: note for stage in STAGES if view.ready(stage)})
+    put("complete", notes)
+
+
+def earlier_run(view: RunView, stages: Iterable[str]) -> RunView | None:
+    """The run as it was when these stages were last finished, to show while they are not.
+
+    None where this session has seen no such run of the dataset, or it was deleted.
+    """
+    notes = get("complete") or {}
+    for stage in reversed(list(stages)):
+        spec, config, made = notes.get(stage, ("", "", ""))
+        if spec != view.spec:
+            continue
+        found = _earlier(spec, config, made, str(home()))
+        if found.ready(*stages):
+            return dataclasses.replace(sampling.drawable_view(found), outdated=True)
+    return None
+
+
 def run_config() -> RunConfig:
-    """The settings that this session's run has: those of the Dataset page, and of its "Advanced"
-    part those that belong to the chosen clusterer and proxy.
+    """The settings of this session's run, as Home has them.
+
+    Settings of stages count where they belong to the chosen clusterer and proxy.
 
     Raises
     ------
@@ -415,9 +502,34 @@ def job_encoder(params: Mapping[str, Any]) -> str:
 
 @st.cache_resource(max_entries=8, show_spinner="Opening the images ...")
 def _dataset(spec: str, home: str, images: str = "") -> Dataset:
+    return _opened_dataset(spec, home, images)
+
+
+def preload(spec: str) -> None:
+    """Open the images of `spec` before anyone asks for them; raises what opening raises."""
+    _opened_dataset(spec, str(home()), "")
+
+
+@functools.lru_cache(maxsize=8)
+def _opened_dataset(spec: str, home: str, images: str) -> Dataset:
+    """The dataset, kept when Streamlit's caches are cleared after a correction."""
     from coreset_engine.sources.open import open_source
 
     return open_source(spec, images=images or None)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _earlier(spec: str, settings: str, corrections: str, home: str) -> RunView:
+    """The run with these settings and exactly these corrections, both as JSON."""
+    from coreset_engine.artifacts.store import Store
+    from coreset_engine.pipeline.run import Run
+
+    config = RunConfig.from_record(json.loads(settings))
+    dataset = _dataset(spec, home)
+    made = json.loads(corrections)
+    return RunView(
+        spec, dataset, Run(dataset, config, store=Store(home), corrected_by=made), config
+    )
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

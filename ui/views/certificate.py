@@ -1,9 +1,10 @@
-"""The certificate of a coreset: how well it covers the dataset, in sentences, without any label."""
+"""The certificate of a coreset: how well it covers the dataset, beside random, without labels."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from ui.state.session import RunView
 
 if TYPE_CHECKING:  # imports torch, which the first page does not need
     from coreset_engine.evaluation.certificate import Certificate
+    from coreset_engine.evaluation.random_range import RandomRange
 
 # Field of the certificate -> what it is, and which direction is good. For tables.
 MEASURES = {
@@ -70,68 +72,134 @@ def table_rows(certificate: Certificate) -> dict[str, str]:
     }
 
 
-def sentences(certificate: Certificate, n_clusters: int | None) -> list[str]:
-    """The certificate in sentences: coverage, clusters, variety.
+@dataclass(frozen=True)
+class Finding:
+    """One sentence of the certificate, and how it stands against random selections.
+
+    verdict: "better", "worse" or "like" random.
+    """
+
+    text: str
+    verdict: str
+
+
+BADGES = {
+    "better": ":green-badge[better than random]",
+    "like": ":gray-badge[like random]",
+    "worse": ":orange-badge[worse than random]",
+}
+
+
+def findings(
+    certificate: Certificate, random: RandomRange, n_clusters: int | None
+) -> list[Finding]:
+    """The certificate in three sentences, each beside the range of random selections.
 
     Parameters
     ----------
     certificate : Certificate
-        Of the engine.
+        Of the selection.
+    random : RandomRange
+        Of random selections of as many images.
     n_clusters : int or None
         How many clusters the dataset has; None when they are not computed.
     """
-    lines = [
-        f"**Coverage:** An image's nearest selected image is {certificate.mean_distance:.3f} away "
-        f"on average (cosine distance); 95% of the images are within "
-        f"{certificate.p95_distance:.3f}, and none is farther than "
-        f"{certificate.worst_distance:.3f}."
+    found = [
+        Finding(
+            f"95% of all images are within {certificate.p95_distance:.3f} of a selected one "
+            f"(cosine distance; random: {_span(random.p95_distance, '.3f')}).",
+            _verdict(certificate.p95_distance, random.p95_distance),
+        )
     ]
     if n_clusters is not None:
-        lines.append(f"**Clusters:** {_cluster_sentence(certificate, n_clusters)}")
-    lines.append(f"**Variety:** {_variety_sentence(certificate)}")
-    return lines
+        found.append(
+            Finding(
+                f"{_cluster_sentence(certificate.clusters_missed, n_clusters)} "
+                f"(random leaves out {_span(random.clusters_missed, ',')}).",
+                _verdict(certificate.clusters_missed, random.clusters_missed),
+            )
+        )
+    repeats = certificate.near_duplicates_kept
+    count = "No selected image repeats" if repeats == 0 else f"{repeats:,} selected images repeat"
+    found.append(
+        Finding(
+            f"{count} another one (random: {_span(random.near_duplicates_kept, ',')}).",
+            _verdict(repeats, random.near_duplicates_kept),
+        )
+    )
+    return found
 
 
-def _cluster_sentence(certificate: Certificate, n_clusters: int) -> str:
-    missed = certificate.clusters_missed
-    found = f"All {n_clusters:,} clusters have a selected image"
-    if missed:
-        verb = "has" if missed == 1 else "have"
-        found = f"{missed:,} of {n_clusters:,} clusters {verb} no selected image"
-    if math.isnan(certificate.balance):
-        return f"{found}."
-    return f"{found}; their balance is {certificate.balance:.2f} (1 = the same number from each)."
+def _verdict(value: float, span: tuple[float, float]) -> str:
+    """Smaller is better for each of the three measures."""
+    low, high = span
+    if value < low:
+        return "better"
+    return "worse" if value > high else "like"
 
 
-def _variety_sentence(certificate: Certificate) -> str:
-    duplicates = certificate.near_duplicates_kept
-    count = "No near-duplicates" if duplicates == 0 else f"{duplicates:,} near-duplicates"
-    return (
-        f"{count} among the {certificate.kept:,} selected images. They are as varied as "
-        f"{certificate.vendi_score:,.1f} completely different images (Vendi score), and their "
-        f"distribution differs from that of all images by {certificate.energy_distance:.3f} "
-        "(energy distance, 0 = the same)."
+def _span(span: tuple[float, float], form: str) -> str:
+    low, high = (format(value, form) for value in span)
+    return low if low == high else f"{low} to {high}"
+
+
+def _cluster_sentence(missed: int, n_clusters: int) -> str:
+    if not missed:
+        return f"All {n_clusters:,} clusters have a selected image"
+    verb = "has" if missed == 1 else "have"
+    return f"{missed:,} of {n_clusters:,} clusters {verb} no selected image"
+
+
+def random_range_of(view: RunView, count: int) -> RandomRange:
+    """What random selections of `count` images reach; the last 64 are cached for the server."""
+    return _random_range(view.dataset.fingerprint, view.job_params, count, view)
+
+
+@st.cache_resource(max_entries=64, show_spinner="Measuring random selections ...")
+def _random_range(
+    fingerprint: str, job_params: dict[str, Any], count: int, _view: RunView
+) -> RandomRange:
+    from coreset_engine.evaluation.random_range import random_range
+
+    clusters = _view.run.pseudo_labels.labels if _view.ready("pseudo_labels") else None
+    neighbours = _view.run.neighbours if _view.ready("neighbours") else None
+    return random_range(
+        _view.run.vectors, count, clusters=clusters, neighbours=neighbours, seed=_view.seed
     )
 
 
 def show_certificate(view: RunView, selection: Selection) -> None:
-    """Draw the certificate; where measuring takes long it waits for a click."""
+    """Draw the certificate beside random; where measuring takes long it waits for a click."""
     if not is_quick(view, selection):
         st.caption(
-            f"Compares {len(selection):,} selected images with all {len(view):,}, which takes some "
-            "seconds."
+            f"Compares {len(selection):,} selected images, and random ones, with all "
+            f"{len(view):,}, which takes some seconds."
         )
         if not st.button("Measure"):
             return
     certificate = certificate_of(view, selection)
+    random = random_range_of(view, len(selection))
     n_clusters = view.run.pseudo_labels.n_clusters if view.ready("pseudo_labels") else None
-    for line in sentences(certificate, n_clusters):
-        st.markdown(line)
-    if certificate.proven < 1:
-        st.caption(
-            f"Distances are exact for {certificate.proven:.1%} of the images; the others may be "
-            "slightly too large, never too small."
-        )
+    for finding in findings(certificate, random, n_clusters):
+        st.markdown(f"{BADGES[finding.verdict]} {finding.text}")
+    with st.expander("All measurements, and the fewest images for a given coverage"):
+        rows = [
+            {"": name, "This selection": value, "Random": _random_text(name, random)}
+            for name, value in table_rows(certificate).items()
+        ]
+        st.table(rows, hide_index=True, border="horizontal")
+        if certificate.proven < 1:
+            st.caption(
+                f"Distances are exact for {certificate.proven:.1%} of the images; the others may "
+                "be slightly too large, never too small."
+            )
+        show_smallest(view, selection)
+
+
+def _random_text(measure: str, random: RandomRange) -> str:
+    field = next(field for field, name in MEASURES.items() if name == measure)
+    span = getattr(random, field, None)
+    return "" if span is None else f"{format_number(span[0])} to {format_number(span[1])}"
 
 
 @st.fragment

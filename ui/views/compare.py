@@ -14,9 +14,9 @@ import streamlit as st
 from coreset_engine.core.errors import CoresetError
 from coreset_engine.core.registry import BASELINE, METHODS
 from coreset_engine.core.types import Selection
-from coreset_engine.selection.budget import Budget
+from coreset_engine.selection.budget import kept_count
 from coreset_engine.selection.request import SelectionRequest
-from ui.components import charts, jobs
+from ui.components import charts
 from ui.components.escape import markdown as escaped
 from ui.components.forms import row_title
 from ui.components.frame import show_error, stage_names
@@ -27,12 +27,11 @@ from ui.map.scatter import draw_map
 from ui.selection import controls, session_selection
 from ui.state import session
 from ui.state.session import RunView
-from ui.views import certificate
 
 # Part of a side's address -> (type, upper bound); all are >= 0.
 LINK_PARTS = {"p": (float, 1.0), "beta": (float, 1.01), "alpha": (int, 10**7)}
 OF_METHOD = "A method"
-OF_SELECT_PAGE = "The coreset of the Select page"
+OF_SELECT_PAGE = "My coreset (Select page)"
 
 
 @dataclass(frozen=True)
@@ -49,12 +48,18 @@ class Side:
         Parameters of the method.
     pins : (must_keep, never)
         Ids; only for the session's own coreset and snapshots.
+    count : int
+        Number of images asked for; 0 = the pruning rate says it.
+    constraints : dict
+        As `SelectionRequest.of` takes them; only for the session's own coreset and snapshots.
     """
 
     method: str
     prune_rate: float
     params: dict[str, Any] = field(default_factory=dict)
     pins: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+    count: int = 0
+    constraints: dict[str, Any] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -63,17 +68,21 @@ class Side:
 
     def describe(self) -> str:
         """Method and parameters in one line."""
-        return session_selection.describe(self.method, self.prune_rate, self.params)
+        return session_selection.describe(
+            self.method, self.prune_rate, self.params, self.count or None
+        )
 
     def request(self) -> SelectionRequest:
         """What the side asks for. Raises BadInput where a value cannot be read."""
         must_keep, never = self.pins
-        return SelectionRequest(
-            method=self.method,
-            budget=Budget(self.prune_rate),
-            params=tuple(self.params.items()),
+        return SelectionRequest.of(
+            self.method,
+            prune_rate=None if self.count else self.prune_rate,
+            count=self.count or None,
             must_keep=must_keep,
             never=never,
+            **self.constraints,
+            **self.params,
         )
 
 
@@ -85,7 +94,14 @@ def side_of_setup(setup: dict[str, Any]) -> Side:
     own = (setup.get("params") or {}).get(method, {})
     params = {name: value for name, value in {**shared, **own}.items() if name in names}
     pins = (tuple(setup.get("must_keep") or ()), tuple(setup.get("never") or ()))
-    return Side(method, setup["prune_rate"], params, pins)
+    return Side(
+        method,
+        setup["prune_rate"],
+        {name: value for name, value in params.items() if value is not None},
+        pins,
+        int(setup.get("count") or 0),
+        dict(setup.get("constraints") or {}),
+    )
 
 
 def parse_side(text: str) -> dict[str, Any]:
@@ -102,16 +118,25 @@ def parse_side(text: str) -> dict[str, Any]:
     return values
 
 
-def side_controls(view: RunView, name: str, default: str) -> Side:
-    """The widgets of side "A" or "B"; they start with the address's values, else with `default`."""
+def side_controls(view: RunView, name: str, other: Selection | None) -> Side:
+    """The widgets of side "A" or "B".
+
+    Without a link A is the session's coreset, and B a random selection of as many images as the
+    `other` side.
+    """
     param = name.lower()
     linked = parse_side(st.query_params.get(param, ""))
     snapshots = list_snapshots(view)
-    sources = [OF_METHOD, OF_SELECT_PAGE, *(f"Snapshot: {s.name}" for s in snapshots)]
-    start = 1 if name == "A" and not linked else 0  # without a link: my coreset against random
+    sources = [OF_SELECT_PAGE, OF_METHOD, *(f"Snapshot: {s.name}" for s in snapshots)]
+    start = 0 if name == "A" and not linked else 1
     source = st.selectbox(f"Side {name}", sources, index=start, key=f"compare:{param}:source")
     if source == OF_METHOD:
-        return _method_controls(param, linked or parse_side(default))
+        count = kept_count(len(view), linked.get("p", session.get("prune_rate")))
+        if other is not None and "p" not in linked:
+            count = len(other)
+        return _method_controls(view, param, linked, count)
+    if param in st.query_params:
+        _write_link(param, "")
     if source == OF_SELECT_PAGE:
         side = side_of_setup(controls.setup())
         st.caption(f"{escaped(side.describe())}. Change it on the Select page.")
@@ -121,9 +146,9 @@ def side_controls(view: RunView, name: str, default: str) -> Side:
     return side
 
 
-def _method_controls(param: str, start: dict[str, Any]) -> Side:
+def _method_controls(view: RunView, param: str, start: dict[str, Any], count: int) -> Side:
     methods = list(METHODS)
-    left, right = st.columns(2)
+    left, right = st.columns([2, 1])
     method = left.selectbox(
         "Method",
         methods,
@@ -131,16 +156,17 @@ def _method_controls(param: str, start: dict[str, Any]) -> Side:
         key=f"compare:{param}:method",
         format_func=lambda name: row_title(METHODS, name),
     )
-    prune_rate = right.slider(
-        "Pruning rate",
-        0.0,
-        0.999,
-        min(start.get("p", 0.9), 0.999),
-        0.001,
-        key=f"compare:{param}:p",
-        format="percent",
+    n = len(view.full or view)
+    wanted = right.number_input(
+        "Images",
+        1,
+        n,
+        round(count * n / len(view)),
+        key=f"compare:{param}:count:{count}",
+        help="Any number; begins with as many as the other side has.",
     )
-    params = {}
+    prune_rate = 1 - wanted / n
+    params: dict[str, Any] = {}
     names = session_selection.knob_names(method)
     if "beta" in names:
         params["beta"] = left.slider(
@@ -155,15 +181,20 @@ def _method_controls(param: str, start: dict[str, Any]) -> Side:
     if "n_neighbours" in names:
         params["n_neighbours"] = session.get("alpha")
     beta = params.get("beta", 0)
-    _write_link(param, f"{method}:{prune_rate:g}:{beta:g}:{params.get('n_neighbours', 0)}")
-    return Side(method, prune_rate, params)
+    neighbours = params.get("n_neighbours", 0)
+    _write_link(param, f"{method}:{prune_rate:.10g}:{beta:g}:{neighbours}")
+    return Side(method, prune_rate, params, count=int(wanted))
 
 
 def _write_link(param: str, text: str) -> None:
     """Write a side into the address, and have ui.state.session treat it as its own."""
-    if st.query_params.get(param) != text:
+    if st.query_params.get(param, "") == text:
+        return
+    if text:
         st.query_params[param] = text
-        session.put("dataset", session.get("dataset"))
+    else:
+        del st.query_params[param]
+    session.put("dataset", session.get("dataset"))
 
 
 def list_snapshots(view: RunView) -> list[Any]:
@@ -175,8 +206,12 @@ def list_snapshots(view: RunView) -> list[Any]:
 
 def selection_of(view: RunView, side: Side) -> Selection | None:
     """The side's coreset; None after the reason was shown."""
-    missing = view.missing(session_selection.needed_stages(side.method))
-    if missing:
+    stages = session_selection.needed_stages(side.method)
+    missing = view.missing(stages)
+    earlier = session.earlier_run(view, stages) if missing else None
+    if earlier is not None:
+        view = earlier
+    elif missing:
         st.info(f"{escaped(side.title)} needs {stage_names(missing)}, not computed yet.")
         submit_button("Compute", "prepare", view, key=f"compare:prepare:{side.method}")
         return None
@@ -274,58 +309,3 @@ def show_groups(view: RunView, a: Selection, b: Selection) -> None:
                 list(groups.labels), counts, title=f"Selected per {group_word(name)}"
             )
             charts.show(figure, f"compare-{name.replace(' ', '-')}", data)
-
-
-def measured_accuracy(view: RunView, side: Side) -> tuple[float, float, int] | None:
-    """Mean, std and number of the accuracies that Evaluate has measured for this side.
-
-    Newest first; None when there is none. Pinned images and other parameters were not part of that
-    measurement.
-    """
-    for job in jobs.list_jobs():
-        same_encoder = session.job_encoder(job.params or {}) == view.encoder
-        if job.kind != "evaluate" or job.spec != view.spec or not same_encoder:
-            continue
-        accuracies = [
-            row["accuracy"]
-            for row in (job.result or {}).get("rows", [])
-            if row["method"] == side.method
-            and abs(row["prune_rate"] - side.prune_rate) < 1e-9
-            and row["accuracy"] is not None
-        ]
-        if accuracies:
-            std = float(np.std(accuracies, ddof=1)) if len(accuracies) > 1 else 0.0
-            return float(np.mean(accuracies)), std, len(accuracies)
-    return None
-
-
-def show_accuracies(view: RunView, side_a: Side, side_b: Side) -> None:
-    """Draw the accuracies measured on Evaluate, or a link to measure them."""
-    sides = {"A": side_a, "B": side_b}
-    measured = {name: measured_accuracy(view, side) for name, side in sides.items()}
-    if not any(measured.values()):
-        st.caption("No accuracy has been measured for these two selections.")
-        st.caption("Train and measure below.")
-        return
-    for place, (name, side) in zip(st.columns(2), sides.items(), strict=True):
-        label = f"Test accuracy of {name}: {escaped(side.title)}"
-        if measured[name] is None:
-            place.metric(label, "not measured")
-            continue
-        mean, std, count = measured[name]
-        place.metric(
-            label,
-            f"{mean:.1%} ± {100 * std:.1f} points",
-            help=f"Mean and standard deviation of {count} trainings at this number of images.",
-        )
-
-
-def show_certificates(view: RunView, a: Selection, b: Selection) -> None:
-    """Draw both certificates next to each other: what can be said without labels."""
-    quick = certificate.is_quick(view, a) and certificate.is_quick(view, b)
-    if not quick and not st.button("Measure both"):
-        return
-    of_a = certificate.table_rows(certificate.certificate_of(view, a))
-    of_b = certificate.table_rows(certificate.certificate_of(view, b))
-    rows = [{"": name, "A": of_a[name], "B": of_b[name]} for name in of_a if name in of_b]
-    st.table(rows, hide_index=True, border="horizontal")

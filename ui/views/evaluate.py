@@ -1,4 +1,4 @@
-"""The Evaluate page: what to train on, the accuracy at each budget, and differences to random.
+"""Evaluations on the Compare page: what to train on, the accuracy at each budget, and differences to random.
 
 Training is a job; the page reads the rows it has written (one per method, rate and seed), so a
 curve grows while the job runs. Random is always included, because a curve alone says nothing.
@@ -105,12 +105,12 @@ def _design_controls() -> tuple[list[str], list[float], int]:
     )
     seeds = right.number_input(
         "Seeds",
-        1,
+        2,
         20,
-        3,
+        5,
         key="evaluate:seeds",
-        help="Each method and share is trained once per seed, so differences are paired. Use five "
-        "or more before drawing conclusions.",
+        help="Each method and share is trained once per seed, so differences are paired. Five or "
+        "more allow a conclusion.",
     )
     return methods, rates, int(seeds)
 
@@ -139,7 +139,9 @@ def show_results(view: session.RunView) -> None:
         job for job in list_jobs() if job.kind == "evaluate" and same_run(job, view) and job.result
     ]
     if not evaluations:
-        st.info("Nothing measured yet. The curve appears here and grows while the job runs.")
+        st.info(
+            "Nothing measured yet. The curve of accuracies appears here and grows while the job runs."
+        )
         return
     job = evaluations[0]
     if len(evaluations) > 1:

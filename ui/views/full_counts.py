@@ -23,6 +23,7 @@ from ui.components.jobs import submit_button
 from ui.map.colour_columns import TITLES
 from ui.selection import session_selection
 from ui.state import session
+from ui.state.clusters import cluster_names
 
 MAX_BARS = 60
 
@@ -63,7 +64,7 @@ def _show(view: session.RunView) -> None:
     totals = _totals_at(path, method, params, view.full)
     beta = session.get("beta") if session.chosen("beta") else None
     pins = (_pinned_rows(run, name) for name in ("must_keep", "never"))
-    _draw(totals, totals.window(session.get("prune_rate"), beta, *pins))
+    _draw(view, totals, totals.window(session.get("prune_rate"), beta, *pins))
 
 
 def _totals_at(path: Path, method: str, params: dict[str, Any], full: session.RunView) -> Any:
@@ -90,24 +91,25 @@ def _rows_of(fingerprint: str, names: tuple[str, ...], _run: Any) -> np.ndarray:
     return places_of(_run.dataset.ids, names)
 
 
-def _draw(totals: Any, window: Any) -> None:
+def _draw(view: session.RunView, totals: Any, window: Any) -> None:
     st.markdown(f"**All images: {window.kept:,} of {totals.n:,} selected**")
     left, right = st.columns(2)
     with left:
-        _draw_groups(totals, window)
+        _draw_groups(view, totals, window)
     with right:
         if totals.score:
             _draw_scores(totals, window)
 
 
-def _draw_groups(totals: Any, window: Any) -> None:
+def _draw_groups(view: session.RunView, totals: Any, window: Any) -> None:
     by_cluster = "pseudo_label" in totals.columns
     column = "pseudo_label" if by_cluster else "true_label"
     counts = totals.counts(column, window)
     largest = sorted(counts.items(), key=lambda row: -row[1][0])[:MAX_BARS]
     word = "cluster" if by_cluster else "class"
+    names = cluster_names(view) if by_cluster else view.dataset.classes
     figure, data = charts.bars(
-        [f"{word} {value}" for value, _ in largest],
+        [str(names[value]) if 0 <= value < len(names) else "unknown" for value, _ in largest],
         {
             "selected": np.array([row[1] for _, row in largest]),
             "not selected": np.array([row[0] - row[1] for _, row in largest]),

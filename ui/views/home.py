@@ -26,7 +26,7 @@ PURPOSE = (
 DEMO = "demo-photos"
 PAGES = Path(__file__).parents[2] / "pages"
 WALL = Path(__file__).parents[1] / "components" / "wall.jpg"
-WALL_IMAGES = 52
+WALL_IMAGES = 39
 LABEL_FIRST = 200  # images that the goal "Choose what to label" starts with
 
 
@@ -126,7 +126,7 @@ def wall(view: session.RunView) -> None:
     chosen = np.unique(np.linspace(0, len(view) - 1, count).astype(np.int64))
     chosen = np.random.default_rng(0).permutation(chosen)
     names = [plain(view.dataset.ids[i]) for i in chosen]
-    gallery(view.dataset, chosen, None, key="wall", facts=names, height=170)
+    gallery(view.dataset, chosen, None, key="wall", facts=names, height=236)
 
 
 def summary(view: session.RunView) -> None:

@@ -11,14 +11,15 @@ import streamlit as st
 from coreset_engine.core.errors import CoresetError
 from coreset_engine.core.registry import METHODS, load
 from coreset_engine.core.types import Selection
+from coreset_engine.selection.budget import kept_count
 from ui.components.escape import markdown as escaped
-from ui.components.forms import config_form, row_title
-from ui.components.frame import show_error, stage_names
+from ui.components.forms import config_form, row_title, select_row
+from ui.components.frame import outdated_run, show_error, stage_names
 from ui.components.jobs import submit_button
 from ui.components.thumbnails import gallery, short_ids
-from ui.map.colour_columns import TITLES
+from ui.map.colour_columns import TITLES, column
 from ui.map.scatter import Order, Scrub
-from ui.selection import controls, session_selection
+from ui.selection import constraints, controls, session_selection
 from ui.state import session
 from ui.state.session import RunView
 
@@ -30,28 +31,102 @@ ALPHAS = (10, 50, 100, 250, 500, 1000, 2000)  # coverage.scores.GRID
 _QUICK = 5000
 
 
-def tools(view: RunView) -> None:
-    """Draw undo, redo and the method's options in one line above the map."""
-    undo, redo, options, hint = st.columns([1, 1, 2, 5], vertical_alignment="center")
-    undo.button(
-        "Undo",
-        disabled=not session.get("past"),
-        width="stretch",
-        help="Undo the last change of settings",
-        on_click=controls.step,
-        args=("past", "future"),
+def budget_and_method(view: RunView) -> None:
+    """Draw how many images to keep, the same as a percentage, and the method."""
+    n = len(view.full or view)
+    kept = session.get("count") or kept_count(n, session.get("prune_rate"))
+    st.session_state["select:count"] = kept
+    st.session_state["select:percent"] = round(100 * kept / n, 2)
+    left, middle, right = st.columns([2, 2, 5])
+    left.number_input(
+        "Images to keep", 1, n, key="select:count", on_change=_typed_count, args=(view,)
     )
-    redo.button(
-        "Redo",
-        disabled=not session.get("future"),
-        width="stretch",
-        on_click=controls.step,
-        args=("future", "past"),
+    middle.number_input(
+        f"Percent of {n:,}",
+        0.0,
+        100.0,
+        step=1.0,
+        format="%.4g",
+        key="select:percent",
+        on_change=_typed_percent,
     )
-    with options:
-        method_options(view, session.get("method"))
-    hint.caption(
-        "The sliders above the map change the selection at once. To share it, copy the address."
+    with right:
+        before = session.get("method")
+        select_row("Method", METHODS, key=session.bind("method"))
+        note_method(before)
+
+
+def _typed_count(view: RunView) -> None:
+    controls.remember()
+    controls.set_count(view, st.session_state["select:count"])
+
+
+def _typed_percent() -> None:
+    controls.remember()
+    controls.set_rate(1 - st.session_state["select:percent"] / 100)
+
+
+def undo_buttons(back: Any, forward: Any) -> None:
+    """Draw undo and redo into two columns."""
+    for place, label, source, target in (
+        (back, "Undo", "past", "future"),
+        (forward, "Redo", "future", "past"),
+    ):
+        place.button(
+            label,
+            disabled=not session.get(source),
+            width="stretch",
+            on_click=controls.step,
+            args=(source, target),
+        )
+
+
+def say_what_holds(view: RunView, selection: Selection) -> None:
+    """Say which method `auto` took and why, which constraints hold, and who loses everything."""
+    lines = [recommendation(selection), constraints.in_force(view)]
+    if "short_by" in selection.info:
+        lines.append(f"The constraints leave {selection.info['short_by']:,} places unfilled.")
+    text = " ".join(line for line in lines if line)
+    if text:
+        st.caption(text)
+    lost = lost_groups(view, selection)
+    if lost:
+        _warn_of_lost(lost)
+
+
+def recommendation(selection: Selection) -> str:
+    """The method that `auto` took, in words, with its reason; "" for every other method."""
+    name = selection.info.get("recommended")
+    if not name:
+        return ""
+    reason = str(selection.info.get("reason") or "")
+    title = escaped(row_title(METHODS, str(name)))
+    return f"Recommended here: **{title}**. {escaped(reason[:1].upper() + reason[1:], 500)}."
+
+
+def lost_groups(view: RunView, selection: Selection) -> list[tuple[str, int]]:
+    """(name, images) of the clusters of which nothing is selected, largest first."""
+    if not view.ready("pseudo_labels"):
+        return []
+    clusters = column(view, "pseudo-label")
+    sizes = np.bincount(clusters.codes, minlength=len(clusters.labels))
+    kept = np.bincount(clusters.codes[selection.indices], minlength=len(clusters.labels))
+    lost = np.flatnonzero((sizes > 0) & (kept == 0))
+    lost = lost[np.argsort(-sizes[lost], kind="stable")]
+    return [(clusters.labels[i], int(sizes[i])) for i in lost]
+
+
+def _warn_of_lost(lost: list[tuple[str, int]]) -> None:
+    named = ", ".join(f"{escaped(name, 40)} ({size:,})" for name, size in lost[:6])
+    more = f" and {len(lost) - 6} more" if len(lost) > 6 else ""
+    noun = "cluster has" if len(lost) == 1 else "clusters have"
+    words, button = st.columns([5, 2], vertical_alignment="center")
+    words.warning(f"{len(lost)} {noun} no selected image: {named}{more}.")
+    button.button(
+        "Keep at least 1 of each",
+        width="stretch",
+        on_click=constraints.require_each_cluster,
+        help="Adds a quota; change it under Constraints.",
     )
 
 
@@ -98,16 +173,24 @@ def score_of(view: RunView, method: str) -> str:
     return TITLES.get(METHODS[method].score, TITLES[fallback])
 
 
-def need_stages(view: RunView, method: str) -> None:
-    """Stop the page with the next step where the method's scores are not computed."""
-    missing = view.missing(session_selection.needed_stages(method))
+def need_stages(view: RunView, method: str) -> RunView:
+    """The run to select from: this one, or what was computed before while it is out of date.
+
+    Stops the page with the next step where there is neither.
+    """
+    stages = session_selection.current_stages()
+    missing = view.missing(stages)
     if not missing:
         need_alpha(view, method)
-        return
+        return view
+    earlier = outdated_run(view, stages, missing)
+    if earlier is not None:
+        return earlier
     title = escaped(row_title(METHODS, method))
     st.info(f"{title} needs {stage_names(missing)}, not computed yet for these settings.")
     submit_button("Compute", "prepare", view, primary=True)
     st.stop()
+    return view
 
 
 def need_alpha(view: RunView, method: str) -> None:
@@ -174,7 +257,7 @@ def chosen(
     own answer where it differs from the ranks' window. (None, None) after an error was shown."""
     try:
         selection = session_selection.current_selection(view)
-        ranks = controls.ranking(view)
+        ranks = controls.ranking(view) or controls.ranking_of(view, selection)
     except CoresetError as error:
         show_error(error)
         recover(turn)
@@ -204,10 +287,7 @@ def chosen(
 
 def next_steps() -> None:
     """Links to what people do next with a coreset."""
-    links = {
-        "pages/compare.py": "Compare with random →",
-        "pages/export.py": "Export →",
-    }
+    links = {"pages/compare.py": "Compare with random →", "pages/export.py": "Export →"}
     with st.container(horizontal=True):
         for page, label in links.items():
             st.page_link(page, label=label)
@@ -225,7 +305,7 @@ def recover(turn: int) -> None:
 
 def selected_gallery(view: RunView, selection: Selection) -> None:
     """Draw the selected images in selection order or sorted by any computed score."""
-    from ui.map.colour_columns import available_columns, column
+    from ui.map.colour_columns import available_columns
 
     scores = [
         name

@@ -1,0 +1,66 @@
+"""The last state of each dataset in this workspace: what a bare address brings back.
+
+One small file per dataset holds the linked values, what is too long for a link, and the undo
+stacks. It is written after a run of a page that changed them, and read when a session opens the
+dataset without saying more, or with the very state that was saved (a reload), so that undo goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from coreset_engine.artifacts import filesystem
+from coreset_engine.core.errors import CoresetError
+
+STACKS = ("past", "future")
+MAX_STEPS = 100
+TUPLES = ("must_keep", "never")
+
+
+def save(spec: str, values: Mapping[str, Any], home: Path) -> None:
+    """Keep `values` as the last state of the dataset; a read-only workspace keeps nothing."""
+    path = _path(spec, home)
+    try:
+        filesystem.make_folder(path.parent)
+        filesystem.write_json(path, {"spec": spec, "values": dict(values)}, sync=False)
+    except (CoresetError, OSError, TypeError, ValueError):
+        return
+
+
+def load(spec: str, home: Path) -> dict[str, Any]:
+    """What was saved last for this dataset; empty where nothing was, or what was is damaged."""
+    content = filesystem.read_json(_path(spec, home)) or {}
+    values = content.get("values")
+    if content.get("spec") != spec or not isinstance(values, dict):
+        return {}
+    found = {str(name): value for name, value in values.items()}
+    for name in STACKS:
+        stack = found.get(name)
+        listed = [one for one in stack if isinstance(one, dict)] if isinstance(stack, list) else []
+        found[name] = [_tupled(one) for one in listed[-MAX_STEPS:]]
+    return _tupled(found)
+
+
+def _tupled(values: dict[str, Any]) -> dict[str, Any]:
+    """The values with lists of ids as the tuples they were before they were written."""
+    return {
+        name: tuple(str(one) for one in value)
+        if name in TUPLES and isinstance(value, list)
+        else value
+        for name, value in values.items()
+    }
+
+
+def _path(spec: str, home: Path) -> Path:
+    return Path(home) / "states" / f"{hashlib.sha256(spec.encode()).hexdigest()[:16]}.json"
+
+
+def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two states are equal once written."""
+    return json.dumps(one, sort_keys=True, default=list) == json.dumps(
+        other, sort_keys=True, default=list
+    )
