@@ -51,7 +51,10 @@ def selection_line() -> str:
         return "Nothing is selected yet; the Select page shows what still has to be computed."
     method = session.get("method")
     settings = session_selection.describe(
-        method, session.get("prune_rate"), session_selection.method_params(method)
+        method,
+        session.get("prune_rate"),
+        session_selection.method_params(method),
+        len(selection),
     )
     return f"Selection: {escaped(settings)}. Change it on the Select page."
 

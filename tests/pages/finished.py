@@ -42,6 +42,9 @@ class FinishedRun:
         self.imported = None
         self.search = "auto"
         self.corrections = []
+        self.exclusions = []
+        self.excluded_ids = ()
+        self.excluded_key = None
         self.store = Store(ROOT / "no such workspace")
         pixels = np.stack(
             [

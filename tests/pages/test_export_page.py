@@ -40,7 +40,7 @@ def test_headline_numbers_and_knobs(open_page):
     test = open_page("export", prune_rate=0.8, beta=0.25)
     values = {metric.label: metric.value for metric in test.metric}
     assert values["Selected"] == "80" and values["Of"] == "400"
-    assert "80% removed" in texts(test) and "hardest 25% skipped" in texts(test)
+    assert "80 images" in texts(test) and "hardest 25% skipped" in texts(test)
 
 
 def test_pins_are_counted_and_obeyed(open_page, digits):

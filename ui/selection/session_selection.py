@@ -89,7 +89,8 @@ def select(view: session.RunView, request: SelectionRequest) -> Selection:
     """
     if view.full is not None:
         request = _for_sample(view, request)
-    return _select(view.dataset.fingerprint, view.job_params, request, view)
+    excluded = str(view.run.excluded_key)  # images taken out on the Clean page
+    return _select(view.dataset.fingerprint, view.job_params, request, excluded, view)
 
 
 def _for_sample(view: session.RunView, request: SelectionRequest) -> SelectionRequest:
@@ -115,7 +116,11 @@ def _in_sample(view: session.RunView, ids: tuple[str, ...]) -> tuple[str, ...]:
     max_entries=64, show_spinner="Selecting ...", hash_funcs={SelectionRequest: repr}
 )
 def _select(
-    fingerprint: str, job_params: dict[str, Any], request: SelectionRequest, _view: session.RunView
+    fingerprint: str,
+    job_params: dict[str, Any],
+    request: SelectionRequest,
+    excluded: str,
+    _view: session.RunView,
 ) -> Selection:
     from coreset_engine.pipeline.select import select as select_on_run
 

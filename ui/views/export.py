@@ -71,6 +71,7 @@ def show_summary(view: session.RunView, selection: Selection | PlannedSelection)
         selection.method,
         session.get("prune_rate"),
         session_selection.method_params(selection.method),
+        len(selection),
     )
     st.caption(f"{escaped(line)} · change it on the Select page")
 
