@@ -23,6 +23,7 @@ PAGES = {
     "": {
         "home": "Home",
         "explore": "Explore",
+        "clean": "Clean",
         "labels": "Labels",
         "select": "Select",
         "compare": "Compare",

@@ -16,6 +16,7 @@ from coreset_engine.findings.image_statistics import ImageStatistics, area_side,
 from coreset_engine.findings.report import FINDINGS, Finding
 
 GREY_BELOW = 0.001  # share of coloured pixels up to which an image is greyscale
+RARE = 0.3  # share of the set up to which the rarer of greyscale and colour is a finding
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,12 +92,16 @@ def _odd_size(statistics: ImageStatistics, config: CleanConfig) -> Measured:
 
 
 def _greyscale(statistics: ImageStatistics, config: CleanConfig) -> Measured:
-    """The rarer of greyscale and colour images."""
+    """The rarer of greyscale and colour images, where it is rare."""
     grey = statistics.coloured < GREY_BELOW
     rare = grey if grey.sum() * 2 <= len(grey) else ~grey
     word = "greyscale images in a set of colour images"
     if rare is not grey:
         word = "colour images in a set of greyscale images"
+    share = float(rare.mean())
+    if share > RARE:
+        word = f"a mixture, {share:.0%} of one kind, so that neither is odd"
+        rare = np.zeros(len(grey), bool)
     key = np.where(grey, statistics.coloured, -statistics.coloured)
     return Measured(statistics.coloured, rare, key, GREY_BELOW, word)
 

@@ -12,6 +12,7 @@ from chrome import ARTEFACTS, ROOT, map_value, wait_for_map
 PAGES = {
     "home": "Coreset Explorer",
     "explore": "Map",
+    "clean": "Clean",
     "gallery": "Gallery",
     "labels": "Labels",
     "coverage": "Coverage",

@@ -101,6 +101,11 @@ def test_the_rarer_colour_mode_is_found_in_a_grey_set():
     assert found(images)["greyscale"] == [6]
 
 
+def test_a_mixture_of_grey_and_colour_is_no_finding():
+    grey = [textured(i).convert("L").convert("RGB") for i in range(4)]
+    assert found(grey + [textured(i) for i in range(10, 15)])["greyscale"] == []
+
+
 def test_odd_sizes_lie_beyond_three_interquartile_ranges():
     # Quartiles of the eleven sides are 61.5 and 66.5, so that 46.5 to 81.5 is usual.
     sides = [60, 61, 62, 63, 64, 65, 66, 67, 68, 82, 46]

@@ -29,6 +29,7 @@ NAMES = {
     "inclusion": "Stability",
     "export": "Export",
     "totals": "Count all images",
+    "clean": "Find problems",
 }
 MARKS = {
     "queued": "◌",
