@@ -163,6 +163,7 @@ def methods(as_json: Json = False) -> None:
             json.dumps(
                 {
                     row.name: dict(
+                        title=row.title,
                         family=row.family,
                         summary=row.summary,
                         needs=row.needs,
@@ -178,8 +179,8 @@ def methods(as_json: Json = False) -> None:
     for row in METHODS.values():
         about = "; ".join(part for part in (row.paper, row.cost) if part)
         print(
-            f"{row.name:18} {row.family:11} {row.summary}  [{', '.join(row.needs) or 'nothing'}] "
-            f"{about}"
+            f"{row.name:22} {row.family:11} {row.title}: {row.summary}  "
+            f"[{', '.join(row.needs) or 'nothing'}] {about}"
         )
 
 

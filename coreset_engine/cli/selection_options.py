@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from coreset_engine.core.errors import BadInput
-from coreset_engine.core.registry import DEFAULT_METHOD, METHODS
+from coreset_engine.core.registry import DEFAULT_METHOD, METHODS, load, look_up
 
 if TYPE_CHECKING:
     from coreset_engine.selection.request import SelectionRequest
@@ -42,7 +44,10 @@ def _options(
     beta: Annotated[float | None, _option(f"share dropped first as hardest ({_BETA})")] = None,
     n_neighbours: Annotated[int | None, _option(f"redundancy neighbours ({_ALPHA})")] = None,
     param: Annotated[
-        list[str] | None, _option("NAME=VALUE of the method, repeatable", "--param")
+        list[str] | None,
+        _option(
+            "NAME=VALUE of the method (METHOD.NAME=VALUE of one of several), repeatable", "--param"
+        ),
     ] = None,
     must_keep: Annotated[
         list[str] | None,
@@ -78,21 +83,100 @@ def _options(
 
 def with_selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options above; its parameter `request` gets the `SelectionRequest`."""
+    return _with_options(command, "request", request_of, exclude=())
+
+
+def with_options_of_methods(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options above for a command that takes several methods, rates and counts of its own.
+
+    Its parameter `selections` gets a `Selections`.
+    """
+    own = ("method", "prune_rate", "count")
+    return _with_options(command, "selections", selections_of, exclude=own)
+
+
+def _with_options(
+    command: Callable[..., Any], name: str, made_of: Callable[..., Any], exclude: Collection[str]
+) -> Callable[..., Any]:
     own = inspect.signature(command, eval_str=True)
-    shared = inspect.signature(_options, eval_str=True).parameters
+    every = inspect.signature(_options, eval_str=True).parameters
+    shared = {option: every[option] for option in every if option not in exclude}
 
     @functools.wraps(command)
     def called(**values: Any) -> Any:
-        chosen = {name: values.pop(name) for name in shared}
-        return command(request=request_of(**chosen), **values)
+        chosen = {option: values.pop(option) for option in shared}
+        return command(**{name: made_of(**chosen)}, **values)
 
-    kept = [one for one in own.parameters.values() if one.name != "request"]
+    kept = [one for one in own.parameters.values() if one.name != name]
     kept = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in kept]
     parameters = [*kept, *shared.values()]
     called.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
     called.__annotations__ = {one.name: one.annotation for one in parameters}
     del called.__wrapped__  # typer would look through it at the signature without options
     return called
+
+
+@dataclass(frozen=True)
+class Selections:
+    """What the options say of several methods: parameters, and constraints that bind them all.
+
+    Attributes
+    ----------
+    params : tuple of (method or "", name, value)
+        "" = of every method that has such a parameter.
+    constraints : mapping
+        Keywords of `SelectionRequest.of`.
+    """
+
+    params: tuple[tuple[str, str, Any], ...] = ()
+    constraints: Mapping[str, Any] = field(default_factory=dict)
+
+    def params_by_method(self, methods: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Method -> its parameters. Raises BadInput for one that none of the methods has."""
+        names = list(dict.fromkeys(look_up(METHODS, name, "method").name for name in methods))
+        found: dict[str, dict[str, Any]] = {name: {} for name in names}
+        for owner, param, value in self.params:
+            taken = [
+                name
+                for name in names
+                if not owner or look_up(METHODS, owner, "method").name == name
+            ]
+            taken = [name for name in taken if param in _knobs_of(name)]
+            if not taken:
+                whose = f"{owner}.{param}" if owner else param
+                known = "; ".join(
+                    f"{name}: {', '.join(_knobs_of(name)) or 'none'}" for name in names
+                )
+                raise BadInput(f"--param {whose}={value}: no such parameter; known are {known}.")
+            for name in taken:
+                found[name][param] = value
+        return {name: params for name, params in found.items() if params}
+
+
+def _knobs_of(method: str) -> list[str]:
+    return [one.name for one in dataclasses.fields(load(METHODS[method].config))]
+
+
+def selections_of(
+    *,
+    param: list[str] | None = None,
+    beta: float | None = None,
+    n_neighbours: int | None = None,
+    **constraints: Any,
+) -> Selections:
+    """What the options describe; NAME=VALUE or METHOD.NAME=VALUE of `--param`."""
+    found: list[tuple[str, str, Any]] = []
+    for name, value in params_of(param).items():
+        owner, _, knob = name.rpartition(".")
+        found.append((owner, knob, value))
+    given = {name for _, name, _ in found}
+    for name, value in (("beta", beta), ("n_neighbours", n_neighbours)):
+        if value is None:
+            continue
+        if name in given:
+            raise BadInput(f"--param {name} repeats --{name.replace('_', '-')}; give it once.")
+        found.append(("", name, value))
+    return Selections(tuple(found), _constraints(**constraints))
 
 
 def request_of(
@@ -110,15 +194,9 @@ def request_of(
     from coreset_engine.selection.request import SelectionRequest
 
     named = {name: value for name, value in values.items() if value is not None}
-    named |= dict(
-        must_keep=ids_of(must_keep, "--must-keep") or None,
-        never=ids_of(never, "--never") or None,
-        quotas=quota or None,
-        at_least=at_least or None,
-        groups=group,
-        costs=cost,
+    named |= _constraints(
+        must_keep=must_keep, never=never, quota=quota, at_least=at_least, group=group, cost=cost
     )
-    named = {name: value for name, value in named.items() if value is not None}
     own = params_of(param)
     for name in own:
         if name in _OWN_OPTION and (name not in ("beta", "n_neighbours") or name in named):
@@ -127,6 +205,28 @@ def request_of(
         if name in named:
             raise BadInput(f"--param {name}={own[name]} repeats an option; give it once.")
     return SelectionRequest.of(**named, **own)
+
+
+def _constraints(
+    *,
+    must_keep: list[str] | None = None,
+    never: list[str] | None = None,
+    quota: list[str] | None = None,
+    at_least: list[str] | None = None,
+    group: str | None = None,
+    cost: str | None = None,
+    **values: Any,
+) -> dict[str, Any]:
+    """Keywords of `SelectionRequest.of` for the constraints that are given."""
+    named = values | dict(
+        must_keep=ids_of(must_keep, "--must-keep") or None,
+        never=ids_of(never, "--never") or None,
+        quotas=quota or None,
+        at_least=at_least or None,
+        groups=group,
+        costs=cost,
+    )
+    return {name: value for name, value in named.items() if value is not None}
 
 
 def params_of(items: Iterable[str] | None) -> dict[str, str]:

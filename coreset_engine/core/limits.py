@@ -51,7 +51,8 @@ class Limits:
     exact_pairs_products: float = (
         2e11  # result; N N D up to which methods on all pairs use all axes
     )
-    pair_links: int = 20_000_000  # pairs that may still gain, kept in memory; 8 bytes each
+    greedy_candidates: int = 4096  # result; of a greedy over all pairs, while few images are kept
+    pair_links: int = 20_000_000  # result; that may still gain, kept in memory; 8 bytes each
 
     # evaluation
     all_pairs_products: float = 2e10  # for the covering radius; a quarter of a second on two cores

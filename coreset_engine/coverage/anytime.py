@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from coreset_engine.core.errors import BadInput, Corrupt
+from coreset_engine.core.rates import kept_count
 from coreset_engine.coverage.draws import UNIT, Given, Sampler, Samples
 
 RATES = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
@@ -204,7 +205,7 @@ def convergence(
     n = len(ranks[0])
     jaccard = {}
     for rate in rates:
-        k = max(1, int(np.floor((1 - rate) * n + 0.5)))
+        k = kept_count(n, rate)
         both = int(((ranks[0] < k) & (ranks[1] < k)).sum())
         jaccard[str(rate)] = both / (2 * k - both)
     return dict(

@@ -18,8 +18,10 @@ from coreset_engine.core.config import make
 from coreset_engine.core.types import Progress, silent
 from coreset_engine.pipeline.run import Run
 from coreset_engine.pipeline.stage_inputs import inputs_of
+from coreset_engine.selection.keyed_random import best_first
+from coreset_engine.selection.ranks import rank_of
 
-VERSION = 1
+VERSION = 2  # 2: equal scores are ordered by the images' keys
 
 
 def search(
@@ -39,7 +41,7 @@ def search(
         found = search_beta(
             inputs_of(run, config["proxy"], progress),
             run.pseudo_labels.labels,
-            easy(run, score),
+            ranked_easy(run, score),
             choose=double_end,
             seed=run.seed,
             device=run.device,
@@ -68,7 +70,7 @@ def oracle(run: Run, found: dict[str, Any], *, progress: Progress = silent) -> d
             found,
             inputs_of(run, config["proxy"], progress),
             truth,
-            easy(run, score),
+            ranked_easy(run, score),
             choose=double_end,
             device=run.device,
             progress=progress,
@@ -83,6 +85,15 @@ def easy(run: Run, score: str) -> np.ndarray:
     -inf)."""
     values = np.asarray(getattr(run.dynamics, score), np.float64)
     return values if score == "aum" else -values
+
+
+def ranked_easy(run: Run, score: str) -> np.ndarray:
+    """(N,) float64 ranks, 0 = hardest; equal scores in the order of the images' keys.
+
+    What is cut depends on the order alone, and by ranks it does not depend on the rows.
+    """
+    hard_first = best_first(-easy(run, score), run.dataset.ids, run.seed)
+    return rank_of(hard_first, len(hard_first)).astype(np.float64)
 
 
 def _key(run: Run, score: str, config: dict[str, Any]) -> str:

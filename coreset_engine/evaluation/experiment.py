@@ -26,6 +26,7 @@ from coreset_engine.artifacts.store import digest
 from coreset_engine.core.classes import align_classes, names_of
 from coreset_engine.core.config import make
 from coreset_engine.core.errors import BadInput
+from coreset_engine.core.ids import places_of
 from coreset_engine.core.registry import BASELINE, METHODS, load, look_up
 from coreset_engine.core.types import Selection
 from coreset_engine.evaluation.split import flip_labels, stratified_split
@@ -38,7 +39,8 @@ from coreset_engine.evaluation.subset_training import (
 from coreset_engine.pipeline.run import Run
 from coreset_engine.pipeline.run_spec import open_run, run_spec
 from coreset_engine.pipeline.select import select
-from coreset_engine.selection.budget import kept_count
+from coreset_engine.selection.budget import Budget, kept_count
+from coreset_engine.selection.request import SelectionRequest, id_list
 
 VERSION = 3  # 3: every seed draws clustering, dynamics and coverage again
 Row = dict[str, Any]
@@ -61,6 +63,8 @@ def evaluate(
     seeds: int | Sequence[int] = 3,
     model: str = "linear",
     method_params: Mapping[str, Mapping[str, Any]] | None = None,
+    counts: Sequence[int] = (),
+    constraints: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> dict[str, Any]:
     """Train on every coreset and on the full set, and test; random is always among the methods.
@@ -78,7 +82,14 @@ def evaluate(
     model
         What is trained: "linear", "mlp", or a network on pixels.
     method_params
-        Method -> its parameters.
+        Method -> its parameters, under the names `SelectionRequest.of` takes.
+    counts
+        Numbers of images kept, of those that selection sees; beside the rates, each as the rate it
+        amounts to.
+    constraints
+        What every method, random included, must obey: must_keep, never, quotas, at_least, groups,
+        costs with budget, near_duplicates, as `SelectionRequest.of` takes them. Pinned images that
+        are held out to test on are left aside.
     options
         Fields of `EvaluationConfig`.
 
@@ -100,10 +111,27 @@ def evaluate(
     names = list(
         dict.fromkeys([BASELINE, *(look_up(METHODS, name, "method").name for name in methods)])
     )
+    budgets = [Budget(count=count) for count in counts]
     rates = sorted({float(rate) for rate in prune_rates})
-    params = {name: dict(value) for name, value in (method_params or {}).items()}
+    given = {name: dict(value) for name, value in (method_params or {}).items()}
+    params = {name: dict(constraints or {}) | given.get(name, {}) for name in names}
+    for name in names:
+        _checked(name, params[name])
     plan = Plan(names, rates, _seeds(seeds, run.seed), params)
-    return EvaluationGrid(run, config, plan, on_rows).fill()
+    grid = EvaluationGrid(run, config, plan, on_rows)
+    if budgets:
+        seen = len(grid.split.train.dataset)
+        rates = sorted({*rates, *(1 - budget.kept(seen) / seen for budget in budgets)})
+        grid.plan = dataclasses.replace(plan, prune_rates=rates)
+    return grid.fill()
+
+
+def _checked(method: str, params: Mapping[str, Any]) -> None:
+    """Raise BadInput for what no request of this method may say, before anything is computed."""
+    known = {name: value for name, value in params.items() if not isinstance(value, Mapping)}
+    if not isinstance(params.get("quotas"), str | None):
+        known["quotas"] = params["quotas"]
+    SelectionRequest.of(method, **known)
 
 
 def _seeds(seeds: int | Sequence[int], first: int) -> list[int]:
@@ -123,13 +151,14 @@ class EvaluationSplit:
         self.config = config
         self._tick = tick
         self._runs: dict[int, Run] = {}
+        self.whole = run
         self.labels = _which(run, config.labels)
         self.unmatched: dict[str, dict[str, int]] = {}
         truth = run.labels if self.labels == "true" else run.pseudo_labels.labels
         if self.labels == "true" and run.dataset.test_spec:
             from coreset_engine.sources.open import open_source
 
-            known = np.flatnonzero(truth >= 0)
+            self.train_at = known = np.flatnonzero(truth >= 0)
             self.train = run if len(known) == len(truth) else run.take(known)
             self.test: Run = run.with_dataset(open_source(run.dataset.test_spec))
             self.train_labels = truth[known]
@@ -137,7 +166,8 @@ class EvaluationSplit:
             self.test_at = np.flatnonzero(found >= 0)
             self.test_labels = found[self.test_at]
         else:
-            at, self.test_at = stratified_split(run.dataset.ids, truth)
+            self.train_at, self.test_at = stratified_split(run.dataset.ids, truth)
+            at = self.train_at
             self.train = run.take(at)
             self.test = run
             self.train_labels = truth[at]
@@ -199,6 +229,20 @@ class EvaluationSplit:
         if seed not in self._runs:
             self._runs[seed] = self.train.with_config(seed=seed)
         return self._runs[seed]
+
+    def seen_ids(self, ids: Sequence[str]) -> list[str]:
+        """`ids` without those that are held out; ids the source does not have stay, for `select` to
+        name."""
+        place = places_of(self.whole.dataset.ids, list(ids))
+        seen = np.zeros(len(self.whole.dataset) + 1, bool)
+        seen[self.train_at] = True
+        return [name for name, at in zip(ids, place, strict=True) if at < 0 or seen[at]]
+
+    def seen_values(self, values: Any) -> Any:
+        """A column's name as it is; one value per image, of the images that selection sees."""
+        if isinstance(values, str) or len(values) != len(self.whole.dataset):
+            return values
+        return [values[at] for at in self.train_at]
 
     def noisy(self, seed: int) -> tuple[Run, np.ndarray]:
         """The run and labels of this seed: with `label_noise`, methods that may use true labels see
@@ -363,6 +407,12 @@ class EvaluationGrid:
         if method is None:
             return {}
         params = dict(self.plan.params.get(method, {}))
+        for name in ("must_keep", "never"):
+            if name in params:
+                params[name] = self.split.seen_ids(id_list(params[name], name))
+        for name in ("groups", "costs"):
+            if params.get(name) is not None:
+                params[name] = self.split.seen_values(params[name])
         if isinstance(params.get("beta"), Mapping):
             params["beta"] = params["beta"].get(str(float(rate)))
         knows = {field.name for field in dataclasses.fields(load(METHODS[method].config))}

@@ -14,12 +14,12 @@ import math
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from coreset_engine.core.errors import BadInput
+from coreset_engine.core.rates import checked_rate, decimal, half_up, kept_count
 
 DEFAULT_RATE = 0.9
 # Mean over datasets of ELFS' table 7 at each pruning rate: the beta used where none was searched.
@@ -55,7 +55,7 @@ class Budget:
         if self.count is not None:
             object.__setattr__(self, "count", _whole(self.count, "count"))
         else:
-            _checked_rate(self.prune_rate)
+            checked_rate(self.prune_rate)
             object.__setattr__(self, "prune_rate", float(str(self.prune_rate)))
 
     def kept(self, n: int) -> int:
@@ -84,24 +84,6 @@ class Budget:
         return "raise the prune_rate" if self.count is None else "lower the count"
 
 
-def kept_count(n: int, prune_rate: Any) -> int:
-    """Number of images kept: (1 - p) n rounded half up, at least 1.
-
-    Parameters
-    ----------
-    n : int
-        Images in the set, at least 1.
-    prune_rate : float or str
-        Share removed, in [0, 1).
-
-    Raises
-    ------
-    BadInput
-        Unless 0 <= prune_rate < 1.
-    """
-    return max(1, _half_up((1 - _checked_rate(prune_rate)) * n))
-
-
 def cut_count(n: int, beta: Any) -> int:
     """Number of images the hard cut drops: beta n rounded half up.
 
@@ -110,12 +92,12 @@ def cut_count(n: int, beta: Any) -> int:
     BadInput
         Unless 0 <= beta <= 1.
     """
-    share = _decimal(beta, "beta")
+    share = decimal(beta, "beta")
     if not 0 <= share <= 1:
         raise BadInput(
             f"beta={beta} must lie in [0, 1]: the share of the whole set dropped first as hardest."
         )
-    return _half_up(share * n)
+    return half_up(share * n)
 
 
 def largest_beta(n: int, kept: int) -> float:
@@ -266,15 +248,6 @@ def loss_weights(score: np.ndarray) -> np.ndarray:
     return np.ones_like(score) if high == low else (score - low) / (high - low)
 
 
-def _checked_rate(prune_rate: Any) -> Fraction:
-    rate = _decimal(prune_rate, "prune_rate")
-    if not 0 <= rate < 1:
-        raise BadInput(
-            f"prune_rate={prune_rate} must lie in [0, 1): 0 keeps everything, 0.9 keeps a tenth."
-        )
-    return rate
-
-
 def _whole(value: Any, name: str) -> int:
     try:
         whole = int(value) if isinstance(value, str) else operator.index(value)
@@ -283,14 +256,3 @@ def _whole(value: Any, name: str) -> int:
     if whole < 1:
         raise BadInput(f"{name}={value!r} must be a whole number of at least 1, for example 100.")
     return whole
-
-
-def _decimal(value: Any, name: str) -> Fraction:
-    try:
-        return Fraction(str(value))
-    except (ValueError, ZeroDivisionError):
-        raise BadInput(f"{name}={value!r} must be a finite number, for example 0.9.") from None
-
-
-def _half_up(value: Fraction) -> int:
-    return math.floor(value + Fraction(1, 2))

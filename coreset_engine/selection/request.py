@@ -246,10 +246,14 @@ def id_list(value: Any, name: str) -> tuple[str, ...]:
         return ()
     if isinstance(value, str | os.PathLike):
         text = os.fspath(value)
-        listed = _json(text) if str(text).startswith("[") else None
+        listed = _json(text) if str(text)[:1] in ("[", "{") else None
+        if isinstance(listed, Mapping):
+            raise BadInput(f'{name} is a JSON object; give a JSON list of ids, like ["a.png"].')
         is_list = isinstance(listed, list) and all(isinstance(item, str) for item in listed)
         value = listed if is_list else [text] if text else []
-    if isinstance(value, Mapping) or not isinstance(value, Iterable):
+    if isinstance(value, Mapping):
+        raise BadInput(f"{name} is a mapping; it must be an id or a list of ids, like ['a.png'].")
+    if not isinstance(value, Iterable):
         raise BadInput(f"{name}={value!r} must be an id or a list of ids, for example ['a.png'].")
     return tuple(dict.fromkeys(str(item) for item in value))
 

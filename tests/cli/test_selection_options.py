@@ -79,7 +79,7 @@ def test_count_pins_and_quotas(select, tmp_path):
         (("--param", "prune_rate=0.5"), "give it once, as --prune-rate"),
         (("--param", "method=elfs"), "give it once, as --method"),
         (("--param", "near_duplicates=far"), "must be a distance"),
-        (("--param", "must_keep={}"), "no id of this source"),
+        (("--param", "must_keep={}"), "must_keep is a JSON object"),
         (("--param", "gamma=1"), "unknown parameter 'gamma'"),
     ],
 )

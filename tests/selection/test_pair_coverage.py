@@ -73,6 +73,20 @@ def test_both_phases_are_the_plain_greedy(links):
         assert greedy_coverage(uniform(rows), np.array([7, 9]), 40).tolist() == wanted
 
 
+def test_a_sample_of_candidates_grows_and_gives_way_to_all():
+    rows = random_rows()
+    with override(pair_links=3000, greedy_candidates=8):
+        found = greedy_coverage(uniform(rows), np.empty(0, np.int64), 120)
+        again = greedy_coverage(uniform(rows), np.empty(0, np.int64), 60)
+    assert len(set(found.tolist())) == 120 and found[:60].tolist() == again.tolist()
+    value = np.maximum(rows.astype(float) @ rows.T.astype(float), 0)
+    best = value[:, :8].sum(0).argmax()
+    assert found[0] == best, "the first is the best of the sample"
+    gain = value[:, found].max(1).sum()
+    exact = plain_greedy(value, np.ones(200), [], 120)
+    assert gain >= 0.99 * value[:, exact].max(1).sum()
+
+
 @pytest.mark.parametrize("links", [20_000_000, 3000])
 def test_weights_and_qualities_are_those_of_the_definition(links):
     rows = random_rows()

@@ -13,7 +13,14 @@ import numpy as np
 import streamlit as st
 
 from coreset_engine.core.errors import BadInput
-from coreset_engine.selection.budget import cut_count, hardness_order, kept_count, window
+from coreset_engine.selection.budget import (
+    cut_count,
+    hardness_order,
+    kept_count,
+    largest_beta,
+    largest_rate,
+    window,
+)
 from ui.components import charts
 from ui.components.escape import markdown as escaped
 from ui.components.escape import plain
@@ -300,8 +307,9 @@ def cuts_around(easiness: np.ndarray, low: float, high: float) -> tuple[float, f
     if not inside:
         return None
     n = len(easiness)
-    prune_rate = min(0.999, math.ceil(1000 * (n - inside) / n) / 1000)
-    return prune_rate, min(prune_rate, math.floor(1000 * harder / n) / 1000)
+    prune_rate = min(math.ceil(1000 * (n - inside) / n) / 1000, largest_rate(n, inside))
+    beta = math.floor(1000 * harder / n) / 1000
+    return prune_rate, min(beta, largest_beta(n, kept_count(n, prune_rate)))
 
 
 # -- probable errors

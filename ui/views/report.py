@@ -18,6 +18,7 @@ import jinja2
 import numpy as np
 from PIL import Image
 
+from coreset_engine.core.registry import METHODS
 from coreset_engine.core.types import Dataset, Selection
 from ui.components import palette
 from ui.components.escape import plain
@@ -85,11 +86,17 @@ def _number_or_line(value: Any) -> str:
 def _headline(dataset: Dataset, selection: Selection) -> str:
     share = len(selection) / len(dataset)
     kept = f"{len(selection):,} of {len(dataset):,} images kept ({share:.1%})"
-    return f"{kept} by {plain(selection.method)}"
+    return f"{kept} by {plain(_title(selection.method))}"
+
+
+def _title(method: str) -> str:
+    """The method's title, with its name where the title does not say it."""
+    title = METHODS[method].title if method in METHODS else method
+    return title if title == method else f"{title} · {method}"
 
 
 def _parameters(selection: Selection) -> dict[str, Any]:
-    return {"method": selection.method, **selection.params, "source": selection.source_key}
+    return {"method": _title(selection.method), **selection.params, "source": selection.source_key}
 
 
 def _manifest_lines(manifest: Mapping[str, Any]) -> list[str]:

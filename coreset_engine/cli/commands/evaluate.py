@@ -13,8 +13,13 @@ from typing import Annotated, Any
 import typer
 
 from coreset_engine.cli import options
-from coreset_engine.cli.selection_options import with_selection_options
+from coreset_engine.cli.selection_options import (
+    Selections,
+    with_options_of_methods,
+    with_selection_options,
+)
 from coreset_engine.core.errors import BadInput
+from coreset_engine.core.registry import METHODS
 from coreset_engine.pipeline.recipes import find as find_recipe
 
 EVALUATED = "elfs,blindcs"
@@ -40,7 +45,14 @@ Source = Annotated[
 Methods = Annotated[
     str, typer.Option(help="names, comma between; random is always among them; see `methods`")
 ]
-Rates = Annotated[str, typer.Option(help="shares removed, comma between, each 0 <= p < 1")]
+RATES = "0.5,0.8,0.9"
+Rates = Annotated[
+    str,
+    typer.Option(help=f"shares removed, comma between, each 0 <= p < 1; {RATES} without --count"),
+]
+Counts = Annotated[
+    str, typer.Option(help="images to keep of those that are not held out, comma between")
+]
 Seeds = Annotated[
     int, typer.Option(min=1, help="trainings per method and rate; 5 or more make a claim")
 ]
@@ -68,11 +80,14 @@ Json = Annotated[bool, typer.Option("--json", help="print for machines")]
 
 
 @options.with_run_settings()
+@with_options_of_methods
 def evaluate(
     source: Source,
     settings: options.RunSettings,
+    selections: Selections,
     methods: Methods = EVALUATED,
-    prune_rates: Rates = "0.5,0.8,0.9",
+    prune_rates: Rates = "",
+    count: Counts = "",
     seeds: Seeds = 3,
     model: Model = "linear",
     option: Option = None,
@@ -85,12 +100,17 @@ def evaluate(
     from coreset_engine.evaluation.experiment import evaluate as measure
 
     names = _words(methods)
-    rates = [_rate(word) for word in _words(prune_rates)]
-    params = {}
+    counts = [_count(word) for word in _words(count)] if count else []
+    rates = [_rate(word) for word in _words(prune_rates or RATES)]
+    if counts and not prune_rates:
+        rates = []
+    params: dict[str, dict[str, Any]] = {}
     if settings.config.recipe:
         recipe = find_recipe(settings.config.recipe)
         names = [recipe.method] if methods == EVALUATED else [*names, recipe.method]
         params = {recipe.method: recipe.params_by_rate(rates)}
+    for name, own in selections.params_by_method(names).items():
+        params[name] = params.get(name, {}) | own
     run = options.open_run(source, settings)
 
     def tell(rows: list[dict[str, Any]], full: float | None, total: int) -> None:
@@ -104,6 +124,8 @@ def evaluate(
         seeds=seeds,
         model=model,
         method_params=params,
+        counts=counts,
+        constraints=selections.constraints,
         **options.params_of(option),
     )
     if csv_file is not None:
@@ -176,7 +198,7 @@ def lines(found: dict[str, Any]) -> list[str]:
     out = [
         f"{found['model']}: {what}; trained on at most {found['trained_on']:,}, "
         f"tested on {found['tested_on']:,}; all images {found['full_accuracy']:.2%}",
-        f"{'removed':>8} {'method':16} {'kept':>8} {'mean':>8} {'std':>6} {'n':>3} "
+        f"{'removed':>8} {'method':40} {'kept':>8} {'mean':>8} {'std':>6} {'n':>3} "
         f"{'over random':>12} {'s.e.':>6} {'balanced':>9} {'worst class':>12} {'seconds':>8}",
     ]
     rows = found["rows"]
@@ -187,9 +209,15 @@ def lines(found: dict[str, Any]) -> list[str]:
         if good:
             out.append(_cell(rate, method, good, tests.get((method, rate))))
         else:
-            out.append(f"{rate:8.1%} {method:16} {some[0]['error']}")
+            out.append(f"{rate:8.1%} {_titled(method):40} {some[0]['error']}")
     words = [sentence(test, method, rate) for (method, rate), test in tests.items()]
     return [*out, *words, *filter(None, [unmatched_sentence(found)])]
+
+
+def _titled(method: str) -> str:
+    """The method's title, with the name that options take where it differs."""
+    title = METHODS[method].title if method in METHODS else method
+    return title if method.lower() in title.lower() else f"{title}, {method}"
 
 
 def _cell(rate: float, method: str, rows: list[dict[str, Any]], test: Any) -> str:
@@ -202,7 +230,7 @@ def _cell(rate: float, method: str, rows: list[dict[str, Any]], test: Any) -> st
     over = f"{test.mean:+12.2%}" if test else f"{0:12.2%}"
     error = f"{test.standard_error:6.2%}" if test and test.n > 1 else f"{'-':>6}"
     return (
-        f"{rate:8.1%} {method:16} {rows[0]['k']:8,} {mean:8.2%} {std:6.2%} {len(rows):3} {over} "
+        f"{rate:8.1%} {_titled(method):40} {rows[0]['k']:8,} {mean:8.2%} {std:6.2%} {len(rows):3} {over} "
         f"{error} {balanced:9.2%} {worst:12.2%} {seconds:8.2f}"
     )
 
@@ -267,6 +295,12 @@ def picture(found: dict[str, Any]) -> str:
     return budget_curve(
         curves(found["rows"]), found["full_accuracy"], f"{what} of {found['model']}"
     )
+
+
+def _count(word: str) -> int:
+    if not word.isdecimal() or int(word) < 1:
+        raise BadInput(f"count {word!r} must be a whole number of at least 1, for example 100.")
+    return int(word)
 
 
 def _words(text: str) -> list[str]:

@@ -144,7 +144,7 @@ def preview(name: str, *, method: str, prune_rate: float, **params: Any) -> dict
     row = METHODS[request.method]
     run = open_run(name) if remembered(fo.load_dataset(name)) else None
     if run is None or not all(run.ready(stage) for stage in ("embeddings", *row.stages)):
-        raise Missing(f"{method} needs scores that are not there yet: press *Compute scores*.")
+        raise Missing(f"{row.title} needs scores that are not there yet: press *Compute scores*.")
     chosen = select(request, run)
     values = np.asarray(run.dynamics.aum if row.double_end else chosen.scores, np.float64)
     kept = np.zeros(len(values), bool)

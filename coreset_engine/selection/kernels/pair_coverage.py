@@ -1,16 +1,20 @@
-"""Exact greedy maximum of a coverage over all pairs, without an N x N matrix in memory.
+"""Greedy maximum of a coverage over all pairs, without an N x N matrix in memory.
 
     f(S) = sum_i w_i max_{j in S} q_j K(x_i, x_j),    K >= 0
 
 Facility location (K = cosine similarity), MaxHerding (K = Gaussian kernel), UHerding (w =
 uncertainty) and SubZeroCore (q = density) are of this form. f is monotone and submodular, so an old
-gain bounds a new one from above (Minoux 1978).
+gain bounds a new one from above (Minoux 1978). Gains are always taken over all N images.
 
-Two phases, both exact. While few images are kept, gains are computed for the best candidates in
-blocks of a matrix product. Once every image is well represented, few pairs can still gain: these
-are written down, and the lazy greedy goes on over that list. Time O(N^2 d) for the two passes over
-all pairs, memory O(N d) and the list (`limits().pair_links`). When to change over depends on the
-data alone, never on k, so the order is nested.
+Two phases. While few images are kept, most pairs can still gain, and the candidates are a random
+sample (`limits().greedy_candidates`, doubled when half of it is taken: stochastic greedy,
+Mirzasoleiman et al. 2015), whose gains are computed in blocks of a matrix product. Once every image
+is well represented, few pairs can still gain: these are written down, and the lazy greedy goes on
+over that list with every image as a candidate. A set whose pairs fit the list at once (4,472 images
+for 20 million) has no first phase.
+
+Time O(N^2 d) for the pass over all pairs, memory O(N d) and the list (`limits().pair_links`). When
+to change over depends on the data alone, never on k, so the order is nested.
 """
 
 from __future__ import annotations
@@ -111,17 +115,15 @@ def greedy_coverage(pairs: Pairs, first: np.ndarray, k: int) -> np.ndarray:
     order = list(first)
     if len(order) >= k:
         return np.asarray(order, np.int64)
-    bound: np.ndarray | None = None
+    bound = np.empty(0)
     picks = 0
     while len(order) < k:
         if picks & (picks - 1) == 0 and _few(pairs, best):  # at 0, 1, 2, 4, 8, ... picks
             return _over_links(pairs, best, np.asarray(order, np.int64), k)
-        if bound is None:
-            bound = _all_gains(pairs, best)
-            bound[order] = -np.inf
+        bound = _with_candidates(pairs, best, bound, order, picks)
         at = _largest(pairs, best, bound)
         if bound[at] <= LEAST:
-            break
+            return _over_links(pairs, best, np.asarray(order, np.int64), k)
         order.append(at)
         picks += 1
         bound[at] = -np.inf
@@ -140,16 +142,33 @@ def _few(pairs: Pairs, best: np.ndarray) -> bool:
     return bool(above[pairs.weight[at] > 0].sum() * (n / len(at)) <= most / 2)
 
 
-def _all_gains(pairs: Pairs, best: np.ndarray) -> np.ndarray:
-    """(N,) float64 gain of every candidate."""
-    gains = np.empty(len(best))
-    for at in pairs.blocks():
-        gains[at] = _gains(pairs.represented(at), best, pairs.weight)
-    return gains
+def _with_candidates(
+    pairs: Pairs, best: np.ndarray, bound: np.ndarray, order: list[int], picks: int
+) -> np.ndarray:
+    """`bound` (M,), the gains of the first M images, grown when half of them are taken.
+
+    Under `by_key` the first images are a random sample.
+    """
+    n = len(best)
+    size = limits().greedy_candidates if len(bound) == 0 else len(bound)
+    while size < n and picks >= size // 2:
+        size *= 2
+    size = min(size, n)
+    if size == len(bound):
+        return bound
+    added = np.arange(len(bound), size)
+    step = max(1, _BLOCK // n)
+    gains = [
+        _gains(pairs.represented(added[at : at + step]), best, pairs.weight)
+        for at in range(0, len(added), step)
+    ]
+    bound = np.concatenate([bound, *gains])
+    bound[[at for at in order if at < size]] = -np.inf
+    return bound
 
 
 def _largest(pairs: Pairs, best: np.ndarray, bound: np.ndarray) -> int:
-    """The candidate of largest gain; `bound` (N,), old gains, is brought up to date on the way."""
+    """The candidate of largest gain; `bound` (M,), old gains, is brought up to date on the way."""
     fresh = np.zeros(len(bound), bool)
     while True:
         at = int(bound.argmax())

@@ -41,6 +41,11 @@ def _choices(values, labels=None) -> types.Dropdown:
     return found
 
 
+def _titles(knob: str) -> str:
+    """Titles of the panel's methods that have this knob."""
+    return ", ".join(METHODS[name].title for name in PANEL_METHODS if getattr(METHODS[name], knob))
+
+
 def _answer(rows: dict[str, str], label: str) -> types.Property:
     outputs = types.Object()
     for name, title in rows.items():
@@ -115,7 +120,7 @@ class SelectCoreset(foo.Operator):
 
     def resolve_input(self, ctx):
         inputs = types.Object()
-        summaries = {name: f"{name}: {row.summary}" for name, row in METHODS.items()}
+        summaries = {name: f"{row.title}: {row.summary}" for name, row in METHODS.items()}
         inputs.enum(
             "method",
             list(METHODS),
@@ -302,12 +307,12 @@ class CoresetPanel(foo.Panel):
             PANEL_METHODS,
             label="Method",
             on_change=self.look,
-            view=_choices(PANEL_METHODS),
+            view=_choices(PANEL_METHODS, {name: METHODS[name].title for name in PANEL_METHODS}),
         )
         for name, title, low, high in (
             ("prune_rate", "Pruning rate p (% removed)", 0, 99),
-            ("beta", "Hard cut beta (% dropped as hardest; elfs)", 0, 99),
-            ("alpha", "Redundancy neighbours alpha (blindcs)", 1, 2000),
+            ("beta", f"Hard cut beta (% dropped as hardest; {_titles('beta')})", 0, 99),
+            ("alpha", f"Redundancy neighbours alpha ({_titles('alpha')})", 1, 2000),
         ):
             panel.int(
                 name,
