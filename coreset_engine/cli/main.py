@@ -17,7 +17,7 @@ import typer
 from coreset_engine.cli import interrupt
 from coreset_engine.cli.commands import beta as beta_command
 from coreset_engine.cli.commands import clean as clean_command
-from coreset_engine.cli.commands import evaluate, export, store
+from coreset_engine.cli.commands import evaluate, export, rounds, store
 from coreset_engine.cli.options import (
     Json,
     RunSettings,
@@ -239,9 +239,13 @@ app.command()(with_source_options(evaluate.evaluate))
 app.command()(with_source_options(evaluate.inclusion))
 app.command()(with_source_options(clean_command.clean))
 app.command()(with_source_options(clean_command.leakage))
-for command in (store.status, store.gc, store.report, store.import_labels):
+app.command("next")(
+    with_source_options(with_run_settings()(with_selection_options(rounds.next_images)))
+)
+app.command()(with_source_options(with_run_settings()(rounds.label_errors)))
+for command in (store.status, store.gc, store.report, rounds.import_labels):
     app.command()(command)
-app.command("labels", hidden=True)(store.import_labels)  # the name of the first edition
+app.command("labels")(rounds.import_labels)
 
 
 def main() -> None:

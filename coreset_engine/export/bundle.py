@@ -108,20 +108,37 @@ class ExportBundle:
             )
         return self.dataset.image(int(self.position[row]))
 
-    @property
+    @cached_property
+    def given(self) -> list[str]:
+        """(N,) class that people gave each image in rounds of labelling, "" = none."""
+        if "given_label" not in self.table:
+            return [""] * len(self)
+        return [name if isinstance(name, str) else "" for name in self.table["given_label"]]
+
+    @cached_property
     def truth_names(self) -> tuple[str, ...]:
-        """Every class of the source, position = number; () when it has none."""
-        if self.dataset is None or self.truth_codes is None:
-            return ()
-        return tuple(self.dataset.classes)
+        """Every class of the source and of given labels, position = number; () without any."""
+        return tuple(dict.fromkeys([*self._source_names, *sorted(set(self.given) - {""})]))
 
     @cached_property
     def truth_codes(self) -> np.ndarray | None:
-        """(N,) int64 class numbers of the source, -1 = unknown; None when it has no labels."""
-        data = self.dataset
-        if data is None or data.labels is None or not data.classes:
+        """(N,) int64 numbers in `truth_names`, -1 = unknown: given labels, else the source's; None
+        without any label."""
+        if not self.truth_names:
             return None
-        return np.where(self.position >= 0, np.asarray(data.labels)[self.position], -1)
+        codes = np.full(len(self), -1, np.int64)
+        if self._source_names:
+            labels = np.asarray(self.dataset.labels)[self.position]
+            codes = np.where(self.position >= 0, labels, -1)
+        number = {name: code for code, name in enumerate(self.truth_names)}
+        rows = [row for row, name in enumerate(self.given) if name]
+        codes[rows] = [number[self.given[row]] for row in rows]
+        return codes
+
+    @property
+    def _source_names(self) -> tuple[str, ...]:
+        data = self.dataset
+        return () if data is None or data.labels is None else tuple(data.classes)
 
     @cached_property
     def truth(self) -> list[str | None] | None:
@@ -133,6 +150,18 @@ class ExportBundle:
 
     def cluster_name(self, cluster: int) -> str:
         return self.cluster_names.get(int(cluster)) or f"cluster {int(cluster)}"
+
+    @property
+    def to_label(self) -> np.ndarray:
+        """(N,) bool: selected images that nobody labelled; of a round of labelling its own alone.
+
+        Images that an earlier round asked for are not asked for again.
+        """
+        wanted = self.selected & np.array([not name for name in self.given], bool)
+        about = self.manifest.get("round")
+        if isinstance(about, Mapping) and "round" in self.table:
+            wanted &= self.table["round"].to_numpy() == about.get("number")
+        return wanted
 
     @cached_property
     def nearest_kept(self) -> np.ndarray | None:

@@ -218,6 +218,52 @@ def export(spec: str, params: dict[str, Any], store: Store, report: Reporter) ->
     report.result = send(run, progress=exporting, **params)
 
 
+def next_round(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
+    """The images to label next, as a folder."""
+    from coreset_engine.pipeline.next_round import next_round as choose
+    from coreset_engine.selection.request import SelectionRequest
+
+    run, params = _open(spec, params, store, report)
+    request = SelectionRequest.from_json(params["request"]) if params.get("request") else None
+    made = choose(run, params["count"], request=request, out=params["out"])
+    report.result = dict(
+        round=made.number,
+        new=len(made),
+        labelled=made.labelled,
+        pending=made.pending,
+        method=made.selection.method,
+        reason=made.reason,
+        out=params["out"],
+    )
+
+
+def label_errors(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
+    """Probable mistakes among given labels."""
+    from coreset_engine.evaluation.label_errors import label_errors as find
+    from coreset_engine.pipeline.imported_labels import with_stored_labels
+
+    run, params = _open(spec, params, store, report)
+
+    def tell(done: int, total: int, unit: str = "") -> None:
+        report("label errors", done, total, unit)
+
+    found = find(with_stored_labels(run), progress=tell)
+    report.result = dict(count=len(found), suspected=int(found.suspected.sum()))
+
+
+def round_estimate(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
+    """What the labels so far are worth, and what more would bring."""
+    from coreset_engine.evaluation.round_estimate import estimate_rounds
+
+    run, params = _open(spec, params, store, report)
+
+    def tell(done: int, total: int, unit: str = "") -> None:
+        report("estimate", done, total, unit)
+
+    found = estimate_rounds(run, progress=tell, **params)
+    report.result = found.as_json()
+
+
 def totals(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
     """The table from which a set too large to draw is counted, for a method and its knobs."""
     run, params = _open(spec, params, store, report)
@@ -242,6 +288,9 @@ KINDS: dict[str, Callable[[str, dict[str, Any], Store, Reporter], None]] = dict(
     evaluate=evaluate,
     inclusion=inclusion,
     export=export,
+    next_round=next_round,
+    label_errors=label_errors,
+    round_estimate=round_estimate,
     totals=totals,
     clean=clean,
 )

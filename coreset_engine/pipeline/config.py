@@ -15,6 +15,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
+import numpy as np
+
 from coreset_engine.core.config import check_value, knob, make
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.registry import CLUSTERERS, ENCODERS, PROXIES, Row, load, look_up
@@ -314,10 +316,17 @@ class ImportedLabels:
         Image id -> class name, as given.
     n_clusters
         Clusters asked for before the labels brought classes of their own; 0 = proposed by the data.
+    how
+        What filled the other images in: "clusters", "graph" or "linear", see
+        `pipeline.imported_labels`.
+    confidence
+        (N,) float32 in [0, 1], of the label of each image; None where it is not known.
     """
 
     labels: Mapping[str, str]
     n_clusters: int
+    how: str = "clusters"
+    confidence: np.ndarray | None = field(default=None, compare=False)
 
 
 def _take_recipe(config: RunConfig, recipe: Recipe) -> None:

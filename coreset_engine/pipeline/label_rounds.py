@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from coreset_engine.artifacts import label_log
 from coreset_engine.artifacts.selection_folder import check_place, read_selection
 from coreset_engine.artifacts.store import Store
 from coreset_engine.core.registry import METHODS
@@ -57,6 +58,7 @@ def rescore(
     out: Path | str,
     *,
     prune_rate: float | None = None,
+    count: int | None = None,
     options: LabelOptions | None = None,
     store: Store | None = None,
     progress: Report | None = None,
@@ -76,6 +78,8 @@ def rescore(
         Folder of the next selection.
     prune_rate
         Share removed, 0 <= p < 1; None = as before.
+    count
+        In place of it: how many images are chosen beside the labelled ones.
     options
         How the labels are read and joined.
     store, progress
@@ -101,7 +105,11 @@ def rescore(
         fingerprint=str(manifest.get("source_fingerprint", "")),
     )
     labelled = with_labels(run, match.labels)
-    chosen = _next_selection(labelled, manifest, match, prune_rate)
+    budget = None if prune_rate is None else Budget(prune_rate)
+    if count is not None:
+        budget = Budget(count=len(match.labels) + count)
+    chosen = _next_selection(labelled, manifest, match, budget)
+    added = label_log.add_labels(run.dataset.fingerprint, run.store.home, match.labels, str(file))
     written = write_run(out, labelled, chosen)
     return dict(
         labelled=len(match.labels),
@@ -111,12 +119,77 @@ def rescore(
         kept=len(chosen),
         new=len(chosen) - len(match.labels),
         out=str(written),
+        **_counts(added),
         **_report(match),
     )
 
 
+def keep_labels(run: Run, file: Path | str, options: LabelOptions | None = None) -> dict[str, Any]:
+    """Read labels of a run's images and keep them in the workspace, for all that is made later.
+
+    Parameters
+    ----------
+    run
+        The images.
+    file
+        What `import_labels` reads: a file, a folder, or "fiftyone:NAME[/FIELD]".
+    options
+        How the labels are read and joined.
+
+    Returns
+    -------
+    dict
+        labelled, labels_new, labels_changed, labels_same, total (labelled in all), and how the rows
+        were used: see `_report`.
+    """
+    match, known = _matched(run, file, options or LabelOptions())
+    added = label_log.add_labels(run.dataset.fingerprint, run.store.home, match.labels, str(file))
+    total = len(known) + added.new
+    return dict(
+        labelled=len(match.labels),
+        total=total,
+        **_counts(added),
+        **_report(match, added.sentence()),
+    )
+
+
+def preview_labels(
+    run: Run, file: Path | str, options: LabelOptions | None = None
+) -> dict[str, Any]:
+    """What `keep_labels` would do, without keeping anything; also labels: id -> class."""
+    match, known = _matched(run, file, options or LabelOptions())
+    added = label_log.compared(known, match.labels)
+    return dict(
+        labelled=len(match.labels),
+        labels=match.labels,
+        **_counts(added),
+        **_report(match, added.sentence()),
+    )
+
+
+def _matched(
+    run: Run, file: Path | str, options: LabelOptions
+) -> tuple[LabelMatch, dict[str, str]]:
+    """The file's labels joined to the images, and the labels known before."""
+    imported = import_labels(file, id_column=options.id_column, label_column=options.label_column)
+    dataset = run.dataset
+    known = label_log.read(dataset.fingerprint, run.store.home).labels
+    match = imported.match(
+        dataset.ids,
+        dataset.paths,
+        classes=sorted({*dataset.classes, *known.values()}),
+        conflicts=options.conflicts,
+        fingerprint=dataset.fingerprint,
+    )
+    return match, known
+
+
+def _counts(added: label_log.AddedLabels) -> dict[str, int]:
+    return dict(labels_new=added.new, labels_changed=added.changed, labels_same=added.same)
+
+
 def _next_selection(
-    labelled: Run, manifest: dict[str, Any], match: LabelMatch, prune_rate: float | None
+    labelled: Run, manifest: dict[str, Any], match: LabelMatch, budget: Budget | None
 ) -> Selection:
     """The same method again, on the new labels where it can watch training on them."""
     kept = {
@@ -128,15 +201,15 @@ def _next_selection(
     learns = {"labels": "true"} if METHODS[before.method].labels else {}
     request = dataclasses.replace(
         before,
-        budget=before.budget if prune_rate is None else Budget(prune_rate),
+        budget=before.budget if budget is None else budget,
         params=tuple((dict(before.params) | learns).items()),
         must_keep=tuple(key for key in match.labels if key not in set(labelled.excluded_ids)),
     )
     return select(request, labelled)
 
 
-def _report(match: LabelMatch) -> dict[str, Any]:
-    """How the rows were used, JSON-able, and the same in sentences."""
+def _report(match: LabelMatch, first: str = "") -> dict[str, Any]:
+    """How the rows were used, JSON-able, and the same in sentences, `first` before them."""
     return dict(
         rows=match.rows,
         matched=match.matched,
@@ -145,5 +218,5 @@ def _report(match: LabelMatch) -> dict[str, Any]:
         unmatched_examples=match.unmatched_examples,
         set_aside=match.set_aside,
         conflicts=len(match.conflicts),
-        report=match.sentences(),
+        report=[*([first] if first else ()), *match.sentences()],
     )

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from coreset_engine import __version__
+from coreset_engine.artifacts import label_log
 from coreset_engine.artifacts.selection_folder import ids_digest, write_selection
 from coreset_engine.artifacts.selection_notes import remember
 from coreset_engine.artifacts.store import Store, digest
@@ -28,6 +29,7 @@ from coreset_engine.pipeline.run import STAGES, Report, Run
 from coreset_engine.pipeline.select import select
 from coreset_engine.selection.request import SelectionRequest
 
+NEW_FILE = "new.csv"  # the images that a round of labelling asks for
 PACKAGES = ("torch", "numpy", "numba", "scikit-learn", "faiss-gpu", "timm", "umap-learn")
 
 
@@ -53,7 +55,7 @@ def manifest(run: Run, selection: Selection) -> dict[str, Any]:
         info=dict(selection.info),
         artefacts={stage: run.key_of(stage) for stage in stages},
         contents={stage: _content(run, stage) for stage in stages},
-        **({"given_labels": dict(run.imported.labels)} if run.imported else {}),
+        **_given_labels(run),
         **({"corrections": run.corrections} if run.corrections else {}),
         **({"exclusions": run.exclusions} if run.excluded_ids else {}),
         versions={
@@ -64,18 +66,60 @@ def manifest(run: Run, selection: Selection) -> dict[str, Any]:
     )
 
 
-def write_run(out: Path | str, run: Run, selection: Selection) -> Path:
-    """The selection folder of DESIGN section 4, with every score the selection's method used."""
-    made = manifest(run, selection)
+def _given_labels(run: Run) -> dict[str, Any]:
+    """The labels that people gave, and how those of the other images were filled in."""
+    if not run.imported:
+        return {}
+    return dict(given_labels=dict(run.imported.labels), label_spreading=run.imported.how)
+
+
+def write_run(
+    out: Path | str, run: Run, selection: Selection, about: Mapping[str, Any] | None = None
+) -> Path:
+    """The selection folder of DESIGN section 4, with every score the selection's method used.
+
+    about: further entries of the manifest.
+    """
+    made = manifest(run, selection) | dict(about or {})
+    (Path(out) / NEW_FILE).unlink(missing_ok=True)  # lists the images of one round alone
     folder = write_selection(out, run.dataset, selection, scores_of(run, selection), made)
     remember(run.store, folder, made)
     return folder
 
 
 def scores_of(run: Run, selection: Selection) -> dict[str, np.ndarray]:
-    """`columns`, and how often each image was kept where that was measured for this very choice."""
+    """`columns`, labels and rounds, and how often each image was kept where that was measured for
+    this very choice."""
     drawn = of_selection(run, selection)
-    return columns(run, selection.method) | ({} if drawn is None else dict(inclusion=drawn.share))
+    found = columns(run, selection.method) | label_columns(run)
+    return found | ({} if drawn is None else dict(inclusion=drawn.share))
+
+
+def label_columns(run: Run) -> dict[str, np.ndarray]:
+    """What people said of the images, and what follows for the others.
+
+    Returns
+    -------
+    dict
+        Of (N,) columns, each only where there is something to say. given_label: class, "" = not
+        labelled. round: number of the round that proposed it, -1 = none. suggested_label,
+        suggested_confidence: the class of label spreading and how sure it is.
+    """
+    state = label_log.read(run.dataset.fingerprint, run.store.home)
+    given = state.labels | (dict(run.imported.labels) if run.imported else {})
+    ids = run.dataset.ids
+    found: dict[str, np.ndarray] = {}
+    if given:
+        found["given_label"] = np.array([given.get(str(key), "") for key in ids], object)
+    if state.rounds:
+        number = state.round_of
+        found["round"] = np.array([number.get(str(key), -1) for key in ids], np.int64)
+    filled = None if run.imported is None else run.imported.confidence
+    if filled is not None and len(filled) == len(ids):
+        names = np.array(run.dataset.classes, object)
+        found["suggested_label"] = names[np.asarray(run.dataset.labels)]
+        found["suggested_confidence"] = filled
+    return found
 
 
 def columns(run: Run, method: str) -> dict[str, np.ndarray]:
@@ -145,7 +189,7 @@ def verify(
     BadInput
         For a file that is no manifest, or one with values of a wrong type.
     """
-    wanted = _manifest(path)
+    wanted = read_manifest(path)
     differs = []
     dataset = reopen_source(wanted, images)
     if dataset.fingerprint != wanted["source_fingerprint"]:
@@ -157,7 +201,8 @@ def verify(
     try:
         run = run_of_manifest(wanted, dataset, store=store, config_type=config_type)
         if wanted.get("given_labels"):
-            run = with_labels(run, dict(wanted["given_labels"]))
+            how = str(wanted.get("label_spreading") or "clusters")  # not said by older versions
+            run = with_labels(run, dict(wanted["given_labels"]), how)
         chosen = select(SelectionRequest.from_manifest(wanted["method"], wanted["params"]), run)
     except (ValueError, TypeError, KeyError) as fault:  # BadInput is a ValueError
         if not differs:
@@ -189,7 +234,7 @@ _SHAPE = dict(
 )
 
 
-def _manifest(path: Path | str) -> dict[str, Any]:
+def read_manifest(path: Path | str) -> dict[str, Any]:
     """The manifest in `path` (the file, or its folder), with the fields `verify` needs, of the
     types it needs."""
     path = Path(path) / "manifest.json" if Path(path).is_dir() else Path(path)

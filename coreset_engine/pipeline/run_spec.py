@@ -30,6 +30,7 @@ def run_spec(run: PipelineRun) -> str:
         home=str(run.store.home.absolute()),
         run=dataclasses.replace(config, device=device).to_record(),
         imported_labels=dict(run.imported.labels) if run.imported else None,
+        label_spreading=run.imported.how if run.imported else None,
         corrected_by=run.corrected_by,
     )
     return json.dumps(about)
@@ -53,7 +54,7 @@ def open_run(spec: str) -> Run:
         corrected_by=about["corrected_by"],
     )
     if about["imported_labels"]:
-        run = with_labels(run, about["imported_labels"])
+        run = with_labels(run, about["imported_labels"], about.get("label_spreading") or "clusters")
     if run.dataset.fingerprint != about["fingerprint"]:
         raise BadInput(
             f"{source!r} holds other images on the node {platform.node()}; every node must see "

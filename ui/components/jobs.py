@@ -28,6 +28,9 @@ NAMES = {
     "beta": "Search β",
     "inclusion": "Stability",
     "export": "Export",
+    "next_round": "Choose the next images",
+    "label_errors": "Find label errors",
+    "round_estimate": "Estimate accuracy",
     "totals": "Count all images",
     "clean": "Find problems",
 }

@@ -1,5 +1,5 @@
-"""The commands `status`, `gc`, `report` (what the workspace holds, what may go, what a bug report
-needs) and `import-labels`."""
+"""The commands `status`, `gc` and `report`: what the workspace holds, what may go, and what a bug
+report needs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Annotated, Any
 
 import typer
 
-from coreset_engine.cli.progress import ProgressBar
 from coreset_engine.core.errors import BadInput
 
 Json = Annotated[bool, typer.Option("--json", help="print for machines")]
@@ -181,49 +180,6 @@ def report(
         + ("readable, as you asked." if paths else "hidden; look inside before you send it."),
         file=sys.stderr,
     )
-
-
-def import_labels(
-    file: Annotated[
-        str,
-        typer.Argument(
-            help="CSV, Label Studio's JSON or JSON-MIN, COCO, YOLO, CVAT's XML, Parquet, a folder of "
-            "class folders, or fiftyone:NAME[/FIELD]"
-        ),
-    ],
-    selection: Annotated[Path, typer.Option(help="the selection folder that was labelled")],
-    out: Annotated[Path, typer.Option(help="folder for the next selection")],
-    prune_rate: Annotated[
-        float | None, typer.Option(help="share removed; default as before")
-    ] = None,
-    id_column: Annotated[
-        str, typer.Option(help="column that names the images; default: found by name")
-    ] = "",
-    label_column: Annotated[
-        str, typer.Option(help="column (FiftyOne: field) of the class; default: found by name")
-    ] = "",
-    conflicts: Annotated[
-        str, typer.Option(help="where annotators disagree: majority or skip; a tie is skipped")
-    ] = "majority",
-    images: Images = "",
-    overwrite: Overwrite = False,
-    as_json: Json = False,
-) -> None:
-    """Take labels back: score again with them and choose the next part; what is labelled stays
-    in."""
-    from coreset_engine.pipeline.label_rounds import LabelOptions, rescore
-
-    options = LabelOptions(id_column, label_column, conflicts, images, overwrite)
-    summary = rescore(
-        selection, file, out, prune_rate=prune_rate, options=options, progress=ProgressBar()
-    )
-    if as_json:
-        print(json.dumps(summary))
-        return
-    for name in ("labelled", "unknown", "agreement", "classes", "kept", "new", "out"):
-        value = summary[name]
-        print(f"{name:>14}  {value:.1%}" if name == "agreement" else f"{name:>14}  {value}")
-    print("\n".join(summary["report"]), file=sys.stderr)
 
 
 def human(count: float) -> str:

@@ -68,8 +68,21 @@ class ClassLabels:
         return int(self.codes[row]) if self.codes[row] >= 0 else None
 
 
-def kept(bundle: ExportBundle) -> np.ndarray:
-    """Rows of the coreset, best first.
+def suggested_labels(bundle: ExportBundle, labels: str = "auto") -> ClassLabels:
+    """What an annotator is shown as a first guess, with every class that may be chosen.
+
+    The class of label spreading where labels were given, else as `class_labels`.
+    """
+    if labels == "truth" or "suggested_label" not in bundle.table:
+        return class_labels(bundle, labels)
+    guesses = [str(name) for name in bundle.table["suggested_label"]]
+    known = dict.fromkeys([*bundle.truth_names, *sorted(set(guesses))])
+    number = {name: code for code, name in enumerate(known)}
+    return ClassLabels(_distinct(tuple(known)), np.array([number[name] for name in guesses]))
+
+
+def kept(bundle: ExportBundle, among: np.ndarray | None = None) -> np.ndarray:
+    """Rows of the coreset, best first; among: (N,) bool, those of it that are wanted.
 
     Returns
     -------
@@ -80,7 +93,7 @@ def kept(bundle: ExportBundle) -> np.ndarray:
     Missing
         When the source cannot give their pictures.
     """
-    rows = np.flatnonzero(bundle.selected)
+    rows = np.flatnonzero(bundle.selected if among is None else bundle.selected & among)
     rows = rows[np.argsort(bundle.table["rank"].to_numpy()[rows], kind="stable")]
     if bundle.dataset is None or bundle.dataset.reader is None:
         raise Missing(

@@ -1,7 +1,8 @@
 """Label Studio: tasks.json to import, config.xml for the project, the pictures to serve; and its
 export read back.
 
-Tasks come best first; the pseudo-label is a prediction, which the annotator confirms or changes.
+Tasks come best first, and only for images that nobody labelled. The suggested class (label spreading
+from given labels, else the pseudo-label) is a prediction, which the annotator confirms or changes.
 `prefix` is how the project reaches the pictures: the default suits Label Studio's local file
 serving with `place` as document root.
 """
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
+
+import numpy as np
 
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Progress, silent
@@ -58,11 +61,14 @@ def write_label_studio(
     """
     images.check_link(link)
     place = Path(place)
-    rows = images.kept(bundle)
-    classes = images.class_labels(bundle, labels)
-    confidence = (
-        bundle.table["confidence"].to_numpy(float) if "confidence" in bundle.table else None
-    )
+    rows = images.kept(bundle, bundle.to_label)
+    if not len(rows):
+        raise BadInput(
+            f"all {int(bundle.selected.sum()):,} selected images are labelled; choose the next "
+            "ones first (coreset next)."
+        )
+    classes = images.suggested_labels(bundle, labels)
+    confidence = _confidence(bundle)
     tasks = []
     try:
         folder = images.fresh(place / "images")
@@ -98,6 +104,14 @@ def write_label_studio(
         config=str(place / "config.xml"),
         **({"steps": _steps(place)} if prefix == PREFIX else {}),
     )
+
+
+def _confidence(bundle: ExportBundle) -> np.ndarray | None:
+    """(N,) how sure the suggested label is, in [0, 1]; None where that is not known."""
+    for column in ("suggested_confidence", "confidence"):
+        if column in bundle.table:
+            return bundle.table[column].to_numpy(float)
+    return None
 
 
 def _steps(place: Path) -> list[str]:

@@ -1,0 +1,289 @@
+"""The commands of the labelling loop: `next` (images to label next), `import-labels` (labels back)
+and `label-errors` (probable mistakes among labels)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from coreset_engine.cli.options import Json, RunSettings, Source, open_run, print_record
+from coreset_engine.cli.progress import ProgressBar
+from coreset_engine.core.errors import BadInput
+
+if TYPE_CHECKING:
+    from coreset_engine.pipeline.run import Run
+
+Images = Annotated[
+    str, typer.Option("--images", help="folder the source's images are in now, if it was moved")
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="replace a selection that is in --out")
+]
+
+
+def next_images(
+    source: Source,
+    request: Any,
+    settings: RunSettings,
+    out: Annotated[
+        Path, typer.Option(help="folder for the selection and new.csv, the images to label")
+    ],
+    labels: Annotated[
+        str, typer.Option(help="label file to take in first, as `import-labels` reads it")
+    ] = "",
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="say what the labels so far are worth")
+    ] = False,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Choose exactly --count new images to label next; the first round is a pilot of random images,
+    stratified over clusters (default 100)."""
+    from coreset_engine.pipeline.label_rounds import keep_labels
+    from coreset_engine.pipeline.next_round import next_round
+
+    run = run_of(source, settings)
+    told = keep_labels(run, labels) if labels else {}
+    made = next_round(
+        run,
+        request.budget.count,
+        request=request,
+        out=out,
+        overwrite=overwrite,
+    )
+    summary: dict[str, Any] = dict(
+        round=made.number,
+        new=len(made),
+        labelled=made.labelled,
+        pending=made.pending,
+        method=made.selection.method,
+        reason=made.reason,
+        out=str(out),
+        to_label=str(out / "new.csv"),
+    )
+    if estimate:
+        summary["estimate"] = _estimate(run, len(made), as_json)
+    if as_json and told:
+        summary["labels"] = told
+    print_record(summary, as_json)
+    _say(told)
+
+
+def _estimate(run: Run, count: int, as_json: bool) -> Any:
+    from coreset_engine.evaluation.round_estimate import estimate_rounds
+
+    found = estimate_rounds(run, next_count=count)
+    return found.as_json() if as_json else found.sentence
+
+
+def _say(told: dict[str, Any]) -> None:
+    if told:
+        print("\n".join(told["report"]), file=sys.stderr)
+
+
+def run_of(source: str, settings: RunSettings) -> Run:
+    """The run of a source; or that of a selection folder, with the settings in its manifest."""
+    from coreset_engine.pipeline.manifest import read_manifest, run_of_manifest
+    from coreset_engine.pipeline.reopen import reopen_source
+
+    place = Path(source)
+    if not (place / "manifest.json").is_file() or not (place / "selection.parquet").is_file():
+        return open_run(source, settings)
+    if settings.config != type(settings.config)():
+        raise BadInput(
+            f"{source} is a selection, whose settings stand in its manifest; leave the settings "
+            "of the run out, or name the source itself."
+        )
+    manifest = read_manifest(place)
+    return run_of_manifest(manifest, reopen_source(manifest), progress=ProgressBar())
+
+
+def import_labels(
+    file: Annotated[
+        str,
+        typer.Argument(
+            help="CSV, Label Studio's JSON or JSON-MIN, COCO, YOLO, CVAT's XML, Parquet, a folder of "
+            "class folders, or fiftyone:NAME[/FIELD]"
+        ),
+    ],
+    selection: Annotated[
+        Path | None, typer.Option(help="the selection folder that was labelled")
+    ] = None,
+    source: Annotated[
+        str, typer.Option(help="in place of --selection: the source whose images were labelled")
+    ] = "",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="folder for the next selection; without it the labels are only kept"),
+    ] = None,
+    prune_rate: Annotated[
+        float | None, typer.Option(help="share removed; default as before")
+    ] = None,
+    count: Annotated[
+        int | None, typer.Option(help="images to choose beside the labelled ones")
+    ] = None,
+    id_column: Annotated[
+        str, typer.Option(help="column that names the images; default: found by name")
+    ] = "",
+    label_column: Annotated[
+        str, typer.Option(help="column (FiftyOne: field) of the class; default: found by name")
+    ] = "",
+    conflicts: Annotated[
+        str, typer.Option(help="where annotators disagree: majority or skip; a tie is skipped")
+    ] = "majority",
+    images: Images = "",
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Take labels back: say what is new, changed and conflicting, keep them, and with --out score
+    again with them and choose the next part; what is labelled stays in."""
+    from coreset_engine.pipeline.label_rounds import LabelOptions, rescore
+
+    options = LabelOptions(id_column, label_column, conflicts, images, overwrite)
+    _check_places(selection, source, out, prune_rate, count)
+    if out is None:
+        summary = _kept(file, selection, source, options)
+    else:
+        summary = rescore(
+            selection,
+            file,
+            out,
+            prune_rate=prune_rate,
+            count=count,
+            options=options,
+            progress=ProgressBar(),
+        )
+    if as_json:
+        print(json.dumps(summary))
+        return
+    for name in SHOWN:
+        if name in summary:
+            value = summary[name]
+            print(f"{name:>14}  {value:.1%}" if name == "agreement" else f"{name:>14}  {value}")
+    _say(summary)
+
+
+SHOWN = (
+    "rows",
+    "labelled",
+    "labels_new",
+    "labels_changed",
+    "labels_same",
+    "conflicts",
+    "unknown",
+    "unmatched",
+    "total",
+    "agreement",
+    "classes",
+    "kept",
+    "new",
+    "out",
+)
+
+
+def _check_places(
+    selection: Path | None,
+    source: str,
+    out: Path | None,
+    prune_rate: float | None,
+    count: int | None,
+) -> None:
+    if (selection is None) == (not source):
+        raise BadInput(
+            "labels belong to a selection or to a source; name one of them: --selection FOLDER or "
+            "--source SOURCE."
+        )
+    if out is not None and selection is None:
+        raise BadInput(
+            "--out goes with --selection; for the next images of a source: coreset next SOURCE "
+            "--out FOLDER."
+        )
+    if prune_rate is not None and count is not None:
+        raise BadInput(
+            f"--prune-rate {prune_rate} and --count {count} both say how many images are chosen; "
+            "give one of them."
+        )
+
+
+def _kept(file: str, selection: Path | None, source: str, options: Any) -> dict[str, Any]:
+    """Labels kept in the workspace, nothing computed."""
+    from coreset_engine.pipeline.config import RunConfig
+    from coreset_engine.pipeline.label_rounds import keep_labels
+    from coreset_engine.pipeline.manifest import read_manifest, run_of_manifest
+    from coreset_engine.pipeline.reopen import reopen_source
+
+    if selection is None:
+        run = open_run(source, RunSettings(RunConfig()))
+    else:
+        manifest = read_manifest(selection)
+        run = run_of_manifest(manifest, reopen_source(manifest, options.images))
+    return keep_labels(run, file, options)
+
+
+def label_errors(
+    source: Source,
+    settings: RunSettings,
+    count: Annotated[
+        int | None, typer.Option(help="images to list; default: those probably wrong")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="CSV with every labelled image, most suspect first")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Probable mistakes among given labels, most probable first."""
+    from coreset_engine.evaluation.label_errors import label_errors as find
+    from coreset_engine.pipeline.imported_labels import with_stored_labels
+
+    found = find(with_stored_labels(run_of(source, settings)))
+    if out is not None:
+        _write_errors(found, out)
+    rows = found.top(count)
+    if as_json:
+        print(
+            json.dumps(
+                dict(
+                    labelled=len(found),
+                    suspected=int(found.suspected.sum()),
+                    estimated_errors=found.estimated_errors,
+                    errors=[row._asdict() for row in rows],
+                )
+            )
+        )
+        return
+    for row in rows:
+        print(f"{row.score:.3f}  {row.id}  {row.given} -> {row.suggested}  {row.reason}")
+    print(
+        f"{int(found.suspected.sum()):,} of {len(found):,} labels are suspected; about "
+        f"{found.estimated_errors:,.0f} are wrong in all.",
+        file=sys.stderr,
+    )
+
+
+def _write_errors(found: Any, out: Path) -> None:
+    import csv
+
+    try:
+        with open(out, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["id", "given", "suggested", "score", "suspected", "reason"])
+            for suspected, row in zip(found.suspected, found.top(len(found)), strict=True):
+                writer.writerow(
+                    [
+                        row.id,
+                        row.given,
+                        row.suggested,
+                        f"{row.score:.6f}",
+                        bool(suspected),
+                        row.reason,
+                    ]
+                )
+    except OSError as fault:
+        raise BadInput(
+            f"{str(out)!r} cannot be written ({fault.strerror}); name a file in a folder you can "
+            "write."
+        ) from None
