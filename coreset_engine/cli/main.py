@@ -243,6 +243,7 @@ app.command("next")(
     with_source_options(with_run_settings()(with_selection_options(rounds.next_images)))
 )
 app.command()(with_source_options(with_run_settings()(rounds.label_errors)))
+app.command()(with_source_options(rounds.predictions))
 for command in (store.status, store.gc, store.report, rounds.import_labels):
     app.command()(command)
 app.command("labels")(rounds.import_labels)

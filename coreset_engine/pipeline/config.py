@@ -189,6 +189,12 @@ class RunConfig:
         stages=("dynamics",),
         config="coreset_engine.training.config:DynamicsConfig",
     )
+    predictions: str | None = setting(
+        None,
+        "your own model's predictions (CSV, Parquet, JSON Lines or fiftyone:NAME/FIELD): difficulty "
+        "and uncertainty are read from them instead of from a proxy's training",
+        stages=("dynamics",),
+    )
     n_samples: int | None = setting(
         None,
         "coverage samples T; default: until two seeds agree",

@@ -95,6 +95,50 @@ def scores_of(run: Run, selection: Selection) -> dict[str, np.ndarray]:
     return found | ({} if drawn is None else dict(inclusion=drawn.share))
 
 
+def prediction_columns(run: Run) -> dict[str, np.ndarray]:
+    """What the user's own model says of each image.
+
+    Returns
+    -------
+    dict
+        Of (N,) columns. predicted_label: class, "" = no prediction. predicted_confidence,
+        predicted_entropy, predicted_margin: NaN where not known. disagrees_with_label,
+        disagrees_with_cluster: 1 where the prediction is another class than the image's label, or
+        than the one that is predicted for most images of its cluster; 0, or NaN = not known.
+    """
+    made = run.predictions
+    found = dict(
+        predicted_label=made.names(),
+        predicted_confidence=made.confidence,
+        predicted_entropy=made.entropy,
+        predicted_margin=made.margin,
+    )
+    if run.dataset.labels is not None:
+        names = np.array([*run.dataset.classes, ""], object)
+        own = names[np.asarray(run.dataset.labels)]
+        found["disagrees_with_label"] = _differs(made.names(), own)
+    if run.ready("pseudo_labels"):
+        clusters = run.pseudo_labels.labels
+        common = _commonest(clusters, made.predicted)
+        names = np.array([*made.classes, ""], object)
+        found["disagrees_with_cluster"] = _differs(made.names(), names[common[clusters]])
+    return found
+
+
+def _differs(predicted: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """(N,) float32: 1 where two class names differ, NaN where one of them is unknown ("")."""
+    unknown = (predicted == "") | (other == "")
+    return np.where(unknown, np.nan, predicted != other).astype(np.float32)
+
+
+def _commonest(clusters: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """(C,) int64: the class predicted for most images of each cluster, -1 without any."""
+    count = np.zeros((int(clusters.max()) + 1, int(predicted.max(initial=0)) + 1), np.int64)
+    known = predicted >= 0
+    np.add.at(count, (clusters[known], predicted[known]), 1)
+    return np.where(count.any(axis=1), count.argmax(axis=1), -1)
+
+
 def label_columns(run: Run) -> dict[str, np.ndarray]:
     """What people said of the images, and what follows for the others.
 
@@ -131,7 +175,13 @@ def columns(run: Run, method: str) -> dict[str, np.ndarray]:
             pseudo_label=run.pseudo_labels.labels, confidence=run.pseudo_labels.confidence
         )
     if run.ready("dynamics"):
-        found |= dict(aum=run.dynamics.aum, forgetting=run.dynamics.forgetting)
+        found |= {
+            name: getattr(run.dynamics, name)
+            for name in ("aum", "forgetting")
+            if not np.isnan(getattr(run.dynamics, name)).all()
+        }
+    if run.config.predictions:
+        found |= prediction_columns(run)
     if run.ready("coverage"):
         found |= dict(coverage=run.coverage.coverage, redundancy=run.coverage.redundancy)
     return found

@@ -38,6 +38,7 @@ from coreset_engine.pipeline.executor import (
 )
 from coreset_engine.pipeline.stage_inputs import by_content, inputs_of
 from coreset_engine.pipeline.stages import DYNAMICS, STAGES
+from coreset_engine.sources.predictions import Predictions, read_predictions
 
 __all__ = ["DYNAMICS", "STAGES", "ImportedLabels", "Run", "embed"]
 # report(stage, done, total, unit)
@@ -258,6 +259,8 @@ class Run:
             return {under: changed} if under and changed else changed
         if name == "search":
             return neighbour_search.params(self.search, len(self.dataset))
+        if name == "predictions":  # no entry without any: keys stay those of earlier versions
+            return {name: self.predictions.key} if self.config.predictions else {}
         if name in ("encoder", "weights") and self.dataset.vectors is not None:
             return dict(encoder="given")
         resolved: dict[str, Any] = dict(
@@ -438,6 +441,16 @@ class Run:
             )
         return self.dataset.labels
 
+    @cached_property
+    def predictions(self) -> Predictions:
+        """What the user's own model says of the images. Raises Missing when none were given."""
+        if not self.config.predictions:
+            raise Missing(
+                "this run has no predictions of a model; give them with predictions=FILE "
+                "(--predictions FILE)."
+            )
+        return read_predictions(self.config.predictions, self.dataset)
+
     @property
     def dynamics(self) -> Dynamics:
         """Training dynamics on the pseudo-labels."""
@@ -453,6 +466,9 @@ class Run:
         """
 
         def make() -> stages.Made:
+            if self.config.predictions:
+                truth = self.dataset if labels == "true" else None
+                return stages.predicted_dynamics(self.predictions, truth)
             target = self.pseudo_labels.labels if labels == "pseudo" else self.labels
             wanted = dict(proxy=self.proxy) | self.config.effective("dynamics") | params
             tick = self.tick("dynamics")

@@ -17,6 +17,7 @@ import numpy as np
 
 from coreset_engine.artifacts import log
 from coreset_engine.artifacts.store import Store
+from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import (
     CoverageScores,
     Dataset,
@@ -28,6 +29,7 @@ from coreset_engine.core.types import (
 from coreset_engine.pipeline.config import RunConfig
 from coreset_engine.pipeline.embedding_stage import embed_with_reuse
 from coreset_engine.pipeline.executor import EmbeddingTask, Executor
+from coreset_engine.sources.predictions import Predictions
 
 Made = tuple[dict[str, np.ndarray], dict[str, Any]]  # arrays by name, info
 
@@ -126,6 +128,33 @@ def read_pseudo_labels(arrays: Mapping[str, np.ndarray], info: Mapping[str, Any]
         arrays.get("agreement"),
         info["info"],
     )
+
+
+def predicted_dynamics(predictions: Predictions, truth: Dataset | None) -> Made:
+    """Difficulty from the user's own predictions, in the place of a proxy's training.
+
+    Parameters
+    ----------
+    predictions
+        Class alone is not enough: what is uncertain about it is not known.
+    truth
+        The dataset whose labels the margin is taken for; None = the predicted classes.
+    """
+    from coreset_engine.training.predicted_dynamics import predicted_dynamics as scored
+
+    if predictions.probabilities is None:
+        raise BadInput(
+            f"{predictions.name!r} holds a class for each image and no probabilities, which "
+            "difficulty is read from; add the columns p_CLASS or logit_CLASS, or leave "
+            "--predictions out."
+        )
+    labels = np.full(len(predictions.predicted), -1, np.int64)
+    if truth is not None and truth.labels is not None:
+        number = {name: code for code, name in enumerate(predictions.classes)}
+        codes = np.array([number.get(name, -1) for name in truth.classes] + [-1], np.int64)
+        labels = codes[np.asarray(truth.labels)]
+    made = scored(predictions.probabilities, predictions.logits, labels)
+    return {name: getattr(made, name) for name in DYNAMICS}, dict(made.info)
 
 
 def dynamics(

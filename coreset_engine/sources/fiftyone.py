@@ -441,6 +441,54 @@ def label_rows(text: str, field: str = "") -> tuple[list[LabelRow], frozenset[st
     return rows, fingerprints(dataset) if ours else None
 
 
+def prediction_table(text: str) -> Any:
+    """A model's predictions in a dataset's field as a table: ids, and logits or class names.
+
+    Parameters
+    ----------
+    text
+        NAME/FIELD, the field a Classification.
+
+    Raises
+    ------
+    Missing
+        Without a database.
+    BadInput
+        For an unknown dataset or field, or one that holds no Classification.
+    """
+    import pandas as pd
+
+    fo = fiftyone_database.connect()
+    name, _, path = text.rpartition("/")
+    if not name or not fo.dataset_exists(name):
+        raise BadInput(
+            f"fiftyone:{text} names no dataset and field; write fiftyone:NAME/FIELD, for example "
+            "fiftyone:birds/predictions."
+        )
+    dataset = fo.load_dataset(name)
+    kind = dataset.get_field_schema(embedded_doc_type=fo.Classification)
+    if path not in kind:
+        raise BadInput(
+            f"dataset {name!r} has no field {path!r} of classifications; it has "
+            f"{_some(sorted(kind)) or 'none'}."
+        )
+    own = ["coreset_id"] if dataset.has_sample_field("coreset_id") else []
+    wanted = ["id", "filepath", f"{path}.label", f"{path}.confidence", f"{path}.logits", *own]
+    sample, file, label, confidence, logits, *ids = dataset.values(wanted)
+    table = pd.DataFrame(dict(sample_id=sample, filepath=file))
+    if own:
+        table["coreset_id"] = ids[0]
+    classes = dataset.classes.get(path) or dataset.default_classes
+    if all(item is not None for item in logits) and classes:
+        table["logits"] = [list(item) for item in logits]
+        table.attrs["classes"] = list(classes)
+    else:
+        table["prediction"] = label
+        if all(item is not None for item in confidence):
+            table["confidence"] = confidence
+    return table[table["logits" if "logits" in table else "prediction"].notna()]
+
+
 def fingerprints(dataset: Any) -> frozenset[str]:
     """Of the sources whose selections were exported to this dataset."""
     found = set()

@@ -184,6 +184,13 @@ WAYS = (
 )
 
 
+def match_rows(
+    rows: Sequence[LabelRow], ids: Iterable[str], paths: Iterable[str] | None = None
+) -> list[str | None]:
+    """The image id that each row means, None where it means none; see `ImportedLabels.match`."""
+    return _best_column(rows, _Images([str(key) for key in ids], paths), set(), WAYS)[2]
+
+
 class _Images:
     """The images of a source, looked up by whatever names them; None where that is in doubt."""
 

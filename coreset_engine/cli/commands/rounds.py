@@ -264,6 +264,25 @@ def label_errors(
     )
 
 
+def predictions(
+    file: Annotated[str, typer.Argument(help="CSV, Parquet, JSON Lines, or fiftyone:NAME/FIELD")],
+    source: Source,
+    out: Annotated[
+        Path | None, typer.Option(help="CSV with class, uncertainty and disagreement of each image")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check a model's own predictions: classes, coverage, uncertainty, disagreement with labels."""
+    from coreset_engine.pipeline.config import RunConfig
+    from coreset_engine.pipeline.imported_labels import with_stored_labels
+    from coreset_engine.pipeline.predictions import report_of, write_table
+
+    run = with_stored_labels(open_run(source, RunSettings(RunConfig(predictions=file))))
+    if out is not None:
+        write_table(run, out)
+    print_record(report_of(run), as_json)
+
+
 def _write_errors(found: Any, out: Path) -> None:
     import csv
 

@@ -166,6 +166,11 @@ def hardness(dynamics: Dynamics, name: str, never_learned: str = "hardest") -> n
         A score that is NaN.
     """
     values = np.asarray(getattr(dynamics, name), np.float64)
+    if dynamics.info.get("source") == "predictions" and np.isnan(values).any():
+        raise BadInput(
+            f"{name} follows a training over several epochs, and predictions are one snapshot; "
+            "choose a method on aum, el2n or entropy, or leave --predictions out."
+        )
     if np.isnan(values).any():
         raise BadInput(
             f"{name} of {int(np.isnan(values).sum())} images is NaN; compute the training dynamics "
