@@ -18,6 +18,7 @@ from coreset_engine.core.errors import BadInput
 LABELS = "labels"
 ROUNDS = "rounds"
 DECISIONS = "label-decisions"
+SUSPECTS = "label-errors"
 CHOICES = ("confirm", "correct", "ignore")
 EXAMPLES = 3
 
@@ -194,3 +195,27 @@ def undo_decision(fingerprint: str, home: Path | str) -> None:
     history.add(DECISIONS, fingerprint, {"undo": True}, home)
     if entries[-1].get("decision") == "correct":
         undo_labels(fingerprint, home)
+
+
+def keep_suspects(
+    fingerprint: str, home: Path | str, key: str, scores: Mapping[str, float]
+) -> None:
+    """Keep which labels are probably wrong, for exports; the latest result counts.
+
+    Parameters
+    ----------
+    key
+        What identifies the result: the same one is kept once.
+    scores
+        Image id -> score in [0, 1] of the suspected labels.
+    """
+    found = history.entries(SUSPECTS, fingerprint, home)
+    if not found or found[-1].get("key") != key:
+        history.add(SUSPECTS, fingerprint, dict(key=key, scores=dict(scores)), home)
+
+
+def suspects(fingerprint: str, home: Path | str) -> dict[str, float]:
+    """Image id -> score of the labels that are probably wrong; {} before they were looked for."""
+    found = history.entries(SUSPECTS, fingerprint, home)
+    scores = found[-1].get("scores") if found else {}
+    return scores if isinstance(scores, dict) else {}

@@ -124,6 +124,8 @@ def label_errors(run: Run, *, undecided: bool = False, progress: Progress = sile
     key = _key(part, run)
     arrays, info = run.store.get("label_errors", key, work, about=run.about())
     found = _ranked(np.asarray(part.dataset.ids), codes, names, arrays, info)
+    scores = {str(found.ids[i]): float(found.score[i]) for i in np.flatnonzero(found.suspected)}
+    label_log.keep_suspects(run.dataset.fingerprint, run.store.home, key, scores)
     return _without(found, run) if undecided else found
 
 

@@ -207,15 +207,19 @@ def inclusion(spec: str, params: dict[str, Any], store: Store, report: Reporter)
 
 
 def export(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
-    """A selection to a target (see export's table)."""
+    """A selection to a target (see export's table); with `folder`, the one that lies there."""
     from coreset_engine.export.targets import export as send
+    from coreset_engine.export.targets import export_folder
 
-    run, params = _open(spec, params, store, report)
-
-    def exporting(done: int, total: int, unit: str = "") -> None:
+    def tell(done: int, total: int, unit: str = "") -> None:
         report("export", done, total, unit)
 
-    report.result = send(run, progress=exporting, **params)
+    if params.get("folder"):
+        params.pop("run", None)
+        report.result = export_folder(params.pop("folder"), store=store, progress=tell, **params)
+        return
+    run, params = _open(spec, params, store, report)
+    report.result = send(run, progress=tell, **params)
 
 
 def next_round(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
@@ -240,14 +244,14 @@ def next_round(spec: str, params: dict[str, Any], store: Store, report: Reporter
 def label_errors(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
     """Probable mistakes among given labels."""
     from coreset_engine.evaluation.label_errors import label_errors as find
-    from coreset_engine.pipeline.imported_labels import with_stored_labels
+    from coreset_engine.pipeline.imported_labels import with_known_labels
 
     run, params = _open(spec, params, store, report)
 
     def tell(done: int, total: int, unit: str = "") -> None:
         report("label errors", done, total, unit)
 
-    found = find(with_stored_labels(run), progress=tell)
+    found = find(with_known_labels(run), progress=tell)
     report.result = dict(count=len(found), suspected=int(found.suspected.sum()))
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from coreset_engine.artifacts import label_log
 from coreset_engine.clustering.label_spreading import spread_labels
 from coreset_engine.core.errors import BadInput
+from coreset_engine.core.ids import places_of
 from coreset_engine.pipeline.run import ImportedLabels, Run
 from coreset_engine.training.ridge import Ridge, fit_ridge, folds_of, one_hot
 
@@ -104,6 +105,27 @@ def with_stored_labels(run: Run) -> Run:
     here = set(map(str, run.dataset.ids))
     labels = {key: name for key, name in labels.items() if key in here}
     return with_labels(run, labels) if labels else run
+
+
+def with_known_labels(run: Run) -> Run:
+    """The run with every label that somebody gave and none filled in: the source's, and over them
+    those that its workspace keeps (imports and corrections).
+
+    For looking at the labels themselves; a source without labels gives `with_stored_labels`.
+    """
+    if run.imported or run.dataset.labels is None:
+        return with_stored_labels(run)
+    given = label_log.read(run.dataset.fingerprint, run.store.home).labels
+    if not given:
+        return run
+    classes = tuple(dict.fromkeys([*run.dataset.classes, *sorted(set(given.values()))]))
+    code = {name: number for number, name in enumerate(classes)}
+    labels = np.array(run.dataset.labels, np.int64)
+    places = places_of(run.dataset.ids, list(given))
+    for place, name in zip(places.tolist(), given.values(), strict=True):
+        if place >= 0:
+            labels[place] = code[name]
+    return run.with_dataset(dataclasses.replace(run.dataset, labels=labels, classes=classes))
 
 
 def _names(run: Run, known: dict[int, str], how: str) -> tuple[list[str], np.ndarray | None, str]:

@@ -116,6 +116,9 @@ def prediction_columns(run: Run) -> dict[str, np.ndarray]:
     if run.dataset.labels is not None:
         names = np.array([*run.dataset.classes, ""], object)
         own = names[np.asarray(run.dataset.labels)]
+        if run.imported:  # what was filled in is nobody's label
+            given = run.imported.labels
+            own = np.where([str(key) in given for key in run.dataset.ids], own, "")
         found["disagrees_with_label"] = _differs(made.names(), own)
     if run.ready("pseudo_labels"):
         clusters = run.pseudo_labels.labels
@@ -146,8 +149,9 @@ def label_columns(run: Run) -> dict[str, np.ndarray]:
     -------
     dict
         Of (N,) columns, each only where there is something to say. given_label: class, "" = not
-        labelled. round: number of the round that proposed it, -1 = none. suggested_label,
-        suggested_confidence: the class of label spreading and how sure it is.
+        labelled. round: number of the round that proposed it, -1 = none. label_error: how probably
+        the label is wrong, NaN = not suspected; label_decision: confirm, correct, ignore or "".
+        suggested_label, suggested_confidence: the class of label spreading and how sure it is.
     """
     state = label_log.read(run.dataset.fingerprint, run.store.home)
     given = state.labels | (dict(run.imported.labels) if run.imported else {})
@@ -158,6 +162,14 @@ def label_columns(run: Run) -> dict[str, np.ndarray]:
     if state.rounds:
         number = state.round_of
         found["round"] = np.array([number.get(str(key), -1) for key in ids], np.int64)
+    decided = label_log.decisions(run.dataset.fingerprint, run.store.home)
+    suspects = label_log.suspects(run.dataset.fingerprint, run.store.home)
+    if suspects:
+        scores = [suspects.get(str(key), np.nan) for key in ids]
+        found["label_error"] = np.array(scores, np.float64)
+    if decided:
+        said = {key: str(entry["decision"]) for key, entry in decided.items()}
+        found["label_decision"] = np.array([said.get(str(key), "") for key in ids], object)
     filled = None if run.imported is None else run.imported.confidence
     if filled is not None and len(filled) == len(ids):
         names = np.array(run.dataset.classes, object)

@@ -441,6 +441,48 @@ def label_rows(text: str, field: str = "") -> tuple[list[LabelRow], frozenset[st
     return rows, fingerprints(dataset) if ours else None
 
 
+DECISION_TAGS = {"confirm-label": "confirm", "ignore-label": "ignore"}
+
+
+def decision_rows(text: str) -> dict[str, str]:
+    """Decisions on probable label errors that people tagged in a dataset.
+
+    Parameters
+    ----------
+    text
+        NAME of a dataset that we exported to.
+
+    Returns
+    -------
+    dict
+        Image id -> "confirm" (samples tagged confirm-label) or "ignore" (ignore-label).
+
+    Raises
+    ------
+    Missing
+        Without a database.
+    BadInput
+        For an unknown dataset, or one without our ids.
+    """
+    fo = fiftyone_database.connect()
+    if not fo.dataset_exists(text):
+        raise BadInput(
+            f"FiftyOne has no dataset {text[:100]!r}; it has {_some(fo.list_datasets())}."
+        )
+    dataset = fo.load_dataset(text)
+    if not dataset.has_sample_field("coreset_id"):
+        raise BadInput(
+            f"dataset {text!r} has no field coreset_id, which names the images; export a selection "
+            "to it first."
+        )
+    found = {}
+    for key, tags in zip(*dataset.values(["coreset_id", "tags"]), strict=True):
+        for tag, decision in DECISION_TAGS.items():
+            if key and tag in (tags or ()):
+                found[str(key)] = decision
+    return found
+
+
 def prediction_table(text: str) -> Any:
     """A model's predictions in a dataset's field as a table: ids, and logits or class names.
 

@@ -78,9 +78,14 @@ def show_summary(view: session.RunView, selection: Selection | PlannedSelection)
 
 def file_name(view: session.RunView, selection: Selection | PlannedSelection) -> str:
     """A file stem that is safe on every file system."""
+    return f"{file_stem(view)}-{selection.method}-{len(selection)}"
+
+
+def file_stem(view: session.RunView) -> str:
+    """The source's name, safe on every file system."""
     source = session.short_name(view.spec)
     name = "".join(c if c.isalnum() and c.isascii() else "-" for c in source).strip("-")
-    return f"{name[:40] or 'selection'}-{selection.method}-{len(selection)}"
+    return name[:40] or "selection"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -32,8 +32,11 @@ def next_images(
     out: Annotated[
         Path, typer.Option(help="folder for the selection and new.csv, the images to label")
     ],
-    labels: Annotated[
-        str, typer.Option(help="label file to take in first, as `import-labels` reads it")
+    label_file: Annotated[
+        str,
+        typer.Option(
+            "--import-labels", help="label file to take in first, as `import-labels` reads it"
+        ),
     ] = "",
     estimate: Annotated[
         bool, typer.Option("--estimate", help="say what the labels so far are worth")
@@ -47,7 +50,7 @@ def next_images(
     from coreset_engine.pipeline.next_round import next_round
 
     run = run_of(source, settings)
-    told = keep_labels(run, labels) if labels else {}
+    told = keep_labels(run, label_file) if label_file else {}
     made = next_round(
         run,
         request.budget.count,
@@ -233,13 +236,28 @@ def label_errors(
     out: Annotated[
         Path | None, typer.Option(help="CSV with every labelled image, most suspect first")
     ] = None,
+    confirm: Annotated[
+        list[str] | None, typer.Option(help="id of an image whose label is right; repeatable")
+    ] = None,
+    correct: Annotated[
+        list[str] | None, typer.Option(help="ID=CLASS, the right class of an image; repeatable")
+    ] = None,
+    ignore: Annotated[
+        list[str] | None, typer.Option(help="id of an image not to list again; repeatable")
+    ] = None,
+    decisions: Annotated[
+        str,
+        typer.Option(help="fiftyone:NAME, whose samples are tagged confirm-label, ignore-label"),
+    ] = "",
     as_json: Json = False,
 ) -> None:
-    """Probable mistakes among given labels, most probable first."""
+    """Probable mistakes among given labels, most probable first; decided ones are left out."""
     from coreset_engine.evaluation.label_errors import label_errors as find
-    from coreset_engine.pipeline.imported_labels import with_stored_labels
+    from coreset_engine.pipeline.imported_labels import with_known_labels
 
-    found = find(with_stored_labels(run_of(source, settings)))
+    run = run_of(source, settings)
+    _decide(run, confirm or [], correct or [], ignore or [], decisions)
+    found = find(with_known_labels(run), undecided=True)
     if out is not None:
         _write_errors(found, out)
     rows = found.top(count)
@@ -264,6 +282,33 @@ def label_errors(
     )
 
 
+def _decide(
+    run: Run, confirm: list[str], correct: list[str], ignore: list[str], tagged: str
+) -> None:
+    """Keep what was decided of labels. Raises BadInput for ids that the source has not."""
+    from coreset_engine.artifacts import label_log
+    from coreset_engine.core.ids import places_of
+
+    said = [(key, "confirm", "") for key in confirm] + [(key, "ignore", "") for key in ignore]
+    for item in correct:
+        key, equals, name = item.rpartition("=")
+        if not equals or not name.strip():
+            raise BadInput(f"--correct {item!r} must read ID=CLASS, for example a.png=cat.")
+        said.append((key, "correct", name))
+    if tagged:
+        from coreset_engine.sources.fiftyone import decision_rows
+
+        rows = decision_rows(tagged.removeprefix("fiftyone:"))
+        said += [(key, decision, "") for key, decision in rows.items()]
+    places = places_of(run.dataset.ids, [key for key, _, _ in said]) if said else []
+    for (key, decision, name), place in zip(said, places, strict=True):
+        if place < 0:
+            raise BadInput(
+                f"{key!r} is no id of this source; ids here look like {str(run.dataset.ids[0])!r}."
+            )
+        label_log.decide(run.dataset.fingerprint, run.store.home, key, decision, name)
+
+
 def predictions(
     file: Annotated[str, typer.Argument(help="CSV, Parquet, JSON Lines, or fiftyone:NAME/FIELD")],
     source: Source,
@@ -274,10 +319,10 @@ def predictions(
 ) -> None:
     """Check a model's own predictions: classes, coverage, uncertainty, disagreement with labels."""
     from coreset_engine.pipeline.config import RunConfig
-    from coreset_engine.pipeline.imported_labels import with_stored_labels
+    from coreset_engine.pipeline.imported_labels import with_known_labels
     from coreset_engine.pipeline.predictions import report_of, write_table
 
-    run = with_stored_labels(open_run(source, RunSettings(RunConfig(predictions=file))))
+    run = with_known_labels(open_run(source, RunSettings(RunConfig(predictions=file))))
     if out is not None:
         write_table(run, out)
     print_record(report_of(run), as_json)

@@ -31,6 +31,15 @@ NUMBERS = {  # table column -> what the field says about itself
     "forgetting": "times it went from right to wrong in training; infinite = never learned",
     "coverage": "random slices of the embedding to which it was nearest",
     "redundancy": "what near images cost it",
+    "round": "round of labelling that asked for it; -1 = none",
+    "label_error": "how probably its label is wrong, 0 to 1; empty = not suspected",
+    "predicted_entropy": "entropy of your model's prediction; high = uncertain",
+    "predicted_margin": "your model's largest probability minus the second; low = uncertain",
+}
+CLASSES = {  # table column -> (its confidence, what the field says about itself)
+    "given_label": ("", "what people labelled it in rounds of labelling"),
+    "suggested_label": ("suggested_confidence", "filled in from the labelled images"),
+    "predicted_label": ("predicted_confidence", "what your own model predicts"),
 }
 
 
@@ -129,6 +138,7 @@ def own_layers(bundle: ExportBundle, names: Names) -> list[Layer]:
                 table["confidence"].to_numpy(float) if "confidence" in table else None,
             )
         )
+    found += _class_layers(bundle, prefix)
     if bundle.nearest_kept is not None:
         found.append(
             Layer(
@@ -159,6 +169,23 @@ def own_layers(bundle: ExportBundle, names: Names) -> list[Layer]:
                 f"its embedding's first {DIMENSIONS} principal directions; for sorting by "
                 "similarity",
             )
+        )
+    return found
+
+
+def _class_layers(bundle: ExportBundle, prefix: str) -> list[Layer]:
+    """Classes that people, label spreading or the user's model gave; and decisions on labels."""
+    table = bundle.table
+    found = []
+    for column, (confidence, text) in CLASSES.items():
+        if column in table:
+            names = [name or None for name in table[column].tolist()]
+            sure = table[confidence].to_numpy(float) if confidence in table else None
+            found.append(Layer(prefix + column, "label", names, text, sure))
+    if "label_decision" in table:
+        said = [name or None for name in table["label_decision"].tolist()]
+        found.append(
+            Layer(prefix + "label_decision", "str", said, "confirm, correct or ignore its label")
         )
     return found
 
@@ -236,6 +263,13 @@ def _views(names: Names, has: set[str], near: float) -> Iterator[View]:
     prefix = names.prefix
     yield View(names.view("kept"), "the coreset, best first", (tagged, _sorted(prefix + "rank")))
     yield View(names.view("dropped"), "everything else", (untagged,))
+    if "label_error" in has:
+        yield View(
+            names.view("probable label errors"),
+            "labels that are probably wrong, most suspect first; tag a sample confirm-label or "
+            "ignore-label to decide",
+            (_matched({prefix + "label_error": {"$gt": 0}}), _sorted(prefix + "label_error", True)),
+        )
     if "label_margin" in has or "aum" in has:
         yield _suspected(names, "label_margin" in has)
     if "aum" in has:
