@@ -28,6 +28,7 @@ from coreset_engine.selection.request import SelectionRequest
 from coreset_engine.sources.open import open_source
 
 N = 300
+TARGET = load_digits().target[:N]
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,7 @@ def run(digits_file, tmp_path):
 
 
 def name_of(run, key):
-    return f"digit {load_digits().target[list(map(str, run.dataset.ids)).index(key)]}"
+    return f"digit {TARGET[list(map(str, run.dataset.ids)).index(key)]}"
 
 
 def label_all(run, ids, place):
