@@ -60,6 +60,7 @@ def predicted_dynamics(
         dyn_unc=unknown,
         tdds=unknown,
         dual=unknown,
+        mean_probability=filled[at, own].astype(np.float32),
         margins=np.clip(scores["aum"], -65_000, 65_000)[:, None].astype(np.float16),
         info=dict(source="predictions", epochs=1, without_prediction=int((~known).sum())),
     )
