@@ -137,7 +137,9 @@ def _warnings(found: Mapping[str, Finding]) -> tuple[str, ...]:
     conflicts = found.get("label_conflicts")
     if conflicts is None or not len(conflicts):
         return ()
+    count = conflicts.n_groups
+    groups = "1 group of copies holds" if count == 1 else f"{count:,} groups of copies hold"
     return (
-        f"{conflicts.n_groups:,} groups of copies hold images of different classes; look at them "
-        "before all but one is excluded, because the label of the one that stays may be wrong.",
+        f"{groups} images of different classes; look at them before all but one is excluded, because "
+        "the label of the one that stays may be wrong.",
     )

@@ -59,7 +59,7 @@ def test_every_planted_fault_is_in_the_report(run):
         "label_conflicts": [[0, 10]],
     }
     assert report["blank"].positions.tolist() == [12]
-    assert "1 groups of copies hold images of different classes" in report.warnings[0]
+    assert "1 group of copies holds images of different classes" in report.warnings[0]
     record = report.to_record()
     assert json.loads(json.dumps(record))["findings"][0]["surplus"] == 2
 

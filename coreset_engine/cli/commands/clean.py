@@ -321,7 +321,7 @@ def _show(record: dict[str, Any], report: Any) -> None:
     for row in record["findings"]:
         if not row["count"]:
             continue
-        groups = f" in {row['groups']:,} groups" if row["groups"] else ""
+        groups = f", groups: {row['groups']:,}" if row["groups"] else ""
         example = f"  e.g. {row['ids'][0]}" if row["ids"] else ""
         print(
             f"{row['count']:>9,}  {row['share']:>6.1%}  {row['severity']:<7}{row['name']:<17}"

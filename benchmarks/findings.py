@@ -1,0 +1,346 @@
+"""Findings against planted truth, against cleanvision, and what cleaning is worth in accuracy.
+
+    python benchmarks/findings.py planted SOURCE [--images 400] [--encoder NAME]
+    python benchmarks/findings.py cleanvision SOURCE --python ENV/bin/python [--images 10000]
+    python benchmarks/findings.py accuracy SOURCE [--seeds 5]
+
+planted: copies, recompressed, shrunken, turned, blurred, dark, ... images and wrong labels are added
+to images of SOURCE, and leaks to a second folder; prints precision and recall of each finding.
+What the same images show without anything planted is not counted as wrong. cleanvision: both look
+at the same PNG files, one process each on one core; prints core seconds, their ratio and the
+agreement on cleanvision's own issues. ENV holds cleanvision, which is no dependency of this
+repository. accuracy: the same budget with and without cleaning, paired, a linear model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageEnhance, ImageFilter
+
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from coreset_engine.artifacts.store import Store  # noqa: E402
+from coreset_engine.core.device import cpu_count  # noqa: E402
+from coreset_engine.core.types import Dataset  # noqa: E402
+from coreset_engine.evaluation.linear import fit_linear  # noqa: E402
+from coreset_engine.evaluation.paired import paired_test  # noqa: E402
+from coreset_engine.pipeline.clean import affected, clean  # noqa: E402
+from coreset_engine.pipeline.compare_sources import compare_sources  # noqa: E402
+from coreset_engine.pipeline.run import Run  # noqa: E402
+from coreset_engine.pipeline.select import select  # noqa: E402
+from coreset_engine.sources.open import open_source  # noqa: E402
+
+EACH = 20  # images planted of each kind
+
+
+# -- planted truth ---------------------------------------------------------------------------------
+
+
+def _scaled(factor: float) -> Callable[[Image.Image], Image.Image]:
+    return lambda image: image.resize(
+        tuple(max(1, round(side * factor)) for side in image.size), Image.Resampling.LANCZOS
+    )
+
+
+def _blurred(image: Image.Image) -> Image.Image:
+    return image.filter(ImageFilter.GaussianBlur(max(1.5, 0.04 * max(image.size))))
+
+
+def _bright(image: Image.Image) -> Image.Image:
+    return image.point(lambda value: 246 + value // 28)
+
+
+def _flat(image: Image.Image) -> Image.Image:
+    return image.point(lambda value: 118 + value // 12)
+
+
+# kind -> (what is done, suffix and options of the file, findings that should name it)
+PLANTED: dict[str, tuple[Callable[[Image.Image], Image.Image], str, dict, tuple[str, ...]]] = {
+    "pixels": (lambda image: image, ".bmp", {}, ("pixel_identical",)),
+    "jpeg": (lambda image: image, ".jpg", {"quality": 80}, ("near_duplicates",)),
+    "smaller": (_scaled(0.8), ".png", {}, ("near_duplicates",)),
+    "turned": (lambda image: image.rotate(90, expand=True), ".png", {}, ("rotated",)),
+    "mirrored": (
+        lambda image: image.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
+        ".png",
+        {},
+        ("rotated",),
+    ),
+    "blurred": (_blurred, ".png", {}, ("blurred",)),
+    "dark": (lambda image: ImageEnhance.Brightness(image).enhance(0.15), ".png", {}, ("dark",)),
+    "bright": (_bright, ".png", {}, ("bright",)),
+    "flat": (_flat, ".png", {}, ("low_contrast",)),
+    "blank": (lambda image: Image.new("RGB", image.size, (90, 120, 90)), ".png", {}, ("blank",)),
+    "wide": (
+        lambda image: image.resize((image.width * 4, image.height)),
+        ".png",
+        {},
+        ("odd_aspect",),
+    ),
+}
+
+
+def planted(source: str, count: int, encoder: str) -> None:
+    """Print precision and recall of each finding, and of leaks."""
+    base = open_source(source)
+    chosen = np.random.default_rng(0).permutation(len(base))[:count]
+    with tempfile.TemporaryDirectory() as place:
+        root = Path(place)
+        truth = _write_planted(base, chosen, root / "set")
+        plain = _opened(root / "plain", encoder, root)
+        mixed = _opened(root / "set", encoder, root)
+        usual = {name: set(plain[1].ids_of(name)) for name in plain[1].findings}
+        print(f"{source}: {len(chosen):,} images, {EACH} planted of each kind; {_machine()}\n")
+        print("| finding | planted | found beside the usual | precision | recall |")
+        print("|---|---|---|---|---|")
+        for name, wanted in truth.items():
+            found = set(mixed[1].ids_of(name)) - usual.get(name, set())
+            _row(name, wanted, found)
+        _leaks(base, chosen, root, encoder, mixed[0])
+
+
+def _write_planted(base: Dataset, chosen: np.ndarray, folder: Path) -> dict[str, set[str]]:
+    """Write the images to `folder` and, without what is planted, to its sibling "plain"; finding ->
+    ids that it should name."""
+    truth: dict[str, set[str]] = {"byte_identical": set(), "label_conflicts": set()}
+    plain = folder.with_name("plain")
+    named = []
+    for number, i in enumerate(chosen):
+        label = "c0" if base.labels is None else f"c{base.labels[i]}"
+        name = f"{label}/{number:05d}.png"
+        for place in (folder, plain):
+            (place / label).mkdir(parents=True, exist_ok=True)
+            base.image(int(i)).save(place / name)
+        named.append(name)
+    sources = iter(named)
+    for _ in range(EACH):
+        name = next(sources)
+        copy = name.replace(".png", "-copy.png")
+        shutil.copyfile(folder / name, folder / copy)
+        truth["byte_identical"] |= {name, copy}
+    for _ in range(EACH):  # the same picture under another class
+        name = next(sources)
+        (folder / "wrong").mkdir(exist_ok=True)
+        other = "wrong/" + name.replace("/", "-")
+        shutil.copyfile(folder / name, folder / other)
+        truth["byte_identical"] |= {name, other}
+        truth["label_conflicts"] |= {name, other}
+    for kind, (change, suffix, options, findings) in PLANTED.items():
+        for _ in range(EACH):
+            name = next(sources)
+            made = name.replace(".png", f"-{kind}{suffix}")
+            with Image.open(folder / name) as image:
+                change(image.convert("RGB")).save(folder / made, **options)
+            grouped = findings[0] in ("pixel_identical", "near_duplicates", "rotated")
+            for finding in findings:
+                truth.setdefault(finding, set()).update({name, made} if grouped else {made})
+    return truth
+
+
+def _opened(folder: Path, encoder: str, home: Path) -> tuple[Run, object]:
+    run = Run(open_source(folder), encoder=encoder, store=Store(home / "store"))
+    return run, clean(run)
+
+
+def _row(name: str, wanted: set[str], found: set[str]) -> None:
+    right = len(wanted & found)
+    precision = f"{right / len(found):.0%}" if found else "-"
+    print(f"| {name} | {len(wanted)} | {len(found)} | {precision} | {right / len(wanted):.0%} |")
+
+
+def _leaks(base: Dataset, chosen: np.ndarray, root: Path, encoder: str, run: Run) -> None:
+    """A second folder of other images with 3 x EACH leaked ones."""
+    rest = np.setdiff1d(np.arange(len(base)), chosen)[:200]
+    other = root / "other" / "c"
+    other.mkdir(parents=True)
+    for i in rest:
+        base.image(int(i)).save(other / f"own-{i}.png")
+    wanted: dict[str, set[str]] = {"bytes": set(), "pixels": set(), "near": set()}
+    for number in range(3 * EACH):
+        kind = list(wanted)[number % 3]
+        at = len(chosen) - 1 - number
+        source = next((root / "plain").glob(f"*/{at:05d}.png"))
+        suffix = {"bytes": ".png", "pixels": ".bmp", "near": ".jpg"}[kind]
+        target = other / f"leak-{at}{suffix}"
+        if kind == "bytes":
+            shutil.copyfile(source, target)
+        else:
+            options = {"quality": 80} if kind == "near" else {}
+            Image.open(source).convert("RGB").save(target, **options)
+        wanted[kind].add(f"{target.name}")
+    second = Run(open_source(other.parent), encoder=encoder, store=run.store)
+    found = compare_sources(run, second)
+    leaked = {Path(key).name for key in found.leaked_ids()}
+    _row("leakage", set.union(*wanted.values()), leaked)
+    for kind, ids in wanted.items():
+        print(f"| leakage by {kind} | {len(ids)} | | | {len(ids & leaked) / len(ids):.0%} |")
+
+
+# -- cleanvision -----------------------------------------------------------------------------------
+
+_THEIRS = """
+import json, sys, time
+from cleanvision import Imagelab
+lab = Imagelab(data_path=sys.argv[1])
+began = time.process_time()
+lab.find_issues(n_jobs=1, verbose=False)
+seconds = time.process_time() - began
+issues = lab.issues
+names = [c[3:-6] for c in issues.columns if c.startswith("is_") and c.endswith("_issue")]
+found = {n: [str(i).rpartition("/")[2] for i in issues.index[issues[f"is_{n}_issue"]]] for n in names}
+print(json.dumps(dict(seconds=seconds, found=found)))
+"""
+ISSUES = {
+    "dark": "dark",
+    "light": "bright",
+    "odd_aspect_ratio": "odd_aspect",
+    "low_information": "low_information",
+    "odd_size": "odd_size",
+    "blurry": "blurred",
+    "grayscale": "greyscale",
+    "exact_duplicates": "byte_identical",
+    "near_duplicates": "near_duplicates",
+}
+
+
+def against_cleanvision(source: str, count: int, python: str) -> None:
+    """Print core seconds of both on the same files, and their agreement."""
+    base = open_source(source)
+    chosen = np.sort(np.random.default_rng(0).permutation(len(base))[:count])
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "images"
+        folder.mkdir()
+        for number, i in enumerate(chosen):
+            base.image(int(i)).save(folder / f"{number:05d}.png")
+        done = subprocess.run(
+            [python, "-c", _THEIRS, str(folder)],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
+        theirs = json.loads(done.stdout.strip().splitlines()[-1])
+        report, seconds = _ours(folder, Path(place))
+    print(f"{source}: {count:,} images; {_machine()}")
+    print(f"cleanvision {theirs['seconds']:.1f} core-seconds, here {seconds:.1f} core-seconds")
+    print(f"ratio {theirs['seconds'] / seconds:.1f}x\n")
+    print("| issue | cleanvision | here | both |\n|---|---|---|---|")
+    for issue, name in ISSUES.items():
+        own = set(theirs["found"].get(issue, ()))
+        mine = set(report.ids_of(name)) if name in report.findings else set()
+        print(f"| {issue} | {len(own)} | {len(mine)} | {len(own & mine)} |")
+
+
+def _ours(folder: Path, home: Path) -> tuple[object, float]:
+    """(report without embeddings, core seconds of this process, opening included)."""
+    warm = Run(open_source("demo"), store=Store(home / "warm"))
+    clean(warm, embed=False)  # compiled kernels, imported modules
+    began = time.process_time()
+    run = Run(open_source(folder), store=Store(home / "store"))
+    report = clean(run, embed=False)
+    return report, time.process_time() - began
+
+
+# -- accuracy --------------------------------------------------------------------------------------
+
+WAYS = {
+    "copies": ("byte_identical", "pixel_identical"),
+    "copies and near": ("byte_identical", "pixel_identical", "near_duplicates"),
+    "all but low": (
+        "byte_identical",
+        "pixel_identical",
+        "near_duplicates",
+        "label_conflicts",
+        "blank",
+        "outliers",
+    ),
+}
+
+
+def accuracy(run: Run, seeds: int, rates: tuple[float, ...] = (0.95, 0.8)) -> None:
+    """Print the accuracy of each budget with and without cleaning.
+
+    A fifth of the images is the test; of a group of copies all stay on one side.
+    """
+    n_classes = len(run.dataset.classes)
+    rows: dict[tuple[str, float, str], list[float]] = {}
+    for seed in range(seeds):
+        train, test = _split(run, seed)
+        for way, names in {"none": (), **WAYS}.items():
+            part = run.take(train)
+            part.excluded_by = []
+            _exclude(part, names)
+            for method in ("random", "kmedoids"):
+                for rate in rates:
+                    kept = select(method, part, rate, seed=seed).indices
+                    model = fit_linear(part.vectors[kept], part.dataset.labels[kept], n_classes)
+                    right = model.predict(run.vectors[test]) == run.dataset.labels[test]
+                    rows.setdefault((method, rate, way), []).append(float(right.mean()))
+    print(f"{run.dataset.spec}: {len(run.dataset):,} images, {seeds} seeds; {_machine()}\n")
+    print("| method | kept | cleaned | accuracy | difference, 95 % interval |")
+    print("|---|---|---|---|---|")
+    for (method, rate, way), values in rows.items():
+        told = ""
+        if way != "none":
+            base = rows[method, rate, "none"]
+            test = paired_test([100 * (a - b) for a, b in zip(values, base)])
+            told = f"{test.mean:+.1f} ({test.low:+.1f} to {test.high:+.1f})"
+        print(f"| {method} | {1 - rate:.0%} | {way} | {100 * np.mean(values):.1f} % | {told} |")
+
+
+def _split(run: Run, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """(train, test) positions; copies of one picture are on one side, once in the test."""
+    groups = np.unique(np.asarray(run.dataset.digests), return_inverse=True)[1]
+    order = np.random.default_rng(seed).permutation(groups.max() + 1)
+    held = np.zeros(len(order), bool)
+    held[order[: len(order) // 5]] = True
+    first = np.unique(groups, return_index=True)[1]
+    return np.flatnonzero(~held[groups]), np.sort(first[held])
+
+
+def _exclude(part: Run, names: tuple[str, ...]) -> None:
+    if not names:
+        return
+    report = clean(part)
+    ids: list[str] = []
+    for name in names:
+        which = "all" if name == "label_conflicts" else "surplus"
+        ids += affected(part, report, name, which=which)
+    part.excluded_by = [dict(kind="exclude", ids=list(dict.fromkeys(ids)), reason="benchmark")]
+
+
+def _machine() -> str:
+    return f"{platform.machine()}, {cpu_count()} cores"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("planted", "cleanvision", "accuracy"))
+    parser.add_argument("source")
+    parser.add_argument("--images", type=int, default=0)
+    parser.add_argument("--encoder", default="efficientnet_lite0")
+    parser.add_argument("--python", default=sys.executable)
+    parser.add_argument("--seeds", type=int, default=5)
+    given = parser.parse_args()
+    if given.what == "planted":
+        planted(given.source, given.images or 400, given.encoder)
+    elif given.what == "cleanvision":
+        against_cleanvision(given.source, given.images or 10_000, given.python)
+    else:
+        accuracy(Run(open_source(given.source), encoder=given.encoder), given.seeds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""A folder is cleaned in five clicks in a real Chromium, and the page is pictured."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from chrome import ARTEFACTS, serve, stop
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "findings"))
+from drawn import blurred, plain, textured  # noqa: E402 - beside the other folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Sixty pictures in two classes, twelve of them copies, one blank, two blurred."""
+    root = tmp_path_factory.mktemp("pictures") / "holiday"
+    for i in range(45):
+        place = root / ("beach" if i % 2 else "city")
+        place.mkdir(parents=True, exist_ok=True)
+        textured(i, (96, 80)).save(place / f"{i:02d}.png")
+    for i in range(12):
+        source = root / ("beach" if i % 2 else "city") / f"{i:02d}.png"
+        (root / "beach" / f"copy-{i:02d}.png").write_bytes(source.read_bytes())
+    plain(128, (96, 80)).save(root / "city" / "blank.png")
+    for i in (80, 81):
+        blurred(textured(i, (96, 80))).save(root / "city" / f"blurred-{i}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, folder):
+    home = tmp_path_factory.mktemp("home")
+    process, address = serve("app.py", home, home / "server-log", CORESET_OPEN=str(folder))
+    yield address, home
+    stop(process)
+
+
+def settled(page):
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+    page.wait_for_timeout(500)
+
+
+def test_a_folder_is_cleaned_in_five_clicks(open_page, server, folder):
+    address, home = server
+    page, witness = open_page(address)
+    clicks = []
+
+    def click(place):
+        place.click()
+        clicks.append(place)
+
+    click(page.get_by_role("link", name="Clean"))
+    page.get_by_text("image statistics (about").wait_for()
+    click(page.get_by_role("button", name="Compute", exact=True))
+    page.get_by_role("radiogroup", name="Findings").wait_for(timeout=120_000)
+    page.get_by_text("Identical files: 24").first.wait_for()
+    settled(page)
+    _pictures(page, "clean")
+    click(page.get_by_role("button", name="Exclude all but one per group (12)"))
+    page.get_by_text("12 excluded from every selection").wait_for()
+    click(page.locator("label", has_text="Blurred: 2"))
+    click(page.get_by_role("button", name="Exclude all (2)"))
+    page.get_by_text("14 excluded from every selection").wait_for()
+    assert len(clicks) <= 5
+    settled(page)
+    _pictures(page, "clean-blurred")
+    assert not page.get_by_text("nternal error").count()
+    page.get_by_role("button", name="Undo", exact=True).click()
+    page.get_by_text("12 excluded from every selection").wait_for()
+    witness.assert_clean()
+    assert len(_excluded(folder, home)) == 12
+
+
+def _excluded(folder, home):
+    from coreset_engine.pipeline import exclusions
+    from coreset_engine.sources.open import open_source
+
+    made = exclusions.entries(open_source(folder).fingerprint, home)
+    return exclusions.excluded(made)
+
+
+def _pictures(page, name):
+    ARTEFACTS.mkdir(exist_ok=True)
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        for width in (1440, 1024):
+            page.set_viewport_size({"width": width, "height": 900})
+            settled(page)
+            wide = page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+            assert wide, f"scrolls sideways at {width}"
+            page.screenshot(path=ARTEFACTS / f"{name}-{scheme}-{width}.png")
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.emulate_media(color_scheme="light")
