@@ -31,6 +31,7 @@ _PUBLIC = {
     "keep_labels": "coreset_engine.pipeline.label_rounds",
     "label_errors": "coreset_engine.evaluation.label_errors",
     "estimate_rounds": "coreset_engine.evaluation.round_estimate",
+    "forecast": "coreset_engine.pipeline.forecast_stage",
     "METHODS": "coreset_engine.core.registry",
     "ENCODERS": "coreset_engine.core.registry",
     "CoresetError": "coreset_engine.core.errors",

@@ -15,7 +15,9 @@ from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
 
 from coreset_engine.core.errors import Missing
+from coreset_engine.core.forecast import Forecast
 from coreset_engine.core.types import CoverageScores, Dataset, Dynamics, Neighbours, PseudoLabels
+from coreset_engine.pipeline.forecast_stage import forecast, rates_around
 
 
 @dataclasses.dataclass(eq=False)
@@ -46,6 +48,9 @@ class SmallRun:
 
     def coverage_at(self, **params: Any) -> CoverageScores:
         return self.coverage
+
+    def forecast_at(self, prune_rate: float, methods: Any = None) -> Forecast:
+        return forecast(self, methods, rates_around(prune_rate, len(self.dataset)))
 
 
 def make_run(

@@ -18,6 +18,8 @@ from coreset_engine.cli import interrupt
 from coreset_engine.cli.commands import beta as beta_command
 from coreset_engine.cli.commands import clean as clean_command
 from coreset_engine.cli.commands import evaluate, export, rounds, store
+from coreset_engine.cli.commands import evaluate, export, store
+from coreset_engine.cli.commands import forecast as forecast_command
 from coreset_engine.cli.options import (
     Json,
     RunSettings,
@@ -74,6 +76,9 @@ def run(
     )
     if "excluded" in chosen.info:
         summary["excluded"] = f"{chosen.info['excluded']:,} images, by `clean`"
+    if "recommended" in chosen.info:
+        summary["recommended"] = chosen.info["recommended"]
+        summary["reason"] = chosen.info["reason"]
     if "seed_agreement" in chosen.info:
         summary["coverage"] = chosen.info["reason"]
     if prepared.ready("pseudo_labels"):
@@ -150,6 +155,8 @@ def select(
 
     prepared = open_run(source, settings)
     chosen = choose(request, prepared)
+    if "recommended" in chosen.info:
+        print(f"{chosen.method}: {chosen.info['reason']}", file=sys.stderr)
     print(
         json.dumps([str(key) for key in chosen.ids]) if as_json else "\n".join(map(str, chosen.ids))
     )
@@ -235,6 +242,7 @@ def verify(
 app.command()(export.export)
 app.command()(export.plugin)
 app.command()(with_source_options(beta_command.beta))
+app.command()(with_source_options(forecast_command.forecast))
 app.command()(with_source_options(evaluate.evaluate))
 app.command()(with_source_options(evaluate.inclusion))
 app.command()(with_source_options(clean_command.clean))

@@ -41,8 +41,13 @@ def _options(
         float | None, _option("share removed, 0 <= p < 1; 0.9 without --count")
     ] = None,
     count: Annotated[int | None, _option("images to keep, in place of --prune-rate")] = None,
-    beta: Annotated[float | None, _option(f"share dropped first as hardest ({_BETA})")] = None,
-    n_neighbours: Annotated[int | None, _option(f"redundancy neighbours ({_ALPHA})")] = None,
+    beta: Annotated[
+        str | None,
+        _option(f"share dropped first as hardest, or auto: by the forecast ({_BETA})"),
+    ] = None,
+    n_neighbours: Annotated[
+        str | None, _option(f"redundancy neighbours, or auto: by the forecast ({_ALPHA})")
+    ] = None,
     param: Annotated[
         list[str] | None,
         _option(

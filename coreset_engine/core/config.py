@@ -30,9 +30,15 @@ def knob(
     step: float | None = None,
     choices: tuple[Any, ...] = (),
     label: str = "",
+    words: tuple[str, ...] = (),
 ) -> Any:
-    """A dataclass field that knows its help text, bounds (inclusive), slider step and choices."""
+    """A dataclass field that knows its help text, bounds (inclusive), slider step and choices.
+
+    words: values beside numbers, such as "auto"; whoever takes them replaces them by a number
+    before the config is used.
+    """
     about = dict(help=help, low=low, high=high, step=step, choices=tuple(choices), label=label)
+    about |= dict(words=tuple(words)) if words else {}
     return dataclasses.field(default=default, metadata=about)
 
 
@@ -45,6 +51,15 @@ def make(config: type[Config], values: dict[str, Any]) -> Config:
     if unknown:
         raise BadInput(f"unknown parameter {unknown[0]!r}; known: {', '.join(fields) or 'none'}.")
     return config(**{name: check_value(fields[name], value) for name, value in values.items()})
+
+
+def left_to(config: Any, word: str = "auto") -> list[str]:
+    """Names of the fields of `config` whose value is this word in place of a number."""
+    return [
+        field.name
+        for field in dataclasses.fields(config)
+        if word in field.metadata.get("words", ()) and getattr(config, field.name) == word
+    ]
 
 
 def check_value(field: dataclasses.Field[Any], value: Any) -> Any:
@@ -61,6 +76,8 @@ def check_value(field: dataclasses.Field[Any], value: Any) -> Any:
         return value
     if value is None and default is None:
         return None
+    if isinstance(value, str) and value.strip().lower() in about.get("words", ()):
+        return value.strip().lower()
     value = _converted(field, value)
     low = about.get("low")
     high = about.get("high")

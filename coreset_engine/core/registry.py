@@ -53,6 +53,9 @@ class MethodRow(Row):
     featured: offered first, and counted ahead for sets too large to draw.
     random: what differs from seed to seed: clustering, training, coverage (samples), draw (of
     images or starting points), ties.
+    portfolio: a candidate that the forecast always judges and `auto` may take: needs vectors and
+    neighbours alone and stays fast at any size. trials: parameters that the forecast tries beside
+    the defaults, each as (name, value) pairs.
     """
 
     live: bool = True
@@ -66,6 +69,8 @@ class MethodRow(Row):
     score: str = ""
     featured: bool = False
     random: tuple[str, ...] = ()
+    portfolio: bool = False
+    trials: tuple[tuple[tuple[str, Any], ...], ...] = ()
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -97,6 +102,11 @@ def _table(*rows: AnyRow) -> dict[str, AnyRow]:
     return {row.name: row for row in rows}
 
 
+def _tried(name: str, *values: Any) -> tuple[tuple[tuple[str, Any], ...], ...]:
+    """`trials` of one parameter."""
+    return tuple(((name, value),) for value in values)
+
+
 _M = "coreset_engine.selection.methods."
 BASELINE = "random"  # the method every other one is compared with
 DEFAULT_METHOD = "elfs"
@@ -106,12 +116,13 @@ METHODS: dict[str, MethodRow] = _table(
         title="Recommended (auto)",
         function=_M + "auto:auto",
         config=_M + "auto:AutoConfig",
-        summary="the recommended method for this many images, with its reason",
-        needs=("vectors", "neighbours", "pseudo_labels"),
+        summary="the method with the best forecast at this pruning rate, with its reason",
+        needs=("vectors", "neighbours"),
         family="recommended",
-        cost="k-means medoids up to a quarter kept, ProbCover above; seconds",
+        cost="seconds: ranks and judges about ten coresets at two pruning rates",
         live=False,
-        random=("clustering", "draw"),
+        featured=True,
+        random=("draw", "ties"),
     ),
     MethodRow(
         name="random",
@@ -157,6 +168,7 @@ METHODS: dict[str, MethodRow] = _table(
         score="score",
         featured=True,
         random=("coverage",),
+        trials=_tried("n_neighbours", 0, 100, 300),
     ),
     MethodRow(
         name="k_center",
@@ -200,6 +212,7 @@ METHODS: dict[str, MethodRow] = _table(
         aliases=("kmeans_medoids",),
         live=False,
         random=("draw",),
+        portfolio=True,
     ),
     MethodRow(
         name="typiclust",
@@ -213,6 +226,7 @@ METHODS: dict[str, MethodRow] = _table(
         cost="O(N C d), C <= 500",
         live=False,
         random=("draw",),
+        portfolio=True,
     ),
     MethodRow(
         name="prototypicality",
@@ -227,6 +241,8 @@ METHODS: dict[str, MethodRow] = _table(
         aliases=("self_supervised_prototypes",),
         live=False,
         random=("draw",),
+        portfolio=True,
+        trials=_tried("keep", "easy"),
     ),
     MethodRow(
         name="moderate",
@@ -256,6 +272,7 @@ METHODS: dict[str, MethodRow] = _table(
         live=False,
         nested=True,
         random=("ties",),
+        portfolio=True,
     ),
     MethodRow(
         name="facility_location_full",
@@ -326,6 +343,7 @@ METHODS: dict[str, MethodRow] = _table(
         live=False,
         nested=True,
         random=("ties",),
+        portfolio=True,
     ),
     MethodRow(
         name="probcover",
@@ -360,6 +378,7 @@ METHODS: dict[str, MethodRow] = _table(
         score="aum",
         featured=True,
         random=("clustering", "training", "ties"),
+        trials=_tried("beta", 0.0, 0.1, 0.2, 0.3, 0.4, 0.5),
     ),
     MethodRow(
         name="ccs",
@@ -376,6 +395,7 @@ METHODS: dict[str, MethodRow] = _table(
         labels=True,
         score="aum",
         random=("clustering", "training", "draw"),
+        trials=_tried("beta", 0.0, 0.1, 0.2, 0.3),
     ),
     MethodRow(
         name="aum",
@@ -534,6 +554,7 @@ METHODS: dict[str, MethodRow] = _table(
         nested=True,
         labels=True,
         random=("ties",),
+        portfolio=True,
     ),
     MethodRow(
         name="badge",

@@ -8,13 +8,14 @@ construction.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
 from coreset_engine.core.errors import BadInput, Missing
+from coreset_engine.core.forecast import Forecast
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -363,3 +364,4 @@ class Artefacts(Protocol):
     def coverage(self) -> CoverageScores: ...
     def coverage_at(self, **params: Any) -> CoverageScores: ...
     def dynamics_at(self, *, labels: str = "pseudo", **params: Any) -> Dynamics: ...
+    def forecast_at(self, prune_rate: float, methods: Iterable[Any] | None = None) -> Forecast: ...

@@ -178,6 +178,19 @@ def beta(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> N
         report.result = found | dict(oracle=beta_stage.oracle(run, found, progress=tell))
 
 
+def forecast(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
+    """What each method would gain over random, by pruning rate; partial results as they come."""
+    from coreset_engine.pipeline.forecast_stage import forecast_steps
+
+    run, params = _open(spec, params, store, report)
+
+    def tell(done: int, total: int, unit: str = "") -> None:
+        report("forecast", done, total, unit)
+
+    for found in forecast_steps(run, progress=tell, **params):
+        report.result = found.as_json()
+
+
 def evaluate(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
     """Train on each coreset and on random, at several rates and seeds; rows appear in the result as
     they come."""
@@ -289,6 +302,7 @@ KINDS: dict[str, Callable[[str, dict[str, Any], Store, Reporter], None]] = dict(
     prepare=prepare,
     coverage_grid=coverage_grid,
     beta=beta,
+    forecast=forecast,
     evaluate=evaluate,
     inclusion=inclusion,
     export=export,

@@ -18,6 +18,7 @@ import numpy as np
 
 from coreset_engine.artifacts.store import Store, digest
 from coreset_engine.core.errors import BadInput, Missing
+from coreset_engine.core.forecast import Forecast
 from coreset_engine.core.registry import CLUSTERERS, look_up
 from coreset_engine.core.types import (
     CoverageScores,
@@ -29,7 +30,14 @@ from coreset_engine.core.types import (
     PseudoLabels,
     silent,
 )
-from coreset_engine.pipeline import corrections, exclusions, memory_limits, neighbour_search, stages
+from coreset_engine.pipeline import (
+    corrections,
+    exclusions,
+    forecast_stage,
+    memory_limits,
+    neighbour_search,
+    stages,
+)
 from coreset_engine.pipeline.config import ImportedLabels, RunConfig
 from coreset_engine.pipeline.executor import (
     CoverageTask,
@@ -546,6 +554,16 @@ class Run:
             self.tie_keys,
         )
         return work | self.executor.coverage_options(task, progress)
+
+    @cached_property
+    def forecast(self) -> Forecast:
+        """What each method would gain over random, by pruning rate; see `ce.forecast`."""
+        return forecast_stage.forecast(self, progress=self.tick("forecast"))
+
+    def forecast_at(self, prune_rate: float, methods: Iterable[Any] | None = None) -> Forecast:
+        """The forecast at the one or two rates of its grid that bracket `prune_rate`."""
+        around = forecast_stage.rates_around(prune_rate, len(self.dataset))
+        return forecast_stage.forecast(self, methods, around, progress=self.tick("forecast"))
 
     @cached_property
     def map(self) -> np.ndarray:

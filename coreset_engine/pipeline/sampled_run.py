@@ -9,7 +9,7 @@ run.totals.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -18,6 +18,7 @@ import numpy as np
 
 from coreset_engine.artifacts.store import Store, digest
 from coreset_engine.core.errors import Missing
+from coreset_engine.core.forecast import Forecast
 from coreset_engine.core.limits import limits
 from coreset_engine.core.registry import featured
 from coreset_engine.core.types import (
@@ -262,6 +263,15 @@ class Sampled:
             "coverage", lambda: self.whole.coverage_at(**params), params
         )
         return made
+
+    @property
+    def forecast(self) -> Forecast:
+        """The whole run's."""
+        return self.whole.forecast
+
+    def forecast_at(self, prune_rate: float, methods: Iterable[Any] | None = None) -> Forecast:
+        """The whole run's."""
+        return self.whole.forecast_at(prune_rate, methods)
 
     def _at(self, stage: str, find: Callable[[], Any], params: dict[str, Any]) -> Any:
         """The record at the sample, looked up once: the whole's files, gigabytes, are hashed when

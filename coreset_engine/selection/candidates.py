@@ -4,10 +4,12 @@ allowed images only."""
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from coreset_engine.core.forecast import Forecast
 from coreset_engine.core.types import (
     Artefacts,
     CoverageScores,
@@ -73,3 +75,7 @@ class Pool:
 
     def coverage_at(self, **params: Any) -> CoverageScores:
         return scores_at(self._inputs.coverage_at(**params), self._at)
+
+    def forecast_at(self, prune_rate: float, methods: Iterable[Any] | None = None) -> Forecast:
+        """That of the whole set."""
+        return self._inputs.forecast_at(prune_rate, methods)

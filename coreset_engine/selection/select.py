@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from coreset_engine.core.config import left_to
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.ids import places_of
 from coreset_engine.core.registry import METHODS, MethodRow, load
 from coreset_engine.core.types import Artefacts, Ranking, Selection
-from coreset_engine.selection.budget import DEFAULT_RATE, Budget, cut_beside
+from coreset_engine.selection.budget import DEFAULT_RATE, Budget, cut_beside, largest_beta
 from coreset_engine.selection.candidates import Pool
 from coreset_engine.selection.constraints import Rules, check, make_rules, walk
 from coreset_engine.selection.keyed_random import image_keys
@@ -53,6 +54,7 @@ def select(request: SelectionRequest, inputs: Artefacts) -> Selection:
     row = METHODS[request.method]
     ids = inputs.dataset.ids
     k = request.budget.kept(len(ids))
+    request, settled = settle_by_forecast(request, inputs, k)
     config = request.config
     if row.beta and config.beta is not None:
         cut_beside(len(ids), k, config.beta)
@@ -69,8 +71,39 @@ def select(request: SelectionRequest, inputs: Artefacts) -> Selection:
         method=row.name,
         params=_recorded(request, seed, len(ids), ranking),
         source_key=inputs.dataset.fingerprint,
-        info=_info(row, ranking, kept, k, pins),
+        info=dict(_info(row, ranking, kept, k, pins)) | settled,
     )
+
+
+def settle_by_forecast(
+    request: SelectionRequest, inputs: Artefacts, k: int
+) -> tuple[SelectionRequest, dict[str, Any]]:
+    """`request` with numbers where a parameter says "auto", and the `reason` as info.
+
+    Each number is the one of highest expected gain among those that the method's row tries; the
+    request as it returns says the number, so that it is recorded and verified as such.
+    """
+    open_names = left_to(request.config)
+    if not open_names:
+        return request, {}
+    row = METHODS[request.method]
+    n = len(inputs.dataset)
+    given = {name: value for name, value in request.params if name not in open_names}
+    trials = [given | dict(trial) for trial in row.trials if set(dict(trial)) == set(open_names)]
+    fitting = [one for one in trials if one.get("beta", 0) <= largest_beta(n, k)]
+    rate = 1 - k / n
+    found = inputs.forecast_at(rate, [(row.name, params) for params in fitting])
+    ranked = [option for option in found.ranking(rate) if option.method == row.name]
+    chosen = dict(ranked[0].params) if ranked else fitting[0]
+    told = ", ".join(f"{name} = {chosen[name]:g}" for name in open_names)
+    reason = f"{told}, the first of those that fit, since so few images have no forecast"
+    if ranked:
+        reason = (
+            f"{told} by the forecast, expected at {ranked[0].gain} points over random, the highest "
+            f"of {len(ranked)} values tried"
+        )
+    params = tuple((given | chosen).items())
+    return dataclasses.replace(request, params=params), {"reason": reason}
 
 
 def choose(method: str, inputs: Artefacts, *, seed: int = 0, **values: Any) -> Selection:
@@ -121,6 +154,7 @@ def _recorded(request: SelectionRequest, seed: int, n: int, ranking: Ranking) ->
     rate = request.budget.rate(n)
     count = {} if request.budget.count is None else {"count": request.budget.count}
     settled = {"beta": ranking.info["beta"]} if "beta" in ranking.info else {}
+    settled |= dict(ranking.info.get("settled", {}))
     asked = request.constraints() | {"seed": seed}
     return {"prune_rate": rate, **count, **dict(request.params), **settled, **asked}
 

@@ -1,33 +1,50 @@
-"""`auto`: the recommended method, by a measured rule on the share that is kept, with its reason.
+"""`auto`: the method with the best forecast at this pruning rate, with its reason.
 
-Measured with a linear probe on up to 128 principal components, paired over seeds, on Fashion-MNIST
-(60,000 and 12,000 images), on a long-tailed version of it and on digits. Up to a quarter kept,
-k-means medoids beat random most often and by most: they cover the set and avoid outliers. Above it
-ProbCover does: what it leaves out is close to an image that is kept. Facility location and BADGE
-gain more in places and lose to random in others. Not every margin is larger than its standard
-error; `benchmarks/auto_rule.py` measures the rule on the full vectors.
+Which method is best depends on the set and the rate, and on most sets many are below random. So
+every method of a portfolio is judged on surrogate tasks that need no labels (`ce.forecast`), and
+the one of highest expected gain is taken; where the interval of that gain includes zero the
+forecast cannot decide, and the safest of the portfolio is taken. docs/forecast.md has the measured
+gains. rule="measured" takes the rule of the first edition, which looks at the share kept alone.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from coreset_engine.core.config import knob
+from coreset_engine.core.config import knob, make
+from coreset_engine.core.errors import BadInput
+from coreset_engine.core.registry import METHODS, load, look_up
 from coreset_engine.core.types import Artefacts, Ranking
-from coreset_engine.selection.methods.geometric import KMedoidsConfig, kmedoids
-from coreset_engine.selection.methods.graphs import ProbcoverConfig, probcover
 
 
 @dataclass(frozen=True)
 class AutoConfig:
-    """Where the rule changes over."""
+    """What `auto` chooses from, and how."""
 
+    rule: str = knob(
+        "forecast",
+        "forecast: the best forecast without labels; measured: k-means medoids up to `switch` "
+        "kept, ProbCover above",
+        choices=("forecast", "measured"),
+    )
+    portfolio: str = knob(
+        "",
+        "methods to choose from, with commas between; none = those that need vectors and "
+        "neighbours alone",
+    )
+    classes: str = knob(
+        "pool",
+        "expected gain in accuracy under the pool's own mix of classes, or with all classes alike",
+        choices=("pool", "balanced"),
+    )
     switch: float = knob(
         0.25,
-        "share of the set kept above which ProbCover takes over from k-means medoids",
+        "of the measured rule: share of the set kept above which ProbCover takes over",
         low=0.0,
         high=1.0,
         step=0.01,
@@ -42,18 +59,78 @@ def auto(
     *,
     preselected: np.ndarray | None = None,
 ) -> Ranking:
-    """k-means medoids while k <= switch N, ProbCover above. info: `recommended`, the method taken,
-    and the reason."""
+    """Follow the forecast, or the measured rule.
+
+    info: `recommended` and `recommended_params`, the method taken; `decided`, whether the forecast
+    decided it; `gain`, `low`, `high` in points over random; `reason`; `settled`, the portfolio.
+    """
     n = len(inputs.dataset)
+    if config.rule == "measured":
+        name, reason = _measured_rule(k, n, config.switch)
+        return _taken(inputs, k, seed, preselected, name, {}, dict(reason=reason))
+    names = portfolio(config.portfolio)
+    rate = 1 - k / n
+    advice = inputs.forecast_at(rate, names).best(rate, balanced=config.classes == "balanced")
+    info = dict(
+        reason=advice.reason,
+        decided=advice.decided,
+        gain=round(advice.gain, 3),
+        low=round(advice.low, 3),
+        high=round(advice.high, 3),
+        settled={"portfolio": ",".join(names)},
+    )
+    return _taken(inputs, k, seed, preselected, advice.method, advice.params, info)
+
+
+def portfolio(text: str = "") -> tuple[str, ...]:
+    """Names of the methods to choose from.
+
+    Raises
+    ------
+    BadInput
+        Unknown names, or one that itself chooses among methods.
+    """
+    wanted = [name for name in (part.strip() for part in text.split(",")) if name]
+    if not wanted:
+        return tuple(row.name for row in METHODS.values() if row.portfolio)
+    rows = [look_up(METHODS, name, "method") for name in wanted]
+    for row in rows:
+        if row.family == "recommended":
+            raise BadInput(f"portfolio names {row.name!r}, which chooses among methods itself.")
+    return tuple(dict.fromkeys(row.name for row in rows))
+
+
+def _taken(
+    inputs: Artefacts,
+    k: int,
+    seed: int,
+    preselected: np.ndarray | None,
+    name: str,
+    params: Mapping[str, Any],
+    info: Mapping[str, Any],
+) -> Ranking:
+    """The ranking of the method taken; it serves this k only."""
+    row = METHODS[name]
+    config = make(load(row.config), dict(params))
+    found: Ranking = load(row.function)(inputs, k, config, seed, preselected=preselected)
+    own = {key: value for key, value in found.info.items() if key not in ("reason", "beta")}
+    about = dict(recommended=name, recommended_params=dict(params))
+    return dataclasses.replace(found, nested=False, info={**own, **about, **info})
+
+
+def _measured_rule(k: int, n: int, switch: float) -> tuple[str, str]:
+    """k-means medoids up to `switch` kept, ProbCover above; and the reason.
+
+    Measured with a linear probe, paired over seeds, on Fashion-MNIST, a long-tailed version of it
+    and digits; `benchmarks/auto_rule.py` measures it again.
+    """
     share = f"{k:,} of {n:,} images ({100 * k / n:.3g} %)"
-    if k <= config.switch * n:
-        name = "kmedoids"
-        found = kmedoids(inputs, k, KMedoidsConfig(), seed, preselected=preselected)
-        why = f"k-means medoids, since {share} are few: the middles of {k:,} groups cover the set without outliers"
-    else:
-        name = "probcover"
-        found = probcover(inputs, k, ProbcoverConfig(), seed, preselected=preselected)
-        why = f"ProbCover, since {share} are many: it leaves out images that lie close to one that is kept"
-    return dataclasses.replace(
-        found, nested=False, info={**found.info, "recommended": name, "reason": why}
+    if k <= switch * n:
+        return "kmedoids", (
+            f"k-means medoids, since {share} are few: the middles of {k:,} groups cover the set "
+            "without outliers"
+        )
+    return "probcover", (
+        f"ProbCover, since {share} are many: it leaves out images that lie close to one that is "
+        "kept"
     )

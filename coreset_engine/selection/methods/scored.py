@@ -36,8 +36,9 @@ class BlindcsConfig:
     n_neighbours: int = knob(
         1000,
         "redundancy neighbours alpha: how many nearest images share each penalty; "
-        "0 = automatic, for small coresets",
+        "0 = automatic, for small coresets; auto = by the forecast",
         low=0,
+        words=("auto",),
     )
 
 
@@ -53,10 +54,11 @@ class ElfsConfig:
     beta: float | None = knob(
         None,
         "hard cut: share of the whole set dropped first as hardest; none = by the pruning "
-        "rate, as ELFS' table 7 on average",
+        "rate, as ELFS' table 7 on average; auto = by the forecast",
         low=0.0,
         high=1.0,
         step=0.01,
+        words=("auto",),
     )
     labels: str = knob("pseudo", "labels of the training dynamics", choices=LABELS)
     never_learned: str = knob("hardest", NEVER_LEARNED_HELP, choices=NEVER_LEARNED)

@@ -31,10 +31,11 @@ class CcsConfig:
     beta: float | None = knob(
         None,
         "hard cut: share of the whole set dropped first as hardest; none = by the pruning "
-        "rate, as ELFS' table 7 on average",
+        "rate, as ELFS' table 7 on average; auto = by the forecast",
         low=0.0,
         high=1.0,
         step=0.01,
+        words=("auto",),
     )
     cut_by: str = knob(
         "score",

@@ -1,0 +1,106 @@
+"""The verb `forecast SOURCE`: what every method would gain over random, before a label is bought."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from coreset_engine.cli import options
+
+if TYPE_CHECKING:
+    from coreset_engine.core.forecast import Forecast
+
+Source = Annotated[
+    str, typer.Argument(help="demo, fashion-mnist, a folder, vectors.npy, or fiftyone:NAME")
+]
+Methods = Annotated[
+    str,
+    typer.Option(
+        help="names, comma between; default: those that need vectors and neighbours alone, and "
+        "those whose stages lie finished"
+    ),
+]
+Rates = Annotated[
+    str, typer.Option(help="shares removed, comma between, each 0 < p < 1; default 0.5 to 0.99")
+]
+Balanced = Annotated[bool, typer.Option("--balanced", help="gains where every class counts alike")]
+Share = Annotated[
+    float, typer.Option(help="of the accuracy that all labels give, for the labels needed")
+]
+Json = Annotated[bool, typer.Option("--json", help="print for machines")]
+
+
+@options.with_run_settings()
+def forecast(
+    source: Source,
+    settings: options.RunSettings,
+    methods: Methods = "",
+    rates: Rates = "",
+    balanced: Balanced = False,
+    share: Share = 0.95,
+    as_json: Json = False,
+) -> None:
+    """What would each method gain over random? Expected differences in accuracy, without labels."""
+    from coreset_engine.pipeline.forecast_stage import forecast as compute
+
+    run = options.open_run(source, settings)
+    found = compute(
+        run,
+        [name.strip() for name in methods.split(",") if name.strip()] or None,
+        _rates(rates),
+        progress=run.tick("forecast"),
+    )
+    if as_json:
+        advice = [vars(found.best(rate, balanced=balanced)) for rate in found.rates]
+        needed = [vars(found.labels_needed(share, name)) for name in ("", "random") if found.rows]
+        print(json.dumps(found.as_json() | dict(advice=advice, labels_needed=needed)))
+        return
+    print("\n".join(lines(found, balanced, share)))
+
+
+def _rates(text: str) -> list[float] | None:
+    from coreset_engine.core.errors import BadInput
+
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    try:
+        return [float(word) for word in words] or None
+    except ValueError:
+        raise BadInput(
+            f"--rates {text!r} must be numbers with commas between, for example 0.5,0.9."
+        ) from None
+
+
+def lines(found: Forecast, balanced: bool = False, share: float = 0.95) -> list[str]:
+    """The table of gains, the best of each rate marked, and the advice in words."""
+    if not found.rows:
+        return [f"{found.n_images} images are too few for a forecast; take all of them, or random."]
+    cells = {(row.name, row.prune_rate): row.view(balanced) for row in found.rows}
+    names = list(dict.fromkeys(row.name for row in found.rows))
+    width = max(map(len, names)) + 2
+    mix = "all classes alike" if balanced else "the pool's own mix of classes"
+    out = [
+        f"expected gain over random in points with its 90 % interval, {mix}; no label was read",
+        " " * width + "".join(f"{f'{rate:.4g} pruned':>24}" for rate in found.rates),
+    ]
+    best = {rate: found.best(rate, balanced=balanced).name for rate in found.rates}
+    for name in names:
+        row = ""
+        for rate in found.rates:
+            gain = cells.get((name, rate))
+            told = "" if gain is None else f"{gain}{'*' if best[rate] == name else ' '}"
+            row += f"{told:>24}"
+        out.append(f"{name:{width}}{row}")
+    out += [found.best(rate, balanced=balanced).reason for rate in found.rates]
+    out += [_needed(found, share, name) for name in ("", "random")]
+    return out
+
+
+def _needed(found: Forecast, share: float, method: str) -> str:
+    need = found.labels_needed(share, method)
+    whose = "following this advice" if not method else f"labelling at {method}"
+    return (
+        f"{share:.0%} of the accuracy of all {found.n_images:,} labels: about {need.count:,} labels "
+        f"{whose} (90 % interval {need.low:,} to {need.high:,})"
+    )

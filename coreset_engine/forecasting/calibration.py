@@ -1,0 +1,99 @@
+"""From differences on surrogate tasks to expected differences in accuracy, with intervals.
+
+The constants were estimated by `benchmarks/forecast.py` on seven sets (Fashion-MNIST plain, with a
+long tail, with 20 % wrong labels; digits; solar cells; drawings; sprites) against a linear model on
+true labels: `slope` by least squares through zero over all candidates, `spread` the root mean
+square of what is left over, which holds the noise of the test as well. docs/forecast.md has the
+coverage of the intervals on sets that the constants were not estimated on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from coreset_engine.core.forecast_rule import Gain, place
+
+NOTHING = Gain(0.0, 0.0, 0.0)  # random against itself
+REACH = 1.645  # standard deviations that hold 90 % of a normal distribution
+
+
+@dataclass(frozen=True)
+class Constants:
+    """The map at one pruning rate.
+
+    Attributes
+    ----------
+    prune_rate : float
+    slope, spread : float
+        True gain = slope x judged gain, +- spread, in points, for the pool's own mix.
+    balanced_slope, balanced_spread : float
+        The same for balanced classes.
+    power, power_spread : float
+        log(true share) = power x log(judged share), where a share is the accuracy of the coreset
+        over that of all images; +- as a standard deviation of log(true share).
+    """
+
+    prune_rate: float
+    slope: float
+    spread: float
+    balanced_slope: float
+    balanced_spread: float
+    power: float
+    power_spread: float
+
+
+CONSTANTS = (
+    Constants(0.50, 0.6, 1.2, 0.4, 2.0, 0.5, 0.02),
+    Constants(0.70, 0.6, 1.6, 0.4, 2.5, 0.5, 0.02),
+    Constants(0.80, 0.6, 1.9, 0.4, 3.0, 0.5, 0.03),
+    Constants(0.90, 0.6, 2.5, 0.4, 4.0, 0.5, 0.04),
+    Constants(0.95, 0.6, 3.0, 0.4, 5.0, 0.5, 0.05),
+    Constants(0.98, 0.6, 4.0, 0.4, 6.0, 0.5, 0.08),
+    Constants(0.99, 0.6, 5.0, 0.4, 7.0, 0.5, 0.1),
+)
+SAFEST = {"0.5": "kmedoids", "0.9": "kmedoids", "0.99": "kmedoids"}
+
+
+def constants_at(prune_rate: float, table: Sequence[Constants] = CONSTANTS) -> Constants:
+    """The constants at a pruning rate, linear in the logarithm of the share kept; those of the
+    nearest rate outside the table."""
+    at = [place(one.prune_rate) for one in table]
+    names = list(Constants.__dataclass_fields__)
+    values = {
+        name: float(np.interp(place(prune_rate), at, [getattr(one, name) for one in table]))
+        for name in names
+    }
+    return Constants(**{**values, "prune_rate": prune_rate})
+
+
+def expected_gain(judged: float, prune_rate: float, balanced: bool = False) -> Gain:
+    """Expected gain over random in points, with its 90 % interval.
+
+    Parameters
+    ----------
+    judged : float
+        Mean over surrogate tasks of the difference to random, in points.
+    """
+    own = constants_at(prune_rate)
+    slope = own.balanced_slope if balanced else own.slope
+    spread = own.balanced_spread if balanced else own.spread
+    return Gain(slope * judged, slope * judged - REACH * spread, slope * judged + REACH * spread)
+
+
+def expected_share(judged: float, prune_rate: float) -> Gain:
+    """Expected accuracy as a share of what labels for all images give, with its 90 % interval.
+
+    Parameters
+    ----------
+    judged : float
+        Mean accuracy on the surrogate tasks over that of all images, > 0.
+    """
+    own = constants_at(prune_rate)
+    middle = own.power * math.log(min(max(judged, 1e-6), 1.0))
+    reach = REACH * own.power_spread
+    low, share, high = (math.exp(middle + shift) for shift in (-reach, 0.0, reach))
+    return Gain(min(share, 1.0), min(low, 1.0), min(high, 1.0))

@@ -1,0 +1,137 @@
+"""The judge: how well a coreset's surrogate labels predict those of other images.
+
+Ridge regression on one-hot labels, all tasks at once: one factorisation of a d x d matrix judges a
+candidate, so that hundreds of candidates take seconds. What counts are images outside the coreset.
+Where the coreset holds nearly all of those judged, images inside it are predicted as if they had
+been left out, which for ridge regression has a closed form (Allen 1974, PRESS).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from coreset_engine.forecasting.config import ForecastConfig
+from coreset_engine.forecasting.surrogates import Features, SurrogateTasks
+
+_FEWEST_OUTSIDE = 50  # judged images outside the coreset below which those inside count as well
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """Inputs and targets of the ridge regression.
+
+    Attributes
+    ----------
+    inputs : ndarray, (N, d + 1) float32
+        Features and a last column of ones.
+    tasks
+        The surrogate tasks.
+    judged : ndarray, (M,) int64
+        Ascending positions of the images accuracies are taken over.
+    penalty : float
+        Ridge penalty as a share of the mean square of a component over the coreset; the intercept
+        is free.
+    """
+
+    inputs: np.ndarray
+    tasks: SurrogateTasks
+    judged: np.ndarray
+    penalty: float
+
+
+@dataclass(frozen=True, eq=False)
+class Accuracies:
+    """Accuracies of one candidate in each of T tasks, in [0, 1].
+
+    Attributes
+    ----------
+    micro : ndarray, (T,) float64
+        Share of judged images predicted right.
+    macro : ndarray, (T,) float64
+        Mean over classes of the share of each class's images predicted right.
+    outside : bool
+        Whether they are over images outside the coreset alone.
+    """
+
+    micro: np.ndarray
+    macro: np.ndarray
+    outside: bool = True
+
+
+def make_judge(
+    features: Features, tasks: SurrogateTasks, config: ForecastConfig, seed: int = 0
+) -> Judge:
+    """Prepare the judge; `seed` chooses the judged images where there are more than `n_judged`."""
+    n = len(features.inputs)
+    inputs = np.concatenate([features.inputs, np.ones((n, 1), np.float32)], axis=1)
+    rng = np.random.default_rng([seed, 67])
+    judged = np.sort(rng.choice(n, min(n, config.n_judged), replace=False))
+    return Judge(inputs, tasks, judged, config.penalty)
+
+
+def accuracies(judge: Judge, positions: np.ndarray) -> Accuracies:
+    """Train on the images at `positions` and test on the judged images.
+
+    Parameters
+    ----------
+    judge
+        From `make_judge`.
+    positions : ndarray, (k,) int64, distinct
+        The candidate coreset.
+    """
+    chosen = judge.inputs[positions]
+    inverse = _inverse_gram(chosen, judge.penalty)
+    inside = np.isin(judge.judged, positions)
+    outside = (~inside).sum() >= _FEWEST_OUTSIDE
+    judged = judge.judged[~inside] if outside else judge.judged
+    rows = judge.inputs[judged].astype(np.float64)
+    leverage = np.zeros(len(rows))
+    if not outside:
+        own = rows[inside]
+        leverage[inside] = np.einsum("ij,ij->i", own @ inverse, own)
+    micro = []
+    macro = []
+    for labels, n_classes in zip(judge.tasks.labels, judge.tasks.n_classes, strict=True):
+        moments = _class_sums(chosen, labels[positions], n_classes)
+        truth = labels[judged]
+        right = _left_out_argmax(rows @ (inverse @ moments), truth, leverage) == truth
+        micro.append(right.mean())
+        macro.append(_mean_over_classes(right, truth, n_classes))
+    return Accuracies(np.array(micro), np.array(macro), bool(outside))
+
+
+def _left_out_argmax(predicted: np.ndarray, truth: np.ndarray, leverage: np.ndarray) -> np.ndarray:
+    """(M,) class predicted without the image itself.
+
+    Left out, the prediction is (y_hat - h y) / (1 - h), which has the order of y_hat - h y, as
+    h < 1.
+    """
+    predicted[np.arange(len(truth)), truth] -= np.minimum(leverage, 1 - 1e-6)
+    found: np.ndarray = predicted.argmax(axis=1)
+    return found
+
+
+def _inverse_gram(inputs: np.ndarray, penalty: float) -> np.ndarray:
+    """(d + 1, d + 1) float64: (A'A + ridge I)^-1, the intercept without penalty."""
+    gram = (inputs.T @ inputs).astype(np.float64)
+    d = len(gram) - 1
+    ridge = np.full(d + 1, max(penalty * float(np.trace(gram) - gram[d, d]) / max(d, 1), 1e-9))
+    ridge[-1] = 1e-9 * len(inputs)
+    return np.linalg.inv(gram + np.diag(ridge))
+
+
+def _class_sums(inputs: np.ndarray, labels: np.ndarray, n_classes: int) -> np.ndarray:
+    """(d + 1, C) float64: A'Y for one-hot Y, as sums of the rows of each class."""
+    order = np.argsort(labels, kind="stable")
+    sums = np.zeros((n_classes, inputs.shape[1]))
+    present, starts = np.unique(labels[order], return_index=True)
+    sums[present] = np.add.reduceat(inputs[order], starts, axis=0, dtype=np.float64)
+    return sums.T
+
+
+def _mean_over_classes(right: np.ndarray, truth: np.ndarray, n_classes: int) -> float:
+    total = np.bincount(truth, minlength=n_classes)
+    hits = np.bincount(truth, weights=right, minlength=n_classes)
+    return float((hits[total > 0] / total[total > 0]).mean())

@@ -1,0 +1,170 @@
+"""A forecast of a run: no true label is read, cells are kept, `auto` follows it and verifies."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+import coreset_engine as ce
+from coreset_engine.core.errors import BadInput, Cancelled
+from coreset_engine.core.types import Dataset
+from coreset_engine.pipeline import forecast_stage
+from coreset_engine.pipeline.forecast_stage import forecast_steps, known, rates_around
+from coreset_engine.pipeline.manifest import verify, write_run
+
+RATES = [0.8, 0.95]
+METHODS = ["kmedoids", "facility_location", "prototypicality"]
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.setenv("CORESET_HOME", str(tmp_path / "home"))
+    np.save(tmp_path / "digits.npy", load_digits().data[:400].astype(np.float32))
+    return ce.Run(
+        ce.open_source(str(tmp_path / "digits.npy")), seed=3, clusterer="kmeans", n_clusters=10
+    )
+
+
+class Guarded(Dataset):
+    """A dataset whose labels must not be looked at."""
+
+    @property
+    def labels(self):
+        raise AssertionError("a true label was read")
+
+
+def test_no_true_label_is_read(run):
+    given = {
+        field.name: getattr(run.dataset, field.name)
+        for field in dataclasses.fields(Dataset)
+        if field.name != "labels"
+    }
+    guarded = object.__new__(Guarded)
+    for name, value in given.items():
+        object.__setattr__(guarded, name, value)
+    with pytest.raises(AssertionError):
+        guarded.labels  # noqa: B018
+    found = ce.forecast(ce.Run(guarded, seed=3), METHODS, RATES)
+    assert found.complete and len(found.rows) == 2 * 5  # random, three methods, keep=easy
+    assert ce.select("auto", ce.Run(guarded, seed=3), prune_rate=0.9).info["recommended"]
+
+
+def test_the_same_forecast_again_and_in_another_workspace(run, tmp_path, monkeypatch):
+    first = ce.forecast(run, METHODS, RATES)
+    again = ce.forecast(ce.Run(run.dataset, seed=3), METHODS, RATES)
+    assert again.rows == first.rows
+    monkeypatch.setenv("CORESET_HOME", str(tmp_path / "elsewhere"))
+    assert ce.forecast(ce.Run(run.dataset, seed=3), METHODS, RATES).rows == first.rows
+    other = ce.forecast(ce.Run(run.dataset, seed=4), METHODS, RATES)
+    assert other.rows != first.rows
+
+
+def test_bad_coresets_are_told_from_good_ones(run):
+    found = ce.forecast(run, ["kmedoids", ("prototypicality", {"keep": "easy"})], [0.95])
+    gains = {row.name: row.gain for row in found.rows}
+    assert gains["random"] == 0
+    assert gains["kmedoids"] > gains["prototypicality keep=easy"]
+
+
+def test_it_grows_by_cells_and_goes_on_where_it_was_stopped(run, monkeypatch):
+    counted = []
+
+    def stop(done, total, unit):
+        counted.append((done, total, unit))
+        if done == 3:
+            raise Cancelled("cancelled.")
+
+    with pytest.raises(Cancelled):
+        ce.forecast(run, METHODS, RATES, progress=stop)
+    assert counted[-1] == (3, 10, "cells")
+    assert len(known(run, METHODS, RATES).rows) == 3
+    assert not known(run, METHODS, RATES).complete
+    judged = []
+    real = forecast_stage.accuracies
+    monkeypatch.setattr(
+        forecast_stage, "accuracies", lambda *given: judged.append(1) or real(*given)
+    )
+    steps = list(forecast_steps(run, METHODS, RATES))
+    assert len(judged) == 7  # ten cells, of which three were known
+    assert [len(step.rows) for step in steps] == [*range(11), 10]
+    assert [step.complete for step in steps] == [False] * 11 + [True]
+    assert known(run, METHODS, RATES).rows == steps[-1].rows
+
+
+def test_auto_takes_the_best_forecast_and_is_verified(run, tmp_path):
+    chosen = ce.select("auto", run, prune_rate=0.93, portfolio="kmedoids,facility_location")
+    advice = run.forecast_at(0.93, ["kmedoids", "facility_location"]).best(1 - 28 / 400)
+    assert chosen.info["recommended"] == advice.method
+    assert chosen.info["reason"] == advice.reason
+    assert chosen.info["decided"] == advice.decided
+    own = ce.select(advice.method, run, prune_rate=0.93, **advice.params)
+    assert chosen.ids.tolist() == own.ids.tolist()
+    assert chosen.params["portfolio"] == "kmedoids,facility_location"
+    folder = write_run(tmp_path / "out", run, chosen)
+    assert verify(folder)["same"]
+
+
+def test_auto_records_the_portfolio_it_chose_from(run):
+    chosen = ce.select("auto", run, prune_rate=0.9)
+    assert chosen.params["portfolio"].split(",") == list(forecast_stage.portfolio())
+
+
+def test_a_few_images_have_no_forecast_and_auto_is_random(tmp_path, monkeypatch):
+    monkeypatch.setenv("CORESET_HOME", str(tmp_path / "home"))
+    np.save(tmp_path / "few.npy", np.random.default_rng(0).normal(size=(12, 4)))
+    few = ce.Run(ce.open_source(str(tmp_path / "few.npy")))
+    assert ce.forecast(few).rows == ()
+    chosen = ce.select("auto", few, prune_rate=0.5)
+    assert chosen.info["recommended"] == "random" and not chosen.info["decided"]
+    assert chosen.ids.tolist() == ce.select("random", few, prune_rate=0.5).ids.tolist()
+
+
+def test_a_beta_too_large_for_a_rate_has_no_cell_there(run):
+    wanted = [("elfs", {"beta": 0.5})]
+    assert forecast_stage._Work(run, 0).fits(
+        forecast_stage.Candidate("elfs", (("beta", 0.5),)), 0.5
+    )
+    assert not forecast_stage._Work(run, 0).fits(
+        forecast_stage.Candidate("elfs", (("beta", 0.5),)), 0.3
+    )
+    assert forecast_stage.candidates_of(run, wanted)[1].params == (("beta", 0.5),)
+
+
+def test_beta_by_forecast_is_recorded_as_a_number_and_verified(run, tmp_path):
+    chosen = ce.select("elfs", run, prune_rate=0.8, beta="auto")
+    tried = [("elfs", {"beta": beta}) for beta in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)]
+    gains = run.forecast_at(0.8, tried).ranking(0.8)
+    best = next(option for option in gains if option.method == "elfs")
+    assert chosen.params["beta"] == best.params["beta"]
+    assert "by the forecast" in chosen.info["reason"]
+    own = ce.select("elfs", run, prune_rate=0.8, beta=best.params["beta"])
+    assert chosen.ids.tolist() == own.ids.tolist()
+    assert verify(write_run(tmp_path / "out", run, chosen))["same"]
+    with pytest.raises(BadInput, match="beta"):
+        ce.select("elfs", run, prune_rate=0.8, beta="automatic")
+
+
+@pytest.mark.parametrize(
+    ("methods", "rates", "said"),
+    [
+        (["nonsense"], None, "unknown"),
+        (["auto"], None, "cannot be forecast itself"),
+        (None, [1.0], "between 0 and 1"),
+        ([("elfs", {"beta": 7})], None, "between"),
+        ([("elfs", {"beta": "auto"})], None, "found by the forecast"),
+    ],
+)
+def test_what_cannot_be_forecast_is_said(run, methods, rates, said):
+    with pytest.raises(BadInput, match=said):
+        ce.forecast(run, methods, rates)
+
+
+def test_the_rates_around_one():
+    assert rates_around(0.93, 10_000) == (0.9, 0.95)
+    assert rates_around(0.9, 10_000) == (0.9,)
+    assert rates_around(0.2, 10_000) == (0.5,)
+    assert rates_around(0.999, 10_000) == (0.99,)
+    assert rates_around(0.98, 100) == (0.95,)  # five images are the fewest judged
