@@ -241,7 +241,6 @@ METHODS: dict[str, MethodRow] = _table(
         aliases=("self_supervised_prototypes",),
         live=False,
         random=("draw",),
-        portfolio=True,
         trials=_tried("keep", "easy"),
     ),
     MethodRow(
@@ -343,7 +342,6 @@ METHODS: dict[str, MethodRow] = _table(
         live=False,
         nested=True,
         random=("ties",),
-        portfolio=True,
     ),
     MethodRow(
         name="probcover",
