@@ -53,9 +53,9 @@ class MethodRow(Row):
     featured: offered first, and counted ahead for sets too large to draw.
     random: what differs from seed to seed: clustering, training, coverage (samples), draw (of
     images or starting points), ties.
-    portfolio: a candidate that the forecast always judges and `auto` may take: needs vectors and
-    neighbours alone and stays fast at any size. trials: parameters that the forecast tries beside
-    the defaults, each as (name, value) pairs.
+    portfolio: number of images up to which the forecast always judges it and `auto` may take it,
+    0 = never: such a method needs vectors and neighbours alone and is fast up to that size.
+    trials: parameters that the forecast tries beside the defaults, each as (name, value) pairs.
     """
 
     live: bool = True
@@ -69,7 +69,7 @@ class MethodRow(Row):
     score: str = ""
     featured: bool = False
     random: tuple[str, ...] = ()
-    portfolio: bool = False
+    portfolio: int = 0
     trials: tuple[tuple[tuple[str, Any], ...], ...] = ()
 
     @property
@@ -108,6 +108,8 @@ def _tried(name: str, *values: Any) -> tuple[tuple[tuple[str, Any], ...], ...]:
 
 
 _M = "coreset_engine.selection.methods."
+ANY_SIZE = 10**12  # of MethodRow.portfolio
+PAIRS_SIZE = 10_000  # the same for methods that compare all pairs
 BASELINE = "random"  # the method every other one is compared with
 DEFAULT_METHOD = "elfs"
 METHODS: dict[str, MethodRow] = _table(
@@ -212,7 +214,7 @@ METHODS: dict[str, MethodRow] = _table(
         aliases=("kmeans_medoids",),
         live=False,
         random=("draw",),
-        portfolio=True,
+        portfolio=ANY_SIZE,
     ),
     MethodRow(
         name="typiclust",
@@ -226,7 +228,7 @@ METHODS: dict[str, MethodRow] = _table(
         cost="O(N C d), C <= 500",
         live=False,
         random=("draw",),
-        portfolio=True,
+        portfolio=ANY_SIZE,
     ),
     MethodRow(
         name="prototypicality",
@@ -271,7 +273,7 @@ METHODS: dict[str, MethodRow] = _table(
         live=False,
         nested=True,
         random=("ties",),
-        portfolio=True,
+        portfolio=ANY_SIZE,
     ),
     MethodRow(
         name="facility_location_full",
@@ -286,6 +288,7 @@ METHODS: dict[str, MethodRow] = _table(
         live=False,
         nested=True,
         random=("ties",),
+        portfolio=PAIRS_SIZE,
     ),
     MethodRow(
         name="maxherding",
@@ -300,6 +303,7 @@ METHODS: dict[str, MethodRow] = _table(
         live=False,
         nested=True,
         random=("ties",),
+        portfolio=PAIRS_SIZE,
     ),
     MethodRow(
         name="subzerocore",
@@ -552,7 +556,7 @@ METHODS: dict[str, MethodRow] = _table(
         nested=True,
         labels=True,
         random=("ties",),
-        portfolio=True,
+        portfolio=ANY_SIZE,
     ),
     MethodRow(
         name="badge",
@@ -627,6 +631,11 @@ METHODS: dict[str, MethodRow] = _table(
         random=("clustering", "draw"),
     ),
 )
+
+
+def portfolio(n_images: int) -> tuple[str, ...]:
+    """Names of the methods that `auto` chooses from, and the forecast judges, for so many images."""
+    return tuple(row.name for row in METHODS.values() if row.portfolio >= n_images)
 
 
 def featured() -> list[str]:

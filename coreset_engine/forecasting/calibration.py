@@ -70,15 +70,30 @@ def constants_at(prune_rate: float, table: Sequence[Constants] = CONSTANTS) -> C
     return Constants(**{**values, "prune_rate": prune_rate})
 
 
-def expected_gain(judged: float, prune_rate: float, balanced: bool = False) -> Gain:
+def safest_at(prune_rate: float) -> str:
+    """The method taken where the forecast cannot decide."""
+    nearest = min(SAFEST, key=lambda rate: abs(place(float(rate), prune_rate)))
+    return SAFEST[nearest]
+
+
+def expected_gain(
+    judged: float,
+    prune_rate: float,
+    balanced: bool = False,
+    table: Sequence[Constants] = CONSTANTS,
+) -> Gain:
     """Expected gain over random in points, with its 90 % interval.
 
     Parameters
     ----------
     judged : float
         Mean over surrogate tasks of the difference to random, in points.
+    balanced : bool
+        Whether `judged` and the gain weight all classes alike.
+    table
+        The constants.
     """
-    own = constants_at(prune_rate)
+    own = constants_at(prune_rate, table)
     slope = own.balanced_slope if balanced else own.slope
     spread = own.balanced_spread if balanced else own.spread
     return Gain(slope * judged, slope * judged - REACH * spread, slope * judged + REACH * spread)

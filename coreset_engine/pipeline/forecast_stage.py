@@ -21,7 +21,7 @@ from coreset_engine.artifacts.store import digest
 from coreset_engine.core.config import left_to, make
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.forecast import Forecast, ForecastRow
-from coreset_engine.core.registry import BASELINE, METHODS, MethodRow, load, look_up
+from coreset_engine.core.registry import BASELINE, METHODS, MethodRow, load, look_up, portfolio
 from coreset_engine.core.types import Artefacts, Progress, Ranking, silent
 from coreset_engine.forecasting import calibration
 from coreset_engine.forecasting.config import ForecastConfig
@@ -158,11 +158,6 @@ def candidates_of(run: Artefacts, methods: Iterable[MethodSpec] | None) -> list[
     return sorted(unique, key=lambda one: (one.method != BASELINE, len(one.row.needs)))
 
 
-def portfolio() -> tuple[str, ...]:
-    """Names of the methods that need vectors and neighbours alone and stay fast at any size."""
-    return tuple(row.name for row in METHODS.values() if row.portfolio)
-
-
 def _default_methods(run: Artefacts) -> list[MethodSpec]:
     ready = getattr(run, "ready", lambda stage: False)
     finished = [
@@ -170,7 +165,7 @@ def _default_methods(run: Artefacts) -> list[MethodSpec]:
         for row in METHODS.values()
         if row.featured and not row.portfolio and row.stages and all(map(ready, row.stages))
     ]
-    return [*portfolio(), *finished]
+    return [*portfolio(len(run.dataset)), *finished]
 
 
 def _candidates(spec: MethodSpec) -> list[Candidate]:
@@ -188,7 +183,7 @@ def _candidates(spec: MethodSpec) -> list[Candidate]:
     if row.name == "auto" or row.family == "recommended":
         raise BadInput(
             f"{row.name!r} follows the forecast and cannot be forecast itself; name the methods it "
-            f"chooses from, for example {', '.join(portfolio()[:3])}."
+            f"chooses from, for example {', '.join(portfolio(1)[:3])}."
         )
     trials = [Candidate(row.name, trial) for trial in row.trials]
     return [Candidate(row.name), *trials]

@@ -13,6 +13,7 @@ from coreset_engine.core.forecast import Forecast
 from coreset_engine.core.types import (
     Artefacts,
     CoverageScores,
+    Dataset,
     Dynamics,
     Neighbours,
     PseudoLabels,
@@ -30,7 +31,7 @@ class Pool:
         self._inputs = inputs
         self._at = np.asarray(positions, np.int64)
         self.seed = inputs.seed
-        whole = dataclasses.replace(inputs.dataset, reader=None, vectors=None)
+        whole = _without_content(inputs.dataset)
         self.dataset = whole.take(self._at, whole.fingerprint)
 
     @property
@@ -79,3 +80,11 @@ class Pool:
     def forecast_at(self, prune_rate: float, methods: Iterable[Any] | None = None) -> Forecast:
         """That of the whole set."""
         return self._inputs.forecast_at(prune_rate, methods)
+
+
+def _without_content(dataset: Dataset) -> Dataset:
+    """`dataset` without pictures, vectors and labels, none of which is looked at here: a method
+    that reads labels asks for them by `labels`."""
+    names = [field.name for field in dataclasses.fields(dataset)]
+    kept = [name for name in names if name not in ("reader", "vectors", "labels")]
+    return Dataset(**{name: getattr(dataset, name) for name in kept})

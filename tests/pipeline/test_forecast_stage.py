@@ -10,6 +10,7 @@ from sklearn.datasets import load_digits
 
 import coreset_engine as ce
 from coreset_engine.core.errors import BadInput, Cancelled
+from coreset_engine.core.registry import portfolio
 from coreset_engine.core.types import Dataset
 from coreset_engine.pipeline import forecast_stage
 from coreset_engine.pipeline.forecast_stage import forecast_steps, known, rates_around
@@ -109,7 +110,7 @@ def test_auto_takes_the_best_forecast_and_is_verified(run, tmp_path):
 
 def test_auto_records_the_portfolio_it_chose_from(run):
     chosen = ce.select("auto", run, prune_rate=0.9)
-    assert chosen.params["portfolio"].split(",") == list(forecast_stage.portfolio())
+    assert chosen.params["portfolio"].split(",") == list(portfolio(400))
 
 
 def test_a_few_images_have_no_forecast_and_auto_is_random(tmp_path, monkeypatch):

@@ -18,7 +18,7 @@ import numpy as np
 
 from coreset_engine.core.config import knob, make
 from coreset_engine.core.errors import BadInput
-from coreset_engine.core.registry import METHODS, load, look_up
+from coreset_engine.core.registry import METHODS, load, look_up, portfolio
 from coreset_engine.core.types import Artefacts, Ranking
 
 
@@ -68,7 +68,7 @@ def auto(
     if config.rule == "measured":
         name, reason = _measured_rule(k, n, config.switch)
         return _taken(inputs, k, seed, preselected, name, {}, dict(reason=reason))
-    names = portfolio(config.portfolio)
+    names = candidates(config.portfolio, n)
     rate = 1 - k / n
     advice = inputs.forecast_at(rate, names).best(rate, balanced=config.classes == "balanced")
     info = dict(
@@ -82,7 +82,7 @@ def auto(
     return _taken(inputs, k, seed, preselected, advice.method, advice.params, info)
 
 
-def portfolio(text: str = "") -> tuple[str, ...]:
+def candidates(text: str, n_images: int) -> tuple[str, ...]:
     """Names of the methods to choose from.
 
     Raises
@@ -92,7 +92,7 @@ def portfolio(text: str = "") -> tuple[str, ...]:
     """
     wanted = [name for name in (part.strip() for part in text.split(",")) if name]
     if not wanted:
-        return tuple(row.name for row in METHODS.values() if row.portfolio)
+        return portfolio(n_images)
     rows = [look_up(METHODS, name, "method") for name in wanted]
     for row in rows:
         if row.family == "recommended":

@@ -1,0 +1,455 @@
+"""Does the forecast hold? Expected against true gains over random, and what `auto` makes of them.
+
+    python benchmarks/forecast.py FOLDER [--sets fashion,tail,noise,digits] [--seeds 5]
+        [--raw forecast.jsonl] [--report]
+
+FOLDER holds NAME.npz with `vectors` (N, D) and `labels` (N,). `tail` and `noise` are made from
+fashion.npz: classes that fall 100:1 in size, and a fifth of the pool's labels drawn at random. Each
+seed draws pool and test set anew and seeds every method; the forecast sees the pool's vectors
+alone.
+
+Truth: multinomial logistic regression (penalty 0.03) on 128 principal components of the
+standardised vectors, trained on the true labels of each coreset, tested on images outside the pool;
+accuracy under the pool's mix of classes, and the mean over classes. Random is the mean of five
+draws. Figures of every coreset are kept in --raw, and a run that is started again goes on from
+there; --report only prints.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path[0] = str(Path(__file__).parents[1])  # else benchmarks/forecast.py hides packages
+
+RATES = (0.5, 0.8, 0.9, 0.95, 0.98, 0.995)
+SIZES = {  # pool, test
+    "fashion": (4000, 3000),
+    "noise": (4000, 3000),
+    "digits": (1300, 497),
+    "elpv": (1900, 724),
+    "openclipart": (2300, 900),
+    "wesnoth": (2900, 1100),
+}
+MADE_FROM = {"tail": "fashion", "noise": "fashion"}
+CANDIDATES = (
+    ("kmedoids", {}),
+    ("typiclust", {}),
+    ("facility_location", {}),
+    ("d2", {}),
+    ("maxherding", {}),
+    ("facility_location_full", {}),
+    ("herding", {}),
+    ("prototypicality", {"keep": "easy"}),
+    ("probcover", {}),
+    ("badge", {}),
+    ("elfs", {"beta": 0.3}),
+    ("elfs", {}),
+)
+PORTFOLIO = CANDIDATES[:6]
+FEWEST_KEPT = 8
+N_RANDOM = 5
+PENALTY = 0.03
+
+
+def main() -> None:
+    """Measure what is not in --raw yet, then print the report."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--sets", default=",".join([*SIZES, "tail"]))
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--raw", type=Path, default=Path("forecast.jsonl"))
+    parser.add_argument("--report", action="store_true", help="measure nothing")
+    options = parser.parse_args()
+    if not options.report:
+        for seed in range(options.seeds):
+            for name in options.sets.split(","):
+                measure(options, name, seed)
+    report(read(options.raw))
+
+
+# -- measuring
+
+
+def measure(options: argparse.Namespace, name: str, seed: int) -> None:
+    """Append the figures of every coreset of one set and seed, unless they are there."""
+    if (name, seed) in {(row["set"], row["seed"]) for row in read(options.raw)}:
+        return
+    began = time.monotonic()
+    pool = Pool(options.folder, name, seed)
+    rows = [row for rate in RATES for row in pool.cells(rate) if row["k"] >= FEWEST_KEPT]
+    with open(options.raw, "a", encoding="utf-8") as out:
+        out.write("".join(json.dumps(row) + "\n" for row in rows))
+    print(f"{name} {seed}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+
+
+def read(path: Path) -> list[dict]:
+    """The rows of a raw file; none where there is no file."""
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def split(folder: Path, name: str, seed: int) -> dict[str, np.ndarray]:
+    """vectors, labels, test_vectors, test_labels and mix, the pool's share of each class."""
+    stored = np.load(folder / f"{MADE_FROM.get(name, name)}.npz")
+    vectors = stored["vectors"]
+    labels = stored["labels"].astype(np.int64)
+    rng = np.random.default_rng([seed, 7])
+    order = rng.permutation(len(labels))
+    n_classes = int(labels.max()) + 1
+    if name == "tail":
+        test, rest = order[:3000], order[3000:]
+        sizes = [max(7, round(690 * 100 ** (-place / 9))) for place in range(10)]
+        largest_first = rng.permutation(10)
+        parts = [rest[labels[rest] == c][:size] for c, size in zip(largest_first, sizes)]
+        pool = rng.permutation(np.concatenate(parts))
+    else:
+        n_pool, n_test = SIZES[name]
+        test, pool = order[:n_test], order[n_test:][:n_pool]
+    given = labels[pool].copy()
+    mix = np.bincount(given, minlength=n_classes) / len(given)
+    if name == "noise":
+        wrong = rng.random(len(given)) < 0.2
+        given[wrong] = rng.integers(0, n_classes, wrong.sum())
+    return dict(
+        vectors=vectors[pool],
+        labels=given,
+        test_vectors=vectors[test],
+        test_labels=labels[test],
+        mix=mix,
+    )
+
+
+class Pool:
+    """One set and seed: its forecast, its coresets, and the truth about them."""
+
+    def __init__(self, folder: Path, name: str, seed: int) -> None:
+        import coreset_engine as ce
+        from coreset_engine.forecasting.config import ForecastConfig
+        from coreset_engine.forecasting.judge import make_judge
+        from coreset_engine.forecasting.surrogates import make_features, make_tasks
+
+        self.name = name
+        self.seed = seed
+        self.data = split(folder, name, seed)
+        self.n = len(self.data["labels"])
+        config = ForecastConfig()
+        features = make_features(self.data["vectors"], config, seed)
+        self.judge = make_judge(features, make_tasks(features, config, seed), config, seed)
+        self.inputs, self.test = principal(self.data["vectors"], self.data["test_vectors"])
+        place = Path(tempfile.mkdtemp()) / "vectors.npy"
+        np.save(place, features.directions)
+        n_classes = int(self.data["test_labels"].max()) + 1
+        self.run = ce.Run(
+            ce.open_source(str(place)), seed=seed, clusterer="kmeans", n_clusters=n_classes
+        )
+        self.full = self.truth(np.arange(self.n))
+        self.full_judged = self.judged(np.arange(self.n))
+
+    def cells(self, rate: float) -> list[dict]:
+        """The figures of every candidate at one rate, random's included."""
+        from coreset_engine.selection.budget import kept_count
+        from coreset_engine.selection.keyed_random import random_order
+
+        k = kept_count(self.n, rate)
+        ids = self.run.dataset.ids
+        draws = [random_order(ids, self.seed + 7919 + i)[:k] for i in range(N_RANDOM)]
+        rows = [self.row(rate, "random", {}, draws)]
+        for method, params in CANDIDATES:
+            rows.append(self.row(rate, method, params, [self.coreset(method, params, rate)]))
+        return rows
+
+    def coreset(self, method: str, params: dict, rate: float) -> np.ndarray:
+        """(k,) positions."""
+        import coreset_engine as ce
+
+        return ce.select(method, self.run, prune_rate=rate, **params).indices
+
+    def row(self, rate: float, method: str, params: dict, coresets: list[np.ndarray]) -> dict:
+        """The mean figures of some coresets of one method."""
+        truth = np.mean([self.truth(kept) for kept in coresets], axis=0)
+        judged = np.mean([self.judged(kept) for kept in coresets], axis=0)
+        return dict(
+            set=self.name,
+            seed=self.seed,
+            n=self.n,
+            rate=rate,
+            k=len(coresets[0]),
+            method=method,
+            params=params,
+            accuracy=truth[0],
+            balanced=truth[1],
+            full=self.full[0],
+            judged=judged[0],
+            judged_balanced=judged[1],
+            judged_full=self.full_judged[0],
+        )
+
+    def judged(self, kept: np.ndarray) -> tuple[float, float]:
+        """Mean accuracy over the surrogate tasks, by images and by clusters."""
+        from coreset_engine.forecasting.judge import accuracies
+
+        found = accuracies(self.judge, np.sort(kept))
+        return float(found.micro.mean()), float(found.macro.mean())
+
+    def truth(self, kept: np.ndarray) -> tuple[float, float]:
+        """Accuracy under the pool's mix of classes, and the mean over classes."""
+        predict = fit(self.inputs[kept], self.data["labels"][kept])
+        labels = self.data["test_labels"]
+        right = predict(self.test) == labels
+        total = np.bincount(labels, minlength=len(self.data["mix"]))
+        recall = np.bincount(labels, weights=right, minlength=len(total))[total > 0]
+        recall /= total[total > 0]
+        mix = self.data["mix"][total > 0]
+        return float((recall * mix).sum() / mix.sum()), float(recall.mean())
+
+
+def principal(pool: np.ndarray, test: np.ndarray, d: int = 128) -> tuple[np.ndarray, np.ndarray]:
+    """Leading principal components of the pool's standardised vectors, and the test set on them."""
+    mean, spread = pool.mean(0), np.maximum(pool.std(0), 1e-6)
+    rows = (pool - mean) / spread
+    _, axes = np.linalg.eigh(rows.T @ rows)
+    axes = axes[:, ::-1][:, :d]
+    return rows @ axes, ((test - mean) / spread) @ axes
+
+
+def fit(rows: np.ndarray, labels: np.ndarray):
+    """Multinomial logistic regression; a function from rows to classes."""
+    from scipy.optimize import minimize
+
+    classes, own = np.unique(labels, return_inverse=True)
+    if len(classes) == 1:
+        return lambda test: np.full(len(test), classes[0])
+    n, d = rows.shape
+    inputs = np.hstack([rows, np.ones((n, 1))]).astype(np.float32)
+    target = np.eye(len(classes), dtype=np.float32)[own]
+
+    def slope(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        weights = flat.reshape(d + 1, -1).astype(np.float32)
+        logits = inputs @ weights
+        logits -= logits.max(axis=1, keepdims=True)
+        odds = np.exp(logits)
+        total = odds.sum(axis=1)
+        loss = (np.log(total) - logits[np.arange(n), own]).mean()
+        loss += PENALTY / 2 * (weights[:-1] ** 2).sum()
+        gradient = inputs.T @ ((odds / total[:, None] - target) / np.float32(n))
+        gradient[:-1] += PENALTY * weights[:-1]
+        return float(loss), gradient.ravel().astype(np.float64)
+
+    options = dict(maxiter=80, gtol=5e-4)
+    start = np.zeros((d + 1) * len(classes))
+    found = minimize(slope, start, jac=True, method="L-BFGS-B", options=options).x
+    weights = found.reshape(d + 1, -1)
+    return lambda test: classes[(test @ weights[:-1] + weights[-1]).argmax(axis=1)]
+
+
+# -- report
+
+
+def report(raw: list[dict]) -> None:
+    """Print calibration, coverage and the bars cell by cell."""
+    cells = paired(raw)
+    sets = sorted({cell["set"] for cell in cells})
+    seeds = {name: len({c["seed"] for c in cells if c["set"] == name}) for name in sets}
+    print(f"{platform.machine()}, {os.cpu_count()} cores; seeds: {seeds}\n")
+    print("Constants from all sets:\n")
+    for one in estimated(cells):
+        print(f"    {one},")
+    print_coverage(cells, sets)
+    print_correlations(cells, sets)
+    print_bars(cells, sets)
+
+
+def paired(raw: list[dict]) -> list[dict]:
+    """Every row but random's, with its differences to random of the same seed, in points."""
+    base = {(r["set"], r["seed"], r["rate"]): r for r in raw if r["method"] == "random"}
+    found = []
+    for row in raw:
+        if row["method"] == "random":
+            continue
+        own = base[row["set"], row["seed"], row["rate"]]
+        name = " ".join([row["method"], *(f"{k}={v}" for k, v in row["params"].items())])
+        found.append(
+            row
+            | dict(
+                name=name,
+                true=100 * (row["accuracy"] - own["accuracy"]),
+                true_balanced=100 * (row["balanced"] - own["balanced"]),
+                points=100 * (row["judged"] - own["judged"]),
+                points_balanced=100 * (row["judged_balanced"] - own["judged_balanced"]),
+            )
+        )
+    return found
+
+
+def averaged(cells: list[dict]) -> list[dict]:
+    """One row for each set, rate and candidate: means over seeds."""
+    groups: dict[tuple, list[dict]] = {}
+    for cell in cells:
+        groups.setdefault((cell["set"], cell["rate"], cell["name"]), []).append(cell)
+    numbers = ("true", "true_balanced", "points", "points_balanced", "accuracy", "judged", "full")
+    return [
+        some[0] | {name: float(np.mean([cell[name] for cell in some])) for name in numbers}
+        for some in groups.values()
+    ]
+
+
+def estimated(cells: list[dict]) -> tuple:
+    """Calibration constants by rate; slopes by least squares through zero over candidates judged
+    within ten points below random or above it, spreads of single seeds' expected gains against
+    means over seeds."""
+    from coreset_engine.forecasting.calibration import Constants
+
+    means = {(c["set"], c["rate"], c["name"]): c for c in averaged(cells)}
+    found = []
+    for rate in sorted({cell["rate"] for cell in cells}):
+        some = [cell for cell in cells if cell["rate"] == rate and cell["points"] > -10]
+        goal = [means[cell["set"], rate, cell["name"]] for cell in some]
+        slope, spread = line([c["points"] for c in some], [g["true"] for g in goal])
+        even = line([c["points_balanced"] for c in some], [g["true_balanced"] for g in goal])
+        power = line(
+            [np.log(min(1, c["judged"] / c["judged_full"])) for c in some],
+            [np.log(min(1, g["accuracy"] / g["full"])) for g in goal],
+        )
+        values = (slope, spread, *even, *power)
+        found.append(Constants(rate, *(round(value, 3) for value in values)))
+    return tuple(found)
+
+
+def line(x: list[float], y: list[float]) -> tuple[float, float]:
+    """(slope through zero, root mean square of what is left)."""
+    a, b = np.array(x), np.array(y)
+    slope = float((a * b).sum() / max((a * a).sum(), 1e-12))
+    return slope, float(np.sqrt(np.mean((b - slope * a) ** 2)))
+
+
+def print_coverage(cells: list[dict], sets: list[str]) -> None:
+    """Share of the true gains inside the 90 % intervals, each set with constants from the others."""
+    print("\n90 % intervals that hold the mean true gain, constants from the other sets\n")
+    print("| set | pool's mix | balanced |\n|---|---|---|")
+    means = {(c["set"], c["rate"], c["name"]): c for c in averaged(cells)}
+    totals = []
+    for name in sets:
+        table = estimated([cell for cell in cells if cell["set"] != name])
+        own = [cell for cell in cells if cell["set"] == name and cell["points"] > -10]
+        inside = []
+        for cell in own:
+            goal = means[name, cell["rate"], cell["name"]]
+            inside.append(
+                [
+                    within(cell["points"], goal["true"], cell["rate"], table, False),
+                    within(
+                        cell["points_balanced"], goal["true_balanced"], cell["rate"], table, True
+                    ),
+                ]
+            )
+        totals += inside
+        share = 100 * np.mean(inside, axis=0)
+        print(f"| {name} | {share[0]:.0f} % | {share[1]:.0f} % |")
+    share = 100 * np.mean(totals, axis=0)
+    print(f"| all | {share[0]:.0f} % | {share[1]:.0f} % |")
+
+
+def within(points: float, true: float, rate: float, table: tuple, balanced: bool) -> bool:
+    from coreset_engine.forecasting.calibration import expected_gain
+
+    gain = expected_gain(points, rate, balanced, table)
+    return gain.low <= true <= gain.high
+
+
+def print_correlations(cells: list[dict], sets: list[str]) -> None:
+    """Rank correlation over candidates of judged and true gains, means over seeds."""
+    from scipy.stats import spearmanr
+
+    means = averaged(cells)
+    rates = sorted({cell["rate"] for cell in cells})
+    for goal, judged in (("true", "points"), ("true_balanced", "points_balanced")):
+        print(f"\nRank correlation over candidates, {goal}\n")
+        print("| set |" + "".join(f" {100 * rate:g} % |" for rate in rates))
+        print("|---" * (len(rates) + 1) + "|")
+        for name in sets:
+            row = []
+            for rate in rates:
+                some = [c for c in means if c["set"] == name and c["rate"] == rate]
+                found = (
+                    spearmanr([c[judged] for c in some], [c[goal] for c in some])[0] if some else 0
+                )
+                row.append(f" {found:.2f} |" if some else " |")
+            print(f"| {name} |" + "".join(row))
+
+
+def print_bars(cells: list[dict], sets: list[str]) -> None:
+    """What `auto` gains in every cell, with constants from the other sets."""
+    print("\nGain over random in points, mean +- standard error over seeds\n")
+    print("| set | pruned | auto | best method in hindsight | first rule | takes |")
+    print("|---|---|---|---|---|---|")
+    summary = []
+    for name in sets:
+        table = estimated([cell for cell in cells if cell["set"] != name])
+        for rate in RATES:
+            some = [c for c in cells if c["set"] == name and c["rate"] == rate]
+            if some:
+                summary.append(print_bar(name, rate, some, table))
+    auto, best, old, rates = (np.array([row[i] for row in summary]) for i in range(4))
+    print(
+        f"\nmean over {len(summary)} cells: auto {auto.mean():+.2f}, best in hindsight "
+        f"{best.mean():+.2f} ({auto.sum() / best.sum():.0%}), first rule {old.mean():+.2f}; from "
+        f"80 %: auto {auto[rates >= 0.8].mean():+.2f}, first rule {old[rates >= 0.8].mean():+.2f}; "
+        f"cells below -0.3: {(auto < -0.3).sum()}, lowest {auto.min():+.1f}"
+    )
+
+
+def print_bar(name: str, rate: float, some: list[dict], table: tuple) -> tuple[float, ...]:
+    """One line of the bars: (auto, best, first rule, rate)."""
+    seeds = sorted({cell["seed"] for cell in some})
+    taken = [advised([c for c in some if c["seed"] == seed], rate, table) for seed in seeds]
+    own = np.array([cell["true"] for cell, _ in taken])
+    means = {cell["name"]: cell["true"] for cell in averaged(some)}
+    best = max(means, key=means.__getitem__)
+    old = means["kmedoids" if rate >= 0.75 else "probcover"]
+    error = own.std(ddof=1) / np.sqrt(len(own)) if len(own) > 1 else float("nan")
+    decided = sum(said for _, said in taken)
+    counts = {cell["name"]: 0 for cell, _ in taken}
+    for cell, _ in taken:
+        counts[cell["name"]] += 1
+    told = ", ".join(f"{method} {count}" for method, count in counts.items())
+    print(
+        f"| {name} | {100 * rate:g} % | {own.mean():+.1f} +- {error:.1f} | {best} "
+        f"{means[best]:+.1f} | {old:+.1f} | {told}; decided {decided} of {len(taken)} |"
+    )
+    return float(own.mean()), means[best], old, rate
+
+
+def advised(some: list[dict], rate: float, table: tuple) -> tuple[dict, bool]:
+    """(the cell that `auto` takes among one seed's, whether the forecast decided it)."""
+    from coreset_engine.core.forecast_rule import Option, decide
+    from coreset_engine.forecasting.calibration import expected_gain, safest_at
+
+    names = {method for method, _ in PORTFOLIO}
+    options = [
+        Option(
+            cell["name"],
+            cell["method"],
+            cell["params"],
+            expected_gain(cell["points"], rate, False, table),
+        )
+        for cell in some
+        if cell["method"] in names
+    ]
+    made = decide(options, rate, safest_at(rate))
+    if made.option.method == "random":
+        return dict(name="random", true=0.0), made.decided
+    return next(cell for cell in some if cell["name"] == made.option.name), made.decided
+
+
+if __name__ == "__main__":
+    main()
