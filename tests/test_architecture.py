@@ -13,7 +13,16 @@ ROOT = Path(__file__).parent.parent
 # Lowest first. A package may import the packages of the layers above its own in this list.
 LAYERS = (
     ("core",),
-    ("sources", "embedding", "clustering", "training", "coverage", "selection", "findings", "forecasting"),
+    (
+        "sources",
+        "embedding",
+        "clustering",
+        "training",
+        "coverage",
+        "selection",
+        "findings",
+        "forecasting",
+    ),
     ("artifacts",),
     ("pipeline",),
     ("evaluation",),
