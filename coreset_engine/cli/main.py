@@ -18,7 +18,6 @@ from coreset_engine.cli import interrupt
 from coreset_engine.cli.commands import beta as beta_command
 from coreset_engine.cli.commands import clean as clean_command
 from coreset_engine.cli.commands import evaluate, export, rounds, store
-from coreset_engine.cli.commands import evaluate, export, store
 from coreset_engine.cli.commands import forecast as forecast_command
 from coreset_engine.cli.options import (
     Json,
