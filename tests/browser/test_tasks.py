@@ -8,6 +8,7 @@ import zipfile
 
 import pytest
 from chrome import wait_for_map
+from playwright.sync_api import expect
 
 
 class Hand:
@@ -92,7 +93,7 @@ def test_a_typed_number_survives_reload_undo_and_a_bare_address(open_page, app):
     quiet(page)
     page.reload()
     heading(page, "Select")
-    assert page.get_by_label("Images to keep", exact=True).input_value() == "123"
+    expect(page.get_by_label("Images to keep", exact=True)).to_have_value("123")
     hand.click("button", "Undo", exact=True)
     page.wait_for_function("() => !location.search.includes('k=123')")
     hand.click("button", "Redo", exact=True)
@@ -101,7 +102,7 @@ def test_a_typed_number_survives_reload_undo_and_a_bare_address(open_page, app):
     page.goto(f"{app}/select?dataset=demo")
     heading(page, "Select")
     page.wait_for_url(re.compile(r"k=123"))
-    assert page.get_by_label("Images to keep", exact=True).input_value() == "123"
+    expect(page.get_by_label("Images to keep", exact=True)).to_have_value("123")
     witness.assert_clean()
 
 

@@ -149,13 +149,27 @@ def sync() -> None:
 
 def _state_values() -> dict[str, Any]:
     """All that the workspace keeps of this session, as plain values."""
-    names = [name for name in LINKED if name not in ("dataset", "memo")]
+    defaults = {name: row[2] for name, row in LINKED.items() if name not in ("dataset", "memo")}
     values = {
-        name: st.session_state[_PREFIX + name]
-        for name in (*names, *link_storage.STORED)
-        if st.session_state.get(_PREFIX + name) is not None
+        name: st.session_state.get(_PREFIX + name) for name in (*defaults, *link_storage.STORED)
     }
-    return values
+    return {
+        name: value
+        for name, value in values.items()
+        if value not in (None, (), [], {}) and value != defaults.get(name)
+    }
+
+
+def _as_linked(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values as an address holds them, for comparison."""
+    return {
+        name: _url_text(value) if isinstance(value, float) else value
+        for name, value in values.items()
+    }
+
+
+def _url_text(value: Any) -> str:
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
 def save_state() -> None:
@@ -181,7 +195,7 @@ def _bring_back(*, everything: bool) -> None:
             if name in LINKED or name in link_storage.STORED:
                 st.session_state[_PREFIX + name] = value
                 st.session_state.pop(f"widget:{name}", None)
-    if last_state.same(found, _state_values()):
+    if last_state.same(_as_linked(found), _as_linked(_state_values())):
         for name, stack in stacks.items():
             st.session_state[_PREFIX + name] = stack
 
@@ -239,7 +253,7 @@ def _write_url() -> None:
     for name, (param, _, default) in LINKED.items():
         value = st.session_state.get(_PREFIX + name, default)
         if value != default or (opened and name in ALWAYS_LINKED):
-            params[param] = f"{value:.10g}" if isinstance(value, float) else str(value)
+            params[param] = _url_text(value)
     others = {
         key: value
         for key, value in st.query_params.items()
