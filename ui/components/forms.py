@@ -20,16 +20,6 @@ def row_title(table: Mapping[str, Row], name: str) -> str:
     return table[name].title if name in table else name
 
 
-def select_row(label: str, table: Mapping[str, Row], *, key: str) -> str:
-    """A select box over a registry, with the selected row's summary below it."""
-    name = st.selectbox(
-        label, list(table), key=key, format_func=lambda option: row_title(table, option)
-    )
-    if name in table:
-        st.caption(row_summary(table[name]))
-    return name
-
-
 def row_summary(row: Row) -> str:
     """What a row does, as one sentence, and its cost where it is not answered at once."""
     sentence = f"{row.summary[:1].upper()}{row.summary[1:]}."

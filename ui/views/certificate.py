@@ -108,7 +108,10 @@ def findings(
         Finding(
             f"95% of all images are within {certificate.p95_distance:.3f} of a selected one "
             f"(cosine distance; random: {_span(random.p95_distance, '.3f')}).",
-            _verdict(certificate.p95_distance, random.p95_distance),
+            _verdict(
+                round(certificate.p95_distance, 3),
+                (round(random.p95_distance[0], 3), round(random.p95_distance[1], 3)),
+            ),
         )
     ]
     if n_clusters is not None:

@@ -13,7 +13,7 @@ from coreset_engine.core.registry import METHODS, load
 from coreset_engine.core.types import Selection
 from coreset_engine.selection.budget import kept_count
 from ui.components.escape import markdown as escaped
-from ui.components.forms import config_form, row_title, select_row
+from ui.components.forms import config_form, row_summary, row_title
 from ui.components.frame import outdated_run, show_error, stage_names
 from ui.components.jobs import submit_button
 from ui.components.thumbnails import gallery, short_ids
@@ -52,7 +52,13 @@ def budget_and_method(view: RunView) -> None:
     )
     with right:
         before = session.get("method")
-        select_row("Method", METHODS, key=session.bind("method"))
+        st.selectbox(
+            "Method",
+            list(METHODS),
+            key=session.bind("method"),
+            format_func=lambda name: row_title(METHODS, name),
+            help="The recommended method says which one it takes, and why.",
+        )
         note_method(before)
 
 
@@ -83,7 +89,8 @@ def undo_buttons(back: Any, forward: Any) -> None:
 
 def say_what_holds(view: RunView, selection: Selection) -> None:
     """Say which method `auto` took and why, which constraints hold, and who loses everything."""
-    lines = [recommendation(selection), constraints.in_force(view)]
+    summary = escaped(row_summary(METHODS[selection.method]))
+    lines = [recommendation(selection) or summary, constraints.in_force(view)]
     if "short_by" in selection.info:
         lines.append(f"The constraints leave {selection.info['short_by']:,} places unfilled.")
     text = " ".join(line for line in lines if line)
