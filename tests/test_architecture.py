@@ -24,6 +24,7 @@ LAYERS = (
         "forecasting",
     ),
     ("artifacts",),
+    ("curation",),
     ("pipeline",),
     ("evaluation",),
     ("export",),

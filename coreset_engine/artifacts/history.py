@@ -67,6 +67,15 @@ def entries(kind: str, fingerprint: str, home: Path | str) -> list[dict[str, Any
     return found
 
 
+def stamp(kind: str, fingerprint: str, home: Path | str) -> tuple[int, int, int] | None:
+    """What tells whether a log has changed; None where there is none."""
+    try:
+        about = _path(kind, fingerprint, home).stat()
+    except OSError:
+        return None
+    return about.st_ino, about.st_size, about.st_mtime_ns
+
+
 def corrections(fingerprint: str, home: Path | str) -> list[dict[str, Any]]:
     return entries("corrections", fingerprint, home)
 

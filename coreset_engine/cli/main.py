@@ -17,7 +17,7 @@ import typer
 from coreset_engine.cli import interrupt
 from coreset_engine.cli.commands import beta as beta_command
 from coreset_engine.cli.commands import clean as clean_command
-from coreset_engine.cli.commands import evaluate, export, rounds, store
+from coreset_engine.cli.commands import curate, evaluate, export, rounds, store
 from coreset_engine.cli.commands import forecast as forecast_command
 from coreset_engine.cli.options import (
     Json,
@@ -78,6 +78,8 @@ def run(
     if "recommended" in chosen.info:
         summary["recommended"] = chosen.info["recommended"]
         summary["reason"] = chosen.info["reason"]
+    if "where" in chosen.info:
+        summary["where"] = chosen.info["where_sentence"]
     if "seed_agreement" in chosen.info:
         summary["coverage"] = chosen.info["reason"]
     if prepared.ready("pseudo_labels"):
@@ -251,6 +253,8 @@ app.command("next")(
 )
 app.command()(with_source_options(with_run_settings()(rounds.label_errors)))
 app.command()(with_source_options(rounds.predictions))
+for command in (curate.find, curate.tag, curate.columns):
+    app.command()(with_source_options(command))
 for command in (store.status, store.gc, store.report, rounds.import_labels):
     app.command()(command)
 app.command("labels")(rounds.import_labels)

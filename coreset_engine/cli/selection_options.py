@@ -82,6 +82,10 @@ def _options(
     near_duplicates: Annotated[
         float | None, _option("cosine distance within which images count as one, e.g. 0.02")
     ] = None,
+    where: Annotated[
+        str | None,
+        _option('only images that pass, e.g. "time=night and width>=512"; see `columns`'),
+    ] = None,
 ) -> None:
     """The options, as typer reads them from a signature."""
 

@@ -50,22 +50,26 @@ OPTIONS: dict[str, Any] = {
 
 
 def with_source_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`command`, which takes `source`, with OPTIONS added to its own."""
+    """`command`, which takes `source`, with OPTIONS added to its own.
+
+    An option whose name the command has itself is offered as --source-NAME.
+    """
+    own = inspect.signature(command, eval_str=True)
+    names = {name: f"source_{name}" if name in own.parameters else name for name in OPTIONS}
 
     @functools.wraps(command)
     def wrapped(**given: Any) -> Any:
         from coreset_engine.sources.specs import refuse_inside, spec_with
 
-        chosen = {name: given.pop(name) for name in OPTIONS}
+        chosen = {name: given.pop(parameter) for name, parameter in names.items()}
         given["source"] = spec_with(given["source"], chosen)
         if given.get("out") is not None:
             refuse_inside(given["source"], Path(given["out"]))
         return command(**given)
 
-    own = inspect.signature(command, eval_str=True)
     added = [
         inspect.Parameter(
-            name,
+            names[name],
             inspect.Parameter.KEYWORD_ONLY,
             default=False if name == "follow_links" else None,
             annotation=kind,
@@ -76,7 +80,7 @@ def with_source_options(command: Callable[..., Any]) -> Callable[..., Any]:
         parameters=[*own.parameters.values(), *added]
     )
     kinds = {name: parameter.annotation for name, parameter in own.parameters.items()}
-    wrapped.__annotations__ = {**kinds, **OPTIONS}
+    wrapped.__annotations__ = {**kinds, **{names[name]: kind for name, kind in OPTIONS.items()}}
     return wrapped
 
 

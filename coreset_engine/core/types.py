@@ -286,7 +286,8 @@ class Ranking:
     scores: (N,) float64, high = kept first where the method has a score, else minus the place in
     `order` (unplaced images: -inf). nested: True when the first k' of `order` are the choice for
     every k' <= M, so that a slider needs no new call. weights: (N,) loss weights >= 0 or None (=
-    all 1). info: what was settled on the way (beta, a reason in words), JSON-able.
+    all 1). info: what was settled on the way (beta, a reason in words), JSON-able. columns: name ->
+    (N,) float64 that explain the order image by image, such as the terms of a sum.
     """
 
     order: np.ndarray
@@ -294,6 +295,7 @@ class Ranking:
     nested: bool = True
     weights: np.ndarray | None = None
     info: Mapping[str, Any] = field(default_factory=dict)
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -303,7 +305,8 @@ class Selection:
 
     ids: (k,) str, best first. indices: (k,) int64 positions in the source. weights: (k,) float64 >=
         0.
-    scores: (N,) float64. method, params: what made it. source_key: Dataset.fingerprint.
+    scores: (N,) float64. method, params: what made it. source_key: Dataset.fingerprint. columns:
+        name -> (N,) float64 that explain the choice image by image.
     """
 
     ids: np.ndarray
@@ -314,6 +317,7 @@ class Selection:
     params: Mapping[str, Any]
     source_key: str
     info: Mapping[str, Any] = field(default_factory=dict)
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         k = len(self.ids)

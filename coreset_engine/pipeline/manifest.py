@@ -18,8 +18,10 @@ from coreset_engine.artifacts.selection_folder import ids_digest, write_selectio
 from coreset_engine.artifacts.selection_notes import remember
 from coreset_engine.artifacts.store import Store, digest
 from coreset_engine.core.errors import BadInput, Corrupt
+from coreset_engine.core.filters import TAG, filter_of
 from coreset_engine.core.registry import METHODS
 from coreset_engine.core.types import Dataset, Selection
+from coreset_engine.curation.tagging import recorded_tags, tag_texts
 from coreset_engine.pipeline import exclusions
 from coreset_engine.pipeline.config import RunConfig
 from coreset_engine.pipeline.imported_labels import with_labels
@@ -58,6 +60,7 @@ def manifest(run: Run, selection: Selection) -> dict[str, Any]:
         **_given_labels(run),
         **({"corrections": run.corrections} if run.corrections else {}),
         **({"exclusions": run.exclusions} if run.excluded_ids else {}),
+        **_tags(run, selection),
         versions={
             "coreset-explorer": __version__,
             "python": platform.python_version(),
@@ -71,6 +74,13 @@ def _given_labels(run: Run) -> dict[str, Any]:
     if not run.imported:
         return {}
     return dict(given_labels=dict(run.imported.labels), label_spreading=run.imported.how)
+
+
+def _tags(run: Run, selection: Selection) -> dict[str, Any]:
+    """The tags that the selection's filter asks for, with their images."""
+    where = filter_of(selection.params.get("where"))
+    found = recorded_tags(run, where)
+    return {"tags": dict(found)} if where is not None and TAG in where.columns else {}
 
 
 def write_run(
@@ -88,10 +98,12 @@ def write_run(
 
 
 def scores_of(run: Run, selection: Selection) -> dict[str, np.ndarray]:
-    """`columns`, labels and rounds, and how often each image was kept where that was measured for
-    this very choice."""
+    """`columns`, labels and rounds, the terms a method explains itself by, tags, and how often each
+    image was kept where that was measured for this very choice."""
     drawn = of_selection(run, selection)
-    found = columns(run, selection.method) | label_columns(run)
+    tagged = tag_texts(run)
+    found = columns(run, selection.method) | label_columns(run) | dict(selection.columns)
+    found |= {} if tagged is None else dict(tags=tagged)
     return found | ({} if drawn is None else dict(inclusion=drawn.share))
 
 
@@ -265,6 +277,8 @@ def verify(
         if wanted.get("given_labels"):
             how = str(wanted.get("label_spreading") or "clusters")  # not said by older versions
             run = with_labels(run, dict(wanted["given_labels"]), how)
+        if isinstance(wanted.get("tags"), dict):
+            run.tagged_by = wanted["tags"]
         chosen = select(SelectionRequest.from_manifest(wanted["method"], wanted["params"]), run)
     except (ValueError, TypeError, KeyError) as fault:  # BadInput is a ValueError
         if not differs:
@@ -275,7 +289,7 @@ def verify(
             method=wanted["method"],
             k=0,
         )
-    differs += _differing(run, wanted)
+    differs += _filtered(chosen, wanted) + _differing(run, wanted)
     return dict(
         same=ids_digest(chosen.ids) == wanted["ids_sha256"],
         differs=differs,
@@ -315,6 +329,19 @@ def read_manifest(path: Path | str) -> dict[str, Any]:
         ) from None
     manifest: dict[str, Any] = found
     return manifest
+
+
+def _filtered(chosen: Selection, wanted: dict[str, Any]) -> list[str]:
+    """Whether the filter of the selection leaves other images now."""
+    then = wanted.get("info")
+    then = then if isinstance(then, dict) else {}
+    now = chosen.info
+    if then.get("where_ids_sha256") == now.get("where_ids_sha256"):
+        return []
+    return [
+        f"filter {now.get('where')!r} ({now.get('where_matched', 0):,} images pass now, "
+        f"{then.get('where_matched', 'an unknown number')} then)"
+    ]
 
 
 def _differing(run: Run, wanted: dict[str, Any]) -> list[str]:

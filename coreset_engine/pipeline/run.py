@@ -30,6 +30,8 @@ from coreset_engine.core.types import (
     PseudoLabels,
     silent,
 )
+from coreset_engine.curation.table import RunColumns
+from coreset_engine.curation.tags import tags_of
 from coreset_engine.pipeline import (
     corrections,
     exclusions,
@@ -108,6 +110,8 @@ class Run:
         self.corrected_by = corrected_by
         self.imported = imported
         self.excluded_by = excluded_by
+        self.tagged_by: Mapping[str, Iterable[str]] | None = None  # None: the workspace's tags
+        self.part_of: tuple[Run, np.ndarray] | None = None  # what it is a part of, and where
         self._keys: dict[str, str] = {}
 
     # -- settings
@@ -170,7 +174,9 @@ class Run:
 
         Stages that do not depend on what changed have the same keys, and are shared.
         """
-        return self._like(self.dataset, replace(self.config, **changes), self.corrected_by)
+        other = self._like(self.dataset, replace(self.config, **changes), self.corrected_by)
+        other.part_of = self.part_of
+        return other
 
     def with_dataset(self, dataset: Dataset) -> Run:
         """A run of another dataset with the same settings, store, executor and progress.
@@ -180,6 +186,8 @@ class Run:
         same = dataset.fingerprint == self.dataset.fingerprint
         made = self._like(dataset, self.config, self.corrected_by if same else None)
         made.excluded_by = self.excluded_by if same else None
+        if same:
+            made.part_of = self.part_of
         return made
 
     def take(self, positions: np.ndarray) -> Run:
@@ -193,12 +201,13 @@ class Run:
         part = replace(whole.take(positions, key), vectors=self.vectors[positions])
         taken = self.with_dataset(part)
         taken.excluded_by = self.exclusions
+        taken.part_of = (self, np.asarray(positions, np.int64))
         return taken
 
     def _like(
         self, dataset: Dataset, config: RunConfig, corrected_by: list[dict[str, Any]] | None
     ) -> Run:
-        return type(self)(
+        other = type(self)(
             dataset,
             config,
             self.executor,
@@ -208,6 +217,8 @@ class Run:
             imported=self.imported,
             excluded_by=self.excluded_by,
         )
+        other.tagged_by = self.tagged_by
+        return other
 
     # -- keys
 
@@ -376,6 +387,32 @@ class Run:
             report(stage, done, total, unit)
 
         return tick
+
+    # -- columns, tags and queries
+
+    @cached_property
+    def columns(self) -> RunColumns:
+        """Every column of this run: metadata, file facts, tags, clusters and scores."""
+        return RunColumns(self, self.part_of)
+
+    @property
+    def tags(self) -> Mapping[str, Iterable[str]]:
+        """Tag -> ids of the images that have it, as the workspace keeps them for this dataset."""
+        if self.tagged_by is not None:
+            return self.tagged_by
+        return tags_of(self.dataset.fingerprint, self.store.home)
+
+    def similarity_to(self, query: str) -> np.ndarray:
+        """(N,) float32: cosine of every image to a query.
+
+        Parameters
+        ----------
+        query
+            Ids of images or files, comma between (their centre), or "text: a red car".
+        """
+        from coreset_engine.curation.search import similarity_to
+
+        return similarity_to(self, query)
 
     # -- artefacts
 

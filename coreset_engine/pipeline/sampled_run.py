@@ -32,6 +32,7 @@ from coreset_engine.core.types import (
 from coreset_engine.pipeline.config import RunConfig
 from coreset_engine.pipeline.counts import Totals, Window, finished, totals, why_not
 from coreset_engine.pipeline.run import Run
+from coreset_engine.selection.columns import PartColumns
 
 
 def too_many(n: int) -> bool:
@@ -127,6 +128,11 @@ class Sampled:
         self._about = about
         self.dataset = replace(whole.dataset, vectors=None).take(self.rows, self.mark)
         self._scores: dict[str, Any] = {}
+
+    @property
+    def columns(self) -> PartColumns:
+        """The whole run's columns at the sampled images."""
+        return PartColumns(self.whole.columns, self.rows)
 
     @property
     def config(self) -> RunConfig:

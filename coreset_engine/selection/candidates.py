@@ -19,6 +19,8 @@ from coreset_engine.core.types import (
     PseudoLabels,
     scores_at,
 )
+from coreset_engine.selection.columns import PartColumns, columns_of
+from coreset_engine.selection.queries import similarity_to
 
 
 class Pool:
@@ -33,6 +35,14 @@ class Pool:
         self.seed = inputs.seed
         whole = _without_content(inputs.dataset)
         self.dataset = whole.take(self._at, whole.fingerprint)
+
+    @property
+    def columns(self) -> PartColumns:
+        return PartColumns(columns_of(self._inputs), self._at)
+
+    def similarity_to(self, query: str) -> np.ndarray:
+        """(M,) float32, cosine to a query that may lie outside the pool."""
+        return similarity_to(self._inputs, query)[self._at]
 
     @property
     def vectors(self) -> np.ndarray:

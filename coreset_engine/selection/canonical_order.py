@@ -37,7 +37,11 @@ def by_key(method: Callable[..., Ranking]) -> Callable[..., Ranking]:
         found = method(Pool(inputs, at), k, config, seed, preselected=mine)
         weights = None if found.weights is None else found.weights[place]
         return dataclasses.replace(
-            found, order=at[found.order], scores=found.scores[place], weights=weights
+            found,
+            order=at[found.order],
+            scores=found.scores[place],
+            weights=weights,
+            columns={name: values[place] for name, values in found.columns.items()},
         )
 
     return seen

@@ -110,6 +110,9 @@ def column(inputs: Artefacts, what: Any, noun: str) -> np.ndarray:
                 f"{noun} by folder needs images that are files; {dataset.spec!r} has none."
             )
         return np.array([str(PurePath(path).parent) for path in dataset.paths])
+    own = getattr(inputs, "columns", None)
+    if own is not None:
+        return np.asarray(own.column(what).texts())
     known = ", ".join(["class", "cluster", "folder", *dataset.columns])
     raise BadInput(f"{noun} by {what!r} is unknown; choose one of {known}.")
 

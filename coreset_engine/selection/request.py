@@ -20,6 +20,7 @@ import numpy as np
 
 from coreset_engine.core.config import make
 from coreset_engine.core.errors import BadInput
+from coreset_engine.core.filters import Filter, filter_of
 from coreset_engine.core.registry import METHODS, load, look_up
 from coreset_engine.selection.budget import DEFAULT_RATE, Budget
 
@@ -119,6 +120,9 @@ class SelectionRequest:
         Cosine distance >= 0 within which images (chained) count as one.
     seed : int or None
         Seed of what the method draws; None = the run's.
+    where : Filter, its text, or None
+        Only images that pass take part, and a pruning rate is a share of these; must_keep images
+        stay whether they pass or not.
 
     Raises
     ------
@@ -137,6 +141,7 @@ class SelectionRequest:
     cost_budget: float | None = None
     near_duplicates: float | None = None
     seed: int | None = None
+    where: Filter | None = None
 
     def __post_init__(self) -> None:
         values: dict[str, Any] = dict(
@@ -149,6 +154,7 @@ class SelectionRequest:
             cost_budget=_number(self.cost_budget, "budget", 100),
             near_duplicates=_number(self.near_duplicates, "near_duplicates", 0.02),
             seed=_seed(self.seed),
+            where=filter_of(self.where),
         )
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -170,7 +176,7 @@ class SelectionRequest:
     @property
     def constrained(self) -> bool:
         """Whether anything but the budget and the pins limits what is kept."""
-        limits = (self.groups, self.costs, self.near_duplicates)
+        limits = (self.groups, self.costs, self.near_duplicates, self.where)
         return bool(self.quotas) or any(limit is not None for limit in limits)
 
     def as_json(self) -> dict[str, Any]:
@@ -191,6 +197,7 @@ class SelectionRequest:
             costs=_listed(self.costs),
             budget=self.cost_budget,
             near_duplicates=self.near_duplicates,
+            where=None if self.where is None else self.where.text,
         )
         return {name: value for name, value in found.items() if value is not None}
 

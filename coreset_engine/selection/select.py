@@ -4,6 +4,7 @@ result says why each image is in."""
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,14 +13,16 @@ import numpy as np
 
 from coreset_engine.core.config import left_to
 from coreset_engine.core.errors import BadInput
+from coreset_engine.core.filter_columns import apply_filter, require_some
 from coreset_engine.core.ids import places_of
 from coreset_engine.core.registry import METHODS, MethodRow, load
 from coreset_engine.core.types import Artefacts, Ranking, Selection
 from coreset_engine.selection.budget import DEFAULT_RATE, Budget, cut_beside, largest_beta
 from coreset_engine.selection.candidates import Pool
+from coreset_engine.selection.columns import columns_of
 from coreset_engine.selection.constraints import Rules, check, make_rules, walk
 from coreset_engine.selection.keyed_random import image_keys
-from coreset_engine.selection.request import SelectionRequest
+from coreset_engine.selection.request import QuotaSpec, SelectionRequest
 
 # How many times k a greedy method places when constraints turn some of its first k away.
 EXTENDED = 3
@@ -51,6 +54,8 @@ def select(request: SelectionRequest, inputs: Artefacts) -> Selection:
     Missing
         When an artefact that the method needs cannot exist.
     """
+    if request.where is not None:
+        return select_within(request, inputs)
     row = METHODS[request.method]
     ids = inputs.dataset.ids
     k = request.budget.kept(len(ids))
@@ -72,6 +77,7 @@ def select(request: SelectionRequest, inputs: Artefacts) -> Selection:
         params=_recorded(request, seed, len(ids), ranking),
         source_key=inputs.dataset.fingerprint,
         info=dict(_info(row, ranking, kept, k, pins)) | settled,
+        columns=ranking.columns,
     )
 
 
@@ -104,6 +110,66 @@ def settle_by_forecast(
         )
     params = tuple((given | chosen).items())
     return dataclasses.replace(request, params=params), {"reason": reason}
+
+
+def select_within(request: SelectionRequest, inputs: Artefacts) -> Selection:
+    """The selection among the images that pass `request.where`, and those of must_keep.
+
+    The method, its window and a pruning rate see these images alone; scores of the others are -inf.
+    info says how many images pass and the SHA-256 of their ids.
+
+    Raises
+    ------
+    BadInput
+        As `select`; for unknown columns, and for a filter that leaves nothing.
+    """
+    n = len(inputs.dataset)
+    table = columns_of(inputs)
+    found = require_some(apply_filter(request.where, table), table)
+    ids = inputs.dataset.ids
+    in_pool = found.mask.copy()
+    in_pool[_positions(ids, request.must_keep, "must_keep")] = True
+    never = _positions(ids, request.never, "never")
+    at = np.flatnonzero(in_pool)
+    inner = dataclasses.replace(
+        request,
+        where=None,
+        never=tuple(str(key) for key in ids[never[in_pool[never]]]),
+        quotas=tuple(_quota_at(quota, at) for quota in request.quotas),
+        groups=_values_at(request.groups, at),
+        costs=_values_at(request.costs, at),
+    )
+    part = select(inner, Pool(inputs, at))
+    asked = request.constraints()
+    about = {
+        "where": request.where.text,
+        "where_matched": found.matched,
+        "where_ids_sha256": matched_digest(ids, found.mask),
+        "where_sentence": found.sentence,
+    }
+    return dataclasses.replace(
+        part,
+        indices=at[part.indices],
+        scores=_placed(part.scores, at, n, -np.inf),
+        params={**part.params, **asked},
+        info={**part.info, **about},
+        columns={name: _placed(values, at, n, np.nan) for name, values in part.columns.items()},
+    )
+
+
+def matched_digest(ids: Any, mask: np.ndarray) -> str:
+    """SHA-256 of the ids that pass, sorted, one a line: which images a filter left."""
+    names = sorted(str(key) for key in ids[np.flatnonzero(mask)])
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()
+
+
+def _quota_at(quota: QuotaSpec, at: np.ndarray) -> QuotaSpec:
+    return dataclasses.replace(quota, by=_values_at(quota.by, at))
+
+
+def _values_at(what: Any, at: np.ndarray) -> Any:
+    """Values given one per image, of some images; a column's name stays."""
+    return tuple(what[place] for place in at) if isinstance(what, tuple) else what
 
 
 def choose(method: str, inputs: Artefacts, *, seed: int = 0, **values: Any) -> Selection:
@@ -173,7 +239,10 @@ def rank(row: MethodRow, inputs: Artefacts, k: int, config: Any, seed: int, pins
     n = len(pins.allowed)
     weights = None if ranking.weights is None else _placed(ranking.weights, at, n, 0.0)
     scores = _placed(ranking.scores, at, n, -np.inf)
-    return dataclasses.replace(ranking, order=at[ranking.order], scores=scores, weights=weights)
+    columns = {name: _placed(part, at, n, np.nan) for name, part in ranking.columns.items()}
+    return dataclasses.replace(
+        ranking, order=at[ranking.order], scores=scores, weights=weights, columns=columns
+    )
 
 
 def _placed(values: np.ndarray, at: np.ndarray, n: int, elsewhere: float) -> np.ndarray:

@@ -151,7 +151,7 @@ def test_lite0_is_taken_before_the_last_activation():
     ours = encoder.encode(images)
     assert (ours != 0).all()
     reference = timm.create_model("tf_efficientnet_lite0", pretrained=False, num_classes=0).eval()
-    given = networks._checkpoint(networks._packaged_lite0())
+    given = networks.checkpoint(networks._packaged_lite0())
     state = dict(zip(reference.state_dict(), list(given.values())[:-2], strict=True))
     reference.load_state_dict(state)
     batch = torch.from_numpy(encoder.prepare(images)).permute(0, 3, 1, 2).float() / 127.5 - 1

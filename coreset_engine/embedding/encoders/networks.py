@@ -26,6 +26,7 @@ from coreset_engine.embedding.encoders.base import Encoder, EncoderConfig
 HALF = (0.5, 0.5, 0.5)
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
+OPENAI_CLIP = "ViT-L-14-quickgelu/openai"
 SWAV = "https://dl.fbaipublicfiles.com/deepcluster/swav_800ep_pretrain.pth.tar"
 
 
@@ -37,7 +38,7 @@ def efficientnet_lite0(config: EncoderConfig) -> Encoder:
     import timm
 
     network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-    given = _checkpoint(config.weights) if config.weights else _checkpoint(_packaged_lite0())
+    given = checkpoint(config.weights) if config.weights else checkpoint(_packaged_lite0())
     _load_by_position(network, given, "efficientnet_lite0")
     return _lite("efficientnet_lite0", network, 224, config)
 
@@ -141,7 +142,7 @@ def _hash_state(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _checkpoint(path: str | Path) -> dict[str, torch.Tensor]:
+def checkpoint(path: str | Path) -> dict[str, torch.Tensor]:
     """The tensors of a checkpoint file, by name; wrappers such as {"state_dict": ...} are
     opened."""
     path = Path(path).expanduser()
@@ -225,7 +226,7 @@ def resnet50_swav(config: EncoderConfig) -> Encoder:
 def clip(config: EncoderConfig) -> Encoder:
     """OpenAI's CLIP ViT-L-14 through open_clip, 768 dimensions: the other half of BlindCS'
     embedding."""
-    return open_clip_encoder("ViT-L-14-quickgelu/openai", config, shown="clip")
+    return open_clip_encoder(OPENAI_CLIP, config, shown="clip")
 
 
 def dino(config: EncoderConfig) -> Encoder:
@@ -289,24 +290,56 @@ def _timm_network(name: str, config: EncoderConfig, shown: str) -> nn.Module:
 
     if config.weights:
         network = build(False)
-        _load_backbone(network, _checkpoint(config.weights), shown)
+        _load_backbone(network, checkpoint(config.weights), shown)
         return network
-    with _fetching(shown):
+    with fetching(shown):
         return build(True)
 
 
 def open_clip_encoder(name: str, config: EncoderConfig, *, shown: str = "") -> Encoder:
     """The image tower of any open_clip model, "ARCH/TAG": its projected embedding, not
     normalised."""
+    shown = shown or f"open_clip:{name}"
+    open_clip, architecture, tag = open_clip_parts(name, config, shown)
+    if config.weights:
+        model = open_clip.create_model(architecture, pretrained=None, pretrained_image=False)
+        given = checkpoint(config.weights)
+        towers = {
+            key.removeprefix("visual."): value
+            for key, value in given.items()
+            if key.startswith("visual.")
+        }
+        _load_backbone(model.visual, towers or given, shown)
+    else:
+        with fetching(shown):
+            model = open_clip.create_model(architecture, pretrained=tag)
+    visual = model.visual
+    about = getattr(model.visual, "preprocess_cfg", {})
+    size = visual.image_size[0] if isinstance(visual.image_size, tuple) else visual.image_size
+    with torch.inference_mode():
+        dim = visual.eval()(torch.zeros(1, 3, size, size)).shape[-1]
+    mean = about.get("mean", CLIP[0])
+    std = about.get("std", CLIP[1])
+    return _finish(shown, visual, visual, dim, size, mean, std, config, any_size=False)
+
+
+def open_clip_parts(name: str, config: EncoderConfig, shown: str) -> tuple[Any, str, str]:
+    """(the package, architecture, tag) of "ARCH/TAG".
+
+    Raises
+    ------
+    Missing
+        Without the package.
+    BadInput
+        For an unknown architecture, or a tag it has no weights for.
+    """
     try:
         import open_clip
     except ImportError:
         raise Missing(
-            f"encoder {shown or 'open_clip:' + name!r} needs the package open_clip_torch; pip "
-            "install "
-            "open_clip_torch, or choose another encoder."
+            f"encoder {shown!r} needs the package open_clip_torch; pip install open_clip_torch, or "
+            "choose another encoder."
         ) from None
-    shown = shown or f"open_clip:{name}"
     architecture, _, tag = name.partition("/")
     if architecture not in open_clip.list_models():
         raise BadInput(
@@ -319,26 +352,7 @@ def open_clip_encoder(name: str, config: EncoderConfig, *, shown: str = "") -> E
             f"encoder {shown!r}: {architecture} has no weights {tag!r}; choose one of "
             f"{', '.join(tags) or 'none'}, or give weights=PATH."
         )
-    if config.weights:
-        model = open_clip.create_model(architecture, pretrained=None, pretrained_image=False)
-        given = _checkpoint(config.weights)
-        towers = {
-            key.removeprefix("visual."): value
-            for key, value in given.items()
-            if key.startswith("visual.")
-        }
-        _load_backbone(model.visual, towers or given, shown)
-    else:
-        with _fetching(shown):
-            model = open_clip.create_model(architecture, pretrained=tag)
-    visual = model.visual
-    about = getattr(model.visual, "preprocess_cfg", {})
-    size = visual.image_size[0] if isinstance(visual.image_size, tuple) else visual.image_size
-    with torch.inference_mode():
-        dim = visual.eval()(torch.zeros(1, 3, size, size)).shape[-1]
-    mean = about.get("mean", CLIP[0])
-    std = about.get("std", CLIP[1])
-    return _finish(shown, visual, visual, dim, size, mean, std, config, any_size=False)
+    return open_clip, architecture, tag
 
 
 def _load_backbone(network: nn.Module, given: dict[str, torch.Tensor], name: str) -> None:
@@ -363,17 +377,17 @@ def _load_backbone(network: nn.Module, given: dict[str, torch.Tensor], name: str
 
 def _given_or_fetched(name: str, config: EncoderConfig, address: str) -> dict[str, torch.Tensor]:
     if config.weights:
-        return _checkpoint(config.weights)
-    with _fetching(name):
+        return checkpoint(config.weights)
+    with fetching(name):
         path = Path(torch.hub.get_dir()) / "checkpoints" / address.rpartition("/")[2]
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(address, str(path), progress=False)
-        return _checkpoint(path)
+        return checkpoint(path)
 
 
 @contextmanager
-def _fetching(name: str) -> Iterator[None]:
+def fetching(name: str) -> Iterator[None]:
     """Turns every way a download fails into one sentence, and an unreachable network into a quick
     failure."""
     import logging

@@ -1,0 +1,167 @@
+"""The commands `find` (images like an image or a text), `tag` and `columns`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from coreset_engine.cli import options
+from coreset_engine.cli.selection_options import ids_of
+from coreset_engine.core.errors import BadInput
+
+Where = Annotated[
+    str | None,
+    typer.Option(help='only images that pass a filter, such as "time=night and width>=512"'),
+]
+_SHOWN = 12
+
+
+@options.with_run_settings()
+def find(
+    source: options.Source,
+    settings: options.RunSettings,
+    like: Annotated[
+        list[str] | None,
+        typer.Option(help="id of an image, or a picture's file; repeatable: their centre"),
+    ] = None,
+    text: Annotated[
+        str | None, typer.Option(help="what the images show; needs an encoder such as clip")
+    ] = None,
+    count: Annotated[int, typer.Option(help="most images to find")] = 200,
+    where: Where = None,
+    diverse: Annotated[
+        bool, typer.Option("--diverse", help="unlike each other as well as like the query")
+    ] = False,
+    relevance: Annotated[
+        float, typer.Option(help="of --diverse: 1 = similarity alone, 0 = unlikeness alone")
+    ] = 0.5,
+    tag: Annotated[str, typer.Option(help="give what is found this tag")] = "",
+    as_json: options.Json = False,
+) -> None:
+    """Images like an image, like several, or like a text; one id and its cosine a line."""
+    from coreset_engine.curation.search import find as search
+    from coreset_engine.curation.tagging import tag as give
+    from coreset_engine.curation.tags import check_name
+
+    name = check_name(tag) if tag else ""
+    run = options.open_run(source, settings)
+    found = search(
+        run,
+        like=like or None,
+        text=text,
+        count=count,
+        where=where,
+        diverse=diverse,
+        relevance=relevance,
+        progress=run.tick("search_index"),
+    )
+    change = give(run, name, ids=found.ids.tolist()) if name and len(found) else None
+    if as_json:
+        tagged = {} if change is None else dict(tag=change.name, tagged=change.changed)
+        print(json.dumps(found.as_json() | tagged))
+        return
+    for key, value in zip(found.ids, found.similarity.tolist()):
+        print(f"{key}\t{value:.4f}")
+    recall = "exact" if found.recall == 1 else f"recall {found.recall:.1%}"
+    said = f"{len(found):,} images like {found.query!r} ({recall}, {found.seconds:.2f} s)"
+    tagged = "" if change is None else f"; {change.total:,} images have the tag {change.name!r} now"
+    print(f"{said}{tagged}.", file=sys.stderr)
+
+
+@options.with_run_settings()
+def tag(
+    source: options.Source,
+    settings: options.RunSettings,
+    name: Annotated[
+        str, typer.Argument(help="a word without blanks; left out: list the tags")
+    ] = "",
+    where: Where = None,
+    ids: Annotated[
+        list[str] | None,
+        typer.Option(help="an id, or a file of ids, or a selection folder; repeatable"),
+    ] = None,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="take the tag; without --where and --ids from all")
+    ] = False,
+    from_table: Annotated[
+        Path | None,
+        typer.Option("--from", help="take tags from a CSV with an id and a tags column"),
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Give images a tag, take it, list the tags, or read them from a table."""
+    from coreset_engine.curation import tagging
+    from coreset_engine.curation.tags import check_name
+
+    asked = bool(where or ids or remove)
+    if from_table is not None and (name or asked):
+        raise BadInput("--from reads all tags of a table; give no NAME, --where or --ids with it.")
+    if not name and asked:
+        raise BadInput("no tag is named; write it after the source: tag SOURCE NAME --where ...")
+    if name:
+        check_name(name)
+    run = options.open_run(source, settings)
+    if from_table is not None:
+        options.print_record(dict(tagging.import_tags(run, from_table)), as_json)
+    elif not name:
+        options.print_record(dict(tagging.tag_counts(run)), as_json)
+    else:
+        named = ids_of(ids, "--ids") if ids else None
+        change = tagging.tag(run, name, where=where, ids=named, remove=remove)
+        options.print_record(
+            dict(tag=change.name, changed=change.changed, images=change.total), as_json
+        )
+
+
+@options.with_run_settings()
+def columns(
+    source: options.Source,
+    settings: options.RunSettings,
+    where: Where = None,
+    name: Annotated[
+        list[str] | None, typer.Option("--column", help="count this column's values; repeatable")
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """What --where can ask for; with --column, the values and how many images have each."""
+    from coreset_engine.core.filter_columns import apply_filter
+    from coreset_engine.core.filters import filter_of
+    from coreset_engine.curation.facets import cross_filter
+
+    run = options.open_run(source, settings)
+    wanted = filter_of(where)
+    if not name and wanted is None:
+        described = run.columns.describe()
+        if as_json:
+            print(
+                json.dumps(
+                    [dict(name=one.name, group=one.group, ready=one.ready) for one in described]
+                )
+            )
+            return
+        for one in described:
+            print(f"{one.name:20} {one.group:10} {'' if one.ready else 'computed when asked for'}")
+        return
+    counted = cross_filter(run.columns, {} if wanted is None else {"": wanted}, name or ())
+    told: dict[str, Any] = {}
+    if wanted is not None:
+        told["where"] = apply_filter(wanted, run.columns).sentence
+        told["matched"] = counted.matched
+    for key, one in counted.facets.items():
+        told[key] = dict(zip(one.labels, one.counts.tolist())) | (
+            {"(missing)": one.missing} if one.missing_total else {}
+        )
+    if as_json:
+        print(json.dumps(told))
+        return
+    for key, value in told.items():
+        print(f"{key:>14}  {_listed(value) if isinstance(value, dict) else value}")
+
+
+def _listed(counts: dict[str, int]) -> str:
+    items = [f"{label} ({count:,})" for label, count in counts.items()]
+    return ", ".join(items[:_SHOWN]) + (", ..." if len(items) > _SHOWN else "")

@@ -1,0 +1,236 @@
+"""The nearest images to a direction: exact for sets that one pass serves fast enough, else an
+index.
+
+The index (inverted lists of 8-bit codes, faiss) is built once, kept in the workspace under the
+vectors' key and held in memory. Its candidates are ranked again by exact cosines of the vectors, and
+its recall is measured when it is built.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+
+from coreset_engine.artifacts.store import digest
+from coreset_engine.core.types import Progress, silent
+from coreset_engine.selection.queries import cosines
+
+STAGE = "search_index"
+VERSION = 1
+EXACT_BYTES = 600_000_000  # float32 vectors up to which one pass takes about a tenth of a second
+FEW = 50_000  # images up to which those of a filter are compared one by one
+RECALL = 0.98  # of the nearest PROBED, wanted on average over PROBES queries
+PROBES = 64
+PROBED = 10
+_BLOCK = 65_536
+_TRAINED = 64  # vectors per list that the lists are fitted to
+_KEPT: OrderedDict[tuple[str, str], Any] = OrderedDict()
+_HELD = 2  # indexes in memory
+
+
+class ExactIndex:
+    """One pass over all vectors. exact: True, recall: 1."""
+
+    exact = True
+    recall = 1.0
+
+    def __init__(self, vectors: np.ndarray) -> None:
+        self.vectors = vectors
+        self._inverse = np.concatenate(
+            [_inverse_norms(vectors[at : at + _BLOCK]) for at in range(0, len(vectors), _BLOCK)]
+        )
+
+    def search(
+        self, direction: np.ndarray, count: int, mask: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """((k,) int64 positions, (k,) float32 cosines), most similar first, ties by position.
+
+        Parameters
+        ----------
+        direction
+            (D,) float32 of unit length.
+        count
+            At most so many.
+        mask
+            (N,) bool: images that may be found; None = all.
+        """
+        found = np.empty(len(self.vectors), np.float32)
+        for at in range(0, len(found), _BLOCK):
+            rows = np.asarray(self.vectors[at : at + _BLOCK], np.float32)
+            found[at : at + _BLOCK] = rows @ direction
+        found *= self._inverse
+        return best(found, count, mask)
+
+
+class ListIndex:
+    """Inverted lists of 8-bit codes; see `build`. exact: False, recall: as measured."""
+
+    exact = False
+
+    def __init__(self, vectors: np.ndarray, index: Any, probed: int, recall: float) -> None:
+        self.vectors = vectors
+        self.index = index
+        self.probed = probed
+        self.recall = recall
+
+    def search(
+        self, direction: np.ndarray, count: int, mask: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """As `ExactIndex.search`, but some of the nearest may be missed."""
+        if mask is not None and int(mask.sum()) <= FEW:
+            places = np.flatnonzero(mask)
+            return _ranked(self.vectors, places, direction, count)
+        places = candidates(self.index, direction, count, self._probes(count), mask)
+        return _ranked(self.vectors, places, direction, count)
+
+    def _probes(self, count: int) -> int:
+        """Lists to look into: more where many images are wanted."""
+        lists = self.index.nlist
+        filled = -(-4 * count * lists // max(1, self.index.ntotal))
+        return min(lists, max(self.probed, filled))
+
+
+def best(
+    cosine: np.ndarray, count: int, mask: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """((k,) positions, (k,) cosines) of the largest, ties by position, without sorting all."""
+    places = np.arange(len(cosine)) if mask is None else np.flatnonzero(mask)
+    values = cosine[places]
+    if count < len(values):
+        threshold = np.partition(values, len(values) - count)[len(values) - count]
+        sure = np.flatnonzero(values > threshold)
+        tied = np.flatnonzero(values == threshold)[: count - len(sure)]
+        few = np.sort(np.concatenate([sure, tied]))
+        places, values = places[few], values[few]
+    order = np.argsort(-values, kind="stable")
+    return places[order], values[order]
+
+
+def search_index(run: Any, progress: Progress = silent) -> ExactIndex | ListIndex:
+    """The index of a run's vectors, built where it does not exist yet. progress: unit "images"."""
+    key = (str(run.store.home), run.key_of("embeddings"))
+    if key in _KEPT:
+        _KEPT.move_to_end(key)
+        return _KEPT[key]
+    vectors = run.vectors
+    size = len(vectors) * vectors.shape[1] * 4
+    made: ExactIndex | ListIndex
+    made = ExactIndex(vectors) if size <= EXACT_BYTES else _kept_lists(run, vectors, progress)
+    _KEPT[key] = made
+    while len(_KEPT) > _HELD:
+        _KEPT.popitem(last=False)
+    return made
+
+
+def _kept_lists(run: Any, vectors: np.ndarray, progress: Progress) -> ListIndex:
+    key = digest([STAGE, VERSION, run.key_of("embeddings")])
+
+    def make() -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        index, probed, recall = build(vectors, progress)
+        return dict(index=_faiss().serialize_index(index)), dict(probed=probed, recall=recall)
+
+    arrays, info = run.store.get(STAGE, key, make, about=run.about())
+    index = _faiss().deserialize_index(np.asarray(arrays["index"]))
+    return ListIndex(vectors, index, info["probed"], info["recall"])
+
+
+def build(vectors: np.ndarray, progress: Progress = silent) -> tuple[Any, int, float]:
+    """(faiss index, lists to look into, recall of the nearest 10) of (N, D) vectors.
+
+    sqrt(N) lists, fitted to an even sample; the number of lists looked into is doubled until the
+    nearest of 64 images are found with recall 0.98.
+    """
+    faiss = _faiss()
+    n, width = vectors.shape
+    lists = max(1, 2 ** round(np.log2(np.sqrt(n))))
+    sample = np.unique(np.linspace(0, n - 1, min(n, _TRAINED * lists)).astype(np.int64))
+    quantizer = faiss.IndexFlatIP(width)
+    index = faiss.IndexIVFScalarQuantizer(
+        quantizer, width, lists, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
+    )
+    index.cp.niter = 8
+    index.cp.spherical = True
+    index.train(unit_rows(vectors[sample]))
+    for at in range(0, n, _BLOCK):
+        index.add(unit_rows(vectors[at : at + _BLOCK]))
+        progress(min(at + _BLOCK, n), n, "images")
+    probed, recall = _tuned(index, vectors)
+    return index, probed, recall
+
+
+def _tuned(index: Any, vectors: np.ndarray) -> tuple[int, float]:
+    probes = np.unique(np.linspace(0, len(vectors) - 1, PROBES).astype(np.int64))
+    queries = unit_rows(vectors[probes])
+    true = _true_nearest(vectors, queries)
+    probed = min(8, index.nlist)
+    while True:
+        recall = _recall(index, vectors, queries, true, probed)
+        if recall >= RECALL or probed == index.nlist:
+            return probed, recall
+        probed = min(2 * probed, index.nlist)
+
+
+def _recall(
+    index: Any, vectors: np.ndarray, queries: np.ndarray, true: np.ndarray, probed: int
+) -> float:
+    hits = 0
+    for query, wanted in zip(queries, true, strict=True):
+        places = candidates(index, query, PROBED, probed, None)
+        found, _ = _ranked(vectors, places, query, PROBED)
+        hits += len(np.intersect1d(found, wanted))
+    return hits / true.size
+
+
+def _true_nearest(vectors: np.ndarray, queries: np.ndarray) -> np.ndarray:
+    """(Q, PROBED) int64 by one pass over all vectors."""
+    near = np.full((len(queries), PROBED), -np.inf, np.float32)
+    places = np.zeros((len(queries), PROBED), np.int64)
+    for at in range(0, len(vectors), _BLOCK):
+        rows = unit_rows(vectors[at : at + _BLOCK])
+        here = np.tile(np.arange(at, at + len(rows)), (len(queries), 1))
+        both = np.hstack([near, queries @ rows.T])
+        named = np.hstack([places, here])
+        order = np.argpartition(-both, PROBED - 1, axis=1)[:, :PROBED]
+        near = np.take_along_axis(both, order, 1)
+        places = np.take_along_axis(named, order, 1)
+    return places
+
+
+def candidates(
+    index: Any, direction: np.ndarray, count: int, probed: int, mask: np.ndarray | None
+) -> np.ndarray:
+    """(C,) int64 positions whose codes come nearest, more than `count` of them."""
+    faiss = _faiss()
+    wanted = min(index.ntotal, 2 * count + 100)
+    given: dict[str, Any] = dict(nprobe=probed)
+    if mask is not None:
+        given["sel"] = faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
+    parameters = faiss.SearchParametersIVF(**given)
+    _, found = index.search(direction[None], wanted, params=parameters)
+    return np.sort(found[0][found[0] >= 0])
+
+
+def _ranked(
+    vectors: np.ndarray, places: np.ndarray, direction: np.ndarray, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    order, cosine = best(cosines(vectors[places], direction), count)
+    return places[order], cosine
+
+
+def unit_rows(rows: np.ndarray) -> np.ndarray:
+    """(B, D) float32 of unit length; a zero row stays zero."""
+    rows = np.ascontiguousarray(rows, np.float32)
+    return rows * _inverse_norms(rows)[:, None]
+
+
+def _inverse_norms(rows: np.ndarray) -> np.ndarray:
+    rows = np.asarray(rows, np.float32)
+    return 1 / np.maximum(np.sqrt(np.einsum("ij,ij->i", rows, rows)), np.float32(1e-30))
+
+
+def _faiss() -> Any:
+    import faiss
+
+    return faiss

@@ -1,0 +1,146 @@
+"""Tags of a run's images: given by filter, ids or a file, and what exports say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from coreset_engine.core.errors import BadInput
+from coreset_engine.core.filter_columns import Column, apply_filter, require_some
+from coreset_engine.core.filters import TAG, Filter, filter_of
+from coreset_engine.core.ids import places_of
+from coreset_engine.curation import tags
+from coreset_engine.curation.tags import TagChange
+
+
+def tag(
+    run: Any,
+    name: str,
+    *,
+    where: Any = None,
+    ids: Iterable[str] | None = None,
+    remove: bool = False,
+) -> TagChange:
+    """Give or take a tag.
+
+    Parameters
+    ----------
+    run
+        Of the dataset; nothing but what the filter asks for is computed.
+    name
+        A word without blanks.
+    where
+        Filter, or its text: the images that pass.
+    ids
+        Images by name; without `where` and `ids`, `remove` takes the tag from all.
+    remove
+        Take it instead of giving it.
+
+    Raises
+    ------
+    BadInput
+        For a name that cannot be a tag, unknown ids, a filter that leaves nothing, no images named.
+    """
+    home = run.store.home
+    fingerprint = run.dataset.fingerprint
+    chosen = _chosen(run, where, ids)
+    if remove:
+        return tags.remove(fingerprint, name, chosen, home)
+    if chosen is None:
+        raise BadInput(
+            f"tag {name!r} needs images; say which: a filter (--where), or ids (--ids FILE)."
+        )
+    return tags.add(fingerprint, name, chosen, home)
+
+
+def _chosen(run: Any, where: Any, ids: Iterable[str] | None) -> list[str] | None:
+    wanted = filter_of(where)
+    if wanted is None and ids is None:
+        return None
+    known = run.dataset.ids
+    mask = np.ones(len(known), bool)
+    if wanted is not None:
+        mask = require_some(apply_filter(wanted, run.columns), run.columns).mask
+    if ids is None:
+        return [str(key) for key in known[np.flatnonzero(mask)]]
+    names = [ids] if isinstance(ids, str) else [str(one) for one in ids]
+    places = places_of(known, names)
+    if (places < 0).any():
+        missing = names[int(np.argmax(places < 0))]
+        raise BadInput(
+            f"{missing!r} is no id of this source ({int((places < 0).sum())} unknown in all); ids "
+            f"here look like {str(known[0])!r}."
+        )
+    return [str(key) for key in known[places[mask[places]]]]
+
+
+def import_tags(run: Any, where: Path | str) -> dict[str, int]:
+    """Take tags from a table with an id column and a `tags` column, such as an exported
+    selection.csv.
+
+    Returns
+    -------
+    dict
+        Tag -> images that got it. Tags of exports themselves ("coreset", "coreset:...") stay out.
+
+    Raises
+    ------
+    BadInput
+        When the table has no such columns, or no row names an image of this source.
+    """
+    from coreset_engine.sources.label_import import import_labels
+
+    rows = import_labels(where, label_column="tags")
+    matched = rows.match(
+        run.dataset.ids, run.dataset.paths, fingerprint=run.dataset.fingerprint
+    ).labels
+    wanted: dict[str, list[str]] = {}
+    for key, cell in matched.items():
+        for name in tags.split_tags(cell):
+            if name != "coreset" and not name.startswith("coreset:"):
+                wanted.setdefault(name, []).append(key)
+    return {
+        name: tags.add(run.dataset.fingerprint, name, ids, run.store.home).changed
+        for name, ids in sorted(wanted.items())
+    }
+
+
+def tag_counts(run: Any) -> dict[str, int]:
+    """Tag -> number of images, the source's own tags among them."""
+    column: Column = run.columns.column(TAG)
+    counts = column.values.sum(axis=1)
+    return {str(name): int(count) for name, count in zip(column.categories, counts)}
+
+
+def tag_texts(run: Any) -> np.ndarray | None:
+    """(N,) str, the tags of each image with blanks between; None where no image has one."""
+    column: Column = run.columns.column(TAG)
+    return column.texts() if len(column.categories) else None
+
+
+def recorded_tags(run: Any, where: Filter | None) -> Mapping[str, list[str]]:
+    """What a manifest keeps of our tags: those that a filter asks for, with their ids, so that the
+    selection can be made again after tags have changed."""
+    if where is None or TAG not in where.columns:
+        return {}
+    asked = set(_tags_in(where))
+    found = run.tags
+    everything = any(test.op != "tag" for test in _tests_of(where) if test.column == TAG)
+    return {
+        name: [str(key) for key in ids]
+        for name, ids in found.items()
+        if everything or name in asked
+    }
+
+
+def _tests_of(where: Filter) -> list[Filter]:
+    if where.parts:
+        return [test for part in where.parts for test in _tests_of(part)]
+    return [where]
+
+
+def _tags_in(where: Filter) -> list[str]:
+    return [name for test in _tests_of(where) if test.op == "tag" for name in test.values]
