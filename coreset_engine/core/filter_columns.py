@@ -92,6 +92,7 @@ class ColumnTable(Protocol):
     """Columns by name; `column` raises BadInput for a name that does not exist."""
 
     def column(self, name: str) -> Column: ...
+    def __contains__(self, name: object) -> bool: ...
 
 
 def joined_tags(names: Sequence[str] | np.ndarray, members: np.ndarray) -> np.ndarray:

@@ -127,6 +127,22 @@ METHODS: dict[str, MethodRow] = _table(
         random=("draw", "ties"),
     ),
     MethodRow(
+        name="mix",
+        title="Several aims (mix)",
+        function=_M + "mix:mix",
+        config=_M + "mix:MixConfig",
+        summary="the largest weighted sum of diversity, typicality, difficulty, balance, similarity "
+        "and an own score, each term shown per image",
+        needs=("neighbours",),
+        family="recommended",
+        cost="O(N log N) on the graph",
+        live=False,
+        nested=True,
+        counts_preselected=True,
+        labels=True,
+        random=("ties",),
+    ),
+    MethodRow(
         name="random",
         title="Random",
         function=_M + "baselines:random",

@@ -38,6 +38,9 @@ class DatasetColumns:
             raise unknown_column(name, [*dataset_names(self._inputs.dataset), "cluster"])
         return encode(name, values)
 
+    def __contains__(self, name: object) -> bool:
+        return name in (*dataset_names(self._inputs.dataset), *CLUSTER)
+
 
 class PartColumns:
     """The columns of some images of a table."""
@@ -49,6 +52,9 @@ class PartColumns:
     def column(self, name: str) -> Column:
         """The column at these rows. Raises BadInput as the whole table does."""
         return self._whole.column(name).take(self._rows)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._whole
 
 
 def dataset_names(dataset: Dataset) -> list[str]:

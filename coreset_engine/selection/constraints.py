@@ -111,7 +111,7 @@ def column(inputs: Artefacts, what: Any, noun: str) -> np.ndarray:
             )
         return np.array([str(PurePath(path).parent) for path in dataset.paths])
     own = getattr(inputs, "columns", None)
-    if own is not None:
+    if own is not None and what in own:
         return np.asarray(own.column(what).texts())
     known = ", ".join(["class", "cluster", "folder", *dataset.columns])
     raise BadInput(f"{noun} by {what!r} is unknown; choose one of {known}.")
