@@ -17,6 +17,7 @@ from coreset_engine.artifacts.store import digest
 from coreset_engine.core.errors import CoresetError
 from coreset_engine.core.filter_columns import Column, encode, unknown_column
 from coreset_engine.core.filters import TAG
+from coreset_engine.core.ids import places_of
 from coreset_engine.curation import file_facts, tags
 from coreset_engine.selection.columns import CLASS, CLUSTER, dataset_names, dataset_values
 
@@ -31,6 +32,7 @@ COMPUTED: dict[str, tuple[str, str]] = {
     "redundancy": ("coverage", "redundancy"),
     "score": ("coverage", "score"),
 }
+EXCLUDED = "excluded"
 ALIASES = {CLUSTER[1]: CLUSTER[0], CLASS[1]: CLASS[0], "file_size": "size"}
 
 
@@ -78,6 +80,8 @@ class RunColumns:
         name = ALIASES.get(name, name) if name not in self._run.dataset.columns else name
         if name == TAG:
             return self._tag_column()
+        if name == EXCLUDED and name not in self._run.dataset.columns:
+            return self._excluded()
         if name in self.extra:  # may change from call to call
             return encode(name, self.extra[name]())
         if name not in self._kept:
@@ -108,7 +112,7 @@ class RunColumns:
             ColumnInfo(name, "computed", run.ready(stage), stage)
             for name, (stage, _) in COMPUTED.items()
         ]
-        found += [ColumnInfo(name, "computed") for name in self.extra]
+        found += [ColumnInfo(name, "computed") for name in (EXCLUDED, *self.extra)]
         return list({info.name: info for info in reversed(found)}.values())[::-1]
 
     # -- the kinds of columns
@@ -166,6 +170,14 @@ class RunColumns:
             if name in self._run.dataset.columns:
                 return tags.source_tags(self._run.dataset.columns[name])
         return None
+
+    def _excluded(self) -> Column:
+        """Whether a person excluded an image from every selection; may change at any time."""
+        ids = self._run.dataset.ids
+        places = places_of(ids, self._run.excluded_ids)
+        mask = np.zeros(len(ids), bool)
+        mask[places[places >= 0]] = True
+        return encode(EXCLUDED, mask)
 
     def set_column(self, name: str, values: Any) -> None:
         """Add a column of your own, (N,) values in source order, for as long as the run lives.

@@ -75,7 +75,7 @@ def inclusion(
             run.config.to_record(results_only=True),
             run.wanted_clusters,
             request.as_json(),
-            *filter(None, [run.corrected, run.excluded_key]),
+            *filter(None, [run.corrected, run.excluded_key, first.info.get("where_ids_sha256")]),
         ]
     )
 

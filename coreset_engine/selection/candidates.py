@@ -40,6 +40,11 @@ class Pool:
     def columns(self) -> PartColumns:
         return PartColumns(columns_of(self._inputs), self._at)
 
+    @property
+    def excluded_ids(self) -> tuple[str, ...]:
+        """Of the whole; an id that is not in the pool does no harm."""
+        return tuple(getattr(self._inputs, "excluded_ids", ()))
+
     def similarity_to(self, query: str) -> np.ndarray:
         """(M,) float32, cosine to a query that may lie outside the pool."""
         return similarity_to(self._inputs, query)[self._at]

@@ -90,6 +90,13 @@ def test_bad_filters_say_why(run, where, said):
         choose("random", run, count=10, where=where)
 
 
+def test_excluded_images_stay_out(run):
+    run = dataclasses.replace(run)
+    run.excluded_ids = ("digit-0000", "digit-0001")
+    chosen = choose("random", run, count=99, where="time=night")
+    assert "digit-0000" not in chosen.ids and chosen.info["excluded"] == 1
+
+
 def test_more_than_passes_is_refused(run):
     with pytest.raises(BadInput, match="100"):
         choose("random", run, count=101, where=parse_filter("time=night"))
