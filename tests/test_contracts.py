@@ -180,6 +180,7 @@ def test_true_labels_that_are_not_there_are_asked_for_in_one_sentence(run, name)
         bare.labels if labels == "true" else run.pseudo_dynamics
     )
     score = {"score": "el2n"} if name in ("d2", "infomax") else {}
+    score |= {"difficulty": 1.0} if name == "mix" else {}
     with pytest.raises(Missing, match="no true labels"):
         choose(name, bare, prune_rate=0.5, labels="true", **score)
 

@@ -135,6 +135,7 @@ METHODS: dict[str, MethodRow] = _table(
         "and an own score, each term shown per image",
         needs=("neighbours",),
         family="recommended",
+        paper="no paper; lazy greedy of Minoux 1978",
         cost="O(N log N) on the graph",
         live=False,
         nested=True,
