@@ -28,12 +28,14 @@ with st.expander("Open a folder, recent sources, demo"):
     quick_open()
     recent()
     source_form()
-with st.expander("Settings: encoder, clusters, seed, training, cluster"):
-    settings(view)
-with st.expander("Stages and their sizes"):
-    home.stages(view)
-with st.expander("How the source was read"):
-    home.facts(view.full or view)
-    home.understood(view)
-    home.classes(view.full or view)
+# What most visitors never open is drawn, and its scripts are loaded, only once it is opened.
+for title, key, draw in (
+    ("Settings: encoder, clusters, seed, training, cluster", "home:settings", settings),
+    ("Stages and their sizes", "home:stages", home.stages),
+    ("How the source was read", "home:source", home.source),
+):
+    folded = st.expander(title, key=key, on_change="rerun")
+    if folded.open:
+        with folded:
+            draw(view)
 home.rejected(view)

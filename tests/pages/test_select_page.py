@@ -109,13 +109,13 @@ def test_the_active_tab_cannot_be_switched_off(open_page):
 
 
 def test_a_bare_address_brings_back_the_last_state_with_undo(tmp_path, monkeypatch, open_page):
-    test = open_page("select", method="elfs")
+    test = open_page("select", method="aum")
     box(test, "Images to keep").set_value(77).run()
     kept = last_state.load("demo", tmp_path)
     assert kept["count"] == 77 and kept["past"]
     again = open_page("home")
     assert again.session_state["state:count"] == 77
-    assert again.session_state["state:method"] == "elfs"
+    assert again.session_state["state:method"] == "aum"
     page = go_to(again, "select")
     next(button for button in page.button if button.label == "Undo").click().run()
     assert selected(page) == 40

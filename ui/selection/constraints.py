@@ -102,7 +102,11 @@ def _limits_per_value(
 ) -> dict[str, int] | None:
     """Exact numbers of single values, typed into a table."""
     held = quota.get("counts") if isinstance(quota.get("counts"), Mapping) else None
-    with st.expander(f"Exact numbers for single values of {plain(by, 40)}", expanded=bool(held)):
+    label = f"Exact numbers for single values of {plain(by, 40)}"
+    folded = st.expander(label, key=f"constraint:{turn}:{by}:values", on_change="rerun")
+    if not folded.open:  # the table is the one heavy part
+        return dict(held) if held else None
+    with folded:
         values, titles, sizes = _values(view, by)
         if len(values) > MAX_VALUES:
             st.caption(f"{len(values):,} different values: too many for a table.")

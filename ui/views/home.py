@@ -160,6 +160,13 @@ def computing(view: session.RunView) -> None:
     st.caption("Runs in the background; you can look around meanwhile.")
 
 
+def source(view: session.RunView) -> None:
+    """Draw what the source holds and how it was understood."""
+    facts(view.full or view)
+    understood(view)
+    classes(view.full or view)
+
+
 def facts(view: session.RunView) -> None:
     """Draw how many images, skipped files, classes and labels there are."""
     dataset = view.dataset
