@@ -65,6 +65,18 @@ def test_constraints_that_cannot_be_met_are_one_sentence_and_undone(open_page):
     assert box(test, "At least").value == 0
 
 
+def test_a_selection_is_limited_to_a_filter(open_page):
+    test = open_page("select", method="elfs", count=20)
+    field = next(one for one in test.text_input if one.label == "Only images where")
+    field.set_value("class in (3, 7)").run()
+    assert not test.exception and not test.error, test.error
+    assert test.session_state["state:constraints"] == {"where": "class in (3, 7)"}
+    assert "only images where" in texts(test)
+    field = next(one for one in test.text_input if one.label == "Only images where")
+    field.set_value("clas = 3").run()
+    assert not test.exception and len(test.error) == 1
+
+
 def test_near_duplicates_once_and_a_quota_travel_together(open_page):
     test = open_page("select", method="elfs", count=60)
     next(t for t in test.toggle if t.label == "Near-duplicates once").set_value(True).run()

@@ -33,6 +33,7 @@ def constraint_controls(view: RunView) -> None:
     with st.popover(f"Constraints ({count})" if count else "Constraints", width="stretch"):
         turn = session.get("forms_turn", 0)
         found = {
+            **_filter_controls(held, turn),
             **_quota_controls(view, held, turn),
             **_group_controls(view, held, turn),
             **_cost_controls(view, held, turn),
@@ -55,6 +56,18 @@ def quota_columns(view: RunView) -> list[str]:
     if view.dataset.paths is not None:
         names.append("folder")
     return names + [str(name) for name in view.dataset.columns]
+
+
+def _filter_controls(held: Mapping[str, Any], turn: int) -> dict[str, Any]:
+    text = st.text_input(
+        "Only images where",
+        value=str(held.get("where") or ""),
+        key=f"constraint:{turn}:where",
+        placeholder="for example: class=cat and width>=512",
+        help="Any column, tag or score. Only images that pass are selected; a percentage is one of "
+        "these images.",
+    )
+    return {"where": text.strip()} if text.strip() else {}
 
 
 def _quota_controls(view: RunView, held: Mapping[str, Any], turn: int) -> dict[str, Any]:
@@ -216,7 +229,7 @@ def in_force(view: RunView) -> str:
 
 
 def _phrases(view: RunView, held: Mapping[str, Any]) -> list[str]:
-    parts = []
+    parts = [f"only images where {escaped(held['where'], 80)}"] if held.get("where") else []
     for quota in held.get("quotas") or []:
         parts += _quota_phrases(quota)
     if held.get("groups"):

@@ -17,7 +17,7 @@ from coreset_engine.artifacts import filesystem
 from coreset_engine.core.errors import CoresetError
 
 STORED = ("must_keep", "never", "params", "advanced", "constraints")
-CONSTRAINTS = ("quotas", "groups", "costs", "budget", "near_duplicates")
+CONSTRAINTS = ("where", "quotas", "groups", "costs", "budget", "near_duplicates")
 _KEY = re.compile(r"[0-9a-f]{16}")
 
 
