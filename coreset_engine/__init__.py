@@ -35,6 +35,7 @@ _PUBLIC = {
     "find": "coreset_engine.curation.search",
     "tag": "coreset_engine.curation.tagging",
     "Filter": "coreset_engine.core.filters",
+    "update": "coreset_engine.evaluation.update",
     "METHODS": "coreset_engine.core.registry",
     "ENCODERS": "coreset_engine.core.registry",
     "CoresetError": "coreset_engine.core.errors",

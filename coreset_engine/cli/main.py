@@ -19,6 +19,7 @@ from coreset_engine.cli.commands import beta as beta_command
 from coreset_engine.cli.commands import clean as clean_command
 from coreset_engine.cli.commands import curate, evaluate, export, rounds, store
 from coreset_engine.cli.commands import forecast as forecast_command
+from coreset_engine.cli.commands import update as update_command
 from coreset_engine.cli.options import (
     Json,
     RunSettings,
@@ -248,6 +249,7 @@ app.command()(with_source_options(evaluate.evaluate))
 app.command()(with_source_options(evaluate.inclusion))
 app.command()(with_source_options(clean_command.clean))
 app.command()(with_source_options(clean_command.leakage))
+app.command()(with_source_options(update_command.update))
 app.command("next")(
     with_source_options(with_run_settings()(with_selection_options(rounds.next_images)))
 )

@@ -43,6 +43,12 @@ OPTIONS: dict[str, Any] = {
     "verify": _option(str | None, "full, or header: decode no pixel when opening"),
     "max_pixels": _option(int | None, "largest picture that is decoded, in pixels"),
     "bands": _option(str | None, "three band numbers for files of more than four, such as 3,2,1"),
+    "fps": _option(float | None, "take so many frames a second of videos"),
+    "patches": _option(
+        str | None,
+        "make every boxed object an image: a COCO file, a folder of YOLO labels, or (FiftyOne) a "
+        "detections field",
+    ),
     "images": _option(str | None, "folder of the images that belong to a file of vectors"),
     "ids": _option(str | None, "ids of the rows of vectors: FILE or FILE#COLUMN"),
     "order": _option(str | None, "order of the images for the rows: natural or lexical"),

@@ -147,3 +147,131 @@ def _start(vectors: np.ndarray, seed: int) -> np.ndarray:
 def _centred(layout: np.ndarray) -> np.ndarray:
     layout = np.asarray(layout, np.float32)
     return layout - (layout.max(axis=0) + layout.min(axis=0)) / 2
+
+
+def place_among(
+    points: np.ndarray,
+    known: np.ndarray,
+    vectors: np.ndarray,
+    neighbours: Neighbours,
+    *,
+    seed: int = 0,
+    epochs: int | None = None,
+    n_neighbours: int = N_NEIGHBOURS,
+    progress: Progress = silent,
+) -> np.ndarray:
+    """Positions of new images on a map that stays as it is, as UMAP's transform finds them.
+
+    Parameters
+    ----------
+    points : (N, 2) float32
+        Positions; only those of `known` rows are read, and returned unchanged.
+    known : (N,) bool
+        Images that are on the map already; at least one.
+    vectors : (N, D) float
+    neighbours : Neighbours
+        Of all N images.
+    epochs
+        None = 100 up to 10,000 new images, else 30, as umap-learn.
+
+    Returns
+    -------
+    (N, 2) float32
+        The same input and seed give the same positions.
+
+    References
+    ----------
+    McInnes, Healy and Melville 2018, section 4; umap-learn's `UMAP.transform`.
+    """
+    known = np.asarray(known, bool)
+    placed = np.array(points, np.float32)
+    new = np.flatnonzero(~known)
+    if not len(new):
+        return placed
+    old = np.flatnonzero(known)
+    used = min(n_neighbours, len(old))
+    indices, distances = _known_neighbours(new, old, vectors, neighbours, used)
+    progress(0, 1, "epochs")
+    if len(old) < _FEWEST:
+        placed[new] = placed[old[indices]].mean(axis=1)
+    else:
+        steps = epochs or (100 if len(new) <= 10_000 else 30)
+        placed[new] = _transformed(placed[old], indices, distances, seed, steps)
+    progress(1, 1, "epochs")
+    return placed
+
+
+def _known_neighbours(
+    new: np.ndarray, old: np.ndarray, vectors: np.ndarray, neighbours: Neighbours, used: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """((M, used) positions in `old`, (M, used) float32 distances), nearest first.
+
+    Taken from `neighbours` where so many of them are old, else searched for among all old images.
+    """
+    place = np.full(len(vectors), -1, np.int64)
+    place[old] = np.arange(len(old))
+    indices = np.zeros((len(new), used), np.int64)
+    distances = np.zeros((len(new), used), np.float32)
+    there = place[neighbours.indices[new]]
+    enough = (there >= 0).sum(axis=1) >= used
+    for row in np.flatnonzero(enough):
+        columns = np.flatnonzero(there[row] >= 0)[:used]
+        indices[row] = there[row, columns]
+        distances[row] = neighbours.distances[new[row], columns]
+    lacking = np.flatnonzero(~enough)
+    units = _unit(vectors[old]) if len(lacking) else None
+    for start in range(0, len(lacking), 512):
+        rows = lacking[start : start + 512]
+        far = 1 - _unit(vectors[new[rows]]) @ units.T
+        order = np.argsort(far, axis=1, kind="stable")[:, :used]
+        indices[rows] = order
+        distances[rows] = np.maximum(np.take_along_axis(far, order, axis=1), 0)
+    return indices, distances
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    rows = np.asarray(rows, np.float32)
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+
+
+def _transformed(
+    positions: np.ndarray, indices: np.ndarray, distances: np.ndarray, seed: int, epochs: int
+) -> np.ndarray:
+    """(M, 2) float32, the layout of umap-learn's transform, which moves new points only."""
+    import scipy.sparse
+    from umap.layouts import optimize_layout_euclidean
+    from umap.umap_ import (
+        compute_membership_strengths,
+        find_ab_params,
+        init_graph_transform,
+        make_epochs_per_sample,
+        smooth_knn_dist,
+    )
+
+    sigmas, rhos = smooth_knn_dist(distances, float(indices.shape[1]), local_connectivity=0.0)
+    rows, columns, strengths, _ = compute_membership_strengths(
+        indices.astype(np.int32), distances, sigmas, rhos, bipartite=True
+    )
+    shape = (len(indices), len(positions))
+    graph = scipy.sparse.coo_matrix((strengths, (rows, columns)), shape=shape)
+    start = init_graph_transform(graph.tocsr(), positions)
+    graph.data[graph.data < graph.data.max() / epochs] = 0.0
+    graph.eliminate_zeros()
+    a, b = find_ab_params(1.0, MIN_DIST)
+    state = np.random.RandomState(seed).randint(-(2**31) + 1, 2**31 - 1, 3).astype(np.int64)
+    return optimize_layout_euclidean(
+        start.astype(np.float32),
+        positions.copy(),
+        graph.row,
+        graph.col,
+        epochs,
+        len(positions),
+        make_epochs_per_sample(graph.data, epochs),
+        a,
+        b,
+        state,
+        gamma=1.0,
+        initial_alpha=0.25,
+        negative_sample_rate=5.0,
+        parallel=False,
+    )

@@ -50,6 +50,9 @@ class ExportBundle:
         Of the source.
     cluster_names : mapping
         Cluster -> name a person gave it.
+    boxes : list or None
+        Of pictures whose objects were chosen: for each the (label, box as shares of the picture) of
+        those kept.
     """
 
     table: Any
@@ -60,6 +63,7 @@ class ExportBundle:
     vectors: np.ndarray | None = None
     neighbours: Neighbours | None = None
     cluster_names: Mapping[int, str] = field(default_factory=dict)
+    boxes: Any = None
 
     def __len__(self) -> int:
         return len(self.table)

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from coreset_engine.artifacts import source_states
 from coreset_engine.artifacts.store import Store, digest
 from coreset_engine.core.errors import BadInput, Missing
 from coreset_engine.core.forecast import Forecast
@@ -239,6 +240,11 @@ class Run:
         return self.key_of(stage, **params, **raw)
 
     def _key(self, stage: str, params: dict[str, Any]) -> str:
+        key = self._plain_key(stage, params)
+        former = source_states.continued_map(key, self.store.home) if stage == "map" else None
+        return digest([key, former["map"]]) if former else key
+
+    def _plain_key(self, stage: str, params: dict[str, Any]) -> str:
         version, inputs = STAGES[stage]
         params = dict(params)
         if stage == "pseudo_labels" and not params.pop("raw", False) and self.corrected:
@@ -420,6 +426,7 @@ class Run:
     def embeddings(self) -> Embeddings:
         """Vectors of every image."""
         arrays, info = self._get("embeddings", self._embed)
+        source_states.remember(self.dataset, self.store.home)
         key = self.key_of("embeddings")
         return Embeddings(arrays["vectors"], self.dataset.ids, key, info["encoder"])
 
@@ -604,12 +611,42 @@ class Run:
 
     @cached_property
     def map(self) -> np.ndarray:
-        """(N, 2) float32 UMAP positions."""
+        """(N, 2) float32 UMAP positions; those of an earlier state of the source where it grew."""
+        return self._get("map", self._project)[0]["points"]
 
-        def make() -> stages.Made:
+    def _project(self) -> stages.Made:
+        former = source_states.continued_map(self._plain_map_key, self.store.home)
+        state = None
+        if former is not None and self.store.has("map", former["map"]):
+            state = source_states.state_of(former["spec"], former["fingerprint"], self.store.home)
+        if former is None or state is None:  # none to continue, or it was removed since
             return stages.projection(self.vectors, self.neighbours, self.seed, self.tick("map"))
+        points = self.store.read("map", former["map"])[0]["points"]
+        row = source_states.compare(state, self.dataset).row
+        return stages.continued_projection(
+            points, row, self.vectors, self.neighbours, self.seed, self.tick("map")
+        )
 
-        return self._get("map", make)[0]["points"]
+    def continue_map_of(self, former: Run, state: source_states.SourceState) -> bool:
+        """Have the map keep the positions of `former`, the run of an earlier `state`.
+
+        Returns
+        -------
+        bool
+            False where `former` has no finished map, or this run has its own already.
+        """
+        if self.ready("map") or not former.ready("map"):
+            return False
+        source_states.continue_map(
+            self._plain_map_key, former.stored_as("map"), state, self.store.home
+        )
+        self._keys = {asked: key for asked, key in self._keys.items() if key != self._plain_map_key}
+        return True
+
+    @cached_property
+    def _plain_map_key(self) -> str:
+        """The key of the map without regard to what it continues."""
+        return self._plain_key("map", {})
 
 
 def _config(config: RunConfig | str | None, settings: Mapping[str, Any]) -> RunConfig:

@@ -217,3 +217,31 @@ def projection(vectors: np.ndarray, neighbours: Neighbours, seed: int, progress:
     from coreset_engine.embedding.projection import project
 
     return dict(points=project(vectors, neighbours, seed=seed, progress=progress)), {}
+
+
+def continued_projection(
+    former: np.ndarray,
+    row: np.ndarray,
+    vectors: np.ndarray,
+    neighbours: Neighbours,
+    seed: int,
+    progress: Progress,
+) -> Made:
+    """(N, 2) float32 positions on an earlier map, as "points".
+
+    Parameters
+    ----------
+    former
+        (M, 2) float32 positions of the earlier map.
+    row
+        (N,) int64 row of each image in it, -1 = a new image.
+    """
+    from coreset_engine.embedding.projection import place_among
+
+    known = row >= 0
+    if not known.any():
+        return projection(vectors, neighbours, seed, progress)
+    points = np.zeros((len(row), 2), np.float32)
+    points[known] = former[row[known]]
+    placed = place_among(points, known, vectors, neighbours, seed=seed, progress=progress)
+    return dict(points=placed), dict(continued=int(known.sum()))

@@ -278,7 +278,7 @@ def _what_it_is(data: bytes) -> str:
     if data[128:132] == b"DICM":
         return "is a DICOM file; export it as PNG or 16-bit TIFF"
     if data[4:8] == b"ftyp":
-        return "is a video; extract its frames as JPEG or PNG"
+        return "is a video; open it under its own name with fps=1 (--fps 1), or extract its frames"
     if data[:4] in _TIFF:
         return (
             "is a TIFF or camera raw file of a kind that is not read here; convert it to an "

@@ -4,7 +4,9 @@ back to exactly them.
     fiftyone:NAME                a dataset
     fiftyone:NAME/VIEW           one of its saved views
     fiftyone:{"name": ..., "view": ..., "tags": [...], "labels": FIELD, "embeddings":
-    FIELD-OR-BRAIN-KEY}
+    FIELD-OR-BRAIN-KEY, "patches": DETECTIONS}
+
+With `patches` every object of a detections field is an image (see `objects`).
 
 Images come in the order of their sample ids, whatever the view sorts by: reordering changes
 nothing, while new and deleted samples give another fingerprint, which later stages and exports
@@ -28,6 +30,7 @@ from coreset_engine.core.types import Dataset, Progress, Rejected, silent
 from coreset_engine.sources.decoding import DecodeOptions
 from coreset_engine.sources.folder import FileReader
 from coreset_engine.sources.label_formats import LabelRow, classes_of
+from coreset_engine.sources.objects import Boxes, objects_of
 from coreset_engine.sources.options import ReadOptions
 from coreset_engine.sources.safe_names import safe_name, string_array
 from coreset_engine.sources.verdicts import (
@@ -40,7 +43,7 @@ from coreset_engine.sources.verdicts import (
 from coreset_engine.sources.walk import FoundFile
 
 DEFAULT_LABELS = "ground_truth"
-KNOWN = ("name", "view", "tags", "labels", "embeddings")
+KNOWN = ("name", "view", "tags", "labels", "embeddings", "patches")
 READING = ("fit", "max_pixels", "bands")
 
 
@@ -61,7 +64,9 @@ def open_fiftyone(
     field = _label_field(fo, dataset, wanted["labels"])
     plain = _plain_fields(fo, dataset)
     table = _fetched(
-        view, ["id", "filepath", "tags", *plain, *([field] if field else []), *_group_path(dataset)]
+        view,
+        ["id", "filepath", "tags", *plain, *([field] if field else []), *_group_path(dataset)]
+        + _detection_paths(fo, dataset, wanted["patches"]),
     )
     ids = table["id"]
     paths = table["filepath"]
@@ -93,7 +98,7 @@ def open_fiftyone(
     names = [ids[i] for i in good]
     looked = [verdicts[i] for i in good]
     digests = np.array([verdict.digest for verdict in looked], "S32")
-    return Dataset(
+    whole = Dataset(
         spec=_spec(wanted),
         ids=string_array(names),
         labels=labels,
@@ -108,6 +113,42 @@ def open_fiftyone(
         fit=reading.fit,
         notes=tuple(decoding_notes(names, looked, reading.fit) + duplicate_notes(names, looked)),
     )
+    if not wanted["patches"]:
+        return whole
+    sizes = [(verdict.width, verdict.height) for verdict in looked]
+    return objects_of(whole, _detections(wanted["patches"], table, sizes), sizes)
+
+
+def _detection_paths(fo: Any, dataset: Any, field: str | None) -> list[str]:
+    """What is read of a detections field; [] for none. Raises BadInput for any other field."""
+    if not field:
+        return []
+    fields = [
+        name
+        for name, kind in dataset.get_field_schema().items()
+        if isinstance(kind, fo.EmbeddedDocumentField) and kind.document_type is fo.Detections
+    ]
+    if field not in fields:
+        raise BadInput(
+            f"dataset {dataset.name!r} has no detections field {field[:100]!r} (--patches); it has "
+            f"{_some(sorted(fields))}."
+        )
+    return [f"{field}.detections.{part}" for part in ("id", "bounding_box", "label")]
+
+
+def _detections(field: str, table: dict[str, list[Any]], sizes: list[tuple[int, int]]) -> Boxes:
+    """The boxes of a detections field, whose numbers are shares of the picture."""
+    found = Boxes(origin=field)
+    parts = (table[f"{field}.detections.{part}"] for part in ("id", "bounding_box", "label"))
+    for row, (keys, boxes, names) in enumerate(zip(*parts, strict=True)):
+        for key, box, name in zip(keys or (), boxes or (), names or (), strict=True):
+            if box is None or len(box) != 4:
+                found.refuse(str(key), "has no box of four numbers")
+                continue
+            width, height = sizes[row]
+            scaled = np.array(box, np.float64) * (width, height, width, height)
+            found.add(row, scaled.tolist(), str(name or ""), str(key))
+    return found
 
 
 def spec_of(name: str, **options: Any) -> str:
@@ -149,15 +190,20 @@ def _wanted(fo: Any, text: str, options: dict[str, Any]) -> dict[str, Any]:
         )  # worded by open_source
     wanted = dict.fromkeys((*KNOWN, *READING)) | given
     wanted["labels"] = "" if wanted["labels"] == "none" else wanted["labels"]
+    if wanted["patches"] and wanted["embeddings"]:
+        raise BadInput(
+            f"patches={wanted['patches']!r} makes images of objects, and the vectors of "
+            f"embeddings={wanted['embeddings']!r} belong to whole samples; leave one of them out."
+        )
     wanted["tags"] = (
         [wanted["tags"]] if isinstance(wanted["tags"], str) else list(wanted["tags"] or ())
     )
     if not all(
         isinstance(wanted[key], (str, type(None)))
-        for key in ("name", "view", "labels", "embeddings")
+        for key in ("name", "view", "labels", "embeddings", "patches")
     ):
         raise BadInput(
-            f"source {('fiftyone:' + text)[:80]!r} is malformed; name, view, labels and embeddings "
+            f"source {('fiftyone:' + text)[:80]!r} is malformed; name, view, labels, embeddings and patches "
             "are "
             "texts."
         )

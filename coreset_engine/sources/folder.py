@@ -38,6 +38,8 @@ from coreset_engine.sources.folder_labels import (
     split_of,
     understand,
 )
+from coreset_engine.sources.frames import as_frames, frames_of
+from coreset_engine.sources.objects import boxes_of_file, objects_of
 from coreset_engine.sources.options import ReadOptions, folder_spec
 from coreset_engine.sources.safe_names import safe_name, string_array
 from coreset_engine.sources.verdicts import (
@@ -110,6 +112,8 @@ def open_folder(
             f"{str(folder)!r} does not exist; give a folder of images, a .npy file, or a source's "
             "name."
         )
+    if chosen.fps is not None:
+        return _of_videos(root, chosen, memory, progress)
     found, rejected = scan(root, follow_links=chosen.follow_links)
     kept = VerdictMemory(memory, root, chosen.verify, chosen.decoding)
     verdicts = look_at_files(found, kept, progress)
@@ -118,6 +122,18 @@ def open_folder(
     if not usable.names:
         raise BadInput(_nothing(folder, rejected))
     return _dataset(root, chosen, usable, rejected, kept)
+
+
+def _of_videos(root: Path, chosen: ReadOptions, memory: Path | None, progress: Progress) -> Dataset:
+    """The frames of the videos below `root`."""
+    keep = None if memory is None else memory.parent / "frames"
+    taken = frames_of(root, chosen.fps, keep, follow_links=chosen.follow_links, progress=progress)
+    options = {name: value for name, value in chosen.changed().items() if name != "fps"}
+    frames = open_folder(taken.folder, memory=memory, progress=progress, **options)
+    dataset = as_frames(frames, folder_spec(root, chosen), taken)
+    if frames.test_spec is None:
+        return dataset
+    return replace(dataset, test_spec=folder_spec(root, chosen, split="test"))
 
 
 def _dataset(
@@ -145,7 +161,7 @@ def _dataset(
         leak = leak_note(names, chosen_files.verdicts, held.names, held.verdicts)
         notes += [leak] if leak else []
     has_test = bool(len(test)) and chosen.split is None
-    return Dataset(
+    whole = Dataset(
         spec=folder_spec(root, chosen),
         ids=string_array(names),
         fingerprint=_fingerprint(names, digests, chosen.fit),
@@ -160,6 +176,11 @@ def _dataset(
         fit=chosen.fit,
         notes=tuple(notes),
     )
+    if chosen.patches is None:
+        return whole
+    sizes = [(verdict.width, verdict.height) for verdict in chosen_files.verdicts]
+    boxes = boxes_of_file(root, chosen.patches, chosen_files.relatives, sizes)
+    return objects_of(whole, boxes, sizes)
 
 
 def _labelled(

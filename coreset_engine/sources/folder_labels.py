@@ -8,6 +8,7 @@ change it.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ import numpy as np
 
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Note
+from coreset_engine.sources.frames import VIDEOS
 from coreset_engine.sources.safe_names import comparable, safe_name, string_array
 
 MODES = ("folder", "parent", "none")
@@ -75,6 +77,8 @@ def level_kind(names: Sequence[str]) -> str | None:
     """What all the folder names of one level are ("splits", "dates", ...), None for classes."""
     if all(split_of(name) for name in names):
         return "splits"
+    if all(os.path.splitext(name)[1].lower() in VIDEOS for name in names):
+        return "videos"
     if all(_DATE.fullmatch(name) for name in names):
         return "dates"
     tokens = [set(_TOKEN.findall(name.lower())) for name in names]

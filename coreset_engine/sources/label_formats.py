@@ -550,7 +550,7 @@ def _folder(root: Path) -> Iterator[LabelRow]:
 
 
 def _yolo(root: Path, texts: list[Path]) -> Iterator[LabelRow]:
-    names = _yolo_names(root)
+    names = yolo_class_names(root)
     for path in texts:
         if path.name in _NAME_FILES:
             continue
@@ -573,7 +573,7 @@ def _yolo(root: Path, texts: list[Path]) -> Iterator[LabelRow]:
 _NAME_FILES = ("classes.txt", "obj.names")
 
 
-def _yolo_names(root: Path) -> dict[int, str]:
+def yolo_class_names(root: Path) -> dict[int, str]:
     """Class names of data.yaml, classes.txt or obj.names; {} when there is none."""
     for name in _NAME_FILES:
         for path in sorted(root.rglob(name)):

@@ -24,6 +24,7 @@ from typing import Any
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.registry import load
 from coreset_engine.core.types import Dataset, Progress, silent
+from coreset_engine.sources.frames import VIDEOS
 from coreset_engine.sources.options import is_vectors, unpacked
 
 # Sources that are named by a word: what opens them, called as (rest, progress, **options) with what
@@ -194,7 +195,8 @@ def _open_folder(text: str, progress: Progress, options: dict[str, Any]) -> Data
         )
         hint = f"did you mean {near[0]!r}?" if near else f"give one of: {', '.join(WORDS)}."
         raise BadInput(f"{path!r} is neither a source's name nor an existing path; {hint}")
-    if not folder.is_dir():
+    is_video = folder.suffix.lower() in VIDEOS and {**given, **options}.get("fps") is not None
+    if not folder.is_dir() and not is_video:
         raise BadInput(_why_no_folder(path, folder))
     return open_folder(
         folder, memory=home() / "verified", progress=progress, **{**given, **options}

@@ -15,6 +15,7 @@ from typing import Any
 
 from coreset_engine.core.errors import BadInput
 from coreset_engine.sources.decoding import MAX_PIXELS, DecodeOptions
+from coreset_engine.sources.frames import checked_fps
 
 FITS = ("auto", "crop", "pad", "squash")
 VERIFY = ("full", "header")
@@ -22,7 +23,7 @@ ORDERS = ("natural", "lexical")
 # kind of source -> the options it takes
 TAKEN = {
     "folder": tuple(
-        "labels depth split fit follow_links verify max_pixels bands".split(),
+        "labels depth split fit follow_links verify max_pixels bands fps patches".split(),
     ),
     "vectors": tuple(
         "images ids order labels depth split follow_links verify max_pixels bands".split(),
@@ -31,7 +32,7 @@ TAKEN = {
         "id image label labels split fit verify max_pixels bands".split(),
     ),
     "fiftyone": tuple(
-        "name view tags labels embeddings fit max_pixels bands".split(),
+        "name view tags labels embeddings fit max_pixels bands patches".split(),
     ),
     "builtin": (),
 }
@@ -47,6 +48,8 @@ class ReadOptions:
     "all"; None: all but a test part. fit: how a picture becomes a square: auto, crop, pad, squash.
     follow_links: enter linked folders. verify: "full" or "header". max_pixels: width x height above
     which a picture is not decoded. bands: three band numbers for files of more than four bands.
+    fps: frames a second that are taken of videos. patches: boxes whose content becomes the images: a
+    COCO file or a folder of YOLO labels, or a detections field of FiftyOne.
     images, ids, order: the folder, the ids and the order ("natural" or "lexical") that belong to
     vectors.
     """
@@ -62,6 +65,8 @@ class ReadOptions:
     images: str | None = None
     ids: str | None = None
     order: str | None = None
+    fps: float | None = None
+    patches: str | None = None
 
     @classmethod
     def of(cls, kind: str, given: Mapping[str, Any]) -> ReadOptions:
@@ -98,6 +103,8 @@ def _checked(name: str, value: Any) -> Any:
         return _whole_number(name, value)
     if name == "bands":
         return _bands(value)
+    if name == "fps":
+        return checked_fps(value)
     if name == "follow_links":
         return str(value).lower() in ("true", "1", "yes", "on")
     if name == "labels":
@@ -153,6 +160,8 @@ def json_spec(prefix: str, path: Path, chosen: ReadOptions) -> str:
     options = chosen.changed()
     if not options:
         return str(path)
+    if "patches" in options and Path(options["patches"]).expanduser().exists():
+        options["patches"] = os.path.abspath(os.path.expanduser(options["patches"]))
     for name in ("images", "ids"):
         if name in options:
             options[name] = os.path.abspath(os.path.expanduser(options[name]))

@@ -30,7 +30,7 @@ _MAGIC = (
 )
 _DEPTH = 64
 _RAW = "is a camera raw file, which is not read; export it as JPEG or TIFF"
-_VIDEO = "is a video, which is not read; extract its frames as JPEG or PNG"
+_VIDEO = "is a video; open the source with fps=1 (--fps 1) to take a frame a second"
 _DRAWING = "is a drawing or document, which is not read; export it as PNG"
 # Files that hold pictures of a kind that is not read: what they are, and the way on.
 KNOWN = {

@@ -30,6 +30,7 @@ PARTS = (
     "uploads",
     "thumbs",
     "verified",
+    "frames",
 )
 
 

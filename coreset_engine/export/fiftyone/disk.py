@@ -39,6 +39,7 @@ from coreset_engine.export.fiftyone.layers import (
     views,
 )
 from coreset_engine.export.formats.image_files import picture_files
+from coreset_engine.export.objects import with_boxes
 
 VERSION = "1.22.1"
 FIELDS = "fiftyone.core.fields."
@@ -84,6 +85,7 @@ def write_fiftyone_folder(
     relative to it, so the folder can move.
     """
     out = Path(place)
+    bundle = with_boxes(bundle)
     with _writing(out):
         plan = prepare(
             bundle,
@@ -197,6 +199,8 @@ def encoder(layer: Layer, ids: list[str], dialect: Dialect) -> Callable[[int], A
             rows[0]
         )  # one for all; and random digits hardly compress, so they are only wrapped (level 0)
         return lambda i: dialect.binary(zlib.compress(head + rows[i].tobytes(), 0))
+    if layer.kind == "boxes":
+        return lambda i: _detections(layer, ids[i], values[i], dialect) if values[i] else None
     if layer.kind != "label":
         return lambda i: values[i]
     sure = None if layer.confidence is None else np.asarray(layer.confidence, np.float64).tolist()
@@ -217,6 +221,24 @@ def encoder(layer: Layer, ids: list[str], dialect: Dialect) -> Callable[[int], A
         return document
 
     return label
+
+
+def _detections(layer: Layer, owner: str, boxes: Any, dialect: Dialect) -> dict[str, Any]:
+    """A detections label as the database holds it."""
+    found = []
+    for number, (label, box) in enumerate(boxes):
+        key = hashlib.sha256(f"{owner}{layer.name}{number}".encode()).hexdigest()[:24]
+        found.append(
+            {
+                "_id": dialect.oid(key),
+                "_cls": "Detection",
+                "attributes": {},
+                "tags": [],
+                "label": label,
+                "bounding_box": [dialect.number(part) for part in box],
+            }
+        )
+    return {"_cls": "Detections", "detections": found}
 
 
 def documents(plan: Plan, dialect: Dialect) -> Iterator[dict[str, Any]]:
@@ -334,19 +356,28 @@ def _schema(layers: list[Layer]) -> list[dict[str, Any]]:
         _field("confidence", "FloatField"),
         _field("logits", "VectorField"),
     ]
-    for layer in layers:
-        fields.append(
-            _field(
-                layer.name,
-                "EmbeddedDocumentField",
-                doc="fiftyone.core.labels.Classification",
-                fields=label,
-                text=layer.text,
-            )
-            if layer.kind == "label"
-            else _field(layer.name, KINDS[layer.kind], text=layer.text)
-        )
-    return fields
+    return fields + [_layer_field(layer, label) for layer in layers]
+
+
+def _layer_field(layer: Layer, label: list[dict[str, Any]]) -> dict[str, Any]:
+    """The schema of one layer. label: fields of a class with its confidence."""
+    document = "EmbeddedDocumentField"
+    if layer.kind == "label":
+        of = "fiftyone.core.labels.Classification"
+        return _field(layer.name, document, doc=of, fields=label, text=layer.text)
+    if layer.kind != "boxes":
+        return _field(layer.name, KINDS[layer.kind], text=layer.text)
+    parts = [
+        *label[:3],
+        _field("attributes", "DictField"),
+        _field("bounding_box", "ListField", sub="FloatField"),
+        _field("confidence", "FloatField"),
+        _field("index", "IntField"),
+    ]
+    of = "fiftyone.core.labels.Detection"
+    several = _field("detections", "ListField", doc=of, sub=document, fields=parts)
+    of = "fiftyone.core.labels.Detections"
+    return _field(layer.name, document, doc=of, fields=[several], text=layer.text)
 
 
 def _field(

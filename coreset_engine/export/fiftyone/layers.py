@@ -45,8 +45,11 @@ CLASSES = {  # table column -> (its confidence, what the field says about itself
 
 @dataclass(frozen=True)
 class Layer:
-    """One field. kind: "float", "int", "str", "label" or "vector". values: (N,) or (N, D); None and
-    NaN stay unset."""
+    """One field.
+
+    kind: "float", "int", "str", "label", "vector" or "boxes". values: (N,) or (N, D); None and NaN
+    stay unset; of boxes a list of (label, (x, y, width, height) as shares of the picture).
+    """
 
     name: str
     kind: str
@@ -160,6 +163,9 @@ def own_layers(bundle: ExportBundle, names: Names) -> list[Layer]:
                 "label; below 0 = the given label is suspect",
             )
         )
+    if bundle.boxes is not None:
+        text = "the objects of this picture that were chosen"
+        found.append(Layer(prefix + "objects", "boxes", bundle.boxes, text))
     if bundle.vectors is not None and bundle.same_source:
         found.append(
             Layer(

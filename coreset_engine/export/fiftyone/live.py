@@ -30,6 +30,7 @@ from coreset_engine.export.bundle import ExportBundle
 from coreset_engine.export.fiftyone import disk
 from coreset_engine.export.fiftyone.layers import ID_FIELD, Layer, Names, own_layers, views
 from coreset_engine.export.fiftyone.transaction import all_or_nothing
+from coreset_engine.export.objects import with_boxes
 from coreset_engine.sources.fiftyone import fingerprints
 
 CHUNK = 5000
@@ -55,6 +56,7 @@ def write_fiftyone_dataset(
     """
     names = Names(selection)
     name = _checked(place)
+    bundle = with_boxes(bundle)
     fo = fiftyone_database.connect()
     if fo.dataset_exists(name):
         if only_kept:
@@ -471,9 +473,10 @@ def _declare(fo: Any, dataset: Any, layers: list[Layer]) -> None:
     }
     for layer in layers:
         if not dataset.has_sample_field(layer.name):
+            documents = {"label": fo.Classification, "boxes": fo.Detections}
             given = (
-                dict(ftype=fo.EmbeddedDocumentField, embedded_doc_type=fo.Classification)
-                if layer.kind == "label"
+                dict(ftype=fo.EmbeddedDocumentField, embedded_doc_type=documents[layer.kind])
+                if layer.kind in documents
                 else dict(ftype=kinds[layer.kind])
             )
             dataset.add_sample_field(layer.name, description=layer.text, **given)

@@ -17,6 +17,7 @@ from coreset_engine.core.types import Progress, silent
 from coreset_engine.export.bundle import ExportBundle
 from coreset_engine.export.formats import images as pictures
 from coreset_engine.export.formats.image_files import upright_size
+from coreset_engine.export.objects import has_objects, pictures_of
 
 
 def write_coco(
@@ -29,6 +30,8 @@ def write_coco(
     prelabel: bool = False,
 ) -> dict[str, Any]:
     """Write coco.json and images/ into `place`, best image first.
+
+    A selection of objects gives the pictures that hold them, with the boxes of the kept ones.
 
     Parameters
     ----------
@@ -52,6 +55,8 @@ def write_coco(
     place = Path(place)
     rows = pictures.kept(bundle)
     classes = pictures.class_labels(bundle, labels)
+    if has_objects(bundle):
+        return _write_objects(bundle, place, classes, link, progress)
     images = []
     boxes: list[dict[str, Any]] = []
     try:
@@ -70,6 +75,36 @@ def write_coco(
             f"{str(place)!r} cannot be written ({fault.strerror or fault}); choose a folder you "
             "can write, "
             "on a disk with room."
+        ) from None
+    return dict(images=len(images), annotations=len(boxes), path=str(place / "coco.json"))
+
+
+def _write_objects(
+    bundle: ExportBundle, place: Path, classes: Any, link: str, progress: Progress
+) -> dict[str, Any]:
+    """The pictures that hold kept objects, and the objects' boxes as annotations."""
+    whole, objects = pictures_of(bundle)
+    rows = pictures.kept(whole)
+    images = []
+    boxes = []
+    try:
+        folder = pictures.fresh(place / "images")
+        for number, row in enumerate(rows, 1):
+            image = _image(whole, row, number, pictures.put(whole, row, folder, link))
+            images.append(image)
+            for one in objects[row]:
+                category = classes.code(one.row)
+                annotation = _box(len(boxes) + 1, image, 1 if category is None else category + 1)
+                area = one.box[2] * one.box[3]
+                own = dict(id=one.id, **pictures.scores(bundle, one.row))
+                boxes.append(annotation | dict(bbox=list(one.box), area=area, coreset=own))
+            progress(number, len(rows), "pictures")
+        names = classes.names or ("object",)
+        pictures.write_json(place / "coco.json", _document(whole, images, boxes, names))
+    except OSError as fault:
+        raise BadInput(
+            f"{str(place)!r} cannot be written ({fault.strerror or fault}); choose a folder you "
+            "can write, on a disk with room."
         ) from None
     return dict(images=len(images), annotations=len(boxes), path=str(place / "coco.json"))
 

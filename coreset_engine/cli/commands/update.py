@@ -1,0 +1,76 @@
+"""The verb `update SOURCE`: open a source later, and go on from an earlier selection."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from coreset_engine.cli.commands.store import Overwrite
+from coreset_engine.cli.options import Json, RunSettings, Source, open_run, with_run_settings
+from coreset_engine.core.errors import BadInput
+
+_ROWS = (
+    ("mean_distance", "mean distance to the nearest pick", "{:.4f}"),
+    ("p95_distance", "of 95 % at most", "{:.4f}"),
+    ("worst_distance", "worst", "{:.4f}"),
+    ("clusters_missed", "clusters without a pick", "{:d}"),
+)
+
+
+@with_run_settings()
+def update(
+    source: Source,
+    settings: RunSettings,
+    selection: Annotated[
+        Path | None, typer.Option(help="selection folder to go on from; its picks stay")
+    ] = None,
+    more: Annotated[int, typer.Option(help="images to choose beside the earlier picks")] = 200,
+    out: Annotated[Path | None, typer.Option(help="folder for the next selection")] = None,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Open a source again: what is new, gone, changed; embed only that, and choose the next
+    images."""
+    from coreset_engine.evaluation.update import update_run
+
+    if settings.cluster:
+        raise BadInput("update works on one machine; leave --cluster out.")
+    run = open_run(source, settings)
+    grown = update_run(run, selection, more=more, out=out, overwrite=overwrite)
+    found = grown.record()
+    print(json.dumps(found) if as_json else "\n".join(lines(found)))
+    if not as_json and found.get("lost"):
+        print(f"picks gone or changed: {', '.join(found['lost'][:3])}", file=sys.stderr)
+
+
+def lines(found: dict[str, Any]) -> list[str]:
+    """The update for a person."""
+    out = [f"{'images':>14}  {found['images']:,} ({found['before']:,} before)"]
+    for name in ("new", "gone", "changed", "renamed"):
+        some = [
+            " -> ".join(one) if isinstance(one, list) else one for one in found["examples"][name]
+        ]
+        shown = f"  for example {', '.join(some)}" if some else ""
+        out.append(f"{name:>14}  {found[name]:,}{shown}")
+    out.append(f"{'embedded':>14}  {found['embedded']:,}")
+    if "kept" in found:
+        lost = f", {len(found['lost']):,} of them gone or changed" if found["lost"] else ""
+        out.append(f"{'earlier picks':>14}  {found['kept']:,} stay{lost}")
+        out.append(f"{'next':>14}  {found['next']:,}")
+        out += _certificate_lines(found["certificate"])
+    return out + ([f"{'out':>14}  {found['out']}"] if "out" in found else [])
+
+
+def _certificate_lines(certificates: dict[str, dict[str, Any]]) -> list[str]:
+    """One row for each measure, one column for each moment."""
+    moments = list(certificates)
+    head = "".join(f"{moment:>10}" for moment in moments)
+    out = [f"{'certificate':>14}  {'':34}{head}"]
+    for name, words, form in _ROWS:
+        values = "".join(f"{form.format(certificates[at][name]):>10}" for at in moments)
+        out.append(f"{'':14}  {words:34}{values}")
+    return out
