@@ -6,7 +6,7 @@ import streamlit as st
 
 from ui.components import frame
 from ui.state import session
-from ui.views import home
+from ui.views import home, source_update
 from ui.views.settings import settings
 from ui.views.source_form import quick_open, recent, source_form
 
@@ -23,6 +23,7 @@ home.wall(view)
 st.subheader(home.title(view), anchor=False)
 home.summary(view)
 home.computing(view)
+source_update.offer(view)
 home.goals(view)
 with st.expander("Open a folder, recent sources, demo"):
     quick_open()

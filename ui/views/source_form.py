@@ -161,6 +161,15 @@ def _reading_fields(kind: str) -> dict[str, object]:
         chosen["max_pixels"] = middle.number_input(
             "Largest picture in pixels (0 = 89 million)", 0, key="source:max_pixels"
         )
+        if kind != "vectors":
+            chosen["patches"] = left.text_input(
+                "Objects from",
+                key="source:patches",
+                help="A COCO file or a folder of YOLO labels: every boxed object is an image.",
+            )
+            chosen["fps"] = middle.number_input(
+                "Frames a second of videos (0 = no videos)", 0.0, 1000.0, key="source:fps"
+            )
         chosen["bands"] = right.text_input(
             "Bands for red, green, blue",
             key="source:bands",
@@ -175,7 +184,7 @@ def _fiftyone_fields() -> str:
     from coreset_engine.sources.fiftyone import spec_of
 
     name = st.text_input(HINTS["fiftyone"], key="source:fiftyone")
-    tags, labels, vectors = st.columns(3)
+    tags, labels, vectors, objects = st.columns(4)
     tagged = tags.text_input(
         "Only samples tagged (optional)", key="source:tags", help="Separate several tags by commas."
     )
@@ -189,11 +198,17 @@ def _fiftyone_fields() -> str:
         key="source:embeddings",
         help="A vector field or the key of a similarity run, used instead of computing embeddings.",
     )
+    boxes = objects.text_input(
+        "Objects of (optional)",
+        key="source:detections",
+        help="A detections field: every object of it becomes an image.",
+    )
     return spec_of(
         name,
         tags=[tag.strip() for tag in tagged.split(",") if tag.strip()],
         labels=field.strip() or None,
         embeddings=known.strip() or None,
+        patches=boxes.strip() or None,
     )
 
 
