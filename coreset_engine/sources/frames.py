@@ -82,6 +82,8 @@ def frames_of(
         f"{told['frames']:,} frames of {len(videos) - len(rejected):,} videos at {fps:g} a second"
     )
     said += f"; {told['same']:,} nearly identical to the one before were left out"
+    if told["early"]:
+        said += f"; {len(told['early']):,} end before their declared length: {told['early'][0]!r}"
     return FrameFolder(place, (Note("decoding", said),), rejected)
 
 
@@ -118,19 +120,21 @@ def _extract(
     shutil.rmtree(temporary, ignore_errors=True)
     total = same = 0
     rejected = []
+    early = []
     try:
         for number, (name, path) in enumerate(videos):
             progress(number, len(videos), "videos")
             folder = temporary / name
             folder.mkdir(parents=True, exist_ok=True)
             try:
-                kept, left = _write_frames(path, fps, folder)
+                kept, left, whole = _write_frames(path, fps, folder)
             except _Undecodable as fault:
                 rejected.append((safe_name(name), str(fault)))
                 continue
             total += kept
             same += left
-        told = dict(frames=total, same=same, rejected=rejected)
+            early += [] if whole else [safe_name(name)]
+        told = dict(frames=total, same=same, early=early, rejected=rejected)
         temporary.mkdir(parents=True, exist_ok=True)
         (temporary / _DONE).write_text(json.dumps(told))
         if place.exists():  # another process was faster
@@ -149,12 +153,13 @@ class _Undecodable(Exception):
     """Why one video gives no frame."""
 
 
-def _write_frames(path: Path, fps: float, folder: Path) -> tuple[int, int]:
-    """(frames written, near-identical ones left out) of one video."""
+def _write_frames(path: Path, fps: float, folder: Path) -> tuple[int, int, bool]:
+    """(frames written, near-identical ones left out, whether the video was whole)."""
     cv2 = _opencv()
     kept = left = 0
     last = None
-    for seconds, frame in decoded_frames(path, fps):
+    video = Video(path)
+    for seconds, frame in video.frames(fps):
         small = cv2.resize(frame, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
         small = small.astype(np.float32)
         if last is not None and np.abs(small - last).mean() < SAME:
@@ -169,19 +174,34 @@ def _write_frames(path: Path, fps: float, folder: Path) -> tuple[int, int]:
         kept += 1
     if not kept:
         raise _Undecodable("has no frame that can be decoded; convert it to H.264 in .mp4")
-    return kept, left
+    return kept, left, video.whole
 
 
-def decoded_frames(path: Path, fps: float) -> Iterator[tuple[float, Any]]:
-    """(seconds, (H, W, 3) uint8 BGR) of every frame that is taken; decoding stops where the file is
-    damaged."""
-    cv2 = _opencv()
-    video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-    try:
-        if not video.isOpened():
-            raise _Undecodable("is a video that cannot be opened; convert it to H.264 in .mp4")
+class Video:
+    """One video file, decoded from its beginning.
+
+    whole: False once decoding ended before the length that the file declares.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.whole = True
+
+    def frames(self, fps: float) -> Iterator[tuple[float, Any]]:
+        """(seconds, (H, W, 3) uint8 BGR) of every frame that is taken at `fps` a second."""
+        cv2 = _opencv()
+        video = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG)
+        try:
+            if not video.isOpened():
+                raise _Undecodable("is a video that cannot be opened; convert it to H.264 in .mp4")
+            yield from self._taken(cv2, video, fps)
+        finally:
+            video.release()
+
+    def _taken(self, cv2: Any, video: Any, fps: float) -> Iterator[tuple[float, Any]]:
         own = float(video.get(cv2.CAP_PROP_FPS))
         own = own if 0 < own <= FASTEST else 0.0
+        declared = float(video.get(cv2.CAP_PROP_FRAME_COUNT))
         number = 0
         due = 0.0
         while video.grab():
@@ -193,8 +213,7 @@ def decoded_frames(path: Path, fps: float) -> Iterator[tuple[float, Any]]:
             read, frame = video.retrieve()
             if read and frame is not None:
                 yield seconds, frame
-    finally:
-        video.release()
+        self.whole = number >= 0.95 * declared - 1
 
 
 def _opencv() -> Any:

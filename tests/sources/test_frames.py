@@ -84,13 +84,19 @@ def test_a_second_opening_decodes_nothing_and_a_changed_video_is_noticed(tmp_pat
 
 
 def test_a_damaged_video_is_set_aside_and_one_cut_off_gives_its_beginning(tmp_path):
-    good = video(tmp_path / "set" / "good.avi", [20 * i for i in range(12)])
+    (tmp_path / "set").mkdir()
+    good = tmp_path / "set" / "good.avi"
+    writer = cv2.VideoWriter(str(good), cv2.VideoWriter_fourcc(*"MJPG"), 10, (32, 24))
+    for seed in range(12):
+        writer.write(np.random.default_rng(seed).integers(0, 256, (24, 32, 3), np.uint8))
+    writer.release()
     data = good.read_bytes()
-    (tmp_path / "set" / "cut.avi").write_bytes(data[: len(data) // 2])
+    (tmp_path / "set" / "cut.avi").write_bytes(data[: len(data) * 2 // 3])
     (tmp_path / "set" / "bad.mp4").write_bytes(b"no video at all")
     ds = open_source(tmp_path / "set", fps=10)
     counts = {name: list(ds.columns["video"]).count(name) for name in ("good.avi", "cut.avi")}
     assert counts["good.avi"] == 12 and 0 < counts["cut.avi"] < 12
+    assert any("1 end before their declared length: 'cut.avi'" in one.text for one in ds.notes)
     reason = next(one.reason for one in ds.rejected if one.name == "bad.mp4")
     assert "cannot be opened; convert it to H.264" in reason
 
