@@ -21,8 +21,8 @@ report = clean.report_of(whole)
 clean.summary(whole, report)
 left, right = st.columns([2, 5], gap="large")
 with left:
-    chosen = clean.choose_finding(view, report)
     clean_actions.undo_button(whole)
+    chosen = clean.choose_finding(view, report)
 with right, frame.error_boundary():
     if chosen is not None:
         report = clean.threshold_slider(whole, report, chosen)

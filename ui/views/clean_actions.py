@@ -106,7 +106,6 @@ def undo_button(view: session.RunView) -> None:
     kind = FINDINGS.get(str(last.get("reason", "")))
     word = "restored" if last.get("kind") == "restore" else "excluded"
     what = kind.title.lower() if kind else "chosen by hand"
-    st.divider()
     if st.button("Undo", key="clean:undo", help="Take back the last exclusion"):
         exclusions.undo(view.dataset.fingerprint, session.home())
         clear_caches()
