@@ -79,6 +79,10 @@ def _options(
     ] = None,
     cost: Annotated[str | None, _option("column with each image's cost; needs --budget")] = None,
     budget: Annotated[float | None, _option("the most that all costs may come to")] = None,
+    beyond: Annotated[
+        str | None,
+        _option("another source that counts as kept already: choose what it lacks"),
+    ] = None,
     near_duplicates: Annotated[
         float | None, _option("cosine distance within which images count as one, e.g. 0.02")
     ] = None,
@@ -203,6 +207,8 @@ def request_of(
     from coreset_engine.selection.request import SelectionRequest
 
     named = {name: value for name, value in values.items() if value is not None}
+    if "beyond" in named and named.get("method") == DEFAULT_METHOD:
+        named["method"] = "k_center"
     named |= _constraints(
         must_keep=must_keep, never=never, quota=quota, at_least=at_least, group=group, cost=cost
     )

@@ -73,6 +73,12 @@ class MethodRow(Row):
     trials: tuple[tuple[tuple[str, Any], ...], ...] = ()
 
     @property
+    def counts_other_sources(self) -> bool:
+        """Whether images of another source can count as kept: it places images by vectors alone,
+        one relative to another."""
+        return self.needs == ("vectors",) and not self.independent
+
+    @property
     def stages(self) -> tuple[str, ...]:
         """Stages of the pipeline that it needs finished."""
         return tuple("embeddings" if need == "vectors" else need for need in self.needs)

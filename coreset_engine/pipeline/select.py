@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
@@ -35,7 +36,7 @@ def select(
     count : int
         Number of images to keep, in place of prune_rate.
     **params
-        Constraints (quotas, at_least, groups, costs with budget, near_duplicates, seed; see
+        Constraints (quotas, at_least, groups, costs with budget, near_duplicates, seed, beyond; see
         `SelectionRequest`) and parameters of the method.
 
     Returns
@@ -53,8 +54,18 @@ def select(
                 "a SelectionRequest describes the whole selection; change the request with "
                 "dataclasses.replace and pass nothing beside it."
             )
-        return _select(method, run)
+        return _chosen(method, run)
     request = SelectionRequest.of(
         method, prune_rate, count, must_keep=must_keep, never=never, **params
     )
-    return _select(request, run)
+    return _chosen(request, run)
+
+
+def _chosen(request: SelectionRequest, run: Artefacts) -> Selection:
+    if not request.beyond:
+        return _select(request, run)
+    from coreset_engine.pipeline.beyond import other_vectors
+
+    vectors, about = other_vectors(request.beyond, run)
+    made = _select(request, run, vectors)
+    return dataclasses.replace(made, info={**made.info, "beyond": about})

@@ -123,6 +123,8 @@ class SelectionRequest:
     where : Filter, its text, or None
         Only images that pass take part, and a pruning rate is a share of these; must_keep images
         stay whether they pass or not.
+    beyond : str
+        Spec of another source that counts as kept already: what it lacks is chosen. "" = none.
 
     Raises
     ------
@@ -142,6 +144,7 @@ class SelectionRequest:
     near_duplicates: float | None = None
     seed: int | None = None
     where: Filter | None = None
+    beyond: str = ""
 
     def __post_init__(self) -> None:
         values: dict[str, Any] = dict(
@@ -155,6 +158,7 @@ class SelectionRequest:
             near_duplicates=_number(self.near_duplicates, "near_duplicates", 0.02),
             seed=_seed(self.seed),
             where=filter_of(self.where),
+            beyond=_beyond(self.beyond, self.method),
         )
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -198,6 +202,7 @@ class SelectionRequest:
             budget=self.cost_budget,
             near_duplicates=self.near_duplicates,
             where=None if self.where is None else self.where.text,
+            beyond=self.beyond or None,
         )
         return {name: value for name, value in found.items() if value is not None}
 
@@ -335,6 +340,22 @@ def _number(value: Any, name: str, example: float) -> float | None:
         what = "a distance of at least 0" if name == "near_duplicates" else "a finite number >= 0"
         raise BadInput(f"{name}={value} must be {what}, for example {example:g}.")
     return number
+
+
+def _beyond(value: Any, method: str) -> str:
+    """The spec of `beyond`, with a method that can count another source as kept."""
+    if not value:
+        return ""
+    if not isinstance(value, str | os.PathLike):
+        raise BadInput(f"beyond={value!r} must name a source, for example '/data/last-month'.")
+    row = look_up(METHODS, method, "method")
+    if not row.counts_other_sources:
+        able = ", ".join(one.name for one in METHODS.values() if one.counts_other_sources)
+        raise BadInput(
+            f"method {row.name!r} cannot count another source as kept already; with beyond choose "
+            f"one of {able}."
+        )
+    return os.fspath(value)
 
 
 def _seed(value: Any) -> int | None:

@@ -17,6 +17,7 @@ from coreset_engine.core.filter_columns import apply_filter, require_some
 from coreset_engine.core.ids import places_of
 from coreset_engine.core.registry import METHODS, MethodRow, load
 from coreset_engine.core.types import Artefacts, Ranking, Selection
+from coreset_engine.selection.beyond import Beyond, rank_beyond
 from coreset_engine.selection.budget import DEFAULT_RATE, Budget, cut_beside, largest_beta
 from coreset_engine.selection.candidates import Pool
 from coreset_engine.selection.columns import columns_of
@@ -39,9 +40,13 @@ class Pins:
     excluded: np.ndarray = dataclasses.field(default_factory=lambda: np.empty(0, np.int64))
 
 
-def select(request: SelectionRequest, inputs: Artefacts) -> Selection:
+def select(
+    request: SelectionRequest, inputs: Artefacts, other: np.ndarray | None = None
+) -> Selection:
     """The coreset that `request` describes: must-keep ids first, never ids out, then the method's
     order. What `inputs.excluded_ids` names is never kept.
+
+    other: (M, D) vectors of another source, which count as kept already (`request.beyond`).
 
     The next batch to label, when some images are labelled, is the same request with these as
     must_keep.
@@ -55,7 +60,7 @@ def select(request: SelectionRequest, inputs: Artefacts) -> Selection:
         When an artefact that the method needs cannot exist.
     """
     if request.where is not None:
-        return select_within(request, inputs)
+        return select_within(request, inputs, other)
     row = METHODS[request.method]
     ids = inputs.dataset.ids
     k = request.budget.kept(len(ids))
@@ -64,6 +69,8 @@ def select(request: SelectionRequest, inputs: Artefacts) -> Selection:
     if row.beta and config.beta is not None:
         cut_beside(len(ids), k, config.beta)
     pins = _pins(request, ids, k, getattr(inputs, "excluded_ids", ()))
+    if other is not None:
+        inputs = Beyond(inputs, other)
     rules = make_rules(request, inputs, k, pins.allowed)
     check(rules, k, pins.allowed, request.budget)
     seed = inputs.seed if request.seed is None else request.seed
@@ -112,7 +119,9 @@ def settle_by_forecast(
     return dataclasses.replace(request, params=params), {"reason": reason}
 
 
-def select_within(request: SelectionRequest, inputs: Artefacts) -> Selection:
+def select_within(
+    request: SelectionRequest, inputs: Artefacts, other: np.ndarray | None = None
+) -> Selection:
     """The selection among the images that pass `request.where`, and those of must_keep.
 
     The method, its window and a pruning rate see these images alone; scores of the others are -inf.
@@ -139,7 +148,7 @@ def select_within(request: SelectionRequest, inputs: Artefacts) -> Selection:
         groups=_values_at(request.groups, at),
         costs=_values_at(request.costs, at),
     )
-    part = select(inner, Pool(inputs, at))
+    part = select(inner, Pool(inputs, at), other)
     asked = request.constraints()
     about = {
         "where": request.where.text,
@@ -231,11 +240,14 @@ def rank(row: MethodRow, inputs: Artefacts, k: int, config: Any, seed: int, pins
     Methods that place images relative to each other see only the allowed ones.
     """
     method: Callable[..., Ranking] = load(row.function)
-    if pins.allowed.all() or row.independent:
+    if (pins.allowed.all() and not isinstance(inputs, Beyond)) or row.independent:
         return method(inputs, k, config, seed, preselected=pins.must_keep)
     at = np.flatnonzero(pins.allowed)
     preselected = np.searchsorted(at, pins.must_keep)
-    ranking = method(Pool(inputs, at), k, config, seed, preselected=preselected)
+    if isinstance(inputs, Beyond):
+        ranking = rank_beyond(method, inputs.pool(at), k, config, seed, preselected)
+    else:
+        ranking = method(Pool(inputs, at), k, config, seed, preselected=preselected)
     n = len(pins.allowed)
     weights = None if ranking.weights is None else _placed(ranking.weights, at, n, 0.0)
     scores = _placed(ranking.scores, at, n, -np.inf)
