@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 VERSION = 1  # raised when a number here is computed in another way
 PERCENTILES = (1, 5, 50, 95, 99)
+_WANTED = np.array(PERCENTILES, np.float64)
 SMALL = 64  # side of the copy on which edges are measured
 TINY = 16  # side of the copy that is kept
 _LARGEST = 1024  # side of the central part on which blur is measured
@@ -78,18 +79,24 @@ def measure(image: Image.Image) -> Row:
 
     if image.mode != "RGB":
         image = image.convert("RGB")
-    pixels = np.asarray(image)
-    brightness, channels, coloured = kernels.histograms(pixels, kernels.SQUARES, kernels.BIN_OF)
+    brightness, channels, coloured = kernels.histograms(
+        np.asarray(image), kernels.SQUARES, kernels.BIN_OF
+    )
+    percentiles, entropy = kernels.summary(brightness, channels, _WANTED)
     small = _small(image)
-    edges, spread = kernels.edge_strength(np.asarray(small.convert("L")))
+    central = _central(image)
+    grey = np.asarray(central.convert("L"))
+    edges, spread = kernels.edge_strength(
+        grey if small is central else np.asarray(small.convert("L"))
+    )
     return dict(
         width=image.width,
         height=image.height,
-        brightness=_percentiles(brightness),
-        entropy=_entropy(channels),
+        brightness=percentiles,
+        entropy=entropy,
         edges=edges,
         spread=spread,
-        blur=kernels.blur_effect(np.asarray(_central(image).convert("L"))),
+        blur=kernels.blur_effect(grey),
         coloured=coloured / (image.width * image.height),
         pixels=pixel_digest(image).encode(),
         tiny=np.asarray(small.resize((TINY, TINY), pillow.Resampling.BILINEAR)),
@@ -112,18 +119,6 @@ def _central(image: Image.Image) -> Image.Image:
     top = max(0, (image.height - _LARGEST) // 2)
     right = min(image.width, left + _LARGEST)
     return image.crop((left, top, right, min(image.height, top + _LARGEST)))
-
-
-def _percentiles(counts: np.ndarray) -> np.ndarray:
-    """(5,) float32 percentiles of a histogram over [0, 1], without interpolation between bins."""
-    below = np.cumsum(counts)
-    wanted = np.ceil(np.array(PERCENTILES) / 100 * (below[-1] - 1)) + 1
-    return (np.searchsorted(below, wanted) / (len(counts) - 1)).astype(np.float32)
-
-
-def _entropy(counts: np.ndarray) -> float:
-    share = counts[counts > 0] / counts.sum()
-    return float(-(share * np.log2(share)).sum())
 
 
 def measure_images(dataset: Dataset, *, progress: Progress = silent) -> ImageStatistics:

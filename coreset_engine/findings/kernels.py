@@ -46,6 +46,32 @@ def histograms(pixels, squares, bin_of):
 
 
 @numba.njit(cache=True, nogil=True)
+def summary(brightness, channels, percentiles):
+    """((P,) float32 percentiles in [0, 1] of brightness, entropy of the channels in bits).
+
+    brightness, channels: counts, as `histograms` gives them. percentiles: (P,) in [0, 100],
+    ascending; the smallest bin that has so many of the pixels, without interpolation.
+    """
+    found = np.zeros(len(percentiles), np.float32)
+    size = brightness.sum()
+    at = 0
+    below = brightness[0]
+    for i in range(len(percentiles)):
+        wanted = np.ceil(percentiles[i] / 100 * (size - 1)) + 1
+        while below < wanted:
+            at += 1
+            below += brightness[at]
+        found[i] = at / (len(brightness) - 1)
+    total = channels.sum()
+    entropy = 0.0
+    for count in channels:
+        if count > 0:
+            share = count / total
+            entropy -= share * np.log2(share)
+    return found, entropy
+
+
+@numba.njit(cache=True, nogil=True)
 def blur_effect(grey):
     """How little an image loses when it is blurred again, in [0, 1]; 1 = wholly blurred.
 

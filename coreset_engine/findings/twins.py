@@ -40,29 +40,61 @@ def rotated(statistics: ImageStatistics, same: np.ndarray, threshold: float) -> 
     rows = rows[clear]
     tiny = tiny[clear]
     spread = spread[clear]
-    pairs = _candidates(tiny, threshold * float(spread.max(initial=0.0)))
+    pairs = _candidates(tiny, spread, threshold) if len(tiny) > 1 else np.empty((0, 2), np.int64)
     if len(pairs):
         pairs = pairs[_alike_in_size(statistics, rows[pairs])]
     kept, scores = _turned(tiny, spread, pairs, threshold)
     return _as_finding(rows[pairs[kept]], scores, same, threshold)
 
 
-def _candidates(tiny: np.ndarray, reach: float) -> np.ndarray:
-    """(P, 2) int64 pairs whose invariants differ by at most `reach` root mean square."""
-    from scipy.spatial import cKDTree
+def _candidates(tiny: np.ndarray, spread: np.ndarray, threshold: float) -> np.ndarray:
+    """(P, 2) int64 pairs whose invariants differ by at most the threshold times their contrast.
 
-    if len(tiny) < 2:
-        return np.empty((0, 2), np.int64)
-    invariant = (tiny + sum(turns(tiny))) / 8
+    Contrast lies in octaves, so that a few glaring images do not widen the search among the rest.
+    """
+    half = tiny.shape[1] // 2  # the mean of four pixels brings images nearer, never apart
+    coarse = tiny.reshape(len(tiny), half, 2, half, 2, 3).mean(axis=(2, 4))
+    invariant = (coarse + sum(turns(coarse))) / 8
     flat = invariant.reshape(len(tiny), -1)
     flat = flat - flat.mean(axis=0)
     values, axes = np.linalg.eigh(flat.T @ flat)
     points = flat @ axes[:, np.argsort(-values)[:_AXES]]
-    radius = min(reach, 6.0) * np.sqrt(flat.shape[1])
+    found = [np.empty((0, 2), np.int64)]
+    octave = np.floor(np.log2(spread)).astype(int)
+    for number in np.unique(octave):
+        members = np.flatnonzero((octave == number) | (octave == number + 1))
+        reach = threshold * 2.0 ** (number + 1)  # of the pair's lower contrast
+        pairs = _close(points[members], reach * np.sqrt(flat.shape[1]))
+        pairs = members[pairs]
+        pairs = pairs[octave[pairs].min(axis=1) == number]
+        found.append(pairs[_invariant_near(flat, spread, pairs, threshold)])
+    return np.concatenate(found)
+
+
+def _close(points: np.ndarray, radius: float) -> np.ndarray:
+    """(P, 2) int64 pairs of points within `radius`, at most _MOST_PAIRS (then within less)."""
+    from scipy.spatial import cKDTree
+
+    if len(points) < 2:
+        return np.empty((0, 2), np.int64)
     tree = cKDTree(points)
     while tree.count_neighbors(tree, radius) > _MOST_PAIRS:
         radius /= 2
-    return np.asarray(tree.query_pairs(radius, output_type="ndarray"), np.int64)
+    return np.asarray(tree.query_pairs(radius, output_type="ndarray"), np.int64).reshape(-1, 2)
+
+
+def _invariant_near(
+    flat: np.ndarray, spread: np.ndarray, pairs: np.ndarray, threshold: float
+) -> np.ndarray:
+    """(P,) bool: the invariants of a pair are within the threshold; turning cannot bring the images
+    themselves nearer."""
+    found = np.zeros(len(pairs), bool)
+    for start in range(0, len(pairs), 20_000):
+        part = pairs[start : start + 20_000]
+        apart = flat[part[:, 0]] - flat[part[:, 1]]
+        distance = np.sqrt(np.einsum("nd,nd->n", apart, apart) / flat.shape[1])
+        found[start : start + len(part)] = distance <= threshold * spread[part].min(axis=1)
+    return found
 
 
 def _alike_in_size(statistics: ImageStatistics, pairs: np.ndarray) -> np.ndarray:

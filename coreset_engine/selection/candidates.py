@@ -37,11 +37,6 @@ class Pool:
         self.dataset = whole.take(self._at, whole.fingerprint)
 
     @property
-    def excluded_ids(self) -> tuple[str, ...]:
-        """Those of the whole set."""
-        return getattr(self._inputs, "excluded_ids", ())
-
-    @property
     def columns(self) -> PartColumns:
         return PartColumns(columns_of(self._inputs), self._at)
 
