@@ -27,7 +27,20 @@ from coreset_engine.artifacts.store import digest
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.installation import python_path
 
-KINDS = ("prepare", "coverage_grid", "beta", "evaluate", "inclusion", "export", "totals", "clean")
+KINDS = (
+    "prepare",
+    "coverage_grid",
+    "beta",
+    "forecast",
+    "evaluate",
+    "inclusion",
+    "export",
+    "next_round",
+    "label_errors",
+    "round_estimate",
+    "totals",
+    "clean",
+)
 ACTIVE = ("queued", "running")
 ENDED = ("done", "failed", "cancelled")
 GRACE_S = 1.2

@@ -210,3 +210,9 @@ def test_a_workspace_that_cannot_be_written_is_one_sentence(tmp_path):
         manager.submit("prepare", "demo", {}, tmp_path / "file")
     with pytest.raises(BadInput, match="unknown"):
         manager.submit("mine-bitcoin", "demo", {}, tmp_path)
+
+
+def test_every_kind_of_job_that_can_be_asked_for_is_one_the_worker_does():
+    from coreset_engine.jobs import worker
+
+    assert set(manager.KINDS) == set(worker.KINDS)

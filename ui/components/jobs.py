@@ -25,6 +25,7 @@ NAMES = {
     "prepare": "Compute",
     "coverage_grid": "Score other α",
     "evaluate": "Evaluate",
+    "forecast": "Forecast",
     "beta": "Search β",
     "inclusion": "Stability",
     "export": "Export",

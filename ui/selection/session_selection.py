@@ -17,7 +17,11 @@ from coreset_engine.core.registry import METHODS, load
 from coreset_engine.core.types import Selection
 from coreset_engine.selection.budget import Budget
 from coreset_engine.selection.request import SelectionRequest
+from ui.selection import forecasts
 from ui.state import session
+
+# The setting of the recommended method that says how it decides, and its value without a forecast.
+RULE, MEASURED = "rule", "measured"
 
 
 def knob_names(method: str) -> set[str]:
@@ -56,6 +60,22 @@ def current_request() -> SelectionRequest:
     )
 
 
+def settled(view: session.RunView, request: SelectionRequest) -> SelectionRequest:
+    """The request, by the measured rule where it asks for a forecast that is not finished.
+
+    Pages and exports must not wait for a forecast.
+    """
+    if RULE in dict(request.params) or not goes_by_measured_rule(view, request.method):
+        return request
+    return dataclasses.replace(request, params=(*request.params, (RULE, MEASURED)))
+
+
+def goes_by_measured_rule(view: session.RunView, method: str) -> bool:
+    """Whether the method recommends by the forecast, which is not finished for this dataset."""
+    chosen_rule = RULE in method_params(method)
+    return RULE in knob_names(method) and not chosen_rule and not forecasts.decides(view)
+
+
 def constraints() -> dict[str, Any]:
     """The session's quotas, groups, costs and near-duplicates, as `SelectionRequest.of` takes
     them."""
@@ -89,6 +109,7 @@ def select(view: session.RunView, request: SelectionRequest) -> Selection:
     """
     if view.full is not None:
         request = _for_sample(view, request)
+    request = settled(view, request)
     excluded = str(view.run.excluded_key)  # images taken out on the Clean page
     return _select(view.dataset.fingerprint, view.job_params, request, excluded, view)
 

@@ -131,7 +131,7 @@ def known_targets() -> set[str]:
 
 def selection_params(view: session.RunView) -> dict[str, Any]:
     """The session's selection as job parameters from which another process repeats it."""
-    request = session_selection.current_request()
+    request = session_selection.settled(view, session_selection.current_request())
     return {**request.as_json(), "fingerprint": view.dataset.fingerprint}
 
 

@@ -1,13 +1,150 @@
-"""The forecast beside random on the Select page; drawn from the stored artefact, made by a job."""
+"""The forecast beside random on the Select page: a sentence, the curves, and the labels needed.
+
+It is drawn from finished cells; a job makes them, and the curve grows while it runs.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import streamlit as st
 
+from coreset_engine.core.errors import CoresetError
+from coreset_engine.core.forecast import Forecast
+from coreset_engine.core.registry import BASELINE, METHODS
 from coreset_engine.core.types import Selection
+from ui.components import charts
+from ui.components.escape import markdown as escaped
+from ui.components.forms import row_title
+from ui.components.jobs import submit_button
+from ui.selection import forecasts, session_selection
+from ui.state import session
 from ui.state.session import RunView
+
+SHARE = 0.95  # of the accuracy with all labels, for "labels needed"
 
 
 def show_forecast(view: RunView, selection: Selection) -> None:
-    """Draw the forecast, or the button that computes it."""
-    st.caption("Measure accuracies on the Compare page.")
+    """Draw what the selection is expected to be worth, or the button that computes it."""
+    found = forecasts.known_forecast(view)
+    computing = forecasts.being_computed(view.full or view)
+    if not computing and session_selection.goes_by_measured_rule(view, session.get("method")):
+        forecasts.start_once(view)
+    if computing:
+        st.caption("Being computed; the sentences and the curve follow.")
+    if found is None:
+        if not computing:
+            st.caption(
+                "How accurate a model trained on this selection would be beside a random one, "
+                "estimated without labels. Takes seconds to a minute, in the background."
+            )
+            submit_button("Compute the forecast", "forecast", view.full or view)
+        return
+    method, params = forecasts.method_of(selection)
+    prune_rate = session.get("prune_rate")
+    try:
+        curve = found.curve(method, **params)
+        gain = found.at(method, prune_rate, **params)
+    except CoresetError:
+        _not_judged(view, method)
+        _say_best(found, "", prune_rate)
+        return
+    st.markdown(gain_sentence(method, gain))
+    _say_best(found, method, prune_rate)
+    _show_curves(found, method, curve, kept_in_all(view, prune_rate))
+    st.caption(labels_sentence(found))
+
+
+def kept_in_all(view: RunView, prune_rate: float) -> int:
+    """Images kept of the whole dataset."""
+    from coreset_engine.selection.budget import kept_count
+
+    return kept_count(len(view.full or view), prune_rate)
+
+
+def gain_sentence(method: str, gain: Any) -> str:
+    """Expected gain over random in points, with its interval, and a badge."""
+    if method == BASELINE:
+        return "This is a random selection: the baseline that every method must beat."
+    way = "above" if gain.gain >= 0 else "below"
+    badge = ":gray-badge[no difference shown]"
+    if gain.low > 0:
+        badge = ":green-badge[better than random]"
+    elif gain.high < 0:
+        badge = ":orange-badge[worse than random]"
+    return (
+        f"{badge} {escaped(row_title(METHODS, method))} is expected "
+        f"**{abs(gain.gain):.1f} points {way} random** (90% interval {gain.low:+.1f} to "
+        f"{gain.high:+.1f})."
+    )
+
+
+def _say_best(found: Forecast, method: str, prune_rate: float) -> None:
+    advice = found.best(prune_rate)
+    if advice.method == method:
+        st.caption(f"It is also the best method for this number of images: {_reason(advice)}.")
+        return
+    words, button = st.columns([4, 2], vertical_alignment="center")
+    title = escaped(row_title(METHODS, advice.method))
+    words.caption(f"Best at this number of images: **{title}**. {_reason(advice)}.")
+    button.button(
+        "Use the best method",
+        key="forecast:use",
+        width="stretch",
+        on_click=_use,
+        args=(advice.method, dict(advice.params)),
+    )
+
+
+def _reason(advice: Any) -> str:
+    text = str(advice.reason)
+    return escaped(text[:1].upper() + text[1:], 400)
+
+
+def _use(method: str, params: dict[str, Any]) -> None:
+    from ui.selection import controls
+
+    controls.remember()
+    session.rebind("method", method)
+    if params:
+        held = {name: value for name, value in (session.get("params") or {}).items()}
+        session.put("params", {**held, method: params})
+
+
+def _not_judged(view: RunView, method: str) -> None:
+    title = escaped(row_title(METHODS, method))
+    st.caption(f"{title} is not part of the forecast yet.")
+    submit_button("Add it to the forecast", "forecast", view.full or view, methods=[method])
+
+
+def labels_sentence(found: Forecast) -> str:
+    """How many labels reach most of the accuracy that labels for all images would give."""
+    needed = found.labels_needed(SHARE)
+    random = found.labels_needed(SHARE, BASELINE)
+    return (
+        f"About {needed.count:,} labelled images ({needed.low:,} to {needed.high:,}) reach "
+        f"{SHARE:.0%} of the accuracy that labels for all {found.n_images:,} would give; random "
+        f"selections need about {random.count:,}."
+    )
+
+
+def _show_curves(found: Forecast, method: str, curve: list[Any], kept: int) -> None:
+    series = {}
+    if method != BASELINE:
+        series[row_title(METHODS, method)] = _points(curve)
+    series[row_title(METHODS, BASELINE)] = _points(found.curve(BASELINE))
+    figure, data = charts.interval_curves(
+        series,
+        title="Expected accuracy, with 90% intervals",
+        x_axis="images kept",
+        y_axis="of the accuracy with all labels",
+        at=kept,
+    )
+    charts.show(figure, "forecast", data, height=280)
+
+
+def _points(rows: list[Any]) -> np.ndarray:
+    """(R, 4): images kept, share, low, high, by ascending number of images."""
+    points = [(row.n_kept, row.share, row.share_low, row.share_high) for row in rows]
+    return np.array(sorted(points), float).reshape(-1, 4)

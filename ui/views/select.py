@@ -91,6 +91,8 @@ def say_what_holds(view: RunView, selection: Selection) -> None:
     """Say which method `auto` took and why, which constraints hold, and who loses everything."""
     summary = escaped(row_summary(METHODS[selection.method]))
     lines = [recommendation(selection) or summary, constraints.in_force(view)]
+    if session_selection.goes_by_measured_rule(view, selection.method):
+        lines.insert(1, "The forecast of this dataset is not finished and may recommend another.")
     if "short_by" in selection.info:
         lines.append(f"The constraints leave {selection.info['short_by']:,} places unfilled.")
     text = " ".join(line for line in lines if line)
