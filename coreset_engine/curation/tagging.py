@@ -79,7 +79,12 @@ def _chosen(run: Any, where: Any, ids: Iterable[str] | None) -> list[str] | None
 
 def import_tags(run: Any, where: Path | str) -> dict[str, int]:
     """Take tags from a table with an id column and a `tags` column, such as an exported
-    selection.csv.
+    selection.csv, or from the samples of a FiftyOne dataset.
+
+    Parameters
+    ----------
+    where
+        A file, or "fiftyone:NAME".
 
     Returns
     -------
@@ -89,23 +94,52 @@ def import_tags(run: Any, where: Path | str) -> dict[str, int]:
     Raises
     ------
     BadInput
-        When the table has no such columns, or no row names an image of this source.
+        When there are no such columns, or no row names an image of this source.
     """
+    wanted: dict[str, list[str]] = {}
+    for key, names in _read_tags(run, str(where)).items():
+        for name in names:
+            if name != "coreset" and not name.startswith("coreset:"):
+                wanted.setdefault(tags.check_name(name), []).append(key)
+    return {
+        name: tags.add(run.dataset.fingerprint, name, ids, run.store.home).changed
+        for name, ids in sorted(wanted.items())
+    }
+
+
+def _read_tags(run: Any, where: str) -> dict[str, list[str]]:
+    """Image id -> tags."""
+    if where.startswith("fiftyone:"):
+        from coreset_engine.sources.fiftyone import sample_tags
+
+        found = sample_tags(where.partition(":")[2])
+        places = places_of(run.dataset.ids, list(found))
+        here = {key for key, place in zip(found, places) if place >= 0}
+        if not here:
+            raise BadInput(
+                f"{where!r} has none of these {len(run.dataset):,} images; give the dataset that a "
+                "selection of this source was exported to."
+            )
+        return {key: [_one_word(name) for name in found[key]] for key in here}
     from coreset_engine.sources.label_import import import_labels
 
     rows = import_labels(where, label_column="tags")
     matched = rows.match(
         run.dataset.ids, run.dataset.paths, fingerprint=run.dataset.fingerprint
     ).labels
-    wanted: dict[str, list[str]] = {}
-    for key, cell in matched.items():
-        for name in tags.split_tags(cell):
-            if name != "coreset" and not name.startswith("coreset:"):
-                wanted.setdefault(name, []).append(key)
-    return {
-        name: tags.add(run.dataset.fingerprint, name, ids, run.store.home).changed
-        for name, ids in sorted(wanted.items())
-    }
+    return {key: tags.split_tags(cell) for key, cell in matched.items()}
+
+
+def _one_word(name: str) -> str:
+    """FiftyOne's tags may have blanks, ours have none."""
+    return "-".join(tags.split_tags(name))
+
+
+def frozen(run: Any, where: Any) -> Filter:
+    """The images that pass a filter now, as a filter of their ids: for parts of a run, where
+    clusters are others, and for results that are kept while tags change."""
+    found = require_some(apply_filter(filter_of(where), run.columns), run.columns)
+    return Filter.one_of("id", [str(key) for key in run.dataset.ids[np.flatnonzero(found.mask)]])
 
 
 def tag_counts(run: Any) -> dict[str, int]:

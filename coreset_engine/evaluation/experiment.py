@@ -29,6 +29,7 @@ from coreset_engine.core.errors import BadInput
 from coreset_engine.core.ids import places_of
 from coreset_engine.core.registry import BASELINE, METHODS, load, look_up
 from coreset_engine.core.types import Selection
+from coreset_engine.curation.tagging import frozen
 from coreset_engine.evaluation.split import flip_labels, stratified_split
 from coreset_engine.evaluation.subset_training import (
     ON_PIXELS,
@@ -114,7 +115,10 @@ def evaluate(
     budgets = [Budget(count=count) for count in counts]
     rates = sorted({float(rate) for rate in prune_rates})
     given = {name: dict(value) for name, value in (method_params or {}).items()}
-    params = {name: dict(constraints or {}) | given.get(name, {}) for name in names}
+    limits = dict(constraints or {})
+    if limits.get("where") is not None:
+        limits["where"] = frozen(run, limits["where"])
+    params = {name: limits | given.get(name, {}) for name in names}
     for name in names:
         _checked(name, params[name])
     plan = Plan(names, rates, _seeds(seeds, run.seed), params)

@@ -77,6 +77,14 @@ class ExportBundle:
         return self.table["selected"].to_numpy().astype(bool)
 
     @cached_property
+    def image_tags(self) -> list[list[str]]:
+        """The tags of each image, without those that exports give."""
+        if "tags" not in self.table:
+            return [[] for _ in range(len(self))]
+        cells = ["" if cell is None else str(cell) for cell in self.table["tags"].tolist()]
+        return [cell.split() for cell in cells]
+
+    @cached_property
     def position(self) -> np.ndarray:
         """(N,) int64 position of each row in `dataset`, -1 = gone."""
         if self.dataset is None:

@@ -529,6 +529,32 @@ def decision_rows(text: str) -> dict[str, str]:
     return found
 
 
+def sample_tags(text: str) -> dict[str, list[str]]:
+    """Image id -> its tags, from the samples of a dataset that we exported or that is the source.
+
+    Parameters
+    ----------
+    text
+        The dataset's name.
+
+    Raises
+    ------
+    Missing
+        Without a database.
+    BadInput
+        For an unknown dataset.
+    """
+    fo = fiftyone_database.connect()
+    if not fo.dataset_exists(text):
+        raise BadInput(
+            f"FiftyOne has no dataset {text[:100]!r}; it has {_some(fo.list_datasets())}."
+        )
+    dataset = fo.load_dataset(text)
+    ours = dataset.has_sample_field("coreset_id")
+    keys, tags = dataset.values(["coreset_id" if ours else "id", "tags"])
+    return {str(key): list(names or ()) for key, names in zip(keys, tags, strict=True) if key}
+
+
 def prediction_table(text: str) -> Any:
     """A model's predictions in a dataset's field as a table: ids, and logits or class names.
 

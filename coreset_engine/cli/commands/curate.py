@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -88,8 +87,8 @@ def tag(
         bool, typer.Option("--remove", help="take the tag; without --where and --ids from all")
     ] = False,
     from_table: Annotated[
-        Path | None,
-        typer.Option("--from", help="take tags from a CSV with an id and a tags column"),
+        str | None,
+        typer.Option("--from", help="take tags from a CSV with id and tags, or fiftyone:NAME"),
     ] = None,
     as_json: options.Json = False,
 ) -> None:

@@ -245,7 +245,8 @@ def documents(plan: Plan, dialect: Dialect) -> Iterator[dict[str, Any]]:
     """One document per sample, as FiftyOne's own database holds them."""
     rand = np.random.default_rng(0).random(len(plan.ids)).tolist()
     columns = [(layer.name, encoder(layer, plan.ids, dialect)) for layer in plan.layers]
-    tags = [["coreset", plan.names.tag] if kept else [] for kept in plan.bundle.selected.tolist()]
+    chosen = [["coreset", plan.names.tag] if kept else [] for kept in plan.bundle.selected.tolist()]
+    tags = [[*own, *given] for own, given in zip(chosen, plan.bundle.image_tags, strict=True)]
     for i, key in enumerate(plan.ids):
         document = {
             "_id": dialect.oid(key),

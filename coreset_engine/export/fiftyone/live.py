@@ -221,6 +221,7 @@ def _update(
         target.claim(bundle)
         target.write_fields(rows, ids, progress)
         target.write_tags(kept)
+        target.add_image_tags([bundle.image_tags[row] for row in rows.tolist()], ids)
         target.write_views()
         target.write_runs(bundle, rows, ids)
     return _summary(
@@ -384,6 +385,23 @@ class Target:
             orphans = {"$and": [{"tags": SHARED_TAG}, {"tags": {"$nin": tags}}]}
             self.collection.update_many(orphans, {"$pull": {"tags": SHARED_TAG}, "$set": now})
         self.dataset.reload()
+
+    def add_image_tags(self, tags: list[list[str]], ids: list[str]) -> None:
+        """Tags of single images, added to those that are there; nothing is taken away, since a tag
+        of the same name may be somebody else's."""
+        from bson import ObjectId
+
+        of_tag: dict[str, list[Any]] = {}
+        for names, key in zip(tags, ids, strict=True):
+            for name in names:
+                of_tag.setdefault(name, []).append(ObjectId(key))
+        now = {"last_modified_at": datetime.now(UTC)}
+        for name, some in of_tag.items():
+            for start in range(0, len(some), CHUNK):
+                wanted = {"_id": {"$in": some[start : start + CHUNK]}, "tags": {"$ne": name}}
+                self.collection.update_many(wanted, {"$addToSet": {"tags": name}, "$set": now})
+        if of_tag:
+            self.dataset.reload()
 
     def write_views(self) -> None:
         """The selection's saved views, in place of its former ones."""
