@@ -163,7 +163,11 @@ def _default_methods(run: Artefacts) -> list[MethodSpec]:
     finished = [
         row.name
         for row in METHODS.values()
-        if row.featured and not row.portfolio and row.stages and all(map(ready, row.stages))
+        if row.featured
+        and row.family != "recommended"
+        and not row.portfolio
+        and row.stages
+        and all(map(ready, row.stages))
     ]
     return [*portfolio(len(run.dataset)), *finished]
 
