@@ -251,7 +251,9 @@ app.command()(with_source_options(clean_command.clean))
 app.command()(with_source_options(clean_command.leakage))
 app.command()(with_source_options(update_command.update))
 app.command("next")(
-    with_source_options(with_run_settings()(with_selection_options(rounds.next_images)))
+    with_source_options(
+        with_run_settings()(with_selection_options(rounds.next_images, rounds.ROUND_METHOD))
+    )
 )
 app.command()(with_source_options(with_run_settings()(rounds.label_errors)))
 app.command()(with_source_options(rounds.predictions))

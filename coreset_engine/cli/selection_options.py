@@ -94,9 +94,21 @@ def _options(
     """The options, as typer reads them from a signature."""
 
 
-def with_selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options above; its parameter `request` gets the `SelectionRequest`."""
-    return _with_options(command, "request", request_of, exclude=())
+def with_selection_options(
+    command: Callable[..., Any], method: str = DEFAULT_METHOD
+) -> Callable[..., Any]:
+    """Give a command the options above; its parameter `request` gets the `SelectionRequest`.
+
+    method: what --method is where it is not given.
+    """
+    made = _with_options(command, "request", request_of, exclude=())
+    signature = inspect.signature(made)
+    parameters = [
+        one.replace(default=method) if one.name == "method" else one
+        for one in signature.parameters.values()
+    ]
+    made.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return made
 
 
 def with_options_of_methods(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -15,13 +15,14 @@ from typer.testing import CliRunner
 from coreset_engine.artifacts import label_log
 from coreset_engine.artifacts.selection_folder import read_selection
 from coreset_engine.artifacts.store import Store
+from coreset_engine.cli.commands import rounds
 from coreset_engine.cli.main import app
 from coreset_engine.core.errors import BadInput
 from coreset_engine.export.targets import export_folder
 from coreset_engine.pipeline.imported_labels import with_labels, with_stored_labels
 from coreset_engine.pipeline.label_rounds import keep_labels, preview_labels
 from coreset_engine.pipeline.manifest import verify, write_run
-from coreset_engine.pipeline.next_round import next_round
+from coreset_engine.pipeline.next_round import ROUND_METHOD, next_round
 from coreset_engine.pipeline.run import Run
 from coreset_engine.pipeline.select import select
 from coreset_engine.selection.request import SelectionRequest
@@ -153,6 +154,10 @@ def test_more_than_there_are_is_a_sentence(run, tmp_path):
     with pytest.raises(BadInput, match="count=0"):
         next_round(run, 0)
     assert len(next_round(run, 10, method="random")) == 10
+
+
+def test_shell_and_notebook_choose_by_the_same_method():
+    assert rounds.ROUND_METHOD == ROUND_METHOD
 
 
 def test_blocked_images_are_never_proposed(run):

@@ -13,9 +13,9 @@ import numpy as np
 import streamlit as st
 
 from coreset_engine.artifacts import label_log
-from coreset_engine.core.registry import DEFAULT_METHOD, METHODS
+from coreset_engine.core.registry import METHODS
 from coreset_engine.evaluation.round_estimate import FEWEST, RoundEstimate
-from coreset_engine.pipeline.next_round import PILOT
+from coreset_engine.pipeline.next_round import PILOT, ROUND_METHOD
 from coreset_engine.selection.budget import Budget
 from coreset_engine.selection.request import SelectionRequest
 from ui.components import charts
@@ -84,7 +84,7 @@ def show_next(view: session.RunView, state: label_log.LabelState) -> None:
     count = left.number_input(
         "New images", 1, free, min(proposed, free), key=f"next:count:{len(state.rounds)}"
     )
-    method = DEFAULT_METHOD if first else _method(right)
+    method = ROUND_METHOD if first else _method(right)
     if st.button(f"Choose the next {count:,}", type="primary", key="next:choose"):
         _choose(view, state, int(count), method)
 
@@ -94,7 +94,7 @@ def _method(place: Any) -> str:
     return place.selectbox(
         "By",
         names,
-        index=names.index(DEFAULT_METHOD),
+        index=names.index(ROUND_METHOD),
         format_func=lambda name: row_title(METHODS, name),
         key="next:method",
     )

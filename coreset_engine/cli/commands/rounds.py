@@ -17,6 +17,7 @@ from coreset_engine.core.errors import BadInput
 if TYPE_CHECKING:
     from coreset_engine.pipeline.run import Run
 
+ROUND_METHOD = "kmedoids"  # as `pipeline.next_round` has it, without importing the engine
 Images = Annotated[
     str, typer.Option("--images", help="folder the source's images are in now, if it was moved")
 ]
