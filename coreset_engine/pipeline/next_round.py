@@ -160,6 +160,12 @@ def _checked_count(
     context: list[str],
     request: SelectionRequest | None,
 ) -> int:
+    stray = set(request.must_keep) - set(context) if request else set()
+    if stray:
+        raise BadInput(
+            f"a round keeps the images of earlier rounds and no others, and must_keep names "
+            f"{min(stray)!r}; leave must_keep out."
+        )
     if count is None:
         count = len(state.rounds[-1]) if state.rounds else PILOT
     never = set(request.never) - set(context) if request else set()

@@ -152,3 +152,24 @@ def test_predictions_in_words():
     lines = prediction_sentences(found)
     assert lines[0] == "9 of 10 images have a prediction (logits, 2 classes)."
     assert "1 of 4 labelled images" in lines[2] and "2 rows name no image" in lines[3]
+
+
+def test_labels_and_rounds_colour_the_map(labelled, digits, tmp_path):
+    from finished import FinishedRun
+
+    from coreset_engine.artifacts.store import Store
+    from ui.map.colour_columns import available_columns, column
+    from ui.state.session import RunView
+
+    run = FinishedRun(digits)
+    run.store = Store(tmp_path)
+    view = RunView("demo", digits, run, run.config)
+    assert "given label" in available_columns(view)
+    given = column(view, "given label")
+    assert (np.array(given.labels)[given.codes] != "none").sum() == 30
+    rounds = column(view, "round of labelling")
+    assert (np.array(rounds.labels)[rounds.codes] == "round 0").sum() == 40
+    new = str(digits.ids[200])
+    label_log.add_labels(digits.fingerprint, tmp_path, {new: "seven"})
+    again = column(view, "given label")
+    assert (np.array(again.labels)[again.codes] != "none").sum() == 31, "an import is seen at once"

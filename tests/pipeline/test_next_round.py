@@ -160,6 +160,14 @@ def test_shell_and_notebook_choose_by_the_same_method():
     assert rounds.ROUND_METHOD == ROUND_METHOD
 
 
+def test_a_round_takes_neither_rate_nor_images_of_its_own(run):
+    request = SelectionRequest.of("random", count=1, must_keep=str(run.dataset.ids[0]))
+    with pytest.raises(BadInput, match="leave must_keep out"):
+        next_round(run, 5, request=request)
+    done = CliRunner().invoke(app, ["next", "demo", "--prune-rate", "0.5", "--out", "x"])
+    assert isinstance(done.exception, BadInput) and "--count" in str(done.exception)
+
+
 def test_blocked_images_are_never_proposed(run):
     blocked = tuple(map(str, run.dataset.ids[:100]))
     request = SelectionRequest.of("typiclust", count=1, never=blocked)

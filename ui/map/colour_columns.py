@@ -130,9 +130,71 @@ def available_columns(view: RunView) -> dict[str, Callable[[], Column]]:
         title = METHODS[drawn.method].title if drawn.method in METHODS else drawn.method
         name = f"selected in {drawn.draws} draws: {title}, {100 * drawn.prune_rate:g}% removed"
         rows[name] = lambda name=name, drawn=drawn: numbers(name, drawn.share)
+    rows |= _said_of_images(view)
     for name in dataset.columns:
         rows.setdefault(name, lambda name=name: _metadata(name, np.asarray(dataset.columns[name])))
     return rows
+
+
+# What people and their model said -> (title, column of a selection, whether it is a number).
+SAID = (
+    ("given label", "given_label", False),
+    ("round of labelling", "round", False),
+    ("probable label error", "label_error", True),
+    ("decision on its label", "label_decision", False),
+)
+PREDICTED = (
+    ("predicted class", "predicted_label", False),
+    ("entropy of your model", "predicted_entropy", True),
+    ("margin of your model", "predicted_margin", True),
+    ("confidence of your model", "predicted_confidence", True),
+    ("prediction differs from label", "disagrees_with_label", False),
+    ("prediction differs from cluster", "disagrees_with_cluster", False),
+)
+CHANGING = frozenset(title for title, _, _ in SAID)  # a cached column would miss an import
+
+
+def _said_of_images(view: RunView) -> dict[str, Callable[[], Column]]:
+    """Columns of labels in rounds, and of the user's own predictions, where there are some."""
+    from coreset_engine.artifacts import label_log
+    from coreset_engine.pipeline.manifest import label_columns, prediction_columns
+
+    run = view.run
+    if view.full is not None or not hasattr(run, "store"):
+        return {}
+    mark, home = view.dataset.fingerprint, run.store.home
+    state = label_log.read(mark, home)
+    there = dict(
+        given_label=state.labels,
+        round=state.rounds,
+        label_error=label_log.suspects(mark, home),
+        label_decision=label_log.decisions(mark, home),
+    )
+    rows = [(row, label_columns) for row in SAID if there[row[1]]]
+    if run.config.predictions:
+        rows += [(row, prediction_columns) for row in PREDICTED]
+    return {
+        title: lambda title=title, name=name, number=number, made=made: _said(
+            title, made(run).get(name), number, len(view)
+        )
+        for (title, name, number), made in rows
+    }
+
+
+def _said(title: str, values: np.ndarray | None, number: bool, n: int) -> Column:
+    """One such column; `values` is None where it is not known yet."""
+    if values is None:
+        return numbers(title, np.full(n, np.nan))
+    if number:
+        return numbers(title, values)
+    if values.dtype.kind == "f":
+        words = np.array(["same", "differs", "not known"], object)
+        values = words[np.where(np.isnan(values), 2, values).astype(int)]
+    if values.dtype.kind == "i":
+        words = ["none", *(f"round {r}" for r in range(int(values.max()) + 1))]
+        values = np.array(words, object)[values + 1]
+    texts = np.where(values == "", "none", values)
+    return _metadata(title, texts)
 
 
 def _inclusions(view: RunView) -> list:
@@ -169,7 +231,7 @@ def colour_title(name: str) -> str:
 def column(view: RunView, name: str) -> Column | None:
     """The column called `name`, or None when it is not available. Cached on the run."""
     made = view.run.__dict__.setdefault("_ui_columns", {})
-    if name not in made:
+    if name not in made or name in CHANGING:
         make = available_columns(view).get(name)
         if make is None:
             return None

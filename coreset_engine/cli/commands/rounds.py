@@ -13,6 +13,7 @@ import typer
 from coreset_engine.cli.options import Json, RunSettings, Source, open_run, print_record
 from coreset_engine.cli.progress import ProgressBar
 from coreset_engine.core.errors import BadInput
+from coreset_engine.selection.budget import DEFAULT_RATE
 
 if TYPE_CHECKING:
     from coreset_engine.pipeline.run import Run
@@ -50,6 +51,11 @@ def next_images(
     from coreset_engine.pipeline.label_rounds import keep_labels
     from coreset_engine.pipeline.next_round import next_round
 
+    if request.budget.prune_rate not in (None, DEFAULT_RATE):
+        raise BadInput(
+            f"--prune-rate {request.budget.prune_rate} says nothing of how many images are new; "
+            "say it with --count."
+        )
     run = run_of(source, settings)
     told = keep_labels(run, label_file) if label_file else {}
     made = next_round(
