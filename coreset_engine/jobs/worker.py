@@ -23,7 +23,7 @@ from coreset_engine.pipeline.executor import make_executor
 from coreset_engine.pipeline.run import STAGES, Run
 
 EVERY_S = 0.3
-LIGHT = ("export",)
+LIGHT = ("export", "round_estimate")
 
 
 class Reporter:

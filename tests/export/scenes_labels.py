@@ -45,9 +45,9 @@ def there_and_back(folder, source, name):
     for sample in samples[:2]:
         sample.save()
     for number, sample in enumerate(dataset):
-        sample["mine"] = fo.Classification(label="cat", confidence=0.6, logits=[2.0, 0.5 * number])
+        sample["mine"] = fo.Classification(label="a", confidence=0.6, logits=[2.0, 0.5 * number])
         sample.save()
-    dataset.default_classes = ["cat", "dog"]
+    dataset.default_classes = ["a", "b"]
     dataset.save()
     source_again = open_source(source)
     predictions = read_predictions(f"fiftyone:{name}/mine", source_again)

@@ -21,7 +21,7 @@ def test_labels_go_there_and_decisions_come_back(fiftyone, source, tmp_path):
     assert found["confidence"] == [0.9] and found["said"].count("confirm") == 1
     assert found["decisions"] == {second: "confirm", first: "ignore"}
     assert found["relabelled"] == {second: "owl"}
-    assert (found["kind"], found["classes"], found["missing"]) == ("logits", ["cat", "dog"], 0)
+    assert (found["kind"], found["classes"], found["missing"]) == ("logits", ["a", "b"], 0)
     assert found["rows"] == len(NAMES)
 
 
