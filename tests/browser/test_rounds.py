@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 
+from chrome import ARTEFACTS
+
 from coreset_engine.sources.open import open_source
 
 
@@ -30,6 +32,23 @@ def choose(page, count: int, tmp_path, number: int) -> list[dict[str, str]]:
     download.value.save_as(path)
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+def take_pictures(page) -> None:
+    """Every tab, light and dark, wide and narrow; nothing scrolls sideways."""
+    ARTEFACTS.mkdir(exist_ok=True)
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        for width in (1440, 1024):
+            page.set_viewport_size({"width": width, "height": 900})
+            settled(page)
+            wide = page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+            assert wide, f"scrolls sideways at {width}"
+            for tab in ("Export", "Labels back", "Next round"):
+                page.get_by_role("tab", name=tab, exact=True).click()
+                page.wait_for_timeout(300)
+                name = f"rounds-{tab.split()[0].lower()}-{scheme}-{width}.png"
+                page.screenshot(path=ARTEFACTS / name)
 
 
 def test_pilot_labels_back_and_the_next_hundred(open_page, app, tmp_path):
@@ -65,6 +84,7 @@ def test_pilot_labels_back_and_the_next_hundred(open_page, app, tmp_path):
     guessed = [row["suggested_label"] == truth[row["id"]] for row in following]
     assert sum(guessed) >= 13, "pre-annotations from the labels so far"
 
+    take_pictures(page)
     page.get_by_role("button", name="Take round 1 back").click()
     page.get_by_role("button", name="Take the pilot back").wait_for()
     page.get_by_role("button", name="Take the pilot back").click()
