@@ -1,8 +1,8 @@
 """The README's pictures, taken by the app itself: four pages and the scrub as a short film.
 
 They go to test-artefacts/pictures; CORESET_PICTURES=docs/images puts them where the README shows
-them, and CORESET_PICTURES_OF="fashion-mnist&samples=60000" takes them of another prepared source
-(with CORESET_BROWSER_HOME).
+them, and CORESET_PICTURES_OF="demo-photos" (with CORESET_BROWSER_HOME) takes them of another
+prepared source, by CORESET_PICTURES_METHOD.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import pytest
 from chrome import keep_picture, pictures, shrunk, wait_for_map
 from PIL import Image
 
+METHOD = os.environ.get("CORESET_PICTURES_METHOD", "elfs")
 QUERY = "dataset=" + os.environ.get("CORESET_PICTURES_OF", "demo")
 # name -> page and more of its address, light or dark, height
 PAGES = {
     "map": ("explore", "&color=pseudo-label", "dark", 840),
-    "select": ("select", "", "light", 900),
+    "select": ("select", "&k=200", "light", 1250),
     "why": ("explore", "&image={image}", "light", 1500),
-    "compare": ("compare", "&a=elfs:0.9&b=random:0.9", "light", 940),
+    "compare": ("compare", "&k=60", "light", 940),
 }
 BUDGET = 1_700_000  # bytes of all pictures: they live in the repository
 
@@ -27,7 +28,9 @@ BUDGET = 1_700_000  # bytes of all pictures: they live in the repository
 def open_settled(open_page, app: str, page: str, more: str, scheme: str, height: int):
     image = os.environ.get("CORESET_PICTURES_IMAGE", "digit-0123")
     tab, witness = open_page(
-        f"{app}/{page}?{QUERY}{more.format(image=image)}", scheme=scheme, height=height
+        f"{app}/{page}?{QUERY}&method={METHOD}{more.format(image=image)}",
+        scheme=scheme,
+        height=height,
     )
     wait_for_map(tab)
     tab.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
@@ -44,7 +47,7 @@ def test_picture(open_page, app, name):
 
 
 def test_film_of_the_scrub(open_page, app):
-    tab = open_settled(open_page, app, "select", "&p=0.97", "light", 900)
+    tab = open_settled(open_page, app, "select", "&p=0.97&method=elfs", "light", 900)
     there = [0.97, 0.96, 0.95, 0.94, 0.92, 0.9, 0.87, 0.84, 0.8, 0.75, 0.7, 0.65, 0.6]
     frames = []
     counts = []

@@ -90,3 +90,9 @@ def test_a_rule_that_was_chosen_is_left_alone(open_page, monkeypatch):
     assert session_selection.settled(view, request) == request
     other = session_selection.SelectionRequest.of("auto", count=40)
     assert dict(session_selection.settled(view, other).params) == {"rule": "measured"}
+
+
+def test_compare_begins_with_what_is_expected_of_each_side(open_page, known):
+    said = texts(open_page("compare", method="elfs", prune_rate=0.5))
+    assert "A is expected **1.5 points above random** (90% interval +0.5 to +2.5)." in said
+    assert "B is expected" not in said  # B is random itself

@@ -139,7 +139,10 @@ def summary(view: session.RunView, report: Report) -> None:
         if one.kind.severity != "low":
             found[one.positions] = True
     excluded = len(view.run.excluded_ids)
-    parts = [f"**{len(report):,}** images", f"**{int(found.sum()):,}** in a finding of high or medium severity"]
+    parts = [
+        f"**{len(report):,}** images",
+        f"**{int(found.sum()):,}** in a finding of high or medium severity",
+    ]
     parts.append(f"**{excluded:,}** excluded from every selection")
     st.markdown(" · ".join(parts))
 

@@ -15,12 +15,14 @@ from typing import Any
 
 import streamlit as st
 
+from coreset_engine.core.errors import CoresetError
 from coreset_engine.core.registry import BASELINE
 from coreset_engine.core.types import Selection
 from coreset_engine.evaluation.paired import PairedTest, paired_test
 from ui.components.escape import markdown as escaped
 from ui.components.jobs import ACTIVE, list_jobs, submit
 from ui.map.colour_columns import format_number
+from ui.selection import forecasts
 from ui.state.session import RunView
 from ui.views import certificate, evaluate
 from ui.views.compare import Side
@@ -56,6 +58,9 @@ class Measured:
 
 def show_answer(view: RunView, pair: Pair) -> None:
     """Draw the answer in a sentence, and the button that measures it."""
+    said = expected_sentence(view, pair)
+    if said:
+        st.markdown(said)
     found = measured(view, pair)
     if found is not None:
         badge = {
@@ -77,6 +82,27 @@ def show_answer(view: RunView, pair: Pair) -> None:
     )
     if right.button("Train on both", type="primary", width="stretch"):
         submit("evaluate", view.spec, {**view.job_params, **job_params(pair)})
+
+
+def expected_sentence(view: RunView, pair: Pair) -> str:
+    """What the forecast expects of both sides beside random; "" where it does not know them."""
+    found = forecasts.known_forecast(view)
+    if found is None:
+        return ""
+    gains = {}
+    for name, side, chosen in (("A", pair.side_a, pair.a), ("B", pair.side_b, pair.b)):
+        method, params = forecasts.method_of(chosen)
+        try:
+            gains[name] = (method, found.at(method, side.prune_rate, **params))
+        except CoresetError:
+            return ""
+    parts = [
+        f"{name} is expected **{abs(gain.gain):.1f} points {'above' if gain.gain >= 0 else 'below'}"
+        f" random** (90% interval {gain.low:+.1f} to {gain.high:+.1f})"
+        for name, (method, gain) in gains.items()
+        if method != BASELINE
+    ]
+    return f"{'; '.join(parts)}." if parts else ""
 
 
 def job_params(pair: Pair) -> dict[str, Any]:
