@@ -104,9 +104,9 @@ def _dataset(
 
 def _found(split: str, cache: Path | None, download: bool) -> Path:
     torchvisions = [cache / "FashionMNIST" / "raw"] if cache else []
-    for place in [DEBIAN, *torchvisions]:
-        if _candidates(place, f"{_STEM[split]}-images-idx3-ubyte"):
-            return place
+    for folder in [DEBIAN, *torchvisions]:
+        if _candidates(folder, f"{_STEM[split]}-images-idx3-ubyte"):
+            return folder
     if download and cache:
         _download(cache)
         return torchvisions[0]

@@ -1,6 +1,6 @@
 """One safe way from bytes to an RGB image, with what was lost on the way and what is refused.
 
-Files come from strangers: the size in the header is checked against the pixel limit before a pixel
+Files are not trusted: the size in the header is checked against the pixel limit before a pixel
 is decoded, only plain raster formats are tried (no EPS, no PDF: they run programs), and a path is
 opened only if it is a regular file.
 
@@ -75,7 +75,7 @@ class Unreadable(BadInput):
 
 @dataclass(frozen=True)
 class DecodeOptions:
-    """What the owner of a source may settle about decoding.
+    """Options of decoding that a source carries.
 
     max_pixels: width x height above which a picture is not decoded. bands: three band numbers,
     counted from 1, for files of more than four bands.

@@ -212,11 +212,13 @@ def _wanted(fo: Any, text: str, options: dict[str, Any]) -> dict[str, Any]:
         name
     ):  # both names may hold a slash: the longest that exists
         parts = name.split("/")
-        places = [i for i in range(len(parts) - 1, 0, -1) if fo.dataset_exists("/".join(parts[:i]))]
-        if places:
+        lengths = [
+            i for i in range(len(parts) - 1, 0, -1) if fo.dataset_exists("/".join(parts[:i]))
+        ]
+        if lengths:
             wanted["name"], wanted["view"] = (
-                "/".join(parts[: places[0]]),
-                "/".join(parts[places[0] :]),
+                "/".join(parts[: lengths[0]]),
+                "/".join(parts[lengths[0] :]),
             )
     return wanted
 
@@ -329,7 +331,7 @@ def _labels(
     classes = listed + sorted({value for value in values if value is not None} - set(listed))
     if not classes:
         return None, ()
-    number = {name: place for place, name in enumerate(classes)}
+    number = {name: code for code, name in enumerate(classes)}
     return (
         np.array([-1 if value is None else number[value] for value in values], np.int64),
         tuple(safe_name(str(name)) for name in classes),

@@ -341,12 +341,12 @@ def _nothing(folder: str | Path, rejected: Sequence[Rejected]) -> str:
     """Why a folder has no usable image: the most frequent reason that is about pictures first."""
     if not rejected:
         return f"{str(folder)!r} is an empty folder; give one that holds images."
-    told = [one for one in rejected if one.reason != NOT_AN_IMAGE] or list(rejected)
+    relevant = [one for one in rejected if one.reason != NOT_AN_IMAGE] or list(rejected)
     counts: Counter[str] = Counter()
-    for one in told:
+    for one in relevant:
         counts[one.reason] += one.count
     main = counts.most_common(1)[0][0]
-    first = next(one for one in told if one.reason == main)
+    first = next(one for one in relevant if one.reason == main)
     total = sum(one.count for one in rejected)
     remedy = "give a folder with JPEG, PNG, GIF, BMP, WebP, TIFF, HEIC or AVIF files"
     if main in KNOWN.values():

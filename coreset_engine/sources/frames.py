@@ -70,21 +70,21 @@ def frames_of(
             f"{str(root)!r} holds no video, so fps={fps:g} (--fps) has nothing to take frames of; "
             f"leave it out, or give a folder with {', '.join(sorted(VIDEOS)[:6])} files."
         )
-    place = _place(root, videos, fps, keep)
-    if not (place / _DONE).is_file():
-        _extract(root, videos, fps, place, progress)
-    told = json.loads((place / _DONE).read_text())
-    rejected = tuple(Rejected(name, reason) for name, reason in told["rejected"])
-    if not told["frames"]:
+    target_folder = _frame_folder(root, videos, fps, keep)
+    if not (target_folder / _DONE).is_file():
+        _extract(root, videos, fps, target_folder, progress)
+    record = json.loads((target_folder / _DONE).read_text())
+    rejected = tuple(Rejected(name, reason) for name, reason in record["rejected"])
+    if not record["frames"]:
         first = rejected[0] if rejected else Rejected("", "it has no frame")
         raise BadInput(f"no frame of {str(root)!r} can be decoded: {first.name!r} {first.reason}.")
     said = (
-        f"{told['frames']:,} frames of {len(videos) - len(rejected):,} videos at {fps:g} a second"
+        f"{record['frames']:,} frames of {len(videos) - len(rejected):,} videos at {fps:g} a second"
     )
-    said += f"; {told['same']:,} nearly identical to the one before were left out"
-    if told["early"]:
-        said += f"; {len(told['early']):,} end before their declared length: {told['early'][0]!r}"
-    return FrameFolder(place, (Note("decoding", said),), rejected)
+    said += f"; {record['same']:,} nearly identical to the one before were left out"
+    if record["truncated"]:
+        said += f"; {len(record['truncated']):,} end before their declared length: {record['truncated'][0]!r}"
+    return FrameFolder(target_folder, (Note("decoding", said),), rejected)
 
 
 def _videos(root: Path, follow_links: bool) -> list[tuple[str, Path]]:
@@ -101,7 +101,9 @@ def _videos(root: Path, follow_links: bool) -> list[tuple[str, Path]]:
     return sorted(found)
 
 
-def _place(root: Path, videos: list[tuple[str, Path]], fps: float, keep: Path | None) -> Path:
+def _frame_folder(
+    root: Path, videos: list[tuple[str, Path]], fps: float, keep: Path | None
+) -> Path:
     """Where these videos' frames lie, named by the files' names, sizes and times."""
     seen = hashlib.sha256(f"frames 1 {root} {fps!r} {QUALITY} {SAME} {THUMBNAIL}".encode())
     for name, path in videos:
@@ -113,14 +115,14 @@ def _place(root: Path, videos: list[tuple[str, Path]], fps: float, keep: Path | 
 
 
 def _extract(
-    root: Path, videos: list[tuple[str, Path]], fps: float, place: Path, progress: Progress
+    root: Path, videos: list[tuple[str, Path]], fps: float, target_folder: Path, progress: Progress
 ) -> None:
-    """Write all frames; the folder is renamed into place when it is whole."""
-    temporary = place.with_name(f".{place.name}.{os.getpid()}.tmp")
+    """Write all frames; the folder is renamed into target_folder when it is whole."""
+    temporary = target_folder.with_name(f".{target_folder.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     total = same = 0
     rejected = []
-    early = []
+    truncated = []
     try:
         for number, (name, path) in enumerate(videos):
             progress(number, len(videos), "videos")
@@ -133,16 +135,16 @@ def _extract(
                 continue
             total += kept
             same += left
-            early += [] if whole else [safe_name(name)]
-        told = dict(frames=total, same=same, early=early, rejected=rejected)
+            truncated += [] if whole else [safe_name(name)]
+        record = dict(frames=total, same=same, truncated=truncated, rejected=rejected)
         temporary.mkdir(parents=True, exist_ok=True)
-        (temporary / _DONE).write_text(json.dumps(told))
-        if place.exists():  # another process was faster
+        (temporary / _DONE).write_text(json.dumps(record))
+        if target_folder.exists():  # another process was faster
             return
-        os.replace(temporary, place)
+        os.replace(temporary, target_folder)
     except OSError as fault:
         raise BadInput(
-            f"the frames of {str(root)!r} cannot be kept in {str(place.parent)!r} "
+            f"the frames of {str(root)!r} cannot be kept in {str(target_folder.parent)!r} "
             f"({fault.strerror or fault}); make room, or set CORESET_HOME to another folder."
         ) from None
     finally:

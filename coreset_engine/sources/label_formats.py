@@ -216,9 +216,9 @@ def _table(path: Path, text: str, id_column: str, label_column: str) -> Iterator
 def _dialect(text: str) -> tuple[str, str]:
     """(text without Excel's line `sep=;`, the delimiter that gives the first line most columns)."""
     line, _, rest = text.partition("\n")
-    told = re.fullmatch(r'"?sep=(.)"?\s*', line, re.IGNORECASE)
-    if told:
-        return rest, told[1]
+    declared = re.fullmatch(r'"?sep=(.)"?\s*', line, re.IGNORECASE)
+    if declared:
+        return rest, declared[1]
     known = {*ID_COLUMNS, *CLASS_COLUMNS} - {""}
 
     def worth(delimiter: str) -> tuple[int, int]:

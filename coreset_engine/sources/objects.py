@@ -38,14 +38,14 @@ class Boxes:
     """Boxes as they were read, one entry each.
 
     rows: row of the picture. boxes: x, y, width, height in pixels of the upright picture. names:
-    class, "" = none. keys: the box's name within its source. aside: reason -> examples and count.
+    class, "" = none. keys: the box's name within its source. skipped: reason -> examples and count.
     """
 
     rows: list[int] = field(default_factory=list)
     boxes: list[tuple[float, float, float, float]] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
-    aside: dict[str, list[str]] = field(default_factory=dict)
+    skipped: dict[str, list[str]] = field(default_factory=dict)
     origin: str = ""
 
     def add(self, row: int, box: Sequence[float], name: str, key: str) -> None:
@@ -56,7 +56,7 @@ class Boxes:
         self.keys.append(key)
 
     def refuse(self, key: str, reason: str) -> None:
-        self.aside.setdefault(reason, []).append(key)
+        self.skipped.setdefault(reason, []).append(key)
 
 
 # -- reading ---------------------------------------------------------------------------------------
@@ -160,13 +160,13 @@ def _coco_reason(
         return "marks a crowd, not one object"
     if _coco_box(one) is None:
         return "has no box of four numbers"
-    told = (image.get("width"), image.get("height"))
-    if not all(_number(part) for part in told):
+    declared = (image.get("width"), image.get("height"))
+    if not all(_number(part) for part in declared):
         return ""
     width, height = sizes[row]
-    if abs(told[0] * height - told[1] * width) <= 0.02 * told[1] * width:
+    if abs(declared[0] * height - declared[1] * width) <= 0.02 * declared[1] * width:
         return ""
-    if told == (height, width):
+    if declared == (height, width):
         return "belongs to a picture that EXIF turns after the boxes were drawn; save it upright"
     return "belongs to a picture of another shape than the file says"
 
@@ -225,17 +225,17 @@ def _yolo(folder: Path, names: Sequence[str], sizes: Sequence[tuple[int, int]]) 
 def _yolo_finder(names: Sequence[str]) -> Callable[[str], int]:
     """Finds the picture of a label file: images/train/0.png of train/0, of labels/train/0, and of
     its own name."""
-    whole = NameIndex(names)
+    pictures = NameIndex(names)
     below = NameIndex([name.rpartition("images/")[2] for name in names])
 
     def find(relative: str) -> int:
         head, mark, tail = f"/{relative}".rpartition("/labels/")
         if mark:
-            row = whole.find(f"{head}/images/{tail}".lstrip("/"))
+            row = pictures.find(f"{head}/images/{tail}".lstrip("/"))
             if row >= 0:
                 return row
         row = below.find(tail if mark else relative)
-        return row if row >= 0 else whole.find(relative)
+        return row if row >= 0 else pictures.find(relative)
 
     return find
 
@@ -263,24 +263,24 @@ def _yolo_box(line: str) -> tuple[int, list[float]] | None:
 class ObjectReader:
     """Cuts objects out of their pictures; objects in a row share one decoded picture.
 
-    whole: the pictures. rows: (M,) int64 which of them. regions: (M, 4) int64 left, top, right,
+    pictures: the pictures. rows: (M,) int64 which of them. regions: (M, 4) int64 left, top, right,
     bottom. sizes: (width, height) of each picture.
     """
 
     def __init__(
         self,
-        whole: Dataset,
+        pictures: Dataset,
         rows: np.ndarray,
         regions: np.ndarray,
         sizes: Sequence[tuple[int, int]],
     ) -> None:
-        self.whole = whole
+        self.pictures = pictures
         self.rows = rows
         self.regions = regions
         self.sizes = sizes
 
     def __call__(self, i: int) -> Image.Image:
-        return self.whole.image(int(self.rows[i])).crop(tuple(self.regions[i].tolist()))
+        return self.pictures.image(int(self.rows[i])).crop(tuple(self.regions[i].tolist()))
 
     def slice(self, begin: int, end: int) -> Iterator[Image.Image]:
         last = -1
@@ -288,15 +288,15 @@ class ObjectReader:
         for i in range(begin, end):
             if picture is None or self.rows[i] != last:
                 last = int(self.rows[i])
-                picture = self.whole.image(last)
+                picture = self.pictures.image(last)
             yield picture.crop(tuple(self.regions[i].tolist()))
 
     def take(self, rows: np.ndarray) -> ObjectReader:
-        return ObjectReader(self.whole, self.rows[rows], self.regions[rows], self.sizes)
+        return ObjectReader(self.pictures, self.rows[rows], self.regions[rows], self.sizes)
 
 
-def objects_of(whole: Dataset, found: Boxes, sizes: Sequence[tuple[int, int]]) -> Dataset:
-    """The dataset of the objects in `whole`, in the order of its pictures.
+def objects_of(pictures: Dataset, found: Boxes, sizes: Sequence[tuple[int, int]]) -> Dataset:
+    """The dataset of the objects in `pictures`, in the order of its pictures.
 
     Raises
     ------
@@ -306,39 +306,41 @@ def objects_of(whole: Dataset, found: Boxes, sizes: Sequence[tuple[int, int]]) -
     clipped = _clip(found, sizes)
     order = sorted(range(len(found.rows)), key=lambda at: found.rows[at])
     if not order:
-        reason, keys = next(iter(found.aside.items()), ("there is none", [""]))
+        reason, keys = next(iter(found.skipped.items()), ("there is none", [""]))
         raise BadInput(
-            f"{found.origin!r} gives no object of {whole.spec[:120]!r}: {len(keys):,} set aside, "
+            f"{found.origin!r} gives no object of {pictures.spec[:120]!r}: {len(keys):,} set aside, "
             f"for example {keys[0]!r} {reason}; give the boxes of this source (--patches)."
         )
     rows = np.array([found.rows[at] for at in order], np.int64)
     boxes = np.array([found.boxes[at] for at in order], np.float64)
-    ids = string_array([f"{whole.ids[found.rows[at]]}#{safe_name(found.keys[at])}" for at in order])
+    ids = string_array(
+        [f"{pictures.ids[found.rows[at]]}#{safe_name(found.keys[at])}" for at in order]
+    )
     regions = _regions(boxes, np.array(sizes, np.int64)[rows])
-    digests = _digests(whole, rows, regions)
+    digests = _digests(pictures, rows, regions)
     labels, classes = _labels([found.names[at] for at in order])
-    columns = {name: np.asarray(column)[rows] for name, column in whole.columns.items()}
-    columns["image"] = np.asarray(whole.ids)[rows]
+    columns = {name: np.asarray(column)[rows] for name, column in pictures.columns.items()}
+    columns["image"] = np.asarray(pictures.ids)[rows]
     columns |= {name: boxes[:, at] for at, name in enumerate(BOX_COLUMNS)}
-    kept = tuple(note for note in whole.notes if note.topic in ("decoding", "splits"))
+    kept = tuple(note for note in pictures.notes if note.topic in ("decoding", "splits"))
     return replace(
-        whole,
+        pictures,
         ids=ids,
-        fingerprint=_fingerprint(whole, ids, regions),
-        reader=ObjectReader(whole, rows, regions, sizes),
+        fingerprint=_fingerprint(pictures, ids, regions),
+        reader=ObjectReader(pictures, rows, regions, sizes),
         labels=labels,
         classes=classes,
         paths=None,
         columns=columns,
         digests=digests,
-        rejected=(*_rejected(found), *whole.rejected),
-        notes=(*_notes(found, whole, rows, clipped, classes), *kept),
+        rejected=(*_rejected(found), *pictures.rejected),
+        notes=(*_notes(found, pictures, rows, clipped, classes), *kept),
     )
 
 
 def _clip(found: Boxes, sizes: Sequence[tuple[int, int]]) -> int:
     """Clip boxes to their pictures and set those without an area aside; how many were clipped."""
-    kept = Boxes(aside=found.aside, origin=found.origin)
+    kept = Boxes(skipped=found.skipped, origin=found.origin)
     clipped = 0
     for row, box, name, key in zip(found.rows, found.boxes, found.names, found.keys, strict=True):
         x, y, width, height = box
@@ -367,18 +369,18 @@ def _regions(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     return np.concatenate([low, high], axis=1).astype(np.int64)
 
 
-def _digests(whole: Dataset, rows: np.ndarray, regions: np.ndarray) -> np.ndarray | None:
-    if whole.digests is None:
+def _digests(pictures: Dataset, rows: np.ndarray, regions: np.ndarray) -> np.ndarray | None:
+    if pictures.digests is None:
         return None
     made = [
-        hashlib.blake2b(bytes(whole.digests[row]) + region.tobytes(), digest_size=16).hexdigest()
+        hashlib.blake2b(bytes(pictures.digests[row]) + region.tobytes(), digest_size=16).hexdigest()
         for row, region in zip(rows, regions, strict=True)
     ]
     return np.array(made, "S32")
 
 
-def _fingerprint(whole: Dataset, ids: np.ndarray, regions: np.ndarray) -> str:
-    seen = hashlib.sha256(f"objects 1 {whole.fingerprint}\n".encode())
+def _fingerprint(pictures: Dataset, ids: np.ndarray, regions: np.ndarray) -> str:
+    seen = hashlib.sha256(f"objects 1 {pictures.fingerprint}\n".encode())
     for name, region in zip(ids, regions, strict=True):
         seen.update(f"{name}\0".encode() + region.tobytes())
     return seen.hexdigest()
@@ -396,15 +398,15 @@ def _labels(names: list[str]) -> tuple[np.ndarray | None, tuple[str, ...]]:
 def _rejected(found: Boxes) -> list[Rejected]:
     return [
         Rejected(safe_name(f"{found.origin} {keys[0]}"), reason, len(keys))
-        for reason, keys in found.aside.items()
+        for reason, keys in found.skipped.items()
     ]
 
 
 def _notes(
-    found: Boxes, whole: Dataset, rows: np.ndarray, clipped: int, classes: tuple[str, ...]
+    found: Boxes, pictures: Dataset, rows: np.ndarray, clipped: int, classes: tuple[str, ...]
 ) -> list[Note]:
     counts = Counter(rows.tolist())
-    said = f"{len(rows):,} objects in {len(counts):,} of {len(whole):,} pictures"
+    said = f"{len(rows):,} objects in {len(counts):,} of {len(pictures):,} pictures"
     kinds = f", {len(classes):,} classes" if classes else ""
     notes = [
         Note("labels", f"{said}{kinds}, from {found.origin!r}, cut out with a {MARGIN:.0%} margin")

@@ -185,7 +185,7 @@ def _open_folder(text: str, progress: Progress, options: dict[str, Any]) -> Data
     path, given = unpacked(text, "folder:", "folder")
     folder = Path(path).expanduser()
     if not folder.exists():
-        if any(mark in path for mark in "*?[") and folder.parent.exists():
+        if any(symbol in path for symbol in "*?[") and folder.parent.exists():
             raise BadInput(
                 f"{path!r} is a pattern, which is read for tars and Parquet files only; give the "
                 f"folder {str(folder.parent)!r}, and what to leave out with --split or a table."

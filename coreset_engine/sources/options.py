@@ -1,4 +1,4 @@
-"""What the owner of a source may settle about reading it: one record, written into the spec.
+"""Options of reading a source: one record, written into the spec.
 
 `Dataset.spec` carries every option that is not the default, so that jobs, manifests, nodes of a
 cluster and later sessions open the very same source.

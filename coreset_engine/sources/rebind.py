@@ -1,7 +1,7 @@
-"""A source whose files were moved: open it at its new place, and prove that it is the same.
+"""A source whose files were moved: open it at its new location, and check that it is the same.
 
-The proof is the fingerprint, which is made of ids and contents and not of paths. Where it differs,
-what differs is told: how many ids are missing, new, or hold another picture.
+The fingerprint covers ids and contents, not paths. Where it differs, the error says how many ids
+are missing, new, or hold another picture.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def moved_spec(spec: str, images: str | Path) -> str:
         return options.vectors_spec(Path(path), record)
     if kind == "container":
         _, given = containers.split_options(spec, {})
-        marks = "&".join(f"{name}={value}" for name, value in sorted(given.items()))
-        return f"{images}#{marks}" if marks else str(images)
+        options_text = "&".join(f"{name}={value}" for name, value in sorted(given.items()))
+        return f"{images}#{options_text}" if options_text else str(images)
     raise BadInput(
         f"{spec[:80]!r} names no folder that could have moved; leave images= (--images) out."
     )
@@ -60,7 +60,7 @@ def rebind(
     ids: np.ndarray | None = None,
     progress: Progress = silent,
 ) -> Dataset:
-    """The source of `spec` at its new place, checked.
+    """The source of `spec` at its new location, checked.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def rebind(
     fingerprint
         `Dataset.fingerprint` of the source that is meant.
     ids
-        (N,) str of that source, where known: what differs can then be told.
+        (N,) str of that source, where known: the error can then say what differs.
 
     Raises
     ------
@@ -81,17 +81,17 @@ def rebind(
     found = open_source(moved_spec(spec, images), progress=progress)
     if found.fingerprint == fingerprint:
         return found
-    told = ""
+    difference = ""
     if ids is not None:
         expected = {str(name) for name in ids}
         there = {str(name) for name in found.ids}
         lacking = sorted(expected - there)
         more = sorted(there - expected)
-        told = f" {len(lacking):,} of {len(expected):,} ids are missing there"
-        told += f" (for example {lacking[0]!r})" if lacking else ""
-        told += f", {len(more):,} are new" if more else ""
-        told += ", the rest have the same names;" if lacking or more else ": contents differ;"
+        difference = f" {len(lacking):,} of {len(expected):,} ids are missing there"
+        difference += f" (for example {lacking[0]!r})" if lacking else ""
+        difference += f", {len(more):,} are new" if more else ""
+        difference += ", the rest have the same names;" if lacking or more else ": contents differ;"
     raise BadInput(
         f"images={str(images)!r} (--images) holds other images than the source {spec[:120]!r} did:"
-        f"{told} give the folder that the files were moved to, unchanged."
+        f"{difference} give the folder that the files were moved to, unchanged."
     )

@@ -1,5 +1,4 @@
-"""Names that strangers gave their files, made into ids that survive one-per-line text files, JSON
-and screens."""
+"""File names of any kind, made into ids that survive one-per-line text files, JSON and screens."""
 
 from __future__ import annotations
 

@@ -76,8 +76,8 @@ def read_table(path: str | Path) -> Table:
 
 def decoded(data: bytes) -> str:
     """The text of a file in UTF-8, UTF-16 or, failing these, Windows' Latin."""
-    for mark, name in _BOMS:
-        if data.startswith(mark):
+    for bom, name in _BOMS:
+        if data.startswith(bom):
             return data.decode(name, "replace")
     if b"\0" in data[:200]:  # UTF-16 without a mark: every other byte of plain letters is zero
         return data.decode("utf-16-le" if data[1:2] == b"\0" else "utf-16-be", "replace")

@@ -1,6 +1,6 @@
 """One look at every file of a folder, remembered: is it a usable image, and what was lost of it.
 
-Decoding everything at the door costs one pass but means that no later stage, hours in, meets a
+Decoding every file when the source is opened costs one pass, but no later stage, hours in, meets a
 broken file. The verdict on each file is remembered by its size and the times of its last
 modification and last change, so opening again is as fast as the walk. The time of the last change
 cannot be set back by a program, so a file that was replaced under the same size and modification
@@ -55,7 +55,7 @@ class Verdict:
 
 
 def digest_of(data: bytes, options: DecodeOptions = PLAIN) -> str:
-    """What pictures' files are told apart by, in every kind of source: 32 hex digits.
+    """The digest that identifies a picture's file, in every kind of source: 32 hex digits.
 
     Other bands of the same file are another picture.
     """
@@ -96,8 +96,8 @@ class VerdictMemory:
 
     @property
     def path(self) -> Path:
-        told = f"{self.verify} {self.root} {astuple(self.options)}"
-        return self.folder / f"{hashlib.sha256(told.encode()).hexdigest()[:32]}.json"
+        text = f"{self.verify} {self.root} {astuple(self.options)}"
+        return self.folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
 
     def recall(self) -> dict[str, list]:
         """Relative path -> [size, modified, changed, *Verdict]. Anything odd: none."""
@@ -180,7 +180,7 @@ def _verdict(path: str, verify: str, options: DecodeOptions) -> Verdict:
         return Verdict("", "does not fit in memory when decoded")
 
 
-# -- what is told of them --------------------------------------------------------------------------
+# -- what is reported of them --------------------------------------------------------------------------
 
 
 def decoding_notes(names: Sequence[str], verdicts: Sequence[Verdict], fit: str) -> list[Note]:

@@ -3,7 +3,7 @@ refusals mean.
 
 Every client has its own way of asking again (s3fs five times, gcsfs for half a minute, Azure's for
 one) and its own exceptions. Here each is made to ask once, so that `places.steadily` alone decides
-how long a store is waited for, and a refusal is told apart from a store that does not answer.
+how long a store is waited for, and a refusal is distinguished from a store that does not answer.
 Credentials and addresses come from the environment, as for the stores' own tools; nothing of them
 is read or kept here.
 """
@@ -120,9 +120,9 @@ def _once(found: Any) -> None:
 def status(fault: BaseException) -> int | None:
     """The HTTP status that a client's exception carries, None when it carries none."""
     for name in ("status_code", "status", "code"):
-        told = str(getattr(fault, name, ""))
-        if told.isdigit():
-            return int(told)
+        status = str(getattr(fault, name, ""))
+        if status.isdigit():
+            return int(status)
     return None
 
 

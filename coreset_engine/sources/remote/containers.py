@@ -1,7 +1,7 @@
 """Parquet files, WebDataset tars and folders of an object store as a Dataset: looked through once,
 read in slices.
 
-    DIR/*.tar, ONE.tar, s3://BUCKET/train/     tars, Parquet files or images, told apart by their
+    DIR/*.tar, ONE.tar, s3://BUCKET/train/     tars, Parquet files or images, distinguished by their
     extensions ...#id=COLUMN&label=COLUMN&image=COLUMN    columns of a Parquet file; verify=header
     decodes no pixel at the door
 
@@ -246,8 +246,8 @@ def split_options(text: str, given: dict[str, str]) -> tuple[str, dict[str, str]
 
 
 def _spec(place: str, options: dict[str, str]) -> str:
-    told = "&".join(f"{name}={quote(value)}" for name, value in sorted(options.items()))
-    return f"{place}#{told}" if told else place
+    options_text = "&".join(f"{name}={quote(value)}" for name, value in sorted(options.items()))
+    return f"{place}#{options_text}" if options_text else place
 
 
 def _joined(units: list[Unit], tables: list[Any]) -> tuple[Any, np.ndarray]:
@@ -296,7 +296,7 @@ def _set_aside(
     file: np.ndarray,
     items: list[Any],
 ) -> list[Rejected]:
-    told = zip(
+    skipped = zip(
         np.flatnonzero(bad).tolist(),
         arrow_columns.texts(names.filter(bad)),
         arrow_columns.texts(reasons.filter(bad)),
@@ -306,12 +306,12 @@ def _set_aside(
         Rejected(name, reason or "repeats an id")
         if named[row]
         else Rejected(safe_name(items[file[row]].name), reason or "has an empty id")
-        for row, name, reason in told
+        for row, name, reason in skipped
     ]
 
 
 def _labels(
-    kind: str, keys: Any, told: Any, mode: str | None
+    kind: str, keys: Any, texts: Any, mode: str | None
 ) -> tuple[np.ndarray | None, tuple[str, ...], dict[str, Any], list[Note]]:
     """(labels, classes, columns of texts, notes). Texts that hardly repeat are captions, kept as
     the column "text", not classes."""
@@ -327,12 +327,12 @@ def _labels(
             if column is not None
         }
         return found.labels, found.classes, texts, list(found.notes)
-    known = pc.unique(pc.drop_null(told)).to_pylist()
+    known = pc.unique(pc.drop_null(texts)).to_pylist()
     if not known or mode == "none":
         return None, (), {}, []
-    if len(known) > max(2, len(told) // 2):
-        return None, (), {"text": arrow_columns.safe(pc.fill_null(told, ""))}, []
+    if len(known) > max(2, len(texts) // 2):
+        return None, (), {"text": arrow_columns.safe(pc.fill_null(texts, ""))}, []
     numbers = all(text.isascii() and text.isdigit() and len(text) < 10 for text in known)
     classes = sorted(known, key=int if numbers else None)
-    codes = pc.fill_null(pc.index_in(told, pa.array(classes, told.type)), -1)
+    codes = pc.fill_null(pc.index_in(texts, pa.array(classes, texts.type)), -1)
     return codes.to_numpy(), tuple(safe_name(text) for text in classes), {}, []

@@ -46,11 +46,11 @@ class Opened:
 
     @property
     def columns(self) -> dict[str, np.ndarray]:
-        told = "column "
+        prefix = "column "
         return {
-            name.removeprefix(told): array
+            name.removeprefix(prefix): array
             for name, array in self.arrays.items()
-            if name.startswith(told)
+            if name.startswith(prefix)
         }
 
 

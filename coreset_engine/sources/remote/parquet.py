@@ -143,9 +143,9 @@ def _image_column(schema: Any, wanted: str | None) -> str:
         return wanted
     found = next((name for name in (*NAMES, *fit) if name in fit), None)
     if found is None:
-        told = "; ".join(unread_columns(schema))
+        reasons = "; ".join(unread_columns(schema))
         columns = ", ".join(f"{field.name} ({field.type})" for field in schema)[:300]
-        raise Unfit(f"has no column of image bytes: {told or f'its columns are {columns}'}")
+        raise Unfit(f"has no column of image bytes: {reasons or f'its columns are {columns}'}")
     return found
 
 
@@ -176,7 +176,7 @@ def _holds_lists(kind: Any) -> bool:
 
 
 def unread_columns(schema: Any) -> list[str]:
-    """What is told of columns that hold several pictures a row, which are not read."""
+    """The remarks on columns that hold several pictures a row, which are not read."""
     return [
         f"column {field.name!r} holds {field.type}: several pictures a row, which is not read; "
         "write one picture a row"
@@ -201,10 +201,10 @@ def _class_names(schema: Any, label: str | None) -> list[str]:
     """The names behind label numbers, where Hugging Face's features in the schema's metadata tell
     them."""
     try:
-        told = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][label][
+        feature = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][label][
             "names"
         ]
-        return [str(name) for name in told] if isinstance(told, list) else []
+        return [str(name) for name in feature] if isinstance(feature, list) else []
     except (KeyError, TypeError, ValueError, RecursionError):
         return []
 

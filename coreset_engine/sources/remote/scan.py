@@ -104,8 +104,8 @@ class Unit:
     def mark(self) -> str:
         """Names the remembered index: other options, another size or version give another."""
         files = [(item.place, item.name, item.size, item.version) for item in self.items]
-        told = [VERSION, self.kind, self.verify, self.options, files]
-        return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:40]
+        identity = [VERSION, self.kind, self.verify, self.options, files]
+        return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:40]
 
 
 def units_of(
@@ -145,10 +145,10 @@ def units_of(
     ]
     step = CHUNK if kind == "images" else 1
     items, left = _of_split(kind, sorted_in[kind], split)
-    told = tuple(sorted(options.items()))
+    frozen = tuple(sorted(options.items()))
     return (
         [
-            Unit(kind, tuple(items[start : start + step]), verify, told)
+            Unit(kind, tuple(items[start : start + step]), verify, frozen)
             for start in range(0, len(items), step)
         ],
         aside,
@@ -190,12 +190,12 @@ def _of_split(kind: str, items: list[Item], asked: str | None) -> tuple[list[Ite
 
 
 def look_through_unit(
-    unit: Unit, memory: Path | None, told: Callable[[int], None] = lambda count: None
+    unit: Unit, memory: Path | None, on_picture: Callable[[int], None] = lambda count: None
 ) -> Any:
     """The unit's index as an Arrow table, from memory when it is remembered there; else looked
     through and kept.
 
-    told: called with 1 after every picture; may raise. Raises BadInput when the store does not
+    on_picture: called with 1 after every picture; may raise. Raises BadInput when the store does not
         answer.
     """
     import pyarrow as pa
@@ -205,12 +205,12 @@ def look_through_unit(
     if table is not None:
         return table
     schema = pa.schema([(name, getattr(pa, kind)()) for name, kind in _SCHEMA.items()])
-    table = pa.Table.from_batches(_batches(unit, told, schema), schema)
+    table = pa.Table.from_batches(_batches(unit, on_picture, schema), schema)
     _write(kept, table)
     return table
 
 
-def _batches(unit: Unit, told: Callable[[int], None], schema: Any) -> Iterator[Any]:
+def _batches(unit: Unit, on_picture: Callable[[int], None], schema: Any) -> Iterator[Any]:
     """The unit's index, `column_values` lines of it at a time: as Python's objects a line takes
     five times the memory."""
     import pyarrow as pa
@@ -227,7 +227,7 @@ def _batches(unit: Unit, told: Callable[[int], None], schema: Any) -> Iterator[A
             if len(rows["key"]) == limits().column_values:
                 yield pa.record_batch(rows, schema=schema)
                 rows = {name: [] for name in _SCHEMA}
-            told(1)
+            on_picture(1)
     yield pa.record_batch(rows, schema=schema)
 
 
@@ -316,7 +316,7 @@ def look_through_all(
     stopped = threading.Event()
     door = threading.Lock()
 
-    def told(count: int) -> None:
+    def on_picture(count: int) -> None:
         nonlocal seen
         with door:
             seen += count
@@ -327,7 +327,7 @@ def look_through_all(
         cpu_count(), 8 if is_url(units[0].items[0].place) else 1
     )  # a store's answers are waited for
     with ThreadPoolExecutor(max_workers=min(16, threads, len(units))) as pool:
-        futures = [pool.submit(look_through_unit, unit, memory, told) for unit in units]
+        futures = [pool.submit(look_through_unit, unit, memory, on_picture) for unit in units]
         try:
             waiting: set[Future] = set(futures)
             while waiting:

@@ -62,8 +62,8 @@ def look_through(item: Item, examine: Any, options: dict[str, Any]) -> Iterator[
             yield row | dict(label=label)
     yield from (row for row in samples.values() if "place" in row)
     if others:
-        told = ", ".join(f"*{suffix} {count:,}" for suffix, count in others.most_common(5))
-        yield dict(reason=f"holds members that are neither pictures nor labels: {told}")
+        listed = ", ".join(f"*{suffix} {count:,}" for suffix, count in others.most_common(5))
+        yield dict(reason=f"holds members that are neither pictures nor labels: {listed}")
 
 
 def _last_suffix(name: str) -> str:
