@@ -633,6 +633,11 @@ def _class_fields(fo: Any, dataset: Any) -> dict[str, str]:
     return found
 
 
+def label_field_names(dataset: Any) -> list[str]:
+    """Names of the fields that can hold classes, sorted."""
+    return sorted(_class_fields(fiftyone_database.connect(), dataset))
+
+
 def _chosen_field(fo: Any, dataset: Any, view: Any, asked: str) -> str:
     """The dotted path of the field asked for, else of the only one people filled in."""
     fields = _class_fields(fo, dataset)

@@ -119,3 +119,32 @@ def disagreement(name):
     except CoresetError as fault:
         return dict(told=told, wanted=sorted(wanted), refused=str(fault))
     return {}
+
+
+def grouped(name, n=30):
+    """Groups of a left and a right image, with vectors; three samples of each slice labelled by
+    somebody. The ids of those."""
+    import fiftyone as fo
+
+    rng = np.random.default_rng(0)
+    made = fo.Dataset(name)
+    made.add_group_field("group", default="left")
+    samples = []
+    for i in range(n):
+        group = fo.Group()
+        for part in ("left", "right"):
+            label = fo.Classification(label=f"kind {i % 2}") if i < 3 else None
+            vector = rng.normal(6 * (i % 2), 1, 8)
+            path = f"/absent/{part}{i}.png"
+            element = group.element(part)
+            samples.append(fo.Sample(filepath=path, vec=vector, group=element, mine=label))
+    made.add_samples(samples, progress=False)
+    every = made.select_group_slices(media_type="image")
+    return every.exists("mine").values("id")
+
+
+def kept_in(name, tag):
+    import fiftyone as fo
+
+    every = fo.load_dataset(name).select_group_slices(media_type="image")
+    return every.match_tags(tag).values("id")

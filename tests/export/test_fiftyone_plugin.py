@@ -22,7 +22,13 @@ def test_it_is_linked_beside_other_plugins_and_loads(installed):
     )
     assert installed["operators"] == [
         scenes.URI + name
-        for name in ("compare_selections", "compute_scores", "coreset_panel", "select_coreset")
+        for name in (
+            "compare_selections",
+            "compute_scores",
+            "coreset_panel",
+            "select_coreset",
+            "take_labels",
+        )
     ]
     assert Path(installed["link"]).is_symlink() and installed["again"] == installed["link"]
 
@@ -121,3 +127,15 @@ def test_somebody_elses_folder_is_not_replaced(tmp_path):
     assert plugin_backend.install(tmp_path / "new").is_symlink() and plugin_backend.uninstall(
         tmp_path / "new"
     )
+
+
+def test_labels_of_every_group_slice_are_taken_and_stay_in(fiftyone, installed):
+    labelled = fiftyone(scenes.grouped, "grouped")
+    assert len(labelled) == 6
+    params = dict(embeddings="vec", n_clusters=2, method="random", prune_rate=0.5, field="mine")
+    found = fiftyone(scenes.run, "take_labels", "grouped", params)
+    assert found["result"]["labelled"] == 6, found["result"]
+    kept = fiftyone(scenes.kept_in, "grouped", "coreset:labelled")
+    assert set(labelled) <= set(kept) and len(kept) == 30
+    refused = fiftyone(scenes.run, "take_labels", "grouped", params | dict(field="nope"))
+    assert "has no label field 'nope'" in refused["result"]["said"]

@@ -19,9 +19,11 @@ import numpy as np
 from coreset_engine.core.errors import BadInput, Missing
 from coreset_engine.core.registry import DEFAULT_METHOD, METHODS
 from coreset_engine.core.types import Selection
+from coreset_engine.pipeline.imported_labels import with_labels
 from coreset_engine.pipeline.run import STAGES, Run
 from coreset_engine.pipeline.select import select
 from coreset_engine.selection.request import SelectionRequest
+from coreset_engine.sources.label_import import import_labels
 
 PLUGIN = "coreset-explorer"
 BINS = 40
@@ -133,6 +135,56 @@ def choose(
         options={"selection": selection},
     )
     return summary | {"view": Names(selection).view("kept")}
+
+
+def take_labels(
+    name: str,
+    *,
+    field: str = "",
+    method: str = DEFAULT_METHOD,
+    prune_rate: float = 0.9,
+    selection: str = "labelled",
+    progress: Report | None = None,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Score again with the labels that people gave in the dataset, and write the next selection.
+
+    Labelled samples of every group slice stay in; the method sees the labels where it can.
+
+    Parameters
+    ----------
+    name
+        The dataset.
+    field
+        The field with the labels; "" = the only one that people filled in.
+    method, prune_rate, selection
+        As for `choose`.
+    settings
+        See SETTINGS.
+    """
+    from coreset_engine.export.fiftyone.layers import Names
+    from coreset_engine.export.targets import export
+
+    run = open_run(name, progress=progress, **settings)
+    dataset = run.dataset
+    match = import_labels(f"fiftyone:{name}", label_column=field).match(
+        dataset.ids, dataset.paths, classes=dataset.classes, fingerprint=dataset.fingerprint
+    )
+    labelled = with_labels(run, match.labels)
+    params = {"labels": "true"} if METHODS[method].labels else {}
+    request = SelectionRequest.of(method, prune_rate, must_keep=tuple(match.labels), **params)
+    summary = export(
+        labelled, target="fiftyone", request=request, name=name, options={"selection": selection}
+    )
+    said = f"{' '.join(match.sentences())} {summary['said']}"
+    return summary | dict(said=said, labelled=len(match.labels), view=Names(selection).view("kept"))
+
+
+def label_fields(dataset: Any) -> list[str]:
+    """Fields that hold classes and are not ours."""
+    from coreset_engine.sources.fiftyone import label_field_names
+
+    return [name for name in label_field_names(dataset) if not name.startswith("coreset_")]
 
 
 def preview(name: str, *, method: str, prune_rate: float, **params: Any) -> dict[str, Any]:

@@ -181,6 +181,61 @@ class SelectCoreset(foo.Operator):
         return _answer({"said": "Result"}, "Coreset")
 
 
+class TakeLabels(foo.Operator):
+    """Reads what was labelled, scores again with it, and writes the next selection."""
+
+    @property
+    def config(self):
+        return foo.OperatorConfig(
+            name="take_labels",
+            label="Coreset: take labels and choose again",
+            icon=ICON,
+            dynamic=True,
+            allow_delegated_execution=True,
+            allow_immediate_execution=True,
+            description="Labelled samples stay in; the rest is chosen with what they say",
+            view_target=False,
+        )
+
+    def resolve_input(self, ctx):
+        inputs = types.Object()
+        fields = ["", *engine.label_fields(ctx.dataset)]
+        inputs.enum(
+            "field",
+            fields,
+            default="",
+            label="Field with the labels",
+            view=_choices(fields, {"": "the only one that was filled in"}),
+        )
+        inputs.enum(
+            "method",
+            list(METHODS),
+            default=DEFAULT_METHOD,
+            required=True,
+            label="Method",
+            view=_choices(METHODS),
+        )
+        inputs.float("prune_rate", default=0.9, min=0, max=0.999, label="Pruning rate")
+        inputs.str("selection", default="labelled", label="Name of the selection")
+        return types.Property(inputs, view=types.View(label="Take labels and choose again"))
+
+    def execute(self, ctx):
+        names = ("field", "method", "prune_rate", "selection")
+        chosen = {key: ctx.params[key] for key in names if ctx.params.get(key) not in (None, "")}
+        try:
+            summary = engine.take_labels(
+                ctx.dataset.name, progress=_progress(ctx), **chosen, **_run_params(ctx.params)
+            )
+        except CoresetError as error:
+            return _said(error)
+        if not ctx.delegated:
+            ctx.ops.set_view(view=_kept_view(ctx, summary))
+        return summary
+
+    def resolve_output(self, ctx):
+        return _answer({"said": "Result"}, "Labels")
+
+
 class CompareSelections(foo.Operator):
     """What two selections share, and the samples that only one keeps."""
 
@@ -373,5 +428,5 @@ def _choice_params(params: dict) -> dict:
 
 def register(plugin):
     """Called by FiftyOne."""
-    for operator in (ComputeScores, SelectCoreset, CompareSelections, CoresetPanel):
+    for operator in (ComputeScores, SelectCoreset, TakeLabels, CompareSelections, CoresetPanel):
         plugin.register(operator)
