@@ -166,7 +166,7 @@ def update_run(
         if former is None:
             raise BadInput(
                 f"no earlier state of {run.dataset.spec[:120]!r} is known in this workspace; embed "
-                "it once (`run` or `embed`), and update it when images were added."
+                "it once (`embed`), and update it when images were added."
             )
         return _grown(run, former)
     table, manifest = read_selection(selection)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from coreset_engine import __version__
-from coreset_engine.artifacts import label_log
+from coreset_engine.artifacts import label_log, source_states
 from coreset_engine.artifacts.selection_folder import ids_digest, write_selection
 from coreset_engine.artifacts.selection_notes import remember
 from coreset_engine.artifacts.store import Store, digest
@@ -93,6 +93,7 @@ def write_run(
     made = manifest(run, selection) | dict(about or {})
     (Path(out) / NEW_FILE).unlink(missing_ok=True)  # lists the images of one round alone
     folder = write_selection(out, run.dataset, selection, scores_of(run, selection), made)
+    source_states.remember(run.dataset, run.store.home)
     remember(run.store, folder, made)
     return folder
 

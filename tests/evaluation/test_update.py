@@ -271,3 +271,15 @@ def test_a_selection_of_another_source_is_refused(grown, tmp_path):
     folder = pictures(tmp_path / "src", ["strange.png", "odd.png"])
     with pytest.raises(BadInput, match="has no image; name the folder"):
         update(folder, grown["place"] / "first", store=Store(tmp_path / "home"))
+
+
+def test_a_selection_that_needed_no_vectors_can_be_updated(tmp_path):
+    folder = pictures(tmp_path / "src", ["a.png", "b.png", "c.png"])
+    store = Store(tmp_path / "home")
+    run = ce.Run(ce.open_source(folder), store=store)
+    write_run(tmp_path / "first", run, ce.select("random", run, count=2, must_keep=["a.png"]))
+    assert not run.ready("embeddings")
+    Image.new("RGB", (12, 12), "blue").save(folder / "a.png")
+    found = update(folder, tmp_path / "first", more=1, store=store)
+    assert found.change.changed == ("a.png",) and found.lost == ("a.png",)
+    assert len(found.kept) == 1 and len(found.selection) == 2 and found.embedded == 3
