@@ -1,8 +1,9 @@
 """Open a source later: what is new, gone and changed, and how a selection goes on from there.
 
-Only new pictures are embedded, the map keeps the positions of the others, earlier picks stay, and
-the next ones are chosen given all that. The certificate is measured three times: of the earlier
-picks on the source as it was, of the same picks on the source as it is, and with the next ones.
+Only new pictures are embedded; the others keep their positions on the map, their labels, tags and
+exclusions; earlier picks stay, and the next ones are chosen given all that. The certificate is
+measured three times: of the earlier picks on the source as it was, of the same picks on the source
+as it is, and with the next ones.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from coreset_engine.artifacts import source_states
+from coreset_engine.artifacts.carried_history import carry_over
 from coreset_engine.artifacts.selection_folder import check_place, read_selection
 from coreset_engine.artifacts.source_states import SourceChange, SourceState
 from coreset_engine.artifacts.store import Store
@@ -224,6 +226,12 @@ def _grown(run: Run, former: SourceState) -> Update:
     run.vectors  # noqa: B018 - computed here, so that it can be counted
     run.continue_map_of(former_run(run, former), former)
     run.map  # noqa: B018 - placed while the earlier map is there
+    carry_over(
+        former.fingerprint,
+        run.dataset.fingerprint,
+        ids_now(change, run.dataset),
+        run.store.home,
+    )
     return Update(run, change, 0 if ready else _embedded(run))
 
 
@@ -256,7 +264,7 @@ def _next(grown: Update, table: Any, manifest: Mapping[str, Any], more: int) -> 
     run = grown.run
     chosen = table[table["selected"]].sort_values("rank")
     picked = [str(name) for name in chosen["id"]]
-    now_of = _ids_now(grown.change, run.dataset)
+    now_of = ids_now(grown.change, run.dataset)
     kept = [now_of[name] for name in picked if name in now_of]
     lost = tuple(name for name in picked if name not in now_of)
     count = min(len(kept) + more, len(run.dataset))
@@ -280,7 +288,7 @@ def _next(grown: Update, table: Any, manifest: Mapping[str, Any], more: int) -> 
 _OF_THE_EARLIER = ("must_keep", "prune_rate", "count", "beta")
 
 
-def _ids_now(change: SourceChange, dataset: Dataset) -> dict[str, str]:
+def ids_now(change: SourceChange, dataset: Dataset) -> dict[str, str]:
     """Id in the earlier state -> id now, for images that are still there."""
     former = [str(name) for name in change.former.ids]
     return {

@@ -11,13 +11,14 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import coreset_engine as ce
-from coreset_engine.artifacts import source_states
+from coreset_engine.artifacts import label_log, source_states
 from coreset_engine.artifacts.selection_folder import read_selection
 from coreset_engine.artifacts.source_states import SourceState, compare
 from coreset_engine.artifacts.store import Store
 from coreset_engine.cli.main import app
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Dataset
+from coreset_engine.curation import tags
 from coreset_engine.embedding.encoders.builders import make_encoder
 from coreset_engine.embedding.projection import place_among
 from coreset_engine.evaluation.update import update
@@ -193,6 +194,10 @@ def grown(tmp_path_factory):
     (folder / gone).unlink()
     Image.new("RGB", (12, 12), "red").save(folder / changed)
     (folder / renamed).rename(folder / "other name.png")
+    said = run.dataset.fingerprint
+    label_log.add_labels(said, store.home, {picked[1]: "cat", picked[0]: "dog", changed: "owl"})
+    label_log.add_round(said, store.home, picked, {"method": "k_center"})
+    tags.add(said, "night", [picked[1], picked[2]], store.home)
     found = update(str(folder), place / "first", more=3, out=place / "next", store=store)
     return dict(
         place=place, found=found, before=before, picked=picked, store=store,
@@ -241,6 +246,15 @@ def test_the_certificate_is_measured_before_now_and_with_the_next(grown):
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     nearest = 1 - (unit @ unit[grown["found"].selection.indices].T).max(1)
     assert found["next"].mean_distance == pytest.approx(nearest.mean(), abs=1e-5)
+
+
+def test_labels_rounds_and_tags_follow_their_pictures(grown):
+    now = grown["found"].run.dataset.fingerprint
+    state = label_log.read(now, grown["store"].home)
+    assert state.labels == {"other name.png": "cat"}
+    assert state.rounds == [list(grown["found"].kept)]
+    tagged = tags.tags_of(now, grown["store"].home)
+    assert tagged == {"night": ("other name.png", grown["picked"][2])}
 
 
 def test_the_shell_says_the_same(grown, monkeypatch):

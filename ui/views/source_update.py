@@ -9,6 +9,7 @@ from pathlib import Path
 import streamlit as st
 
 from coreset_engine.artifacts import source_states
+from coreset_engine.artifacts.carried_history import carry_over
 from coreset_engine.artifacts.store import Store
 from ui.components.jobs import submit
 from ui.state import session
@@ -25,8 +26,8 @@ def offer(view: session.RunView) -> None:
     changes, since = found
     left, right = st.columns([5, 1], vertical_alignment="center")
     left.info(
-        f"{changes} since {since}. Update embeds only what is new; the map keeps the positions of "
-        "the other images, and images you pinned stay pinned."
+        f"{changes} since {since}. Update embeds only what is new. The other images keep their "
+        "places on the map, their labels and tags."
     )
     if right.button("Update", key="source:update", type="primary", width="stretch"):
         _start(whole)
@@ -61,10 +62,12 @@ def _change(spec: str, fingerprint: str, home: str, _dataset: object) -> tuple[s
 
 def _start(view: session.RunView) -> None:
     """Have the map continue the earlier one, then compute what is missing in the background."""
-    from coreset_engine.evaluation.update import former_run
+    from coreset_engine.evaluation.update import former_run, ids_now
 
     store = Store(view.run.store.home)
     for state in source_states.states(view.spec, store.home)[:1]:
         view.run.continue_map_of(former_run(view.run, state), state)
+        same = ids_now(source_states.compare(state, view.dataset), view.dataset)
+        carry_over(state.fingerprint, view.dataset.fingerprint, same, store.home)
     _change.clear()
     submit("prepare", view.spec, view.job_params)
