@@ -56,6 +56,7 @@ LOSSES = {
 _LARGE = 16_000_000
 _FEW = threading.Semaphore(2)  # at most two images above _LARGE pixels at once: bounded memory
 _ORIENTATION = 0x0112
+_ORIENTED = frozenset(("exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"))
 _GREY = 128
 _PROBE = 256  # at most so many pixels a side are looked at to choose the ground
 _VISIBLE = 32  # mean distance in luminance from mid-grey below which a drawing would vanish on it
@@ -108,18 +109,30 @@ def read_regular(path: str | Path, limit: int = MAX_BYTES) -> bytes:
         descriptor = os.open(path, flags)
     except OSError as fault:
         raise Unreadable(f"cannot be opened ({fault.strerror or fault})") from fault
-    with os.fdopen(descriptor, "rb") as file:
-        about = os.fstat(file.fileno())
+    try:
+        about = os.fstat(descriptor)
         if not stat.S_ISREG(about.st_mode):
             raise Unreadable("is not a regular file")
         if about.st_size == 0:
             raise Unreadable("is empty (0 bytes)")
         if about.st_size > limit:
             raise Unreadable(f"is {about.st_size:,} bytes long, over the limit of {limit:,}")
-        try:
-            return file.read(limit)
-        except OSError as fault:
-            raise Unreadable(f"cannot be read ({fault.strerror or fault})") from fault
+        return _read_whole(descriptor, about.st_size, limit)
+    except OSError as fault:
+        raise Unreadable(f"cannot be read ({fault.strerror or fault})") from fault
+    finally:
+        os.close(descriptor)
+
+
+def _read_whole(descriptor: int, size: int, limit: int) -> bytes:
+    """At most `limit` bytes; asked for by the file's size, since a buffer of the limit's would be
+    mapped anew for every file."""
+    parts = [os.read(descriptor, min(size + 1, limit))]
+    left = limit - len(parts[0])
+    while parts[-1] and left > 0 and len(parts[0]) != size:
+        parts.append(os.read(descriptor, min(left, 1 << 20)))
+        left -= len(parts[-1])
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -391,8 +404,16 @@ def _from_lab(image: Image.Image) -> Image.Image:
     return ImageCms.applyTransform(image, steps)
 
 
+def _may_be_turned(image: Image.Image) -> bool:
+    """Whether anything in the file can hold an orientation; reading it costs as much as decoding a
+    small picture."""
+    return hasattr(image, "tag_v2") or not _ORIENTED.isdisjoint(image.info)
+
+
 def _upright(image: Image.Image, tagged: Image.Image | None = None) -> Image.Image:
     """`image` turned as the EXIF block of `tagged` (default: its own) says."""
+    if tagged is None and not _may_be_turned(image):
+        return image
     try:
         turn = (tagged or image).getexif().get(_ORIENTATION, 1)
         if turn in (None, 1):

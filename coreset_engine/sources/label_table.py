@@ -162,7 +162,10 @@ def _of_parts(root: Path, relatives: Sequence[str]) -> tuple[Path | None, Table 
     """The tables of several folders (train/metadata.jsonl, test/metadata.jsonl) as one."""
     first: Path | None = None
     records: list[dict[str, str | None]] = []
+    tables = [f"{stem}{suffix}" for stem in BESIDE for suffix in SUFFIXES]
     for folder in _folders(relatives):
+        if not any((root / folder / name).is_file() for name in tables):
+            continue
         inside = [name[len(folder) + 1 :] for name in relatives if name.startswith(f"{folder}/")]
         found = _table_in(root / folder, inside)
         if found is None:
@@ -181,13 +184,12 @@ def _of_parts(root: Path, relatives: Sequence[str]) -> tuple[Path | None, Table 
 
 def _folders(relatives: Sequence[str]) -> list[str]:
     """The first two levels of folders that hold images; none where they are many."""
-    found: set[str] = set()
-    for relative in relatives:
-        parts = relative.split("/")[:-1]
-        found |= {"/".join(parts[:depth]) for depth in range(1, min(len(parts), 2) + 1)}
-        if len(found) > _MOST_FOLDERS:
-            return []
-    return sorted(found)
+    parents = {relative.rpartition("/")[0] for relative in relatives}
+    if len(parents) > 16 * _MOST_FOLDERS:
+        return []
+    parts = [parent.split("/") for parent in parents if parent]
+    found = {"/".join(names[:depth]) for names in parts for depth in (1, 2)}
+    return sorted(found) if len(found) <= _MOST_FOLDERS else []
 
 
 def _matched(table: Table, relatives: Sequence[str]) -> _Match | None:

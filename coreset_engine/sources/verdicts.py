@@ -35,6 +35,7 @@ from coreset_engine.sources.walk import FoundFile
 VERSION = 2
 WIDE = 1.5  # longer side over shorter side above which the central square loses over a third
 _EXAMPLES = 3
+_GROUP = 16  # files that a thread takes at a time
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,10 @@ class Verdict:
     losses: str = ""
     width: int = 0
     height: int = 0
+
+    def entry(self) -> tuple[str, str, str, str, int, int]:
+        """The fields in order, faster than `dataclasses.astuple`, which copies them deeply."""
+        return self.digest, self.reason, self.pixels, self.losses, self.width, self.height
 
 
 def digest_of(data: bytes, options: DecodeOptions = PLAIN) -> str:
@@ -117,7 +122,7 @@ class VerdictMemory:
         if self.folder is None:
             return
         files = {
-            one.relative: [one.size, one.modified, one.changed, *astuple(verdict)]
+            one.relative: [one.size, one.modified, one.changed, *verdict.entry()]
             for one, verdict in zip(found, verdicts, strict=True)
         }
         path = self.path
@@ -156,15 +161,20 @@ def look_at_files(
         verdicts.append(Verdict(*entry[3:]) if same else None)
     fresh = [position for position, verdict in enumerate(verdicts) if verdict is None]
 
-    def look(position: int) -> Verdict:
-        path = os.path.join(memory.root, found[position].relative)
-        return _verdict(path, memory.verify, memory.options)
+    root = os.fspath(memory.root)
 
+    def look(positions: list[int]) -> list[Verdict]:
+        paths = (f"{root}{os.sep}{found[position].relative}" for position in positions)
+        return [_verdict(path, memory.verify, memory.options) for path in paths]
+
+    # threads take files in groups: a task for each file costs a tenth of the time of a small one
     with ThreadPoolExecutor(max_workers=min(16, cpu_count())) as pool:
         for start in range(0, len(fresh), 512):
             part = fresh[start : start + 512]
-            for position, verdict in zip(part, pool.map(look, part, chunksize=16), strict=True):
-                verdicts[position] = verdict
+            groups = [part[at : at + _GROUP] for at in range(0, len(part), _GROUP)]
+            for group, seen in zip(groups, pool.map(look, groups), strict=True):
+                for position, verdict in zip(group, seen, strict=True):
+                    verdicts[position] = verdict
             progress(start + len(part), len(fresh), "files")
     if fresh:
         memory.remember(found, verdicts)
