@@ -32,6 +32,13 @@ COMPUTED: dict[str, tuple[str, str]] = {
     "redundancy": ("coverage", "redundancy"),
     "score": ("coverage", "score"),
 }
+# name -> attribute of a model's predictions
+PREDICTED = {
+    "predicted_label": "names",
+    "predicted_confidence": "confidence",
+    "predicted_entropy": "entropy",
+    "predicted_margin": "margin",
+}
 EXCLUDED = "excluded"
 ALIASES = {CLUSTER[1]: CLUSTER[0], CLASS[1]: CLASS[0], "file_size": "size"}
 
@@ -112,7 +119,8 @@ class RunColumns:
             ColumnInfo(name, "computed", run.ready(stage), stage)
             for name, (stage, _) in COMPUTED.items()
         ]
-        found += [ColumnInfo(name, "computed") for name in (EXCLUDED, *self.extra)]
+        predicted = PREDICTED if self._has_predictions else ()
+        found += [ColumnInfo(name, "computed") for name in (*predicted, EXCLUDED, *self.extra)]
         return list({info.name: info for info in reversed(found)}.values())[::-1]
 
     # -- the kinds of columns
@@ -128,7 +136,14 @@ class RunColumns:
         if plain in COMPUTED:
             stage, part = COMPUTED[plain]
             return encode(name, getattr(getattr(run, stage), part))
+        if plain in PREDICTED and self._has_predictions:
+            values = getattr(run.predictions, PREDICTED[plain])
+            return encode(name, values() if callable(values) else values)
         raise unknown_column(name, self.names())
+
+    @property
+    def _has_predictions(self) -> bool:
+        return bool(getattr(self._run.config, "predictions", None))
 
     def _fact(self, name: str) -> Column:
         if self._whole is not None:

@@ -112,15 +112,19 @@ def _read_tags(run: Any, where: str) -> dict[str, list[str]]:
     if where.startswith("fiftyone:"):
         from coreset_engine.sources.fiftyone import sample_tags
 
-        found = sample_tags(where.partition(":")[2])
-        places = places_of(run.dataset.ids, list(found))
-        here = {key for key, place in zip(found, places) if place >= 0}
-        if not here:
+        samples = sample_tags(where.partition(":")[2])
+        places = _places_of_samples(run, samples)
+        found = {
+            str(run.dataset.ids[place]): [_one_word(name) for name in names]
+            for place, (_, _, names) in zip(places.tolist(), samples)
+            if place >= 0
+        }
+        if not found:
             raise BadInput(
-                f"{where!r} has none of these {len(run.dataset):,} images; give the dataset that a "
-                "selection of this source was exported to."
+                f"{where!r} has none of these {len(run.dataset):,} images; give the dataset they "
+                "came from, or one that a selection of this source was exported to."
             )
-        return {key: [_one_word(name) for name in found[key]] for key in here}
+        return found
     from coreset_engine.sources.label_import import import_labels
 
     rows = import_labels(where, label_column="tags")
@@ -128,6 +132,15 @@ def _read_tags(run: Any, where: str) -> dict[str, list[str]]:
         run.dataset.ids, run.dataset.paths, fingerprint=run.dataset.fingerprint
     ).labels
     return {key: tags.split_tags(cell) for key, cell in matched.items()}
+
+
+def _places_of_samples(run: Any, samples: list[tuple[str, str, list[str]]]) -> np.ndarray:
+    """(S,) int64: the image of each sample by its id, else by its file, -1 = none."""
+    places = places_of(run.dataset.ids, [key for key, _, _ in samples])
+    if run.dataset.paths is None:
+        return places
+    by_file = places_of(run.dataset.paths, [path for _, path, _ in samples])
+    return np.where(places >= 0, places, by_file)
 
 
 def _one_word(name: str) -> str:

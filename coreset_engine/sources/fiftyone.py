@@ -531,8 +531,10 @@ def decision_rows(text: str) -> dict[str, str]:
     return found
 
 
-def sample_tags(text: str) -> dict[str, list[str]]:
-    """Image id -> its tags, from the samples of a dataset that we exported or that is the source.
+def sample_tags(text: str) -> list[tuple[str, str, list[str]]]:
+    """(image id, file, tags) of the samples of a dataset.
+
+    The id is `coreset_id` in a dataset that we exported, else the sample's own.
 
     Parameters
     ----------
@@ -552,9 +554,9 @@ def sample_tags(text: str) -> dict[str, list[str]]:
             f"FiftyOne has no dataset {text[:100]!r}; it has {_some(fo.list_datasets())}."
         )
     dataset = fo.load_dataset(text)
-    ours = dataset.has_sample_field("coreset_id")
-    keys, tags = dataset.values(["coreset_id" if ours else "id", "tags"])
-    return {str(key): list(names or ()) for key, names in zip(keys, tags, strict=True) if key}
+    name = "coreset_id" if dataset.has_sample_field("coreset_id") else "id"
+    rows = zip(*dataset.values([name, "filepath", "tags"]), strict=True)
+    return [(str(key or ""), str(path or ""), list(tags or ())) for key, path, tags in rows]
 
 
 def prediction_table(text: str) -> Any:

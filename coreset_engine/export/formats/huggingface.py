@@ -55,8 +55,9 @@ def write_huggingface(
     place = Path(place)
     rows = images.kept(bundle)
     classes = images.class_labels(bundle, labels)
-    numbers = sorted({name for row in rows[:1] for name in images.scores(bundle, row)})
-    schema = _schema(list(classes.names), numbers)
+    found = {name for row in rows[:1] for name in images.scores(bundle, row)}
+    numbers = sorted(found - {"tags"})
+    schema = _schema(list(classes.names), numbers, tagged="tags" in found)
     shards = max(1, -(-len(rows) // ROWS))
     try:
         folder = images.fresh(place / "data")
@@ -83,7 +84,7 @@ def write_huggingface(
     return dict(images=len(rows), classes=len(classes.names), path=str(place))
 
 
-def _schema(known: list[str], numbers: list[str]) -> Any:
+def _schema(known: list[str], numbers: list[str], tagged: bool) -> Any:
     import pyarrow as pa
 
     label = (
@@ -94,11 +95,14 @@ def _schema(known: list[str], numbers: list[str]) -> Any:
         "label": label,
         "id": {"_type": "Value", "dtype": "string"},
     } | {name: {"_type": "Value", "dtype": "float64"} for name in numbers}
+    if tagged:
+        features["tags"] = {"_type": "Value", "dtype": "string"}
     fields = [
         pa.field("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
         pa.field("label", pa.int64()),
         pa.field("id", pa.string()),
         *(pa.field(n, pa.float64()) for n in numbers),
+        *([pa.field("tags", pa.string())] if tagged else []),
     ]
     return pa.schema(fields, metadata={"huggingface": json.dumps({"info": {"features": features}})})
 
@@ -125,6 +129,8 @@ def _table(
         name: [None if row[name] is None else float(row[name]) for row in numbers_of]
         for name in numbers
     }
+    if "tags" in schema.names:
+        columns["tags"] = [" ".join(bundle.image_tags[row]) for row in rows]
     return pa.Table.from_pydict(columns, schema=schema)
 
 

@@ -289,8 +289,10 @@ def held_out(
 
 
 def scores(bundle: ExportBundle, row: int) -> dict[str, Any]:
-    """The row's numbers as JSON can hold them; infinite and missing ones are None."""
+    """The row's numbers as JSON can hold them, infinite and missing ones as None; and its tags."""
     found: dict[str, Any] = {}
+    if "tags" in bundle.table:
+        found["tags"] = bundle.image_tags[row]
     for name in bundle.table.columns:
         value = bundle.table[name].iat[row]
         if name in ("id", "path", "selected"):
