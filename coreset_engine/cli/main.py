@@ -19,6 +19,7 @@ from coreset_engine.cli.commands import beta as beta_command
 from coreset_engine.cli.commands import clean as clean_command
 from coreset_engine.cli.commands import curate, evaluate, export, rounds, store
 from coreset_engine.cli.commands import forecast as forecast_command
+from coreset_engine.cli.commands import reproduce as reproduce_command
 from coreset_engine.cli.commands import update as update_command
 from coreset_engine.cli.options import (
     Json,
@@ -247,6 +248,7 @@ app.command()(with_source_options(beta_command.beta))
 app.command()(with_source_options(forecast_command.forecast))
 app.command()(with_source_options(evaluate.evaluate))
 app.command()(with_source_options(evaluate.inclusion))
+app.command()(with_source_options(reproduce_command.reproduce))
 app.command()(with_source_options(clean_command.clean))
 app.command()(with_source_options(clean_command.leakage))
 app.command()(with_source_options(update_command.update))

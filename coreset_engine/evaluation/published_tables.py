@@ -1,0 +1,457 @@
+"""Tables of accuracies as their papers print them, with what each row was made by.
+
+`coreset reproduce NAME` measures them again. Figures are accuracies in percent at the table's
+pruning rates; rows say the method, the recipe and settings it runs with, and where a row had to
+differ from its paper, `note` says so.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from coreset_engine.core.errors import BadInput
+
+RATES = (0.3, 0.5, 0.7, 0.8, 0.9)
+
+
+@dataclass(frozen=True)
+class PaperRow:
+    """One row of a table.
+
+    Attributes
+    ----------
+    label, method : str
+        What the table calls it, and the method that makes it here.
+    figures : tuple of float
+        Accuracies in percent, one for each rate of the table.
+    recipe : str
+        Recipe of run settings and parameters; "" = none.
+    run, params, options : mapping
+        Fields of RunConfig, parameters of the method and fields of EvaluationConfig, beside the
+        recipe's.
+    """
+
+    label: str
+    method: str
+    figures: tuple[float, ...]
+    recipe: str = ""
+    run: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """One table of a paper.
+
+    Attributes
+    ----------
+    name, title, source : str
+    dataset : str
+        What has to be given, for people.
+    model : str
+        Network that is trained on each coreset.
+    full : float
+        Accuracy on all images, in percent.
+    rows : tuple of PaperRow
+    rates : tuple of float
+    steps : int
+        Training steps whatever the coreset's size; 0 = the network's usual passes over the set.
+    epochs : int
+        Passes over each coreset, in place of steps; 0 = not.
+    seeds : int
+        Runs a cell is averaged over.
+    minutes : float
+        Of one training as ELFS' table 6 measures it on a 2080 Ti; 0 = not measured.
+    note : str
+        What differs from the paper whatever the row.
+    """
+
+    name: str
+    title: str
+    source: str
+    dataset: str
+    model: str
+    full: float
+    rows: tuple[PaperRow, ...]
+    rates: tuple[float, ...] = RATES
+    steps: int = 0
+    epochs: int = 0
+    seeds: int = 5
+    minutes: float = 0.0
+    note: str = ""
+
+    @property
+    def trainings(self) -> int:
+        """Trainings of a full reproduction, the one on all images of each seed included."""
+        return self.seeds * (len(self.rows) * len(self.rates) + 1)
+
+
+SWAV = {"encoder": "resnet50_swav"}
+DINO = {"encoder": "dino"}
+TRUE = {"labels": "true"}
+FORGETTING = {"score": "forgetting"}
+PROXY = {"proxy": "resnet18"}
+BADGE_NOTE = "BADGE draws on a linear proxy's gradients at once, not in rounds of a network"
+
+
+def _elfs_table(
+    name: str, title: str, dataset: str, full: float, rows: tuple[PaperRow, ...], **more: Any
+) -> PaperTable:
+    return PaperTable(
+        name,
+        title,
+        f"ELFS (arXiv 2406.04273), table {name.split('-')[1]}",
+        dataset,
+        more.pop("model", "resnet18"),
+        full,
+        rows,
+        note=BADGE_NOTE,
+        **more,
+    )
+
+
+def _baselines(*figures: tuple[float, ...]) -> tuple[PaperRow, ...]:
+    """Random, Prototypicality, BADGE and label-free D2 of ELFS' tables."""
+    random, prototypicality, badge, d2 = figures
+    return (
+        PaperRow("Random", "random", random),
+        PaperRow("Prototypicality", "prototypicality", prototypicality, run=SWAV),
+        PaperRow("Badge", "badge", badge, run=DINO),
+        PaperRow("D2 (label free)", "d2", d2, "d2-label-free", run=SWAV),
+    )
+
+
+CIFAR = dict(steps=40_000, minutes=65.0)
+_CIFAR10_RANDOM = (94.3, 93.4, 90.9, 88.0, 79.0)
+_CIFAR10_ELFS = (95.3, 94.9, 93.3, 90.1, 86.9)
+_ELFS = (
+    _elfs_table(
+        "elfs-1-cifar10",
+        "Pretrained vision models, CIFAR10",
+        "CIFAR-10",
+        95.5,
+        (
+            *_baselines(
+                _CIFAR10_RANDOM,
+                (94.7, 92.9, 90.1, 84.2, 70.9),
+                (93.6, 93.0, 91.0, 87.9, 81.6),
+                (94.3, 93.8, 91.6, 85.1, 71.4),
+            ),
+            PaperRow(
+                "ELFS (SwAv)", "elfs", (95.0, 93.6, 92.5, 89.0, 82.0), "elfs-paper-cifar10-swav"
+            ),
+            PaperRow(
+                "ELFS (CLIP)", "elfs", (94.5, 94.7, 92.8, 89.6, 84.8), "elfs-paper-cifar10-clip"
+            ),
+            PaperRow("ELFS (DINO)", "elfs", _CIFAR10_ELFS, "elfs-paper-cifar10"),
+        ),
+        **CIFAR,
+    ),
+    _elfs_table(
+        "elfs-1-cifar100",
+        "Pretrained vision models, CIFAR100",
+        "CIFAR-100",
+        78.7,
+        (
+            *_baselines(
+                (74.6, 71.1, 65.3, 57.4, 44.8),
+                (74.5, 69.8, 61.1, 48.3, 32.1),
+                (74.7, 71.8, 65.2, 58.9, 47.8),
+                (75.3, 71.3, 66.0, 56.2, 42.1),
+            ),
+            PaperRow(
+                "ELFS (SwAv)", "elfs", (73.5, 73.1, 66.5, 58.4, 50.6), "elfs-paper-cifar100-swav"
+            ),
+            PaperRow(
+                "ELFS (CLIP)", "elfs", (75.3, 71.2, 65.9, 58.3, 48.8), "elfs-paper-cifar100-clip"
+            ),
+            PaperRow("ELFS (DINO)", "elfs", (76.8, 74.0, 68.4, 61.9, 54.9), "elfs-paper-cifar100"),
+        ),
+        **CIFAR,
+    ),
+    _elfs_table(
+        "elfs-3",
+        "Label-free methods with DINO and with SwAv, CIFAR10",
+        "CIFAR-10",
+        95.5,
+        (
+            PaperRow(
+                "Prototypicality (DINO)",
+                "prototypicality",
+                (94.9, 93.8, 86.6, 75.7, 42.6),
+                run=DINO,
+            ),
+            PaperRow(
+                "Label-free D2 (DINO)", "d2", (94.2, 93.1, 91.5, 88.2, 82.8), "d2-label-free", DINO
+            ),
+            PaperRow("ELFS (DINO)", "elfs", _CIFAR10_ELFS, "elfs-paper-cifar10"),
+            PaperRow(
+                "Prototypicality (SwAv)",
+                "prototypicality",
+                (94.7, 92.9, 90.1, 84.2, 70.9),
+                run=SWAV,
+            ),
+            PaperRow(
+                "Label-free D2 (SwAv)", "d2", (94.3, 93.8, 91.6, 85.1, 71.4), "d2-label-free", SWAV
+            ),
+            PaperRow(
+                "ELFS (SwAv)", "elfs", (95.0, 93.6, 92.5, 89.0, 82.0), "elfs-paper-cifar10-swav"
+            ),
+        ),
+        **CIFAR,
+    ),
+    _elfs_table(
+        "elfs-4",
+        "Transfer of ResNet18's coresets to other networks, CIFAR10, forgetting",
+        "CIFAR-10",
+        95.5,
+        (
+            PaperRow("Random (ResNet18)", "random", _CIFAR10_RANDOM),
+            *(
+                PaperRow(
+                    f"ELFS ({title})",
+                    "elfs",
+                    figures,
+                    "elfs-paper-cifar10",
+                    params=FORGETTING,
+                    options={"model": network},
+                )
+                for title, network, figures in (
+                    ("ResNet18", "resnet18", _CIFAR10_ELFS),
+                    ("ResNet34", "resnet34", (95.4, 95.3, 93.1, 90.9, 87.6)),
+                    ("ResNet50", "resnet50", (95.4, 94.8, 93.1, 90.3, 87.3)),
+                )
+            ),
+        ),
+        **CIFAR,
+    ),
+    _elfs_table(
+        "elfs-5",
+        "Sampling methods, CIFAR100, forgetting",
+        "CIFAR-100",
+        78.7,
+        (
+            PaperRow(
+                "D2 (Best Label-Free)", "d2", (75.3, 71.3, 66.0, 56.2, 42.1), "d2-label-free", SWAV
+            ),
+            PaperRow(
+                "CCS (Pseudo Label)",
+                "ccs",
+                (75.5, 72.9, 67.2, 60.9, 51.8),
+                run={**DINO, **PROXY},
+                params=FORGETTING,
+            ),
+            PaperRow(
+                "ELFS",
+                "elfs",
+                (76.8, 74.0, 68.4, 61.9, 54.9),
+                "elfs-paper-cifar100",
+                params=FORGETTING,
+            ),
+            PaperRow(
+                "CCS (Supervised)",
+                "ccs",
+                (77.1, 74.5, 68.9, 64.0, 56.0),
+                "ccs-paper",
+                params={**TRUE, **FORGETTING},
+            ),
+        ),
+        **CIFAR,
+    ),
+    _elfs_table(
+        "elfs-8",
+        "ImageNet-1K",
+        "ImageNet-1K",
+        73.1,
+        (
+            *_baselines(
+                (72.2, 70.3, 66.7, 62.5, 52.3),
+                (70.9, 60.8, 54.6, 41.9, 30.6),
+                (71.7, 70.4, 65.8, 61.7, 53.4),
+                (72.3, 65.6, 55.6, 50.8, 43.2),
+            ),
+            PaperRow("ELFS (DINO)", "elfs", (73.5, 71.8, 67.2, 63.4, 54.9), "elfs-paper-imagenet"),
+        ),
+        model="resnet34",
+        steps=300_000,
+        minutes=31 * 60.0,
+        seeds=1,
+    ),
+    _elfs_table(
+        "elfs-9-cinic10",
+        "CINIC10",
+        "CINIC-10",
+        89.9,
+        (
+            *_baselines(
+                (88.9, 87.6, 85.1, 82.6, 77.3),
+                (88.8, 87.4, 83.7, 80.9, 72.0),
+                (87.3, 86.5, 84.2, 82.6, 78.1),
+                (89.1, 87.8, 85.6, 80.6, 66.4),
+            ),
+            PaperRow("ELFS (DINO)", "elfs", (89.9, 87.8, 85.7, 84.9, 80.2), "elfs-paper-cinic10"),
+        ),
+        minutes=80.0,
+    ),
+    _elfs_table(
+        "elfs-9-stl10",
+        "STL10",
+        "STL-10, its labelled part",
+        79.3,
+        (
+            *_baselines(
+                (75.6, 70.2, 64.0, 57.9, 45.4),
+                (66.5, 60.5, 43.2, 37.6, 20.8),
+                (68.4, 63.7, 57.9, 51.0, 44.1),
+                (76.2, 69.2, 58.2, 52.7, 40.2),
+            ),
+            PaperRow("ELFS (DINO)", "elfs", (77.0, 73.9, 65.7, 61.3, 52.7), "elfs-paper-stl10"),
+        ),
+        steps=6_400,
+        minutes=50.0,
+    ),
+)
+
+
+def _zcore_table(
+    name: str,
+    title: str,
+    dataset: str,
+    full: float,
+    figures: Mapping[str, tuple[float, ...]],
+    **more: Any,
+) -> PaperTable:
+    """A table of BlindCS; baselines that train do so on true labels."""
+    supervised = {"run": PROXY, "params": TRUE}
+    made: dict[str, dict[str, Any]] = {
+        "BlindCS": dict(method="blindcs", recipe="zcore-paper", options={"loss_weights": True}),
+        "Random": dict(method="random"),
+        "TDDS": dict(method="tdds", recipe="tdds-paper"),
+        "Moderate": dict(method="moderate", params=TRUE),
+        "Entropy": dict(method="entropy", **supervised),
+        "Forgetting": dict(method="forgetting", **supervised),
+        "Dyn-Unc": dict(method="dyn_unc", **supervised),
+        "AUM": dict(method="aum", **supervised),
+        "EL2N": dict(method="el2n", **supervised),
+    }
+    rows = tuple(PaperRow(label, figures=row, **made[label]) for label, row in figures.items())
+    return PaperTable(
+        name,
+        title,
+        f"BlindCS (ZCore, arXiv 2411.15349), table {name.split('-')[1]}",
+        dataset,
+        more.pop("model", "resnet18"),
+        full,
+        rows,
+        note="batches of 256 where the paper has 128",
+        **more,
+    )
+
+
+PASSES = dict(epochs=200)
+_BLINDCS = (
+    _zcore_table(
+        "blindcs-3-cifar10",
+        "CIFAR10",
+        "CIFAR-10",
+        95.23,
+        {
+            "BlindCS": (94.58, 93.46, 90.97, 89.06, 84.18),
+            "Random": (94.58, 93.38, 90.61, 88.87, 83.77),
+            "TDDS": (95.47, 95.21, 93.03, 91.30, 85.46),
+            "Moderate": (93.96, 92.34, 89.71, 87.75, 83.61),
+            "Entropy": (94.45, 91.90, 86.24, 83.49, 72.06),
+            "Forgetting": (95.45, 95.05, 89.14, 76.18, 45.87),
+            "Dyn-Unc": (95.08, 94.03, 89.40, 79.76, 37.12),
+            "AUM": (95.44, 95.19, 91.19, 69.60, 34.74),
+            "EL2N": (95.43, 95.06, 86.69, 68.64, 31.89),
+        },
+        **PASSES,
+    ),
+    _zcore_table(
+        "blindcs-3-cifar100",
+        "CIFAR100",
+        "CIFAR-100",
+        78.21,
+        {
+            "BlindCS": (76.04, 72.87, 65.92, 61.92, 52.11),
+            "Random": (75.53, 71.95, 64.59, 57.79, 46.68),
+            "TDDS": (77.56, 74.04, 67.78, 63.01, 54.51),
+            "Moderate": (74.60, 70.29, 62.81, 56.52, 41.82),
+            "Entropy": (72.39, 64.44, 50.73, 42.86, 29.56),
+            "Forgetting": (77.38, 70.76, 49.92, 38.42, 25.82),
+            "Dyn-Unc": (73.36, 65.90, 50.16, 39.19, 15.20),
+            "AUM": (77.35, 68.17, 31.69, 18.43, 9.29),
+            "EL2N": (76.89, 67.57, 36.45, 17.31, 9.10),
+        },
+        **PASSES,
+    ),
+    _zcore_table(
+        "blindcs-4",
+        "ImageNet",
+        "ImageNet-1K",
+        73.54,
+        {
+            "BlindCS": (64.43, 61.31, 53.99),
+            "Random": (64.19, 60.76, 52.63),
+            "TDDS": (64.69, 62.56, 53.91),
+            "Forgetting": (64.29, 62.01, 52.14),
+            "Moderate": (64.04, 61.35, 52.45),
+            "Entropy": (62.34, 56.80, 43.39),
+        },
+        rates=(0.7, 0.8, 0.9),
+        epochs=60,
+        model="resnet34",
+    ),
+    *(
+        _zcore_table(
+            f"blindcs-6-eurosat{part}",
+            f"EuroSAT, {part} % to train on",
+            f"EuroSAT, {part} % of it, the rest as the test split",
+            full,
+            {"BlindCS": blindcs, "Random": random, "TDDS": tdds},
+            **PASSES,
+        )
+        for part, full, blindcs, random, tdds in (
+            (
+                *(80, 98.59),
+                (98.32, 98.15, 97.72, 97.31, 95.80),
+                (98.20, 97.94, 96.98, 96.65, 94.72),
+                (98.62, 98.58, 98.43, 98.09, 96.28),
+            ),
+            (
+                *(40, 98.20),
+                (97.59, 97.53, 96.45, 96.06, 92.94),
+                (97.04, 96.43, 95.00, 93.73, 90.69),
+                (97.97, 98.06, 97.55, 96.79, 92.78),
+            ),
+            (
+                *(20, 98.59),
+                (96.49, 95.45, 92.60, 91.80, 80.39),
+                (95.14, 93.25, 89.36, 88.01, 83.30),
+                (96.94, 96.45, 93.86, 94.70, 86.94),
+            ),
+            (
+                *(10, 93.64),
+                (93.71, 91.82, 86.08, 81.77, 63.96),
+                (90.35, 87.55, 83.06, 78.97, 72.81),
+                (94.62, 92.92, 89.41, 85.56, 74.74),
+            ),
+        )
+    ),
+)
+TABLES: dict[str, PaperTable] = {table.name: table for table in (*_ELFS, *_BLINDCS)}
+
+
+def find_table(name: str) -> PaperTable:
+    """The table called `name`, else BadInput with near misses and all names."""
+    key = str(name).strip().lower()
+    if key in TABLES:
+        return TABLES[key]
+    near = difflib.get_close_matches(key, TABLES, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise BadInput(f"table {name!r} is unknown.{hint} Known: {', '.join(TABLES)}.")

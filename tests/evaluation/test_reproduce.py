@@ -1,0 +1,203 @@
+"""Papers' tables measured again: what is printed is what the papers print, and a miniature of each
+step from recipe to JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+from typer.testing import CliRunner
+
+from coreset_engine.artifacts.store import Store
+from coreset_engine.cli.commands.reproduce import lines
+from coreset_engine.cli.main import app
+from coreset_engine.core.config import make
+from coreset_engine.core.errors import BadInput, Cancelled
+from coreset_engine.core.registry import METHODS, load
+from coreset_engine.evaluation import experiment
+from coreset_engine.evaluation.published_tables import TABLES, find_table
+from coreset_engine.evaluation.reproduce import Reproduction, _grid, needs, reproduce
+from coreset_engine.evaluation.subset_training import EvaluationConfig
+from coreset_engine.pipeline.config import RunConfig
+from coreset_engine.pipeline.recipes import find
+from coreset_engine.pipeline.run import Run
+from coreset_engine.sources.open import open_source
+
+N = 300
+every = pytest.mark.parametrize("name", sorted(TABLES))
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    whole = open_source("demo")
+    return dataclasses.replace(
+        whole,
+        ids=whole.ids[:N],
+        labels=whole.labels[:N],
+        fingerprint="300 digits",
+        vectors=load_digits().data[:N].astype(np.float32),
+    )
+
+
+@pytest.fixture
+def run(dataset, tmp_path):
+    return Run(dataset, store=Store(tmp_path), n_samples=2000)
+
+
+@every
+def test_a_table_is_complete_and_every_row_can_be_asked_for(name):
+    table = TABLES[name]
+    assert table.rows and 0 < table.full <= 100
+    for row in table.rows:
+        assert len(row.figures) == len(table.rates) and row.method in METHODS
+        assert all(0 < figure <= table.full + 1.5 for figure in row.figures)
+        assert (np.diff(row.figures) < 1).all(), "accuracy falls with the pruning rate"
+        config = RunConfig(**({"recipe": row.recipe} if row.recipe else {}), **row.run)
+        assert config.encoder == row.run.get("encoder", config.encoder)
+        params = dict(row.params)
+        if row.recipe:
+            assert find(row.recipe).method == row.method
+            params = find(row.recipe).params_at(table.rates[0]) | params
+        make(load(METHODS[row.method].config), params)
+        make(EvaluationConfig, {"model": table.model} | dict(row.options))
+
+
+def test_figures_are_those_of_the_papers():
+    # Read off the tables: ELFS 1 and 9, BlindCS 3 and 4.
+    def figure(name, label, rate):
+        table = TABLES[name]
+        row = next(row for row in table.rows if row.label == label)
+        return row.figures[table.rates.index(rate)]
+
+    assert figure("elfs-1-cifar10", "ELFS (DINO)", 0.9) == 86.9
+    assert figure("elfs-1-cifar100", "Badge", 0.8) == 58.9
+    assert figure("elfs-9-stl10", "D2 (label free)", 0.3) == 76.2
+    assert figure("blindcs-3-cifar100", "BlindCS", 0.9) == 52.11
+    assert figure("blindcs-4", "TDDS", 0.8) == 62.56
+    assert figure("blindcs-6-eurosat10", "Random", 0.9) == 72.81
+
+
+def test_a_small_reproduction_from_rows_to_cells(run):
+    told = []
+    wanted = Reproduction(
+        find_table("elfs-1-cifar10"), 2, (0.5, 0.9), ("Random", "ELFS (DINO)"), small=True
+    )
+    assert wanted.trainings == 2 * (2 * 2 + 1)
+    found = reproduce(run, wanted, lambda done, total, cells: told.append((done, total)))
+    assert told[0] == (1, 10) and told[-1] == (10, 10)
+    assert [(cell["row"], cell["prune_rate"], cell["paper"]) for cell in found["cells"]] == [
+        ("Random", 0.5, 93.4),
+        ("Random", 0.9, 79.0),
+        ("ELFS (DINO)", 0.5, 94.9),
+        ("ELFS (DINO)", 0.9, 86.9),
+    ]
+    for cell in found["cells"]:
+        a, b = cell["accuracies"]
+        assert cell["n"] == 2 and cell["mean"] == pytest.approx((a + b) / 2)
+        # Of two values the standard error is half their distance.
+        assert cell["standard_error"] == pytest.approx(abs(a - b) / 2)
+        assert cell["difference"] == pytest.approx(cell["mean"] - cell["paper"])
+    assert found["full"]["paper"] == 95.5 and found["full"]["mean"] > found["cells"][1]["mean"]
+    printed = "\n".join(lines(found))
+    assert "ELFS (arXiv 2406.04273), table 1" in printed and "in small" in printed
+    assert json.loads(json.dumps(found)) == found
+    elfs = found["cells"][3]
+    assert elfs["recipe"] == "elfs-paper-cifar10" and elfs["method"] == "elfs"
+
+
+def test_the_beta_of_the_papers_table_is_used(run, monkeypatch):
+    from coreset_engine.pipeline.select import select
+
+    seen = []
+
+    def spy(method, given, rate, **params):
+        seen.append((method, rate, params))
+        return select(method, given, rate, **params)
+
+    monkeypatch.setattr(experiment, "select", spy)
+    table = find_table("elfs-1-cifar10")
+    reproduce(run, Reproduction(table, 1, (0.5, 0.9), ("ELFS (DINO)",), small=True))
+    # ELFS, table 7: CIFAR-10 with DINO, 0 at 50 % and 0.4 at 90 %.
+    assert [(rate, params["beta"]) for _, rate, params in seen] == [(0.5, 0.0), (0.9, 0.4)]
+
+
+def test_a_stopped_reproduction_goes_on(dataset, tmp_path, monkeypatch):
+    calls = []
+    train = experiment.evaluate_subset
+    monkeypatch.setattr(
+        experiment, "evaluate_subset", lambda *a, **b: calls.append(1) or train(*a, **b)
+    )
+
+    def fresh():
+        return Run(dataset, store=Store(tmp_path), n_samples=2000)
+
+    wanted = Reproduction(find_table("elfs-3"), 2, (0.8,), ("ELFS (DINO)",), small=True)
+
+    def stop(done, total, cells):
+        if done == 3:
+            raise Cancelled("enough.")
+
+    with pytest.raises(Cancelled):
+        reproduce(fresh(), wanted, stop)
+    before = len(calls)
+    first = reproduce(fresh(), wanted)
+    assert len(calls) == before + 1, "one cell was left"
+    assert reproduce(fresh(), wanted) == first and len(calls) == before + 1
+
+
+def test_passes_over_a_coreset_become_steps(run):
+    table = find_table("blindcs-3-cifar10")
+    grid = _grid(run, Reproduction(table, 1), table.rows[0], 0.5)
+    # 150 of 300 images fill one batch of 256: 200 passes are 200 steps; weights as in eq. 10.
+    assert grid.config.steps == 200 and grid.config.loss_weights and grid.config.model == "resnet18"
+    assert _grid(run, Reproduction(table, 1, small=True), table.rows[0], 0.5).config.steps == 0
+    elfs = find_table("elfs-4")
+    rows = {row.label: row for row in elfs.rows}
+    config = _grid(run, Reproduction(elfs, 1), rows["ELFS (ResNet50)"], 0.5).config
+    assert config.model == "resnet50" and config.steps == 40_000
+
+
+def test_what_a_full_reproduction_takes():
+    # 7 rows at 5 rates and one training on all, 5 seeds: 180 trainings of 65 minutes, 195 hours.
+    table = find_table("elfs-1-cifar10")
+    assert len(table.rows) == 7 and table.trainings == 5 * (7 * 5 + 1) == 180
+    assert "180 trainings of resnet18 on CIFAR-10, some 195 hours" in needs(table, 5)
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        ("elfs-1-cifar", "Did you mean 'elfs-1-cifar10'?"),
+        ("elfs-1-cifar10", "give that data as a folder, or --small"),
+        ("elfs-1-cifar10 demo", "there is no GPU here; add --small"),
+        ("elfs-1-cifar10 demo --small --prune-rates 0.4", "rate 0.4 is not in elfs-1-cifar10"),
+        ("elfs-1-cifar10 demo --small --rows Badger", "row 'Badger' is not in"),
+        ("elfs-1-cifar10 demo --small --seeds -1", "--seeds -1 must be 0"),
+    ],
+)
+def test_what_is_missing_is_said_in_one_sentence(words, said, monkeypatch, tmp_path):
+    monkeypatch.setenv("CORESET_HOME", str(tmp_path))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    done = CliRunner().invoke(app, ["reproduce", *words.split()])
+    assert isinstance(done.exception, BadInput) and said in str(done.exception), done.output
+
+
+def test_one_command_from_local_files_to_json(tmp_path, monkeypatch):
+    monkeypatch.setenv("CORESET_HOME", str(tmp_path / "home"))
+    vectors = tmp_path / "v.npz"
+    data = load_digits()
+    np.savez(vectors, vectors=data.data[:200].astype(np.float32), labels=data.target[:200])
+    words = (
+        f"reproduce blindcs-3-cifar10 {vectors} --small --seeds 2 --prune-rates 0.7 --n-samples 500"
+    )
+    words += f" --rows BlindCS,Random --out {tmp_path / 'cells.json'}"
+    done = CliRunner().invoke(app, words.split())
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert "BlindCS (ZCore, arXiv 2411.15349), table 3: CIFAR10" in done.output
+    found = json.loads((tmp_path / "cells.json").read_text())
+    assert [cell["n"] for cell in found["cells"]] == [2, 2] and found["small"]
+    listed = CliRunner().invoke(app, ["reproduce", "list"])
+    assert all(name in listed.output for name in TABLES)
