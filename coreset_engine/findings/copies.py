@@ -16,6 +16,9 @@ from coreset_engine.findings.report import FINDINGS, Finding
 
 KEEP_RULES = ("first", "largest", "oldest", "labelled", "quality")
 _LARGEST_PROPOSAL = 0.05  # cosine distance
+COINCIDE = 0.08  # difference of tiny copies over their contrast, up to which they coincide
+_LEAST_CONTRAST = 6.0  # standard deviation of a tiny copy, of 255, below which it tells nothing
+_CONFIRMING = 8  # nearest neighbours of each image whose tiny copies are compared
 _TAIL = 3.5  # robust standard deviations below the median of log distances
 
 
@@ -72,26 +75,35 @@ class NearPairs:
     """Pairs of images with different pixels, nearest first.
 
     pairs: (P, 2) int64. distances: (P,) float32, cosine. same: (N,) int64, images with the same
-    pixels share a number. proposed: distance proposed as the threshold.
+    pixels share a number. proposed: distance proposed as the threshold. confirmed: (P,) bool, the
+    tiny copies coincide too, so that no threshold is needed.
     """
 
     pairs: np.ndarray
     distances: np.ndarray
     same: np.ndarray
     proposed: float
+    confirmed: np.ndarray
 
     def border(self, threshold: float, most: int = 12) -> tuple[np.ndarray, np.ndarray]:
         """((A, 2) pairs just within the threshold, (B, 2) just beyond it), farthest and nearest
-        first."""
-        at = int(np.searchsorted(self.distances, np.float32(threshold), side="right"))
-        return self.pairs[max(0, at - most) : at][::-1], self.pairs[at : at + most]
+        first; confirmed ones are no examples of either."""
+        open_pairs = self.pairs[~self.confirmed]
+        distances = self.distances[~self.confirmed]
+        at = int(np.searchsorted(distances, np.float32(threshold), side="right"))
+        return open_pairs[max(0, at - most) : at][::-1], open_pairs[at : at + most]
 
 
-def near_pairs(neighbours: Neighbours, same: np.ndarray, within: float = 0.5) -> NearPairs:
+def near_pairs(
+    neighbours: Neighbours,
+    same: np.ndarray,
+    within: float = 0.5,
+    tiny: np.ndarray | None = None,
+) -> NearPairs:
     """Neighbours with different pixels at a cosine distance of at most `within`.
 
     same: (N,) int64, equal for images with the same pixels; of each such group the first stands for
-    all.
+    all. tiny: (N, S, S, 3) uint8 tiny copies, which confirm pairs of the nearest neighbours.
     """
     first = np.full(int(same.max(initial=0)) + 1, len(same))
     np.minimum.at(first, same, np.arange(len(same)))
@@ -105,11 +117,38 @@ def near_pairs(neighbours: Neighbours, same: np.ndarray, within: float = 0.5) ->
     row, column = np.nonzero(usable & (distances <= within))
     pairs = np.sort(np.stack([rows[row], others[row, column]], axis=1), axis=1)
     values = distances[row, column]
-    order = np.lexsort((pairs[:, 1], pairs[:, 0], values))
+    order = np.lexsort((column, pairs[:, 1], pairs[:, 0], values))
     pairs, kept = np.unique(pairs[order], axis=0, return_index=True)
     values = values[order][kept]
+    close = column[order][kept] < _CONFIRMING
     order = np.argsort(values, kind="stable")
-    return NearPairs(pairs[order], values[order], same, proposed_distance(nearest))
+    pairs = pairs[order]
+    confirmed = np.zeros(len(pairs), bool)
+    asked = np.flatnonzero(close[order])
+    if tiny is not None:
+        apart = tiny_difference(tiny, tiny, pairs[asked])
+        confirmed[asked] = apart <= COINCIDE
+    return NearPairs(pairs, values[order], same, proposed_distance(nearest), confirmed)
+
+
+def tiny_difference(left: np.ndarray, right: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """(P,) float64: root mean square difference of tiny copies over the lower of their standard
+    deviations.
+
+    left, right: (N, S, S, 3) and (M, S, S, 3) uint8. pairs: (P, 2) int64, rows of each. Images
+    without contrast are infinitely apart.
+    """
+    out = np.empty(len(pairs))
+    for start in range(0, len(pairs), 10_000):
+        part = pairs[start : start + 10_000]
+        a = left[part[:, 0]].reshape(len(part), -1).astype(np.float32)
+        b = right[part[:, 1]].reshape(len(part), -1).astype(np.float32)
+        contrast = np.minimum(a.std(axis=1), b.std(axis=1))
+        apart = np.sqrt(((a - b) ** 2).mean(axis=1))
+        known = contrast >= _LEAST_CONTRAST
+        ratio = np.divide(apart, contrast, out=np.full(len(part), np.inf), where=known)
+        out[start : start + len(part)] = ratio
+    return out
 
 
 def proposed_distance(nearest: np.ndarray) -> float:
@@ -132,7 +171,7 @@ def proposed_distance(nearest: np.ndarray) -> float:
 def near_duplicates(found: NearPairs, threshold: float | None = None) -> Finding:
     """Images linked by pairs within the threshold, together with their exact copies."""
     limit = found.proposed if threshold is None else threshold
-    close = found.distances <= limit
+    close = (found.distances <= limit) | found.confirmed
     groups = linked(found.pairs[close], len(found.same), found.same)
     nearest = np.full(len(groups), np.inf, np.float32)
     for column in (0, 1):
@@ -144,7 +183,10 @@ def near_duplicates(found: NearPairs, threshold: float | None = None) -> Finding
     codes = np.where(touched, groups, -1 - np.arange(len(groups)))
     made = _grouped("near_duplicates", codes, nearest)
     said = "given" if threshold is not None else "proposed from the distances of this set"
-    note = f"within cosine distance {limit:.4g} ({said}); exact copies of a member are included"
+    more = int((found.confirmed & (found.distances > limit)).sum())
+    note = f"within cosine distance {limit:.4g} ({said})"
+    note += f", and {more:,} pairs beyond it whose small copies coincide" if more else ""
+    note += "; exact copies of a member are included"
     return _closest_first(made, limit, note)
 
 

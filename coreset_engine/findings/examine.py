@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Neighbours
 from coreset_engine.findings import copies, outliers, twins
 from coreset_engine.findings.config import CleanConfig
@@ -87,6 +88,14 @@ def examine(material: Material, config: CleanConfig | None = None) -> Report:
     return Report(material.source, material.ids, ordered, skipped, _warnings(ordered))
 
 
+def near_pairs_of(material: Material, same: np.ndarray) -> copies.NearPairs:
+    """Pairs of near images, confirmed by their tiny copies where there are images."""
+    if material.neighbours is None:
+        raise BadInput("near-duplicates need embeddings; compute them first.")
+    tiny = None if material.statistics is None else material.statistics.tiny
+    return copies.near_pairs(material.neighbours, same, tiny=tiny)
+
+
 def _copies(material: Material, config: CleanConfig, skipped: dict[str, str]) -> list[Finding]:
     made = []
     same = material.same
@@ -99,9 +108,7 @@ def _copies(material: Material, config: CleanConfig, skipped: dict[str, str]) ->
         made.append(twins.rotated(material.statistics, same, config.rotated))
     near = None
     if material.neighbours is not None:
-        near = copies.near_duplicates(
-            copies.near_pairs(material.neighbours, same), config.near_duplicates
-        )
+        near = copies.near_duplicates(near_pairs_of(material, same), config.near_duplicates)
         made.append(near)
     else:
         skipped.setdefault("near_duplicates", "the images are not embedded")

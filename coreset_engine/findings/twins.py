@@ -1,8 +1,8 @@
 """Rotated and mirrored copies, from the tiny copies of all images.
 
 The mean of the eight turns of a tiny copy (the symmetries of the square) does not change when the
-image is turned. Images whose means nearly coincide are found by a k-d tree on a few principal axes,
-which never lengthen distances, and are then compared turn by turn.
+image is turned. Images whose means nearly coincide are found on their principal axes, which never
+lengthen distances, and are then compared turn by turn.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from coreset_engine.findings.copies import linked
 from coreset_engine.findings.image_statistics import ImageStatistics
 from coreset_engine.findings.report import FINDINGS, Finding
 
-_AXES = 10
+_AXES = 30  # as many as the invariants have
 _LEAST_CONTRAST = 10.0  # standard deviation of the tiny copy, of 255
 _CLEARLY = 0.5  # the turned difference is at most this share of the plain one
 _MOST_PAIRS = 2_000_000
+_FEW = 30_000  # points that are compared all with all
+_BLOCK = 256
 
 
 def turns(tiny: np.ndarray) -> list[np.ndarray]:
@@ -72,11 +74,32 @@ def _candidates(tiny: np.ndarray, spread: np.ndarray, threshold: float) -> np.nd
 
 
 def _close(points: np.ndarray, radius: float) -> np.ndarray:
-    """(P, 2) int64 pairs of points within `radius`, at most _MOST_PAIRS (then within less)."""
+    """(P, 2) int64 pairs of points within `radius`, each once; a few a little beyond it.
+
+    Few points are compared all with all whose first axis is near enough, block by block; of many a
+    k-d tree finds at most _MOST_PAIRS, within a smaller radius where there are more.
+    """
+    if len(points) > _FEW:
+        return _close_by_tree(points, radius)
+    order = np.argsort(points[:, 0], kind="stable")
+    rows = points[order].astype(np.float32)
+    length = np.einsum("nd,nd->n", rows, rows) / 2
+    found = [np.empty((0, 2), np.int64)]
+    for start in range(0, len(rows), _BLOCK):
+        last = min(start + _BLOCK, len(rows)) - 1
+        stop = int(np.searchsorted(rows[:, 0], rows[last, 0] + radius * 1.0001, side="right"))
+        block = rows[start : last + 1]
+        similar = block @ rows[start:stop].T
+        similar -= length[start:stop]
+        left, right = np.nonzero(similar >= length[start : last + 1, None] - radius**2 / 1.9998)
+        once = right > left
+        found.append(start + np.stack([left[once], right[once]], axis=1))
+    return order[np.concatenate(found)]
+
+
+def _close_by_tree(points: np.ndarray, radius: float) -> np.ndarray:
     from scipy.spatial import cKDTree
 
-    if len(points) < 2:
-        return np.empty((0, 2), np.int64)
     tree = cKDTree(points)
     while tree.count_neighbors(tree, radius) > _MOST_PAIRS:
         radius /= 2

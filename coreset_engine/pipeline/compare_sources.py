@@ -1,7 +1,7 @@
 """Two runs side by side: images that occur in both (leakage), and regions that one of them lacks.
 
-Leakage is told by bytes, by pixels, and by embeddings, where the threshold is that of
-near-duplicates within the first set.
+Leakage is told by bytes, by pixels, and nearly: by embeddings within the threshold of
+near-duplicates of the first set, or by tiny copies that coincide.
 """
 
 from __future__ import annotations
@@ -237,7 +237,8 @@ def _leakage(run_a: Run, run_b: Run, limit: float | None) -> Leakage:
         kinds[fresh] = kind
     if limit is not None:
         near = cross_neighbours(run_a.vectors, run_b.vectors, run_a.tick("comparison"))
-        fresh = (partner < 0) & (near.distances <= limit)
+        close = (near.distances <= limit) | _coincide(run_a, run_b, near.nearest)
+        fresh = (partner < 0) & close
         partner[fresh] = near.nearest[fresh]
         kinds[fresh] = "near"
         distances[fresh] = near.distances[fresh]
@@ -245,6 +246,16 @@ def _leakage(run_a: Run, run_b: Run, limit: float | None) -> Leakage:
     rank = np.array([KINDS.index(kind) for kind in kinds[found]], np.int64)
     found = found[np.lexsort((found, distances[found], rank))]
     return Leakage(found, partner[found], kinds[found], distances[found], limit or 0.0, m)
+
+
+def _coincide(run_a: Run, run_b: Run, nearest: np.ndarray) -> np.ndarray:
+    """(M,) bool: the tiny copies of an image of B and of its nearest one of A coincide."""
+    if run_a.dataset.reader is None or run_b.dataset.reader is None:
+        return np.zeros(len(nearest), bool)
+    pairs = np.stack([nearest, np.arange(len(nearest))], axis=1)
+    left, right = image_statistics(run_a).tiny, image_statistics(run_b).tiny
+    found: np.ndarray = copies.tiny_difference(left, right, pairs) <= copies.COINCIDE
+    return found
 
 
 def _same(left: np.ndarray, right: np.ndarray) -> np.ndarray:

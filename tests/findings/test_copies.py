@@ -59,6 +59,24 @@ def test_near_duplicates_are_chained_and_bring_their_exact_copies():
     assert len(copies.near_duplicates(pairs, 0.05)) == 0
 
 
+def test_pairs_whose_tiny_copies_coincide_need_no_threshold():
+    tiny = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3)).astype(np.uint8)
+    tiny[1] = np.clip(tiny[0].astype(int) + 1, 0, 255)
+    pairs = copies.near_pairs(neighbours_of([0.0, 0.4, 0.8]), np.arange(3), within=1.0, tiny=tiny)
+    assert pairs.pairs[pairs.confirmed].tolist() == [[0, 1]]
+    assert sets_of(copies.near_duplicates(pairs, 0.01)) == [[0, 1]]
+    assert [0, 1] not in pairs.border(0.5)[0].tolist()
+
+
+def test_tiny_difference_is_relative_to_contrast():
+    a = np.zeros((1, 4, 4, 3), np.uint8)
+    a[:, :2] = 200  # standard deviation 100
+    b = a + 10
+    assert np.allclose(copies.tiny_difference(a, b, np.array([[0, 0]])), 0.1)
+    flat = np.full((1, 4, 4, 3), 9, np.uint8)
+    assert np.isinf(copies.tiny_difference(flat, flat, np.array([[0, 0]]))).all()
+
+
 def test_exact_copies_alone_are_no_near_duplicates():
     pairs = copies.near_pairs(neighbours_of([0.0, 0.0, 8.0]), np.array([0, 0, 1]), within=1.0)
     assert len(pairs.pairs) == 0 and len(copies.near_duplicates(pairs, 0.5)) == 0

@@ -14,9 +14,8 @@ import numpy as np
 import streamlit as st
 
 from coreset_engine.core.device import cpu_count
-from coreset_engine.findings import copies
 from coreset_engine.findings.config import CleanConfig
-from coreset_engine.findings.examine import Material, examine
+from coreset_engine.findings.examine import Material, examine, near_pairs_of
 from coreset_engine.findings.report import FINDINGS, Finding, Report
 from ui.components.charts import as_csv
 from ui.components.escape import markdown as escaped
@@ -290,7 +289,7 @@ def _border(view: session.RunView, found: Finding) -> None:
     material = material_of(view)
     if material.neighbours is None:
         return
-    pairs = copies.near_pairs(material.neighbours, material.same)
+    pairs = near_pairs_of(material, material.same)
     within, beyond = pairs.border(float(found.threshold or 0.0))
     for title, shown in (("Just within the threshold", within), ("Just beyond it", beyond)):
         st.markdown(f"**{title}**")
