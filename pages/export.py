@@ -59,9 +59,9 @@ frame.page_header(
 view = frame.require_run("embeddings", note_sample=False)
 whole = view.full or view
 state = export_rounds.state_of(whole)
-with frame.error_boundary():
+with st.container(), frame.error_boundary():  # a place of its own, so that the tabs keep theirs
     export_rounds.show_status(whole, state)
-out, back, following = st.tabs(["Export", "Labels back", "Next round"])
+out, back, following = st.tabs(["Export", "Labels back", "Next round"], key="export:part")
 with out, frame.error_boundary():
     export_all(whole) if view.full is not None else export_chosen(view)
     moved_form()

@@ -82,7 +82,8 @@ class LabelErrors:
 
     def top(self, count: int | None = None) -> list[LabelError]:
         """The first `count` as rows for people; None = those suspected."""
-        places = np.flatnonzero(self.suspected) if count is None else range(min(count, len(self)))
+        every = np.flatnonzero(self.suspected) if count is None else np.arange(len(self))[:count]
+        places: list[int] = every.tolist()
         return [
             LabelError(
                 str(self.ids[i]),

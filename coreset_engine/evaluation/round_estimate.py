@@ -319,7 +319,7 @@ def _random_gaps(
     ours = np.array([place[row] for row in data.rows.tolist()])
     judged = np.arange(len(pool), len(every))
     weights = _pool_weights(len(pool), ours, n, len(data.rows))
-    gaps = []
+    gaps: list[tuple[float, float] | None] = []
     for among in members:
         own = _surrogate_accuracy(vectors, tasks, ours[among], judged)
         drawn = [

@@ -139,7 +139,7 @@ class ExportBundle:
         if not self.truth_names:
             return None
         codes = np.full(len(self), -1, np.int64)
-        if self._source_names:
+        if self._source_names and self.dataset is not None:
             labels = np.asarray(self.dataset.labels)[self.position]
             codes = np.where(self.position >= 0, labels, -1)
         number = {name: code for code, name in enumerate(self.truth_names)}

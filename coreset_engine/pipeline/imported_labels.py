@@ -213,7 +213,8 @@ def _linear(run: Run, rows: np.ndarray, labels: np.ndarray, n_classes: int) -> R
 
 def _unit(run: Run, rows: np.ndarray) -> np.ndarray:
     vectors = np.asarray(run.vectors[rows], np.float32)
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    unit: np.ndarray = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return unit
 
 
 def spread(clusters: np.ndarray, known: dict[int, str]) -> list[str]:

@@ -66,7 +66,7 @@ class LabelRound:
         return len(self.ids)
 
     @property
-    def suggestions(self) -> list[tuple[str, float]]:
+    def suggestions(self) -> list[tuple[str, float | None]]:
         """(class, confidence) of each new image by label spreading; [] before the first labels."""
         imported = self.run.imported
         if imported is None or imported.confidence is None:
@@ -190,7 +190,7 @@ def _request(
     """What to select: the context, and `count` more."""
     wanted = request or SelectionRequest.of(method or ROUND_METHOD, count=1)
     never = set(wanted.never) - set(context)
-    shared = dict(
+    shared: dict[str, Any] = dict(
         budget=Budget(count=len(context) + count),
         must_keep=tuple(context),
         never=tuple(key for key in wanted.never if key in never),
@@ -247,7 +247,7 @@ def write_round(out: Path | str, made: LabelRound) -> Path:
 def _rows(made: LabelRound) -> list[list[Any]]:
     dataset = made.run.dataset
     places = places_of(dataset.ids, made.ids.tolist())
-    suggested = made.suggestions or [("", "")] * len(made)
+    suggested = made.suggestions or [("", None)] * len(made)
     paths = dataset.paths
     return [
         [key, "" if paths is None else paths[place], made.number, name, _share(share), ""]
@@ -256,4 +256,4 @@ def _rows(made: LabelRound) -> list[list[Any]]:
 
 
 def _share(value: Any) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else ""
+    return "" if value is None else f"{value:.3f}"

@@ -337,6 +337,7 @@ def _joined(found: _Values, places: np.ndarray, n: int, name: str, unmatched: in
     predicted = np.full(n, -1, np.int64)
     confidence = np.full(n, np.nan, np.float32)
     if found.values is None:
+        assert found.codes is not None  # of kind "class"
         predicted[places[here]] = found.codes[here]
         if found.confidence is not None:
             confidence[places[here]] = found.confidence[here]

@@ -155,7 +155,7 @@ def import_labels(
 
     options = LabelOptions(id_column, label_column, conflicts, images, overwrite)
     _check_places(selection, source, out, prune_rate, count)
-    if out is None:
+    if out is None or selection is None:
         summary = _kept(file, selection, source, options)
     else:
         summary = rescore(
@@ -307,7 +307,7 @@ def _decide(
 
         rows = decision_rows(tagged.removeprefix("fiftyone:"))
         said += [(key, decision, "") for key, decision in rows.items()]
-    places = places_of(run.dataset.ids, [key for key, _, _ in said]) if said else []
+    places = places_of(run.dataset.ids, [key for key, _, _ in said]).tolist()
     for (key, decision, name), place in zip(said, places, strict=True):
         if place < 0:
             raise BadInput(
