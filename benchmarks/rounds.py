@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import platform
+import shutil
 import sys
 import tempfile
 import time
@@ -185,12 +186,14 @@ def main() -> None:
         spent: dict[str, list[float]] = {arm: [] for arm in arms}
         for seed in range(given.seeds):
             task = problem(vectors, truth, seed)
-            for arm in arms:
-                with tempfile.TemporaryDirectory() as home:
-                    run = pool_run(task, seed, Path(home), dict(n_clusters=task.n_classes))
+            with tempfile.TemporaryDirectory() as home:
+                run = pool_run(task, seed, Path(home), dict(n_clusters=task.n_classes))
+                _ = run.neighbours, run.pseudo_labels  # what all arms share
+                for arm in arms:
+                    shutil.rmtree(Path(home) / "history", ignore_errors=True)
                     accuracy, seconds = simulated(arm, task, run, given.rounds, given.count)
-                curves[arm].append(accuracy)
-                spent[arm] += seconds
+                    curves[arm].append(accuracy)
+                    spent[arm] += seconds
         print()
         print(table(title, {arm: np.array(rows) for arm, rows in curves.items()}, given.count))
         print(", ".join(f"{arm} {np.mean(times):.1f} s a round" for arm, times in spent.items()))

@@ -53,6 +53,14 @@ def test_the_number_typed_is_the_number_asked_for(open_page, monkeypatch):
     assert params["out"].endswith("demo-round-0") and params["run"]
 
 
+def test_a_round_taken_back_leaves_its_folder_to_itself(tmp_path):
+    folder = tmp_path / "demo-round-0"
+    assert export_rounds._free_folder(folder) == folder
+    folder.mkdir()
+    (tmp_path / "demo-round-0-2").mkdir()
+    assert export_rounds._free_folder(folder).name == "demo-round-0-3"
+
+
 def test_counts_of_labelled_and_pending_images(labelled, open_page):
     test = open_page("export")
     values = {metric.label: metric.value for metric in test.metric}

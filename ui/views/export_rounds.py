@@ -105,9 +105,20 @@ def _choose(view: session.RunView, state: label_log.LabelState, count: int, meth
         method=method, budget=Budget(count=count), never=session.get("never") or ()
     )
     number = len(state.rounds)
-    out = session.home() / "exports" / f"{file_stem(view)}-round-{number}"
+    out = _free_folder(session.home() / "exports" / f"{file_stem(view)}-round-{number}")
     params = dict(count=count, request=request.as_json(), out=str(out))
     submit("next_round", view.spec, {**view.job_params, **params})
+
+
+def _free_folder(folder: Path) -> Path:
+    """The folder, or the first of folder-2, folder-3, ... that nothing lies in: a round that was
+    taken back has left its own."""
+    number = 1
+    found = folder
+    while found.exists():
+        number += 1
+        found = folder.with_name(f"{folder.name}-{number}")
+    return found
 
 
 def show_rounds(view: session.RunView) -> None:
