@@ -87,7 +87,7 @@ def _widget(field: dataclasses.Field, key: str, start: Any) -> Any:
     if isinstance(field.default, int | float):
         return _number(label, field.default, start, about, shared)
     text = st.text_input(label, value="" if start is None else str(start), **shared)
-    return text.strip() or None
+    return text.strip() or ("" if isinstance(field.default, str) else None)
 
 
 def _number(

@@ -37,7 +37,8 @@ def method_params(method: str) -> dict[str, Any]:
     )  # else the engine's guess for each rate
     shared["n_neighbours"] = session.get("alpha")
     own = (session.get("params") or {}).get(method, {})
-    return {name: value for name, value in {**shared, **own}.items() if name in names}
+    given = {**shared, **own}
+    return {name: value for name, value in given.items() if name in names and value is not None}
 
 
 def needed_stages(method: str) -> list[str]:
