@@ -96,3 +96,10 @@ def test_compare_begins_with_what_is_expected_of_each_side(open_page, known):
     said = texts(open_page("compare", method="elfs", prune_rate=0.5))
     assert "A is expected **1.5 points above random** (90% interval +0.5 to +2.5)." in said
     assert "B is expected" not in said  # B is random itself
+
+
+def test_a_reason_names_methods_as_people_read_them():
+    said = forecast.in_words(
+        "at 0.9062 pruned elfs is expected +8.7 points; kmedoids may be as good"
+    )
+    assert said == ("Mid-difficulty (ELFS) is expected +8.7 points; k-means medoids may be as good")

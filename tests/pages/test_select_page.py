@@ -117,7 +117,7 @@ def test_auto_names_the_method_and_its_reason(open_page):
 
 def test_an_empty_text_option_stays_the_default(open_page):
     test = open_page("select", method="auto", count=40)
-    assert not test.error and not "state:params" in test.session_state
+    assert not test.error and "state:params" not in test.session_state
 
 
 def test_the_active_tab_cannot_be_switched_off(open_page):

@@ -5,6 +5,7 @@ It is drawn from finished cells; a job makes them, and the curve grows while it 
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -83,7 +84,7 @@ def gain_sentence(method: str, gain: Any) -> str:
 def _say_best(found: Forecast, method: str, prune_rate: float) -> None:
     advice = found.best(prune_rate)
     if advice.method == method:
-        st.caption(f"It is also the best method for this number of images: {_reason(advice)}.")
+        st.caption("No method that was judged is expected to do better at this number of images.")
         return
     words, button = st.columns([4, 2], vertical_alignment="center")
     title = escaped(row_title(METHODS, advice.method))
@@ -98,8 +99,15 @@ def _say_best(found: Forecast, method: str, prune_rate: float) -> None:
 
 
 def _reason(advice: Any) -> str:
-    text = str(advice.reason)
-    return escaped(text[:1].upper() + text[1:], 400)
+    return escaped(in_words(str(advice.reason)), 400)
+
+
+def in_words(reason: str) -> str:
+    """The engine's reason as people read it: titles of methods, and no repeated pruning rate."""
+    text = re.sub(r"^at [0-9.]+ pruned ", "", reason)
+    for name in sorted(METHODS, key=len, reverse=True):
+        text = re.sub(rf"(?<![\w(]){name}(?![\w)])", METHODS[name].title, text)
+    return text[:1].upper() + text[1:]
 
 
 def _use(method: str, params: dict[str, Any]) -> None:
@@ -138,7 +146,7 @@ def _show_curves(found: Forecast, method: str, curve: list[Any], kept: int) -> N
         series,
         title="Expected accuracy, with 90% intervals",
         x_axis="images kept",
-        y_axis="of the accuracy with all labels",
+        y_axis="share of full accuracy",
         at=kept,
     )
     charts.show(figure, "forecast", data, height=280)

@@ -22,6 +22,7 @@ from ui.map.scatter import Order, Scrub
 from ui.selection import constraints, controls, session_selection
 from ui.state import session
 from ui.state.session import RunView
+from ui.views.forecast import in_words
 
 # Parameters that the map's sliders hold.
 ON_THE_MAP = {"beta", "n_neighbours"}
@@ -108,9 +109,9 @@ def recommendation(selection: Selection) -> str:
     name = selection.info.get("recommended")
     if not name:
         return ""
-    reason = str(selection.info.get("reason") or "")
+    reason = in_words(str(selection.info.get("reason") or ""))
     title = escaped(row_title(METHODS, str(name)))
-    return f"Recommended here: **{title}**. {escaped(reason[:1].upper() + reason[1:], 500)}."
+    return f"Recommended here: **{title}**. {escaped(reason, 500)}."
 
 
 def lost_groups(view: RunView, selection: Selection) -> list[tuple[str, int]]:
