@@ -1,12 +1,11 @@
-"""Gallery: the images themselves, in any order that was computed: hardest, easiest,
-near-duplicates, most redundant."""
+"""Gallery: the Explore page with its gallery, at the address of earlier editions."""
 
 from __future__ import annotations
 
 from ui.components import frame
-from ui.views.gallery import show_gallery
+from ui.views.explore import GALLERY, show_explore
 
 frame.page_header(
     "Gallery", "What do the hardest, the easiest, the repeated and the doubtful images look like?"
 )
-show_gallery(frame.require_run())
+show_explore(frame.require_run(), GALLERY)

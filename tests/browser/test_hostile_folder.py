@@ -72,14 +72,14 @@ def test_hostile_folder_from_opening_to_every_page(open_page, server, folder):
 
 
 def test_larger_view_walks_with_the_arrows(open_page, server):
-    page, witness = open_page(f"{server}/gallery?dataset=demo")
+    page, witness = open_page(f"{server}/home?dataset=demo")
     tiles = page.locator(".gallery button")
     tiles.nth(2).click()
     viewer = page.locator("dialog.viewer[open]")
     viewer.locator("img[src^='data:image']").wait_for()
     first = viewer.locator(".name").inner_text()
     page.keyboard.press("ArrowRight")
-    viewer.get_by_text("4 of 200").wait_for()
+    viewer.get_by_text(re.compile(r"^4 of \d+$")).wait_for()
     assert viewer.locator(".name").inner_text() == tiles.nth(3).get_attribute("title") != first
     viewer.locator("img[src^='data:image']").wait_for()
     page.keyboard.press("Escape")

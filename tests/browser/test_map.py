@@ -243,3 +243,78 @@ def test_legend_hides_the_dropped(open_page, map_server):
     page.locator(".cm-legend button[data-side=kept]").click()
     page.get_by_test_id("stText").first.filter(has_text='"sides": ["kept"]').wait_for()
     witness.assert_clean()
+
+
+def test_zooming_in_turns_points_into_pictures(open_page, map_server):
+    page, witness = opened_map(open_page, map_server)
+    root = page.locator(".cm").first
+    assert map_value(page, "pictures") == "0"
+    page.locator(".cm canvas").first.focus()
+    page.keyboard.press("w")
+    for _ in range(12):
+        page.keyboard.press("+")
+    page.wait_for_function(
+        """() => { const find = (root) => [...root.querySelectorAll('*')].reduce((hit, e) => hit ||
+            (e.matches('.cm') ? e : e.shadowRoot && find(e.shadowRoot)), null);
+            return Number(find(document).dataset.pictures) > 3; }"""
+    )
+    asked = page.evaluate("performance.getEntriesByType('resource').map(e => e.name)")
+    pages = [name for name in asked if "/coreset/atlas/" in name]
+    assert 0 < len(pages) < 60  # only what is in view, of 938 pages
+    inked = root.locator("canvas.cm-pictures").evaluate(
+        """(canvas) => { const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+        let k = 0; for (let i = 3; i < data.length; i += 4) k += data[i] > 0; return k; }"""
+    )
+    assert inked > 3 * 40 * 40
+    page.get_by_role("button", name="Pictures", exact=True).click()
+    page.wait_for_timeout(200)
+    assert map_value(page, "pictures") == "0"
+    witness.assert_clean()
+
+
+def test_a_walk_by_arrows_reads_out_and_opens_an_image(open_page, map_server):
+    page, witness = opened_map(open_page, map_server)
+    page.locator(".cm canvas").first.focus()
+    page.keyboard.press("w")
+    page.locator(".cm-said").filter(has_text=re.compile(r"^img-\d+, ")).wait_for(state="attached")
+    first = page.locator(".cm-said").inner_text()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("(old) => true", arg=first)
+    page.locator(".cm-said").filter(has_not_text=first).wait_for(state="attached")
+    at = page.locator(".cm").first.evaluate("(map) => map.getRootNode().coresetMap.walker")
+    page.keyboard.press("Enter")
+    page.get_by_test_id("stText").first.filter(has_text=f'"clicked": {at}').wait_for()
+    witness.assert_clean()
+
+
+def test_a_lasso_by_keyboard_holds_what_lies_inside(open_page, map_server):
+    page, witness = opened_map(open_page, map_server)
+    page.locator(".cm canvas").first.focus()
+    page.keyboard.press("Space")
+    for key in ("ArrowRight", "ArrowDown", "ArrowLeft"):
+        for _ in range(3):
+            page.keyboard.press(key)
+        page.keyboard.press("Space")
+    page.keyboard.press("Enter")
+    page.get_by_text(re.compile(r"^chosen [1-9]")).wait_for()
+    heard = json.loads(page.get_by_test_id("stText").first.inner_text())
+    assert len(heard["polygon"]) == 4
+    assert heard["count"] == len(reference_inside(fake_points(N), heard["polygon"]))
+    witness.assert_clean()
+
+
+def test_the_legend_shows_only_one_class_and_all_again(open_page, map_server):
+    page, witness = opened_map(open_page, map_server, "&colour=pseudo-label")
+    entry = page.locator(".cm-legend button[data-code='3']")
+    entry.dblclick()
+    page.get_by_test_id("stText").first.filter(
+        has_text='"hidden": [0, 1, 2, 4, 5, 6, 7, 8, 9]'
+    ).wait_for()
+    page.get_by_role("button", name="Show all").click()
+    page.get_by_test_id("stText").first.filter(has_text='"hidden": []').wait_for()
+    entry.hover()
+    lit = "(map) => map.getRootNode().coresetMap.highlight"
+    assert page.locator(".cm").first.evaluate(lit) == 3
+    page.mouse.move(5, 5)
+    assert page.locator(".cm").first.evaluate(lit) == -1
+    witness.assert_clean()

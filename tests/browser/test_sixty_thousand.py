@@ -21,7 +21,7 @@ from chrome import ARTEFACTS, ROOT, map_value, serve, stop, wait_for_map
 N = 60_000
 PAGES = {
     "home": "Coreset Explorer",
-    "explore": "Map",
+    "explore": "Explore",
     "gallery": "Gallery",
     "labels": "Labels",
     "coverage": "Coverage",

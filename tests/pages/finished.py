@@ -112,6 +112,20 @@ class FinishedRun:
     coverage = property(lambda self: self._of("coverage", self._coverage))
     map = property(lambda self: self._of("map", self._map))
 
+    tagged_by = None
+
+    @property
+    def columns(self):
+        from coreset_engine.curation.table import RunColumns
+
+        return self.__dict__.setdefault("_columns", RunColumns(self))
+
+    @property
+    def tags(self):
+        from coreset_engine.curation.tags import tags_of
+
+        return tags_of(self.dataset.fingerprint, self.store.home)
+
     def coverage_at(self, **params):
         return self.coverage
 

@@ -11,7 +11,7 @@ from coreset_engine.artifacts import history
 from coreset_engine.core.errors import BadInput
 from coreset_engine.pipeline.config import RunConfig
 from coreset_engine.selection.budget import double_end
-from ui.state import clusters, session
+from ui.state import clusters, reviews, session
 from ui.views import corrections, labels
 
 
@@ -25,7 +25,7 @@ def view_of(dataset, **kept):
 
 
 def test_quality_without_labels_shows_certainty(open_page, unlabelled_digits):
-    test = open_page("labels", dataset=unlabelled_digits)
+    test = open_page("labels", dataset=unlabelled_digits, labels_view="Quality")
     assert not test.exception and not test.error
     assert "no labels" in texts(test) and "Misclassified images" not in [
         metric.label for metric in test.metric
@@ -35,7 +35,7 @@ def test_quality_without_labels_shows_certainty(open_page, unlabelled_digits):
 def test_misclassified_is_the_engines_number(open_page, digits):
     from coreset_engine.clustering.contingency import accuracy
 
-    test = open_page("labels")
+    test = open_page("labels", labels_view="Quality")
     shown = {metric.label: metric.value for metric in test.metric}["Misclassified images"]
     exact = 1 - accuracy(FinishedRun(digits).pseudo_labels.labels, digits.labels)
     assert int(shown) == round(exact * len(digits))
@@ -125,31 +125,75 @@ def test_a_beta_that_does_not_fit_is_said_where_it_arose(open_page):
         labels.cut(np.arange(10.0), np.arange(10.0), 0.5, 0.8)
 
 
-def test_probable_errors_are_most_doubtful_first(open_page, digits):
-    test = open_page("labels", labels_view="Probable errors")
+def test_images_labelled_otherwise_than_their_cluster_are_listed_most_doubtful_first(
+    open_page, digits
+):
+    test = open_page("labels", labels_view="Probable errors")  # the name of an earlier edition
     assert not test.exception and not test.error
     shown = test.session_state["state:errors_shown"]
     view = view_of(digits)
-    quality = labels.quality_of(view)
+    pseudo = view.run.pseudo_labels.labels
+    most = [np.bincount(digits.labels[pseudo == c], minlength=10).argmax() for c in range(10)]
+    own = np.array(most)[pseudo]
     place = {name: i for i, name in enumerate(digits.ids.tolist())}
     positions = [place[name] for name in shown]
-    assert quality.wrong[positions].all() and len(positions) == min(200, quality.wrong.sum())
+    assert sorted(positions) == np.flatnonzero(own != digits.labels).tolist()
     assert (np.diff(view.run.dynamics.aum[positions]) >= 0).all()
-    i = positions[0]
-    said = labels.error_caption(view, i, quality, clusters.cluster_names(view))
-    truth, cluster = said.split(" → ")
-    assert truth == digits.classes[digits.labels[i]]
-    assert cluster.split(" (")[0] == digits.classes[quality.matched[i]]
+    first = reviews.differing(view)[0]
+    assert first.position == positions[0]
+    assert first.given == digits.classes[digits.labels[positions[0]]]
+    assert first.suggested == digits.classes[own[positions[0]]]
+
+
+def test_without_labels_the_list_ends_at_a_threshold(open_page, unlabelled_digits):
+    test = open_page("labels", dataset=unlabelled_digits)
+    assert not test.exception and not test.error
+    view = view_of(unlabelled_digits)
+    doubt = reviews.doubt_of(view)
+    listed = reviews.doubtful(view, reviews.first_threshold(doubt))
+    assert 0 < len(listed) <= 20 == round(0.05 * 400)
+    assert len(test.session_state["state:errors_shown"]) == len(listed)
+    worst = np.sort(doubt.values)[: len(listed)]
+    assert [doubt.values[one.position] for one in listed] == worst.tolist()
+    assert all(one.given.startswith("cluster ") for one in listed)
+
+
+def test_what_is_decided_is_kept_and_undone(open_page, digits):
+    open_page("labels")
+    view = view_of(digits)
+    first, second = str(digits.ids[3]), str(digits.ids[5])
+    reviews.decide(view, first, reviews.CORRECT, "7")
+    reviews.decide(view, second, reviews.CONFIRM)
+    kept = reviews.decisions(view)
+    assert kept[first]["label"] == "7" and kept[second]["decision"] == "confirm"
+    assert reviews.decided_label(view, first) == "7"
+    reviews.undo(view)
+    reviews.undo(view)
+    assert not reviews.decisions(view) and reviews.decided_label(view, first) is None
+
+
+def test_typical_images_are_those_the_label_is_most_certain_of(digits):
+    view = view_of(digits)
+    found = reviews.exemplars(view, 4)
+    aum = view.run.dynamics.aum
+    wrong = reviews.cluster_classes(view) != digits.labels
+    for code, name in enumerate(digits.classes):
+        own = np.flatnonzero((digits.labels == code) & ~wrong)
+        best = own[np.argsort(-aum[own], kind="stable")][:4].tolist()
+        assert found[name][: len(best)] == best
 
 
 def test_corrections_are_kept_said_and_undone(open_page, digits):
     test = open_page(
         "labels", labels_view="Corrections", errors_shown=[str(digits.ids[3]), str(digits.ids[5])]
     )
-    test.text_input(key="rename:name").set_value("<b>seven</b>")
-    press(test, "Rename")
-    test.selectbox(key="merge:target").set_value(4)
-    press(test, "Merge")
+    test.text_input(key="rename:0:name").set_value("<b>seven</b>")
+    test.button(key="FormSubmitter:rename:0-Rename").click()
+    test.run()
+    test.selectbox(key="merge:0:into").set_value(4)
+    test.run()
+    test.button(key="merge:0").click()
+    test.run()
     test.radio(key="relabel:source").set_value(corrections.ERRORS)
     press(test, "Relabel")
     assert not test.exception and not test.error

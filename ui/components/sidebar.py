@@ -1,4 +1,4 @@
-"""The sidebar's card: the open dataset, its number of images and its clusters."""
+"""The sidebar's card: the open dataset, its number of images, its clusters, and the basket."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import streamlit as st
 from coreset_engine.core.errors import CoresetError
 from ui.components import frame
 from ui.components.escape import markdown as escaped
-from ui.state import session
+from ui.state import marks, session
 
 
 def dataset_card() -> None:
@@ -29,3 +29,6 @@ def dataset_card() -> None:
     if view.ready("pseudo_labels"):
         clusters = f"{view.run.pseudo_labels.n_clusters} clusters"
     st.markdown(f"**{name}**  \n{len(view.full or view):,} images · {clusters}")
+    picked = len(marks.basket())
+    if picked:
+        st.page_link("pages/explore.py", label=f"Basket: {picked:,} images")

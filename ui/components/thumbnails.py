@@ -19,8 +19,10 @@ from PIL import Image
 
 from coreset_engine.core.errors import CoresetError
 from coreset_engine.core.types import Dataset
+from ui.components.action_log import new_acts
 from ui.components.escape import plain
 from ui.components.tiles import TILE, broken_tile, fitted, sheet
+from ui.state import marks as marks_of
 from ui.state import session
 
 LARGE = 640
@@ -85,6 +87,7 @@ def gallery(
     facts: Sequence[str] | None = None,
     marks: Sequence[str] | None = None,
     height: int = 420,
+    direct: bool = False,
 ) -> int | None:
     """Draw a grid of thumbnails; a click opens a larger view.
 
@@ -104,6 +107,8 @@ def gallery(
         "#rrggbb" or "" per image, drawn as a coloured bar.
     height : int
         Pixels; a longer grid scrolls.
+    direct : bool
+        A click asks about the image (see `_explain`) instead of opening the larger view.
 
     Returns
     -------
@@ -117,13 +122,20 @@ def gallery(
     if not len(indices):
         st.caption("No images to show.")
         return None
-    st.fragment(_gallery)(dataset, indices, captions, facts, marks, key, height)
+    st.fragment(_gallery)(dataset, indices, captions, facts, marks, key, height, direct)
     opened = st.session_state.get(f"{key}:opened")
     return int(indices[opened]) if opened is not None and 0 <= opened < len(indices) else None
 
 
 def _gallery(
-    dataset: Dataset, indices: np.ndarray, captions, facts, marks, key: str, height: int
+    dataset: Dataset,
+    indices: np.ndarray,
+    captions,
+    facts,
+    marks,
+    key: str,
+    height: int,
+    direct: bool,
 ) -> None:
     opened = _opened(key, len(indices))
     data: dict[str, Any] = {
@@ -135,7 +147,10 @@ def _gallery(
         "set": f"{dataset.fingerprint[:8]}:{hash(indices.tobytes())}",
         "captions": [plain(text, 60) for text in captions or []][:MAX_TILES],
         "ids": [plain(dataset.ids[i], 80) for i in indices],
+        "keys": [str(dataset.ids[i]) for i in indices],
         "marks": list(marks or [])[:MAX_TILES],
+        "direct": direct,
+        **_own_marks(dataset, indices),
     }
     if opened is not None:
         data |= {
@@ -143,21 +158,45 @@ def _gallery(
             "large": large(dataset, indices[opened]),
             "fact": plain(facts[opened], 400) if facts is not None else "",
         }
-    asked = _component(
+    said = _component(
         key=key,
         data=data,
         height="content",
         on_opened_change=lambda: None,
         on_why_change=lambda: None,
-    ).get("why")
+        on_acts_change=lambda: None,
+    )
+    view = session.current_run()
+    acts = new_acts(said.get("acts"), f"{key}:acts")
+    if acts and view is not None and marks_of.apply_acts(view, acts):
+        st.rerun()
+    asked = said.get("why")
     if isinstance(asked, int | float) and 0 <= asked < len(indices):
         _explain(str(dataset.ids[indices[int(asked)]]))
+
+
+def _own_marks(dataset: Dataset, indices: np.ndarray) -> dict[str, Any]:
+    """Which images are in the basket, and the tags of each; nothing for another dataset."""
+    view = session.current_run()
+    if view is None or view.dataset is not dataset:
+        return {"picks": None, "tags": [], "tag_keys": []}
+    picked = set(marks_of.basket())
+    names = [str(dataset.ids[i]) for i in indices]
+    given: dict[str, list[str]] = {name: [] for name in names}
+    for tag, ids in marks_of.tags_of(view).items():
+        for name in given.keys() & set(ids):
+            given[name].append(plain(tag, 40))
+    return {
+        "picks": [name in picked for name in names],
+        "tags": [given[name] for name in names],
+        "tag_keys": marks_of.tag_keys(view),
+    }
 
 
 def _explain(name: str) -> None:
     """Make this id the session's picked image, on a page that explains its selection."""
     session.put("image", name)
-    if urlsplit(st.context.url or "").path.rpartition("/")[2] in ("explore", "select"):
+    if urlsplit(st.context.url or "").path.rpartition("/")[2] in ("explore", "gallery", "select"):
         st.rerun()
     st.switch_page("pages/explore.py")
 

@@ -65,6 +65,7 @@ export const drawing = {
   drawLasso() {
     const corners = (this.polygon || []).map(([x, y]) => this.camera.toPixel(x, y).map((v) => v.toFixed(1)).join());
     this.parts.lasso.setAttribute("points", corners.join(" "));
+    this.parts.clear.hidden = !this.polygon;
   },
 
   /** A ring around the picked image, and lines to its nearest neighbours. */

@@ -24,7 +24,8 @@ export function buildFrame(actions, label) {
   buttons.push(plainButton("Fit", "Show the whole map (0)", actions.fit, "fit"));
   buttons.push(toggleButton("Names", "Show or hide the names of groups (N)", actions.names, "names"));
   buttons.push(toggleButton("Pictures", "Show pictures instead of points when zoomed in (I)", actions.pictures, "pictures"));
-  buttons.push(plainButton("Clear", "Clear the lasso (Escape)", actions.clear, "clear"));
+  parts.clear = plainButton("Clear", "Clear the lasso (Escape)", actions.clear, "clear");
+  buttons.push(parts.clear);
   buttons.push(saveMenu(actions));
   parts.canvas = element("canvas", { tabindex: "0", role: "application", "aria-label": label, "aria-description": KEYS });
   parts.pictures = element("canvas", { class: "cm-pictures", "aria-hidden": "true" });
@@ -136,14 +137,20 @@ export class GroupBars {
       label, element("div", { class: "cm-track" }, fill), number,
     ]);
     const more = labels.length > 24 ? [element("small", {}, `and ${labels.length - 24} more`)] : [];
-    host.replaceChildren(element("h4", {}, `Selected per ${name}`), element("div", { class: "cm-rows" }, ...cells), ...more);
+    this.name = name;
+    this.title = element("h4");
+    host.replaceChildren(this.title, element("div", { class: "cm-rows" }, ...cells), ...more);
   }
 
-  draw(kept, total, colour) {
+  /** kept, total: images per group; without a selection the bars compare the groups' sizes. */
+  draw(kept, total, colour, hasSelection) {
+    const most = Math.max(1, ...total);
+    this.title.textContent = `${hasSelection ? "Selected" : "Images"} per ${this.name}`;
     this.rows.forEach(({ fill, number }, g) => {
+      const share = hasSelection ? kept[g] / (total[g] || 1) : total[g] / most;
       fill.style.background = colour;
-      fill.style.width = `${total[g] ? (100 * kept[g]) / total[g] : 0}%`;
-      number.textContent = `${kept[g]} of ${total[g]}`;
+      fill.style.width = `${100 * share}%`;
+      number.textContent = hasSelection ? `${kept[g]} of ${total[g]}` : total[g].toLocaleString("en");
     });
   }
 }

@@ -71,6 +71,7 @@ export class Camera {
     this.most = 2000; // largest zoom, as a multiple of `fitted`
     this.width = 1;
     this.height = 1;
+    this.top = 0; // pixels of the upper edge that a toolbar covers
   }
 
   resize(width, height, bounds, all = bounds) {
@@ -82,16 +83,20 @@ export class Camera {
 
   /** Show `bounds`; `all` (the bounds of every point) is how far the view can zoom out. */
   fit(bounds, all = bounds) {
-    this.x = (bounds.left + bounds.right) / 2;
-    this.y = (bounds.low + bounds.high) / 2;
     this.scale = this.fitted = this.scaleOf(bounds);
     this.least = Math.min(this.fitted, this.scaleOf(all));
-    this.home = this.least === this.fitted ? [this.x, this.y] : [(all.left + all.right) / 2, (all.low + all.high) / 2];
+    [this.x, this.y] = this.middleOf(bounds, this.fitted);
+    this.home = this.least === this.fitted ? [this.x, this.y] : this.middleOf(all, this.least);
+  }
+
+  /** The centre of a view that shows `bounds` below the toolbar. */
+  middleOf(bounds, scale) {
+    return [(bounds.left + bounds.right) / 2, (bounds.low + bounds.high) / 2 + this.top / 2 / scale];
   }
 
   scaleOf(bounds) {
     const across = this.width / (bounds.right - bounds.left || 1);
-    const down = this.height / (bounds.high - bounds.low || 1);
+    const down = Math.max(1, this.height - this.top) / (bounds.high - bounds.low || 1);
     return 0.94 * Math.min(across, down);
   }
 

@@ -110,7 +110,9 @@ function zoomByWheel(map, event) {
 function pressKey(map, event) {
   const { camera } = map;
   const step = 60;
-  const [middleX, middleY] = [camera.width / 2, camera.height / 2];
+  const { walker } = map;
+  const [middleX, middleY] = walker === null ? [camera.width / 2, camera.height / 2]
+    : camera.toPixel(map.xy[2 * walker], map.xy[2 * walker + 1]);
   if (map.walker !== null && event.key.startsWith("Arrow")) {
     event.preventDefault();
     map.walk(event.key);

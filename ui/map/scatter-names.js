@@ -73,6 +73,7 @@ export const names = {
     const codes = painted ? this.codes : this.groupCodes;
     const anchors = data.compact || !source ? [] : anchorsOf(this.xy, codes, source.labels.length, this.bounds);
     this.namesPainted = Boolean(painted);
+    this.groupsOf = null;
     this.names = anchors.map((anchor) => {
       const text = source.labels[anchor.code];
       const short = text.length > 26 ? `${text.slice(0, 25)}…` : text;
@@ -81,14 +82,27 @@ export const names = {
     this.parts.names.replaceChildren(...this.names.map(({ node }) => node));
   },
 
+  /** The groups of which the page's filters leave an image; null = all. Counted again when they change. */
+  filteredGroups() {
+    if (!this.filter) return null;
+    if (this.groupsOf !== this.filter) {
+      this.groupsOf = this.filter;
+      this.groupsLeft = new Set();
+      const codes = this.namesPainted ? this.codes : this.groupCodes;
+      for (let i = 0; i < this.n; i++) if ((this.filter[i >> 3] >> (i & 7)) & 1) this.groupsLeft.add(codes[i]);
+    }
+    return this.groupsLeft;
+  },
+
   /** Write the names that fit; returns them as [{ text, px, py }]. */
   drawNames() {
     const placed = [];
+    const left = this.filteredGroups();
     for (const name of this.names || []) {
       const [px, py] = this.camera.toPixel(name.x, name.y);
       const half = 3.6 * name.text.length + 4;
       const box = [px - half, px + half, py - 10, py + 10];
-      const hidden = !this.withNames || (this.namesPainted && this.hidden.has(name.code)) ||
+      const hidden = !this.withNames || (this.namesPainted && this.hidden.has(name.code)) || (left && !left.has(name.code)) ||
         px < 20 || px > this.camera.width - 20 || py < 34 || py > this.camera.height - 8 ||
         placed.some(({ box: other }) => box[0] < other[1] && other[0] < box[1] && box[2] < other[3] && other[2] < box[3]);
       name.node.style.display = hidden ? "none" : "";

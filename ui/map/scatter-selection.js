@@ -10,7 +10,7 @@ export const HIDDEN = 2;
 export const selection = {
   pick(i) {
     this.picked = i;
-    this.walker = null;
+    if (this.walker !== null) this.endWalk();
     this.request();
     this.component.setTriggerValue("click", i);
   },

@@ -101,7 +101,7 @@ export const sliders = {
     if (this.hasSelection()) parts.count.replaceChildren(kept.toLocaleString("en"), tail);
     else parts.count.replaceChildren(this.n.toLocaleString("en"), element("small", {}, " images"));
     const colours = this.themeColours();
-    this.bars?.draw(membership.groupKept, membership.groupTotal, rgb(colours.kept));
+    this.bars?.draw(membership.groupKept, membership.groupTotal, rgb(colours.kept), this.hasSelection());
     this.histogram?.draw(membership.binKept, membership.binTotal, rgb(colours.kept), rgb(colours.rest));
   },
 };

@@ -54,7 +54,7 @@ export const STYLE = `
 .cm-dot.form1 { border-radius: 1px; }
 .cm-dot.form2 { border-radius: 0; clip-path: polygon(50% 0, 100% 50%, 50% 100%, 0 50%); }
 .cm-dot.form3 { border-radius: 0; clip-path: polygon(50% 0, 100% 100%, 0 100%); }
-.cm-hint { display: flex; gap: 8px; justify-content: space-between; align-items: center; font-size: 11.5px; opacity: .85;
+.cm-hint { display: flex; flex-wrap: wrap; gap: 4px 8px; align-items: center; font-size: 11.5px; opacity: .85;
   margin-bottom: 4px; }
 .cm-ramp { height: 10px; border-radius: 3px; }
 .cm-range { position: relative; height: 16px; }

@@ -34,6 +34,8 @@ function load(address) {
   return files.get(address);
 }
 
+const TOOLBAR = 36; // pixels
+
 export class ScatterMap {
   constructor(host, component) {
     this.component = component;
@@ -137,6 +139,7 @@ export class ScatterMap {
     this.allBounds = boundsOf(this.xy);
     this.grid = new Grid(this.xy, this.allBounds);
     this.camera.most = largestZoom(this.n);
+    this.camera.top = data.compact ? 0 : TOOLBAR;
     this.walker = this.corners = null;
     this.state = new Uint8Array(this.n);
     this.codes = new Uint16Array(this.n);
@@ -265,7 +268,8 @@ export class ScatterMap {
 
   /** A compact map has no lasso: nothing would be done with it. */
   offerTools(data) {
-    const idle = data.compact ? ["lasso", "box", "pan", "clear", "names"] : [];
+    const idle = data.compact ? ["lasso", "box", "pan", "names"] : [];
+    if (!this.polygon) idle.push("clear");
     if (!data.atlas) idle.push("pictures");
     if (!this.names?.length) idle.push("names");
     for (const button of this.parts.bar.children) button.hidden = idle.includes(button.dataset.tool);

@@ -107,6 +107,13 @@ def publish_table(data: PublishedData, name: str, table: Callable[[], dict]) -> 
     return f"/coreset/table/{data.key}/{key}.json"
 
 
+def large_address(data: PublishedData) -> str | None:
+    """The address template of larger views, or None for a source without images."""
+    if data.dataset.reader is None:
+        return None
+    return f"/coreset/large/{data.key}/{{i}}.webp"
+
+
 def thumbnail_address(data: PublishedData) -> str | None:
     """The address template of thumbnails, or None for a source without images."""
     if data.dataset.reader is None:

@@ -26,6 +26,7 @@ from ui.server import hosts, published
 from ui.server.published import PublishedData
 
 THUMB_PIXELS = 128
+LARGE_PIXELS = 480
 ATLAS_SIDE = 8  # an atlas page holds 8 x 8 tiles
 _IMMUTABLE = {"Cache-Control": "private, max-age=31536000, immutable"}
 _GUARDS = {"X-Content-Type-Options": "nosniff", "Cross-Origin-Resource-Policy": "same-origin"}
@@ -92,6 +93,30 @@ def _thumbnail(data: PublishedData, i: int) -> bytes:
     return buffer.getvalue()
 
 
+def _large(request: Request) -> Response:
+    """A larger view, for the review queue."""
+    data = _published(request)
+    i = request.path_params["i"]
+    if data is None or i >= len(data.dataset) or data.dataset.reader is None:
+        return _refuse(404, NO_IMAGE)
+    try:
+        content = _larger(data, i)
+    except (CoresetError, OSError, ValueError):
+        return _refuse(404, "This image can no longer be read.")
+    return Response(content, media_type="image/webp", headers=_IMMUTABLE)
+
+
+@lru_cache(maxsize=128)
+def _larger(data: PublishedData, i: int) -> bytes:
+    image = data.dataset.image(i).convert("RGB")
+    if max(image.size) < LARGE_PIXELS // 2:
+        image = tiles.fitted(image, LARGE_PIXELS)
+    image.thumbnail((LARGE_PIXELS, LARGE_PIXELS))
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", quality=85, method=2)
+    return buffer.getvalue()
+
+
 def _atlas(request: Request) -> Response:
     """One page of thumbnails, in the order that a page published."""
     data = _published(request)
@@ -153,6 +178,7 @@ _ENDPOINTS = {
     "/coreset/points/{key}-{name}.bin": _array,
     "/coreset/ranks/{key}/{name}.bin": _array,
     "/coreset/thumb/{key}/{i:int}.webp": _thumb,
+    "/coreset/large/{key}/{i:int}.webp": _large,
     "/coreset/atlas/{key}/{name}/{page:int}.webp": _atlas,
     "/coreset/fact/{key}/{name}/{i:int}.json": _fact,
     "/coreset/table/{key}/{name}.json": _table,

@@ -1,8 +1,8 @@
 """Clusters as people see them: their names, the corrections made to them, and how they match truth.
 
-A cluster has one name everywhere: the one a person gave it, else the class it shares most images
-with (matched one to one, ELFS figure 7; clusters left over take the class of their majority), else
-"cluster 3".
+A cluster has one name everywhere: the one a person gave it, else the class that most of its images
+have, else "cluster 3". Quality is judged after matching clusters to classes one to one (ELFS figure
+7), which may give a cluster another class than its majority's.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ class LabelQuality:
     counts : (classes, C) int64
         Images of each class in each cluster.
     class_of : (C,) int64
-        Class of each cluster, -1 for an empty one.
+        Class of each cluster by one-to-one matching, -1 for an empty one.
+    majority : (C,) int64
+        Class that most images of each cluster have, -1 for an empty one.
     matched : (N,) int64
         Class that each image gets through its cluster.
     wrong : (N,) bool
@@ -42,6 +44,7 @@ class LabelQuality:
 
     counts: np.ndarray
     class_of: np.ndarray
+    majority: np.ndarray
     matched: np.ndarray
     wrong: np.ndarray
     per_class: np.ndarray
@@ -73,11 +76,13 @@ def compare_labels(
     counts = contingency(truth, pseudo, n_classes, n_clusters)
     matched = np.asarray(result["named"])
     mapping = np.asarray(result["mapping"])
-    majority = np.where(mapping >= 0, mapping, counts.argmax(0))
+    most = counts.argmax(0)
+    empty = counts.sum(0) == 0
     wrong = (truth >= 0) & (matched != truth)
     return LabelQuality(
         counts=counts,
-        class_of=np.where(counts.sum(0) == 0, -1, majority),
+        class_of=np.where(empty, -1, np.where(mapping >= 0, mapping, most)),
+        majority=np.where(empty, -1, most),
         matched=matched,
         wrong=wrong,
         per_class=np.asarray(result["class_errors"], float),
@@ -138,10 +143,10 @@ def cluster_names(view: session.RunView) -> list[str]:
 def matched_names(
     quality: LabelQuality | None, classes: tuple[str, ...], n_clusters: int
 ) -> list[str]:
-    """The class of each cluster, or "cluster 3" without truth and for empty clusters."""
+    """The majority class of each cluster; "cluster 3" without truth and for empty clusters."""
     names = [f"cluster {c}" for c in range(n_clusters)]
     if quality is not None:
-        for cluster, label in enumerate(quality.class_of):
+        for cluster, label in enumerate(quality.majority):
             if label >= 0:
                 names[cluster] = str(classes[label])
     return names

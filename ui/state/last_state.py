@@ -18,7 +18,7 @@ from coreset_engine.core.errors import CoresetError
 
 STACKS = ("past", "future")
 MAX_STEPS = 100
-TUPLES = ("must_keep", "never")
+TUPLES = ("must_keep", "never", "basket")
 
 
 def save(spec: str, values: Mapping[str, Any], home: Path) -> None:

@@ -1,4 +1,4 @@
-"""Values that belong in a link but are too long for one: pins and a method's options.
+"""Values that belong in a link but are too long for one: pins, options, filters and the basket.
 
 They are stored in the workspace under the hash of their content, and the address holds the hash. A
 reload, a bookmark, or a link opened by a colleague on the same workspace restores them, and nothing
@@ -16,7 +16,7 @@ from typing import Any
 from coreset_engine.artifacts import filesystem
 from coreset_engine.core.errors import CoresetError
 
-STORED = ("must_keep", "never", "params", "advanced", "constraints")
+STORED = ("must_keep", "never", "params", "advanced", "constraints", "filters", "basket")
 CONSTRAINTS = ("where", "quotas", "groups", "costs", "budget", "near_duplicates")
 _KEY = re.compile(r"[0-9a-f]{16}")
 
@@ -43,10 +43,10 @@ def load_values(key: str, home: Path) -> dict[str, Any]:
         return {}
     content = filesystem.read_json(_path(key, home)) or {}
     found: dict[str, Any] = {}
-    for name in ("must_keep", "never"):
+    for name in ("must_keep", "never", "basket"):
         if isinstance(content.get(name), list):
             found[name] = tuple(str(one) for one in content[name])
-    for name in ("params", "advanced"):
+    for name in ("params", "advanced", "filters"):
         if isinstance(content.get(name), dict):
             found[name] = {
                 str(part): dict(values)

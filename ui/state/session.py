@@ -390,7 +390,8 @@ def open_dataset(spec: str, images: str = "") -> None:
             raise BadInput(f"{note.text}: {'; '.join(note.examples)}")
     spec = dataset.spec
     _remember_spec(spec, dataset.fingerprint)
-    for name in ("lasso", "must_keep", "never", "constraints", "count", "memo", "errors_shown"):
+    looked_at = ("lasso", "errors_shown", "filters", "search", "basket", "tag_keys")
+    for name in (*looked_at, "must_keep", "never", "constraints", "count", "memo"):
         st.session_state.pop(_PREFIX + name, None)
     put("image", "")
     put("dataset", spec)

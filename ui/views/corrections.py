@@ -28,12 +28,12 @@ from ui.state.clusters import (
 
 MAX_IDS = 100_000
 LASSO = "Images in the lasso"
-ERRORS = "Images shown under Probable errors"
+ERRORS = "Images listed under Review"
 PASTED = "Ids below"
 
 
 def show_corrections(view: session.RunView) -> None:
-    """Draw three forms and the list of corrections, with undo."""
+    """Draw the form that relabels many images, and the list of corrections with undo."""
     names = cluster_names(view)
     st.caption(
         "Corrections belong to this dataset and can be undone one by one. New selections and "
@@ -42,47 +42,17 @@ def show_corrections(view: session.RunView) -> None:
     if corrections_of(view) and not view.ready("dynamics"):
         st.info(f"The {STAGE_NAMES['dynamics']} do not include these corrections yet.")
         submit_button("Recompute with corrections", "prepare", view, primary=True)
-    left, middle, right = st.columns(3, gap="large")
-    made: list[dict[str, Any] | None] = []
-    with left, st.form("correct:rename"):
-        made.append(_rename_form(names))
-    with middle, st.form("correct:merge"):
-        made.append(_merge_form(names))
-    with right, st.form("correct:relabel"):
-        made.append(_relabel_form(view, names))
+    with st.form("correct:relabel"):
+        made = _relabel_form(view, names)
     _show_list(view, names)
-    for entry in filter(None, made):
-        record(view, entry)
+    if made is not None:
+        record(view, made)
 
 
 def _select_cluster(label: str, names: list[str], key: str) -> int:
     return st.selectbox(
         label, range(len(names)), key=key, format_func=lambda c: plain(names[c], 60)
     )
-
-
-def _rename_form(names: list[str]) -> dict[str, Any] | None:
-    st.markdown("**Rename a cluster**")
-    cluster = _select_cluster("Cluster", names, "rename:cluster")
-    name = st.text_input("New name", key="rename:name", max_chars=80)
-    if not st.form_submit_button("Rename"):
-        return None
-    if not name.strip():
-        st.error("The name is empty; type one, for example shirt.")
-        return None
-    return {"kind": "rename", "cluster": int(cluster), "name": plain(name, 80)}
-
-
-def _merge_form(names: list[str]) -> dict[str, Any] | None:
-    st.markdown("**Merge two clusters**")
-    source = _select_cluster("Merge", names, "merge:source")
-    target = _select_cluster("into", names, "merge:target")
-    if not st.form_submit_button("Merge"):
-        return None
-    if source == target:
-        st.error(f"{escaped(names[source])} was chosen twice; choose two different clusters.")
-        return None
-    return {"kind": "merge", "clusters": [int(source)], "into": int(target)}
 
 
 def _relabel_form(view: session.RunView, names: list[str]) -> dict[str, Any] | None:
@@ -94,7 +64,7 @@ def _relabel_form(view: session.RunView, names: list[str]) -> dict[str, Any] | N
         return None
     ids = chosen_ids(view, source, pasted)
     if not ids:
-        st.error("No images: draw a lasso on the map, open Probable errors, or paste ids.")
+        st.error("No images: draw a lasso on Explore, open Review, or paste ids.")
         return None
     return {"kind": "relabel", "ids": ids, "cluster": int(target)}
 

@@ -1,4 +1,4 @@
-"""The Gallery page: any order, any filter, 500 thumbnails a page, and groups of similar images.
+"""The gallery of a result: any order, 500 thumbnails a page, and groups of similar images.
 
 Orders by a score use the same columns that colour the map. Two orders are of groups:
 near-duplicates (pairs chained by nearest-neighbour distance) and redundant groups (an image with
@@ -18,9 +18,10 @@ from ui.components.palette import category, current
 from ui.components.thumbnails import MAX_TILES, gallery
 from ui.map.colour_columns import TITLES, available_columns, column, format_number
 from ui.selection import controls
-from ui.state import session
+from ui.state import marks, result_filters, session
 
 RANDOM = "Random sample"
+SIMILAR = "Most similar first"
 DUPLICATES = "Near-duplicates"
 REDUNDANT = "Most redundant groups"
 RANDOM_SIZE = 200
@@ -34,8 +35,6 @@ NAMED = {
 }
 DESCENDING = ": high to low"
 ASCENDING = ": low to high"
-ALL = "All images"
-CORESET = "Coreset"
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,43 +56,68 @@ class Ordered:
     note: str
 
 
-def show_gallery(view: session.RunView) -> None:
-    """Draw the controls and the page of thumbnails they ask for."""
-    columns = st.columns([2, 2, 2, 1], vertical_alignment="bottom")
-    order = columns[0].selectbox(
-        "Order", orders(view), key=session.bind("gallery_order", RANDOM), format_func=option
+def show_result(view: session.RunView, among: np.ndarray, *, key: str, height: int) -> None:
+    """Draw the images of `among` (N,) bool in an order that can be chosen, a page at a time."""
+    names = orders(view)
+    found = result_filters.search()
+    if found is not None:
+        names.insert(0, SIMILAR)
+    elif session.get("gallery_order") not in names:
+        session.rebind("gallery_order", names[0])
+    left, right = st.columns([3, 1], vertical_alignment="bottom")
+    order = left.selectbox(
+        "Order",
+        names,
+        key=f"{key}:by-similarity" if found else session.bind("gallery_order", names[0]),
+        format_func=option,
     )
-    among = _filter(view, columns[1], columns[2])
     ordered = in_order(view, order, among)
-    shown = _page(columns[3], len(ordered.positions))
+    shown = _page(right, len(ordered.positions), key)
     positions = ordered.positions[shown]
-    note = f"{len(ordered.positions):,} images · {ordered.note}"
-    if ordered.groups is None:
-        marks = selected_marks(view, positions)
-        note += " · blue bar: selected" if marks is not None else ""
-    else:
-        marks = [category(group) for group in ordered.groups[shown]]
-    st.caption(note)
+    st.caption(_note(view, ordered, positions))
     gallery(
         view.dataset,
         positions,
-        [caption(view, order, i) for i in positions],
-        key="gallery",
+        _captions(view, order, positions),
+        key=key,
         facts=[facts_line(view, i) for i in positions],
-        marks=marks,
-        height=640,
+        marks=_marks(view, ordered, shown),
+        height=height,
+        direct=True,
     )
-    if order == RANDOM and st.button("Show others", key="gallery:again"):
+    if order == RANDOM and st.button("Show others", key=f"{key}:again"):
         session.put("sample_turn", session.get("sample_turn", 0) + 1)
         st.rerun()
 
 
-def _page(place, count: int) -> slice:
+def _captions(view: session.RunView, order: str, positions: np.ndarray) -> list[str]:
+    if order != SIMILAR:
+        return [caption(view, order, i) for i in positions]
+    found = result_filters.search()
+    near = result_filters.similarity_of(view, found) if found is not None else {}
+    return [f"{near.get(int(i), 0.0):.2f}" for i in positions]
+
+
+def _note(view: session.RunView, ordered: Ordered, positions: np.ndarray) -> str:
+    note = f"{len(ordered.positions):,} images · {ordered.note}"
+    if ordered.groups is None and selected_marks(view, positions) is not None:
+        note += " · blue bar: selected"
+    keys = " ".join(f"{at} {name}" for at, name in enumerate(marks.tag_keys(view), 1))
+    return f"{note} · B: basket" + (f" · tags: {plain(keys, 120)}" if keys else "")
+
+
+def _marks(view: session.RunView, ordered: Ordered, shown: slice) -> list[str] | None:
+    if ordered.groups is None:
+        return selected_marks(view, ordered.positions[shown])
+    return [category(group) for group in ordered.groups[shown]]
+
+
+def _page(place, count: int, key: str) -> slice:
     """Which of `count` images are shown, from a number input where there is more than one page."""
     pages = max(1, -(-count // MAX_TILES))
     page = 1
     if pages > 1:
-        page = place.number_input(f"Page of {pages:,}", 1, pages, key="gallery:page")
+        page = place.number_input(f"Page of {pages:,}", 1, pages, key=f"{key}:page")
     return slice((page - 1) * MAX_TILES, page * MAX_TILES)
 
 
@@ -120,31 +144,6 @@ def _is_number(view: session.RunView, name: str) -> bool:
     return found is not None and found.kind == "number"
 
 
-def _filter(view: session.RunView, left, right) -> np.ndarray:
-    """(N,) bool from two select boxes: a category and one of its values."""
-    categories = [name for name in available_columns(view) if column(view, name).kind == "category"]
-    kind = left.selectbox(
-        "Filter", [ALL, CORESET, *categories], key="gallery:filter", format_func=option
-    )
-    if kind == ALL:
-        return np.ones(len(view), bool)
-    if kind == CORESET:
-        side = right.selectbox("Value", ["selected", "not selected"], key="gallery:side")
-        selected = np.zeros(len(view), bool)
-        selection = controls.current_or_none(view)
-        if selection is not None:
-            selected[selection.indices] = True
-        return selected if side == "selected" else ~selected
-    made = column(view, kind)
-    value = right.selectbox(
-        "Value",
-        range(len(made.labels)),
-        key=f"gallery:value:{kind}",
-        format_func=lambda c: option(made.labels[c]),
-    )
-    return made.codes == value
-
-
 def in_order(view: session.RunView, order: str, among: np.ndarray) -> Ordered:
     """The images of `among` (N,) bool, in the order called `order`."""
     if order == RANDOM:
@@ -152,6 +151,11 @@ def in_order(view: session.RunView, order: str, among: np.ndarray) -> Ordered:
         rng = np.random.default_rng([view.seed, session.get("sample_turn", 0)])
         drawn = rng.choice(chosen, min(len(chosen), RANDOM_SIZE), replace=False)
         return Ordered(np.sort(drawn), None, "drawn at random")
+    if order == SIMILAR:
+        found = result_filters.search()
+        near = result_filters.similarity_of(view, found) if found is not None else {}
+        positions = [i for i in near if among[i]]
+        return Ordered(np.array(positions, np.int64), None, "most similar first")
     if order == DUPLICATES:
         return _in_groups(near_groups(view, among))
     if order == REDUNDANT:

@@ -42,7 +42,7 @@ def show_panel(view: RunView, i: int, selection: Selection | None, *, key: str) 
     key : str
         Prefix of the widgets' keys.
     """
-    st.subheader(_heading(view, i, selection), anchor=False)
+    st.subheader(heading(view, i, selection), anchor=False)
     picture, words, plot = st.columns([1, 2, 2])
     with picture:
         if view.dataset.reader is not None:
@@ -58,7 +58,8 @@ def show_panel(view: RunView, i: int, selection: Selection | None, *, key: str) 
         show_related(view, i, selection, key)
 
 
-def _heading(view: RunView, i: int, selection: Selection | None) -> str:
+def heading(view: RunView, i: int, selection: Selection | None) -> str:
+    """The title of the panel: whether the image is selected."""
     name = escaped(str(view.dataset.ids[i]), 80)
     if selection is None:
         return f"Image {name}"
@@ -149,9 +150,14 @@ def margin_chart(view: RunView, i: int, key: str) -> None:
     charts.show(figure, "margin", data, key=f"{key}:margin", height=260)
 
 
-def show_related(view: RunView, i: int, selection: Selection, key: str) -> None:
-    """Draw the nearest selected image, and the images that reduce this one's coverage score."""
-    nearest, sources = st.columns([1, 3])
+def show_related(
+    view: RunView, i: int, selection: Selection, key: str, *, narrow: bool = False
+) -> None:
+    """Draw the nearest selected image, and the images that reduce this one's coverage score.
+
+    narrow: one below the other.
+    """
+    nearest, sources = (st.container(), st.container()) if narrow else st.columns([1, 3])
     with nearest:
         j, distance = nearest_selected(view, i, selection)
         if j is not None:
@@ -169,6 +175,11 @@ def thumbnail(view: RunView, i: int) -> None:
     """Draw a small picture of image i, where the source has images."""
     if view.dataset.reader is not None:
         st.image(large(view.dataset, i, routes.THUMB_PIXELS), width=routes.THUMB_PIXELS)
+
+
+def neighbours_of(view: RunView, i: int, most: int) -> np.ndarray:
+    """(m,) int64 positions of the nearest neighbours of image i, nearest first."""
+    return np.asarray(view.run.neighbours.indices[i][:most], dtype=np.int64)
 
 
 def nearest_selected(view: RunView, i: int, selection: Selection) -> tuple[int | None, float]:

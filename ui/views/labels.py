@@ -1,8 +1,6 @@
-"""The Labels page: how good the clustering is, how hard each image is, and probable label errors.
+"""Two views of the Labels page: how good the clustering is, and how hard each image is.
 
-Three views over computed artefacts, one drawn at a time: quality (confusion matrix, table 2 and
-figure 7 of ELFS), difficulty (figure 4, with both cuts) and probable errors (figure 8). The fourth,
-corrections, is in `ui.views.corrections`.
+Quality: confusion matrix, table 2 and figure 7 of ELFS. Difficulty: figure 4, with both cuts.
 """
 
 from __future__ import annotations
@@ -23,16 +21,13 @@ from coreset_engine.selection.budget import (
 )
 from ui.components import charts
 from ui.components.escape import markdown as escaped
-from ui.components.escape import plain
 from ui.components.frame import STAGE_NAMES
 from ui.components.jobs import submit_button
-from ui.components.thumbnails import gallery
 from ui.state import session
 from ui.state.clusters import LabelQuality, cluster_names, quality_of
 from ui.views.beta_search import show_curve, show_search
 
 SCORES = {"aum": "AUM (low = hard)", "forgetting": "Forgetting events (high = hard)"}
-MAX_ERRORS = 500
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
@@ -310,83 +305,3 @@ def cuts_around(easiness: np.ndarray, low: float, high: float) -> tuple[float, f
     prune_rate = min(math.ceil(1000 * (n - inside) / n) / 1000, largest_rate(n, inside))
     beta = math.floor(1000 * harder / n) / 1000
     return prune_rate, min(beta, largest_beta(n, kept_count(n, prune_rate)))
-
-
-# -- probable errors
-
-
-def show_errors(view: session.RunView) -> None:
-    """Draw the images whose pseudo-label is most doubtful, most doubtful first."""
-    quality = quality_of(view)
-    names = cluster_names(view)
-    doubt, source = doubtfulness(view)
-    among, count = _error_filter(view, quality, names)
-    chosen = np.flatnonzero(among)
-    chosen = chosen[np.argsort(-doubt[chosen], kind="stable")][: min(count, MAX_ERRORS)]
-    meaning = "true label → cluster" if quality is not None else "→ cluster"
-    st.caption(
-        f"{int(among.sum()):,} images, most doubtful first ({source}). Below each: {meaning}. "
-        "Click an image to enlarge it."
-    )
-    captions = [error_caption(view, i, quality, names) for i in chosen]
-    confidence = view.run.pseudo_labels.confidence
-    facts = [
-        f"{text} · confidence {confidence[i]:.0%}" for text, i in zip(captions, chosen, strict=True)
-    ]
-    gallery(view.dataset, chosen, captions, key="errors", facts=facts, height=560)
-    session.put("errors_shown", [str(view.dataset.ids[i]) for i in chosen])
-
-
-def _error_filter(
-    view: session.RunView, quality: LabelQuality | None, names: list[str]
-) -> tuple[np.ndarray, int]:
-    """(N,) bool from the controls, and how many images to show."""
-    columns = st.columns(3, vertical_alignment="bottom")
-    cluster = columns[0].selectbox(
-        "Cluster",
-        ["all", *range(len(names))],
-        key="errors:cluster",
-        format_func=lambda c: "All clusters" if c == "all" else plain(names[c], 60),
-    )
-    only_wrong = quality is not None and columns[1].toggle(
-        "Only where the true label differs", value=True, key="errors:wrong"
-    )
-    count = columns[2].select_slider(
-        "Images to show", [50, 100, 200, MAX_ERRORS], 200, key="errors:count"
-    )
-    among = np.ones(len(view.dataset), bool)
-    if cluster != "all":
-        among &= view.run.pseudo_labels.labels == cluster
-    if only_wrong:
-        among &= quality.wrong
-    return among, count
-
-
-def error_caption(
-    view: session.RunView, i: int, quality: LabelQuality | None, names: list[str]
-) -> str:
-    """ "shirt → coat" where the true label is known, else "→ cluster 3"."""
-    cluster = names[int(view.run.pseudo_labels.labels[i])]
-    if quality is None:
-        return f"→ {cluster}"
-    truth = view.dataset.labels[i]
-    return f"{view.dataset.classes[truth] if truth >= 0 else '?'} → {cluster}"
-
-
-def doubtfulness(view: session.RunView) -> tuple[np.ndarray, str]:
-    """How doubtful each pseudo-label is, and by what.
-
-    Returns
-    -------
-    doubt : (N,) float64
-        High = doubtful: the negated training margin where there is one, else the negated agreement
-        of the cluster heads, else the negated confidence.
-    source : str
-        The same in words.
-    """
-    pseudo = view.run.pseudo_labels
-    if view.ready("dynamics"):
-        return -np.asarray(view.run.dynamics.aum, float), "lowest training margin, AUM"
-    if pseudo.agreement is not None:
-        return -np.asarray(pseudo.agreement, float), "cluster heads that disagree"
-    return -np.asarray(pseudo.confidence, float), "lowest confidence"

@@ -1,0 +1,24 @@
+"""What a component reports as one growing log, handed over entry by entry.
+
+A component that reports single events loses some when two come while a page is drawn. One that
+reports everything it did, numbered by order, loses none; the session remembers how far it read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+
+def new_acts(said: Any, seen_key: str) -> list[dict[str, Any]]:
+    """Of a log that a component reports whole, the entries that were not handed over before."""
+    if not isinstance(said, Mapping) or not isinstance(said.get("acts"), list):
+        return []
+    mount, seen = st.session_state.get(seen_key, ("", 0))
+    if mount != said.get("mount"):
+        seen = 0
+    acts = [dict(act) for act in said["acts"][seen:] if isinstance(act, Mapping)]
+    st.session_state[seen_key] = (said.get("mount"), len(said["acts"]))
+    return acts

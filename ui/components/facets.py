@@ -1,0 +1,108 @@
+"""The filter panel: one section per column, values with counts or a histogram with a range."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from ui.components.escape import plain
+
+_HERE = Path(__file__).parent
+_component = st.components.v2.component(
+    "coreset_explorer.facets",
+    js=(_HERE / "facets.js").read_text("utf-8"),
+    css=(_HERE / "facets.css").read_text("utf-8"),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class FacetSection:
+    """One column of the panel.
+
+    Attributes
+    ----------
+    key, title : str
+        What events name it by, and what people read.
+    labels : sequence of str
+        One per bar, in order.
+    counts, totals : sequence of int
+        Images of each bar under the other filters, and of all images.
+    chosen : sequence of int
+        Bars that the filter keeps; empty = no filter.
+    edges : sequence of str
+        Of a histogram, one more than bars; empty for values.
+    missing, missing_total : int
+        Images without a value, under the other filters and of all.
+    missing_chosen : bool
+        Whether the filter keeps images without a value.
+    left_out : int
+        Values that have no bar.
+    """
+
+    key: str
+    title: str
+    labels: Sequence[str]
+    counts: Sequence[int]
+    totals: Sequence[int]
+    chosen: Sequence[int] = ()
+    edges: Sequence[str] = ()
+    missing: int = 0
+    missing_total: int = 0
+    missing_chosen: bool = False
+    left_out: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """What facets.js draws."""
+        return {
+            "key": self.key,
+            "title": plain(self.title, 60),
+            "kind": "histogram" if len(self.edges) else "values",
+            "labels": [plain(label, 80) for label in self.labels],
+            "counts": [int(count) for count in self.counts],
+            "totals": [int(total) for total in self.totals],
+            "chosen": [int(bar) for bar in self.chosen],
+            "edges": [str(edge) for edge in self.edges],
+            "missing": int(self.missing),
+            "missing_total": int(self.missing_total),
+            "missing_chosen": bool(self.missing_chosen),
+            "left_out": int(self.left_out),
+        }
+
+
+def facet_panel(sections: Sequence[FacetSection], *, key: str, opened: int = 3) -> None:
+    """Draw the panel; the first `opened` sections are open at first."""
+    _component(
+        key=key,
+        data={"facets": [section.as_json() for section in sections], "open": opened},
+        height="content",
+        on_chosen_change=lambda: None,
+    )
+
+
+def newly_chosen(key: str) -> dict[str, tuple[list[int], bool]] | None:
+    """Column key -> (bars, whether missing) as the panel last said, or None when that is old news.
+
+    Call once per run, before the panel is drawn.
+    """
+    held = st.session_state.get(key)
+    said = held.get("chosen") if hasattr(held, "get") else None
+    if not isinstance(said, Mapping) or not isinstance(said.get("columns"), Mapping):
+        return None
+    turn = said.get("turn")
+    if turn == st.session_state.get(f"{key}:turn"):
+        return None
+    st.session_state[f"{key}:turn"] = turn
+    return {
+        str(name): (_bars(choice), bool(choice.get("missing")))
+        for name, choice in said["columns"].items()
+        if isinstance(choice, Mapping)
+    }
+
+
+def _bars(choice: Mapping[str, Any]) -> list[int]:
+    bars = choice.get("bars")
+    return [bar for bar in bars if isinstance(bar, int)] if isinstance(bars, list) else []

@@ -1,0 +1,350 @@
+"""What the Explore page looks at: filters on columns, a search and a lasso, as one set of images.
+
+Filters are kept in the session by column, each as the JSON of a `core.filters.Filter`. Every column
+is counted under the filters of all the others, so that a choice in one never hides its own
+alternatives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from coreset_engine.core.errors import BadInput, CoresetError
+from coreset_engine.core.filter_columns import apply_filter, spelt_number, spelt_time
+from coreset_engine.core.filters import Filter, all_of, filter_of
+from coreset_engine.core.ids import places_of
+from coreset_engine.core.types import Selection
+from coreset_engine.curation.facets import Facet, facet
+from ui.components.facets import FacetSection
+from ui.map.colour_columns import TITLES
+from ui.state import session
+from ui.state.clusters import cluster_names
+from ui.state.session import RunView
+
+SELECTION = "selection"  # a section without a column: the session's coreset
+SIDES = ("selected", "not selected")
+MOST_SECTIONS = 24
+# Columns that name single images, or repeat another one.
+_PASSED_OVER = (
+    "id",
+    "path",
+    "label",
+    "pseudo_label",
+    "entropy",
+    "loss",
+    "grand",
+    "dyn_unc",
+    "tdds",
+)
+_TITLES = {
+    "cluster": "Cluster",
+    "class": "Class",
+    "tag": "Tags",
+    "confidence": "Label confidence",
+    "folder": "Folder",
+    "width": "Width",
+    "height": "Height",
+    "size": "File size",
+    "modified": "File date",
+    "aspect": "Aspect ratio",
+    SELECTION: "Selection",
+    **TITLES,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """A similarity search whose answer limits the result.
+
+    Attributes
+    ----------
+    title : str
+        What was asked for, for people.
+    ids : tuple of str
+        What was found, most similar first.
+    similarity : tuple of float
+        Cosine to the query, in [-1, 1].
+    """
+
+    title: str
+    ids: tuple[str, ...]
+    similarity: tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class ResultSet:
+    """The images that every filter leaves.
+
+    Attributes
+    ----------
+    mask : (N,) bool
+        Of all filters and the search, without the lasso.
+    sections : list of FacetSection
+        What the filter panel draws.
+    search : Search or None
+        The search in force.
+    """
+
+    mask: np.ndarray
+    sections: list[FacetSection]
+    search: Search | None
+
+
+# -- what is in force
+
+
+def filters() -> dict[str, Filter]:
+    """Column -> filter, as the session holds them; what cannot be read is passed over."""
+    found = {}
+    for name, value in (session.get("filters") or {}).items():
+        try:
+            wanted = filter_of(value)
+        except BadInput:
+            continue
+        if wanted is not None:
+            found[name] = wanted
+    return found
+
+
+def set_filters(chosen: Mapping[str, Filter | None]) -> None:
+    """Replace all filters; None and empty ones are dropped."""
+    kept = {name: one.as_json() for name, one in chosen.items() if one is not None}
+    session.put("filters", kept)
+
+
+def drop_filter(name: str) -> None:
+    """Remove the filter of one column, or the search."""
+    if name == "search":
+        session.put("search", None)
+    set_filters({other: one for other, one in filters().items() if other != name})
+
+
+def clear_filters() -> None:
+    """Remove every filter and the search."""
+    session.put("filters", {})
+    session.put("search", None)
+
+
+def search() -> Search | None:
+    """The search in force, or None."""
+    held = session.get("search")
+    return held if isinstance(held, Search) else None
+
+
+def whole_filter(view: RunView) -> Filter | None:
+    """All filters and the search as one filter, for saved views and selections.
+
+    The coreset itself is no column, so a filter on it is left out.
+    """
+    chosen = [one for name, one in filters().items() if name != SELECTION]
+    found = search()
+    if found is not None:
+        chosen.append(Filter.one_of("id", list(found.ids)))
+    return all_of(chosen)
+
+
+def restore(wanted: Filter) -> None:
+    """Take over a saved filter: one section per column where it is a plain "and" of columns."""
+    parts = wanted.parts if wanted.op == "and" else (wanted,)
+    chosen: dict[str, Filter] = {}
+    for part in parts:
+        name = part.columns[0] if len(part.columns) == 1 else part.text
+        chosen[name] = chosen[name] & part if name in chosen else part
+    session.put("search", None)
+    set_filters(chosen)
+
+
+# -- columns and counts
+
+
+def column_names(view: RunView) -> list[str]:
+    """Columns that can be filtered without computing anything, the useful ones first."""
+    available = (view.full or view).run.columns.describe()
+    ready = [info.name for info in available if info.ready and info.name not in _PASSED_OVER]
+    first = [name for name in ("cluster", "class", "tag") if name in ready]
+    return [*first, *(name for name in ready if name not in first)][:MOST_SECTIONS]
+
+
+def title_of(name: str) -> str:
+    """What people read for a column."""
+    return _TITLES.get(name, name)
+
+
+def result_set(view: RunView, selection: Selection | None) -> ResultSet:
+    """Apply what is in force and count every column under the filters of the others."""
+    n = len(view)
+    masks = _masks(view, selection)
+    table = view.run.columns
+    sections = []
+    if selection is not None:
+        sections.append(_selection_section(n, selection, _without(masks, SELECTION, n)))
+    for name in column_names(view):
+        try:
+            counted = facet(table.column(name), _without(masks, name, n))
+        except CoresetError:
+            continue  # a column that a changed source no longer has
+        alternatives = len(counted.labels) + bool(counted.missing_total)
+        if (len(counted.labels) and alternatives > 1) or name in masks:
+            sections.append(_section(view, counted, filters().get(name)))
+    mask = _without(masks, None, n)
+    return ResultSet(np.ones(n, bool) if mask is None else mask, sections, search())
+
+
+def take_choice(view: RunView, chosen: Mapping[str, tuple[list[int], bool]]) -> None:
+    """Take over what the filter panel says: bars per column -> filters.
+
+    Filters that the panel does not draw, such as a text in a name, stay.
+    """
+    drawn = {SELECTION, *column_names(view)}
+    kept: dict[str, Filter | None] = {
+        name: one for name, one in filters().items() if name not in drawn
+    }
+    for name, (bars, missing) in chosen.items():
+        if name == SELECTION:
+            sides = [SIDES[bar] for bar in bars if 0 <= bar < len(SIDES)]
+            kept[name] = Filter.one_of(SELECTION, sides) if sides else None
+        elif name in drawn:
+            counted = facet(view.run.columns.column(name))
+            bars = [bar for bar in bars if 0 <= bar < len(counted.labels)]
+            if bars or missing:
+                kept[name] = counted.filter_of(bars, missing)
+    set_filters(kept)
+
+
+def _masks(view: RunView, selection: Selection | None) -> dict[str, np.ndarray]:
+    masks = {}
+    for name, wanted in filters().items():
+        if name == SELECTION:
+            masks[name] = _side_mask(len(view), selection, wanted)
+            continue
+        try:
+            masks[name] = apply_filter(wanted, view.run.columns).mask
+        except CoresetError:
+            drop_filter(name)  # made for another source
+    found = search()
+    if found is not None:
+        places = places_of(view.dataset.ids, found.ids)
+        masks["search"] = np.zeros(len(view), bool)
+        masks["search"][places[places >= 0]] = True
+    return masks
+
+
+def _side_mask(n: int, selection: Selection | None, wanted: Filter) -> np.ndarray:
+    selected = np.zeros(n, bool)
+    if selection is not None:
+        selected[selection.indices] = True
+    passed = np.zeros(n, bool)
+    if SIDES[0] in wanted.values:
+        passed |= selected
+    if SIDES[1] in wanted.values:
+        passed |= ~selected
+    return passed
+
+
+def _without(masks: Mapping[str, np.ndarray], name: str | None, n: int) -> np.ndarray | None:
+    """All masks but one, joined; None where nothing is left to apply."""
+    others = [mask for key, mask in masks.items() if key != name]
+    return np.logical_and.reduce(others) if others else None
+
+
+def _selection_section(n: int, selection: Selection, mask: np.ndarray | None) -> FacetSection:
+    selected = np.zeros(n, bool)
+    selected[selection.indices] = True
+    passed = np.ones(n, bool) if mask is None else mask
+    wanted = filters().get(SELECTION)
+    return FacetSection(
+        SELECTION,
+        title_of(SELECTION),
+        SIDES,
+        [int((selected & passed).sum()), int((~selected & passed).sum())],
+        [int(selected.sum()), int((~selected).sum())],
+        [bar for bar, side in enumerate(SIDES) if wanted is not None and side in wanted.values],
+    )
+
+
+def _section(view: RunView, counted: Facet, wanted: Filter | None) -> FacetSection:
+    bars, missing = bars_of(counted, wanted)
+    return FacetSection(
+        counted.name,
+        title_of(counted.name),
+        _labels(view, counted),
+        counted.counts,
+        counted.totals,
+        bars,
+        _edges(counted),
+        counted.missing,
+        counted.missing_total,
+        missing,
+        counted.left_out,
+    )
+
+
+def _labels(view: RunView, counted: Facet) -> list[str]:
+    if counted.name != "cluster" or counted.edges is not None:
+        return list(counted.labels)
+    names = cluster_names(view)
+    numbers = [int(float(label)) for label in counted.labels]
+    return [names[at] if 0 <= at < len(names) else str(at) for at in numbers]
+
+
+def _edges(counted: Facet) -> list[str]:
+    if counted.edges is None:
+        return []
+    spell = spelt_time if counted.kind == "time" else spelt_number
+    return [spell(float(edge)) for edge in counted.edges]
+
+
+def bars_of(counted: Facet, wanted: Filter | None) -> tuple[list[int], bool]:
+    """The bars that a filter keeps, and whether it keeps images without a value.
+
+    Parameters
+    ----------
+    counted : Facet
+        The column's bars.
+    wanted : Filter or None
+        As `Facet.filter_of` makes them; of others what can be drawn.
+    """
+    if wanted is None:
+        return [], False
+    if wanted.op == "or":
+        found = [bars_of(counted, part) for part in wanted.parts]
+        bars = sorted({bar for part, _ in found for bar in part})
+        return bars, any(missing for _, missing in found)
+    if wanted.op == "missing":
+        return [], True
+    if wanted.op == "range" and counted.edges is not None:
+        return _bars_between(counted, wanted), False
+    if wanted.op in ("is", "in", "tag"):
+        values = set(wanted.values)
+        spelt = [Filter.equals(counted.name, value).values[0] for value in counted.values]
+        return [bar for bar, value in enumerate(spelt) if value in values], False
+    return [], False
+
+
+def _bars_between(counted: Facet, wanted: Filter) -> list[int]:
+    """The bins from the one that starts at the filter's low to the one that ends at its high."""
+    bins = [counted.filter_of([bar]) for bar in range(len(counted.labels))]
+    lows = [one.low for one in bins]
+    highs = [one.high for one in bins]
+    first = lows.index(wanted.low) if wanted.low in lows else 0
+    last = highs.index(wanted.high) if wanted.high in highs else len(bins) - 1
+    return list(range(first, last + 1))
+
+
+def ids_at(view: RunView, positions: Iterable[int]) -> list[str]:
+    """Ids of the images at these positions."""
+    return [str(name) for name in view.dataset.ids[np.asarray(positions, np.int64)]]
+
+
+def similarity_of(view: RunView, found: Search) -> dict[int, float]:
+    """Position -> cosine to the query, most similar first."""
+    places: Any = places_of(view.dataset.ids, found.ids)
+    return {
+        int(place): value
+        for place, value in zip(places, found.similarity, strict=True)
+        if place >= 0
+    }
