@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from coreset_engine.artifacts import label_log
-from coreset_engine.core.errors import CoresetError
 from coreset_engine.core.ids import places_of
 from ui.state import session
 from ui.state.clusters import cluster_names, quality_of
