@@ -47,12 +47,13 @@ function categoriesOf({ colour, palette, hidden }, acts) {
   const left = colour.labels.length - MAX_ENTRIES;
   const more = left > 0 ? [element("small", {}, `and ${left.toLocaleString("en")} more`)] : [];
   const all = element("button", { type: "button", onclick: () => acts.toggle(null) }, "Show all");
-  const hint = element("div", { class: "cm-hint" }, "Click hides, double-click shows only this.", all);
-  const box = element("div", {}, element("h4", {}, colour.name), hint, list, ...more);
+  const head = element("div", { class: "cm-head" }, element("h4", {}, colour.name), all);
+  const hint = element("div", { class: "cm-hint" }, "Click hides, double-click shows only this.");
+  const box = element("div", {}, head, hint, list, ...more);
   box.namesOf = keyOf({ colour, palette });
   box.show = (gone) => {
     buttons.forEach((button, code) => button.setAttribute("aria-pressed", String(!gone.has(code))));
-    all.hidden = !gone.size;
+    all.style.visibility = gone.size ? "visible" : "hidden"; // keeps its place: nothing moves under a double click
   };
   box.show(hidden);
   return box;

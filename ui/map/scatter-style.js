@@ -54,8 +54,8 @@ export const STYLE = `
 .cm-dot.form1 { border-radius: 1px; }
 .cm-dot.form2 { border-radius: 0; clip-path: polygon(50% 0, 100% 50%, 50% 100%, 0 50%); }
 .cm-dot.form3 { border-radius: 0; clip-path: polygon(50% 0, 100% 100%, 0 100%); }
-.cm-hint { display: flex; flex-wrap: wrap; gap: 4px 8px; align-items: center; font-size: 11.5px; opacity: .85;
-  margin-bottom: 4px; }
+.cm-head { display: flex; gap: 8px; align-items: center; justify-content: space-between; }
+.cm-hint { font-size: 11.5px; opacity: .85; margin-bottom: 4px; }
 .cm-ramp { height: 10px; border-radius: 3px; }
 .cm-range { position: relative; height: 16px; }
 .cm-range input { position: absolute; inset: 0; width: 100%; margin: 0; background: none; appearance: none;
