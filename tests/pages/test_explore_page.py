@@ -98,7 +98,7 @@ def test_a_search_limits_the_result_and_orders_the_gallery(view, held):
     from ui.views import gallery
 
     ids = [str(view.dataset.ids[i]) for i in (7, 3, 9)]
-    held["search"] = Search("like 7", (*ids, "gone"), (1.0, 0.9, 0.8, 0.7))
+    held["found"] = Search("like 7", (*ids, "gone"), (1.0, 0.9, 0.8, 0.7))
     result = result_filters.result_set(view, None)
     assert np.flatnonzero(result.mask).tolist() == [3, 7, 9]
     ordered = gallery.in_order(view, gallery.SIMILAR, result.mask)

@@ -119,19 +119,19 @@ def set_filters(chosen: Mapping[str, Filter | None]) -> None:
 def drop_filter(name: str) -> None:
     """Remove the filter of one column, or the search."""
     if name == "search":
-        session.put("search", None)
+        session.put("found", None)
     set_filters({other: one for other, one in filters().items() if other != name})
 
 
 def clear_filters() -> None:
     """Remove every filter and the search."""
     session.put("filters", {})
-    session.put("search", None)
+    session.put("found", None)
 
 
 def search() -> Search | None:
     """The search in force, or None."""
-    held = session.get("search")
+    held = session.get("found")
     return held if isinstance(held, Search) else None
 
 
@@ -154,7 +154,7 @@ def restore(wanted: Filter) -> None:
     for part in parts:
         name = part.columns[0] if len(part.columns) == 1 else part.text
         chosen[name] = chosen[name] & part if name in chosen else part
-    session.put("search", None)
+    session.put("found", None)
     set_filters(chosen)
 
 

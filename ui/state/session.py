@@ -390,7 +390,7 @@ def open_dataset(spec: str, images: str = "") -> None:
             raise BadInput(f"{note.text}: {'; '.join(note.examples)}")
     spec = dataset.spec
     _remember_spec(spec, dataset.fingerprint)
-    looked_at = ("lasso", "errors_shown", "filters", "search", "basket", "tag_keys")
+    looked_at = ("lasso", "errors_shown", "filters", "found", "basket", "tag_keys")
     for name in (*looked_at, "must_keep", "never", "constraints", "count", "memo"):
         st.session_state.pop(_PREFIX + name, None)
     put("image", "")

@@ -37,7 +37,7 @@ def show_drawer(view: RunView, i: int, selection: Selection | None, *, key: str)
         Prefix of the widgets' keys.
     """
     name = str(view.dataset.ids[i])
-    title, close = st.columns([3, 1.4], vertical_alignment="top")
+    title, close = st.columns([3, 1.3], vertical_alignment="top")
     title.subheader(explanation.heading(view, i, selection), anchor=False)
     if close.button("Close", key=f"{key}:close", width="stretch"):
         session.put("image", "")
@@ -131,9 +131,9 @@ def _similar(view: RunView, i: int, key: str) -> None:
     if not view.ready("neighbours"):
         return
     near = explanation.neighbours_of(view, i, SIMILAR)
-    words, more = st.columns([3, 2], vertical_alignment="center")
+    words, more = st.columns([1, 1], vertical_alignment="center")
     words.markdown("**Similar images**")
-    if more.button("More like this", key=f"{key}:more"):
+    if more.button("More like this", key=f"{key}:more", width="stretch"):
         search_similar(view, [str(view.dataset.ids[i])], escaped(str(view.dataset.ids[i]), 40))
     distances = view.run.neighbours.distances[i][: len(near)]
     captions = [f"{1 - float(distance):.2f}" for distance in distances]

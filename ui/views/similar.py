@@ -42,7 +42,7 @@ def _take(
         found = find((view.full or view).run, count=count, **query)
     ids = (*first, *(str(name) for name in found.ids))
     similarity = (*(1.0 for _ in first), *(float(value) for value in found.similarity))
-    session.put("search", Search(plain(title, 80), ids, similarity))
+    session.put("found", Search(plain(title, 80), ids, similarity))
     st.rerun()
 
 
@@ -57,7 +57,7 @@ def search_text(view: RunView, text: str, *, count: int = COUNT) -> None:
     named = [str(name) for name in view.dataset.ids if words.lower() in str(name).lower()]
     if named:
         title = f'"{plain(words, 60)}" in the id'
-        session.put("search", Search(title, tuple(named), (1.0,) * len(named)))
+        session.put("found", Search(title, tuple(named), (1.0,) * len(named)))
         st.rerun()
     _take(view, {"text": words}, f'"{words}"', count)
 
