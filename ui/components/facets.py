@@ -73,7 +73,7 @@ class FacetSection:
         }
 
 
-def facet_panel(sections: Sequence[FacetSection], *, key: str, opened: int = 3) -> None:
+def facet_panel(sections: Sequence[FacetSection], *, key: str, opened: int = 4) -> None:
     """Draw the panel; the first `opened` sections are open at first."""
     _component(
         key=key,
