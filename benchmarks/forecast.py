@@ -143,8 +143,8 @@ class Pool:
         self.data = split(folder, name, seed)
         self.n = len(self.data["labels"])
         config = ForecastConfig()
-        features = make_features(self.data["vectors"], config, seed)
-        self.judge = make_judge(features, make_tasks(features, config, seed), config, seed)
+        features = make_features(self.data["vectors"], config)
+        self.judge = make_judge(features, make_tasks(features, config, seed), config)
         self.inputs, self.test = principal(self.data["vectors"], self.data["test_vectors"])
         place = Path(tempfile.mkdtemp()) / "vectors.npy"
         np.save(place, features.directions)

@@ -148,7 +148,8 @@ class Forecast:
     complete : bool
         False while cells are still to come.
     safest : mapping
-        Pruning rate as text -> method taken where the forecast cannot decide.
+        Pruning rate as text -> method taken where the forecast cannot decide; "" takes the one
+        whose interval has the highest low end.
     seconds : float
         Time spent on cells that were not known before.
     """
@@ -249,9 +250,9 @@ class Forecast:
         )
 
     def safest_at(self, prune_rate: float) -> str:
-        """The method taken where the forecast cannot decide."""
+        """The method taken where the forecast cannot decide; "" = the highest low end."""
         if not self.safest:
-            return BASELINE
+            return ""
         nearest = min(
             self.safest, key=lambda rate: abs(forecast_rule.place(float(rate), prune_rate))
         )

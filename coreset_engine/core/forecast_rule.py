@@ -83,8 +83,9 @@ def decide(
     """The option to take.
 
     The option of highest expected gain where the low end of its interval lies above zero. Otherwise
-    the forecast cannot tell it from random, and the option of the method `safest` is taken, unless
-    its own expected gain is negative; then the baseline.
+    the forecast cannot tell it from random, and the safest option is taken: that of the method
+    `safest`, or the one whose interval has the highest low end. An option that is expected below
+    the baseline is never taken; the baseline is, where no other is left.
 
     Parameters
     ----------
@@ -92,14 +93,15 @@ def decide(
     prune_rate : float
         For the sentence.
     safest : str
-        Method that the benchmark sets never showed below random at this rate.
+        Method that the benchmark sets showed below random least often at this rate; "" where none
+        stood out.
     baseline : str
     """
     ranked = sorted(options, key=lambda option: (-option.gain.gain, option.name))
     real = [option for option in ranked if option.method != baseline]
     own = [option for option in ranked if option.method == baseline]
     nothing = own[0] if own else Option(baseline, baseline, {}, Gain(0.0, 0.0, 0.0))
-    where = f"at {prune_rate:.4g}".rstrip("0").rstrip(".") + " pruned"
+    where = f"at {100 * prune_rate:.4g} % pruned"
     if not real:
         return Decision(nothing, False, f"{where} no method but {baseline} was judged")
     best = real[0]
@@ -109,11 +111,21 @@ def decide(
         f"{where} the forecast cannot decide: {best.name}, the best of {len(real)}, is expected at "
         f"{best.gain} points over {baseline}"
     )
-    safe = [option for option in real if option.method == safest and option.gain.gain >= 0]
-    if safe:
-        said = f"{doubt}; so the safest is taken, {safe[0].name} at {safe[0].gain}"
-        return Decision(safe[0], False, said)
-    return Decision(nothing, False, f"{doubt}; so the safest is taken, {nothing.name}")
+    safe = _safest([option for option in real if option.gain.gain > 0], safest)
+    if safe is None:
+        return Decision(nothing, False, f"{doubt}; so the safest is taken, {nothing.name}")
+    if safe is best:
+        return Decision(safe, False, f"{doubt}; it is taken as the safest all the same")
+    said = f"{doubt}; so the safest is taken, {safe.name} at {safe.gain}"
+    return Decision(safe, False, said)
+
+
+def _safest(options: Sequence[Option], method: str) -> Option | None:
+    """The best option of this method, else the one with the highest low end, if any."""
+    own = [option for option in options if option.method == method]
+    if own or not options:
+        return own[0] if own else None
+    return max(options, key=lambda option: option.gain.low)
 
 
 def _decided(real: Sequence[Option], where: str, baseline: str) -> str:

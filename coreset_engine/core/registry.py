@@ -117,7 +117,7 @@ _M = "coreset_engine.selection.methods."
 ANY_SIZE = 10**12  # of MethodRow.portfolio
 PAIRS_SIZE = 10_000  # the same for methods that compare all pairs
 BASELINE = "random"  # the method every other one is compared with
-DEFAULT_METHOD = "elfs"
+DEFAULT_METHOD = "auto"
 METHODS: dict[str, MethodRow] = _table(
     MethodRow(
         name="auto",

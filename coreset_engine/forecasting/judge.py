@@ -61,14 +61,16 @@ class Accuracies:
 
 
 def make_judge(
-    features: Features, tasks: SurrogateTasks, config: ForecastConfig, seed: int = 0
+    features: Features,
+    tasks: SurrogateTasks,
+    config: ForecastConfig,
+    order: np.ndarray | None = None,
 ) -> Judge:
-    """Prepare the judge; `seed` chooses the judged images where there are more than `n_judged`."""
+    """Prepare the judge; the first `n_judged` images of `order`, a permutation, are judged."""
     n = len(features.inputs)
     inputs = np.concatenate([features.inputs, np.ones((n, 1), np.float32)], axis=1)
-    rng = np.random.default_rng([seed, 67])
-    judged = np.sort(rng.choice(n, min(n, config.n_judged), replace=False))
-    return Judge(inputs, tasks, judged, config.penalty)
+    judged = np.arange(n) if order is None else order
+    return Judge(inputs, tasks, np.sort(judged[: config.n_judged]), config.penalty)
 
 
 def accuracies(judge: Judge, positions: np.ndarray) -> Accuracies:

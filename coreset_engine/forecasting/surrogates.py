@@ -53,7 +53,9 @@ class SurrogateTasks:
     n_classes: tuple[int, ...]
 
 
-def make_features(vectors: np.ndarray, config: ForecastConfig, seed: int = 0) -> Features:
+def make_features(
+    vectors: np.ndarray, config: ForecastConfig, order: np.ndarray | None = None
+) -> Features:
     """Reduce vectors to principal components, once standardised and once at unit length.
 
     Parameters
@@ -61,8 +63,9 @@ def make_features(vectors: np.ndarray, config: ForecastConfig, seed: int = 0) ->
     vectors : (N, D) float, finite, any scale
     config
         `n_components` bounds d; d is at most min(N - 1, D).
-    seed
-        Chooses the rows that the components are learnt from where N is large.
+    order : (N,) int64, optional
+        A permutation of the rows: components are learnt from the first of it. A random one that
+        belongs to the ids makes the features independent of how the source is listed.
 
     Raises
     ------
@@ -70,7 +73,7 @@ def make_features(vectors: np.ndarray, config: ForecastConfig, seed: int = 0) ->
         Vectors that are not finite.
     """
     count = min(config.n_components, vectors.shape[1], max(1, len(vectors) - 1))
-    sample = np.asarray(vectors[_sample(len(vectors), seed)], np.float32)
+    sample = np.asarray(vectors[_sample(len(vectors), order)], np.float32)
     if not np.isfinite(sample).all():
         raise BadInput("a vector holds NaN or infinity; embed these images again or drop them.")
     mean = sample.mean(axis=0, dtype=np.float64).astype(np.float32)
@@ -87,11 +90,13 @@ def make_features(vectors: np.ndarray, config: ForecastConfig, seed: int = 0) ->
     return Features(inputs, turned)
 
 
-def make_tasks(features: Features, config: ForecastConfig, seed: int = 0) -> SurrogateTasks:
+def make_tasks(
+    features: Features, config: ForecastConfig, seed: int = 0, order: np.ndarray | None = None
+) -> SurrogateTasks:
     """Cluster the images at `coarsest`, twice, four times ... as many clusters.
 
     A task whose clusters would hold fewer than four images on average is left out, all but the
-    first.
+    first. Centres are learnt from the first rows of `order`, see `make_features`.
     """
     found: list[np.ndarray] = []
     for step in range(config.n_tasks):
@@ -99,15 +104,12 @@ def make_tasks(features: Features, config: ForecastConfig, seed: int = 0) -> Sur
         if found and 4 * n_clusters > len(features.directions):
             break
         n_clusters = min(n_clusters, max(2, len(features.directions) // 2))
-        found.append(_cluster(features.directions, n_clusters, seed))
+        found.append(_cluster(features.directions, n_clusters, seed, order))
     return SurrogateTasks(np.stack(found), tuple(int(labels.max()) + 1 for labels in found))
 
 
-def _sample(n: int, seed: int) -> np.ndarray:
-    if n <= _SAMPLE:
-        return np.arange(n)
-    rng = np.random.default_rng([seed, 61])
-    return np.sort(rng.choice(n, _SAMPLE, replace=False))
+def _sample(n: int, order: np.ndarray | None) -> np.ndarray:
+    return np.arange(min(n, _SAMPLE)) if order is None else order[:_SAMPLE]
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:
@@ -125,10 +127,10 @@ def _leading_axes(rows: np.ndarray, count: int) -> np.ndarray:
     return np.ascontiguousarray(axes[:, ::-1], np.float32)
 
 
-def _cluster(rows: np.ndarray, n_clusters: int, seed: int) -> np.ndarray:
+def _cluster(rows: np.ndarray, n_clusters: int, seed: int, order: np.ndarray | None) -> np.ndarray:
     """(N,) int64 labels without gaps."""
     from sklearn.cluster import KMeans
 
     model = KMeans(n_clusters, n_init=1, max_iter=_ROUNDS, random_state=seed)
-    model.fit(rows[_sample(len(rows), seed)])
+    model.fit(rows[_sample(len(rows), order)])
     return np.unique(model.predict(rows), return_inverse=True)[1].astype(np.int64)

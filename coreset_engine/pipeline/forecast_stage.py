@@ -247,15 +247,20 @@ class _Work:
         return Features(arrays["inputs"], arrays["directions"]), tasks
 
     def _make_surrogates(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        features = make_features(self.run.vectors, self.config, self.seed)
-        tasks = make_tasks(features, self.config, self.seed)
+        features = make_features(self.run.vectors, self.config, self._order)
+        tasks = make_tasks(features, self.config, self.seed, self._order)
         arrays = dict(inputs=features.inputs, directions=features.directions, labels=tasks.labels)
         return arrays, dict(n_classes=tasks.n_classes)
 
     @cached_property
+    def _order(self) -> np.ndarray:
+        """A random order that belongs to the ids, not to how the source lists them."""
+        return random_order(self.run.dataset.ids, self.seed)
+
+    @cached_property
     def _judge(self) -> Judge:
         features, tasks = self._surrogates
-        return make_judge(features, tasks, self.config, self.seed)
+        return make_judge(features, tasks, self.config, self._order)
 
     @cached_property
     def _compact(self) -> _Compact:

@@ -54,11 +54,23 @@ def test_an_interval_that_includes_zero_leaves_the_choice_to_the_safest():
     assert "cannot decide" in found.reason and "safest" in found.reason
 
 
-def test_the_safest_is_random_where_the_usual_one_is_expected_below_it():
+def test_a_safest_method_expected_below_random_is_not_taken():
     some = options(("d2", (3, -1, 7)), ("kmedoids", (-0.1, -3, 3)))
-    assert decide(some, 0.9, "kmedoids").option.name == "random"
+    assert decide(some, 0.9, "kmedoids").option.name == "d2"
+    bad = options(("d2", (-1, -5, 3)), ("kmedoids", (-0.1, -3, 3)))
+    found = decide(bad, 0.9, "kmedoids")
+    assert (found.option.name, found.decided) == ("random", False)
     assert decide([], 0.9, "kmedoids").option.name == "random"
-    assert decide(some, 0.9, "random").option.name == "random"
+
+
+def test_without_a_usual_safest_it_is_the_highest_low_end():
+    some = options(("d2", (3, -2, 8)), ("kmedoids", (2, -1, 5)), ("typiclust", (1, -3, 5)))
+    found = decide(some, 0.9, "")
+    assert (found.option.name, found.decided) == ("kmedoids", False)
+    assert "so the safest is taken, kmedoids" in found.reason
+    alike = options(("d2", (3, -2, 8)), ("kmedoids", (2, -3, 7)))
+    found = decide(alike, 0.9, "")
+    assert found.option.name == "d2" and "all the same" in found.reason
 
 
 def test_equal_gains_are_ordered_by_name():

@@ -82,7 +82,7 @@ def lines(found: Forecast, balanced: bool = False, share: float = 0.95) -> list[
     mix = "all classes alike" if balanced else "the pool's own mix of classes"
     out = [
         f"expected gain over random in points with its 90 % interval, {mix}; no label was read",
-        " " * width + "".join(f"{f'{rate:.4g} pruned':>24}" for rate in found.rates),
+        " " * width + "".join(f"{f'{100 * rate:.4g} % pruned':>24}" for rate in found.rates),
     ]
     best = {rate: found.best(rate, balanced=balanced).name for rate in found.rates}
     for name in names:
