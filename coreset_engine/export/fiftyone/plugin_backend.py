@@ -213,9 +213,10 @@ def preview(name: str, *, method: str, prune_rate: float, **params: Any) -> dict
         )
         for title, part in (("kept", kept), ("dropped", ~kept))
     ]
-    return dict(
-        said=f"**{len(chosen):,}** of {len(values):,} images kept.", kept=len(chosen), traces=traces
-    )
+    said = f"**{len(chosen):,}** of {len(values):,} images kept."
+    if "recommended" in chosen.info:
+        said += f" {row.title}: {chosen.info['reason']}."
+    return dict(said=said, kept=len(chosen), traces=traces)
 
 
 def compare(dataset: Any, one: str, other: str) -> dict[str, Any]:
