@@ -56,7 +56,7 @@ def put_job(tmp_path):
 @pytest.fixture
 def open_page(tmp_path, monkeypatch, digits):
     """open_page("labels", finished=STAGES, dataset=digits) -> AppTest that has run app.py on that
-    page."""
+    page, with ELFS as the session's method unless another is given."""
     from streamlit.testing.v1 import AppTest
 
     from coreset_engine.artifacts.store import Store
@@ -71,7 +71,8 @@ def open_page(tmp_path, monkeypatch, digits):
         view = None if run is None else state.RunView("demo", dataset, run, run.config)
         monkeypatch.setattr(state, "current_run", lambda: view)
         test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
-        for name, value in {"dataset": "demo" if view else "", **session}.items():
+        start = {"dataset": "demo" if view else "", "method": "elfs"}
+        for name, value in {**start, **session}.items():
             test.session_state[f"state:{name}"] = value
         test.run()
         return test if page == "home" else go_to(test, page)

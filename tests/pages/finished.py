@@ -13,6 +13,7 @@ import numpy as np
 
 from coreset_engine.artifacts.store import Store
 from coreset_engine.core.errors import Missing
+from coreset_engine.core.forecast import Forecast, ForecastRow
 from coreset_engine.core.types import CoverageScores, Dynamics, Embeddings, Neighbours, PseudoLabels
 from coreset_engine.pipeline.config import RunConfig
 from ui.state import session
@@ -131,6 +132,12 @@ class FinishedRun:
 
     def dynamics_at(self, *, labels="pseudo", **params):
         return self.dynamics
+
+    def forecast_at(self, prune_rate, methods=None):
+        kept = round((1 - prune_rate) * len(self.dataset))
+        ends = (2.0, 1.0, 3.0)
+        row = ForecastRow("kmedoids", {}, prune_rate, kept, *ends, *ends, 0.9, 0.8, 1.0)
+        return Forecast((row,), len(self.dataset))
 
 
 def small_digits(labelled=True):
