@@ -58,6 +58,7 @@ PORTFOLIO = CANDIDATES[:6]
 FEWEST_KEPT = 8
 N_RANDOM = 5
 PENALTY = 0.03
+WIDER = 1.25  # spreads, since a new set differs more from those seen than they among themselves
 
 
 def main() -> None:
@@ -320,7 +321,8 @@ def estimated(cells: list[dict]) -> tuple:
             [np.log(min(1, c["judged"] / c["judged_full"])) for c in some],
             [np.log(min(1, g["accuracy"] / g["full"])) for g in goal],
         )
-        values = (slope, spread, *even, *power)
+        even = (even[0], WIDER * even[1])
+        values = (slope, WIDER * spread, *even, power[0], WIDER * power[1])
         found.append(Constants(rate, *(round(value, 3) for value in values)))
     return tuple(found)
 

@@ -93,8 +93,8 @@ def decide(
     prune_rate : float
         For the sentence.
     safest : str
-        Method that the benchmark sets showed below random least often at this rate; "" where none
-        stood out.
+        Methods that the benchmark sets showed below random least often at this rate, with commas
+        between, the first of them that is an option counts; "" where none stood out.
     baseline : str
     """
     ranked = sorted(options, key=lambda option: (-option.gain.gain, option.name))
@@ -120,12 +120,14 @@ def decide(
     return Decision(safe, False, said)
 
 
-def _safest(options: Sequence[Option], method: str) -> Option | None:
-    """The best option of this method, else the one with the highest low end, if any."""
-    own = [option for option in options if option.method == method]
-    if own or not options:
-        return own[0] if own else None
-    return max(options, key=lambda option: option.gain.low)
+def _safest(options: Sequence[Option], methods: str) -> Option | None:
+    """The best option of the first of these methods that has one, else that of the highest low
+    end."""
+    for method in methods.split(","):
+        own = [option for option in options if option.method == method]
+        if own:
+            return own[0]
+    return max(options, key=lambda option: option.gain.low, default=None)
 
 
 def _decided(real: Sequence[Option], where: str, baseline: str) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from coreset_engine.core.errors import BadInput
 from coreset_engine.forecasting.config import ForecastConfig
 
-_SAMPLE = 10_000  # rows that components and centres are learnt from
+_SAMPLE = 5_000  # rows that components and centres are learnt from
 _ROUNDS = 30
 _BLOCK = 8192
 FEWEST = 20  # images below which nothing is forecast

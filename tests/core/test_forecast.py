@@ -63,6 +63,12 @@ def test_a_safest_method_expected_below_random_is_not_taken():
     assert decide([], 0.9, "kmedoids").option.name == "random"
 
 
+def test_of_several_safest_methods_the_first_that_was_judged_counts():
+    some = options(("d2", (3, -1, 7)), ("kmedoids", (1, -3, 5)))
+    assert decide(some, 0.9, "maxherding,kmedoids").option.name == "kmedoids"
+    assert decide(some, 0.9, "d2,kmedoids").option.name == "d2"
+
+
 def test_without_a_usual_safest_it_is_the_highest_low_end():
     some = options(("d2", (3, -2, 8)), ("kmedoids", (2, -1, 5)), ("typiclust", (1, -3, 5)))
     found = decide(some, 0.9, "")
