@@ -148,3 +148,15 @@ def kept_in(name, tag):
 
     every = fo.load_dataset(name).select_group_slices(media_type="image")
     return every.match_tags(tag).values("id")
+
+
+def refused_labels(name, field):
+    """Why labels of this field cannot be taken."""
+    from coreset_engine.core.errors import BadInput
+    from coreset_engine.export.fiftyone import plugin_backend as engine
+
+    try:
+        engine.take_labels(name, embeddings="vec", field=field)
+    except BadInput as fault:
+        return str(fault)
+    return ""

@@ -137,5 +137,4 @@ def test_labels_of_every_group_slice_are_taken_and_stay_in(fiftyone, installed):
     assert found["result"]["labelled"] == 6, found["result"]
     kept = fiftyone(scenes.kept_in, "grouped", "coreset:labelled")
     assert set(labelled) <= set(kept) and len(kept) == 30
-    refused = fiftyone(scenes.run, "take_labels", "grouped", params | dict(field="nope"))
-    assert "has no label field 'nope'" in refused["result"]["said"]
+    assert "has no label field 'nope'" in fiftyone(scenes.refused_labels, "grouped", "nope")
