@@ -23,7 +23,7 @@ def choose(page, count: int, tmp_path, number: int) -> list[dict[str, str]]:
     field.press("Tab")
     page.get_by_role("button", name=f"Choose the next {count}", exact=True).click()
     called = "the pilot" if number == 0 else f"round {number}"
-    button = page.get_by_role("button", name=f"Download the images of {called} (CSV)")
+    button = page.get_by_role("button", name=f"Download {called} (CSV)")
     button.wait_for(timeout=180_000)
     settled(page)
     with page.expect_download() as download:

@@ -64,7 +64,7 @@ def test_a_round_taken_back_leaves_its_folder_to_itself(tmp_path):
 def test_counts_of_labelled_and_pending_images(labelled, open_page):
     test = open_page("export")
     values = {metric.label: metric.value for metric in test.metric}
-    assert values["Images labelled"] == "30" and values["Asked for, no label yet"] == "10"
+    assert values["Images labelled"] == "30" and values["Waiting for labels"] == "10"
     assert values["Rounds"] == "1"
     assert "30 labels from first\\.csv" in texts(test)
     assert button(test, "Choose the next 40"), "as many as the round before"

@@ -47,7 +47,7 @@ def show_status(view: session.RunView, state: label_log.LabelState) -> None:
     cells = st.columns(4)
     cells[0].metric("Images labelled", f"{len(state.labels):,}")
     cells[1].metric(
-        "Asked for, no label yet",
+        "Waiting for labels",
         f"{len(asked - set(state.labels)):,}",
         help="Images of earlier rounds. They are not asked for again; import their labels when "
         "they are done.",
@@ -153,7 +153,7 @@ def _show_newest(view: session.RunView, number: int, entry: dict[str, Any]) -> N
     left, middle, right = st.columns(3, vertical_alignment="bottom")
     if entry.get("out") and listing.is_file():
         left.download_button(
-            f"Download the images of {called} (CSV)",
+            f"Download {called} (CSV)",
             listing.read_bytes,
             f"{folder.name}-new.csv",
             "text/csv",
