@@ -324,6 +324,8 @@ def _exclude(part: Run, names: tuple[str, ...]) -> None:
     report = clean(part)
     ids: list[str] = []
     for name in names:
+        if name not in report.findings:  # vectors have no pixels
+            continue
         which = "all" if name == "label_conflicts" else "surplus"
         ids += affected(part, report, name, which=which)
     part.excluded_by = [dict(kind="exclude", ids=list(dict.fromkeys(ids)), reason="benchmark")]

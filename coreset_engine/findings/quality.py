@@ -16,6 +16,7 @@ from coreset_engine.findings.image_statistics import ImageStatistics, area_side,
 from coreset_engine.findings.report import FINDINGS, Finding
 
 GREY_BELOW = 0.001  # share of coloured pixels up to which an image is greyscale
+SHARPNESS_FROM = 32  # pixels of the shorter side from which sharpness can be judged
 RARE = 0.3  # share of the set up to which the rarer of greyscale and colour is a finding
 
 
@@ -75,8 +76,10 @@ def _low_contrast(statistics: ImageStatistics, config: CleanConfig) -> Measured:
 def _blurred(statistics: ImageStatistics, config: CleanConfig) -> Measured:
     """Images with contrast whose blur effect is above the threshold."""
     values = statistics.blur
-    found = (values > config.blurred) & (contrast(statistics) >= config.low_contrast)
-    note = "images of low contrast are not judged"
+    judged = np.minimum(statistics.width, statistics.height) >= SHARPNESS_FROM
+    judged &= contrast(statistics) >= config.low_contrast
+    found = (values > config.blurred) & judged
+    note = f"images of low contrast or below {SHARPNESS_FROM} pixels a side are not judged"
     return Measured(values, found, -values, config.blurred, note)
 
 

@@ -96,6 +96,11 @@ def test_each_quality_finding_names_its_image():
     assert set(made["low_information"]) >= {8, 9, 10}
 
 
+def test_sharpness_of_a_few_pixels_is_not_judged():
+    images = [textured(i, (28, 28)) for i in range(4)] + [blurred(textured(8, (28, 28)))]
+    assert found(images)["blurred"] == []
+
+
 def test_the_rarer_colour_mode_is_found_in_a_grey_set():
     images = [textured(i).convert("L").convert("RGB") for i in range(6)] + [textured(9)]
     assert found(images)["greyscale"] == [6]
