@@ -47,12 +47,12 @@ class Constants:
 
 
 CONSTANTS = (
-    Constants(0.5, 0.10, 0.8, 0.17, 1.9, 0.25, 0.03),
-    Constants(0.8, 0.14, 1.6, 0.12, 2.7, 0.56, 0.08),
-    Constants(0.9, 0.20, 2.1, 0.21, 3.2, 0.61, 0.10),
-    Constants(0.95, 0.34, 2.7, 0.30, 4.5, 0.57, 0.12),
-    Constants(0.98, 0.48, 5.3, 0.40, 6.2, 0.60, 0.17),
-    Constants(0.995, 0.70, 5.8, 0.52, 6.2, 0.57, 0.27),
+    Constants(0.5, 0.12, 0.9, 0.22, 1.9, 0.30, 0.03),
+    Constants(0.8, 0.16, 1.5, 0.20, 2.6, 0.64, 0.09),
+    Constants(0.9, 0.24, 2.0, 0.27, 2.9, 0.70, 0.11),
+    Constants(0.95, 0.36, 2.6, 0.29, 3.9, 0.65, 0.12),
+    Constants(0.98, 0.49, 4.4, 0.39, 5.3, 0.65, 0.17),
+    Constants(0.995, 0.78, 5.5, 0.65, 5.2, 0.64, 0.28),
 )
 # Pruning rate -> methods taken where the forecast cannot decide, the first that was judged: those
 # below random least often on the benchmark sets; from 98 % on none stood out.
