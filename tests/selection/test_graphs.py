@@ -233,3 +233,14 @@ def test_similarity_is_symmetric_with_ones_on_the_diagonal():
     s = similarity(near).toarray()
     assert np.allclose(s, s.T) and np.allclose(np.diag(s), 1)
     assert s[0, 1] == pytest.approx(0.9) and s[1, 2] == pytest.approx(0.8) and s[0, 2] == 0
+
+
+def test_d2_over_strata_gives_every_range_of_the_score_its_budget():
+    # Far apart on the circle, so that no message reaches another (one neighbour, gamma 100): by
+    # score alone the two hardest are kept; two ranges, [0, 0.5) and [0.5, 1], give one each.
+    run = on_circle([0, 90, 180, 270], 1)
+    run._dynamics = Watched(el2n=np.array([0.0, 0.2, 0.8, 1.0]), aum=np.zeros(4))
+    far = dict(score="el2n", forward=100.0, reverse=100.0, neighbours=1)
+    assert set(ranked("d2", run, 2, **far).order[:2].tolist()) == {2, 3}
+    found = ranked("d2", run, 2, **far, budgets="strata", strata=2)
+    assert set(found.order[:2].tolist()) == {1, 3} and not found.nested

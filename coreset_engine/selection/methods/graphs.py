@@ -24,7 +24,7 @@ from coreset_engine.core.types import Artefacts, Neighbours, Ranking
 from coreset_engine.selection.budget import cut_count, largest_beta
 from coreset_engine.selection.canonical_order import by_key, filled
 from coreset_engine.selection.methods.baselines import LABELS, labels_of, rank_scores
-from coreset_engine.selection.methods.scored import NEVER_LEARNED, hardness
+from coreset_engine.selection.methods.scored import NEVER_LEARNED, equal_width, hardness
 from coreset_engine.selection.methods.stratified import shares
 
 LAST_RADIUS = 1e-6  # cosine distance within which float32 vectors are the same
@@ -106,8 +106,12 @@ class D2Config:
     )
     budgets: str = knob(
         "global",
-        "one graph for the whole set, or a graph and an equal budget for each class",
-        choices=("global", "class"),
+        "one graph for the whole set, or a graph and an equal budget for each class, or for each "
+        "range of the score (CCS' strata)",
+        choices=("global", "class", "strata"),
+    )
+    strata: int = knob(
+        50, "ranges of the score of equal width, with budgets by strata", low=1, high=1000
     )
     never_learned: str = knob(
         "hardest", "forgetting score of images never learned", choices=NEVER_LEARNED
@@ -216,17 +220,20 @@ def d2(
     References
     ----------
     Maharana et al. 2024, section 3.2, eq. 2-3; the released program uses d in place of d^2, cuts
-    the hardest by AUM (mis-ratio) and can give each class its own graph and budget.
+    the hardest by AUM (mis-ratio) and can give each class, or each of CCS' strata, its own graph
+    and budget.
     """
     n = len(inputs.dataset)
     groups = np.zeros(n, np.int64)
     if config.budgets == "class":
         groups = np.unique(labels_of(inputs, config.labels), return_inverse=True)[1]
     dropped = _hardest(inputs, config, k)
+    start = _start(inputs, config)
+    if config.budgets == "strata":
+        groups[~dropped] = equal_width(start[~dropped], config.strata)
     links = _undirected(inputs.neighbours, config.neighbours, groups, dropped)
     if config.distance == "plain":
         links.data = np.sqrt(links.data)
-    start = _start(inputs, config)
     forward = links.copy()
     forward.data = np.exp(-config.forward * links.data)
     score = start + forward @ start
