@@ -18,6 +18,7 @@ from coreset_engine.selection.methods.graphs import as_links, pure_radius, simil
 class Watched:
     el2n: np.ndarray
     aum: np.ndarray | None = None
+    info: dict = dataclasses.field(default_factory=dict)
 
 
 def cosine_graph(points, k):

@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix
 from scipy.stats import beta as beta_density
 from tiny import Tiny, line_graph, ranked
 
-from coreset_engine.core.errors import Missing
+from coreset_engine.core.errors import BadInput, Missing
 from coreset_engine.core.types import Dynamics
 from coreset_engine.selection.kernels.label_spreading import spread
 from coreset_engine.selection.kernels.proxy_dynamics import margins, mean_margins
@@ -77,6 +77,13 @@ def test_dual_takes_images_without_score_last():
 def test_dual_of_old_dynamics_is_asked_for_again():
     with pytest.raises(Missing, match="DUAL"):
         ranked("dual", scored_run(aum=[0, 1]), 1)
+
+
+def test_dual_of_predictions_says_why_it_cannot_be():
+    run = scored_run(aum=[0, 1])
+    run._dynamics = dataclasses.replace(run._dynamics, info={"source": "predictions"})
+    with pytest.raises(BadInput, match="predictions are one snapshot"):
+        ranked("dual", run, 1)
 
 
 # -- InfoMax

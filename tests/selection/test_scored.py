@@ -19,6 +19,7 @@ class Watched:
     forgetting: np.ndarray | None = None
     el2n: np.ndarray | None = None
     dyn_unc: np.ndarray | None = None
+    info: dict = dataclasses.field(default_factory=dict)
 
 
 def run_of(**scores) -> Tiny:

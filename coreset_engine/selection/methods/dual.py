@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from coreset_engine.core.config import knob
-from coreset_engine.core.errors import Missing
+from coreset_engine.core.errors import BadInput, Missing
 from coreset_engine.core.types import Artefacts, Dynamics, Ranking
 from coreset_engine.selection.keyed_random import best_first, image_keys
 from coreset_engine.selection.methods.baselines import LABELS, rank_scores
@@ -74,6 +74,11 @@ def dual(
 
 
 def _recorded(dynamics: Dynamics) -> tuple[np.ndarray, np.ndarray]:
+    if dynamics.info.get("source") == "predictions":
+        raise BadInput(
+            "dual follows a training over several epochs, and predictions are one snapshot; choose "
+            "a method on aum, el2n or entropy, or leave --predictions out."
+        )
     if dynamics.dual is None or dynamics.mean_probability is None:
         raise Missing("these dynamics lack DUAL's score; `score` computes them again.")
     return np.asarray(dynamics.dual, np.float64), np.asarray(dynamics.mean_probability, np.float64)
