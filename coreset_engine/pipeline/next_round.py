@@ -29,8 +29,8 @@ from coreset_engine.selection.budget import Budget
 from coreset_engine.selection.request import QuotaSpec, SelectionRequest
 
 PILOT = 100  # images of round 0 where no number is given
-# What chooses the later rounds where no method is named: of seven the best over five rounds of 100
-# on three sets (docs/explanation/rounds-measured.md), and seconds a round.
+# What chooses the later rounds where no method is named: of five the best in the mean on two of
+# three sets and second on the third, two seeds (docs/explanation/rounds-measured.md).
 ROUND_METHOD = "kmedoids"
 
 
