@@ -152,6 +152,7 @@ def test_what_a_run_lacks_is_named(run, name):
         dataset = run.dataset
         seed = 0
         vectors = run.vectors
+        excluded_ids = ()
 
         def __getattr__(self, what):
             raise Missing(f"{what} is not here; `score` makes it.")

@@ -235,6 +235,7 @@ class RunConfig:
         for about in fields(self):
             value = _checked(self, about, getattr(self, about.name))
             object.__setattr__(self, about.name, value)
+        _check_encoder(self.encoder)
 
     # -- derived from the fields
 
@@ -372,6 +373,13 @@ def setting_groups(config: RunConfig) -> dict[str, dataclasses.Field[Any]]:
 
 def _field(config: Any, name: str) -> dataclasses.Field[Any]:
     return next(about for about in fields(config) if about.name == name)
+
+
+def _check_encoder(names: str) -> None:
+    """BadInput for an encoder nobody knows, also where the source brings vectors of its own."""
+    for name in names.split("+"):
+        if ":" not in name and name.strip() != "given":
+            look_up(ENCODERS, name, "encoder")
 
 
 def _checked(config: RunConfig, about: dataclasses.Field[Any], value: Any) -> Any:

@@ -290,9 +290,10 @@ def verify(
             method=wanted["method"],
             k=0,
         )
-    differs += _filtered(chosen, wanted) + _differing(run, wanted)
+    counts = _counts(chosen, wanted)
+    differs += counts + _filtered(chosen, wanted) + _differing(run, wanted)
     return dict(
-        same=ids_digest(chosen.ids) == wanted["ids_sha256"],
+        same=ids_digest(chosen.ids) == wanted["ids_sha256"] and not counts,
         differs=differs,
         method=METHODS[chosen.method].name,
         k=len(chosen),
@@ -330,6 +331,12 @@ def read_manifest(path: Path | str) -> dict[str, Any]:
         ) from None
     manifest: dict[str, Any] = found
     return manifest
+
+
+def _counts(chosen: Selection, wanted: Mapping[str, Any]) -> list[str]:
+    """The number of kept images, where the manifest says another one than its ids give."""
+    k = wanted.get("k", len(chosen))
+    return [] if k == len(chosen) else [f"k ({k} in the manifest, {len(chosen)} recomputed)"]
 
 
 def _filtered(chosen: Selection, wanted: dict[str, Any]) -> list[str]:

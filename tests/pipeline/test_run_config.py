@@ -215,8 +215,8 @@ def test_records_are_values_that_travel_as_json():
 
 
 def test_jobs_of_the_first_edition_are_read():
-    config, rest = RunConfig.from_job({"encoder": "a", "seed": 3, "cluster": "local", "n": 1})
-    assert config == RunConfig(encoder="a", seed=3) and rest == {"cluster": "local", "n": 1}
+    config, rest = RunConfig.from_job({"encoder": "clip", "seed": 3, "cluster": "local", "n": 1})
+    assert config == RunConfig(encoder="clip", seed=3) and rest == {"cluster": "local", "n": 1}
 
 
 def test_a_job_opens_the_run_it_was_given(source, tmp_path):

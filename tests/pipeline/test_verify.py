@@ -78,6 +78,18 @@ def test_must_keep_and_never_are_in_the_manifest_and_count(run, tmp_path):
     assert not verify(out, run.store)["same"]
 
 
+def test_a_count_that_its_ids_do_not_give_is_named(run, tmp_path):
+    out = write_run(tmp_path / "out", run, select("random", run, 0.8))
+    again(out, k=7)
+    found = verify(out, run.store)
+    assert not found["same"] and found["differs"] == ["k (7 in the manifest, 40 recomputed)"]
+
+
+def test_an_unknown_encoder_is_refused_for_own_vectors_too(run):
+    with pytest.raises(BadInput, match="encoder 'nope' is unknown"):
+        Run(run.dataset, encoder="nope", store=run.store)
+
+
 def test_what_differs_is_named(run, tmp_path):
     out = write_run(tmp_path / "out", run, select("elfs", run, 0.8))
     good = json.loads((out / "manifest.json").read_text())

@@ -87,7 +87,7 @@ def selection() -> tuple[bytes, bytes]:
     about = dict(
         source="demo",
         source_fingerprint="f",
-        encoder="e",
+        encoder="clip",
         run={"seed": 0},
         method="random",
         params={"prune_rate": 0.5},
