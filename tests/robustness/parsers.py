@@ -125,10 +125,10 @@ def table(data: bytes, folder: Path) -> object:
 
 
 def manifest(data: bytes, folder: Path) -> object:
-    from coreset_engine.pipeline.manifest import _manifest
+    from coreset_engine.pipeline.manifest import read_manifest
 
     (folder / "manifest.json").write_bytes(data)
-    return sorted(_manifest(folder))
+    return sorted(read_manifest(folder))
 
 
 def labels(data: bytes, folder: Path) -> object:

@@ -62,7 +62,7 @@ def write_label_studio(
     images.check_link(link)
     place = Path(place)
     rows = images.kept(bundle, bundle.to_label)
-    if not len(rows):
+    if not len(rows) and bundle.selected.any():
         raise BadInput(
             f"all {int(bundle.selected.sum()):,} selected images are labelled; choose the next "
             "ones first (coreset next)."
