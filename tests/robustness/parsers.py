@@ -226,6 +226,7 @@ def gesture(data: bytes, folder: Path) -> object:
         else {"lasso": said, "click": said, "scrub": said, "hidden": []},
         points,
         SimpleNamespace(codes=np.zeros(50, np.uint16)),
+        np.arange(40),
     )
     assert events.chosen is None or ((events.chosen >= 0) & (events.chosen < 50)).all()
     return type(events.polygon).__name__
