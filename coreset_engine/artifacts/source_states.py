@@ -163,7 +163,9 @@ def remember(dataset: Dataset, home: Path) -> None:
     if path.exists():
         return
     about = dict(spec=dataset.spec, fingerprint=dataset.fingerprint, at=time.time())
-    arrays = dict(about=_bytes(about), ids=_bytes([str(name) for name in dataset.ids]))
+    arrays: dict[str, Any] = dict(
+        about=_bytes(about), ids=_bytes([str(name) for name in dataset.ids])
+    )
     content = content_of(dataset)
     if content is not None:
         arrays["digests"] = content

@@ -195,12 +195,12 @@ def selections_of(
         owner, _, knob = name.rpartition(".")
         found.append((owner, knob, value))
     given = {name for _, name, _ in found}
-    for name, value in (("beta", beta), ("n_neighbours", n_neighbours)):
-        if value is None:
+    for name, number in (("beta", beta), ("n_neighbours", n_neighbours)):
+        if number is None:
             continue
         if name in given:
             raise BadInput(f"--param {name} repeats --{name.replace('_', '-')}; give it once.")
-        found.append(("", name, value))
+        found.append(("", name, number))
     return Selections(tuple(found), _constraints(**constraints))
 
 

@@ -48,7 +48,7 @@ class Column:
     categories: np.ndarray = field(default_factory=lambda: np.empty(0, "U1"))
 
     def __len__(self) -> int:
-        return self.values.shape[-1]
+        return int(self.values.shape[-1])
 
     def take(self, rows: np.ndarray) -> Column:
         """The column of the images at `rows` (M,) int64."""
@@ -58,15 +58,15 @@ class Column:
     def is_missing(self) -> np.ndarray:
         """(N,) bool: images without a value."""
         if self.kind == "tags":
-            return ~self.values.any(axis=0)
+            return np.asarray(~self.values.any(axis=0))
         if self.kind == "text":
-            return self.values < 0
-        return np.isnan(self.values)
+            return np.asarray(self.values < 0)
+        return np.asarray(np.isnan(self.values))
 
     def texts(self) -> np.ndarray:
         """(N,) str as a person reads the values; "" for missing, tags joined by blanks."""
         if self.kind == "text":
-            return np.append(self.categories, "")[self.values]
+            return np.asarray(np.append(self.categories, "")[self.values])
         if self.kind == "tags":
             return joined_tags(self.categories, self.values)
         found = np.full(len(self), "", object)
@@ -190,7 +190,7 @@ def _time_bounds(text: str) -> tuple[float, float]:
 
 
 def _since_1970(instant: np.datetime64) -> float:
-    return instant.astype("M8[ms]").astype(np.int64) / 1000
+    return float(instant.astype("M8[ms]").astype(np.int64) / 1000)
 
 
 def spelt_time(seconds: float) -> str:
@@ -313,7 +313,7 @@ def category_counts(column: Column, mask: np.ndarray | None = None) -> np.ndarra
     """(V,) int64: images with each category or tag, among those of `mask` (N,) bool."""
     if column.kind == "tags":
         members = column.values if mask is None else column.values & mask
-        return members.sum(axis=1, dtype=np.int64)
+        return np.asarray(members.sum(axis=1, dtype=np.int64))
     codes = column.values if mask is None else column.values[mask]
     return np.bincount(codes[codes >= 0], minlength=len(column.categories))
 
@@ -349,7 +349,7 @@ def passes(test: Filter, column: Column) -> np.ndarray:
         return _text_mask(test, column)
     if test.op == "range":
         return _range_mask(test, column)
-    return np.logical_or.reduce([_equal(column, value) for value in test.values])
+    return np.asarray(np.logical_or.reduce([_equal(column, value) for value in test.values]))
 
 
 def _containing(test: Filter, column: Column) -> np.ndarray:
@@ -359,15 +359,15 @@ def _containing(test: Filter, column: Column) -> np.ndarray:
     folded = [text.casefold() for text in column.categories.tolist()]
     hits = np.array([any(one in text for one in wanted) for text in folded], bool)
     if column.kind == "tags":
-        return column.values[hits].any(axis=0)
-    return np.append(hits, False)[column.values]
+        return np.asarray(column.values[hits].any(axis=0))
+    return np.asarray(np.append(hits, False)[column.values])
 
 
 def _tagged(test: Filter, column: Column) -> np.ndarray:
     if test.op == "range":
         raise BadInput(f"{test.column!r} holds tags, which have no order; ask {test.column}=NAME.")
     hits = np.isin(column.categories, np.array(test.values, str))
-    return column.values[hits].any(axis=0)
+    return np.asarray(column.values[hits].any(axis=0))
 
 
 def _text_mask(test: Filter, column: Column) -> np.ndarray:
@@ -380,12 +380,12 @@ def _text_mask(test: Filter, column: Column) -> np.ndarray:
             hits &= texts < test.high if test.high_open else texts <= test.high
     else:
         hits = np.isin(texts, np.array(test.values, str))
-    return np.append(hits, False)[column.values]
+    return np.asarray(np.append(hits, False)[column.values])
 
 
 def _range_mask(test: Filter, column: Column) -> np.ndarray:
     values = column.values
-    mask = ~np.isnan(values)
+    mask: np.ndarray = ~np.isnan(values)
     if test.low is not None:
         first, after = _bounds(column, test.low)
         mask &= values >= after if test.low_open and after > first else values >= first
@@ -403,8 +403,8 @@ def _range_mask(test: Filter, column: Column) -> np.ndarray:
 def _equal(column: Column, value: str) -> np.ndarray:
     first, after = _bounds(column, value)
     if after > first:
-        return (column.values >= first) & (column.values < after)
-    return column.values == first
+        return np.asarray((column.values >= first) & (column.values < after))
+    return np.asarray(column.values == first)
 
 
 def _bounds(column: Column, value: str) -> tuple[float, float]:

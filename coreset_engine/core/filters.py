@@ -12,7 +12,7 @@ real columns is decided in `core.filter_columns`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -440,7 +440,7 @@ def _another(name: str, found: Filter) -> Filter:
     return ~found if name == TAG else ~found & ~Filter.missing(name)
 
 
-_SIGNS: dict[str, Any] = {
+_SIGNS: dict[str, Callable[[str, str], Filter]] = {
     "=": Filter.equals,
     "==": Filter.equals,
     "!=": lambda name, value: _another(name, Filter.equals(name, value)),

@@ -163,4 +163,5 @@ def first_reaching(points: Sequence[tuple[int, float]], goal: float) -> int:
     count, value = points[last_below]
     next_count, next_value = points[last_below + 1]
     part = (goal - value) / (next_value - value)
-    return math.ceil(count * (next_count / count) ** part - 1e-9)
+    reached: float = count * (next_count / count) ** part
+    return math.ceil(reached - 1e-9)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -83,11 +84,10 @@ class Facet:
         edges = self.edges
         assert edges is not None
         final = last == len(self.labels) - 1
-        low: float | str = float(edges[first])
-        high: float | str = float(edges[last + 1])
+        low: Any = float(edges[first])
+        high: Any = float(edges[last + 1])
         if self.kind == "time":
-            low = spelt_time(float(edges[first]))
-            high = spelt_time(float(edges[last + 1]))
+            low, high = spelt_time(low), spelt_time(high)
         return Filter("range", self.name, low=low, high=high, high_open=not final)
 
 

@@ -151,7 +151,9 @@ def _one_word(name: str) -> str:
 def frozen(run: Any, where: Any) -> Filter:
     """The images that pass a filter now, as a filter of their ids: for parts of a run, where
     clusters are others, and for results that are kept while tags change."""
-    found = require_some(apply_filter(filter_of(where), run.columns), run.columns)
+    wanted = filter_of(where)
+    assert wanted is not None
+    found = require_some(apply_filter(wanted, run.columns), run.columns)
     return Filter.one_of("id", [str(key) for key in run.dataset.ids[np.flatnonzero(found.mask)]])
 
 

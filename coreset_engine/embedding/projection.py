@@ -219,7 +219,9 @@ def _known_neighbours(
         indices[row] = there[row, columns]
         distances[row] = neighbours.distances[new[row], columns]
     lacking = np.flatnonzero(~enough)
-    units = _unit(vectors[old]) if len(lacking) else None
+    if not len(lacking):
+        return indices, distances
+    units = _unit(vectors[old])
     for start in range(0, len(lacking), 512):
         rows = lacking[start : start + 512]
         far = 1 - _unit(vectors[new[rows]]) @ units.T

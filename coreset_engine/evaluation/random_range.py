@@ -85,8 +85,10 @@ def random_range(
         )
         for _ in range(draws)
     ]
-    ranges = [(min(values), max(values)) for values in zip(*found, strict=True)]
-    return RandomRange(*ranges, draws=draws)
+    mean, p95, worst, missed, near = (
+        (min(values), max(values)) for values in zip(*found, strict=True)
+    )
+    return RandomRange(mean, p95, worst, missed, near, draws)
 
 
 def _measured(

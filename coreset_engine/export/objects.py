@@ -31,10 +31,17 @@ def has_objects(bundle: ExportBundle) -> bool:
     return bundle.dataset is not None and isinstance(bundle.dataset.reader, ObjectReader)
 
 
+def _objects_of(bundle: ExportBundle) -> tuple[Dataset, ObjectReader]:
+    """The dataset and the reader of a bundle that `has_objects`."""
+    dataset = bundle.dataset
+    assert dataset is not None and isinstance(dataset.reader, ObjectReader)
+    return dataset, dataset.reader
+
+
 def pictures_of(bundle: ExportBundle) -> tuple[ExportBundle, list[list[KeptObject]]]:
     """(the bundle of the pictures, the kept objects of each, best first)."""
-    reader = bundle.dataset.reader
-    whole: Dataset = reader.whole
+    reader = _objects_of(bundle)[1]
+    whole = reader.pictures
     objects: list[list[KeptObject]] = [[] for _ in range(len(whole))]
     for row in _by_rank(bundle):
         at = int(bundle.position[row])
@@ -56,7 +63,7 @@ def with_boxes(bundle: ExportBundle) -> ExportBundle:
     if not has_objects(bundle):
         return bundle
     pictures, objects = pictures_of(bundle)
-    sizes = bundle.dataset.reader.sizes
+    sizes = _objects_of(bundle)[1].sizes
     boxes = []
     for kept, (width, height) in zip(objects, sizes, strict=True):
         scale = (width, height, width, height)
@@ -75,11 +82,12 @@ def _by_rank(bundle: ExportBundle) -> np.ndarray:
 
 
 def _kept(bundle: ExportBundle, row: int, at: int) -> KeptObject:
-    columns = bundle.dataset.columns
+    columns = _objects_of(bundle)[0].columns
     label = bundle.truth[row] if bundle.truth is not None else None
     if label is None and "pseudo_label" in bundle.table:
         label = bundle.cluster_name(bundle.table["pseudo_label"].iat[row])
-    box = tuple(float(columns[name][at]) for name in BOX_COLUMNS)
+    x, y, width, height = (float(columns[name][at]) for name in BOX_COLUMNS)
+    box = (x, y, width, height)
     return KeptObject(row, str(bundle.ids[row]), label or "object", box)
 
 

@@ -21,6 +21,7 @@ from coreset_engine.core.hashing import pixel_digest
 from coreset_engine.core.types import Dataset, Progress, silent
 
 if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
     from PIL import Image
 
 VERSION = 1  # raised when a number here is computed in another way
@@ -171,7 +172,12 @@ def _one(dataset: Dataset, i: int, read: Callable[[], Image.Image]) -> Row:
         ) from fault
 
 
-_TYPES = {"width": np.int32, "height": np.int32, "pixels": "S16", "tiny": np.uint8}
+_TYPES: dict[str, DTypeLike] = {
+    "width": np.int32,
+    "height": np.int32,
+    "pixels": "S16",
+    "tiny": np.uint8,
+}
 
 
 def stacked(rows: list[Row]) -> ImageStatistics:

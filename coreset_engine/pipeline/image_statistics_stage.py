@@ -86,11 +86,16 @@ def _shard(run: Run, path: Path, rows: np.ndarray, done: int, total: int) -> Ima
         return kept
     tick = run.tick(STAGE)
     part = run.dataset.take(rows)
-    made = measure_images(part, progress=lambda at, _, unit="": tick(done + at, total, unit))
+
+    def told(at: int, _: int, unit: str) -> None:
+        tick(done + at, total, unit)
+
+    made = measure_images(part, progress=told)
+    arrays: dict[str, Any] = dict(rows=rows, **made.arrays())
     temporary = path.with_suffix(".tmp")
     try:
         with open(temporary, "wb") as out:
-            np.savez(out, rows=rows, **made.arrays())
+            np.savez(out, **arrays)
         temporary.replace(path)
     except OSError as fault:
         temporary.unlink(missing_ok=True)

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from coreset_engine.core.errors import BadInput
-from coreset_engine.core.rates import checked_rate, decimal, half_up, kept_count
+from coreset_engine.core.rates import checked_rate, decimal, half_up
+from coreset_engine.core.rates import kept_count as kept_count
 
 DEFAULT_RATE = 0.9
 # Mean over datasets of ELFS' table 7 at each pruning rate: the beta used where none was searched.

@@ -88,7 +88,7 @@ def _class_names(dataset: Dataset) -> np.ndarray:
     highest = int(labels.max(initial=-1))
     beyond = [str(number) for number in range(len(dataset.classes), highest + 1)]
     names = np.array([*dataset.classes, *beyond, ""], object)
-    return names[labels]
+    return np.asarray(names[labels])
 
 
 def _folders(dataset: Dataset) -> np.ndarray:

@@ -70,7 +70,7 @@ def centre(vectors: np.ndarray) -> np.ndarray:
             "the images of the query have no common direction (their centre is zero); give fewer "
             "or other images."
         )
-    return (middle / length).astype(np.float32)
+    return np.asarray(middle / length, np.float32)
 
 
 def cosines(vectors: np.ndarray, direction: np.ndarray) -> np.ndarray:

@@ -133,8 +133,10 @@ def select_within(
         As `select`; for unknown columns, and for a filter that leaves nothing.
     """
     n = len(inputs.dataset)
+    where = request.where
+    assert where is not None
     table = columns_of(inputs)
-    found = require_some(apply_filter(request.where, table), table)
+    found = require_some(apply_filter(where, table), table)
     ids = inputs.dataset.ids
     in_pool = found.mask.copy()
     in_pool[_positions(ids, request.must_keep, "must_keep")] = True
@@ -151,7 +153,7 @@ def select_within(
     part = select(inner, Pool(inputs, at), other)
     asked = request.constraints()
     about = {
-        "where": request.where.text,
+        "where": where.text,
         "where_matched": found.matched,
         "where_ids_sha256": matched_digest(ids, found.mask),
         "where_sentence": found.sentence,

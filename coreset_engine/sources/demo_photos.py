@@ -196,7 +196,8 @@ def _contrast(picture: Image.Image) -> float:
 def _opened(photograph: Photograph) -> Image.Image:
     """The photograph, found without importing the package that ships it."""
     found = find_spec(photograph.package)
-    path = Path(found.submodule_search_locations[0]) / photograph.file if found else None
+    folders = found.submodule_search_locations if found else None
+    path = Path(folders[0]) / photograph.file if folders else None
     if path is None or not path.is_file():
         names = {"skimage": "scikit-image", "sklearn": "scikit-learn"}
         raise Missing(

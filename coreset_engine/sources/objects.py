@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from PIL import Image
@@ -115,12 +115,13 @@ def _coco(path: Path, names: Sequence[str], sizes: Sequence[tuple[int, int]]) ->
         image = images.get(repr(one.get("image_id"))) if isinstance(one, dict) else None
         row = index.find(image["file_name"]) if image else -1
         reason = _coco_reason(one, row, image, sizes)
-        if reason:
+        box = None if reason else _coco_box(one)
+        if image is None or box is None:
             found.refuse(key, reason)
             continue
         scale = sizes[row][0] / image["width"] if _number(image.get("width")) else 1.0
         name = classes.get(repr(one.get("category_id")), "")
-        found.add(row, [part * scale for part in _coco_box(one)], name, key)
+        found.add(row, [part * scale for part in box], name, key)
     return found
 
 
@@ -160,13 +161,13 @@ def _coco_reason(
         return "marks a crowd, not one object"
     if _coco_box(one) is None:
         return "has no box of four numbers"
-    declared = (image.get("width"), image.get("height"))
-    if not all(_number(part) for part in declared):
+    declared_width, declared_height = image.get("width"), image.get("height")
+    if not _number(declared_width) or not _number(declared_height):
         return ""
     width, height = sizes[row]
-    if abs(declared[0] * height - declared[1] * width) <= 0.02 * declared[1] * width:
+    if abs(declared_width * height - declared_height * width) <= 0.02 * declared_height * width:
         return ""
-    if declared == (height, width):
+    if (declared_width, declared_height) == (height, width):
         return "belongs to a picture that EXIF turns after the boxes were drawn; save it upright"
     return "belongs to a picture of another shape than the file says"
 
@@ -190,7 +191,7 @@ def _extent(flat: Sequence[Any]) -> list[float] | None:
     return [min(x), min(y), max(x) - min(x), max(y) - min(y)]
 
 
-def _number(value: Any) -> bool:
+def _number(value: Any) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 

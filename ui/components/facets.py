@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import streamlit as st
 
 from ui.components.escape import plain
@@ -46,8 +47,8 @@ class FacetSection:
     key: str
     title: str
     labels: Sequence[str]
-    counts: Sequence[int]
-    totals: Sequence[int]
+    counts: Sequence[int] | np.ndarray
+    totals: Sequence[int] | np.ndarray
     chosen: Sequence[int] = ()
     edges: Sequence[str] = ()
     missing: int = 0
@@ -89,7 +90,7 @@ def newly_chosen(key: str) -> dict[str, tuple[list[int], bool]] | None:
     Call once per run, before the panel is drawn.
     """
     held = st.session_state.get(key)
-    said = held.get("chosen") if hasattr(held, "get") else None
+    said = held.get("chosen") if held is not None and hasattr(held, "get") else None
     if not isinstance(said, Mapping) or not isinstance(said.get("columns"), Mapping):
         return None
     turn = said.get("turn")

@@ -32,7 +32,7 @@ class ThumbCache:
     def __init__(self, most: int = 4000) -> None:
         self._most = most
         self._lock = threading.Lock()
-        self._kept = OrderedDict()
+        self._kept: OrderedDict[tuple[str, int], np.ndarray] = OrderedDict()
 
     def get(self, dataset: Dataset, i: int) -> np.ndarray:
         key = (dataset.fingerprint, int(i))
@@ -58,8 +58,8 @@ def _tile(dataset: Dataset, i: int) -> np.ndarray:
     kept = session.home() / "thumbs" / dataset.fingerprint[:24] / f"{i}.jpg"
     try:
         if kept.is_file():
-            with Image.open(kept) as image:
-                return np.asarray(image.convert("RGB").resize((TILE, TILE)))
+            with Image.open(kept) as opened:
+                return np.asarray(opened.convert("RGB").resize((TILE, TILE)))
         began = time.perf_counter()
         image = dataset.image(i)
         slow = time.perf_counter() - began > SLOW_S
@@ -74,10 +74,10 @@ def _tile(dataset: Dataset, i: int) -> np.ndarray:
 def fitted(image: Image.Image, side: int) -> Image.Image:
     """The full image inside a side x side square on grey."""
     factor = side / max(image.size)
-    size = tuple(max(1, round(length * factor)) for length in image.size)
+    width, height = (max(1, round(length * factor)) for length in image.size)
     square = Image.new("RGB", (side, side), (128, 128, 128))
-    corner = ((side - size[0]) // 2, (side - size[1]) // 2)
-    square.paste(image.convert("RGB").resize(size, _resampling(factor)), corner)
+    corner = ((side - width) // 2, (side - height) // 2)
+    square.paste(image.convert("RGB").resize((width, height), _resampling(factor)), corner)
     return square
 
 

@@ -101,7 +101,7 @@ def _quota_controls(view: RunView, held: Mapping[str, Any], turn: int) -> dict[s
         f"Share over {plain(by, 40)}",
         list(SPREADS),
         index=list(SPREADS).index(quota.get("spread") or ""),
-        format_func=SPREADS.get,
+        format_func=SPREADS.__getitem__,
         key=f"constraint:{turn}:spread",
     )
     exact = _limits_per_value(view, by, quota, turn)
@@ -136,7 +136,7 @@ def _limits_per_value(
             column_config={"exactly": st.column_config.NumberColumn(min_value=0, step=1)},
             key=f"constraint:{turn}:{by}:table",
         )
-    numbers = edited["exactly"]
+    numbers: Any = edited["exactly"]
     chosen = {
         value: int(number)
         for value, number in zip(values, numbers, strict=True)

@@ -109,14 +109,14 @@ def select(view: session.RunView, request: SelectionRequest) -> Selection:
     follow every pin and constraint.
     """
     if view.full is not None:
-        request = _for_sample(view, request)
+        request = _for_sample(view, request, len(view.full))
     request = settled(view, request)
     excluded = str(view.run.excluded_key)  # images taken out on the Clean page
     return _select(view.dataset.fingerprint, view.job_params, request, excluded, view)
 
 
-def _for_sample(view: session.RunView, request: SelectionRequest) -> SelectionRequest:
-    budget = Budget(request.budget.rate(len(view.full)))
+def _for_sample(view: session.RunView, request: SelectionRequest, n: int) -> SelectionRequest:
+    budget = Budget(request.budget.rate(n))
     must_keep, never = (_in_sample(view, ids) for ids in (request.must_keep, request.never))
     return dataclasses.replace(
         request,

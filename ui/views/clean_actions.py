@@ -6,6 +6,8 @@ shell keeps them.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import streamlit as st
 
 from coreset_engine.core.errors import BadInput
@@ -45,7 +47,7 @@ def buttons(view: session.RunView, report: Report, name: str) -> None:
         rows = surplus(found, material_of(view).keep_facts(), keep)
         _exclude(view, [str(key) for key in report.ids[rows]], name, found.threshold)
     place = columns[1] if grouped else columns[0]
-    kind = "secondary" if grouped else "primary"
+    kind: Literal["primary", "secondary"] = "secondary" if grouped else "primary"
     if place.button(f"Exclude all ({len(found):,})", type=kind, width="stretch"):
         _exclude(view, report.ids_of(name), name, found.threshold)
     with st.expander("Exclude some of them"):

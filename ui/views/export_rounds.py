@@ -162,7 +162,7 @@ def _show_newest(view: session.RunView, number: int, entry: dict[str, Any]) -> N
             width="stretch",
         )
         target = middle.selectbox(
-            "Send them to", list(TARGETS), format_func=TARGETS.get, key="round:target"
+            "Send them to", list(TARGETS), format_func=TARGETS.__getitem__, key="round:target"
         )
         if right.button(f"Export {called}", key="round:export", width="stretch"):
             _export(view, folder, target)
@@ -249,7 +249,9 @@ def curve(estimate: RoundEstimate) -> tuple[Any, charts.Columns]:
     points = estimate.points
     x = np.array([point.labels for point in points])
     series = {"your labels": np.array([point.accuracy for point in points])}
-    edges = {"your labels": [(point.low, point.high) for point in points]}
+    edges: dict[str, list[tuple[float | None, float | None]]] = {
+        "your labels": [(point.low, point.high) for point in points]
+    }
     if all(point.random is not None for point in points):
         series["as many random labels (estimated)"] = np.array([p.random for p in points], float)
         edges["as many random labels (estimated)"] = [(p.random_low, p.random_high) for p in points]

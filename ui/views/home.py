@@ -170,7 +170,7 @@ def source(view: session.RunView) -> None:
 def facts(view: session.RunView) -> None:
     """Draw how many images, skipped files, classes and labels there are."""
     dataset = view.dataset
-    known = dataset.labels is not None
+    labelled = 0 if dataset.labels is None else np.count_nonzero(dataset.labels >= 0)
     cells = st.columns(4)
     cells[0].metric("Usable images", f"{len(dataset):,}")
     cells[1].metric(
@@ -179,7 +179,7 @@ def facts(view: session.RunView) -> None:
         help="Files that could not be used, each with its reason below.",
     )
     cells[2].metric("Classes", len(dataset.classes) or "none")
-    cells[3].metric("Labelled", f"{int((dataset.labels >= 0).sum()):,}" if known else "0")
+    cells[3].metric("Labelled", f"{labelled:,}")
 
 
 def understood(view: session.RunView, count: int = 8) -> None:
@@ -217,7 +217,7 @@ def stages(view: session.RunView) -> None:
     )
 
 
-def _bytes(size: int) -> str:
+def _bytes(size: float) -> str:
     for unit in ("B", "kB", "MB"):
         if size < 1000:
             return f"{size:.3g} {unit}"

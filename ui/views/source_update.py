@@ -11,6 +11,7 @@ import streamlit as st
 from coreset_engine.artifacts import source_states
 from coreset_engine.artifacts.carried_history import carry_over
 from coreset_engine.artifacts.store import Store
+from coreset_engine.core.types import Dataset
 from ui.components.jobs import submit
 from ui.state import session
 
@@ -44,7 +45,7 @@ def _look_again(view: session.RunView) -> None:
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def _change(spec: str, fingerprint: str, home: str, _dataset: object) -> tuple[str, str] | None:
+def _change(spec: str, fingerprint: str, home: str, _dataset: Dataset) -> tuple[str, str] | None:
     """("12 new images, 3 gone", "28 November") since the latest other state; None without one, or
     where this state was embedded already."""
     if source_states.state_of(spec, fingerprint, Path(home)) is not None:

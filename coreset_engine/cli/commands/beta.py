@@ -51,10 +51,7 @@ def beta(
     from coreset_engine.evaluation import beta_stage
 
     run = options.open_run(source, settings)
-
-    def tell(done: int, total: int, unit: str = "") -> None:
-        run.progress("beta", done, total, unit)
-
+    tell = run.tick("beta")
     if oracle:
         run.labels  # noqa: B018 - says at once, not after the search, that there are none
     found = beta_stage.search(

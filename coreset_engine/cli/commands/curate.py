@@ -60,8 +60,8 @@ def find(
     )
     change = give(run, name, ids=found.ids.tolist()) if name and len(found) else None
     if as_json:
-        tagged = {} if change is None else dict(tag=change.name, tagged=change.changed)
-        print(json.dumps(found.as_json() | tagged))
+        given = {} if change is None else dict(tag=change.name, tagged=change.changed)
+        print(json.dumps(found.as_json() | given))
         return
     for key, value in zip(found.ids, found.similarity.tolist()):
         print(f"{key}\t{value:.4f}")
@@ -150,9 +150,9 @@ def columns(
     if wanted is not None:
         told["where"] = apply_filter(wanted, run.columns).sentence
         told["matched"] = counted.matched
-    for key, one in counted.facets.items():
-        told[key] = dict(zip(one.labels, one.counts.tolist())) | (
-            {"(missing)": one.missing} if one.missing_total else {}
+    for key, facet in counted.facets.items():
+        told[key] = dict(zip(facet.labels, facet.counts.tolist())) | (
+            {"(missing)": facet.missing} if facet.missing_total else {}
         )
     if as_json:
         print(json.dumps(told))

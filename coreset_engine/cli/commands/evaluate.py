@@ -112,9 +112,10 @@ def evaluate(
     for name, own in selections.params_by_method(names).items():
         params[name] = params.get(name, {}) | own
     run = options.open_run(source, settings)
+    tick = run.tick("evaluate")
 
     def tell(rows: list[dict[str, Any]], full: float | None, total: int) -> None:
-        run.progress("evaluate", len(rows), total, "trainings")
+        tick(len(rows), total, "trainings")
 
     found = measure(
         run,
@@ -161,12 +162,13 @@ def inclusion(
     from coreset_engine.evaluation.inclusion import inclusion as measure
 
     run = options.open_run(source, settings)
+    tick = run.tick("inclusion")
     found = measure(
         run,
         request,
         seeds=seeds,
         encoders=_words(encoders) if encoders else (),
-        on_draw=lambda done, total: run.progress("inclusion", done, total, "draws"),
+        on_draw=lambda done, total: tick(done, total, "draws"),
     )
     if csv_file is not None:
         write(csv_file, table(("id", "inclusion"), zip(run.dataset.ids, found.share.tolist())))

@@ -87,9 +87,10 @@ def _measure(
             f"{need}, and there is no GPU here; add --small, or --device cpu to go on all the same."
         )
     run = options.open_run(source, settings)
+    tick = run.tick("reproduce")
 
     def tell(done: int, total: int, cells: list[dict[str, Any]]) -> None:
-        run.progress("reproduce", done, total, "trainings")
+        tick(done, total, "trainings")
 
     return measure(run, wanted, tell)
 

@@ -86,7 +86,7 @@ def _write_objects(
     whole, objects = pictures_of(bundle)
     rows = pictures.kept(whole)
     images = []
-    boxes = []
+    boxes: list[dict[str, Any]] = []
     try:
         folder = pictures.fresh(place / "images")
         for number, row in enumerate(rows, 1):

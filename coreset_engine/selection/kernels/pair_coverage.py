@@ -60,13 +60,15 @@ class Pairs:
 
     def kernel(self, at: np.ndarray) -> np.ndarray:
         """(B, N) float32: K of the images at `at` (B,) with all."""
-        near = self.rows[at] @ self.rows.T
+        near: np.ndarray = self.rows[at] @ self.rows.T
         if self.bandwidth is None:
-            return np.maximum(near, 0, out=near)
+            np.maximum(near, 0, out=near)
+            return near
         near -= 1
         near *= np.float32(2 / self.bandwidth**2)
         np.minimum(near, 0, out=near)
-        return np.exp(near, out=near)
+        np.exp(near, out=near)
+        return near
 
     def represented(self, at: np.ndarray) -> np.ndarray:
         """(B, N) float32: how well each candidate at `at` represents every image, q_j K(i, j)."""
@@ -121,13 +123,13 @@ def greedy_coverage(pairs: Pairs, first: np.ndarray, k: int) -> np.ndarray:
         if picks & (picks - 1) == 0 and _few(pairs, best):  # at 0, 1, 2, 4, 8, ... picks
             return _over_links(pairs, best, np.asarray(order, np.int64), k)
         bound = _with_candidates(pairs, best, bound, order, picks)
-        at = _largest(pairs, best, bound)
-        if bound[at] <= LEAST:
+        winner = _largest(pairs, best, bound)
+        if bound[winner] <= LEAST:
             return _over_links(pairs, best, np.asarray(order, np.int64), k)
-        order.append(at)
+        order.append(winner)
         picks += 1
-        bound[at] = -np.inf
-        np.maximum(best, pairs.represented(np.array([at]))[0], out=best)
+        bound[winner] = -np.inf
+        np.maximum(best, pairs.represented(np.array([winner]))[0], out=best)
     return np.asarray(order, np.int64)
 
 
@@ -210,7 +212,7 @@ def _gains(block: np.ndarray, best: np.ndarray, weight: np.ndarray) -> np.ndarra
             part = np.float32(0)
             for i in range(start, min(start + 4096, len(best))):
                 part += weight[i] * max(np.float32(0), row[i] - best[i])
-            total += part
+            total += part  # type: ignore[assignment]  # numba adds it as float64
         out[j] = total
     return out
 

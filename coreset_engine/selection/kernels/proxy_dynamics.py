@@ -53,4 +53,4 @@ def margins(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     at = np.arange(len(labels))
     own = logits[at, labels].copy()
     logits[at, labels] = -np.inf
-    return own - logits.max(axis=1)
+    return np.asarray(own - logits.max(axis=1))

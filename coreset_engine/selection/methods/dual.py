@@ -99,7 +99,7 @@ def log_weights(score: np.ndarray, probability: np.ndarray, a: float, b: float) 
     held = np.clip(probability, 1e-6, 1 - 1e-6)
     density = (a - 1) * np.log(held) + (b - 1) * np.log1p(-held)
     with np.errstate(divide="ignore"):
-        return np.log(np.maximum(score, 0)) + density
+        return np.asarray(np.log(np.maximum(score, 0)) + density)
 
 
 def drawn(log_weight: np.ndarray, keys: np.ndarray) -> np.ndarray:

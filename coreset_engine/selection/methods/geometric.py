@@ -13,7 +13,7 @@ import numpy as np
 from coreset_engine.core.config import knob
 from coreset_engine.core.limits import limits
 from coreset_engine.core.types import Artefacts, Ranking
-from coreset_engine.selection.canonical_order import by_key, filled
+from coreset_engine.selection.canonical_order import NONE_PRESELECTED, by_key, filled
 from coreset_engine.selection.kernels.kmeans_partition import kmeans
 from coreset_engine.selection.kernels.vectors import (
     METRICS,
@@ -70,7 +70,7 @@ def k_center(
     config: KCenterConfig,
     seed: int,
     *,
-    preselected: np.ndarray | None = None,
+    preselected: np.ndarray = NONE_PRESELECTED,
 ) -> Ranking:
     """Farthest-first traversal: the next image is the one farthest from all kept so far.
 
@@ -106,7 +106,7 @@ def herding(
     config: HerdingConfig,
     seed: int,
     *,
-    preselected: np.ndarray | None = None,
+    preselected: np.ndarray = NONE_PRESELECTED,
 ) -> Ranking:
     """Herding: keep argmax <w, x>, then w <- w + mean - x, from w = mean; each image at most once.
 
@@ -159,7 +159,7 @@ def kmedoids(
     config: KMedoidsConfig,
     seed: int,
     *,
-    preselected: np.ndarray | None = None,
+    preselected: np.ndarray = NONE_PRESELECTED,
 ) -> Ranking:
     """The image nearest to the centre of each of k k-means groups, largest group first.
 

@@ -15,7 +15,12 @@ import numpy as np
 
 from coreset_engine.core.config import knob
 from coreset_engine.core.types import Artefacts, Ranking
-from coreset_engine.selection.canonical_order import by_key, filled, relative_weights
+from coreset_engine.selection.canonical_order import (
+    NONE_PRESELECTED,
+    by_key,
+    filled,
+    relative_weights,
+)
 from coreset_engine.selection.kernels.kmeans_partition import proportional
 from coreset_engine.selection.kernels.linear_proxy import (
     Gradients,
@@ -82,7 +87,7 @@ def badge(
     config: BadgeConfig,
     seed: int,
     *,
-    preselected: np.ndarray | None = None,
+    preselected: np.ndarray = NONE_PRESELECTED,
 ) -> Ranking:
     """k-means++ draws on gradients taken against the proxy's own prediction.
 
@@ -114,7 +119,7 @@ def craig(
     config: CraigConfig,
     seed: int,
     *,
-    preselected: np.ndarray | None = None,
+    preselected: np.ndarray = NONE_PRESELECTED,
 ) -> Ranking:
     """Facility location on gradient distances within each class.
 
@@ -151,7 +156,7 @@ def gradmatch(
     config: GradmatchConfig,
     seed: int,
     *,
-    preselected: np.ndarray | None = None,
+    preselected: np.ndarray = NONE_PRESELECTED,
 ) -> Ranking:
     """Orthogonal matching pursuit of the sum of a class's gradients, weights >= 0.
 
@@ -204,7 +209,7 @@ def glister(
     config: GlisterConfig,
     seed: int,
     *,
-    preselected: np.ndarray | None = None,
+    preselected: np.ndarray = NONE_PRESELECTED,
 ) -> Ranking:
     """Gain of an image = inner product of its gradient with that of the validation loss.
 

@@ -22,7 +22,7 @@ from coreset_engine.core.config import knob
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Artefacts, Neighbours, Ranking
 from coreset_engine.selection.budget import cut_count, largest_beta
-from coreset_engine.selection.canonical_order import by_key, filled
+from coreset_engine.selection.canonical_order import NONE_PRESELECTED, by_key, filled
 from coreset_engine.selection.methods.baselines import LABELS, labels_of, rank_scores
 from coreset_engine.selection.methods.scored import NEVER_LEARNED, equal_width, hardness
 from coreset_engine.selection.methods.stratified import shares
@@ -125,7 +125,7 @@ def facility_location(
     config: FacilityConfig,
     seed: int,
     *,
-    preselected: np.ndarray | None = None,
+    preselected: np.ndarray = NONE_PRESELECTED,
 ) -> Ranking:
     """Greedy maximum of f(S) = sum_i max_{j in S} s_ij, s the cosine similarity on the graph.
 
@@ -149,7 +149,7 @@ def graph_cut(
     config: GraphCutConfig,
     seed: int,
     *,
-    preselected: np.ndarray | None = None,
+    preselected: np.ndarray = NONE_PRESELECTED,
 ) -> Ranking:
     """Greedy maximum of sum_{i in V, j in S} s_ij - lambda sum_{i, j in S} s_ij.
 
@@ -176,7 +176,7 @@ def probcover(
     config: ProbcoverConfig,
     seed: int,
     *,
-    preselected: np.ndarray | None = None,
+    preselected: np.ndarray = NONE_PRESELECTED,
 ) -> Ranking:
     """Keep the image whose ball covers most uncovered ones; the radius is set by purity.
 
@@ -202,7 +202,12 @@ def probcover(
 
 @by_key
 def d2(
-    inputs: Artefacts, k: int, config: D2Config, seed: int, *, preselected: np.ndarray | None = None
+    inputs: Artefacts,
+    k: int,
+    config: D2Config,
+    seed: int,
+    *,
+    preselected: np.ndarray = NONE_PRESELECTED,
 ) -> Ranking:
     """D2 pruning: difficulty is passed along an undirected graph, then taken away around the kept.
 

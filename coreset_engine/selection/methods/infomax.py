@@ -9,7 +9,7 @@ import numpy as np
 
 from coreset_engine.core.config import knob
 from coreset_engine.core.types import Artefacts, Neighbours, Ranking
-from coreset_engine.selection.canonical_order import by_key, filled
+from coreset_engine.selection.canonical_order import NONE_PRESELECTED, by_key, filled
 from coreset_engine.selection.kernels.kmeans_partition import kmeans
 from coreset_engine.selection.kernels.vectors import comparable
 from coreset_engine.selection.methods.baselines import LABELS, rank_scores
@@ -43,7 +43,7 @@ def infomax(
     config: InfomaxConfig,
     seed: int,
     *,
-    preselected: np.ndarray | None = None,
+    preselected: np.ndarray = NONE_PRESELECTED,
 ) -> Ranking:
     """Greedy maximum of sum_{z in S} I(z) - alpha sum_{z, s in S} K_zs.
 

@@ -22,7 +22,7 @@ import numpy as np
 from coreset_engine.core.config import knob
 from coreset_engine.core.limits import limits
 from coreset_engine.core.types import Artefacts, Ranking
-from coreset_engine.selection.canonical_order import by_key, filled
+from coreset_engine.selection.canonical_order import NONE_PRESELECTED, by_key, filled
 from coreset_engine.selection.kernels.vectors import on_own_axes, on_principal_axes
 from coreset_engine.selection.methods.baselines import LABELS, labels_of, rank_scores
 
@@ -90,7 +90,8 @@ def unit_rows(inputs: Artefacts, dims: int | None) -> np.ndarray:
         return on_own_axes(inputs, "cosine")
     rows, origin = on_principal_axes(inputs, "cosine", dims)
     rows += origin
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.float32(1e-12))
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.maximum(lengths, np.float32(1e-12)))
 
 
 @by_key
@@ -100,7 +101,7 @@ def facility_location_full(
     config: AllPairsConfig,
     seed: int,
     *,
-    preselected: np.ndarray | None = None,
+    preselected: np.ndarray = NONE_PRESELECTED,
 ) -> Ranking:
     """Greedy maximum of f(S) = sum_i max_{j in S} s_ij, s the cosine similarity of every pair.
 
@@ -126,7 +127,7 @@ def maxherding(
     config: MaxherdingConfig,
     seed: int,
     *,
-    preselected: np.ndarray | None = None,
+    preselected: np.ndarray = NONE_PRESELECTED,
 ) -> Ranking:
     """Greedy maximum of the generalised coverage C(S) = mean_i max_{j in S} k(x_i, x_j).
 
@@ -151,7 +152,7 @@ def uherding(
     config: UherdingConfig,
     seed: int,
     *,
-    preselected: np.ndarray | None = None,
+    preselected: np.ndarray = NONE_PRESELECTED,
 ) -> Ranking:
     """Greedy maximum of the uncertainty coverage mean_i U(x_i) max_{j in S} k(x_i, x_j), in rounds.
 
@@ -266,7 +267,7 @@ def subzerocore(
     config: SubzerocoreConfig,
     seed: int,
     *,
-    preselected: np.ndarray | None = None,
+    preselected: np.ndarray = NONE_PRESELECTED,
 ) -> Ranking:
     """Facility location weighted by density: f(S) = sum_i max_{j in S} s_j sim(x_i, x_j).
 
@@ -314,7 +315,7 @@ def gaussian_density(radius: np.ndarray) -> np.ndarray:
     spread = radius.std()
     if spread < 1e-9:
         return np.ones(len(radius), np.float32)
-    return np.exp(-((radius - radius.mean()) ** 2) / (2 * spread**2)).astype(np.float32)
+    return np.asarray(np.exp(-((radius - radius.mean()) ** 2) / (2 * spread**2)), np.float32)
 
 
 def _ranked(

@@ -9,7 +9,7 @@ import numpy as np
 
 from coreset_engine.core.config import knob
 from coreset_engine.core.types import Artefacts, Ranking
-from coreset_engine.selection.canonical_order import by_key, filled
+from coreset_engine.selection.canonical_order import NONE_PRESELECTED, by_key, filled
 from coreset_engine.selection.kernels.kmeans_partition import centres_of, kmeans
 from coreset_engine.selection.kernels.vectors import METRICS, comparable, on_own_axes
 from coreset_engine.selection.keyed_random import mix
@@ -96,7 +96,7 @@ def prototypicality(
     config: PrototypicalityConfig,
     seed: int,
     *,
-    preselected: np.ndarray | None = None,
+    preselected: np.ndarray = NONE_PRESELECTED,
 ) -> Ranking:
     """Distance to the nearest k-means centre, on unit vectors.
 
@@ -128,7 +128,7 @@ def moderate(
     config: ModerateConfig,
     seed: int,
     *,
-    preselected: np.ndarray | None = None,
+    preselected: np.ndarray = NONE_PRESELECTED,
 ) -> Ranking:
     """Images whose distance to their class centre is closest to the median distance.
 
@@ -170,7 +170,7 @@ def typiclust(
     config: TypiclustConfig,
     seed: int,
     *,
-    preselected: np.ndarray | None = None,
+    preselected: np.ndarray = NONE_PRESELECTED,
 ) -> Ranking:
     """The most typical image of each cluster: clusters with the fewest kept first, then the
     largest.

@@ -224,7 +224,8 @@ def equal_width(score: np.ndarray, strata: int) -> np.ndarray:
     high = score.max()
     if high == low:
         return np.zeros(len(score), np.int64)
-    return np.minimum(((score - low) / (high - low) * strata).astype(np.int64), strata - 1)
+    place: np.ndarray = ((score - low) / (high - low) * strata).astype(np.int64)
+    return np.asarray(np.minimum(place, strata - 1))
 
 
 def aum(

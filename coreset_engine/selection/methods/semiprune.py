@@ -6,11 +6,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from coreset_engine.core.config import knob
 from coreset_engine.core.types import Artefacts, Ranking
 from coreset_engine.selection.budget import cut_count, settled_beta
-from coreset_engine.selection.canonical_order import by_key
+from coreset_engine.selection.canonical_order import NONE_PRESELECTED, by_key
 from coreset_engine.selection.methods.baselines import rank_scores
 from coreset_engine.selection.methods.graphs import similarity
 
@@ -46,7 +47,7 @@ def semiprune(
     config: SemipruneConfig,
     seed: int,
     *,
-    preselected: np.ndarray | None = None,
+    preselected: np.ndarray = NONE_PRESELECTED,
 ) -> Ranking:
     """Double-end pruning by AUM under semi-supervised labels.
 
@@ -95,7 +96,9 @@ def pilot_of(truth: np.ndarray, share: float, preselected: np.ndarray) -> np.nda
     return np.union1d(np.arange(min(size, len(truth))), preselected).astype(np.int64)
 
 
-def _spread_labels(inputs, links, known, labels, keep) -> tuple[np.ndarray, int]:
+def _spread_labels(
+    inputs: Artefacts, links: csr_matrix, known: np.ndarray, labels: np.ndarray, keep: float
+) -> tuple[np.ndarray, int]:
     """(N,) int64 in [0, C), and C: the classes of the pilot. Images that no label reaches take the
     class whose pilot images have the nearest mean."""
     from coreset_engine.selection.kernels.label_spreading import spread
