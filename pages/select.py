@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from coreset_engine.core.types import Selection
 from ui.components.frame import error_boundary, page_header, require_run, with_error_boundary
 from ui.map.colour_columns import MEMBERSHIP, available_columns, colour_title
 from ui.map.scatter import draw_map
@@ -33,7 +34,7 @@ select.undo_buttons(back, forward)
 view = select.need_stages(view, session.get("method"))
 alphas = select.alphas(view, session.get("method"))
 selection, drawn = select.chosen(view, alphas, turn)
-if drawn is None:
+if selection is None or drawn is None:
     st.stop()
 select.say_what_holds(view, selection)
 events = draw_map(
@@ -50,7 +51,7 @@ picked = controls.picked(view, events)
 
 
 @with_error_boundary
-def below() -> None:
+def below(selection: Selection) -> None:
     full_counts.show_full_counts(view)
     if picked is not None:
         image_explanation.show_panel(view, picked, selection, key="select")
@@ -81,4 +82,4 @@ def below() -> None:
     parts[shown or SELECTED](view, selection)
 
 
-below()
+below(selection)

@@ -409,7 +409,7 @@ def _done(entries: list[Any]) -> list[dict[str, Any]]:
 def _result(entry: dict[str, Any]) -> tuple[str, ...]:
     """The classes of one annotation: its choices, else the labels of its regions."""
     results = [item for item in entry.get("result") or () if isinstance(item, dict)]
-    values = [item.get("value") for item in results if isinstance(item.get("value"), dict)]
+    values = [value for item in results if isinstance(value := item.get("value"), dict)]
     for kinds in (("choices",), ("rectanglelabels", "polygonlabels", "labels", "brushlabels")):
         found = [classes_of(value[kind]) for value in values for kind in kinds if kind in value]
         if found:

@@ -283,7 +283,7 @@ def _note(path: Path, match: _Match, column: int | None, labels: np.ndarray | No
     if match.repeated:
         counts += f"; {match.repeated:,} rows repeat an image with other values: the first counts"
     others = [name for at, name in enumerate(match.header) if at != match.column]
-    if labels is not None:
+    if labels is not None and column is not None:
         said = f"labels come from column {match.header[column]!r} of {path.name!r}; {counts}"
         return Note("labels", f"{said}; labels=FILE#COLUMN or labels=none (--labels) changes that")
     return Note(

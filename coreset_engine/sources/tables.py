@@ -111,7 +111,7 @@ def _delimiter(head: Sequence[str]) -> str | None:
             continue
         width, count = widths.most_common(1)[0] if widths else (1, 0)
         scores[delimiter] = (count * (width > 1), width)
-    best = max(scores, key=scores.get) if scores else ","
+    best = max(scores, key=scores.__getitem__) if scores else ","
     if scores.get(best, (0, 1))[0] > len(head) // 2:
         return best
     blanks = Counter(len(line.split()) for line in head)

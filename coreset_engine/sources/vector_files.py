@@ -13,7 +13,7 @@ import re
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -176,7 +176,7 @@ def _mapped(path: Path) -> np.ndarray:
             f"its header declares {math.prod(shape) * kind.itemsize} bytes, it holds "
             f"{size - offset}"
         )
-    order = "F" if header["fortran"] == "True" else "C"
+    order: Literal["C", "F"] = "F" if header["fortran"] == "True" else "C"
     return np.memmap(path, kind, "r", offset, shape, order)
 
 

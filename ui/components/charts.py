@@ -462,8 +462,8 @@ def budget_curve(
     figure = go.Figure()
     x = np.asarray(rates, float)
     data: dict[str, list] = {"prune rate": x.tolist()}
-    for i, (name, mean) in enumerate(means.items()):
-        mean = np.asarray(mean, float)
+    for i, (name, values) in enumerate(means.items()):
+        mean = np.asarray(values, float)
         std = np.asarray(stds[name], float)
         data[f"{name} mean"] = mean.tolist()
         data[f"{name} std"] = std.tolist()

@@ -12,7 +12,7 @@ from typing import Any
 
 import streamlit as st
 
-from coreset_engine.core.registry import Row, load
+from coreset_engine.core.registry import MethodRow, Row, load
 
 
 def row_title(table: Mapping[str, Row], name: str) -> str:
@@ -20,8 +20,8 @@ def row_title(table: Mapping[str, Row], name: str) -> str:
     return table[name].title if name in table else name
 
 
-def row_summary(row: Row) -> str:
-    """What a row does, as one sentence, and its cost where it is not answered at once."""
+def row_summary(row: MethodRow) -> str:
+    """What a method does, as one sentence, and its cost where it is not answered at once."""
     sentence = f"{row.summary[:1].upper()}{row.summary[1:]}."
     if row.live:
         return sentence
@@ -77,7 +77,7 @@ def config_form(
 def _widget(field: dataclasses.Field, key: str, start: Any) -> Any:
     about = field.metadata
     label = about.get("label") or field.name.replace("_", " ").capitalize()
-    shared = dict(help=about.get("help"), key=key)
+    shared: dict[str, Any] = dict(help=about.get("help"), key=key)
     if about.get("choices"):
         choices = list(about["choices"])
         index = choices.index(start) if start in choices else 0

@@ -24,6 +24,8 @@ def dataset_card() -> None:
             session.close_dataset()
             st.rerun()
         return
+    if view is None:
+        return
     name = escaped(session.short_name(view.spec), 60)
     clusters = "not computed yet"
     if view.ready("pseudo_labels"):

@@ -204,7 +204,7 @@ def _explain(name: str) -> None:
 def _opened(key: str, count: int) -> int | None:
     """Which tile the component says is open; -1 or nonsense means none."""
     value = st.session_state.get(key)
-    opened = value.get("opened") if hasattr(value, "get") else None
+    opened = value.get("opened") if value is not None and hasattr(value, "get") else None
     if not isinstance(opened, int | float) or not 0 <= opened < count:
         opened = None
     st.session_state[f"{key}:opened"] = None if opened is None else int(opened)

@@ -105,7 +105,7 @@ def broken_tile() -> np.ndarray:
     return tile
 
 
-def sheet(dataset: Dataset, indices: Sequence[int], columns: int = 25) -> np.ndarray:
+def sheet(dataset: Dataset, indices: Sequence[int] | np.ndarray, columns: int = 25) -> np.ndarray:
     """(rows * TILE, columns * TILE, 3) uint8: the tiles of `indices`, row by row."""
     cache = _cache()
     with ThreadPoolExecutor(4) as pool:

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from coreset_engine.core.registry import METHODS
+from coreset_engine.core.types import Dataset
 from ui.components.escape import escape_option
 from ui.state.clusters import cluster_names
 from ui.state.session import RunView
@@ -113,27 +116,32 @@ def available_columns(view: RunView) -> dict[str, Callable[[], Column]]:
     if view.ready("pseudo_labels"):
         rows["pseudo-label"] = lambda: _pseudo(view)
     if dataset.labels is not None:
-        rows["true label"] = lambda: categories("true label", dataset.labels, list(dataset.classes))
+        names = list(dataset.classes)
+        rows["true label"] = partial(categories, "true label", dataset.labels, names)
     if view.ready("pseudo_labels"):
         rows["label confidence"] = lambda: numbers("label confidence", run.pseudo_labels.confidence)
     if view.ready("dynamics"):
         for name in ("aum", "forgetting", "el2n", "entropy"):
-            rows[TITLES[name]] = lambda name=name: numbers(
-                TITLES[name], getattr(run.dynamics, name)
-            )
+            rows[TITLES[name]] = partial(_scores, run, "dynamics", name)
     if view.ready("coverage"):
         for name in ("score", "coverage", "redundancy"):
-            rows[TITLES[name]] = lambda name=name: numbers(
-                TITLES[name], getattr(run.coverage, name)
-            )
+            rows[TITLES[name]] = partial(_scores, run, "coverage", name)
     for drawn in _inclusions(view):
         title = METHODS[drawn.method].title if drawn.method in METHODS else drawn.method
         name = f"selected in {drawn.draws} draws: {title}, {100 * drawn.prune_rate:g}% removed"
-        rows[name] = lambda name=name, drawn=drawn: numbers(name, drawn.share)
+        rows[name] = partial(numbers, name, drawn.share)
     rows |= _said_of_images(view)
     for name in dataset.columns:
-        rows.setdefault(name, lambda name=name: _metadata(name, np.asarray(dataset.columns[name])))
+        rows.setdefault(name, partial(_own_column, dataset, name))
     return rows
+
+
+def _scores(run: Any, artefact: str, name: str) -> Column:
+    return numbers(TITLES[name], getattr(getattr(run, artefact), name))
+
+
+def _own_column(dataset: Dataset, name: str) -> Column:
+    return _metadata(name, np.asarray(dataset.columns[name]))
 
 
 # What people and their model said -> (title, column of a selection, whether it is a number).
@@ -173,12 +181,12 @@ def _said_of_images(view: RunView) -> dict[str, Callable[[], Column]]:
     rows = [(row, label_columns) for row in SAID if there[row[1]]]
     if run.config.predictions:
         rows += [(row, prediction_columns) for row in PREDICTED]
-    return {
-        title: lambda title=title, name=name, number=number, made=made: _said(
-            title, made(run).get(name), number, len(view)
-        )
-        for (title, name, number), made in rows
-    }
+
+    def column_of(row: tuple[str, str, bool], made: Callable[[Any], Any]) -> Column:
+        title, name, number = row
+        return _said(title, made(run).get(name), number, len(view))
+
+    return {row[0]: partial(column_of, row, made) for row, made in rows}
 
 
 def _said(title: str, values: np.ndarray | None, number: bool, n: int) -> Column:
@@ -191,8 +199,8 @@ def _said(title: str, values: np.ndarray | None, number: bool, n: int) -> Column
         words = np.array(["same", "differs", "not known"], object)
         values = words[np.where(np.isnan(values), 2, values).astype(int)]
     if values.dtype.kind == "i":
-        words = ["none", *(f"round {r}" for r in range(int(values.max()) + 1))]
-        values = np.array(words, object)[values + 1]
+        rounds = ["none", *(f"round {r}" for r in range(int(values.max()) + 1))]
+        values = np.array(rounds, object)[values + 1]
     texts = np.where(values == "", "none", values)
     return _metadata(title, texts)
 
@@ -237,6 +245,13 @@ def column(view: RunView, name: str) -> Column | None:
             return None
         made[name] = make()
     return made[name]
+
+
+def known_column(view: RunView, name: str) -> Column:
+    """The column called `name`, of those that are available."""
+    made = column(view, name)
+    assert made is not None, name
+    return made
 
 
 def _pseudo(view: RunView) -> Column:

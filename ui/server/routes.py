@@ -122,7 +122,7 @@ def _atlas(request: Request) -> Response:
     data = _published(request)
     name = request.path_params["name"]
     order = data.arrays.get(name) if data else None
-    if order is None or data.dataset.reader is None:
+    if data is None or order is None or data.dataset.reader is None:
         return _refuse(404, NOT_PUBLISHED)
     number = request.path_params["page"]
     if number * ATLAS_SIDE**2 * 4 >= len(order) or len(order) != 4 * len(data.dataset):
@@ -144,7 +144,7 @@ def _fact(request: Request) -> Response:
     data = _published(request)
     i = request.path_params["i"]
     facts = data.facts.get(request.path_params["name"]) if data else None
-    if facts is None or i >= len(data.dataset):
+    if data is None or facts is None or i >= len(data.dataset):
         return _refuse(404, NO_IMAGE)
     return JSONResponse(facts(i), headers={"Cache-Control": "private, max-age=300"})
 

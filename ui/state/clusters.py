@@ -104,6 +104,7 @@ def quality_of(view: session.RunView) -> LabelQuality | None:
 def _quality(key: str, fingerprint: str, _view: session.RunView) -> LabelQuality:
     pseudo = _view.run.pseudo_labels
     dataset = _view.dataset
+    assert dataset.labels is not None
     return compare_labels(pseudo.labels, dataset.labels, pseudo.n_clusters, len(dataset.classes))
 
 

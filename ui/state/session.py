@@ -503,7 +503,8 @@ def _with_group(config: RunConfig, group: str, name: str, kept: dict[str, Any]) 
     """`config` with the kept settings of a part, which are dropped, and said so, where an older
     link or version wrote what the part does not take."""
     try:
-        return dataclasses.replace(config, **{name: Settings(kept)})
+        changes: dict[str, Any] = {name: Settings(kept)}
+        return dataclasses.replace(config, **changes)
     except BadInput as error:
         put("advanced", {one: held for one, held in get("advanced").items() if one != group})
         put("news", [*(get("news") or ()), f"Settings of {group} were reset: {error}"])

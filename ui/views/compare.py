@@ -22,7 +22,7 @@ from ui.components.forms import row_title
 from ui.components.frame import show_error, stage_names
 from ui.components.jobs import submit_button
 from ui.components.thumbnails import gallery, short_ids
-from ui.map.colour_columns import column, group_word
+from ui.map.colour_columns import column, group_word, known_column
 from ui.map.scatter import draw_map
 from ui.selection import controls, session_selection
 from ui.state import session
@@ -299,7 +299,7 @@ def show_groups(view: RunView, a: Selection, b: Selection) -> None:
     """Draw the images selected per cluster and per class, A beside B."""
     names = [name for name in ("pseudo-label", "true label") if column(view, name) is not None]
     for place, name in zip(st.columns(max(1, len(names))), names, strict=False):
-        groups = column(view, name)
+        groups = known_column(view, name)
         counts = {
             side: np.bincount(groups.codes[s.indices], minlength=len(groups.labels))
             for side, s in (("A", a), ("B", b))

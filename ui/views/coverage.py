@@ -369,7 +369,7 @@ def agreement_curve(view: session.RunView, final: np.ndarray, k: int):
     started = time.monotonic()
     total = 0
     step = 500
-    curve = []
+    curve: list[tuple[int, float, float]] = []
     score = np.zeros(len(final))
     last = rankdata(final)
     top = set(np.argsort(-final, kind="stable")[:k].tolist())

@@ -55,7 +55,7 @@ def show_form(view: session.RunView) -> None:
     with st.form("evaluate:form"):
         methods, rates, seeds = _design_controls()
         models = _available_models(view)
-        model = st.selectbox("Model", models, format_func=MODELS.get, key="evaluate:model")
+        model = st.selectbox("Model", models, format_func=MODELS.__getitem__, key="evaluate:model")
         with st.expander("Options"):
             options = config_form(EvaluationConfig, key="evaluate:options", only=OPTIONS)
         pressed = st.form_submit_button("Train and measure", type="primary")

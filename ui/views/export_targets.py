@@ -93,7 +93,11 @@ def _show_form(view: session.RunView, selection: Selection | PlannedSelection, t
     if not where:
         st.error("No destination was given; type a folder or a name.")
         return
-    params = {"target": target, "options": options, "out" if needs_folder else "name": where}
+    params: dict[str, Any] = {
+        "target": target,
+        "options": options,
+        "out" if needs_folder else "name": where,
+    }
     if not overwrite:
         params["overwrite"] = False
     submit("export", view.spec, {**view.job_params, **selection_params(view), **params})

@@ -169,7 +169,7 @@ def _show(app: Any, what: Any) -> None:
     st.rerun()
 
 
-def _show_picked(view: session.RunView, app: Any) -> None:
+def _show_picked(view: session.RunView, app: fiftyone_app.App) -> None:
     """Draw what is selected or tagged in the App, with buttons that pin it here. Polled."""
     if fiftyone_app.running() is not app or app.owner != owner():
         st.rerun()

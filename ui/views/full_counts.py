@@ -44,7 +44,9 @@ def show_full_counts(view: session.RunView) -> None:
 def _show(view: session.RunView) -> None:
     from coreset_engine.pipeline import counts
 
-    run = view.full.run
+    whole = view.full
+    assert whole is not None
+    run = whole.run
     method = session.get("method")
     params = session_selection.method_params(method)
     params.pop("beta", None)  # the ranking does not depend on it
@@ -61,7 +63,7 @@ def _show(view: session.RunView) -> None:
         )
         submit_button("Count all images", "totals", view, method=method, params=params)
         return
-    totals = _totals_at(path, method, params, view.full)
+    totals = _totals_at(path, method, params, whole)
     beta = session.get("beta") if session.chosen("beta") else None
     pins = (_pinned_rows(run, name) for name in ("must_keep", "never"))
     _draw(view, totals, totals.window(session.get("prune_rate"), beta, *pins))

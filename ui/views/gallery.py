@@ -16,7 +16,7 @@ from ui.components.escape import escape_option as option
 from ui.components.escape import plain
 from ui.components.palette import category, current
 from ui.components.thumbnails import MAX_TILES, gallery
-from ui.map.colour_columns import TITLES, available_columns, column, format_number
+from ui.map.colour_columns import TITLES, available_columns, column, format_number, known_column
 from ui.selection import controls
 from ui.state import marks, result_filters, session
 
@@ -161,7 +161,7 @@ def in_order(view: session.RunView, order: str, among: np.ndarray) -> Ordered:
     if order == REDUNDANT:
         return _in_groups(redundant_groups(view, among))
     name, sign = _sort_key(order)
-    values = np.asarray(column(view, name).values, float)
+    values = np.asarray(known_column(view, name).values, float)
     chosen = np.flatnonzero(among & ~np.isnan(values))
     chosen = chosen[np.argsort(sign * values[chosen], kind="stable")]
     return Ordered(chosen, None, f"sorted by {name}")
@@ -235,7 +235,7 @@ def caption(view: session.RunView, order: str, i: int) -> str:
     """The value that was sorted by, else the class or cluster."""
     if order not in (RANDOM, DUPLICATES, REDUNDANT):
         name, _ = _sort_key(order)
-        return format_number(float(column(view, name).values[i]))
+        return format_number(float(known_column(view, name).values[i]))
     for name in ("true label", "pseudo-label"):
         made = column(view, name)
         if made is not None:

@@ -154,7 +154,7 @@ def _in_box(
             continue
         ends = _below(np.clip([middle - reach, middle + reach], low, high), low, mode, high)
         chance *= ends[1] - ends[0]
-        samples[:, c] = _quantile(rng.uniform(*ends, PER_SLICE), low, mode, high)
+        samples[:, c] = _quantile(rng.uniform(ends[0], ends[1], PER_SLICE), low, mode, high)
     return samples, float(chance)
 
 

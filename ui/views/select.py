@@ -17,7 +17,7 @@ from ui.components.forms import config_form, row_summary, row_title
 from ui.components.frame import outdated_run, show_error, stage_names
 from ui.components.jobs import submit_button
 from ui.components.thumbnails import gallery, short_ids
-from ui.map.colour_columns import TITLES, column
+from ui.map.colour_columns import TITLES, column, known_column
 from ui.map.scatter import Order, Scrub
 from ui.selection import constraints, controls, session_selection
 from ui.state import session
@@ -118,7 +118,7 @@ def lost_groups(view: RunView, selection: Selection) -> list[tuple[str, int]]:
     """(name, images) of the clusters of which nothing is selected, largest first."""
     if not view.ready("pseudo_labels"):
         return []
-    clusters = column(view, "pseudo-label")
+    clusters = known_column(view, "pseudo-label")
     sizes = np.bincount(clusters.codes, minlength=len(clusters.labels))
     kept = np.bincount(clusters.codes[selection.indices], minlength=len(clusters.labels))
     lost = np.flatnonzero((sizes > 0) & (kept == 0))
@@ -328,9 +328,9 @@ def selected_gallery(view: RunView, selection: Selection) -> None:
     order = selection.indices
     captions = short_ids(view.dataset, order)
     if by != SELECTION_ORDER:
-        values = column(view, by).values[order]
+        values = known_column(view, by).values[order]
         order = order[np.argsort(-values if high else values, kind="stable")]
-        captions = [column(view, by).describe(i) for i in order[:500]]
+        captions = [known_column(view, by).describe(i) for i in order[:500]]
     gallery(view.dataset, order, captions, key="kept", height=360)
     if len(order) > 500:
         st.caption(f"The first 500 of {len(order):,} are shown.")

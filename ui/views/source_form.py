@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import streamlit as st
 
@@ -155,7 +155,7 @@ def _reading_fields(kind: str) -> dict[str, object]:
             help="train, val, test, a folder's name, or all; empty: everything but a test part.",
         )
         chosen["fit"] = right.selectbox(
-            "Pictures become square by", list(FITS), format_func=FITS.get, key="source:fit"
+            "Pictures become square by", list(FITS), format_func=FITS.__getitem__, key="source:fit"
         )
         chosen["follow_links"] = left.checkbox("Follow linked folders", key="source:follow_links")
         chosen["max_pixels"] = middle.number_input(
@@ -212,9 +212,7 @@ def _fiftyone_fields() -> str:
     )
 
 
-def _open(
-    kind: str, spec: object, images: str, reading: Mapping[str, object] | None = None
-) -> None:
+def _open(kind: str, spec: Any, images: str, reading: Mapping[str, object] | None = None) -> None:
     from coreset_engine.sources.specs import spec_with
 
     try:

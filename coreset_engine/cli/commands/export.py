@@ -57,6 +57,10 @@ def export(
         }
     else:
         bar = ProgressBar()
+
+        def tell(done: int, total: int, unit: str = "") -> None:
+            bar(unit or "export", done, total)
+
         given = options_of(option) | ({"selection": selection} if selection else {})
         summary = export_folder(
             folder,
@@ -66,7 +70,7 @@ def export(
             options=given,
             images=images,
             overwrite=overwrite,
-            progress=lambda done, total, unit="": bar(unit or "export", done, total),
+            progress=tell,
         )
     if as_json:
         print(json.dumps(summary, default=str))
@@ -105,7 +109,7 @@ def plugin(
     from coreset_engine.export.fiftyone import plugin_backend as inside
 
     if verb == "install":
-        told = dict(installed=str(inside.install()))
+        told: dict[str, Any] = dict(installed=str(inside.install()))
     elif verb == "uninstall":
         told = dict(removed=inside.uninstall())
     elif verb == "where":

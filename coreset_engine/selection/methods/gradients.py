@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -25,11 +26,10 @@ from coreset_engine.selection.kernels.kmeans_partition import proportional
 from coreset_engine.selection.kernels.linear_proxy import (
     Gradients,
     inputs_of,
-    labels_of,
     proxy_gradients,
     softmax,
 )
-from coreset_engine.selection.methods.baselines import LABELS, rank_scores
+from coreset_engine.selection.methods.baselines import LABELS, labels_of, rank_scores
 
 CRAIG_PART = 4000
 OMP_PART = 1000
@@ -199,7 +199,7 @@ def non_negative(gram: np.ndarray, goal: np.ndarray, ridge: float) -> np.ndarray
         return np.zeros(0)
     shift = max(ridge, 1e-9 * float(np.trace(gram)) / m + 1e-300)
     factor = np.linalg.cholesky(gram + shift * np.eye(m))
-    return nnls(factor.T, np.linalg.solve(factor, goal), maxiter=30 * m)[0]
+    return np.asarray(nnls(factor.T, np.linalg.solve(factor, goal), maxiter=30 * m)[0])
 
 
 @by_key
@@ -250,7 +250,7 @@ def _by_part(
     k: int,
     limit: int,
     preselected: np.ndarray,
-    choose: Callable[..., tuple],
+    choose: Callable[..., tuple[Any, ...]],
     reason: str,
 ) -> Ranking:
     """Let every part of every class choose its share, and weave the parts' orders into one."""

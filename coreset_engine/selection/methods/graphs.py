@@ -14,6 +14,7 @@ Yehuda et al. 2022 (ProbCover), Maharana et al. 2024 (D2).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.sparse import csr_matrix, identity
@@ -26,6 +27,9 @@ from coreset_engine.selection.canonical_order import NONE_PRESELECTED, by_key, f
 from coreset_engine.selection.methods.baselines import LABELS, labels_of, rank_scores
 from coreset_engine.selection.methods.scored import NEVER_LEARNED, equal_width, hardness
 from coreset_engine.selection.methods.stratified import shares
+
+if TYPE_CHECKING:
+    from coreset_engine.selection.kernels.greedy import Links
 
 LAST_RADIUS = 1e-6  # cosine distance within which float32 vectors are the same
 FLOOR = 1e-12  # a sparse matrix drops zeros, but a neighbour at distance 0 is a link
@@ -281,7 +285,7 @@ def _start(inputs: Artefacts, config: D2Config) -> np.ndarray:
         return np.ones(len(inputs.dataset))
     dynamics = inputs.dynamics_at(labels=config.labels)
     hard = hardness(dynamics, config.score, config.never_learned)
-    return (hard - hard.min()) / max(hard.max() - hard.min(), 1e-12)
+    return np.asarray((hard - hard.min()) / max(hard.max() - hard.min(), 1e-12))
 
 
 def _undirected(near: Neighbours, k: int, groups: np.ndarray, dropped: np.ndarray) -> csr_matrix:
@@ -359,7 +363,7 @@ def symmetric(near: Neighbours, values: np.ndarray, own: float | None = None) ->
     return links
 
 
-def as_links(graph: csr_matrix, weight: np.ndarray | None = None):
+def as_links(graph: csr_matrix, weight: np.ndarray | None = None) -> Links:
     """The arrays of a sparse matrix as the compiled loops take them, with other weights if
     given."""
     from coreset_engine.selection.kernels.greedy import Links

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from coreset_engine.core.config import knob
+from coreset_engine.core.hashing import mix
 from coreset_engine.core.types import Artefacts, Ranking
 from coreset_engine.selection.canonical_order import NONE_PRESELECTED, by_key, filled
 from coreset_engine.selection.kernels.kmeans_partition import centres_of, kmeans
 from coreset_engine.selection.kernels.vectors import METRICS, comparable, on_own_axes
-from coreset_engine.selection.keyed_random import mix
 from coreset_engine.selection.methods.baselines import (
     LABELS,
     labels_of,
@@ -256,8 +256,11 @@ def _clusters(labels: np.ndarray) -> list[np.ndarray]:
 
 def _squared(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """(A, B) float32 squared Euclidean distances."""
-    far = np.einsum("nd,nd->n", a, a)[:, None] + np.einsum("nd,nd->n", b, b) - 2 * (a @ b.T)
-    return np.maximum(far, 0, out=far)
+    far: np.ndarray = (
+        np.einsum("nd,nd->n", a, a)[:, None] + np.einsum("nd,nd->n", b, b) - 2 * (a @ b.T)
+    )
+    np.maximum(far, 0, out=far)
+    return far
 
 
 def repeats(vectors: np.ndarray) -> np.ndarray:

@@ -218,7 +218,9 @@ def _batches(unit: Unit, on_picture: Callable[[int], None], schema: Any) -> Iter
     rows: dict[str, list[Any]] = {name: [] for name in _SCHEMA}
     kind = KINDS[unit.kind]
     options = dict(unit.options)
-    reading = {name: options.pop(name) for name in ("max_pixels", "bands") if name in options}
+    reading: dict[str, Any] = {
+        name: options.pop(name) for name in ("max_pixels", "bands") if name in options
+    }
     examine = examiner(unit.verify, ReadOptions.of("container", reading).decoding)
     for number, item in enumerate(unit.items):
         for row in kind.look_through(item, examine, options):
