@@ -1,8 +1,8 @@
 """A real, small run without a store: 300 digits, their pixels as vectors, everything else computed
 plainly in NumPy.
 
-Holds what a selection method may ask for (`types.Artefacts`), so that the wing is tested without
-the other wings.
+Holds what a selection method may ask for (`types.Artefacts`), so that selection is tested without
+the other packages.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""The house's rules, read from the source by ast: imports go downwards only, rooms stay small, no
-stray secrets."""
+"""Rules of the code, read from the source by ast: imports go downwards only, packages stay small,
+no stray secrets."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The visible tables: name -> (import path, config, one line, what it needs). Forms, CLI help, docs
 and the contract tests all read these. A new method is one function and one row; nothing here
-imports a wing until asked.
+imports another package before it is needed.
 """
 
 from __future__ import annotations

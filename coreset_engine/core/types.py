@@ -1,4 +1,4 @@
-"""The records that pass between wings: frozen, validated where it is cheap, no behaviour beyond
+"""The records that pass between packages: frozen, validated where it is cheap, no behaviour beyond
 look-up.
 
 N images, D embedding dimensions, k kept, E epochs, C clusters. Arrays are never changed after

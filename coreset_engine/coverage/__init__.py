@@ -1,1 +1,1 @@
-"""The BlindCS wing: draws, kernels and scores of coverage minus redundancy."""
+"""BlindCS: draws, kernels and scores of coverage minus redundancy."""

@@ -1,5 +1,5 @@
-"""The pipeline: the one place where wings are joined. Each stage is computed once, kept, and found
-again by its key.
+"""The pipeline: the one place where packages are joined. Each stage is computed once, kept, and
+found again by its key.
 
 A run is a dataset, a `RunConfig` and an executor. Keys are derived from the config's fields and the
 keys of a stage's inputs (`stages.STAGES`).

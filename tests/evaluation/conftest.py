@@ -1,4 +1,4 @@
-"""What every test of this wing shares."""
+"""What the tests of evaluation share."""
 
 from __future__ import annotations
 
