@@ -34,7 +34,8 @@ PAGES = {
         "coverage": "Coverage scores",
     },
 }
-
+# Pages with an address but no link: Explore holds what they show.
+HIDDEN = {"gallery"}
 
 # Addresses of earlier editions -> page.
 MOVED = {"dataset": "home", "duel": "compare", "evaluate": "compare"}
@@ -51,7 +52,12 @@ def draw() -> None:
     folder = Path(__file__).parent / "pages"
     sections = {
         section: [
-            st.Page(folder / f"{name}.py", title=title, url_path=name)
+            st.Page(
+                folder / f"{name}.py",
+                title=title,
+                url_path=name,
+                visibility="hidden" if name in HIDDEN else "visible",
+            )
             for name, title in pages.items()
         ]
         for section, pages in PAGES.items()

@@ -15,7 +15,8 @@ def settled(page) -> None:
 
 
 def opened(open_page, app, address: str, **how):
-    page, witness = open_page(f"{app}/{address}", **how)
+    """Open an address with a selection: a bare one would bring back what another test left."""
+    page, witness = open_page(f"{app}/{address}&p=0.9&method=elfs", **how)
     page.get_by_role("heading", level=1).wait_for()
     settled(page)
     return page, witness

@@ -27,7 +27,7 @@ PAGES = {
     "coverage": "Coverage",
     "select": "Select",
     "compare": "Compare",
-    "export": "Export",
+    "export": "Export & next round",
 }
 PREPARE = """
 import sys
@@ -110,8 +110,8 @@ def test_scrub_settles_on_what_the_engine_chooses(open_page, large):
     assert map_value(page, "kept") == "15000"
     slider.evaluate("(e) => e.dispatchEvent(new Event('change'))")
     page.wait_for_url(re.compile(r"p=0\.75"))
-    page.get_by_role("link", name="Export", exact=True).click()
-    page.get_by_role("heading", name="Export", level=1).wait_for()
+    page.get_by_role("link", name=PAGES["export"], exact=True).click()
+    page.get_by_role("heading", name=PAGES["export"], level=1).wait_for()
     page.get_by_test_id("stMetricValue").filter(has_text="15,000").wait_for()
     witness.assert_clean()
 

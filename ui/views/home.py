@@ -53,7 +53,7 @@ def _shrink(view: session.RunView) -> None:
 
 
 def _find_errors(view: session.RunView) -> None:
-    session.rebind("labels_view", "Probable errors")
+    session.rebind("labels_view", "Review")
 
 
 def _no_change(view: session.RunView) -> None:
