@@ -167,7 +167,7 @@ def facet(column: Column, mask: np.ndarray | None = None, *, bins: int = BINS) -
             edges if is_bins else None,
             missing,
             missing_total,
-            values=() if is_bins else tuple(str(value) for value in edges.tolist()),
+            values=() if is_bins else tuple(_exact(value) for value in edges.tolist()),
         )
     totals = _totals(column)
     counts = totals if mask is None else category_counts(column, mask)
@@ -240,3 +240,8 @@ def without(chosen: Mapping[str, Filter], name: str) -> Filter | None:
 
 
 __all__ = ["TAG", "CrossFilter", "Facet", "binned", "cross_filter", "facet", "without"]
+
+
+def _exact(value: float) -> str:
+    """A number as a filter names it: read back it is the same, and 3 is not 3.0."""
+    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else str(value)

@@ -154,7 +154,7 @@ def test_a_picture_of_a_gallery_leads_to_its_reasons(open_page, app):
     page, witness = go(open_page, app, "compare")
     name = open_a_tile(page)
     said = "(viewer) => { window.said = []; viewer.parentElement.report = (i) => window.said.push(i); }"
-    page.locator("dialog.viewer").evaluate(said)
+    page.locator("dialog.viewer[open]").evaluate(said)
     page.get_by_role("button", name="Why this image?").click()
     page.get_by_role("heading", name=re.compile(f"^Why {name} is")).wait_for()
     assert page.url.rpartition("/")[2].startswith("explore?")
@@ -168,8 +168,8 @@ def test_a_picture_of_a_gallery_leads_to_its_reasons(open_page, app):
 
 
 def open_a_tile(page, name: str = "") -> str:
-    """Open the picture of that id, else the third of the page's last gallery; its id."""
-    tile = page.locator(".gallery").last.locator(
+    """Open the picture of that id, else the third of the last gallery in sight; its id."""
+    tile = page.locator(".gallery:visible").last.locator(
         f"button[title='{name}']" if name else ".tile:nth-child(3) button"
     )
     name = tile.get_attribute("title")
