@@ -44,7 +44,7 @@ def test_an_internal_error_is_one_sentence_with_an_id(open_page, monkeypatch, tm
     from ui.views import labels
 
     monkeypatch.setattr(labels, "quality_of", lambda view: 1 / 0)
-    test = open_page("labels")
+    test = open_page("labels", labels_view="Quality")
     assert not test.exception and len(test.error) == 1
     said = test.error[0].value
     assert "results are unchanged" in said and "Traceback" not in said
