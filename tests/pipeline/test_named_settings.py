@@ -12,7 +12,7 @@ from coreset_engine.cli.main import app
 from coreset_engine.cli.recipe_options import take_recipe
 from coreset_engine.core.config import make
 from coreset_engine.core.errors import BadInput
-from coreset_engine.core.registry import METHODS, load
+from coreset_engine.core.registry import DEFAULT_METHOD, METHODS, load
 from coreset_engine.pipeline.config import RunConfig
 from coreset_engine.pipeline.recipes import RECIPES, find
 
@@ -59,14 +59,14 @@ def test_what_is_set_beside_a_recipe_wins():
     assert other.proxy == "linear" and other.effective("proxy_settings") == {}
     again = RunConfig.from_record(config.to_record())
     assert again == config, "taken in once more it stays as it is"
-    values = dict(method="elfs", param=["neighbours=7"], prune_rate=0.9, count=None)
+    values = dict(method=DEFAULT_METHOD, param=["neighbours=7"], prune_rate=0.9, count=None)
     take_recipe("d2-released", values)
     assert values["method"] == "d2" and values["param"][-1] == "neighbours=7"
     assert "reverse=0.1" in values["param"]
-    values = dict(method="elfs", param=None, prune_rate=0.9, count=None, beta=None)
+    values = dict(method=DEFAULT_METHOD, param=None, prune_rate=0.9, count=None, beta=None)
     take_recipe("elfs-paper-cifar10", values)
     assert values["beta"] == 0.4
-    values = dict(method="elfs", param=None, prune_rate=0.9, count=None, beta=0.1)
+    values = dict(method=DEFAULT_METHOD, param=None, prune_rate=0.9, count=None, beta=0.1)
     take_recipe("elfs-paper-cifar10", values)
     assert values["beta"] == 0.1
 
