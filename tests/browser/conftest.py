@@ -34,7 +34,7 @@ def demo_home(tmp_path_factory):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=580,
         env=os.environ | {"CORESET_HOME": str(home), "PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == 0, done.stderr
