@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 EVIL = "<img src=x onerror=alert(1)>"
-PAGES = ("dataset", "explore", "gallery", "labels", "coverage", "select", "compare", "export")
+PAGES = ("home", "explore", "gallery", "labels", "coverage", "select", "compare", "export")
 
 
 @pytest.fixture(scope="module")

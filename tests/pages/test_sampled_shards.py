@@ -166,20 +166,19 @@ def opened(view, monkeypatch):
 
     monkeypatch.setattr(session, "current_run", lambda: view)
     test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
-    for name, value in {"dataset": view.spec, **SETTINGS}.items():
+    for name, value in {"dataset": view.spec, "method": "elfs", **SETTINGS}.items():
         test.session_state[f"state:{name}"] = value
     return test.run()
 
 
 PAGES = [
-    "dataset",
+    "home",
     "explore",
     "gallery",
     "labels",
     "coverage",
     "select",
     "compare",
-    "evaluate",
     "export",
 ]
 
@@ -202,7 +201,7 @@ def test_before_anything_is_prepared_every_page_opens_on_a_sample_drawn_evenly(
     for page in PAGES:
         test = go_to(test, page)
         assert not test.exception and not test.error, page
-        assert page in ("dataset", "gallery") or "not computed yet" in texts(test), page
+        assert page in ("home", "gallery") or "not computed yet" in texts(test), page
     assert not any(fresh.ready(stage) for stage in session.STAGES)
 
 
