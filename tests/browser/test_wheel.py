@@ -182,7 +182,7 @@ def test_the_app_opens_on_its_first_page(run_installed, installed, demo_home, tm
         address = f"http://127.0.0.1:{port}"
         wait_until_up(server, address, tmp_path / "log")
         page, witness = open_page(address)
-        page.get_by_role("heading", name="Dataset", level=1).wait_for()
+        page.get_by_role("heading", name="Coreset Explorer", level=1).wait_for()
         page.get_by_text("1,797").first.wait_for()
         witness.assert_clean()
         sidebar = page.locator("[data-testid=stSidebar]")
