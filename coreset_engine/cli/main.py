@@ -10,7 +10,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -32,7 +32,10 @@ from coreset_engine.cli.options import (
 from coreset_engine.cli.selection_options import with_selection_options
 from coreset_engine.cli.source_options import with_source_options
 from coreset_engine.core.errors import BadInput, CoresetError
-from coreset_engine.core.registry import METHODS
+from coreset_engine.core.registry import DEFAULT_METHOD, METHODS
+
+if TYPE_CHECKING:
+    from coreset_engine.pipeline.run import Run
 
 app = typer.Typer(
     add_completion=False,
@@ -40,6 +43,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Choose the part of an unlabelled image set worth labelling and training on.",
 )
+
+
+def _compute_every_stage(prepared: Run) -> None:
+    """Clusters and training dynamics: columns of the selection whichever method is recommended.
+
+    Images that cannot be clustered are selected without them.
+    """
+    try:
+        _ = prepared.dynamics
+    except BadInput as error:
+        typer.echo(f"note: without clusters and training dynamics: {error}", err=True)
 
 
 @app.command()
@@ -68,6 +82,8 @@ def run(
     if out is not None:
         check_place(out, overwrite=overwrite)
     prepared = open_run(source, settings)
+    if request.method == DEFAULT_METHOD:
+        _compute_every_stage(prepared)
     chosen = choose(request, prepared)
     summary: dict[str, Any] = dict(
         method=chosen.method,

@@ -13,15 +13,16 @@ import dataclasses
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Self
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Self
 
 from coreset_engine.core.config import check_value, knob, make
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.registry import CLUSTERERS, ENCODERS, PROXIES, Row, load, look_up
 from coreset_engine.pipeline.recipes import Recipe
 from coreset_engine.pipeline.recipes import find as find_recipe
+
+if TYPE_CHECKING:  # `--help` does without NumPy
+    import numpy as np
 
 SEARCHES = ("auto", "exact", "approximate")
 PRESET = "preset"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-import scenes_labels as scenes
+import scenes_label_exports as scenes
 from made_up_parcels import NAMES, pictures
 
 

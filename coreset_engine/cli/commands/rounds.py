@@ -13,7 +13,6 @@ import typer
 from coreset_engine.cli.options import Json, RunSettings, Source, open_run, print_record
 from coreset_engine.cli.progress import ProgressBar
 from coreset_engine.core.errors import BadInput
-from coreset_engine.selection.budget import DEFAULT_RATE
 
 if TYPE_CHECKING:
     from coreset_engine.pipeline.run import Run
@@ -50,6 +49,7 @@ def next_images(
     stratified over clusters (default 100)."""
     from coreset_engine.pipeline.label_rounds import keep_labels
     from coreset_engine.pipeline.next_round import next_round
+    from coreset_engine.selection.budget import DEFAULT_RATE  # imports NumPy, which --help does not
 
     if request.budget.prune_rate not in (None, DEFAULT_RATE):
         raise BadInput(
