@@ -28,6 +28,11 @@ VOTERS = 10  # nearest images whose given labels are compared with an image's ow
 REASONS = ("kept", "hardest cut", "easiest cut", "near-duplicate", "not chosen")
 
 
+def _of_an_export(tag: str) -> bool:
+    """Whether exports to FiftyOne give and take this tag; a source read back from there has it."""
+    return tag == "coreset" or tag.startswith("coreset:")
+
+
 @dataclass(frozen=True, eq=False)
 class ExportBundle:
     """One selection to export, N images.
@@ -82,7 +87,7 @@ class ExportBundle:
         if "tags" not in self.table:
             return [[] for _ in range(len(self))]
         cells = ["" if cell is None else str(cell) for cell in self.table["tags"].tolist()]
-        return [cell.split() for cell in cells]
+        return [[tag for tag in cell.split() if not _of_an_export(tag)] for cell in cells]
 
     @cached_property
     def position(self) -> np.ndarray:

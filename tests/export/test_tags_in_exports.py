@@ -89,3 +89,10 @@ def test_tags_join_those_of_a_fiftyone_dataset_and_come_back(fiftyone, source, t
     assert "blurry" in found["again"][first], "it was theirs before"
     assert set(found["read"]["new"]) == {first, second}
     assert set(found["read"]["theirs"]) == set(found["ids"]) and "coreset" not in found["read"]
+
+
+def test_tags_that_exports_give_are_not_the_images_own():
+    from coreset_engine.export.bundle import _of_an_export
+
+    assert _of_an_export("coreset") and _of_an_export("coreset:main")
+    assert not _of_an_export("coresets") and not _of_an_export("night")
