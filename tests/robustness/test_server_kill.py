@@ -140,7 +140,7 @@ def test_a_job_outlives_its_server_and_a_dead_one_resumes_to_the_same_bytes(
     assert reached(home, job, "map").id == job
     while manager.read(job, home).status in manager.ACTIVE:
         time.sleep(0.05)
-    assert manager.read(job, home).status == "done" and "All stages are ready" in desk.look()
+    assert manager.read(job, home).status == "done" and "All stages are computed" in desk.look()
     desk.close()
 
     after = manifests(home)
