@@ -239,9 +239,9 @@ def without(chosen: Mapping[str, Filter], name: str) -> Filter | None:
     return all_of(one for key, one in chosen.items() if key != name)
 
 
-__all__ = ["TAG", "CrossFilter", "Facet", "binned", "cross_filter", "facet", "without"]
-
-
 def _exact(value: float) -> str:
     """A number as a filter names it: read back it is the same, and 3 is not 3.0."""
     return str(int(value)) if value.is_integer() and abs(value) < 1e15 else str(value)
+
+
+__all__ = ["TAG", "CrossFilter", "Facet", "binned", "cross_filter", "facet", "without"]
