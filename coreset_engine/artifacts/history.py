@@ -67,6 +67,11 @@ def entries(kind: str, fingerprint: str, home: Path | str) -> list[dict[str, Any
     return found
 
 
+def undo(kind: str, fingerprint: str, home: Path | str) -> None:
+    """Take back the latest entry in force."""
+    add(kind, fingerprint, {"undo": True}, home)
+
+
 def stamp(kind: str, fingerprint: str, home: Path | str) -> tuple[int, int, int] | None:
     """What tells whether a log has changed; None where there is none."""
     try:
@@ -85,7 +90,7 @@ def add_correction(fingerprint: str, entry: dict[str, Any], home: Path | str) ->
 
 
 def undo_correction(fingerprint: str, home: Path | str) -> None:
-    add("corrections", fingerprint, {"undo": True}, home)
+    undo("corrections", fingerprint, home)
 
 
 def snapshots(fingerprint: str, home: Path | str) -> list[dict[str, Any]]:

@@ -127,7 +127,7 @@ def compared(known: Mapping[str, str], labels: Mapping[str, str]) -> AddedLabels
 
 def undo_labels(fingerprint: str, home: Path | str) -> None:
     """Take back the latest import of labels."""
-    history.add(LABELS, fingerprint, {"undo": True}, home)
+    history.undo(LABELS, fingerprint, home)
 
 
 def add_round(
@@ -139,7 +139,7 @@ def add_round(
 
 def undo_round(fingerprint: str, home: Path | str) -> None:
     """Take back the latest round: its images may be proposed again."""
-    history.add(ROUNDS, fingerprint, {"undo": True}, home)
+    history.undo(ROUNDS, fingerprint, home)
 
 
 def rounds(fingerprint: str, home: Path | str) -> list[dict[str, Any]]:
@@ -192,7 +192,7 @@ def undo_decision(fingerprint: str, home: Path | str) -> None:
     entries = history.entries(DECISIONS, fingerprint, home)
     if not entries:
         return
-    history.add(DECISIONS, fingerprint, {"undo": True}, home)
+    history.undo(DECISIONS, fingerprint, home)
     if entries[-1].get("decision") == "correct":
         undo_labels(fingerprint, home)
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from coreset_engine.core.errors import BadInput
+from coreset_engine.core.export_tags import is_export_tag
 from coreset_engine.core.filter_columns import Column, apply_filter, require_some
 from coreset_engine.core.filters import TAG, Filter, filter_of
 from coreset_engine.core.ids import places_of
@@ -99,7 +100,7 @@ def import_tags(run: Any, where: Path | str) -> dict[str, int]:
     wanted: dict[str, list[str]] = {}
     for key, names in _read_tags(run, str(where)).items():
         for name in names:
-            if name != "coreset" and not name.startswith("coreset:"):
+            if not is_export_tag(name):
                 wanted.setdefault(tags.check_name(name), []).append(key)
     return {
         name: tags.add(run.dataset.fingerprint, name, ids, run.store.home).changed

@@ -18,6 +18,7 @@ import numpy as np
 
 from coreset_engine.artifacts import history
 from coreset_engine.core.errors import BadInput
+from coreset_engine.core.export_tags import is_export_tag
 from coreset_engine.core.filter_columns import Column
 from coreset_engine.core.filters import TAG
 from coreset_engine.core.ids import places_of
@@ -40,7 +41,7 @@ class TagChange:
 def check_name(name: str) -> str:
     """`name`, or BadInput where it cannot be a tag."""
     text = str(name).strip()
-    reserved = text == "coreset" or text.startswith("coreset:")
+    reserved = is_export_tag(text)
     if not _NAME.fullmatch(text) or not text.isprintable() or ".." in text or reserved:
         why = "is what exports call the coreset itself" if reserved else "cannot be a tag"
         raise BadInput(
@@ -125,29 +126,7 @@ def rename(fingerprint: str, name: str, new: str, home: Path | str) -> TagChange
 def undo(fingerprint: str, home: Path | str) -> None:
     """Take the last change of tags back."""
     if history.entries(KIND, fingerprint, home):
-        history.add(KIND, fingerprint, {"undo": True}, home)
-
-
-def carry_over(old: str, new: str, ids: Iterable[str], home: Path | str) -> int:
-    """Copy the tags of a dataset to its grown or shrunk successor.
-
-    Parameters
-    ----------
-    old, new
-        Fingerprints.
-    ids
-        Images that the successor has.
-
-    Returns
-    -------
-    int
-        How many tags were given to images.
-    """
-    there = set(map(str, ids))
-    return sum(
-        add(new, name, [one for one in tagged if one in there], home).changed
-        for name, tagged in tags_of(old, home).items()
-    )
+        history.undo(KIND, fingerprint, home)
 
 
 def tag_column(ids: Any, tags: Mapping[str, Iterable[str]], source: Column | None) -> Column:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from coreset_engine.core.errors import Missing
+from coreset_engine.core.export_tags import is_export_tag
 from coreset_engine.core.limits import limits
 from coreset_engine.core.registry import METHODS
 from coreset_engine.core.types import Dataset, Neighbours
@@ -26,11 +27,6 @@ NEAR_SHARE = 0.1  # of the typical distance to the TYPICAL-th neighbour
 TYPICAL = 10
 VOTERS = 10  # nearest images whose given labels are compared with an image's own
 REASONS = ("kept", "hardest cut", "easiest cut", "near-duplicate", "not chosen")
-
-
-def _of_an_export(tag: str) -> bool:
-    """Whether exports to FiftyOne give and take this tag; a source read back from there has it."""
-    return tag == "coreset" or tag.startswith("coreset:")
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +83,7 @@ class ExportBundle:
         if "tags" not in self.table:
             return [[] for _ in range(len(self))]
         cells = ["" if cell is None else str(cell) for cell in self.table["tags"].tolist()]
-        return [[tag for tag in cell.split() if not _of_an_export(tag)] for cell in cells]
+        return [[tag for tag in cell.split() if not is_export_tag(tag)] for cell in cells]
 
     @cached_property
     def position(self) -> np.ndarray:

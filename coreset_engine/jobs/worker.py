@@ -243,15 +243,7 @@ def next_round(spec: str, params: dict[str, Any], store: Store, report: Reporter
     run, params = _open(spec, params, store, report)
     request = SelectionRequest.from_json(params["request"]) if params.get("request") else None
     made = choose(run, params["count"], request=request, out=params["out"])
-    report.result = dict(
-        round=made.number,
-        new=len(made),
-        labelled=made.labelled,
-        pending=made.pending,
-        method=made.selection.method,
-        reason=made.reason,
-        out=params["out"],
-    )
+    report.result = dict(made.summary(), out=params["out"])
 
 
 def label_errors(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:

@@ -64,7 +64,7 @@ def undo(fingerprint: str, home: Path | str) -> dict[str, Any] | None:
     made = entries(fingerprint, home)
     if not made:
         return None
-    history.add(KIND, fingerprint, {"undo": True}, home)
+    history.undo(KIND, fingerprint, home)
     return made[-1]
 
 

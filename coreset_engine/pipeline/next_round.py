@@ -65,6 +65,17 @@ class LabelRound:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def summary(self) -> dict[str, Any]:
+        """Number, counts, method and reason, as the shell prints them and a job reports them."""
+        return dict(
+            round=self.number,
+            new=len(self),
+            labelled=self.labelled,
+            pending=self.pending,
+            method=self.selection.method,
+            reason=self.reason,
+        )
+
     @property
     def suggestions(self) -> list[tuple[str, float | None]]:
         """(class, confidence) of each new image by label spreading; [] before the first labels."""

@@ -92,7 +92,7 @@ def test_tags_join_those_of_a_fiftyone_dataset_and_come_back(fiftyone, source, t
 
 
 def test_tags_that_exports_give_are_not_the_images_own():
-    from coreset_engine.export.bundle import _of_an_export
+    from coreset_engine.core.export_tags import is_export_tag
 
-    assert _of_an_export("coreset") and _of_an_export("coreset:main")
-    assert not _of_an_export("coresets") and not _of_an_export("night")
+    assert is_export_tag("coreset") and is_export_tag("coreset:main")
+    assert not is_export_tag("coresets") and not is_export_tag("night")

@@ -69,12 +69,17 @@ def _array(request: Request) -> Response:
 
 
 def _thumb(request: Request) -> Response:
+    return _image(request, _thumbnail)
+
+
+def _image(request: Request, encoded: Callable[[PublishedData, int], bytes]) -> Response:
+    """The image asked for, as `encoded` gives its WebP bytes."""
     data = _published(request)
     i = request.path_params["i"]
     if data is None or i >= len(data.dataset) or data.dataset.reader is None:
         return _refuse(404, NO_IMAGE)
     try:
-        content = _thumbnail(data, i)
+        content = encoded(data, i)
     except (CoresetError, OSError, ValueError):
         return _refuse(404, "This image can no longer be read.")
     return Response(content, media_type="image/webp", headers=_IMMUTABLE)
@@ -95,15 +100,7 @@ def _thumbnail(data: PublishedData, i: int) -> bytes:
 
 def _large(request: Request) -> Response:
     """A larger view, for the review queue."""
-    data = _published(request)
-    i = request.path_params["i"]
-    if data is None or i >= len(data.dataset) or data.dataset.reader is None:
-        return _refuse(404, NO_IMAGE)
-    try:
-        content = _larger(data, i)
-    except (CoresetError, OSError, ValueError):
-        return _refuse(404, "This image can no longer be read.")
-    return Response(content, media_type="image/webp", headers=_IMMUTABLE)
+    return _image(request, _larger)
 
 
 @lru_cache(maxsize=128)

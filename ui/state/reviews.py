@@ -21,7 +21,6 @@ from ui.state.session import RunView
 
 CONFIRM = "confirm"
 CORRECT = "correct"
-IGNORE = "ignore"
 MOST = 500  # images in a queue
 SHARE = 0.05  # of an unlabelled set that is listed at first, at most
 FEWEST = 20

@@ -28,7 +28,6 @@ from ui.views import certificate, evaluate
 from ui.views.compare import Side
 
 SEEDS = 5
-BETTER = "better"
 # Field of the certificate -> whether a larger value is better; balance and energy by nearness.
 HIGHER_IS_BETTER = {"balance": True, "vendi_score": True}
 

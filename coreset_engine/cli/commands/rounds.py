@@ -66,12 +66,7 @@ def next_images(
         overwrite=overwrite,
     )
     summary: dict[str, Any] = dict(
-        round=made.number,
-        new=len(made),
-        labelled=made.labelled,
-        pending=made.pending,
-        method=made.selection.method,
-        reason=made.reason,
+        made.summary(),
         out=str(out),
         to_label=str(out / "new.csv"),
     )

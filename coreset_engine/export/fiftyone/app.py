@@ -18,6 +18,7 @@ from typing import Any
 
 from coreset_engine.core import fiftyone_database
 from coreset_engine.core.errors import BadInput, Missing
+from coreset_engine.core.export_tags import is_export_tag
 from coreset_engine.export.fiftyone.layers import ID_FIELD, MAIN, Names
 from coreset_engine.export.fiftyone.live import every_sample, quiet
 from coreset_engine.export.fiftyone.mongodb import free_port
@@ -95,11 +96,7 @@ class App:
     def tags(self) -> dict[str, int]:
         """Tags a person gave in the App (not ours), with their counts."""
         counts = every_sample(self.dataset).count_sample_tags()
-        return {
-            tag: n
-            for tag, n in sorted(counts.items())
-            if tag != "coreset" and not tag.startswith("coreset:")
-        }
+        return {tag: n for tag, n in sorted(counts.items()) if not is_export_tag(tag)}
 
     def tagged(self, tag: str) -> list[str]:
         """Our ids of the samples with this tag."""

@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from coreset_engine.core.errors import BadInput
+from coreset_engine.core.export_tags import SHARED as SHARED_TAG
 from coreset_engine.core.types import Progress, silent
 from coreset_engine.export.bundle import ExportBundle
 from coreset_engine.export.fiftyone.layers import (
@@ -245,7 +246,9 @@ def documents(plan: Plan, dialect: Dialect) -> Iterator[dict[str, Any]]:
     """One document per sample, as FiftyOne's own database holds them."""
     rand = np.random.default_rng(0).random(len(plan.ids)).tolist()
     columns = [(layer.name, encoder(layer, plan.ids, dialect)) for layer in plan.layers]
-    chosen = [["coreset", plan.names.tag] if kept else [] for kept in plan.bundle.selected.tolist()]
+    chosen = [
+        [SHARED_TAG, plan.names.tag] if kept else [] for kept in plan.bundle.selected.tolist()
+    ]
     tags = [[*own, *given] for own, given in zip(chosen, plan.bundle.image_tags, strict=True)]
     for i, key in enumerate(plan.ids):
         document = {

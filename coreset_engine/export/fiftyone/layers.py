@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from coreset_engine.core.errors import BadInput
+from coreset_engine.core.export_tags import PREFIX
 from coreset_engine.export.bundle import NEAR, REASONS, ExportBundle
 
 MAIN = "main"
@@ -97,7 +98,7 @@ class Names:
 
     @property
     def tag(self) -> str:
-        return f"coreset:{self.name}"
+        return f"{PREFIX}{self.name}"
 
     @property
     def run_key(self) -> str:

@@ -25,6 +25,7 @@ import numpy as np
 
 from coreset_engine.core import fiftyone_database
 from coreset_engine.core.errors import BadInput
+from coreset_engine.core.export_tags import SHARED as SHARED_TAG
 from coreset_engine.core.types import Progress, silent
 from coreset_engine.export.bundle import ExportBundle
 from coreset_engine.export.fiftyone import disk
@@ -34,7 +35,6 @@ from coreset_engine.export.objects import with_boxes
 from coreset_engine.sources.fiftyone import fingerprints
 
 CHUNK = 5000
-SHARED_TAG = "coreset"  # on every sample some selection keeps
 OWNED = ("fields", "views", "brain_keys")
 
 
