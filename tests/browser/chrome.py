@@ -10,7 +10,9 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from PIL import Image
@@ -153,6 +155,19 @@ class Witness:
     def assert_clean(self) -> None:
         assert not self.faults, self.faults
         assert not self.strangers, self.strangers
+
+
+def looks(page, settled: Callable[[Any], None]) -> Iterator[str]:
+    """ "light-1440", "light-1024", "dark-1440", "dark-1024": the page looks so until the next one;
+    nothing scrolls sideways."""
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        for width in (1440, 1024):
+            page.set_viewport_size({"width": width, "height": 900})
+            settled(page)
+            wide = page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+            assert wide, f"scrolls sideways at {width}"
+            yield f"{scheme}-{width}"
 
 
 def wait_for_map(page) -> None:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from chrome import ARTEFACTS, serve, stop
+from chrome import ARTEFACTS, looks, serve, stop
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "findings"))
 from drawn import blurred, plain, textured  # noqa: E402 - beside the other folder
@@ -83,13 +83,7 @@ def _excluded(folder, home):
 
 def _pictures(page, name):
     ARTEFACTS.mkdir(exist_ok=True)
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
-        for width in (1440, 1024):
-            page.set_viewport_size({"width": width, "height": 900})
-            settled(page)
-            wide = page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-            assert wide, f"scrolls sideways at {width}"
-            page.screenshot(path=ARTEFACTS / f"{name}-{scheme}-{width}.png")
+    for look in looks(page, settled):
+        page.screenshot(path=ARTEFACTS / f"{name}-{look}.png")
     page.set_viewport_size({"width": 1440, "height": 900})
     page.emulate_media(color_scheme="light")

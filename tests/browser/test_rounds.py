@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 
-from chrome import ARTEFACTS
+from chrome import ARTEFACTS, looks
 
 from coreset_engine.sources.open import open_source
 
@@ -37,18 +37,11 @@ def choose(page, count: int, tmp_path, number: int) -> list[dict[str, str]]:
 def take_pictures(page) -> None:
     """Every tab, light and dark, wide and narrow; nothing scrolls sideways."""
     ARTEFACTS.mkdir(exist_ok=True)
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
-        for width in (1440, 1024):
-            page.set_viewport_size({"width": width, "height": 900})
-            settled(page)
-            wide = page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-            assert wide, f"scrolls sideways at {width}"
-            for tab in ("Export", "Labels back", "Next round"):
-                page.get_by_role("tab", name=tab, exact=True).click()
-                page.wait_for_timeout(300)
-                name = f"rounds-{tab.split()[0].lower()}-{scheme}-{width}.png"
-                page.screenshot(path=ARTEFACTS / name)
+    for look in looks(page, settled):
+        for tab in ("Export", "Labels back", "Next round"):
+            page.get_by_role("tab", name=tab, exact=True).click()
+            page.wait_for_timeout(300)
+            page.screenshot(path=ARTEFACTS / f"rounds-{tab.split()[0].lower()}-{look}.png")
 
 
 def test_pilot_labels_back_and_the_next_hundred(open_page, app, tmp_path):

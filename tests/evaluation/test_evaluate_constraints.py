@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits
+from labelled_digits import first_digits
 from typer.testing import CliRunner
 
 from coreset_engine.artifacts.store import Store
@@ -25,14 +24,7 @@ N = 300
 
 @pytest.fixture(scope="module")
 def dataset():
-    whole = open_source("demo")
-    return dataclasses.replace(
-        whole,
-        ids=whole.ids[:N],
-        labels=whole.labels[:N],
-        fingerprint="300 digits",
-        vectors=load_digits().data[:N].astype(np.float32),
-    )
+    return first_digits(N)
 
 
 @pytest.fixture(scope="module")

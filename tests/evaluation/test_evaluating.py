@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from labelled_digits import first_digits
 from sklearn.datasets import load_digits
 
 from coreset_engine.artifacts.store import Store
@@ -35,14 +36,7 @@ def home(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def dataset():
-    whole = open_source("demo")
-    return dataclasses.replace(
-        whole,
-        ids=whole.ids[:N],
-        labels=whole.labels[:N],
-        fingerprint="400 digits",
-        vectors=load_digits().data[:N].astype(np.float32),
-    )
+    return first_digits(N)
 
 
 @pytest.fixture

@@ -3,11 +3,11 @@ step from recipe to JSON."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 
 import numpy as np
 import pytest
+from labelled_digits import first_digits
 from sklearn.datasets import load_digits
 from typer.testing import CliRunner
 
@@ -24,7 +24,6 @@ from coreset_engine.evaluation.subset_training import EvaluationConfig
 from coreset_engine.pipeline.config import RunConfig
 from coreset_engine.pipeline.recipes import find
 from coreset_engine.pipeline.run import Run
-from coreset_engine.sources.open import open_source
 
 N = 300
 every = pytest.mark.parametrize("name", sorted(TABLES))
@@ -32,14 +31,7 @@ every = pytest.mark.parametrize("name", sorted(TABLES))
 
 @pytest.fixture(scope="module")
 def dataset():
-    whole = open_source("demo")
-    return dataclasses.replace(
-        whole,
-        ids=whole.ids[:N],
-        labels=whole.labels[:N],
-        fingerprint="300 digits",
-        vectors=load_digits().data[:N].astype(np.float32),
-    )
+    return first_digits(N)
 
 
 @pytest.fixture

@@ -29,16 +29,6 @@ function draw(root) {
   if (focused) [...root.querySelectorAll("[data-id]")].find((one) => one.dataset.id === focused)?.focus();
 }
 
-function make(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (typeof value === "function") node[name] = value;
-    else if (value !== false) node.setAttribute(name, value);
-  }
-  node.append(...children);
-  return node;
-}
-
 function section(root, facet, at) {
   const { open } = root.state;
   const active = facet.chosen.length > 0 || facet.missing_chosen;

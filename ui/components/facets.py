@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import streamlit as st
 
+from ui.components import browser_script
 from ui.components.escape import plain
 
-_HERE = Path(__file__).parent
-_component = st.components.v2.component(
-    "coreset_explorer.facets",
-    js=(_HERE / "facets.js").read_text("utf-8"),
-    css=(_HERE / "facets.css").read_text("utf-8"),
-)
+_component = browser_script.register("facets", "dom")
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,16 +30,6 @@ export default function ({ data, parentElement, setStateValue }) {
   state.shown = true;
 }
 
-function make(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (typeof value === "function") node[name] = value;
-    else if (value !== false) node.setAttribute(name, value);
-  }
-  node.append(...children);
-  return node;
-}
-
 // -- drawing
 
 function draw(root) {

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import streamlit as st
-
+from ui.components import browser_script
 from ui.components.action_log import new_acts
 from ui.components.escape import plain
 
-_HERE = Path(__file__).parent
-_component = st.components.v2.component(
-    "coreset_explorer.review",
-    js=(_HERE / "review.js").read_text("utf-8"),
-    css=(_HERE / "review.css").read_text("utf-8"),
-)
+_component = browser_script.register("review", "dom")
 
 
 @dataclass(frozen=True)

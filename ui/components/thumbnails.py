@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +18,7 @@ from PIL import Image
 
 from coreset_engine.core.errors import CoresetError
 from coreset_engine.core.types import Dataset
+from ui.components import browser_script
 from ui.components.action_log import new_acts
 from ui.components.escape import plain
 from ui.components.tiles import TILE, broken_tile, fitted, sheet
@@ -27,12 +27,7 @@ from ui.state import session
 
 LARGE = 640
 MAX_TILES = 500  # per gallery page
-_HERE = Path(__file__).parent
-_component = st.components.v2.component(
-    "coreset_explorer.gallery",
-    js=(_HERE / "gallery.js").read_text("utf-8"),
-    css=(_HERE / "gallery.css").read_text("utf-8"),
-)
+_component = browser_script.register("gallery")
 
 
 def data_url(image: Image.Image | np.ndarray, quality: int = 82) -> str:
