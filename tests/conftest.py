@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 import azurite  # noqa: E402 - beside this file
-from fiftyone_worker import Worker  # noqa: E402
+from fiftyone_worker import Worker, delete_every_dataset  # noqa: E402
 
 from coreset_engine.core.limits import override  # noqa: E402
 from coreset_engine.export.fiftyone.mongodb import ensure, private_server  # noqa: E402
@@ -33,12 +33,19 @@ def mongo(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def fiftyone(mongo, tmp_path_factory):
-    """`fiftyone(function, *args)` runs a function of a test module in a process with a real
-    FiftyOne."""
+def fiftyone_process(mongo, tmp_path_factory):
+    """The process with a real FiftyOne that every module of this session shares."""
     worker = Worker(mongo, tmp_path_factory.mktemp("fiftyone"))
-    yield worker.call
+    yield worker
     worker.stop()
+
+
+@pytest.fixture(scope="module")
+def fiftyone(fiftyone_process):
+    """`fiftyone(function, *args)` runs a function of a test module in a process with a real
+    FiftyOne, on a database that holds no dataset when the module begins."""
+    fiftyone_process.call(delete_every_dataset)
+    return fiftyone_process.call
 
 
 # What makes a test one of the integration tier: it lies here, or it asks for one of these fixtures.

@@ -77,6 +77,13 @@ class Worker:
         self.log.close()
 
 
+def delete_every_dataset() -> None:
+    """Empty the database, so that no test module depends on which others ran before it."""
+    import fiftyone
+
+    fiftyone.delete_datasets("*")
+
+
 def serve() -> None:
     sys.path.insert(0, str(ROOT))
     for line in sys.stdin:

@@ -20,9 +20,9 @@ PAGES = {
     "compare": "Compare",
     "export": "Export & next round",
 }
-assert set(PAGES) == {path.stem for path in (ROOT / "pages").glob("*.py")}, (
-    "a page without a browser test"
-)
+# The script of the first edition's Dataset page has no address of its own any more.
+SCRIPTS = {path.stem for path in (ROOT / "pages").glob("*.py")} - {"dataset"}
+assert set(PAGES) == SCRIPTS, "a page without a browser test"
 WITH_MAP = ("explore", "select", "compare")
 
 
