@@ -69,8 +69,7 @@ def _timed(function: Callable[..., Any], item: tuple) -> tuple[Any, dict[str, An
     return found, dict(node=ray.get_runtime_context().get_node_id(), began=began, ended=time.time())
 
 
-# -- neighbours
-# ----------------------------------------------------------------------------------------------------
+# -- neighbours ------------------------------------------------------------------------------------
 
 
 def neighbour_steps(

@@ -61,8 +61,7 @@ def count_all(run: Run, method: str, params: dict[str, Any] | None = None) -> To
     return found
 
 
-# -- the sample
-# ----------------------------------------------------------------------------------------------------
+# -- the sample ------------------------------------------------------------------------------------
 
 
 def stratified(strata: np.ndarray, size: int, seed: int = 0) -> np.ndarray:

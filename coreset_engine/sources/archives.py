@@ -134,10 +134,14 @@ def set_aside(folder: Path) -> list[Rejected]:
         return []
     rows = listed if isinstance(listed, list) else []
     return [
-        Rejected(*(text if text.isprintable() else safe_name(text) for text in row))
+        Rejected(_printable(row[0]), _printable(row[1]))
         for row in rows
         if isinstance(row, list) and len(row) == 2 and all(isinstance(text, str) for text in row)
     ]
+
+
+def _printable(text: str) -> str:
+    return text if text.isprintable() else safe_name(text)
 
 
 def _plain(path: str, flags: int) -> int:

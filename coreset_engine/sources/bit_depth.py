@@ -91,7 +91,7 @@ def tiff_pixels(data: bytes, max_pixels: int) -> np.ndarray | None:
 
     try:
         with tifffile.TiffFile(io.BytesIO(data)) as file:
-            page = file.pages[0]
+            page = file.pages.first
             height = int(page.imagelength)
             width = int(page.imagewidth)
             bands = int(page.samplesperpixel)

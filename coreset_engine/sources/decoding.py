@@ -28,6 +28,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.TiffImagePlugin import TiffImageFile
 
 from coreset_engine.core.errors import BadInput
 from coreset_engine.sources import bit_depth
@@ -313,6 +314,8 @@ def _damage(data: bytes, fault: Exception) -> str:
 def _many_bands(data: bytes, options: DecodeOptions) -> Decoded:
     """A TIFF that only tifffile reads: several bands, or values that Pillow does not know."""
     values = bit_depth.tiff_pixels(data, options.max_pixels)
+    if values is None:
+        raise Unreadable("is a damaged TIFF")
     count = values.shape[2]
     if count > 4 and options.bands is None:
         raise Unreadable(
@@ -357,7 +360,7 @@ def _deep_colour(image: Image.Image, data: bytes) -> Image.Image | None:
     values = None
     if image.format == "PNG":
         values = bit_depth.deep_png(data)
-    elif image.format == "TIFF" and max(image.tag_v2.get(258, (8,))) > 8:
+    elif isinstance(image, TiffImageFile) and max(image.tag_v2.get(258, (8,))) > 8:
         values = bit_depth.tiff_pixels(data, image.width * image.height)
     if values is None or values.dtype == np.uint8 or values.shape[2] < 3:
         return None
@@ -401,7 +404,9 @@ def _from_lab(image: Image.Image) -> Image.Image:
     steps = ImageCms.buildTransform(
         ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB"
     )
-    return ImageCms.applyTransform(image, steps)
+    converted = ImageCms.applyTransform(image, steps)
+    assert converted is not None  # None only for a transform in place
+    return converted
 
 
 def _may_be_turned(image: Image.Image) -> bool:

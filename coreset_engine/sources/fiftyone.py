@@ -167,8 +167,7 @@ def _spec(wanted: dict[str, Any]) -> str:
     return "fiftyone:" + json.dumps(given, sort_keys=True, ensure_ascii=False)
 
 
-# -- what was asked for
-# -----------------------------------------------------------------------------------------------
+# -- what was asked for ----------------------------------------------------------------------------
 
 
 def _wanted(fo: Any, text: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -262,8 +261,7 @@ def _some(names: list[str]) -> str:
     return (shown + (f" and {len(names) - 8} more" if len(names) > 8 else "")) or "none"
 
 
-# -- what the samples hold
-# --------------------------------------------------------------------------------------------
+# -- what the samples hold -------------------------------------------------------------------------
 
 
 def _fetched(view: Any, names: list[str]) -> dict[str, list[Any]]:

@@ -127,6 +127,7 @@ def open_folder(
 def _of_videos(root: Path, chosen: ReadOptions, memory: Path | None, progress: Progress) -> Dataset:
     """The frames of the videos below `root`."""
     keep = None if memory is None else memory.parent / "frames"
+    assert chosen.fps is not None
     taken = frames_of(root, chosen.fps, keep, follow_links=chosen.follow_links, progress=progress)
     options = {name: value for name, value in chosen.changed().items() if name != "fps"}
     frames = open_folder(taken.folder, memory=memory, progress=progress, **options)
@@ -187,8 +188,8 @@ def _labelled(
     proposed: FolderLabels, table: label_table.JoinedTable | None, pool: np.ndarray
 ) -> tuple[np.ndarray | None, tuple[str, ...], dict[str, np.ndarray], list[Note]]:
     """(labels, classes, columns, notes) of the images at `pool`."""
-    columns = {"split": proposed.splits, "folder": proposed.folders}
-    columns = {name: column[pool] for name, column in columns.items() if column is not None}
+    proposals = {"split": proposed.splits, "folder": proposed.folders}
+    columns = {name: column[pool] for name, column in proposals.items() if column is not None}
     if table is not None:
         columns |= {name: column[pool] for name, column in table.columns.items()}
     if table is not None and table.labels is not None:

@@ -181,8 +181,7 @@ def classes_of(value: Any) -> tuple[str, ...]:
 _INNER = ("choices", "rectanglelabels", "polygonlabels", "labels", "label", "class", "name", "text")
 
 
-# -- tables
-# ---------------------------------------------------------------------------------------------
+# -- tables ----------------------------------------------------------------------------------------
 
 
 def _table(path: Path, text: str, id_column: str, label_column: str) -> Iterator[LabelRow]:
@@ -301,8 +300,7 @@ def _cell(text: str) -> tuple[str, ...]:
     return classes_of(text)
 
 
-# -- JSON
-# -----------------------------------------------------------------------------------------------
+# -- JSON ------------------------------------------------------------------------------------------
 
 
 def _json(path: Path, text: str, id_column: str, label_column: str) -> Iterator[LabelRow]:
@@ -448,8 +446,7 @@ def _coco(item: dict[str, Any]) -> Iterator[LabelRow]:
         yield LabelRow(keys, tuple(names.get(repr(image.get("id")), ())), where)
 
 
-# -- XML, Parquet, folders
-# ------------------------------------------------------------------------------
+# -- XML, Parquet, folders -------------------------------------------------------------------------
 
 
 def _cvat(path: Path, text: str) -> Iterator[LabelRow]:

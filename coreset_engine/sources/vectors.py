@@ -15,6 +15,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -103,7 +104,7 @@ def _alone(path: Path, chosen: ReadOptions, read: VectorFile, names: list[str] |
         own = RowIds(len(read.matrix))
         return Dataset(
             spec=spec,
-            ids=own,
+            ids=cast(np.ndarray, own),  # RowIds answers like an array of strings
             fingerprint=_joined(read.digest, own),
             vectors=read.matrix,
             notes=read.notes,
@@ -175,7 +176,9 @@ def _with_images(
     if chosen.order is not None or names is None:
         whole.update(join.images.tobytes())
     part = pictures.take(join.images)
-    labels, classes, notes = part.labels, part.classes, ()
+    labels = part.labels
+    classes = part.classes
+    notes: tuple[Note, ...] = ()
     if labels is None:
         labels, classes, notes = _own_labels(path, read, join.rows)
     everything = len(join.rows) == len(read.matrix)

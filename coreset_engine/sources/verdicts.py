@@ -100,16 +100,20 @@ class VerdictMemory:
     options: DecodeOptions = DecodeOptions()
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Path | None:
+        """The file of the verdicts; None where they are kept nowhere."""
+        if self.folder is None:
+            return None
         text = f"{self.verify} {self.root} {astuple(self.options)}"
         return self.folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
 
     def recall(self) -> dict[str, list]:
         """Relative path -> [size, modified, changed, *Verdict]. Anything odd: none."""
-        if self.folder is None:
+        path = self.path
+        if path is None:
             return {}
         try:
-            kept = json.loads(self.path.read_text("utf-8"))
+            kept = json.loads(path.read_text("utf-8"))
         except (OSError, ValueError):
             return {}
         files = kept.get("files") if isinstance(kept, dict) else None
@@ -119,16 +123,16 @@ class VerdictMemory:
 
     def remember(self, found: Sequence[FoundFile], verdicts: Sequence[Verdict]) -> None:
         """Keep the verdicts; without room or permission, the next opening looks again."""
-        if self.folder is None:
+        path = self.path
+        if path is None:
             return
         files = {
             one.relative: [one.size, one.modified, one.changed, *verdict.entry()]
             for one, verdict in zip(found, verdicts, strict=True)
         }
-        path = self.path
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             temporary.write_text(json.dumps({"version": VERSION, "files": files}), "utf-8")
             os.replace(temporary, path)
         except OSError:
@@ -136,8 +140,9 @@ class VerdictMemory:
 
     def forget(self) -> None:
         """Have the next opening look at every file again."""
-        if self.folder is not None:
-            self.path.unlink(missing_ok=True)
+        path = self.path
+        if path is not None:
+            path.unlink(missing_ok=True)
 
 
 def _is_entry(entry: object) -> bool:
@@ -154,12 +159,12 @@ def look_at_files(
 ) -> list[Verdict]:
     """A verdict per file, from memory where size and times still match, else by looking at it."""
     remembered = memory.recall()
-    verdicts: list[Verdict | None] = []
-    for one in found:
+    known: dict[int, Verdict] = {}
+    for position, one in enumerate(found):
         entry = remembered.get(one.relative)
-        same = entry is not None and entry[:3] == [one.size, one.modified, one.changed]
-        verdicts.append(Verdict(*entry[3:]) if same else None)
-    fresh = [position for position, verdict in enumerate(verdicts) if verdict is None]
+        if entry is not None and entry[:3] == [one.size, one.modified, one.changed]:
+            known[position] = Verdict(*entry[3:])
+    fresh = [position for position in range(len(found)) if position not in known]
 
     root = os.fspath(memory.root)
 
@@ -173,9 +178,9 @@ def look_at_files(
             part = fresh[start : start + 512]
             groups = [part[at : at + _GROUP] for at in range(0, len(part), _GROUP)]
             for group, seen in zip(groups, pool.map(look, groups), strict=True):
-                for position, verdict in zip(group, seen, strict=True):
-                    verdicts[position] = verdict
+                known.update(zip(group, seen, strict=True))
             progress(start + len(part), len(fresh), "files")
+    verdicts = [known[position] for position in range(len(found))]
     if fresh:
         memory.remember(found, verdicts)
     return verdicts

@@ -53,8 +53,7 @@ def largest_file(size):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-# -- rot
-# -----------------------------------------------------------------------------------------------------------
+# -- rot -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["a.npy", "b.npy"])
@@ -144,8 +143,7 @@ def test_a_pickle_in_an_artefact_is_never_loaded(store, tmp_path):
         store.get("stage", "other", lambda: (dict(a=np.array([Trap()], dtype=object)), {}))
 
 
-# -- versions
-# ------------------------------------------------------------------------------------------------------
+# -- versions --------------------------------------------------------------------------------------
 
 
 def test_an_older_format_is_read_and_a_later_one_refused_untouched(store):
@@ -164,8 +162,7 @@ def test_an_older_format_is_read_and_a_later_one_refused_untouched(store):
     assert before == {p: p.read_bytes() for p in path.parent.iterdir()} and len(calls) == 1
 
 
-# -- rivals
-# --------------------------------------------------------------------------------------------------------
+# -- rivals ----------------------------------------------------------------------------------------
 
 RIVAL = """
 import sys, time, numpy as np
@@ -235,8 +232,7 @@ def test_a_reader_keeps_its_arrays_while_a_damaged_artefact_is_replaced(store):
     assert first.sum() == 499500
 
 
-# -- disks that refuse
-# ---------------------------------------------------------------------------------------------
+# -- disks that refuse -----------------------------------------------------------------------------
 
 
 def test_a_full_disk_is_one_sentence_and_leaves_nothing_half_written(store):
@@ -292,8 +288,7 @@ def test_a_line_torn_by_a_death_costs_neither_the_one_before_nor_the_one_after(t
     assert [entry["name"] for entry in history.snapshots("f", tmp_path)] == ["one"]
 
 
-# -- dead writers, clocks
-# ------------------------------------------------------------------------------------------
+# -- dead writers, clocks --------------------------------------------------------------------------
 
 
 def test_what_a_dead_writer_left_is_swept_and_never_believed(store):

@@ -187,8 +187,7 @@ def grown_source(folder, source, name):
     return {key: told[key] for key in ("written", "absent", "kept")} | {"n": len(bundle)}
 
 
-# -- groups, patches, dynamic groups
-# ---------------------------------------------------------------
+# -- groups, patches, dynamic groups ---------------------------------------------------------------
 
 
 def grouped(folder, name):

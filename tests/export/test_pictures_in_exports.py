@@ -105,8 +105,7 @@ def test_label_studio_says_how_it_is_served(odd, tmp_path):
     assert "steps" not in write("label-studio", odd, tmp_path / "b", prefix="https://x/")
 
 
-# -- saved views that depend on the data
-# -----------------------------------------------------------
+# -- saved views that depend on the data -----------------------------------------------------------
 
 
 def with_neighbours(bundle, distances, indices=None):

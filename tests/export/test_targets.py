@@ -52,8 +52,7 @@ def pixel(given: ExportBundle, key: str):
     return given.image(int(np.flatnonzero(given.ids == key)[0])).getpixel((2, 2))
 
 
-# -- each target, read back
-# ------------------------------------------------------------------------------------------
+# -- each target, read back ------------------------------------------------------------------------
 
 
 def test_imagefolder_is_read_by_torchvision_and_holds_every_image_once(folder, tmp_path):
@@ -238,8 +237,7 @@ def test_pytorch_goes_by_place_where_images_are_no_files(tmp_path):
         module.coreset(range(10))
 
 
-# -- what all with pictures share
-# --------------------------------------------------------------------------------------
+# -- what all with pictures share ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("target", PICTURED)

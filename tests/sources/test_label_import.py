@@ -30,8 +30,7 @@ def matched(path, **options):
     return import_labels(path).match(IDS, PATHS, **options)
 
 
-# -- CSV
-# ------------------------------------------------------------------------------------------------
+# -- CSV -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -131,8 +130,7 @@ def test_a_class_known_with_its_spaces_keeps_them(tmp_path):
     }
 
 
-# -- several annotators
-# ---------------------------------------------------------------------------------
+# -- several annotators ----------------------------------------------------------------------------
 
 
 def test_annotators_vote_and_a_tie_is_left_open(tmp_path):
@@ -151,8 +149,7 @@ def test_annotators_vote_and_a_tie_is_left_open(tmp_path):
         matched(path, conflicts="last")
 
 
-# -- Label Studio
-# ---------------------------------------------------------------------------------------
+# -- Label Studio ----------------------------------------------------------------------------------
 
 
 def annotation(*choices, **more):
@@ -244,8 +241,7 @@ def test_json_lines_with_a_torn_one(tmp_path):
     assert sorted(found.labels) == [IDS[0], IDS[2], IDS[3]]
 
 
-# -- COCO, YOLO, CVAT, folders, Parquet
-# ----------------------------------------------------------------
+# -- COCO, YOLO, CVAT, folders, Parquet ------------------------------------------------------------
 
 
 def test_coco(tmp_path):

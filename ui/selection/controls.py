@@ -8,6 +8,7 @@ The map moves a window over ranks while the finger is down; on release the engin
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,8 +48,7 @@ SETUP = (
 _STEPS = 100  # undo goes back so far
 
 
-# -- the coreset of this session
-# ------------------------------------------------------------------------------------
+# -- the coreset of this session -------------------------------------------------------------------
 
 
 def current_or_none(view: RunView) -> Selection | None:
@@ -178,10 +178,12 @@ def variants(view: RunView, alphas: list[int]) -> list[Order]:
     """The method's ranks at each of these redundancy neighbours, labelled for the map's slider."""
     method = session.get("method")
     params = session_selection.method_params(method)
-    return [
-        with_pins(view, _ranked(view, method, {**params, "n_neighbours": alpha}), f"{alpha:,}")
-        for alpha in alphas
-    ]
+    orders = []
+    for alpha in alphas:
+        ranks = _ranked(view, method, {**params, "n_neighbours": alpha})
+        if ranks is not None:
+            orders.append(with_pins(view, ranks, f"{alpha:,}"))
+    return orders
 
 
 def _ranked(view: RunView, method: str, params: dict[str, Any]) -> np.ndarray | None:
@@ -204,8 +206,7 @@ def _order(
     return np.concatenate([found.order, rest]).astype(np.uint32)
 
 
-# -- pins
-# -----------------------------------------------------------------------------------------------------------
+# -- pins ------------------------------------------------------------------------------------------
 
 
 def positions_of(view: RunView, name: str) -> np.ndarray:
@@ -235,8 +236,7 @@ def pin(ids: list[str], kind: str | None) -> None:
         session.put(name, tuple(others + list(ids)) if own == kind else tuple(others))
 
 
-# -- how many
-# -------------------------------------------------------------------------------------------------
+# -- how many --------------------------------------------------------------------------------------
 
 
 def set_count(view: RunView, count: int) -> None:
@@ -253,8 +253,7 @@ def set_rate(prune_rate: float) -> None:
     session.rebind("prune_rate", round(min(max(float(prune_rate), 0.0), 0.999999), 6))
 
 
-# -- undo
-# -----------------------------------------------------------------------------------------------------------
+# -- undo ------------------------------------------------------------------------------------------
 
 
 def setup() -> dict[str, Any]:
@@ -295,8 +294,8 @@ def apply_slider_events(key: str, alphas: list[int]) -> int:
 
     alphas: what the map's variant slider stands for, step by step.
     """
-    held = st.session_state.get(key)
-    said = held.get("scrub") if hasattr(held, "get") else None
+    component = st.session_state.get(key)
+    said = component.get("scrub") if isinstance(component, Mapping) else None
     if not isinstance(said, dict):
         return 0
     turn = int(said.get("turn") or 0)
@@ -313,8 +312,7 @@ def apply_slider_events(key: str, alphas: list[int]) -> int:
     return turn
 
 
-# -- lasso and click
-# ------------------------------------------------------------------------------------------------
+# -- lasso and click -------------------------------------------------------------------------------
 
 
 def picked(view: RunView, events: MapEvents) -> int | None:
@@ -366,6 +364,8 @@ def lasso_panel(view: RunView, events: MapEvents, selection: Selection | None, *
 
 def shown_of(events: MapEvents, selection: Selection | None) -> np.ndarray:
     """The lasso's positions without the side (kept or dropped) that the legend hides."""
+    if events.chosen is None:
+        return np.zeros(0, np.int64)
     if selection is None or not events.sides:
         return events.chosen
     kept = np.isin(events.chosen, selection.indices)

@@ -121,8 +121,7 @@ def home() -> Path:
     return Path(os.environ.get("CORESET_HOME") or Path.home() / ".cache" / "coreset-explorer")
 
 
-# -- the address bar
-# ------------------------------------------------------------------------------------------------
+# -- the address bar -------------------------------------------------------------------------------
 
 
 def sync() -> None:
@@ -143,8 +142,7 @@ def sync() -> None:
     _write_url()
 
 
-# -- the last state of a dataset
-# ------------------------------------------------------------------------------------
+# -- the last state of a dataset -------------------------------------------------------------------
 
 
 def _state_values() -> dict[str, Any]:
@@ -265,8 +263,7 @@ def _write_url() -> None:
     st.session_state[_PREFIX + "url"] = params
 
 
-# -- sources this workspace has opened
-# ------------------------------------------------------------------------------
+# -- sources this workspace has opened -------------------------------------------------------------
 
 
 def recent() -> list[str]:
@@ -311,8 +308,7 @@ def _remember_spec(spec: str, fingerprint: str = "") -> None:
         pass  # a read-only workspace only loses this convenience; jobs say the real trouble
 
 
-# -- the opened run
-# -------------------------------------------------------------------------------------------------
+# -- the opened run --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)

@@ -272,8 +272,7 @@ def slice_table(view: session.RunView, cut: Slice) -> charts.Columns:
     }
 
 
-# -- score against rank
-# ---------------------------------------------------------------------------------------------
+# -- score against rank ----------------------------------------------------------------------------
 
 ORDERS = {
     "Highest score: selected first": lambda s: -s.score,
@@ -311,8 +310,7 @@ def show_rank(view: session.RunView) -> None:
     )
 
 
-# -- stability against T
-# --------------------------------------------------------------------------------------------
+# -- stability against T ---------------------------------------------------------------------------
 
 
 def show_stability(view: session.RunView) -> None:

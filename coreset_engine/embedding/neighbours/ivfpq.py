@@ -128,8 +128,7 @@ def _lacking(folder: Path, name: str, count: int) -> list[int]:
     return [number for number in range(count) if not (folder / name.format(number)).is_file()]
 
 
-# -- tune
-# ----------------------------------------------------------------------------------------------------------
+# -- tune ------------------------------------------------------------------------------------------
 
 
 def tune(vectors: np.ndarray, folder: Path) -> dict[str, Any]:
@@ -187,8 +186,7 @@ def nearest_of(rows: Any, places: np.ndarray, wanted: int) -> np.ndarray:
     return found
 
 
-# -- search
-# --------------------------------------------------------------------------------------------------------
+# -- search ----------------------------------------------------------------------------------------
 
 
 def search(vectors: np.ndarray, folder: Path, number: int) -> None:
@@ -300,8 +298,7 @@ def _pieces(folder: str, n: int, piece: int) -> list[Any]:
     ]
 
 
-# -- the result
-# ----------------------------------------------------------------------------------------------------
+# -- the result ------------------------------------------------------------------------------------
 
 
 def gather(folder: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -101,8 +101,7 @@ def _empty(faiss: Any, dims: int, lists: int) -> Any:
     return index
 
 
-# -- encode
-# --------------------------------------------------------------------------------------------------------
+# -- encode ----------------------------------------------------------------------------------------
 
 
 def encode(vectors: np.ndarray, folder: Path, number: int) -> None:
@@ -129,8 +128,7 @@ def _finite(block: np.ndarray, start: int, step: int = 1) -> None:
         )
 
 
-# -- files whole or not at all
-# -------------------------------------------------------------------------------------
+# -- files whole or not at all ---------------------------------------------------------------------
 
 
 def put(path: Path, make: Callable[[Path], None]) -> None:

@@ -184,8 +184,7 @@ def _npy_head(array: np.ndarray) -> bytes:
     return out.getvalue()[: -array.nbytes]
 
 
-# -- samples
-# --------------------------------------------------------------------------------------------------------
+# -- samples ---------------------------------------------------------------------------------------
 
 
 def encoder(layer: Layer, ids: list[str], dialect: Dialect) -> Callable[[int], Any]:
@@ -281,8 +280,7 @@ def _number(value: float) -> Any:
     return {"$numberDouble": "Infinity" if value > 0 else "-Infinity"}
 
 
-# -- the dataset's own document
-# ---------------------------------------------------------------------------------------
+# -- the dataset's own document --------------------------------------------------------------------
 
 
 def _metadata(

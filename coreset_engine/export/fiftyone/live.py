@@ -83,8 +83,7 @@ def _checked(name: str) -> str:
     return name
 
 
-# -- a new dataset
-# ----------------------------------------------------------------------------------------------------
+# -- a new dataset ---------------------------------------------------------------------------------
 
 
 def _create(
@@ -133,8 +132,7 @@ def _bson(dataset: Any) -> disk.Dialect:
     return disk.Dialect(ObjectId, Binary, float, datetime.now(UTC), dataset._doc.id)
 
 
-# -- an existing one
-# --------------------------------------------------------------------------------------------------
+# -- an existing one -------------------------------------------------------------------------------
 
 
 def match(dataset: Any, bundle: ExportBundle) -> list[str | None]:

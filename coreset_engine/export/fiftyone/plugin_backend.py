@@ -281,8 +281,7 @@ def _packed(run: Run, chosen: Selection) -> Any:
         return pack(write_run(Path(folder) / "scores", run, chosen), run)
 
 
-# -- installing
-# -------------------------------------------------------------------------------------------------------
+# -- installing ------------------------------------------------------------------------------------
 
 
 def install(folder: Path | str | None = None) -> Path:

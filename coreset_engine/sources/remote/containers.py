@@ -214,9 +214,13 @@ def _reader(units: list[Unit], found: Opened, column: str | None, options: Decod
     return Slices(
         units[0].kind,
         files,
-        *(found.arrays[name] for name in ("ids", "file", "place", "size", "digest")),
-        column,
-        options,
+        ids=found.arrays["ids"],
+        file=found.arrays["file"],
+        place=found.arrays["place"],
+        size=found.arrays["size"],
+        digest=found.arrays["digest"],
+        column=column,
+        options=options,
     )
 
 

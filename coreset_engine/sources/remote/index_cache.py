@@ -130,7 +130,8 @@ def _write(temporary: Path, kept: Path, n: int, fill: Callable[[Make], Opened]) 
     if sorted(names) != sorted(found.arrays):
         return None
     for array in found.arrays.values():
-        array.flush()
+        if isinstance(array, np.memmap):
+            array.flush()
     about = dict(
         n=n,
         names=names,

@@ -1,16 +1,16 @@
-"""Pictures out of many files at once, a slice at a time: what the embedder asks of containers and
-object stores.
+"""Read a range of images from containers and object stores with few requests.
 
-A `Slices` knows of each image which file it lies in and where, and nothing else: it pickles, it can
-be cut, and a node that embeds images 4,096 to 5,119 gets just those lines and reads just those
-bytes. Neighbouring members of a tar come with one range request, rows of a Parquet file with their
-row group, single files MANY at once. Every picture's bytes are compared with the digest taken when
-the source was opened; what differs is read once more, then named.
+A `Slices` holds, for each image, the file it lies in and its offset. It pickles and can be cut: a
+node that embeds images 4,096 to 5,119 gets those rows alone and reads those bytes alone.
+Neighbouring members of a tar are read with one range request, rows of a Parquet file with their row
+group, single files MANY at once. The bytes of every image are compared with the digest taken when
+the source was opened; where they differ they are read once more, then the image is named.
 """
 
 from __future__ import annotations
 
 import json
+from builtins import slice as Slice
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, replace
 from typing import Any
@@ -54,8 +54,7 @@ class Slices:
         return next(self.slice(i, i + 1))
 
     def slice(self, begin: int, end: int) -> Iterator[Image.Image]:
-        """Images begin .. end - 1, decoded one at a time; encoded ones are held a few MB at a
-        time."""
+        """Images begin .. end - 1, decoded one by one from encoded bytes read a few MB at a time."""
         i = begin
         for part in self._together(begin, end):
             for data in self._bytes(*part):
@@ -64,12 +63,17 @@ class Slices:
 
     def part(self, begin: int, end: int) -> Slices:
         """The reader of images begin .. end - 1 alone, which are 0 .. end - begin - 1 in it."""
-        return self.take(slice(begin, end))
+        return self.take(Slice(begin, end))
 
-    def take(self, rows: np.ndarray | slice) -> Slices:
+    def take(self, rows: np.ndarray | Slice) -> Slices:
         """The reader of the images at `rows` alone, in that order."""
         used, file = np.unique(self.file[rows], return_inverse=True)
-        files = tuple([column[number] for number in used] for column in self.files)
+        names, sizes, versions = self.files
+        files = (
+            [names[number] for number in used],
+            [sizes[number] for number in used],
+            [versions[number] for number in used],
+        )
         return replace(
             self,
             files=files,
@@ -138,12 +142,10 @@ class Slices:
         place = safe_name(self.files[0][self.file[i]])
         return BadInput(
             f"image {str(self.ids[i])!r} in {place!r} {reason}; it changed after the source was "
-            "opened: "
-            "open the source again, which looks at changed files anew."
+            "opened: open the source again, which reads changed files anew."
         )
 
-    # -- on disk, so that a node reads the lines of its slice and no more
-    # -------------------------------------------
+    # -- on disk, so that a node reads the lines of its slice and no more --------------------------
 
     def save(self, path: Any, rows: int) -> None:
         """Write this index as Parquet, `rows` images a row group; each line stands alone."""
@@ -196,14 +198,14 @@ def load_part(path: Any, number: int) -> Slices:
     with pq.ParquetFile(path) as file:
         kind, column, (max_pixels, bands) = json.loads(file.schema_arrow.metadata[b"slices"])
         lines = file.read_row_group(number).to_pydict()
-    every = list(zip(lines["file"], lines["file_size"], lines["version"], strict=True))
-    files = sorted(set(every))
-    number_of = {one: place for place, one in enumerate(files)}
+    file_of_row = list(zip(lines["file"], lines["file_size"], lines["version"], strict=True))
+    files = sorted(set(file_of_row))
+    number_of = {one: number for number, one in enumerate(files)}
     return Slices(
         kind,
-        tuple([one[part] for one in files] for part in range(3)),
+        ([one[0] for one in files], [one[1] for one in files], [one[2] for one in files]),
         string_array(lines["ids"]),
-        np.array([number_of[one] for one in every], np.int32),
+        np.array([number_of[one] for one in file_of_row], np.int32),
         np.array(lines["place"], np.int64),
         np.array(lines["size"], np.int64),
         np.array(lines["digest"], "S32"),

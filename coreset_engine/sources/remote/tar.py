@@ -1,5 +1,4 @@
-"""WebDataset tars, looked through without unpacking: where each picture's bytes lie, and the label
-beside it.
+"""Index WebDataset tars without unpacking them: offset and size of each image, and its label.
 
 A sample is the members that share a key, which is a member's name up to the first dot of its last
 part. The picture is the member whose extension names one of our formats; KEY.cls, KEY.txt or the
@@ -16,7 +15,7 @@ import json
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from coreset_engine.sources.decoding import EXTENSIONS, MAX_BYTES
 from coreset_engine.sources.remote.storage import Item, Stream
@@ -43,9 +42,9 @@ def look_through(item: Item, examine: Any, options: dict[str, Any]) -> Iterator[
     samples: dict[str, dict[str, Any]] = {}
     dotted: list[tuple[str, str, dict[str, Any]]] = []
     others: Counter[str] = Counter()
-    for member, fault in _members(stream, item.size):
-        if fault:
-            yield dict(reason=fault)
+    for member, damage in _members(stream, item.size):
+        if member is None:
+            yield dict(reason=damage)
         elif member.isdir():
             continue
         else:
@@ -80,9 +79,9 @@ def _members(stream: Stream, size: int) -> Iterator[tuple[tarfile.TarInfo | None
         return
     stream.seek(0)
     try:
-        with tarfile.open(fileobj=_Wary(stream), mode="r:") as tar:
+        with tarfile.TarFile(fileobj=cast(Any, _HeaderReader(stream))) as tar:
             while (member := tar.next()) is not None:
-                tar.members.clear()  # it would keep every header it has seen
+                cast(Any, tar).members.clear()  # it would keep every header it has seen
                 if member.offset_data + member.size > size:
                     raise tarfile.ReadError("a member is cut off")
                 yield member, ""
@@ -103,9 +102,8 @@ def _members(stream: Stream, size: int) -> Iterator[tuple[tarfile.TarInfo | None
         yield None, f"is damaged ({words}) near byte {stream.tell():,}; what follows was not read"
 
 
-class _Wary:
-    """The stream as tarfile sees it while it reads headers, which a hostile tar may declare
-    gigabytes long."""
+class _HeaderReader:
+    """The stream as tarfile reads headers from it, which a hostile tar may declare gigabytes long."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
