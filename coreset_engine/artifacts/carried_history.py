@@ -53,16 +53,16 @@ def carry_over(
 
 def _moved(entry: Mapping[str, Any], ids_now: Mapping[str, str]) -> dict[str, Any] | None:
     """The entry with the ids that images have now; None where it spoke of one that is gone."""
-    found = {name: value for name, value in entry.items() if name != "at"}
-    if isinstance(found.get(SINGLE), str):
-        if found[SINGLE] not in ids_now:
+    entry_fields = {name: value for name, value in entry.items() if name != "at"}
+    if isinstance(entry_fields.get(SINGLE), str):
+        if entry_fields[SINGLE] not in ids_now:
             return None
-        found[SINGLE] = ids_now[found[SINGLE]]
+        entry_fields[SINGLE] = ids_now[entry_fields[SINGLE]]
     for name in LISTS:
-        if isinstance(found.get(name), list):
-            found[name] = [ids_now[key] for key in found[name] if key in ids_now]
+        if isinstance(entry_fields.get(name), list):
+            entry_fields[name] = [ids_now[key] for key in entry_fields[name] if key in ids_now]
     for name in MAPS:
-        if isinstance(found.get(name), dict):
-            pairs = found[name].items()
-            found[name] = {ids_now[key]: value for key, value in pairs if key in ids_now}
-    return found
+        if isinstance(entry_fields.get(name), dict):
+            pairs = entry_fields[name].items()
+            entry_fields[name] = {ids_now[key]: value for key, value in pairs if key in ids_now}
+    return entry_fields

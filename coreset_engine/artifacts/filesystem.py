@@ -22,17 +22,17 @@ from coreset_engine.core.errors import BadInput
 POLL_S = 0.1
 
 
-def refused(path: Path | str, fault: OSError, remedy: str = "") -> BadInput:
+def refused(path: Path | str, error: OSError, remedy: str = "") -> BadInput:
     """The sentence for a disk that says no: what, why, what to do."""
     if not remedy:
-        full = fault.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         remedy = (
             "make room (`python -m coreset_engine gc` shows what can go) and run again: finished "
             "work is kept"
             if full
             else "set CORESET_HOME to a folder you can write"
         )
-    return BadInput(f"{str(path)!r} cannot be written ({fault.strerror or fault}); {remedy}.")
+    return BadInput(f"{str(path)!r} cannot be written ({error.strerror or error}); {remedy}.")
 
 
 def make_folder(path: Path) -> None:
@@ -87,10 +87,10 @@ def write_json(path: Path, value: dict[str, Any], *, sync: bool = True) -> None:
 def read_json(path: Path) -> dict[str, Any] | None:
     """The object in the file, or None when it is absent, broken or no object."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return content if isinstance(content, dict) else None
 
 
 def _patience() -> None:

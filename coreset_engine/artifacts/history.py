@@ -52,7 +52,7 @@ def entries(kind: str, fingerprint: str, home: Path | str) -> list[dict[str, Any
         lines = _path(kind, fingerprint, home).read_bytes().splitlines()
     except OSError:
         return []
-    found: list[dict[str, Any]] = []
+    kept: list[dict[str, Any]] = []
     for line in lines:
         try:
             entry = json.loads(line)
@@ -61,10 +61,10 @@ def entries(kind: str, fingerprint: str, home: Path | str) -> list[dict[str, Any
         if not isinstance(entry, dict):
             continue
         if entry.get("undo"):
-            found = found[:-1]
+            kept = kept[:-1]
         else:
-            found.append(entry)
-    return found
+            kept.append(entry)
+    return kept
 
 
 def undo(kind: str, fingerprint: str, home: Path | str) -> None:

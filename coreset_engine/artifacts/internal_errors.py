@@ -11,15 +11,15 @@ from coreset_engine.artifacts import log
 from coreset_engine.artifacts.store import Store
 
 
-def record(fault: BaseException, home: Path | str | None = None) -> str:
-    """Log `fault` and return the sentence to show."""
-    mark = os.urandom(3).hex()
+def record(error: BaseException, home: Path | str | None = None) -> str:
+    """Log `error` and return the sentence to show."""
+    code = os.urandom(3).hex()
     home = home or Store().home
-    kind = type(fault).__name__
+    kind = type(error).__name__
     path = log.path_of(home)
-    if not log.write(home, "fault", id=mark, fault=kind, trace=traceback.format_exception(fault)):
-        return f"internal error ({kind}: {fault}), id {mark}; it could not be logged to {path}."
+    if not log.write(home, "fault", id=code, fault=kind, trace=traceback.format_exception(error)):
+        return f"internal error ({kind}: {error}), id {code}; it could not be logged to {path}."
     return (
-        f"internal error {mark} ({kind}); details are in {path}, "
+        f"internal error {code} ({kind}); details are in {path}, "
         "`python -m coreset_engine report` packs them for a bug report."
     )

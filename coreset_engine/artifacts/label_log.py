@@ -209,13 +209,13 @@ def keep_suspects(
     scores
         Image id -> score in [0, 1] of the suspected labels.
     """
-    found = history.entries(SUSPECTS, fingerprint, home)
-    if not found or found[-1].get("key") != key:
+    logged = history.entries(SUSPECTS, fingerprint, home)
+    if not logged or logged[-1].get("key") != key:
         history.add(SUSPECTS, fingerprint, dict(key=key, scores=dict(scores)), home)
 
 
 def suspects(fingerprint: str, home: Path | str) -> dict[str, float]:
     """Image id -> score of the labels that are probably wrong; {} before they were looked for."""
-    found = history.entries(SUSPECTS, fingerprint, home)
-    scores = found[-1].get("scores") if found else {}
+    logged = history.entries(SUSPECTS, fingerprint, home)
+    scores = logged[-1].get("scores") if logged else {}
     return scores if isinstance(scores, dict) else {}

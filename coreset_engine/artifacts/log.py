@@ -44,7 +44,7 @@ def write(home: Path | str, event: str, **fields: Any) -> bool:
 
 def tail(home: Path | str, count: int = 200) -> list[dict[str, Any]]:
     """The last `count` lines, oldest first; a torn line is passed over."""
-    found: deque[dict[str, Any]] = deque(maxlen=count)
+    entries: deque[dict[str, Any]] = deque(maxlen=count)
     path = path_of(home)
     for file in [*(_old(path, number) for number in range(KEPT, 0, -1)), path]:
         try:
@@ -57,8 +57,8 @@ def tail(home: Path | str, count: int = 200) -> list[dict[str, Any]]:
             except ValueError:
                 continue
             if isinstance(entry, dict):
-                found.append(entry)
-    return list(found)
+                entries.append(entry)
+    return list(entries)
 
 
 def _old(path: Path, number: int) -> Path:

@@ -65,8 +65,7 @@ def check_place(out: Path | str, *, overwrite: bool = True) -> None:
         if not overwrite and (out / FILES[2]).is_file():
             raise BadInput(
                 f"{out} holds a selection already{_about(out / FILES[2])}; choose another folder, "
-                "or "
-                "replace it: --overwrite."
+                "or replace it: --overwrite."
             )
         standing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
         with tempfile.TemporaryFile(dir=standing):
@@ -125,8 +124,7 @@ def write_selection(
     except OSError as error:
         raise BadInput(
             f"{out} cannot be written ({error.strerror or error}); choose a folder you can write, "
-            "on a disk "
-            "with room."
+            "on a disk with room."
         ) from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -206,10 +204,10 @@ def _is_manifest(path: Path) -> bool:
 def _read_json(path: Path) -> dict[str, Any]:
     """The object in a file; {} for anything else."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def _has_our_columns(path: Path) -> bool:
@@ -224,12 +222,12 @@ def _has_our_columns(path: Path) -> bool:
 
 def _about(path: Path) -> str:
     """What a selection is, from its manifest: " (elfs, 120 of 1,200 images)"."""
-    found = _read_json(path)
-    kept = found.get("k")
-    count = found.get("n")
+    content = _read_json(path)
+    kept = content.get("k")
+    count = content.get("n")
     if not isinstance(kept, int) or not isinstance(count, int):
         return ""
-    return f" ({found.get('method')}, {kept:,} of {count:,} images)"
+    return f" ({content.get('method')}, {kept:,} of {count:,} images)"
 
 
 def _sweep(out: Path) -> None:
@@ -270,9 +268,9 @@ def read_selection(path: Path | str) -> tuple[Any, dict[str, Any]]:
             raise ValueError("the manifest is no object")
         table = _table(path / "selection.parquet")
     except (OSError, ValueError, KeyError, TypeError, RecursionError, NotImplementedError) as error:
-        said = " ".join(str(error).split())[:200]
+        reason = " ".join(str(error).split())[:200]
         raise BadInput(
-            f"{path} is no selection folder ({said}); give the folder that `run --out` wrote."
+            f"{path} is no selection folder ({reason}); give the folder that `run --out` wrote."
         ) from None
     kept = table[table["selected"]].sort_values("rank")
     if ids_digest(kept["id"]) != manifest.get("ids_sha256"):

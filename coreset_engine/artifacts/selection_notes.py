@@ -14,13 +14,13 @@ from coreset_engine.core.errors import BadInput
 def remember(store: Store, folder: Path, manifest: dict[str, Any]) -> None:
     """Note that the selection in `folder` was written, so that what it needs stays as long as it
     lies there."""
-    place = Path(folder).absolute()
+    absolute = Path(folder).absolute()
     note = dict(
-        folder=str(place),
+        folder=str(absolute),
         artefacts=manifest.get("artefacts", {}),
         source=manifest.get("source_fingerprint"),
     )
-    path = store.home / "selections" / f"{digest(str(place))}.json"
+    path = store.home / "selections" / f"{digest(str(absolute))}.json"
     with suppress(OSError, BadInput):  # a workspace that cannot be written cannot be swept either
         filesystem.make_folder(path.parent)
         filesystem.write_json(path, note)

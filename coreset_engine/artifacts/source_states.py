@@ -180,8 +180,8 @@ def remember(dataset: Dataset, home: Path) -> None:
 
 def states(spec: str, home: Path) -> list[SourceState]:
     """Every state that is known of a source, latest first; damaged files are passed over."""
-    found = [_read(path) for path in _folder(spec, home).glob("[!.]*.npz")]
-    known = [state for state in found if state is not None and state.spec == spec]
+    read = [_read(path) for path in _folder(spec, home).glob("[!.]*.npz")]
+    known = [state for state in read if state is not None and state.spec == spec]
     return sorted(known, key=lambda state: -state.at)
 
 
@@ -226,8 +226,10 @@ def continue_map(key: str, former_map: str, former: SourceState, home: Path) -> 
 
 def continued_map(key: str, home: Path) -> dict[str, str] | None:
     """Map, spec and fingerprint of the state that the map with this plain key continues."""
-    found = filesystem.read_json(home / "grown" / f"{key}.json")
+    content = filesystem.read_json(home / "grown" / f"{key}.json")
     names = ("map", "spec", "fingerprint")
-    if not isinstance(found, dict) or not all(isinstance(found.get(name), str) for name in names):
+    if not isinstance(content, dict) or not all(
+        isinstance(content.get(name), str) for name in names
+    ):
         return None
-    return {name: found[name] for name in names}
+    return {name: content[name] for name in names}

@@ -131,30 +131,29 @@ class Store:
         """The artefact's manifest in today's format. Raises Corrupt; BadInput for a format of a
         later version."""
         folder = self.folder(stage, key)
-        found = filesystem.read_json(folder / "manifest.json")
-        version = (found or {}).get("format")
-        if found is None or not isinstance(version, int):
+        content = filesystem.read_json(folder / "manifest.json")
+        version = (content or {}).get("format")
+        if content is None or not isinstance(version, int):
             raise Corrupt(f"{folder} has no readable manifest.")
         if version > FORMAT:
             raise BadInput(
                 f"{folder} has format {version}, this version reads up to {FORMAT}; use the "
-                "version that "
-                "wrote it, another CORESET_HOME, or remove the folder."
+                "version that wrote it, another CORESET_HOME, or remove the folder."
             )
         while version < FORMAT:
             if version not in MIGRATIONS:
                 raise Corrupt(f"{folder} has the unknown format {version}.")
-            found = MIGRATIONS[version](found)
-            version = found["format"]
-        return found
+            content = MIGRATIONS[version](content)
+            version = content["format"]
+        return content
 
     def _used(self, stage: str, key: str) -> tuple[Arrays, dict]:
-        found = self.read(stage, key)
+        artifact = self.read(stage, key)
         try:
             os.utime(self.folder(stage, key))  # gc asks when it was last of use
         except OSError:
-            return found  # a read-only workspace is fine for reading
-        return found
+            return artifact  # a read-only workspace is fine for reading
+        return artifact
 
     def _write(self, stage: str, key: str, arrays: Arrays, info: dict, about: dict) -> None:
         folder = self.folder(stage, key)
@@ -222,10 +221,10 @@ def _load(path: Path, about: dict[str, Any]) -> np.ndarray:
 def _sum(path: Path) -> str:
     stat = path.stat()
     now = time.monotonic()
-    mark = (str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-    when, known = _verified.get(mark, (0.0, ""))
+    identity = (str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    when, known = _verified.get(identity, (0.0, ""))
     if not known or now - when > limits().verified_s:
         with open(path, "rb") as handle:
             known = hashlib.file_digest(handle, "sha256").hexdigest()
-        _verified[mark] = (now, known)
+        _verified[identity] = (now, known)
     return known

@@ -106,11 +106,11 @@ def _check_free(host: str, port: int) -> None:
             raise BadInput(
                 f"host {host!r} is not an address of this machine; for example --host 0.0.0.0."
             ) from None
-        except OSError as fault:
+        except OSError as error:
             other = port + 1 if port < 65535 else 8501
-            if fault.errno != errno.EADDRINUSE:
+            if error.errno != errno.EADDRINUSE:
                 raise BadInput(
-                    f"port {port} on {host} cannot be listened on ({fault.strerror}); choose "
+                    f"port {port} on {host} cannot be listened on ({error.strerror}); choose "
                     f"another, for example --port {other}."
                 ) from None
             raise BadInput(

@@ -149,14 +149,14 @@ def score(
 ) -> None:
     """Every stage up to the scores: neighbours, pseudo-labels, dynamics, coverage."""
     prepared = open_run(source, settings)
-    found = dict(
+    summary = dict(
         coverage=prepared.coverage.n_samples,
         coverage_settings=prepared.coverage.describe(0.9),
         recall=prepared.neighbours.info.get("recall"),
         clusters=prepared.pseudo_labels.n_clusters,
         aum_mean=float(prepared.dynamics.aum.mean()),
     )
-    print_record(found, as_json)
+    print_record(summary, as_json)
 
 
 @app.command()
@@ -252,9 +252,9 @@ def verify(
     """Recompute a selection from its manifest and compare; exit 1 when it differs."""
     from coreset_engine.pipeline.manifest import verify as check
 
-    found = check(manifest, images=images)
-    print_record(found, as_json)
-    if not found["same"]:
+    result = check(manifest, images=images)
+    print_record(result, as_json)
+    if not result["same"]:
         raise typer.Exit(1)
 
 
@@ -303,17 +303,17 @@ def _guarded() -> None:
         sys.exit(interrupt.EXIT_CODE)
     except BrokenPipeError:
         os._exit(0)
-    except Exception as fault:  # noqa: BLE001 - the last door: one sentence, the rest goes to the log
-        _last_door(fault)
+    except Exception as internal:  # noqa: BLE001 - the last door: one sentence, the rest goes to the log
+        _last_door(internal)
 
 
-def _last_door(fault: Exception) -> None:
+def _last_door(error: Exception) -> None:
     if hasattr(
-        fault, "format_message"
+        error, "format_message"
     ):  # a usage error; its class lives in click or, in newer versions, in typer
-        print(f"error: {fault.format_message()} See --help.", file=sys.stderr)
+        print(f"error: {error.format_message()} See --help.", file=sys.stderr)
         sys.exit(2)
     from coreset_engine.artifacts.internal_errors import record
 
-    print(f"error: {record(fault)}", file=sys.stderr)
+    print(f"error: {record(error)}", file=sys.stderr)
     sys.exit(1)

@@ -92,7 +92,7 @@ def _setting_parameters(
 ) -> list[inspect.Parameter]:
     """Keyword-only parameters, annotated for typer."""
     kinds = get_type_hints(config_type)
-    found = []
+    parameters = []
     for field in dataclasses.fields(config_type):
         flag = field.metadata.get("flag", "")
         if flag is None or field.name in exclude:
@@ -102,7 +102,9 @@ def _setting_parameters(
             help=field.metadata.get("help", ""),
             rich_help_panel=_PANEL,
         )
-        found.append(_parameter(field.name, Annotated[kinds[field.name], option], field.default))
+        parameters.append(
+            _parameter(field.name, Annotated[kinds[field.name], option], field.default)
+        )
     group = typer.Option(
         "--set",
         help="GROUP.NAME=VALUE of a part, repeatable: temi.preset=paper, mlp.epochs=40, "
@@ -116,7 +118,7 @@ def _setting_parameters(
         rich_help_panel=_PANEL,
     )
     return [
-        *found,
+        *parameters,
         _parameter("set", Annotated[list[str] | None, group], None),
         _parameter("cluster", Annotated[str | None, where], None),
     ]
@@ -148,15 +150,15 @@ def open_run(source: str, settings: RunSettings) -> Run:
 
 
 def params_of(values: list[str] | None, **named: Any) -> dict[str, Any]:
-    found = {name: value for name, value in named.items() if value is not None}
+    params = {name: value for name, value in named.items() if value is not None}
     for item in values or ():
         name, equals, value = item.partition("=")
         if not equals:
             raise BadInput(
                 f"--param {item!r} must read NAME=VALUE, for example --param exponent=4."
             )
-        found[name] = value
-    return found
+        params[name] = value
+    return params
 
 
 def print_record(value: dict[str, Any], as_json: bool) -> None:

@@ -35,8 +35,7 @@ def take_recipe(name: str, values: dict[str, Any]) -> None:
     if values["method"] not in (DEFAULT_METHOD, recipe.method):
         raise BadInput(
             f"--recipe {recipe.name} is of method {recipe.method!r}, not {values['method']!r}; "
-            "leave "
-            "out --method, or the recipe."
+            "leave out --method, or the recipe."
         )
     values["method"] = recipe.method
     params = dict(recipe.params)

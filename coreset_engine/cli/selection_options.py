@@ -66,8 +66,7 @@ def _options(
         list[str] | None,
         _option(
             "COLUMN=equal, COLUMN=proportional, COLUMN=N, or COLUMN:VALUE=N, where COLUMN is "
-            "class, "
-            "cluster, folder or a metadata column; repeatable"
+            "class, cluster, folder or a metadata column; repeatable"
         ),
     ] = None,
     at_least: Annotated[
@@ -124,8 +123,8 @@ def _with_options(
     command: Callable[..., Any], name: str, made_of: Callable[..., Any], exclude: Collection[str]
 ) -> Callable[..., Any]:
     own = inspect.signature(command, eval_str=True)
-    every = inspect.signature(_options, eval_str=True).parameters
-    shared = {option: every[option] for option in every if option not in exclude}
+    options = inspect.signature(_options, eval_str=True).parameters
+    shared = {option: options[option] for option in options if option not in exclude}
 
     @functools.wraps(command)
     def called(**values: Any) -> Any:
@@ -159,7 +158,7 @@ class Selections:
     def params_by_method(self, methods: Iterable[str]) -> dict[str, dict[str, Any]]:
         """Method -> its parameters. Raises BadInput for one that none of the methods has."""
         names = list(dict.fromkeys(look_up(METHODS, name, "method").name for name in methods))
-        found: dict[str, dict[str, Any]] = {name: {} for name in names}
+        by_method: dict[str, dict[str, Any]] = {name: {} for name in names}
         for owner, param, value in self.params:
             taken = [
                 name
@@ -174,8 +173,8 @@ class Selections:
                 )
                 raise BadInput(f"--param {whose}={value}: no such parameter; known are {known}.")
             for name in taken:
-                found[name][param] = value
-        return {name: params for name, params in found.items() if params}
+                by_method[name][param] = value
+        return {name: params for name, params in by_method.items() if params}
 
 
 def _knobs_of(method: str) -> list[str]:
@@ -190,18 +189,18 @@ def selections_of(
     **constraints: Any,
 ) -> Selections:
     """What the options describe; NAME=VALUE or METHOD.NAME=VALUE of `--param`."""
-    found: list[tuple[str, str, Any]] = []
+    selections: list[tuple[str, str, Any]] = []
     for name, value in params_of(param).items():
         owner, _, knob = name.rpartition(".")
-        found.append((owner, knob, value))
-    given = {name for _, name, _ in found}
+        selections.append((owner, knob, value))
+    given = {name for _, name, _ in selections}
     for name, number in (("beta", beta), ("n_neighbours", n_neighbours)):
         if number is None:
             continue
         if name in given:
             raise BadInput(f"--param {name} repeats --{name.replace('_', '-')}; give it once.")
-        found.append(("", name, number))
-    return Selections(tuple(found), _constraints(**constraints))
+        selections.append(("", name, number))
+    return Selections(tuple(selections), _constraints(**constraints))
 
 
 def request_of(
@@ -258,15 +257,15 @@ def _constraints(
 
 def params_of(items: Iterable[str] | None) -> dict[str, str]:
     """NAME=VALUE items as a mapping."""
-    found = {}
+    params = {}
     for item in items or ():
         name, equals, value = item.partition("=")
         if not equals:
             raise BadInput(
                 f"--param {item!r} must read NAME=VALUE, for example --param exponent=4."
             )
-        found[name.strip()] = value
-    return found
+        params[name.strip()] = value
+    return params
 
 
 def ids_of(values: list[str] | None, option: str) -> list[str]:
@@ -282,9 +281,9 @@ def _id_or_file(value: str, option: str) -> list[str]:
         return [value]
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as fault:
+    except (OSError, UnicodeDecodeError) as error:
         raise BadInput(
-            f"{option} {value!r} cannot be read as a list of ids ({fault}); give UTF-8 text."
+            f"{option} {value!r} cannot be read as a list of ids ({error}); give UTF-8 text."
         ) from None
     lines = text.splitlines()
     if path.suffix.lower() in (".csv", ".tsv") and lines:
@@ -299,7 +298,6 @@ def _id_column(lines: list[str], value: str, option: str) -> list[str]:
     if not columns:
         raise BadInput(
             f"{option} {value!r} has no column {' or '.join(_ID_COLUMNS)}; name one so, or give "
-            "one "
-            "id a line in a .txt file."
+            "one id a line in a .txt file."
         )
     return [row[columns[0]] for row in rows if row[columns[0]]]

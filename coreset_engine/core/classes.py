@@ -142,9 +142,9 @@ def exported_classes(root: Path) -> dict[str, str]:
     """
     for folder in (root, root.parent):
         try:
-            found = json.loads((folder / CLASSES_FILE).read_text(encoding="utf-8"))
-            if found["format"] == CLASSES_FORMAT:
-                rows = sorted(found["classes"], key=lambda row: row["index"])
+            content = json.loads((folder / CLASSES_FILE).read_text(encoding="utf-8"))
+            if content["format"] == CLASSES_FORMAT:
+                rows = sorted(content["classes"], key=lambda row: row["index"])
                 return {str(row["folder"]): str(row["name"]) for row in rows}
         except (OSError, ValueError, KeyError, TypeError):
             continue

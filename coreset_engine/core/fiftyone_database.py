@@ -106,13 +106,13 @@ def connect() -> Any:
     Raises Missing with one sentence when there is no FiftyOne, no MongoDB, or a server that does
     not answer.
     """
-    found = find()
-    if not found.usable:
-        raise Missing(found.sentence)
+    binary = find()
+    if not binary.usable:
+        raise Missing(binary.sentence)
     os.environ.setdefault("FIFTYONE_DO_NOT_TRACK", "1")
-    if found.kind == "wheel":  # 6.0.5 works; without this FiftyOne warns on every connection
+    if binary.kind == "wheel":  # 6.0.5 works; without this FiftyOne warns on every connection
         os.environ.setdefault("FIFTYONE_DATABASE_VALIDATION", "false")
-    if found.kind == "uri" and "fiftyone" not in sys.modules:
+    if binary.kind == "uri" and "fiftyone" not in sys.modules:
         _ping(configured_uri())
     import fiftyone
     import fiftyone.core.odm as odm
@@ -137,8 +137,7 @@ def _ping(uri: str) -> None:
     except PyMongoError as error:
         raise Missing(
             f"the MongoDB server at {_shown(uri)} does not answer ({type(error).__name__}); start "
-            "it, or "
-            "unset FIFTYONE_DATABASE_URI to use FiftyOne's own."
+            "it, or unset FIFTYONE_DATABASE_URI to use FiftyOne's own."
         ) from None
 
 

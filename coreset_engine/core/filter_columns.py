@@ -69,11 +69,11 @@ class Column:
             return np.asarray(np.append(self.categories, "")[self.values])
         if self.kind == "tags":
             return joined_tags(self.categories, self.values)
-        found = np.full(len(self), "", object)
+        values = np.full(len(self), "", object)
         there = np.flatnonzero(~self.is_missing)
         spell = spelt_time if self.kind == "time" else spelt_number
-        found[there] = [spell(value) for value in self.values[there]]
-        return found.astype(str)
+        values[there] = [spell(value) for value in self.values[there]]
+        return values.astype(str)
 
     def numbers(self) -> np.ndarray:
         """(N,) float64, NaN for missing. Raises BadInput for texts and tags."""
@@ -97,10 +97,10 @@ class ColumnTable(Protocol):
 
 def joined_tags(names: Sequence[str] | np.ndarray, members: np.ndarray) -> np.ndarray:
     """(N,) str: the tags of each image, sorted, with blanks between. members: (T, N) bool."""
-    found = np.full(members.shape[1], "", object)
+    joined = np.full(members.shape[1], "", object)
     for at in np.argsort(np.asarray(names, str)):
-        found[members[at]] += f"{names[at]} "
-    return np.array([text.rstrip() for text in found], str)
+        joined[members[at]] += f"{names[at]} "
+    return np.array([text.rstrip() for text in joined], str)
 
 
 # -- from values to a column -----------------------------------------------------------------------
@@ -131,20 +131,20 @@ def encode(name: str, values: Any) -> Column:
 
 def _seconds(values: np.ndarray) -> np.ndarray:
     there = ~np.isnat(values)
-    found = np.full(values.shape, np.nan)
-    found[there] = values[there].astype("M8[ms]").astype(np.int64) / 1000
-    return found
+    seconds = np.full(values.shape, np.nan)
+    seconds[there] = values[there].astype("M8[ms]").astype(np.int64) / 1000
+    return seconds
 
 
 def _from_texts(name: str, values: np.ndarray) -> Column:
     import pandas
 
-    codes, found = pandas.factorize(np.asarray(values, object))
-    texts = np.array([str(value).strip() for value in found], str)
+    codes, uniques = pandas.factorize(np.asarray(values, object))
+    texts = np.array([str(value).strip() for value in uniques], str)
     missing = np.array([text.lower() in NO_VALUE for text in texts], bool)
-    categories, place = np.unique(texts[~missing], return_inverse=True)
+    categories, codes_of_rows = np.unique(texts[~missing], return_inverse=True)
     remap = np.full(len(texts) + 1, -1, np.int32)
-    remap[np.flatnonzero(~missing)] = place
+    remap[np.flatnonzero(~missing)] = codes_of_rows
     codes = remap[codes]
     typed = _typed(categories)
     if typed is None:
@@ -230,13 +230,13 @@ class Filtered:
     @property
     def sentence(self) -> str:
         """How many images pass, and what became of those without a value."""
-        said = f"{self.matched:,} of {len(self.mask):,} images pass {self.filter.text!r}"
+        summary = f"{self.matched:,} of {len(self.mask):,} images pass {self.filter.text!r}"
         notes = [
             _missing_sentence(name, count, passed, len(self.mask))
             for name, (count, passed) in self.missing.items()
             if count
         ]
-        return "; ".join([said, *notes]) + "."
+        return "; ".join([summary, *notes]) + "."
 
 
 def _missing_sentence(name: str, count: int, passed: int, n: int) -> str:
@@ -267,13 +267,13 @@ def apply_filter(wanted: Filter, table: ColumnTable) -> Filtered:
     return Filtered(wanted, mask, missing)
 
 
-def require_some(found: Filtered, table: ColumnTable) -> Filtered:
-    """`found`, or BadInput that says why a filter leaves nothing: what its columns hold."""
-    if found.matched:
-        return found
-    said = "; ".join(_held(test, table) for test in _tests(found.filter)[:3])
+def require_some(filtered: Filtered, table: ColumnTable) -> Filtered:
+    """`filtered`, or BadInput that says why a filter leaves nothing: what its columns hold."""
+    if filtered.matched:
+        return filtered
+    values = "; ".join(_held(test, table) for test in _tests(filtered.filter)[:3])
     raise BadInput(
-        f"filter {found.filter.text!r} leaves none of the {len(found.mask):,} images: {said}; "
+        f"filter {filtered.filter.text!r} leaves none of the {len(filtered.mask):,} images: {values}; "
         "loosen it or leave it out."
     )
 

@@ -153,16 +153,16 @@ class Filter:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values that `from_json` reads back; what is not set is left out."""
-        found: dict[str, Any] = {"op": self.op}
+        record: dict[str, Any] = {"op": self.op}
         if self.op in JOINTS:
-            return found | {"parts": [part.as_json() for part in self.parts]}
-        found["column"] = self.column
+            return record | {"parts": [part.as_json() for part in self.parts]}
+        record["column"] = self.column
         if self.values:
-            found["values"] = list(self.values)
+            record["values"] = list(self.values)
         for name in ("low", "high", "low_open", "high_open"):
             if getattr(self, name) not in (None, False):
-                found[name] = getattr(self, name)
-        return found
+                record[name] = getattr(self, name)
+        return record
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Filter:
@@ -189,11 +189,11 @@ def filter_of(value: Any) -> Filter | None:
 
 def all_of(filters: Iterable[Filter | None]) -> Filter | None:
     """All of these joined by "and"; None where there is none."""
-    found = [one for one in filters if one is not None]
-    if len(found) < 2:
-        return found[0] if found else None
-    whole = found[0]
-    for one in found[1:]:
+    given = [one for one in filters if one is not None]
+    if len(given) < 2:
+        return given[0] if given else None
+    whole = given[0]
+    for one in given[1:]:
         whole = whole & one
     return whole
 
@@ -313,10 +313,10 @@ class _Parser:
         self.depth = 0
 
     def filter(self) -> Filter:
-        found = self._any()
+        parsed = self._any()
         if self._now.kind != "end":
             raise self._unexpected("'and', 'or' or the end")
-        return found
+        return parsed
 
     @property
     def _now(self) -> _Token:
@@ -344,36 +344,36 @@ class _Parser:
         )
 
     def _any(self) -> Filter:
-        found = self._all()
+        left = self._all()
         while self._now.is_word("or"):
             self._next()
-            found = found | self._all()
-        return found
+            left = left | self._all()
+        return left
 
     def _all(self) -> Filter:
-        found = self._one()
+        left = self._one()
         while self._now.is_word("and"):
             self._next()
-            found = found & self._one()
-        return found
+            left = left & self._one()
+        return left
 
     def _one(self) -> Filter:
         self.depth += 1
         if self.depth > _DEEPEST:
             raise BadInput(f"the filter is nested more than {_DEEPEST} deep; write it flatter.")
-        found = self._negated_or_bracketed()
+        parsed = self._negated_or_bracketed()
         self.depth -= 1
-        return found
+        return parsed
 
     def _negated_or_bracketed(self) -> Filter:
         if self._now.is_word("not"):
             self._next()
             return ~self._one()
         if self._takes("("):
-            found = self._any()
+            inner = self._any()
             if not self._takes(")"):
                 raise self._unexpected("')'")
-            return found
+            return inner
         return self._test()
 
     def _test(self) -> Filter:
@@ -391,8 +391,8 @@ class _Parser:
         self.place += negated
         if self._now.is_word("in"):
             self._next()
-            found = self._within(name)
-            return _another(name, found) if negated else found
+            parsed = self._within(name)
+            return _another(name, parsed) if negated else parsed
         if self._now.is_word("is") and not negated:
             self._next()
             return self._is(name)
@@ -403,10 +403,10 @@ class _Parser:
         self.place += negated
         if self._now.is_word("missing"):
             self._next()
-            found = Filter.missing(name)
-            return ~found if negated else found
-        found = Filter.equals(name, self._value())
-        return _another(name, found) if negated else found
+            test = Filter.missing(name)
+            return ~test if negated else test
+        test = Filter.equals(name, self._value())
+        return _another(name, test) if negated else test
 
     def _within(self, name: str) -> Filter:
         if self._takes("("):
@@ -435,9 +435,9 @@ class _Parser:
         return self._next().text
 
 
-def _another(name: str, found: Filter) -> Filter:
+def _another(name: str, expression: Filter) -> Filter:
     """Has a value, and another one; an image without tags has other tags."""
-    return ~found if name == TAG else ~found & ~Filter.missing(name)
+    return ~expression if name == TAG else ~expression & ~Filter.missing(name)
 
 
 _SIGNS: dict[str, Callable[[str, str], Filter]] = {
@@ -462,9 +462,9 @@ def _tokens(text: str) -> Iterable[_Token]:
             what = "a quote is not closed" if part[:1] in "\"'" else f"{part[:1]!r} has no meaning"
             raise BadInput(f"filter {text!r}: {what} at {part[:20]!r}; {_EXAMPLE}.")
         kind = str(match.lastgroup)
-        found = match[kind]
+        token = match[kind]
         if kind == "quoted":
-            found = re.sub(r"\\(.)", r"\1", found[1:-1])
-        yield _Token(kind, found, match.start(kind))
+            token = re.sub(r"\\(.)", r"\1", token[1:-1])
+        yield _Token(kind, token, match.start(kind))
         at = match.end()
     yield _Token("end", "", len(text))

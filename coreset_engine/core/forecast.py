@@ -169,8 +169,8 @@ class Forecast:
     @property
     def candidates(self) -> tuple[tuple[str, Mapping[str, Any]], ...]:
         """(method, parameters) of every candidate, in the order of the rows."""
-        found = {row.name: (row.method, row.params) for row in self.rows}
-        return tuple(found.values())
+        by_name = {row.name: (row.method, row.params) for row in self.rows}
+        return tuple(by_name.values())
 
     def curve(self, method: str, **params: Any) -> list[ForecastRow]:
         """The rows of one candidate by ascending pruning rate.
@@ -207,12 +207,12 @@ class Forecast:
 
     def ranking(self, prune_rate: float, *, balanced: bool = False) -> list[Option]:
         """Every candidate at a pruning rate, highest expected gain first."""
-        found = []
+        ranked = []
         for method, params in self.candidates:
             rows = self.curve(method, **params)
             gain = _interpolated(rows, prune_rate, balanced)
-            found.append(Option(candidate_name(method, params), method, params, gain))
-        return sorted(found, key=lambda option: (-option.gain.gain, option.name))
+            ranked.append(Option(candidate_name(method, params), method, params, gain))
+        return sorted(ranked, key=lambda option: (-option.gain.gain, option.name))
 
     def best(
         self,
@@ -290,8 +290,8 @@ class Forecast:
 
     def as_json(self) -> dict[str, Any]:
         """As `from_json` reads it back."""
-        found: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        return found
+        record: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return record
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Forecast:
@@ -320,8 +320,8 @@ class Forecast:
         for name in dict.fromkeys(row.name for row in self.rows):
             entries = "".join(f"<td>{cells.get((name, rate), '')}</td>" for rate in rates)
             body += f"<tr><th>{escape(name)}</th>{entries}</tr>"
-        said = "".join(f"<li>{escape(one.reason)}</li>" for one in self.advice())
-        return f"<table><tr><th>gain, points</th>{head}</tr>{body}</table><ul>{said}</ul>"
+        items = "".join(f"<li>{escape(one.reason)}</li>" for one in self.advice())
+        return f"<table><tr><th>gain, points</th>{head}</tr>{body}</table><ul>{items}</ul>"
 
 
 def _interpolated(rows: list[ForecastRow], prune_rate: float, balanced: bool) -> Gain:

@@ -116,8 +116,8 @@ def decide(
         return Decision(nothing, False, f"{doubt}; so the safest is taken, {nothing.name}")
     if safe is best:
         return Decision(safe, False, f"{doubt}; it is taken as the safest all the same")
-    said = f"{doubt}; so the safest is taken, {safe.name} at {safe.gain}"
-    return Decision(safe, False, said)
+    reason = f"{doubt}; so the safest is taken, {safe.name} at {safe.gain}"
+    return Decision(safe, False, reason)
 
 
 def _safest(options: Sequence[Option], methods: str) -> Option | None:
@@ -132,13 +132,13 @@ def _safest(options: Sequence[Option], methods: str) -> Option | None:
 
 def _decided(real: Sequence[Option], where: str, baseline: str) -> str:
     best = real[0]
-    said = f"{where} {best.name} is expected {best.gain} points over {baseline}"
+    reason = f"{where} {best.name} is expected {best.gain} points over {baseline}"
     others = [option for option in real[1:] if option.gain.high >= best.gain.low]
     if len(real) == 1:
-        return said
+        return reason
     if others:
-        return f"{said}, the highest of {len(real)} methods; {others[0].name} may be as good"
-    return f"{said}, above all other {len(real) - 1} methods"
+        return f"{reason}, the highest of {len(real)} methods; {others[0].name} may be as good"
+    return f"{reason}, above all other {len(real) - 1} methods"
 
 
 def first_reaching(points: Sequence[tuple[int, float]], goal: float) -> int:

@@ -41,10 +41,10 @@ class RowIds:
 
     def __getitem__(self, at: Any) -> Any:
         if isinstance(at, int | np.integer):
-            place = int(at) + self._n if at < 0 else int(at)
-            if not 0 <= place < self._n:
+            position = int(at) + self._n if at < 0 else int(at)
+            if not 0 <= position < self._n:
                 raise IndexError(f"row {at} of {self._n}")
-            return np.str_(_name(place))
+            return np.str_(_name(position))
         if isinstance(at, slice):
             return _texts(
                 np.arange(self._n)[at]
@@ -56,23 +56,23 @@ class RowIds:
             if at.shape != self.shape:
                 raise IndexError(f"a mask of shape {at.shape} for {self._n} rows")
             return _texts(np.flatnonzero(at))
-        places = np.where(at < 0, at + self._n, at).astype(np.int64)
-        if places.size and not (0 <= places.min() and places.max() < self._n):
+        positions = np.where(at < 0, at + self._n, at).astype(np.int64)
+        if positions.size and not (0 <= positions.min() and positions.max() < self._n):
             raise IndexError(f"a row outside the {self._n}")
-        return _texts(places)
+        return _texts(positions)
 
     def __iter__(self) -> Iterator[str]:
         return (np.str_(_name(i)) for i in range(self._n))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        found = _texts(np.arange(self._n))
-        return found if dtype is None else found.astype(dtype)
+        texts = _texts(np.arange(self._n))
+        return texts if dtype is None else texts.astype(dtype)
 
     def __eq__(self, other: Any) -> Any:
         if isinstance(other, str):
-            found = np.zeros(self._n, bool)
-            found[[place for place in (self.place(other),) if place >= 0]] = True
-            return found
+            equal = np.zeros(self._n, bool)
+            equal[[position for position in (self.place(other),) if position >= 0]] = True
+            return equal
         return np.asarray(self) == other
 
     __hash__ = None  # type: ignore[assignment]  # as of an array: compared by element
@@ -85,11 +85,11 @@ class RowIds:
 
     def place(self, name: str) -> int:
         """The row called `name`, or -1."""
-        found = _NAME.fullmatch(str(name))
-        if found is None:
+        match = _NAME.fullmatch(str(name))
+        if match is None:
             return -1
-        row = int(found[1])
-        return row if row < self._n and _name(row) == found[0] else -1
+        row = int(match[1])
+        return row if row < self._n and _name(row) == match[0] else -1
 
     def lines(self) -> Iterator[bytes]:
         """The ids as text, with "\\n" between them, a million at a time: what "\\n".join(ids).encode() gives."""
@@ -106,23 +106,23 @@ def _name(row: int) -> str:
     return f"row-{row:0{limits().row_name_digits}d}"
 
 
-def _texts(places: np.ndarray) -> np.ndarray:
+def _texts(positions: np.ndarray) -> np.ndarray:
     """Names of these rows, (m,) str: letters put in place, column by column, for a format of each
     takes minutes."""
-    shape = np.shape(places)
-    places = np.ravel(places).astype(np.int64)
+    shape = np.shape(positions)
+    positions = np.ravel(positions).astype(np.int64)
     fewest = limits().row_name_digits
-    width = max(fewest, len(str(int(places.max(initial=0)))))
-    letters = np.zeros((len(places), 4 + width), np.uint32)
+    width = max(fewest, len(str(int(positions.max(initial=0)))))
+    letters = np.zeros((len(positions), 4 + width), np.uint32)
     letters[:, :4] = [ord(letter) for letter in "row-"]
-    rest = places.copy()
+    rest = positions.copy()
     for column in range(width - 1, -1, -1):
         rest, digit = np.divmod(rest, 10)
         letters[:, 4 + column] = digit + ord("0")
-    short = np.flatnonzero(places < 10 ** (width - 1)) if width > fewest else ()
+    short = np.flatnonzero(positions < 10 ** (width - 1)) if width > fewest else ()
     # shorter numbers have no zeros beyond the fewest digits: they are moved to the left
     for at in range(width - fewest):
-        short = short[places[short] < 10 ** (width - 1 - at)]
+        short = short[positions[short] < 10 ** (width - 1 - at)]
         letters[short, 4:-1] = letters[short, 5:]
         letters[short, -1] = 0
     return letters.view(f"U{4 + width}").reshape(shape)
@@ -136,7 +136,7 @@ def places_of(ids: Any, wanted: Iterable[str]) -> np.ndarray:
         return np.array([ids.place(name) for name in wanted], np.int64)
     if not wanted:
         return np.empty(0, np.int64)
-    place: dict[str, int] = {}
+    position_of: dict[str, int] = {}
     asked = set(wanted)
     many = np.asarray(wanted)
     for start in range(0, len(ids), limits().ids_per_chunk):
@@ -146,5 +146,5 @@ def places_of(ids: Any, wanted: Iterable[str]) -> np.ndarray:
             if part.dtype == object
             else np.flatnonzero(np.isin(part, many)).tolist()
         )
-        place |= {str(part[i]): start + i for i in hits}
-    return np.array([place.get(name, -1) for name in wanted], np.int64)
+        position_of |= {str(part[i]): start + i for i in hits}
+    return np.array([position_of.get(name, -1) for name in wanted], np.int64)

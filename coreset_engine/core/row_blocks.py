@@ -78,8 +78,8 @@ class Here:
                 running: dict[Any, int] = {}
                 while waiting or running:
                     while waiting and len(running) < 2 * self.slots:
-                        place, rows = waiting.pop()
-                        running[pool.submit(task, self.vectors, shared, *rows)] = place
+                        position, rows = waiting.pop()
+                        running[pool.submit(task, self.vectors, shared, *rows)] = position
                     for ended in wait(running, 1.0, FIRST_COMPLETED).done:
                         yield running.pop(ended), ended.result()
                     idle()
@@ -100,10 +100,10 @@ def spans(n: int, piece: int, slots: int = 0) -> list[tuple[int, int]]:
     return [(first, min(n, first + rows)) for first in range(0, n, rows)]
 
 
-def in_pairs(found: Sequence[T], both: Callable[[T, T], T]) -> T:
-    """`found` combined level by level: neighbours first, then neighbouring pairs; an odd last one
+def in_pairs(parts: Sequence[T], both: Callable[[T, T], T]) -> T:
+    """`parts` combined level by level: neighbours first, then neighbouring pairs; an odd last one
     waits."""
-    level = list(found)
+    level = list(parts)
     while len(level) > 1:
         odd = level[len(level) - len(level) % 2 :]
         level = [both(one, two) for one, two in zip(level[0::2], level[1::2])] + odd

@@ -109,11 +109,11 @@ class ListsOnDisk:
         self.soon = readahead(indices)
 
     def __getitem__(self, at: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
-        images, places = (part.cpu().numpy() for part in at)
+        images, within = (part.cpu().numpy() for part in at)
         order = np.argsort(images, kind="stable")
-        found = np.empty(len(images), np.int64)
-        found[order] = self.indices[images[order], places[order]]
-        return torch.from_numpy(found).to(self.device)
+        positions = np.empty(len(images), np.int64)
+        positions[order] = self.indices[images[order], within[order]]
+        return torch.from_numpy(positions).to(self.device)
 
 
 def streamed(inputs: object, device: str) -> OnDisk | None:

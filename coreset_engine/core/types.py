@@ -267,15 +267,15 @@ class CoverageScores:
 Scores = TypeVar("Scores", PseudoLabels, Dynamics, CoverageScores)
 
 
-def scores_at(found: Scores, rows: np.ndarray) -> Scores:
+def scores_at(scores: Scores, rows: np.ndarray) -> Scores:
     """The same record of the images at `rows` (M,) alone: every (N, ...) array at these rows, all
     else as it is."""
     taken: dict[str, Any] = {
-        part.name: np.asarray(getattr(found, part.name)[rows])
-        for part in fields(found)
-        if isinstance(getattr(found, part.name), np.ndarray)
+        part.name: np.asarray(getattr(scores, part.name)[rows])
+        for part in fields(scores)
+        if isinstance(getattr(scores, part.name), np.ndarray)
     }
-    return replace(found, **taken)
+    return replace(scores, **taken)
 
 
 @dataclass(frozen=True, eq=False)

@@ -41,13 +41,13 @@ class Nodes:
         """As `Workers.map`; note tells what each node did of this call, in images per second."""
         kept = self.ray.put(shared)
         speeds = Speeds()
-        told = [(self.where, task, [kept], first, last) for first, last in items]
-        with closing(scatter(self.address, on_a_node, told, idle=idle)) as steps:
-            for place, found, about in steps:
-                first, last = items[place]
+        items_sent = [(self.where, task, [kept], first, last) for first, last in items]
+        with closing(scatter(self.address, on_a_node, items_sent, idle=idle)) as steps:
+            for position, result, about in steps:
+                first, last = items[position]
                 speeds.add(about | dict(images=last - first))
                 self.note = f" ({speeds})"
-                yield place, found
+                yield position, result
 
 
 def on_a_node(

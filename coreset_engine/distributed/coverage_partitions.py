@@ -100,14 +100,14 @@ def _nodes(ray: Any) -> list[tuple[int, float]]:
     """(cores, bytes for work) of the living nodes that have a core. Raises BadInput when there are
     none."""
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    found = [
+    nodes = [
         (int(node["CPU"]), float(node.get("memory", 0)))
         for node in alive
         if node.get("CPU", 0) >= 1
     ]
-    if not found:
+    if not nodes:
         raise BadInput("the cluster has no node with a core; start nodes and run again.")
-    return found
+    return nodes
 
 
 def column_scorer(
@@ -162,17 +162,17 @@ class Tree:
         whole = []
         try:
             while waiting or running:
-                while waiting and sum(sums is not told for told, sums in running.items()) < 2 * max(
-                    1, slots
-                ):
+                while waiting and sum(
+                    sums is not reports for reports, sums in running.items()
+                ) < 2 * max(1, slots):
                     names, rows = waiting.pop()
-                    sums, told = self.leaf.remote(self.about, names, samples.take(rows))
-                    running[told] = sums
-                for told in self.ray.wait(
+                    sums, reports = self.leaf.remote(self.about, names, samples.take(rows))
+                    running[reports] = sums
+                for reports in self.ray.wait(
                     list(running), num_returns=1, timeout=1.0, fetch_local=False
                 )[0]:
-                    whole.append(running.pop(told))
-                    yield self.ray.get(told) if told is not whole[-1] else 0
+                    whole.append(running.pop(reports))
+                    yield self.ray.get(reports) if reports is not whole[-1] else 0
                 if len(whole) > 1:
                     sums = self.fork.remote(whole.pop(), whole.pop())
                     running[sums] = sums

@@ -50,8 +50,7 @@ def open_on(address: str, source: str, progress: Progress = silent) -> Dataset:
     if text.lower().startswith("memory://"):
         raise BadInput(
             f"{text!r} lies in one process's memory, which no other node sees; use an object store "
-            "or a "
-            "shared file system."
+            "or a shared file system."
         )
     if containers.is_container(text):
         look_through_on(
@@ -110,8 +109,7 @@ class Watch:
         elif now - self.seen > limits().gone_s:
             raise BadInput(
                 f"the cluster has had no node with a {self.kind} for {limits().gone_s:.0f} s; "
-                "start nodes and run "
-                "again: finished shards are kept."
+                "start nodes and run again: finished shards are kept."
             )
 
 
@@ -129,20 +127,20 @@ class ShardEmbedder:
         import ray
 
         node = ray.get_runtime_context().get_node_id()
-        told = []
+        rows = []
         for number in batch["shard"]:
             began = time.time()
             count = 0
-            fault = ""
+            reason = ""
             try:
                 self._prepare()
                 count = self._embed(int(number))
             except BadInput as error:  # as a row: Ray Data loses the cause of what is raised here
-                fault = str(error)
-            told.append((count, began, time.time(), node, fault))
+                reason = str(error)
+            rows.append((count, began, time.time(), node, reason))
         names = ("images", "began", "ended", "node", "fault")
         return dict(
-            zip(names, (np.array(column) for column in zip(*told, strict=True)), strict=True)
+            zip(names, (np.array(column) for column in zip(*rows, strict=True)), strict=True)
         )
 
     def _prepare(self) -> None:
@@ -159,8 +157,7 @@ class ShardEmbedder:
             if self.dataset.fingerprint != self.about["fingerprint"]:
                 raise BadInput(
                     f"{self.about['spec']!r} holds other images on the node {platform.node()}; "
-                    "every "
-                    "node must see the same source, as on a shared file system."
+                    "every node must see the same source, as on a shared file system."
                 )
         encoder = make_encoder(
             self.about["encoder"], weights=self.about["weights"], device=self.about["device"]

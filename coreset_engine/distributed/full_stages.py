@@ -65,15 +65,15 @@ def better_there(address: str, run: PipelineRun) -> bool:
 def _one_node(
     address: str, run: PipelineRun, stage: str, params: dict[str, Any], progress: Progress
 ) -> None:
-    told = run.store.work(stage, run.stored_as(stage, **params)) / TOLD
-    told.unlink(missing_ok=True)
+    estimate = run.store.work(stage, run.stored_as(stage, **params)) / TOLD
+    estimate.unlink(missing_ok=True)
     heard: dict[str, Any] = dict(done=0, total=1, unit="(on a node of the cluster)")
 
     def hear() -> None:
-        heard.update(filesystem.read_json(told) or {})
+        heard.update(filesystem.read_json(estimate) or {})
         progress(heard["done"], heard["total"], heard["unit"])
 
-    item = (run_spec(run), str(told.absolute()), stage, params)
+    item = (run_spec(run), str(estimate.absolute()), stage, params)
     for _, note, _ in scatter(
         address, whole_task, [item], gpu=run.config.device != "cpu", idle=hear
     ):
@@ -81,11 +81,11 @@ def _one_node(
         progress(heard["total"], heard["total"], heard["unit"])
 
 
-def whole_task(settings: str, told: str, stage: str, params: dict[str, Any]) -> dict[str, Any]:
+def whole_task(settings: str, summary: str, stage: str, params: dict[str, Any]) -> dict[str, Any]:
     """Compute there what `Run.dynamics_at` or `Run.clusters` would compute here; the last that was
     told of it."""
     run = open_run(settings)
-    run.progress = teller = Teller(Path(told), stage)
+    run.progress = teller = Teller(Path(summary), stage)
     try:
         run.dynamics_at(**params) if stage == "dynamics" else run.clusters
     finally:

@@ -49,14 +49,14 @@ def connect(address: str) -> Any:
         ) from None
     if ray.is_initialized():
         return ray
-    told = {
+    options = {
         "PYTHONPATH": python_path(),
         "RAY_USAGE_STATS_ENABLED": "0",
         "CORESET_HOME": str(home().absolute()),
     }
-    told |= {name: os.environ[name] for name in ADDRESSES if os.environ.get(name)}
+    options |= {name: os.environ[name] for name in ADDRESSES if os.environ.get(name)}
     common: dict[str, Any] = dict(
-        log_to_driver=False, logging_level="ERROR", runtime_env={"env_vars": told}
+        log_to_driver=False, logging_level="ERROR", runtime_env={"env_vars": options}
     )
     try:
         if address == "local":
@@ -67,8 +67,7 @@ def connect(address: str) -> Any:
         words = " ".join(str(error).split())[:160]
         raise BadInput(
             f"cluster={address!r} does not answer ({words}); start it with `ray start --head`, or "
-            "use "
-            "cluster='local'."
+            "use cluster='local'."
         ) from None
     return ray
 
@@ -79,8 +78,7 @@ def must_see(files: dict[str, Path]) -> None:
     if not all(file.is_file() for file in files.values()):
         raise BadInput(
             f"the node {platform.node()} does not see {' and '.join(map(repr, files))}; "
-            "CORESET_HOME must "
-            "lie on a file system that all nodes share."
+            "CORESET_HOME must lie on a file system that all nodes share."
         )
 
 
@@ -212,8 +210,7 @@ class ActorPool:
             if not self.ready and not self.starting or time.monotonic() - heard > SILENCE_S:
                 raise BadInput(
                     "the cluster has no worker that answers; start nodes with free cores and run "
-                    "again: "
-                    "finished rounds are kept."
+                    "again: finished rounds are kept."
                 )
 
     def _welcome(self, actor: Any, answer: Any) -> None:

@@ -50,11 +50,13 @@ def scatter(
             while waiting or running:
                 ahead = 2 * max(1, int(ray.cluster_resources().get(kind, 1)))
                 while waiting and len(running) < ahead:
-                    place = waiting.pop()
-                    running[task.remote(function, items[place])] = place
+                    position = waiting.pop()
+                    running[task.remote(function, items[position])] = position
                 for reference in ray.wait(list(running), num_returns=1, timeout=1.0)[0]:
-                    place = running.pop(reference)  # first: what has ended is not to be taken back
-                    yield place, *ray.get(reference)
+                    position = running.pop(
+                        reference
+                    )  # first: what has ended is not to be taken back
+                    yield position, *ray.get(reference)
                 watch.look()
                 idle()
     finally:
@@ -65,8 +67,10 @@ def _timed(function: Callable[..., Any], item: tuple) -> tuple[Any, dict[str, An
     import ray
 
     began = time.time()
-    found = function(*item)
-    return found, dict(node=ray.get_runtime_context().get_node_id(), began=began, ended=time.time())
+    result = function(*item)
+    return result, dict(
+        node=ray.get_runtime_context().get_node_id(), began=began, ended=time.time()
+    )
 
 
 # -- neighbours ------------------------------------------------------------------------------------
@@ -86,8 +90,8 @@ def neighbour_steps(
         ]
         speeds = Speeds()
         items = [(where, str(folder.absolute()), step, number) for number in numbers]
-        for done, (place, _, about) in enumerate(scatter(address, neighbour_step, items), 1):
-            rows = min(count, (numbers[place] + 1) * size) - numbers[place] * size
+        for done, (position, _, about) in enumerate(scatter(address, neighbour_step, items), 1):
+            rows = min(count, (numbers[position] + 1) * size) - numbers[position] * size
             speeds.add(about | dict(images=rows))
             progress(done, len(numbers), f"images ({speeds})")
 

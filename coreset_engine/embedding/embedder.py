@@ -141,8 +141,7 @@ def _embed_range(
             bad = begin + int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
             raise BadInput(
                 f"image {str(ds.ids[bad])!r} gave a vector with NaN or infinity from "
-                f"{encoder.name!r}; "
-                "check the weights, or remove the image."
+                f"{encoder.name!r}; check the weights, or remove the image."
             )
         out[begin - start : end - start] = vectors
         progress(end, len(ds), "images")
@@ -167,10 +166,10 @@ def _prepared(
         try:
             for begin, end in borders[:ahead]:
                 waiting.append(pool.submit(_read, ds, encoder, begin, end))
-            for place, (begin, end) in enumerate(borders):
+            for number, (begin, end) in enumerate(borders):
                 pixels = waiting.pop(0).result()
-                if place + ahead < len(borders):
-                    waiting.append(pool.submit(_read, ds, encoder, *borders[place + ahead]))
+                if number + ahead < len(borders):
+                    waiting.append(pool.submit(_read, ds, encoder, *borders[number + ahead]))
                 yield begin, end, pixels
         finally:
             for future in waiting:
@@ -192,8 +191,7 @@ def _read(ds: Dataset, encoder: Any, begin: int, end: int) -> Any:
         ) as error:  # decoders raise any type; the file changed since the source was opened
             raise BadInput(
                 f"image {str(ds.ids[i])!r} can no longer be read ({type(error).__name__}: "
-                f"{error}); "
-                "open the source again, which sets such files aside."
+                f"{error}); open the source again, which sets such files aside."
             ) from error
     if isinstance(ready[0], list):  # several encoders side by side
         return [np.concatenate(part) for part in zip(*ready, strict=True)]
@@ -249,8 +247,7 @@ def _make_folder(shards: Path) -> None:
     except OSError as error:
         raise BadInput(
             f"{str(shards)!r} cannot be used for embeddings ({error.strerror or error}); choose "
-            "another "
-            "workspace."
+            "another workspace."
         ) from error
 
 
@@ -320,6 +317,5 @@ def _write_whole(path: Path, *parts: bytes | Path) -> None:
         temporary.unlink(missing_ok=True)
         raise BadInput(
             f"{str(path)!r} cannot be written ({error.strerror or error}); make room or choose "
-            "another "
-            "workspace, then run again: finished shards are kept."
+            "another workspace, then run again: finished shards are kept."
         ) from error

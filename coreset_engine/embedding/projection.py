@@ -208,11 +208,11 @@ def _known_neighbours(
 
     Taken from `neighbours` where so many of them are old, else searched for among all old images.
     """
-    place = np.full(len(vectors), -1, np.int64)
-    place[old] = np.arange(len(old))
+    position_of = np.full(len(vectors), -1, np.int64)
+    position_of[old] = np.arange(len(old))
     indices = np.zeros((len(new), used), np.int64)
     distances = np.zeros((len(new), used), np.float32)
-    there = place[neighbours.indices[new]]
+    there = position_of[neighbours.indices[new]]
     enough = (there >= 0).sum(axis=1) >= used
     for row in np.flatnonzero(enough):
         columns = np.flatnonzero(there[row] >= 0)[:used]

@@ -125,7 +125,7 @@ def search_beta(
 
 
 def oracle_curve(
-    found: dict[str, Any],
+    search: dict[str, Any],
     inputs,
     truth: np.ndarray,
     aum: np.ndarray,
@@ -134,7 +134,7 @@ def oracle_curve(
     device: str = "auto",
     progress: Progress = silent,
 ) -> dict[str, Any]:
-    """Figure 6b: true-label accuracy of the coresets `found` (of search_beta) tried, once people
+    """Figure 6b: true-label accuracy of the coresets `search` (of search_beta) tried, once people
     had labelled them.
 
     truth: (N,) int, -1 = unknown (left out). Same splits, seeds and recipe. Returns curve,
@@ -142,22 +142,22 @@ def oracle_curve(
     choice without labels cost, >= 0.
     """
     names = [field.name for field in dataclasses.fields(BetaConfig)]
-    config = make(BetaConfig, {name: found[name] for name in names})
+    config = make(BetaConfig, {name: search[name] for name in names})
     trial = _Trial(
         inputs,
         np.asarray(truth),
         np.asarray(aum, np.float64),
         choose,
         config,
-        found["seed"],
+        search["seed"],
         device,
     )
-    judge = _Judge(trial, config.n_seeds, progress, len(found["curve"]))
-    for point in found["curve"]:
+    judge = _Judge(trial, config.n_seeds, progress, len(search["curve"]))
+    for point in search["curve"]:
         judge(point["beta"])
     curve = judge.curve()
     best = max(curve, key=lambda point: (point["accuracy"], -point["beta"]))
-    ours = next(point for point in curve if point["beta"] == found["beta"])
+    ours = next(point for point in curve if point["beta"] == search["beta"])
     return dict(
         curve=curve,
         best_beta=best["beta"],
@@ -183,8 +183,7 @@ class _Trial:
         if not len(inputs) == len(labels) == len(aum) or len(labels) < 10:
             raise BadInput(
                 f"{len(inputs)} inputs, {len(labels)} labels and {len(aum)} scores: a search for "
-                "beta needs "
-                "one of each per image and at least 10 images."
+                "beta needs one of each per image and at least 10 images."
             )
         self.labels = labels
         self.aum = aum
@@ -230,8 +229,7 @@ class _Trial:
         if not len(kept) or not len(held):
             raise BadInput(
                 f"beta={beta:g} leaves {len(kept)} labelled images to train on and {len(held)} to "
-                "judge; "
-                "keep more, or label more."
+                "judge; keep more, or label more."
             )
         recipe = proxy_config(
             self.config.proxy, **({"epochs": self.config.epochs} if self.config.epochs else {})
@@ -315,9 +313,9 @@ def _halvings(count: int) -> int:
 
 
 def _increasing(betas: Sequence[float]) -> list[float]:
-    found = sorted({float(beta) for beta in betas})
-    if not found:
+    ordered = sorted({float(beta) for beta in betas})
+    if not ordered:
         raise BadInput(
             "betas is empty; give at least one, for example 0.2, or leave it out for the grid."
         )
-    return found
+    return ordered

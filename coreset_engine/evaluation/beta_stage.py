@@ -38,7 +38,7 @@ def search(
     config = dataclasses.asdict(make(BetaConfig, params))
 
     def work() -> tuple[dict, dict]:
-        found = search_beta(
+        result = search_beta(
             inputs_of(run, config["proxy"], progress),
             run.pseudo_labels.labels,
             ranked_easy(run, score),
@@ -48,26 +48,26 @@ def search(
             progress=progress,
             **config,
         )
-        return {}, found | dict(score=score)
+        return {}, result | dict(score=score)
 
     return _kept(run, _key(run, score, config), work, progress) | dict(
         dynamics=run.key_of("dynamics")
     )
 
 
-def oracle(run: Run, found: dict[str, Any], *, progress: Progress = silent) -> dict[str, Any]:
+def oracle(run: Run, search: dict[str, Any], *, progress: Progress = silent) -> dict[str, Any]:
     """`difficulty.beta_search.oracle_curve` of what `search` returned. Raises Missing when there
     are no true labels."""
     from coreset_engine.evaluation.beta_search import BetaConfig, oracle_curve
     from coreset_engine.selection.budget import double_end
 
     truth = run.labels
-    score = found["score"]
-    config = {field.name: found[field.name] for field in dataclasses.fields(BetaConfig)}
+    score = search["score"]
+    config = {field.name: search[field.name] for field in dataclasses.fields(BetaConfig)}
 
     def work() -> tuple[dict, dict]:
         return {}, oracle_curve(
-            found,
+            search,
             inputs_of(run, config["proxy"], progress),
             truth,
             ranked_easy(run, score),
@@ -76,8 +76,8 @@ def oracle(run: Run, found: dict[str, Any], *, progress: Progress = silent) -> d
             progress=progress,
         )
 
-    mark = hashlib.sha256(np.ascontiguousarray(truth)).hexdigest()
-    return _kept(run, digest([_key(run, score, config), "oracle", mark]), work, progress)
+    labels_hash = hashlib.sha256(np.ascontiguousarray(truth)).hexdigest()
+    return _kept(run, digest([_key(run, score, config), "oracle", labels_hash]), work, progress)
 
 
 def easy(run: Run, score: str) -> np.ndarray:

@@ -100,14 +100,14 @@ def unit_rows(vectors: np.ndarray, at: np.ndarray) -> torch.Tensor:
 
 def _all_pairs(vectors: np.ndarray, rest: np.ndarray, kept: np.ndarray) -> np.ndarray:
     ours = unit_rows(vectors, kept)
-    found = np.empty(len(rest), np.float32)
+    nearest = np.empty(len(rest), np.float32)
     for start in range(0, len(rest), BLOCK):
         part = unit_rows(vectors, rest[start : start + BLOCK])
         best = torch.full((len(part),), -1.0)
         for first in range(0, len(ours), 4 * BLOCK):
             best = torch.maximum(best, (part @ ours[first : first + 4 * BLOCK].T).amax(dim=1))
-        found[start : start + BLOCK] = (1 - best).numpy()
-    return found
+        nearest[start : start + BLOCK] = (1 - best).numpy()
+    return nearest
 
 
 def _filtered(
@@ -118,7 +118,7 @@ def _filtered(
     low = _lowered(ours, axes)
     length = (low * low).sum(dim=1)
     count = min(CANDIDATES, len(kept) - 1)
-    found = np.empty(len(rest), np.float32)
+    nearest = np.empty(len(rest), np.float32)
     proven = np.empty(len(rest), bool)
     for start in range(0, len(rest), BLOCK):
         part = unit_rows(vectors, rest[start : start + BLOCK])
@@ -130,9 +130,9 @@ def _filtered(
         bound = bound + (short * short).sum(dim=1, keepdim=True)
         exact = 1 - torch.einsum("nd,ncd->nc", part, ours[near[:, :count]])
         best = exact.amin(dim=1)
-        found[start : start + BLOCK] = best.numpy()
+        nearest[start : start + BLOCK] = best.numpy()
         proven[start : start + BLOCK] = (bound[:, count] >= 2 * best + 1e-5).numpy()
-    return found, proven
+    return nearest, proven
 
 
 def _axes(rows: torch.Tensor) -> torch.Tensor:
@@ -163,11 +163,11 @@ def smallest_k(
     order: (N,) int64, all images, kept first. tight: no smaller k does. It is False where more
     images than a list holds lie within the radius, then k suffices and a smaller one may.
     """
-    place = np.empty(len(order), np.int64)
-    place[order] = np.arange(len(order))
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
     near = (neighbours.distances <= radius) & (neighbours.indices >= 0)
-    ranks = np.where(near, place[neighbours.indices], len(order))
-    first = np.minimum(place, ranks.min(axis=1, initial=len(order)))
+    ranks = np.where(near, rank[neighbours.indices], len(order))
+    first = np.minimum(rank, ranks.min(axis=1, initial=len(order)))
     needed = int(np.ceil(share * len(order) - 1e-9))
     k = int(np.partition(first, needed - 1)[needed - 1]) + 1
     cut = near[:, -1] & (first >= k - 1) if near.shape[1] else np.zeros(len(order), bool)
@@ -193,8 +193,8 @@ def search_k(
     high = len(vectors)
 
     def reaches(k: int) -> bool:
-        found = distance_to_kept(vectors, np.asarray(choose(k), np.int64), neighbours).distance
-        return bool((found <= radius).mean() >= share)
+        reached = distance_to_kept(vectors, np.asarray(choose(k), np.int64), neighbours).distance
+        return bool((reached <= radius).mean() >= share)
 
     if radius < 0:
         return None

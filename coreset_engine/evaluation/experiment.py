@@ -166,9 +166,9 @@ class EvaluationSplit:
             self.train = run if len(known) == len(truth) else run.take(known)
             self.test: Run = run.with_dataset(open_source(run.dataset.test_spec))
             self.train_labels = truth[known]
-            found, self.unmatched = _matched_by_name(run, self.train_labels, self.test)
-            self.test_at = np.flatnonzero(found >= 0)
-            self.test_labels = found[self.test_at]
+            test_labels, self.unmatched = _matched_by_name(run, self.train_labels, self.test)
+            self.test_at = np.flatnonzero(test_labels >= 0)
+            self.test_labels = test_labels[self.test_at]
         else:
             self.train_at, self.test_at = stratified_split(run.dataset.ids, truth)
             at = self.train_at
@@ -237,10 +237,10 @@ class EvaluationSplit:
     def seen_ids(self, ids: Sequence[str]) -> list[str]:
         """`ids` without those that are held out; ids the source does not have stay, for `select` to
         name."""
-        place = places_of(self.whole.dataset.ids, list(ids))
+        position = places_of(self.whole.dataset.ids, list(ids))
         seen = np.zeros(len(self.whole.dataset) + 1, bool)
         seen[self.train_at] = True
-        return [name for name, at in zip(ids, place, strict=True) if at < 0 or seen[at]]
+        return [name for name, at in zip(ids, position, strict=True) if at < 0 or seen[at]]
 
     def seen_values(self, values: Any) -> Any:
         """A column's name as it is; one value per image, of the images that selection sees."""
@@ -372,14 +372,14 @@ class EvaluationGrid:
                 about=self.run.about(),
                 waiting=self.tick,
             )
-        except BadInput as fault:
+        except BadInput as error:
             if method in (None, BASELINE):
                 raise
             return row | dict(
                 accuracy=None,
                 worst_class_accuracy=None,
                 k=kept_count(len(self.split.train.dataset), rate),
-                error=str(fault),
+                error=str(error),
             )
         return row | info
 
@@ -539,35 +539,35 @@ def _matched_by_name(
     theirs = np.asarray(test.dataset.labels, np.int64)
     names = names_of(run.dataset.classes, train_labels)
     test_names = names_of(test.dataset.classes, theirs)
-    found = align_classes(names, test_names).apply(theirs)
+    aligned = align_classes(names, test_names).apply(theirs)
     trained = np.bincount(train_labels, minlength=len(names))
-    found[(found >= 0) & (trained[found] == 0)] = -1
-    if not (found >= 0).any():
+    aligned[(aligned >= 0) & (trained[aligned] == 0)] = -1
+    if not (aligned >= 0).any():
         raise BadInput(
             f"the test part has the classes {_some(test_names)} and the training part "
             f"{_some(names)}: no class with images is in both; give both the same class names."
         )
-    tested = np.bincount(found[found >= 0], minlength=len(names))
+    tested = np.bincount(aligned[aligned >= 0], minlength=len(names))
     unmatched = dict(
-        test_only=_counted(test_names, theirs[(found < 0) & (theirs >= 0)]),
+        test_only=_counted(test_names, theirs[(aligned < 0) & (theirs >= 0)]),
         train_only=_counted(names, train_labels[tested[train_labels] == 0]),
     )
-    return found, {side: counts for side, counts in unmatched.items() if counts}
+    return aligned, {side: counts for side, counts in unmatched.items() if counts}
 
 
-def unmatched_sentence(found: Mapping[str, Any]) -> str:
+def unmatched_sentence(counts: Mapping[str, Any]) -> str:
     """What an evaluation's `unmatched_classes` say, for a person; "" when every class has both
     parts."""
-    unmatched = found.get("unmatched_classes") or {}
-    said = []
+    unmatched = counts.get("unmatched_classes") or {}
+    sentences = []
     if lacking := unmatched.get("test_only"):
-        said.append(
+        sentences.append(
             f"{sum(lacking.values()):,} test images were left out: training has no image of "
             f"{_some(list(lacking))}."
         )
     if untested := unmatched.get("train_only"):
-        said.append(f"The test part has no image of {_some(list(untested))}: not tested.")
-    return " ".join(said)
+        sentences.append(f"The test part has no image of {_some(list(untested))}: not tested.")
+    return " ".join(sentences)
 
 
 def _counted(names: Sequence[str], labels: np.ndarray) -> dict[str, int]:

@@ -101,7 +101,6 @@ def _room(shape: tuple[int, ...]) -> np.ndarray:
     if need > psutil.virtual_memory().available // 2:
         raise BadInput(
             f"feature maps of {shape[0]:,} images need {need / 2**30:.1f} GiB, more than half of "
-            "the "
-            "free memory; use model='linear' or 'knn'."
+            "the free memory; use model='linear' or 'knn'."
         )
     return np.empty(shape, np.float16)

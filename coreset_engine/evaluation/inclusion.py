@@ -61,8 +61,7 @@ def inclusion(
     if int(seeds) < 1 or int(seeds) * len(chosen) < 2:
         raise BadInput(
             f"seeds={seeds} with {len(chosen)} encoder is one draw, which says nothing about "
-            "chance; "
-            "use at least 2."
+            "chance; use at least 2."
         )
     draws = [(encoder, run.seed + i) for encoder in chosen for i in range(int(seeds))]
     first = select(request, run)
@@ -80,20 +79,20 @@ def inclusion(
     )
 
     def make() -> tuple[dict, dict]:
-        found = []
+        repeats = []
         for done, (encoder, seed) in enumerate(draws):
             on_draw(done, len(draws))
             drawn = dataclasses.replace(request, seed=seed)
             kept = select(drawn, _drawn(run, encoder, seed)).indices
-            found.append(np.isin(np.arange(len(run.dataset)), kept))
+            repeats.append(np.isin(np.arange(len(run.dataset)), kept))
         on_draw(len(draws), len(draws))
-        return dict(share=np.mean(found, axis=0, dtype=np.float32)), dict(
+        return dict(share=np.mean(repeats, axis=0, dtype=np.float32)), dict(
             base=base_of(run, first),
             draws=len(draws),
             method=request.method,
             prune_rate=request.budget.rate(len(run.dataset)),
             encoders=chosen,
-            agreement=agreement(found),
+            agreement=agreement(repeats),
         )
 
     arrays, info = run.store.get(

@@ -73,17 +73,17 @@ class LabelErrors:
 
     def reason(self, i: int) -> str:
         """Why image i stands where it does, in one sentence."""
-        place = int(100 * (self.aum < self.aum[i]).mean())
+        percentile = int(100 * (self.aum < self.aum[i]).mean())
         return (
             f"A model trained on the other images gives {self.suggested[i]!r} "
             f"{self.other[i]:.0%} and the given {self.given[i]!r} {self.own[i]:.0%}; its training "
-            f"margin is lower than that of {100 - place}% of the labelled images."
+            f"margin is lower than that of {100 - percentile}% of the labelled images."
         )
 
     def top(self, count: int | None = None) -> list[LabelError]:
         """The first `count` as rows for people; None = those suspected."""
-        every = np.flatnonzero(self.suspected) if count is None else np.arange(len(self))[:count]
-        places: list[int] = every.tolist()
+        rows = np.flatnonzero(self.suspected) if count is None else np.arange(len(self))[:count]
+        positions: list[int] = rows.tolist()
         return [
             LabelError(
                 str(self.ids[i]),
@@ -92,7 +92,7 @@ class LabelErrors:
                 float(self.score[i]),
                 self.reason(i),
             )
-            for i in places
+            for i in positions
         ]
 
 
@@ -124,10 +124,10 @@ def label_errors(run: Run, *, undecided: bool = False, progress: Progress = sile
 
     key = _key(part, run)
     arrays, info = run.store.get("label_errors", key, work, about=run.about())
-    found = _ranked(np.asarray(part.dataset.ids), codes, names, arrays, info)
-    scores = {str(found.ids[i]): float(found.score[i]) for i in np.flatnonzero(found.suspected)}
+    ranked = _ranked(np.asarray(part.dataset.ids), codes, names, arrays, info)
+    scores = {str(ranked.ids[i]): float(ranked.score[i]) for i in np.flatnonzero(ranked.suspected)}
     label_log.keep_suspects(run.dataset.fingerprint, run.store.home, key, scores)
-    return _without(found, run) if undecided else found
+    return _without(ranked, run) if undecided else ranked
 
 
 def label_errors_ready(run: Run) -> bool:
@@ -194,7 +194,7 @@ def _ranked(
 ) -> LabelErrors:
     p = np.asarray(arrays["probabilities"], np.float64)
     aum = np.asarray(arrays["aum"], np.float64)
-    found = confident_learning(codes, p)
+    estimate = confident_learning(codes, p)
     margin = normalised_margin(codes, p)
     score = (suspicion(aum) + suspicion(margin)) / 2
     at = np.arange(len(codes))
@@ -208,12 +208,12 @@ def _ranked(
         called[codes[order]],
         called[suggested[order]],
         score[order],
-        found.suspected[order],
+        estimate.suspected[order],
         aum[order],
         margin[order],
         p[at, codes][order],
         p[at, suggested][order],
-        found.estimated_errors,
+        estimate.estimated_errors,
     )
 
 
@@ -226,13 +226,13 @@ def suspicion(values: np.ndarray) -> np.ndarray:
     return 1 - (rankdata(values) - 1) / (len(values) - 1)
 
 
-def _without(found: LabelErrors, run: Run) -> LabelErrors:
+def _without(errors: LabelErrors, run: Run) -> LabelErrors:
     """Without images on which somebody decided."""
     decided = label_log.decisions(run.dataset.fingerprint, run.store.home)
-    stay = np.array([str(key) not in decided for key in found.ids], bool)
+    stay = np.array([str(key) not in decided for key in errors.ids], bool)
     changed = {
-        field.name: getattr(found, field.name)[stay]
-        for field in dataclasses.fields(found)
-        if isinstance(getattr(found, field.name), np.ndarray)
+        field.name: getattr(errors, field.name)[stay]
+        for field in dataclasses.fields(errors)
+        if isinstance(getattr(errors, field.name), np.ndarray)
     }
-    return dataclasses.replace(found, **changed)
+    return dataclasses.replace(errors, **changed)

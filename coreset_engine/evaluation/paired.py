@@ -122,7 +122,7 @@ def against_baseline(
         if row["method"] != baseline and other is not None:
             cell = (row["method"], row["prune_rate"])
             pairs.setdefault(cell, []).append(row[measure] - other)
-    return {cell: paired_test(found) for cell, found in pairs.items()}
+    return {cell: paired_test(differences) for cell, differences in pairs.items()}
 
 
 def sentence(test: PairedTest, method: str, prune_rate: float, baseline: str = BASELINE) -> str:

@@ -52,13 +52,13 @@ def out_of_fold(
         )
     rows = principal(inputs)
     fold = folds_of(labels, keys, n_folds)
-    found = np.empty((len(labels), n_classes), np.float32)
+    predicted = np.empty((len(labels), n_classes), np.float32)
     for number in range(n_folds):
         held = fold == number
         model = fit_linear(rows[~held], labels[~held], n_classes)
-        found[held] = probabilities(model, rows[held])
+        predicted[held] = probabilities(model, rows[held])
         progress(number + 1, n_folds, "folds")
-    return found
+    return predicted
 
 
 def principal(inputs: np.ndarray, dimensions: int = DIMENSIONS) -> np.ndarray:

@@ -79,14 +79,14 @@ def random_range(
             f"k={k} and draws={draws}: k must be from 1 to {len(vectors)} and draws at least 1."
         )
     rng = np.random.default_rng(seed)
-    found = [
+    drawn = [
         _measured(
             vectors, np.sort(rng.choice(len(vectors), k, replace=False)), clusters, neighbours
         )
         for _ in range(draws)
     ]
     mean, p95, worst, missed, near = (
-        (min(values), max(values)) for values in zip(*found, strict=True)
+        (min(values), max(values)) for values in zip(*drawn, strict=True)
     )
     return RandomRange(mean, p95, worst, missed, near, draws)
 

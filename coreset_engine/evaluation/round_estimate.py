@@ -196,20 +196,20 @@ class _Labelled:
 
 def _labelled(run: Run, state: label_log.LabelState) -> _Labelled:
     number = state.round_of
-    found = [
+    labelled = [
         (i, state.labels[key], number.get(key, -1))
         for i, key in enumerate(map(str, run.dataset.ids))
         if key in state.labels
     ]
-    names = [name for _, name, _ in found]
-    if len(found) < FEWEST or len(set(names)) < 2:
+    names = [name for _, name, _ in labelled]
+    if len(labelled) < FEWEST or len(set(names)) < 2:
         raise BadInput(
-            f"{len(found)} labelled images in {len(set(names))} classes are too few to estimate an "
+            f"{len(labelled)} labelled images in {len(set(names))} classes are too few to estimate an "
             f"accuracy; label at least {FEWEST} images of two classes."
         )
-    rows = np.array([i for i, _, _ in found], np.int64)
+    rows = np.array([i for i, _, _ in labelled], np.int64)
     codes = np.unique(names, return_inverse=True)[1].astype(np.int64)
-    rounds = np.array([r for _, _, r in found], np.int64)
+    rounds = np.array([r for _, _, r in labelled], np.int64)
     pilot = np.flatnonzero(rounds == 0)
     fair = len(pilot) >= FAIR
     inputs = _inputs(np.asarray(run.vectors[rows], np.float32), len(rows))
@@ -276,8 +276,8 @@ def judged_right(data: _Labelled, among: np.ndarray) -> np.ndarray:
         if not len(held) or not len(train):
             continue
         model = fit_ridge(data.inputs[train], one_hot(data.codes[train], data.n_classes))
-        places = data.judged[held]
-        right[held] = model.outputs(data.inputs[places]).argmax(axis=1) == data.codes[places]
+        positions = data.judged[held]
+        right[held] = model.outputs(data.inputs[positions]).argmax(axis=1) == data.codes[positions]
     return right
 
 
@@ -312,12 +312,12 @@ def _random_gaps(
     sample = np.sort(rng.permutation(rest)[: min(SAMPLE, len(rest))])
     judge = sample[rng.permutation(len(sample))[: len(sample) // 3]]
     pool = np.union1d(data.rows, np.setdiff1d(sample, judge))
-    every = np.concatenate([pool, judge])
-    vectors = _inputs(np.asarray(run.vectors[every], np.float32), REDUCED_FROM + 1)
+    rows = np.concatenate([pool, judge])
+    vectors = _inputs(np.asarray(run.vectors[rows], np.float32), REDUCED_FROM + 1)
     tasks = _surrogates(vectors, run.seed)
-    place = {row: at for at, row in enumerate(every.tolist())}
-    ours = np.array([place[row] for row in data.rows.tolist()])
-    judged = np.arange(len(pool), len(every))
+    position_of = {row: at for at, row in enumerate(rows.tolist())}
+    ours = np.array([position_of[row] for row in data.rows.tolist()])
+    judged = np.arange(len(pool), len(rows))
     weights = _pool_weights(len(pool), ours, n, len(data.rows))
     gaps: list[tuple[float, float] | None] = []
     for among in members:

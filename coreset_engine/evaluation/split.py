@@ -54,8 +54,7 @@ def stratified_split(
     if not held.any():
         raise BadInput(
             f"{int(known.sum())} labelled images are too few to hold any out for a test; an "
-            "evaluation "
-            "needs at least 3 of one class."
+            "evaluation needs at least 3 of one class."
         )
     return np.flatnonzero(known & ~held), np.flatnonzero(held)
 

@@ -72,9 +72,9 @@ def hidden(value: Any, salt: bytes) -> Any:
     if not isinstance(value, str):
         return value
 
-    def mark(found: re.Match) -> str:
-        name = found["name"] or found["path"]
-        quote = found["quote"] or ""
+    def alias(match: re.Match) -> str:
+        name = match["name"] or match["path"]
+        quote = match["quote"] or ""
         if name.startswith("<ours>"):
             return f"{quote}{name}{quote}"
         return f"{quote}<name {hashlib.sha256(salt + name.encode(errors='surrogatepass')).hexdigest()[:6]}>{quote}"
@@ -82,11 +82,11 @@ def hidden(value: Any, salt: bytes) -> Any:
     shown = value.replace(str(installation.ROOT), "<ours>")
     for root in {sys.prefix, sys.base_prefix}:
         shown = re.sub(re.escape(root) + r"\S*/(?:site-packages|python3\.\d+)/", "<ours>/", shown)
-    return _NAMES.sub(mark, shown)
+    return _NAMES.sub(alias, shown)
 
 
 def _versions() -> dict[str, str]:
-    found = {
+    versions = {
         dist.metadata["Name"]: dist.version
         for dist in metadata.distributions()
         if dist.metadata["Name"]
@@ -94,7 +94,7 @@ def _versions() -> dict[str, str]:
     return {
         "coreset-explorer": __version__,
         "python": platform.python_version(),
-        **dict(sorted(found.items())),
+        **dict(sorted(versions.items())),
     }
 
 
@@ -102,7 +102,7 @@ def _machine(store: Store) -> dict[str, Any]:
     import psutil
 
     memory = psutil.virtual_memory()
-    place = next(p for p in [store.home, *store.home.parents] if p.exists())
+    folder = next(p for p in [store.home, *store.home.parents] if p.exists())
     return dict(
         system=platform.system(),
         release=platform.release(),
@@ -110,7 +110,7 @@ def _machine(store: Store) -> dict[str, Any]:
         cores=cpu_count(),
         memory_bytes=memory.total,
         memory_free_bytes=memory.available,
-        disk_free_bytes=psutil.disk_usage(str(place)).free,
+        disk_free_bytes=psutil.disk_usage(str(folder)).free,
         gpu=_gpu(),
     )
 
@@ -136,7 +136,7 @@ def _sizes(store: Store) -> dict[str, int]:
 
 
 def _job(job: manager.Job, paths: bool) -> dict[str, Any]:
-    told = {
+    summary = {
         name: getattr(job, name)
         for name in (
             "id",
@@ -151,4 +151,4 @@ def _job(job: manager.Job, paths: bool) -> dict[str, Any]:
             "created",
         )
     }
-    return told | (dict(spec=job.spec, params=job.params) if paths else {})
+    return summary | (dict(spec=job.spec, params=job.params) if paths else {})

@@ -65,14 +65,14 @@ def plan(store: Store, days: float = DAYS) -> list[Item]:
             f"days={days} must be at least 0; 0 means: whatever nothing needs, however recent."
         )
     needs = needed(store)
-    found = [
+    items = [
         *_artefacts(store, needs, days),
         *_shards(store, days),
         *_made_again(store, days),
         *_temporaries(store),
         *_jobs(store, days),
     ]
-    return sorted(found, key=lambda item: -item.bytes)
+    return sorted(items, key=lambda item: -item.bytes)
 
 
 def sweep(store: Store, items: list[Item]) -> int:
@@ -175,14 +175,14 @@ MADE_AGAIN = {
 
 def _made_again(store: Store, days: float) -> Iterator[Item]:
     """What other files of the workspace give again when a page or an opening asks for it."""
-    for place, reason in MADE_AGAIN.items():
-        for path in (store.home / place).glob("*"):
+    for name, reason in MADE_AGAIN.items():
+        for path in (store.home / name).glob("*"):
             if not path.name.startswith(".") and path.suffix != ".tmp" and _idle(path, days):
                 yield Item(path, filesystem.size(path), reason)
 
 
 def _temporaries(store: Store) -> Iterator[Item]:
-    for place in (
+    for folder in (
         "",
         "artefacts/*/",
         "jobs/",
@@ -197,7 +197,7 @@ def _temporaries(store: Store) -> Iterator[Item]:
         "thumbs/*/",
         "media/*/",
     ):
-        for path in store.home.glob(place + "*.tmp"):
+        for path in store.home.glob(folder + "*.tmp"):
             if filesystem.stale(path.name):
                 yield Item(path, filesystem.size(path), "left by a process that was killed")
 

@@ -108,10 +108,10 @@ def list_jobs(home: Path | str) -> list[Job]:
 
 def read(job: str, home: Path | str) -> Job:
     """The job's state. Raises BadInput for an unknown id."""
-    found = _peek(home, job)
-    if found is None:
+    job_state = _peek(home, job)
+    if job_state is None:
         raise BadInput(f"job {job!r} is unknown; `python -m coreset_engine jobs` lists them.")
-    return found
+    return job_state
 
 
 def cancel(job: str, home: Path | str) -> None:
@@ -229,9 +229,9 @@ def _gone(folder: Path, within: float) -> bool:
 
 def _peek(home: Path | str, name: str) -> Job | None:
     folder = _folder(home, name)
-    mark = _mark(folder)
-    if mark in _seen:
-        return _seen[mark]
+    identity = _mark(folder)
+    if identity in _seen:
+        return _seen[identity]
     request = filesystem.read_json(folder / "request.json")
     state = filesystem.read_json(folder / "state.json") or {}
     if request is None or not {"kind", "spec", "params"} <= request.keys():
@@ -258,8 +258,8 @@ def _peek(home: Path | str, name: str) -> Job | None:
         created=request.get("created", 0.0),
         **{key: value for key, value in state.items() if key in known},
     )
-    if status in ENDED and mark is not None:
-        _seen[mark] = (
+    if status in ENDED and identity is not None:
+        _seen[identity] = (
             job  # 20 sessions poll; what has ended is not read again until its state is replaced
         )
     return job

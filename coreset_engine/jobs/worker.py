@@ -97,9 +97,9 @@ def work(name: str, home: Path | str) -> int:
             "machine with more, then resume: finished work is kept.",
         )
         return 1
-    except Exception as fault:  # noqa: BLE001 - the child's last door: the page must hear of every end
-        said = internal_errors.record(fault, home)
-        report.write("failed", said[0].upper() + said[1:])
+    except Exception as internal:  # noqa: BLE001 - the child's last door: the page must hear of every end
+        message = internal_errors.record(internal, home)
+        report.write("failed", message[0].upper() + message[1:])
         return 1
     report.write("done")
     return 0
@@ -173,9 +173,9 @@ def beta(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> N
     def tell(done: int, total: int, unit: str = "") -> None:
         report("beta", done, total, unit)
 
-    found = report.result = beta_stage.search(run, progress=tell, **{"proxy": run.proxy} | params)
+    result = report.result = beta_stage.search(run, progress=tell, **{"proxy": run.proxy} | params)
     if truth:  # only now, and only to show beside what was chosen without it (figure 6b)
-        report.result = found | dict(oracle=beta_stage.oracle(run, found, progress=tell))
+        report.result = result | dict(oracle=beta_stage.oracle(run, result, progress=tell))
 
 
 def forecast(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
@@ -187,8 +187,8 @@ def forecast(spec: str, params: dict[str, Any], store: Store, report: Reporter) 
     def tell(done: int, total: int, unit: str = "") -> None:
         report("forecast", done, total, unit)
 
-    for found in forecast_steps(run, progress=tell, **params):
-        report.result = found.as_json()
+    for step in forecast_steps(run, progress=tell, **params):
+        report.result = step.as_json()
 
 
 def evaluate(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
@@ -198,11 +198,11 @@ def evaluate(spec: str, params: dict[str, Any], store: Store, report: Reporter) 
 
     run, params = _open(spec, params, store, report)
 
-    def found(rows: list[dict[str, Any]], full: float | None, total: int) -> None:
+    def report_rows(rows: list[dict[str, Any]], full: float | None, total: int) -> None:
         report.result = dict(rows=rows, full_accuracy=full)
         report("evaluate", len(rows), total, "trainings")
 
-    report.result = measure(run, on_rows=found, **params)
+    report.result = measure(run, on_rows=report_rows, **params)
 
 
 def inclusion(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
@@ -211,11 +211,11 @@ def inclusion(spec: str, params: dict[str, Any], store: Store, report: Reporter)
 
     run, params = _open(spec, params, store, report)
     own = params.pop("method_params", {})
-    found = measure(
+    result = measure(
         run, on_draw=lambda done, total: report("inclusion", done, total, "draws"), **params, **own
     )
     report.result = dict(
-        draws=found.draws, core=found.core, never=found.never, agreement=found.agreement
+        draws=result.draws, core=result.core, never=result.never, agreement=result.agreement
     )
 
 
@@ -256,8 +256,8 @@ def label_errors(spec: str, params: dict[str, Any], store: Store, report: Report
     def tell(done: int, total: int, unit: str = "") -> None:
         report("label errors", done, total, unit)
 
-    found = find(with_known_labels(run), progress=tell)
-    report.result = dict(count=len(found), suspected=int(found.suspected.sum()))
+    errors = find(with_known_labels(run), progress=tell)
+    report.result = dict(count=len(errors), suspected=int(errors.suspected.sum()))
 
 
 def round_estimate(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
@@ -269,8 +269,8 @@ def round_estimate(spec: str, params: dict[str, Any], store: Store, report: Repo
     def tell(done: int, total: int, unit: str = "") -> None:
         report("estimate", done, total, unit)
 
-    found = estimate_rounds(run, progress=tell, **params)
-    report.result = found.as_json()
+    estimate = estimate_rounds(run, progress=tell, **params)
+    report.result = estimate.as_json()
 
 
 def totals(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:

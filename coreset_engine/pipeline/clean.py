@@ -119,11 +119,11 @@ def affected(
     keep
         Which one of a group stays: first, largest, oldest, labelled or quality.
     """
-    found = report[name]
+    finding = report[name]
     if which == "all":
         return report.ids_of(name)
     facts = _facts(run)
-    return [str(key) for key in report.ids[surplus(found, facts, keep)]]
+    return [str(key) for key in report.ids[surplus(finding, facts, keep)]]
 
 
 def _facts(run: Run) -> Any:

@@ -50,8 +50,8 @@ class Leakage:
 
     def sentence(self) -> str:
         """For example "41 of 500 images occur in both: 20 by bytes, ..."."""
-        told = self.counts()
-        words = f"{told['bytes']:,} by bytes, {told['pixels']:,} by pixels, {told['near']:,} nearly"
+        counts = self.counts()
+        words = f"{counts['bytes']:,} by bytes, {counts['pixels']:,} by pixels, {counts['near']:,} nearly"
         return f"{len(self):,} of {self.n:,} images occur in the other set too: {words}."
 
 
@@ -83,7 +83,7 @@ class SourceComparison:
         pairs = zip(
             leak.positions_b[shown], leak.positions_a[shown], leak.kinds[shown], leak.distances
         )
-        found: dict[str, Any] = dict(
+        record: dict[str, Any] = dict(
             a=self.source_a,
             b=self.source_b,
             images_a=len(self.ids_a),
@@ -100,10 +100,10 @@ class SourceComparison:
             warnings=list(self.warnings),
         )
         if self.regions is not None:
-            found["regions"] = self._regions(self.regions)
+            record["regions"] = self._regions(self.regions)
         if self.test is not None:
-            found["two_sample"] = vars(self.test) | dict(sentence=self.test.sentence())
-        return found
+            record["two_sample"] = vars(self.test) | dict(sentence=self.test.sentence())
+        return record
 
     def _regions(self, made: Regions) -> list[dict[str, Any]]:
         rows = []
@@ -156,16 +156,16 @@ def compare_sources(
     few = min(len(run_a.dataset), len(run_b.dataset)) < 8
     if few:
         return _comparison(run_a, run_b, leak, None, None)
-    found = regions(run_a.vectors, run_b.vectors, n_clusters, run_a.seed)
+    shared_regions = regions(run_a.vectors, run_b.vectors, n_clusters, run_a.seed)
     tested = two_sample(run_a.vectors, run_b.vectors, run_a.seed)
-    return _comparison(run_a, run_b, leak, found, tested)
+    return _comparison(run_a, run_b, leak, shared_regions, tested)
 
 
 def _comparison(
-    run_a: Run, run_b: Run, leak: Leakage, found: Regions | None, tested: TwoSample | None
+    run_a: Run, run_b: Run, leak: Leakage, shared_regions: Regions | None, tested: TwoSample | None
 ) -> SourceComparison:
     warnings = []
-    if found is None:
+    if shared_regions is None:
         warnings.append(
             "regions and the two-sample test were left out: they need embeddings and at least 8 "
             "images in each set."
@@ -178,7 +178,7 @@ def _comparison(
         run_a.dataset.ids,
         run_b.dataset.ids,
         leak,
-        found,
+        shared_regions,
         tested,
         tuple(warnings),
     )
@@ -242,10 +242,10 @@ def _leakage(run_a: Run, run_b: Run, limit: float | None) -> Leakage:
         partner[fresh] = near.nearest[fresh]
         kinds[fresh] = "near"
         distances[fresh] = near.distances[fresh]
-    found = np.flatnonzero(partner >= 0)
-    rank = np.array([KINDS.index(kind) for kind in kinds[found]], np.int64)
-    found = found[np.lexsort((found, distances[found], rank))]
-    return Leakage(found, partner[found], kinds[found], distances[found], limit or 0.0, m)
+    leaked = np.flatnonzero(partner >= 0)
+    rank = np.array([KINDS.index(kind) for kind in kinds[leaked]], np.int64)
+    leaked = leaked[np.lexsort((leaked, distances[leaked], rank))]
+    return Leakage(leaked, partner[leaked], kinds[leaked], distances[leaked], limit or 0.0, m)
 
 
 def _coincide(run_a: Run, run_b: Run, nearest: np.ndarray) -> np.ndarray:
@@ -254,8 +254,8 @@ def _coincide(run_a: Run, run_b: Run, nearest: np.ndarray) -> np.ndarray:
         return np.zeros(len(nearest), bool)
     pairs = np.stack([nearest, np.arange(len(nearest))], axis=1)
     left, right = image_statistics(run_a).tiny, image_statistics(run_b).tiny
-    found: np.ndarray = copies.tiny_difference(left, right, pairs) <= copies.COINCIDE
-    return found
+    close: np.ndarray = copies.tiny_difference(left, right, pairs) <= copies.COINCIDE
+    return close
 
 
 def _same(left: np.ndarray, right: np.ndarray) -> np.ndarray:

@@ -428,8 +428,8 @@ def _checked_settings(config: RunConfig, about: dataclasses.Field[Any], value: A
 
 
 def _presets(kind: Any) -> Mapping[str, Mapping[str, Any]]:
-    found: Mapping[str, Mapping[str, Any]] = getattr(kind, "PRESETS", {})
-    return found
+    presets: Mapping[str, Mapping[str, Any]] = getattr(kind, "PRESETS", {})
+    return presets
 
 
 def _expanded(kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -36,8 +36,8 @@ def apply(
             for cluster in entry.get("clusters", ()):
                 corrected[corrected == cluster] = entry["into"]
         elif entry.get("kind") == "relabel" and _known(entry.get("cluster"), n_clusters):
-            places = places_of(ids, entry.get("ids", ()))
-            corrected[places[places >= 0]] = entry["cluster"]
+            positions = places_of(ids, entry.get("ids", ()))
+            corrected[positions[positions >= 0]] = entry["cluster"]
     return corrected
 
 

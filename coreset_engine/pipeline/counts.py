@@ -66,12 +66,11 @@ def why_not(run: Run, method: str, params: dict[str, Any] | None = None) -> str 
     config = _config(method, params)
     for stage, knobs in _ranked_by(run, method, config):
         if not finished(run, stage, **knobs):
-            said = ", ".join(
-                f"{name} = {knobs[name]}" for name in ("labels", "n_neighbours") if name in knobs
-            )
+            named = [name for name in ("labels", "n_neighbours") if name in knobs]
+            settings = ", ".join(f"{name} = {knobs[name]}" for name in named)
+            where = f" ({settings})" if settings else ""
             return (
-                f"{method!r} has no finished {stage.replace('_', '-')}{said and f' ({said})'} for "
-                "these settings; "
+                f"{method!r} has no finished {stage.replace('_', '-')}{where} for these settings; "
                 "prepare them first."
             )
     if getattr(config, "labels", "") == "true" and run.dataset.labels is None:
@@ -94,7 +93,7 @@ def path_of(run: Run, method: str, params: dict[str, Any] | None = None) -> Path
     made_of = [run.key_of(stage, **own) for stage, own in _ranked_by(run, method, config)]
     truth = run.key_of("dynamics", labels="true") if knobs.get("labels") == "true" else None
     counted = run.key_of("pseudo_labels") if run.ready("pseudo_labels") else None
-    mark = digest(
+    key = digest(
         [
             method,
             knobs,
@@ -107,7 +106,7 @@ def path_of(run: Run, method: str, params: dict[str, Any] | None = None) -> Path
             2,
         ]
     )
-    return run.store.home / "totals" / f"{mark}.parquet"
+    return run.store.home / "totals" / f"{key}.parquet"
 
 
 def _config(method: str, params: dict[str, Any] | None) -> Any:
@@ -140,19 +139,19 @@ def _score(run: Run, method: str, config: Any) -> str | None:
 
 def _columns(run: Run, method: str, config: Any) -> dict[str, np.ndarray]:
     """name -> (N,): labels, and last the method's score."""
-    found: dict[str, np.ndarray] = {}
+    columns: dict[str, np.ndarray] = {}
     if run.dataset.labels is not None:
-        found["true_label"] = run.dataset.labels
+        columns["true_label"] = run.dataset.labels
     if run.ready("pseudo_labels"):
-        found["pseudo_label"] = run.pseudo_labels.labels
+        columns["pseudo_label"] = run.pseudo_labels.labels
     score = _score(run, method, config)
     if score == "score":
         knobs = dict(n_neighbours=config.n_neighbours or "auto") if METHODS[method].alpha else {}
-        found[score] = run.coverage_at(**knobs).score
+        columns[score] = run.coverage_at(**knobs).score
     elif score:
         knobs = dict(labels=config.labels) if METHODS[method].score else {}
-        found[score] = getattr(run.dynamics_at(**knobs), score)
-    return found
+        columns[score] = getattr(run.dynamics_at(**knobs), score)
+    return columns
 
 
 def write_totals(path: Path, columns: dict[str, np.ndarray], order: np.ndarray) -> None:
@@ -246,9 +245,8 @@ class Totals:
         if row.counts_preselected and len(forced):
             raise BadInput(
                 f"{self.method!r} counts what is pinned towards each class before it draws, so "
-                "with pinned "
-                "images its totals are known only once it has chosen; unpin them, or export to see "
-                "it."
+                "with pinned images its totals are known only once it has chosen; unpin them, or "
+                "export to see it."
             )
         cut = cut_count(self.n, settled_beta(beta, kept, self.n)[0]) if row.double_end else 0
         entering = _ranks(str(self.path), tuple(forced.tolist()))
@@ -274,11 +272,11 @@ class Totals:
         low, high = _ends(str(self.path), name)
         width = (high - low) / bins or 1.0
         step = f"floor(({name}::DOUBLE - {low!r}::DOUBLE) / {width!r}::DOUBLE)"
-        place = f"least(greatest({step}, 0), {bins - 1})::INTEGER"
-        found = np.zeros((2, bins), np.int64)
-        for at, (images, kept) in self._counted(place, f"NOT isnan({name})", window).items():
-            found[:, at] = images, kept
-        return low + width * np.arange(bins + 1), found[0], found[1]
+        bin_of_row = f"least(greatest({step}, 0), {bins - 1})::INTEGER"
+        counts = np.zeros((2, bins), np.int64)
+        for at, (images, kept) in self._counted(bin_of_row, f"NOT isnan({name})", window).items():
+            counts[:, at] = images, kept
+        return low + width * np.arange(bins + 1), counts[0], counts[1]
 
     def _known(self, name: str) -> str:
         if name not in self.columns:
@@ -324,8 +322,8 @@ def _cube(path: str, value: str, where: str) -> tuple[np.ndarray, np.ndarray]:
     kept beside it."""
     kept = Path(path).with_suffix(f".{digest([value, where])}.npz")
     if kept.is_file():
-        with np.load(kept) as found:
-            return found["values"], found["groups"]
+        with np.load(kept) as cube:
+            return cube["values"], cube["groups"]
     rows = np.array(
         _ask(
             path,
@@ -335,24 +333,26 @@ def _cube(path: str, value: str, where: str) -> tuple[np.ndarray, np.ndarray]:
         np.int64,
     ).reshape(-1, 3)
     values = np.unique(rows[:, 1])
-    found = np.zeros((int(rows[:, 0].max(initial=-1)) + 1, len(values)), np.int64)
-    found[rows[:, 0], np.searchsorted(values, rows[:, 1])] = rows[:, 2]
+    cube = np.zeros((int(rows[:, 0].max(initial=-1)) + 1, len(values)), np.int64)
+    cube[rows[:, 0], np.searchsorted(values, rows[:, 1])] = rows[:, 2]
     out = io.BytesIO()
-    np.savez(out, values=values, groups=found)
+    np.savez(out, values=values, groups=cube)
     try:
         filesystem.write_whole(kept, out.getvalue())
     except OSError:
         pass  # a read-only workspace: counted again by the next process
-    return values, found
+    return values, cube
 
 
 @lru_cache(maxsize=64)
-def _ranks(path: str, places: tuple[int, ...]) -> list[int]:
+def _ranks(path: str, positions: tuple[int, ...]) -> list[int]:
     """The ranks of these rows of the source."""
-    found = (
-        _ask(path, f"SELECT rank FROM {{table}} WHERE place IN {_listed(places)}") if places else []
+    ranks = (
+        _ask(path, f"SELECT rank FROM {{table}} WHERE place IN {_listed(positions)}")
+        if positions
+        else []
     )
-    return [row[0] for row in found]
+    return [row[0] for row in ranks]
 
 
 @lru_cache(maxsize=64)
@@ -382,5 +382,5 @@ def _ask(path: str, sql: str) -> list[tuple[Any, ...]]:
     import duckdb
 
     with duckdb.connect(config={"memory_limit": MEMORY, "preserve_insertion_order": False}) as base:
-        place = path.replace("'", "''")
-        return base.execute(sql.format(table=f"read_parquet('{place}')")).fetchall()
+        quoted = path.replace("'", "''")
+        return base.execute(sql.format(table=f"read_parquet('{quoted}')")).fetchall()

@@ -122,10 +122,10 @@ def caches_of(store: Store, identity: dict[str, Any]) -> Iterator[Callable[[], C
     """Finished embeddings of the same identity, newest first; each is read when it is called."""
     folder = store.home / "artefacts" / "embeddings"
     try:
-        found = [(path.stat().st_mtime, path.name) for path in folder.iterdir()]
+        entries = [(path.stat().st_mtime, path.name) for path in folder.iterdir()]
     except OSError:
         return
-    for _, key in sorted(found, reverse=True)[:CACHES]:
+    for _, key in sorted(entries, reverse=True)[:CACHES]:
         if key.startswith("."):
             continue
         try:
@@ -157,15 +157,17 @@ def plan_reuse(digests: np.ndarray, caches: Iterator[Callable[[], Cache | None]]
         wanted = np.flatnonzero((cache < 0) & ~unknown)
         if not len(wanted):
             break
-        found = read()
-        if found is None:
+        previous = read()
+        if previous is None:
             continue
-        at = np.minimum(np.searchsorted(found.digests, unique[wanted]), len(found.digests) - 1)
-        hits = found.digests[at] == unique[wanted]
+        at = np.minimum(
+            np.searchsorted(previous.digests, unique[wanted]), len(previous.digests) - 1
+        )
+        hits = previous.digests[at] == unique[wanted]
         if hits.any():
             cache[wanted[hits]] = len(used)
-            row[wanted[hits]] = found.rows[at[hits]]
-            used.append(found)
+            row[wanted[hits]] = previous.rows[at[hits]]
+            used.append(previous)
     lacking = np.flatnonzero(cache < 0)
     todo = np.sort(first[lacking])
     row[lacking] = np.searchsorted(todo, first[lacking])
@@ -190,9 +192,9 @@ def _assembled(plan: ReusePlan, fresh: np.ndarray, dim: int, path: Path) -> np.n
             for start in range(0, count, _ROWS):
                 out.write(_block(plan, fresh, dim, start, min(start + _ROWS, count)))
         os.replace(temporary, path)
-    except OSError as fault:
+    except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise filesystem.refused(path, fault) from None
+        raise filesystem.refused(path, error) from None
     made: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
     return made
 

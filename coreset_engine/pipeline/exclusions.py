@@ -70,15 +70,15 @@ def undo(fingerprint: str, home: Path | str) -> dict[str, Any] | None:
 
 def excluded(made: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """Id -> reason, of the ids in force, in the order in which they were excluded."""
-    found: dict[str, str] = {}
+    reason_of: dict[str, str] = {}
     for entry in made:
         if entry.get("kind") == "exclude":
             for key in entry.get("ids", ()):
-                found.setdefault(str(key), str(entry.get("reason", "")))
+                reason_of.setdefault(str(key), str(entry.get("reason", "")))
         elif entry.get("kind") == "restore":
             for key in entry.get("ids", ()):
-                found.pop(str(key), None)
-    return found
+                reason_of.pop(str(key), None)
+    return reason_of
 
 
 def key(made: Iterable[Mapping[str, Any]]) -> str | None:
@@ -89,10 +89,10 @@ def key(made: Iterable[Mapping[str, Any]]) -> str | None:
 
 def counts(made: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     """Reason -> number of ids in force."""
-    found: dict[str, int] = {}
+    by_reason: dict[str, int] = {}
     for reason in excluded(made).values():
-        found[reason or "chosen by hand"] = found.get(reason or "chosen by hand", 0) + 1
-    return found
+        by_reason[reason or "chosen by hand"] = by_reason.get(reason or "chosen by hand", 0) + 1
+    return by_reason
 
 
 def checked(value: Any) -> Entries:

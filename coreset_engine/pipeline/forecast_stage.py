@@ -151,10 +151,10 @@ def candidates_of(run: Artefacts, methods: Iterable[MethodSpec] | None) -> list[
     """The candidates asked for, the baseline first, then those that need the fewest stages."""
     if isinstance(methods, str):
         methods = [name.strip() for name in methods.split(",") if name.strip()]
-    found = [Candidate(BASELINE)]
+    candidates = [Candidate(BASELINE)]
     for spec in _default_methods(run) if methods is None else methods:
-        found += _candidates(spec)
-    unique = list(dict.fromkeys(found))
+        candidates += _candidates(spec)
+    unique = list(dict.fromkeys(candidates))
     return sorted(unique, key=lambda one: (one.method != BASELINE, len(one.row.needs)))
 
 
@@ -197,14 +197,14 @@ def checked_rates(rates: Iterable[float] | None, n: int) -> list[float]:
     """Ascending pruning rates; the default grid as far as `FEWEST_KEPT` images are kept."""
     if rates is None:
         return [rate for rate in RATES if kept_count(n, rate) >= FEWEST_KEPT]
-    found = set()
+    checked = set()
     for rate in rates:
         if not 0 < float(rate) < 1:
             raise BadInput(
                 f"prune rate {rate} must lie between 0 and 1; 0.9 keeps a tenth of the images."
             )
-        found.add(float(rate))
-    return sorted(found)
+        checked.add(float(rate))
+    return sorted(checked)
 
 
 def rates_around(prune_rate: float, n: int) -> tuple[float, ...]:
@@ -310,9 +310,11 @@ class _Work:
 
         def judged() -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             most = kept_count(self.n, min(rates))
-            found = [accuracies(self._judge, kept) for kept in self._coresets(candidate, k, most)]
-            micro = np.mean([one.micro for one in found], axis=0)
-            macro = np.mean([one.macro for one in found], axis=0)
+            measured = [
+                accuracies(self._judge, kept) for kept in self._coresets(candidate, k, most)
+            ]
+            micro = np.mean([one.micro for one in measured], axis=0)
+            macro = np.mean([one.macro for one in measured], axis=0)
             return {}, dict(micro=micro.tolist(), macro=macro.tolist())
 
         info = self._kept("forecast", self._cell_key(candidate, rate), judged)[1]

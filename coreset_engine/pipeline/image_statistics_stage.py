@@ -63,16 +63,16 @@ def key_of(dataset: Dataset) -> str:
 
 def _made(run: Run) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     dataset = run.dataset
-    known, place = _known(run.store, dataset)
-    todo = np.flatnonzero(place < 0)
+    known, position = _known(run.store, dataset)
+    todo = np.flatnonzero(position < 0)
     work = run.store.work(STAGE, key_of(dataset))
     parts = list(known)
     total = sum(len(part) for part in parts)
     for number, start in enumerate(range(0, len(todo), SHARD)):
         rows = todo[start : start + SHARD]
         parts.append(_shard(run, work / f"shard-{number:06d}.npz", rows, start, len(todo)))
-    place[todo] = total + np.arange(len(todo))
-    whole = joined(parts, place)
+    position[todo] = total + np.arange(len(todo))
+    whole = joined(parts, position)
     arrays = whole.arrays()
     if dataset.digests is not None:
         arrays["digests"] = np.asarray(dataset.digests)
@@ -87,19 +87,19 @@ def _shard(run: Run, path: Path, rows: np.ndarray, done: int, total: int) -> Ima
     tick = run.tick(STAGE)
     part = run.dataset.take(rows)
 
-    def told(at: int, _: int, unit: str) -> None:
+    def report(at: int, _: int, unit: str) -> None:
         tick(done + at, total, unit)
 
-    made = measure_images(part, progress=told)
+    made = measure_images(part, progress=report)
     arrays: dict[str, Any] = dict(rows=rows, **made.arrays())
     temporary = path.with_suffix(".tmp")
     try:
         with open(temporary, "wb") as out:
             np.savez(out, **arrays)
         temporary.replace(path)
-    except OSError as fault:
+    except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise filesystem.refused(path, fault) from None
+        raise filesystem.refused(path, error) from None
     return made
 
 
@@ -120,34 +120,34 @@ def _record(arrays: Any) -> ImageStatistics:
 def _known(store: Store, dataset: Dataset) -> tuple[list[ImageStatistics], np.ndarray]:
     """(statistics of earlier artefacts, (N,) int64 row of each image in them laid end to end, -1
     where its bytes were not measured before)."""
-    place = np.full(len(dataset), -1, np.int64)
+    position = np.full(len(dataset), -1, np.int64)
     parts: list[ImageStatistics] = []
     if dataset.digests is None:
-        return parts, place
+        return parts, position
     mine = np.asarray(dataset.digests)
     before = 0
     for arrays in _finished(store):
         theirs = arrays["digests"]
         order = np.argsort(theirs, kind="stable")
         at = np.minimum(np.searchsorted(theirs, mine, sorter=order), len(theirs) - 1)
-        found = (place < 0) & (theirs[order[at]] == mine) & (mine != b"")
-        if found.any():
-            place[found] = before + order[at[found]]
+        equal = (position < 0) & (theirs[order[at]] == mine) & (mine != b"")
+        if equal.any():
+            position[equal] = before + order[at[equal]]
             parts.append(_record(arrays))
             before += len(theirs)
-        if (place >= 0).all():
+        if (position >= 0).all():
             break
-    return parts, place
+    return parts, position
 
 
 def _finished(store: Store) -> Iterator[dict[str, np.ndarray]]:
     """Arrays of finished artefacts that keep digests, newest first."""
     folder = store.home / "artefacts" / STAGE
     try:
-        found = sorted(((one.stat().st_mtime, one.name) for one in folder.iterdir()), reverse=True)
+        stored = sorted(((one.stat().st_mtime, one.name) for one in folder.iterdir()), reverse=True)
     except OSError:
         return
-    for _, key in found[:_CACHES]:
+    for _, key in stored[:_CACHES]:
         try:
             arrays, info = store.read(STAGE, key)
         except (Corrupt, BadInput):

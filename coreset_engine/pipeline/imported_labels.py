@@ -121,10 +121,10 @@ def with_known_labels(run: Run) -> Run:
     classes = tuple(dict.fromkeys([*run.dataset.classes, *sorted(set(given.values()))]))
     code = {name: number for number, name in enumerate(classes)}
     labels = np.array(run.dataset.labels, np.int64)
-    places = places_of(run.dataset.ids, list(given))
-    for place, name in zip(places.tolist(), given.values(), strict=True):
-        if place >= 0:
-            labels[place] = code[name]
+    positions = places_of(run.dataset.ids, list(given))
+    for position, name in zip(positions.tolist(), given.values(), strict=True):
+        if position >= 0:
+            labels[position] = code[name]
     return run.with_dataset(dataclasses.replace(run.dataset, labels=labels, classes=classes))
 
 
@@ -189,8 +189,8 @@ def _cross_validated(run: Run, given: np.ndarray, n_classes: int) -> dict[str, f
 def _filled(run: Run, given: np.ndarray, n_classes: int, how: str) -> tuple[np.ndarray, np.ndarray]:
     """(N,) int64 codes and (N,) float32 confidence; given labels stay."""
     if how == "graph":
-        found = spread_labels(run.neighbours, given, n_classes)
-        return found.labels, found.confidence
+        spread = spread_labels(run.neighbours, given, n_classes)
+        return spread.labels, spread.confidence
     known = np.flatnonzero(given >= 0)
     model = _linear(run, known, given[known], n_classes)
     codes = np.empty(len(given), np.int64)

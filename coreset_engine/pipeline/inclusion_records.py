@@ -46,15 +46,15 @@ class Inclusion:
 def finished(run: Run) -> list[Inclusion]:
     """Every inclusion that lies finished for this run's images (of a sampled run, at its sample),
     newest first. Computes nothing."""
-    return [found for _, found in stored(run)]
+    return [record for _, record in stored(run)]
 
 
 def of_selection(run: Run, selection: Selection) -> Inclusion | None:
     """The finished inclusion of this very choice (method, rate, parameters), that of most draws; or
     None."""
     base = base_of(run, selection)
-    fitting = [found for about, found in stored(run) if about["base"] == base]
-    return max(fitting, key=lambda found: found.draws, default=None)
+    fitting = [record for about, record in stored(run) if about["base"] == base]
+    return max(fitting, key=lambda record: record.draws, default=None)
 
 
 def base_of(run: Run, selection: Selection) -> str:
@@ -65,7 +65,7 @@ def base_of(run: Run, selection: Selection) -> str:
 
 def stored(run: Run) -> list[tuple[dict[str, Any], Inclusion]]:
     folder = run.store.home / "artefacts" / STAGE
-    found = []
+    records = []
     whole = getattr(run, "whole", run)
     for path in sorted(folder.glob("[!.]*/manifest.json"), key=lambda p: -p.stat().st_mtime):
         about = filesystem.read_json(path) or {}
@@ -74,8 +74,8 @@ def stored(run: Run) -> list[tuple[dict[str, Any], Inclusion]]:
             rows = getattr(run, "rows", None)  # of a sampled run
             if rows is not None:
                 arrays = dict(share=arrays["share"][rows])
-            found.append((info, record(arrays, info)))
-    return found
+            records.append((info, record(arrays, info)))
+    return records
 
 
 def record(arrays: dict[str, np.ndarray], info: dict[str, Any]) -> Inclusion:

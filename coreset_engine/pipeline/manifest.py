@@ -79,8 +79,8 @@ def _given_labels(run: Run) -> dict[str, Any]:
 def _tags(run: Run, selection: Selection) -> dict[str, Any]:
     """The tags that the selection's filter asks for, with their images."""
     where = filter_of(selection.params.get("where"))
-    found = recorded_tags(run, where)
-    return {"tags": dict(found)} if where is not None and TAG in where.columns else {}
+    tags = recorded_tags(run, where)
+    return {"tags": dict(tags)} if where is not None and TAG in where.columns else {}
 
 
 def write_run(
@@ -103,9 +103,9 @@ def scores_of(run: Run, selection: Selection) -> dict[str, np.ndarray]:
     image was kept where that was measured for this very choice."""
     drawn = of_selection(run, selection)
     tagged = tag_texts(run)
-    found = columns(run, selection.method) | label_columns(run) | dict(selection.columns)
-    found |= {} if tagged is None else dict(tags=tagged)
-    return found | ({} if drawn is None else dict(inclusion=drawn.share))
+    scores = columns(run, selection.method) | label_columns(run) | dict(selection.columns)
+    scores |= {} if tagged is None else dict(tags=tagged)
+    return scores | ({} if drawn is None else dict(inclusion=drawn.share))
 
 
 def prediction_columns(run: Run) -> dict[str, np.ndarray]:
@@ -120,7 +120,7 @@ def prediction_columns(run: Run) -> dict[str, np.ndarray]:
         than the one that is predicted for most images of its cluster; 0, or NaN = not known.
     """
     made = run.predictions
-    found = dict(
+    columns_of = dict(
         predicted_label=made.names(),
         predicted_confidence=made.confidence,
         predicted_entropy=made.entropy,
@@ -132,13 +132,13 @@ def prediction_columns(run: Run) -> dict[str, np.ndarray]:
         if run.imported:  # what was filled in is nobody's label
             given = run.imported.labels
             own = np.where([str(key) in given for key in run.dataset.ids], own, "")
-        found["disagrees_with_label"] = _differs(made.names(), own)
+        columns_of["disagrees_with_label"] = _differs(made.names(), own)
     if run.ready("pseudo_labels"):
         clusters = run.pseudo_labels.labels
         common = _commonest(clusters, made.predicted)
         names = np.array([*made.classes, ""], object)
-        found["disagrees_with_cluster"] = _differs(made.names(), names[common[clusters]])
-    return found
+        columns_of["disagrees_with_cluster"] = _differs(made.names(), names[common[clusters]])
+    return columns_of
 
 
 def _differs(predicted: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -169,47 +169,49 @@ def label_columns(run: Run) -> dict[str, np.ndarray]:
     state = label_log.read(run.dataset.fingerprint, run.store.home)
     given = state.labels | (dict(run.imported.labels) if run.imported else {})
     ids = run.dataset.ids
-    found: dict[str, np.ndarray] = {}
+    columns_of: dict[str, np.ndarray] = {}
     if given:
-        found["given_label"] = np.array([given.get(str(key), "") for key in ids], object)
+        columns_of["given_label"] = np.array([given.get(str(key), "") for key in ids], object)
     if state.rounds:
         number = state.round_of
-        found["round"] = np.array([number.get(str(key), -1) for key in ids], np.int64)
+        columns_of["round"] = np.array([number.get(str(key), -1) for key in ids], np.int64)
     decided = label_log.decisions(run.dataset.fingerprint, run.store.home)
     suspects = label_log.suspects(run.dataset.fingerprint, run.store.home)
     if suspects:
         scores = [suspects.get(str(key), np.nan) for key in ids]
-        found["label_error"] = np.array(scores, np.float64)
+        columns_of["label_error"] = np.array(scores, np.float64)
     if decided:
-        said = {key: str(entry["decision"]) for key, entry in decided.items()}
-        found["label_decision"] = np.array([said.get(str(key), "") for key in ids], object)
+        decisions = {key: str(entry["decision"]) for key, entry in decided.items()}
+        columns_of["label_decision"] = np.array(
+            [decisions.get(str(key), "") for key in ids], object
+        )
     filled = None if run.imported is None else run.imported.confidence
     if filled is not None and len(filled) == len(ids):
         names = np.array(run.dataset.classes, object)
-        found["suggested_label"] = names[np.asarray(run.dataset.labels)]
-        found["suggested_confidence"] = filled
-    return found
+        columns_of["suggested_label"] = names[np.asarray(run.dataset.labels)]
+        columns_of["suggested_confidence"] = filled
+    return columns_of
 
 
 def columns(run: Run, method: str) -> dict[str, np.ndarray]:
     """Scores that lie finished and belong to the run: aum, forgetting, coverage, redundancy,
     pseudo_label, ..."""
-    found: dict[str, np.ndarray] = {}
+    scores: dict[str, np.ndarray] = {}
     if run.ready("pseudo_labels"):
-        found |= dict(
+        scores |= dict(
             pseudo_label=run.pseudo_labels.labels, confidence=run.pseudo_labels.confidence
         )
     if run.ready("dynamics"):
-        found |= {
+        scores |= {
             name: getattr(run.dynamics, name)
             for name in ("aum", "forgetting")
             if not np.isnan(getattr(run.dynamics, name)).all()
         }
     if run.config.predictions:
-        found |= prediction_columns(run)
+        scores |= prediction_columns(run)
     if run.ready("coverage"):
-        found |= dict(coverage=run.coverage.coverage, redundancy=run.coverage.redundancy)
-    return found
+        scores |= dict(coverage=run.coverage.coverage, redundancy=run.coverage.redundancy)
+    return scores
 
 
 def run_of_manifest(
@@ -281,12 +283,12 @@ def verify(
         if isinstance(wanted.get("tags"), dict):
             run.tagged_by = wanted["tags"]
         chosen = select(SelectionRequest.from_manifest(wanted["method"], wanted["params"]), run)
-    except (ValueError, TypeError, KeyError) as fault:  # BadInput is a ValueError
+    except (ValueError, TypeError, KeyError) as error:  # BadInput is a ValueError
         if not differs:
-            raise BadInput(f"{path} cannot be recomputed: {fault}") from None
+            raise BadInput(f"{path} cannot be recomputed: {error}") from None
         return dict(
             same=False,
-            differs=[*differs, f"so much that it cannot be chosen again: {fault}"],
+            differs=[*differs, f"so much that it cannot be chosen again: {error}"],
             method=wanted["method"],
             k=0,
         )
@@ -319,17 +321,17 @@ def read_manifest(path: Path | str) -> dict[str, Any]:
     try:
         if not path.is_file():
             raise ValueError("there is no such file")
-        found = json.loads(path.read_text(encoding="utf-8"))
-        wrong = [name for name, kind in _SHAPE.items() if not isinstance(found[name], kind)]
-        if not isinstance(found.setdefault("weights", None), str | None):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        wrong = [name for name, kind in _SHAPE.items() if not isinstance(content[name], kind)]
+        if not isinstance(content.setdefault("weights", None), str | None):
             wrong.append("weights")
-        if wrong or "prune_rate" not in found["params"]:
+        if wrong or "prune_rate" not in content["params"]:
             raise ValueError(f"wrong or missing: {', '.join(wrong) or 'prune_rate'}")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadInput(
-            f"{path} is no manifest of a selection ({fault}); give the manifest.json `run` wrote."
+            f"{path} is no manifest of a selection ({error}); give the manifest.json `run` wrote."
         ) from None
-    manifest: dict[str, Any] = found
+    manifest: dict[str, Any] = content
     return manifest
 
 
@@ -397,10 +399,10 @@ def _manifest_of(run: Run, stage: str) -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for name in PACKAGES:
         try:
-            found[name] = metadata.version(name)
+            versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return versions

@@ -54,6 +54,5 @@ def check(stage: str, n: int, d: int, itemsize: int = 4) -> None:
         raise BadInput(
             f"{stage.replace('_', '-')} of {n:,} images with {d:,} dimensions needs at least "
             f"{wanted / 1e9:.1f} GB of memory and {room / 1e9:.1f} GB are free; {ADVICE[stage]}, "
-            "close "
-            "other programs, or use a machine with more."
+            "close other programs, or use a machine with more."
         )

@@ -54,13 +54,13 @@ def search(
     if at_scale(config.search, len(vectors)):
         from coreset_engine.embedding.neighbours.ivfpq import neighbours_at_scale
 
-        place = folder()
-        steps = executor.neighbour_steps(vectors, place)
-        found = neighbours_at_scale(vectors, k, folder=place, each=steps, progress=progress)
+        scratch = folder()
+        steps = executor.neighbour_steps(vectors, scratch)
+        result = neighbours_at_scale(vectors, k, folder=scratch, each=steps, progress=progress)
     else:
         from coreset_engine.embedding.neighbours.search import neighbours
 
         exact: dict[str, Any] = dict(exact_below=len(vectors)) if config.search == "exact" else {}
-        found = neighbours(vectors, k=k, device=config.device, progress=progress, **exact)
-    arrays = dict(indices=found.indices, distances=found.distances)
-    return arrays, dict(metric=found.metric, info=dict(found.info))
+        result = neighbours(vectors, k=k, device=config.device, progress=progress, **exact)
+    arrays = dict(indices=result.indices, distances=result.distances)
+    return arrays, dict(metric=result.metric, info=dict(result.info))

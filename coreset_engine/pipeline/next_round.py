@@ -83,9 +83,9 @@ class LabelRound:
         if imported is None or imported.confidence is None:
             return []
         dataset = self.run.dataset
-        places = places_of(dataset.ids, self.ids.tolist())
-        names = [dataset.classes[code] for code in np.asarray(dataset.labels)[places]]
-        return list(zip(names, map(float, imported.confidence[places]), strict=True))
+        positions = places_of(dataset.ids, self.ids.tolist())
+        names = [dataset.classes[code] for code in np.asarray(dataset.labels)[positions]]
+        return list(zip(names, map(float, imported.confidence[positions]), strict=True))
 
 
 def next_round(
@@ -160,8 +160,8 @@ def _present(run: Run, ids: list[str]) -> list[str]:
     """Those ids that the source still has, in order."""
     if not ids:
         return []
-    places = places_of(run.dataset.ids, ids)
-    return [key for key, place in zip(ids, places.tolist(), strict=True) if place >= 0]
+    positions = places_of(run.dataset.ids, ids)
+    return [key for key, position in zip(ids, positions.tolist(), strict=True) if position >= 0]
 
 
 def _checked_count(
@@ -248,21 +248,21 @@ def write_round(out: Path | str, made: LabelRound) -> Path:
                 ["id", "path", "round", "suggested_label", "suggested_confidence", "label"]
             )
             writer.writerows(_rows(made))
-    except OSError as fault:
+    except OSError as error:
         raise BadInput(
-            f"{path} cannot be written ({fault.strerror}); choose a folder you can write."
+            f"{path} cannot be written ({error.strerror}); choose a folder you can write."
         ) from None
     return path
 
 
 def _rows(made: LabelRound) -> list[list[Any]]:
     dataset = made.run.dataset
-    places = places_of(dataset.ids, made.ids.tolist())
+    positions = places_of(dataset.ids, made.ids.tolist())
     suggested = made.suggestions or [("", None)] * len(made)
     paths = dataset.paths
     return [
-        [key, "" if paths is None else paths[place], made.number, name, _share(share), ""]
-        for key, place, (name, share) in zip(made.ids, places, suggested, strict=True)
+        [key, "" if paths is None else paths[position], made.number, name, _share(share), ""]
+        for key, position, (name, share) in zip(made.ids, positions, suggested, strict=True)
     ]
 
 

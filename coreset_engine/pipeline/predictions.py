@@ -24,7 +24,7 @@ def report_of(run: Run) -> dict[str, Any]:
     """
     made = run.predictions
     columns = prediction_columns(run)
-    found: dict[str, Any] = dict(
+    report: dict[str, Any] = dict(
         kind=made.kind,
         classes=list(made.classes),
         images=len(made.predicted),
@@ -35,17 +35,17 @@ def report_of(run: Run) -> dict[str, Any]:
     for name in ("confidence", "entropy"):
         values = columns[f"predicted_{name}"]
         if np.isfinite(values).any():
-            found[f"mean_{name}"] = round(float(np.nanmean(values)), 4)
+            report[f"mean_{name}"] = round(float(np.nanmean(values)), 4)
     against = columns.get("disagrees_with_label")
     if against is not None and np.isfinite(against).any():
         known = np.isfinite(against)
-        found["labelled"] = int(known.sum())
-        found["disagree_with_labels"] = int(against[known].sum())
-        found["accuracy_on_labels"] = round(1 - float(against[known].mean()), 4)
+        report["labelled"] = int(known.sum())
+        report["disagree_with_labels"] = int(against[known].sum())
+        report["accuracy_on_labels"] = round(1 - float(against[known].mean()), 4)
     clusters = columns.get("disagrees_with_cluster")
     if clusters is not None:
-        found["disagree_with_clusters"] = int(np.nansum(clusters))
-    return found
+        report["disagree_with_clusters"] = int(np.nansum(clusters))
+    return report
 
 
 def write_table(run: Run, out: Path | str) -> None:
@@ -55,8 +55,8 @@ def write_table(run: Run, out: Path | str) -> None:
     table = pd.DataFrame(dict(id=np.asarray(run.dataset.ids)) | prediction_columns(run))
     try:
         table.to_csv(out, index=False)
-    except OSError as fault:
+    except OSError as error:
         raise BadInput(
-            f"{str(out)!r} cannot be written ({fault.strerror}); name a file in a folder you can "
+            f"{str(out)!r} cannot be written ({error.strerror}); name a file in a folder you can "
             "write."
         ) from None

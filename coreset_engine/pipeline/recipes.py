@@ -102,7 +102,7 @@ def _elfs_paper() -> list[Recipe]:
         TEMI_PAPER,
         {"score": "aum", "labels": "pseudo"},
     )
-    found = [general]
+    recipes = [general]
     for (dataset, encoder), betas in TABLE_7.items():
         suffix = "" if encoder == "dino" else f"-{encoder}"
         run = {**general.run, "encoder": ENCODER_OF[encoder]}
@@ -110,7 +110,7 @@ def _elfs_paper() -> list[Recipe]:
         if dataset == "imagenet":
             run["proxy"] = "resnet34"
             settings = (*TEMI_PAPER, "temi.n_neighbours=25")
-        found.append(
+        recipes.append(
             replace(
                 general,
                 name=f"elfs-paper-{dataset}{suffix}",
@@ -121,7 +121,7 @@ def _elfs_paper() -> list[Recipe]:
                 betas=dict(zip(RATES, betas, strict=True)),
             )
         )
-    return found
+    return recipes
 
 
 _LIST = (

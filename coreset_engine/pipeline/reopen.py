@@ -34,10 +34,10 @@ def reopen_source(manifest: Mapping[str, Any], images: str = "") -> Dataset:
     if not images:
         try:
             return open_source(spec)
-        except BadInput as fault:
+        except BadInput as error:
             if _looks_moved(spec):
                 raise BadInput(
-                    f"{fault} If the images were moved, name their folder now: --images FOLDER."
+                    f"{error} If the images were moved, name their folder now: --images FOLDER."
                 ) from None
             raise
     wanted = str(manifest.get("source_fingerprint", ""))
@@ -45,8 +45,7 @@ def reopen_source(manifest: Mapping[str, Any], images: str = "") -> Dataset:
     if dataset.fingerprint != wanted:
         raise BadInput(
             f"{images!r} does not hold the images of this selection: "
-            f"{_difference(dataset, manifest)}; "
-            "name the folder they were moved to."
+            f"{_difference(dataset, manifest)}; name the folder they were moved to."
         )
     return dataset
 
@@ -62,21 +61,20 @@ def _looks_moved(spec: str) -> bool:
 def _opened_at(spec: str, images: str) -> Dataset:
     """Read like `spec`, from the new place: vectors with other images, else another folder."""
     kind = kind_of(spec)
-    place = os.path.abspath(os.path.expanduser(images))
+    path = os.path.abspath(os.path.expanduser(images))
     if kind == "vectors":
-        return open_source(spec_with(spec, {"images": place}))
+        return open_source(spec_with(spec, {"images": path}))
     if kind == "container":
         pattern, _, given = spec.partition("#")
         name = Path(pattern).name
-        moved = place if Path(place).is_file() or name == Path(place).name else f"{place}/{name}"
+        moved = path if Path(path).is_file() or name == Path(path).name else f"{path}/{name}"
         return open_source(f"{moved}#{given}" if given else moved)
     if kind == "folder":
         chosen = options.ReadOptions.of(kind, options.unpacked(spec, "folder:", kind)[1])
-        return open_source(options.folder_spec(Path(place), chosen))
+        return open_source(options.folder_spec(Path(path), chosen))
     raise BadInput(
         f"the source {spec[:80]!r} is no folder of images, so --images does not go with it; leave "
-        "it "
-        "out."
+        "it out."
     )
 
 
@@ -93,5 +91,5 @@ def try_reopen(manifest: Mapping[str, Any], images: str = "") -> tuple[Dataset |
         return reopen_source(manifest, images), ""
     try:
         return reopen_source(manifest), ""
-    except CoresetError as fault:
-        return None, " ".join(str(fault).split())
+    except CoresetError as error:
+        return None, " ".join(str(error).split())

@@ -265,17 +265,17 @@ class Run:
     def params_of(self, stage: str) -> dict[str, Any]:
         """What a stage's key holds of the settings: every field that says it belongs to the
         stage, as it takes effect on this dataset."""
-        found: dict[str, Any] = {}
+        params: dict[str, Any] = {}
         if stage == "embeddings":
-            found["source"] = self.dataset.fingerprint
+            params["source"] = self.dataset.fingerprint
         if stage == "dynamics":
-            found["labels"] = "pseudo"
+            params["labels"] = "pseudo"
         if stage == "coverage":
-            found["n_neighbours"] = stages.DEFAULT_ALPHA
+            params["n_neighbours"] = stages.DEFAULT_ALPHA
         for about in fields(self.config):
             if stage in about.metadata.get("stages", ()):
-                found |= self._key_entries(about.name, about.metadata)
-        return found
+                params |= self._key_entries(about.name, about.metadata)
+        return params
 
     def _key_entries(self, name: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
         if "settings_of" in metadata:

@@ -52,13 +52,13 @@ def prepare(run: Run) -> None:
 def count_all(run: Run, method: str, params: dict[str, Any] | None = None) -> Totals:
     """`totals`, with counts and histogram looked at once, so that the first look of a page is fast
     as well."""
-    found = totals(run, method, params)
+    counted = totals(run, method, params)
     for name in ("pseudo_label", "true_label"):
-        if name in found.columns:
-            found.counts(name, Window(0, 1))
-    if found.score:
-        found.histogram(found.score, Window(0, 1))
-    return found
+        if name in counted.columns:
+            counted.counts(name, Window(0, 1))
+    if counted.score:
+        counted.histogram(counted.score, Window(0, 1))
+    return counted
 
 
 # -- the sample ------------------------------------------------------------------------------------
@@ -202,9 +202,9 @@ class Sampled:
     @cached_property
     def embeddings(self) -> Embeddings:
         self._finished("embeddings")
-        found = self.whole.embeddings
+        stored = self.whole.embeddings
         return Embeddings(
-            np.asarray(found.vectors[self.rows]), self.dataset.ids, found.key, found.encoder
+            np.asarray(stored.vectors[self.rows]), self.dataset.ids, stored.key, stored.encoder
         )
 
     @property
@@ -291,8 +291,6 @@ class Sampled:
         if not finished(self.whole, stage, **params):
             raise Missing(
                 f"the {stage.replace('_', '-')} of all {len(self.whole.dataset):,} images are not "
-                "finished "
-                "with these knobs, and a sample cannot stand in for them; prepare them, or go back "
-                "to the "
-                "usual knobs."
+                "finished with these knobs, and a sample cannot stand in for them; prepare them, "
+                "or go back to the usual knobs."
             )

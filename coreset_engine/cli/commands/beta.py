@@ -54,7 +54,7 @@ def beta(
     tell = run.tick("beta")
     if oracle:
         run.labels  # noqa: B018 - says at once, not after the search, that there are none
-    found = beta_stage.search(
+    result = beta_stage.search(
         run,
         score=score,
         prune_rate=prune_rate,
@@ -65,32 +65,31 @@ def beta(
         progress=tell,
     )
     if oracle:
-        found = found | dict(oracle=beta_stage.oracle(run, found, progress=tell))
-    print(json.dumps(found) if as_json else "\n".join(lines(found)))
+        result = result | dict(oracle=beta_stage.oracle(run, result, progress=tell))
+    print(json.dumps(result) if as_json else "\n".join(lines(result)))
 
 
-def lines(found: dict[str, Any]) -> list[str]:
+def lines(result: dict[str, Any]) -> list[str]:
     """The curve as a table, the chosen beta, and how to use it."""
-    true = {point["beta"]: point for point in found.get("oracle", {}).get("curve", ())}
+    true = {point["beta"]: point for point in result.get("oracle", {}).get("curve", ())}
     out = [
         f"{'beta':>6}  {'held-out pseudo-label accuracy':>31}"
         + (f"  {'with true labels':>16}" if true else "")
     ]
-    for point in found["curve"]:
+    for point in result["curve"]:
         spread = f" ± {100 * point['std']:.2f}" if point["n"] > 1 else ""
-        mark = "*" if point["beta"] == found["beta"] else " "
-        told = f"{100 * point['accuracy']:.2f} %{spread}"
+        star = "*" if point["beta"] == result["beta"] else " "
+        accuracy = f"{100 * point['accuracy']:.2f} %{spread}"
         also = f"  {100 * true[point['beta']]['accuracy']:>14.2f} %" if true else ""
-        out.append(f"{point['beta']:>6g}{mark} {told:>31}{also}")
+        out.append(f"{point['beta']:>6g}{star} {accuracy:>31}{also}")
     if true:
-        seen = found["oracle"]
+        seen = result["oracle"]
         out.append(
             f"true labels would have chosen beta = {seen['best_beta']:g}; choosing without them "
-            "costs "
-            f"{100 * seen['lost']:.2f} points"
+            f"costs {100 * seen['lost']:.2f} points"
         )
     out.append(
-        f"beta = {found['beta']:g} at prune rate {found['prune_rate']:g}; use it with "
-        f"run --method elfs --prune-rate {found['prune_rate']:g} --beta {found['beta']:g}"
+        f"beta = {result['beta']:g} at prune rate {result['prune_rate']:g}; use it with "
+        f"run --method elfs --prune-rate {result['prune_rate']:g} --beta {result['beta']:g}"
     )
     return out

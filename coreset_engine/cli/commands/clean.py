@@ -166,7 +166,7 @@ def leakage(
     from coreset_engine.pipeline.compare_sources import compare_sources
 
     run_a, run_b = _two_runs(source, other, settings)
-    found = compare_sources(
+    comparison = compare_sources(
         run_a,
         run_b,
         near_duplicates=near_duplicates,
@@ -174,12 +174,12 @@ def leakage(
         embed=not no_embed,
     )
     if out is not None:
-        _write_ids(out, found.leaked_ids())
+        _write_ids(out, comparison.leaked_ids())
     if as_json:
-        print(json.dumps(found.to_record(examples)))
+        print(json.dumps(comparison.to_record(examples)))
     else:
-        _show_comparison(found)
-    if fail and len(found.leakage):
+        _show_comparison(comparison)
+    if fail and len(comparison.leakage):
         raise typer.Exit(FOUND)
 
 
@@ -247,8 +247,8 @@ def _act(run: Any, report: Any, actions: Actions) -> dict[str, int]:
     ids = ids_of(list(actions.exclude), "--exclude")
     back = ids_of(list(actions.restore), "--restore")
     for option, given in (("--exclude", ids), ("--restore", back)):
-        places = places_of(run.dataset.ids, given)
-        unknown = [key for key, place in zip(given, places) if place < 0]
+        positions = places_of(run.dataset.ids, given)
+        unknown = [key for key, position in zip(given, positions) if position < 0]
         if unknown:
             raise BadInput(
                 f"{option} names {unknown[0]!r}, which is no id of this source ({len(unknown)} "
@@ -273,9 +273,9 @@ def _in_force(run: Any, out: Path | None) -> dict[str, int]:
 def _write_ids(out: Path, ids: list[str]) -> None:
     try:
         out.write_text("".join(f"{key}\n" for key in ids), encoding="utf-8")
-    except OSError as fault:
+    except OSError as error:
         raise BadInput(
-            f"{str(out)!r} cannot be written ({fault.strerror or fault}); choose another file."
+            f"{str(out)!r} cannot be written ({error.strerror or error}); choose another file."
         ) from None
 
 
@@ -286,25 +286,25 @@ def _costs(report: Any, folder: Path) -> dict[str, str]:
 
     table, _ = read_selection(folder)
     ids = [str(key) for key in table["id"][table["selected"]]]
-    places = places_of(report.ids, ids)
-    if (places < 0).any():
+    positions = places_of(report.ids, ids)
+    if (positions < 0).any():
         raise BadInput(
-            f"--selection {str(folder)!r} holds {int((places < 0).sum()):,} images that are not in "
+            f"--selection {str(folder)!r} holds {int((positions < 0).sum()):,} images that are not in "
             "this source; give a selection of this source."
         )
-    costs = {name: report.cost(name, places) for name in report.findings}
+    costs = {name: report.cost(name, positions) for name in report.findings}
     return {name: cost.sentence() for name, cost in costs.items() if cost.wasted}
 
 
 def _write_html(path: Path, report: Any, run: Any, comparison: Any) -> str:
     from coreset_engine.findings.html_report import as_html
 
-    said = [] if comparison is None else [comparison.leakage.sentence()]
+    sentences = [] if comparison is None else [comparison.leakage.sentence()]
     try:
-        path.write_text(as_html(report, run.dataset, said), encoding="utf-8")
-    except OSError as fault:
+        path.write_text(as_html(report, run.dataset, sentences), encoding="utf-8")
+    except OSError as error:
         raise BadInput(
-            f"--html {str(path)!r} cannot be written ({fault.strerror or fault}); choose another "
+            f"--html {str(path)!r} cannot be written ({error.strerror or error}); choose another "
             "file."
         ) from None
     return str(path)
@@ -349,23 +349,23 @@ def _show(record: dict[str, Any], report: Any) -> None:
         print(f"failed on: {', '.join(record['failed'])}", file=sys.stderr)
 
 
-def _show_comparison(found: Any) -> None:
-    print(found.leakage.sentence())
-    for pair in found.to_record(5)["leakage"]["pairs"]:
+def _show_comparison(comparison: Any) -> None:
+    print(comparison.leakage.sentence())
+    for pair in comparison.to_record(5)["leakage"]["pairs"]:
         print(f"  {pair['kind']:<7}{pair['b']}  =  {pair['a']}  ({pair['distance']:.4f})")
-    if found.test is not None:
-        print(found.test.sentence())
-    if found.regions is not None:
-        _show_regions(found)
-    for line in found.warnings:
+    if comparison.test is not None:
+        print(comparison.test.sentence())
+    if comparison.regions is not None:
+        _show_regions(comparison)
+    for line in comparison.warnings:
         print(f"note: {line}", file=sys.stderr)
 
 
-def _show_regions(found: Any) -> None:
-    made = found.regions
+def _show_regions(comparison: Any) -> None:
+    made = comparison.regions
     sides = (
-        ("A lacks", made.lacking_in_a(), found.ids_b, made.label_b),
-        ("B lacks", made.lacking_in_b(), found.ids_a, made.label_a),
+        ("A lacks", made.lacking_in_a(), comparison.ids_b, made.label_b),
+        ("B lacks", made.lacking_in_b(), comparison.ids_a, made.label_a),
     )
     for words, clusters, ids, labels in sides:
         for cluster in clusters[:5]:

@@ -48,7 +48,7 @@ def find(
 
     name = check_name(tag) if tag else ""
     run = options.open_run(source, settings)
-    found = search(
+    hits = search(
         run,
         like=like or None,
         text=text,
@@ -58,17 +58,17 @@ def find(
         relevance=relevance,
         progress=run.tick("search_index"),
     )
-    change = give(run, name, ids=found.ids.tolist()) if name and len(found) else None
+    change = give(run, name, ids=hits.ids.tolist()) if name and len(hits) else None
     if as_json:
         given = {} if change is None else dict(tag=change.name, tagged=change.changed)
-        print(json.dumps(found.as_json() | given))
+        print(json.dumps(hits.as_json() | given))
         return
-    for key, value in zip(found.ids, found.similarity.tolist()):
+    for key, value in zip(hits.ids, hits.similarity.tolist()):
         print(f"{key}\t{value:.4f}")
-    recall = "exact" if found.recall == 1 else f"recall {found.recall:.1%}"
-    said = f"{len(found):,} images like {found.query!r} ({recall}, {found.seconds:.2f} s)"
+    recall = "exact" if hits.recall == 1 else f"recall {hits.recall:.1%}"
+    headline = f"{len(hits):,} images like {hits.query!r} ({recall}, {hits.seconds:.2f} s)"
     tagged = "" if change is None else f"; {change.total:,} images have the tag {change.name!r} now"
-    print(f"{said}{tagged}.", file=sys.stderr)
+    print(f"{headline}{tagged}.", file=sys.stderr)
 
 
 @options.with_run_settings()
@@ -146,18 +146,18 @@ def columns(
             print(f"{one.name:20} {one.group:10} {'' if one.ready else 'computed when asked for'}")
         return
     counted = cross_filter(run.columns, {} if wanted is None else {"": wanted}, name or ())
-    told: dict[str, Any] = {}
+    listed: dict[str, Any] = {}
     if wanted is not None:
-        told["where"] = apply_filter(wanted, run.columns).sentence
-        told["matched"] = counted.matched
+        listed["where"] = apply_filter(wanted, run.columns).sentence
+        listed["matched"] = counted.matched
     for key, facet in counted.facets.items():
-        told[key] = dict(zip(facet.labels, facet.counts.tolist())) | (
+        listed[key] = dict(zip(facet.labels, facet.counts.tolist())) | (
             {"(missing)": facet.missing} if facet.missing_total else {}
         )
     if as_json:
-        print(json.dumps(told))
+        print(json.dumps(listed))
         return
-    for key, value in told.items():
+    for key, value in listed.items():
         print(f"{key:>14}  {_listed(value) if isinstance(value, dict) else value}")
 
 

@@ -117,7 +117,7 @@ def evaluate(
     def tell(rows: list[dict[str, Any]], full: float | None, total: int) -> None:
         tick(len(rows), total, "trainings")
 
-    found = measure(
+    result = measure(
         run,
         on_rows=tell,
         methods=names,
@@ -130,13 +130,13 @@ def evaluate(
         **options.params_of(option),
     )
     if csv_file is not None:
-        write(csv_file, as_csv(found["rows"]))
+        write(csv_file, as_csv(result["rows"]))
     if plot is not None:
-        write(plot, picture(found))
+        write(plot, picture(result))
     if as_json:
-        print(json.dumps(found, default=str))
+        print(json.dumps(result, default=str))
         return
-    print("\n".join(lines(found)))
+    print("\n".join(lines(result)))
 
 
 @options.with_run_settings()
@@ -163,7 +163,7 @@ def inclusion(
 
     run = options.open_run(source, settings)
     tick = run.tick("inclusion")
-    found = measure(
+    result = measure(
         run,
         request,
         seeds=seeds,
@@ -171,39 +171,39 @@ def inclusion(
         on_draw=lambda done, total: tick(done, total, "draws"),
     )
     if csv_file is not None:
-        write(csv_file, table(("id", "inclusion"), zip(run.dataset.ids, found.share.tolist())))
-    kept = (found.share > 0) & (found.share < 1)
+        write(csv_file, table(("id", "inclusion"), zip(run.dataset.ids, result.share.tolist())))
+    kept = (result.share > 0) & (result.share < 1)
     options.print_record(
         dict(
-            method=found.method,
-            prune_rate=found.prune_rate,
-            draws=found.draws,
-            encoders=list(found.encoders),
-            always=int((found.share == 1).sum()),
-            core=found.core,
+            method=result.method,
+            prune_rate=result.prune_rate,
+            draws=result.draws,
+            encoders=list(result.encoders),
+            always=int((result.share == 1).sum()),
+            core=result.core,
             sometimes=int(kept.sum()),
-            never=found.never,
-            agreement=round(found.agreement, 4),
+            never=result.never,
+            agreement=round(result.agreement, 4),
         ),
         as_json,
     )
 
 
-def lines(found: dict[str, Any]) -> list[str]:
+def lines(result: dict[str, Any]) -> list[str]:
     """The result for a person: a table of rates and methods, then the paired tests in words."""
     from coreset_engine.evaluation.experiment import unmatched_sentence
     from coreset_engine.evaluation.paired import against_baseline, sentence
 
     what = "test accuracy"
-    if found["labels"] != "true":
+    if result["labels"] != "true":
         what = "agreement with pseudo-labels (no true labels are known)"
     out = [
-        f"{found['model']}: {what}; trained on at most {found['trained_on']:,}, "
-        f"tested on {found['tested_on']:,}; all images {found['full_accuracy']:.2%}",
+        f"{result['model']}: {what}; trained on at most {result['trained_on']:,}, "
+        f"tested on {result['tested_on']:,}; all images {result['full_accuracy']:.2%}",
         f"{'removed':>8} {'method':40} {'kept':>8} {'mean':>8} {'std':>6} {'n':>3} "
         f"{'over random':>12} {'s.e.':>6} {'balanced':>9} {'worst class':>12} {'seconds':>8}",
     ]
-    rows = found["rows"]
+    rows = result["rows"]
     tests = against_baseline(rows)
     for rate, method in dict.fromkeys((row["prune_rate"], row["method"]) for row in rows):
         some = [row for row in rows if (row["prune_rate"], row["method"]) == (rate, method)]
@@ -213,7 +213,7 @@ def lines(found: dict[str, Any]) -> list[str]:
         else:
             out.append(f"{rate:8.1%} {_titled(method):40} {some[0]['error']}")
     words = [sentence(test, method, rate) for (method, rate), test in tests.items()]
-    return [*out, *words, *filter(None, [unmatched_sentence(found)])]
+    return [*out, *words, *filter(None, [unmatched_sentence(result)])]
 
 
 def _titled(method: str) -> str:
@@ -269,33 +269,33 @@ def write(path: Path, text: str) -> None:
     """`text` into the file. Raises BadInput when the place cannot be written."""
     try:
         path.write_text(text, encoding="utf-8", newline="")
-    except OSError as fault:
+    except OSError as error:
         raise BadInput(
-            f"{str(path)!r} cannot be written ({fault.strerror}); give another file."
+            f"{str(path)!r} cannot be written ({error.strerror}); give another file."
         ) from None
 
 
 def curves(rows: list[dict[str, Any]]) -> dict[str, list[tuple[float, float, float]]]:
     """method -> (share removed, mean, std) per rate, without cells that could not be."""
-    found: dict[str, dict[float, list[float]]] = {}
+    points: dict[str, dict[float, list[float]]] = {}
     for row in rows:
         if row["accuracy"] is not None:
-            found.setdefault(row["method"], {}).setdefault(row["prune_rate"], []).append(
+            points.setdefault(row["method"], {}).setdefault(row["prune_rate"], []).append(
                 row["accuracy"]
             )
     return {
         method: [(rate, *spread(values)) for rate, values in sorted(rates.items())]
-        for method, rates in found.items()
+        for method, rates in points.items()
     }
 
 
-def picture(found: dict[str, Any]) -> str:
+def picture(result: dict[str, Any]) -> str:
     """The budget curve as SVG text."""
     from coreset_engine.evaluation.budget_curve import budget_curve
 
-    what = "Test accuracy" if found["labels"] == "true" else "Pseudo-label accuracy"
+    what = "Test accuracy" if result["labels"] == "true" else "Pseudo-label accuracy"
     return budget_curve(
-        curves(found["rows"]), found["full_accuracy"], f"{what} of {found['model']}"
+        curves(result["rows"]), result["full_accuracy"], f"{what} of {result['model']}"
     )
 
 
@@ -306,12 +306,12 @@ def _count(word: str) -> int:
 
 
 def _words(text: str) -> list[str]:
-    found = [word.strip() for word in text.split(",") if word.strip()]
-    if not found:
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not words:
         raise BadInput(
             f"{text!r} names nothing; give values with commas between, for example elfs,blindcs."
         )
-    return found
+    return words
 
 
 def _rate(word: str) -> float:

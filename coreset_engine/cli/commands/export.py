@@ -87,7 +87,7 @@ def export(
 
 def options_of(values: list[str] | None) -> dict[str, Any]:
     """NAME=VALUE pairs; true, false and numbers become what they say."""
-    found: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     for item in values or ():
         key, equals, value = item.partition("=")
         if not equals or not key.isidentifier():
@@ -95,10 +95,10 @@ def options_of(values: list[str] | None) -> dict[str, Any]:
                 f"--option {item!r} must read NAME=VALUE, for example --option only_kept=true."
             )
         try:
-            found[key] = json.loads(value)
+            options[key] = json.loads(value)
         except ValueError:
-            found[key] = value
-    return found
+            options[key] = value
+    return options
 
 
 def plugin(
@@ -109,15 +109,15 @@ def plugin(
     from coreset_engine.export.fiftyone import plugin_backend as inside
 
     if verb == "install":
-        told: dict[str, Any] = dict(installed=str(inside.install()))
+        output: dict[str, Any] = dict(installed=str(inside.install()))
     elif verb == "uninstall":
-        told = dict(removed=inside.uninstall())
+        output = dict(removed=inside.uninstall())
     elif verb == "where":
-        told = dict(place=str(inside.place()), installed=inside.place().is_symlink())
+        output = dict(place=str(inside.place()), installed=inside.place().is_symlink())
     else:
         raise BadInput(f"{verb!r} is no verb of plugin; use install, uninstall or where.")
     print(
-        json.dumps(told)
+        json.dumps(output)
         if as_json
-        else "\n".join(f"{key:>14}  {value}" for key, value in told.items())
+        else "\n".join(f"{key:>14}  {value}" for key, value in output.items())
     )

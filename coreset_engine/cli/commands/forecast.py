@@ -46,18 +46,18 @@ def forecast(
     from coreset_engine.pipeline.forecast_stage import forecast as compute
 
     run = options.open_run(source, settings)
-    found = compute(
+    result = compute(
         run,
         [name.strip() for name in methods.split(",") if name.strip()] or None,
         _rates(rates),
         progress=run.tick("forecast"),
     )
     if as_json:
-        advice = [vars(found.best(rate, balanced=balanced)) for rate in found.rates]
-        needed = [vars(found.labels_needed(share, name)) for name in ("", "random") if found.rows]
-        print(json.dumps(found.as_json() | dict(advice=advice, labels_needed=needed)))
+        advice = [vars(result.best(rate, balanced=balanced)) for rate in result.rates]
+        needed = [vars(result.labels_needed(share, name)) for name in ("", "random") if result.rows]
+        print(json.dumps(result.as_json() | dict(advice=advice, labels_needed=needed)))
         return
-    print("\n".join(lines(found, balanced, share)))
+    print("\n".join(lines(result, balanced, share)))
 
 
 def _rates(text: str) -> list[float] | None:
@@ -72,35 +72,37 @@ def _rates(text: str) -> list[float] | None:
         ) from None
 
 
-def lines(found: Forecast, balanced: bool = False, share: float = 0.95) -> list[str]:
+def lines(forecast: Forecast, balanced: bool = False, share: float = 0.95) -> list[str]:
     """The table of gains, the best of each rate marked, and the advice in words."""
-    if not found.rows:
-        return [f"{found.n_images} images are too few for a forecast; take all of them, or random."]
-    cells = {(row.name, row.prune_rate): row.view(balanced) for row in found.rows}
-    names = list(dict.fromkeys(row.name for row in found.rows))
+    if not forecast.rows:
+        return [
+            f"{forecast.n_images} images are too few for a forecast; take all of them, or random."
+        ]
+    cells = {(row.name, row.prune_rate): row.view(balanced) for row in forecast.rows}
+    names = list(dict.fromkeys(row.name for row in forecast.rows))
     width = max(map(len, names)) + 2
     mix = "all classes alike" if balanced else "the pool's own mix of classes"
     out = [
         f"expected gain over random in points with its 90 % interval, {mix}; no label was read",
-        " " * width + "".join(f"{f'{100 * rate:.4g} % pruned':>24}" for rate in found.rates),
+        " " * width + "".join(f"{f'{100 * rate:.4g} % pruned':>24}" for rate in forecast.rates),
     ]
-    best = {rate: found.best(rate, balanced=balanced).name for rate in found.rates}
+    best = {rate: forecast.best(rate, balanced=balanced).name for rate in forecast.rates}
     for name in names:
         row = ""
-        for rate in found.rates:
+        for rate in forecast.rates:
             gain = cells.get((name, rate))
-            told = "" if gain is None else f"{gain}{'*' if best[rate] == name else ' '}"
-            row += f"{told:>24}"
+            text = "" if gain is None else f"{gain}{'*' if best[rate] == name else ' '}"
+            row += f"{text:>24}"
         out.append(f"{name:{width}}{row}")
-    out += [found.best(rate, balanced=balanced).reason for rate in found.rates]
-    out += [_needed(found, share, name) for name in ("", "random")]
+    out += [forecast.best(rate, balanced=balanced).reason for rate in forecast.rates]
+    out += [_needed(forecast, share, name) for name in ("", "random")]
     return out
 
 
-def _needed(found: Forecast, share: float, method: str) -> str:
-    need = found.labels_needed(share, method)
+def _needed(forecast: Forecast, share: float, method: str) -> str:
+    need = forecast.labels_needed(share, method)
     whose = "following this advice" if not method else f"labelling at {method}"
     return (
-        f"{share:.0%} of the accuracy of all {found.n_images:,} labels: about {need.count:,} labels "
+        f"{share:.0%} of the accuracy of all {forecast.n_images:,} labels: about {need.count:,} labels "
         f"{whose} (90 % interval {need.low:,} to {need.high:,})"
     )

@@ -57,7 +57,7 @@ def next_images(
             "say it with --count."
         )
     run = run_of(source, settings)
-    told = keep_labels(run, label_file) if label_file else {}
+    output = keep_labels(run, label_file) if label_file else {}
     made = next_round(
         run,
         request.budget.count,
@@ -72,22 +72,22 @@ def next_images(
     )
     if estimate:
         summary["estimate"] = _estimate(run, len(made), as_json)
-    if as_json and told:
-        summary["labels"] = told
+    if as_json and output:
+        summary["labels"] = output
     print_record(summary, as_json)
-    _say(told)
+    _say(output)
 
 
 def _estimate(run: Run, count: int, as_json: bool) -> Any:
     from coreset_engine.evaluation.round_estimate import estimate_rounds
 
-    found = estimate_rounds(run, next_count=count)
-    return found.as_json() if as_json else found.sentence
+    estimate = estimate_rounds(run, next_count=count)
+    return estimate.as_json() if as_json else estimate.sentence
 
 
-def _say(told: dict[str, Any]) -> None:
-    if told:
-        print("\n".join(told["report"]), file=sys.stderr)
+def _say(output: dict[str, Any]) -> None:
+    if output:
+        print("\n".join(output["report"]), file=sys.stderr)
 
 
 def run_of(source: str, settings: RunSettings) -> Run:
@@ -95,15 +95,15 @@ def run_of(source: str, settings: RunSettings) -> Run:
     from coreset_engine.pipeline.manifest import read_manifest, run_of_manifest
     from coreset_engine.pipeline.reopen import reopen_source
 
-    place = Path(source)
-    if not (place / "manifest.json").is_file() or not (place / "selection.parquet").is_file():
+    path = Path(source)
+    if not (path / "manifest.json").is_file() or not (path / "selection.parquet").is_file():
         return open_run(source, settings)
     if settings.config != type(settings.config)():
         raise BadInput(
             f"{source} is a selection, whose settings stand in its manifest; leave the settings "
             "of the run out, or name the source itself."
         )
-    manifest = read_manifest(place)
+    manifest = read_manifest(path)
     return run_of_manifest(manifest, reopen_source(manifest), progress=ProgressBar())
 
 
@@ -259,17 +259,17 @@ def label_errors(
 
     run = run_of(source, settings)
     _decide(run, confirm or [], correct or [], ignore or [], decisions)
-    found = find(with_known_labels(run), undecided=True)
+    errors = find(with_known_labels(run), undecided=True)
     if out is not None:
-        _write_errors(found, out)
-    rows = found.top(count)
+        _write_errors(errors, out)
+    rows = errors.top(count)
     if as_json:
         print(
             json.dumps(
                 dict(
-                    labelled=len(found),
-                    suspected=int(found.suspected.sum()),
-                    estimated_errors=found.estimated_errors,
+                    labelled=len(errors),
+                    suspected=int(errors.suspected.sum()),
+                    estimated_errors=errors.estimated_errors,
                     errors=[row._asdict() for row in rows],
                 )
             )
@@ -278,8 +278,8 @@ def label_errors(
     for row in rows:
         print(f"{row.score:.3f}  {row.id}  {row.given} -> {row.suggested}  {row.reason}")
     print(
-        f"{int(found.suspected.sum()):,} of {len(found):,} labels are suspected; about "
-        f"{found.estimated_errors:,.0f} are wrong in all.",
+        f"{int(errors.suspected.sum()):,} of {len(errors):,} labels are suspected; about "
+        f"{errors.estimated_errors:,.0f} are wrong in all.",
         file=sys.stderr,
     )
 
@@ -291,20 +291,20 @@ def _decide(
     from coreset_engine.artifacts import label_log
     from coreset_engine.core.ids import places_of
 
-    said = [(key, "confirm", "") for key in confirm] + [(key, "ignore", "") for key in ignore]
+    decisions = [(key, "confirm", "") for key in confirm] + [(key, "ignore", "") for key in ignore]
     for item in correct:
         key, equals, name = item.rpartition("=")
         if not equals or not name.strip():
             raise BadInput(f"--correct {item!r} must read ID=CLASS, for example a.png=cat.")
-        said.append((key, "correct", name))
+        decisions.append((key, "correct", name))
     if tagged:
         from coreset_engine.sources.fiftyone import decision_rows
 
         rows = decision_rows(tagged.removeprefix("fiftyone:"))
-        said += [(key, decision, "") for key, decision in rows.items()]
-    places = places_of(run.dataset.ids, [key for key, _, _ in said]).tolist()
-    for (key, decision, name), place in zip(said, places, strict=True):
-        if place < 0:
+        decisions += [(key, decision, "") for key, decision in rows.items()]
+    positions = places_of(run.dataset.ids, [key for key, _, _ in decisions]).tolist()
+    for (key, decision, name), position in zip(decisions, positions, strict=True):
+        if position < 0:
             raise BadInput(
                 f"{key!r} is no id of this source; ids here look like {str(run.dataset.ids[0])!r}."
             )
@@ -330,14 +330,14 @@ def predictions(
     print_record(report_of(run), as_json)
 
 
-def _write_errors(found: Any, out: Path) -> None:
+def _write_errors(errors: Any, out: Path) -> None:
     import csv
 
     try:
         with open(out, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(["id", "given", "suggested", "score", "suspected", "reason"])
-            for suspected, row in zip(found.suspected, found.top(len(found)), strict=True):
+            for suspected, row in zip(errors.suspected, errors.top(len(errors)), strict=True):
                 writer.writerow(
                     [
                         row.id,
@@ -348,8 +348,8 @@ def _write_errors(found: Any, out: Path) -> None:
                         row.reason,
                     ]
                 )
-    except OSError as fault:
+    except OSError as error:
         raise BadInput(
-            f"{str(out)!r} cannot be written ({fault.strerror}); name a file in a folder you can "
+            f"{str(out)!r} cannot be written ({error.strerror}); name a file in a folder you can "
             "write."
         ) from None

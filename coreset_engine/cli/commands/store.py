@@ -92,7 +92,7 @@ def _by_source(store: Any) -> dict[str, int]:
     from coreset_engine.artifacts import filesystem
     from coreset_engine.core.errors import CoresetError
 
-    found: dict[str, int] = {}
+    sizes: dict[str, int] = {}
     for folder in (store.home / "artefacts").glob("*/*"):
         try:
             about = store.manifest(folder.parent.name, folder.name).get("about") or {}
@@ -100,8 +100,8 @@ def _by_source(store: Any) -> dict[str, int]:
             continue
         if about.get("spec"):
             spec = str(about["spec"])
-            found[spec] = found.get(spec, 0) + filesystem.size(folder)
-    return dict(sorted(found.items(), key=lambda pair: -pair[1]))
+            sizes[spec] = sizes.get(spec, 0) + filesystem.size(folder)
+    return dict(sorted(sizes.items(), key=lambda pair: -pair[1]))
 
 
 def gc(
@@ -143,8 +143,8 @@ def gc(
         return
     for item in items:
         source = f" of {item.source}" if item.source else ""
-        place = item.path.relative_to(store.home)
-        print(f"{human(item.bytes):>10}  {place}  ({item.reason}{source})")
+        relative = item.path.relative_to(store.home)
+        print(f"{human(item.bytes):>10}  {relative}  ({item.reason}{source})")
     print(
         f"{human(freed)} freed."
         if yes

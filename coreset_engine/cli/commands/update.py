@@ -41,28 +41,28 @@ def update(
         raise BadInput("update works on one machine; leave --cluster out.")
     run = open_run(source, settings)
     grown = update_run(run, selection, more=more, out=out, overwrite=overwrite)
-    found = grown.record()
-    print(json.dumps(found) if as_json else "\n".join(lines(found)))
-    if not as_json and found.get("lost"):
-        print(f"picks gone or changed: {', '.join(found['lost'][:3])}", file=sys.stderr)
+    record = grown.record()
+    print(json.dumps(record) if as_json else "\n".join(lines(record)))
+    if not as_json and record.get("lost"):
+        print(f"picks gone or changed: {', '.join(record['lost'][:3])}", file=sys.stderr)
 
 
-def lines(found: dict[str, Any]) -> list[str]:
+def lines(record: dict[str, Any]) -> list[str]:
     """The update for a person."""
-    out = [f"{'images':>14}  {found['images']:,} ({found['before']:,} before)"]
+    out = [f"{'images':>14}  {record['images']:,} ({record['before']:,} before)"]
     for name in ("new", "gone", "changed", "renamed"):
         some = [
-            " -> ".join(one) if isinstance(one, list) else one for one in found["examples"][name]
+            " -> ".join(one) if isinstance(one, list) else one for one in record["examples"][name]
         ]
         shown = f"  for example {', '.join(some)}" if some else ""
-        out.append(f"{name:>14}  {found[name]:,}{shown}")
-    out.append(f"{'embedded':>14}  {found['embedded']:,}")
-    if "kept" in found:
-        lost = f", {len(found['lost']):,} of them gone or changed" if found["lost"] else ""
-        out.append(f"{'earlier picks':>14}  {found['kept']:,} stay{lost}")
-        out.append(f"{'next':>14}  {found['next']:,}")
-        out += _certificate_lines(found["certificate"])
-    return out + ([f"{'out':>14}  {found['out']}"] if "out" in found else [])
+        out.append(f"{name:>14}  {record[name]:,}{shown}")
+    out.append(f"{'embedded':>14}  {record['embedded']:,}")
+    if "kept" in record:
+        lost = f", {len(record['lost']):,} of them gone or changed" if record["lost"] else ""
+        out.append(f"{'earlier picks':>14}  {record['kept']:,} stay{lost}")
+        out.append(f"{'next':>14}  {record['next']:,}")
+        out += _certificate_lines(record["certificate"])
+    return out + ([f"{'out':>14}  {record['out']}"] if "out" in record else [])
 
 
 def _certificate_lines(certificates: dict[str, dict[str, Any]]) -> list[str]:

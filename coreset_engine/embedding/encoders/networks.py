@@ -111,8 +111,7 @@ def _finish(
     if config.image_size not in (None, size):
         raise BadInput(
             f"image_size={config.image_size} does not fit encoder {name!r}, which takes {native} "
-            "px only; "
-            "leave it out."
+            "px only; leave it out."
         )
     return Encoder(
         name, forward, dim, native, tuple(mean), tuple(std), digest, config.device, any_size, size
@@ -154,29 +153,28 @@ def checkpoint(path: str | Path) -> dict[str, torch.Tensor]:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
-            found = load_file(path)
+            state = load_file(path)
         else:
-            found = torch.load(path, map_location="cpu", weights_only=True)
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except (
         Exception
     ) as error:  # the parsers raise many types; whichever it is, the file is not one we can read
         raise BadInput(
             f"weights={str(path)!r} cannot be read as plain tensors ({type(error).__name__}); give "
-            "a "
-            ".safetensors file or a torch checkpoint that holds tensors only."
+            "a .safetensors file or a torch checkpoint that holds tensors only."
         ) from error
     for wrapper in ("state_dict", "model", "teacher"):
-        inner = found.get(wrapper) if isinstance(found, dict) else None
+        inner = state.get(wrapper) if isinstance(state, dict) else None
         if isinstance(inner, dict):
-            found = inner
-    if not isinstance(found, dict):
+            state = inner
+    if not isinstance(state, dict):
         raise BadInput(
-            f"weights={str(path)!r} holds a {type(found).__name__}, not named tensors; save a "
+            f"weights={str(path)!r} holds a {type(state).__name__}, not named tensors; save a "
             "state_dict."
         )
     return {
         name.removeprefix("module."): tensor
-        for name, tensor in found.items()
+        for name, tensor in state.items()
         if torch.is_tensor(tensor)
     }
 
@@ -190,8 +188,7 @@ def _load_by_position(network: nn.Module, given: dict[str, torch.Tensor], name: 
     ):
         raise BadInput(
             f"the checkpoint holds {len(given)} tensors, encoder {name!r} has {len(own)} of "
-            "certain shapes; "
-            "give weights made for this network."
+            "certain shapes; give weights made for this network."
         )
     network.load_state_dict(dict(zip(own, given.values(), strict=True)))
 
@@ -260,8 +257,7 @@ def timm_encoder(name: str, config: EncoderConfig, *, shown: str = "", native: i
     if config.image_size and config.image_size % patch:
         raise BadInput(
             f"image_size={config.image_size} does not fit encoder {shown!r}; use a multiple of "
-            f"{patch}, "
-            f"such as {native}."
+            f"{patch}, such as {native}."
         )
     return _finish(
         shown,
@@ -369,8 +365,7 @@ def _load_backbone(network: nn.Module, given: dict[str, torch.Tensor], name: str
         error = f"lacks {absent[0]!r}" if absent else f"has {wrong[0]!r} in another shape"
         raise BadInput(
             f"the checkpoint for encoder {name!r} {error} ({len(absent)} tensors missing, "
-            f"{len(wrong)} of "
-            "another shape); give weights made for this network."
+            f"{len(wrong)} of another shape); give weights made for this network."
         )
     network.load_state_dict({key: given[key] for key in own if key in given}, strict=False)
 
@@ -405,9 +400,8 @@ def fetching(name: str) -> Iterator[None]:
             raise
         raise Missing(
             f"the weights of encoder {name!r} are not on this machine and could not be downloaded; "
-            "connect "
-            "to the network, give weights=PATH, or use 'efficientnet_lite0', which needs no "
-            "download."
+            "connect to the network, give weights=PATH, or use 'efficientnet_lite0', which needs "
+            "no download."
         ) from error
     finally:
         constants.HF_HUB_OFFLINE = offline

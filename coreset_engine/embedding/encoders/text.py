@@ -45,8 +45,8 @@ class TextTower:
 def text_part(encoder: str) -> int | None:
     """Which of the encoders joined in a name has a text tower; None = none."""
     parts = [part.strip() for part in encoder.split("+")]
-    places = [at for at, part in enumerate(parts) if part == "clip" or part.startswith(_PREFIX)]
-    return places[0] if places else None
+    starts = [at for at, part in enumerate(parts) if part == "clip" or part.startswith(_PREFIX)]
+    return starts[0] if starts else None
 
 
 @lru_cache(maxsize=1)
@@ -84,11 +84,11 @@ def text_tower(encoder: str, weights: str | None, device: str) -> TextTower:
             model = open_clip.create_model(architecture, pretrained=tag)
     try:
         tokenizer = open_clip.get_tokenizer(architecture)
-    except Exception as fault:  # noqa: BLE001 - tokenizers of some models are downloaded
+    except Exception as error:  # noqa: BLE001 - tokenizers of some models are downloaded
         raise Missing(
-            f"the tokenizer of encoder {name!r} is not on this machine ({type(fault).__name__}); "
+            f"the tokenizer of encoder {name!r} is not on this machine ({type(error).__name__}); "
             "connect to the network once, or search by an image (--like)."
-        ) from fault
+        ) from error
     return TextTower(name, model.eval().requires_grad_(False).to(device), tokenizer, device)
 
 
@@ -108,9 +108,9 @@ def _load_text(model: Any, given: dict[str, torch.Tensor], name: str, weights: s
     absent = [key for key in own if key not in given and key not in buffers]
     wrong = [key for key in own if key in given and given[key].shape != own[key].shape]
     if absent or wrong:
-        fault = f"lacks {absent[0]!r}" if absent else f"has {wrong[0]!r} in another shape"
+        mismatch = f"lacks {absent[0]!r}" if absent else f"has {wrong[0]!r} in another shape"
         raise BadInput(
-            f"weights={weights!r} {fault}, which the text tower of encoder {name!r} needs; give a "
+            f"weights={weights!r} {mismatch}, which the text tower of encoder {name!r} needs; give a "
             "checkpoint with both towers, or search by an image (--like)."
         )
     model.load_state_dict({key: given[key] for key in own if key in given}, strict=False)

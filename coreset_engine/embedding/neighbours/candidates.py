@@ -102,11 +102,11 @@ def by_projection(coordinates: np.ndarray, wanted: int) -> Search:
     index.add(coordinates)
     wanted = min(wanted, len(coordinates))
 
-    def ask(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        distances, found = index.search(coordinates[start:stop], wanted)
-        return found, distances[:, -1] * (1 - 1e-3) - 1e-5  # slack for rounding in float32
+    def query(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        distances, indices = index.search(coordinates[start:stop], wanted)
+        return indices, distances[:, -1] * (1 - 1e-3) - 1e-5  # slack for rounding in float32
 
-    return _buffered(ask, len(coordinates))
+    return _buffered(query, len(coordinates))
 
 
 def by_flat_index(rows: np.ndarray, wanted: int) -> Search:
@@ -115,11 +115,11 @@ def by_flat_index(rows: np.ndarray, wanted: int) -> Search:
     index = _faiss().IndexFlatL2(rows.shape[1])
     index.add(np.ascontiguousarray(rows, np.float32))
 
-    def ask(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        found = index.search(np.ascontiguousarray(rows[start:stop], np.float32), wanted)[1]
-        return found, np.full(stop - start, np.inf, np.float32)
+    def query(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        indices = index.search(np.ascontiguousarray(rows[start:stop], np.float32), wanted)[1]
+        return indices, np.full(stop - start, np.inf, np.float32)
 
-    return _buffered(ask, len(rows))
+    return _buffered(query, len(rows))
 
 
 def by_inverted_file(rows: np.ndarray, wanted: int) -> Search:
@@ -133,13 +133,13 @@ def by_inverted_file(rows: np.ndarray, wanted: int) -> Search:
     index.add(coordinates)
     index.nprobe = min(lists, _PROBED_LISTS)
 
-    def ask(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+    def query(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         return index.search(coordinates[start:stop], wanted)[1], np.full(
             stop - start, np.inf, np.float32
         )
 
-    ask.keeps = quantizer  # type: ignore[attr-defined]  # faiss holds only a bare pointer to it
-    return _buffered(ask, len(rows))
+    query.keeps = quantizer  # type: ignore[attr-defined]  # faiss holds only a bare pointer to it
+    return _buffered(query, len(rows))
 
 
 def by_products(rows: np.ndarray, wanted: int, metric: str, device: str) -> Search:
@@ -155,16 +155,16 @@ def by_products(rows: np.ndarray, wanted: int, metric: str, device: str) -> Sear
     wanted = min(wanted, len(rows))
     step = max(1, _PRODUCTS // len(rows))
 
-    def ask(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        found = []
+    def query(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        blocks = []
         for at in range(start, stop, step):
             closeness = data[at : min(at + step, stop)] @ data.T
             if norms is not None:
                 closeness.mul_(2).sub_(norms)
-            found.append(closeness.topk(wanted, dim=1, sorted=False).indices.cpu().numpy())
-        return np.concatenate(found), np.full(stop - start, np.inf, np.float32)
+            blocks.append(closeness.topk(wanted, dim=1, sorted=False).indices.cpu().numpy())
+        return np.concatenate(blocks), np.full(stop - start, np.inf, np.float32)
 
-    return ask
+    return query
 
 
 def _faiss():
@@ -184,7 +184,7 @@ def _buffered(search: Search, count: int, step: int = 4096) -> Search:
     ones."""
     held: dict[str, Any] = {"start": 0, "found": None}
 
-    def ask(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+    def query(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         if held["found"] is None or not held["start"] <= start < stop <= held["start"] + len(
             held["found"][0]
         ):
@@ -195,4 +195,4 @@ def _buffered(search: Search, count: int, step: int = 4096) -> Search:
         part = slice(start - held["start"], stop - held["start"])
         return held["found"][0][part], held["found"][1][part]
 
-    return ask
+    return query

@@ -166,24 +166,26 @@ def tune(vectors: np.ndarray, folder: Path) -> dict[str, Any]:
     return settings
 
 
-def nearest_of(rows: Any, places: np.ndarray, wanted: int) -> np.ndarray:
-    """(P, wanted) int64, unordered: the true nearest others of the rows at `places`, in one pass
+def nearest_of(rows: Any, positions: np.ndarray, wanted: int) -> np.ndarray:
+    """(P, wanted) int64, unordered: the true nearest others of the rows at `positions`, in one pass
     over all rows."""
-    own = rows[places]
-    best = np.full((len(places), wanted), -np.inf, np.float32)
-    found = np.full((len(places), wanted), -1, np.int64)
+    own = rows[positions]
+    best = np.full((len(positions), wanted), -np.inf, np.float32)
+    nearest = np.full((len(positions), wanted), -1, np.int64)
     for start in range(0, len(rows), 65_536):
         near = own @ rows[start : start + 65_536].T
-        here = np.flatnonzero((places >= start) & (places < start + near.shape[1]))
-        near[here, places[here] - start] = -np.inf
+        here = np.flatnonzero((positions >= start) & (positions < start + near.shape[1]))
+        near[here, positions[here] - start] = -np.inf
         near, names = (
             np.hstack([best, near]),
-            np.hstack([found, np.tile(np.arange(start, start + near.shape[1]), (len(places), 1))]),
+            np.hstack(
+                [nearest, np.tile(np.arange(start, start + near.shape[1]), (len(positions), 1))]
+            ),
         )
         first = np.argpartition(-near, wanted - 1, axis=1)[:, :wanted]
         best = np.take_along_axis(near, first, 1)
-        found = np.take_along_axis(names, first, 1)
-    return found
+        nearest = np.take_along_axis(names, first, 1)
+    return nearest
 
 
 # -- search ----------------------------------------------------------------------------------------
@@ -241,13 +243,13 @@ def _candidates(queries: np.ndarray, folder: Path, plan: dict, settings: dict) -
     for piece in pieces:
         piece.nprobe = min(settings["probed"], piece.nlist)
 
-    def ask(start: int) -> np.ndarray:
+    def query(start: int) -> np.ndarray:
         """One thread a call: what faiss decides by the number of threads could differ from machine
         to machine."""
         _faiss().omp_set_num_threads(1)
         return _best_of(pieces, asked[start : start + _TOGETHER], wanted)
 
-    return np.concatenate(_spread(ask, range(0, len(asked), _TOGETHER), _threads()))
+    return np.concatenate(_spread(query, range(0, len(asked), _TOGETHER), _threads()))
 
 
 def _spread(task: Callable[[int], Any], starts: range, threads: int) -> list[Any]:
@@ -261,15 +263,15 @@ def _spread(task: Callable[[int], Any], starts: range, threads: int) -> list[Any
 def _best_of(pieces: list[Any], asked: np.ndarray, wanted: int) -> np.ndarray:
     close, lists = pieces[0].quantizer.search(asked, pieces[0].nprobe)
     best = np.empty((len(asked), 0), np.float32)
-    found = np.empty((len(asked), 0), np.int64)
+    nearest = np.empty((len(asked), 0), np.int64)
     for piece in pieces:
         near, names = piece.search_preassigned(asked, wanted, lists, close)
         near = np.hstack([best, near])
-        names = np.hstack([found, names])
+        names = np.hstack([nearest, names])
         order = np.lexsort((names, np.where(names < 0, np.inf, -near)))[:, :wanted]
         best = np.take_along_axis(near, order, 1)
-        found = np.take_along_axis(names, order, 1)
-    return found
+        nearest = np.take_along_axis(names, order, 1)
+    return nearest
 
 
 def _narrowed(rows: UnitRows, start: int, candidates: np.ndarray, keep: int) -> np.ndarray:
@@ -306,15 +308,15 @@ def gather(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     plan = read(folder / "plan.json")
     shape = (plan["n"], plan["wanted"])
     block = plan["block"]
-    found = [
+    parts = [
         np.lib.format.open_memmap(folder / f"{name}.npy", "w+", kind, shape)
         for name, kind in (("indices", np.int64), ("distances", np.float32))
     ]
     for number in range(-(-plan["n"] // block)):
         with np.load(folder / f"block-{number:08d}.npz") as part:
-            for whole, name in zip(found, ("indices", "distances"), strict=True):
+            for whole, name in zip(parts, ("indices", "distances"), strict=True):
                 whole[number * block : (number + 1) * block] = part[name]
-    return found[0], found[1]
+    return parts[0], parts[1]
 
 
 STEPS: dict[str, Callable[[np.ndarray, Path, int], None]] = dict(encode=encode, search=search)

@@ -113,9 +113,9 @@ def encode(vectors: np.ndarray, folder: Path, number: int) -> None:
     basis = np.load(folder / "basis.npy")
     stop = min((number + 1) * plan["piece"], len(rows))
     for start in range(number * plan["piece"], stop, 65_536):
-        place = slice(start, min(start + 65_536, stop))
-        _finite(vectors[place], start)
-        index.add_with_ids(rows[place] @ basis, np.arange(place.start, place.stop))
+        block = slice(start, min(start + 65_536, stop))
+        _finite(vectors[block], start)
+        index.add_with_ids(rows[block] @ basis, np.arange(block.start, block.stop))
     put(folder / f"piece-{number:06d}.faiss", lambda path: faiss.write_index(index, str(path)))
 
 

@@ -57,9 +57,9 @@ def neighbours(
     unproven: list[np.ndarray] = []
     for start in range(0, count, step):
         stop = min(start + step, count)
-        found, bound = search(start, stop)
+        answer, bound = search(start, stop)
         indices[start:stop], distances[start:stop] = nearest, squared = _finish(
-            rows, start, found, wanted
+            rows, start, answer, wanted
         )
         unproven.append(
             start + np.flatnonzero(~(squared[:, -1] <= bound) | np.isinf(squared[:, -1]))
@@ -83,8 +83,7 @@ def _check(vectors: np.ndarray, k: int, metric: str) -> None:
     if vectors.ndim != 2 or 0 in vectors.shape or vectors.dtype.kind != "f":
         raise BadInput(
             f"vectors of shape {vectors.shape} and type {vectors.dtype}: must be a non-empty float "
-            "matrix "
-            "(images, dimensions)."
+            "matrix (images, dimensions)."
         )
 
 
@@ -136,31 +135,31 @@ def _finish(
     return np.take_along_axis(candidates, order, 1), np.take_along_axis(squared, order, 1)
 
 
-def _in_full(rows: Any, places: np.ndarray, wanted: int) -> tuple[np.ndarray, np.ndarray]:
+def _in_full(rows: Any, positions: np.ndarray, wanted: int) -> tuple[np.ndarray, np.ndarray]:
     """Neighbours of some rows against all, in blocks: for rows that the search left unproven or
     short."""
-    indices = np.empty((len(places), wanted), np.int64)
-    squared = np.empty((len(places), wanted), np.float32)
+    indices = np.empty((len(positions), wanted), np.int64)
+    squared = np.empty((len(positions), wanted), np.float32)
     size = int(np.clip(_BLOCK_BYTES // (4 * len(rows)), 1, 1024))
-    for at in range(0, len(places), size):
-        some = places[at : at + size]
-        found = _ranked(rows, some, min(wanted + 16, len(rows) - 1))
-        for row, place in enumerate(some):
+    for at in range(0, len(positions), size):
+        some = positions[at : at + size]
+        nearest = _ranked(rows, some, min(wanted + 16, len(rows) - 1))
+        for row, position in enumerate(some):
             indices[at + row : at + row + 1], squared[at + row : at + row + 1] = _finish(
-                rows, int(place), found[row : row + 1], wanted
+                rows, int(position), nearest[row : row + 1], wanted
             )
     return indices, squared
 
 
-def _ranked(rows: np.ndarray, places: np.ndarray, wanted: int) -> np.ndarray:
-    """(P, wanted) int64: the nearest others of the rows at `places`, unordered, by products with
+def _ranked(rows: np.ndarray, positions: np.ndarray, wanted: int) -> np.ndarray:
+    """(P, wanted) int64: the nearest others of the rows at `positions`, unordered, by products with
     all rows."""
-    own = np.asarray(rows[places], np.float32)
-    squared = np.empty((len(places), len(rows)), np.float32)
+    own = np.asarray(rows[positions], np.float32)
+    squared = np.empty((len(positions), len(rows)), np.float32)
     for at in range(0, len(rows), 8192):
         block = np.asarray(rows[at : at + 8192], np.float32)
         squared[:, at : at + 8192] = np.square(block).sum(axis=1) - 2 * own @ block.T
-    squared[np.arange(len(places)), places] = np.inf
+    squared[np.arange(len(positions)), positions] = np.inf
     return np.argpartition(squared, wanted - 1, axis=1)[:, :wanted]
 
 
