@@ -80,6 +80,57 @@ def test_colours_are_distinct_hex():
     )
 
 
+# Machado, Oliveira and Fernandes (2009), severity 1.0, for linear RGB.
+VISION = {
+    "normal": np.eye(3),
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+}
+
+
+def seen_as(colours, vision):
+    """CIELAB of "#rrggbb" colours as that vision sees them; (n, 3)."""
+    from skimage.color import rgb2lab
+
+    parts = np.array([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in colours])
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    linear = np.clip(linear @ np.asarray(VISION[vision]).T, 0, 1)
+    back = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return rgb2lab(back[None])[0]
+
+
+def least_distance(colours, vision):
+    from skimage.color import deltaE_ciede2000
+
+    lab = seen_as(colours, vision)
+    distance = deltaE_ciede2000(lab[:, None], lab[None])
+    return distance[~np.eye(len(lab), dtype=bool)].min()
+
+
+@pytest.mark.parametrize("vision", VISION)
+def test_categories_of_one_shape_are_told_apart(vision):
+    """Beyond eight the map changes the shape, so only colours of one shape must differ."""
+    n = palette.SAME_SHAPE
+    for first in range(0, len(palette.CATEGORICAL), n):
+        assert least_distance(palette.CATEGORICAL[first : first + n], vision) >= 14
+
+
+@pytest.mark.parametrize("vision", VISION)
+@pytest.mark.parametrize("theme", [palette.LIGHT, palette.DARK], ids=lambda theme: theme.name)
+def test_what_the_map_marks_is_told_apart(theme, vision):
+    """Selected, not selected, the picked image and the paper; a ring marks the picked one too."""
+    shown = [theme.kept, theme.easy, theme.picked, theme.paper]
+    assert least_distance(shown, vision) >= 9.5
+
+
 def luminance(colour):
     parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     parts = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]

@@ -71,6 +71,14 @@ def test_bars_of_a_filter_are_those_it_was_made_of(view):
     assert result_filters.bars_of(counted, None) == ([], False)
 
 
+def test_numbers_of_a_filter_are_found_however_they_are_spelt(view):
+    counted = facet(view.run.columns.column("cluster"))
+    third = counted.labels.index("3")
+    for spelt in ("3", "3.0", "3.00"):
+        wanted = Filter.one_of("cluster", [spelt])
+        assert result_filters.bars_of(counted, wanted) == ([third], False)
+
+
 def test_a_choice_without_bars_drops_the_filter_and_odd_bars_are_passed_over(view, held):
     result_filters.take_choice(view, {"time": ([0], False)})
     assert list(result_filters.filters()) == ["time"]

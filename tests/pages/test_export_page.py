@@ -39,7 +39,7 @@ def test_the_zip_holds_the_selection(digits, tmp_path):
 def test_headline_numbers_and_knobs(open_page):
     test = open_page("export", prune_rate=0.8, beta=0.25)
     values = {metric.label: metric.value for metric in test.metric}
-    assert values["Selected"] == "80" and values["Of"] == "400"
+    assert values["Selected"] == "80" and values["Images in all"] == "400"
     assert "80 images" in texts(test) and "hardest 25% skipped" in texts(test)
 
 

@@ -36,7 +36,7 @@ def test_misclassified_is_the_engines_number(open_page, digits):
     from coreset_engine.clustering.contingency import accuracy
 
     test = open_page("labels", labels_view="Quality")
-    shown = {metric.label: metric.value for metric in test.metric}["Misclassified images"]
+    shown = {metric.label: metric.value for metric in test.metric}["Misclassified"]
     exact = 1 - accuracy(FinishedRun(digits).pseudo_labels.labels, digits.labels)
     assert int(shown) == round(exact * len(digits))
 

@@ -96,7 +96,8 @@ function searchBox(root, facet) {
 function value(root, facet, bar, most) {
   const on = facet.chosen.includes(bar);
   const flip = () => choose(root, facet, on ? facet.chosen.filter((b) => b !== bar) : [...facet.chosen, bar], facet.missing_chosen);
-  return row(`${facet.key} ${bar}`, facet.labels[bar], facet.counts[bar], facet.totals[bar], most, on, flip);
+  const shown = (facet.pictures?.[bar] || []).map((i) => make("img", { alt: "", src: facet.thumb.replace("{i}", i) }));
+  return row(`${facet.key} ${bar}`, facet.labels[bar], facet.counts[bar], facet.totals[bar], most, on, flip, shown);
 }
 
 function missing(root, facet, most) {
@@ -104,14 +105,14 @@ function missing(root, facet, most) {
   return row(`${facet.key} missing`, "no value", facet.missing, facet.missing_total, most, facet.missing_chosen, flip);
 }
 
-function row(id, label, count, total, most, on, flip) {
+function row(id, label, count, total, most, on, flip, pictures = []) {
   const box = make("input", { type: "checkbox", "data-id": id, "aria-label": `${label}, ${count.toLocaleString("en")} images`,
     onchange: flip });
   box.checked = on;
   const bar = make("span", { class: "bar", "aria-hidden": "true" });
   bar.append(make("span", { class: "total", style: `width: ${(100 * total) / most}%` }),
     make("span", { class: "now", style: `width: ${(100 * count) / most}%` }));
-  const name = make("span", { class: "name", title: label }, label);
+  const name = make("span", { class: "name", title: label }, ...pictures, label);
   const number = make("span", { class: "number", title: `${count.toLocaleString("en")} of ${total.toLocaleString("en")}` },
     count.toLocaleString("en"));
   return make("label", { class: count ? "row" : "row none" }, box, name, number, bar);

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,10 @@ class FacetSection:
         Whether the filter keeps images without a value.
     left_out : int
         Values that have no bar.
+    pictures : mapping of int to sequence of int
+        Bar -> positions of images that stand for it, where its label says little.
+    thumb : str
+        Address of a thumbnail, with "{i}" for the position.
     """
 
     key: str
@@ -50,6 +54,8 @@ class FacetSection:
     missing_total: int = 0
     missing_chosen: bool = False
     left_out: int = 0
+    pictures: Mapping[int, Sequence[int]] = field(default_factory=dict)
+    thumb: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """What facets.js draws."""
@@ -66,6 +72,8 @@ class FacetSection:
             "missing_total": int(self.missing_total),
             "missing_chosen": bool(self.missing_chosen),
             "left_out": int(self.left_out),
+            "pictures": {str(bar): list(map(int, shown)) for bar, shown in self.pictures.items()},
+            "thumb": self.thumb,
         }
 
 

@@ -1,6 +1,9 @@
 """Colours of charts and map, light and dark, distinguishable with common colour blindness.
 
-Categories follow Okabe and Ito's set (2008), lengthened by lightness steps; scales are
+Categories begin with Okabe and Ito's blue and orange (2008); the others were searched for the
+largest least distance (CIEDE2000) within each eight, in normal vision and simulated deuteranopia and
+protanopia, at a contrast of at least 2.3 to both papers. After eight the map changes the shape;
+scales are
 viridis/cividis-like ramps. Every colour is "#rrggbb". `Palette` is what a theme needs; `current()`
 picks the one of the viewer's theme.
 """
@@ -14,21 +17,22 @@ import streamlit as st
 CATEGORICAL = (
     "#0072B2",
     "#E69F00",
-    "#009E73",
-    "#CC79A7",
-    "#56B4E9",
-    "#D55E00",
-    "#B8A800",
-    "#7A5195",
-    "#8C564B",
-    "#3F8F8F",
-    "#A3C644",
-    "#5B6C8F",
-    "#F28E8E",
-    "#2F4B7C",
-    "#C49A6C",
-    "#6BAED6",
+    "#E5194C",
+    "#66997F",
+    "#7F99FF",
+    "#336600",
+    "#7F4C66",
+    "#B299B2",
+    "#994C00",
+    "#19B2CC",
+    "#E54C99",
+    "#B2997F",
+    "#9966FF",
+    "#336666",
+    "#FF6619",
+    "#9900B2",
 )
+SAME_SHAPE = 8  # colours after which the map takes another shape (scatter-drawing.js)
 SEQUENTIAL = (
     "#00224E",
     "#123570",

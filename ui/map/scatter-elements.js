@@ -105,19 +105,25 @@ export function markMode(bar, mode) {
 }
 
 /** A labelled range input. `moved` fires while it is dragged, `released` afterwards. */
-export function slider({ name, label, help, min, max, step, value, show, moved, released }) {
+export function slider({ name, label, help, min, max, step, value, show, moved, released, reversed = false }) {
   const readout = element("output", {}, show(value));
   const input = element("input", { type: "range", min, max, step, title: help, "data-slider": name, "aria-label": label });
+  if (reversed) input.style.direction = "rtl"; // the larger value on the left
+  const tell = (v) => {
+    readout.textContent = show(v);
+    input.setAttribute("aria-valuetext", show(v));
+  };
+  tell(value);
   input.value = value;
   input.oninput = () => {
-    readout.textContent = show(Number(input.value));
+    tell(Number(input.value));
     moved(Number(input.value));
   };
   input.onchange = () => released();
   const row = element("label", { class: "cm-slider", title: help }, element("span", {}, label), input, readout);
   row.set = (next) => {
     input.value = next;
-    readout.textContent = show(next);
+    tell(next);
   };
   row.limit = (top) => {
     input.max = top;
@@ -125,11 +131,17 @@ export function slider({ name, label, help, min, max, step, value, show, moved, 
   return row;
 }
 
+/** Thumbnails that stand for a group of `source` (groups or colour column) whose name says little. */
+export function picturesOf(data, source, group) {
+  if (!data.thumb) return [];
+  return (source?.pictures?.[group] || []).slice(0, 1).map((i) => element("img", { alt: "", src: data.thumb.replace("{i}", i) }));
+}
+
 /** Selected images per group. Rows are built once; only widths and numbers change while a slider moves. */
 export class GroupBars {
-  constructor(host, name, labels) {
-    this.rows = labels.slice(0, 24).map((label) => ({
-      label: element("span", { title: label }, label),
+  constructor(host, name, labels, picture = () => []) {
+    this.rows = labels.slice(0, 24).map((label, group) => ({
+      label: element("span", { title: label }, ...picture(group), label),
       fill: element("div", { class: "cm-fill" }),
       number: element("span"),
     }));

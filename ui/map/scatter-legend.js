@@ -15,9 +15,9 @@ export function drawLegend(host, what, acts) {
   else host.replaceChildren(categoriesOf(what, acts));
 }
 
-function entry(label, tint, shown, title, act, marks, form = 0) {
+function entry(label, tint, shown, title, act, marks, form = 0, pictures = []) {
   const dot = element("span", { class: `cm-dot form${form}`, style: `background: ${rgb(tint)}` });
-  return element("button", { type: "button", "aria-pressed": String(shown), title, onclick: act, ...marks }, dot, label);
+  return element("button", { type: "button", "aria-pressed": String(shown), title, onclick: act, ...marks }, dot, ...pictures, label);
 }
 
 function sidesOf({ sides, colours }, acts) {
@@ -32,13 +32,14 @@ function keyOf({ colour, palette }) {
 }
 
 /** Built once per colour column: a double click needs the same button twice. */
-function categoriesOf({ colour, palette, hidden }, acts) {
+function categoriesOf({ colour, palette, hidden, pictures }, acts) {
   const title = "Click: hide or show. Double-click or Shift-click: show only this.";
   const shaped = colour.labels.length > 8;
   const buttons = colour.labels.slice(0, MAX_ENTRIES).map((label, code) => {
     const press = (event) => acts.toggle(code, event.shiftKey || event.detail === 2);
     const form = shaped ? (code >> 3) & 3 : 0;
-    const button = entry(label, palette[code % palette.length], true, title, press, { "data-code": code }, form);
+    const button = entry(label, palette[code % palette.length], true, title, press, { "data-code": code }, form,
+      pictures(code));
     button.onpointerenter = button.onfocus = () => acts.light(code);
     button.onpointerleave = button.onblur = () => acts.light(-1);
     return button;

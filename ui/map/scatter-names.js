@@ -1,7 +1,7 @@
 // Names of clusters or classes, written where most of their images are. A name that would cover a larger group's name is
 // left out, and one whose images are scattered over the map has no place.
 
-import { element } from "./scatter-elements.js";
+import { element, picturesOf } from "./scatter-elements.js";
 
 const SIDE = 32; // cells of the grid on which the densest place is looked for
 const PURE = 0.3; // least share of a group among the points around its name
@@ -77,7 +77,8 @@ export const names = {
     this.names = anchors.map((anchor) => {
       const text = source.labels[anchor.code];
       const short = text.length > 26 ? `${text.slice(0, 25)}…` : text;
-      return { ...anchor, text: short, node: element("span", {}, short) };
+      const pictures = picturesOf(data, source, anchor.code);
+      return { ...anchor, text: short, pictured: pictures.length > 0, node: element("span", {}, ...pictures, short) };
     });
     this.parts.names.replaceChildren(...this.names.map(({ node }) => node));
   },
@@ -100,14 +101,16 @@ export const names = {
     const left = this.filteredGroups();
     for (const name of this.names || []) {
       const [px, py] = this.camera.toPixel(name.x, name.y);
-      const half = 3.6 * name.text.length + 4;
-      const box = [px - half, px + half, py - 10, py + 10];
+      const half = 3.6 * name.text.length + (name.pictured ? 20 : 4);
+      const tall = name.pictured ? 17 : 10;
+      const box = [px - half, px + half, py - tall, py + tall];
       const hidden = !this.withNames || (this.namesPainted && this.hidden.has(name.code)) || (left && !left.has(name.code)) ||
         px < 20 || px > this.camera.width - 20 || py < 34 || py > this.camera.height - 8 ||
         placed.some(({ box: other }) => box[0] < other[1] && other[0] < box[1] && box[2] < other[3] && other[2] < box[3]);
       name.node.style.display = hidden ? "none" : "";
       if (hidden) continue;
-      name.node.style.left = `${px.toFixed(1)}px`;
+      const inside = Math.max(half, Math.min(this.camera.width - half, px)); // a name at the edge is not cut
+      name.node.style.left = `${inside.toFixed(1)}px`;
       name.node.style.top = `${py.toFixed(1)}px`;
       name.node.style.opacity = this.highlight < 0 || !this.namesPainted || this.highlight === name.code ? 1 : 0.3;
       placed.push({ text: name.text, px, py, box });

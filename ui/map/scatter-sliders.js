@@ -12,7 +12,7 @@ export const sliders = {
       this.buildSliders(data);
     }
     if (!data.scrub || this.dragging) return;
-    this.sliders.p.set(Math.round(this.scrub.p * 1000) / 1000);
+    this.sliders.p.set(this.scrub.p); // the input rounds it, the number beside it does not
     this.sliders.beta?.set(this.scrub.beta);
     this.sliders.variant?.set(this.scrub.variant);
   },
@@ -20,13 +20,13 @@ export const sliders = {
   buildSliders(data) {
     const moved = (name) => (value) => this.move(name, value);
     const released = () => this.report();
-    const percent = (x) => `${(100 * x).toFixed(1)}%`;
+    const kept = (p) => `${keptCount(this.n, p).toLocaleString("en")} images`;
     const skipped = (beta) => `${cutCount(this.n, beta).toLocaleString("en")} images`;
     this.sliders = {};
     if (data.scrub) {
-      const shared = { min: 0, step: 0.001, show: percent, released };
-      this.sliders.p = slider({ ...shared, name: "p", label: "Pruning rate", help: "Share of the images that is not selected",
-        max: data.scrub.max_p, value: this.scrub.p, moved: moved("p") });
+      const shared = { min: 0, step: 0.001, released };
+      this.sliders.p = slider({ ...shared, name: "p", label: "Fewer or more", help: "Drag to the left to keep fewer images",
+        max: data.scrub.max_p, value: this.scrub.p, show: kept, moved: moved("p"), reversed: true });
       if (data.scrub.kind === "window") {
         this.sliders.beta = slider({ ...shared, name: "beta", label: "Skip the hardest (β)", max: 1, value: this.scrub.beta,
           show: skipped, help: "The hardest images are skipped first: their pseudo-labels are mostly wrong",

@@ -18,6 +18,9 @@ export const STYLE = `
 .cm-names span { position: absolute; transform: translate(-50%, -50%); white-space: nowrap; font-size: 12.5px;
   font-weight: 600; --halo: var(--st-secondary-background-color); text-shadow: 0 0 2px var(--halo), 0 0 3px var(--halo),
   1px 1px 2px var(--halo), -1px -1px 2px var(--halo), 1px -1px 2px var(--halo), -1px 1px 2px var(--halo); }
+.cm-names img, .cm-rows img, .cm-legend img { width: 28px; height: 28px; object-fit: cover; border-radius: 4px;
+  margin-right: 4px; vertical-align: middle; }
+.cm-rows img, .cm-legend img { width: 20px; height: 20px; }
 .cm-near { fill: none; stroke: var(--cm-picked); stroke-width: 1.4; stroke-opacity: .85; }
 .cm-cross { position: absolute; inset: 0; display: none; pointer-events: none;
   background: linear-gradient(var(--st-text-color), var(--st-text-color)) center / 23px 1.5px no-repeat,

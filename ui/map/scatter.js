@@ -7,7 +7,7 @@ import { Camera, Grid, Membership, boundsOf, largestZoom, viewBounds } from "./s
 import { brightness, hexToRgb, paletteOf, repeatPalette } from "./scatter-colours.js";
 import { GlRenderer } from "./scatter-webgl.js";
 import { RasterRenderer } from "./scatter-raster.js";
-import { GroupBars, Histogram, buildFrame, markMode } from "./scatter-elements.js";
+import { GroupBars, Histogram, buildFrame, markMode, picturesOf } from "./scatter-elements.js";
 import { FULL_RANGE, drawLegend } from "./scatter-legend.js";
 import { listen } from "./scatter-gestures.js";
 import { sliders } from "./scatter-sliders.js";
@@ -175,7 +175,8 @@ export class ScatterMap {
     const acts = { toggle: (code, alone) => this.toggle(code, alone), light: (code) => this.highlightOnly(code),
       side: (side) => this.toggleSide(side),
       range: (low, high, done) => this.showRange(low, high, done) };
-    drawLegend(this.parts.legend, { colour: data.colour, palette, hidden, sides, range, colours }, acts);
+    const pictures = (code) => picturesOf(data, data.colour, code);
+    drawLegend(this.parts.legend, { colour: data.colour, palette, hidden, sides, range, colours, pictures }, acts);
   }
 
   /** The images that the page's filters leave; the others are hidden. */
@@ -239,7 +240,8 @@ export class ScatterMap {
     const [pinned, banned] = data.mask ? [0, 0] : [layout.pinned, layout.banned];
     this.membership = new Membership(order, pinned, banned, this.groupCodes, groupCount, this.binCodes, binCount);
     this.renderer.setOrder(order);
-    this.bars = groupCount ? new GroupBars(this.parts.groups, data.groups.name, data.groups.labels) : null;
+    const pictures = (group) => picturesOf(data, data.groups, group);
+    this.bars = groupCount ? new GroupBars(this.parts.groups, data.groups.name, data.groups.labels, pictures) : null;
     this.histogram = binCount ? new Histogram(this.parts.histogram, data.bins.name, data.bins.low, data.bins.high) : null;
     if (!groupCount) this.parts.groups.replaceChildren();
     if (!binCount) this.parts.histogram.replaceChildren();

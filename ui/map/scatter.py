@@ -29,6 +29,7 @@ from ui.map.colour_columns import BINS, MEMBERSHIP, Column, column, format_numbe
 from ui.map.layout import map_points
 from ui.server import published, routes
 from ui.server.published import PublishedData
+from ui.state.clusters import exemplars_of_unnamed
 from ui.state.session import RunView
 
 # Numbers run from blue to yellow as in cividis; each theme leaves out the end that has no contrast
@@ -237,7 +238,7 @@ def _data(
         "atlas": _atlas(view, published_data),
         "fact": _facts(view, published_data, painted),
         "table": _table(view, published_data, painted),
-        "colour": _colour(published_data, painted),
+        "colour": _colour(view, published_data, painted),
         "orders": [_order(published_data, order) for order in spec.orders],
         "variant_name": spec.variant_name,
         "scrub": None if spec.scrub is None else vars(spec.scrub),
@@ -365,7 +366,9 @@ def _mask(kept: np.ndarray, n: int) -> dict[str, Any]:
     }
 
 
-def _colour(published_data: PublishedData, painted: Column | None) -> dict[str, Any] | None:
+def _colour(
+    view: RunView, published_data: PublishedData, painted: Column | None
+) -> dict[str, Any] | None:
     if painted is None:
         return None
     ramps = dict.fromkeys(RAMPS, CATEGORICAL) if painted.kind == "category" else RAMPS
@@ -374,6 +377,7 @@ def _colour(published_data: PublishedData, painted: Column | None) -> dict[str, 
         "kind": painted.kind,
         "url": published.publish_array(published_data, painted.codes),
         "labels": list(painted.labels),
+        "pictures": _pictures(view, painted),
         "colours": ramps,
         **_ends(painted),
     }
@@ -398,7 +402,15 @@ def _groups(
         "name": group_word(found.name),
         "url": published.publish_array(published_data, found.codes),
         "labels": list(found.labels),
+        "pictures": _pictures(view, found),
     }
+
+
+def _pictures(view: RunView, found: Column) -> dict[str, list[int]]:
+    """Code -> images that stand for a group, where its name says nothing."""
+    if found.name != "pseudo-label":
+        return {}
+    return {str(code): shown for code, shown in exemplars_of_unnamed(view, 1).items()}
 
 
 def _bins(view: RunView, published_data: PublishedData, name: str | None) -> dict[str, Any] | None:

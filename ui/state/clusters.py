@@ -141,6 +141,31 @@ def cluster_names(view: session.RunView) -> list[str]:
     return distinct(names)
 
 
+def exemplars_of_unnamed(view: session.RunView, most: int = 2) -> dict[int, list[int]]:
+    """Cluster without a name of its own -> positions of its most typical images.
+
+    They stand beside "cluster 3", which says nothing; empty for a source without images.
+    """
+    if view.dataset.reader is None or not view.ready("pseudo_labels"):
+        return {}
+    typical = _typical(view.key_of("pseudo_labels"), view.dataset.fingerprint, most, view)
+    names = cluster_names(view)
+    return {
+        cluster: positions
+        for cluster, positions in enumerate(typical)
+        if positions and names[cluster] == f"cluster {cluster}"
+    }
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _typical(key: str, fingerprint: str, most: int, _view: session.RunView) -> list[list[int]]:
+    """Per cluster the positions of the images that it is most certain of."""
+    pseudo = _view.run.pseudo_labels
+    labels = np.asarray(pseudo.labels)
+    order = np.argsort(-np.asarray(pseudo.confidence, float), kind="stable")
+    return [order[labels[order] == c][:most].tolist() for c in range(pseudo.n_clusters)]
+
+
 def matched_names(
     quality: LabelQuality | None, classes: tuple[str, ...], n_clusters: int
 ) -> list[str]:

@@ -21,8 +21,9 @@ from coreset_engine.core.types import Selection
 from coreset_engine.curation.facets import Facet, facet
 from ui.components.facets import FacetSection
 from ui.map.colour_columns import TITLES
+from ui.server import published
 from ui.state import session
-from ui.state.clusters import cluster_names
+from ui.state.clusters import cluster_names, exemplars_of_unnamed
 from ui.state.session import RunView
 
 SELECTION = "selection"  # a section without a column: the session's coreset
@@ -280,7 +281,18 @@ def _section(view: RunView, counted: Facet, wanted: Filter | None) -> FacetSecti
         counted.missing_total,
         missing,
         counted.left_out,
+        _pictures(view, counted),
+        published.thumbnail_address(published.of_dataset(view.dataset)) or "",
     )
+
+
+def _pictures(view: RunView, counted: Facet) -> dict[int, list[int]]:
+    """Bar -> images that stand for it: of clusters that have no name."""
+    if counted.name != "cluster" or counted.edges is not None:
+        return {}
+    shown = exemplars_of_unnamed(view)
+    clusters = [int(float(label)) for label in counted.labels]
+    return {bar: shown[c] for bar, c in enumerate(clusters) if c in shown}
 
 
 def _labels(view: RunView, counted: Facet) -> list[str]:
@@ -319,10 +331,20 @@ def bars_of(counted: Facet, wanted: Filter | None) -> tuple[list[int], bool]:
     if wanted.op == "range" and counted.edges is not None:
         return _bars_between(counted, wanted), False
     if wanted.op in ("is", "in", "tag"):
-        values = set(wanted.values)
-        spelt = [Filter.equals(counted.name, value).values[0] for value in counted.values]
+        values = {_spelt(counted, value) for value in wanted.values}
+        spelt = [_spelt(counted, value) for value in counted.values]
         return [bar for bar, value in enumerate(spelt) if value in values], False
     return [], False
+
+
+def _spelt(counted: Facet, value: str) -> str | float:
+    """A value of a column in one form: "3", "3.0" and 3 of a column of numbers are the same."""
+    if counted.kind == "number":
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return str(Filter.equals(counted.name, value).values[0])
 
 
 def _bars_between(counted: Facet, wanted: Filter) -> list[int]:

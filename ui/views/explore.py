@@ -35,6 +35,8 @@ _CSS = """
 [class*="st-key-explore-drawer"] { border-left: 1px solid rgba(128, 128, 128, .3);
   padding-left: 1rem; }
 @media (max-width: 1200px) {
+  .st-key-explore-columns [data-testid="stColumn"]:has(.st-key-explore-filters) {
+    min-width: 178px; }
   .st-key-explore-columns [data-testid="stHorizontalBlock"]:has([class*="st-key-explore-drawer"])
     > [data-testid="stColumn"]:first-child { display: none; }
   .st-key-explore-columns [data-testid="stColumn"]:has([class*="st-key-explore-drawer"]) {
@@ -75,7 +77,7 @@ def show_explore(view: RunView, layout: str | None = None) -> None:
     with st.container(key="explore-columns"):
         widths = [1.15, 3.4, 1.5] if picked is not None else [1.15, 4.6]
         left, middle, *right = st.columns(widths, gap="medium")
-    with left, frame.error_boundary():
+    with left, st.container(key="explore-filters"), frame.error_boundary():
         _filter_column(view, result)
     with middle:
         shown = _middle(view, result, selection, layout)

@@ -64,7 +64,7 @@ def show_summary(view: session.RunView, selection: Selection | PlannedSelection)
     """Draw what would be exported: counts, and the settings in one line."""
     cells = st.columns(4)
     cells[0].metric("Selected", f"{len(selection):,}")
-    cells[1].metric("Of", f"{len(view):,}")
+    cells[1].metric("Images in all", f"{len(view):,}")
     cells[2].metric("Always included", len(session.get("must_keep") or ()))
     cells[3].metric("Excluded", len(session.get("never") or ()))
     line = session_selection.describe(

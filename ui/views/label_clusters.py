@@ -15,6 +15,7 @@ from ui.views.corrections import record, show_corrections
 
 PER_PAGE = 12
 EXEMPLARS = 9
+PICTURES = 76  # pixels: one row, of which a narrow page shows the first
 
 
 def show_clusters(view: RunView) -> None:
@@ -43,22 +44,22 @@ def _card(view: RunView, cluster: int, names: list[str], size: int, typical: np.
             _merge(view, cluster, names)
         with pictures:
             if size and view.dataset.reader is not None:
-                gallery(view.dataset, typical, key=f"cluster:{cluster}", height=78)
+                gallery(view.dataset, typical, key=f"cluster:{cluster}", height=PICTURES)
             elif not size:
                 st.caption("No images; merged into another cluster or left empty.")
 
 
 def _rename(view: RunView, cluster: int, names: list[str]) -> None:
     with st.form(f"rename:{cluster}", border=False):
-        field, button = st.columns([3, 2], vertical_alignment="bottom")
-        name = field.text_input(
+        line = st.container(horizontal=True, vertical_alignment="bottom")
+        name = line.text_input(
             f"New name for {escaped(names[cluster], 40)}",
             placeholder="New name",
             label_visibility="collapsed",
             key=f"rename:{cluster}:name",
             max_chars=80,
         )
-        if button.form_submit_button("Rename", width="stretch"):
+        if line.form_submit_button("Rename"):
             if name.strip():
                 record(view, {"kind": "rename", "cluster": cluster, "name": plain(name, 80)})
             st.error("The name is empty; type one, for example shirt.")

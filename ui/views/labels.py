@@ -64,7 +64,7 @@ def show_quality(view: session.RunView) -> None:
 def _show_agreement(cells, quality: LabelQuality) -> None:
     known = int((quality.counts).sum())
     cells[0].metric(
-        "Misclassified images",
+        "Misclassified",
         f"{int(quality.wrong.sum()):,}",
         help=f"Of {known:,} with a true label ({quality.misclassified:.1%}), after matching each "
         "cluster to one class (Hungarian matching, ELFS table 2).",

@@ -17,6 +17,7 @@ from ui.views.similar import MOST_QUERY, search_similar
 RESULT = "result"
 BASKET = "basket"
 LIKE_THESE = 200
+POOL = 5  # similar images that are chosen from, per image to keep
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +129,7 @@ def _selection_form(view: RunView, target: Target, ids: list[str]) -> None:
         f"Select {count:,} like these",
         key="act:like",
         width="stretch",
-        help="The most similar images, made diverse, are always included.",
+        help=f"Chosen among the {POOL} times as many images that are most similar to these.",
     )
     if among:
         _select_among(view, target, ids, count)
@@ -138,7 +139,11 @@ def _selection_form(view: RunView, target: Target, ids: list[str]) -> None:
 
 def _select_among(view: RunView, target: Target, ids: list[str], count: int) -> None:
     controls.remember()
-    wanted = target.wanted or Filter.one_of("id", ids)
+    _limit_to(view, target.wanted or Filter.one_of("id", ids), count)
+
+
+def _limit_to(view: RunView, wanted: Filter, count: int) -> None:
+    """Go to Select with so many images of those that pass."""
     held = dict(session.get("constraints") or {})
     session.put("constraints", {**held, "where": wanted.text})
     controls.set_count(view, count)
@@ -149,11 +154,11 @@ def _select_like(view: RunView, ids: list[str], count: int) -> None:
     from coreset_engine.curation.search import find
 
     controls.remember()
+    whole = (view.full or view).run
     with st.spinner("Searching ..."):
-        found = find((view.full or view).run, like=ids[:MOST_QUERY], count=count, diverse=True)
-    controls.pin([str(name) for name in found.ids], "keep")
-    controls.set_count(view, count)
-    st.switch_page("pages/select.py")
+        found = find(whole, like=ids[:MOST_QUERY], count=min(POOL * count, len(whole.dataset)))
+    near = [str(name) for name in found.ids]
+    _limit_to(view, Filter.one_of("id", list(dict.fromkeys([*near, *ids[:MOST_QUERY]]))), count)
 
 
 def show_saved_views(view: RunView) -> None:
