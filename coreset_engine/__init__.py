@@ -1,5 +1,4 @@
-"""Coreset Explorer's engine: choose the part of an unlabelled image set worth labelling and
-training on.
+"""Coreset Explorer's engine: choose the images of an unlabelled set worth labelling.
 
 Public names (DESIGN section 4) are loaded on first use, so that `import coreset_engine` costs
 nothing.

@@ -1,5 +1,4 @@
-"""The few file operations everything durable rests on: whole or absent, synced, locked, and errors
-as one sentence.
+"""Durable file operations: atomic writes, fsync, locks, and OS errors as one sentence.
 
 Nothing here trusts the clock, and nothing leaves a half-written file under a final name.
 """
@@ -44,8 +43,7 @@ def make_folder(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Make renames inside `path` survive a power cut; silently nothing on file systems that
-    cannot."""
+    """Make renames inside `path` durable; does nothing on file systems that cannot."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     except OSError:
@@ -60,8 +58,10 @@ def sync_folder(path: Path) -> None:
 
 
 def write_whole(path: Path, data: bytes, *, sync: bool = True) -> None:
-    """`data` at `path`, or what was there before. Raises OSError; no temporary stays behind an
-    error or a death."""
+    """`data` at `path`, or what was there before.
+
+    Raises OSError; no temporary stays behind an error or a death.
+    """
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         if stale(left.name):
             left.unlink(missing_ok=True)
@@ -99,8 +99,9 @@ def _patience() -> None:
 
 @contextmanager
 def lock(path: Path, waiting: Callable[[], None] = _patience) -> Iterator[None]:
-    """Hold the advisory lock `path`, alone among all processes and threads; the kernel frees it
-    when we die.
+    """Hold the advisory lock `path` against all processes and threads.
+
+    The kernel releases it when the process dies.
 
     waiting: called every 0.1 s while another holds it; may raise Cancelled. Raises BadInput when
         the folder refuses.

@@ -1,5 +1,4 @@
-"""What a person decided, per dataset: named snapshots and corrections, append-only, so that all can
-be undone."""
+"""A dataset's named snapshots and corrections as append-only logs, so that each can be undone."""
 
 from __future__ import annotations
 
@@ -15,8 +14,10 @@ from coreset_engine.artifacts import filesystem
 
 
 def add(kind: str, fingerprint: str, entry: dict[str, Any], home: Path | str) -> None:
-    """Append `entry` to the dataset's log of `kind`; on disk before it returns. Raises BadInput
-    when it cannot be."""
+    """Append `entry` to the dataset's log of `kind`; on disk before it returns.
+
+    Raises BadInput when it cannot be.
+    """
     path = _path(kind, fingerprint, home)
     filesystem.make_folder(path.parent)
     data = (json.dumps({**entry, "at": time.time()}) + "\n").encode()
@@ -30,8 +31,10 @@ def add(kind: str, fingerprint: str, entry: dict[str, Any], home: Path | str) ->
 
 
 def _append(log: Any, data: bytes) -> None:
-    """One whole line at the end. A line torn by an earlier death is closed first, a refused one
-    taken back."""
+    """One whole line at the end.
+
+    A line torn by an earlier death is closed first, a refused one taken back.
+    """
     end = log.seek(0, os.SEEK_END)
     if end:
         log.seek(end - 1)
@@ -46,8 +49,10 @@ def _append(log: Any, data: bytes) -> None:
 
 
 def entries(kind: str, fingerprint: str, home: Path | str) -> list[dict[str, Any]]:
-    """Entries in force, oldest first; an undo takes back the latest one before it. Torn lines are
-    passed over."""
+    """Entries in force, oldest first; an undo takes back the latest one before it.
+
+    Torn lines are passed over.
+    """
     try:
         lines = _path(kind, fingerprint, home).read_bytes().splitlines()
     except OSError:

@@ -1,5 +1,4 @@
-"""Internal errors: the user sees one sentence and an id, the log under CORESET_HOME has the
-rest."""
+"""Internal errors: one sentence and an id for the user, the traceback in CORESET_HOME's log."""
 
 from __future__ import annotations
 

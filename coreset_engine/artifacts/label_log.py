@@ -1,5 +1,4 @@
-"""What people said of a dataset's images: labels, rounds of labelling, and decisions on probable
-label errors.
+"""Labels, labelling rounds, and decisions on probable label errors, kept per dataset.
 
 Append-only logs beside those of corrections (`artifacts.history`), by id, so that no label is lost
 when a selection is made again, and none is asked for twice.

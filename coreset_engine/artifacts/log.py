@@ -1,5 +1,4 @@
-"""What happened, as JSON lines in CORESET_HOME/log/coreset.jsonl: rotated, shared by all processes,
-never on screen.
+"""The event log: JSON lines in CORESET_HOME/log/coreset.jsonl, rotated, shared by processes.
 
 A line holds at, pid, event and the caller's fields. Rotation happens under a lock, so that no two
 processes rotate.
@@ -26,8 +25,10 @@ def path_of(home: Path | str) -> Path:
 
 
 def write(home: Path | str, event: str, **fields: Any) -> bool:
-    """Append one line; whether it could be. A log that cannot be written never stops the work it
-    tells of."""
+    """Append one line; whether it could be.
+
+    A log that cannot be written never stops the work it tells of.
+    """
     path = path_of(home)
     at = time.strftime("%Y-%m-%dT%H:%M:%S%z")
     line = json.dumps(dict(at=at, pid=os.getpid(), event=event, **fields), default=str) + "\n"

@@ -1,5 +1,4 @@
-"""A selection as a folder: selection.parquet (one row per usable image, in source order), ids.txt,
-manifest.json."""
+"""A selection as a folder: selection.parquet (a row per usable image), ids.txt, manifest.json."""
 
 from __future__ import annotations
 
@@ -49,8 +48,7 @@ def batched(ids: Iterable[str]) -> Iterator[list[str]]:
 
 
 def check_place(out: Path | str, *, overwrite: bool = True) -> None:
-    """Raise BadInput when no selection can be written to `out`, so that nobody computes for hours
-    to learn it.
+    """Raise BadInput when no selection can be written to `out`, before anything is computed.
 
     Parameters
     ----------
@@ -132,8 +130,11 @@ def write_selection(
 
 
 def _check_ids(ids: Any) -> None:
-    """ids: Arrow's column. Raises ValueError for what is no text, or twice there: of millions only
-    numbers made of them are compared, and those ids whose number another one has."""
+    """ids: Arrow's column.
+
+    Raises ValueError for what is no text, or twice there: of millions only numbers made of them are
+    compared, and those ids whose number another one has.
+    """
     import pyarrow as pa
     from pandas.util import hash_array
 
@@ -151,8 +152,10 @@ def _check_ids(ids: Any) -> None:
 
 
 def _write_table(path: Path, table: Mapping[str, Any], n: int) -> None:
-    """The columns, each (n,) or None, as Parquet; `selection_rows` rows a group, so that texts of a
-    group are in memory at once."""
+    """Write the columns, each (n,) or None, as Parquet.
+
+    `selection_rows` rows a group bound the memory that strings need.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -183,8 +186,7 @@ def _plain(values: Any) -> np.ndarray:
 
 
 def _refuse_others(out: Path) -> None:
-    """Ours to replace: nothing there, an empty folder, a selection, or what a writer left that died
-    before its end."""
+    """Raise unless `out` is absent, empty, a selection, or an interrupted write."""
     if not out.exists():
         return
     if not out.is_dir():
@@ -242,8 +244,7 @@ def _sweep(out: Path) -> None:
 
 
 def _put(temporary: Path, out: Path) -> None:
-    """The finished files, synced, at their place: at once where nothing is, else one by one with
-    the manifest last."""
+    """Move the finished, synced files into place: one rename, or the manifest last."""
     for name in FILES:
         with open(temporary / name, "rb") as file:
             os.fsync(file.fileno())
@@ -257,8 +258,10 @@ def _put(temporary: Path, out: Path) -> None:
 
 
 def read_selection(path: Path | str) -> tuple[Any, dict[str, Any]]:
-    """(table as DataFrame, manifest) of a selection folder. Raises BadInput when it is none, lies,
-    or was changed."""
+    """(table as DataFrame, manifest) of a selection folder.
+
+    Raises BadInput when it is none, lies, or was changed.
+    """
     path = Path(path)
     try:
         if not (path / FILES[2]).is_file():
@@ -281,8 +284,10 @@ def read_selection(path: Path | str) -> tuple[Any, dict[str, Any]]:
 
 
 def _table(path: Path) -> Any:
-    """The table, checked: columns, types, ids, ranks and weights. Raises ValueError with what is
-    wrong."""
+    """The table, checked: columns, types, ids, ranks and weights.
+
+    Raises ValueError with what is wrong.
+    """
     import pyarrow.parquet as pq
     from pyarrow import ArrowException
 

@@ -12,8 +12,7 @@ from coreset_engine.core.errors import BadInput
 
 
 def remember(store: Store, folder: Path, manifest: dict[str, Any]) -> None:
-    """Note that the selection in `folder` was written, so that what it needs stays as long as it
-    lies there."""
+    """Record that a selection was written to `folder`, so that gc keeps what it needs."""
     absolute = Path(folder).absolute()
     note = dict(
         folder=str(absolute),

@@ -1,5 +1,4 @@
-"""What a source held when it was embedded, so that a later opening can say what is new, gone or
-changed.
+"""What a source held when it was embedded; a later opening can say what is new, gone or changed.
 
 A state is the ids and content digests of one source at one time, one file under `states/` of the
 workspace. `grown/` says which maps continue an earlier one.

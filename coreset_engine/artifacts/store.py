@@ -1,5 +1,4 @@
-"""Artefacts on disk: content-addressed, complete only when the manifest is there (renamed last),
-verified on read.
+"""Artefacts on disk: content-addressed, complete once the manifest exists, verified on read.
 
 One folder per artefact, home/artefacts/STAGE/KEY/, with .npy arrays and a manifest.json that holds
 their SHA-256. A damaged one is computed again, never trusted. Two processes that want the same key
@@ -48,8 +47,10 @@ def digest(value: Any) -> str:
 
 
 class Store:
-    """Artefacts under `home`/artefacts/STAGE/KEY/. Each holds .npy arrays and a manifest.json with
-    their SHA-256."""
+    """Artefacts under `home`/artefacts/STAGE/KEY/.
+
+    Each holds .npy arrays and a manifest.json with their SHA-256.
+    """
 
     def __init__(self, home: Path | str | None = None) -> None:
         chosen = (
@@ -85,8 +86,9 @@ class Store:
         about: dict[str, Any] | None = None,
         waiting: Callable[[], None] = lambda: None,
     ) -> tuple[Arrays, dict]:
-        """(arrays, info) of the artefact, computed by `make` when absent or damaged; one process at
-        a time per key.
+        """(arrays, info) of the artefact, computed by `make` when absent or damaged.
+
+        One process at a time computes a key.
 
         about: what it is made from (source, root), for gc. waiting: called while another process
         computes the same; may raise Cancelled. Raises BadInput when the disk refuses; what was
@@ -113,8 +115,10 @@ class Store:
         return self.read(stage, key)
 
     def read(self, stage: str, key: str) -> tuple[Arrays, dict]:
-        """(arrays by name as read-only memmaps, info). Raises Corrupt when a file is not what was
-        written."""
+        """(arrays by name as read-only memmaps, info).
+
+        Raises Corrupt when a file is not what was written.
+        """
         folder = self.folder(stage, key)
         try:
             manifest = self.manifest(stage, key)
@@ -128,8 +132,10 @@ class Store:
             raise Corrupt(f"{folder} cannot be read ({error}).") from error
 
     def manifest(self, stage: str, key: str) -> dict[str, Any]:
-        """The artefact's manifest in today's format. Raises Corrupt; BadInput for a format of a
-        later version."""
+        """The artefact's manifest in today's format.
+
+        Raises Corrupt; BadInput for a format of a later version.
+        """
         folder = self.folder(stage, key)
         content = filesystem.read_json(folder / "manifest.json")
         version = (content or {}).get("format")
@@ -191,8 +197,10 @@ class Store:
 
 
 def _save(path: Path, array: np.ndarray) -> dict[str, Any]:
-    """Write one array, synced; what the manifest says of it. Hashed on the way, so it is read from
-    memory once."""
+    """Write one array, synced; what the manifest says of it.
+
+    Hashed on the way, so it is read from memory once.
+    """
     array = np.ascontiguousarray(array)
     if array.dtype.hasobject:
         raise TypeError(f"{path.stem}: an artefact holds plain numbers or text, not {array.dtype}.")

@@ -25,8 +25,10 @@ _said = threading.Event()
 
 @contextmanager
 def armed(grace: float = GRACE_S) -> Iterator[None]:
-    """While inside, a Ctrl-C ends the process `grace` seconds later at the latest. Nothing off the
-    main thread."""
+    """While inside, a Ctrl-C ends the process `grace` seconds later at the latest.
+
+    Nothing off the main thread.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

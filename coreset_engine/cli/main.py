@@ -1,5 +1,6 @@
-"""The command line: the same code path as the app. Exit 0 done, 2 bad input, 3 cancelled, 1 an
-internal error, 4 a finding that `--fail-on` names.
+"""The command line: the same code path as the app.
+
+Exit 0 done, 2 bad input, 3 cancelled, 1 an internal error, 4 a finding that `--fail-on` names.
 
 Heavy imports happen inside the commands, so that --help and `methods` answer at once.
 """
@@ -283,8 +284,10 @@ app.command("labels")(rounds.import_labels)
 
 
 def main() -> None:
-    """Run a command; every error is one line on stderr, never a traceback; Ctrl-C ends it within
-    two seconds."""
+    """Run a command; every error is one line on stderr.
+
+    Never a traceback; Ctrl-C ends it within two seconds.
+    """
     with interrupt.armed():
         _guarded()
 

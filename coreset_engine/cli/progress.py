@@ -7,8 +7,10 @@ import time
 
 
 class ProgressBar:
-    """progress(stage, done, total, unit) on stderr: share, rate and time left; quiet when stderr is
-    no terminal."""
+    """progress(stage, done, total, unit) on stderr: share, rate, time left.
+
+    Quiet when stderr is no terminal.
+    """
 
     def __init__(self) -> None:
         self.stage = ""

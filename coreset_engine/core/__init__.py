@@ -1,2 +1,1 @@
-"""Ground floor: records, errors, config dataclasses, registries, device choice, and row access for
-matrices on disk."""
+"""Records, errors, config dataclasses, registries, device choice and row access on disk."""

@@ -1,5 +1,4 @@
-"""Frozen config dataclasses with bounds: one description read by forms, command-line help, docs and
-validation.
+"""Frozen config dataclasses with bounds, read by forms, command-line help, docs and validation.
 
     @dataclass(frozen=True)
     class ElfsConfig:
@@ -43,8 +42,10 @@ def knob(
 
 
 def make(config: type[Config], values: dict[str, Any]) -> Config:
-    """Build `config` from loosely typed values (strings from a shell, JSON from a manifest), each
-    one checked."""
+    """Build `config` from loosely typed values and check each one.
+
+    The values are strings from a shell or JSON from a manifest.
+    """
     about: Any = config
     fields = {field.name: field for field in dataclasses.fields(about)}
     unknown = sorted(set(values) - set(fields))

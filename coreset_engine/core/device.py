@@ -1,5 +1,4 @@
-"""Where to compute: "auto" | "cpu" | "cuda" as a checked torch device name, on how many cores, in
-how much memory."""
+"""Where to compute: the checked torch device name, the number of cores, the memory available."""
 
 from __future__ import annotations
 
@@ -75,8 +74,10 @@ def free_memory(containers: Sequence[tuple[str, str, str]] = _CONTAINER) -> int:
 
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
-    """torch on `count` threads for a while, also in threads started meanwhile: steps of a
-    millisecond lose more to threads that wait for each other than they gain."""
+    """Set torch's thread count inside the block, also for threads started in it.
+
+    Steps of a millisecond lose more to threads waiting for each other than they gain.
+    """
     import torch
 
     before = torch.get_num_threads()

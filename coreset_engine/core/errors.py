@@ -1,5 +1,4 @@
-"""The error tree: four kinds, so that every caller (page, command line, notebook) can decide by
-type.
+"""The error tree: four kinds, so that every caller can decide by type.
 
 An error for a person says three things: the value that was given, the constraint it broke, the
 remedy.
@@ -9,22 +8,28 @@ from __future__ import annotations
 
 
 class CoresetError(Exception):
-    """Base of everything this engine raises on purpose; `exit_code` is what the command line
-    returns."""
+    """Base of every error this engine raises on purpose.
+
+    `exit_code` is what the command line returns.
+    """
 
     exit_code = 1
 
 
 class BadInput(CoresetError, ValueError):
-    """The user gave something that cannot work. Message: value, constraint, remedy, in one sentence
-    or two."""
+    """The user gave something that cannot work.
+
+    Message: value, constraint, remedy, in one sentence or two.
+    """
 
     exit_code = 2
 
 
 class Missing(BadInput):
-    """A needed thing (artefact, optional package, weights, label) is absent; the message names how
-    to make it."""
+    """Something needed (artefact, optional package, weights, label) is absent.
+
+    The message says how to get it.
+    """
 
 
 class Cancelled(CoresetError):
@@ -34,5 +39,7 @@ class Cancelled(CoresetError):
 
 
 class Corrupt(CoresetError):
-    """An artefact on disk is not what its manifest says. The store drops it and the stage is
-    computed again."""
+    """An artefact on disk is not what its manifest says.
+
+    The store drops it and the stage is computed again.
+    """

@@ -1,5 +1,6 @@
-"""FiftyOne's database: where its MongoDB comes from, and the one way in. Nothing here imports
-FiftyOne until asked.
+"""FiftyOne's database: where its MongoDB comes from, and the one way in.
+
+Nothing here imports FiftyOne until asked.
 
 In this order: a server named by FIFTYONE_DATABASE_URI (or FiftyOne's config file); the mongod
 FiftyOne's own package brought; the one `export.database --ensure` linked to the same place; none:
@@ -28,8 +29,11 @@ HOW = (
 
 @dataclass(frozen=True)
 class Database:
-    """kind: "uri", "package" (FiftyOne's own), "wheel" (ours, linked) or "none". sentence: for a
-    person."""
+    """Where FiftyOne's database comes from.
+
+    kind: "uri", "package" (FiftyOne's own), "wheel" (ours, linked) or "none". sentence: for the
+    user.
+    """
 
     kind: str
     sentence: str
@@ -76,8 +80,10 @@ def configured_uri() -> str:
 
 
 def package_mongod() -> Path:
-    """Where FiftyOne looks for mongod: in its own package and nowhere else. The file may be
-    absent."""
+    """Where FiftyOne looks for mongod: in its own package and nowhere else.
+
+    The file may be absent.
+    """
     spec = importlib.util.find_spec("fiftyone")
     if spec is None or not spec.submodule_search_locations:
         raise Missing(f"FiftyOne is not installed; {HOW}.")
@@ -100,8 +106,7 @@ def fault_of(mongod: Path) -> str:
 
 
 def connect() -> Any:
-    """The module `fiftyone`, its database touched once, so that an App started later finds it
-    running.
+    """The module `fiftyone`, connected once, so that a later App finds the database running.
 
     Raises Missing with one sentence when there is no FiftyOne, no MongoDB, or a server that does
     not answer.

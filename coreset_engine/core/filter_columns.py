@@ -173,8 +173,10 @@ def _typed(categories: np.ndarray) -> tuple[str, np.ndarray] | None:
 
 
 def _time_bounds(text: str) -> tuple[float, float]:
-    """Seconds since 1970 of the first instant of a year, month, day, minute or second, and of the
-    first instant after it. Raises ValueError."""
+    """First instant of a year, month, day, minute or second, and first instant after it.
+
+    Both in seconds since 1970. Raises ValueError.
+    """
     match = _TIME.fullmatch(text.strip())
     if match is None:
         raise ValueError(text)

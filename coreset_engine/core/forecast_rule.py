@@ -1,5 +1,6 @@
-"""The arithmetic behind a forecast's advice: interpolation between pruning rates, and the rule that
-says when a forecast cannot decide.
+"""The arithmetic of a forecast's advice.
+
+Interpolation between pruning rates, and the rule that says when a forecast cannot decide.
 
 Plain functions over numbers, so that each can be checked by hand.
 """
@@ -121,8 +122,7 @@ def decide(
 
 
 def _safest(options: Sequence[Option], methods: str) -> Option | None:
-    """The best option of the first of these methods that has one, else that of the highest low
-    end."""
+    """The best option of the first of these methods that has one, else the highest lower bound."""
     for method in methods.split(","):
         own = [option for option in options if option.method == method]
         if own:

@@ -15,8 +15,7 @@ _WORDS = 2**16  # hashed at a time: what stays in the cache
 
 
 def mix(x: np.ndarray) -> np.ndarray:
-    """(N,) uint64 -> (N,) uint64, every input bit spread over all output bits (finaliser of
-    splitmix64)."""
+    """Spread every input bit over all output bits: (N,) uint64 -> (N,) uint64 (splitmix64)."""
     x = x.astype(np.uint64)
     with np.errstate(over="ignore"):
         x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -69,8 +68,7 @@ def _words(rows: np.ndarray) -> np.ndarray:
 
 
 def pixel_digest(image: Any) -> str:
-    """What pictures are told apart by whatever file they lie in: 16 hex digits over the pixels of a
-    Pillow image."""
+    """16 hex digits over the pixels of a Pillow image, whatever file format it came from."""
     seen = hashlib.blake2b(f"{image.size}".encode(), digest_size=8)
     seen.update(image.tobytes())
     return seen.hexdigest()

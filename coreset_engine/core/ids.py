@@ -1,5 +1,4 @@
-"""Ids in number: names that follow from the row alone are not stored, and the places of a few ids
-are looked up.
+"""Ids in large numbers: ids that follow from the row are not stored; positions are looked up.
 
 50 million names are 4 GB as Python's texts; `RowIds` is none. It answers like the (N,) str array it
 stands for.
@@ -19,8 +18,7 @@ _NAME = re.compile(r"row-([0-9]{7,18})")
 
 
 class RowIds:
-    """ "row-0000000" ... of n rows; texts are made when asked for, all of them only by
-    `__array__`."""
+    """The ids "row-0000000" ... of n rows; strings are made on access, all by `__array__`."""
 
     ndim = 1
 
@@ -107,8 +105,10 @@ def _name(row: int) -> str:
 
 
 def _texts(positions: np.ndarray) -> np.ndarray:
-    """Names of these rows, (m,) str: letters put in place, column by column, for a format of each
-    takes minutes."""
+    """Names of these rows, (m,) str.
+
+    Digits are set column by column: formatting each name takes minutes.
+    """
     shape = np.shape(positions)
     positions = np.ravel(positions).astype(np.int64)
     fewest = limits().row_name_digits
@@ -130,7 +130,9 @@ def _texts(positions: np.ndarray) -> np.ndarray:
 
 def places_of(ids: Any, wanted: Iterable[str]) -> np.ndarray:
     """(m,) int64: where each of `wanted` stands among the unique `ids` (N,), -1 where it does not.
-    A pass over the ids without a table of all of them."""
+
+    A pass over the ids without a table of all of them.
+    """
     wanted = [str(name) for name in wanted]
     if isinstance(ids, RowIds):
         return np.array([ids.place(name) for name in wanted], np.int64)

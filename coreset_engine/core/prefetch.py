@@ -49,8 +49,10 @@ def readahead(array: np.ndarray) -> Soon:
 
 
 def mapped(array: np.ndarray) -> tuple[mmap.mmap | None, int]:
-    """(the mapping that holds `array`, the byte at which the array begins); None for an array in
-    memory, or where the system has no madvise."""
+    """The mapping behind `array` and the byte at which the array begins in it.
+
+    None for an array in memory, or where the system has no madvise.
+    """
     base: Any = array
     while base is not None and not isinstance(base, mmap.mmap):
         base = getattr(base, "base", None)

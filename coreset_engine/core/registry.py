@@ -1,6 +1,7 @@
-"""The visible tables: name -> (import path, config, one line, what it needs). Forms, CLI help, docs
-and the contract tests all read these. A new method is one function and one row; nothing here
-imports another package before it is needed.
+"""The visible tables: name -> (import path, config, one line, what it needs).
+
+Forms, CLI help, docs and the contract tests all read these. A new method is one function and one
+row; nothing here imports another package before it is needed.
 """
 
 from __future__ import annotations
@@ -74,8 +75,7 @@ class MethodRow(Row):
 
     @property
     def counts_other_sources(self) -> bool:
-        """Whether images of another source can count as kept: it places images by vectors alone,
-        one relative to another."""
+        """Whether images of another source can count as kept: it compares vectors alone."""
         return self.needs == ("vectors",) and not self.independent
 
     @property

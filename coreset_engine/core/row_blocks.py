@@ -21,14 +21,15 @@ T = TypeVar("T")
 
 
 def large(n: int, d: int) -> bool:
-    """Whether (n, d) vectors are clustered in pieces. By the data only, so that every machine finds
-    the same labels."""
+    """Whether (n, d) vectors are clustered in pieces.
+
+    By the data only, so that every machine finds the same labels.
+    """
     return 4 * n * d > limits().in_memory_bytes
 
 
 def kept(n: int, n_clusters: int) -> bool:
-    """Whether the (n, C) probabilities are worth their memory and disk; else labels and confidences
-    remain."""
+    """Whether the (n, C) probabilities are small enough to be stored beside the labels."""
     return 4 * n * n_clusters <= limits().table_bytes
 
 
@@ -48,8 +49,10 @@ class Workers(Protocol):
         items: Sequence[tuple[int, int]],
         idle: Callable[[], None],
     ) -> Generator[tuple[int, Any]]:
-        """(place in items, task(vectors, shared, first row, last row)) as they end, in any order.
-        idle: called about every second, may raise Cancelled."""
+        """Yield (position in items, task(vectors, shared, first row, last row)) in any order.
+
+        idle: called about every second, may raise Cancelled.
+        """
         ...
 
 
@@ -88,8 +91,9 @@ class Here:
 
 
 def spans(n: int, piece: int, slots: int = 0) -> list[tuple[int, int]]:
-    """(first, last) rows of every task: one piece, or 2^j neighbouring pieces while some eight
-    tasks a slot remain.
+    """(first, last) rows of every task.
+
+    A task is one piece, or 2^j neighbouring pieces while about eight tasks a slot remain.
 
     slots: 0 = one piece each. Spans of 2^j pieces are whole branches of the tree of `in_pairs`, so
     that any j gives the same bits.
@@ -101,8 +105,7 @@ def spans(n: int, piece: int, slots: int = 0) -> list[tuple[int, int]]:
 
 
 def in_pairs(parts: Sequence[T], both: Callable[[T, T], T]) -> T:
-    """`parts` combined level by level: neighbours first, then neighbouring pairs; an odd last one
-    waits."""
+    """Combine `parts` as a binary tree; an odd last part moves up a level."""
     level = list(parts)
     while len(level) > 1:
         odd = level[len(level) - len(level) % 2 :]
@@ -118,8 +121,11 @@ def block_of(d: int) -> int:
 def unit_blocks(
     vectors: np.ndarray, first: int, last: int, width: int
 ) -> Generator[tuple[int, Any]]:
-    """(first row, (B, D) float32 tensor of unit rows), block by block; width: numbers made of a
-    row, where these are more than D. Raises BadInput on NaN or infinity."""
+    """Yield (first row, (B, D) float32 tensor of unit rows), block by block.
+
+    width: numbers computed per row, where these are more than D. Raises BadInput on NaN or
+    infinity.
+    """
     step = block_of(max(width, vectors.shape[1]))
     for start in range(first, last, step):
         yield start, unit_rows(vectors[start : min(last, start + step)], start)

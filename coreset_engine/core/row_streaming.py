@@ -1,5 +1,4 @@
-"""Training on rows that stay on disk: objects that act like the training set's tensor and read only
-the batches asked for.
+"""Train on rows that stay on disk: read only the batches asked for.
 
 The numbers are those of the tensor in memory, so results are the same bits. Each has `soon(row
 numbers)`, which reads ahead (core.prefetch).
@@ -21,8 +20,10 @@ from coreset_engine.core.row_blocks import block_of, unit_rows
 
 
 class OnDisk:
-    """(N, ...) rows of a memmap, returned as tensors on `device`; float64 as float32, other types
-    as they are."""
+    """(N, ...) rows of a memmap, returned as tensors on `device`.
+
+    float64 becomes float32, other types stay.
+    """
 
     def __init__(self, rows: np.memmap, device: str) -> None:
         self.rows = rows
@@ -99,8 +100,10 @@ class UnitRows:
 
 
 class ListsOnDisk:
-    """(N, k) neighbours on disk: `lists[images, places]` is read as it is asked for, as int64 on
-    `device`."""
+    """(N, k) neighbours on disk, read on access.
+
+    `lists[images, positions]` is int64 on `device`.
+    """
 
     def __init__(self, indices: np.ndarray, device: str) -> None:
         self.indices = indices
@@ -117,8 +120,10 @@ class ListsOnDisk:
 
 
 def streamed(inputs: object, device: str) -> OnDisk | None:
-    """`inputs` as rows on disk, or None where they should rather be copied: no memmap, or a GPU
-    with room for them."""
+    """`inputs` as rows on disk; None where they should be copied.
+
+    They are copied when they are no memmap, or when a GPU has room for them.
+    """
     if not isinstance(inputs, np.memmap) or inputs.ndim != 2:
         return None
     if device.startswith("cuda") and inputs.nbytes < torch.cuda.mem_get_info(device)[0] // 2:
@@ -134,8 +139,7 @@ def accumulator(*shape: int, device: str, kind: torch.dtype = torch.float32) -> 
 
 
 def scratch(shape: tuple[int, ...], kind: DTypeLike) -> np.ndarray:
-    """Zeros; a large array is mapped to an unnamed temporary file, so that its pages can be
-    evicted.
+    """Zeros; a large array is mapped to an unnamed temporary file, so its pages can be evicted.
 
     The file is in TMPDIR, else in /var/tmp where there is one: /tmp is in memory on many systems.
     A full disk is noticed here instead of killing the process later; then memory is used.

@@ -1,5 +1,4 @@
-"""The records that pass between packages: frozen, validated where it is cheap, no behaviour beyond
-look-up.
+"""The records that pass between packages: frozen, validated where cheap, look-up only.
 
 N images, D embedding dimensions, k kept, E epochs, C clusters. Arrays are never changed after
 construction.
@@ -56,8 +55,9 @@ class Note:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """N usable images in source order. `spec` is enough for another process to open the same source
-    again.
+    """N usable images in source order.
+
+    `spec` is enough for another process to open the same source again.
 
     ids: (N,) str, unique. labels: (N,) int64 in [0, len(classes)), -1 = unknown, or None when the
         source has none.
@@ -106,8 +106,10 @@ class Dataset:
         return self.reader(int(i))
 
     def images(self, begin: int, end: int) -> Iterator[Image.Image]:
-        """Images begin .. end - 1, decoded one at a time; a reader with a `slice` fetches their
-        bytes together."""
+        """Yield images begin .. end - 1, decoded one by one.
+
+        A reader with a `slice` fetches their bytes together.
+        """
         together = getattr(self.reader, "slice", None)
         return together(begin, end) if together else (self.image(i) for i in range(begin, end))
 
@@ -186,8 +188,7 @@ class Neighbours:
 
 @dataclass(frozen=True, eq=False)
 class PseudoLabels:
-    """labels: (N,) int64 in [0, n_clusters). confidence: (N,) float32 in [0, 1]. info: diagnostics,
-    JSON-able.
+    """labels: (N,) int64 in [0, n_clusters); confidence: (N,) float32 in [0, 1]; info: JSON-able.
 
     probabilities: (N, C) float32 or None. agreement: (N,) float32, share of heads that agree, or
         None.
@@ -203,8 +204,9 @@ class PseudoLabels:
 
 @dataclass(frozen=True, eq=False)
 class Dynamics:
-    """Scores of each image over a training run, all (N,). Directions: high aum = easy; all others
-    high = hard.
+    """Scores of each image over a training run, all (N,).
+
+    Directions: high aum = easy; all others high = hard.
 
     aum: float32, mean margin (Pleiss 2020). forgetting: float32, right -> wrong events; never
     learned = +inf (Toneva 2019). el2n, entropy, loss, grand, dyn_unc, tdds: float32. margins: (N,
@@ -229,8 +231,7 @@ class Dynamics:
 
 @dataclass(frozen=True, eq=False)
 class CoverageScores:
-    """score = coverage - redundancy (BlindCS eq. 9), each (N,) float64, summed over n_samples
-    draws.
+    """score = coverage - redundancy (BlindCS eq. 9), each (N,) float64, sums over n_samples.
 
     info: JSON-able; n_samples, n_neighbours (alpha), agreement (Jaccard index expected between the
     coresets of two seeds, by pruning rate), and how they came about.
@@ -243,8 +244,10 @@ class CoverageScores:
     info: Mapping[str, Any] = field(default_factory=dict)
 
     def agreement(self, prune_rate: float) -> tuple[float, float] | None:
-        """(pruning rate, Jaccard index expected of two seeds' coresets) at the nearest rate that
-        was measured; None where none was."""
+        """(pruning rate, expected Jaccard index of two seeds) at the nearest measured rate.
+
+        None where nothing was measured.
+        """
         measured = self.info.get("agreement") or {}
         if not measured:
             return None
@@ -268,8 +271,10 @@ Scores = TypeVar("Scores", PseudoLabels, Dynamics, CoverageScores)
 
 
 def scores_at(scores: Scores, rows: np.ndarray) -> Scores:
-    """The same record of the images at `rows` (M,) alone: every (N, ...) array at these rows, all
-    else as it is."""
+    """The same record for the images at `rows` (M,) alone.
+
+    Every (N, ...) array is taken at these rows, all else stays.
+    """
     taken: dict[str, Any] = {
         part.name: np.asarray(getattr(scores, part.name)[rows])
         for part in fields(scores)
@@ -280,8 +285,9 @@ def scores_at(scores: Scores, rows: np.ndarray) -> Scores:
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """What a selection method returns. order: (M,) int64 distinct positions, first = kept first, M
-    >= k.
+    """What a selection method returns.
+
+    order: (M,) int64 distinct positions, first = kept first, M >= k.
 
     scores: (N,) float64, high = kept first where the method has a score, else minus the place in
     `order` (unplaced images: -inf). nested: True when the first k' of `order` are the choice for
@@ -300,8 +306,9 @@ class Ranking:
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """A coreset: ids + weights + the key of its source. Validated here, so that no bad one can
-    exist.
+    """A coreset: ids + weights + the key of its source.
+
+    Validated here, so that no bad one can exist.
 
     ids: (k,) str, best first. indices: (k,) int64 positions in the source. weights: (k,) float64 >=
         0.
@@ -342,8 +349,7 @@ class Selection:
 
 
 class Artefacts(Protocol):
-    """What a selection method may ask for; `run.pipeline.Run` is the real one, computing on first
-    use.
+    """What a selection method may read; `pipeline.run.Run` computes it on first use.
 
     A property raises Missing with the command that makes it when the artefact cannot exist (no true
     labels, ...). `coverage_at` and `dynamics_at` take the fields of CoverageConfig and

@@ -1,5 +1,4 @@
-"""Pseudo-labels on a Ray cluster: the pieces of every round of a large k-means as tasks over
-vectors on a shared disk.
+"""Pseudo-labels on a Ray cluster: k-means rounds as tasks over vectors on a shared disk.
 
 Centres travel once a round, to each node; a task reads its pieces from the file that all nodes map
 and sends back sums. They are combined by piece number (difficulty.pieces), so the labels are those

@@ -1,5 +1,4 @@
-"""Coverage on a Ray cluster whose nodes cannot hold the matrix: tasks over groups of columns, sums
-added in pairs.
+"""Coverage on a cluster whose nodes cannot hold the matrix: tasks over column groups.
 
 Where every core of every node, and this machine, has room for the whole turned matrix, nothing of
 this is used: `run.cluster.coverage_scorer` scores. Else the columns are written turned beside the
@@ -56,8 +55,7 @@ def coverage_work(
     progress: Progress = silent,
     keys: np.ndarray | None = None,
 ) -> dict[str, Any]:
-    """Options for `coverage_scores` that send its work to the cluster. groups: S, instead of what
-    memory says.
+    """Options of `coverage_scores` that run it on the cluster. groups: S, else set by memory.
 
     folder: where the columns' files go when they are needed; every node must see it. Raises
     BadInput when no number of groups fits the smallest node.
@@ -83,22 +81,25 @@ def coverage_work(
 
 
 def fits_whole(n: int, d: int, itemsize: int, cores: int, memory: float) -> bool:
-    """Whether every core of a node may keep all columns for itself, as `coverage_scorer`'s actors
-    do."""
+    """Whether every core of a node can hold all columns, as `coverage_scorer`'s actors do."""
     return cores * memory_limits.needed("coverage", n, d, itemsize) <= over.SHARE * memory
 
 
 def smallest(nodes: Sequence[tuple[int, float]], n: int, n_alphas: int) -> tuple[int, float]:
-    """(threads, bytes) of a task: the fewest cores and the least memory of any node; fewer threads
-    where their sums would fill more than half of it."""
+    """(threads, bytes) of a task: the fewest cores and the least memory of any node.
+
+    Fewer threads where their sums would fill more than half of it.
+    """
     cores, memory = (min(column) for column in zip(*nodes, strict=True))
     room = int(over.SHARE * memory / 2) // (8 * n * (1 + n_alphas)) - 2
     return max(1, min(cores, room)), memory
 
 
 def _nodes(ray: Any) -> list[tuple[int, float]]:
-    """(cores, bytes for work) of the living nodes that have a core. Raises BadInput when there are
-    none."""
+    """(cores, bytes for work) of the living nodes that have a core.
+
+    Raises BadInput when there are none.
+    """
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     nodes = [
         (int(node["CPU"]), float(node.get("memory", 0)))
@@ -113,8 +114,7 @@ def _nodes(ray: Any) -> list[tuple[int, float]]:
 def column_scorer(
     address: str, folder: Path, groups: int, task: dict[str, Any]
 ) -> Callable[..., Any]:
-    """A `make_scorer` whose samples are scored set by set of groups. task: the num_cpus and memory
-    of one."""
+    """A `make_scorer` whose samples are scored per set of groups. task: num_cpus, memory of one."""
 
     def make_scorer(columns: Columns, alphas: Sequence[int], exponents: Sequence[float]) -> Any:
         about = over.Task(
@@ -142,8 +142,7 @@ def column_scorer(
 
 
 class Tree:
-    """One half-round: tasks over sets of groups at the leaves, a task that adds two sums at every
-    fork."""
+    """One half-round: tasks over sets of groups at the leaves, pairwise additions above."""
 
     def __init__(self, ray: Any, about: over.Task, task: dict[str, Any]) -> None:
         self.ray = ray
@@ -183,8 +182,10 @@ class Tree:
             take_back(self.ray, list(running))
 
     def _slots(self) -> int:
-        """How many tasks the living nodes take at once. Raises BadInput when none took any for
-        `gone_s` seconds."""
+        """How many tasks the living nodes take at once.
+
+        Raises BadInput when none took any for `gone_s` seconds.
+        """
         cores = self.task["num_cpus"]
         memory = self.task["memory"]
         now = time.monotonic()
@@ -211,8 +212,7 @@ def _nodes_or_none(ray: Any) -> list[tuple[int, float]]:
 def parts(
     dims: np.ndarray, count: int, groups: int, slots: int
 ) -> list[tuple[tuple[int, ...], np.ndarray]]:
-    """(groups, samples) of every task: the sets of groups, cut while that gives idle nodes
-    something to do."""
+    """(groups, samples) of every task: sets of groups, split while that gives idle nodes work."""
     sets = over.sets_of(dims, count, groups)
     wanted = -(-2 * max(1, slots) // max(1, len(sets)))
     return [
@@ -223,7 +223,6 @@ def parts(
 
 
 def leaf(about: over.Task, names: tuple[int, ...], samples: Samples) -> tuple[over.Sums, int]:
-    """The sums of one task's samples, on whatever node, and their number, which tells here that it
-    went well."""
+    """The sums of one task's samples, and their number, which confirms that it succeeded."""
     must_see({str(about.folder): Path(about.folder, "about.npz")})
     return over.score_set(about, names, samples), len(samples.dims)

@@ -1,5 +1,4 @@
-"""Embedding on a Ray cluster: nodes look through the source, then each reads the slices whose
-vectors it computes.
+"""Embedding on a Ray cluster: nodes scan the source, then read and embed their own slices.
 
 What travels are numbers of shards. A node reads the lines of its slice from the shards' folder, the
 slice's bytes from the source (an object store is asked by every node itself), and writes vectors
@@ -41,8 +40,7 @@ _END = object()
 
 
 def open_on(address: str, source: str, progress: Progress = silent) -> Dataset:
-    """`open_source`, after the cluster's nodes have looked through what is not remembered of tars,
-    Parquet and URLs."""
+    """`open_source`, with tars, Parquet files and URLs scanned by the cluster's nodes first."""
     from coreset_engine.sources.open import home, open_source
     from coreset_engine.sources.remote import containers
 
@@ -65,8 +63,7 @@ def open_on(address: str, source: str, progress: Progress = silent) -> Dataset:
 def look_through_on(
     address: str, units: list[Any], memory: Path, progress: Progress = silent
 ) -> None:
-    """Look through `units` on the cluster, one task each; indexes are kept in `memory`, shared by
-    the nodes or not."""
+    """Scan `units` on the cluster, one task each; indexes are cached in `memory`."""
     from coreset_engine.sources.remote.scan import look_through_unit, remember
 
     if not units:
@@ -114,8 +111,7 @@ class Watch:
 
 
 class ShardEmbedder:
-    """One worker of the embedding stage: the encoder once, then shard after shard, each read where
-    it is embedded."""
+    """One worker of the embedding stage: loads the encoder once, then embeds shard after shard."""
 
     def __init__(self, about: dict[str, Any]) -> None:
         self.about = about
@@ -144,8 +140,10 @@ class ShardEmbedder:
         )
 
     def _prepare(self) -> None:
-        """Open what is needed, once. Not in __init__: what is raised there reaches nobody as a
-        sentence."""
+        """Open what is needed, once.
+
+        Not in __init__: what is raised there reaches nobody as a sentence.
+        """
         if self.encoder is not None:
             return
         from coreset_engine.embedding.encoders.builders import make_encoder
@@ -220,8 +218,7 @@ def embed_on(
     device: str = "auto",
     sizes: tuple[int | None, ...] = (),
 ) -> dict[str, float]:
-    """Write every missing shard of `dataset` on the cluster; images per second of each node (by its
-    Ray id).
+    """Write every missing shard of `dataset` on the cluster; images per second by Ray node id.
 
     GPU nodes work when the cluster has any (one actor a GPU), else, and with device="cpu", every
     core. The unit of `progress` names each node's images per second. Shards that a slow node still
@@ -299,8 +296,10 @@ def _gathered(
     watch: Watch,
     progress: Progress,
 ) -> dict[str, float]:
-    """Wait for the shards, tell of them, and stop waiting for a slow node's last ones (see the
-    module)."""
+    """Wait for the shards and report them; stop waiting for a slow node's last ones.
+
+    The module's docstring says when.
+    """
     speeds = Speeds()
     images = 0
     done = 0
@@ -328,8 +327,7 @@ def _gathered(
 
 
 def _heard(rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any] | None]:
-    """The rows as they come, None after every second without one: whoever waits can be cancelled,
-    and look around."""
+    """Yield the rows as they come, and None after every second without one, to allow cancelling."""
     box: queue.Queue = queue.Queue()
     stopped = threading.Event()
 
@@ -361,8 +359,7 @@ def _heard(rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any] | None]:
 
 
 class Speeds:
-    """Images per second of each node, from the first shard it began to the last it ended, by its
-    own clock."""
+    """Images per second of each node, from its first shard's start to its last shard's end."""
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[int, float, float]] = {}

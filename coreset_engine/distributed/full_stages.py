@@ -1,5 +1,7 @@
-"""Stages that one node of a Ray cluster computes whole: networks on pixels always; TEMI and proxies
-on vectors where the cluster has a GPU and the machine that asks has none.
+"""Stages computed by one node of a Ray cluster.
+
+Networks on pixels always; TEMI and proxies on vectors where the cluster has a GPU and this machine
+has none.
 
 The artefact is written there, into the workspace that all nodes share. How far it is stands in a
 small file beside it, which the machine that asked reads once a second.
@@ -28,9 +30,11 @@ TOLD = "told.json"
 def make_there(
     address: str, run: PipelineRun, stage: str, params: dict[str, Any], progress: Progress
 ) -> None:
-    """Compute "dynamics" or "pseudo_labels" (params: what distinguishes the artefact) as one task;
-    it lies in the store when this returns. Nothing where it lies there already, or where this
-    machine does as well as a node."""
+    """Compute "dynamics" or "pseudo_labels" as one task; the artefact is then in the store.
+
+    params: what distinguishes the artefact. Does nothing where it exists, or where this machine is
+    as fast as a node.
+    """
     if run.store.has(stage, run.stored_as(stage, **params)) or not _gains(
         address, run, stage, params
     ):
@@ -43,8 +47,7 @@ def make_there(
 
 
 def _gains(address: str, run: PipelineRun, stage: str, params: dict[str, Any]) -> bool:
-    """Whether one node is the better place: k-means is spread over all of them instead
-    (distributed.clustering)."""
+    """Whether a single node would be faster; k-means is distributed over all nodes instead."""
     if stage == "pseudo_labels":
         return "neighbours" in look_up(
             CLUSTERERS, run.config.clusterer, "clusterer"
@@ -55,8 +58,7 @@ def _gains(address: str, run: PipelineRun, stage: str, params: dict[str, Any]) -
 
 
 def better_there(address: str, run: PipelineRun) -> bool:
-    """Whether the cluster has a GPU, this machine none, and nobody asked for its processor by
-    name."""
+    """Whether the cluster has a GPU, this machine none, and no device was chosen by name."""
     if run.config.device != "auto" or resolve_device() != "cpu":
         return False
     return connect(address).cluster_resources().get("GPU", 0) >= 1
@@ -82,8 +84,7 @@ def _one_node(
 
 
 def whole_task(settings: str, summary: str, stage: str, params: dict[str, Any]) -> dict[str, Any]:
-    """Compute there what `Run.dynamics_at` or `Run.clusters` would compute here; the last that was
-    told of it."""
+    """Compute on the node what `Run.dynamics_at` or `Run.clusters` would; returns the last note."""
     run = open_run(settings)
     run.progress = teller = Teller(Path(summary), stage)
     try:
@@ -94,8 +95,10 @@ def whole_task(settings: str, summary: str, stage: str, params: dict[str, Any]) 
 
 
 class Teller:
-    """A `Run.progress` that writes into a file how far a stage is, at most once a second. note: the
-    last it heard."""
+    """A `Run.progress` that writes a stage's progress into a file, at most once a second.
+
+    note: the last one received.
+    """
 
     def __init__(self, path: Path, stage: str) -> None:
         self.path = path

@@ -1,5 +1,4 @@
-"""The same stages on a Ray cluster: Ray Data embeds shards (run.cluster_embedding), actors score
-blocks of samples.
+"""Stages on a Ray cluster: Ray Data embeds shards, actors score blocks of samples.
 
 Nothing of the result depends on who did what: embedding workers write the very shard files that one
 machine writes, and coverage sums are integers, added in any order. So a run on a cluster ends with
@@ -38,8 +37,10 @@ ADDRESSES = ("AWS_ENDPOINT_URL", "STORAGE_EMULATOR_HOST")
 
 
 def connect(address: str) -> Any:
-    """The module `ray`, connected to `address` ("local" starts one here). Raises Missing or
-    BadInput."""
+    """The module `ray`, connected to `address` ("local" starts one here).
+
+    Raises Missing or BadInput.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
@@ -73,8 +74,7 @@ def connect(address: str) -> Any:
 
 
 def must_see(files: dict[str, Path]) -> None:
-    """Raise BadInput on a node where one of these is missing. files: place, as it is said -> a file
-    in it."""
+    """Raise BadInput on a node where a file is missing. files: displayed path -> a file in it."""
     if not all(file.is_file() for file in files.values()):
         raise BadInput(
             f"the node {platform.node()} does not see {' and '.join(map(repr, files))}; "
@@ -83,8 +83,7 @@ def must_see(files: dict[str, Path]) -> None:
 
 
 class CoverageWorker:
-    """One worker of the coverage stage: keeps the columns of all vectors, scores the blocks it is
-    given."""
+    """One worker of the coverage stage: holds the columns of all vectors, scores blocks."""
 
     def __init__(
         self,
@@ -119,8 +118,7 @@ class CoverageWorker:
 
 
 def coverage_scorer(address: str, vectors: np.ndarray, n_dims: int = 2) -> Callable[..., Any]:
-    """A `make_scorer` for `coverage_scores` whose blocks are scored by one actor per core of the
-    cluster."""
+    """A `make_scorer` for `coverage_scores` with one actor per core of the cluster."""
 
     def make_scorer(columns: Any, alphas: Sequence[int], exponents: Sequence[float]) -> Any:
         ray = connect(address)
@@ -153,8 +151,7 @@ def coverage_scorer(address: str, vectors: np.ndarray, n_dims: int = 2) -> Calla
 
 
 class ActorPool:
-    """The actors that score blocks; only those that have said they are ready get any, and those
-    that die are let go.
+    """The actors that score blocks: used once ready, dropped when they die.
 
     Not left to Ray's restarts: those wait for a free core, which a lost spot instance never gives
     back. Nor to Ray's word that a node is gone, which comes late or never: what an actor holds for
@@ -172,8 +169,7 @@ class ActorPool:
         ] = {}  # reference: actor, block, when given, whose
 
     def scatter(self, samples: Any) -> Iterator[tuple[int, Any]]:
-        """(samples done, sums of a block) as blocks come back; each free actor gets the next, a
-        slow node fewer."""
+        """Yield (samples done, sums of a block) as they finish; free actors get the next block."""
         count = len(samples.dims)
         waiting = list(range(0, count, BLOCK))[::-1]
         lacking = set(range(0, count, BLOCK))
@@ -220,8 +216,7 @@ class ActorPool:
         )
 
     def _next(self, waiting: list[int], mine: object) -> Iterator[tuple[Any, int]]:
-        """(actor, block) to hand out: one in hand, one waiting, so that no core idles and memory
-        stays bounded."""
+        """(actor, block) to hand out: one running and one queued per actor, which bounds memory."""
         for actor in [*self.ready, *self.ready]:
             if (
                 waiting
@@ -230,8 +225,7 @@ class ActorPool:
                 yield actor, waiting.pop()
 
     def _let_go_of_the_late(self, waiting: list[int], lacking: set[int], mine: object) -> None:
-        """Where others are there to take them, the blocks of actors that hold one for too long wait
-        again."""
+        """Requeue the blocks of actors that take too long, where other actors are free."""
         before = time.monotonic() - max(limits().late_s, 3 * self.slowest)
         late = [held[0] for held in self.running.values() if held[2] < before]
         prompt = [actor for actor in self.ready if not any(actor is other for other in late)]
@@ -254,8 +248,11 @@ class ActorPool:
 
 
 def take_back(ray: Any, handed: Sequence[Any]) -> None:
-    """Cancel the tasks of `handed` that have not ended. One that has just ended must not be: Ray
-    2.60 ends this process when the cancellation meets the task's own last breath."""
+    """Cancel the tasks of `handed` that have not ended.
+
+    One that has just ended must not be: Ray 2.60 ends this process when the cancellation meets the
+    task's own last breath.
+    """
     if handed:
         for reference in ray.wait(
             list(handed), num_returns=len(handed), timeout=0, fetch_local=False

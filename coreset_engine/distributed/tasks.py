@@ -79,8 +79,7 @@ def _timed(function: Callable[..., Any], item: tuple) -> tuple[Any, dict[str, An
 def neighbour_steps(
     address: str, vectors: np.memmap, folder: Path
 ) -> Callable[[str, list[int], Progress], None]:
-    """An `each` for `neighbours_at_scale`: pieces and blocks as tasks over vectors that every node
-    maps from disk."""
+    """An `each` for `neighbours_at_scale`: tasks over vectors that every node maps from disk."""
     where = str(vectors.filename)
     count = len(vectors)
 

@@ -83,8 +83,10 @@ def missing_shards(
     shard_size: int = 1024,
     batch_size: int = 64,
 ) -> list[int]:
-    """Numbers of the shards not yet finished in `shards`, which is made, or emptied when it holds
-    another plan's."""
+    """Numbers of the shards not yet finished in `shards`.
+
+    The folder is created, or emptied when it holds another plan's shards.
+    """
     encoder = encoder.sized_for(ds)
     _make_folder(shards)
     _settle_plan(shards, _plan(ds, encoder, shard_size, batch_size))
@@ -108,8 +110,9 @@ def embed_shard(
     alone: bool = False,
     readers: int | None = None,
 ) -> int:
-    """Embed and write one shard, on whichever machine this runs; how many images it holds. See
-    `embed_images`.
+    """Embed and write one shard, on whichever machine this runs; how many images it holds.
+
+    See `embed_images`.
 
     alone: `ds` holds this shard's images and no others; the encoder's image size must then be
     settled. readers: threads that read and resize, each up to a batch ahead; default one a core, at
@@ -156,8 +159,10 @@ def _prepared(
     batch_size: int,
     readers: int | None = None,
 ) -> Iterator[tuple[int, int, Any]]:
-    """Batches decoded and resized by threads (Pillow frees the interpreter lock), a few ahead of
-    the network."""
+    """Yield batches decoded and resized by threads, a few ahead of the network.
+
+    Pillow releases the interpreter lock.
+    """
     borders = [(begin, min(begin + batch_size, stop)) for begin in range(start, stop, batch_size)]
     workers = readers or min(16, cpu_count())
     ahead = workers + 1
@@ -177,8 +182,10 @@ def _prepared(
 
 
 def _read(ds: Dataset, encoder: Any, begin: int, end: int) -> Any:
-    """One batch ready for the network. Each image is shrunk before the next is decoded, so memory
-    stays bounded."""
+    """One batch ready for the network.
+
+    Each image is shrunk before the next is decoded, so memory stays bounded.
+    """
     ready = []
     images = ds.images(begin, end)
     for i in range(begin, end):
@@ -252,8 +259,7 @@ def _make_folder(shards: Path) -> None:
 
 
 def _settle_plan(shards: Path, plan: dict[str, Any]) -> None:
-    """Keep the shards of the same plan; a folder left by another plan is emptied of its shards
-    first."""
+    """Keep the shards of the same plan; remove those of another plan first."""
     path = shards / "plan.json"
     try:
         same = json.loads(path.read_text()) == plan
@@ -290,8 +296,7 @@ def _is_whole(shards: Path, number: int, shape: tuple[int, int]) -> bool:
 
 
 def _join(shards: Path, pieces: int, shape: tuple[int, int]) -> np.ndarray:
-    """All shards as one vectors.npy, written under another name and renamed; a read-only memmap of
-    it."""
+    """All shards as one vectors.npy, written under another name and renamed; a memmap."""
     whole = shards / "vectors.npy"
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(
@@ -303,8 +308,10 @@ def _join(shards: Path, pieces: int, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _write_whole(path: Path, *parts: bytes | Path) -> None:
-    """All of `parts` (bytes, or files to copy) at `path`, or nothing. Raises BadInput when the disk
-    refuses."""
+    """All of `parts` (bytes, or files to copy) at `path`, or nothing.
+
+    Raises BadInput when the disk refuses.
+    """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as out:

@@ -120,8 +120,7 @@ class _Ticker:
 
 
 def _start(vectors: np.ndarray, seed: int) -> np.ndarray:
-    """(N, 2) float32: the two leading principal components, scaled into [-10, 10], plus a little
-    noise."""
+    """(N, 2) float32: the two leading principal components scaled into [-10, 10], plus noise."""
     rng = np.random.default_rng(seed)
     centre = np.mean(vectors, axis=0, dtype=np.float64)
     spread = np.zeros((vectors.shape[1],) * 2)

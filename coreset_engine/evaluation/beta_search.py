@@ -1,5 +1,6 @@
-"""The hard cut beta found without labels (ELFS 3.4, figure 6): train on each coreset, judge on
-held-out pseudo-labels.
+"""Choose the hard cut beta without labels (ELFS 3.4, figure 6).
+
+Train on each coreset and measure accuracy on held-out pseudo-labels.
 
 The pseudo-labelled set is split 90/10; for every beta the coreset is chosen from the 90 %, a proxy
 is trained on it and named right or wrong on the 10 %. `search_beta` sees pseudo-labels only.
@@ -83,8 +84,7 @@ def search_beta(
     progress: Progress = silent,
     **params: Any,
 ) -> dict[str, Any]:
-    """The beta with the best held-out pseudo-label accuracy, and the curve; no true label is asked
-    for.
+    """The beta with the best held-out pseudo-label accuracy, and the curve; needs no true label.
 
     inputs: (N, D) vectors or (N, ch, H, W) pixels, as `proxy` takes them. pseudo: (N,) int >= 0.
     aum: (N,) float, high = easy (give minus the count for forgetting). choose:
@@ -134,8 +134,7 @@ def oracle_curve(
     device: str = "auto",
     progress: Progress = silent,
 ) -> dict[str, Any]:
-    """Figure 6b: true-label accuracy of the coresets `search` (of search_beta) tried, once people
-    had labelled them.
+    """Figure 6b: true-label accuracy of the coresets that `search` (of search_beta) tried.
 
     truth: (N,) int, -1 = unknown (left out). Same splits, seeds and recipe. Returns curve,
     best_beta, accuracy (of the searched beta), best_accuracy, and lost: how much accuracy the
@@ -196,8 +195,7 @@ class _Trial:
         self.n_classes = int(labels.max()) + 1
 
     def split(self, draw: int) -> tuple[np.ndarray, np.ndarray]:
-        """(training positions, held-out positions), both sorted: 90 % and 10 %, drawn anew for each
-        seed."""
+        """(training positions, held-out positions), sorted: 90 % and 10 %, drawn per seed."""
         order = np.random.default_rng([self.seed, draw]).permutation(len(self.labels))
         held = max(1, round(self.config.held_out * len(order)))
         return np.sort(order[held:]), np.sort(order[:held])
@@ -210,8 +208,7 @@ class _Trial:
         return [beta for beta in betas if beta == 0 or self.fits(beta)]
 
     def fits(self, beta: float) -> bool:
-        """Whether `beta` can be had of the training part and of the whole set, which is what it
-        will be used on."""
+        """Whether `beta` is feasible for the training part and for the whole set."""
         try:
             for count in (len(self.split(0)[0]), len(self.labels)):
                 self.choose(np.arange(count, dtype=float), self.config.prune_rate, beta)
@@ -220,8 +217,7 @@ class _Trial:
         return True
 
     def __call__(self, beta: float, draw: int, progress: Progress) -> float:
-        """Share of the held-out images that the proxy, trained on the coreset of this beta, names
-        as labelled."""
+        """Held-out accuracy of the proxy trained on the coreset of this beta."""
         train_at, held = self.split(draw)
         kept = train_at[self.choose(self.aum[train_at], self.config.prune_rate, beta)]
         kept = kept[self.labels[kept] >= 0]
@@ -257,8 +253,7 @@ class _Trial:
 
 
 class _Judge:
-    """Tries each beta once, over all seeds; remembers, counts, and lets the caller stop between two
-    epochs."""
+    """Evaluates each beta once over all seeds, counts, and can be cancelled between epochs."""
 
     def __init__(self, trial: _Trial, seeds: int, progress: Progress, betas: int) -> None:
         self.trial = trial
@@ -295,8 +290,7 @@ class _Judge:
 
 
 def _climb(betas: Sequence[float], judge: Callable[[float], float]) -> None:
-    """Halve the grid towards the side that rises: O(log n) betas; finds the top of a curve that has
-    one."""
+    """Bisect the grid towards the rising side: O(log n) betas, exact for a unimodal curve."""
     low = 0
     high = len(betas) - 1
     while low < high:

@@ -1,5 +1,4 @@
-"""The search for beta on a run's finished stages, kept in the store; and, apart from it, what true
-labels say of it.
+"""The search for beta as a stage of a run, stored; separately, its accuracy on true labels.
 
 `search` reads vectors, pseudo-labels and dynamics. `oracle` opens the true labels, after the choice
 is made and stored.
@@ -56,8 +55,10 @@ def search(
 
 
 def oracle(run: Run, search: dict[str, Any], *, progress: Progress = silent) -> dict[str, Any]:
-    """`difficulty.beta_search.oracle_curve` of what `search` returned. Raises Missing when there
-    are no true labels."""
+    """`difficulty.beta_search.oracle_curve` of what `search` returned.
+
+    Raises Missing when there are no true labels.
+    """
     from coreset_engine.evaluation.beta_search import BetaConfig, oracle_curve
     from coreset_engine.selection.budget import double_end
 
@@ -81,8 +82,7 @@ def oracle(run: Run, search: dict[str, Any], *, progress: Progress = silent) -> 
 
 
 def easy(run: Run, score: str) -> np.ndarray:
-    """(N,) float64, high = easy: AUM, or minus the number of forgetting events (never learned:
-    -inf)."""
+    """(N,) float64, high = easy: AUM, or minus the forgetting events (never learned: -inf)."""
     values = np.asarray(getattr(run.dynamics, score), np.float64)
     return values if score == "aum" else -values
 

@@ -1,6 +1,4 @@
-"""A budget curve as SVG text, without a drawing library: mean accuracy against the share removed,
-random as a band.
-"""
+"""A budget curve as SVG: mean accuracy against the pruning rate, random as a band."""
 
 from __future__ import annotations
 

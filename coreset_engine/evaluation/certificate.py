@@ -1,5 +1,4 @@
-"""A certificate for a selection, without labels: how far any image is from the kept ones, and what
-is left out.
+"""A certificate without labels: distance of any image to the kept ones, and what is left out.
 
 Distances are exact, or upper bounds whose share is reported (`proven`; see `covering_radius`).
 Energy distance and Vendi score are exact on at most SAMPLE images each, evenly spaced.
@@ -130,8 +129,7 @@ def clusters_missed(clusters: np.ndarray | None, kept: np.ndarray) -> int:
 
 
 def near_duplicates(neighbours: Neighbours | None, kept: np.ndarray) -> int:
-    """Kept images whose nearest neighbour, nearer than a hundredth of the median distance, is kept
-    too."""
+    """Kept images whose nearest neighbour, within 1 % of the median distance, is kept too."""
     if neighbours is None or neighbours.indices.shape[1] == 0:
         return 0
     nearest = neighbours.indices[kept, 0]

@@ -1,5 +1,4 @@
-"""Distance from every image to the nearest kept one, in three ways, the cheapest first, each with
-what it proves.
+"""Distance from every image to the nearest kept one, by three methods, cheapest first.
 
 1. The neighbour lists: the first kept image in an image's list of nearest neighbours is its nearest
 kept one.
@@ -136,8 +135,7 @@ def _filtered(
 
 
 def _axes(rows: torch.Tensor) -> torch.Tensor:
-    """(D, `radius_axes`) orthonormal: the main directions of (at most SAMPLE of) the rows, by a
-    randomised range finder."""
+    """(D, `radius_axes`) orthonormal main directions of at most SAMPLE rows, by randomised SVD."""
     some = rows[torch.linspace(0, len(rows) - 1, min(SAMPLE, len(rows))).long()]
     width = min(limits().radius_axes, *some.shape)
     start = torch.randn(some.shape[1], width, generator=torch.Generator().manual_seed(0))
@@ -147,8 +145,7 @@ def _axes(rows: torch.Tensor) -> torch.Tensor:
 
 
 def _lowered(rows: torch.Tensor, axes: torch.Tensor) -> torch.Tensor:
-    """(n, `radius_axes` + 1): coordinates on the axes, and the length of the rest; never farther
-    apart than the rows."""
+    """(n, `radius_axes` + 1): coordinates and the rest's length, a lower bound on distances."""
     main = rows @ axes
     rest = ((rows * rows).sum(dim=1) - (main * main).sum(dim=1)).clamp_min(0).sqrt()
     return torch.cat([main, rest[:, None]], dim=1)
@@ -157,8 +154,7 @@ def _lowered(rows: torch.Tensor, axes: torch.Tensor) -> torch.Tensor:
 def smallest_k(
     order: np.ndarray, neighbours: Neighbours, radius: float, share: float = 0.95
 ) -> tuple[int, bool]:
-    """(k, tight): the first k of `order` leave at most 1 - share of all images farther than
-    `radius` from a kept one.
+    """(k, tight): the first k of `order` cover `share` of all images within `radius`.
 
     order: (N,) int64, all images, kept first. tight: no smaller k does. It is False where more
     images than a list holds lie within the radius, then k suffices and a smaller one may.
@@ -182,8 +178,7 @@ def search_k(
     share: float = 0.95,
     neighbours: Neighbours | None = None,
 ) -> int | None:
-    """The smallest k, by bisection, at which choose(k) leaves at most 1 - share of the images
-    beyond `radius`.
+    """The smallest k, by bisection, whose coreset covers `share` of the images within `radius`.
 
     choose(k) -> (k,) positions. For methods whose choices are not prefixes of one order; bisection
     takes it that more kept images do not cover less. None when even all images do not (a radius

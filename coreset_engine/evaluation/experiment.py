@@ -1,5 +1,4 @@
-"""Is it better than random? Train on each coreset, test on held-out data, at several rates, paired
-over seeds.
+"""Compare methods with random: train on each coreset, test on held-out data, paired over seeds.
 
 What selection sees (`EvaluationSplit.train`) is fixed before anything is selected: the source
 itself where it has a test split, else four fifths of it, with every stage computed on that part
@@ -197,8 +196,7 @@ class EvaluationSplit:
 
     @cached_property
     def inputs(self) -> tuple[Any, Any]:
-        """(of the training images, of the test images): vectors, or pixels for networks on
-        pixels."""
+        """(training inputs, test inputs): vectors, or pixels for networks on pixels."""
         if self.config.model == "finetune":
             return self._feature_maps()
         if self.config.model not in ON_PIXELS:
@@ -235,8 +233,7 @@ class EvaluationSplit:
         return self._runs[seed]
 
     def seen_ids(self, ids: Sequence[str]) -> list[str]:
-        """`ids` without those that are held out; ids the source does not have stay, for `select` to
-        name."""
+        """`ids` without held-out ones; ids unknown to the source stay, for `select` to report."""
         position = places_of(self.whole.dataset.ids, list(ids))
         seen = np.zeros(len(self.whole.dataset) + 1, bool)
         seen[self.train_at] = True
@@ -249,8 +246,10 @@ class EvaluationSplit:
         return [values[at] for at in self.train_at]
 
     def noisy(self, seed: int) -> tuple[Run, np.ndarray]:
-        """The run and labels of this seed: with `label_noise`, methods that may use true labels see
-        the noise too."""
+        """The run and labels of this seed.
+
+        With `label_noise`, methods that use true labels see the noisy ones.
+        """
         run = self.run_of(seed)
         if not self.config.label_noise:
             return run, self.train_labels
@@ -556,8 +555,7 @@ def _matched_by_name(
 
 
 def unmatched_sentence(counts: Mapping[str, Any]) -> str:
-    """What an evaluation's `unmatched_classes` say, for a person; "" when every class has both
-    parts."""
+    """An evaluation's `unmatched_classes` as a sentence; "" when every class has both parts."""
     unmatched = counts.get("unmatched_classes") or {}
     sentences = []
     if lacking := unmatched.get("test_only"):
@@ -582,8 +580,7 @@ def _some(names: Sequence[str], shown: int = 5) -> str:
 
 
 def balance(counts: np.ndarray) -> float:
-    """Entropy of the kept over classes, as a share of the largest possible: 1 = the same number of
-    each."""
+    """Entropy of the kept images over classes, relative to the maximum: 1 = equal numbers."""
     share = counts[counts > 0] / max(1, counts.sum())
     return float(-(share * np.log(share)).sum() / np.log(len(counts))) if len(counts) > 1 else 1.0
 

@@ -1,5 +1,4 @@
-"""How often is an image kept? Over seeds, and over encoders when several are computed: stable core
-against coin-flips.
+"""How often each image is kept over seeds and encoders: the stable core of a selection.
 
 A draw computes every random step again with its own seed (clusters, dynamics, coverage samples,
 ties), so that the share of draws that keep an image says how far its place in the coreset is owed
@@ -45,8 +44,9 @@ def inclusion(
     on_draw: Callable[[int, int], None] = lambda done, total: None,
     **params: Any,
 ) -> Inclusion:
-    """Inclusion over `seeds` draws (counted up from the run's seed) for each encoder (default: the
-    run's own).
+    """Inclusion over `seeds` draws (counted up from the run's seed) for each encoder.
+
+    Default: the run's own encoder.
 
     method: a name, with prune_rate, constraints and parameters as `select` takes them, or a whole
     request. encoders: "computed" stands for all whose vectors lie finished. Kept in the store;

@@ -1,5 +1,7 @@
-"""What the labels so far are worth: estimated accuracy after each round, the curve of random beside
-it, and whether more labels are expected to pay.
+"""The value of the labels so far.
+
+Estimated accuracy after each round, the curve of random beside it, and whether more labels are
+expected to pay.
 
 The judge is a ridge classifier on the vectors, always on images it was not trained on. Images that
 a method chose are no fair sample, so the judged images are those of the pilot (round 0, random)
@@ -84,8 +86,10 @@ class RoundEstimate:
 
     @property
     def advice(self) -> str:
-        """ "stop", "undecided" (expected below the threshold, the interval reaches above it) or
-        "go on"."""
+        """ "stop", "undecided" or "go on".
+
+        Undecided: the expected gain is below the threshold and the interval reaches above it.
+        """
         if self.gain.high < self.threshold:
             return "stop"
         return "undecided" if self.gain.mean < self.threshold else "go on"
@@ -178,8 +182,11 @@ def estimate_rounds(
 
 @dataclass(frozen=True, eq=False)
 class _Labelled:
-    """Labelled images: (n,) positions, codes, rounds (-1 = from elsewhere), folds; (n, D) inputs;
-    judged: (J,) places among them."""
+    """Labelled images of a run.
+
+    (n,) positions, codes, rounds (-1 = from elsewhere), folds; (n, D) inputs; judged: (J,)
+    positions among them.
+    """
 
     rows: np.ndarray
     codes: np.ndarray
@@ -265,8 +272,7 @@ def _point(
 
 
 def judged_right(data: _Labelled, among: np.ndarray) -> np.ndarray:
-    """(J,) bool: judged images classified rightly by models trained on those at `among`, less the
-    image's own fold."""
+    """(J,) bool: judged images classified correctly by models trained without their own fold."""
     right = np.zeros(len(data.judged), bool)
     member = np.zeros(len(data.rows), bool)
     member[among] = True
@@ -302,8 +308,10 @@ def _curve_measurements(
 def _random_gaps(
     run: Run, data: _Labelled, members: list[np.ndarray]
 ) -> list[tuple[float, float] | None]:
-    """(mean, half width) of "these labels less as many random ones" for each round, on surrogate
-    tasks; None where too few images are left to judge."""
+    """(mean, half width) of the gain over random labels for each round, on surrogate tasks.
+
+    None where too few images are left to judge.
+    """
     rng = np.random.default_rng([run.seed, len(run.dataset)])
     n = len(run.dataset)
     rest = np.setdiff1d(np.arange(n), data.rows, assume_unique=True)
@@ -334,8 +342,7 @@ def _random_gaps(
 
 
 def _pool_weights(count: int, ours: np.ndarray, n: int, labelled: int) -> np.ndarray:
-    """(count,) probabilities with which random images are drawn, so that labelled ones are no
-    likelier than in the whole set."""
+    """(count,) sampling probabilities that correct for labelled images being over-represented."""
     share = np.full(count, (n - labelled) / max(count - labelled, 1))
     share[ours] = 1.0
     return share / share.sum()

@@ -1,5 +1,4 @@
-"""Train on a subset, test on held-out data: one recipe for every subset, so that only the subset
-makes a difference.
+"""Train on a subset, test on held-out data: one recipe, so that only the subset differs.
 
 "linear" is a convex fit and "knn" a vote (no seed, no schedule); the others are networks trained
 for the same number of steps whatever the subset's size, as ELFS 8.2 and CCS do, so that small

@@ -39,8 +39,10 @@ _NAMES = re.compile(
 
 
 def write(out: Path, store: Store, *, paths: bool = False, lines: int = 200) -> list[str]:
-    """Write the zip `out`; the names inside. paths: leave names as they are. Raises BadInput when
-    it cannot be."""
+    """Write the zip `out`; the names inside. paths: leave names as they are.
+
+    Raises BadInput when it cannot be.
+    """
     salt = os.urandom(16)
     parts = dict(
         versions=_versions(),
@@ -63,8 +65,7 @@ def write(out: Path, store: Store, *, paths: bool = False, lines: int = 200) -> 
 
 
 def hidden(value: Any, salt: bytes) -> Any:
-    """`value` with every name of a file or folder replaced; our own modules' places are told from
-    our root on."""
+    """`value` with every file and folder name replaced; own modules keep relative paths."""
     if isinstance(value, dict):
         return {hidden(str(name), salt): hidden(entry, salt) for name, entry in value.items()}
     if isinstance(value, (list, tuple)):

@@ -44,8 +44,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Needs:
-    """What is kept: keys named by selections, roots (embedding keys) of selections, datasets with a
-    history."""
+    """What to keep: keys named by selections, their embedding keys, datasets with a history."""
 
     keys: frozenset[str]
     roots: frozenset[str]
@@ -107,8 +106,7 @@ def needed(store: Store) -> Needs:
 
 
 def _unsure(folder: Path) -> bool:
-    """Whether the selection may still be there though it cannot be read: a disk not mounted, a
-    folder closed to us."""
+    """Whether the selection may exist but cannot be read: a disk not mounted, a closed folder."""
     try:
         (folder / "manifest.json").stat()
         return True
@@ -210,8 +208,10 @@ def _jobs(store: Store, days: float) -> Iterator[Item]:
 
 
 def _idle(folder: Path, days: float) -> bool:
-    """Whether `folder` was of no use for `days`. A time in the future (the clock went back) counts
-    as just now."""
+    """Whether `folder` was of no use for `days`.
+
+    A time in the future (the clock went back) counts as just now.
+    """
     try:
         newest = max(
             path.stat().st_mtime

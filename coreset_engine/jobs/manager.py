@@ -1,5 +1,6 @@
-"""Long work in child processes: submit, read, cancel, resume. State is derived from files, never
-kept twice.
+"""Long work in child processes: submit, read, cancel, resume.
+
+State is derived from files, never kept twice.
 
 A job is a folder home/jobs/ID with request.json (what), process.json (who), state.json (how far,
 replaced atomically by the child), cancel (a flag) and log.txt. A job whose state says running but
@@ -49,8 +50,10 @@ _seen: dict[tuple[str, int, int], Job] = {}
 
 @dataclass(frozen=True)
 class Job:
-    """One job as it stands. status: queued, running, done, failed, cancelled, interrupted. eta_s,
-    rate: or None."""
+    """A job's state.
+
+    status: queued, running, done, failed, cancelled, interrupted. eta_s, rate: or None.
+    """
 
     id: str
     kind: str
@@ -69,8 +72,10 @@ class Job:
 
 
 def submit(kind: str, spec: str, params: dict[str, Any], home: Path | str) -> str:
-    """Start a child for this work and return the job's id. The same work, already active, is
-    returned instead."""
+    """Start a child for this work and return the job's id.
+
+    The same work, already active, is returned instead.
+    """
     if kind not in KINDS:
         raise BadInput(f"job kind {kind!r} is unknown; known: {', '.join(KINDS)}.")
     work = digest([kind, spec, params])
@@ -134,8 +139,10 @@ def cancel(job: str, home: Path | str) -> None:
 
 
 def resume(job: str, home: Path | str) -> str:
-    """Start an ended job again; what its stages finished is found, not computed again. Returns the
-    id."""
+    """Start an ended job again; what its stages finished is found, not computed again.
+
+    Returns the id.
+    """
     with _lock(home):
         if read(job, home).status in ACTIVE:
             return job
@@ -165,8 +172,7 @@ def sign_in(folder: Path) -> None:
 
 
 def _new_name(work: str) -> str:
-    """A name that sorts by when the job was asked for, to the microsecond: whoever asks first goes
-    first."""
+    """A name that sorts by submission time, to the microsecond: first come, first served."""
     now = time.time_ns() // 1000
     return (
         f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now // 10**6))}-{now % 10**6:06d}-{work[:6]}"
@@ -189,8 +195,9 @@ def _start(home: Path, name: str, folder: Path) -> None:
 
 
 def _birth(pid: int) -> str | None:
-    """What tells this process from a later one with the same number; None when it is gone or a
-    zombie.
+    """Start time that distinguishes this process from a later one with the same pid.
+
+    None when it is gone or a zombie.
 
     On Linux from the kernel's own ticks and the boot's id, which a changed clock cannot touch.
     """

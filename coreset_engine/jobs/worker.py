@@ -1,5 +1,4 @@
-"""What a job's child does: the same pipeline as the shell, with its progress written to the job's
-state file.
+"""A job's child process: the same pipeline as the shell, with progress in the job's state file.
 
 Heavy kinds take turns, oldest first: one at a time per workspace, so that two never fight for the
 GPU or the memory.
@@ -27,8 +26,10 @@ LIGHT = ("export", "round_estimate")
 
 
 class Reporter:
-    """progress(stage, done, total, unit) -> state.json, at most every 0.3 s; raises Cancelled when
-    asked to stop."""
+    """progress(stage, done, total, unit) -> state.json, at most every 0.3 s.
+
+    Raises Cancelled when asked to stop.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -117,8 +118,7 @@ def _arrived(folder: Path, within: float = 10.0) -> Path | None:
 
 @contextmanager
 def _turn(name: str, home: Path | str, kind: str, report: Reporter) -> Iterator[None]:
-    """Wait until no older heavy job of the workspace waits or works; hold the turn inside the
-    block."""
+    """Wait until no older heavy job of the workspace waits or runs; hold the turn inside."""
     if kind in LIGHT:
         yield
         return
@@ -163,8 +163,10 @@ def coverage_grid(spec: str, params: dict[str, Any], store: Store, report: Repor
 
 
 def beta(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
-    """The hard cut that serves pseudo-label accuracy best at a pruning rate (ELFS 3.4); oracle:
-    true labels' beside."""
+    """Search the hard cut with the best pseudo-label accuracy (ELFS 3.4).
+
+    oracle: also on true labels.
+    """
     from coreset_engine.evaluation import beta_stage
 
     truth = bool(params.pop("oracle", False))
@@ -192,8 +194,7 @@ def forecast(spec: str, params: dict[str, Any], store: Store, report: Reporter) 
 
 
 def evaluate(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
-    """Train on each coreset and on random, at several rates and seeds; rows appear in the result as
-    they come."""
+    """Train on each coreset and on random at several rates and seeds; rows are reported live."""
     from coreset_engine.evaluation.experiment import evaluate as measure
 
     run, params = _open(spec, params, store, report)

@@ -1,5 +1,4 @@
-"""A person's corrections to pseudo-labels, applied in the order they were made: rename, merge,
-relabel.
+"""A user's corrections to pseudo-labels, applied in order: rename, merge, relabel.
 
 A correction is an entry of `run.history` (kind "corrections"). Renames change names only; merges
 and relabels give labels that later stages see: `Run.pseudo_labels` has them applied, so training
@@ -60,8 +59,10 @@ def applicable(
 
 
 def of_clustering(entries: Iterable[Mapping[str, Any]], clustering: str) -> list[dict[str, Any]]:
-    """Those made for the clusters of that key: "merge 3 into 5" says nothing about another
-    clustering's 3 and 5."""
+    """Corrections made for the clusters of that key.
+
+    "merge 3 into 5" says nothing about another clustering's 3 and 5.
+    """
     return [dict(entry) for entry in entries if entry.get("clustering", clustering) == clustering]
 
 
@@ -83,8 +84,7 @@ def names(n_clusters: int, entries: Iterable[Mapping[str, Any]]) -> dict[int, st
 
 
 def key(entries: Iterable[Mapping[str, Any]]) -> str | None:
-    """What identifies the corrections that change labels (not when they were made), or None when
-    there is none."""
+    """Identifies the corrections that change labels (not when they were made); None without any."""
     counted = [
         {name: value for name, value in entry.items() if name not in ("at", "clustering")}
         for entry in entries

@@ -1,6 +1,6 @@
-"""Counts and histograms of all images, of the kept and of the rest, however many there are: DuckDB
-over one Parquet file of scores, sorted by rank. (DuckDB and not Polars: its queries keep to a set
-memory limit, and skip row groups.)
+"""Exact counts and histograms of all images: DuckDB over a Parquet file sorted by rank.
+
+DuckDB and not Polars: its queries respect a memory limit and skip row groups.
 """
 
 from __future__ import annotations
@@ -37,8 +37,7 @@ RANKED = tuple(name for name, row in METHODS.items() if row.live and row.nested)
 
 
 def totals(run: Run, method: str, params: dict[str, Any] | None = None) -> Totals:
-    """The table of all images in the order of `method` with these knobs, written once per set of
-    artefacts and knobs.
+    """The table of all images in the method's order, written once per set of artefacts and knobs.
 
     Raises BadInput where `why_not` has a reason.
     """
@@ -55,8 +54,10 @@ def totals(run: Run, method: str, params: dict[str, Any] | None = None) -> Total
 
 
 def why_not(run: Run, method: str, params: dict[str, Any] | None = None) -> str | None:
-    """Why all images cannot be counted for this method and knobs, in a sentence, or None. Computes
-    nothing."""
+    """Why all images cannot be counted for this method and knobs, in a sentence, or None.
+
+    Computes nothing.
+    """
     if method not in RANKED:
         return (
             f"{method!r} chooses anew for each pruning rate and keeps no window of ranks, so what "
@@ -155,8 +156,10 @@ def _columns(run: Run, method: str, config: Any) -> dict[str, np.ndarray]:
 
 
 def write_totals(path: Path, columns: dict[str, np.ndarray], order: np.ndarray) -> None:
-    """One Parquet file: `columns` (each (N,)) in `order`, `rank`, the place in it, and `place`, the
-    row in the source; whole or not at all.
+    """Write one Parquet file, complete or not at all.
+
+    `columns` (each (N,)) are sorted by `order`; `rank` is the position in it and `place` the row in
+    the source.
 
     Sorted by rank, so that a window of ranks is a few whole row groups and two in part.
     """
@@ -195,8 +198,7 @@ def write_totals(path: Path, columns: dict[str, np.ndarray], order: np.ndarray) 
 
 
 class Window(NamedTuple):
-    """Ranks [lo, hi) are kept, but not those in `out` (inside it); those in `forced` (anywhere)
-    are."""
+    """Ranks [lo, hi) are kept, without those in `out` (inside it) and with those in `forced`."""
 
     lo: int
     hi: int
@@ -209,8 +211,9 @@ class Window(NamedTuple):
 
 
 class Totals:
-    """Counts and histograms of all images, and of the kept ones, in the file at `path`; memory
-    bounded by MEMORY.
+    """Counts and histograms of all images and of the kept ones, from the file at `path`.
+
+    Memory is bounded by MEMORY.
 
     Whole row groups are counted once and remembered; a window then costs a look at the two groups
     it cuts.
@@ -235,9 +238,11 @@ class Totals:
         must_keep: Iterable[int] = (),
         never: Iterable[int] = (),
     ) -> Window:
-        """The ranks that the method keeps of all images, as `choosing.choose` does: pinned rows
-        enter or leave, and the window grows by what it lost. must_keep, never: rows in the source.
-        Raises BadInput where `choose` does."""
+        """The ranks that the method keeps of all images, as `select` would.
+
+        Pinned rows enter or leave, and the window grows by what it lost. must_keep, never: rows in
+        the source. Raises BadInput where `select` does.
+        """
         forced, banned = (np.array(list(rows), np.int64) for rows in (must_keep, never))
         kept = kept_count(self.n, prune_rate)
         check_pins(self.ids if self.ids is not None else np.arange(self.n), forced, banned, kept)
@@ -266,8 +271,10 @@ class Totals:
     def histogram(
         self, column: str, window: Window, bins: int = 60
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(edges (bins + 1,), images (bins,), kept images (bins,)); NaN is left out, infinity lies
-        in the end bins."""
+        """(edges (bins + 1,), images (bins,), kept images (bins,)).
+
+        NaN is left out; infinity counts in the end bins.
+        """
         name = self._known(column)
         low, high = _ends(str(self.path), name)
         width = (high - low) / bins or 1.0
@@ -286,8 +293,10 @@ class Totals:
         return f'"{name}"'
 
     def _counted(self, value: str, where: str, window: Window) -> dict[int, tuple[int, int]]:
-        """value -> (all, those with a rank in the window): whole groups from memory, the two cut
-        ones by a query."""
+        """value -> (all, those with a rank in the window).
+
+        Whole row groups are counted from memory, the two cut ones by a query.
+        """
         values, groups = _cube(str(self.path), value, where)
         lo = window.lo
         hi = window.hi
@@ -318,8 +327,7 @@ class Totals:
 
 @lru_cache(maxsize=256)
 def _cube(path: str, value: str, where: str) -> tuple[np.ndarray, np.ndarray]:
-    """(values (V,), images (G, V) with each value in each row group), by one pass over the file,
-    kept beside it."""
+    """(values (V,), images (G, V) with each value in each row group), in one pass, then cached."""
     kept = Path(path).with_suffix(f".{digest([value, where])}.npz")
     if kept.is_file():
         with np.load(kept) as cube:

@@ -1,5 +1,4 @@
-"""Images a person excluded from every selection of a dataset, by id, with the reason; each can be
-undone.
+"""Images the user excluded from every selection, by id, with the reason; each can be undone.
 
 Entries lie in the workspace's history (kind "exclusions") beside corrections. `Run.excluded` gives
 the ids in force, `select` never keeps them, and the manifest names them with their reasons, so that

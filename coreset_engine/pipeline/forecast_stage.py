@@ -302,8 +302,10 @@ class _Work:
         return store is not None and store.has("forecast", self._all_key)
 
     def cell(self, candidate: Candidate, rate: float, rates: Sequence[float]) -> _Cell | None:
-        """The cell of a candidate, from the store where it lies finished; None where the
-        candidate's parameters do not fit the rate."""
+        """The cell of a candidate, from the store if it is finished.
+
+        None where the candidate's parameters do not fit the rate.
+        """
         if not self.fits(candidate, rate):
             return None
         k = kept_count(self.n, rate)

@@ -118,8 +118,10 @@ def _record(arrays: Any) -> ImageStatistics:
 
 
 def _known(store: Store, dataset: Dataset) -> tuple[list[ImageStatistics], np.ndarray]:
-    """(statistics of earlier artefacts, (N,) int64 row of each image in them laid end to end, -1
-    where its bytes were not measured before)."""
+    """Statistics of earlier artefacts, and each image's row in them.
+
+    (N,) int64 rows of the concatenated statistics, -1 where the bytes were not measured before.
+    """
     position = np.full(len(dataset), -1, np.int64)
     parts: list[ImageStatistics] = []
     if dataset.digests is None:

@@ -108,8 +108,9 @@ def with_stored_labels(run: Run) -> Run:
 
 
 def with_known_labels(run: Run) -> Run:
-    """The run with every label that somebody gave and none filled in: the source's, and over them
-    those that its workspace keeps (imports and corrections).
+    """The run with every known label and no propagated one.
+
+    The source's labels, overridden by those kept in its workspace (imports and corrections).
 
     For looking at the labels themselves; a source without labels gives `with_stored_labels`.
     """
@@ -218,8 +219,7 @@ def _unit(run: Run, rows: np.ndarray) -> np.ndarray:
 
 
 def spread(clusters: np.ndarray, known: dict[int, str]) -> list[str]:
-    """(N,) class names: the given one, else that most often given in the image's cluster, else
-    "cluster C"."""
+    """(N,) class names: known label, else the cluster's most frequent, else "cluster C"."""
     votes: dict[int, Counter[str]] = {}
     for i, name in known.items():
         votes.setdefault(int(clusters[i]), Counter())[name] += 1
@@ -243,8 +243,7 @@ def _placeholder(cluster: int, given: set[str]) -> str:
 
 
 def agreement(run: Run, given: Mapping[str, str]) -> float:
-    """Share of labelled images whose label is the commonest one of their cluster: how good the
-    pseudo-labels were."""
+    """Share of labelled images whose label is the most frequent one of their cluster."""
     at = {str(key): i for i, key in enumerate(run.dataset.ids)}
     clusters = run.pseudo_labels.labels
     votes: dict[int, Counter[str]] = {}

@@ -22,8 +22,11 @@ STABLE = 0.95
 
 @dataclass(frozen=True, eq=False)
 class Inclusion:
-    """share: (N,) float32 in [0, 1], the draws that kept an image. draws: how many. agreement: mean
-    Jaccard index of two draws (1 = always the same images)."""
+    """How often each image was kept.
+
+    share: (N,) float32 in [0, 1], the draws that kept an image. draws: how many. agreement: mean
+    Jaccard index of two draws (1 = always the same images).
+    """
 
     share: np.ndarray
     draws: int
@@ -44,14 +47,15 @@ class Inclusion:
 
 
 def finished(run: Run) -> list[Inclusion]:
-    """Every inclusion that lies finished for this run's images (of a sampled run, at its sample),
-    newest first. Computes nothing."""
+    """Every finished inclusion of this run's images, newest first.
+
+    Of a sampled run, at its sample. Computes nothing.
+    """
     return [record for _, record in stored(run)]
 
 
 def of_selection(run: Run, selection: Selection) -> Inclusion | None:
-    """The finished inclusion of this very choice (method, rate, parameters), that of most draws; or
-    None."""
+    """The finished inclusion of this method, rate and parameters with the most draws; or None."""
     base = base_of(run, selection)
     fitting = [record for about, record in stored(run) if about["base"] == base]
     return max(fitting, key=lambda record: record.draws, default=None)

@@ -1,5 +1,4 @@
-"""Labels from people, put back into a run: score again with them, and choose the next part with the
-labelled kept.
+"""Put labels back into a run: score again with them, keep the labelled, choose the next part.
 
 How labels of some images become labels of all: `pipeline.imported_labels`. How label files are
 read: `sources.label_import`.

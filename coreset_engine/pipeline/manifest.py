@@ -1,5 +1,4 @@
-"""A selection of a run as a folder, with the manifest that reproduces it; and the check that it
-does."""
+"""Write a run's selection as a folder with its manifest, and verify that it reproduces."""
 
 from __future__ import annotations
 
@@ -36,8 +35,7 @@ PACKAGES = ("torch", "numpy", "numba", "scikit-learn", "faiss-gpu", "timm", "uma
 
 
 def manifest(run: Run, selection: Selection) -> dict[str, Any]:
-    """Everything needed to make `selection` again: source, encoder, parameters, seeds, versions,
-    artefact keys."""
+    """Everything needed to reproduce `selection`: source, encoder, parameters, seeds, keys."""
     stages = [
         stage
         for stage in ("embeddings", "neighbours", "pseudo_labels", "dynamics", "coverage")
@@ -99,8 +97,10 @@ def write_run(
 
 
 def scores_of(run: Run, selection: Selection) -> dict[str, np.ndarray]:
-    """`columns`, labels and rounds, the terms a method explains itself by, tags, and how often each
-    image was kept where that was measured for this very choice."""
+    """Every column of a selection's table: scores, labels, rounds, tags, terms of the method.
+
+    With how often each image was kept, where inclusion was measured for this selection.
+    """
     drawn = of_selection(run, selection)
     tagged = tag_texts(run)
     scores = columns(run, selection.method) | label_columns(run) | dict(selection.columns)
@@ -194,8 +194,7 @@ def label_columns(run: Run) -> dict[str, np.ndarray]:
 
 
 def columns(run: Run, method: str) -> dict[str, np.ndarray]:
-    """Scores that lie finished and belong to the run: aum, forgetting, coverage, redundancy,
-    pseudo_label, ..."""
+    """Finished scores of the run: aum, forgetting, coverage, redundancy, pseudo_label, ..."""
     scores: dict[str, np.ndarray] = {}
     if run.ready("pseudo_labels"):
         scores |= dict(
@@ -315,8 +314,7 @@ _SHAPE = dict(
 
 
 def read_manifest(path: Path | str) -> dict[str, Any]:
-    """The manifest in `path` (the file, or its folder), with the fields `verify` needs, of the
-    types it needs."""
+    """The manifest in `path` (a file or its folder), with the fields that `verify` needs."""
     path = Path(path) / "manifest.json" if Path(path).is_dir() else Path(path)
     try:
         if not path.is_file():

@@ -1,5 +1,4 @@
-"""Memory, asked about before a stage starts: what it surely holds at once against what is free, and
-advice.
+"""Compare a stage's memory needs with free memory before it starts, and give advice.
 
 The estimates are lower bounds, so that nothing is refused that could have run: arrays whose size
 follows from the shapes alone, without what libraries add (measured at 15,000 x 1,280: 1.4 to 2.6
@@ -41,8 +40,7 @@ ADVICE = {
 
 
 def needed(stage: str, n: int, d: int, itemsize: int = 4) -> int:
-    """Bytes the stage surely holds at once for n images of d dimensions; 0 for a stage that
-    streams."""
+    """Bytes the stage holds at once for n images of d dimensions; 0 for a stage that streams."""
     return NEEDS[stage](n, d, itemsize) if stage in NEEDS else 0
 
 

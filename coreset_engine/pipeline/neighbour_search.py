@@ -23,8 +23,7 @@ def at_scale(search: str, n: int) -> bool:
 
 
 def params(search: str, n: int) -> dict[str, Any]:
-    """What the artefact's key says of the search; nothing where it is the one that small sets
-    always had."""
+    """The search's part of the artefact key; empty for the default search of small sets."""
     if at_scale(search, n):
         return dict(k=NEIGHBOURS, search="ivf-pq-4")
     if search == "exact" and n > 200_000:

@@ -1,5 +1,6 @@
-"""The pipeline: the one place where packages are joined. Each stage is computed once, kept, and
-found again by its key.
+"""The pipeline: the one place where packages are joined.
+
+Each stage is computed once, kept, and found again by its key.
 
 A run is a dataset, a `RunConfig` and an executor. Keys are derived from the config's fields and the
 keys of a stage's inputs (`stages.STAGES`).
@@ -224,8 +225,7 @@ class Run:
     # -- keys
 
     def key_of(self, stage: str, **params: Any) -> str:
-        """The content address of a stage's artefact for this run; remembered, since pages ask for
-        it a hundred times a run."""
+        """The content address of a stage's artefact for this run; cached."""
         asked = f"{stage} {sorted(params.items())}"
         if asked not in self._keys:
             self._keys[asked] = self._key(stage, params)
@@ -263,8 +263,7 @@ class Run:
         )
 
     def params_of(self, stage: str) -> dict[str, Any]:
-        """What a stage's key holds of the settings: every field that says it belongs to the
-        stage, as it takes effect on this dataset."""
+        """The settings in a stage's key: the stage's fields as they take effect on this dataset."""
         params: dict[str, Any] = {}
         if stage == "embeddings":
             params["source"] = self.dataset.fingerprint
@@ -565,8 +564,10 @@ class Run:
         return own | self.config.effective("coverage") | dict(params)
 
     def coverage_grid(self, n_neighbours: Iterable[int] | None = None) -> dict[int, CoverageScores]:
-        """{alpha: scores} from one sweep, each kept as if asked for alone; default the slider's
-        alphas."""
+        """{alpha: scores} from one sweep, each stored on its own.
+
+        alphas: by default the slider's.
+        """
         from coreset_engine.coverage.scores import GRID, coverage_grid
 
         alphas = [int(alpha) for alpha in n_neighbours or GRID]
@@ -585,8 +586,7 @@ class Run:
         return self.store.has("coverage", self.key_of("coverage", n_neighbours=alpha))
 
     def _resumable(self, stage: str, params: dict[str, Any]) -> dict[str, Any]:
-        """Options of a long sweep: where its sums are kept after every round, its progress, the
-        device, and who scores."""
+        """Options of a long sweep: where sums are saved, progress, device, and the scorer."""
         folder = self.store.work(stage, self.key_of(stage, **params))
         progress = self.tick(stage)
         work = dict(resume=folder / "sums.npz", progress=progress, device=self.device)

@@ -1,5 +1,4 @@
-"""Looking at more images than a page can hold: a stratified sample for the map, exact counts of all
-from Parquet.
+"""Runs too large for a page: a stratified sample for the map, exact counts from Parquet.
 
 `Sampled` is a run over the sample: its scores are those of the whole run, taken at the sampled
 images, only the map and its neighbours are its own. It is drawn once per artefact set and kept in
@@ -50,8 +49,7 @@ def prepare(run: Run) -> None:
 
 
 def count_all(run: Run, method: str, params: dict[str, Any] | None = None) -> Totals:
-    """`totals`, with counts and histogram looked at once, so that the first look of a page is fast
-    as well."""
+    """`totals` with counts and histogram computed at once, so that a page's first query is fast."""
     counted = totals(run, method, params)
     for name in ("pseudo_label", "true_label"):
         if name in counted.columns:
@@ -65,8 +63,9 @@ def count_all(run: Run, method: str, params: dict[str, Any] | None = None) -> To
 
 
 def stratified(strata: np.ndarray, size: int, seed: int = 0) -> np.ndarray:
-    """Sorted positions of about `size` rows: from each stratum its share, but `sample_per_cluster`
-    where it has so many.
+    """Sorted positions of about `size` rows.
+
+    Each stratum gets its share, at least `sample_per_cluster` where it has as many.
 
     strata: (N,) int >= 0. Deterministic for a seed.
     """
@@ -92,8 +91,9 @@ def stratified(strata: np.ndarray, size: int, seed: int = 0) -> np.ndarray:
 
 
 class Sampled:
-    """A run's artefacts at its sampled images; what pages read instead of `Run`. Computes nothing
-    but sample and map.
+    """A run's artefacts at its sampled images; what pages read instead of `Run`.
+
+    Computes nothing but sample and map.
 
     Where the run has clusters every one is in the sample, corrected or not; else images are drawn
     evenly. Artefacts that are not finished raise Missing.
@@ -279,8 +279,7 @@ class Sampled:
         return self.whole.forecast_at(prune_rate, methods)
 
     def _at(self, stage: str, find: Callable[[], Any], params: dict[str, Any]) -> Any:
-        """The record at the sample, looked up once: the whole's files, gigabytes, are hashed when
-        they are read."""
+        """The record at the sample, cached: the full files are gigabytes and hashed on read."""
         key = self.whole.stored_as(stage, **params)
         if key not in self._scores:
             self._finished(stage, **params)

@@ -1,5 +1,4 @@
-"""What stages look at: vectors, or pixels for networks on pixels; and what a file of weights is
-known by."""
+"""Inputs of stages: vectors, or pixels for networks on pixels; and the hash of a weights file."""
 
 from __future__ import annotations
 
@@ -14,8 +13,7 @@ from coreset_engine.core.types import Artefacts, Progress, silent
 
 
 def inputs_of(run: Artefacts, proxy: str, progress: Progress = silent) -> np.ndarray:
-    """(N, D) vectors or (N, ch, S, S) uint8 pixels, as the row of PROXIES asks. progress: unit
-    "images".
+    """(N, D) vectors or (N, ch, S, S) uint8 pixels, per the PROXIES row. progress: unit "images".
 
     Raises BadInput for an unknown proxy or pixels that do not fit in memory, Missing when the
     source has no images.

@@ -1,5 +1,4 @@
-"""The verb `beta SOURCE`: the hard cut-off beta found by held-out pseudo-label accuracy, its curve,
-the oracle's."""
+"""The command `beta SOURCE`: search the hard cut-off on held-out pseudo-labels."""
 
 from __future__ import annotations
 
@@ -46,8 +45,7 @@ def beta(
     oracle: Oracle = False,
     as_json: Json = False,
 ) -> None:
-    """How many of the hardest images to drop first: found without labels, kept, and the curve
-    shown."""
+    """Find how many of the hardest images to drop first, without labels, and show the curve."""
     from coreset_engine.evaluation import beta_stage
 
     run = options.open_run(source, settings)

@@ -1,5 +1,7 @@
-"""The verbs `clean SOURCE` (what is wrong with the images, and their exclusion) and `leakage A B`
-(what two sources share, and where they differ).
+"""The commands `clean SOURCE` and `leakage A B`.
+
+`clean` lists what is wrong with the images and excludes them; `leakage` lists what two sources
+share and where they differ.
 
 Both end with exit code FOUND when `--fail-on` names something that was found: for a build that
 must not go on.

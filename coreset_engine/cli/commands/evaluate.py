@@ -1,5 +1,8 @@
-"""The verbs `evaluate SOURCE` (train on coresets, test on held-out images, beside random and the
-full set) and `inclusion SOURCE` (how often each image is kept)."""
+"""The commands `evaluate SOURCE` and `inclusion SOURCE`.
+
+`evaluate` trains on coresets and tests on held-out images, beside random and the full set;
+`inclusion` measures how often each image is kept.
+"""
 
 from __future__ import annotations
 
@@ -95,8 +98,7 @@ def evaluate(
     plot: Plot = None,
     as_json: Json = False,
 ) -> None:
-    """Is it better than random? Accuracy of models trained on each coreset, paired over seeds;
-    resumable."""
+    """Is it better than random? Accuracy of models trained on each coreset, paired over seeds."""
     from coreset_engine.evaluation.experiment import evaluate as measure
 
     names = _words(methods)
@@ -157,8 +159,10 @@ def inclusion(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """How often is each image kept, over seeds and encoders? A later `run --out` has it as a
-    column."""
+    """How often is each image kept, over seeds and encoders?
+
+    A later `run --out` has it as a column.
+    """
     from coreset_engine.evaluation.inclusion import inclusion as measure
 
     run = options.open_run(source, settings)

@@ -1,5 +1,4 @@
-"""The commands of the labelling loop: `next` (images to label next), `import-labels` (labels back)
-and `label-errors` (probable mistakes among labels)."""
+"""The commands of the labelling loop: `next`, `import-labels` and `label-errors`."""
 
 from __future__ import annotations
 
@@ -45,8 +44,10 @@ def next_images(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Choose exactly --count new images to label next; the first round is a pilot of random images,
-    stratified over clusters (default 100)."""
+    """Choose exactly --count new images to label next.
+
+    The first round is a pilot of random images, stratified over clusters (default 100).
+    """
     from coreset_engine.pipeline.label_rounds import keep_labels
     from coreset_engine.pipeline.next_round import next_round
     from coreset_engine.selection.budget import DEFAULT_RATE  # imports NumPy, which --help does not
@@ -144,8 +145,10 @@ def import_labels(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Take labels back: say what is new, changed and conflicting, keep them, and with --out score
-    again with them and choose the next part; what is labelled stays in."""
+    """Import labels: report what is new, changed and conflicting, and keep them.
+
+    With --out, score again with them and choose the next part; labelled images stay in.
+    """
     from coreset_engine.pipeline.label_rounds import LabelOptions, rescore
 
     options = LabelOptions(id_column, label_column, conflicts, images, overwrite)

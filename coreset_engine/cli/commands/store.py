@@ -1,5 +1,4 @@
-"""The commands `status`, `gc` and `report`: what the workspace holds, what may go, and what a bug
-report needs."""
+"""The commands `status`, `gc` and `report`: contents of the workspace, clean-up, bug reports."""
 
 from __future__ import annotations
 
@@ -113,8 +112,10 @@ def gc(
     ] = 30.0,
     as_json: Json = False,
 ) -> None:
-    """Say what may go; with --yes remove it. What a selection, a snapshot or a correction needs
-    always stays."""
+    """Say what may go; with --yes remove it.
+
+    What a selection, a snapshot or a correction needs always stays.
+    """
     from coreset_engine.artifacts.store import Store
     from coreset_engine.jobs import gc as collector
 
@@ -161,8 +162,10 @@ def report(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Pack versions, settings and the log's end for a bug report: no images, no names of files
-    unless asked."""
+    """Pack versions, settings and the log's end for a bug report.
+
+    No images; no file names unless asked.
+    """
     from coreset_engine.artifacts.store import Store
     from coreset_engine.jobs import diagnostics
 

@@ -33,8 +33,7 @@ def update(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Open a source again: what is new, gone, changed; embed only that, and choose the next
-    images."""
+    """Open a source again: what is new, gone, changed; embed that, choose the next images."""
     from coreset_engine.evaluation.update import update_run
 
     if settings.cluster:

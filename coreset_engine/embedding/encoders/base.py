@@ -60,8 +60,10 @@ class EncoderConfig:
 
 @dataclass(frozen=True, eq=False)
 class Encoder:
-    """network: (B, 3, S, S) float32 scaled by mean and std -> (B, dim). weights_hash: SHA-256 of
-    the tensors.
+    """An encoder's network with its preprocessing.
+
+    network: (B, 3, S, S) float32 scaled by mean and std -> (B, dim). weights_hash: SHA-256 of the
+    tensors.
 
     any_size: whether the network takes inputs other than `native`. image_size: int, or None = auto,
         not yet settled.
@@ -131,15 +133,16 @@ class Encoder:
             return self.network(batch).float().cpu().numpy()
 
     def encode(self, images: Sequence[Image.Image]) -> np.ndarray:
-        """(B, dim) float32 for B images; each row depends on its own image only (up to float
-        rounding)."""
+        """(B, dim) float32 for B images; a row depends on its image only (up to rounding)."""
         return self.forward(self.prepare(images))
 
 
 @dataclass(frozen=True, eq=False)
 class Concatenated:
-    """Several encoders side by side. Features are joined as they come, as BlindCS does; none is
-    rescaled."""
+    """Several encoders side by side.
+
+    Features are joined as they come, as BlindCS does; none is rescaled.
+    """
 
     parts: tuple[Encoder, ...]
 

@@ -13,8 +13,9 @@ __all__ = ["Concatenated", "Encoder", "EncoderConfig", "make_encoder"]
 def make_encoder(
     name: str, *, weights: str | None = None, device: str = "auto", image_size: int | None = None
 ) -> Encoder | Concatenated:
-    """The encoder called `name`: a row of ENCODERS, "timm:NAME", "open_clip:ARCH/TAG", or several
-    joined by "+".
+    """The encoder called `name`.
+
+    A row of ENCODERS, "timm:NAME", "open_clip:ARCH/TAG", or several joined by "+".
 
     weights: a checkpoint on disk instead of the usual one. image_size: 16..1024, or None for the
     auto rule. Raises BadInput for an unknown name, Missing when weights can neither be found nor

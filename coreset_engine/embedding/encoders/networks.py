@@ -1,5 +1,4 @@
-"""Where each encoder's network and weights come from: inside the install, a checkpoint on disk, or
-a download.
+"""Each encoder's network and weights: from the package, a checkpoint on disk, or a download.
 
 A function per row of registry.ENCODERS, plus the two open families "timm:NAME" and
 "open_clip:ARCH/TAG". Nothing is
@@ -31,9 +30,10 @@ SWAV = "https://dl.fbaipublicfiles.com/deepcluster/swav_800ep_pretrain.pth.tar"
 
 
 def efficientnet_lite0(config: EncoderConfig) -> Encoder:
-    """The default, offline. Features are pooled *before* the last ReLU6: after it most coordinates
-    are exactly 0, which would make the axis-aligned slices of BlindCS full of ties; before it none
-    is.
+    """The default, offline.
+
+    Features are pooled *before* the last ReLU6: after it most coordinates are exactly 0, which
+    would make the axis-aligned slices of BlindCS full of ties; before it none is.
     """
     import timm
 
@@ -95,10 +95,11 @@ def _finish(
     stretchable: bool | None = None,
     fuse: bool = False,
 ) -> Encoder:
-    """any_size: the auto rule may choose 64 px. stretchable: image_size may be given at all
-    (default: any_size).
-    fuse: fold batch norms into the convolutions registered right before them (twice as fast on a
-        CPU).
+    """Freeze the network and wrap it as an `Encoder`.
+
+    any_size: the auto rule may choose 64 px. stretchable: image_size may be given at all (default:
+    any_size). fuse: fold batch norms into the convolutions registered right before them (twice as
+    fast on a CPU).
     """
     digest = _hash_state(weighted)
     if fuse:
@@ -119,8 +120,7 @@ def _finish(
 
 
 def _fuse_norms(network: nn.Module) -> None:
-    """In place, for networks whose modules are registered in the order they run: the Lites and
-    ResNets are."""
+    """Fold batch norms in place, for networks whose modules are registered in execution order."""
     for parent in list(network.modules()):
         names = list(parent._modules)
         for conv_name, norm_name in zip(names, names[1:], strict=False):
@@ -142,8 +142,7 @@ def _hash_state(network: nn.Module) -> str:
 
 
 def checkpoint(path: str | Path) -> dict[str, torch.Tensor]:
-    """The tensors of a checkpoint file, by name; wrappers such as {"state_dict": ...} are
-    opened."""
+    """The tensors of a checkpoint file by name; unpacks wrappers such as {"state_dict": ...}."""
     path = Path(path).expanduser()
     if not path.is_file():
         raise BadInput(
@@ -180,8 +179,7 @@ def checkpoint(path: str | Path) -> dict[str, torch.Tensor]:
 
 
 def _load_by_position(network: nn.Module, given: dict[str, torch.Tensor], name: str) -> None:
-    """Load tensors in file order: the packaged checkpoint uses other names than timm but the same
-    order."""
+    """Load tensors in file order: the packaged checkpoint has other names than timm."""
     own = network.state_dict()
     if len(given) != len(own) or any(
         a.shape != b.shape for a, b in zip(own.values(), given.values(), strict=True)
@@ -194,8 +192,7 @@ def _load_by_position(network: nn.Module, given: dict[str, torch.Tensor], name: 
 
 
 def resnet18(config: EncoderConfig) -> Encoder:
-    """torchvision's ResNet-18 (ImageNet), 512 dimensions: one half of BlindCS' embedding (section
-    5.1)."""
+    """torchvision's ResNet-18 (ImageNet), 512 dimensions: one half of BlindCS' embedding (5.1)."""
     from torchvision.models import ResNet18_Weights
     from torchvision.models import resnet18 as build
 
@@ -210,8 +207,7 @@ def resnet18(config: EncoderConfig) -> Encoder:
 
 
 def resnet50_swav(config: EncoderConfig) -> Encoder:
-    """ResNet-50 trained by SwAV (Caron 2020), 2,048 dimensions, from its authors' checkpoint; used
-    by ELFS."""
+    """ResNet-50 trained by SwAV (Caron 2020), 2,048 dimensions, authors' checkpoint; as in ELFS."""
     from torchvision.models import resnet50 as build
 
     network = build()
@@ -221,26 +217,25 @@ def resnet50_swav(config: EncoderConfig) -> Encoder:
 
 
 def clip(config: EncoderConfig) -> Encoder:
-    """OpenAI's CLIP ViT-L-14 through open_clip, 768 dimensions: the other half of BlindCS'
-    embedding."""
+    """OpenAI's CLIP ViT-L-14 through open_clip, 768 dimensions: one half of BlindCS' embedding."""
     return open_clip_encoder(OPENAI_CLIP, config, shown="clip")
 
 
 def dino(config: EncoderConfig) -> Encoder:
-    """DINO ViT-B/16 (Caron 2021) through timm, 768 dimensions: the encoder of ELFS' main
-    results."""
+    """DINO ViT-B/16 (Caron 2021) through timm, 768 dimensions: the encoder of ELFS' results."""
     return timm_encoder("vit_base_patch16_224.dino", config, shown="dino")
 
 
 def dinov2(config: EncoderConfig) -> Encoder:
-    """DINOv2 ViT-B/14 (Oquab 2023) through timm, 768 dimensions, at 224 px unless asked
-    otherwise."""
+    """DINOv2 ViT-B/14 (Oquab 2023) through timm, 768 dimensions, 224 px by default."""
     return timm_encoder("vit_base_patch14_dinov2.lvd142m", config, shown="dinov2", native=224)
 
 
 def timm_encoder(name: str, config: EncoderConfig, *, shown: str = "", native: int = 0) -> Encoder:
-    """Any network timm knows, pooled features before its classifier. Convolutional ones take any
-    image size; transformers take multiples of their patch, with position embeddings resampled.
+    """Any network timm knows, pooled features before its classifier.
+
+    Convolutional ones take any image size; transformers take multiples of their patch, with
+    position embeddings resampled.
     """
     import timm
 
@@ -293,8 +288,7 @@ def _timm_network(name: str, config: EncoderConfig, shown: str) -> nn.Module:
 
 
 def open_clip_encoder(name: str, config: EncoderConfig, *, shown: str = "") -> Encoder:
-    """The image tower of any open_clip model, "ARCH/TAG": its projected embedding, not
-    normalised."""
+    """The image tower of any open_clip model, "ARCH/TAG": its projection, not normalised."""
     shown = shown or f"open_clip:{name}"
     open_clip, architecture, tag = open_clip_parts(name, config, shown)
     if config.weights:
@@ -352,8 +346,10 @@ def open_clip_parts(name: str, config: EncoderConfig, shown: str) -> tuple[Any, 
 
 
 def _load_backbone(network: nn.Module, given: dict[str, torch.Tensor], name: str) -> None:
-    """Load by name. Extra tensors (classifier, projection head, prototypes) are ignored; missing
-    ones are not."""
+    """Load by name.
+
+    Extra tensors (classifier, projection head, prototypes) are ignored; missing ones are not.
+    """
     own = network.state_dict()
     given = {key.removeprefix("backbone."): value for key, value in given.items()}
     counters = {
@@ -383,8 +379,7 @@ def _given_or_fetched(name: str, config: EncoderConfig, address: str) -> dict[st
 
 @contextmanager
 def fetching(name: str) -> Iterator[None]:
-    """Turns every way a download fails into one sentence, and an unreachable network into a quick
-    failure."""
+    """Turn failed downloads into one sentence, an unreachable network into a quick failure."""
     import logging
 
     from huggingface_hub import constants

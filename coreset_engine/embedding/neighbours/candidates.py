@@ -68,8 +68,9 @@ def _info(method: str, exact: bool) -> dict:
 
 
 def project_rows(rows: np.ndarray, share: float = 1.0, most: int = 0) -> tuple[np.ndarray, float]:
-    """((N, d + 1) float32, share of variance kept): d leading principal coordinates and the length
-    of the rest.
+    """(N, d + 1) float32: d leading principal coordinates and the length of the rest.
+
+    With the share of variance kept.
 
     d: the least multiple of 32 that keeps `share` of the variance, at most `most` if given. PCA is
     fitted on at most 65,536 evenly spaced rows; the bound in the module's docstring holds whatever
@@ -110,8 +111,10 @@ def by_projection(coordinates: np.ndarray, wanted: int) -> Search:
 
 
 def by_flat_index(rows: np.ndarray, wanted: int) -> Search:
-    """Exact search by faiss. For unit rows the order by Euclidean distance is the order by
-    cosine."""
+    """Exact search by faiss.
+
+    For unit rows the order by Euclidean distance is the order by cosine.
+    """
     index = _faiss().IndexFlatL2(rows.shape[1])
     index.add(np.ascontiguousarray(rows, np.float32))
 
@@ -143,8 +146,10 @@ def by_inverted_file(rows: np.ndarray, wanted: int) -> Search:
 
 
 def by_products(rows: np.ndarray, wanted: int, metric: str, device: str) -> Search:
-    """Exact search as blocks of matrix products. On a GPU in float16 with extra candidates, all
-    data there."""
+    """Exact search as blocks of matrix products.
+
+    On a GPU in float16 with extra candidates, all data there.
+    """
     import torch
 
     kind = torch.float16 if device.startswith("cuda") and metric == "cosine" else torch.float32
@@ -180,8 +185,7 @@ def _threads() -> int:
 
 
 def _buffered(search: Search, count: int, step: int = 4096) -> Search:
-    """Ask in large blocks (faiss multiplies whole blocks, small ones are slow), hand out in small
-    ones."""
+    """Query in large blocks, return small ones: faiss is slow on small blocks."""
     held: dict[str, Any] = {"start": 0, "found": None}
 
     def query(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:

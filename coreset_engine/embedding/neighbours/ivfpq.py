@@ -1,5 +1,4 @@
-"""Nearest neighbours of more images than one search can hold: faiss IVF-PQ trained on a sample,
-searched by shards.
+"""Nearest neighbours at scale: faiss IVF-PQ trained on a sample, searched shard by shard.
 
 Four steps, each a file in one folder, so that a stopped search goes on and several machines can
 share the work:
@@ -78,8 +77,7 @@ def neighbours_at_scale(
     block: int | None = None,
     progress: Progress = silent,
 ) -> Neighbours:
-    """The k nearest other rows of each row, by cosine, nearly all of them; info["recall"] says how
-    nearly.
+    """Approximate k nearest other rows of each row, by cosine; info["recall"] is measured.
 
     vectors: (N, D) float16/32, finite; a memmap for `each` elsewhere. folder: keeps finished steps;
     indices and distances are memmaps in it. k is lowered to N - 1. progress: unit "images". Raises
@@ -132,8 +130,7 @@ def _lacking(folder: Path, name: str, count: int) -> list[int]:
 
 
 def tune(vectors: np.ndarray, folder: Path) -> dict[str, Any]:
-    """Climb _LADDER until recall over probe rows reaches _ENOUGH; {"probed", "candidates", "info"},
-    kept."""
+    """Climb _LADDER until recall on probe rows reaches _ENOUGH; the result is kept on disk."""
     kept = read(folder / "tuned.json")
     if kept is not None:
         return kept
@@ -167,8 +164,7 @@ def tune(vectors: np.ndarray, folder: Path) -> dict[str, Any]:
 
 
 def nearest_of(rows: Any, positions: np.ndarray, wanted: int) -> np.ndarray:
-    """(P, wanted) int64, unordered: the true nearest others of the rows at `positions`, in one pass
-    over all rows."""
+    """(P, wanted) int64, unordered: true nearest others of the rows at `positions`, one pass."""
     own = rows[positions]
     best = np.full((len(positions), wanted), -np.inf, np.float32)
     nearest = np.full((len(positions), wanted), -1, np.int64)
@@ -211,8 +207,7 @@ def _nearest(
     start: int,
     stop: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """((B, k) int64, (B, k) float32 squared distances between unit rows) of the rows [start,
-    stop)."""
+    """The nearest of the rows [start, stop): (B, k) int64 and (B, k) float32 squared distances."""
     rows = UnitRows(vectors)
     wanted = plan["wanted"]
     candidates = _candidates(rows[start:stop], folder, plan, settings)
@@ -234,8 +229,7 @@ def _nearest(
 
 
 def _candidates(queries: np.ndarray, folder: Path, plan: dict, settings: dict) -> np.ndarray:
-    """(B, m) int64, -1 = none: the rows of all pieces whose codes come nearest, ties to the lower
-    row."""
+    """(B, m) int64, -1 = none: rows of all shards with the nearest codes, ties to the lower row."""
     basis = np.load(folder / "basis.npy")
     pieces = _pieces(str(folder), plan["n"], plan["piece"])
     asked = np.ascontiguousarray(queries @ basis)
@@ -244,8 +238,7 @@ def _candidates(queries: np.ndarray, folder: Path, plan: dict, settings: dict) -
         piece.nprobe = min(settings["probed"], piece.nlist)
 
     def query(start: int) -> np.ndarray:
-        """One thread a call: what faiss decides by the number of threads could differ from machine
-        to machine."""
+        """Search with one thread per call: faiss' results may depend on the number of threads."""
         _faiss().omp_set_num_threads(1)
         return _best_of(pieces, asked[start : start + _TOGETHER], wanted)
 
@@ -275,8 +268,7 @@ def _best_of(pieces: list[Any], asked: np.ndarray, wanted: int) -> np.ndarray:
 
 
 def _narrowed(rows: UnitRows, start: int, candidates: np.ndarray, keep: int) -> np.ndarray:
-    """The `keep` candidates of each row with the largest cosine, by products; the exact finish
-    sorts them."""
+    """The `keep` candidates of each row with the largest cosine; the exact finish sorts them."""
     if candidates.shape[1] <= keep:
         return candidates
     raw = torch.from_numpy(np.asarray(rows.vectors[candidates.ravel()], np.float32)).view(

@@ -1,5 +1,4 @@
-"""What a search among millions is made of: lists and codes learnt from a sample, and the codes of
-every row.
+"""The parts of an IVF-PQ index: lists and codes trained on a sample, and the codes of every row.
 
 Codes have 4 bits a principal direction, of what is left of a row after its list's centre.
 `at_scale` searches them.
@@ -27,8 +26,7 @@ _CODES = 16  # values of a code, which faiss wants as many rows for
 
 
 class UnitRows:
-    """(N, D) float vectors, often a memmap, read as float32 rows of unit length; nothing is
-    kept."""
+    """(N, D) float vectors, often a memmap, read as float32 rows of unit length; uncached."""
 
     def __init__(self, vectors: np.ndarray) -> None:
         self.vectors = vectors
@@ -42,8 +40,10 @@ class UnitRows:
 
 
 def train(vectors: np.ndarray, folder: Path, *, wanted: int, piece: int, block: int) -> None:
-    """Write `plan.json`, `basis.npy` (D, d) and `trained.faiss` unless they are there; at most
-    _SAMPLE evenly spaced rows are read. Deterministic for given vectors."""
+    """Write `plan.json`, `basis.npy` (D, d) and `trained.faiss` unless they exist.
+
+    At most _SAMPLE evenly spaced rows are read. Deterministic for given vectors.
+    """
     plan = dict(n=len(vectors), wanted=wanted, piece=piece, block=block)
     if read(folder / "plan.json") == plan:
         return
@@ -72,14 +72,15 @@ def lists_of(n: int) -> int:
 
 
 def sample_of(n: int) -> int:
-    """About how many of n rows lists and codes are learnt from: what training holds grows with it,
-    and ends."""
+    """Number of rows to train on, of n: it bounds the memory that training needs."""
     return min(_SAMPLE, max(64 * lists_of(n), 65_536))
 
 
 def _basis(sample: np.ndarray) -> np.ndarray:
-    """(D, d) float32: leading directions of the uncentred rows, so that products there come near
-    the products here; d a multiple of 4, padded with zero columns where D is not."""
+    """Leading directions of the uncentred rows, (D, d) float32, which preserve inner products.
+
+    d is a multiple of 4, padded with zero columns where D is not.
+    """
     dims = sample.shape[1]
     second = sum(
         block.T.astype(np.float64) @ block

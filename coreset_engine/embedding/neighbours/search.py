@@ -88,8 +88,10 @@ def _check(vectors: np.ndarray, k: int, metric: str) -> None:
 
 
 def _rows(vectors: np.ndarray, metric: str, whole: bool) -> np.ndarray:
-    """(N, D), of unit length for cosine. Small sets as float32; large ones keep float16 if they
-    came so."""
+    """(N, D), of unit length for cosine.
+
+    Small sets as float32; large ones keep float16 if they came so.
+    """
     kind = np.float32 if whole or vectors.dtype != np.float16 else np.float16
     same = metric == "l2" and vectors.dtype == kind
     rows = vectors if same else np.empty(vectors.shape, kind)
@@ -119,8 +121,7 @@ def at_unit_length(block: np.ndarray) -> np.ndarray:
 def _finish(
     rows: Any, start: int, candidates: np.ndarray, wanted: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """((B, wanted) int64, (B, wanted) float32 squared distances): self removed, sorted by
-    (distance, index)."""
+    """(B, wanted) neighbours and squared distances: self removed, sorted by (distance, index)."""
     candidates = np.sort(
         candidates, axis=1
     )  # by index, so that a stable sort by distance breaks ties by index
@@ -136,8 +137,7 @@ def _finish(
 
 
 def _in_full(rows: Any, positions: np.ndarray, wanted: int) -> tuple[np.ndarray, np.ndarray]:
-    """Neighbours of some rows against all, in blocks: for rows that the search left unproven or
-    short."""
+    """Neighbours of some rows against all, in blocks: rows the search left unproven or short."""
     indices = np.empty((len(positions), wanted), np.int64)
     squared = np.empty((len(positions), wanted), np.float32)
     size = int(np.clip(_BLOCK_BYTES // (4 * len(rows)), 1, 1024))
@@ -152,8 +152,7 @@ def _in_full(rows: Any, positions: np.ndarray, wanted: int) -> tuple[np.ndarray,
 
 
 def _ranked(rows: np.ndarray, positions: np.ndarray, wanted: int) -> np.ndarray:
-    """(P, wanted) int64: the nearest others of the rows at `positions`, unordered, by products with
-    all rows."""
+    """(P, wanted) int64: nearest others of the rows at `positions`, unordered, by brute force."""
     own = np.asarray(rows[positions], np.float32)
     squared = np.empty((len(positions), len(rows)), np.float32)
     for at in range(0, len(rows), 8192):
@@ -164,8 +163,7 @@ def _ranked(rows: np.ndarray, positions: np.ndarray, wanted: int) -> np.ndarray:
 
 
 def _cosine_distance(rows: np.ndarray, indices: np.ndarray, squared: np.ndarray) -> np.ndarray:
-    """|a - b|^2 = 2 (1 - cosine) for unit rows, without the cancellation in 1 - a.b; 1 where either
-    is zero."""
+    """|a - b|^2 = 2 (1 - cosine) for unit rows without cancellation; 1 where either is zero."""
     zero = np.concatenate(
         [~np.asarray(rows[at : at + 8192]).any(axis=1) for at in range(0, len(rows), 8192)]
     )
