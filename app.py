@@ -24,6 +24,7 @@ PAGES = {
         "home": "Home",
         "explore": "Explore",
         "clean": "Clean",
+        "compare_datasets": "Compare datasets",
         "labels": "Labels",
         "select": "Select",
         "compare": "Compare",

@@ -31,3 +31,6 @@ with right, frame.error_boundary():
         clean.pictures(whole, report, chosen)
 with frame.error_boundary():
     clean.downloads(whole, report)
+st.page_link(
+    "pages/compare_datasets.py", label="Which images occur in another dataset too (leakage)? →"
+)

@@ -41,6 +41,7 @@ KINDS = (
     "round_estimate",
     "totals",
     "clean",
+    "compare_sources",
 )
 ACTIVE = ("queued", "running")
 ENDED = ("done", "failed", "cancelled")

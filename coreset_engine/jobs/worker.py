@@ -291,6 +291,17 @@ def clean(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> 
     report.result = dict(counts=look(run).counts())
 
 
+def compare_sources(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
+    """What this source and another share, where they differ, and one map of both."""
+    from coreset_engine.pipeline.beyond import run_of
+    from coreset_engine.pipeline.comparison_stage import comparison
+
+    other = params.pop("other")
+    run, _ = _open(spec, params, store, report)
+    made = comparison(run, run_of(other, run)).comparison
+    report.result = dict(other=other, leaks=len(made.leakage), leaks_of_a=len(made.leakage_of_a))
+
+
 KINDS: dict[str, Callable[[str, dict[str, Any], Store, Reporter], None]] = dict(
     prepare=prepare,
     coverage_grid=coverage_grid,
@@ -304,4 +315,5 @@ KINDS: dict[str, Callable[[str, dict[str, Any], Store, Reporter], None]] = dict(
     round_estimate=round_estimate,
     totals=totals,
     clean=clean,
+    compare_sources=compare_sources,
 )

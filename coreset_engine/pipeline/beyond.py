@@ -1,4 +1,4 @@
-"""The vectors of another source for a selection that goes beyond it, by the run's own encoder."""
+"""Another source by the run's own encoder: to compare with, or for a selection that goes beyond it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,37 @@ from typing import Any
 import numpy as np
 
 from coreset_engine.core.errors import BadInput
+from coreset_engine.core.types import Dataset
 from coreset_engine.pipeline.run import Run
+
+
+def run_of(spec: str, run: Any, dataset: Dataset | None = None) -> Run:
+    """A run over the source `spec` with the settings and the workspace of `run`.
+
+    Parameters
+    ----------
+    spec
+        Any source.
+    run
+        A run, or a sampled one.
+    dataset
+        The source where it is open already.
+
+    Raises
+    ------
+    BadInput
+        When it cannot be opened, or only one of the two sources brings vectors of its own.
+    """
+    own = getattr(run, "whole", run)
+    opened = getattr(own, "opened", {}).get(spec)
+    dataset = dataset or opened or own.executor.open_source(spec, own.tick("opening"))
+    if (dataset.vectors is None) != (own.dataset.vectors is None):
+        brings = "the other source" if dataset.vectors is not None else "this source"
+        raise BadInput(
+            f"{brings} brings vectors of its own and the other of the two does not, so their "
+            "distances mean different things; give two sources of images, or two of vectors."
+        )
+    return Run(dataset, own.config, own.executor, store=own.store, progress=own.progress)
 
 
 def other_vectors(spec: str, run: Any) -> tuple[np.ndarray, dict[str, Any]]:
@@ -16,16 +46,9 @@ def other_vectors(spec: str, run: Any) -> tuple[np.ndarray, dict[str, Any]]:
     Raises
     ------
     BadInput
-        When it cannot be opened, or only one of the two sources brings vectors of its own.
+        As `run_of`.
     """
-    own = getattr(run, "whole", run)
-    dataset = own.executor.open_source(spec, own.tick("opening"))
-    if (dataset.vectors is None) != (own.dataset.vectors is None):
-        brings = "the other source" if dataset.vectors is not None else "this source"
-        raise BadInput(
-            f"{brings} brings vectors of its own and the other of the two does not, so their "
-            "distances mean different things; give two sources of images, or two of vectors."
-        )
-    other = Run(dataset, own.config, own.executor, store=own.store, progress=own.progress)
+    other = run_of(spec, run)
+    dataset = other.dataset
     about = dict(source=dataset.spec, fingerprint=dataset.fingerprint, images=len(dataset))
     return np.asarray(other.vectors), about

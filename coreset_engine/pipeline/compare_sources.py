@@ -6,6 +6,7 @@ near-duplicates of the first set, or by tiny copies that coincide.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,10 +21,12 @@ from coreset_engine.findings.comparison import (
     regions,
     two_sample,
 )
+from coreset_engine.pipeline import exclusions
 from coreset_engine.pipeline.image_statistics_stage import image_statistics
 from coreset_engine.pipeline.run import Run
 
 KINDS = ("bytes", "pixels", "near")
+FEWEST = 8  # images a side from which regions and the two-sample test are computed
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +62,8 @@ class Leakage:
 class SourceComparison:
     """What `compare_sources` found of A and B.
 
-    ids_a, ids_b: (N,), (M,) str. leakage: images of B in A. regions, test: None where the sets are
-    too small. warnings: sentences.
+    ids_a, ids_b: (N,), (M,) str. leakage: images of B in A. leakage_of_a: images of A in B, so with
+    the sides exchanged. regions, test: None where the sets are too small. warnings: sentences.
     """
 
     source_a: str
@@ -68,6 +71,7 @@ class SourceComparison:
     ids_a: np.ndarray
     ids_b: np.ndarray
     leakage: Leakage
+    leakage_of_a: Leakage
     regions: Regions | None = None
     test: TwoSample | None = None
     warnings: tuple[str, ...] = field(default=())
@@ -75,6 +79,12 @@ class SourceComparison:
     def leaked_ids(self) -> list[str]:
         """Ids of B that occur in A."""
         return [str(key) for key in self.ids_b[self.leakage.positions_b]]
+
+    def leaked_ids_of_a(self, kinds: Sequence[str] = KINDS) -> list[str]:
+        """Ids of A that occur in B by one of these kinds."""
+        leaks = self.leakage_of_a
+        chosen = leaks.positions_b[np.isin(leaks.kinds, kinds)]
+        return [str(key) for key in self.ids_a[chosen]]
 
     def to_record(self, examples: int = 100) -> dict[str, Any]:
         """Plain values; at most `examples` pairs (0 = all)."""
@@ -91,6 +101,7 @@ class SourceComparison:
             leakage=dict(
                 count=len(leak),
                 **leak.counts(),
+                images_of_a=len(self.leakage_of_a),
                 threshold=leak.threshold,
                 pairs=[
                     dict(b=str(self.ids_b[b]), a=str(self.ids_a[a]), kind=str(k), distance=float(d))
@@ -150,38 +161,86 @@ def compare_sources(
         When the runs have different encoders, or vectors of different width.
     """
     if not embed:
-        return _comparison(run_a, run_b, _leakage(run_a, run_b, None), None, None)
+        return _comparison(run_a, run_b, None, None, None)
     _check(run_a, run_b)
-    leak = _leakage(run_a, run_b, _limit(run_a, near_duplicates))
-    few = min(len(run_a.dataset), len(run_b.dataset)) < 8
+    limit = _limit(run_a, near_duplicates)
+    few = min(len(run_a.dataset), len(run_b.dataset)) < FEWEST
     if few:
-        return _comparison(run_a, run_b, leak, None, None)
+        return _comparison(run_a, run_b, limit, None, None)
     shared_regions = regions(run_a.vectors, run_b.vectors, n_clusters, run_a.seed)
     tested = two_sample(run_a.vectors, run_b.vectors, run_a.seed)
-    return _comparison(run_a, run_b, leak, shared_regions, tested)
+    return _comparison(run_a, run_b, limit, shared_regions, tested)
 
 
 def _comparison(
-    run_a: Run, run_b: Run, leak: Leakage, shared_regions: Regions | None, tested: TwoSample | None
+    run_a: Run,
+    run_b: Run,
+    limit: float | None,
+    shared_regions: Regions | None,
+    tested: TwoSample | None,
 ) -> SourceComparison:
-    warnings = []
-    if shared_regions is None:
-        warnings.append(
-            "regions and the two-sample test were left out: they need embeddings and at least 8 "
-            "images in each set."
-        )
-    if run_a.dataset.fingerprint == run_b.dataset.fingerprint:
-        warnings.append("both sources hold the same images; give two different ones.")
     return SourceComparison(
         run_a.dataset.spec,
         run_b.dataset.spec,
         run_a.dataset.ids,
         run_b.dataset.ids,
-        leak,
+        _leakage(run_a, run_b, limit),
+        _leakage(run_b, run_a, limit),
         shared_regions,
         tested,
-        tuple(warnings),
+        warnings_of(run_a, run_b, shared_regions),
     )
+
+
+def warnings_of(run_a: Run, run_b: Run, shared_regions: Regions | None) -> tuple[str, ...]:
+    """What to beware of, one sentence each."""
+    warnings = []
+    if shared_regions is None:
+        warnings.append(
+            f"regions and the two-sample test were left out: they need embeddings and at least "
+            f"{FEWEST} images in each set."
+        )
+    if run_a.dataset.fingerprint == run_b.dataset.fingerprint:
+        warnings.append("both sources hold the same images; give two different ones.")
+    return tuple(warnings)
+
+
+def exclude_leaks(
+    run_a: Run, comparison: SourceComparison, kinds: Sequence[str] = KINDS
+) -> dict[str, int]:
+    """Exclude from every selection of A the images that occur in B.
+
+    Parameters
+    ----------
+    run_a
+        The first run that `compare_sources` was given.
+    comparison
+        Its answer.
+    kinds
+        Which leaks: of bytes, pixels, near.
+
+    Returns
+    -------
+    dict
+        leakage: number of images newly excluded.
+
+    Raises
+    ------
+    BadInput
+        For another kind, or where no image of A would be left.
+    """
+    unknown = [kind for kind in kinds if kind not in KINDS]
+    if unknown:
+        raise BadInput(f"kind {unknown[0]!r} is not known; choose of {', '.join(KINDS)}.")
+    ids = comparison.leaked_ids_of_a(kinds)
+    left = len(comparison.ids_a) - len(set(ids) | set(run_a.excluded_ids))
+    if not left:
+        raise BadInput(
+            f"every image of {comparison.source_a!r} occurs in {comparison.source_b!r} or is excluded, so "
+            "none would be left; give another source to compare with."
+        )
+    count = exclusions.exclude(run_a.dataset.fingerprint, ids, run_a.store.home, reason="leakage")
+    return dict(leakage=count)
 
 
 def _check(run_a: Run, run_b: Run) -> None:

@@ -114,6 +114,7 @@ class Run:
         self.excluded_by = excluded_by
         self.tagged_by: Mapping[str, Iterable[str]] | None = None  # None: the workspace's tags
         self.part_of: tuple[Run, np.ndarray] | None = None  # what it is a part of, and where
+        self.opened: dict[str, Dataset] = {}  # other sources that need not be opened again, by spec
         self._keys: dict[str, str] = {}
 
     # -- settings

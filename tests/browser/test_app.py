@@ -13,6 +13,7 @@ PAGES = {
     "home": "Coreset Explorer",
     "explore": "Explore",
     "clean": "Clean",
+    "compare_datasets": "Compare datasets",
     "gallery": "Gallery",
     "labels": "Labels",
     "coverage": "Coverage",

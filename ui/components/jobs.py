@@ -34,6 +34,7 @@ NAMES = {
     "round_estimate": "Estimate accuracy",
     "totals": "Count all images",
     "clean": "Find problems",
+    "compare_sources": "Compare datasets",
 }
 MARKS = {
     "queued": "◌",

@@ -38,6 +38,7 @@ def constraint_controls(view: RunView) -> None:
             **_group_controls(view, held, turn),
             **_cost_controls(view, held, turn),
             **_duplicate_controls(held, turn),
+            **_beyond_controls(held, turn),
         }
         st.divider()
         st.markdown("**Always include, exclude**")
@@ -222,6 +223,18 @@ def _duplicate_controls(held: Mapping[str, Any], turn: int) -> dict[str, Any]:
     return {"near_duplicates": distance} if once else {}
 
 
+def _beyond_controls(held: Mapping[str, Any], turn: int) -> dict[str, Any]:
+    spec = st.text_input(
+        "Choose what another dataset lacks",
+        value=str(held.get("beyond") or ""),
+        key=f"constraint:{turn}:beyond",
+        placeholder="for example: /data/last-month",
+        help="Images of that dataset count as selected already. Needs a method that places images "
+        "relative to each other, such as k-center.",
+    )
+    return {"beyond": spec.strip()} if spec.strip() else {}
+
+
 def in_force(view: RunView) -> str:
     """One sentence that names the constraints in force; "" where there are none."""
     parts = _phrases(view, session.get("constraints") or {})
@@ -238,6 +251,8 @@ def _phrases(view: RunView, held: Mapping[str, Any]) -> list[str]:
         parts.append(f"{escaped(held['costs'], 40)} at most {held['budget']:g} in all")
     if held.get("near_duplicates") is not None:
         parts.append(f"near-duplicates (distance {held['near_duplicates']:g}) once")
+    if held.get("beyond"):
+        parts.append(f"only what {escaped(session.short_name(held['beyond']), 60)} lacks")
     for name, word in (("must_keep", "always included"), ("never", "excluded")):
         ids = session.get(name) or ()
         if ids:

@@ -146,6 +146,9 @@ def _select(
 ) -> Selection:
     from coreset_engine.pipeline.select import select as select_on_run
 
+    if request.beyond:
+        whole = getattr(_view.run, "whole", _view.run)
+        whole.opened[request.beyond] = session.dataset_of(request.beyond)
     return select_on_run(request, _view.run)
 
 

@@ -17,7 +17,7 @@ from coreset_engine.artifacts import filesystem
 from coreset_engine.core.errors import CoresetError
 
 STORED = ("must_keep", "never", "params", "advanced", "constraints", "filters", "basket")
-CONSTRAINTS = ("where", "quotas", "groups", "costs", "budget", "near_duplicates")
+CONSTRAINTS = ("where", "quotas", "groups", "costs", "budget", "near_duplicates", "beyond")
 _KEY = re.compile(r"[0-9a-f]{16}")
 
 

@@ -395,6 +395,20 @@ def open_dataset(spec: str, images: str = "") -> None:
     put("dataset", spec)
 
 
+def dataset_of(spec: str) -> Dataset:
+    """Another source than the session's, opened and remembered in the workspace.
+
+    Raises
+    ------
+    CoresetError
+        With the reason why it cannot be opened.
+    """
+    dataset = _dataset(spec, str(home()))
+    if dataset.spec not in recent():
+        _remember_spec(dataset.spec, dataset.fingerprint)
+    return dataset
+
+
 def short_name(spec: str) -> str:
     """What people call a spec: the last part of a folder or file, the word itself otherwise. Not
     escaped."""

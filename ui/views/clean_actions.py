@@ -105,9 +105,10 @@ def undo_button(view: session.RunView) -> None:
     if not made:
         return
     last = made[-1]
-    kind = FINDINGS.get(str(last.get("reason", "")))
+    reason = str(last.get("reason", ""))
+    kind = FINDINGS.get(reason)
     word = "restored" if last.get("kind") == "restore" else "excluded"
-    what = kind.title.lower() if kind else "chosen by hand"
+    what = kind.title.lower() if kind else reason or "chosen by hand"
     if st.button("Undo", key="clean:undo", help="Take back the last exclusion"):
         exclusions.undo(view.dataset.fingerprint, session.home())
         clear_caches()

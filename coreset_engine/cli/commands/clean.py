@@ -161,11 +161,14 @@ def leakage(
     fail: Annotated[bool, typer.Option("--fail", help="exit code 4 when images leak")] = False,
     examples: Examples = 100,
     no_embed: NoEmbed = False,
+    exclude: Annotated[
+        bool, typer.Option("--exclude", help="exclude from every selection of A what occurs in B")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="write the ids of B that occur in A")] = None,
     as_json: Json = False,
 ) -> None:
     """Compare two sources: images that occur in both, regions that one lacks, a two-sample test."""
-    from coreset_engine.pipeline.compare_sources import compare_sources
+    from coreset_engine.pipeline.compare_sources import compare_sources, exclude_leaks
 
     run_a, run_b = _two_runs(source, other, settings)
     comparison = compare_sources(
@@ -177,10 +180,15 @@ def leakage(
     )
     if out is not None:
         _write_ids(out, comparison.leaked_ids())
+    done = exclude_leaks(run_a, comparison) if exclude else {}
     if as_json:
-        print(json.dumps(comparison.to_record(examples)))
+        print(
+            json.dumps(comparison.to_record(examples) | (dict(excluded_now=done) if done else {}))
+        )
     else:
         _show_comparison(comparison)
+        for name, count in done.items():
+            print(f"excluded now: {count:,} images of A ({name})")
     if fail and len(comparison.leakage):
         raise typer.Exit(FOUND)
 
