@@ -78,17 +78,7 @@ def open_fiftyone(
     reasons = [verdict.reason for verdict in verdicts]
     if wanted["embeddings"]:
         vectors, reasons = _vectors(dataset, view, wanted["embeddings"], ids)
-    good = np.array([i for i, reason in enumerate(reasons) if not reason], np.int64)
-    rejected = tuple(
-        Rejected(safe_name(path), reason)
-        for path, reason in zip(paths, reasons, strict=True)
-        if reason
-    )
-    if not len(good):
-        raise BadInput(
-            f"{_spec(wanted)!r} has {len(ids)} samples but no readable image, for example "
-            f"{rejected[0].name!r} {rejected[0].reason}; mount its media, or name embeddings."
-        )
+    good, rejected = _readable(_spec(wanted), paths, reasons)
     if vectors is not None:
         vectors = np.ascontiguousarray(vectors[good])
     digest = "" if vectors is None else hashlib.sha256(vectors).hexdigest()
@@ -117,6 +107,24 @@ def open_fiftyone(
         return whole
     sizes = [(verdict.width, verdict.height) for verdict in looked]
     return objects_of(whole, _detections(wanted["patches"], table, sizes), sizes)
+
+
+def _readable(
+    spec: str, paths: list[str], reasons: list[str]
+) -> tuple[np.ndarray, tuple[Rejected, ...]]:
+    """Positions of the samples without a reason against them, and the rejected ones."""
+    good = np.array([i for i, reason in enumerate(reasons) if not reason], np.int64)
+    rejected = tuple(
+        Rejected(safe_name(path), reason)
+        for path, reason in zip(paths, reasons, strict=True)
+        if reason
+    )
+    if not len(good):
+        raise BadInput(
+            f"{spec!r} has {len(paths)} samples but no readable image, for example "
+            f"{rejected[0].name!r} {rejected[0].reason}; mount its media, or name embeddings."
+        )
+    return good, rejected
 
 
 def _detection_paths(fo: Any, dataset: Any, field: str | None) -> list[str]:

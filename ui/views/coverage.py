@@ -119,58 +119,78 @@ def show_slice(view: session.RunView) -> None:
         return
     controls, picture = st.columns([2, 5], gap="medium")
     with controls:
-        first, second = _dims(view, width)
-        distribution = st.radio(
-            "Distribution of the samples",
-            DISTRIBUTIONS,
-            key=session.bind("slice_distribution", "triangular"),
-        )
-        count = st.select_slider(
-            "Samples", [10, 50, 200, 500, 1000], key=session.bind("slice_count", 200)
-        )
-        focus = st.slider("Sample to explain", 1, int(count), key="slice:focus") - 1
-        alpha = st.slider(
-            "Redundancy neighbours (α)",
-            1,
-            min(1000, len(view) - 1),
-            min(30, len(view) - 1),
-            key="slice:alpha",
-        )
-        close = st.toggle(
-            "Zoom in",
-            key="slice:close",
-            help="Show only the explained sample and its neighbours",
-        )
+        chosen = _slice_controls(view, width)
     with (
         picture,
         st.spinner("Scoring this slice; the first one takes a few seconds ..."),
     ):
         cut = make_slice(
-            _columns(view.key_of("embeddings"), first, second, view),
-            distribution,
-            int(count),
-            focus,
-            n_neighbours=alpha,
+            _columns(view.key_of("embeddings"), chosen.first, chosen.second, view),
+            chosen.distribution,
+            chosen.count,
+            chosen.focus,
+            n_neighbours=chosen.alpha,
             exponent=4.0,
             seed=view.seed,
         )
     with picture:
-        figure = slice_figure(view, cut, first, second)
-        if close:
+        figure = slice_figure(view, cut, chosen.first, chosen.second)
+        if chosen.close:
             _close_up(figure, cut)
         charts.show(figure, "slice", lambda: slice_table(view, cut), height=560)
+    _penalised(view, cut, chosen)
+
+
+@dataclass(frozen=True)
+class _SliceControls:
+    """What the user set for the slice; first, second: dimensions; focus: the explained sample."""
+
+    first: int
+    second: int
+    distribution: str
+    count: int
+    focus: int
+    alpha: int
+    close: bool
+
+
+def _slice_controls(view: session.RunView, width: int) -> _SliceControls:
+    first, second = _dims(view, width)
+    distribution = st.radio(
+        "Distribution of the samples",
+        DISTRIBUTIONS,
+        key=session.bind("slice_distribution", "triangular"),
+    )
+    count = st.select_slider(
+        "Samples", [10, 50, 200, 500, 1000], key=session.bind("slice_count", 200)
+    )
+    focus = st.slider("Sample to explain", 1, int(count), key="slice:focus") - 1
+    most = len(view) - 1
+    alpha = st.slider(
+        "Redundancy neighbours (α)", 1, min(1000, most), min(30, most), key="slice:alpha"
+    )
+    close = st.toggle(
+        "Zoom in", key="slice:close", help="Show only the explained sample and its neighbours"
+    )
+    return _SliceControls(first, second, distribution, int(count), focus, alpha, close)
+
+
+def _penalised(view: session.RunView, cut: Slice, chosen: _SliceControls) -> None:
+    """The image that the explained sample covers, and those that share its penalty."""
     near = np.argsort(-cut.penalty, kind="stable")[:24]
     near = near[cut.penalty[near] > 0]
     st.caption(
-        f"Sample {focus + 1} covers the first image below; the others share the penalty, nearest "
-        f"first. These {count} samples cover {int((cut.hits > 0).sum()):,} of {len(view):,} images."
+        f"Sample {chosen.focus + 1} covers the first image below; the others share the penalty, "
+        f"nearest first. These {chosen.count} samples cover {int((cut.hits > 0).sum()):,} of "
+        f"{len(view):,} images."
     )
+    shown = [cut.covered, *near]
     gallery(
         view.dataset,
-        [cut.covered, *near],
+        shown,
         ["covered", *(f"−{cut.penalty[i]:.3f}" for i in near)],
         key="slice:gallery",
-        facts=[plain(view.dataset.ids[i]) for i in [cut.covered, *near]],
+        facts=[plain(view.dataset.ids[i]) for i in shown],
         height=220,
     )
 

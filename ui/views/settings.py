@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from coreset_engine.core.registry import CLUSTERERS, ENCODERS, PROXIES, Row
 from coreset_engine.pipeline.config import SEARCHES, config_class, setting_groups
@@ -78,55 +79,10 @@ def settings(view: session.RunView) -> None:
     left, middle = st.columns([3, 2])
     right, last = st.columns([2, 3])
     st.caption("Results computed with other settings are kept: going back costs nothing.")
-    encoders = list(ENCODERS)
-    if view.encoder not in encoders:
-        encoders.append(view.encoder)
-    left.selectbox(
-        "Encoder",
-        encoders,
-        key=session.bind("encoder"),
-        accept_new_options=True,
-        format_func=encoder_title,
-        help=f"Also timm:NAME, open_clip:ARCH/TAG, or names joined by +. {recomputes('encoder')}",
-        disabled=view.dataset.vectors is not None,
-    )
-    middle.number_input(
-        "Clusters (0 = auto)",
-        0,
-        len(view),
-        key=session.bind("n_clusters"),
-        help="0 = automatic: the number of classes when the source has labels, else an estimate from "
-        f"the data. {recomputes('n_clusters')}",
-    )
-    right.number_input("Seed", 0, 2**31 - 1, key=session.bind("seed"), help=recomputes("seed"))
-    last.number_input(
-        "Samples T (0 = auto)",
-        0,
-        10_000_000,
-        step=100_000,
-        key=session.bind("n_samples"),
-        help="Samples for the coverage scores; 0 = automatic. Time grows with their number. "
-        f"{recomputes('n_samples')}",
-    )
+    _encoder_menu(left, view)
+    _numbers(middle, right, last, len(view))
     one, other = st.columns(2)
-    one.selectbox(
-        "Pseudo-labels",
-        list(CLUSTERERS),
-        key=session.bind("clusterer"),
-        help=f"{_summaries(CLUSTERERS)}\n\n{recomputes('clusterer')}",
-        format_func=lambda name: row_title(CLUSTERERS, name),
-    )
-    other.selectbox(
-        "Training dynamics",
-        [
-            name
-            for name, row in PROXIES.items()
-            if view.dataset.reader is not None or "images" not in row.needs
-        ],
-        key=session.bind("proxy"),
-        help=f"{_summaries(PROXIES)}\n\n{recomputes('proxy')}",
-        format_func=lambda name: row_title(PROXIES, name),
-    )
+    _stage_menus(one, other, view)
     st.text_input(
         "Encoder weights (optional)",
         key=session.bind("weights", ""),
@@ -140,17 +96,76 @@ def settings(view: session.RunView) -> None:
             "Ray cluster (optional)",
             key=session.bind("cluster", cluster()),
             placeholder="this machine",
-            help="Address of a running cluster, or local to start one here. Jobs then run on all its "
-            "nodes, with the same results. Recomputes nothing.",
+            help="Address of a running cluster, or local to start one here. Jobs then run on all "
+            "its nodes, with the same results. Recomputes nothing.",
         )
-    summary = ENCODERS[view.encoder].summary if view.encoder in ENCODERS else "custom model"
-    named = len(view.dataset.classes)
-    clusters = (
-        f"{view.n_clusters or named} clusters"
-        if view.n_clusters or named
-        else "number of clusters estimated from the data"
+    st.caption(_in_effect(view))
+
+
+def _encoder_menu(column: DeltaGenerator, view: session.RunView) -> None:
+    encoders = list(ENCODERS)
+    if view.encoder not in encoders:
+        encoders.append(view.encoder)
+    column.selectbox(
+        "Encoder",
+        encoders,
+        key=session.bind("encoder"),
+        accept_new_options=True,
+        format_func=encoder_title,
+        help=f"Also timm:NAME, open_clip:ARCH/TAG, or names joined by +. {recomputes('encoder')}",
+        disabled=view.dataset.vectors is not None,
     )
-    st.caption(f"{escaped(summary)}; {clusters}.")
+
+
+def _numbers(
+    clusters: DeltaGenerator, seed: DeltaGenerator, samples: DeltaGenerator, n: int
+) -> None:
+    """Number of clusters, seed and number of coverage samples, each in its column."""
+    clusters.number_input(
+        "Clusters (0 = auto)",
+        0,
+        n,
+        key=session.bind("n_clusters"),
+        help="0 = automatic: the number of classes when the source has labels, else an estimate "
+        f"from the data. {recomputes('n_clusters')}",
+    )
+    seed.number_input("Seed", 0, 2**31 - 1, key=session.bind("seed"), help=recomputes("seed"))
+    samples.number_input(
+        "Samples T (0 = auto)",
+        0,
+        10_000_000,
+        step=100_000,
+        key=session.bind("n_samples"),
+        help="Samples for the coverage scores; 0 = automatic. Time grows with their number. "
+        f"{recomputes('n_samples')}",
+    )
+
+
+def _stage_menus(clusterer: DeltaGenerator, proxy: DeltaGenerator, view: session.RunView) -> None:
+    """The clusterer, and the proxies that this source's inputs allow."""
+    clusterer.selectbox(
+        "Pseudo-labels",
+        list(CLUSTERERS),
+        key=session.bind("clusterer"),
+        help=f"{_summaries(CLUSTERERS)}\n\n{recomputes('clusterer')}",
+        format_func=lambda name: row_title(CLUSTERERS, name),
+    )
+    has_images = view.dataset.reader is not None
+    proxy.selectbox(
+        "Training dynamics",
+        [name for name, row in PROXIES.items() if has_images or "images" not in row.needs],
+        key=session.bind("proxy"),
+        help=f"{_summaries(PROXIES)}\n\n{recomputes('proxy')}",
+        format_func=lambda name: row_title(PROXIES, name),
+    )
+
+
+def _in_effect(view: session.RunView) -> str:
+    """The encoder's summary and the number of clusters, as a caption."""
+    summary = ENCODERS[view.encoder].summary if view.encoder in ENCODERS else "custom model"
+    count = view.n_clusters or len(view.dataset.classes)
+    clusters = f"{count} clusters" if count else "number of clusters estimated from the data"
+    return f"{escaped(summary)}; {clusters}."
 
 
 def advanced(view: session.RunView) -> None:

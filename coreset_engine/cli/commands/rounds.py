@@ -167,12 +167,8 @@ def import_labels(
         )
     if as_json:
         print(json.dumps(summary))
-        return
-    for name in SHOWN:
-        if name in summary:
-            value = summary[name]
-            print(f"{name:>14}  {value:.1%}" if name == "agreement" else f"{name:>14}  {value}")
-    _say(summary)
+    else:
+        _show_import(summary)
 
 
 SHOWN = (
@@ -191,6 +187,15 @@ SHOWN = (
     "new",
     "out",
 )
+
+
+def _show_import(summary: dict[str, Any]) -> None:
+    """The summary of an import as lines, for a terminal."""
+    for name in SHOWN:
+        if name in summary:
+            value = summary[name]
+            print(f"{name:>14}  {value:.1%}" if name == "agreement" else f"{name:>14}  {value}")
+    _say(summary)
 
 
 def _check_places(

@@ -109,75 +109,79 @@ class Names:
 
 
 def own_layers(bundle: ExportBundle, names: Names) -> list[Layer]:
-    """The selection's fields: one float per score, rank, reason, pseudo-label, distance to the
-    nearest kept image."""
-    table = bundle.table
+    """The selection's fields: scores, rank, reason, pseudo-label, classes, neighbours, vectors."""
     prefix = names.prefix
-    found = []
-    for column, text in NUMBERS.items():
-        if column in table:
-            found.append(Layer(prefix + column, "float", table[column].to_numpy(float), text))
-    rank = table["rank"].to_numpy()
-    found.append(
-        Layer(
-            prefix + "rank",
-            "int",
-            [int(r) if r >= 0 else None for r in rank.tolist()],
-            "place in the coreset, 0 = first; empty when dropped",
-        )
+    return (
+        _number_layers(bundle, prefix)
+        + _rank_layers(bundle, prefix)
+        + _cluster_layers(bundle, prefix)
+        + _class_layers(bundle, prefix)
+        + _neighbour_layers(bundle, prefix)
+        + _object_layers(bundle, prefix)
+        + _vector_layers(bundle, prefix)
     )
-    found.append(
-        Layer(prefix + "reason", "str", bundle.reasons.tolist(), "why: " + ", ".join(REASONS))
-    )
-    if "pseudo_label" in table:
-        codes = table["pseudo_label"].to_numpy().astype(int).tolist()
-        known = {code: bundle.cluster_name(code) for code in set(codes)}
-        found.append(Layer(prefix + "cluster", "int", codes, "number of its cluster"))
-        found.append(
-            Layer(
-                prefix + "pseudo_label",
-                "label",
-                [known[code] for code in codes],
-                "what a clustering calls it",
-                table["confidence"].to_numpy(float) if "confidence" in table else None,
-            )
-        )
-    found += _class_layers(bundle, prefix)
+
+
+def _number_layers(bundle: ExportBundle, prefix: str) -> list[Layer]:
+    """One float per score of the table."""
+    return [
+        Layer(prefix + column, "float", bundle.table[column].to_numpy(float), text)
+        for column, text in NUMBERS.items()
+        if column in bundle.table
+    ]
+
+
+def _rank_layers(bundle: ExportBundle, prefix: str) -> list[Layer]:
+    ranks = [int(rank) if rank >= 0 else None for rank in bundle.table["rank"].tolist()]
+    text = "place in the coreset, 0 = first; empty when dropped"
+    return [
+        Layer(prefix + "rank", "int", ranks, text),
+        Layer(prefix + "reason", "str", bundle.reasons.tolist(), "why: " + ", ".join(REASONS)),
+    ]
+
+
+def _cluster_layers(bundle: ExportBundle, prefix: str) -> list[Layer]:
+    """Number of the cluster, and its name as a label with the confidence."""
+    table = bundle.table
+    if "pseudo_label" not in table:
+        return []
+    codes = table["pseudo_label"].to_numpy().astype(int).tolist()
+    name_of = {code: bundle.cluster_name(code) for code in set(codes)}
+    names = [name_of[code] for code in codes]
+    confidence = table["confidence"].to_numpy(float) if "confidence" in table else None
+    return [
+        Layer(prefix + "cluster", "int", codes, "number of its cluster"),
+        Layer(prefix + "pseudo_label", "label", names, "what a clustering calls it", confidence),
+    ]
+
+
+def _neighbour_layers(bundle: ExportBundle, prefix: str) -> list[Layer]:
+    """Distance to the nearest kept image, and agreement of the neighbours with the label."""
+    layers = []
     if bundle.nearest_kept is not None:
-        found.append(
-            Layer(
-                prefix + "nearest_kept",
-                "float",
-                bundle.nearest_kept,
-                "cosine distance to the nearest other kept image; empty = none among its "
-                "neighbours",
-            )
-        )
+        text = "cosine distance to the nearest other kept image; empty = none among its neighbours"
+        layers.append(Layer(prefix + "nearest_kept", "float", bundle.nearest_kept, text))
     if bundle.label_margin is not None:
-        found.append(
-            Layer(
-                prefix + "label_margin",
-                "float",
-                bundle.label_margin,
-                "share of the nearest images with its given label minus that of the commonest "
-                "other "
-                "label; below 0 = the given label is suspect",
-            )
+        text = (
+            "share of the nearest images with its given label minus that of the commonest other "
+            "label; below 0 = the given label is suspect"
         )
-    if bundle.boxes is not None:
-        text = "the objects of this picture that were chosen"
-        found.append(Layer(prefix + "objects", "boxes", bundle.boxes, text))
-    if bundle.vectors is not None and bundle.same_source:
-        found.append(
-            Layer(
-                prefix + "vector",
-                "vector",
-                shortened(bundle.vectors),
-                f"its embedding's first {DIMENSIONS} principal directions; for sorting by "
-                "similarity",
-            )
-        )
-    return found
+        layers.append(Layer(prefix + "label_margin", "float", bundle.label_margin, text))
+    return layers
+
+
+def _object_layers(bundle: ExportBundle, prefix: str) -> list[Layer]:
+    if bundle.boxes is None:
+        return []
+    text = "the objects of this picture that were chosen"
+    return [Layer(prefix + "objects", "boxes", bundle.boxes, text)]
+
+
+def _vector_layers(bundle: ExportBundle, prefix: str) -> list[Layer]:
+    if bundle.vectors is None or not bundle.same_source:
+        return []
+    text = f"its embedding's first {DIMENSIONS} principal directions; for sorting by similarity"
+    return [Layer(prefix + "vector", "vector", shortened(bundle.vectors), text)]
 
 
 def _class_layers(bundle: ExportBundle, prefix: str) -> list[Layer]:
@@ -190,9 +194,11 @@ def _class_layers(bundle: ExportBundle, prefix: str) -> list[Layer]:
             sure = table[confidence].to_numpy(float) if confidence in table else None
             found.append(Layer(prefix + column, "label", names, text, sure))
     if "label_decision" in table:
-        said = [name or None for name in table["label_decision"].tolist()]
+        decisions = [name or None for name in table["label_decision"].tolist()]
         found.append(
-            Layer(prefix + "label_decision", "str", said, "confirm, correct or ignore its label")
+            Layer(
+                prefix + "label_decision", "str", decisions, "confirm, correct or ignore its label"
+            )
         )
     return found
 
