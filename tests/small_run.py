@@ -17,7 +17,7 @@ from sklearn.datasets import load_digits
 from coreset_engine.core.errors import Missing
 from coreset_engine.core.forecast import Forecast
 from coreset_engine.core.types import CoverageScores, Dataset, Dynamics, Neighbours, PseudoLabels
-from coreset_engine.pipeline.forecast_stage import forecast, rates_around
+from coreset_engine.pipeline.forecast_stage import forecast_around
 
 
 @dataclasses.dataclass(eq=False)
@@ -49,8 +49,10 @@ class SmallRun:
     def coverage_at(self, **params: Any) -> CoverageScores:
         return self.coverage
 
-    def forecast_at(self, prune_rate: float, methods: Any = None) -> Forecast:
-        return forecast(self, methods, rates_around(prune_rate, len(self.dataset)))
+    def forecast_at(
+        self, prune_rate: float, methods: Any = None, within: np.ndarray | None = None
+    ) -> Forecast:
+        return forecast_around(self, prune_rate, methods, within)
 
 
 def make_run(

@@ -52,6 +52,8 @@ class ForecastRow:
         Expected accuracy as a share of what labels for all images give, with its 90 % interval.
     judged, judged_balanced : float
         Difference to random on the surrogate tasks, in points, before calibration.
+    judged_by_labels, judged_by_labels_balanced : float or None
+        The same in the task of the labels that people gave; None without such.
     """
 
     method: str
@@ -69,6 +71,8 @@ class ForecastRow:
     share_high: float
     judged: float = 0.0
     judged_balanced: float = 0.0
+    judged_by_labels: float | None = None
+    judged_by_labels_balanced: float | None = None
 
     @property
     def name(self) -> str:
@@ -152,6 +156,8 @@ class Forecast:
         whose interval has the highest low end.
     seconds : float
         Time spent on cells that were not known before.
+    n_labels : int
+        Given labels that judged beside the surrogate tasks; 0 = none.
     """
 
     rows: tuple[ForecastRow, ...]
@@ -160,6 +166,7 @@ class Forecast:
     complete: bool = True
     safest: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
+    n_labels: int = 0
 
     @property
     def rates(self) -> tuple[float, ...]:

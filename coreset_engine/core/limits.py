@@ -52,6 +52,8 @@ class Limits:
         2e11  # result; N N D up to which methods on all pairs use all axes
     )
     greedy_candidates: int = 4096  # result; of a greedy over all pairs, while few images are kept
+    all_pairs_images: int = 10_000  # result; above, coverage goes by a sample and the graph
+    coverage_sample: int = 8192  # result; images of that sample
     pair_links: int = 20_000_000  # result; that may still gain, kept in memory; 8 bytes each
 
     # evaluation

@@ -605,10 +605,16 @@ class Run:
         """What each method would gain over random, by pruning rate; see `ce.forecast`."""
         return forecast_stage.forecast(self, progress=self.tick("forecast"))
 
-    def forecast_at(self, prune_rate: float, methods: Iterable[Any] | None = None) -> Forecast:
-        """The forecast at the one or two rates of its grid that bracket `prune_rate`."""
-        around = forecast_stage.rates_around(prune_rate, len(self.dataset))
-        return forecast_stage.forecast(self, methods, around, progress=self.tick("forecast"))
+    def forecast_at(
+        self,
+        prune_rate: float,
+        methods: Iterable[Any] | None = None,
+        within: np.ndarray | None = None,
+    ) -> Forecast:
+        """The forecast at the one or two rates of its grid that bracket `prune_rate`, of selections
+        from all images or from those at the positions `within`."""
+        tick = self.tick("forecast")
+        return forecast_stage.forecast_around(self, prune_rate, methods, within, tick)
 
     @cached_property
     def map(self) -> np.ndarray:

@@ -274,7 +274,12 @@ class Sampled:
         """The whole run's."""
         return self.whole.forecast
 
-    def forecast_at(self, prune_rate: float, methods: Iterable[Any] | None = None) -> Forecast:
+    def forecast_at(
+        self,
+        prune_rate: float,
+        methods: Iterable[Any] | None = None,
+        within: np.ndarray | None = None,
+    ) -> Forecast:
         """The whole run's."""
         return self.whole.forecast_at(prune_rate, methods)
 

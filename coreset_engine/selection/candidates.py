@@ -22,6 +22,10 @@ from coreset_engine.core.types import (
 from coreset_engine.selection.columns import PartColumns, columns_of
 from coreset_engine.selection.queries import similarity_to
 
+# Share of the images that a pool may leave out (blocked ones, say) and still go by the forecast of
+# the whole set, whose cells are likely to be finished.
+FEW_LEFT_OUT = 0.02
+
 
 class Pool:
     """`inputs` restricted to `positions` (M,) int64, ascending. Scores are those of the whole set.
@@ -92,9 +96,18 @@ class Pool:
     def coverage_at(self, **params: Any) -> CoverageScores:
         return scores_at(self._inputs.coverage_at(**params), self._at)
 
-    def forecast_at(self, prune_rate: float, methods: Iterable[Any] | None = None) -> Forecast:
-        """That of the whole set."""
-        return self._inputs.forecast_at(prune_rate, methods)
+    def forecast_at(
+        self,
+        prune_rate: float,
+        methods: Iterable[Any] | None = None,
+        within: np.ndarray | None = None,
+    ) -> Forecast:
+        """The forecast of selections from the pool's images; that of the whole set where the pool
+        leaves out less than `FEW_LEFT_OUT` of it."""
+        at = self._at if within is None else self._at[within]
+        if len(at) >= (1 - FEW_LEFT_OUT) * len(self._inputs.dataset):
+            return self._inputs.forecast_at(prune_rate, methods)
+        return self._inputs.forecast_at(prune_rate, methods, np.sort(at))
 
 
 def _without_content(dataset: Dataset) -> Dataset:

@@ -133,7 +133,7 @@ class FinishedRun:
     def dynamics_at(self, *, labels="pseudo", **params):
         return self.dynamics
 
-    def forecast_at(self, prune_rate, methods=None):
+    def forecast_at(self, prune_rate, methods=None, within=None):
         kept = round((1 - prune_rate) * len(self.dataset))
         ends = (2.0, 1.0, 3.0)
         row = ForecastRow("kmedoids", {}, prune_rate, kept, *ends, *ends, 0.9, 0.8, 1.0)

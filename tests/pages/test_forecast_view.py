@@ -7,7 +7,7 @@ from finished import texts
 
 from coreset_engine.core.forecast import Forecast, ForecastRow, Gain
 from ui.selection import forecasts, session_selection
-from ui.views import forecast
+from ui.views import beta_search, forecast
 
 
 def row(method, rate, kept, gain, share, params=None):
@@ -103,3 +103,62 @@ def test_a_reason_names_methods_as_people_read_them():
         "at 0.9062 pruned elfs is expected +8.7 points; kmedoids may be as good"
     )
     assert said == ("Mid-difficulty (ELFS) is expected +8.7 points; k-means medoids may be as good")
+
+
+BETAS = Forecast(
+    tuple(
+        row("elfs", 0.9, 40, gain, 0.8, dict(beta=beta))
+        for beta, gain in ((0.0, 1.0), (0.2, 2.5), (0.4, -1.0))
+    ),
+    400,
+)
+SEARCHED = dict(
+    beta=0.4,
+    accuracy=0.7,
+    curve=[dict(beta=0.0, accuracy=0.5), dict(beta=0.4, accuracy=0.7)],
+    oracle=dict(
+        best_beta=0.0,
+        lost=0.02,
+        curve=[dict(beta=0.0, accuracy=0.66), dict(beta=0.4, accuracy=0.64)],
+    ),
+)
+
+
+def test_both_curves_over_beta_and_the_truth_are_drawn():
+    points = [(0.0, Gain(1.0, 0.0, 2.0)), (0.2, Gain(2.5, 1.5, 3.5)), (0.4, Gain(-1.0, -2.0, 0.0))]
+    figure, data = beta_search.curves(SEARCHED, points, "Choice of β")
+    drawn = {trace.name: (list(trace.x), list(trace.y)) for trace in figure.data}
+    assert drawn["held-out pseudo-labels"] == ([0.0, 0.4], [0.5, 0.7])
+    assert drawn["true labels"] == ([0.0, 0.4], [0.66, 0.64])
+    assert drawn[beta_search.FORECAST_CURVE] == ([0.0, 0.2, 0.4], [1.0, 2.5, -1.0])
+    assert sorted(shape.x0 for shape in figure.layout.shapes) == [0.2, 0.4]  # forecast, search
+    assert len(data["curve"]) == len(data["low"]) == 7
+    alone, _ = beta_search.curves(None, points, "Choice of β")
+    assert [trace.name for trace in alone.data] == [beta_search.FORECAST_CURVE]
+    said = beta_search.forecast_sentence(points)
+    assert "β = 20.0%" in said and "+2.5 points" in said and "may be as good" in said
+
+
+def test_the_beta_of_the_forecast_is_one_click_away(open_page, monkeypatch):
+    monkeypatch.setattr(forecasts, "known_betas", lambda view, rate, score: BETAS)
+    test = open_page("labels", labels_view="Difficulty", prune_rate=0.9)
+    next(b for b in test.button if b.label == "Use β = 20.0%, by the forecast").click().run()
+    assert test.session_state["state:beta"] == 0.2
+
+
+def test_beta_is_forecast_on_demand(open_page):
+    test = open_page("labels", labels_view="Difficulty", prune_rate=0.9)
+    assert not test.exception
+    assert any(b.label == "Forecast β" for b in test.button)
+
+
+def test_the_score_belongs_to_the_values_tried():
+    plain = forecasts.beta_trials("aum")
+    assert plain[0] == ("elfs", {"beta": 0.0}) and len(plain) == 6
+    assert forecasts.beta_trials("forgetting")[1] == ("elfs", {"beta": 0.1, "score": "forgetting"})
+
+
+def test_among_some_images_the_page_goes_by_their_number(open_page, known):
+    test = open_page("select", method="auto", prune_rate=0.9, constraints={"where": "id>=0"})
+    assert not test.exception
+    assert "Among some images only" in texts(test)

@@ -12,8 +12,16 @@ import coreset_engine as ce
 from coreset_engine.core.errors import BadInput, Cancelled
 from coreset_engine.core.registry import portfolio
 from coreset_engine.core.types import Dataset
-from coreset_engine.pipeline import forecast_stage
-from coreset_engine.pipeline.forecast_stage import forecast_steps, known, rates_around
+from coreset_engine.forecasting.calibration import constants_at
+from coreset_engine.pipeline import forecast_cells, forecast_stage
+from coreset_engine.pipeline.forecast_part import Part
+from coreset_engine.pipeline.forecast_stage import (
+    forecast_around,
+    forecast_steps,
+    known,
+    rates_around,
+)
+from coreset_engine.pipeline.imported_labels import with_labels
 from coreset_engine.pipeline.manifest import verify, write_run
 
 RATES = [0.8, 0.95]
@@ -84,9 +92,9 @@ def test_it_grows_by_cells_and_goes_on_where_it_was_stopped(run, monkeypatch):
     assert len(known(run, METHODS, RATES).rows) == 3
     assert not known(run, METHODS, RATES).complete
     judged = []
-    real = forecast_stage.accuracies
+    real = forecast_cells.accuracies
     monkeypatch.setattr(
-        forecast_stage, "accuracies", lambda *given: judged.append(1) or real(*given)
+        forecast_cells, "accuracies", lambda *given: judged.append(1) or real(*given)
     )
     steps = list(forecast_steps(run, METHODS, RATES))
     assert len(judged) == 7  # ten cells, of which three were known
@@ -125,10 +133,8 @@ def test_a_few_images_have_no_forecast_and_auto_is_random(tmp_path, monkeypatch)
 
 def test_a_beta_too_large_for_a_rate_has_no_cell_there(run):
     wanted = [("elfs", {"beta": 0.5})]
-    assert forecast_stage._Work(run, 0).fits(
-        forecast_stage.Candidate("elfs", (("beta", 0.5),)), 0.5
-    )
-    assert not forecast_stage._Work(run, 0).fits(
+    assert forecast_cells.Work(run, 0).fits(forecast_stage.Candidate("elfs", (("beta", 0.5),)), 0.5)
+    assert not forecast_cells.Work(run, 0).fits(
         forecast_stage.Candidate("elfs", (("beta", 0.5),)), 0.3
     )
     assert forecast_stage.candidates_of(run, wanted)[1].params == (("beta", 0.5),)
@@ -161,6 +167,56 @@ def test_beta_by_forecast_is_recorded_as_a_number_and_verified(run, tmp_path):
 def test_what_cannot_be_forecast_is_said(run, methods, rates, said):
     with pytest.raises(BadInput, match=said):
         ce.forecast(run, methods, rates)
+
+
+def test_among_the_images_of_a_filter_the_forecast_is_theirs(run):
+    """`auto` among some images = `auto` of a source that holds these alone."""
+    cut = run.dataset.ids[199]
+    chosen = ce.select("auto", run, prune_rate=0.9, where=f"id<={cut}")
+    assert chosen.info["where_matched"] == 200
+    part = Part(run, np.arange(200))
+    advice = forecast_around(run, 0.9, portfolio(200), np.arange(200)).best(0.9)
+    assert (chosen.info["recommended"], chosen.info["reason"]) == (advice.method, advice.reason)
+    alone = ce.forecast(run.take(np.arange(200)), portfolio(200), [0.9])
+    mine = ce.forecast(part, portfolio(200), [0.9])
+    assert mine.n_images == 200
+    random = [row.share for found in (mine, alone) for row in found.curve("random")]
+    assert random[0] == pytest.approx(random[1])
+    whole = run.forecast_at(0.9, portfolio(200))
+    assert [row.n_kept for row in whole.rows] != [row.n_kept for row in mine.rows]
+    assert known(part, portfolio(200), [0.9]).rows == mine.rows  # its cells are kept
+
+
+def test_labels_from_people_judge_too_and_only_these(run, monkeypatch):
+    truth = load_digits().target[:400]
+    given = {str(run.dataset.ids[i]): f"digit {truth[i]}" for i in range(0, 400, 4)}
+    labelled = with_labels(run, given)
+    plain = ce.forecast(run, METHODS, RATES)
+    found = ce.forecast(labelled, METHODS, RATES)
+    assert (plain.n_labels, found.n_labels) == (0, 100)
+    assert all(row.judged_by_labels is None for row in plain.rows)
+    # By hand: the mean of both calibrated gains, and the coreset's accuracy on filled-in labels.
+    own = next(row for row in found.rows if row.method == "kmedoids" and row.prune_rate == 0.8)
+    before = next(row for row in plain.rows if row.method == "kmedoids" and row.prune_rate == 0.8)
+    at = constants_at(0.8)
+    wanted = (at.slope * own.judged + at.label_slope * own.judged_by_labels) / 2
+    assert own.gain == pytest.approx(wanted) and own.judged == before.judged
+    assert own.high - own.gain == pytest.approx(1.645 * at.label_spread)
+    work = forecast_cells.Work(labelled, run.seed)
+    codes = np.unique(labelled.labels, return_inverse=True)[1]
+    kept = ce.select("kmedoids", run, prune_rate=0.8).indices
+    judged = forecast_cells.accuracies(work._label_judge, np.sort(kept)).micro[0]
+    assert work._label_judge.tasks.labels.tolist() == [codes.tolist()]
+    base = next(row for row in found.rows if row.method == "random" and row.prune_rate == 0.8)
+    assert base.judged_by_labels == 0.0 and base.gain == 0.0
+    assert 0.5 < judged <= 1.0
+    # Nothing is ranked again for labels that come later, and the answer is found again.
+    monkeypatch.setattr(forecast_cells, "load", None)
+    fewer = with_labels(run, dict(list(given.items())[:60]))
+    assert ce.forecast(fewer, METHODS, RATES).n_labels == 60
+    assert known(labelled, METHODS, RATES).rows == found.rows
+    few = with_labels(run, dict(list(given.items())[:20]))
+    assert ce.forecast(few, METHODS, RATES).n_labels == 0
 
 
 def test_the_rates_around_one():

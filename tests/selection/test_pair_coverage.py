@@ -3,17 +3,21 @@ circle, and against plain greedy loops over the dense matrix."""
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from tiny import Tiny, ranked
 
 from coreset_engine.core.limits import override
+from coreset_engine.core.types import Neighbours
 from coreset_engine.selection.kernels.pair_coverage import (
     Pairs,
     greedy_coverage,
     kth_nearest,
     uniform,
 )
+from coreset_engine.selection.kernels.sampled_coverage import greedy_sampled_coverage
 from coreset_engine.selection.methods.pair_coverage import (
     best_temperature,
     calibration_error,
@@ -30,6 +34,15 @@ def on_circle(degrees, labels=None) -> Tiny:
 def random_rows(n: int = 200, d: int = 6) -> np.ndarray:
     x = np.random.default_rng(0).normal(size=(n, d))
     return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
+
+
+def linked(rows: np.ndarray, k: int) -> Tiny:
+    """A run of unit rows (N, d) and their k nearest others."""
+    far = 1 - rows @ rows.T
+    np.fill_diagonal(far, np.inf)
+    order = np.argsort(far, axis=1, kind="stable")[:, :k]
+    distances = np.take_along_axis(far, order, 1).astype(np.float32)
+    return Tiny(rows, neighbours=Neighbours(order, distances))
 
 
 def plain_greedy(value: np.ndarray, weight: np.ndarray, first: list[int], k: int) -> list[int]:
@@ -203,3 +216,42 @@ def test_what_gains_nothing_is_left_to_chance():
     for name in ("facility_location_full", "maxherding", "subzerocore", "uherding"):
         assert sorted(ranked(name, run, 4).order.tolist()) == [0, 1, 2, 3]
     assert set(ranked("maxherding", run, 2).order[:2].tolist()) & {3}
+
+
+def test_the_sampled_form_is_exact_where_the_graph_holds_every_pair():
+    # The example worked above: each image is linked to all others, so nothing is left out.
+    run = linked(on_circle([0, 30, 60, 150]).vectors, 3)
+    found = ranked("maxherding", run, 3, pairs="sampled")
+    assert found.order[:3].tolist() == [1, 3, 2] and found.nested
+    after = ranked("maxherding", run, 2, preselected=[0], pairs="sampled")
+    assert after.order[:2].tolist() == [0, 3]
+    run = linked(random_rows(60), 59)
+    for name in ("maxherding", "facility_location_full"):
+        exact = ranked(name, run, 40, pairs="all").order
+        assert ranked(name, run, 40, pairs="sampled").order.tolist() == exact.tolist()
+
+
+def test_the_sampled_form_on_a_short_graph_covers_nearly_as_well():
+    rows = random_rows(600, 4)
+    nearest = linked(rows, 10).neighbours.indices
+    kernel = np.exp(-2 + 2 * rows @ rows.T)
+    random = np.random.default_rng(1).permutation(600)
+    with override(coverage_sample=200):
+        order = greedy_sampled_coverage(uniform(rows, 1.0), nearest, np.empty(0, np.int64), 300)
+        early = greedy_sampled_coverage(uniform(rows, 1.0), nearest, np.empty(0, np.int64), 15)
+    assert len(set(order.tolist())) == 300 and order[:15].tolist() == early.tolist()
+    exact = greedy_coverage(uniform(rows, 1.0), np.empty(0, np.int64), 300)
+    for k in (15, 60, 300):
+        worth, most, least = (kernel[:, some[:k]].max(1).mean() for some in (order, exact, random))
+        assert most - worth < 0.25 * (most - least)
+
+
+def test_large_sets_are_sampled_and_images_of_another_source_compared_pair_by_pair():
+    run = linked(random_rows(60), 3)
+    exact = ranked("maxherding", run, 20).order.tolist()
+    sampled = ranked("maxherding", run, 20, pairs="sampled").order.tolist()
+    with override(all_pairs_images=50):
+        assert ranked("maxherding", run, 20).order.tolist() == sampled != exact
+        assert ranked("maxherding", run, 20, pairs="all").order.tolist() == exact
+        unlinked = SimpleNamespace(vectors=run.vectors, dataset=run.dataset, seed=0)
+        assert ranked("maxherding", unlinked, 20).order.tolist() == exact

@@ -26,6 +26,30 @@ def known_forecast(view: RunView) -> Forecast | None:
 
     Of a dataset too large to draw: of all its images.
     """
+    return _finished(view, None, None)
+
+
+def known_betas(view: RunView, prune_rate: float, score: str) -> Forecast | None:
+    """The finished cells of ELFS at the values of beta that the forecast tries, at the rates around
+    `prune_rate`; None where there are none.
+
+    score: "aum" or "forgetting".
+    """
+    from coreset_engine.pipeline.forecast_stage import rates_around
+
+    whole = view.full or view
+    return _finished(view, beta_trials(score), rates_around(prune_rate, len(whole)))
+
+
+def beta_trials(score: str) -> tuple[tuple[str, dict[str, Any]], ...]:
+    """ELFS on a score with each value of beta that its row tries, as a forecast takes them."""
+    other = {} if score == "aum" else {"score": score}
+    return tuple(("elfs", {**dict(trial), **other}) for trial in METHODS["elfs"].trials)
+
+
+def _finished(
+    view: RunView, methods: tuple[Any, ...] | None, rates: tuple[float, ...] | None
+) -> Forecast | None:
     whole = view.full or view
     if not hasattr(whole.run, "forecast_at"):  # plain arrays
         return None
@@ -35,22 +59,26 @@ def known_forecast(view: RunView) -> Forecast | None:
     step = sum(job.done or 0 for job in jobs) // EVERY + sum(
         job.status not in ACTIVE for job in jobs
     )
-    found = _known(whole.dataset.fingerprint, whole.job_params, _labels_key(whole), step, whole)
+    stages = whole.key_of("dynamics") if methods else whole.key_of("pseudo_labels")
+    found = _known(
+        whole.dataset.fingerprint, whole.job_params, stages, (methods, rates), step, whole
+    )
     return found if found is not None and found.rows else None
-
-
-def _labels_key(view: RunView) -> str:
-    return view.key_of("pseudo_labels")
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _known(
-    fingerprint: str, job_params: dict[str, Any], labels: str, step: int, _view: RunView
+    fingerprint: str,
+    job_params: dict[str, Any],
+    stages: str,
+    asked: tuple[Any, Any],
+    step: int,
+    _view: RunView,
 ) -> Forecast | None:
     from coreset_engine.pipeline import forecast_stage
 
     try:
-        return forecast_stage.known(_view.run)
+        return forecast_stage.known(_view.run, *asked)
     except CoresetError:
         return None
 

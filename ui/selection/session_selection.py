@@ -72,9 +72,15 @@ def settled(view: session.RunView, request: SelectionRequest) -> SelectionReques
 
 
 def goes_by_measured_rule(view: session.RunView, method: str) -> bool:
-    """Whether the method recommends by the forecast, which is not finished for this dataset."""
-    chosen_rule = RULE in method_params(method)
-    return RULE in knob_names(method) and not chosen_rule and not forecasts.decides(view)
+    """Whether the method recommends by the forecast, which is not finished for these images."""
+    if RULE in method_params(method) or RULE not in knob_names(method):
+        return False
+    return filtered() or not forecasts.decides(view)
+
+
+def filtered() -> bool:
+    """Whether the session selects among some images only, whose forecast no job makes."""
+    return bool(constraints().get("where"))
 
 
 def constraints() -> dict[str, Any]:

@@ -1,4 +1,9 @@
-"""The search for beta on the Labels page: start it, see its curve (ELFS figure 6), apply it."""
+"""Beta on the Labels page, found in two ways: by the paper's search and by the forecast.
+
+The search tests a proxy on held-out pseudo-labels (ELFS 3.4, figure 6), the forecast on surrogate
+tasks that are finer than the classes. Both curves are drawn over beta, with that of true labels
+where it was asked for; either can be applied.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +12,14 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from coreset_engine.core.forecast import Gain
+from coreset_engine.core.forecast_rule import Option
 from ui.components import charts
 from ui.components.jobs import list_jobs, submit_button
+from ui.selection import forecasts
 from ui.state import session
+
+FORECAST_CURVE = "forecast (right axis)"
 
 
 def show_search(view: session.RunView, prune_rate: float, score: str) -> None:
@@ -35,31 +45,139 @@ def show_search(view: session.RunView, prune_rate: float, score: str) -> None:
             on_click=session.rebind,
             args=("beta", result["beta"]),
         )
+    _show_forecast_button(view, prune_rate, score)
+
+
+def _show_forecast_button(view: session.RunView, prune_rate: float, score: str) -> None:
+    """Draw the button that forecasts the values of beta, or the one that applies the best."""
+    from coreset_engine.pipeline.forecast_stage import rates_around
+
+    points = forecast_points(view, prune_rate, score)
+    if not points:
+        whole = view.full or view
+        trials = [list(one) for one in forecasts.beta_trials(score)]
+        submit_button(
+            "Forecast β",
+            "forecast",
+            whole,
+            key="beta:forecast",
+            methods=trials,
+            rates=list(rates_around(prune_rate, len(whole))),
+        )
+        return
+    best, _ = best_of(points)
+    st.button(
+        f"Use β = {best:.1%}, by the forecast",
+        key="beta:use-forecast",
+        on_click=session.rebind,
+        args=("beta", best),
+    )
+
+
+def forecast_points(
+    view: session.RunView, prune_rate: float, score: str
+) -> list[tuple[float, Gain]]:
+    """(beta, expected gain over random) by ascending beta; [] where nothing is forecast yet."""
+    made = forecasts.known_betas(view, prune_rate, score)
+    if made is None or not made.complete:
+        return []
+    options: list[Option] = [one for one in made.ranking(prune_rate) if one.method == "elfs"]
+    points = [(float(one.params["beta"]), one.gain) for one in options]
+    return sorted(points, key=lambda point: point[0])
+
+
+def best_of(points: list[tuple[float, Gain]]) -> tuple[float, Gain]:
+    """The point of highest expected gain; of equal ones the smallest beta."""
+    return max(points, key=lambda point: (point[1].gain, -point[0]))
 
 
 def show_curve(view: session.RunView, prune_rate: float, score: str) -> None:
-    """Draw accuracy over beta on held-out pseudo-labels, and on true labels where asked for."""
+    """Draw the curves over beta that are finished: of the search, the forecast, and true labels."""
     result = newest_result(view, prune_rate, score)
-    if result is None:
+    points = forecast_points(view, prune_rate, score)
+    if result is None and not points:
         return
-    betas = np.array([point["beta"] for point in result["curve"]])
-    series = {"held-out pseudo-labels": np.array([point["accuracy"] for point in result["curve"]])}
-    oracle = result.get("oracle")
-    if oracle:
-        series["true labels"] = np.array([point["accuracy"] for point in oracle["curve"]])
-    figure, data = charts.lines(
+    figure, data = curves(result, points, f"Choice of β with {prune_rate:.1%} removed")
+    charts.show(figure, "beta-curve", data)
+    if result is not None:
+        st.caption(result_sentence(result))
+    if points:
+        st.caption(forecast_sentence(points))
+
+
+def curves(
+    result: dict[str, Any] | None, points: list[tuple[float, Gain]], title: str
+) -> tuple[Any, charts.Columns]:
+    """Accuracies of the search on the left axis, gains by the forecast on the right one."""
+    betas = np.array([point["beta"] for point in result["curve"]]) if result else np.empty(0)
+    series = _accuracies(result) if result else {}
+    figure, _ = charts.lines(
         betas,
         series,
-        title=f"Search for β with {prune_rate:.1%} removed",
+        title=title,
         x_axis="share skipped as hardest (β)",
         y_axis="accuracy",
         dots=True,
     )
+    rows = [
+        (name, beta, value, None, None)
+        for name, values in series.items()
+        for beta, value in zip(betas.tolist(), values.tolist(), strict=True)
+    ]
     figure.update_xaxes(tickformat=".0%")
     figure.update_yaxes(tickformat=".0%")
-    figure.add_vline(x=result["beta"], line_dash="dash", line_color=charts.current().text)
-    charts.show(figure, "beta-curve", data)
-    st.caption(result_sentence(result))
+    if result:
+        figure.add_vline(x=result["beta"], line_dash="dash", line_color=charts.current().text)
+    if points:
+        _add_forecast(figure, points)
+        rows += [(FORECAST_CURVE, at, one.gain, one.low, one.high) for at, one in points]
+    figure.update_layout(showlegend=True)
+    names = ("curve", "beta", "value", "low", "high")
+    columns = zip(*rows, strict=True)
+    return figure, {name: list(column) for name, column in zip(names, columns, strict=True)}
+
+
+def _accuracies(result: dict[str, Any]) -> dict[str, np.ndarray]:
+    series = {"held-out pseudo-labels": np.array([point["accuracy"] for point in result["curve"]])}
+    oracle = result.get("oracle")
+    if oracle:
+        series["true labels"] = np.array([point["accuracy"] for point in oracle["curve"]])
+    return series
+
+
+def _add_forecast(figure: Any, points: list[tuple[float, Gain]]) -> None:
+    """Add the forecast's curve with its 90 % intervals."""
+    beta = np.array([at for at, _ in points])
+    gain, low, high = np.array([(one.gain, one.low, one.high) for _, one in points]).T
+    color = charts.category(2)
+    figure.add_scatter(
+        x=beta,
+        y=gain,
+        name=FORECAST_CURVE,
+        yaxis="y2",
+        mode="lines+markers",
+        line=dict(color=color, dash="dot"),
+        error_y=dict(type="data", array=high - gain, arrayminus=gain - low, thickness=1, width=3),
+    )
+    figure.update_layout(
+        yaxis2=dict(
+            title="expected points over random", overlaying="y", side="right", showgrid=False
+        )
+    )
+    figure.add_vline(x=best_of(points)[0], line_dash="dot", line_color=color)
+
+
+def forecast_sentence(points: list[tuple[float, Gain]]) -> str:
+    """What the forecast would take, and whether its interval tells it from the others."""
+    beta, gain = best_of(points)
+    others = [one for at, one in points if at != beta]
+    sentence = (
+        f"Forecast: β = {beta:.1%}, expected {gain.gain:+.1f} points over random (90% interval "
+        f"{gain.low:+.1f} to {gain.high:+.1f})."
+    )
+    if others and max(one.high for one in others) > gain.low:
+        sentence += " Intervals overlap, so another β may be as good."
+    return sentence
 
 
 def result_sentence(result: dict[str, Any]) -> str:

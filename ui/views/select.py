@@ -88,12 +88,19 @@ def undo_buttons(back: Any, forward: Any) -> None:
         )
 
 
+NOT_FINISHED = "The forecast of this dataset is not finished and may recommend another."
+MEASURED_AMONG_SOME = (
+    "Among some images only, this page goes by their number; `coreset select` and notebooks make a "
+    "forecast for them, which may recommend another."
+)
+
+
 def say_what_holds(view: RunView, selection: Selection) -> None:
     """Say which method `auto` took and why, which constraints hold, and who loses everything."""
     summary = escaped(row_summary(METHODS[selection.method]))
     lines = [recommendation(selection) or summary, constraints.in_force(view)]
     if session_selection.goes_by_measured_rule(view, selection.method):
-        lines.insert(1, "The forecast of this dataset is not finished and may recommend another.")
+        lines.insert(1, MEASURED_AMONG_SOME if session_selection.filtered() else NOT_FINISHED)
     if "short_by" in selection.info:
         lines.append(f"The constraints leave {selection.info['short_by']:,} places unfilled.")
     text = " ".join(line for line in lines if line)

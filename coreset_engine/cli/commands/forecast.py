@@ -44,8 +44,9 @@ def forecast(
 ) -> None:
     """What would each method gain over random? Expected differences in accuracy, without labels."""
     from coreset_engine.pipeline.forecast_stage import forecast as compute
+    from coreset_engine.pipeline.imported_labels import with_stored_labels
 
-    run = options.open_run(source, settings)
+    run = with_stored_labels(options.open_run(source, settings))
     result = compute(
         run,
         [name.strip() for name in methods.split(",") if name.strip()] or None,
@@ -82,8 +83,10 @@ def lines(forecast: Forecast, balanced: bool = False, share: float = 0.95) -> li
     names = list(dict.fromkeys(row.name for row in forecast.rows))
     width = max(map(len, names)) + 2
     mix = "all classes alike" if balanced else "the pool's own mix of classes"
+    count = forecast.n_labels
+    read = f"{count:,} labels judged too" if count else "no label was read"
     out = [
-        f"expected gain over random in points with its 90 % interval, {mix}; no label was read",
+        f"expected gain over random in points with its 90 % interval, {mix}; {read}",
         " " * width + "".join(f"{f'{100 * rate:.4g} % pruned':>24}" for rate in forecast.rates),
     ]
     best = {rate: forecast.best(rate, balanced=balanced).name for rate in forecast.rates}

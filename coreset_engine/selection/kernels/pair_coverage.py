@@ -60,7 +60,10 @@ class Pairs:
 
     def kernel(self, at: np.ndarray) -> np.ndarray:
         """(B, N) float32: K of the images at `at` (B,) with all."""
-        near: np.ndarray = self.rows[at] @ self.rows.T
+        return self.of_cosine(self.rows[at] @ self.rows.T)
+
+    def of_cosine(self, near: np.ndarray) -> np.ndarray:
+        """K of pairs whose cosine similarity is `near`, float32; `near` is overwritten."""
         if self.bandwidth is None:
             np.maximum(near, 0, out=near)
             return near
@@ -196,7 +199,7 @@ def _over_links(pairs: Pairs, best: np.ndarray, order: np.ndarray, k: int) -> np
         to.append(own_to)
         value.append(own_value)
     starts = np.cumsum(counts)
-    return _lazy(
+    return lazy_over_links(
         starts, np.concatenate(to), np.concatenate(value), pairs.weight, best.copy(), order, k
     )
 
@@ -262,7 +265,7 @@ def _gain_of(
 
 
 @jit
-def _lazy(
+def lazy_over_links(
     starts: np.ndarray,
     to: np.ndarray,
     value: np.ndarray,
@@ -271,7 +274,11 @@ def _lazy(
     first: np.ndarray,
     k: int,
 ) -> np.ndarray:
-    """(<= k,) int64: lazy greedy after `first`; stops where nothing gains more than LEAST."""
+    """(<= k,) int64: lazy greedy after `first`; stops where nothing gains more than LEAST.
+
+    Candidate j represents the images to[starts[j]:starts[j + 1]], (E,) int32, as well as `value`
+    (E,) float32 says; `best` (N,) float32 is overwritten.
+    """
     n = len(best)
     taken = np.zeros(n, np.bool_)
     order = np.empty(max(k, len(first)), np.int64)

@@ -4,6 +4,8 @@ UHerding, SubZeroCore.
 `facility_location` (in `graphs`) sees the neighbour graph only, in seconds at any size; these see
 every pair, in O(N^2 d). All compare unit vectors. Gains are exact, and no N x N matrix is held, see
 `kernels.pair_coverage`; above 4,472 images the first few hundred are picked among 4,096 candidates.
+Above 10,000 images facility location and MaxHerding look at a random sample and then at the graph,
+in seconds (`kernels.sampled_coverage`); pairs="all" keeps them exact.
 
 References
 ----------
@@ -33,10 +35,19 @@ TEMPERATURES = np.arange(1.0, 20.0, 0.1)  # searched by UHerding's program
 HELD_OUT = 0.3  # share of the labelled images that temperatures are judged on
 
 
+PAIRS = knob(
+    "auto",
+    "all: every pair is looked at; sampled: a random sample while few images are kept, then the "
+    "neighbour graph; auto: all up to 10,000 images",
+    choices=("auto", "all", "sampled"),
+)
+
+
 @dataclass(frozen=True)
 class AllPairsConfig:
     """Facility location over all pairs: cosine similarity, negative ones as 0."""
 
+    pairs: str = PAIRS
     dims: int | None = knob(None, DIMS, low=0, high=100_000)
 
 
@@ -47,6 +58,7 @@ class MaxherdingConfig:
     bandwidth: float = knob(
         1.0, "sigma of the kernel exp(-|x - y|^2 / sigma^2) of unit vectors", low=0.001, high=100.0
     )
+    pairs: str = PAIRS
     dims: int | None = knob(None, DIMS, low=0, high=100_000)
 
 
@@ -112,10 +124,8 @@ def facility_location_full(
     ----------
     Mirzasoleiman et al. 2013; Kaushal et al. 2019.
     """
-    from coreset_engine.selection.kernels.pair_coverage import greedy_coverage, uniform
-
     rows = unit_rows(inputs, config.dims)
-    order = greedy_coverage(uniform(rows), preselected, min(k, len(rows)))
+    order = _covering(inputs, rows, None, config.pairs, preselected, k)
     reason = "each adds most to how well all images are represented by their most similar kept one"
     return _ranked(order, rows, k, reason)
 
@@ -138,11 +148,34 @@ def maxherding(
     Bae et al. 2024, the generalised coverage and algorithm 1 (MaxHerding); kernel and width as in
     the released program.
     """
-    from coreset_engine.selection.kernels.pair_coverage import greedy_coverage, uniform
-
     rows = unit_rows(inputs, config.dims)
-    order = greedy_coverage(uniform(rows, config.bandwidth), preselected, min(k, len(rows)))
+    order = _covering(inputs, rows, config.bandwidth, config.pairs, preselected, k)
     return _ranked(order, rows, k, "each adds most to a smooth coverage of the whole set")
+
+
+def _covering(
+    inputs: Artefacts,
+    rows: np.ndarray,
+    bandwidth: float | None,
+    how: str,
+    preselected: np.ndarray,
+    k: int,
+) -> np.ndarray:
+    """(<= k,) int64: the greedy over all pairs, or over a sample and the graph.
+
+    Images of another source, which have no place in the graph, are compared pair by pair.
+    """
+    from coreset_engine.selection.kernels.pair_coverage import greedy_coverage, uniform
+    from coreset_engine.selection.kernels.sampled_coverage import greedy_sampled_coverage
+
+    pairs = uniform(rows, bandwidth)
+    k = min(k, len(rows))
+    if how == "all" or (how == "auto" and len(rows) <= limits().all_pairs_images):
+        return greedy_coverage(pairs, preselected, k)
+    graph = getattr(inputs, "neighbours", None)
+    if graph is None:
+        return greedy_coverage(pairs, preselected, k)
+    return greedy_sampled_coverage(pairs, graph.indices, preselected, k)
 
 
 @by_key
