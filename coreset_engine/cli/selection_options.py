@@ -8,13 +8,13 @@ import functools
 import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.registry import DEFAULT_METHOD, METHODS, load, look_up
+from coreset_engine.core.user_paths import user_path
 
 if TYPE_CHECKING:
     from coreset_engine.selection.request import SelectionRequest
@@ -274,7 +274,7 @@ def ids_of(values: list[str] | None, option: str) -> list[str]:
 
 
 def _id_or_file(value: str, option: str) -> list[str]:
-    path = Path(value).expanduser()
+    path = user_path(value)
     if path.is_dir() and (path / "ids.txt").is_file():
         path = path / "ids.txt"  # a selection folder
     if path.suffix.lower() not in _LISTS or not path.is_file():

@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from coreset_engine.core.errors import Missing
+from coreset_engine.core.user_paths import user_path
 
 HOW = (
     "set FIFTYONE_DATABASE_URI to a MongoDB server, or run "
@@ -72,7 +73,7 @@ def configured_uri() -> str:
     """The server a user named, else ""."""
     if os.environ.get("FIFTYONE_DATABASE_URI"):
         return os.environ["FIFTYONE_DATABASE_URI"]
-    path = Path(os.environ.get("FIFTYONE_CONFIG_PATH") or "~/.fiftyone/config.json").expanduser()
+    path = user_path(os.environ.get("FIFTYONE_CONFIG_PATH") or "~/.fiftyone/config.json")
     try:
         return json.loads(path.read_text(encoding="utf-8")).get("database_uri") or ""
     except (OSError, ValueError, AttributeError):

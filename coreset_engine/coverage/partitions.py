@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
+from coreset_engine.core.disk_arrays import new_array
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Progress, silent
 from coreset_engine.coverage.draws import Samples
@@ -50,12 +51,7 @@ def turn_into(
         folder.mkdir(parents=True, exist_ok=True)
 
         def room(name: str, shape: tuple[int, int], kind: Any) -> np.ndarray:
-            array = np.lib.format.open_memmap(folder / f"{name}.npy", "w+", kind, shape)
-            with open(
-                folder / f"{name}.npy", "r+b"
-            ) as file:  # a full disk says so here; a mapping would be killed
-                os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
-            return array
+            return new_array(folder / f"{name}.npy", kind, shape)
 
         made = transpose_and_quantise(vectors, dims, workers, room, progress, keys)
         for array in (made.exact, made.levels):

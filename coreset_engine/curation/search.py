@@ -24,6 +24,7 @@ from coreset_engine.core.filter_columns import apply_filter, require_some
 from coreset_engine.core.filters import Filter, filter_of
 from coreset_engine.core.ids import places_of
 from coreset_engine.core.types import Progress, silent
+from coreset_engine.core.user_paths import user_path
 from coreset_engine.curation.search_index import best, search_index
 from coreset_engine.selection.queries import centre, cosines, query_ids
 from coreset_engine.selection.request import SelectionRequest
@@ -317,7 +318,7 @@ def _place_or_picture(run: Any, item: Any) -> Any:
     place = int(places_of(run.dataset.ids, [name])[0])
     if place >= 0:
         return place
-    path = Path(name).expanduser()
+    path = user_path(name)
     if not path.is_file():
         raise BadInput(
             f"{name!r} is neither an id of this source nor a file; ids here look like "

@@ -3,8 +3,9 @@
 A camera or microscope that stores 12 bits in a 16-bit file would be almost black if its values were
 divided by 257. So the range is taken from the file: the smallest of 8, 10, 12, 14, 16, 24 or 32
 bits that holds its largest value. Where the values fill less than a sixteenth of that range, they
-are stretched from their minimum to their maximum. Floats are taken as [0, 1] or [0, 255] where they
-lie in it, and are stretched otherwise.
+are stretched from their minimum to their maximum. Pixels where nothing was measured (GDAL's tag,
+or the usual -9999, -32768 and the like) count as the smallest value that was. Floats are taken as
+[0, 1] or [0, 255] where they lie in it, and are stretched otherwise.
 """
 
 from __future__ import annotations
@@ -19,14 +20,40 @@ NARROW = 16  # values that fill less than one part in NARROW of their range are 
 MOST_BYTES = 2**30  # of one TIFF page, all bands
 
 
-def to_8_bits(values: np.ndarray) -> np.ndarray:
+NO_DATA_TAG = 42113  # GDAL_NODATA
+_ORIENTATION_TAG = 274
+_USUAL_NO_DATA = (-9999.0, -99999.0, -32768.0, -2147483648.0)
+_BEYOND = 1e37  # floats that no sensor measures: the smallest float32 and its like
+
+
+def declared_no_data(text: object) -> float | None:
+    """The number in GDAL's tag, None where there is none."""
+    try:
+        return float(str(text).strip("\0 "))
+    except ValueError:
+        return None
+
+
+def _unmeasured(numbers: np.ndarray, no_data: float | None) -> np.ndarray:
+    """Where nothing was measured: NaN, infinity, and the value that stands for it."""
+    found = ~np.isfinite(numbers) | (np.abs(numbers) > _BEYOND)
+    if no_data is not None:
+        return found | (numbers == no_data)
+    lowest = float(numbers[~found].min()) if not found.all() else 0.0
+    return found | (numbers == lowest) if lowest in _USUAL_NO_DATA else found
+
+
+def to_8_bits(values: np.ndarray, no_data: float | None = None) -> np.ndarray:
     """Scale one picture's values to 8 bits.
 
     Parameters
     ----------
     values
-        (H, W) or (H, W, C), any integer or float type. NaN and infinity count as the smallest
-        finite value.
+        (H, W) or (H, W, C), any integer or float type. NaN, infinity and pixels where nothing was
+        measured count as the smallest other value.
+    no_data
+        The value that stands for "nothing measured"; None: the usual ones, where they are the
+        smallest.
 
     Returns
     -------
@@ -35,11 +62,13 @@ def to_8_bits(values: np.ndarray) -> np.ndarray:
     """
     if values.dtype == np.uint8:
         return values
+    if values.dtype.kind == "c":
+        values = np.abs(values)
     numbers = values.astype(np.float64)
-    finite = np.isfinite(numbers)
-    if not finite.all():
-        lowest = numbers[finite].min() if finite.any() else 0.0
-        numbers = np.where(finite, numbers, lowest)
+    void = _unmeasured(numbers, no_data)
+    if void.any():
+        lowest = numbers[~void].min() if not void.all() else 0.0
+        numbers = np.where(void, lowest, numbers)
     low = float(numbers.min())
     high = float(numbers.max())
     base, top = _range(low, high, values.dtype.kind)
@@ -98,6 +127,7 @@ def tiff_pixels(data: bytes, max_pixels: int) -> np.ndarray | None:
             if height * width > max_pixels or page.nbytes > MOST_BYTES:
                 raise ValueError(f"declares {width:,} x {height:,} pixels in {bands} bands")
             values = page.asarray()
+            turn = page.tags.valueof(_ORIENTATION_TAG, 1)
     except ValueError as fault:
         if str(fault).startswith("declares"):
             raise
@@ -105,10 +135,23 @@ def tiff_pixels(data: bytes, max_pixels: int) -> np.ndarray | None:
     except Exception:  # noqa: BLE001 - tifffile raises many types on damage; Pillow's reason is told
         return None
     if values.ndim == 2:
-        return values[:, :, None]
+        return upright(values[:, :, None], turn)
     if values.ndim == 3 and values.shape == (bands, height, width) != (height, width, bands):
         values = np.moveaxis(values, 0, 2)
-    return values if values.ndim == 3 and values.shape[:2] == (height, width) else None
+    fits = values.ndim == 3 and values.shape[:2] == (height, width)
+    return upright(values, turn) if fits else None
+
+
+def upright(values: np.ndarray, turn: object) -> np.ndarray:
+    """(H, W, C) turned as orientation `turn` of EXIF and TIFF, 1 to 8, says; others change nothing."""
+    turn = getattr(turn, "value", turn)
+    if turn in (5, 6, 7, 8):
+        values = values.swapaxes(0, 1)
+    if turn in (3, 4, 7, 8):
+        values = values[::-1]
+    if turn in (2, 3, 6, 7):
+        values = values[:, ::-1]
+    return np.ascontiguousarray(values)
 
 
 def chosen_bands(values: np.ndarray, bands: Sequence[int] | None) -> np.ndarray:

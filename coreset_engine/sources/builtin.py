@@ -15,6 +15,7 @@ from PIL import Image
 
 from coreset_engine.core.errors import BadInput, Missing
 from coreset_engine.core.types import Dataset
+from coreset_engine.core.user_paths import user_path
 
 FASHION = (
     "T-shirt/top",
@@ -59,7 +60,7 @@ def open_fashion(
     """
     if split not in _STEM:
         raise BadInput(f"Fashion-MNIST has no part {split!r}; use 'train' or 'test'.")
-    where = Path(folder).expanduser().absolute() if folder else _found(split, cache, download)
+    where = user_path(folder).absolute() if folder else _found(split, cache, download)
     pixels = read_idx(_file(where, f"{_STEM[split]}-images-idx3-ubyte"), 3)
     labels = read_idx(_file(where, f"{_STEM[split]}-labels-idx1-ubyte"), 1).astype(np.int64)
     if len(pixels) != len(labels):

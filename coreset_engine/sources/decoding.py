@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import stat
 import struct
 import threading
@@ -278,8 +279,19 @@ _KNOWN = (
     (b"SIMPLE  =", "is a FITS file; export it as TIFF or PNG"),
     (b"\x93NUMPY", "is a NumPy array; open it as vectors, or write it as PNG"),
     (b"PK\x03\x04", "is a zip archive; unpack it, or upload it on Home"),
+    (b"\0\0\1\0", "is an icon file (ICO); convert it to PNG"),
+    (b"qoif", "is a QOI image; convert it to PNG"),
+    (b"DDS ", "is a texture (DDS); convert it to PNG"),
+    (b"\x76\x2f\x31\x01", "is an OpenEXR file; convert it to TIFF or PNG"),
+    (b"#?RADIANCE", "is a Radiance HDR file; convert it to TIFF or PNG"),
+    (b"\x89HDF", "is an HDF5 file; write its images as PNG or TIFF"),
+    (b"\x1f\x8b", "is packed with gzip; unpack it"),
+    (b"Rar!", "is a RAR archive; unpack it"),
+    (b"7z\xbc\xaf", "is a 7z archive; unpack it"),
+    (b"version https://git-lfs", "is a Git LFS pointer, not the picture; run git lfs pull"),
     (b"<svg", "is a drawing of lines (SVG); export it as PNG"),
 )
+_PAGE = re.compile(rb"\s*(?:<!doctype html|<html|<\?xml[^>]*\?>\s*<error)", re.IGNORECASE)
 
 
 def _what_it_is(data: bytes) -> str:
@@ -287,8 +299,14 @@ def _what_it_is(data: bytes) -> str:
     for start, words in _KNOWN:
         if data.startswith(start):
             return words
+    if _PAGE.match(data):
+        return (
+            "is a web page or an error message, not a picture: the download failed; fetch it again"
+        )
     if b"<svg" in data[:1024]:
         return _KNOWN[-1][1]
+    if not data.strip(b"\0"):
+        return "holds nothing but zero bytes: the copy or download failed; fetch it again"
     if data[128:132] == b"DICM":
         return "is a DICOM file; export it as PNG or 16-bit TIFF"
     if data[4:8] == b"ftyp":
@@ -338,7 +356,7 @@ def _converted(image: Image.Image, data: bytes) -> Decoded:
         return Decoded(image, lossy)
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
         code = "float" if image.mode == "F" else "depth"
-        scaled = bit_depth.to_8_bits(np.asarray(image))
+        scaled = bit_depth.to_8_bits(np.asarray(image), _no_data(image))
         return Decoded(Image.fromarray(scaled).convert("RGB"), (code,))
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         flat, losses = _over_ground(_to_rgba(image))
@@ -346,6 +364,12 @@ def _converted(image: Image.Image, data: bytes) -> Decoded:
     if image.mode == "LAB":
         return Decoded(_from_lab(image))
     return Decoded(image.convert("RGB"))
+
+
+def _no_data(image: Image.Image) -> float | None:
+    """The value that a GeoTIFF declares to mean "nothing measured here", None without one."""
+    tags = getattr(image, "tag_v2", None)
+    return None if tags is None else bit_depth.declared_no_data(tags.get(bit_depth.NO_DATA_TAG))
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

@@ -247,9 +247,8 @@ def _view(fo: Any, wanted: dict[str, Any]) -> tuple[Any, Any]:
         view = dataset.load_saved_view(wanted["view"])
     if view._is_generated:
         raise BadInput(
-            f"the view {wanted['view']!r} shows patches or frames, not samples; choose one of "
-            "whole "
-            "samples."
+            f"the view {wanted['view']!r} shows patches, clips or frames, not samples; choose a view "
+            "of whole samples, or open its objects: patches=FIELD (--patches FIELD)."
         )
     if view._is_dynamic_groups:
         view = view.flatten()
@@ -311,8 +310,9 @@ def _label_field(fo: Any, dataset: Any, asked: str | None) -> str:
             field.document_type, fo.Classification
         ):
             fields[name] = name + ".label"
-        elif isinstance(field, fo.StringField) and name not in ("filepath",):
+        elif isinstance(field, _class_kinds(fo)) and name not in ("id", "filepath"):
             fields[name] = name
+    asked = asked.removesuffix(".label") if asked else asked
     if asked is None:
         return fields.get(DEFAULT_LABELS, "")
     if asked and asked not in fields:
@@ -323,6 +323,11 @@ def _label_field(fo: Any, dataset: Any, asked: str | None) -> str:
     return fields.get(asked, "")
 
 
+def _class_kinds(fo: Any) -> tuple[type, ...]:
+    """Plain fields that may hold a class: texts, whole numbers and truth values."""
+    return fo.StringField, fo.IntField, fo.BooleanField
+
+
 def _labels(
     dataset: Any, field: str, table: dict[str, list[Any]]
 ) -> tuple[np.ndarray | None, tuple[str, ...]]:
@@ -330,11 +335,14 @@ def _labels(
     else occurs."""
     if not field:
         return None, ()
-    values = table[field]
+    values = [None if value is None else classes_of(value) for value in table[field]]
+    values = [None if names is None else "".join(names) for names in values]
     listed = list(
         dataset.classes.get(field.removesuffix(".label")) or dataset.default_classes or ()
     )
-    classes = listed + sorted({value for value in values if value is not None} - set(listed))
+    others = {value for value in values if value is not None} - set(listed)
+    numbers = all(name.isascii() and name.isdigit() for name in others)
+    classes = listed + sorted(others, key=(lambda name: (int(name), name)) if numbers else None)
     if not classes:
         return None, ()
     number = {name: code for code, name in enumerate(classes)}
@@ -474,8 +482,9 @@ def label_rows(text: str, field: str = "") -> tuple[list[LabelRow], frozenset[st
         fields = _class_fields(fo, dataset)
         view, _, last = rest.rpartition("/")
         saved = dataset.list_saved_views()
-        if rest not in saved and (last in fields or rest in fields):
-            wanted["view"], field = ("", rest) if rest in fields else (view, last)
+        whole = _asked_field(fo, dataset, rest) is not None
+        if rest not in saved and (whole or _asked_field(fo, dataset, last) is not None):
+            wanted["view"], field = ("", rest) if whole else (view, last)
         elif rest not in saved:
             raise BadInput(
                 f"dataset {dataset.name!r} has neither a label field nor a saved view "
@@ -524,13 +533,14 @@ def decision_rows(text: str) -> dict[str, str]:
             f"FiftyOne has no dataset {text[:100]!r}; it has {_some(fo.list_datasets())}."
         )
     dataset = fo.load_dataset(text)
-    if not dataset.has_sample_field("coreset_id"):
+    name = "coreset_id" if dataset.has_sample_field("coreset_id") else "id"
+    if name == "id" and not fingerprints(dataset):
         raise BadInput(
-            f"dataset {text!r} has no field coreset_id, which names the images; export a selection "
-            "to it first."
+            f"dataset {text!r} holds no selection of ours, so its samples are of no known source; "
+            "export a selection to it first."
         )
     found = {}
-    for key, tags in zip(*dataset.values(["coreset_id", "tags"]), strict=True):
+    for key, tags in zip(*_all_slices(dataset).values([name, "tags"]), strict=True):
         for tag, decision in DECISION_TAGS.items():
             if key and tag in (tags or ()):
                 found[str(key)] = decision
@@ -561,7 +571,7 @@ def sample_tags(text: str) -> list[tuple[str, str, list[str]]]:
         )
     dataset = fo.load_dataset(text)
     name = "coreset_id" if dataset.has_sample_field("coreset_id") else "id"
-    rows = zip(*dataset.values([name, "filepath", "tags"]), strict=True)
+    rows = zip(*_all_slices(dataset).values([name, "filepath", "tags"]), strict=True)
     return [(str(key or ""), str(path or ""), list(tags or ())) for key, path, tags in rows]
 
 
@@ -598,7 +608,7 @@ def prediction_table(text: str) -> Any:
         )
     own = ["coreset_id"] if dataset.has_sample_field("coreset_id") else []
     wanted = ["id", "filepath", f"{path}.label", f"{path}.confidence", f"{path}.logits", *own]
-    sample, file, label, confidence, logits, *ids = dataset.values(wanted)
+    sample, file, label, confidence, logits, *ids = _all_slices(dataset).values(wanted)
     table = pd.DataFrame(dict(sample_id=sample, filepath=file))
     if own:
         table["coreset_id"] = ids[0]
@@ -611,6 +621,13 @@ def prediction_table(text: str) -> Any:
         if all(item is not None for item in confidence):
             table["confidence"] = confidence
     return table[table["logits" if "logits" in table else "prediction"].notna()]
+
+
+def _all_slices(dataset: Any) -> Any:
+    """The images of every slice of a grouped dataset; any other dataset as it is."""
+    if dataset.media_type != "group":
+        return dataset
+    return dataset.select_group_slices(media_type="image")
 
 
 def fingerprints(dataset: Any) -> frozenset[str]:
@@ -641,6 +658,19 @@ def _class_fields(fo: Any, dataset: Any) -> dict[str, str]:
     return found
 
 
+def _asked_field(fo: Any, dataset: Any, asked: str) -> str | None:
+    """The dotted path of a field that is named: also a number or a list of texts, which nobody would
+    take for labels unasked."""
+    asked = asked.removesuffix(".label")
+    found = _class_fields(fo, dataset).get(asked)
+    if found is not None:
+        return found
+    field = dataset.get_field(asked) if asked not in ("", "id", "tags") else None
+    plain = isinstance(field, _class_kinds(fo)) and asked != "filepath"
+    texts = isinstance(field, fo.ListField) and isinstance(field.field, fo.StringField)
+    return asked if plain or texts else None
+
+
 def label_field_names(dataset: Any) -> list[str]:
     """Names of the fields that can hold classes, sorted."""
     return sorted(_class_fields(fiftyone_database.connect(), dataset))
@@ -650,12 +680,13 @@ def _chosen_field(fo: Any, dataset: Any, view: Any, asked: str) -> str:
     """The dotted path of the field asked for, else of the only one people filled in."""
     fields = _class_fields(fo, dataset)
     if asked:
-        if asked not in fields:
+        path = _asked_field(fo, dataset, asked)
+        if path is None:
             raise BadInput(
                 f"dataset {dataset.name!r} has no label field {asked[:100]!r}; it has "
                 f"{_some(sorted(fields))}."
             )
-        return fields[asked]
+        return path
     theirs = {
         name: path
         for name, path in fields.items()

@@ -22,6 +22,7 @@ from PIL import Image
 from coreset_engine.core.classes import exported_classes
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Dataset, Note, Progress, Rejected, silent
+from coreset_engine.core.user_paths import user_path
 from coreset_engine.sources import label_table
 from coreset_engine.sources.archives import set_aside
 from coreset_engine.sources.decoding import (
@@ -106,7 +107,7 @@ def open_folder(
         When the folder is missing or holds no usable image.
     """
     chosen = ReadOptions.of("folder", options)
-    root = Path(folder).expanduser().absolute()
+    root = user_path(folder).absolute()
     if not root.exists():
         raise BadInput(
             f"{str(folder)!r} does not exist; give a folder of images, a .npy file, or a source's "

@@ -20,6 +20,7 @@ from xml.etree import ElementTree
 
 from coreset_engine.core.classes import class_of_folder
 from coreset_engine.core.errors import BadInput
+from coreset_engine.sources.text_files import encodings_of, lines_of, refuse_packed, text_of
 
 # Columns that name the image, most telling first; columns that name the class.
 ID_COLUMNS = (
@@ -125,11 +126,7 @@ def read_rows(path: Path, id_column: str = "", label_column: str = "") -> list[L
         ) from None
     if data[:4] == b"PAR1":
         return list(_parquet(path, id_column, label_column))
-    if data[:4] in (b"PK\x03\x04", b"\xd0\xcf\x11\xe0"):
-        raise BadInput(
-            f"{str(path)!r} is a workbook or an archive, not a table; save the sheet as CSV, or "
-            "unpack the archive and give the file in it."
-        )
+    refuse_packed(path, data)
     text = decoded(data, path)
     start = text.lstrip()[:1]
     if start == "<":
@@ -141,12 +138,7 @@ def read_rows(path: Path, id_column: str = "", label_column: str = "") -> list[L
 
 def decoded(data: bytes, path: Path) -> str:
     """Text of a file in UTF-8, UTF-16 or, as Excel writes it in the West, Windows-1252."""
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        encodings = ["utf-16"]
-    elif b"\0" in data[:200]:
-        encodings = ["utf-16-le" if data[1:2] == b"\0" else "utf-16-be"]
-    else:
-        encodings = ["utf-8-sig", "cp1252"]
+    encodings = encodings_of(data)
     for encoding in encodings:
         try:
             return data.decode(encoding)
@@ -341,15 +333,46 @@ def _object(path: Path, item: dict[str, Any]) -> Iterator[LabelRow]:
     """One JSON object: COCO, or {id: class}."""
     if isinstance(item.get("images"), list) and isinstance(item.get("annotations"), list):
         yield from _coco(item)
-    elif item and all(isinstance(value, (str, int)) for value in item.values()):
-        for number, (key, name) in enumerate(item.items()):
-            yield LabelRow({"id": key}, classes_of(name), f"entry {number}")
+    elif isinstance(item.get("shapes"), list) and "imagePath" in item:
+        yield _labelme(item, path.name)
+    elif item and all(isinstance(value, _PLAIN) for value in item.values()):
+        yield from _pairs(item)
     else:
         raise BadInput(
-            f"{str(path)!r} is neither a list of tasks nor COCO nor {{id: class}}; export from "
-            "Label "
-            "Studio as JSON or JSON-MIN."
+            f"{str(path)!r} is neither a list of tasks nor COCO, LabelMe, {{image: class}} nor "
+            "{class: [images]}; export from Label Studio as JSON or JSON-MIN."
         )
+
+
+_PLAIN = (str, int, float, list, type(None))
+
+
+def _pairs(item: dict[str, Any]) -> Iterator[LabelRow]:
+    """{image: class}, {image: [classes]}, or {class: [images]} where the lists hold files."""
+    lists = [value for value in item.values() if isinstance(value, list)]
+    files = [one for value in lists for one in value if _is_picture(one)]
+    if len(lists) == len(item) and len(files) > sum(map(len, lists)) / 2:
+        for name, images in item.items():
+            for number, image in enumerate(images):
+                yield LabelRow({"id": _key(image)}, (name,), f"{name} {number}")
+        return
+    for number, (key, name) in enumerate(item.items()):
+        yield LabelRow({"id": key}, classes_of(name), f"entry {number}")
+
+
+def _is_picture(value: Any) -> bool:
+    return isinstance(value, str) and Path(value).suffix.lower() in PICTURES
+
+
+def _labelme(item: dict[str, Any], where: str) -> LabelRow:
+    """One picture of LabelMe: the labels of its shapes, and its flags that are true."""
+    shapes = [one.get("label") for one in item["shapes"] if isinstance(one, dict)]
+    flags = item.get("flags")
+    set_flags = (
+        [name for name, on in flags.items() if on is True] if isinstance(flags, dict) else []
+    )
+    keys = {"file_name": str(item["imagePath"]).replace("\\", "/")}
+    return LabelRow(keys, classes_of(shapes or set_flags), where)
 
 
 def _task(task: Any, where: str, id_column: str, label_column: str) -> Iterator[LabelRow]:
@@ -370,6 +393,10 @@ def _task(task: Any, where: str, id_column: str, label_column: str) -> Iterator[
         yield LabelRow(where=where, reason="no id")
     elif "annotations" in task or "completions" in task:
         done = _done(task.get("annotations") or task.get("completions") or [])
+        if done and all("result" not in entry for entry in done):
+            names = [name for entry in done for name in _result(entry)]
+            yield LabelRow(keys, tuple(dict.fromkeys(names)), where)
+            return
         for entry in done:
             yield LabelRow(keys, _result(entry), where, str(entry.get("completed_by", "")))
         if not done:
@@ -406,6 +433,8 @@ def _done(entries: list[Any]) -> list[dict[str, Any]]:
 
 def _result(entry: dict[str, Any]) -> tuple[str, ...]:
     """The classes of one annotation: its choices, else the labels of its regions."""
+    if "result" not in entry:  # CreateML: {"label": ..., "coordinates": ...}
+        return classes_of(entry.get("label"))
     results = [item for item in entry.get("result") or () if isinstance(item, dict)]
     values = [value for item in results if isinstance(value := item.get("value"), dict)]
     for kinds in (("choices",), ("rectanglelabels", "polygonlabels", "labels", "brushlabels")):
@@ -419,18 +448,23 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
+def _id_text(value: Any) -> str:
+    """An id of COCO as text: some tools write 7 in one place and "7" in another."""
+    return str(value)
+
+
 def _coco(item: dict[str, Any]) -> Iterator[LabelRow]:
     """One row for every image: the categories of its annotations."""
     categories = {
-        repr(one["id"]): one["name"]
+        _id_text(one["id"]): str(one["name"])
         for one in _list(item.get("categories"))
-        if isinstance(one, dict) and "id" in one and isinstance(one.get("name"), str)
+        if isinstance(one, dict) and "id" in one and isinstance(one.get("name"), str | int)
     }
     names: dict[str, dict[str, None]] = {}
     for one in item["annotations"]:
-        name = categories.get(repr(one.get("category_id"))) if isinstance(one, dict) else None
+        name = categories.get(_id_text(one.get("category_id"))) if isinstance(one, dict) else None
         if name is not None:
-            names.setdefault(repr(one.get("image_id")), {})[name] = None
+            names.setdefault(_id_text(one.get("image_id")), {})[name] = None
     for number, image in enumerate(item["images"]):
         where = f"image {number}"
         if not isinstance(image, dict):
@@ -443,7 +477,7 @@ def _coco(item: dict[str, Any]) -> Iterator[LabelRow]:
             "id": _key(image.get("id")),
         }
         keys = {name: text for name, text in keys.items() if text}
-        yield LabelRow(keys, tuple(names.get(repr(image.get("id")), ())), where)
+        yield LabelRow(keys, tuple(names.get(_id_text(image.get("id")), ())), where)
 
 
 # -- XML, Parquet, folders -------------------------------------------------------------------------
@@ -459,12 +493,22 @@ def _cvat(path: Path, text: str) -> Iterator[LabelRow]:
         root = ElementTree.fromstring(re.sub(r"^\s*<\?xml[^>]*\?>", "", text))
     except (ElementTree.ParseError, RecursionError) as fault:
         raise BadInput(f"{str(path)!r} is no XML ({fault}); export it again.") from None
+    if root.tag == "annotation":
+        yield _voc(root, path.name)
+        return
     for number, image in enumerate(root.iter("image")):
         tags = [tag.get("label") for tag in image.iter("tag")]
         shapes = [shape.get("label") for shape in image if shape.tag != "tag"]
         keys = {"file_name": image.get("name") or "", "id": image.get("id") or ""}
         keys = {name: value for name, value in keys.items() if value}
         yield LabelRow(keys, classes_of(tags or shapes), f"image {number}")
+
+
+def _voc(root: Any, where: str) -> LabelRow:
+    """One picture of Pascal VOC: <annotation><filename> and the <name> of every <object>."""
+    names = [one.findtext("name") for one in root.iter("object")]
+    name = (root.findtext("filename") or "").strip() or Path(where).stem
+    return LabelRow({"file_name": name}, classes_of(names), where)
 
 
 def _parquet(path: Path, id_column: str, label_column: str) -> Iterator[LabelRow]:
@@ -477,7 +521,7 @@ def _parquet(path: Path, id_column: str, label_column: str) -> Iterator[LabelRow
             schema = file.schema_arrow
             head = [name.lower() for name in schema.names]
             keys, label = _columns(path, head, id_column, label_column)
-            names = _listed(schema, schema.names[label])
+            names = class_names_of(schema, schema.names[label])
             wanted = list(dict.fromkeys([*(schema.names[i] for i in keys), schema.names[label]]))
             number = 0
             for batch in file.iter_batches(1 << 14, columns=_leaves(file, wanted)):
@@ -485,7 +529,7 @@ def _parquet(path: Path, id_column: str, label_column: str) -> Iterator[LabelRow
                     named = {head[i]: _key(row.get(schema.names[i])) for i in keys}
                     named = {name: text for name, text in named.items() if text}
                     value = row.get(schema.names[label])
-                    classes = _named(value, names)
+                    classes = named_classes(value, names)
                     reason = "" if named else "no id"
                     yield LabelRow(named, classes, f"row {number}", reason=reason)
                     number += 1
@@ -500,7 +544,7 @@ def _leaves(file: Any, wanted: list[str]) -> list[str]:
     return [path for path in paths if path.split(".")[0] in wanted and not path.endswith(".bytes")]
 
 
-def _listed(schema: Any, name: str) -> list[str]:
+def class_names_of(schema: Any, name: str) -> list[str]:
     """Class names that `datasets` keeps in the schema for a column of numbers."""
     try:
         info = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][name]
@@ -510,12 +554,12 @@ def _listed(schema: Any, name: str) -> list[str]:
         return []
 
 
-def _named(value: Any, names: list[str]) -> tuple[str, ...]:
+def named_classes(value: Any, names: list[str]) -> tuple[str, ...]:
     """classes_of, with numbers as their names where the file lists them; -1 = none."""
     if names and isinstance(value, int) and not isinstance(value, bool):
         return (names[value],) if 0 <= value < len(names) else ()
     if names and isinstance(value, list):
-        return tuple(dict.fromkeys(name for item in value for name in _named(item, names)))
+        return tuple(dict.fromkeys(name for item in value for name in named_classes(item, names)))
     return classes_of(value)
 
 
@@ -528,6 +572,10 @@ def _folder(root: Path) -> Iterator[LabelRow]:
     tables = [path for path in files if path.suffix == ".json" and path.stat().st_size < LIMIT]
     if texts:
         yield from _yolo(root, texts)
+        return
+    rows = [row for path in files for row in _of_one_picture(path)]
+    if rows:
+        yield from rows
         return
     nested = [path for path in pictures if path.parent != root and path.parent.name != "images"]
     if nested and len(nested) >= len(pictures) / 2:
@@ -546,6 +594,25 @@ def _folder(root: Path) -> Iterator[LabelRow]:
     )
 
 
+def _of_one_picture(path: Path) -> Iterator[LabelRow]:
+    """The row of a file that describes one picture: Pascal VOC's .xml, LabelMe's .json."""
+    if path.suffix.lower() not in (".xml", ".json") or path.stat().st_size > _ONE_PICTURE:
+        return
+    text = text_of(path.read_bytes())
+    if path.suffix.lower() == ".xml" and "<annotation" in text and "<!ENTITY" not in text:
+        try:
+            yield _voc(ElementTree.fromstring(text.lstrip("\ufeff")), path.name)
+        except (ElementTree.ParseError, ValueError, RecursionError) as fault:
+            yield LabelRow(where=path.name, reason=f"no XML ({fault})")
+    elif path.suffix.lower() == ".json" and '"imagePath"' in text:
+        item = _line(text)
+        if isinstance(item, dict) and isinstance(item.get("shapes"), list):
+            yield _labelme(item, path.name)
+
+
+_ONE_PICTURE = 64 << 20  # bytes of a file that describes one picture; LabelMe puts it inside
+
+
 def _yolo(root: Path, texts: list[Path]) -> Iterator[LabelRow]:
     names = yolo_class_names(root)
     for path in texts:
@@ -555,8 +622,8 @@ def _yolo(root: Path, texts: list[Path]) -> Iterator[LabelRow]:
         reason = ""
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             first = line.split()[:1]
-            if first and first[0].isascii() and first[0].isdigit() and len(first[0]) < 10:
-                numbers.append(int(first[0]))
+            if first and re.fullmatch(r"[0-9]{1,9}(\.0*)?", first[0]):
+                numbers.append(int(first[0].partition(".")[0]))
             elif first:
                 reason = "no YOLO line"
         if names and set(numbers) - set(names):
@@ -574,20 +641,30 @@ def yolo_class_names(root: Path) -> dict[int, str]:
     """Class names of data.yaml, classes.txt or obj.names; {} when there is none."""
     for name in _NAME_FILES:
         for path in sorted(root.rglob(name)):
-            text = path.read_text(encoding="utf-8", errors="replace")
-            return dict(enumerate(text.splitlines()))
-    for path in sorted([*root.rglob("data.yaml"), *root.rglob("data.yml")]):
-        import yaml
-
-        try:
-            text = path.read_text(encoding="utf-8", errors="replace")
-            names = (yaml.safe_load(text) or {}).get("names")
-            pairs = names.items() if isinstance(names, dict) else enumerate(names or ())
-            return {int(number): str(value) for number, value in pairs}
-        except (yaml.YAMLError, AttributeError, TypeError, ValueError) as fault:
-            said = " ".join(str(fault).split())[:120]
-            raise BadInput(
-                f"the class names in {str(path)!r} cannot be read ({said}); repair it, or put the "
-                "names into classes.txt, one a line."
-            ) from None
+            lines = lines_of(text_of(path.read_bytes()))
+            return {number: line.strip() for number, line in enumerate(lines) if line.strip()}
+    own = [*root.rglob("data.yaml"), *root.rglob("data.yml")]
+    for path in [*sorted(own), *sorted([*root.glob("*.yaml"), *root.glob("*.yml")])]:
+        names = _yaml_names(path)
+        if names:
+            return names
     return {}
+
+
+def _yaml_names(path: Path) -> dict[int, str]:
+    """`names` of a YOLO data.yaml, as they are written there: `no` is a class, not False."""
+    import yaml
+
+    try:
+        found = yaml.load(text_of(path.read_bytes()), Loader=yaml.BaseLoader)  # noqa: S506
+        names = found.get("names") if isinstance(found, dict) else None
+        if isinstance(names, str) and names.strip():
+            raise ValueError("names is one text, not a list")
+        pairs = names.items() if isinstance(names, dict) else enumerate(names or ())
+        return {int(number): str(value) for number, value in pairs}
+    except (yaml.YAMLError, AttributeError, TypeError, ValueError) as fault:
+        said = " ".join(str(fault).split())[:120]
+        raise BadInput(
+            f"the class names in {str(path)!r} cannot be read ({said}); repair it, or put the "
+            "names into classes.txt, one a line."
+        ) from None

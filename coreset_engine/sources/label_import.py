@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from coreset_engine.core.user_paths import user_path
 from coreset_engine.sources.label_formats import read_rows
 from coreset_engine.sources.label_matching import (
     CONFLICTS,
@@ -43,11 +44,11 @@ def import_labels(
 
         rows, fingerprints = label_rows(text.partition(":")[2], label_column)
         return ImportedLabels(text, rows, fingerprints, by_proof=True)
-    path = Path(text).expanduser()
+    path = user_path(text)
     column = label_column
     if not path.exists() and "#" in text:  # FILE#COLUMN
         name, _, column = text.rpartition("#")
-        path = Path(name).expanduser()
+        path = user_path(name)
     return ImportedLabels(str(path), read_rows(path, id_column, column))
 
 

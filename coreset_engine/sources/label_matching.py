@@ -7,7 +7,6 @@ be used is counted with examples, never dropped in silence.
 from __future__ import annotations
 
 import os
-import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,7 +17,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from coreset_engine.core.errors import BadInput
 from coreset_engine.sources.label_formats import ID_COLUMNS, LabelRow
-from coreset_engine.sources.name_index import NameIndex
+from coreset_engine.sources.name_index import UPLOADED, NameIndex
 
 EXAMPLES = 3
 CONFLICTS = ("majority", "skip")
@@ -171,7 +170,6 @@ class ImportedLabels:
 # -- which image a row means
 
 EXACT = "as it is"
-UPLOADED = re.compile(r"[0-9a-f]{8}-(?=.)")  # what Label Studio puts before an uploaded file's name
 WAYS = (
     EXACT,
     "path",

@@ -18,17 +18,20 @@ import numpy as np
 
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Note
+from coreset_engine.core.user_paths import user_path
 from coreset_engine.sources.folder_labels import FEW, MODES
-from coreset_engine.sources.label_formats import read_rows
+from coreset_engine.sources.label_formats import PICTURES, read_rows
 from coreset_engine.sources.label_matching import ImportedLabels
 from coreset_engine.sources.name_index import NameIndex
 from coreset_engine.sources.safe_names import safe_name, string_array
-from coreset_engine.sources.tables import SUFFIXES, Table, decoded, read_table
+from coreset_engine.sources.tables import SEVERAL, SUFFIXES, Table, read_table
+from coreset_engine.sources.text_files import text_of
 
 BESIDE = ("metadata", "labels", "label", "annotations", "classes")
 LABELS = tuple(
     "label labels class classes cls class_name label_name category target species y".split()
 )
+KEYS = frozenset("id ids image_id sample_id key uid index".split()) | {"unnamed: 0"}
 _EXAMPLES = 3
 _MOST_FOLDERS = 64  # folders that are looked into for a table
 
@@ -55,6 +58,7 @@ class _Match:
     body: list[list[str | None]]
     unknown: list[str]
     repeated: int
+    broken: int = 0
 
 
 def for_folder(root: Path, labels: str | None, relatives: Sequence[str]) -> JoinedTable | None:
@@ -97,8 +101,8 @@ def is_annotations(path: Path) -> bool:
         return True
     if path.suffix.lower() != ".json":
         return False
-    head = decoded(path.read_bytes()[:4096]).lstrip()
-    return head.startswith("{") or head.startswith("[") and '"annotations"' in head
+    text = text_of(path.read_bytes()).lstrip()
+    return text.startswith("{") or text.startswith("[") and '"annotations"' in text
 
 
 def _annotated(path: Path, column: str | None, relatives: Sequence[str]) -> JoinedTable:
@@ -123,7 +127,7 @@ def _named(root: Path, labels: str) -> tuple[Path | None, str | None]:
     """(table, column) of "FILE", "FILE#COLUMN"; relative paths also below the folder itself."""
     name, _, column = labels.rpartition("#")
     for text, chosen in ((labels, None), (name, column or None)):
-        given = Path(text).expanduser()
+        given = user_path(text)
         for path in (given, root / text):
             if text and (path.is_file() or "/" in text and path.is_dir()):
                 return path.absolute(), chosen
@@ -198,8 +202,12 @@ def _matched(table: Table, relatives: Sequence[str]) -> _Match | None:
         return None
     index = NameIndex(relatives)
     probe = table.rows[:1000]
-    hits = [sum(index.find(row[column]) >= 0 for row in probe) for column in range(table.width)]
-    column = int(np.argmax(hits))
+    columns = range(table.width)
+    hits = [sum(index.find(row[column]) >= 0 for row in probe) for column in columns]
+    column = max(columns, key=lambda at: (hits[at], _files_in(probe, at)))
+    if hits[column] and table.names and table.names[column].lower() in LABELS:
+        others = [at for at in columns if at != column and hits[at]]
+        column = max(others, key=hits.__getitem__, default=column)  # "1" may also be 1.png
     if not hits[column]:
         return None
     header, body = _header(table, index, column)
@@ -214,7 +222,12 @@ def _matched(table: Table, relatives: Sequence[str]) -> _Match | None:
             repeated += body[rows[image]] != row
         else:
             rows[image] = number
-    return _Match(column, rows, header, body, unknown, repeated)
+    return _Match(column, rows, header, body, unknown, repeated, table.broken)
+
+
+def _files_in(rows: list[list[str | None]], column: int) -> int:
+    """How many cells of a column are names of picture files."""
+    return sum(Path(row[column] or "").suffix.lower() in PICTURES for row in rows)
 
 
 def _header(
@@ -233,7 +246,7 @@ def _header(
 def _joined(path: Path, match: _Match, asked: str | None, relatives: Sequence[str]) -> JoinedTable:
     columns = {
         safe_name(name): string_array(
-            [safe_name(match.body[row][at] or "") if row >= 0 else "" for row in match.rows]
+            [_shown(match.body[row][at]) if row >= 0 else "" for row in match.rows]
         )
         for at, name in enumerate(match.header)
         if at != match.column
@@ -241,6 +254,10 @@ def _joined(path: Path, match: _Match, asked: str | None, relatives: Sequence[st
     chosen = _label_column(path, match, asked)
     labels, classes = (None, ()) if chosen is None else _codes(match, chosen, asked is not None)
     return JoinedTable(path, labels, classes, columns, (_note(path, match, chosen, labels),))
+
+
+def _shown(cell: str | None) -> str:
+    return "" if cell is None or cell == SEVERAL else safe_name(cell)
 
 
 def _label_column(path: Path, match: _Match, asked: str | None) -> int | None:
@@ -257,12 +274,14 @@ def _label_column(path: Path, match: _Match, asked: str | None) -> int | None:
     usual = [names.index(name) for name in LABELS if name in names]
     if usual:
         return usual[0]
-    others = [at for at in range(len(names)) if at != match.column]
+    others = [at for at in range(len(names)) if at != match.column and names[at] not in KEYS]
+    others = [at for at in others if _files_in(match.body, at) * 2 <= len(match.body)]
     return others[0] if len(others) == 1 else None
 
 
 def _codes(match: _Match, column: int, asked: bool) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    texts = [(match.body[row][column] or "").strip() if row >= 0 else "" for row in match.rows]
+    cells = [match.body[row][column] if row >= 0 else None for row in match.rows]
+    texts = ["" if cell is None or cell == SEVERAL else cell.strip() for cell in cells]
     known = set(texts) - {""}
     many = len(known) > max(FEW, len(texts) // 2)
     if not known or not asked and (len(known) == 1 or many):
@@ -282,6 +301,13 @@ def _note(path: Path, match: _Match, column: int | None, labels: np.ndarray | No
         counts += f"; {len(match.unknown):,} rows name no image, for example {shown}"
     if match.repeated:
         counts += f"; {match.repeated:,} rows repeat an image with other values: the first counts"
+    if match.broken:
+        counts += f"; {match.broken:,} lines could not be read and were set aside"
+    if column is not None:
+        several = sum(match.body[row][column] == SEVERAL for row in match.rows if row >= 0)
+        counts += f"; {several:,} images have several classes and count as unlabelled" * (
+            several > 0
+        )
     others = [name for at, name in enumerate(match.header) if at != match.column]
     if labels is not None and column is not None:
         said = f"labels come from column {match.header[column]!r} of {path.name!r}; {counts}"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import PurePosixPath
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from coreset_engine.sources.safe_names import comparable
+
+UPLOADED = re.compile(r"[0-9a-f]{8}-(?=.)")  # what Label Studio puts before an uploaded file's name
 
 
 class NameIndex:
@@ -25,11 +29,27 @@ class NameIndex:
 
     def find(self, text: str | None) -> int:
         """The row of the image that `text` names, -1 for none or several."""
-        name = (text or "").strip().replace("\\", "/").removeprefix("./")
-        if not name:
-            return -1
-        row = self.exact.find(name)
-        return row if row >= 0 else self.loose.find(comparable(name))
+        for name in _spellings(text or ""):
+            row = self.exact.find(name)
+            if row < 0:
+                row = self.loose.find(comparable(name))
+            if row >= 0:
+                return row
+        return -1
+
+
+def _spellings(text: str) -> Iterator[str]:
+    """The names that `text` may mean: itself, the file of a URL, and the file that was uploaded."""
+    name = text.strip().replace("\\", "/").removeprefix("./")
+    if not name:
+        return
+    yield name
+    if "://" in name or "?d=" in name:
+        parts = urlsplit(name)
+        yield parse_qs(parts.query).get("d", [unquote(parts.path)])[0]
+    last = name.rpartition("/")[2]
+    if UPLOADED.match(last):
+        yield UPLOADED.sub("", last)
 
 
 class _Names:

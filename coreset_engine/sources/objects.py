@@ -22,6 +22,7 @@ from PIL import Image
 
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Dataset, Note, Rejected
+from coreset_engine.core.user_paths import user_path
 from coreset_engine.sources.label_formats import yolo_class_names
 from coreset_engine.sources.name_index import NameIndex
 from coreset_engine.sources.safe_names import safe_name, string_array
@@ -81,7 +82,7 @@ def boxes_of_file(
     BadInput
         When `patches` is neither, or none of its boxes belongs to a picture.
     """
-    given = Path(patches).expanduser()
+    given = user_path(patches)
     path = given if given.exists() else root / patches
     if path.is_dir():
         found = _yolo(path, names, sizes)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from coreset_engine.core.errors import BadInput
+from coreset_engine.core.user_paths import user_path
 from coreset_engine.sources.decoding import MAX_PIXELS, DecodeOptions
 from coreset_engine.sources.frames import checked_fps
 
@@ -160,7 +161,7 @@ def json_spec(prefix: str, path: Path, chosen: ReadOptions) -> str:
     options = chosen.changed()
     if not options:
         return str(path)
-    if "patches" in options and Path(options["patches"]).expanduser().exists():
+    if "patches" in options and user_path(options["patches"]).exists():
         options["patches"] = os.path.abspath(os.path.expanduser(options["patches"]))
     for name in ("images", "ids"):
         if name in options:

@@ -18,6 +18,7 @@ import numpy as np
 
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Dataset
+from coreset_engine.core.user_paths import user_path
 from coreset_engine.sources.label_formats import ID_COLUMNS, LabelRow
 from coreset_engine.sources.label_matching import match_rows
 
@@ -132,7 +133,7 @@ def read_predictions(where: str | Path, dataset: Dataset) -> Predictions:
 
         table = prediction_table(text.partition(":")[2])
     else:
-        table = _table(Path(text).expanduser())
+        table = _table(user_path(text))
     places, unmatched = _places(table, dataset, text)
     found = _values(table, dataset, text)
     made = _joined(found, places, len(dataset), text, unmatched)

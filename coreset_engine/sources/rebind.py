@@ -12,6 +12,7 @@ import numpy as np
 
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Dataset, Progress, silent
+from coreset_engine.core.user_paths import user_path
 from coreset_engine.sources import options
 from coreset_engine.sources.open import open_source
 from coreset_engine.sources.remote import containers
@@ -35,7 +36,7 @@ def moved_spec(spec: str, images: str | Path) -> str:
         For sources that have no files to move.
     """
     kind = kind_of(spec)
-    folder = Path(images).expanduser().absolute()
+    folder = user_path(images).absolute()
     if kind == "folder":
         _, given = options.unpacked(spec, "folder:", "folder")
         return options.folder_spec(folder, options.ReadOptions.of("folder", given))

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from coreset_engine.core.errors import BadInput
+from coreset_engine.core.user_paths import user_path
 from coreset_engine.sources import options
 from coreset_engine.sources.open import SOURCES
 from coreset_engine.sources.remote import containers
@@ -88,7 +89,7 @@ def folder_of(spec: str) -> Path | None:
         return None
     path, given = options.unpacked(spec, f"{kind}:", kind)
     folder = given.get("images") if kind == "vectors" else path
-    return None if folder is None else Path(folder).expanduser().absolute()
+    return None if folder is None else user_path(folder).absolute()
 
 
 def refuse_inside(spec: str, out: Path) -> None:
@@ -97,7 +98,7 @@ def refuse_inside(spec: str, out: Path) -> None:
     folder = folder_of(spec)
     if folder is None:
         return
-    target = Path(os.path.realpath(out.expanduser()))
+    target = Path(os.path.realpath(user_path(out)))
     source = Path(os.path.realpath(folder))
     if target == source or source in target.parents:
         raise BadInput(

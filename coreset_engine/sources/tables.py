@@ -6,10 +6,10 @@ is a header are found from the file; values are never evaluated.
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -18,25 +18,29 @@ from pathlib import Path
 from typing import Any
 
 from coreset_engine.core.errors import BadInput
+from coreset_engine.sources.label_formats import class_names_of, classes_of, named_classes
+from coreset_engine.sources.text_files import lines_of, refuse_packed, text_of
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet", ".pq")
 MOST_BYTES = 2**30
 _DELIMITERS = (",", ";", "\t", "|")
 _PROBED = 50  # lines that a dialect is judged by
-_BOMS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
+_MISSING = frozenset(("nan", "<na>", "nat"))  # what pandas calls a value that is not there
+SEVERAL = "\0several"  # in the place of a cell that holds more than one value
 
 
 @dataclass(frozen=True)
 class Table:
-    """names: of the columns, or None where the file has no header that is known to be one. rows:
-    texts, None for an absent value; every row as long as the longest."""
+    """A table of texts.
+
+    names: of the columns, or None where the file has no header that is known to be one. rows:
+    texts, None for an absent value and SEVERAL for more than one; every row as long as the longest.
+    broken: how many lines could not be read.
+    """
 
     names: tuple[str, ...] | None
     rows: list[list[str | None]]
+    broken: int = 0
 
     @property
     def width(self) -> int:
@@ -64,27 +68,19 @@ def read_table(path: str | Path) -> Table:
             )
         if path.suffix.lower() in (".parquet", ".pq"):
             return _parquet(path)
-        text = decoded(path.read_bytes())
+        data = path.read_bytes()
     except OSError as fault:
         raise BadInput(
             f"{str(path)!r} cannot be read ({fault.strerror or fault}); check the path."
         ) from fault
+    refuse_packed(path, data)
+    text = text_of(data)
     if path.suffix.lower() in (".jsonl", ".ndjson", ".json"):
         return _records(path, text)
     return Table(None, _even(split_rows(text)))
 
 
-def decoded(data: bytes) -> str:
-    """The text of a file in UTF-8, UTF-16 or, failing these, Windows' Latin."""
-    for bom, name in _BOMS:
-        if data.startswith(bom):
-            return data.decode(name, "replace")
-    if b"\0" in data[:200]:  # UTF-16 without a mark: every other byte of plain letters is zero
-        return data.decode("utf-16-le" if data[1:2] == b"\0" else "utf-16-be", "replace")
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        return data.decode("cp1252", "replace")
+decoded = text_of  # its name in earlier editions
 
 
 def split_rows(text: str) -> list[list[str]]:
@@ -125,62 +121,143 @@ def _even(rows: list[list[str]]) -> list[list[str | None]]:
 
 
 def _records(path: Path, text: str) -> Table:
+    """Rows of JSON lines, or of a JSON list of objects; a broken line costs itself only."""
+    broken = 0
     try:
-        if path.suffix.lower() == ".json":
-            found = json.loads(text)
-        else:
-            found = [json.loads(line) for line in text.splitlines() if line.strip()]
+        found = json.loads(text)
     except (ValueError, RecursionError) as fault:
-        raise BadInput(f"{str(path)!r} is no JSON ({str(fault)[:100]}); write it again.") from fault
+        found = [_parsed(line) for line in lines_of(text) if line.strip()]
+        broken = sum(one is None for one in found)
+        if broken == len(found) or path.suffix.lower() == ".json":
+            raise BadInput(
+                f"{str(path)!r} is no JSON ({str(fault)[:100]}); write it again."
+            ) from fault
     records = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    if isinstance(found, dict) and path.suffix.lower() != ".json":  # JSON lines of a single line
+        records = [found]
     if not records:
         raise BadInput(f"{str(path)!r} holds no list of records; give one JSON object per image.")
     flat = [_flat(record) for record in records]
     names = tuple(dict.fromkeys(name for record in flat for name in record))
-    return Table(names, [[record.get(name) for name in names] for record in flat])
+    return Table(names, [[record.get(name) for name in names] for record in flat], broken)
+
+
+def _parsed(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _flat(record: dict[str, Any], prefix: str = "") -> dict[str, str | None]:
-    """Plain values by dotted name; lists are left out."""
+    """Plain values by dotted name; what a labelling tool writes for a choice is the choice."""
     flat: dict[str, str | None] = {}
     for name, value in record.items():
-        if isinstance(value, dict) and prefix.count(".") < 4:
-            flat |= _flat(value, f"{prefix}{name}.")
-        elif not isinstance(value, list | dict):
+        if isinstance(value, dict) and "choices" in value:
+            flat[f"{prefix}{name}"] = _only(classes_of(value))
+        elif isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.") if prefix.count(".") < 4 else {}
+        elif isinstance(value, list):
+            if not any(isinstance(item, float) for item in value):  # no vector
+                flat[f"{prefix}{name}"] = _only(classes_of(value))
+        else:
             flat[f"{prefix}{name}"] = as_text(value)
     return flat
 
 
+def _only(values: Sequence[str]) -> str | None:
+    """The one value of a list; SEVERAL where there are more, None where there is none."""
+    if not values:
+        return None
+    return values[0] if len(values) == 1 else SEVERAL
+
+
 def as_text(value: Any) -> str | None:
-    """A plain value as people write it: whole floats without ".0", truth as "true"."""
+    """A plain value as people write it: whole floats without ".0", truth as "true"; None for NaN."""
     if value is None:
         return None
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace")
-    return str(value)
+    if isinstance(value, float):
+        if math.isnan(value):
+            return None
+        return str(int(value)) if value.is_integer() else repr(value)
+    text = str(value)
+    return None if not isinstance(value, str) and text.lower() in _MISSING else text
 
 
 def _parquet(path: Path) -> Table:
+    """The columns of a Parquet file; of a nested image its path, of a list its only value, and for
+    numbers of classes the names that the schema lists."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        schema = pq.read_schema(path)
-        plain = [field.name for field in schema if not pa.types.is_nested(field.type)]
-        kept = [name for name in plain if not _is_bytes(schema.field(name).type)]
-        columns = pq.read_table(path, columns=kept).to_pydict()
+        with pq.ParquetFile(path) as file:
+            schema = file.schema_arrow
+            names_of = {name: class_names_of(schema, name) for name in schema.names}
+            table = file.read(columns=_readable(schema, names_of))
+        while any(pa.types.is_struct(field.type) for field in table.schema):
+            table = table.flatten()
+        columns = {
+            name: _column(table[name], names_of.get(name, [])) for name in table.column_names
+        }
     except (pa.ArrowException, OSError, ValueError) as fault:
         raise BadInput(
             f"{str(path)!r} cannot be read as Parquet ({' '.join(str(fault).split())[:100]})."
         ) from fault
-    texts = [[as_text(value) for value in columns[name]] for name in kept]
-    return Table(tuple(kept), [list(row) for row in zip(*texts, strict=True)])
+    return Table(tuple(columns), [list(row) for row in zip(*columns.values(), strict=True)])
+
+
+def _readable(schema: Any, names_of: dict[str, list[str]]) -> list[str]:
+    """The columns of plain values, of lists of texts or classes, and the plain parts of structs."""
+    import pyarrow as pa
+
+    found = []
+    for field in schema:
+        kind = field.type
+        if pa.types.is_struct(kind):
+            inner = [one.name for one in kind if _is_plain(one.type)]
+            found += [f"{field.name}.{name}" for name in inner]
+        elif _is_plain(kind) or _is_list_of_classes(kind, names_of.get(field.name, [])):
+            found.append(field.name)
+    return found
+
+
+def _is_plain(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return not pa.types.is_nested(kind) and not _is_bytes(kind)
+
+
+def _is_list_of_classes(kind: Any, names: list[str]) -> bool:
+    """Lists of numbers without names are vectors or boxes."""
+    import pyarrow as pa
+
+    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
+        return False
+    return bool(names) or pa.types.is_string(kind.value_type)
+
+
+def _column(column: Any, names: list[str]) -> list[str | None]:
+    return [_cell(value, names) for value in column.to_pylist()]
+
+
+def _cell(value: Any, names: list[str]) -> str | None:
+    if names and isinstance(value, int) or isinstance(value, list):
+        return _only(named_classes(value, names))
+    return as_text(value)
 
 
 def _is_bytes(kind: Any) -> bool:
     import pyarrow as pa
 
-    checks = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary)
+    checks = (
+        pa.types.is_binary,
+        pa.types.is_large_binary,
+        pa.types.is_fixed_size_binary,
+        pa.types.is_binary_view,
+    )
     return any(check(kind) for check in checks)

@@ -19,6 +19,7 @@ import numpy as np
 
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Note
+from coreset_engine.core.user_paths import user_path
 from coreset_engine.sources.remote.parquet import holds_bytes
 
 SUFFIXES = (".npy", ".npz", ".parquet", ".pq")
@@ -37,7 +38,7 @@ _HEADER = re.compile(
     r"\{'descr': '(?P<kind>[<>|=]?[a-zA-Z?][0-9]*)', 'fortran_order': (?P<fortran>True|False), "
     r"'shape': \((?P<shape>[0-9]{1,12},|[0-9]{1,12}(?:, [0-9]{1,12}){1,7})?,?\), \} *\n"
 )
-_NUMBERS = re.compile(r"[<>|=]?(f[248]|[iu][1248]|b1|\?)")
+_NUMBERS = re.compile(r"[<>|=]?(f[248]|f1[26]|[iu][1248]|b1|\?)")
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +47,7 @@ class VectorFile:
 
     digest: SHA-256 of the values. ids: one text per row, or None. bad: row -> why it is of no use.
     labels: the class name of every row, "" for none, or None where the file has no labels.
+    lost_ids: name of an array of ids that cannot be read without unpickling it, "" for none.
     """
 
     matrix: np.ndarray
@@ -54,6 +56,18 @@ class VectorFile:
     bad: dict[int, str]
     notes: tuple[Note, ...] = ()
     labels: list[str] | None = None
+    lost_ids: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """What a file holds, before it is checked; see `VectorFile`."""
+
+    matrix: np.ndarray
+    ids: list[str] | None = None
+    labels: list[str] | None = None
+    lost_ids: str = ""
+    notes: tuple[Note, ...] = ()
 
 
 def read_vectors(path: Path) -> VectorFile:
@@ -67,15 +81,13 @@ def read_vectors(path: Path) -> VectorFile:
     if not path.is_file():
         raise BadInput(f"{str(path)!r} is no file; give a .npy matrix with one row per image.")
     suffix = path.suffix.lower()
-    ids = None
-    labels = None
     try:
         if suffix == ".npz":
-            matrix, ids, labels = _from_npz(path)
+            found = _from_npz(path)
         elif suffix in (".parquet", ".pq"):
-            matrix, ids, labels = _from_parquet(path)
+            found = _from_parquet(path)
         else:
-            matrix = _mapped(path)
+            found = _Found(_mapped(path))
     except (ValueError, OSError, OverflowError, zipfile.BadZipFile, KeyError) as fault:
         if isinstance(fault, BadInput):
             raise
@@ -83,13 +95,12 @@ def read_vectors(path: Path) -> VectorFile:
             f"{str(path)!r} cannot be read as a {suffix} matrix ({fault}); write it with "
             "numpy.save, as plain numbers."
         ) from fault
-    return _checked(path, matrix, ids, labels)
+    return _checked(path, found)
 
 
-def _checked(
-    path: Path, matrix: np.ndarray, ids: list[str] | None, labels: list[str] | None
-) -> VectorFile:
-    matrix, notes = _as_matrix(path, matrix)
+def _checked(path: Path, found: _Found) -> VectorFile:
+    matrix, notes = _as_matrix(path, found.matrix)
+    notes += found.notes
     digest, bad, largest = _examined(matrix)
     if len(bad) == len(matrix):
         raise BadInput(f"{str(path)!r} has NaN or infinity in every row; vectors must be finite.")
@@ -98,7 +109,10 @@ def _checked(
         matrix = _scaled(matrix, power)
         said = f"the largest value is {largest:.3g}: all vectors were multiplied by 2^{power}"
         notes.append(Note("vectors", f"{said}, which changes no direction or ratio"))
-    return VectorFile(matrix, digest, ids, bad, tuple(notes), labels)
+    for row, name in enumerate(found.ids or ()):
+        if not name:
+            bad.setdefault(row, "has no id")
+    return VectorFile(matrix, digest, found.ids, bad, tuple(notes), found.labels, found.lost_ids)
 
 
 def _as_matrix(path: Path, matrix: np.ndarray) -> tuple[np.ndarray, list[Note]]:
@@ -112,7 +126,7 @@ def _as_matrix(path: Path, matrix: np.ndarray) -> tuple[np.ndarray, list[Note]]:
             f"{str(path)!r} has the shape {matrix.shape}; vectors must be a matrix (images, "
             "dimensions): reshape it, one row per image, and save it again."
         )
-    if matrix.dtype.kind != "f":
+    if matrix.dtype.kind != "f" or matrix.dtype.itemsize > 8:
         notes.append(Note("vectors", f"{matrix.dtype} numbers were converted to float32"))
         matrix = matrix.astype(np.float32)
     return matrix, notes
@@ -187,59 +201,146 @@ def _no_numbers(kind: str) -> str:
     return f"its header tells of {words}, not of float16, float32, float64 or integer numbers"
 
 
-def _from_npz(path: Path) -> tuple[np.ndarray, list[str] | None, list[str] | None]:
-    """(matrix, ids, labels) of an .npz: the array of a usual name, else the only matrix of
-    numbers."""
+def _from_npz(path: Path) -> _Found:
+    """The array of a usual name, else the only matrix of numbers; ids and classes beside it."""
     with zipfile.ZipFile(path) as archive:
         if sum(entry.file_size for entry in archive.infolist()) > MOST_BYTES:
             raise ValueError(f"it unpacks to over {MOST_BYTES:,} bytes")
+    found: dict[str, np.ndarray] = {}
+    lost = []
     with np.load(path, allow_pickle=False) as arrays:
-        found = {}
         for name in arrays.files:
             try:
                 found[name] = arrays[name]
             except ValueError:  # Python objects: never unpickled, and perhaps not needed
-                continue
-    numbers = {
-        name: array
-        for name, array in found.items()
-        if array.dtype.kind in "fiub" and array.ndim > 1
-    }
-    lower = {name.lower(): name for name in numbers}
-    chosen = next((lower[name] for name in VECTOR_NAMES if name in lower), None)
-    if chosen is None and len(numbers) != 1:
-        raise ValueError(
-            f"it holds {', '.join(found) or 'no plain array'}; exactly one must be a matrix, or be "
-            "called vectors"
-        )
-    matrix = numbers[chosen or next(iter(numbers))]
-    texts = {name.lower(): array for name, array in found.items() if array.dtype.kind in "US"}
-    ids = next((texts[name] for name in ID_NAMES if name in texts), None)
-    labels = _label_array(found, len(matrix))
-    if ids is None and len(texts) == 1 and next(iter(texts.values())) is not labels:
-        ids = next(iter(texts.values()))
-    return (
+                lost.append(name)
+    chosen = _chosen_matrix(found)
+    matrix = found[chosen]
+    labels, unread = _label_array(found, len(matrix))
+    ids = _id_array(found, len(matrix), labels)
+    others = [
+        name for name in _matrices(found) if name != chosen and name.lower() not in LABEL_NAMES
+    ]
+    notes = _not_used(chosen, others) + unread_note(unread)
+    lost_ids = next((name for name in lost if name.lower() in ID_NAMES), "")
+    return _Found(
         matrix,
         None if ids is None else _texts(ids, len(matrix)),
         None if labels is None else _texts(labels, len(matrix)),
+        "" if ids is not None else lost_ids,
+        tuple(notes),
     )
 
 
-def _label_array(arrays: dict[str, np.ndarray], count: int) -> np.ndarray | None:
-    """The array that holds one class a row, None where there is none."""
+def _matrices(arrays: dict[str, np.ndarray]) -> list[str]:
+    return [name for name, one in arrays.items() if one.dtype.kind in "fiub" and one.ndim > 1]
+
+
+def _chosen_matrix(arrays: dict[str, np.ndarray]) -> str:
+    """The name of the matrix of vectors. Raises ValueError where that is in doubt."""
+    lower = {name.lower(): name for name in _matrices(arrays)}
+    named = next((lower[name] for name in VECTOR_NAMES if name in lower), None)
+    possible = [name for key, name in lower.items() if key not in LABEL_NAMES]
+    if named is None and len(possible) != 1:
+        raise ValueError(
+            f"it holds {', '.join(arrays) or 'no plain array'}; exactly one must be a matrix, or be "
+            "called vectors"
+        )
+    return named or possible[0]
+
+
+def _not_used(chosen: str, others: list[str]) -> list[Note]:
+    """A note of matrices beside the one that was taken."""
+    if not others:
+        return []
+    shown = ", ".join(map(repr, others[:3]))
+    return [
+        Note(
+            "vectors", f"the vectors are {chosen!r}; not used: {shown} (a file of its own opens it)"
+        )
+    ]
+
+
+def unread_note(names: list[str]) -> list[Note]:
+    """A note of arrays that are called labels and hold none that can be understood."""
+    if not names:
+        return []
+    said = f"{', '.join(map(repr, names))} is no class a row and is not used as labels"
+    return [Note("labels", said)]
+
+
+def _id_array(
+    arrays: dict[str, np.ndarray], count: int, labels: np.ndarray | None
+) -> np.ndarray | None:
+    """The array of a usual name that holds an id a row, texts or whole numbers, else the only array
+    of texts; None where there is none."""
+    lower = {name.lower(): array for name, array in arrays.items()}
+    for name in ID_NAMES:
+        found = lower.get(name)
+        if found is None:
+            continue
+        if found.dtype.kind in "US":
+            return found
+        if found.shape == (count,) and _is_whole(found):
+            return found
+    texts = [one for one in arrays.values() if one.dtype.kind in "US" and one is not labels]
+    return texts[0] if len(texts) == 1 and texts[0].shape == (count,) else None
+
+
+def _is_whole(array: np.ndarray) -> bool:
+    """Whether an array holds whole numbers, as integers or as floats without a fraction."""
+    if array.dtype.kind in "iu":
+        return True
+    return array.dtype.kind == "f" and bool((np.isfinite(array) & (array % 1 == 0)).all())
+
+
+def _label_array(arrays: dict[str, np.ndarray], count: int) -> tuple[np.ndarray | None, list[str]]:
+    """(the array that holds one class a row, arrays called so that hold none).
+
+    A column (N, 1) and rows with a single one (N, K) are classes too; floats are where they are whole
+    numbers or NaN, which is no class.
+    """
+    unread = []
     for name, array in arrays.items():
-        if name.lower() in LABEL_NAMES and array.shape == (count,) and array.dtype.kind in "iuUS":
-            return array
-    return None
+        if name.lower() not in LABEL_NAMES:
+            continue
+        found = _one_a_row(array, count)
+        if found is not None:
+            return found, unread
+        unread.append(name)
+    return None, unread
+
+
+def _one_a_row(array: np.ndarray, count: int) -> np.ndarray | None:
+    if array.shape == (count, 1):
+        array = array[:, 0]
+    elif array.ndim == 2 and len(array) == count and array.dtype.kind in "fiub":
+        single = ((array == 0) | (array == 1)).all() and (array.sum(1) == 1).all()
+        return array.argmax(1) if single else None
+    if array.shape != (count,) or array.dtype.kind not in "iuUSbf":
+        return None
+    if array.dtype.kind == "f" and not _is_whole(array[~np.isnan(array)]):
+        return None
+    return array
 
 
 def _texts(values: np.ndarray, count: int) -> list[str]:
+    """Each value as people write it: whole floats without ".0", "" for NaN."""
     if values.shape != (count,):
         raise ValueError(f"it has {values.size} ids for {count} rows")
     return [
-        value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+        value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else as_text(value)
         for value in values.tolist()
     ]
+
+
+def as_text(value: Any) -> str:
+    """A plain value as people write it; "" for None and NaN."""
+    if value is None or value != value:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def vector_column(schema: Any) -> str | None:
@@ -254,7 +355,7 @@ def is_vector_table(text: str) -> bool:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    path = Path(text).expanduser()
+    path = user_path(text)
     if path.suffix.lower() not in (".parquet", ".pq") or not path.is_file():
         return False
     try:
@@ -268,15 +369,22 @@ def is_vector_table(text: str) -> bool:
 def _holds_numbers(kind: Any) -> bool:
     import pyarrow as pa
 
+    kind = _plain_type(kind)
     lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
     if not any(check(kind) for check in lists):
         return False
-    return pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)
+    numbers = (pa.types.is_floating, pa.types.is_integer, pa.types.is_decimal, pa.types.is_boolean)
+    return any(check(kind.value_type) for check in numbers)
 
 
-def _from_parquet(path: Path) -> tuple[np.ndarray, list[str] | None, list[str] | None]:
-    """(matrix, ids, labels) of a Parquet file with a column of number lists; rows of another length are
-    NaN, so that they are set aside."""
+def _plain_type(kind: Any) -> Any:
+    """A tensor's type as the list that stores it; any other type as it is."""
+    return kind.storage_type if hasattr(kind, "storage_type") else kind
+
+
+def _from_parquet(path: Path) -> _Found:
+    """A column of number lists, with ids and classes beside it; rows of another length are NaN, so
+    that they are set aside."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -295,18 +403,21 @@ def _from_parquet(path: Path) -> tuple[np.ndarray, list[str] | None, list[str] |
     except pa.ArrowException as fault:
         raise ValueError(" ".join(str(fault).split())[:120]) from fault
     matrix = _stacked(table[column])
-    ids = [str(value) for value in table[named].to_pylist()] if named else None
-    labels = None
-    if label is not None:
-        values = table[label].to_pylist()
-        labels = ["" if value is None or value != value else str(value) for value in values]
-    return matrix, ids, labels
+    ids = [as_text(value) for value in table[named].to_pylist()] if named else None
+    labels = [as_text(value) for value in table[label].to_pylist()] if label else None
+    others = [one.name for one in schema if one.name != column and _holds_numbers(one.type)]
+    return _Found(matrix, ids, labels, notes=tuple(_not_used(column, others)))
 
 
 def _stacked(column: Any) -> np.ndarray:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    kind = _plain_type(column.type)
+    if kind is not column.type:
+        column = column.cast(kind)
+    if not pa.types.is_floating(kind.value_type):
+        column = column.cast(pa.list_(pa.float64()))
     lengths = pc.fill_null(pc.list_value_length(column), -1).to_numpy()
     if not len(lengths) or lengths.max() < 1:
         raise ValueError("it holds no vector")

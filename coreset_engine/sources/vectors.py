@@ -11,6 +11,7 @@ set aside.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,11 +24,13 @@ from coreset_engine.core.errors import BadInput
 from coreset_engine.core.ids import RowIds
 from coreset_engine.core.limits import limits
 from coreset_engine.core.types import Dataset, Note, Progress, Rejected, silent
+from coreset_engine.core.user_paths import user_path
 from coreset_engine.sources.folder import open_folder
 from coreset_engine.sources.name_index import NameIndex
 from coreset_engine.sources.options import ReadOptions, vectors_spec
 from coreset_engine.sources.safe_names import safe_name, string_array
-from coreset_engine.sources.tables import decoded, read_table
+from coreset_engine.sources.tables import read_table
+from coreset_engine.sources.text_files import lines_of, text_of
 from coreset_engine.sources.vector_files import ID_NAMES, VectorFile, read_vectors
 
 _SHOWN = 3
@@ -66,7 +69,7 @@ def open_vectors(
     BadInput
         When rows and images cannot be joined.
     """
-    path = Path(path).expanduser().absolute()
+    path = user_path(path).absolute()
     chosen = ReadOptions.of("vectors", options)
     read = read_vectors(path)
     names = _names(path, chosen, read)
@@ -74,7 +77,7 @@ def open_vectors(
         read = replace(read, labels=None)
     if chosen.images is None:
         return _alone(path, chosen, read, names)
-    images = Path(chosen.images).expanduser()
+    images = user_path(chosen.images)
     folder_options = {name: value for name, value in chosen.changed().items() if name not in _OWN}
     pictures = open_folder(images, memory=memory, progress=progress, **folder_options)
     return _with_images(path, chosen, read, names, pictures)
@@ -88,7 +91,7 @@ def _names(path: Path, chosen: ReadOptions, read: VectorFile) -> list[str] | Non
     if chosen.ids is not None:
         return read_ids(chosen.ids, len(read.matrix))
     if read.ids is not None:
-        return _unique([safe_name(name) for name in read.ids], len(read.matrix), str(path))
+        return [safe_name(name) for name in read.ids]
     beside = path.with_name("ids.txt")
     if chosen.images is not None and chosen.order is None and beside.is_file():
         lines = _lines(beside)
@@ -109,7 +112,10 @@ def _alone(path: Path, chosen: ReadOptions, read: VectorFile, names: list[str] |
             vectors=read.matrix,
             notes=read.notes,
         )
-    names = names if names is not None else [f"row-{i:07d}" for i in range(len(read.matrix))]
+    if names is None:
+        names = [f"row-{i:07d}" for i in range(len(read.matrix))]
+    else:
+        names, read = _without_repeats(path, names, read)
     whole = hashlib.sha256((read.digest + "\n".join(names)).encode()).hexdigest()
     good = _good_rows(read)
     labels, classes, notes = _own_labels(path, read, good)
@@ -123,6 +129,24 @@ def _alone(path: Path, chosen: ReadOptions, read: VectorFile, names: list[str] |
         classes=classes,
         notes=(*read.notes, *notes),
     )
+
+
+def _without_repeats(
+    path: Path, names: list[str], read: VectorFile
+) -> tuple[list[str], VectorFile]:
+    """The ids, and the rows with those set aside that have no id or an earlier row's."""
+    bad = dict(read.bad)
+    seen: set[str] = set()
+    for row, name in enumerate(names):
+        if row in bad:
+            continue
+        if name in seen:
+            bad[row] = "has the id of an earlier row"
+        seen.add(name)
+    if len(seen) * 2 <= len(names):
+        _unique(names, len(names), str(path))
+    shown = [name or f"row {row}" for row, name in enumerate(names)]
+    return shown, replace(read, bad=bad)
 
 
 def _own_labels(
@@ -217,7 +241,7 @@ def _by_ids(path: Path, read: VectorFile, names: list[str], pictures: Dataset) -
         elif image in taken:
             reason = reason or "names an image that an earlier row names too"
         if reason:
-            aside.append(Rejected(name, reason))
+            aside.append(Rejected(name or f"row {row}", reason))
             continue
         taken.add(image)
         rows.append(row)
@@ -237,6 +261,12 @@ def _by_ids(path: Path, read: VectorFile, names: list[str], pictures: Dataset) -
 
 def _by_order(path: Path, order: str | None, read: VectorFile, pictures: Dataset) -> _Join:
     """Rows joined to images by their order alone."""
+    if read.lost_ids and order is None:
+        raise BadInput(
+            f"{str(path)!r} holds {read.lost_ids!r} as Python objects, which are never unpickled, so "
+            "which row is which image is not known; save them as texts (ids.astype(str)), give "
+            "ids=FILE (--ids), or say order=natural (--order) where the order is right."
+        )
     if len(read.matrix) != len(pictures):
         raise BadInput(
             f"{str(path)!r} has {len(read.matrix):,} rows but the folder has {len(pictures):,} "
@@ -313,22 +343,22 @@ def read_ids(text: str | Path, count: int) -> list[str]:
 
 
 def _ids_file(text: str) -> tuple[Path, str | None]:
-    path = Path(text).expanduser()
+    path = user_path(text)
     name, mark, column = text.rpartition("#")
     if mark and not path.exists():
-        return Path(name).expanduser(), column
+        return user_path(name), column
     return path, None
 
 
 def _lines(path: Path) -> list[str]:
     try:
-        text = decoded(path.read_bytes())
+        text = text_of(path.read_bytes())
     except OSError as fault:
         raise BadInput(
             f"ids={str(path)!r} cannot be read as UTF-8 text ({fault}); give one id per line."
         ) from fault
-    names = [safe_name(line.removesuffix("\r")) for line in text.split("\n")]
-    if names and names[-1] == "":
+    names = [safe_name(line) for line in lines_of(text)]
+    while names and not names[-1].strip():
         names.pop()
     return names
 
@@ -345,7 +375,23 @@ def _array_ids(path: Path) -> list[str]:
     return [safe_name(str(name)) for name in found.reshape(-1).tolist()]
 
 
+def _listed_ids(path: Path) -> list[str] | None:
+    """The ids of a JSON list of texts or numbers; None for any other file."""
+    if path.suffix.lower() != ".json" or not path.is_file():
+        return None
+    try:
+        found = json.loads(text_of(path.read_bytes()))
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, list) or not all(isinstance(one, str | int) for one in found):
+        return None
+    return [safe_name(str(one)) for one in found]
+
+
 def _column_ids(path: Path, column: str | None) -> list[str]:
+    listed = _listed_ids(path) if column is None else None
+    if listed is not None:
+        return listed
     table = read_table(path)
     if table.names is None and not table.rows:
         raise BadInput(f"ids={str(path)!r} is empty; give one id per row.")

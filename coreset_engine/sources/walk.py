@@ -32,6 +32,13 @@ _DEPTH = 64
 _RAW = "is a camera raw file, which is not read; export it as JPEG or TIFF"
 _VIDEO = "is a video; open the source with fps=1 (--fps 1) to take a frame a second"
 _DRAWING = "is a drawing or document, which is not read; export it as PNG"
+_OTHER_IMAGE = "is an image of a kind that is not read; convert it to PNG"
+_SCIENCE = "is a scientific image of a kind that is not read; export it as PNG or 16-bit TIFF"
+_ARCHIVE = "is an archive or packed file; unpack it here"
+_RECORDS = "is a file of records, which is not read; write its images as files, tars or Parquet"
+_ARRAYS = "is a file of arrays that is not read; save vectors with numpy.save, pictures as PNG"
+_ARROW = "is an Arrow file; write it as Parquet and open that"
+HIDDEN = "is hidden: its name begins with a dot; rename it to use it"
 # Files that hold pictures of a kind that is not read: what they are, and the way on.
 KNOWN = {
     **dict.fromkeys(".nef .nrw .cr2 .cr3 .arw .dng .orf .rw2 .raf .pef .srw .x3f".split(), _RAW),
@@ -39,6 +46,12 @@ KNOWN = {
     **dict.fromkeys(".svg .pdf .eps .ps .ai .psd .xcf .wmf .emf".split(), _DRAWING),
     ".dcm": "is a DICOM file, which is not read; export it as PNG or 16-bit TIFF",
     ".jxl": "is a JPEG XL file, which is not read; convert it to PNG or JPEG",
+    **dict.fromkeys(".ico .icns .tga .pcx .dds .qoi .pam .xbm .xpm .cur".split(), _OTHER_IMAGE),
+    **dict.fromkeys(".fits .fit .nii .mha .nrrd .mrc .czi .lif .nd2 .svs".split(), _SCIENCE),
+    **dict.fromkeys(".gz .tgz .bz2 .xz .zst .rar .7z".split(), _ARCHIVE),
+    **dict.fromkeys(".tfrecord .tfrecords .lmdb .mdb .rec .beton .mds".split(), _RECORDS),
+    **dict.fromkeys(".h5 .hdf5 .mat .pkl .pickle .pt .pth .safetensors".split(), _ARRAYS),
+    **dict.fromkeys(".arrow .feather".split(), _ARROW),
     ".exr": "is an OpenEXR file, which is not read; convert it to TIFF or PNG",
     ".hdr": "is a Radiance HDR file, which is not read; convert it to TIFF or PNG",
     ".zip": "is a zip archive; unpack it here, or upload it on Home",
@@ -90,6 +103,7 @@ def scan(root: Path, *, follow_links: bool = False) -> tuple[list[FoundFile], li
         for entry in _entries(walk, below):
             relative = f"{below}/{entry.name}" if below else entry.name
             if entry.name.startswith("."):
+                _count_hidden(walk, entry)
                 continue
             try:
                 _sort(walk, entry, relative)
@@ -146,6 +160,24 @@ def _sort(walk: _Walk, entry: os.DirEntry, relative: str) -> None:
         return
     about = entry.stat(follow_symlinks=True)
     walk.found.append(FoundFile(relative, about.st_size, about.st_mtime_ns, about.st_ctime_ns))
+
+
+def _count_hidden(walk: _Walk, entry: os.DirEntry) -> None:
+    """Hidden pictures and folders are told; not what macOS writes beside every file (._NAME)."""
+    suffix = os.path.splitext(entry.name)[1].lower()
+    if suffix in EXTENSIONS and not entry.name.startswith("._"):
+        walk.others[f".*{suffix}", HIDDEN] += 1
+    elif entry.is_dir(follow_symlinks=False) and _holds_pictures(entry.path):
+        walk.others[f"{display(entry.name)}/", HIDDEN] += 1
+
+
+def _holds_pictures(folder: str) -> bool:
+    """Whether a hidden folder has pictures directly in it."""
+    try:
+        with os.scandir(folder) as listing:
+            return any(os.path.splitext(one.name)[1].lower() in EXTENSIONS for one in listing)
+    except OSError:
+        return False
 
 
 def _why_not_enter(walk: _Walk, entry: os.DirEntry, relative: str) -> str:

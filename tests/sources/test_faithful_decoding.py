@@ -172,3 +172,35 @@ def test_a_larger_limit_is_the_owners_to_give(tmp_path: Path):
         decode_with_losses((tmp_path / "big.png").read_bytes(), DecodeOptions(1000))
     data = (tmp_path / "big.png").read_bytes()
     assert decode_with_losses(data, DecodeOptions(120_000)).image.size == (400, 300)
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_deep_tiffs_are_turned_as_their_tag_says(tmp_path: Path, turn: int):
+    """A 16-bit picture whose one bright corner is followed through all eight orientations."""
+    values = np.zeros((4, 6, 3), np.uint16)
+    values[0, 0] = 65535  # the first row and first column as stored
+    tags = [(274, 3, 1, turn, True)]
+    tifffile.imwrite(tmp_path / "a.tif", values, photometric="rgb", extratags=tags)
+    found = np.asarray(open_source(tmp_path).image(0))[..., 0]
+    # TIFF 6.0, Orientation: where row 0 and column 0 lie when the picture is shown
+    corners = {1: (0, 0), 2: (0, -1), 3: (-1, -1), 4: (-1, 0)}
+    corners |= {5: (0, 0), 6: (0, -1), 7: (-1, -1), 8: (-1, 0)}
+    assert found.shape == ((4, 6) if turn < 5 else (6, 4))
+    assert found[corners[turn]] == 255 and (found > 0).sum() == 1
+
+
+@pytest.mark.parametrize(
+    "void, tag",
+    [(-9999.0, None), (-32768.0, None), (-3.4028235e38, None), (-1.0, "-1"), (7.5, "7.5")],
+)
+def test_pixels_where_nothing_was_measured_do_not_flatten_the_others(tmp_path: Path, void, tag):
+    values = np.linspace(0, 1, 36, dtype=np.float32).reshape(6, 6)
+    values[0, 0] = void
+    tags = [] if tag is None else [(42113, 2, len(tag) + 1, tag, True)]
+    tifffile.imwrite(tmp_path / "a.tif", values, extratags=tags)
+    found = np.asarray(open_source(tmp_path).image(0))[..., 0]
+    assert len(np.unique(found)) == 35 and found.max() == 255
+
+
+def test_complex_numbers_are_shown_by_their_size():
+    assert to_8_bits(np.array([[0, 3 + 4j, 5j]])).tolist() == [[0, 255, 255]]

@@ -163,3 +163,112 @@ def test_files_of_annotation_tools_are_read_as_labels(tmp_path: Path):
     ds = open_source(root, labels=f"{root}/labels")
     assert names_of(ds) == ["fox", "owl", ""]
     assert "a class number that the list of names does not have" in ds.notes[0].text
+
+
+FOUR = [f"{number}.png" for number in range(4)]
+
+
+def opened(tmp_path: Path, name: str, data: bytes | str, **options):
+    """The images of FOUR with labels from a file of this name and content."""
+    root = folder(tmp_path / "images", FOUR)
+    given = tmp_path / name
+    given.write_bytes(data if isinstance(data, bytes) else data.encode())
+    return open_source(root, labels=str(given), **options)
+
+
+def records(values, key: str = "label") -> list[dict]:
+    return [{"file_name": name, key: value} for name, value in zip(FOUR, values, strict=True)]
+
+
+def lines_of(rows: list[dict]) -> str:
+    return "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+
+
+def test_one_torn_line_of_json_costs_itself_only(tmp_path: Path):
+    rows = [row | {"text": "two\u2028parts\x85"} for row in records("abab")]
+    ds = opened(tmp_path, "labels.jsonl", lines_of(rows[:3]) + '\n{"file_name": "3.p')
+    assert names_of(ds) == ["a", "b", "a", ""]
+    assert any("1 lines could not be read" in note.text for note in ds.notes)
+
+
+@pytest.mark.parametrize(
+    "values, expected, classes",
+    [
+        ([9.0, 10.0, float("nan"), 9.0], ["9", "10", "", "9"], ("9", "10")),
+        ([True, False, None, True], ["true", "false", "", "true"], ("false", "true")),
+        ([["a"], ["b"], [], ["a", "b"]], ["a", "b", "", ""], ("a", "b")),
+        ([{"choices": ["a"]}, {"choices": ["b"]}, None, "a"], ["a", "b", "", "a"], ("a", "b")),
+    ],
+)
+def test_values_that_json_gives_are_classes_or_none(tmp_path: Path, values, expected, classes):
+    ds = opened(tmp_path, "labels.jsonl", lines_of(records(values)))
+    assert names_of(ds) == expected and ds.classes == classes
+
+
+def test_several_classes_of_one_image_are_counted(tmp_path: Path):
+    ds = opened(tmp_path, "labels.jsonl", lines_of(records([["a"], ["b"], ["a", "b"], ["b"]])))
+    assert names_of(ds) == ["a", "b", "", "b"]
+    assert any("1 images have several classes" in note.text for note in ds.notes)
+
+
+def test_a_column_of_files_is_never_taken_for_labels(tmp_path: Path):
+    """JSON-MIN of an upload: `id` counts the tasks, `image` is the uploaded file."""
+    tasks = [
+        {"id": 3 - at, "image": f"/data/upload/1/1a2b3c4d-{at}.png", "cls": {"choices": [name]}}
+        for at, name in enumerate("abba")
+    ]
+    ds = opened(tmp_path, "labels.json", json.dumps(tasks))
+    assert names_of(ds) == ["a", "b", "b", "a"]
+
+
+def test_numbers_of_classes_never_name_images_where_a_path_does(tmp_path: Path):
+    """A dataset of the `datasets` library: the path lies in a struct, the names in the schema."""
+    features = {"label": {"_type": "ClassLabel", "names": ["cat", "dog"]}}
+    table = pa.table(
+        {
+            "image": [{"bytes": b"x", "path": name} for name in FOUR],
+            "label": pa.array([1, 0, None, 1]),
+            "boxes": [[1.0, 2.0]] * 4,
+        }
+    ).replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    root = folder(tmp_path / "images", FOUR)
+    pq.write_table(table, tmp_path / "labels.parquet")
+    ds = open_source(root, labels=str(tmp_path / "labels.parquet"))
+    assert names_of(ds) == ["dog", "cat", "", "dog"] and ds.classes == ("cat", "dog")
+
+
+def test_numbers_of_a_column_with_a_gap_stay_whole(tmp_path: Path):
+    """Arrow and pandas make floats of whole numbers where one is missing."""
+    root = folder(tmp_path / "images", FOUR)
+    table = pa.table({"file_name": FOUR, "label": pa.array([10.0, 9.0, None, 10.0])})
+    pq.write_table(table, tmp_path / "labels.parquet")
+    ds = open_source(root, labels=str(tmp_path / "labels.parquet"))
+    assert names_of(ds) == ["10", "9", "", "10"] and ds.classes == ("9", "10")
+
+
+@pytest.mark.parametrize(
+    "cell", ["https://host/a%20b/{}%2Epng?sig=1#x", "gs://bucket/{}.png", "s3://b/c/{}.png"]
+)
+def test_addresses_name_their_file(tmp_path: Path, cell: str):
+    text = "url,label\n" + "".join(f"{cell.format(at)},{'ab'[at % 2]}\n" for at in range(4))
+    assert names_of(opened(tmp_path, "labels.csv", text)) == ["a", "b", "a", "b"]
+
+
+def test_a_zero_byte_in_a_table_is_damage_and_no_encoding(tmp_path: Path):
+    text = "file,label\n0.png,a\n1.png,b\n2.png,a\n3.png,b\0\n"
+    assert names_of(opened(tmp_path, "labels.csv", text))[:3] == ["a", "b", "a"]
+
+
+@pytest.mark.parametrize(
+    "start, words",
+    [
+        (b"\x1f\x8b\x08\0", "packed with gzip; unpack it"),
+        (b"PK\x03\x04\x14", "workbook or an archive.*save the sheet as CSV"),
+        (b"SQLite format 3\0", "SQLite database"),
+        (b"\x80\x04\x95", "pickle, which is never read"),
+        (b"ARROW1\0\0", "Arrow"),
+    ],
+)
+def test_files_that_are_no_text_are_named(tmp_path: Path, start: bytes, words: str):
+    with pytest.raises(BadInput, match=words):
+        opened(tmp_path, "labels.csv", start + b"\0" * 40)

@@ -200,3 +200,60 @@ def test_a_file_given_as_a_folder_is_told_what_it_is(tmp_path, name, words):
 def test_a_pattern_of_images_names_the_folder(tmp_path):
     with pytest.raises(BadInput, match="is a pattern.*give the folder"):
         open_source(tmp_path / "*.png")
+
+
+def test_hidden_pictures_are_told_and_an_empty_folder_is_called_so_only_when_it_is(tmp_path: Path):
+    folder(tmp_path / "files", [".a.png", ".b.png"])
+    with pytest.raises(BadInput, match=r"2 set aside, for example '\.\*\.png \(2\)' is hidden"):
+        open_source(tmp_path / "files")
+    folder(tmp_path / "folders", [".images/a.png"])
+    with pytest.raises(BadInput, match="'.images/ .1.' is hidden"):
+        open_source(tmp_path / "folders")
+    folder(tmp_path / "mixed", ["a.png", ".b.png", "._a.png"])  # the last is written by macOS
+    assert list(reasons(open_source(tmp_path / "mixed"))) == [".*.png (1)"]
+
+
+@pytest.mark.parametrize(
+    "data, words",
+    [
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+            "Git LFS pointer.*lfs pull",
+        ),
+        (b"\n<!DOCTYPE html><html>404</html>", "web page.*fetch it again"),
+        (b'<?xml version="1.0"?>\n<Error><Code>AccessDenied</Code></Error>', "error message"),
+        (b"\0" * 512, "nothing but zero bytes"),
+        (b"\0\0\1\0\1\0" + b"\0" * 30, "icon"),
+        (b"\x1f\x8b\x08" + b"\0" * 30, "gzip"),
+        (b"\x89HDF\r\n\x1a\n", "HDF5"),
+    ],
+)
+def test_what_a_file_called_jpg_really_is(tmp_path: Path, data: bytes, words: str):
+    (tmp_path / "a.jpg").write_bytes(data)
+    with pytest.raises(BadInput, match=words):
+        open_source(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", "a.ico b.tga c.nii.gz d.h5 e.tfrecord f.7z g.pt h.feather i.svs".split()
+)
+def test_files_of_further_kinds_have_their_reason(tmp_path: Path, name: str):
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(BadInput) as refused:
+        open_source(tmp_path)
+    assert "not an image by name" not in str(refused.value)
+
+
+def test_a_home_that_nobody_has_is_a_path_that_does_not_exist(tmp_path: Path):
+    root = folder(tmp_path / "images", ["a.png"])
+    for call in (
+        lambda: open_source("~nobody-of-this-name/images"),
+        lambda: open_source(root, labels="~nobody-of-this-name/labels.csv"),
+    ):
+        with pytest.raises(BadInput, match="~nobody-of-this-name"):
+            call()
+
+
+def test_a_file_url_may_be_written_with_percent_signs(tmp_path: Path):
+    root = folder(tmp_path / "my images", ["a.png", "b.png"])
+    assert len(open_source(root.as_uri())) == 2

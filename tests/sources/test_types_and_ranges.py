@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -150,3 +151,59 @@ def test_vectors_in_parquet(tmp_path: Path, kind):
     ds = open_source(tmp_path / "v.parquet")
     assert ds.ids.tolist() == ["a", "c"] and ds.vectors.tolist() == [[1, 2], [3, 4]]
     assert ds.n_rejected == len(rows) - 2
+
+
+@pytest.mark.parametrize(
+    "labels, expected",
+    [
+        (np.array([0.0, 10.0, 9.0, np.nan]), ["0", "10", "9", ""]),
+        (np.array([True, False, False, True]), ["true", "false", "false", "true"]),
+        (np.array([[0], [1], [1], [0]]), ["0", "1", "1", "0"]),
+        (np.eye(3)[[2, 0, 2, 1]], ["2", "0", "2", "1"]),
+        (np.array([b"cat", b"dog", b"", b"cat"]), ["cat", "dog", "", "cat"]),
+    ],
+)
+def test_classes_of_every_kind_in_an_archive(tmp_path: Path, labels: np.ndarray, expected):
+    np.savez(tmp_path / "v.npz", vectors=np.eye(4, dtype=np.float32), y=labels)
+    ds = open_source(tmp_path / "v.npz")
+    assert [ds.classes[code] if code >= 0 else "" for code in ds.labels] == expected
+
+
+@pytest.mark.parametrize("labels", [np.array([0.5, 0.1, 0.2, 0.9]), np.ones((4, 3))])
+def test_numbers_that_are_no_classes_are_told(tmp_path: Path, labels: np.ndarray):
+    np.savez(tmp_path / "v.npz", vectors=np.eye(4, dtype=np.float32), labels=labels)
+    ds = open_source(tmp_path / "v.npz")
+    assert ds.labels is None
+    assert any("'labels' is no class a row" in note.text for note in ds.notes)
+
+
+def test_a_second_matrix_is_told(tmp_path: Path):
+    np.savez(tmp_path / "v.npz", features=np.eye(4), logits=np.eye(4))
+    assert any("not used: 'logits'" in note.text for note in open_source(tmp_path / "v.npz").notes)
+    lists = pa.array(np.eye(4).tolist())
+    pq.write_table(pa.table({"clip": lists, "dino": lists}), tmp_path / "v.parquet")
+    notes = open_source(tmp_path / "v.parquet").notes
+    assert any("'clip'; not used: 'dino'" in note.text for note in notes)
+
+
+VALUES = [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([[Decimal("1"), Decimal("2")], [3, 4], [5, 6]], pa.list_(pa.decimal128(5, 1))),
+        pa.FixedShapeTensorArray.from_numpy_ndarray(np.array(VALUES)),
+        pa.array(VALUES, pa.list_(pa.float16(), 2)),
+        pa.array([[1, 2], [3, 4], [5, 6]], pa.large_list(pa.int16())),
+    ],
+    ids=["decimal", "tensor", "fixed float16", "large int16"],
+)
+def test_vectors_of_every_arrow_list(tmp_path: Path, column):
+    pq.write_table(pa.table({"vectors": column}), tmp_path / "v.parquet")
+    assert open_source(tmp_path / "v.parquet").vectors.tolist() == VALUES
+
+
+def test_long_doubles_are_read(tmp_path: Path):
+    np.save(tmp_path / "v.npy", np.array(VALUES, np.longdouble))
+    assert open_source(tmp_path / "v.npy").vectors.tolist() == VALUES

@@ -198,3 +198,53 @@ def test_classes_in_files_of_vectors_are_labels(tmp_path: Path):
     ds = open_source(tmp_path / "own.parquet")
     assert ds.classes == ("a", "b") and ds.labels.tolist() == [1, -1, 0, 1]
     assert open_source(tmp_path / "own.parquet", labels="none").labels is None
+
+
+SHUFFLED = [3, 1, 12, 2, 5, 4, 6, 11, 10, 9, 8, 7]
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.uint8, np.float64])
+def test_numbers_in_an_archive_are_ids(images: Path, tmp_path: Path, kind):
+    """Image img_3 is row 0 because the file says 3, not img_1 because it comes first."""
+    numbered = folder(tmp_path / "numbered", [f"{number}.png" for number in SHUFFLED])
+    ids = np.array(SHUFFLED, kind)
+    np.savez(tmp_path / "v.npz", vectors=matrix(), ids=ids)
+    ds = open_source(tmp_path / "v.npz", images=numbered)
+    assert_paired(ds, [f"{number}.png" for number in SHUFFLED])
+
+
+def test_ids_that_would_have_to_be_unpickled_are_not_replaced_by_the_order(images, tmp_path: Path):
+    names = np.array(NAMES, object)
+    np.savez(tmp_path / "v.npz", vectors=matrix(), filenames=names)
+    with pytest.raises(BadInput, match="'filenames' as Python objects.*astype.str.*--order"):
+        open_source(tmp_path / "v.npz", images=images)
+    assert_paired(open_source(tmp_path / "v.npz", images=images, order="natural"))
+    assert len(open_source(tmp_path / "v.npz")) == 12  # without images no order is needed
+
+
+@pytest.mark.parametrize(
+    "name, text",
+    [
+        ("ids.json", '["' + '", "'.join(reversed(NAMES)) + '"]'),
+        ("ids.txt", "\r".join(reversed(NAMES)) + "\r\r"),
+        ("ids.lst", "\r\n".join(reversed(NAMES)) + "\r\n\r\n\r\n"),
+        ("ids.csv", "\ufefffile;n\r\n" + "".join(f"{one};1\r\n" for one in reversed(NAMES))),
+    ],
+)
+def test_lists_of_ids_of_every_kind(images: Path, tmp_path: Path, name: str, text: str):
+    np.save(tmp_path / "v.npy", matrix())
+    (tmp_path / name).write_bytes(text.encode())
+    ds = open_source(tmp_path / "v.npy", images=images, ids=str(tmp_path / name))
+    assert_paired(ds, NAMES[::-1])
+
+
+def test_a_repeated_or_absent_id_costs_its_own_row(images: Path, tmp_path: Path):
+    ids = [*NAMES[:10], NAMES[0], None]
+    vectors = pa.array(matrix().tolist(), pa.list_(pa.float32()))
+    pq.write_table(pa.table({"id": ids, "vectors": vectors}), tmp_path / "v.parquet")
+    alone = open_source(tmp_path / "v.parquet")
+    assert alone.ids.tolist() == NAMES[:10]
+    assert [one.reason for one in alone.rejected] == ["has the id of an earlier row", "has no id"]
+    joined = open_source(tmp_path / "v.parquet", images=images)
+    assert_paired(joined)
+    assert len(joined) == 10

@@ -20,6 +20,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from coreset_engine.core.errors import BadInput, Missing
+from coreset_engine.core.user_paths import user_path
 from coreset_engine.embedding.encoders.base import Encoder, EncoderConfig
 
 HALF = (0.5, 0.5, 0.5)
@@ -143,7 +144,7 @@ def _hash_state(network: nn.Module) -> str:
 
 def checkpoint(path: str | Path) -> dict[str, torch.Tensor]:
     """The tensors of a checkpoint file by name; unpacks wrappers such as {"state_dict": ...}."""
-    path = Path(path).expanduser()
+    path = user_path(path)
     if not path.is_file():
         raise BadInput(
             f"weights={str(path)!r} is no file; give a .safetensors, .pt or .pth checkpoint."

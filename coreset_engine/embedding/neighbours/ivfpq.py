@@ -32,6 +32,7 @@ import numpy as np
 import torch
 
 from coreset_engine.core.device import torch_threads
+from coreset_engine.core.disk_arrays import new_array
 from coreset_engine.core.limits import limits
 from coreset_engine.core.types import Neighbours, Progress, silent
 from coreset_engine.embedding.neighbours.candidates import _faiss, _threads
@@ -301,7 +302,7 @@ def gather(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     shape = (plan["n"], plan["wanted"])
     block = plan["block"]
     parts = [
-        np.lib.format.open_memmap(folder / f"{name}.npy", "w+", kind, shape)
+        new_array(folder / f"{name}.npy", kind, shape)
         for name, kind in (("indices", np.int64), ("distances", np.float32))
     ]
     for number in range(-(-plan["n"] // block)):

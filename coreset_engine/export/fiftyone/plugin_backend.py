@@ -19,6 +19,7 @@ import numpy as np
 from coreset_engine.core.errors import BadInput, Missing
 from coreset_engine.core.registry import DEFAULT_METHOD, METHODS
 from coreset_engine.core.types import Selection
+from coreset_engine.core.user_paths import user_path
 from coreset_engine.pipeline.imported_labels import with_labels
 from coreset_engine.pipeline.run import STAGES, Run
 from coreset_engine.pipeline.select import select
@@ -50,7 +51,7 @@ def open_run(name: str, *, progress: Report | None = None, **settings: Any) -> R
         | remembered(dataset)
         | {key: value for key, value in settings.items() if value is not None}
     )
-    key = (name, dataset.count(), *wanted.values())
+    key = (name, *_sample_marks(dataset), *wanted.values())
     with _LOCK:
         if key not in _runs:
             _runs.clear()  # one at a time: vectors are large
@@ -63,6 +64,13 @@ def open_run(name: str, *, progress: Report | None = None, **settings: Any) -> R
             )
         _runs[key].progress = progress
         return _runs[key]
+
+
+def _sample_marks(dataset: Any) -> tuple[int, str]:
+    """What changes when samples come or go: their number in every slice, and the newest id."""
+    samples = dataset._sample_collection
+    newest = samples.find_one({}, {"_id": 1}, sort=[("_id", -1)])
+    return samples.count_documents({}), str(newest and newest["_id"])
 
 
 def remembered(dataset: Any) -> dict[str, Any]:
@@ -320,4 +328,4 @@ def place(folder: Path | str | None = None) -> Path:
         except ImportError:
             raise Missing("FiftyOne is not installed; `pip install fiftyone` first.") from None
         folder = fo.config.plugins_dir
-    return Path(folder).expanduser() / PLUGIN
+    return user_path(folder) / PLUGIN

@@ -21,7 +21,7 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl, quote, unquote
 
 import numpy as np
 
@@ -88,7 +88,10 @@ def local_folder(text: str) -> str | None:
     """The folder of this machine that a file:// URL means, as a path; None for anything else."""
     place = _without_options(text)
     path = place.removeprefix("file://")
-    return path if path != place and os.path.isdir(path) else None
+    if path == place:
+        return None
+    written = (path, unquote(path))  # file:///my%20data is what a browser or a program writes
+    return next((one for one in written if os.path.isdir(one)), None)
 
 
 def open_container(

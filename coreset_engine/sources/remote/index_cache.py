@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from coreset_engine.core.disk_arrays import new_array
 from coreset_engine.core.limits import limits
 from coreset_engine.core.types import Note, Rejected
 
@@ -124,7 +125,7 @@ def _write(temporary: Path, kept: Path, n: int, fill: Callable[[Make], Opened]) 
         if np.dtype(dtype).hasobject:
             return np.empty(length, dtype)
         names.append(name)
-        return np.lib.format.open_memmap(temporary / _file(len(names) - 1), "w+", dtype, (length,))
+        return new_array(temporary / _file(len(names) - 1), dtype, (length,))
 
     found = fill(make)
     if sorted(names) != sorted(found.arrays):
