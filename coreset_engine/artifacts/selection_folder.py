@@ -18,6 +18,7 @@ import numpy as np
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.limits import limits
 from coreset_engine.core.types import Dataset, Selection
+from coreset_engine.core.user_paths import user_path
 
 FILES = ("selection.parquet", "ids.txt", "manifest.json")
 COLUMNS = {
@@ -57,7 +58,7 @@ def check_place(out: Path | str, *, overwrite: bool = True) -> None:
     overwrite
         Whether a selection that is there may be replaced.
     """
-    out = Path(out)
+    out = user_path(out)
     try:
         _refuse_others(out)
         if not overwrite and (out / FILES[2]).is_file():
@@ -86,7 +87,7 @@ def write_selection(
     scores: name -> (N,) column. Raises BadInput when `out` cannot be written or holds something
         else.
     """
-    out = Path(os.path.abspath(out))
+    out = Path(os.path.abspath(user_path(out)))
     n = len(dataset)
     rank = np.full(n, -1, np.int64)
     rank[selection.indices] = np.arange(len(selection))

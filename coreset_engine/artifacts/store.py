@@ -21,6 +21,7 @@ import numpy as np
 from coreset_engine.artifacts import filesystem, log
 from coreset_engine.core.errors import BadInput, Corrupt
 from coreset_engine.core.limits import limits
+from coreset_engine.core.user_paths import workspace
 
 FORMAT = 2
 # A file read whole and found good is not hashed again for a while, unless anything about it
@@ -53,10 +54,7 @@ class Store:
     """
 
     def __init__(self, home: Path | str | None = None) -> None:
-        chosen = (
-            home or os.environ.get("CORESET_HOME") or Path.home() / ".cache" / "coreset-explorer"
-        )
-        self.home = Path(chosen)
+        self.home = Path(home) if home else workspace()
 
     def folder(self, stage: str, key: str) -> Path:
         return self.home / "artefacts" / stage / key

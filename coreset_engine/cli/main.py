@@ -7,6 +7,7 @@ Heavy imports happen inside the commands, so that --help and `methods` answer at
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -34,6 +35,7 @@ from coreset_engine.cli.selection_options import with_selection_options
 from coreset_engine.cli.source_options import with_source_options
 from coreset_engine.core.errors import BadInput, CoresetError
 from coreset_engine.core.registry import DEFAULT_METHOD, METHODS
+from coreset_engine.core.user_paths import user_path
 
 if TYPE_CHECKING:
     from coreset_engine.pipeline.run import Run
@@ -288,8 +290,34 @@ def main() -> None:
 
     Never a traceback; Ctrl-C ends it within two seconds.
     """
+    _prepare()
     with interrupt.armed():
         _guarded()
+
+
+def _prepare() -> None:
+    """Names of any language on any terminal, and `--out=~/x`, which shells pass on as it stands."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    if sys.getfilesystemencoding().lower() not in ("utf-8", "utf8"):
+        print(
+            f"error: the locale's encoding is {sys.getfilesystemencoding()}, which cannot name every "
+            "file; set PYTHONUTF8=1 (or LC_ALL=C.UTF-8) and run again.",
+            file=sys.stderr,
+        )
+        sys.exit(2)
+    sys.argv[1:] = [_with_home(word) for word in sys.argv[1:]]
+
+
+def _with_home(word: str) -> str:
+    """A word of the command line with ~/ replaced, at its beginning or behind `--option=`."""
+    name, equals, value = word.partition("=")
+    if word.startswith("~/"):
+        return str(user_path(word))
+    if name.startswith("--") and equals and value.startswith("~/"):
+        return f"{name}={user_path(value)}"
+    return word
 
 
 def _guarded() -> None:

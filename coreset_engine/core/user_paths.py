@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from coreset_engine.core.errors import BadInput
+
 
 def user_path(text: str | os.PathLike[str]) -> Path:
     """The path with a leading `~` or `~name` replaced by that home folder.
@@ -13,3 +15,19 @@ def user_path(text: str | os.PathLike[str]) -> Path:
     says in words, where `Path.expanduser` raises RuntimeError.
     """
     return Path(os.path.expanduser(os.fspath(text)))
+
+
+def workspace() -> Path:
+    """Where what this program keeps lies: CORESET_HOME, else ~/.cache/coreset-explorer.
+
+    Raises
+    ------
+    BadInput
+        When it begins with the home folder of nobody.
+    """
+    found = user_path(os.environ.get("CORESET_HOME") or "~/.cache/coreset-explorer")
+    if str(found).startswith("~"):
+        raise BadInput(
+            f"no home folder is known for {str(found)!r}; set CORESET_HOME to a folder you can write."
+        )
+    return found

@@ -19,6 +19,7 @@ from coreset_engine.artifacts.store import Store
 from coreset_engine.core.errors import BadInput, CoresetError
 from coreset_engine.core.registry import load
 from coreset_engine.core.types import Progress, silent
+from coreset_engine.core.user_paths import user_path
 from coreset_engine.export.bundle import ExportBundle
 from coreset_engine.pipeline import corrections
 from coreset_engine.pipeline.manifest import run_of_manifest, write_run
@@ -220,7 +221,7 @@ def _place(target: str, out: str, name: str) -> tuple[Target, str]:
             if row.place == "folder"
             else f"target {target!r} needs a dataset name; give one (--name)."
         )
-    return row, place
+    return row, str(user_path(place)) if row.place == "folder" else place
 
 
 def _send(

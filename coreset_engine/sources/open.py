@@ -24,7 +24,7 @@ from typing import Any
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.registry import load
 from coreset_engine.core.types import Dataset, Progress, silent
-from coreset_engine.core.user_paths import user_path
+from coreset_engine.core.user_paths import user_path, workspace
 from coreset_engine.sources.frames import VIDEOS
 from coreset_engine.sources.options import is_vectors, unpacked
 
@@ -156,14 +156,8 @@ def _is_vector_table(text: str) -> bool:
 
 
 def home() -> Path:
-    """Where what this program keeps lies: CORESET_HOME, else ~/.cache/coreset-explorer."""
-    found = user_path(os.environ.get("CORESET_HOME") or "~/.cache/coreset-explorer")
-    if str(found).startswith("~"):
-        raise BadInput(
-            f"no home folder is known for {str(found)!r} (HOME is not set); set CORESET_HOME to a "
-            "folder you can write."
-        )
-    return found
+    """Where what this program keeps lies, see `workspace`."""
+    return workspace()
 
 
 def _fashion_parts(rest: str) -> tuple[str, str | None]:

@@ -15,6 +15,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -136,13 +137,15 @@ class VerdictMemory:
             temporary.write_text(json.dumps({"version": VERSION, "files": files}), "utf-8")
             os.replace(temporary, path)
         except OSError:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):  # a read-only disk refuses even to remove what is not there
+                temporary.unlink(missing_ok=True)
 
     def forget(self) -> None:
         """Have the next opening look at every file again."""
         path = self.path
         if path is not None:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
 
 
 def _is_entry(entry: object) -> bool:

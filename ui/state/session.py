@@ -24,6 +24,7 @@ from coreset_engine.artifacts import filesystem
 from coreset_engine.core.errors import BadInput, CoresetError
 from coreset_engine.core.registry import DEFAULT_METHOD, METHODS
 from coreset_engine.core.types import Dataset
+from coreset_engine.core.user_paths import workspace
 from coreset_engine.pipeline.config import RunConfig, Settings, setting_groups
 from coreset_engine.selection.budget import TABLE_7, guessed_beta, kept_count
 from ui.state import last_state, link_storage, sampling
@@ -118,7 +119,7 @@ def rebind(name: str, value: Any) -> None:
 
 def home() -> Path:
     """The workspace: CORESET_HOME or ~/.cache/coreset-explorer."""
-    return Path(os.environ.get("CORESET_HOME") or Path.home() / ".cache" / "coreset-explorer")
+    return workspace()
 
 
 # -- the address bar -------------------------------------------------------------------------------

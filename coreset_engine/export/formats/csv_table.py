@@ -32,7 +32,8 @@ def write_csv(
         table.to_csv(path, index=False)
     except OSError as fault:
         raise BadInput(
-            f"{str(path)!r} cannot be written ({fault.strerror}); choose a folder you can write."
+            f"{str(path)!r} cannot be written ({fault.strerror or fault}); choose a folder "
+            "you can write, on a disk with room."
         ) from None
     progress(1, 1, "files")
     return dict(path=str(path))

@@ -103,7 +103,7 @@ def write_pytorch(
     except OSError as fault:
         raise BadInput(
             f"{str(place)!r} cannot be written ({fault.strerror or fault}); choose a folder you "
-            "can write."
+            "can write, on a disk with room."
         ) from None
     progress(1, 1, "files")
     return dict(images=len(rows), path=str(place / "coreset_subset.py"))
