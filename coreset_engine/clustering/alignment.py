@@ -31,8 +31,10 @@ def align_heads(assigned: np.ndarray, n_clusters: int, best: int) -> np.ndarray:
 
 
 def together(assigned: np.ndarray, n_clusters: int, best: int) -> np.ndarray:
-    """(H, C, C) int64: how many images of cluster a of head `best` head h put into its cluster b;
-    blocks add up."""
+    """(H, C, C) int64: images of cluster a of head `best` that head h puts into its cluster b.
+
+    The counts of blocks add up.
+    """
     return np.stack(
         [
             contingency(assigned[:, best], assigned[:, head], n_clusters, n_clusters)
@@ -51,7 +53,9 @@ def align_counts(counts: np.ndarray, best: int) -> np.ndarray:
 
 
 def renamed(assigned: np.ndarray, orders: np.ndarray) -> np.ndarray:
-    """(N, H) int64: the clusters of every head in the names of the reference head. orders: as from
-    `align_heads`."""
+    """(N, H) int64: every head's clusters in the reference head's numbering.
+
+    orders: as from `align_heads`.
+    """
     inverse = np.argsort(orders, axis=1)
     return np.stack([inverse[head][assigned[:, head]] for head in range(assigned.shape[1])], axis=1)

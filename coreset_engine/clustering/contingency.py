@@ -1,5 +1,4 @@
-"""Clusters against classes, and clusterings against each other: who corresponds to whom, and how
-well.
+"""Clusters against classes, and clusterings against each other: matching and agreement.
 
 Cluster numbers mean nothing by themselves; the Hungarian algorithm (Kuhn 1955) finds the one-to-one
 naming that agrees most. Accuracy, NMI and ARI as in ELFS' tables 2 and 10, the class-wise errors of
@@ -39,8 +38,7 @@ def contingency(
 
 
 def hungarian(gain: np.ndarray) -> np.ndarray:
-    """(R,) int64: the column matched to each row so that the summed gain is largest; -1 = unmatched
-    (R > C)."""
+    """(R,) int64: the column matched to each row, maximising the sum; -1 = unmatched (R > C)."""
     from scipy.optimize import linear_sum_assignment
 
     matched = np.full(len(gain), -1, np.int64)
@@ -55,8 +53,7 @@ def match_clusters(
     n_clusters: int | None = None,
     n_classes: int | None = None,
 ) -> np.ndarray:
-    """(C,) int64: the class each cluster is named after, one to one; -1 = more clusters than
-    classes, none left."""
+    """(C,) int64: class matched to each cluster, one to one; -1 = more clusters than classes."""
     return hungarian(contingency(pseudo, truth, n_clusters, n_classes))
 
 
@@ -66,15 +63,16 @@ def majority_classes(
     n_clusters: int | None = None,
     n_classes: int | None = None,
 ) -> np.ndarray:
-    """(C,) int64: the commonest class of each cluster (many to one, for over-clustering); -1 =
-    empty cluster."""
+    """(C,) int64: the commonest class of each cluster (many to one); -1 = empty cluster."""
     counts = contingency(pseudo, truth, n_clusters, n_classes)
     return np.where(counts.sum(axis=1) > 0, counts.argmax(axis=1), -1)
 
 
 def accuracy(pseudo: np.ndarray, truth: np.ndarray) -> float:
-    """Share of images whose cluster is named after their class, in [0, 1]; 1 - misclassification of
-    ELFS' table 2."""
+    """Share of images whose cluster is matched to their class.
+
+    1 - misclassification of ELFS' table 2.
+    """
     counts = contingency(pseudo, truth)
     named = hungarian(counts)
     right = sum(int(counts[row, column]) for row, column in enumerate(named) if column >= 0)
@@ -127,8 +125,9 @@ def label_quality(
     n_clusters: int | None = None,
     n_classes: int | None = None,
 ) -> dict:
-    """Everything the Labels page says about pseudo-labels where truth is known. Unknown truth (-1)
-    is left out.
+    """Everything the Labels page says about pseudo-labels where truth is known.
+
+    Unknown truth (-1) is left out.
 
     accuracy, misclassification, nmi, ari, purity: in [0, 1] (ari may be negative). mapping: (C,)
         class per cluster or

@@ -85,8 +85,7 @@ def spherical_centres(
     n_images: int = 10_000,
     n_rounds: int = 10,
 ) -> torch.Tensor:
-    """(C, D) unit centres of one short k-means on a random sample of unit `rows` (N, D): a start
-    for other methods."""
+    """(C, D) unit centres of a short k-means on a random sample of unit `rows` (N, D)."""
     size = min(len(rows), max(n_images, n_clusters))
     sample = rows[
         torch.from_numpy(np.sort(rng.choice(len(rows), size, replace=False))).to(rows.device)
@@ -109,8 +108,7 @@ def _one_start(rows: torch.Tensor, n_clusters: int, n_rounds: int, rng: np.rando
 
 
 def _assign(rows: torch.Tensor, centres: torch.Tensor):
-    """One round: (sums per cluster (C, D), mean best cosine, rows farthest from their centre,
-    farthest first)."""
+    """One round: (sums per cluster (C, D), mean best cosine, rows farthest from their centre)."""
     sums = torch.zeros_like(centres)
     total = 0.0
     count = centres.shape[0]
@@ -129,8 +127,11 @@ def _assign(rows: torch.Tensor, centres: torch.Tensor):
 def _soft(
     rows: torch.Tensor, centres: torch.Tensor, temperature: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """From the softmax of cosines / temperature: labels (N,) int64, confidence (N,) float32, and
-    the (N, C) float32 probabilities themselves unless they are too many."""
+    """Labels and confidences from the softmax of cosines / temperature.
+
+    labels (N,) int64, confidence (N,) float32, and the (N, C) float32 probabilities unless they are
+    too many.
+    """
     n = len(rows)
     labels = np.empty(len(rows), np.int64)
     confidence = np.empty(len(rows), np.float32)

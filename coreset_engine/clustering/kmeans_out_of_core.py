@@ -1,5 +1,4 @@
-"""Spherical k-means of vectors that no memory holds: every round is a map over pieces of rows, in
-threads or tasks.
+"""Spherical k-means out of core: every round is a map over blocks of rows.
 
 What differs from `kmeans`, which small sets go on using: starts are made and compared on a sample
 of rows (at most 256 MiB of them, evenly drawn), each to its end, and only the centres of the best
@@ -43,9 +42,11 @@ Tick = Callable[[float], None]  # called with the finished share of a phase; may
 
 @dataclass(frozen=True, eq=False)
 class Round:
-    """What rows say of centres: sums (C, D) float64 of the rows of each, counts (C,) int64, total
-    of their cosines, and the rows farthest from their own centre, farthest first: far (k,) float32
-    cosines, rows (k,) int64."""
+    """Sums over rows that update the centres.
+
+    sums (C, D) float64 of the rows of each, counts (C,) int64, total of their cosines, and the rows
+    farthest from their own centre, farthest first: far (k,) float32 cosines, rows (k,) int64.
+    """
 
     sums: np.ndarray
     counts: np.ndarray
@@ -64,8 +65,9 @@ def kmeans_at_scale(
     piece: int | None = None,
     progress: Progress = silent,
 ) -> PseudoLabels:
-    """As `spherical_kmeans`, with nothing of size N x D in memory. vectors: (N, D), a memmap for
-    workers elsewhere.
+    """As `spherical_kmeans`, with nothing of size N x D in memory.
+
+    vectors: (N, D), a memmap for workers elsewhere.
 
     config: a KMeansConfig. probabilities are None where (N, C) would take more than 256 MiB. info:
     also `sample`, the rows that starts were compared on. progress: unit "images", one reading of
@@ -153,8 +155,7 @@ def lloyd(
     piece: int,
     tick: Tick,
 ) -> tuple[np.ndarray, float, int]:
-    """(centres (C, D) float32, mean cosine before their last move, rounds) once a round gains less
-    than 1e-5."""
+    """(centres (C, D) float32, mean cosine before the last move, rounds) until gain < 1e-5."""
     last = -np.inf
     for done in range(1, n_rounds + 1):  # noqa: B007 - returned
 
@@ -189,8 +190,10 @@ def _round(workers: Workers, n: int, centres: np.ndarray, piece: int, tick: Tick
 
 
 def assign(vectors: np.ndarray, shared: tuple[np.ndarray, int], first: int, last: int) -> Round:
-    """The `Round` of rows first to last, piece by piece. shared: centres (C, D) float32, rows of a
-    piece."""
+    """The `Round` of rows first to last, piece by piece.
+
+    shared: centres (C, D) float32, rows of a piece.
+    """
     centres, piece = shared
     return in_pairs(
         [

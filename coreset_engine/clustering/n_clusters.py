@@ -1,5 +1,4 @@
-"""How many clusters? A proposal from the data, for sets whose number of classes nobody knows, with
-its curves.
+"""Propose a number of clusters from the data, where the number of classes is unknown.
 
 Three opinions over one grid, all on a sample: the elbow of the k-means objective, the silhouette,
 the eigengap. The elbow decides. Measured on 3,000 images over three seeds: Fashion-MNIST's vectors,
@@ -72,8 +71,7 @@ class Proposal:
 
 
 def propose_n_clusters(vectors: np.ndarray, seed: int = 0) -> Proposal:
-    """Look at `vectors` (N, D) float, finite, and propose a number of clusters between 1 and 100;
-    seconds at any N.
+    """Propose a number of clusters from 1 to 100 for `vectors` (N, D), finite; seconds at any N.
 
     Sets with fewer than 10 images, or without two different directions, are one cluster. Sources:
     elbow as the point of the objective over log C that lies farthest above its chord (Satopaa et
@@ -117,8 +115,7 @@ def _partition(
 
 
 def _silhouette(cosines: torch.Tensor, own: torch.Tensor, count: int) -> float:
-    """Mean over images of (b - a) / max(a, b) with cosine distances; images alone in their cluster
-    count 0."""
+    """Mean of (b - a) / max(a, b) with cosine distances; images alone in a cluster count 0."""
     member = torch.nn.functional.one_hot(own, count).float()
     sizes = member.sum(dim=0)
     distance = (1 - cosines) @ member
@@ -135,8 +132,7 @@ def _silhouette(cosines: torch.Tensor, own: torch.Tensor, count: int) -> float:
 
 
 def _gaps(rows: torch.Tensor) -> np.ndarray:
-    """(max(_GRID),) fall from eigenvalue C to C + 1 of the symmetric neighbour graph, index C -
-    1."""
+    """(max(_GRID),) drop from eigenvalue C to C + 1 of the neighbour graph, index C - 1."""
     graph = torch.zeros(len(rows), len(rows))
     graph.scatter_(1, nearest(rows, _LINKS), 1.0)
     graph = torch.maximum(graph, graph.T)
@@ -153,8 +149,7 @@ def _gaps(rows: torch.Tensor) -> np.ndarray:
 
 
 def _elbow(grid: np.ndarray, objective: np.ndarray) -> int:
-    """Place in the grid where the objective lies farthest above the straight line, over log C, from
-    first to last."""
+    """Index in the grid where the objective is farthest above the chord over log C."""
     rise = objective[-1] - objective[0]
     run = np.log(grid[-1] / grid[0])
     if rise <= 1e-6 or run == 0:

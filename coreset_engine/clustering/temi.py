@@ -190,8 +190,7 @@ def _unit_inputs(config: TemiConfig) -> bool:
 
 
 def _list_length(config: TemiConfig, n_images: int, n_clusters: int) -> int:
-    """At most half a mean cluster: a longer list must hold images of other clusters (bites on small
-    sets only)."""
+    """At most half a mean cluster: a longer list must hold images of other clusters."""
     return max(1, min(config.n_neighbours, n_images // (2 * n_clusters)))
 
 
@@ -212,8 +211,10 @@ def _ensemble(
     config: TemiConfig,
     idle: Callable[[], None],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None, list[int]]:
-    """(labels (N,) int64, confidence (N,) float32, agreement (N,) float32, probabilities (N, C)
-    float32 of the aligned heads' mean or None, the heads used, best first).
+    """The aligned heads' mean as labels, confidence, agreement and probabilities.
+
+    (labels (N,) int64, confidence (N,) float32, agreement (N,) float32, probabilities (N, C)
+    float32 or None, the heads used, best first).
 
     Two passes over the rows, so that (N, H, C) never exists: one for each head's clusters, one for
     the mean.

@@ -126,8 +126,7 @@ class Training:
         return order.to(self.rows.device), partner.to(torch.int16).to(self.rows.device)
 
     def _read_ahead(self, order: torch.Tensor, partner: torch.Tensor, at: int) -> None:
-        """Read ahead the pairs from `at` on, and the lists of later pairs, where they lie on
-        disk."""
+        """Prefetch the pairs from `at` on, and the lists of later pairs, where they lie on disk."""
         if getattr(self.rows, "soon", nothing) is nothing:
             return
         later = at + AHEAD * self.batch
@@ -225,8 +224,7 @@ class Training:
         return torch.cat(losses)
 
     def _both(self, heads: Parameters, part: torch.Tensor) -> Pair:
-        """Log-probabilities (B, H, C) of the first and of the second half of `part`: images, then
-        their partners."""
+        """Log-probabilities (B, H, C) of both halves of `part`: images, then their partners."""
         logits = head_logits(heads, part, self.config.temperature)
         # Heads innermost in memory: over a last dimension of ten, torch's softmax is ten times
         # slower on a CPU.

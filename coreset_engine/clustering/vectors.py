@@ -1,5 +1,4 @@
-"""Small helpers over rows of vectors, shared by the clusterers: checking, unit length, exact
-neighbours, PCA.
+"""Helpers on rows of vectors for the clusterers: checks, unit length, neighbours, PCA.
 
 All of them work block by block in float32, so that a float16 memmap never has to fit in memory
 twice.
@@ -36,8 +35,10 @@ def check_clusters(vectors: np.ndarray, n_clusters: int) -> int:
 
 
 def as_tensor(vectors: np.ndarray, device: str) -> torch.Tensor:
-    """(N, D) float32 or float16 on `device`; a copy, so that read-only memmaps are safe. Raises on
-    NaN or infinity."""
+    """(N, D) float32 or float16 on `device`; a copy, so that read-only memmaps are safe.
+
+    Raises on NaN or infinity.
+    """
     kind = np.float16 if vectors.dtype == np.float16 else np.float32
     rows = torch.from_numpy(np.array(vectors, kind)).to(device)
     for start in range(0, len(rows), BLOCK):

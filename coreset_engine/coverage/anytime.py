@@ -1,5 +1,4 @@
-"""Scores that grow: rounds of samples in two independent halves, convergence figures, resume and
-early stop.
+"""Anytime scores: rounds in two independent halves, convergence, resume and early stop.
 
 A unit of 1024 samples belongs to one half by its parity. After every round the sum of the halves is
 a valid score, and how well the halves agree says how stable it is (BlindCS figure 4). Sums are
@@ -119,8 +118,7 @@ class Running:
 
 
 def rounds(done: int, total: int, n_images: int) -> Iterator[int]:
-    """Where the rounds end: doubling from 2048, later at most 2^18 samples (fewer for many images),
-    last at `total`."""
+    """Ends of the rounds: doubling from 2048, at most 2^18 samples each, the last at `total`."""
     largest = max(
         2 * SMALLEST, min(LARGEST, 1 << int(np.log2(max(1, LARGEST * 60_000 // max(n_images, 1)))))
     )
@@ -246,8 +244,7 @@ def seed_agreement(halves: float) -> float:
 
 
 def save(path: Path, running: Running, identity: str) -> None:
-    """Write the sums so far under a temporary name, then rename: a reader never sees half a
-    file."""
+    """Write the sums so far atomically: a reader never sees half a file."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

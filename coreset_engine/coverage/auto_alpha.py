@@ -1,5 +1,6 @@
-"""`n_neighbours="auto"`: a score whose k highest stay at or near a random choice. An addition, not
-in the paper.
+"""`n_neighbours="auto"`: a score whose k highest stay at or near a random choice.
+
+An addition, not in the paper.
 
 Why: the highest scores belong to outlying images (much coverage, few neighbours to share a penalty
 with). A coreset of many images holds them and the rest; one of few images holds nothing else. The

@@ -1,5 +1,4 @@
-"""Settings of the coverage scores, without any heavy import: read by forms, command line and
-keys."""
+"""Settings of the coverage scores without heavy imports: read by forms, command line and keys."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Samples: m dimensions without replacement (BlindCS eq. 4) and a point in them (eq. 3
-or the ablation's).
+"""Samples: m dimensions without replacement (BlindCS eq. 4) and a point in them (eq. 3).
 
 Samples come in units of 1024, each from its own spawned random stream, so sample t is the same
 whatever T, the order of work or the number of workers: a run over 20,000 samples is the beginning
@@ -119,8 +118,7 @@ def _tie_bits(rng: np.random.Generator) -> np.ndarray:
 def triangular(
     share: np.ndarray, low: np.ndarray, median: np.ndarray, high: np.ndarray
 ) -> np.ndarray:
-    """Inverse distribution function of eq. 3, whose peak is the median: share in [0, 1) -> values
-    in [low, high].
+    """Inverse CDF of eq. 3, whose mode is the median: share in [0, 1) -> values in [low, high].
 
     low = median, median = high and low = high are legal. All arguments broadcast; float64.
     """
@@ -132,16 +130,14 @@ def triangular(
 
 
 def pick_dims(rng: np.random.Generator, rows: int, m: int, count: int) -> np.ndarray:
-    """(rows, m) int64: m of `count` dimensions per row, without replacement, every ordered choice
-    equally likely."""
+    """(rows, m) int64: m of `count` dimensions per row, without replacement, uniformly."""
     if m > 32:
         return rng.permuted(np.tile(np.arange(count), (rows, 1)), axis=1)[:, :m]
     return _dims_from(rng.random((rows, m)), count)
 
 
 def _dims_from(share: np.ndarray, count: int) -> np.ndarray:
-    """(t, m) shares in [0, 1) -> (t, m) int64 distinct dimensions: the next of those not yet taken,
-    and so on."""
+    """(t, m) shares in [0, 1) -> (t, m) int64 distinct dimensions."""
     dims = np.empty(share.shape, np.int64)
     for j in range(share.shape[1]):
         pick = np.minimum((share[:, j] * (count - j)).astype(np.int64), count - j - 1)
@@ -152,8 +148,7 @@ def _dims_from(share: np.ndarray, count: int) -> np.ndarray:
 
 
 def _even_dims(seed: int, number: int, m: int, count: int) -> np.ndarray:
-    """Rows 1024 number ... of a sequence in which every dimension (m = 2: every pair) comes equally
-    often."""
+    """Rows 1024 number ... of a sequence with every dimension (m = 2: every pair) equally often."""
     rows = np.arange(number * UNIT, (number + 1) * UNIT)
     pairs = count * (count - 1) // 2
     if m == 2 and pairs <= DECK:
@@ -171,8 +166,7 @@ def _pair(place: np.ndarray) -> np.ndarray:
 def _dealt(
     seed: int, rows: np.ndarray, hands: int, size: int, cards: int | None = None
 ) -> np.ndarray:
-    """(t, size) int64: disjoint hands from shuffled decks of `cards` (default hands * size), one
-    deck after another."""
+    """(t, size) int64: disjoint hands from shuffled decks of `cards` (default hands * size)."""
     out = np.empty((len(rows), size), np.int64)
     laps = rows // hands
     for lap in np.unique(laps):

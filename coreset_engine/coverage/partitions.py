@@ -1,5 +1,4 @@
-"""Coverage where no memory holds the matrix: its columns in files, cut into groups; a task reads
-those it needs.
+"""Coverage out of core: columns in files, cut into groups; a task reads those it needs.
 
 The columns and their 16-bit levels lie transposed in two files, made once and streamed; a group is
 a run of columns, so any number S of groups is read from the same files. A sample of m dimensions
@@ -73,14 +72,12 @@ def _opened(folder: Path) -> Columns:
 
 
 def edges(count: int, groups: int) -> np.ndarray:
-    """(S + 1,) int64: group g holds the columns from edges[g] to edges[g + 1], as even as can
-    be."""
+    """(S + 1,) int64: group g holds the columns edges[g] to edges[g + 1], evenly."""
     return np.arange(groups + 1) * count // groups
 
 
 def sets_of(dims: np.ndarray, count: int, groups: int) -> list[tuple[tuple[int, ...], np.ndarray]]:
-    """(groups that hold a sample's dimensions, ascending, and the samples that fall on them) of
-    dims (t, m)."""
+    """(groups of a sample's dimensions, ascending, and the samples on them) of dims (t, m)."""
     if not len(dims):
         return []
     where = np.sort(np.searchsorted(edges(count, groups), dims, "right") - 1, axis=1)
@@ -94,8 +91,10 @@ def sets_of(dims: np.ndarray, count: int, groups: int) -> list[tuple[tuple[int, 
 
 
 def held(n: int, d: int, itemsize: int, *, m: int, sums: int, threads: int, groups: int) -> int:
-    """Bytes a task holds: min(m, S) groups, and per thread its sums and scratch. sums: columns of
-    penalty."""
+    """Bytes a task holds: min(m, S) groups, and per thread its sums and scratch.
+
+    sums: columns of penalty.
+    """
     columns = min(m, groups) * -(-d // groups)
     return columns * n * (itemsize + 2) + (threads + 2) * 8 * n * (1 + sums) + threads * 6 * n
 
@@ -103,8 +102,10 @@ def held(n: int, d: int, itemsize: int, *, m: int, sums: int, threads: int, grou
 def groups_for(
     n: int, d: int, itemsize: int, *, m: int, sums: int, threads: int, memory: float
 ) -> int:
-    """The smallest S with which a task fits a machine of `memory` bytes. Raises BadInput when none
-    does."""
+    """The smallest S with which a task fits a machine of `memory` bytes.
+
+    Raises BadInput when none does.
+    """
     for groups in range(1, d + 1):
         if held(n, d, itemsize, m=m, sums=sums, threads=threads, groups=groups) <= SHARE * memory:
             return groups

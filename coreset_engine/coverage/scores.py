@@ -359,8 +359,7 @@ def _run(sweep: _Sweep) -> anytime.Running:
 
 
 def _identity(columns: Columns, drawn: Given | tuple, spread: tuple) -> str:
-    """A hash of all that decides the sums, n_samples aside: the columns' statistics, keys, draws
-    and settings."""
+    """A hash of what decides the sums (but n_samples): statistics, keys, draws and settings."""
     digest = hashlib.sha256()
     about = (columns.low, columns.high, columns.median, columns.mean, columns.std, columns.ranks)
     for part in about:

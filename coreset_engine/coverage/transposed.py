@@ -63,8 +63,10 @@ class Columns:
 
 
 def check(vectors: np.ndarray) -> np.ndarray:
-    """vectors as a 2-D float16, float32 or float64 array (not read yet). Raises BadInput for other
-    shapes or kinds."""
+    """vectors as a 2-D float16, float32 or float64 array (not read yet).
+
+    Raises BadInput for other shapes or kinds.
+    """
     vectors = vectors if isinstance(vectors, np.ndarray) else np.asarray(vectors)
     if vectors.ndim != 2 or 0 in vectors.shape:
         raise BadInput(
@@ -213,8 +215,7 @@ def _transposed(
 
 
 def _grid(low: np.ndarray, high: np.ndarray, dims: int) -> np.ndarray:
-    """One step for all columns, halved for a narrow column as often as its range allows (at most 15
-    times)."""
+    """One step for all columns, halved for a narrow column as often as fits (at most 15 times)."""
     top = FAR // dims
     ranges = high - low
     unit = ranges.max() / top

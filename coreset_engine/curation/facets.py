@@ -63,8 +63,7 @@ class Facet:
     values: tuple[str, ...] = ()
 
     def filter_of(self, bars: Iterable[int], missing: bool = False) -> Filter:
-        """The filter that a click on these bars stands for; `missing` adds images without a
-        value."""
+        """The filter of a click on these bars; `missing` adds images without a value."""
         chosen = sorted(set(bars))
         found = [Filter.missing(self.name)] if missing else []
         if not chosen and not missing:

@@ -1,5 +1,4 @@
-"""Images like an image, like several, or like a text: queries resolved to a direction, and what is
-found.
+"""Search images by example images or text: queries as a direction, and the nearest images.
 
 A query is ids of the source, files or pictures from anywhere (embedded by the run's encoder, one
 embedding each), vectors, or a text for encoders with a text tower. Several images mean their
@@ -189,8 +188,10 @@ def find(
 
 
 def similarity_to(run: Any, query: str) -> np.ndarray:
-    """(N,) float32: cosine of every image to a query text as `SelectionRequest` and shells write
-    it: ids or files, comma between, or "text: ..."."""
+    """(N,) float32: cosine of every image to a query text.
+
+    As `SelectionRequest` and shells write it: ids or files, comma between, or "text: ...".
+    """
     words = str(query).strip()
     if words.startswith(TEXT):
         found = resolve(run, None, words.removeprefix(TEXT))
@@ -202,8 +203,10 @@ def similarity_to(run: Any, query: str) -> np.ndarray:
 def marginal_relevance(
     vectors: np.ndarray, similarity: np.ndarray, count: int, relevance: float
 ) -> np.ndarray:
-    """(k,) int64 rows: each maximises relevance x similarity - (1 - relevance) x its largest cosine
-    to those chosen before. Ties go to the more similar one.
+    """(k,) int64 rows by maximal marginal relevance.
+
+    Each maximises relevance x similarity - (1 - relevance) x its largest cosine to those chosen
+    before. Ties go to the more similar one.
 
     Parameters
     ----------

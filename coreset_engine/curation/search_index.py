@@ -1,5 +1,4 @@
-"""The nearest images to a direction: exact for sets that one pass serves fast enough, else an
-index.
+"""The nearest images to a direction: exact where one pass is fast enough, else by an index.
 
 The index (inverted lists of 8-bit codes, faiss) is built once, kept in the workspace under the
 vectors' key and held in memory. Its candidates are ranked again by exact cosines of the vectors, and

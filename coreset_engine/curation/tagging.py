@@ -79,8 +79,9 @@ def _chosen(run: Any, where: Any, ids: Iterable[str] | None) -> list[str] | None
 
 
 def import_tags(run: Any, where: Path | str) -> dict[str, int]:
-    """Take tags from a table with an id column and a `tags` column, such as an exported
-    selection.csv, or from the samples of a FiftyOne dataset.
+    """Import tags from a table with an id and a `tags` column, or from a FiftyOne dataset.
+
+    Such as an exported selection.csv.
 
     Parameters
     ----------
@@ -150,8 +151,10 @@ def _one_word(name: str) -> str:
 
 
 def frozen(run: Any, where: Any) -> Filter:
-    """The images that pass a filter now, as a filter of their ids: for parts of a run, where
-    clusters are others, and for results that are kept while tags change."""
+    """The images that pass a filter now, as a filter of their ids.
+
+    For parts of a run, where clusters differ, and for results that are kept while tags change.
+    """
     wanted = filter_of(where)
     assert wanted is not None
     found = require_some(apply_filter(wanted, run.columns), run.columns)
@@ -172,8 +175,11 @@ def tag_texts(run: Any) -> np.ndarray | None:
 
 
 def recorded_tags(run: Any, where: Filter | None) -> Mapping[str, list[str]]:
-    """What a manifest keeps of our tags: those that a filter asks for, with their ids, so that the
-    selection can be made again after tags have changed."""
+    """What a manifest keeps of our tags.
+
+    Those that a filter asks for, with their ids, so that the selection can be reproduced after tags
+    have changed.
+    """
     if where is None or TAG not in where.columns:
         return {}
     asked = set(_tags_in(where))

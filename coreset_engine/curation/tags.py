@@ -52,8 +52,7 @@ def check_name(name: str) -> str:
 
 
 def tags_of(fingerprint: str, home: Path | str) -> dict[str, tuple[str, ...]]:
-    """Tag -> ids of the images that have it, in the order they got it; tags without images are
-    gone."""
+    """Tag -> ids of its images, in the order they were tagged; tags without images are gone."""
     stamp = history.stamp(KIND, fingerprint, home)
     key = (str(home), fingerprint)
     known = _remembered.get(key)

@@ -135,8 +135,10 @@ class ExportBundle:
 
     @cached_property
     def truth_codes(self) -> np.ndarray | None:
-        """(N,) int64 numbers in `truth_names`, -1 = unknown: given labels, else the source's; None
-        without any label."""
+        """(N,) int64 numbers in `truth_names`, -1 = unknown.
+
+        Given labels, else the source's; None without any label.
+        """
         if not self.truth_names:
             return None
         codes = np.full(len(self), -1, np.int64)
@@ -178,8 +180,7 @@ class ExportBundle:
 
     @cached_property
     def nearest_kept(self) -> np.ndarray | None:
-        """(N,) float64 distance to the nearest other kept image among the listed neighbours, NaN
-        where none is."""
+        """(N,) float64 distance to the nearest other kept neighbour, NaN where none is listed."""
         found = self.neighbours
         if found is None or not self.same_source or len(found.indices) != len(self):
             return None
@@ -237,8 +238,10 @@ class ExportBundle:
 
     @cached_property
     def reasons(self) -> np.ndarray:
-        """(N,) one of REASONS. Hard and easy cut follow ELFS' window where it made the choice, else
-        AUM's range."""
+        """(N,) one of REASONS.
+
+        Hard and easy cut follow ELFS' window where it made the choice, else AUM's range.
+        """
         reason = np.where(self.selected, REASONS[0], REASONS[4]).astype(object)
         hard, easy = _cuts(self)
         reason[~self.selected & hard], reason[~self.selected & easy] = REASONS[1], REASONS[2]

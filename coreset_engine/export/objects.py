@@ -17,8 +17,7 @@ from coreset_engine.sources.objects import BOX_COLUMNS, ObjectReader
 
 @dataclass(frozen=True)
 class KeptObject:
-    """One object that is kept. box: x, y, width, height in pixels. row: of the bundle of
-    objects."""
+    """One kept object. box: x, y, width, height in pixels. row: in the bundle of objects."""
 
     row: int
     id: str

@@ -31,8 +31,10 @@ from coreset_engine.selection.request import SelectionRequest
 
 @dataclass(frozen=True)
 class Target:
-    """writer: "module:function", called as (bundle, place, progress, **options) -> dict. place:
-    "folder" or "name"."""
+    """writer: "module:function", called as (bundle, place, progress, **options) -> dict.
+
+    place: "folder" or "name".
+    """
 
     writer: str
     place: str
@@ -196,8 +198,7 @@ def export_folder(
 
 
 def pack(folder: Path | str, run: Run | None, store: Store | None = None) -> ExportBundle:
-    """A selection folder and its run as a ExportBundle; only finished artefacts are used, nothing
-    is computed."""
+    """A selection folder and its run as an ExportBundle; reads finished artefacts alone."""
     table, manifest = read_selection(folder)
     return _bundle(table, manifest, run, run.store if run is not None else store or Store())
 
@@ -297,8 +298,7 @@ def _refuse_another(place: Path, ids_sha256: str) -> None:
 
 
 def _copy(folder: Path, place: Path) -> None:
-    """The selection's own three files into the target's folder: what it was made by travels with
-    it."""
+    """Copy the selection's own three files into the target's folder."""
     check_place(place)
     try:
         place.mkdir(parents=True, exist_ok=True)

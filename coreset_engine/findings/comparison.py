@@ -1,5 +1,4 @@
-"""Two sets of vectors: what occurs in both, where one has what the other lacks, and whether they are
-samples of the same distribution.
+"""Compare two sets of vectors: shared images, regions one lacks, and two-sample tests.
 
 Tests are made on random parts of at most `MOST` images a side, so that they take seconds. Both are
 exact in level: the kernel test permutes, the classifier test is a binomial test on held-out images.
@@ -20,8 +19,7 @@ _BLOCK = 2048
 
 @dataclass(frozen=True, eq=False)
 class CrossNeighbours:
-    """nearest: (M,) int64, for each row of B the nearest row of A. distances: (M,) float32,
-    cosine."""
+    """nearest: (M,) int64, row of A nearest to each row of B. distances: (M,) float32, cosine."""
 
     nearest: np.ndarray
     distances: np.ndarray
@@ -132,7 +130,9 @@ def _holm(p: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class TwoSample:
-    """mmd2: squared maximum mean discrepancy; mmd_p: its permutation p-value. accuracy: of a
+    """Tests of whether two sets follow the same distribution.
+
+    mmd2: squared maximum mean discrepancy; mmd_p: its permutation p-value. accuracy: of a
     classifier that tells the two sets apart on held-out images; accuracy_p: its binomial p-value.
     n: images used of each set.
     """

@@ -9,8 +9,10 @@ from coreset_engine.core.config import knob
 
 @dataclass(frozen=True)
 class CleanConfig:
-    """Thresholds; those of dark, bright, low_information, blur_edges, odd_aspect and odd_size are
-    cleanvision's."""
+    """Thresholds; most of those on single images are cleanvision's.
+
+    dark, bright, low_information, blur_edges, odd_aspect and odd_size.
+    """
 
     near_duplicates: float | None = knob(
         None,

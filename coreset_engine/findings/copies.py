@@ -86,8 +86,10 @@ class NearPairs:
     confirmed: np.ndarray
 
     def border(self, threshold: float, most: int = 12) -> tuple[np.ndarray, np.ndarray]:
-        """((A, 2) pairs just within the threshold, (B, 2) just beyond it), farthest and nearest
-        first; confirmed ones are no examples of either."""
+        """Pairs just within the threshold (A, 2) and just beyond it (B, 2), nearest to it first.
+
+        Confirmed pairs are examples of neither.
+        """
         open_pairs = self.pairs[~self.confirmed]
         distances = self.distances[~self.confirmed]
         at = int(np.searchsorted(distances, np.float32(threshold), side="right"))
@@ -132,8 +134,7 @@ def near_pairs(
 
 
 def tiny_difference(left: np.ndarray, right: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """(P,) float64: root mean square difference of tiny copies over the lower of their standard
-    deviations.
+    """(P,) float64: RMS difference of tiny copies over the lower of their standard deviations.
 
     left, right: (N, S, S, 3) and (M, S, S, 3) uint8. pairs: (P, 2) int64, rows of each. Images
     without contrast are infinitely apart.

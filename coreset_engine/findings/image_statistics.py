@@ -1,5 +1,4 @@
-"""What one look at the pixels of every image tells: size, brightness, entropy, sharpness, a tiny
-copy, and a digest.
+"""Statistics of every image's pixels: size, brightness, entropy, sharpness, tiny copy, digest.
 
 An image is decoded once. Brightness and entropy are read from histograms of all its pixels,
 sharpness from a copy of at most 64 pixels a side and from the image itself. The definitions of

@@ -1,5 +1,7 @@
-"""Findings about single images: blank, dark, bright, low contrast or information, blurred, odd size,
-odd aspect ratio, greyscale among colour.
+"""Findings about single images.
+
+Blank, dark, bright, low contrast or information, blurred, odd size, odd aspect ratio, greyscale
+among colour.
 
 Each is a number per image and a threshold, so that a slider moves without looking at pixels again.
 """
@@ -22,8 +24,10 @@ RARE = 0.3  # share of the set up to which the rarer of greyscale and colour is 
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """values: (N,) what is compared. found: (N,) bool. worst_first: (N,) sort key. threshold, note:
-    as in `Finding`."""
+    """values: (N,) compared. found: (N,) bool. worst_first: (N,) sort key.
+
+    threshold, note: as in `Finding`.
+    """
 
     values: np.ndarray
     found: np.ndarray

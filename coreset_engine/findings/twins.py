@@ -109,8 +109,10 @@ def _close_by_tree(points: np.ndarray, radius: float) -> np.ndarray:
 def _invariant_near(
     flat: np.ndarray, spread: np.ndarray, pairs: np.ndarray, threshold: float
 ) -> np.ndarray:
-    """(P,) bool: the invariants of a pair are within the threshold; turning cannot bring the images
-    themselves nearer."""
+    """(P,) bool: the invariants of a pair are within the threshold.
+
+    Turning cannot bring the images themselves nearer.
+    """
     found = np.zeros(len(pairs), bool)
     for start in range(0, len(pairs), 20_000):
         part = pairs[start : start + 20_000]

@@ -73,8 +73,10 @@ SAFEST = {
 
 
 def constants_at(prune_rate: float, table: Sequence[Constants] = CONSTANTS) -> Constants:
-    """The constants at a pruning rate, linear in the logarithm of the share kept; those of the
-    nearest rate outside the table."""
+    """The constants at a pruning rate, linear in the logarithm of the share kept.
+
+    Those of the nearest rate outside the table.
+    """
     at = [place(one.prune_rate) for one in table]
     names = list(Constants.__dataclass_fields__)
     values = {

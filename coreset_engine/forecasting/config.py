@@ -1,5 +1,4 @@
-"""Settings of the forecast; imports nothing heavy, so that forms and the command line can read
-it."""
+"""Settings of the forecast without heavy imports, for forms and the command line."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""The arithmetic of pruning, in one place: how many images are kept, how many the hard cut drops,
-which window of ranks that leaves around pinned images, and loss weights.
+"""The arithmetic of pruning, in one place.
+
+How many images are kept, how many the hard cut drops, which window of ranks that leaves around
+pinned images, and loss weights.
 
 Everything that needs such a number takes it from here: methods, counts, exports and pages. The
 map's JavaScript copy (ui/map/scatter-budget.js) is compared with this module by a property test.
@@ -125,8 +127,11 @@ def cut_beside(n: int, kept: int, beta: Any) -> int:
 
 
 def guessed_beta(removed: float) -> float:
-    """Beta used at the share `removed` where none was searched: linear in `TABLE_7`, in
-    thousandths. Same operations, in the same order, as `guessedBeta` in scatter-budget.js."""
+    """Beta used at the share `removed` where none was searched.
+
+    Linear in `TABLE_7`, in thousandths. Same operations, in the same order, as `guessedBeta` in
+    scatter-budget.js.
+    """
     rates, betas = TABLE_7
     if removed >= rates[-1]:
         return betas[-1]

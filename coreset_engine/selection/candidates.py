@@ -1,5 +1,4 @@
-"""A part of a source seen as a source of its own: so that a method places its centres among the
-allowed images only."""
+"""A part of a source as a source: a method then places its centres among allowed images only."""
 
 from __future__ import annotations
 
@@ -111,8 +110,10 @@ class Pool:
 
 
 def _without_content(dataset: Dataset) -> Dataset:
-    """`dataset` without pictures, vectors and labels, none of which is looked at here: a method
-    that reads labels asks for them by `labels`."""
+    """`dataset` without images, vectors and labels, none of which is read here.
+
+    A method that reads labels asks for them by `labels`.
+    """
     names = [field.name for field in dataclasses.fields(dataset)]
     kept = [name for name in names if name not in ("reader", "vectors", "labels")]
     return Dataset(**{name: getattr(dataset, name) for name in kept})

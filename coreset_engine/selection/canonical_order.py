@@ -23,8 +23,10 @@ NONE_PRESELECTED = np.empty(0, np.int64)
 
 
 def by_key(method: Callable[..., Ranking]) -> Callable[..., Ranking]:
-    """Let `method` see the images in key order; `preselected` is then always an array. Its Ranking
-    is translated back."""
+    """Let `method` see the images in key order; `preselected` is then always an array.
+
+    Its Ranking is translated back.
+    """
 
     @functools.wraps(method)
     def seen(
@@ -50,8 +52,7 @@ def by_key(method: Callable[..., Ranking]) -> Callable[..., Ranking]:
 def filled(
     order: np.ndarray, n: int, k: int, preselected: np.ndarray = NONE_PRESELECTED
 ) -> np.ndarray:
-    """(M,) int64, M >= k: preselected first, then `order` (repeats dropped), then as many others as
-    it takes, by position.
+    """(M,) int64, M >= k: preselected, then `order` without repeats, then others by position.
 
     Under `by_key` the position is a random key, so what is added is a uniform sample of the images
     left.
@@ -67,8 +68,7 @@ def filled(
 
 
 def relative_weights(counts: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """(N,) float64 loss weights: `counts` scaled to mean 1 over `chosen`, 1 for all others (filled
-    in or forced)."""
+    """(N,) float64 loss weights: `counts` scaled to mean 1 over `chosen`, 1 for all others."""
     weights = np.ones(len(counts))
     mean = counts[chosen].mean() if len(chosen) else 0.0
     if mean > 0:

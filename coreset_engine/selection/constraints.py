@@ -1,5 +1,4 @@
-"""What a curator may demand of any method's choice: quotas, whole groups, a cost budget,
-near-duplicates once.
+"""Constraints on any method's selection: quotas, whole groups, a cost budget, near-duplicates.
 
 A method gives an order; `walk` goes down it and takes each image that no rule forbids, holding
 places back for quotas that are not yet filled. What cannot be met is said in one sentence that
@@ -23,8 +22,9 @@ from coreset_engine.selection.request import QuotaSpec, SelectionRequest
 
 @dataclass(frozen=True, eq=False)
 class Quota:
-    """by: what is counted. names: (V,) of str. code: (N,) int64 into names. least, most: (V,)
-    int64, bounds on what is kept.
+    """Bounds on how many images of each value are kept.
+
+    by: what is counted. names: (V,) of str. code: (N,) int64 into names. least, most: (V,) int64.
     """
 
     by: str
@@ -36,9 +36,10 @@ class Quota:
 
 @dataclass(frozen=True, eq=False)
 class Rules:
-    """unit: (N,) int64 group of every image, selected whole. twin: (N,) int64 near-duplicate
-    family, or None.
-    cost: (N,) float64 or None, with budget. quotas: checked one by one.
+    """The constraints as arrays.
+
+    unit: (N,) int64 group of every image, selected whole. twin: (N,) int64 near-duplicate family,
+    or None. cost: (N,) float64 or None, with budget. quotas: checked one by one.
     """
 
     unit: np.ndarray | None = None
@@ -78,8 +79,7 @@ def make_rules(
 
 
 def column(inputs: Artefacts, what: Any, noun: str) -> np.ndarray:
-    """(N,) str values of "class", "cluster", "folder", a metadata column, or of an array given as
-    it is."""
+    """(N,) str values of "class", "cluster", "folder", a metadata column, or a given array."""
     dataset = inputs.dataset
     if not isinstance(what, str):
         values = np.asarray(what)
@@ -118,8 +118,7 @@ def column(inputs: Artefacts, what: Any, noun: str) -> np.ndarray:
 
 
 def families(neighbours: Neighbours, distance: float) -> np.ndarray:
-    """(N,) int64: images linked by a chain of neighbours no farther apart than `distance` share a
-    number."""
+    """(N,) int64: images linked by neighbours no farther apart than `distance` share a number."""
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
@@ -197,8 +196,10 @@ def shares_of(sizes: np.ndarray, k: int, how: str) -> np.ndarray:
 
 
 def check(rules: Rules, k: int, allowed: np.ndarray, budget: Budget = Budget(DEFAULT_RATE)) -> None:
-    """Raises BadInput naming the first conflict that can be seen before choosing. allowed: (N,)
-    bool."""
+    """Raise BadInput for the first conflict that can be seen before selecting.
+
+    allowed: (N,) bool.
+    """
     for quota in rules.quotas:
         have = np.bincount(quota.code[allowed], minlength=len(quota.names))
         short = np.flatnonzero(quota.least > have)
@@ -242,8 +243,7 @@ def check(rules: Rules, k: int, allowed: np.ndarray, budget: Budget = Budget(DEF
 def walk(
     order: Sequence[int], k: int, rules: Rules, forced: np.ndarray, allowed: np.ndarray
 ) -> np.ndarray:
-    """(M,) int64, forced first: down `order`, each image (or whole group) taken that every rule
-    lets in, until k.
+    """(M,) int64, forced first: down `order`, every image or whole group that all rules admit.
 
     M < k only where whole groups or the budget leave no exact fit. Raises BadInput when a quota
     stays unfilled.

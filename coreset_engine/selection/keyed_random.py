@@ -1,5 +1,4 @@
-"""Random numbers that belong to an image, not to its place: the same seed draws the same images in
-any input order.
+"""Random numbers keyed by image id: a seed draws the same images in any input order.
 
 Each id is hashed with the seed (a 64-bit multiply-xor-shift mixer), so a draw needs no generator
 state, is nested (the first k of the order are a uniform sample for every k) and stays as it was
@@ -43,8 +42,7 @@ def _keys(ids: np.ndarray, seed: int) -> np.ndarray:
 
 
 def random_order(ids: np.ndarray, seed: int) -> np.ndarray:
-    """(N,) int64: a uniform permutation; ids that share a key (never seen) keep their input
-    order."""
+    """(N,) int64: a uniform permutation; ids with equal keys (never seen) keep their order."""
     return np.argsort(image_keys(ids, seed), kind="stable").astype(np.int64)
 
 

@@ -1,5 +1,4 @@
-"""Ranks for live sliders: with these and a window of ranks a browser re-selects without asking the
-engine.
+"""Ranks for live sliders: a browser re-selects by moving a window over them.
 
 An image is in the double-end coreset iff lo <= hardness_rank < hi, with (lo, hi) = window(n,
 prune_rate, beta).

@@ -1,5 +1,4 @@
-"""From a request to a Selection: the method ranks, pins and constraints have their say, and the
-result says why each image is in."""
+"""From a request to a Selection: ranking, pins, constraints, and the reason for every image."""
 
 from __future__ import annotations
 
@@ -31,8 +30,10 @@ EXTENDED = 3
 
 @dataclass(frozen=True, eq=False)
 class Pins:
-    """must_keep, never, excluded: (M,) int64 positions. allowed: (N,) bool, False for never and
-    excluded."""
+    """must_keep, never, excluded: (M,) int64 positions.
+
+    allowed: (N,) bool, False for never and excluded.
+    """
 
     must_keep: np.ndarray
     never: np.ndarray
@@ -43,8 +44,10 @@ class Pins:
 def select(
     request: SelectionRequest, inputs: Artefacts, other: np.ndarray | None = None
 ) -> Selection:
-    """The coreset that `request` describes: must-keep ids first, never ids out, then the method's
-    order. What `inputs.excluded_ids` names is never kept.
+    """The coreset that `request` describes.
+
+    Must-keep ids first, never ids out, then the method's order. What `inputs.excluded_ids` names is
+    never kept.
 
     other: (M, D) vectors of another source, which count as kept already (`request.beyond`).
 
@@ -266,8 +269,7 @@ def _placed(values: np.ndarray, at: np.ndarray, n: int, elsewhere: float) -> np.
 
 
 def complete(ranking: Ranking, ids: np.ndarray, seed: int) -> np.ndarray:
-    """(N,) int64: the method's order, then the images it did not place, by score, then at
-    random."""
+    """(N,) int64: the method's order, then the unranked images by score, then at random."""
     placed = np.zeros(len(ids), bool)
     placed[ranking.order] = True
     rest = np.flatnonzero(~placed)

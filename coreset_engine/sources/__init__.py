@@ -1,2 +1,4 @@
-"""Where images come from: folders, tars, Parquet, object stores, idx files, digits, vectors,
-FiftyOne: Datasets."""
+"""Where images come from: every source opens as a `Dataset`.
+
+Folders, tars, Parquet, object stores, idx files, digits, vectors, FiftyOne.
+"""

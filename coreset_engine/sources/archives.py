@@ -48,8 +48,9 @@ def extract_images(
     progress: Progress = silent,
     called: str = "",
 ) -> tuple[Path, tuple[Rejected, ...]]:
-    """(folder, what was set aside). `into` must not exist or be empty; it appears only when all is
-    unpacked.
+    """(folder, what was set aside).
+
+    `into` must not exist or be empty; it appears only when all is unpacked.
 
     called: the archive's name for people, when `archive` is but a copy of it.
 

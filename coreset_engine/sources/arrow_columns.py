@@ -1,5 +1,4 @@
-"""Columns of millions of texts as Arrow holds them: made safe, searched for repeats and turned into
-numpy by pieces.
+"""Columns of millions of strings in Arrow: made safe, checked for duplicates, converted.
 
 A Python text costs 60 to 90 bytes, a list's place for it 8 more; an index of five million pictures
 had seven of them a picture. Here only `column_values` of them exist at a time. Every column is a
@@ -30,8 +29,7 @@ def texts(column: Any) -> Iterator[Any]:
 
 
 def safe(column: Any) -> Any:
-    """The column with `safe_name` of every text; plain ones, nearly all, are not looked at in
-    Python."""
+    """The column with `safe_name` applied to every string that needs it."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -90,9 +88,11 @@ def repeats(column: Any, among: np.ndarray) -> np.ndarray:
 
 
 def strings(column: Any, make: Callable[..., np.ndarray] = np.empty) -> np.ndarray:
-    """(N,) str. make: (length, dtype) -> the array to fill. A few very long texts make a
-    fixed-width array explode, so where it takes more than 1 GB and twice what its texts need, it is
-    an object array."""
+    """(N,) str. make: (length, dtype) -> the array to fill.
+
+    A few very long texts make a fixed-width array explode, so where it takes more than 1 GB and
+    twice what its texts need, it is an object array.
+    """
     import pyarrow.compute as pc
 
     lengths = pc.utf8_length(column)
@@ -128,8 +128,7 @@ def _filled(column: Any, kind: Any, make: Callable[..., np.ndarray]) -> np.ndarr
 
 
 def give_back() -> None:
-    """Hand what Arrow has freed to the system, which its pool else keeps: half of what opening a
-    source took."""
+    """Release the memory that Arrow's pool keeps: half of what opening a source took."""
     import pyarrow as pa
 
     pa.default_memory_pool().release_unused()

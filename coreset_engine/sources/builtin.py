@@ -1,5 +1,4 @@
-"""Sources that are arrays of small grey images: scikit-learn's digits ("demo") and Fashion-MNIST's
-idx files."""
+"""Sources from arrays of small grey images: scikit-learn's digits, Fashion-MNIST's idx files."""
 
 from __future__ import annotations
 
@@ -35,8 +34,7 @@ _LARGEST = 2**30
 
 
 def open_digits() -> Dataset:
-    """The demo: 1,797 handwritten digits, 8 x 8 px in 17 grey levels, inside scikit-learn. labels:
-    the digit."""
+    """The demo: scikit-learn's 1,797 digits, 8 x 8 px in 17 grey levels. labels: the digit."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()
@@ -147,8 +145,10 @@ def _file(folder: Path, stem: str) -> Path:
 
 
 def read_idx(path: str | Path, dimensions: int) -> np.ndarray:
-    """The uint8 array of an idx file, plain or gzipped. Header and length must agree, else
-    BadInput."""
+    """The uint8 array of an idx file, plain or gzipped.
+
+    Header and length must agree, else BadInput.
+    """
     path = Path(path)
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as file:

@@ -127,8 +127,10 @@ def read_regular(path: str | Path, limit: int = MAX_BYTES) -> bytes:
 
 
 def _read_whole(descriptor: int, size: int, limit: int) -> bytes:
-    """At most `limit` bytes; asked for by the file's size, since a buffer of the limit's would be
-    mapped anew for every file."""
+    """At most `limit` bytes.
+
+    The buffer has the file's size: one of the limit's size would be mapped anew for every file.
+    """
     parts = [os.read(descriptor, min(size + 1, limit))]
     left = limit - len(parts[0])
     while parts[-1] and left > 0 and len(parts[0]) != size:
@@ -434,8 +436,7 @@ def _from_lab(image: Image.Image) -> Image.Image:
 
 
 def _may_be_turned(image: Image.Image) -> bool:
-    """Whether anything in the file can hold an orientation; reading it costs as much as decoding a
-    small picture."""
+    """Whether the file can hold an orientation; reading it costs as much as a small decode."""
     return hasattr(image, "tag_v2") or not _ORIENTED.isdisjoint(image.info)
 
 

@@ -1,5 +1,6 @@
-"""A FiftyOne dataset or saved view as a source. Ids are FiftyOne's sample ids, so that results go
-back to exactly them.
+"""A FiftyOne dataset or saved view as a source.
+
+Ids are FiftyOne's sample ids, so that results go back to exactly them.
 
     fiftyone:NAME                a dataset
     fiftyone:NAME/VIEW           one of its saved views
@@ -272,8 +273,7 @@ def _some(names: list[str]) -> str:
 
 
 def _fetched(view: Any, names: list[str]) -> dict[str, list[Any]]:
-    """name -> values in the order of the sample ids; one query, since two may order ties
-    differently."""
+    """name -> values in the order of the sample ids, in one query, which keeps one order."""
     names = list(dict.fromkeys(names))
     columns = view.values(names)
     order = sorted(range(len(columns[0])), key=columns[0].__getitem__)
@@ -331,8 +331,7 @@ def _class_kinds(fo: Any) -> tuple[type, ...]:
 def _labels(
     dataset: Any, field: str, table: dict[str, list[Any]]
 ) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """(N,) int64 labels, -1 = none, and the class names: the dataset's own list first, then what
-    else occurs."""
+    """(N,) int64 labels, -1 = none, and the class names: the dataset's list, then others seen."""
     if not field:
         return None, ()
     values = [None if value is None else classes_of(value) for value in table[field]]
@@ -427,8 +426,7 @@ def _plain_fields(fo: Any, dataset: Any) -> dict[str, bool]:
 def _columns(
     plain: dict[str, bool], table: dict[str, list[Any]], group: list[str]
 ) -> dict[str, np.ndarray]:
-    """Tags, plain fields and the group as (N,) columns; unset numbers are NaN, unset texts
-    empty."""
+    """Tags, plain fields and the group as (N,) columns; unset numbers are NaN, strings ""."""
     found = {"tags": string_array([" ".join(sorted(tags or ())) for tags in table["tags"]])}
     for name, number in plain.items():
         found[name] = (
@@ -705,8 +703,7 @@ def _chosen_field(fo: Any, dataset: Any, view: Any, asked: str) -> str:
 
 
 def read_labels(name: str, field: str) -> dict[str, str]:
-    """id -> label of every sample of the dataset `name` that has one in `field` (Classification or
-    text).
+    """id -> label of every labelled sample of dataset `name` in `field` (Classification or str).
 
     ids: those of the source the dataset was exported from (`coreset_id`), else FiftyOne's sample
     ids. Raises Missing without a database, BadInput (naming what there is) for an unknown dataset

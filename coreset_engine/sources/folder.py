@@ -286,8 +286,9 @@ def _reader(
 
 @dataclass(frozen=True, eq=False)
 class FileReader:
-    """The reader of a Dataset whose images are files: decodes one, and proves that it is the one
-    that was looked at when the source was opened.
+    """The reader of a Dataset whose images are files.
+
+    Decodes one, and checks that it is the file that was examined when the source was opened.
 
     paths: (N,) str. digests: (N,) ascii bytes, empty where unknown.
     """

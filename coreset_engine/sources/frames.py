@@ -244,8 +244,7 @@ def checked_fps(value: Any) -> float:
 
 
 def as_frames(dataset: Any, spec: str, taken: FrameFolder) -> Any:
-    """The dataset of a frame folder under the spec of its videos, with columns `video` and
-    `seconds`."""
+    """The dataset of a frame folder under its videos' spec, with columns `video` and `seconds`."""
     ids = [str(name) for name in dataset.ids]
     columns = dict(dataset.columns)
     columns["video"] = np.array([name.rpartition("/")[0] for name in ids])

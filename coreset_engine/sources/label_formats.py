@@ -1,5 +1,7 @@
-"""Label files of other tools, read row by row: CSV, JSON and JSON Lines of Label Studio, COCO,
-YOLO, CVAT's XML, Parquet, and folders of class folders.
+"""Read label files of other tools row by row.
+
+CSV, JSON and JSON Lines of Label Studio, COCO, YOLO, CVAT's XML, Parquet, and folders of class
+folders.
 
 Every reader yields `LabelRow`s: what names the image, and the classes said of it. Nothing is
 trusted and no row stops the others: one that cannot be understood carries its reason.
@@ -416,8 +418,10 @@ def _key(value: Any) -> str:
 
 
 def _done(entries: list[Any]) -> list[dict[str, Any]]:
-    """Annotations that count: not cancelled, the latest of each annotator; verified ones alone
-    where there are any."""
+    """Annotations that count: the latest of each annotator, not cancelled.
+
+    Verified ones alone where there are any.
+    """
     latest: dict[Any, dict[str, Any]] = {}
     for number, entry in enumerate(entries):
         if not isinstance(entry, dict) or entry.get("was_cancelled"):

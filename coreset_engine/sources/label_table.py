@@ -49,8 +49,7 @@ class JoinedTable:
 
 @dataclass(frozen=True, eq=False)
 class _Match:
-    """Which column of a table names images. rows: (N,) int64, the table's row of each image, -1 =
-    none."""
+    """Which column of a table names images. rows: (N,) int64 table row per image, -1 = none."""
 
     column: int
     rows: np.ndarray

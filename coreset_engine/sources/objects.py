@@ -225,8 +225,7 @@ def _yolo(folder: Path, names: Sequence[str], sizes: Sequence[tuple[int, int]]) 
 
 
 def _yolo_finder(names: Sequence[str]) -> Callable[[str], int]:
-    """Finds the picture of a label file: images/train/0.png of train/0, of labels/train/0, and of
-    its own name."""
+    """Find the image of a label file: images/train/0.png of train/0 or labels/train/0."""
     pictures = NameIndex(names)
     below = NameIndex([name.rpartition("images/")[2] for name in names])
 

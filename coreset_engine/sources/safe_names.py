@@ -44,8 +44,10 @@ def _escaped(character: str) -> str:
 
 
 def string_array(texts: Sequence[str]) -> np.ndarray:
-    """(N,) str. One very long text makes a fixed-width array explode, so beyond 1 GB it is an
-    object array."""
+    """(N,) str.
+
+    One very long text makes a fixed-width array explode, so beyond 1 GB it is an object array.
+    """
     longest = max(map(len, texts), default=1)
     return (
         np.array(texts, dtype=object)

@@ -93,8 +93,10 @@ def folder_of(spec: str) -> Path | None:
 
 
 def refuse_inside(spec: str, out: Path) -> None:
-    """Raise BadInput when `out` lies in the folder that `spec` reads: what is written there would
-    be part of the source when it is opened again."""
+    """Raise BadInput when `out` lies in the folder that `spec` reads.
+
+    What is written there would be part of the source when it is opened again.
+    """
     folder = folder_of(spec)
     if folder is None:
         return

@@ -1,5 +1,4 @@
-"""Own embeddings as a source: a matrix, with the images and ids it belongs to where they are at
-hand.
+"""Own embeddings as a source: a matrix, with its images and ids where they are available.
 
 Rows are joined to images by ids: a column of the file, names in an .npz, or `ids=FILE`. Where only
 the order is known, "natural" (img_2 before img_10) and "lexical" order are distinguished; where they

@@ -1,5 +1,4 @@
-"""Walk a folder that may be hostile: no loops, no FIFOs, no devices, 100,000 files in about a
-second.
+"""Walk an untrusted folder: no loops, FIFOs or devices; 100,000 files in about a second.
 
 Links to files are taken (data sets are often built of them); links to folders only when asked, and
 never twice into the same folder. A file without an image's extension is looked at by its first
@@ -67,8 +66,11 @@ NOT_AN_IMAGE = "not an image by name and first bytes"
 
 @dataclass(frozen=True)
 class FoundFile:
-    """One candidate: its path below the root ("/" between parts), size in bytes, and the times of
-    its last modification and last change of any kind, in nanoseconds."""
+    """One candidate file.
+
+    Its path below the root ("/" between parts), size in bytes, and the times of its last
+    modification and last change of any kind, in nanoseconds.
+    """
 
     relative: str
     size: int

@@ -1,6 +1,4 @@
-"""Augmentation on the device, a whole batch at once: random crops after padding by an eighth, and
-horizontal flips.
-"""
+"""Augmentation of a batch on the device: random crops and horizontal flips."""
 
 from __future__ import annotations
 
@@ -8,8 +6,7 @@ import torch
 
 
 def crop_and_flip(batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Shift each image by up to H // 8 each way (reflected borders) and flip it with probability
-    1/2.
+    """Shift each image by up to H // 8 each way (reflect padding); flip it with probability 1/2.
 
     The recipe of ResNets on CIFAR (He et al. 2016; 4 pixels at 32), as a gather instead of a loop
     over images.

@@ -245,8 +245,7 @@ def _outputs(model: Any, batch: torch.Tensor) -> tuple[torch.Tensor | None, torc
 
 
 def _even(left: int, batch: int) -> int:
-    """Size of the next step: `left` in as few parts of at most `batch` as possible, nearly
-    equal."""
+    """Size of the next step: `left` in the fewest nearly equal parts of at most `batch`."""
     return math.ceil(left / math.ceil(left / batch))
 
 
@@ -270,8 +269,7 @@ def accuracy_of(model: nn.Module, inputs, labels, *, device: str = "auto") -> fl
 
 
 def to_device(inputs, device: str) -> torch.Tensor:
-    """`inputs` as a tensor on `device`, same dtype (float16, float32, uint8); float64 as
-    float32."""
+    """`inputs` as a tensor on `device`, same dtype; float64 becomes float32."""
     if isinstance(inputs, torch.Tensor):
         return inputs.to(device)
     array = np.asarray(inputs)

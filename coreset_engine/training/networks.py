@@ -1,5 +1,4 @@
-"""Proxies on pixels: residual networks as ELFS trains them, and a small convolutional net for
-machines without a GPU.
+"""Proxies on pixels: residual networks as in ELFS, and a small CNN for machines without a GPU.
 
 Inputs are uint8 or float (N, ch, H, W); channels are standardised inside. Up to 64 pixels the stem
 is the one for CIFAR (3 x 3, stride 1, no pooling; He et al. 2016), above it torchvision's own.

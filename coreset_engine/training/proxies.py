@@ -1,5 +1,4 @@
-"""Networks whose training is watched, or that judge a coreset: built by name from the table
-PROXIES.
+"""Proxy networks whose training dynamics are recorded, built by name from PROXIES.
 
 Every one is a `Proxy`: a body that makes features and a last linear layer, so that the last-layer
 gradient (GraNd) can be had without a backward pass. Variants here work on embeddings; `networks`
@@ -99,8 +98,7 @@ def proxy_config(name: str, **params) -> ProxyConfig:
 def build_proxy(
     name: str, inputs: torch.Tensor, n_classes: int, config: ProxyConfig, seed: int = 0
 ) -> nn.Module:
-    """A freshly initialised network, the same for the same seed; leaves torch's random state
-    alone."""
+    """A freshly initialised network, reproducible by seed; leaves torch's random state alone."""
     make_one: Callable = load(look_up(PROXIES, name, "proxy").function)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

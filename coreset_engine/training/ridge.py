@@ -1,6 +1,4 @@
-"""Ridge regression on one-hot classes: a linear classifier by one linear solve, for places where
-many fits are needed.
-"""
+"""Ridge regression on one-hot classes: a linear classifier by one solve, for many fits."""
 
 from __future__ import annotations
 

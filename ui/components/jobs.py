@@ -202,8 +202,7 @@ def _job_list() -> None:
 
 
 def without_superseded(found: list[Any]) -> list[Any]:
-    """Newest first, without ended jobs that a newer one of the same kind and source has
-    replaced."""
+    """Newest first, without ended jobs that a newer one of the same kind and source replaced."""
     seen = set()
     kept = []
     for job in found:

@@ -1,5 +1,4 @@
-"""What the pages about choosing share: ranks for the map's sliders, pins, undo, and what a lasso or
-a click means.
+"""Shared by pages that select: ranks for the map's sliders, pins, undo, lasso and click.
 
 The map moves a window over ranks while the finger is down; on release the engine chooses
 (ui/selection/session_selection.py) and its answer is compared with the window's. Where they differ
@@ -68,8 +67,7 @@ def current_or_none(view: RunView) -> Selection | None:
 
 @dataclass(frozen=True, eq=False)
 class Ranks:
-    """The session's method as ranks. rank: (N,) place in `order`; the free images lie in [0,
-    free)."""
+    """The session's method as ranks. rank: (N,) index in `order`; free images lie in [0, free)."""
 
     method: str
     kind: str
@@ -124,8 +122,7 @@ class Ranks:
 
 
 def ranking(view: RunView) -> Ranks | None:
-    """The session's method as ranks, or None for a method that chooses anew for each pruning
-    rate."""
+    """The session's method as ranks; None for a method that reselects for each pruning rate."""
     method = session.get("method")
     return _ranks(view, method, session_selection.method_params(method))
 
@@ -289,8 +286,9 @@ def step(source: str, target: str) -> None:
 
 
 def apply_slider_events(key: str, alphas: list[int]) -> int:
-    """Take over what the map's sliders said since the last run (call before the map is drawn);
-    returns their turn.
+    """Apply what the map's sliders reported since the last run; returns their turn.
+
+    Call before the map is drawn.
 
     alphas: what the map's variant slider stands for, step by step.
     """
@@ -330,8 +328,7 @@ def remembered(view: RunView) -> int | None:
 
 
 def lasso_panel(view: RunView, events: MapEvents, selection: Selection | None, *, key: str) -> None:
-    """The pictures inside the lasso that the legend does not hide, kept first, with pins for all of
-    them at once."""
+    """The images inside the lasso that the legend shows, kept first, with pins for all of them."""
     chosen = shown_of(events, selection)
     kept = (
         np.isin(chosen, selection.indices)

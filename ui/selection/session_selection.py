@@ -1,5 +1,4 @@
-"""The session's coreset: method, rates and pins as they stand on every page, turned into one
-Selection.
+"""The session's coreset: method, rates and pins of every page as one Selection.
 
 Scores are finished artefacts, so choosing again is arithmetic; the last few answers are cached for
 the server.
@@ -29,8 +28,7 @@ def knob_names(method: str) -> set[str]:
 
 
 def method_params(method: str) -> dict[str, Any]:
-    """The session's parameters that `method` knows: its own (`params`) and the shared beta and
-    alpha."""
+    """The session's parameters of `method`: its own (`params`) and the shared beta and alpha."""
     names = knob_names(method)
     shared = (
         {"beta": session.get("beta")} if session.chosen("beta") else {}
@@ -84,8 +82,7 @@ def filtered() -> bool:
 
 
 def constraints() -> dict[str, Any]:
-    """The session's quotas, groups, costs and near-duplicates, as `SelectionRequest.of` takes
-    them."""
+    """The session's quotas, groups, costs and near-duplicates, for `SelectionRequest.of`."""
     return dict(session.get("constraints") or {})
 
 

@@ -88,8 +88,7 @@ def beta_guesses() -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 
 def put(name: str, value: Any) -> None:
-    """Remember `value` for this session; linked names also appear in the URL (at once, without a
-    rerun)."""
+    """Store `value` in this session; linked names also appear in the URL at once."""
     st.session_state[_PREFIX + name] = value
     if name in link_storage.STORED:
         st.session_state[_PREFIX + "memo"] = link_storage.save_values(
@@ -100,9 +99,11 @@ def put(name: str, value: Any) -> None:
 
 
 def bind(name: str, default: Any = None) -> str:
-    """A widget key tied to `name`: `st.slider(..., key=bind("prune_rate"))` starts at the session's
-    value and, on every later run, writes back what the user chose. Survives page changes, which
-    drop plain widget values."""
+    """A widget key tied to `name`.
+
+    `st.slider(..., key=bind("prune_rate"))` starts at the session's value and, on every later run,
+    writes back what the user chose. Survives page changes, which drop plain widget values.
+    """
     key = f"widget:{name}"
     if key not in st.session_state:
         st.session_state[key] = get(name, default)
@@ -126,8 +127,7 @@ def home() -> Path:
 
 
 def sync() -> None:
-    """Adopt what the URL says when it is news (first run, link, back button); else write the
-    session's state there."""
+    """Adopt the URL when it changed (first run, link, back button), else write the state to it."""
     for name in LINKED:  # what the user has just moved counts from the first line of this run
         if f"widget:{name}" in st.session_state:
             st.session_state[_PREFIX + name] = st.session_state[f"widget:{name}"]
@@ -206,8 +206,10 @@ def _right_type(name: str, value: Any) -> bool:
 
 
 def _adopt(seen: dict[str, str]) -> None:
-    """Take over well-formed values. A link never makes the server read a place nobody here opened
-    before."""
+    """Take over well-formed values.
+
+    A link never makes the server read a place nobody here opened before.
+    """
     for name, (param, kind, _) in LINKED.items():
         try:
             value = kind(seen[param])
@@ -314,8 +316,7 @@ def _remember_spec(spec: str, fingerprint: str = "") -> None:
 
 @dataclass(frozen=True, eq=False)
 class RunView:
-    """An opened dataset and its Run, as pages see it: `run.<artefact>` only after
-    `ready(<artefact>)`."""
+    """An opened dataset and its Run for pages: `run.<artefact>` only after `ready(<artefact>)`."""
 
     spec: str
     dataset: Dataset
@@ -357,8 +358,10 @@ class RunView:
         return int(self.run.size_of(stage))
 
     def true_dynamics(self) -> Any:
-        """Dynamics trained on true labels when they lie finished in the store, else None. Never
-        computes."""
+        """Dynamics trained on true labels when they lie finished in the store, else None.
+
+        Never computes.
+        """
         return self.run.dynamics_at(labels="true") if self.ready("true_dynamics") else None
 
     def missing(self, stages: Iterable[str] = STAGES) -> list[str]:
@@ -373,8 +376,7 @@ def _ready(run: Any, stage: str) -> bool:
 
 
 def open_dataset(spec: str, images: str = "") -> None:
-    """Open `spec` for this session (raises CoresetError with the reason) and remember it in the
-    workspace.
+    """Open `spec` for this session and remember it in the workspace; CoresetError with the reason.
 
     images: the folder that belongs to a vectors file. What is remembered is the dataset's own full
         spec.
@@ -411,8 +413,10 @@ def dataset_of(spec: str) -> Dataset:
 
 
 def short_name(spec: str) -> str:
-    """What people call a spec: the last part of a folder or file, the word itself otherwise. Not
-    escaped."""
+    """What people call a spec: the last part of a folder or file, the word itself otherwise.
+
+    Not escaped.
+    """
     kind, _, rest = spec.partition(":")
     if kind in ("folder", "vectors") and rest.startswith("{"):
         try:
@@ -452,8 +456,10 @@ def reopen() -> None:
 
 
 def current_run() -> RunView | None:
-    """The opened run, or None when no dataset is open. Raises CoresetError when it cannot be opened
-    any more."""
+    """The opened run, or None when no dataset is open.
+
+    Raises CoresetError when it cannot be opened any more.
+    """
     spec = get("dataset")
     if not spec:
         return None
@@ -511,8 +517,10 @@ def run_config() -> RunConfig:
 
 
 def _with_group(config: RunConfig, group: str, name: str, kept: dict[str, Any]) -> RunConfig:
-    """`config` with the kept settings of a part, which are dropped, and said so, where an older
-    link or version wrote what the part does not take."""
+    """`config` with the stored settings of a part.
+
+    Settings from an older link or version that the part does not take are dropped, and reported.
+    """
     try:
         changes: dict[str, Any] = {name: Settings(kept)}
         return dataclasses.replace(config, **changes)

@@ -162,8 +162,7 @@ def accuracies(rows: Sequence[Mapping[str, Any]], side: Side) -> dict[int, float
 
 
 def measured_sentence(found: Measured) -> str:
-    """For example "Measured: A is 1.8 points above B (95% interval +1.2 to +2.4, n = 5 seeds),
-    significant"."""
+    """For example "Measured: A is 1.8 points above B (95% interval +1.2 to +2.4, n = 5 seeds)"."""
     test = found.test
     way = "above" if test.mean >= 0 else "below"
     difference = f"A is **{abs(100 * test.mean):.1f} points {way} B**"

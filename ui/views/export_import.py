@@ -1,5 +1,4 @@
-"""Labels back, and a model's own predictions: an upload with a preview of what would be read, and
-what was read before.
+"""Import of labels and of a model's predictions: upload with preview, and earlier imports.
 
 Files are read by `coreset_engine.sources`; nothing is kept before the user says so.
 """
@@ -60,8 +59,7 @@ def _chosen_file(kind: str) -> str:
 
 
 def kept_upload(name: str, data: bytes) -> str:
-    """The path inside the workspace where an uploaded file is kept; by content, so that the same
-    file is kept once."""
+    """The workspace path of an uploaded file, named by content, so that it is kept once."""
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-")[-60:] or "upload"
     folder = session.home() / "uploads" / hashlib.sha256(data).hexdigest()[:16]
     path = folder / stem

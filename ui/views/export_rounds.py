@@ -111,8 +111,10 @@ def _choose(view: session.RunView, state: label_log.LabelState, count: int, meth
 
 
 def _free_folder(folder: Path) -> Path:
-    """The folder, or the first of folder-2, folder-3, ... that nothing lies in: a round that was
-    taken back has left its own."""
+    """The folder, or the first free one of folder-2, folder-3, ...
+
+    A round that was undone has left its own.
+    """
     number = 1
     found = folder
     while found.exists():

@@ -270,8 +270,10 @@ def grid_button(view: RunView) -> None:
 def chosen(
     view: RunView, steps: list[int], turn: int
 ) -> tuple[Selection | None, dict[str, Any] | None]:
-    """The session's Selection, and what to draw on the map: ranks for the sliders, and the engine's
-    own answer where it differs from the ranks' window. (None, None) after an error was shown."""
+    """The session's Selection, and what to draw on the map; (None, None) after an error.
+
+    Ranks for the sliders, and the engine's own answer where it differs from the ranks' window.
+    """
     try:
         selection = session_selection.current_selection(view)
         ranks = controls.ranking(view) or controls.ranking_of(view, selection)

@@ -179,8 +179,7 @@ def _reading_fields(kind: str) -> dict[str, object]:
 
 
 def _fiftyone_fields() -> str:
-    """A dataset or view, and which of its fields to use; what does not exist is answered with what
-    does."""
+    """A dataset or view and the fields to use; unknown names are answered with the known ones."""
     from coreset_engine.sources.fiftyone import spec_of
 
     name = st.text_input(HINTS["fiftyone"], key="source:fiftyone")
@@ -236,8 +235,7 @@ def _open(kind: str, spec: Any, images: str, reading: Mapping[str, object] | Non
 
 
 def unpacked(upload: BinaryIO) -> str:
-    """The folder inside the workspace that an uploaded zip was safely unpacked to; the same zip is
-    unpacked once."""
+    """The workspace folder that an uploaded zip was safely unpacked to; the same zip only once."""
     folder = session.home() / "uploads"
     filesystem.make_folder(folder)
     try:

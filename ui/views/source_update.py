@@ -1,5 +1,4 @@
-"""A source that changed since it was embedded: said on Home, with the button that brings it up to
-date."""
+"""A source that changed since it was embedded: reported on Home, with a button to update."""
 
 from __future__ import annotations
 
@@ -17,8 +16,7 @@ from ui.state import session
 
 
 def offer(view: session.RunView) -> None:
-    """Draw what is new since the source was last embedded, and offer to update; else offer to look
-    for new images."""
+    """Show what is new since the source was last embedded and offer to update or look again."""
     whole = view.full or view
     found = _change(whole.spec, whole.dataset.fingerprint, str(whole.run.store.home), whole.dataset)
     if found is None:
@@ -46,8 +44,10 @@ def _look_again(view: session.RunView) -> None:
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def _change(spec: str, fingerprint: str, home: str, _dataset: Dataset) -> tuple[str, str] | None:
-    """("12 new images, 3 gone", "28 November") since the latest other state; None without one, or
-    where this state was embedded already."""
+    """("12 new images, 3 gone", "28 November") since the latest other state.
+
+    None without one, or where this state was embedded already.
+    """
     if source_states.state_of(spec, fingerprint, Path(home)) is not None:
         return None
     known = source_states.states(spec, Path(home))

@@ -1,5 +1,4 @@
-"""The FiftyOne App beside ours: a server of its own, started on demand, whose view we set, whose
-selection we read.
+"""A FiftyOne App of our own, started on demand: we set its view and read its selection.
 
 A FiftyOne session is global to a process and so is this: it belongs to one user at a time
 (`owner`), and whoever opens it next takes it over knowingly.
@@ -35,8 +34,7 @@ _app: App | None = None
 
 @dataclass(eq=False)
 class App:
-    """A running FiftyOne App. url: where the browser finds it. showing: a key of SHOWN, or "chosen
-    images"."""
+    """A running FiftyOne App. url: for the browser. showing: a key of SHOWN, or "chosen images"."""
 
     session: Any
     dataset: Any
@@ -109,8 +107,7 @@ def running() -> App | None:
 
 
 def open_app(name: str, *, owner: str, selection: str = MAIN, address: str = "127.0.0.1") -> App:
-    """Start the App on the dataset `name`, on its coreset view, or turn the running one to it
-    (15-20 s the first time).
+    """Open the App on dataset `name`, on its coreset view; starts it if needed (15-20 s).
 
     owner: whose it is from now on. address: what the App listens on. Raises Missing when it does
         not start.
@@ -214,8 +211,7 @@ def _wait_until_heard(session: Any, url: str, seconds: float = 30) -> None:
 
 
 def _patiently(act: Callable[[], None], seconds: float = 30) -> None:
-    """The session's own connection to its server comes up in the background; until then it raises
-    RuntimeError."""
+    """Retry while the session connects to its server in the background."""
     deadline = time.monotonic() + seconds
     while True:
         try:

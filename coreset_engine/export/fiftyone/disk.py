@@ -1,5 +1,4 @@
-"""FiftyOne's on-disk format (FiftyOneDataset), written with NumPy and the standard library: no
-FiftyOne, no MongoDB.
+"""FiftyOne's on-disk format (FiftyOneDataset) by NumPy and the standard library alone.
 
     fiftyone.Dataset.from_dir(dataset_dir=FOLDER, dataset_type=fiftyone.types.FiftyOneDataset)
 
@@ -51,8 +50,7 @@ STAMPS = ("created_at", "last_modified_at")
 
 @dataclass(frozen=True)
 class Plan:
-    """What will be written: the fields (`own`: the selection's), and per sample its id, path and
-    file facts."""
+    """What will be written: the fields (`own`: the selection's); per sample id, path, facts."""
 
     bundle: ExportBundle
     names: Names
@@ -65,8 +63,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a document spells ids, bytes, numbers and times: extended JSON for files, BSON for a
-    database."""
+    """How a document spells ids, bytes, numbers, times: extended JSON or BSON."""
 
     oid: Callable[[str], Any]
     binary: Callable[[bytes], Any]
@@ -78,8 +75,9 @@ class Dialect:
 def write_fiftyone_folder(
     bundle: ExportBundle, place: str | Path, progress: Progress = silent, *, selection: str = "main"
 ) -> dict[str, Any]:
-    """Write the dataset into the folder `place`; {"path", "samples"}. Raises BadInput when it
-    cannot be written.
+    """Write the dataset into the folder `place`; {"path", "samples"}.
+
+    Raises BadInput when it cannot be written.
 
     The samples' ids come from the images' ids and the source's fingerprint: the same export twice
     gives the same ids. Pictures that are not files of the source go to place/data and are named
@@ -120,8 +118,7 @@ def write_fiftyone_folder(
 def prepare(
     bundle: ExportBundle, media: Path, progress: Progress, selection: str, key: str
 ) -> Plan:
-    """Find or write the pictures (into `media`), read their headers, work out every field. key:
-    salt of the ids."""
+    """Find or write the images (into `media`), read headers, compute fields. key: salt of ids."""
     names = Names(selection)
     own = own_layers(bundle, names)
     paths, facts = picture_files(bundle, media, progress)
@@ -137,8 +134,7 @@ def prepare(
 
 
 def write_frame(out: Path, plan: Plan) -> None:
-    """Everything but the samples: fields, views, runs and their results; samples.json without
-    any."""
+    """Everything but the samples: fields, views, runs and their results; an empty samples.json."""
     with _writing(out):
         (out / "brain").mkdir(parents=True, exist_ok=True)
         (out / "runs").mkdir(exist_ok=True)
@@ -159,8 +155,7 @@ def _writing(out: Path) -> Iterator[None]:
 
 
 def sample_ids(ids: np.ndarray, key: str) -> list[str]:
-    """24 hex digits for every id, the same each time; 96 bits of SHA-256, so unique for all that is
-    ever exported."""
+    """24 hex digits for every id, reproducible; 96 bits of SHA-256, so practically unique."""
     start = hashlib.sha256(f"{key}\n".encode())
 
     def made(text: str) -> str:
@@ -310,8 +305,7 @@ def _class_lists(bundle: ExportBundle) -> dict[str, list[str]]:
 
 
 def run_config(bundle: ExportBundle, names: Names, own: list[Layer]) -> dict[str, Any]:
-    """What the custom run holds: the manifest, and everything the selection owns, so that it can be
-    updated."""
+    """Content of the custom run: the manifest, and what the selection owns, for later updates."""
     return dict(
         name=names.name,
         manifest=json.loads(json.dumps(dict(bundle.manifest), default=str)),

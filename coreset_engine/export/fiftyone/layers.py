@@ -1,5 +1,6 @@
-"""The layers FiftyOne users expect, as plain data: fields, tags, saved views, run keys. No FiftyOne
-needed here.
+"""The layers FiftyOne users expect, as plain data: fields, tags, saved views, run keys.
+
+No FiftyOne needed here.
 
 Every selection has a name and owns what carries it: fields `coreset_aum`, ... (or
 `coreset_NAME_aum`), the tag `coreset:NAME`, views `coreset NAME: kept`, ..., and the runs of those
@@ -61,8 +62,10 @@ class Layer:
 
 @dataclass(frozen=True)
 class View:
-    """A saved view. stages: (method of a FiftyOne view, its arguments), e.g. ("match_tags",
-    {"tags": [...]})."""
+    """A saved view.
+
+    stages: (method of a FiftyOne view, its arguments), e.g. ("match_tags", {"tags": [...]}).
+    """
 
     name: str
     text: str
@@ -85,8 +88,7 @@ class Names:
 
     @property
     def slug(self) -> str:
-        """An identifier; names that are none get a hash, so that "a b" and "a-b" stay two
-        selections."""
+        """An identifier; other names get a hash, so that "a b" and "a-b" stay two selections."""
         plain = re.sub(r"[^a-z0-9]+", "_", self.name.lower()).strip("_")
         if plain == self.name:
             return plain
@@ -234,8 +236,7 @@ def _column(name: str, values: np.ndarray, position: np.ndarray) -> Layer:
 def shortened(
     vectors: np.ndarray, dimensions: int = DIMENSIONS, sample: int = 10_000
 ) -> np.ndarray:
-    """(N, min(D, dimensions)) float32: centred vectors in the principal directions of an even
-    sample of rows.
+    """(N, min(D, dimensions)) float32: centred vectors on principal axes of an even row sample.
 
     FiftyOne keeps a similarity index's vectors in the dataset; whole ones (1,280 numbers an image)
     take minutes.

@@ -1,5 +1,4 @@
-"""A MongoDB where FiftyOne's package could not bring one, and a private one for tests and
-benchmarks.
+"""A MongoDB where FiftyOne's package lacks one, and a private one for tests and benchmarks.
 
     python -m coreset_engine.export.fiftyone.mongodb --ensure
 
@@ -109,8 +108,7 @@ def _link(binary: Path, place: Path) -> None:
 
 @contextlib.contextmanager
 def private_server(folder: Path, mongod: Path | None = None) -> Iterator[str]:
-    """A mongod on a free port with its data in `folder`; yields its URI and stops it, also when
-    this process dies.
+    """A mongod on a free port with its data in `folder`; yields its URI and stops it afterwards.
 
     Only for a FiftyOne not yet imported (its configuration is read once), hence for tests and
     benchmarks.
@@ -176,8 +174,7 @@ def free_port() -> int:
 
 
 def _die_with_parent() -> None:
-    """Linux: the kernel ends the server when its parent goes, even after kill -9 (prctl
-    PR_SET_PDEATHSIG = 1)."""
+    """Linux: kill the server when its parent exits, even by kill -9 (PR_SET_PDEATHSIG = 1)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 

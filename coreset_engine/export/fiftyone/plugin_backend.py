@@ -1,5 +1,4 @@
-"""What the FiftyOne plugin does: compute, choose, preview and compare on a dataset, by name; and
-installing the plugin.
+"""The FiftyOne plugin's engine: compute, select, preview, compare by dataset name; installation.
 
 A run is kept per dataset while its number of samples stays the same, so that a slider answers at
 once.
@@ -74,8 +73,7 @@ def _sample_marks(dataset: Any) -> tuple[int, str]:
 
 
 def remembered(dataset: Any) -> dict[str, Any]:
-    """The settings in the manifest of the newest of our runs on this dataset; {} when there is
-    none."""
+    """The settings in the manifest of our newest run on this dataset; {} when there is none."""
     dataset.reload()
     infos = [dataset.get_run_info(key) for key in dataset.list_runs() if key.startswith("coreset_")]
     for info in sorted(infos, key=lambda info: info.timestamp, reverse=True):
@@ -196,8 +194,10 @@ def label_fields(dataset: Any) -> list[str]:
 
 
 def preview(name: str, *, method: str, prune_rate: float, **params: Any) -> dict[str, Any]:
-    """The same selection, not written: a sentence and two histogram traces. Computes nothing that
-    takes long."""
+    """The same selection, not written: a sentence and two histogram traces.
+
+    Computes nothing that takes long.
+    """
     import fiftyone as fo
 
     request = SelectionRequest.of(method, prune_rate, **params)

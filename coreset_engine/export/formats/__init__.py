@@ -1,2 +1,1 @@
-"""Export targets that are files: COCO, ImageFolder, WebDataset, Hugging Face, Label Studio,
-PyTorch, CSV."""
+"""File targets: COCO, ImageFolder, WebDataset, Hugging Face, Label Studio, PyTorch, CSV."""

@@ -1,5 +1,4 @@
-"""COCO JSON for the images to label: images.json entries, the classes as categories, and the
-pictures beside it.
+"""COCO JSON for the images to label: entries, classes as categories, the image files beside it.
 
 COCO has no image-level label, so by default `annotations` is empty, which every labelling tool
 takes as "to do". With prelabel=true each image gets one box around all of it with its class, which

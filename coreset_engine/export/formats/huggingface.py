@@ -1,5 +1,4 @@
-"""A Hugging Face dataset folder: data/train-*.parquet with the pictures inside, and a README.md
-that declares it.
+"""A Hugging Face dataset folder: data/train-*.parquet with the images, and a README.md.
 
 Written with pyarrow alone. The schema carries the feature types under the key "huggingface", so
 that `datasets.load_dataset(PLACE)` gives an Image column, a ClassLabel, and the scores; it can be

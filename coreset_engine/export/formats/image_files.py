@@ -122,8 +122,7 @@ def _write_all(
 
 
 def png_name(key: str) -> str:
-    """A file name for any id: its readable part and a hash, so that a/1.png and b/1.png stay two
-    files."""
+    """A file name for any id: readable part and hash, so that a/1.png and b/1.png differ."""
     stem = "".join(c if c.isalnum() and c.isascii() else "-" for c in Path(str(key)).stem)[
         :60
     ].strip("-")
@@ -155,8 +154,7 @@ def describe(
 
 
 def _plain(path: Any) -> bool:
-    """Whether the source names a file that text formats can name too (undecodable names cannot be
-    written in JSON)."""
+    """Whether the source names a file that text formats can name (undecodable names cannot)."""
     if not isinstance(path, str) or not path:
         return False
     try:

@@ -1,5 +1,4 @@
-"""ImageFolder layout: train/CLASS/picture and val/CLASS/picture, as torchvision, timm, Keras and
-fastai read it.
+"""ImageFolder layout, train/CLASS/image and val/CLASS/image, as torchvision and timm read it.
 
 Hard links cost no space and no time; where the disk cannot, copies. samples.csv says which file is
 which image, with the loss weight; classes.json gives every folder its class name and number. A

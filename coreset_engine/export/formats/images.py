@@ -1,5 +1,4 @@
-"""What the targets that carry pictures share: which rows, which class, which safe name; linked,
-copied or encoded.
+"""Shared by targets with images: rows, class, safe name; linked, copied or encoded files.
 
 Files are taken from the opened source only, never from a path a table claims, so that a selection
 folder from a stranger cannot make us hand on a file of ours.
@@ -169,8 +168,7 @@ def clean(text: Any) -> str:
 
 
 def picture(bundle: ExportBundle, row: int, viewer: Viewer = TRAINING) -> tuple[bytes, str]:
-    """(encoded bytes, extension): the source's own file as it is, a PNG where `viewer` shows
-    none."""
+    """(encoded bytes, extension): the source's file as it is, a PNG where `viewer` shows none."""
     path = own_file(bundle, row)
     if path is not None and shown_by(viewer, path):
         return path.read_bytes(), KNOWN[path.suffix.lower()]
@@ -220,8 +218,7 @@ def _linked(path: Path, target: Path) -> bool:
 
 
 def fresh(folder: Path) -> Path:
-    """An empty folder that is ours: one from an earlier export is replaced, anybody else's
-    refused."""
+    """An empty folder of our own: an earlier export is replaced, any other folder refused."""
     if folder.is_symlink() or (
         folder.exists()
         and not (folder / MARK).is_file()

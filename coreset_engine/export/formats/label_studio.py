@@ -1,5 +1,4 @@
-"""Label Studio: tasks.json to import, config.xml for the project, the pictures to serve; and its
-export read back.
+"""Label Studio: tasks.json to import, config.xml, the images to serve; reads its export back.
 
 Tasks come best first, and only for images that nobody labelled. The suggested class (label spreading
 from given labels, else the pseudo-label) is a prediction, which the annotator confirms or changes.

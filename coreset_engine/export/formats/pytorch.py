@@ -1,5 +1,4 @@
-"""A module to copy into a training script: the coreset as a Subset of the dataset it came from,
-with its loss weights.
+"""A module for a training script: the coreset as a Subset of its dataset, with loss weights.
 
 Images are found by the end of their path where the dataset lists files (torchvision's ImageFolder
 and DatasetFolder), else by their place in the source. The table is JSON and the module needs torch
@@ -82,8 +81,10 @@ def sampler(generator=None):
 def write_pytorch(
     bundle: ExportBundle, place: str | Path, progress: Progress = silent
 ) -> dict[str, Any]:
-    """Write coreset_subset.py and coreset.json into `place`. Needs no pictures and no open
-    source."""
+    """Write coreset_subset.py and coreset.json into `place`.
+
+    Needs no pictures and no open source.
+    """
     place = Path(place)
     rows = np.flatnonzero(bundle.selected)
     rows = rows[np.argsort(bundle.table["rank"].to_numpy()[rows], kind="stable")]
@@ -110,8 +111,7 @@ def write_pytorch(
 
 
 def _files(bundle: ExportBundle, rows: np.ndarray) -> list[str] | None:
-    """Ids of sources whose ids are paths of files below their root; None where images are no
-    files."""
+    """Ids of sources whose ids are paths of files below their root; else None."""
     listed = bundle.table["path"].tolist()
     names = [str(bundle.ids[row]) for row in rows]
     own = [

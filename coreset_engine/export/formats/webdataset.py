@@ -1,5 +1,4 @@
-"""WebDataset: tar shards with KEY.jpg|png, KEY.cls and KEY.json side by side, for streaming
-training.
+"""WebDataset: tar shards with KEY.jpg|png, KEY.cls and KEY.json, for streaming training.
 
 Written with the standard library; the same selection gives the same bytes (no times, no owners).
 Keys are numbers, so that no id can be taken for a path by whoever unpacks a shard; the id is in the

@@ -1,5 +1,4 @@
-"""Greedy loops on gradients, compiled: k-means++ draws on factored gradients, dense facility
-location, OMP.
+"""Compiled greedy loops on gradients: k-means++, dense facility location, OMP.
 
 The rules of `greedy` hold: one thread, the interpreter lock released, a fixed order, ties to the
 smaller position.
@@ -32,8 +31,7 @@ def kmeanspp_draws(
     first: np.ndarray,
     coins: np.ndarray,
 ) -> np.ndarray:
-    """(<= k,) int64: k-means++ (Arthur and Vassilvitskii 2007) on gradients error_i rows_i^T; k =
-    len(coins).
+    """(<= k,) int64: k-means++ (Arthur 2007) on gradients error_i rows_i^T; k = len(coins).
 
     length: (N,) squared norms of rows. The long product is only taken where the short one (over
     classes) leaves a chance that the new centre is nearer. Stops when every gradient left equals a
@@ -84,8 +82,7 @@ def kmeanspp_draws(
 
 @jit
 def facility_dense(near: np.ndarray, first: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """(order (k,), how many rows each stands for (k,) float64). near: (n, n) float32 >= 0; lazy, as
-    in `greedy`."""
+    """(order (k,), rows each stands for (k,) float64). near: (n, n) float32 >= 0; lazy greedy."""
     n = len(near)
     best = np.full(n, np.float32(-1))
     taken = np.zeros(n, np.bool_)
@@ -126,8 +123,7 @@ def matching_pursuit(
     first: np.ndarray,
     k: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(order (<= k,), weights >= 0): OMP with a ridge in Gram space, |sum_j w_j g_j - g|^2 + ridge
-    |w|^2.
+    """(order (<= k,), weights >= 0): OMP in Gram space, |sum_j w_j g_j - g|^2 + ridge |w|^2.
 
     gram: (n, n) float64 of the atoms. goal: (n,) atoms' products with the target g. Each time the
     atom with the largest product with the residual; all weights are solved again through a growing

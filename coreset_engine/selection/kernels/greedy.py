@@ -1,5 +1,4 @@
-"""Greedy loops over 60,000 images, compiled: farthest-first, and the lazy greedy of submodular
-functions.
+"""Compiled greedy loops: farthest-first, and lazy greedy of submodular functions.
 
 All run in float32 or float64 on one thread with the interpreter lock released, in a fixed order:
 same input, same bits. Ties go to the smaller position, which under `by_key` is the smaller key.
@@ -29,8 +28,7 @@ class Links(NamedTuple):
 
 @numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
 def _nearer(rows: np.ndarray, at: int, best: np.ndarray) -> None:
-    """best (N,) <- min(best, squared distance to rows[at]); a row is left once its first axes
-    exceed its best."""
+    """best (N,) <- min(best, squared distance to rows[at]), with early exit on the first axes."""
     n, d = rows.shape
     centre = rows[at]
     for i in range(n):
@@ -49,8 +47,10 @@ def _nearer(rows: np.ndarray, at: int, best: np.ndarray) -> None:
 
 @jit
 def farthest_first(rows: np.ndarray, first: np.ndarray, k: int) -> tuple[np.ndarray, float]:
-    """(order (k,) int64 starting with `first`, squared covering radius). rows: (N, d) float32,
-    principal axes first."""
+    """(order (k,) int64 starting with `first`, squared covering radius).
+
+    rows: (N, d) float32, principal axes first.
+    """
     n = len(rows)
     best = np.full(n, np.inf, np.float32)
     order = np.empty(max(k, len(first)), np.int64)
@@ -64,8 +64,7 @@ def farthest_first(rows: np.ndarray, first: np.ndarray, k: int) -> tuple[np.ndar
 
 @jit
 def facility_location(links: Links, first: np.ndarray, k: int) -> np.ndarray:
-    """(<= k,) int64: lazy greedy of f(S) = sum_i max_{j in S} weight_ij (Minoux 1978), after
-    `first`.
+    """(<= k,) int64: lazy greedy (Minoux 1978) of sum_i max_{j in S} weight_ij, after `first`.
 
     Links are symmetric and hold each image itself; all others count as 0. Stops early when nothing
     gains (every image left equals a kept one).
@@ -141,8 +140,7 @@ def greedy_with_penalties(
 
 @jit
 def cover_balls(links: Links, radii: np.ndarray, first: np.ndarray, k: int) -> np.ndarray:
-    """(<= k,) int64: the ball that covers most uncovered images each time; all covered: again with
-    the next radius.
+    """(<= k,) int64: the ball covering most uncovered images; when all are covered, next radius.
 
     Weights are distances, an image's own (0) among them; a ball holds links shorter than the
     radius.

@@ -1,5 +1,4 @@
-"""k-means for any number of groups: one level while that is cheap, two levels when thousands of
-groups are wanted.
+"""k-means for any number of groups: one level, or two when thousands of groups are wanted.
 
 Lloyd's rounds cost N k d. For k in the thousands the set is first split into a few dozen parts,
 then each part into its share of the groups, which costs N (k / parts) d: 6,000 of 60,000 in
@@ -144,8 +143,7 @@ def nearest_centre(rows: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, n
 
 
 def _plus_plus(rows: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
-    """(k, d) starts, each drawn by its squared distance to those before, from at most 30 rows per
-    group."""
+    """(k, d) k-means++ starts from at most 30 rows per group."""
     sample = rows[: max(30 * k, 1000)] if len(rows) > 30 * k else rows
     square = np.einsum("nd,nd->n", sample, sample)
     chosen = [int(rng.integers(len(sample)))]

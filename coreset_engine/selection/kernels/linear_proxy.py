@@ -1,5 +1,6 @@
-"""The linear proxy whose gradients BADGE, CRAIG, GradMatch and Glister read: softmax regression on
-the leading principal components.
+"""The linear proxy whose gradients BADGE, CRAIG, GradMatch and Glister use.
+
+Softmax regression on the leading principal components.
 
 The gradient of an image is (p - y) x^T. It is kept as its two factors, (N, C) and (N, d): inner
 products of gradients are products of inner products, so the (N, C d) matrix of all gradients is
@@ -83,8 +84,7 @@ def proxy_gradients(inputs: Artefacts, which: str, *, own_prediction: bool = Fal
 
 
 def inputs_of(inputs: Artefacts) -> np.ndarray:
-    """(N, d + 1) float32: principal components on one common scale, and a column of ones for the
-    intercept."""
+    """(N, d + 1) float32: principal components on a common scale, and a column of ones."""
     rows = comparable(inputs, "euclidean", DIMS)
     scale = np.sqrt(rows.shape[1] / max(float(np.einsum("nd,nd->", rows, rows)) / len(rows), 1e-12))
     return np.hstack(

@@ -43,8 +43,7 @@ def comparable(inputs: Artefacts, metric: str, dims: int = 0) -> np.ndarray:
 def on_principal_axes(
     inputs: Artefacts, metric: str, dims: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(rows as `comparable`, origin (d,) float32): rows + origin has the vectors' inner
-    products."""
+    """(rows as `comparable`, origin (d,) float32): rows + origin keeps inner products."""
     vectors = np.asarray(inputs.vectors)
     width = vectors.shape[1]
     keep = width if dims <= 0 else min(dims, width)

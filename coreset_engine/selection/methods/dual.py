@@ -1,5 +1,7 @@
-"""DUAL: difficulty and uncertainty of the first epochs, sampled by a Beta density that moves to
-easier images the more is pruned (Cho et al. 2025, arXiv 2502.06905)."""
+"""DUAL: difficulty and uncertainty of the first epochs (Cho et al. 2025, arXiv 2502.06905).
+
+Sampled by a Beta density that moves to easier images the more is pruned.
+"""
 
 from __future__ import annotations
 

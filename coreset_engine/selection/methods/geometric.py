@@ -54,9 +54,7 @@ class HerdingConfig:
 
 @dataclass(frozen=True)
 class KMedoidsConfig:
-    """k-means with as many groups as images are kept; the image nearest to each centre stands for
-    its group.
-    """
+    """k-means with as many groups as kept images; the image nearest to each centre is kept."""
 
     metric: str = knob("cosine", "distance between vectors", choices=METRICS)
     dims: int = knob(128, DIMS, low=0, high=100_000)

@@ -1,5 +1,4 @@
-"""Methods that select by gradients of a linear proxy (`kernels.linear_proxy`): BADGE, CRAIG,
-GradMatch, Glister.
+"""Methods on gradients of a linear proxy: BADGE, CRAIG, GradMatch, Glister.
 
 CRAIG and GradMatch compare all pairs within a class, as their papers do; a class of many images is
 split at random into parts that fit, each of which gives its share. That is the one deviation both

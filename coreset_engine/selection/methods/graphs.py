@@ -1,5 +1,6 @@
-"""Methods on the graph of nearest neighbours: facility location, graph cut, ProbCover, D2. Never an
-N x N matrix.
+"""Methods on the graph of nearest neighbours: facility location, graph cut, ProbCover, D2.
+
+Never an N x N matrix.
 
 The graph is the run's own (50 neighbours an image); images that are not linked count as not alike
 at all. That is the one deviation all four share: with 51 k < N the graph cannot see all of the set
@@ -364,8 +365,7 @@ def symmetric(near: Neighbours, values: np.ndarray, own: float | None = None) ->
 
 
 def as_links(graph: csr_matrix, weight: np.ndarray | None = None) -> Links:
-    """The arrays of a sparse matrix as the compiled loops take them, with other weights if
-    given."""
+    """The arrays of a sparse matrix for the compiled loops, optionally with other weights."""
     from coreset_engine.selection.kernels.greedy import Links
 
     weight = graph.data if weight is None else weight

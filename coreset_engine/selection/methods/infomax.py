@@ -1,5 +1,4 @@
-"""InfoMax: the information of single images less what they share (Tan et al. 2025, arXiv
-2506.01701)."""
+"""InfoMax: information of images less their overlap (Tan et al. 2025, arXiv 2506.01701)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Methods that cover the set by the similarity of all pairs: facility location, MaxHerding,
-UHerding, SubZeroCore.
+"""Methods on all pairwise similarities: facility location, MaxHerding, UHerding, SubZeroCore.
 
 `facility_location` (in `graphs`) sees the neighbour graph only, in seconds at any size; these see
 every pair, in O(N^2 d). All compare unit vectors. Gains are exact, and no N x N matrix is held, see

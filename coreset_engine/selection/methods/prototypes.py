@@ -1,5 +1,4 @@
-"""Methods that rank an image by its place in its own group: prototypicality, moderate,
-TypiClust."""
+"""Methods that rank an image within its group: prototypicality, moderate, TypiClust."""
 
 from __future__ import annotations
 
@@ -172,8 +171,7 @@ def typiclust(
     *,
     preselected: np.ndarray = NONE_PRESELECTED,
 ) -> Ranking:
-    """The most typical image of each cluster: clusters with the fewest kept first, then the
-    largest.
+    """The most typical image of each cluster; clusters with the fewest kept, then the largest.
 
     Typicality (eq. 4) is one over the mean distance to the nearest images of the cluster. Clusters
     that are too small come after all others, and exact copies of an image last of all; the paper
@@ -264,8 +262,7 @@ def _squared(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def repeats(vectors: np.ndarray) -> np.ndarray:
-    """(N,) bool: True for a row that equals an earlier one in every bit (64-bit hash of its
-    bytes)."""
+    """(N,) bool: True for a row that equals an earlier one bit for bit (64-bit hash)."""
     factors = mix(np.arange(1, vectors.shape[1] + 1)) | np.uint64(1)
     key = np.empty(len(vectors), np.uint64)
     for start in range(0, len(vectors), 2048):

@@ -1,5 +1,7 @@
-"""Methods that rank by one score: BlindCS (coverage - redundancy), the scores of training dynamics
-kept from one end, and ELFS, which prunes difficulty at both ends.
+"""Methods that rank by one score.
+
+BlindCS (coverage - redundancy), the scores of training dynamics kept from one end, and ELFS, which
+prunes difficulty at both ends.
 
 Equal scores are ordered by the images' keys (`keyed_random`), never by their rows.
 """

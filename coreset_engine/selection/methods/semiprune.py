@@ -1,5 +1,8 @@
-"""SemiPrune: labels of a small random pilot, passed on to all images, make the labels whose
-training dynamics judge difficulty (Cho et al. 2026, arXiv 2605.23198)."""
+"""SemiPrune: difficulty on labels spread from a pilot (Cho et al. 2026, arXiv 2605.23198).
+
+Labels of a small random pilot are propagated to all images; training dynamics on them give the
+difficulty.
+"""
 
 from __future__ import annotations
 
@@ -99,8 +102,10 @@ def pilot_of(truth: np.ndarray, share: float, preselected: np.ndarray) -> np.nda
 def _spread_labels(
     inputs: Artefacts, links: csr_matrix, known: np.ndarray, labels: np.ndarray, keep: float
 ) -> tuple[np.ndarray, int]:
-    """(N,) int64 in [0, C), and C: the classes of the pilot. Images that no label reaches take the
-    class whose pilot images have the nearest mean."""
+    """(N,) int64 in [0, C), and C: the classes of the pilot.
+
+    Images that no label reaches take the class whose pilot images have the nearest mean.
+    """
     from coreset_engine.selection.kernels.label_spreading import spread
     from coreset_engine.selection.kernels.vectors import comparable
 

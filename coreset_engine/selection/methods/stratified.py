@@ -1,6 +1,4 @@
-"""CCS: coverage-centric coreset selection by stratified sampling over difficulty (Zheng et al.
-2023, algorithm 1).
-"""
+"""CCS: stratified sampling over difficulty (Zheng et al. 2023, algorithm 1)."""
 
 from __future__ import annotations
 

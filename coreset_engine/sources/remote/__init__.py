@@ -1,2 +1,1 @@
-"""Images in tars, Parquet files and object stores: storage clients, scan, index cache and
-readers."""
+"""Images in tars, Parquet files and object stores: clients, scan, index cache, readers."""

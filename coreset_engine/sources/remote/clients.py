@@ -1,5 +1,4 @@
-"""The clients of object stores as `sources.places` wants them: quiet, asking once, and what their
-refusals mean.
+"""Clients of object stores for `sources.remote.storage`: no retries of their own, plain errors.
 
 Every client has its own way of asking again (s3fs five times, gcsfs for half a minute, Azure's for
 one) and its own exceptions. Here each is made to ask once, so that `places.steadily` alone decides
@@ -68,8 +67,11 @@ _ALIASES = {"gcs": "gs", "abfs": "az"}
 
 
 def client(protocol: str, place: str) -> tuple[Any, str]:
-    """(fsspec file system, the path of `place` inside it). Raises ImportError without the package,
-    ValueError for a URL or settings that its client cannot use."""
+    """(fsspec file system, the path of `place` inside it).
+
+    Raises ImportError without the package, ValueError for a URL or settings that its client cannot
+    use.
+    """
     import fsspec
 
     protocol = _ALIASES.get(protocol, protocol)
@@ -91,9 +93,11 @@ def client(protocol: str, place: str) -> tuple[Any, str]:
 
 
 def _google(place: str) -> tuple[Any, str]:
-    """gcsfs by its HTTP API alone: the class that its package registers asks over gRPC for each
-    bucket's layout first. An emulator (STORAGE_EMULATOR_HOST, as for every Google client) wants no
-    credentials."""
+    """gcsfs by its HTTP API alone.
+
+    The class that its package registers queries each bucket's layout over gRPC first. An emulator
+    (STORAGE_EMULATOR_HOST, as for every Google client) needs no credentials.
+    """
     import aiohttp
     from gcsfs.core import GCSFileSystem
 
@@ -138,8 +142,7 @@ def denied(fault: BaseException) -> bool:
 
 
 def final(fault: BaseException) -> bool:
-    """Whether asking again cannot help: no such object, no such bucket, no access, a request that
-    is none."""
+    """Whether a retry cannot help: no such object or bucket, no access, an invalid request."""
     return (
         isinstance(fault, FileNotFoundError | IsADirectoryError | NotADirectoryError)
         or denied(fault)

@@ -1,5 +1,4 @@
-"""Parquet files, WebDataset tars and folders of an object store as a Dataset: looked through once,
-read in slices.
+"""Parquet files, WebDataset tars and object-store folders as a Dataset, scanned once.
 
     DIR/*.tar, ONE.tar, s3://BUCKET/train/     tars, Parquet files or images, distinguished by their
     extensions ...#id=COLUMN&label=COLUMN&image=COLUMN    columns of a Parquet file; verify=header
@@ -51,8 +50,7 @@ _SUFFIXES = tuple(
 
 
 def is_container(text: str) -> bool:
-    """Whether `text` is a URL, names tars or Parquet files of this machine, or a folder whose top
-    holds only such."""
+    """Whether `text` is a URL, local tars or Parquet files, or a folder that holds only those."""
     place = _without_options(text)
     if os.path.isdir(os.path.expanduser(place)):
         return _holds_containers(os.path.expanduser(place))
@@ -97,8 +95,7 @@ def local_folder(text: str) -> str | None:
 def open_container(
     text: str, *, memory: Path | None = None, progress: Progress = silent, **options: str
 ) -> Dataset:
-    """Every usable image of `text` (see the module), in the order of file names, then as they lie
-    in each file.
+    """Every usable image of `text` (see the module), by file name, then by position in the file.
 
     ids: a tar's keys, a Parquet file's column `id` or `file:row`, an image file's name below the
     URL; keys that several tars share are written `tar:key`. labels: a tar's label members, a
@@ -153,8 +150,10 @@ def scan_options(chosen: dict[str, str]) -> dict[str, str]:
 def _join(
     called: str, units: list[Unit], tables: list[Any], kept: Path | None, reading: ReadOptions
 ) -> Opened:
-    """The indexes of all units as one, without what is set aside. Raises BadInput when nothing
-    usable is left."""
+    """The indexes of all units as one, without what is set aside.
+
+    Raises BadInput when nothing usable is left.
+    """
     kind = units[0].kind
     items = [item for unit in units for item in unit.items]
     seen, file = _joined(units, tables)
@@ -236,8 +235,10 @@ def unseen(text: str, *, memory: Path | None) -> list[Unit]:
 
 
 def split_options(text: str, given: dict[str, str]) -> tuple[str, dict[str, str]]:
-    """(place, options) of "place#id=...&label=..."; `given` wins. Local paths come back
-    absolute."""
+    """(place, options) of "place#id=...&label=..."; `given` wins.
+
+    Local paths come back absolute.
+    """
     found = None if _is_path(text) else _OPTIONS.search(text)
     chosen = dict(parse_qsl(found[1], keep_blank_values=True)) if found else {}
     unknown = set(given) - set(OPTIONS)
@@ -275,8 +276,11 @@ def _usable(
     file: np.ndarray,
     items: list[Any],
 ) -> tuple[Any, np.ndarray, Any, list[Rejected]]:
-    """(rows of the usable pictures, their files, their ids, what is set aside): bad ones, ids that
-    came before, files of no use. A tar's keys carry its name only where tars share keys."""
+    """(rows of usable images, their files, their ids, what is rejected).
+
+    Rejected: unreadable images, repeated ids, unusable files. A tar's keys carry its name only
+    where tars share keys.
+    """
     import pyarrow.compute as pc
 
     named = pc.not_equal(seen["key"], "").to_numpy()
@@ -320,8 +324,10 @@ def _set_aside(
 def _labels(
     kind: str, keys: Any, texts: Any, mode: str | None
 ) -> tuple[np.ndarray | None, tuple[str, ...], dict[str, Any], list[Note]]:
-    """(labels, classes, columns of texts, notes). Texts that hardly repeat are captions, kept as
-    the column "text", not classes."""
+    """(labels, classes, columns of texts, notes).
+
+    Texts that hardly repeat are captions, kept as the column "text", not classes.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 

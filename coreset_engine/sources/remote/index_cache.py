@@ -32,8 +32,11 @@ Make = Callable[[str, int, Any], np.ndarray]  # (name, length, dtype) -> an arra
 
 @dataclass(frozen=True, eq=False)
 class Opened:
-    """arrays: (N,) each: ids, file, place, size, digest as in `Slices`, labels where there are any,
-    and "column NAME" for each further column."""
+    """The index of an opened container.
+
+    arrays: (N,) each: ids, file, place, size, digest as in `Slices`, labels where there are any,
+    and "column NAME" for each further column.
+    """
 
     arrays: Mapping[str, np.ndarray]
     fingerprint: str
@@ -103,8 +106,10 @@ def in_memory(name: str, n: int, dtype: Any) -> np.ndarray:
 
 
 def made(kept: Path | None, n: int, fill: Callable[[Make], Opened]) -> Opened:
-    """fill(make), its arrays in files of `kept` where n is worth it and the disk allows, else in
-    memory."""
+    """fill(make), its arrays in files of `kept` where n is worth it and the disk allows.
+
+    Else in memory.
+    """
     if kept is None or n < limits().cached_index_above:
         return fill(in_memory)
     temporary = kept.with_name(f".{kept.name}.{os.getpid()}.{os.urandom(3).hex()}.tmp")

@@ -33,8 +33,9 @@ class Unfit(Exception):
 
 
 def look_through(item: Item, examine: Any, options: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A row per picture: key, place (row group and row), size, digest, reason, label. One row group
-    at a time.
+    """A row per picture: key, place (row group and row), size, digest, reason, label.
+
+    One row group at a time.
 
     options: image, id, label: names of columns; default: the first of bytes, row numbers
     `file:row`, a column called label or class. examine: bytes -> (digest, reason, losses).
@@ -86,8 +87,10 @@ def _row(
     examine: Any,
     number: str,
 ) -> dict[str, Any]:
-    """key, size, digest, reason, label of one row; number: its id when no column holds one, or a
-    bad one."""
+    """key, size, digest, reason, label of one row.
+
+    number: its id when no column holds one, or a bad one.
+    """
     try:
         key = _text(extra, names["id"], place) if names["id"] else number
         label = _label(_text(extra, names["label"], place), classes)
@@ -131,8 +134,7 @@ def _metadata(item: Item) -> Any:
 
 
 def _image_column(schema: Any, wanted: str | None) -> str:
-    """The column that holds pictures: the one named, else the first of NAMES that holds bytes, else
-    any that does."""
+    """The image column: the one named, else the first of NAMES that holds bytes, else any."""
     fit = [field.name for field in schema if holds_bytes(field.type)]
     if wanted is not None:
         if wanted not in fit:
@@ -150,8 +152,7 @@ def _image_column(schema: Any, wanted: str | None) -> str:
 
 
 def holds_bytes(kind: Any) -> bool:
-    """Whether an Arrow type holds the bytes of one picture: any kind of binary, or a struct with
-    such a field called bytes."""
+    """Whether an Arrow type holds an image's bytes: binary, or a struct with a field `bytes`."""
     import pyarrow as pa
 
     if pa.types.is_struct(kind):
@@ -198,8 +199,7 @@ def _named(schema: Any, wanted: str | None) -> str | None:
 
 
 def _class_names(schema: Any, label: str | None) -> list[str]:
-    """The names behind label numbers, where Hugging Face's features in the schema's metadata tell
-    them."""
+    """Names of label numbers, from Hugging Face's features in the schema metadata."""
     try:
         feature = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][label][
             "names"
@@ -235,8 +235,10 @@ def read_group(
     about: Any = None,
     extra: tuple[str, ...] = (),
 ) -> tuple[Any, dict[str, Any]]:
-    """(pictures' bytes as an Arrow column, other columns by name) of one row group; image=None: the
-    column that `look_through` takes. Raises Unfit with the reason."""
+    """(images' bytes as an Arrow column, other columns by name) of one row group.
+
+    image=None: the column that `look_through` takes. Raises Unfit with the reason.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -286,8 +288,7 @@ def _words(fault: Exception) -> str:
 
 
 class Groups:
-    """Row groups lately read in this process, HELD bytes of them; each is read once however many
-    threads ask."""
+    """Cache of row groups, HELD bytes at most; threads share each one."""
 
     def __init__(self) -> None:
         self._held: OrderedDict[tuple, Any] = OrderedDict()

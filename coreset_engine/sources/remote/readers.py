@@ -32,8 +32,9 @@ MANY = 16  # single files asked for at once
 
 @dataclass(frozen=True, eq=False)
 class Slices:
-    """The reader of a Dataset whose images lie in `files`. kind: "tar", "parquet" or "images" (a
-    file each).
+    """The reader of a Dataset whose images lie in `files`.
+
+    kind: "tar", "parquet" or "images" (a file each).
 
     files: (places, sizes, versions), one a file. ids: (N,) str. file: (N,) int32, which file.
     place: (N,) int64, byte offset or `parquets.where`. size: (N,) int64 bytes. digest: (N,) ascii

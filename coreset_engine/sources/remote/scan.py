@@ -1,5 +1,4 @@
-"""Look once through tars, Parquet files and image files, wherever they lie, and remember what was
-seen.
+"""Scan tars, Parquet files and image files once, local or remote, and cache the index.
 
 Each picture's bytes pass through memory once, are decoded (verify="full") or have their header read
 (verify="header"), and leave a line in an index: key, place in the file, size, digest, or the reason
@@ -89,8 +88,7 @@ KINDS: dict[str, Kind] = {
 
 @dataclass(frozen=True)
 class Unit:
-    """What is looked through at once and remembered as one: a tar, a Parquet file, or up to CHUNK
-    image files."""
+    """What is scanned and cached as one: a tar, a Parquet file, or up to CHUNK image files."""
 
     kind: str
     items: tuple[Item, ...]
@@ -166,8 +164,7 @@ def split_of_file(kind: str, name: str) -> str | None:
 
 
 def _of_split(kind: str, items: list[Item], asked: str | None) -> tuple[list[Item], int]:
-    """(the files of the parts asked for, by default all but a test part; how many were left out of
-    the default)."""
+    """(files of the requested parts, by default all but a test part; how many were left out)."""
     if asked == "all":
         return items, 0
     splits = [split_of_file(kind, item.name) for item in items]
@@ -192,8 +189,7 @@ def _of_split(kind: str, items: list[Item], asked: str | None) -> tuple[list[Ite
 def look_through_unit(
     unit: Unit, memory: Path | None, on_picture: Callable[[int], None] = lambda count: None
 ) -> Any:
-    """The unit's index as an Arrow table, from memory when it is remembered there; else looked
-    through and kept.
+    """The unit's index as an Arrow table, from the cache if it is there, else scanned and cached.
 
     on_picture: called with 1 after every picture; may raise. Raises BadInput when the store does not
         answer.
@@ -211,8 +207,10 @@ def look_through_unit(
 
 
 def _batches(unit: Unit, on_picture: Callable[[int], None], schema: Any) -> Iterator[Any]:
-    """The unit's index, `column_values` lines of it at a time: as Python's objects a line takes
-    five times the memory."""
+    """Yield the unit's index in batches of `column_values` rows.
+
+    As Python objects a row takes five times the memory.
+    """
     import pyarrow as pa
 
     rows: dict[str, list[Any]] = {name: [] for name in _SCHEMA}
@@ -312,8 +310,10 @@ def _write(kept: Path | None, table: Any) -> None:
 def look_through_all(
     units: list[Unit], memory: Path | None, progress: Progress = silent
 ) -> list[Any]:
-    """The index of every unit, in order, by threads. progress: unit "images"; its Cancelled stops
-    all of them."""
+    """The index of every unit, in order, by threads.
+
+    progress: unit "images"; its Cancelled stops all of them.
+    """
     seen = 0
     stopped = threading.Event()
     door = threading.Lock()

@@ -1,4 +1,5 @@
 """Bytes from wherever they lie: this machine's disk, a shared file system, an object store.
+
 Read-only, by fsspec.
 
 A place is a path or a URL (s3://, gs://, az://, hdfs://, memory://). Whatever is read is read as a
@@ -31,8 +32,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One file: its place (path or URL), its name below what was listed, its bytes, and what tells
-    versions apart."""
+    """One file: path or URL, name relative to the listing, size in bytes, and a version tag."""
 
     place: str
     name: str
@@ -45,9 +45,11 @@ def is_url(text: str) -> bool:
 
 
 def filesystem(place: str) -> tuple[Any, str]:
-    """(fsspec file system, the path inside it). Raises BadInput for a protocol that is not offered,
-    Missing for one whose package is not installed. Retries are left to `steadily`, so that they add
-    up to a known time."""
+    """(fsspec file system, the path inside it).
+
+    Raises BadInput for a protocol that is not offered, Missing for one whose package is not
+    installed. Retries are left to `steadily`, so that they add up to a known time.
+    """
     protocol = _protocol(place)
     if protocol not in clients.PACKAGES or "::" in place:
         raise BadInput(
@@ -81,7 +83,9 @@ def _protocol(place: str) -> str:
 
 def steadily(place: str, act: Callable[[], _T]) -> _T:
     """What `act` returns; tried again after each of `retry_waits_s` while the fault may pass.
-    Raises BadInput in one sentence."""
+
+    Raises BadInput in one sentence.
+    """
     for wait in (*limits().retry_waits_s, None):
         try:
             return act()
@@ -136,8 +140,7 @@ def _sentence(place: str, fault: Exception, tried: bool) -> Exception:
 
 
 def listed(text: str) -> list[Item]:
-    """The files `text` stands for, sorted by name: one file, a pattern with * or ?, or everything
-    below a folder."""
+    """The files `text` stands for, sorted: one file, a pattern with * or ?, or a folder's files."""
     fs, path = filesystem(text)
     fs.invalidate_cache()
 
@@ -218,8 +221,7 @@ def fetch(place: str, start: int, stop: int) -> bytes:
 
 
 def fetch_many(places: list[str], sizes: list[int]) -> list[bytes]:
-    """Whole files of the same store, asked for at once where its client can; what fails is asked
-    for again alone."""
+    """Whole files of one store, concurrently where its client can; failures are retried alone."""
     found: list[Any] = [None] * len(places)
     fs, _ = filesystem(places[0])
     if len(places) > 1 and getattr(fs, "async_impl", False):

@@ -27,8 +27,9 @@ _LABELS = (".cls", ".txt", ".json")
 
 
 def look_through(item: Item, examine: Any, options: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A row per picture: key, place (byte offset), size, digest, reason, label. The tar is read
-    once, in order.
+    """A row per picture: key, place (byte offset), size, digest, reason, label.
+
+    The tar is read once, in order.
 
     examine: bytes -> (digest, reason, losses). Rows without a key tell what is wrong with the tar
         itself.

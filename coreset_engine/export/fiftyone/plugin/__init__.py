@@ -287,8 +287,7 @@ class CompareSelections(foo.Operator):
 
 
 class CoresetPanel(foo.Panel):
-    """The three knobs, a histogram of the score with what they keep, and the button that writes the
-    choice."""
+    """The three knobs, a histogram of scores with the kept part, and the apply button."""
 
     @property
     def config(self):
@@ -398,8 +397,7 @@ def _kept_view(ctx, summary: dict):
 
 
 def _progress(ctx):
-    """progress(stage, done, total, unit) for the engine, shown by FiftyOne where an operator runs
-    delegated."""
+    """progress(stage, done, total, unit) for the engine, shown for delegated operators."""
 
     def report(stage: str, done: int, total: int, unit: str = "") -> None:
         if ctx.delegated:
