@@ -1,195 +1,358 @@
-"""Every registered method against random, at 50 to 99 % removed: a linear model on the embeddings.
+"""Every selection method against random: seven sets, seven rates, honest seeds, two judges.
 
-    python benchmarks/methods.py fashion-mnist [--variant plain|tail|noise] [--images 10000]
-                                 [--seeds 5] [--only a,b] [--minutes 14] [--out methods.md]
+    python benchmarks/methods.py measure FOLDER [--raw methods.jsonl] [--seeds 5] [--sets a,b]
+    python benchmarks/methods.py tables [--raw methods.jsonl] [--docs docs/methods.md]
 
-plain: the set as it is. tail: classes thinned to 100:1. noise: 10 % of the training labels flipped.
-    Cells are kept in
-the workspace: a run that stopped (or was stopped by --minutes) goes on, and prints what is there.
-Methods are read from the registry; `auto` and `random` come first, then all methods seed by seed.
-Time is that of the selection alone, stages finished, median over seeds at 90 %; peak memory is
-benchmarks/methods_time.py's business.
+FOLDER holds NAME.npz with `vectors` (N, D) and `labels` (N,): features of pictures from one frozen
+encoder. `tail` and `noise` are made from fashion.npz: classes that fall 100:1 in size, and a tenth
+of the pool's labels moved to another class. Every seed draws again whatever is random: the split
+into pool and test images, clustering, training dynamics, coverage samples, starting points, ties,
+wrong labels. Methods of one seed share its clustering, dynamics and coverage.
+
+Two judges, trained on the true (with `noise`: the noisy) labels of each coreset: multinomial
+logistic regression with L2 penalty 0.03 on the 64 leading principal axes of the pool's
+standardised vectors, and the vote of the 5 nearest by cosine (`evaluate`'s judge `knn`). Figures
+are plain and balanced accuracy on the test images; random is one draw a seed, and differences are
+paired by seed.
+
+Beside the methods, EXPERIMENTS change one thing at a time, to decide why an order differs from its
+paper's: true labels for the selection, raw pixels in place of the encoder, other settings.
+
+One JSON line a cell; a run that was stopped goes on from the file.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import platform
+import json
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-sys.path[0] = str(
-    Path(__file__).resolve().parent.parent
-)  # benchmarks/coverage.py hides a package of that name
+sys.path[0] = str(Path(__file__).resolve().parent.parent)  # benchmarks/coverage.py hides a package
 
-from coreset_engine.cli.commands.evaluate import spread  # noqa: E402
-from coreset_engine.core.device import cpu_count  # noqa: E402
-from coreset_engine.core.errors import Cancelled  # noqa: E402
-from coreset_engine.core.registry import METHODS  # noqa: E402
-from coreset_engine.evaluation.experiment import Row, evaluate  # noqa: E402
-from coreset_engine.pipeline.run import Run  # noqa: E402
-from coreset_engine.sources.open import open_source  # noqa: E402
+from coreset_engine.core.registry import BASELINE, METHODS  # noqa: E402
+from coreset_engine.evaluation.paired import PairedTest, against_baseline  # noqa: E402
 
-RATES = (0.5, 0.7, 0.9, 0.95, 0.99)
-IMBALANCE = 100
+RATES = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
+JUDGES = ("linear", "knn")
+SIZES = {  # images in the pool and in the test set
+    "fashion": (2000, 1000),
+    "tail": (0, 1000),
+    "noise": (2000, 1000),
+    "digits": (1000, 497),
+    "elpv": (1500, 724),
+    "openclipart": (1500, 900),
+    "wesnoth": (1500, 1000),
+    "pixels": (2000, 1000),
+}
+TITLES = {
+    "fashion": "Fashion-MNIST",
+    "tail": "Fashion-MNIST, classes 100:1",
+    "noise": "Fashion-MNIST, 10 % of the labels wrong",
+    "digits": "digits",
+    "elpv": "elpv (solar cells)",
+    "openclipart": "openclipart",
+    "wesnoth": "wesnoth (game units)",
+    "pixels": "Fashion-MNIST, raw pixels",
+}
+MADE_FROM = {"tail": "fashion", "noise": "fashion"}
+MAIN_SETS = tuple(name for name in SIZES if name != "pixels")
+WRONG = 0.1  # share of wrong labels in `noise`
+PENALTY = 0.03
+AXES = 64
+DIMS = 256
+SETTINGS: dict[str, Any] = {
+    "clusterer_settings": {"n_heads": 8, "min_steps": 300},
+    "coverage": {"max_samples": 100_000},
+}
 
 
-def thinned(labels: np.ndarray, images: int, tail: bool) -> np.ndarray:
-    """Ascending positions: the first `images` (0 = all); with tail, of class c only the first n /
-    100^(c / (C - 1))."""
-    at = np.arange(len(labels))[: images or None]
-    if not tail:
-        return at
-    names = np.unique(labels[at])
-    most = min(int((labels[at] == name).sum()) for name in names)
-    keep = [
-        at[labels[at] == name][: round(most * IMBALANCE ** (-i / (len(names) - 1)))]
-        for i, name in enumerate(names)
+@dataclass(frozen=True)
+class Experiment:
+    """A method with one thing changed: its name in the tables, and what is set."""
+
+    name: str
+    method: str
+    params: dict[str, Any] = field(default_factory=dict)
+    run: dict[str, Any] = field(default_factory=dict)
+    sets: tuple[str, ...] = ("fashion",)
+
+
+def plain(methods: Sequence[str], sets: tuple[str, ...]) -> list[Experiment]:
+    """Every method with its defaults."""
+    return [Experiment(name, name, sets=sets) for name in methods]
+
+
+def true_labels() -> list[Experiment]:
+    """Methods that learn from labels, given the true ones."""
+    return [
+        Experiment(f"{row.name}, true labels", row.name, {"labels": "true"})
+        for row in METHODS.values()
+        if row.labels and row.name not in (BASELINE, "semiprune", "mix")
     ]
-    return np.sort(np.concatenate(keep))
 
 
-def opened(source: str, variant: str, images: int) -> Run:
-    """The run of this variant; the test split stays whole."""
-    run = Run(open_source(source))
-    at = thinned(run.labels, images, variant == "tail")
-    if len(at) == len(run.dataset):
-        return run
-    part = run.take(at)
-    return part.with_dataset(dataclasses.replace(part.dataset, test_spec=run.dataset.test_spec))
+def coverage(**settings: Any) -> dict[str, Any]:
+    """Run settings with other coverage."""
+    return {"coverage": SETTINGS["coverage"] | settings}
 
 
-def measure(
-    run: Run,
-    names: list[str],
-    seeds: int,
-    variant: str,
-    minutes: float,
-    show: Callable[[list[Row], float | None], None],
-) -> tuple[list[Row], float | None]:
-    """Rows and the full set's accuracy, as far as the time went. show: called with what is there,
-    once a minute."""
-    began = time.monotonic()
-    kept = {}
-    shown = [time.monotonic()]
-
-    def tell(rows: list[Row], full: float | None, total: int) -> None:
-        kept.update({(r["method"], r["prune_rate"], r["seed"]): r for r in rows})
-        kept["full"] = full if full is not None else kept.get("full")
-        if time.monotonic() - shown[0] > 60:
-            shown[0] = time.monotonic()
-            show([row for key, row in kept.items() if key != "full"], kept["full"])
-        if time.monotonic() - began > 60 * minutes:
-            raise Cancelled(f"{minutes:g} minutes are over.")
-
-    options = dict(label_noise=0.1) if variant == "noise" else {}
-    try:
-        for some in ([name for name in names if name == "auto"], names):
-            evaluate(run, on_rows=tell, methods=some, prune_rates=RATES, seeds=seeds, **options)
-    except Cancelled as stop:
-        print(f"{stop} The same command goes on.", file=sys.stderr)
-    full = kept.pop("full", None)
-    return list(kept.values()), full
+EXPERIMENTS: tuple[Experiment, ...] = (
+    *true_labels(),
+    Experiment("blindcs, alpha = 100", "blindcs", run=coverage(n_neighbours=100)),
+    Experiment("blindcs, alpha = 10", "blindcs", run=coverage(n_neighbours=10)),
+    Experiment("blindcs, T = 20 N", "blindcs", run={"n_samples": 50_000}),
+    Experiment("blindcs, T = 1,000,000", "blindcs", run={"n_samples": 1_000_000}),
+    Experiment("elfs, beta = 0", "elfs", {"beta": 0.0}),
+    Experiment("elfs, beta = 0.3", "elfs", {"beta": 0.3}),
+    Experiment("ccs, beta = 0", "ccs", {"beta": 0.0}),
+)
 
 
-def table(rows: list[Row], full: float | None) -> list[str]:
-    """Markdown: mean +- std at each rate, the paired difference to random in brackets, n, seconds
-    at 90 %."""
-    out = [
-        "| method | "
-        + " | ".join(f"{rate:.0%} removed" for rate in RATES)
-        + " | n | selection at 90 % |",
-        "|---" * (len(RATES) + 3) + "|",
-    ]
-    base = {
-        (row["prune_rate"], row["seed"]): row["accuracy"]
-        for row in rows
-        if row["method"] == "random"
-    }
-    for method in [name for name in METHODS if any(row["method"] == name for row in rows)]:
-        cells = []
-        counts = []
-        for rate in RATES:
-            good = [
-                r
-                for r in rows
-                if (r["method"], r["prune_rate"]) == (method, rate) and r["accuracy"] is not None
-            ]
-            if not good:
-                cells.append("")
-                continue
-            mean, std = spread([r["accuracy"] for r in good])
-            over = spread([r["accuracy"] - base[rate, r["seed"]] for r in good])[0]
-            told = "" if method == "random" else f" ({100 * over:+.1f})"
-            cells.append(
-                f"{100 * mean:.1f}" + (f" ± {100 * std:.1f}" if len(good) > 1 else "") + told
-            )
-            counts.append(len(good))
-        spent = [
-            r.get("select_seconds", np.nan)
-            for r in rows
-            if (r["method"], r["prune_rate"]) == (method, 0.9)
-        ]
-        out.append(
-            f"| {method} | " + " | ".join(cells) + f" | {min(counts, default=0)} | "
-            f"{np.median(spent) if spent else float('nan'):.2f} s |"
-        )
-    return out + (
-        [] if full is None else [f"| all images | {100 * full:.1f} |" + " |" * (len(RATES) + 1)]
-    )
-
-
-def verdict(rows: list[Row]) -> str:
-    """Whether `auto` is at or above random in every cell, paired mean."""
-    accuracy = {(r["method"], r["prune_rate"], r["seed"]): r["accuracy"] for r in rows}
-    told = []
-    good = True
-    for rate in RATES:
-        pairs = [
-            value - accuracy["random", rate, seed]
-            for (name, r, seed), value in accuracy.items()
-            if name == "auto" and r == rate and ("random", rate, seed) in accuracy
-        ]
-        if pairs:
-            good &= float(np.mean(pairs)) >= 0
-            told.append(f"{rate:.0%}: {100 * float(np.mean(pairs)):+.2f} points (n = {len(pairs)})")
-    if not told:
-        return "auto was not measured."
-    return f"auto >= random in every cell measured: {'yes' if good else 'no'}; " + ", ".join(told)
+# -- measuring
 
 
 def main() -> None:
+    """Measure what is not in the raw file yet, or write the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("source")
-    parser.add_argument("--variant", choices=("plain", "tail", "noise"), default="plain")
-    parser.add_argument("--images", type=int, default=0)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--only", default="")
-    parser.add_argument("--minutes", type=float, default=1e9)
-    parser.add_argument("--out", type=Path)
-    given = parser.parse_args()
-    run = opened(given.source, given.variant, given.images)
-    names = [name for name in METHODS if not given.only or name in given.only.split(",")]
-    words = " ".join(word for word in sys.argv[1:] if word not in ("--out", str(given.out)))
-    head = (
-        f"`python benchmarks/methods.py {words}` on {cpu_count()} cores ({platform.machine()}), "
-        f"{len(run.dataset):,} training images, linear model, test accuracy in %: mean ± std "
-        "(paired difference "
-        "to random)."
+    commands = parser.add_subparsers(dest="command", required=True)
+    measuring = commands.add_parser("measure")
+    measuring.add_argument("folder", type=Path)
+    measuring.add_argument("--seeds", type=int, default=5)
+    measuring.add_argument("--sets", default=",".join(MAIN_SETS))
+    measuring.add_argument("--methods", default=",".join(METHODS))
+    measuring.add_argument("--experiments", action="store_true", help="these, not the methods")
+    tables = commands.add_parser("tables")
+    tables.add_argument("--docs", type=Path)
+    for part in (measuring, tables):
+        part.add_argument("--raw", type=Path, default=Path("methods.jsonl"))
+    options = parser.parse_args()
+    if options.command == "measure":
+        measure(options)
+    else:
+        write_tables(options)
+
+
+def measure(options: argparse.Namespace) -> None:
+    """Seed by seed, all sets of a seed first, so that what is there at any time is a table."""
+    wanted: Sequence[Experiment] = EXPERIMENTS
+    names = [BASELINE, *(name for name in options.methods.split(",") if name != BASELINE)]
+    if not options.experiments:
+        wanted = plain(names, tuple(options.sets.split(",")))
+    done = {(row["set"], row["seed"], row["name"]) for row in read(options.raw)}
+    for seed in range(options.seeds):
+        for name in options.sets.split(","):
+            left = [
+                one for one in wanted if name in one.sets and (name, seed, one.name) not in done
+            ]
+            if left:
+                measure_set(options, name, seed, left)
+
+
+def measure_set(
+    options: argparse.Namespace, name: str, seed: int, wanted: Sequence[Experiment]
+) -> None:
+    """Append the rows of one set and seed, method by method."""
+    with tempfile.TemporaryDirectory() as folder:
+        pool = Pool(options.folder, name, seed, Path(folder))
+        for experiment in wanted:
+            began = time.process_time()
+            rows = list(pool.rows(experiment))
+            with open(options.raw, "a", encoding="utf-8") as out:
+                out.write("".join(json.dumps(row) + "\n" for row in rows))
+            spent = time.process_time() - began
+            print(f"{seed} {name} {experiment.name}: {spent:.1f} s CPU", flush=True)
+
+
+def read(path: Path) -> list[dict]:
+    """The rows of a raw file; none where there is no file."""
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def drawn(folder: Path, name: str, seed: int) -> dict[str, np.ndarray]:
+    """vectors, labels, test_vectors and test_labels of one set and seed."""
+    stored = np.load(folder / f"{MADE_FROM.get(name, name)}.npz")
+    labels = stored["labels"].astype(np.int64)
+    rng = np.random.default_rng([seed, 0x706F6F6C])
+    order = rng.permutation(len(labels))
+    n_pool, n_test = SIZES[name]
+    test, rest = order[:n_test], order[n_test:]
+    pool = thinned(rest, labels, rng) if name == "tail" else rest[:n_pool]
+    given = labels[pool].copy()
+    n_classes = int(labels.max()) + 1
+    if name == "noise":
+        wrong = rng.permutation(len(given))[: round(WRONG * len(given))]
+        given[wrong] = (given[wrong] + rng.integers(1, n_classes, len(wrong))) % n_classes
+    vectors = stored["vectors"]
+    return dict(
+        vectors=vectors[pool],
+        labels=given,
+        test_vectors=vectors[test],
+        test_labels=labels[test],
     )
 
-    def show(rows: list[Row], full: float | None) -> str:
-        text = "\n".join([head, "", *table(rows, full), "", verdict(rows)])
-        if given.out is not None:
-            given.out.write_text(text + "\n", encoding="utf-8")
-        return text
 
-    print(show(*measure(run, names, given.seeds, given.variant, given.minutes, show)))
+def thinned(rest: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Positions of which class c of rank r has 400 * 100^(-r / 9); ranks are drawn."""
+    n_classes = int(labels.max()) + 1
+    parts = []
+    for rank, c in enumerate(rng.permutation(n_classes)):
+        size = max(7, round(400 * 100 ** (-rank / (n_classes - 1))))
+        parts.append(rest[labels[rest] == c][:size])
+    return rng.permutation(np.concatenate(parts))
+
+
+class Pool:
+    """One set and seed: its run, its coresets, and what the judges say of them."""
+
+    def __init__(self, folder: Path, name: str, seed: int, place: Path) -> None:
+        import coreset_engine as ce
+        from coreset_engine.artifacts.store import Store
+
+        self.name = name
+        self.seed = seed
+        self.data = drawn(folder, name, seed)
+        self.n = len(self.data["labels"])
+        self.n_classes = int(max(self.data["labels"].max(), self.data["test_labels"].max())) + 1
+        self.reduced, self.test_reduced = rotated(self.data["vectors"], self.data["test_vectors"])
+        classes = tuple(f"class {c}" for c in range(self.n_classes))
+        store = Store(place / "store")
+        self.runs = {}
+        for part, vectors in (("all axes", self.data["vectors"]), ("reduced", self.reduced)):
+            np.save(place / f"{part}.npy", vectors.astype(np.float32))
+            source = ce.open_source(str(place / f"{part}.npy"))
+            source = replace(source, labels=self.data["labels"], classes=classes)
+            n_clusters = len(np.unique(self.data["labels"]))
+            self.runs[part] = ce.Run(
+                source, seed=seed, n_clusters=n_clusters, **SETTINGS, store=store
+            )
+        self.rows_linear = principal(self.reduced, self.test_reduced)
+        self._judged: dict[bytes, dict[str, float]] = {}
+
+    def rows(self, experiment: Experiment) -> Iterator[dict]:
+        """The figures of one method at every rate; the smallest rate first."""
+        from coreset_engine.core.errors import CoresetError
+        from coreset_engine.core.rates import kept_count
+
+        coordinates = "coverage" in METHODS[experiment.method].needs
+        run = self.runs["all axes" if coordinates else "reduced"]
+        if experiment.run:
+            run = run.with_config(**experiment.run)
+        shared = None
+        for rate in RATES:
+            k = kept_count(self.n, rate)
+            began = time.process_time()
+            row = dict(set=self.name, seed=self.seed, name=experiment.name, prune_rate=rate, k=k)
+            try:
+                kept, shared, about = self._kept(run, experiment, rate, k, shared)
+            except CoresetError as fault:
+                yield row | dict(method=experiment.name, error=str(fault))
+                continue
+            row |= dict(method=experiment.name, n=self.n, seconds=time.process_time() - began)
+            yield row | about | self.judged(kept)
+
+    def _kept(
+        self, run: Any, experiment: Experiment, rate: float, k: int, shared: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
+        """(k,) positions; the order that smaller coresets are a part of, where there is one."""
+        import coreset_engine as ce
+
+        if shared is not None:
+            return shared[:k], shared, {}
+        row = METHODS[experiment.method]
+        found = ce.select(experiment.method, run, rate, seed=self.seed, **experiment.params)
+        whole = found.info.get("nested") and not row.double_end and rate == RATES[0]
+        about = {key: found.info[key] for key in ("recommended",) if key in found.info}
+        return found.indices, found.indices if whole else None, about
+
+    def judged(self, kept: np.ndarray) -> dict[str, float]:
+        """linear, linear_balanced, knn and knn_balanced: accuracies on the test images."""
+        from coreset_engine.evaluation.knn import knn_predict
+
+        kept = np.sort(kept)
+        key = kept.astype(np.int64).tobytes()
+        if key not in self._judged:
+            labels = self.data["labels"][kept]
+            pool, test = self.rows_linear
+            guesses = dict(
+                linear=fit(pool[kept], labels)(test),
+                knn=knn_predict(self.reduced[kept], labels, self.test_reduced, self.n_classes),
+            )
+            self._judged[key] = {}
+            for judge, guess in guesses.items():
+                self._judged[key] |= accuracies(judge, guess, self.data["test_labels"])
+        return self._judged[key]
+
+
+def accuracies(judge: str, guess: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Plain and balanced accuracy under the judge's name."""
+    right = guess == labels
+    total = np.bincount(labels)
+    recall = np.bincount(labels, weights=right)[total > 0] / total[total > 0]
+    return {judge: float(right.mean()), f"{judge}_balanced": float(recall.mean())}
+
+
+def rotated(pool: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Unit vectors on the leading DIMS axes of their second moments: cosines are nearly kept."""
+    pool, test = (
+        rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+        for rows in (pool.astype(np.float32), test.astype(np.float32))
+    )
+    _, _, axes = np.linalg.svd(pool[:: max(1, len(pool) // 1000)], full_matrices=False)
+    return pool @ axes[:DIMS].T, test @ axes[:DIMS].T
+
+
+def principal(pool: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Leading principal components of the pool's standardised vectors, and the test set on them."""
+    mean = pool.mean(0)
+    spread = np.maximum(pool.std(0), 1e-6)
+    rows = ((pool - mean) / spread).astype(np.float32)
+    _, axes = np.linalg.eigh(rows.T @ rows)
+    axes = axes[:, ::-1][:, :AXES]
+    return rows @ axes, (((test - mean) / spread) @ axes).astype(np.float32)
+
+
+def fit(rows: np.ndarray, labels: np.ndarray):
+    """Multinomial logistic regression; a function from rows to classes."""
+    from scipy.optimize import minimize
+
+    classes, own = np.unique(labels, return_inverse=True)
+    if len(classes) == 1:
+        return lambda test: np.full(len(test), classes[0])
+    n, d = rows.shape
+    inputs = np.hstack([rows, np.ones((n, 1))]).astype(np.float32)
+    target = np.eye(len(classes), dtype=np.float32)[own]
+
+    def slope(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        weights = flat.reshape(d + 1, -1).astype(np.float32)
+        logits = inputs @ weights
+        logits -= logits.max(axis=1, keepdims=True)
+        odds = np.exp(logits)
+        total = odds.sum(axis=1)
+        loss = (np.log(total) - logits[np.arange(n), own]).mean()
+        loss += PENALTY / 2 * (weights[:-1] ** 2).sum()
+        gradient = inputs.T @ ((odds / total[:, None] - target) / np.float32(n))
+        gradient[:-1] += PENALTY * weights[:-1]
+        return float(loss), gradient.ravel().astype(np.float64)
+
+    options = dict(maxiter=60, gtol=5e-4)
+    start = np.zeros((d + 1) * len(classes))
+    found = minimize(slope, start, jac=True, method="L-BFGS-B", options=options).x
+    weights = found.reshape(d + 1, -1)
+    return lambda test: classes[(test @ weights[:-1] + weights[-1]).argmax(axis=1)]
+
+
+def write_tables(options: argparse.Namespace) -> None:
+    raise NotImplementedError
 
 
 if __name__ == "__main__":

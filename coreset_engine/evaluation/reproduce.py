@@ -18,12 +18,14 @@ from coreset_engine.core.config import make
 from coreset_engine.core.errors import BadInput
 from coreset_engine.evaluation.experiment import EvaluationGrid, Plan
 from coreset_engine.evaluation.published_tables import PaperRow, PaperTable
+from coreset_engine.evaluation.stage_tables import STAGE_TABLES, STAGES, StageTable
 from coreset_engine.evaluation.subset_training import EvaluationConfig
 from coreset_engine.pipeline.recipes import Recipe
 from coreset_engine.pipeline.recipes import find as find_recipe
 from coreset_engine.pipeline.run import Run
 from coreset_engine.selection.budget import kept_count
 
+KEPT_IN_SMALL = ("coverage", "n_samples")  # settings of a row that cost nothing and are its point
 BATCH = 256  # of the networks' recipes, by which passes become steps
 # on_cell(trainings done, trainings in all, cells so far): called after each; may raise Cancelled.
 OnCell = Callable[[int, int, list[dict[str, Any]]], None]
@@ -98,7 +100,9 @@ def reproduce(run: Run, wanted: Reproduction, on_cell: OnCell = nothing) -> dict
         table, title, source, dataset, small, model, note, rates, full (paper, accuracies, mean,
         standard_error, n), and cells, one for each row and rate: row, method, recipe, prune_rate,
         k, paper, accuracies, mean, standard_error, n, difference (ours less the paper's); all
-        figures in percent. A cell that could not be measured has mean None and `error`.
+        figures in percent. A cell that could not be measured has mean None and `error`; one of a
+        mean over the rates has prune_rate None; where the paper prints no figure, paper is None and
+        there is no difference.
     """
     table = wanted.table
     seeds = [run.config.seed + i for i in range(wanted.seeds)]
@@ -134,42 +138,66 @@ def reproduce(run: Run, wanted: Reproduction, on_cell: OnCell = nothing) -> dict
 def _cells(
     run: Run, wanted: Reproduction, seeds: Sequence[int]
 ) -> Iterator[tuple[dict[str, Any], Iterator[None]]]:
-    """(cell, its trainings as an iterator that fills the cell) of each row and rate."""
+    """(cell, its trainings as an iterator that fills the cell) of each row and rate, or of each row
+    where the table prints means over the rates."""
+    rates = wanted.wanted_rates
     for row in wanted.wanted_rows:
         made = _run_of(run, row, wanted.small)
-        for rate in wanted.wanted_rates:
+        groups = [rates] if wanted.table.mean_over_rates else [(rate,) for rate in rates]
+        for group in groups:
+            rate = None if wanted.table.mean_over_rates else group[0]
             cell: dict[str, Any] = dict(
                 row=row.label,
                 method=row.method,
                 recipe=row.recipe,
                 prune_rate=rate,
-                paper=row.figures[wanted.table.rates.index(rate)],
+                paper=wanted.table.figure(row, rate),
             )
-            yield cell, _measured(_grid(made, wanted, row, rate), row, rate, seeds, cell)
+            yield cell, _measured(made, wanted, row, group, seeds, cell)
 
 
 def _measured(
-    grid: EvaluationGrid, row: PaperRow, rate: float, seeds: Sequence[int], cell: dict[str, Any]
+    run: Run,
+    wanted: Reproduction,
+    row: PaperRow,
+    rates: Sequence[float],
+    seeds: Sequence[int],
+    cell: dict[str, Any],
 ) -> Iterator[None]:
-    """Train the cell once for each seed; yields after each, and fills `cell` at the end."""
+    """Train the cell once for each seed and rate; yields after each, and fills `cell` at the end.
+
+    Its accuracies are means over the rates, one for each seed that had them all.
+    """
+    grids = [_grid(run, wanted, row, rate) for rate in rates]
     found = []
     errors = []
     for seed in seeds:
-        try:
-            made = grid.cell(row.method, rate, seed)
-        except BadInput as fault:
-            made = dict(accuracy=None, k=None, error=str(fault))
-        if made["accuracy"] is None:
-            errors.append(made["error"])
-        else:
-            found.append(100 * made["accuracy"])
-            cell["k"] = made["k"]
-        yield
+        parts = []
+        for grid, rate in zip(grids, rates, strict=True):
+            made = _trained(grid, row.method, rate, seed)
+            if made["accuracy"] is None:
+                errors.append(made["error"])
+            else:
+                parts.append(100 * made["accuracy"])
+                cell["k"] = made["k"]
+            yield
+        if len(parts) == len(rates):
+            found.append(float(np.mean(parts)))
+    if len(rates) > 1:
+        cell.pop("k", None)
     cell |= _summary(found)
-    if found:
+    if found and cell["paper"] is not None:
         cell["difference"] = cell["mean"] - cell["paper"]
     if errors:
         cell["error"] = errors[0]
+
+
+def _trained(grid: EvaluationGrid, method: str, rate: float, seed: int) -> dict[str, Any]:
+    """The grid's cell; one that cannot be has accuracy None and `error`."""
+    try:
+        return grid.cell(method, rate, seed)
+    except BadInput as fault:
+        return dict(accuracy=None, k=None, error=str(fault))
 
 
 def _summary(values: Sequence[float]) -> dict[str, Any]:
@@ -181,9 +209,9 @@ def _summary(values: Sequence[float]) -> dict[str, Any]:
 
 
 def _run_of(run: Run, row: PaperRow, small: bool) -> Run:
-    """The run with the row's recipe and settings; with `small`, with its own."""
+    """The run with the row's recipe and settings; with `small`, with its own encoder and proxy."""
     if small:
-        return run
+        return run.with_config(**{name: row.run[name] for name in KEPT_IN_SMALL if name in row.run})
     recipe = {"recipe": row.recipe} if row.recipe else {}
     return run.with_config(**recipe, **row.run)
 
@@ -211,11 +239,24 @@ def _params(row: PaperRow, rate: float) -> dict[str, Any]:
     return {**found, **dict(row.params)}
 
 
-def needs(table: PaperTable, seeds: int) -> str:
+def needs(table: PaperTable | StageTable, seeds: int) -> str:
     """What a full reproduction takes, in one sentence."""
+    if isinstance(table, StageTable):
+        return _stages_needed(table, seeds)
     trainings = dataclasses.replace(table, seeds=seeds).trainings
     said = f"{table.name} is {trainings:,} trainings of {table.model} on {table.dataset}"
     if table.minutes:
         hours = trainings * table.minutes / 60
         said += f", some {hours:,.0f} hours on a GPU of the paper (ELFS, table 6)"
     return said
+
+
+def _stages_needed(table: StageTable, seeds: int) -> str:
+    clusterings = seeds * len(table.rows)
+    minutes = sum(STAGE_TABLES[f"elfs-6-{table.name.rpartition('-')[2]}"].rows[0].figures[:2])
+    if table.measures == STAGES:
+        minutes = sum(table.rows[0].figures)
+    return (
+        f"{table.name} is {clusterings:,} runs of {table.model} on {table.dataset}, some "
+        f"{clusterings * minutes / 60:,.1f} hours on a GPU of the paper (ELFS, table 6)"
+    )

@@ -4,6 +4,7 @@ step from recipe to JSON."""
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,6 +21,12 @@ from coreset_engine.core.registry import METHODS, load
 from coreset_engine.evaluation import experiment
 from coreset_engine.evaluation.published_tables import TABLES, find_table
 from coreset_engine.evaluation.reproduce import Reproduction, _grid, needs, reproduce
+from coreset_engine.evaluation.stage_tables import (
+    STAGE_TABLES,
+    STAGES,
+    StageReproduction,
+    reproduce_stages,
+)
 from coreset_engine.evaluation.subset_training import EvaluationConfig
 from coreset_engine.pipeline.config import RunConfig
 from coreset_engine.pipeline.recipes import find
@@ -44,9 +51,11 @@ def test_a_table_is_complete_and_every_row_can_be_asked_for(name):
     table = TABLES[name]
     assert table.rows and 0 < table.full <= 100
     for row in table.rows:
-        assert len(row.figures) == len(table.rates) and row.method in METHODS
-        assert all(0 < figure <= table.full + 1.5 for figure in row.figures)
-        assert (np.diff(row.figures) < 1).all(), "accuracy falls with the pruning rate"
+        expected = 1 if table.mean_over_rates else len(table.rates)
+        assert len(row.figures) == expected and row.method in METHODS
+        printed = [figure for figure in row.figures if figure is not None]
+        assert all(0 < figure <= table.full + 1.5 for figure in printed)
+        assert (np.diff(printed) < 1).all(), "accuracy falls with the pruning rate"
         config = RunConfig(**({"recipe": row.recipe} if row.recipe else {}), **row.run)
         assert config.encoder == row.run.get("encoder", config.encoder)
         params = dict(row.params)
@@ -70,6 +79,15 @@ def test_figures_are_those_of_the_papers():
     assert figure("blindcs-3-cifar100", "BlindCS", 0.9) == 52.11
     assert figure("blindcs-4", "TDDS", 0.8) == 62.56
     assert figure("blindcs-6-eurosat10", "Random", 0.9) == 72.81
+    # BlindCS, table 5: one mean a row.
+    ablations = {row.label: row.figures for row in find_table("blindcs-5").rows}
+    assert ablations["Full method"] == (65.77,) and ablations["m = 100"] == (62.20,)
+    assert ablations["No redundancy score"] == (61.71,)
+    # ELFS, tables 2, 6 and 10.
+    swav = find_table("elfs-2-cifar100").rows[0]
+    assert (swav.label, swav.figures) == ("TEMI (SwAv)", (60.23, 57.73, 26.51))
+    assert find_table("elfs-10-cinic10").rows[0].figures == (33.94, 16.67, 9.55)
+    assert find_table("elfs-6-cinic10").rows[0].figures == (14, 286, 80, 2)
 
 
 def test_a_small_reproduction_from_rows_to_cells(run):
@@ -168,6 +186,10 @@ def test_what_a_full_reproduction_takes():
         ("elfs-1-cifar10 demo --small --prune-rates 0.4", "rate 0.4 is not in elfs-1-cifar10"),
         ("elfs-1-cifar10 demo --small --rows Badger", "row 'Badger' is not in"),
         ("elfs-1-cifar10 demo --small --seeds -1", "--seeds -1 must be 0"),
+        ("elfs-2-cifar10 demo --small --prune-rates 0.5", "do not know a pruning rate"),
+        ("elfs-2-cifar10 demo --small --rows Swav", "row 'Swav' is not in elfs-2-cifar10"),
+        # Three clusterings of 2 + 41 minutes.
+        ("elfs-2-cifar10 demo", "some 2.1 hours on a GPU of the paper"),
     ],
 )
 def test_what_is_missing_is_said_in_one_sentence(words, said, monkeypatch, tmp_path):
@@ -175,6 +197,77 @@ def test_what_is_missing_is_said_in_one_sentence(words, said, monkeypatch, tmp_p
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     done = CliRunner().invoke(app, ["reproduce", *words.split()])
     assert isinstance(done.exception, BadInput) and said in str(done.exception), done.output
+
+
+def test_a_table_of_means_averages_each_seed_over_the_rates(run):
+    rates = (0.5, 0.9)
+    wanted = Reproduction(
+        find_table("blindcs-5"), 2, rates, ("Full method", "No redundancy score"), small=True
+    )
+    told = []
+    found = reproduce(run, wanted, lambda done, total, cells: told.append((done, total)))
+    assert told[-1] == (2 * (2 * 2 + 1),) * 2
+    single = Reproduction(find_table("blindcs-3-cifar100"), 2, rates, ("BlindCS",), small=True)
+    half, tenth = (cell["accuracies"] for cell in reproduce(run, single)["cells"])
+    full, coverage_alone = found["cells"]
+    assert full["accuracies"] == pytest.approx([(a + b) / 2 for a, b in zip(half, tenth)])
+    assert (full["prune_rate"], full["paper"], full["n"]) == (None, 65.77, 2)
+    assert full["difference"] == pytest.approx(full["mean"] - 65.77)
+    assert coverage_alone["accuracies"] != full["accuracies"], "the row's own setting is kept"
+    assert "mean of rates" in "\n".join(lines(found))
+
+
+def test_where_a_paper_prints_no_figure_there_is_no_difference(run):
+    run = run.with_config(clusterer="kmeans")
+    wanted = Reproduction(find_table("elfs-fig-6b"), 1, (0.3,), ("beta = 0.2",), small=True)
+    found = reproduce(run, wanted)
+    (cell,) = found["cells"]
+    assert cell["paper"] is None and cell["mean"] > 0 and "difference" not in cell
+    assert lines(found)[-2].split()[-1] == "-"
+    too_large = Reproduction(find_table("elfs-fig-6b"), 1, (0.3,), ("beta = 0.8",), small=True)
+    (cell,) = reproduce(run, too_large)["cells"]
+    assert cell["mean"] is None and "beta" in cell["error"]
+
+
+def test_clustering_figures_are_those_of_the_definitions(run, dataset):
+    from scipy.optimize import linear_sum_assignment
+    from sklearn.metrics import adjusted_rand_score, confusion_matrix, normalized_mutual_info_score
+
+    run = run.with_config(clusterer="kmeans")
+    wanted = StageReproduction(find_table("elfs-2-cifar10"), 2, ("TEMI (DINO)",), small=True)
+    found = reproduce_stages(run, wanted)
+    pseudo = run.pseudo_labels.labels
+    counts = confusion_matrix(dataset.labels, pseudo)
+    rows, columns = linear_sum_assignment(-counts)
+    expected = (
+        100 - 100 * counts[rows, columns].sum() / N,
+        100 * normalized_mutual_info_score(dataset.labels, pseudo),
+        100 * adjusted_rand_score(dataset.labels, pseudo),
+    )
+    for cell, value, paper in zip(found["cells"], expected, (7.50, 86.49, 85.07), strict=True):
+        a, b = cell["values"]
+        assert a == pytest.approx(value) and cell["paper"] == paper
+        assert cell["mean"] == pytest.approx((a + b) / 2)
+        assert cell["standard_error"] == pytest.approx(abs(a - b) / 2)
+    assert "NMI, %" in "\n".join(lines(found))
+    unlabelled = run.with_dataset(replace(dataset, labels=None, classes=()))
+    with pytest.raises(BadInput, match="no true labels"):
+        reproduce_stages(unlabelled, wanted)
+
+
+def test_minutes_of_stages_do_not_count_what_lay_finished(run, monkeypatch):
+    from coreset_engine.artifacts import log
+
+    run = run.with_config(clusterer="kmeans")
+    assert run.dynamics is not None, "every stage lies finished in the run's own store"
+    computed = []
+    monkeypatch.setattr(log, "write", lambda home, event, **about: computed.append(about))
+    found = reproduce_stages(run, StageReproduction(find_table("elfs-6-cifar10"), 1, small=True))
+    made = {about["stage"] for about in computed if "stage" in about}
+    assert {"neighbours", "pseudo_labels", "dynamics"} <= made
+    assert [cell["measure"] for cell in found["cells"]] == list(STAGES)
+    assert [cell["paper"] for cell in found["cells"]] == [2, 41, 65, 1]
+    assert all(cell["mean"] > 0 for cell in found["cells"])
 
 
 def test_one_command_from_local_files_to_json(tmp_path, monkeypatch):
@@ -192,4 +285,4 @@ def test_one_command_from_local_files_to_json(tmp_path, monkeypatch):
     found = json.loads((tmp_path / "cells.json").read_text())
     assert [cell["n"] for cell in found["cells"]] == [2, 2] and found["small"]
     listed = CliRunner().invoke(app, ["reproduce", "list"])
-    assert all(name in listed.output for name in TABLES)
+    assert all(name in listed.output for name in (*TABLES, *STAGE_TABLES))

@@ -67,18 +67,13 @@ def _measure(
     small: bool,
 ) -> dict[str, Any]:
     from coreset_engine.core.device import resolve_device
-    from coreset_engine.evaluation.reproduce import Reproduction, needs
+    from coreset_engine.evaluation.reproduce import needs
     from coreset_engine.evaluation.reproduce import reproduce as measure
+    from coreset_engine.evaluation.stage_tables import StageReproduction, reproduce_stages
 
     if seeds < 0:
         raise BadInput(f"--seeds {seeds} must be 0 (as the paper) or more.")
-    wanted = Reproduction(
-        table,
-        seeds or table.seeds,
-        tuple(_rate(word) for word in _words(prune_rates)),
-        tuple(_words(rows)),
-        small,
-    )
+    wanted = _wanted(table, seeds or table.seeds, prune_rates, tuple(_words(rows)), small)
     need = needs(table, wanted.seeds)
     if not source:
         raise BadInput(f"{need}; give that data as a folder, or --small with any source.")
@@ -92,48 +87,82 @@ def _measure(
     def tell(done: int, total: int, cells: list[dict[str, Any]]) -> None:
         tick(done, total, "trainings")
 
+    if isinstance(wanted, StageReproduction):
+        return reproduce_stages(run, wanted, tell)
     return measure(run, wanted, tell)
+
+
+def _wanted(table: Any, seeds: int, prune_rates: str, rows: tuple[str, ...], small: bool) -> Any:
+    """A Reproduction, or a StageReproduction for a table about stages."""
+    from coreset_engine.evaluation.reproduce import Reproduction
+    from coreset_engine.evaluation.stage_tables import StageReproduction, StageTable
+
+    if not isinstance(table, StageTable):
+        rates = tuple(_rate(word) for word in _words(prune_rates))
+        return Reproduction(table, seeds, rates, rows, small)
+    if prune_rates:
+        raise BadInput(
+            f"--prune-rates {prune_rates} does not apply: {table.name} is about stages that do not "
+            "know a pruning rate; leave it out."
+        )
+    return StageReproduction(table, seeds, rows, small)
 
 
 def lines(found: dict[str, Any]) -> list[str]:
     """The table for a person: at each rate the paper's figure, ours with its standard error, n."""
+    stages = "measures" in found
     what = "a linear model on this run's vectors" if found["small"] else found["model"]
+    if stages:
+        what = "this run's settings" if found["small"] else found["model"]
     out = [
         f"{found['source']}: {found['title']}",
         f"here: {found['dataset']}, {what}"
         + ("; the paper's protocol in small, not its figures" if found["small"] else ""),
-        f"{'row':26} {'removed':>8} {'kept':>8} {'paper':>7} {'here':>7} {'s.e.':>6} {'n':>3} "
-        f"{'here - paper':>13}",
-        _line("All images", 0.0, found["full"] | {"k": None}),
+        f"{'row':26} {'measure' if stages else 'removed':>18} {'kept':>8} {'paper':>8} {'here':>8} "
+        f"{'s.e.':>6} {'n':>3} {'here - paper':>13}",
     ]
-    out += [_line(cell["row"], cell["prune_rate"], cell) for cell in found["cells"]]
+    if not stages:
+        out.append(_line("All images", "0.0%", found["full"] | {"k": None}))
+    out += [_line(cell["row"], _column(cell), cell) for cell in found["cells"]]
     return out + ([f"note: {found['note']}"] if found["note"] else [])
 
 
-def _line(label: str, rate: float, cell: dict[str, Any]) -> str:
-    start = f"{label:26} {rate:8.1%}"
+def _column(cell: dict[str, Any]) -> str:
+    """The rate or measure of a cell."""
+    if "measure" in cell:
+        return str(cell["measure"])
+    return "mean of rates" if cell["prune_rate"] is None else f"{cell['prune_rate']:.1%}"
+
+
+def _line(label: str, column: str, cell: dict[str, Any]) -> str:
+    start = f"{label:26} {column:>18}"
+    paper = "-" if cell["paper"] is None else f"{cell['paper']:.2f}"
     if cell["mean"] is None:
-        return f"{start} {'':8} {cell['paper']:7.2f} {cell.get('error', '')}"
+        return f"{start} {'':8} {paper:>8} {cell.get('error', '')}"
     kept = "" if cell.get("k") is None else f"{cell['k']:,}"
     error = "-" if cell["standard_error"] is None else f"{cell['standard_error']:.2f}"
+    difference = "-" if cell["paper"] is None else f"{cell['mean'] - cell['paper']:+.2f}"
     return (
-        f"{start} {kept:>8} {cell['paper']:7.2f} {cell['mean']:7.2f} {error:>6} {cell['n']:3} "
-        f"{cell['mean'] - cell['paper']:+13.2f}"
+        f"{start} {kept:>8} {paper:>8} {cell['mean']:8.2f} {error:>6} {cell['n']:3} "
+        f"{difference:>13}"
     )
 
 
 def _print_list(as_json: bool) -> None:
     from coreset_engine.evaluation.published_tables import TABLES
+    from coreset_engine.evaluation.stage_tables import STAGE_TABLES
 
+    tables: dict[str, Any] = {**TABLES, **STAGE_TABLES}
     if as_json:
         about = {
             name: dict(title=one.title, source=one.source, dataset=one.dataset, model=one.model)
-            for name, one in TABLES.items()
+            for name, one in tables.items()
         }
         print(json.dumps(about))
         return
-    for name, one in TABLES.items():
-        print(f"{name:22} {one.source}: {one.title} ({one.model}, {one.trainings:,} trainings)")
+    for name, one in tables.items():
+        what = "runs" if name in STAGE_TABLES else "trainings"
+        print(f"{name:22} {one.source}: {one.title} ({one.model}, {one.trainings:,} {what})")
 
 
 def _words(text: str) -> list[str]:
