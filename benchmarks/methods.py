@@ -38,7 +38,6 @@ import numpy as np
 sys.path[0] = str(Path(__file__).resolve().parent.parent)  # benchmarks/coverage.py hides a package
 
 from coreset_engine.core.registry import BASELINE, METHODS  # noqa: E402
-from coreset_engine.evaluation.paired import PairedTest, against_baseline  # noqa: E402
 
 RATES = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
 JUDGES = ("linear", "knn")
