@@ -67,8 +67,11 @@ def _words(rows: np.ndarray) -> np.ndarray:
     return words
 
 
-def pixel_digest(image: Any) -> str:
-    """16 hex digits over the pixels of a Pillow image, whatever file format it came from."""
+def pixel_digest(image: Any, pixels: Any = None) -> str:
+    """16 hex digits over the pixels of a Pillow image, whatever file format it came from.
+
+    pixels: the same as an array in C order, where there is one already.
+    """
     seen = hashlib.blake2b(f"{image.size}".encode(), digest_size=8)
-    seen.update(image.tobytes())
+    seen.update(image.tobytes() if pixels is None else pixels)
     return seen.hexdigest()

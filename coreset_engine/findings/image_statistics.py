@@ -79,15 +79,12 @@ def measure(image: Image.Image) -> Row:
 
     if image.mode != "RGB":
         image = image.convert("RGB")
-    brightness, channels, coloured = kernels.histograms(
-        np.asarray(image), kernels.SQUARES, kernels.BIN_OF
-    )
+    pixels = np.asarray(image)
+    brightness, channels, coloured, grey = kernels.one_pass(pixels, kernels.SQUARES, kernels.BIN_OF)
     percentiles, entropy = kernels.summary(brightness, channels, _WANTED)
     small = _small(image)
-    central = _central(image)
-    grey = np.asarray(central.convert("L"))
     edges, spread = kernels.edge_strength(
-        grey if small is central else np.asarray(small.convert("L"))
+        grey if small is image else kernels.grey_of(np.asarray(small))
     )
     return dict(
         width=image.width,
@@ -96,9 +93,9 @@ def measure(image: Image.Image) -> Row:
         entropy=entropy,
         edges=edges,
         spread=spread,
-        blur=kernels.blur_effect(grey),
+        blur=kernels.blur_effect(_central(grey)),
         coloured=coloured / (image.width * image.height),
-        pixels=pixel_digest(image).encode(),
+        pixels=pixel_digest(image, pixels).encode(),
         tiny=np.asarray(small.resize((TINY, TINY), pillow.Resampling.BILINEAR)),
     )
 
@@ -112,13 +109,10 @@ def _small(image: Image.Image) -> Image.Image:
     return image.resize(size, reducing_gap=2.0)
 
 
-def _central(image: Image.Image) -> Image.Image:
-    if max(image.size) <= _LARGEST:
-        return image
-    left = max(0, (image.width - _LARGEST) // 2)
-    top = max(0, (image.height - _LARGEST) // 2)
-    right = min(image.width, left + _LARGEST)
-    return image.crop((left, top, right, min(image.height, top + _LARGEST)))
+def _central(grey: np.ndarray) -> np.ndarray:
+    """The middle of (H, W), at most _LARGEST a side."""
+    top, left = (max(0, (side - _LARGEST) // 2) for side in grey.shape)
+    return grey[top : top + _LARGEST, left : left + _LARGEST]
 
 
 def measure_images(dataset: Dataset, *, progress: Progress = silent) -> ImageStatistics:

@@ -18,14 +18,17 @@ _TOP = int(SQUARES[:, 255].sum())
 BIN_OF = np.rint(np.sqrt(np.arange(_TOP + 1) / _TOP) * (BINS - 1)).astype(np.uint16)
 COLOURED = 12  # difference of two channels from which a pixel counts as coloured
 REACH = 5  # half the width of the box that an image is blurred with again
+_BOX = 2 * REACH + 1
 
 
 @numba.njit(cache=True, nogil=True)
-def histograms(pixels, squares, bin_of):
-    """(brightness (BINS,) int64, channels (768,) int64, number of coloured pixels).
+def one_pass(pixels, squares, bin_of):
+    """(brightness (BINS,) int64, channels (768,) int64, number of coloured pixels, grey (H, W)
+    uint8).
 
-    pixels: (H, W, 3) uint8. squares, bin_of: SQUARES and BIN_OF.
+    pixels: (H, W, 3) uint8. squares, bin_of: SQUARES and BIN_OF. grey is Pillow's mode L.
     """
+    grey = np.empty(pixels.shape[:2], np.uint8)
     brightness = np.zeros(BINS, np.int64)
     channels = np.zeros(768, np.int64)
     coloured = 0
@@ -38,11 +41,29 @@ def histograms(pixels, squares, bin_of):
             channels[256 + green] += 1
             channels[512 + blue] += 1
             brightness[bin_of[squares[0, red] + squares[1, green] + squares[2, blue]]] += 1
+            grey[y, x] = _grey(red, green, blue)
             low = min(red, green, blue)
             high = max(red, green, blue)
             if high - low >= COLOURED:
                 coloured += 1
-    return brightness, channels, coloured
+    return brightness, channels, coloured, grey
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _grey(red, green, blue):
+    """ITU-R 601-2 luma in Pillow's fixed point."""
+    weighted = 19595 * np.int64(red) + 38470 * np.int64(green) + 7471 * np.int64(blue)
+    return np.uint8((weighted + 32768) >> 16)
+
+
+@numba.njit(cache=True, nogil=True)
+def grey_of(pixels):
+    """(H, W) uint8: Pillow's mode L of (H, W, 3) uint8."""
+    grey = np.empty(pixels.shape[:2], np.uint8)
+    for y in range(pixels.shape[0]):
+        for x in range(pixels.shape[1]):
+            grey[y, x] = _grey(pixels[y, x, 0], pixels[y, x, 1], pixels[y, x, 2])
+    return grey
 
 
 @numba.njit(cache=True, nogil=True)
@@ -80,26 +101,29 @@ def blur_effect(grey):
     flat.
     """
     height, width = grey.shape
-    across = _one_direction(grey, width, height, False)
-    down = _one_direction(grey, height, width, True)
-    return max(across, down)
+    across = np.zeros(2, np.int64)
+    down = np.zeros(2, np.int64)
+    for y in range(height):
+        inside = REACH < y < height - REACH
+        for x in range(width):
+            value = np.int32(grey[y, x])
+            if REACH < x < width - REACH:
+                step = abs(value - np.int32(grey[y, x - 1]))
+                wide = abs(np.int32(grey[y, x + REACH]) - np.int32(grey[y, x - REACH - 1]))
+                across[0] += step
+                across[1] += max(0, step * _BOX - wide)
+            if inside:
+                step = abs(value - np.int32(grey[y - 1, x]))
+                wide = abs(np.int32(grey[y + REACH, x]) - np.int32(grey[y - REACH - 1, x]))
+                down[0] += step
+                down[1] += max(0, step * _BOX - wide)
+    return max(_share_kept(across), _share_kept(down))
 
 
 @numba.njit(cache=True, nogil=True)
-def _one_direction(grey, length, lines, transposed):
-    total = 0.0
-    lost = 0.0
-    for line in range(lines):
-        for i in range(REACH + 1, length - REACH):
-            if transposed:
-                step = abs(np.int64(grey[i, line]) - np.int64(grey[i - 1, line]))
-                wide = abs(np.int64(grey[i + REACH, line]) - np.int64(grey[i - REACH - 1, line]))
-            else:
-                step = abs(np.int64(grey[line, i]) - np.int64(grey[line, i - 1]))
-                wide = abs(np.int64(grey[line, i + REACH]) - np.int64(grey[line, i - REACH - 1]))
-            total += step
-            lost += max(0.0, step - wide / (2 * REACH + 1))
-    return (total - lost) / total if total > 0 else 0.0
+def _share_kept(sums):
+    """1 - lost over total; sums: the total of the steps, and _BOX times what is lost of them."""
+    return 1.0 - sums[1] / (_BOX * sums[0]) if sums[0] > 0 else 0.0
 
 
 @numba.njit(cache=True, nogil=True)
