@@ -26,7 +26,7 @@ from coreset_engine.core.registry import load
 from coreset_engine.core.types import Dataset, Progress, silent
 from coreset_engine.core.user_paths import user_path, workspace
 from coreset_engine.sources.frames import VIDEOS
-from coreset_engine.sources.options import is_vectors, unpacked
+from coreset_engine.sources.options import is_vectors, not_taken, unpacked
 
 # Sources that are named by a word: what opens them, called as (rest, progress, **options) with what
 # follows the word and a colon. Everything else is a path or a URL.
@@ -91,7 +91,10 @@ def open_source(
     except TypeError as fault:
         if "unexpected keyword argument" not in str(fault):
             raise
-        raise BadInput(f"source {text!r} knows no option {str(fault).split()[-1]}.") from fault
+        name = str(fault).split()[-1].strip("'")
+        if name in ("fps", "patches"):
+            raise not_taken(name, options.get(name), text, ()) from fault
+        raise BadInput(f"source {text!r} knows no option {name!r}.") from fault
     except OSError as fault:
         raise BadInput(
             f"{text!r} cannot be opened ({fault.strerror or fault}); check path and permissions."

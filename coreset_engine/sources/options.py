@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,24 @@ class ReadOptions:
         plain = ReadOptions()
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: value for name, value in values.items() if value != getattr(plain, name)}
+
+
+# option that only some kinds of source take -> what to do with a source of another kind
+_WAYS_ON = {
+    "fps": "frames are taken of videos in a folder of this machine; copy the videos into one and "
+    "open that with fps={value} (--fps {value})",
+    "patches": "objects are cut out of the images of a folder of this machine, or of a FiftyOne "
+    "dataset by a detections field; copy the images into a folder and open that with "
+    "patches={value} (--patches {value})",
+}
+
+
+def not_taken(name: str, value: Any, spec: str, taken: Sequence[str]) -> BadInput:
+    """The refusal of an option that the kind of source `spec` does not take."""
+    beginning = f"{name}={value!r} does not go with {spec[:80]!r}"
+    if name in _WAYS_ON:
+        return BadInput(f"{beginning}: {_WAYS_ON[name].format(value=value)}.")
+    return BadInput(f"{beginning}; it takes {', '.join(taken) or 'no options'}.")
 
 
 def _checked(name: str, value: Any) -> Any:

@@ -48,10 +48,8 @@ def spec_with(spec: str, given: Mapping[str, Any]) -> str:
     kind = kind_of(spec)
     unknown = sorted(set(chosen) - set(options.TAKEN[kind]))
     if unknown:
-        raise BadInput(
-            f"{unknown[0]}={chosen[unknown[0]]!r} does not go with {spec[:80]!r}; it takes "
-            f"{', '.join(options.TAKEN[kind]) or 'no options'}."
-        )
+        name = unknown[0]
+        raise options.not_taken(name, chosen[name], spec, options.TAKEN[kind])
     if kind in ("folder", "vectors"):
         path, old = options.unpacked(spec, f"{kind}:", kind)
         record = options.ReadOptions.of(kind, {**old, **chosen})

@@ -8,7 +8,9 @@ from drawn import blurred, dataset, plain, textured
 from PIL import Image, ImageFilter, ImageStat
 
 from coreset_engine.core.errors import BadInput, Missing
+from coreset_engine.core.hashing import pixel_digest
 from coreset_engine.core.types import Dataset
+from coreset_engine.findings import kernels
 from coreset_engine.findings.config import CleanConfig
 from coreset_engine.findings.image_statistics import measure, measure_images
 from coreset_engine.findings.quality import quality_findings
@@ -58,6 +60,20 @@ def test_edges_and_spread_are_pillows(size):
     edges = grey.filter(ImageFilter.FIND_EDGES)
     assert row["edges"] == pytest.approx(np.sqrt(ImageStat.Stat(edges).var[0]), abs=1e-6)
     assert row["spread"] == pytest.approx(np.std(grey.histogram()))
+
+
+def test_grey_is_pillows_mode_l():
+    pixels = np.random.default_rng(4).integers(0, 256, (60, 70, 3), dtype=np.uint8)
+    wanted = np.asarray(Image.fromarray(pixels).convert("L"))
+    assert np.array_equal(kernels.grey_of(pixels), wanted)
+    grey = kernels.one_pass(pixels, kernels.SQUARES, kernels.BIN_OF)[3]
+    assert np.array_equal(grey, wanted)
+
+
+def test_the_digest_of_pixels_does_not_depend_on_how_they_are_given():
+    image = textured(6, (50, 40))
+    assert pixel_digest(image, np.asarray(image)) == pixel_digest(image)
+    assert measure(image)["pixels"].decode() == pixel_digest(image)
 
 
 def test_blur_effect_against_its_formula():

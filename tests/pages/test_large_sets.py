@@ -12,7 +12,7 @@ from finished import FinishedRun, go_to, texts
 from coreset_engine.pipeline import counts, sampled_run
 from ui.components import jobs
 from ui.state import sampling, session
-from ui.views import labels
+from ui.views import full_counts, labels
 
 
 @pytest.fixture
@@ -85,6 +85,27 @@ def test_pins_outside_the_sample_count_among_all(large):
     found = counts.totals(view.run, "elfs").window(0.9, 0.0, outside[60:62], outside[:60])
     kept = [i for i in ranked if i not in outside[:62]][:38]
     assert found.hi == np.flatnonzero(ranked == kept[-1])[0] + 1
+
+
+def test_what_was_excluded_is_not_counted_among_all(large):
+    test, view = large
+    ranked = np.argsort(view.run.dynamics.aum, kind="stable")
+    gone = ranked[:30]  # the hardest, which would be selected first
+    view.run.excluded_ids = tuple(str(name) for name in view.dataset.ids[gone])
+    rows = full_counts._pinned_rows(view.run, "never")
+    assert sorted(rows.tolist()) == sorted(gone.tolist())
+    test.session_state["state:beta"] = 0.0
+    test = go_to(test, "select")
+    assert not test.exception and not test.error
+    assert "All images: 40 of 400 selected" in texts(test)
+
+
+def test_constraints_leave_the_counts_of_all_to_jobs(large):
+    test, _ = large
+    test.session_state["state:constraints"] = {"quotas": [{"by": "cluster", "at_least": 1}]}
+    said = texts(go_to(test, "select"))
+    assert "constraints are in force, which counts of all images do not follow" in said
+    assert "All images:" not in said
 
 
 def test_more_must_keeps_than_the_samples_share_are_no_error(large):

@@ -13,6 +13,7 @@ from PIL import Image
 from coreset_engine.core.errors import BadInput, Missing
 from coreset_engine.sources import builtin
 from coreset_engine.sources.open import open_source
+from coreset_engine.sources.specs import spec_with
 
 
 @pytest.fixture(autouse=True)
@@ -217,3 +218,16 @@ def test_vectors_with_images_and_ids(tmp_path: Path):
     (tmp_path / "names.txt").write_text("same\nsame\n")
     with pytest.raises(BadInput, match="2 lines, 1 of them different"):
         open_source(pair, ids=tmp_path / "names.txt")
+
+
+@pytest.mark.parametrize("place", ["s3://bucket/videos", "gs://bucket/a", "data.tar", "x.parquet"])
+@pytest.mark.parametrize("option, value", [("fps", 2), ("patches", "boxes.json")])
+def test_frames_and_objects_of_other_places_are_refused_with_the_way_on(place, option, value):
+    said = f"{option}={value!r} does not go with .*folder of this machine.*--{option} {value}"
+    with pytest.raises(BadInput, match=said):
+        spec_with(place, {option: value})
+    with pytest.raises(BadInput, match=said):
+        open_source(place, **{option: value})
+    if "://" in place:
+        with pytest.raises(BadInput, match=f"{option}=.* does not go with .*of this machine"):
+            open_source(f"{place}#{option}={value}")

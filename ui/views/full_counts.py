@@ -54,6 +54,12 @@ def _show(view: session.RunView) -> None:
     if reason:
         st.caption(f"Counts on this page are of the sample: {escaped(reason)}")
         return
+    if session.get("constraints"):
+        st.caption(
+            "Counts on this page are of the sample: constraints are in force, which counts of all "
+            "images do not follow. Jobs and exports do."
+        )
+        return
     path = counts.path_of(run, method, params)
     if len(run.dataset) > limits().interactive_images and not path.is_file():
         title = escaped(row_title(METHODS, method))
@@ -84,7 +90,10 @@ def _totals(path: str, method: str, params: dict[str, Any], _full: session.RunVi
 
 def _pinned_rows(run: Any, name: str) -> np.ndarray:
     """(n,) int64: rows of the pinned images among all images."""
-    rows = _rows_of(run.dataset.fingerprint, tuple(session.get(name) or ()), run)
+    names = tuple(session.get(name) or ())
+    if name == "never":  # and what was excluded on the Clean page
+        names += tuple(run.excluded_ids)
+    rows = _rows_of(run.dataset.fingerprint, names, run)
     return rows[rows >= 0]
 
 

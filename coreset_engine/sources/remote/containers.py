@@ -30,7 +30,7 @@ from coreset_engine.sources import arrow_columns
 from coreset_engine.sources.decoding import EXTENSIONS, DecodeOptions
 from coreset_engine.sources.folder import _fingerprint
 from coreset_engine.sources.folder_labels import MODES, understand
-from coreset_engine.sources.options import ReadOptions
+from coreset_engine.sources.options import ReadOptions, not_taken
 from coreset_engine.sources.remote import index_cache
 from coreset_engine.sources.remote.index_cache import Opened
 from coreset_engine.sources.remote.readers import Slices
@@ -44,6 +44,7 @@ READING = ("labels", "split", "fit", "verify", "max_pixels", "bands")
 OPTIONS = (*COLUMNS, *READING)
 _ONE = rf"(?:{'|'.join(OPTIONS)})=[^#&]*"
 _OPTIONS = re.compile(rf"#({_ONE}(?:&{_ONE})*)$")
+_FOREIGN = re.compile(r"[#&](fps|patches)=([^#&]*)")  # options of folders alone
 _SUFFIXES = tuple(
     suffix for name, kind in KINDS.items() if name != "images" for suffix in kind.suffixes
 )
@@ -240,6 +241,9 @@ def split_options(text: str, given: dict[str, str]) -> tuple[str, dict[str, str]
     Local paths come back absolute.
     """
     found = None if _is_path(text) else _OPTIONS.search(text)
+    foreign = None if _is_path(text) else _FOREIGN.search(text)
+    if foreign:
+        raise not_taken(foreign[1], foreign[2], text, OPTIONS)
     chosen = dict(parse_qsl(found[1], keep_blank_values=True)) if found else {}
     unknown = set(given) - set(OPTIONS)
     if unknown:
