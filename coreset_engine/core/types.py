@@ -293,7 +293,8 @@ class Ranking:
     `order` (unplaced images: -inf). nested: True when the first k' of `order` are the choice for
     every k' <= M, so that a slider needs no new call. weights: (N,) loss weights >= 0 or None (=
     all 1). info: what was settled on the way (beta, a reason in words), JSON-able. columns: name ->
-    (N,) float64 that explain the order image by image, such as the terms of a sum.
+    (N,) float64 that explain the order image by image, such as the terms of a sum. nested_from: of
+    an order that is not nested, the smallest k' from which on it is; None = only k itself.
     """
 
     order: np.ndarray
@@ -302,6 +303,12 @@ class Ranking:
     weights: np.ndarray | None = None
     info: Mapping[str, Any] = field(default_factory=dict)
     columns: Mapping[str, np.ndarray] = field(default_factory=dict)
+    nested_from: int | None = None
+
+    def serves(self, k: int) -> bool:
+        """Whether the first k of `order` are the choice of k images."""
+        least = 0 if self.nested else self.nested_from
+        return least is not None and least <= k <= len(self.order)
 
 
 @dataclass(frozen=True, eq=False)

@@ -95,8 +95,9 @@ def accuracies(judge: Judge, positions: np.ndarray) -> Accuracies:
         leverage[inside] = np.einsum("ij,ij->i", own @ inverse, own)
     micro = []
     macro = []
-    for labels, n_classes in zip(judge.tasks.labels, judge.tasks.n_classes, strict=True):
-        moments = _class_sums(chosen, labels[positions], n_classes)
+    tasks = judge.tasks
+    sums = _class_sums(chosen, tasks.labels[:, positions], tasks.n_classes)
+    for labels, n_classes, moments in zip(tasks.labels, tasks.n_classes, sums, strict=True):
         truth = labels[judged]
         right = _left_out_argmax(rows @ (inverse @ moments), truth, leverage) == truth
         micro.append(right.mean())
@@ -124,13 +125,22 @@ def _inverse_gram(inputs: np.ndarray, penalty: float) -> np.ndarray:
     return np.linalg.inv(gram + np.diag(ridge))
 
 
-def _class_sums(inputs: np.ndarray, labels: np.ndarray, n_classes: int) -> np.ndarray:
-    """(d + 1, C) float64: A'Y for one-hot Y, as sums of the rows of each class."""
-    order = np.argsort(labels, kind="stable")
-    sums = np.zeros((n_classes, inputs.shape[1]))
-    present, starts = np.unique(labels[order], return_index=True)
-    sums[present] = np.add.reduceat(inputs[order], starts, axis=0, dtype=np.float64)
-    return sums.T
+def _class_sums(
+    inputs: np.ndarray, labels: np.ndarray, n_classes: tuple[int, ...]
+) -> list[np.ndarray]:
+    """For each task (d + 1, C) float64: A'Y for one-hot Y, the sums of the rows of each class.
+
+    labels: (T, k). One sparse product sums for all tasks: row i counts in T of sum(C) columns.
+    """
+    from scipy.sparse import csr_matrix
+
+    ends = np.cumsum(n_classes)
+    n_tasks, k = labels.shape
+    columns = (labels + (ends - n_classes)[:, None]).T.ravel()
+    starts = np.arange(k + 1) * n_tasks
+    one_hot = csr_matrix((np.ones(len(columns)), columns, starts), shape=(k, int(ends[-1])))
+    sums = one_hot.T @ inputs.astype(np.float64)
+    return [part.T for part in np.split(sums, ends[:-1])]
 
 
 def _mean_over_classes(right: np.ndarray, truth: np.ndarray, n_classes: int) -> float:

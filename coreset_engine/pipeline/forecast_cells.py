@@ -224,11 +224,11 @@ class Work:
                 yield random_order(self.run.dataset.ids, self.seed + _FIRST_RANDOM + draw)[:k]
             return
         known = self._rankings.get(candidate)
-        if known is None or not known.nested or len(known.order) < k:
-            count = max(k, most) if candidate.row.nested else k
+        if known is None or not known.serves(k):
             method = load(candidate.row.function)
             config = make(load(candidate.row.config), dict(candidate.params))
             none = np.empty(0, np.int64)
+            count = max(k, most) if candidate.row.nested else k
             known = method(self._compact, count, config, self.seed, preselected=none)
             if not known.nested and count != k:
                 known = method(self._compact, k, config, self.seed, preselected=none)

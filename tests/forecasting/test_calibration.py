@@ -8,11 +8,16 @@ import pytest
 
 from coreset_engine.core.forecast_rule import place
 from coreset_engine.forecasting import calibration
-from coreset_engine.forecasting.calibration import Constants, constants_at, expected_share
+from coreset_engine.forecasting.calibration import (
+    Constants,
+    constants_at,
+    expected_gain,
+    expected_share,
+)
 
 TABLE = (
-    Constants(0.5, 0.4, 1.0, 0.2, 2.0, 0.5, 0.01),
-    Constants(0.875, 0.8, 3.0, 0.6, 4.0, 0.7, 0.03),
+    Constants(0.5, 0.4, 1.0, 0.2, 2.0, 0.5, 0.01, 0.6, 0.8, 0.5, 1.5),
+    Constants(0.875, 0.8, 3.0, 0.6, 4.0, 0.7, 0.03, 0.6, 0.8, 0.5, 1.5),
 )
 
 
@@ -50,3 +55,11 @@ def test_the_table_covers_its_rates_in_order():
     assert places == sorted(places)
     for one in calibration.CONSTANTS:
         assert one.slope > 0 and one.spread > 0 and one.power > 0
+
+
+def test_given_labels_are_averaged_with_the_surrogate_tasks():
+    # (0.4 x 5 + 0.6 x 3) / 2 = 1.9, +- 1.645 x 0.8; balanced: (0.2 x 5 + 0.5 x 3) / 2 = 1.25.
+    gain = expected_gain(5.0, 0.5, table=TABLE, by_labels=3.0)
+    assert gain.gain == pytest.approx(1.9) and gain.high == pytest.approx(1.9 + 1.645 * 0.8)
+    even = expected_gain(5.0, 0.5, True, TABLE, by_labels=3.0)
+    assert even.gain == pytest.approx(1.25) and even.low == pytest.approx(1.25 - 1.645 * 1.5)

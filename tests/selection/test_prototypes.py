@@ -117,3 +117,13 @@ def test_typiclust_of_the_released_program_averages_over_half_of_what_is_left():
     # By eq. 4 over min(20, 5) neighbours: sums of plain distances 25 21 19 19 25 41.
     paper = ranked("typiclust", run, 3, metric="euclidean", max_clusters=1).order[:3]
     assert set(paper[:2].tolist()) == {2, 3} and paper[2] == 1
+
+
+def test_typiclust_is_nested_from_as_many_images_as_clusters_on():
+    rows = np.random.default_rng(0).normal(size=(120, 5))
+    long = ranked("typiclust", Tiny(rows), 90, max_clusters=15)
+    for k in (15, 40):
+        own = ranked("typiclust", Tiny(rows), k, max_clusters=15)
+        assert long.serves(k) and own.order[:k].tolist() == long.order[:k].tolist()
+    assert not long.serves(14)
+    assert not ranked("typiclust", Tiny(rows), 14, max_clusters=15).serves(10)

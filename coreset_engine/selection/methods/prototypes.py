@@ -196,7 +196,13 @@ def typiclust(
     order = filled(order[~np.isin(order, preselected)], len(rows), k, preselected)
     n_clusters = int(labels.max()) + 1
     reason = f"the most typical images of {n_clusters} clusters, those with the fewest kept first"
-    return Ranking(order, rank_scores(order, len(rows)), nested=False, info={"reason": reason})
+    return Ranking(
+        order,
+        rank_scores(order, len(rows)),
+        nested=False,
+        info={"reason": reason},
+        nested_from=config.max_clusters if k >= config.max_clusters else None,
+    )
 
 
 def typicality(rows: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
