@@ -82,9 +82,9 @@ def head_logits(parameters: Parameters, rows: torch.Tensor, temperature: float) 
         On a GPU the products run in bfloat16 and everything after them in float32.
     """
     if rows.device.type != "cpu":
-        every = _linear_logits if len(parameters) == 1 else _batched_mlp_logits
+        forward = _linear_logits if len(parameters) == 1 else _batched_mlp_logits
         with torch.autocast(rows.device.type, torch.bfloat16):
-            return every(parameters, rows, temperature).float()
+            return forward(parameters, rows, temperature).float()
     if len(parameters) == 1:  # float32 on every CPU: labels do not depend on the machine
         return _linear_logits(parameters, rows, temperature)
     heads = zip(*parameters, strict=True)

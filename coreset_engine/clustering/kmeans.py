@@ -54,11 +54,11 @@ def spherical_kmeans(
             vectors, n_clusters, config, seed, workers=workers, progress=progress
         )
     rows = unit(as_tensor(vectors, resolve_device(device)))
-    found: list[tuple[Any, Any, Any]] = []
+    starts: list[tuple[Any, Any, Any]] = []
     for start, stream in enumerate(np.random.SeedSequence(seed).spawn(config.n_starts)):
-        found.append(_one_start(rows, n_clusters, config.n_rounds, np.random.default_rng(stream)))
+        starts.append(_one_start(rows, n_clusters, config.n_rounds, np.random.default_rng(stream)))
         progress(start + 1, config.n_starts, "starts")
-    centres, objective, rounds = max(found, key=lambda start: start[1])
+    centres, objective, rounds = max(starts, key=lambda start: start[1])
     labels, confidence, probabilities = _soft(rows, centres, config.temperature)
     sizes = np.bincount(labels, minlength=n_clusters)
     if (sizes == 0).any():

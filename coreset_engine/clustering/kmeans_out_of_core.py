@@ -130,7 +130,7 @@ def _best_start(
     sample: np.ndarray, n_clusters: int, config: Any, starts: np.random.SeedSequence, tick: Tick
 ) -> np.ndarray:
     """(C, D) float32 centres of the start whose objective on the sample is best."""
-    found = []
+    tried = []
     here = Here(sample)
     for number, stream in enumerate(starts.spawn(config.n_starts)):
         rng = np.random.default_rng(stream)
@@ -143,8 +143,8 @@ def _best_start(
         def of_start(share: float, number: int = number) -> None:
             tick((number + share / config.n_rounds) / config.n_starts)
 
-        found.append(lloyd(here, sample, centres, config.n_rounds, _SAMPLE_PIECE, of_start))
-    return max(found, key=lambda start: start[1])[0]
+        tried.append(lloyd(here, sample, centres, config.n_rounds, _SAMPLE_PIECE, of_start))
+    return max(tried, key=lambda start: start[1])[0]
 
 
 def lloyd(
@@ -162,12 +162,12 @@ def lloyd(
         def of_round(share: float, done: int = done) -> None:
             tick(done - 1 + share)
 
-        found = _round(workers, len(vectors), centres, piece, of_round)
-        empty = np.flatnonzero(found.counts == 0)
-        sums = found.sums
-        value = found.total / len(vectors)
-        if 0 < len(empty) <= len(found.rows):
-            far = found.rows[: len(empty)]
+        result = _round(workers, len(vectors), centres, piece, of_round)
+        empty = np.flatnonzero(result.counts == 0)
+        sums = result.sums
+        value = result.total / len(vectors)
+        if 0 < len(empty) <= len(result.rows):
+            far = result.rows[: len(empty)]
             sums[empty] = unit_rows(vectors[far], far).numpy()
         centres = (sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)).astype(
             np.float32
@@ -183,8 +183,8 @@ def _round(workers: Workers, n: int, centres: np.ndarray, piece: int, tick: Tick
     parts: list[Any] = [None] * len(cut)
     done = 0
     with closing(workers.map(assign, (centres, piece), cut, lambda: tick(done / n))) as steps:
-        for place, part in steps:
-            parts[place], done = part, done + cut[place][1] - cut[place][0]
+        for position, part in steps:
+            parts[position], done = part, done + cut[position][1] - cut[position][0]
             tick(done / n)
     return in_pairs(parts, _both)
 
@@ -218,8 +218,8 @@ def _piece(vectors: np.ndarray, centres: torch.Tensor, first: int, last: int) ->
         sizes = np.bincount(own.numpy(), minlength=count)
         # Members as a sparse matrix: its product takes a quarter of the time of a one-hot one, and
         # one order of sums.
-        told = (np.ones(len(block), np.float32), order, np.concatenate([[0], np.cumsum(sizes)]))
-        sums += csr_matrix(told, shape=(count, len(block))) @ block.numpy()
+        weights = (np.ones(len(block), np.float32), order, np.concatenate([[0], np.cumsum(sizes)]))
+        sums += csr_matrix(weights, shape=(count, len(block))) @ block.numpy()
         counts += sizes
     bound = np.partition(best, min(count, len(best)) - 1)[min(count, len(best)) - 1]
     far = np.flatnonzero(best <= bound)
@@ -253,8 +253,8 @@ def _named(
     confidence = scratch((n,), np.float32)
     probabilities = scratch((n, len(shared[0])), np.float32) if shared[2] else None
     with closing(workers.map(name, shared, cut, lambda: tick(done / n))) as steps:
-        for place, (own, sure, soft) in steps:
-            rows = slice(*cut[place])
+        for position, (own, sure, soft) in steps:
+            rows = slice(*cut[position])
             labels[rows], confidence[rows] = own, sure
             if probabilities is not None:
                 probabilities[rows] = soft

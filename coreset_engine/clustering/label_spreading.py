@@ -75,10 +75,10 @@ def spread_labels(
     matrix = normalised_graph(neighbours)
     start = np.zeros((len(given), n_classes), np.float32)
     start[known, given[known]] = 1 - alpha
-    found, steps = _fixed_point(matrix, start, alpha)
-    total = found.sum(axis=1)
-    labels = np.where(total > 0, found.argmax(axis=1), -1)
-    share = found.max(axis=1) / np.where(total > 0, total, 1)
+    scores, steps = _fixed_point(matrix, start, alpha)
+    total = scores.sum(axis=1)
+    labels = np.where(total > 0, scores.argmax(axis=1), -1)
+    share = scores.max(axis=1) / np.where(total > 0, total, 1)
     labels[known] = given[known]
     share[known] = 1
     return SpreadLabels(labels.astype(np.int64), share.astype(np.float32), steps)
@@ -108,11 +108,11 @@ def normalised_graph(neighbours: Neighbours):
 
 def _fixed_point(matrix, start: np.ndarray, alpha: float) -> tuple[np.ndarray, int]:
     """(N, C) F with F = alpha S F + start, and the number of steps."""
-    found = start
+    scores = start
     for step in range(1, STEPS + 1):
-        further = np.float32(alpha) * (matrix @ found) + start
-        change = float(np.abs(further - found).max())
-        found = further
+        further = np.float32(alpha) * (matrix @ scores) + start
+        change = float(np.abs(further - scores).max())
+        scores = further
         if change < TOLERANCE * (1 - alpha):
-            return found, step
-    return found, STEPS
+            return scores, step
+    return scores, STEPS

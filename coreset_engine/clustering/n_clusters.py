@@ -109,7 +109,7 @@ def _partition(
     starts = [spherical_centres(rows, count, rng, n_rounds=30) for _ in range(_STARTS)]
     near, own = max(
         ((rows @ centres.T).max(dim=1) for centres in starts),
-        key=lambda found: float(found[0].sum()),
+        key=lambda candidate: float(candidate[0].sum()),
     )
     return float(near.double().mean()), _silhouette(cosines, own, count)
 

@@ -50,7 +50,7 @@ def pseudo_labels(
             f"preset={preset!r} is not offered by {row.name}; choose one of {', '.join(presets)}."
         )
     config = make(kind, {**presets.get(preset, {}), **params})
-    told = {
+    info = {
         name: value
         for name, value in dict(streamed=streamed, workers=workers).items()
         if value is not None
@@ -63,5 +63,5 @@ def pseudo_labels(
         neighbours=neighbours,
         device=device,
         progress=progress,
-        **told,
+        **info,
     )

@@ -243,7 +243,7 @@ def _kmeans_directions(
 ) -> torch.Tensor:
     """(D, H, C): every head starts at the centres of a k-means of its own on a sample."""
     streams = np.random.SeedSequence(seed).spawn(n_heads)
-    found = [
+    directions = [
         spherical_centres(rows, n_clusters, np.random.default_rng(stream)) for stream in streams
     ]
-    return torch.stack(found).permute(2, 0, 1).contiguous().cpu()
+    return torch.stack(directions).permute(2, 0, 1).contiguous().cpu()

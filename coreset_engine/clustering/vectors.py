@@ -62,7 +62,7 @@ def unit(rows: torch.Tensor) -> torch.Tensor:
 def nearest(rows: torch.Tensor, k: int, progress: Progress = silent) -> torch.Tensor:
     """(N, k) int64: the k nearest other rows by cosine, exact, nearest first. rows: unit length."""
     k = min(k, len(rows) - 1)
-    found = torch.empty((len(rows), k), dtype=torch.int64, device=rows.device)
+    indices = torch.empty((len(rows), k), dtype=torch.int64, device=rows.device)
     step = max(64, min(2048, 2**27 // max(1, len(rows))))
     for start in range(0, len(rows), step):
         block = rows[start : start + step]
@@ -72,9 +72,9 @@ def nearest(rows: torch.Tensor, k: int, progress: Progress = silent) -> torch.Te
             else (block @ rows.T).float()
         )
         near[torch.arange(len(block)), torch.arange(start, start + len(block))] = -torch.inf
-        found[start : start + step] = near.topk(k, dim=1).indices
+        indices[start : start + step] = near.topk(k, dim=1).indices
         progress(min(start + step, len(rows)), len(rows), "images")
-    return found
+    return indices
 
 
 def principal(rows: torch.Tensor, n_dims: int, whiten: float = 0.0) -> torch.Tensor:

@@ -93,8 +93,8 @@ class Running:
 
     def at(self, column: int) -> Settled:
         """The sums of a column: where it settled, else all."""
-        found = self.settled.get(column)
-        return found or Settled(self.done, self.hits, self.penalty[:, :, column])
+        sums = self.settled.get(column)
+        return sums or Settled(self.done, self.hits, self.penalty[:, :, column])
 
     def observe(self, rates: tuple[float, ...], rule: StopRule | None, last: bool) -> bool:
         """Add to the curves and settle the columns for which `rule` holds; True when all have.
@@ -210,7 +210,7 @@ def convergence(
         n_samples=running.done,
         spearman=float(np.corrcoef(ranks[0], ranks[1])[0, 1]) if n > 1 else 1.0,
         jaccard=jaccard,
-        agreement={rate: seed_agreement(found) for rate, found in jaccard.items()},
+        agreement={rate: seed_agreement(values) for rate, values in jaccard.items()},
     )
 
 
@@ -272,11 +272,11 @@ def _named(settled: dict[int, Settled]) -> dict[str, Any]:
 
 
 def _settled(kept: Any) -> dict[int, Settled]:
-    found = {}
+    settled = {}
     for column in kept["columns"].tolist():
         done, hits, penalty = (kept[f"settled_{column}_{name}"] for name in Settled._fields)
-        found[column] = Settled(int(done), hits, penalty)
-    return found
+        settled[column] = Settled(int(done), hits, penalty)
+    return settled
 
 
 def load(path: Path, identity: str, total: int) -> Running | None:
@@ -293,7 +293,7 @@ def load(path: Path, identity: str, total: int) -> Running | None:
         return None
     try:
         with np.load(path, allow_pickle=False) as kept:
-            found = str(kept["identity"])
+            stored = str(kept["identity"])
             done = int(kept["done"])
             running = Running(kept["hits"], kept["penalty"], done)
             curves = json.loads(str(kept["curves"]))
@@ -303,7 +303,7 @@ def load(path: Path, identity: str, total: int) -> Running | None:
         raise Corrupt(
             f"{path} is no readable coverage state ({type(error).__name__}); delete it."
         ) from None
-    if found != identity:
+    if stored != identity:
         raise BadInput(
             f"{path} holds the scores of other vectors or settings; give another resume file or "
             "delete it."

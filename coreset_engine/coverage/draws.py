@@ -183,8 +183,8 @@ def _deck(size: int, seed: int, lap: int) -> np.ndarray:
 
 def _sobol(seed: int, number: int, width: int) -> np.ndarray:
     """Rows 1024 number ... of a scrambled Sobol sequence: (1024, width) float64 in [0, 1)."""
-    lap, place = divmod(number, SOBOL_UNITS)
-    return _sobol_lap(seed, lap, width)[place * UNIT : (place + 1) * UNIT]
+    lap, unit = divmod(number, SOBOL_UNITS)
+    return _sobol_lap(seed, lap, width)[unit * UNIT : (unit + 1) * UNIT]
 
 
 @lru_cache(maxsize=2)

@@ -84,10 +84,10 @@ def sets_of(dims: np.ndarray, count: int, groups: int) -> list[tuple[tuple[int, 
     kinds, kind = np.unique(where, axis=0, return_inverse=True)
     order = np.argsort(kind.ravel(), kind="stable")
     parts = np.split(order, np.cumsum(np.bincount(kind.ravel()))[:-1])
-    found: dict[tuple[int, ...], list[np.ndarray]] = {}
+    sets: dict[tuple[int, ...], list[np.ndarray]] = {}
     for names, rows in zip(kinds, parts, strict=True):  # (0, 0, 1) and (0, 1, 1) are one set
-        found.setdefault(tuple(dict.fromkeys(names.tolist())), []).append(rows)
-    return [(names, np.concatenate(rows)) for names, rows in found.items()]
+        sets.setdefault(tuple(dict.fromkeys(names.tolist())), []).append(rows)
+    return [(names, np.concatenate(rows)) for names, rows in sets.items()]
 
 
 def held(n: int, d: int, itemsize: int, *, m: int, sums: int, threads: int, groups: int) -> int:

@@ -133,7 +133,7 @@ def coverage_scores(
     n_images = len(check(vectors))
     automatic = n_neighbours == "auto"
     alpha = auto_neighbours(n_images) if automatic else int(n_neighbours)
-    found = coverage_grid(
+    grid = coverage_grid(
         vectors,
         (alpha,),
         exponents=(exponent,),
@@ -146,7 +146,7 @@ def coverage_scores(
         device=device,
         **options,
     )
-    scores = next(iter(found.values()))
+    scores = next(iter(grid.values()))
     if not automatic:
         return scores
     keys = row_keys(check(vectors)) if keys is None else keys
@@ -198,10 +198,10 @@ def coverage_grid(
     sweep = _prepare(vectors, list(configs.values()), seed, draws, keys, execution)
     sweep = replace(sweep, rule=_rule(sweep, stability))
     running = _run(sweep)
-    found = {}
+    scores = {}
     for (alpha, power), config in configs.items():
-        found[(alpha, power) if exponents else alpha] = _scores(sweep, running, config, seed)
-    return found
+        scores[(alpha, power) if exponents else alpha] = _scores(sweep, running, config, seed)
+    return scores
 
 
 def unit_score(score: np.ndarray) -> np.ndarray:

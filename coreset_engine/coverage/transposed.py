@@ -178,9 +178,9 @@ def _parts(
 ) -> Callable[[float, float], Callable[[float], None]]:
     """(low, high) -> a function that reports a pass over that share of the work, in columns."""
     count = vectors.shape[1]
-    told = progress if vectors.size > limits().announced_numbers else silent
+    report = progress if vectors.size > limits().announced_numbers else silent
     return lambda low, high: (
-        lambda share: told(int(count * (low + (high - low) * share)), count, "columns")
+        lambda share: report(int(count * (low + (high - low) * share)), count, "columns")
     )
 
 

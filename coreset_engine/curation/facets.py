@@ -65,17 +65,17 @@ class Facet:
     def filter_of(self, bars: Iterable[int], missing: bool = False) -> Filter:
         """The filter of a click on these bars; `missing` adds images without a value."""
         chosen = sorted(set(bars))
-        found = [Filter.missing(self.name)] if missing else []
+        parts = [Filter.missing(self.name)] if missing else []
         if not chosen and not missing:
             raise BadInput(f"no bar of {self.name!r} is chosen; choose one or drop the filter.")
         if self.edges is not None:
-            found += [self._range(first, last) for first, last in _runs(chosen)]
+            parts += [self._range(first, last) for first, last in _runs(chosen)]
         elif chosen:
             values = [self.values[at] for at in chosen]
             one = Filter.equals(self.name, values[0])
-            found.append(one if len(values) == 1 else Filter.one_of(self.name, values))
-        whole = found[0]
-        for other in found[1:]:
+            parts.append(one if len(values) == 1 else Filter.one_of(self.name, values))
+        whole = parts[0]
+        for other in parts[1:]:
             whole = whole | other
         return whole
 
@@ -215,8 +215,8 @@ def binned(column: Column, bins: int) -> tuple[np.ndarray, np.ndarray, tuple[str
     if column.kind == "time":
         edges = np.unique(np.append(np.floor(edges[:-1]), np.ceil(edges[-1])))
     number = max(1, len(edges) - 1)
-    place = np.searchsorted(edges, values[there], side="right") - 1
-    codes[there] = np.clip(place, 0, number - 1) + 1
+    bin_of = np.searchsorted(edges, values[there], side="right") - 1
+    codes[there] = np.clip(bin_of, 0, number - 1) + 1
     edges = edges if len(edges) > 1 else np.append(edges, edges)
     labels = tuple(f"{spell(a)}..{spell(b)}" for a, b in zip(edges[:-1], edges[1:]))
     return codes, edges, labels, True
@@ -224,13 +224,13 @@ def binned(column: Column, bins: int) -> tuple[np.ndarray, np.ndarray, tuple[str
 
 def _runs(bars: list[int]) -> list[tuple[int, int]]:
     """Neighbouring bars as (first, last)."""
-    found: list[tuple[int, int]] = []
+    runs: list[tuple[int, int]] = []
     for bar in bars:
-        if found and bar == found[-1][1] + 1:
-            found[-1] = (found[-1][0], bar)
+        if runs and bar == runs[-1][1] + 1:
+            runs[-1] = (runs[-1][0], bar)
         else:
-            found.append((bar, bar))
-    return found
+            runs.append((bar, bar))
+    return runs
 
 
 def without(chosen: Mapping[str, Filter], name: str) -> Filter | None:

@@ -50,9 +50,9 @@ def read_facts(dataset: Dataset, progress: Progress) -> dict[str, np.ndarray]:
     }
     cameras = [""] * n
     for i in range(n):
-        found = _look(dataset, i)
-        cameras[i] = found.pop("exif_camera", "")
-        for name, value in found.items():
+        read = _look(dataset, i)
+        cameras[i] = read.pop("exif_camera", "")
+        for name, value in read.items():
             facts[name][i] = value
         if i % _EVERY == 0:
             progress(i, n, "files")
@@ -83,25 +83,25 @@ def _header(path: str) -> dict[str, Any]:
     except Exception:  # noqa: BLE001 - decoders raise anything; such a file has no facts
         return {}
     try:
-        found = _exif(exif)
+        facts = _exif(exif)
     except Exception:  # noqa: BLE001 - a broken EXIF block says nothing about the picture
-        found = {}
-    if found.get("exif_orientation") in _TURNED:
+        facts = {}
+    if facts.get("exif_orientation") in _TURNED:
         width, height = height, width
-    return dict(width=width, height=height) | found
+    return dict(width=width, height=height) | facts
 
 
 def _exif(exif: Any) -> dict[str, Any]:
-    found: dict[str, Any] = {"exif_gps": float(bool(exif.get_ifd(_GPS_IFD)))}
+    facts: dict[str, Any] = {"exif_gps": float(bool(exif.get_ifd(_GPS_IFD)))}
     if _ORIENTATION in exif:
-        found["exif_orientation"] = float(exif[_ORIENTATION])
+        facts["exif_orientation"] = float(exif[_ORIENTATION])
     words = [_clean(exif.get(tag, "")) for tag in (_MAKE, _MODEL)]
     if words[1].startswith(words[0]):
         words = words[1:]
-    found["exif_camera"] = " ".join(word for word in words if word)
+    facts["exif_camera"] = " ".join(word for word in words if word)
     taken = _clean(exif.get_ifd(_EXIF_IFD).get(_TAKEN, "")) or _clean(exif.get(_TIME, ""))
     seconds = _seconds(taken)
-    return found if seconds is None else found | {"exif_time": seconds}
+    return facts if seconds is None else facts | {"exif_time": seconds}
 
 
 def _clean(value: Any) -> str:

@@ -15,17 +15,17 @@ KIND = "views"
 
 def saved_filters(fingerprint: str, home: Path | str) -> dict[str, Filter]:
     """Name -> filter, by name; what cannot be read any more is passed over."""
-    found: dict[str, Filter] = {}
+    filters: dict[str, Filter] = {}
     for entry in history.entries(KIND, fingerprint, home):
         name = str(entry.get("name", ""))
-        found.pop(name, None)
+        filters.pop(name, None)
         try:
             wanted = filter_of(entry.get("filter"))
         except BadInput:
             continue
         if wanted is not None:
-            found[name] = wanted
-    return dict(sorted(found.items()))
+            filters[name] = wanted
+    return dict(sorted(filters.items()))
 
 
 def save_filter(fingerprint: str, name: str, wanted: Any, home: Path | str) -> Filter:
@@ -35,11 +35,11 @@ def save_filter(fingerprint: str, name: str, wanted: Any, home: Path | str) -> F
         raise BadInput(
             f"view name {text[:80]!r} must be 1 to 80 printable characters, for example night."
         )
-    found = filter_of(wanted)
-    if found is None:
+    parsed = filter_of(wanted)
+    if parsed is None:
         raise BadInput("a view needs a filter; choose at least one value first.")
-    history.add(KIND, fingerprint, {"name": text, "filter": found.as_json()}, home)
-    return found
+    history.add(KIND, fingerprint, {"name": text, "filter": parsed.as_json()}, home)
+    return parsed
 
 
 def remove_filter(fingerprint: str, name: str, home: Path | str) -> None:

@@ -171,13 +171,13 @@ def find(
     mask = _allowed(run, query, wanted)
     began = time.perf_counter()
     pool = min(POOL * count, len(run.dataset)) if diverse else count
-    places, similarity, recall = _nearest(run, query, pool, mask, progress)
+    positions, similarity, recall = _nearest(run, query, pool, mask, progress)
     if diverse:
-        chosen = marginal_relevance(run.vectors[places], similarity, count, relevance)
-        places, similarity = places[chosen], similarity[chosen]
+        chosen = marginal_relevance(run.vectors[positions], similarity, count, relevance)
+        positions, similarity = positions[chosen], similarity[chosen]
     return FindResult(
-        run.dataset.ids[places],
-        places,
+        run.dataset.ids[positions],
+        positions,
         similarity,
         query.text,
         query.embedded,
@@ -194,10 +194,10 @@ def similarity_to(run: Any, query: str) -> np.ndarray:
     """
     words = str(query).strip()
     if words.startswith(TEXT):
-        found = resolve(run, None, words.removeprefix(TEXT))
+        resolved = resolve(run, None, words.removeprefix(TEXT))
     else:
-        found = resolve(run, query_ids(words), None)
-    return cosines(found.of(run.vectors), found.direction)
+        resolved = resolve(run, query_ids(words), None)
+    return cosines(resolved.of(run.vectors), resolved.direction)
 
 
 def marginal_relevance(
@@ -243,8 +243,8 @@ def _allowed(run: Any, query: Query, wanted: Filter | None) -> np.ndarray | None
     """(N,) bool, or None where only a few query images are left out (see `_nearest`)."""
     if wanted is None:
         return None
-    found = require_some(apply_filter(wanted, run.columns), run.columns)
-    mask = found.mask.copy()
+    filtered = require_some(apply_filter(wanted, run.columns), run.columns)
+    mask = filtered.mask.copy()
     mask[query.places] = False
     if not mask.any():
         raise BadInput(
@@ -260,14 +260,14 @@ def _nearest(
     more = count + len(query.places)
     if query.dims is not None:
         cosine = cosines(query.of(run.vectors), query.direction)
-        places, similarity = best(cosine, more, mask)
+        positions, similarity = best(cosine, more, mask)
         recall = 1.0
     else:
         index = search_index(run, progress)
-        places, similarity = index.search(query.direction, more, mask)
+        positions, similarity = index.search(query.direction, more, mask)
         recall = index.recall
-    others = ~np.isin(places, query.places)
-    return places[others][:count], similarity[others][:count], recall
+    others = ~np.isin(positions, query.places)
+    return positions[others][:count], similarity[others][:count], recall
 
 
 # -- queries ---------------------------------------------------------------------------------------
@@ -285,14 +285,14 @@ def resolve(run: Any, like: Any, text: str | None) -> Query:
     if not items:
         raise BadInput("the query is empty; give the id of an image, a file, or several.")
     named = [_place_or_picture(run, item) for item in items]
-    places = np.array([one for one in named if isinstance(one, int)], np.int64)
+    positions = np.array([one for one in named if isinstance(one, int)], np.int64)
     pictures = [one for one in named if not isinstance(one, int | np.ndarray)]
-    rows = [np.asarray(run.vectors[np.unique(places)], np.float32)] if len(places) else []
+    rows = [np.asarray(run.vectors[np.unique(positions)], np.float32)] if len(positions) else []
     rows += [one[None] for one in named if isinstance(one, np.ndarray)]
     if pictures:
         rows.append(embed_pictures(run, pictures))
     words = ", ".join(_shown(item) for item in items[:3]) + (", ..." if len(items) > 3 else "")
-    return Query(centre(np.concatenate(rows)), words, places, len(pictures))
+    return Query(centre(np.concatenate(rows)), words, positions, len(pictures))
 
 
 def _items(like: Any) -> list[Any]:
@@ -318,9 +318,9 @@ def _place_or_picture(run: Any, item: Any) -> Any:
             return item
         raise BadInput(f"{item!r:.80} is neither an id, a file, a picture nor a vector.")
     name = os.fspath(item)
-    place = int(places_of(run.dataset.ids, [name])[0])
-    if place >= 0:
-        return place
+    position = int(places_of(run.dataset.ids, [name])[0])
+    if position >= 0:
+        return position
     path = user_path(name)
     if not path.is_file():
         raise BadInput(
@@ -335,8 +335,8 @@ def _place_of_file(run: Any, path: Path) -> int | None:
     """The image of the source that this file is, or None."""
     if run.dataset.paths is None:
         return None
-    place = int(places_of(run.dataset.paths, [str(path.absolute())])[0])
-    return place if place >= 0 else None
+    position = int(places_of(run.dataset.paths, [str(path.absolute())])[0])
+    return position if position >= 0 else None
 
 
 def _picture(path: Path) -> Any:
@@ -344,8 +344,8 @@ def _picture(path: Path) -> Any:
 
     try:
         return decode(read_regular(path))
-    except Unreadable as fault:
-        raise BadInput(f"{str(path)!r} {fault}; give a JPEG, PNG or another picture.") from None
+    except Unreadable as error:
+        raise BadInput(f"{str(path)!r} {error}; give a JPEG, PNG or another picture.") from None
 
 
 def _checked_vector(run: Any, vector: np.ndarray) -> np.ndarray:

@@ -55,12 +55,12 @@ class ExactIndex:
         mask
             (N,) bool: images that may be found; None = all.
         """
-        found = np.empty(len(self.vectors), np.float32)
-        for at in range(0, len(found), _BLOCK):
+        similarity = np.empty(len(self.vectors), np.float32)
+        for at in range(0, len(similarity), _BLOCK):
             rows = np.asarray(self.vectors[at : at + _BLOCK], np.float32)
-            found[at : at + _BLOCK] = rows @ direction
-        found *= self._inverse
-        return best(found, count, mask)
+            similarity[at : at + _BLOCK] = rows @ direction
+        similarity *= self._inverse
+        return best(similarity, count, mask)
 
 
 class ListIndex:
@@ -79,10 +79,10 @@ class ListIndex:
     ) -> tuple[np.ndarray, np.ndarray]:
         """As `ExactIndex.search`, but some of the nearest may be missed."""
         if mask is not None and int(mask.sum()) <= FEW:
-            places = np.flatnonzero(mask)
-            return _ranked(self.vectors, places, direction, count)
-        places = candidates(self.index, direction, count, self._probes(count), mask)
-        return _ranked(self.vectors, places, direction, count)
+            positions = np.flatnonzero(mask)
+            return _ranked(self.vectors, positions, direction, count)
+        positions = candidates(self.index, direction, count, self._probes(count), mask)
+        return _ranked(self.vectors, positions, direction, count)
 
     def _probes(self, count: int) -> int:
         """Lists to look into: more where many images are wanted."""
@@ -95,16 +95,16 @@ def best(
     cosine: np.ndarray, count: int, mask: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """((k,) positions, (k,) cosines) of the largest, ties by position, without sorting all."""
-    places = np.arange(len(cosine)) if mask is None else np.flatnonzero(mask)
-    values = cosine[places]
+    positions = np.arange(len(cosine)) if mask is None else np.flatnonzero(mask)
+    values = cosine[positions]
     if count < len(values):
         threshold = np.partition(values, len(values) - count)[len(values) - count]
         sure = np.flatnonzero(values > threshold)
         tied = np.flatnonzero(values == threshold)[: count - len(sure)]
         few = np.sort(np.concatenate([sure, tied]))
-        places, values = places[few], values[few]
+        positions, values = positions[few], values[few]
     order = np.argsort(-values, kind="stable")
-    return places[order], values[order]
+    return positions[order], values[order]
 
 
 def search_index(run: Any, progress: Progress = silent) -> ExactIndex | ListIndex:
@@ -176,25 +176,25 @@ def _recall(
 ) -> float:
     hits = 0
     for query, wanted in zip(queries, true, strict=True):
-        places = candidates(index, query, PROBED, probed, None)
-        found, _ = _ranked(vectors, places, query, PROBED)
-        hits += len(np.intersect1d(found, wanted))
+        positions = candidates(index, query, PROBED, probed, None)
+        exact, _ = _ranked(vectors, positions, query, PROBED)
+        hits += len(np.intersect1d(exact, wanted))
     return hits / true.size
 
 
 def _true_nearest(vectors: np.ndarray, queries: np.ndarray) -> np.ndarray:
     """(Q, PROBED) int64 by one pass over all vectors."""
     near = np.full((len(queries), PROBED), -np.inf, np.float32)
-    places = np.zeros((len(queries), PROBED), np.int64)
+    positions = np.zeros((len(queries), PROBED), np.int64)
     for at in range(0, len(vectors), _BLOCK):
         rows = unit_rows(vectors[at : at + _BLOCK])
         here = np.tile(np.arange(at, at + len(rows)), (len(queries), 1))
         both = np.hstack([near, queries @ rows.T])
-        named = np.hstack([places, here])
+        named = np.hstack([positions, here])
         order = np.argpartition(-both, PROBED - 1, axis=1)[:, :PROBED]
         near = np.take_along_axis(both, order, 1)
-        places = np.take_along_axis(named, order, 1)
-    return places
+        positions = np.take_along_axis(named, order, 1)
+    return positions
 
 
 def candidates(
@@ -207,15 +207,15 @@ def candidates(
     if mask is not None:
         given["sel"] = faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
     parameters = faiss.SearchParametersIVF(**given)
-    _, found = index.search(direction[None], wanted, params=parameters)
-    return np.sort(found[0][found[0] >= 0])
+    _, rows = index.search(direction[None], wanted, params=parameters)
+    return np.sort(rows[0][rows[0] >= 0])
 
 
 def _ranked(
-    vectors: np.ndarray, places: np.ndarray, direction: np.ndarray, count: int
+    vectors: np.ndarray, positions: np.ndarray, direction: np.ndarray, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    order, cosine = best(cosines(vectors[places], direction), count)
-    return places[order], cosine
+    order, cosine = best(cosines(vectors[positions], direction), count)
+    return positions[order], cosine
 
 
 def unit_rows(rows: np.ndarray) -> np.ndarray:

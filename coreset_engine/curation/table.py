@@ -108,20 +108,24 @@ class RunColumns:
     def describe(self) -> list[ColumnInfo]:
         """What can be asked for. Computes nothing."""
         run = self._run
-        found = [ColumnInfo(name, "metadata") for name in dataset_names(run.dataset)]
-        found.append(ColumnInfo(TAG, "tags"))
+        columns = [ColumnInfo(name, "metadata") for name in dataset_names(run.dataset)]
+        columns.append(ColumnInfo(TAG, "tags"))
         if run.dataset.paths is not None or run.dataset.reader is not None:
             here = run.store.has(file_facts.STAGE, self._facts_key())
-            found += [ColumnInfo(name, "file", here, file_facts.STAGE) for name in file_facts.FILE]
+            columns += [
+                ColumnInfo(name, "file", here, file_facts.STAGE) for name in file_facts.FILE
+            ]
         if run.dataset.paths is not None:
-            found += [ColumnInfo(name, "exif", here, file_facts.STAGE) for name in file_facts.EXIF]
-        found += [
+            columns += [
+                ColumnInfo(name, "exif", here, file_facts.STAGE) for name in file_facts.EXIF
+            ]
+        columns += [
             ColumnInfo(name, "computed", run.ready(stage), stage)
             for name, (stage, _) in COMPUTED.items()
         ]
         predicted = PREDICTED if self._has_predictions else ()
-        found += [ColumnInfo(name, "computed") for name in (*predicted, EXCLUDED, *self.extra)]
-        return list({info.name: info for info in reversed(found)}.values())[::-1]
+        columns += [ColumnInfo(name, "computed") for name in (*predicted, EXCLUDED, *self.extra)]
+        return list({info.name: info for info in reversed(columns)}.values())[::-1]
 
     # -- the kinds of columns
 
@@ -176,8 +180,8 @@ class RunColumns:
             return whole.columns.column(TAG).take(rows)
         stamp = history.stamp(tags.KIND, self._run.dataset.fingerprint, self._run.store.home)
         if self._tags is None or self._tags[0] != (stamp, self._run.tagged_by is None):
-            found = tags.tag_column(self._run.dataset.ids, self._run.tags, self._source_tags())
-            self._tags = ((stamp, self._run.tagged_by is None), found)
+            column = tags.tag_column(self._run.dataset.ids, self._run.tags, self._source_tags())
+            self._tags = ((stamp, self._run.tagged_by is None), column)
         return self._tags[1]
 
     def _source_tags(self) -> Column | None:
@@ -189,9 +193,9 @@ class RunColumns:
     def _excluded(self) -> Column:
         """Whether a person excluded an image from every selection; may change at any time."""
         ids = self._run.dataset.ids
-        places = places_of(ids, self._run.excluded_ids)
+        positions = places_of(ids, self._run.excluded_ids)
         mask = np.zeros(len(ids), bool)
-        mask[places[places >= 0]] = True
+        mask[positions[positions >= 0]] = True
         return encode(EXCLUDED, mask)
 
     def set_column(self, name: str, values: Any) -> None:

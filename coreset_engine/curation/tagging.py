@@ -68,14 +68,14 @@ def _chosen(run: Any, where: Any, ids: Iterable[str] | None) -> list[str] | None
     if ids is None:
         return [str(key) for key in known[np.flatnonzero(mask)]]
     names = [ids] if isinstance(ids, str) else [str(one) for one in ids]
-    places = places_of(known, names)
-    if (places < 0).any():
-        missing = names[int(np.argmax(places < 0))]
+    positions = places_of(known, names)
+    if (positions < 0).any():
+        missing = names[int(np.argmax(positions < 0))]
         raise BadInput(
-            f"{missing!r} is no id of this source ({int((places < 0).sum())} unknown in all); ids "
+            f"{missing!r} is no id of this source ({int((positions < 0).sum())} unknown in all); ids "
             f"here look like {str(known[0])!r}."
         )
-    return [str(key) for key in known[places[mask[places]]]]
+    return [str(key) for key in known[positions[mask[positions]]]]
 
 
 def import_tags(run: Any, where: Path | str) -> dict[str, int]:
@@ -115,18 +115,18 @@ def _read_tags(run: Any, where: str) -> dict[str, list[str]]:
         from coreset_engine.sources.fiftyone import sample_tags
 
         samples = sample_tags(where.partition(":")[2])
-        places = _places_of_samples(run, samples)
-        found = {
-            str(run.dataset.ids[place]): [_one_word(name) for name in names]
-            for place, (_, _, names) in zip(places.tolist(), samples)
-            if place >= 0
+        positions = _places_of_samples(run, samples)
+        tags_of = {
+            str(run.dataset.ids[position]): [_one_word(name) for name in names]
+            for position, (_, _, names) in zip(positions.tolist(), samples)
+            if position >= 0
         }
-        if not found:
+        if not tags_of:
             raise BadInput(
                 f"{where!r} has none of these {len(run.dataset):,} images; give the dataset they "
                 "came from, or one that a selection of this source was exported to."
             )
-        return found
+        return tags_of
     from coreset_engine.sources.label_import import import_labels
 
     rows = import_labels(where, label_column="tags")
@@ -138,11 +138,11 @@ def _read_tags(run: Any, where: str) -> dict[str, list[str]]:
 
 def _places_of_samples(run: Any, samples: list[tuple[str, str, list[str]]]) -> np.ndarray:
     """(S,) int64: the image of each sample by its id, else by its file, -1 = none."""
-    places = places_of(run.dataset.ids, [key for key, _, _ in samples])
+    positions = places_of(run.dataset.ids, [key for key, _, _ in samples])
     if run.dataset.paths is None:
-        return places
+        return positions
     by_file = places_of(run.dataset.paths, [path for _, path, _ in samples])
-    return np.where(places >= 0, places, by_file)
+    return np.where(positions >= 0, positions, by_file)
 
 
 def _one_word(name: str) -> str:
@@ -157,8 +157,8 @@ def frozen(run: Any, where: Any) -> Filter:
     """
     wanted = filter_of(where)
     assert wanted is not None
-    found = require_some(apply_filter(wanted, run.columns), run.columns)
-    return Filter.one_of("id", [str(key) for key in run.dataset.ids[np.flatnonzero(found.mask)]])
+    filtered = require_some(apply_filter(wanted, run.columns), run.columns)
+    return Filter.one_of("id", [str(key) for key in run.dataset.ids[np.flatnonzero(filtered.mask)]])
 
 
 def tag_counts(run: Any) -> dict[str, int]:
@@ -183,12 +183,10 @@ def recorded_tags(run: Any, where: Filter | None) -> Mapping[str, list[str]]:
     if where is None or TAG not in where.columns:
         return {}
     asked = set(_tags_in(where))
-    found = run.tags
+    tags = run.tags
     everything = any(test.op != "tag" for test in _tests_of(where) if test.column == TAG)
     return {
-        name: [str(key) for key in ids]
-        for name, ids in found.items()
-        if everything or name in asked
+        name: [str(key) for key in ids] for name, ids in tags.items() if everything or name in asked
     }
 
 

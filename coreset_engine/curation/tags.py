@@ -58,22 +58,22 @@ def tags_of(fingerprint: str, home: Path | str) -> dict[str, tuple[str, ...]]:
     known = _remembered.get(key)
     if known is not None and known[0] == stamp and stamp is not None:
         return known[1]
-    found: dict[str, dict[str, None]] = {}
+    tagged: dict[str, dict[str, None]] = {}
     for entry in history.entries(KIND, fingerprint, home):
-        _replay(found, entry)
-    tags = {name: tuple(ids) for name, ids in sorted(found.items()) if ids}
+        _replay(tagged, entry)
+    tags = {name: tuple(ids) for name, ids in sorted(tagged.items()) if ids}
     _remembered[key] = (stamp, tags)
     return tags
 
 
-def _replay(found: dict[str, dict[str, None]], entry: Mapping[str, Any]) -> None:
+def _replay(tagged: dict[str, dict[str, None]], entry: Mapping[str, Any]) -> None:
     name = entry.get("tag")
     if not isinstance(name, str):
         return
     if isinstance(entry.get("rename"), str):
-        moved = found.pop(entry["rename"], {})
-        found.setdefault(name, {}).update(moved)
-    ids = found.setdefault(name, {})
+        moved = tagged.pop(entry["rename"], {})
+        tagged.setdefault(name, {}).update(moved)
+    ids = tagged.setdefault(name, {})
     if entry.get("delete"):
         ids.clear()
     for one in entry.get("add", ()):
@@ -144,9 +144,9 @@ def tag_column(ids: Any, tags: Mapping[str, Iterable[str]], source: Column | Non
     if source is not None:
         members = {str(name): row.copy() for name, row in zip(source.categories, source.values)}
     for name, tagged in tags.items():
-        places = places_of(ids, tagged)
+        positions = places_of(ids, tagged)
         row = members.setdefault(name, np.zeros(len(ids), bool))
-        row[places[places >= 0]] = True
+        row[positions[positions >= 0]] = True
     names = sorted(members)
     values = np.array([members[name] for name in names], bool).reshape(len(names), len(ids))
     return Column(TAG, "tags", values, np.array(names, str))

@@ -101,8 +101,8 @@ class ExportBundle:
             )
         ):
             return np.arange(len(self))
-        place = {str(key): i for i, key in enumerate(self.dataset.ids)}
-        return np.array([place.get(key, -1) for key in self.ids], np.int64)
+        row_of = {str(key): i for i, key in enumerate(self.dataset.ids)}
+        return np.array([row_of.get(key, -1) for key in self.ids], np.int64)
 
     @property
     def same_source(self) -> bool:
@@ -181,14 +181,14 @@ class ExportBundle:
     @cached_property
     def nearest_kept(self) -> np.ndarray | None:
         """(N,) float64 distance to the nearest other kept neighbour, NaN where none is listed."""
-        found = self.neighbours
-        if found is None or not self.same_source or len(found.indices) != len(self):
+        neighbours = self.neighbours
+        if neighbours is None or not self.same_source or len(neighbours.indices) != len(self):
             return None
-        kept = self.selected[np.asarray(found.indices)]
+        kept = self.selected[np.asarray(neighbours.indices)]
         first = kept.argmax(1)
         rows = np.arange(len(self))
         return np.where(
-            kept[rows, first], np.asarray(found.distances, np.float64)[rows, first], np.nan
+            kept[rows, first], np.asarray(neighbours.distances, np.float64)[rows, first], np.nan
         )
 
     @cached_property
@@ -218,15 +218,15 @@ class ExportBundle:
             None without given labels or neighbours.
         """
         codes = self.truth_codes
-        found = self.neighbours
+        neighbours = self.neighbours
         if (
             codes is None
-            or found is None
+            or neighbours is None
             or not self.same_source
-            or len(found.indices) != len(self)
+            or len(neighbours.indices) != len(self)
         ):
             return None
-        near = codes[np.asarray(found.indices[:, :VOTERS])]
+        near = codes[np.asarray(neighbours.indices[:, :VOTERS])]
         own = (near == codes[:, None]).sum(1)
         other = np.zeros(len(codes), np.int64)
         for rival in near.T:
@@ -261,11 +261,11 @@ def _cuts(bundle: ExportBundle) -> tuple[np.ndarray, np.ndarray]:
     row = METHODS.get(str(bundle.manifest.get("method")))
     if row is not None and row.double_end:  # its score orders hard to easy; the hard cut comes last
         hard_cut = cut_count(len(bundle), bundle.manifest.get("params", {}).get("beta") or 0)
-        place = np.empty(len(bundle), np.int64)
-        place[np.argsort(-bundle.table["score"].to_numpy(float), kind="stable")] = np.arange(
+        rank = np.empty(len(bundle), np.int64)
+        rank[np.argsort(-bundle.table["score"].to_numpy(float), kind="stable")] = np.arange(
             len(bundle)
         )
-        last = place >= len(bundle) - hard_cut
+        last = rank >= len(bundle) - hard_cut
         return last, ~last
     aum = bundle.table["aum"].to_numpy(float)
     if not bundle.selected.any():

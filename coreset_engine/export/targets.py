@@ -207,8 +207,8 @@ def database_state() -> tuple[bool, str]:
     """Whether FiftyOne's database can be used, and one sentence for a person. Starts nothing."""
     from coreset_engine.core.fiftyone_database import find
 
-    found = find()
-    return found.usable, found.sentence
+    database = find()
+    return database.usable, database.sentence
 
 
 def _place(target: str, out: str, name: str) -> tuple[Target, str]:
@@ -235,10 +235,10 @@ def _send(
 ) -> dict[str, Any]:
     try:
         summary = load(row.writer)(bundle, place, progress, **(options or {}))
-    except TypeError as fault:
-        if "unexpected keyword argument" not in str(fault):
+    except TypeError as error:
+        if "unexpected keyword argument" not in str(error):
             raise
-        raise BadInput(f"target {target!r} knows no option {str(fault).split()[-1]}.") from fault
+        raise BadInput(f"target {target!r} knows no option {str(error).split()[-1]}.") from error
     shared = dict(target=target, kept=int(bundle.selected.sum()))
     return shared | ({"out": place} if row.place == "folder" else {}) | summary
 
@@ -270,14 +270,14 @@ def _bundle(table: Any, manifest: dict[str, Any], run: Run | None, store: Store)
 
 def _reopened(manifest: dict[str, Any], store: Store | None, images: str) -> tuple[Run | None, str]:
     """The run the manifest speaks of, or None and why not."""
-    dataset, fault = try_reopen(manifest, images)
+    dataset, problem = try_reopen(manifest, images)
     if dataset is None:
-        return None, f"the source could not be opened again ({fault[:400]}); sent without it."
+        return None, f"the source could not be opened again ({problem[:400]}); sent without it."
     try:
         run = run_of_manifest(manifest, dataset, store=store)
     except (CoresetError, KeyError, TypeError) as error:
-        said = " ".join(str(error).split())[:160]
-        return None, f"the source could not be opened again ({said}); sent without it."
+        reason = " ".join(str(error).split())[:160]
+        return None, f"the source could not be opened again ({reason}); sent without it."
     if dataset.fingerprint != manifest.get("source_fingerprint"):
         return (
             run,
@@ -304,7 +304,7 @@ def _copy(folder: Path, place: Path) -> None:
         place.mkdir(parents=True, exist_ok=True)
         for name in ("selection.parquet", "ids.txt", "manifest.json"):
             shutil.copyfile(folder / name, place / name)
-    except OSError as fault:
+    except OSError as error:
         raise BadInput(
-            f"{str(place)!r} cannot be written ({fault.strerror}); choose a folder you can write."
+            f"{str(place)!r} cannot be written ({error.strerror}); choose a folder you can write."
         ) from None

@@ -77,13 +77,13 @@ class Regions:
 
     def lacking_in_a(self, level: float = 0.01) -> np.ndarray:
         """Clusters that are more frequent in B, surest first."""
-        found = np.flatnonzero((self.p_values < level) & (self.share_b > self.share_a))
-        return found[np.argsort(-self.ratio[found], kind="stable")]
+        regions = np.flatnonzero((self.p_values < level) & (self.share_b > self.share_a))
+        return regions[np.argsort(-self.ratio[regions], kind="stable")]
 
     def lacking_in_b(self, level: float = 0.01) -> np.ndarray:
         """Clusters that are more frequent in A, surest first."""
-        found = np.flatnonzero((self.p_values < level) & (self.share_a > self.share_b))
-        return found[np.argsort(self.ratio[found], kind="stable")]
+        regions = np.flatnonzero((self.p_values < level) & (self.share_a > self.share_b))
+        return regions[np.argsort(self.ratio[regions], kind="stable")]
 
 
 def regions(a: np.ndarray, b: np.ndarray, n_clusters: int, seed: int = 0) -> Regions:

@@ -128,8 +128,8 @@ def near_pairs(
     confirmed = np.zeros(len(pairs), bool)
     asked = np.flatnonzero(close[order])
     if tiny is not None:
-        apart = tiny_difference(tiny, tiny, pairs[asked])
-        confirmed[asked] = apart <= COINCIDE
+        differences = tiny_difference(tiny, tiny, pairs[asked])
+        confirmed[asked] = differences <= COINCIDE
     return NearPairs(pairs, values[order], same, proposed_distance(nearest), confirmed)
 
 
@@ -145,9 +145,9 @@ def tiny_difference(left: np.ndarray, right: np.ndarray, pairs: np.ndarray) -> n
         a = left[part[:, 0]].reshape(len(part), -1).astype(np.float32)
         b = right[part[:, 1]].reshape(len(part), -1).astype(np.float32)
         contrast = np.minimum(a.std(axis=1), b.std(axis=1))
-        apart = np.sqrt(((a - b) ** 2).mean(axis=1))
+        difference = np.sqrt(((a - b) ** 2).mean(axis=1))
         known = contrast >= _LEAST_CONTRAST
-        ratio = np.divide(apart, contrast, out=np.full(len(part), np.inf), where=known)
+        ratio = np.divide(difference, contrast, out=np.full(len(part), np.inf), where=known)
         out[start : start + len(part)] = ratio
     return out
 
@@ -169,23 +169,23 @@ def proposed_distance(nearest: np.ndarray) -> float:
     return float(min(_LARGEST_PROPOSAL, np.exp(middle - _TAIL * spread)))
 
 
-def near_duplicates(found: NearPairs, threshold: float | None = None) -> Finding:
+def near_duplicates(near: NearPairs, threshold: float | None = None) -> Finding:
     """Images linked by pairs within the threshold, together with their exact copies."""
-    limit = found.proposed if threshold is None else threshold
-    close = (found.distances <= limit) | found.confirmed
-    groups = linked(found.pairs[close], len(found.same), found.same)
+    limit = near.proposed if threshold is None else threshold
+    close = (near.distances <= limit) | near.confirmed
+    groups = linked(near.pairs[close], len(near.same), near.same)
     nearest = np.full(len(groups), np.inf, np.float32)
     for column in (0, 1):
-        np.minimum.at(nearest, found.pairs[close, column], found.distances[close])
-    by_pixels = np.full(int(found.same.max(initial=0)) + 1, np.inf, np.float32)
-    np.minimum.at(by_pixels, found.same, nearest)
-    nearest = by_pixels[found.same]
+        np.minimum.at(nearest, near.pairs[close, column], near.distances[close])
+    by_pixels = np.full(int(near.same.max(initial=0)) + 1, np.inf, np.float32)
+    np.minimum.at(by_pixels, near.same, nearest)
+    nearest = by_pixels[near.same]
     touched = np.isfinite(nearest)
     codes = np.where(touched, groups, -1 - np.arange(len(groups)))
     made = _grouped("near_duplicates", codes, nearest)
-    said = "given" if threshold is not None else "proposed from the distances of this set"
-    more = int((found.confirmed & (found.distances > limit)).sum())
-    note = f"within cosine distance {limit:.4g} ({said})"
+    origin = "given" if threshold is not None else "proposed from the distances of this set"
+    more = int((near.confirmed & (near.distances > limit)).sum())
+    note = f"within cosine distance {limit:.4g} ({origin})"
     note += f", and {more:,} pairs beyond it whose small copies coincide" if more else ""
     note += "; exact copies of a member are included"
     return _closest_first(made, limit, note)
@@ -245,8 +245,10 @@ def label_conflicts(same: np.ndarray, labels: np.ndarray, near: Finding | None) 
 def _conflicts_exactly(same: np.ndarray, labels: np.ndarray) -> np.ndarray:
     known = labels >= 0
     pairs = np.unique(np.stack([same[known], labels[known]]), axis=1)
-    found: np.ndarray = (np.bincount(pairs[0], minlength=int(same.max(initial=0)) + 1) > 1)[same]
-    return found
+    conflicting: np.ndarray = (np.bincount(pairs[0], minlength=int(same.max(initial=0)) + 1) > 1)[
+        same
+    ]
+    return conflicting
 
 
 @dataclass(frozen=True, eq=False)

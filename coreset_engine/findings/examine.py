@@ -73,18 +73,18 @@ def examine(material: Material, config: CleanConfig | None = None) -> Report:
         What could not be computed stands in `skipped`, with its reason.
     """
     config = config or CleanConfig()
-    found: dict[str, Finding] = {}
+    findings: dict[str, Finding] = {}
     skipped = dict(material.skipped)
     for one in _copies(material, config, skipped):
-        found[one.name] = one
+        findings[one.name] = one
     if material.statistics is not None:
         for one in quality_findings(material.statistics, config):
-            found[one.name] = one
+            findings[one.name] = one
     else:
         why = "the source has vectors only, no images"
         skipped |= {name: skipped.get(name, why) for name in _FROM_PIXELS}
-    found |= {one.name: one for one in _by_distance(material, config, skipped)}
-    ordered = {name: found[name] for name in FINDINGS if name in found}
+    findings |= {one.name: one for one in _by_distance(material, config, skipped)}
+    ordered = {name: findings[name] for name in FINDINGS if name in findings}
     return Report(material.source, material.ids, ordered, skipped, _warnings(ordered))
 
 
@@ -140,8 +140,8 @@ def _by_distance(material: Material, config: CleanConfig, skipped: dict[str, str
     return made
 
 
-def _warnings(found: Mapping[str, Finding]) -> tuple[str, ...]:
-    conflicts = found.get("label_conflicts")
+def _warnings(findings: Mapping[str, Finding]) -> tuple[str, ...]:
+    conflicts = findings.get("label_conflicts")
     if conflicts is None or not len(conflicts):
         return ()
     count = conflicts.n_groups

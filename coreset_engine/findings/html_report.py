@@ -39,26 +39,26 @@ def as_html(report: Report, dataset: Dataset, sentences: Iterable[str] = ()) -> 
     sentences
         Further lines below the title, such as what occurs in another source.
     """
-    occurring = [found for found in report.findings.values() if len(found)]
+    occurring = [finding for finding in report.findings.values() if len(finding)]
     lines = [*sentences, *report.warnings]
-    said = "".join(f"<p>{html.escape(line)}</p>" for line in lines)
+    paragraphs = "".join(f"<p>{html.escape(line)}</p>" for line in lines)
     parts = [
         f"<!doctype html><meta charset=utf-8><title>Findings</title><style>{_STYLE}</style>",
-        f"<h1>Findings: {html.escape(report.source)}</h1><p>{len(report):,} images.</p>{said}",
+        f"<h1>Findings: {html.escape(report.source)}</h1><p>{len(report):,} images.</p>{paragraphs}",
         _table(report),
-        *(_section(found, report, dataset) for found in occurring),
+        *(_section(finding, report, dataset) for finding in occurring),
     ]
     return "\n".join(parts)
 
 
 def _table(report: Report) -> str:
     rows = []
-    for found in report.findings.values():
-        share = len(found) / max(1, len(report))
-        groups = f"{found.n_groups:,}" if found.groups is not None else ""
+    for finding in report.findings.values():
+        share = len(finding) / max(1, len(report))
+        groups = f"{finding.n_groups:,}" if finding.groups is not None else ""
         rows.append(
-            f"<tr><td><a href='#{found.name}'>{html.escape(found.title)}</a></td>"
-            f"<td>{found.kind.severity}</td><td class=n>{len(found):,}</td>"
+            f"<tr><td><a href='#{finding.name}'>{html.escape(finding.title)}</a></td>"
+            f"<td>{finding.kind.severity}</td><td class=n>{len(finding):,}</td>"
             f"<td class=n>{share:.1%}</td><td class=n>{groups}</td></tr>"
         )
     for name, reason in report.skipped.items():
@@ -70,18 +70,18 @@ def _table(report: Report) -> str:
     return f"<table><tr>{head}</tr>{''.join(rows)}</table>"
 
 
-def _section(found: Finding, report: Report, dataset: Dataset) -> str:
-    shown = found.positions[:SHOWN]
+def _section(finding: Finding, report: Report, dataset: Dataset) -> str:
+    shown = finding.positions[:SHOWN]
     firsts = np.ones(len(shown), bool)
-    if found.groups is not None:
-        firsts = np.r_[True, np.diff(found.groups[: len(shown)]) != 0]
-    tiles = _tiles(shown, found.scores, firsts, dataset)
-    limit = "" if found.threshold is None else f" Threshold: {found.threshold:.4g}."
-    note = f" {found.note[:1].upper()}{found.note[1:]}." if found.note else ""
+    if finding.groups is not None:
+        firsts = np.r_[True, np.diff(finding.groups[: len(shown)]) != 0]
+    tiles = _tiles(shown, finding.scores, firsts, dataset)
+    limit = "" if finding.threshold is None else f" Threshold: {finding.threshold:.4g}."
+    note = f" {finding.note[:1].upper()}{finding.note[1:]}." if finding.note else ""
     return (
-        f"<h2 id='{found.name}'>{html.escape(found.title)}: {len(found):,}</h2>"
-        f"<p>{html.escape(found.kind.meaning + note + limit)} Score: "
-        f"{html.escape(found.kind.score)}.</p><div class=tiles>{tiles}</div>"
+        f"<h2 id='{finding.name}'>{html.escape(finding.title)}: {len(finding):,}</h2>"
+        f"<p>{html.escape(finding.kind.meaning + note + limit)} Score: "
+        f"{html.escape(finding.kind.score)}.</p><div class=tiles>{tiles}</div>"
     )
 
 
@@ -89,11 +89,13 @@ def _tiles(
     positions: np.ndarray, scores: np.ndarray, firsts: Sequence[bool] | np.ndarray, dataset: Dataset
 ) -> str:
     made = []
-    for place, score, first in zip(positions, scores, firsts):
-        picture = "" if dataset.reader is None else f"<img src='{_thumbnail(dataset, int(place))}'>"
-        name = html.escape(str(dataset.ids[int(place)])[-48:])
-        mark = " class=first" if first else ""
-        made.append(f"<figure{mark}>{picture}{name}<br>{score:.3g}</figure>")
+    for position, score, first in zip(positions, scores, firsts):
+        picture = (
+            "" if dataset.reader is None else f"<img src='{_thumbnail(dataset, int(position))}'>"
+        )
+        name = html.escape(str(dataset.ids[int(position)])[-48:])
+        css = " class=first" if first else ""
+        made.append(f"<figure{css}>{picture}{name}<br>{score:.3g}</figure>")
     return "".join(made)
 
 

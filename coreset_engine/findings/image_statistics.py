@@ -158,11 +158,11 @@ def _one(dataset: Dataset, i: int, read: Callable[[], Image.Image]) -> Row:
         return measure(read())
     except CoresetError:
         raise
-    except Exception as fault:  # decoders raise any type
+    except Exception as error:  # decoders raise any type
         raise BadInput(
-            f"image {str(dataset.ids[i])!r} can no longer be read ({type(fault).__name__}: "
-            f"{fault}); open the source again, which sets such files aside."
-        ) from fault
+            f"image {str(dataset.ids[i])!r} can no longer be read ({type(error).__name__}: "
+            f"{error}); open the source again, which sets such files aside."
+        ) from error
 
 
 _TYPES: dict[str, DTypeLike] = {
@@ -196,12 +196,12 @@ def seconds_per_image(dataset: Dataset, probe: int = 24) -> float:
 
     if dataset.reader is None:
         return 0.0
-    places = np.unique(np.linspace(0, len(dataset) - 1, min(probe, len(dataset))).astype(int))
-    measure(dataset.image(int(places[0])))  # compiles the kernels
+    positions = np.unique(np.linspace(0, len(dataset) - 1, min(probe, len(dataset))).astype(int))
+    measure(dataset.image(int(positions[0])))  # compiles the kernels
     began = time.perf_counter()
-    for i in places:
+    for i in positions:
         measure(dataset.image(int(i)))
-    return (time.perf_counter() - began) / len(places)
+    return (time.perf_counter() - began) / len(positions)
 
 
 def area_side(statistics: ImageStatistics) -> np.ndarray:

@@ -73,7 +73,7 @@ def summary(brightness, channels, percentiles):
     brightness, channels: counts, as `histograms` gives them. percentiles: (P,) in [0, 100],
     ascending; the smallest bin that has so many of the pixels, without interpolation.
     """
-    found = np.zeros(len(percentiles), np.float32)
+    values = np.zeros(len(percentiles), np.float32)
     size = brightness.sum()
     at = 0
     below = brightness[0]
@@ -82,14 +82,14 @@ def summary(brightness, channels, percentiles):
         while below < wanted:
             at += 1
             below += brightness[at]
-        found[i] = at / (len(brightness) - 1)
+        values[i] = at / (len(brightness) - 1)
     total = channels.sum()
     entropy = 0.0
     for count in channels:
         if count > 0:
             share = count / total
             entropy -= share * np.log2(share)
-    return found, entropy
+    return values, entropy
 
 
 @numba.njit(cache=True, nogil=True)

@@ -67,14 +67,14 @@ def _blank(statistics: ImageStatistics, config: CleanConfig) -> Measured:
     values = contrast(statistics)
     tiny = statistics.tiny.reshape(len(statistics), -1, 3).astype(np.int16)
     spread = (tiny.max(axis=1) - tiny.min(axis=1)).max(axis=1) / 255
-    found = (values < config.blank) & (spread < config.blank + 0.02)
-    return Measured(values, found, values, config.blank)
+    blank = (values < config.blank) & (spread < config.blank + 0.02)
+    return Measured(values, blank, values, config.blank)
 
 
 def _low_contrast(statistics: ImageStatistics, config: CleanConfig) -> Measured:
     values = contrast(statistics)
-    found = (values < config.low_contrast) & ~_blank(statistics, config).found
-    return Measured(values, found, values, config.low_contrast, "blank images are not counted")
+    low = (values < config.low_contrast) & ~_blank(statistics, config).found
+    return Measured(values, low, values, config.low_contrast, "blank images are not counted")
 
 
 def _blurred(statistics: ImageStatistics, config: CleanConfig) -> Measured:
@@ -82,9 +82,9 @@ def _blurred(statistics: ImageStatistics, config: CleanConfig) -> Measured:
     values = statistics.blur
     judged = np.minimum(statistics.width, statistics.height) >= SHARPNESS_FROM
     judged &= contrast(statistics) >= config.low_contrast
-    found = (values > config.blurred) & judged
+    blurred = (values > config.blurred) & judged
     note = f"images of low contrast or below {SHARPNESS_FROM} pixels a side are not judged"
-    return Measured(values, found, -values, config.blurred, note)
+    return Measured(values, blurred, -values, config.blurred, note)
 
 
 def _odd_size(statistics: ImageStatistics, config: CleanConfig) -> Measured:
@@ -92,10 +92,10 @@ def _odd_size(statistics: ImageStatistics, config: CleanConfig) -> Measured:
     values = area_side(statistics)
     low, high = np.percentile(values, [25, 75])
     reach = config.odd_size * (high - low)
-    found = (values < low - reach - 1e-9) | (values > high + reach + 1e-9)
+    odd = (values < low - reach - 1e-9) | (values > high + reach + 1e-9)
     away = np.abs(values - (low + high) / 2)
     note = f"usual sizes are {max(0, low - reach):,.0f} to {high + reach:,.0f} pixels"
-    return Measured(values, found, -away, config.odd_size, note)
+    return Measured(values, odd, -away, config.odd_size, note)
 
 
 def _greyscale(statistics: ImageStatistics, config: CleanConfig) -> Measured:

@@ -190,7 +190,7 @@ def named(words: Iterable[str]) -> tuple[str, ...]:
     BadInput
         For a word that is neither.
     """
-    found: list[str] = []
+    ids: list[str] = []
     for word in words:
         key = word.strip().lower().replace("-", "_")
         names = [kind.name for kind in _KINDS if key in (kind.name, "all", *kind.aliases)]
@@ -198,8 +198,8 @@ def named(words: Iterable[str]) -> tuple[str, ...]:
             names = list(FINDINGS)
         if not names:
             raise BadInput(f"{word!r} is no finding; known: {', '.join(FINDINGS)}, all.")
-        found += names
-    return tuple(dict.fromkeys(found))
+        ids += names
+    return tuple(dict.fromkeys(ids))
 
 
 @dataclass(frozen=True, eq=False)
@@ -297,16 +297,16 @@ class Report:
 
     def counts(self) -> dict[str, int]:
         """Finding -> number of images, of those that occur."""
-        return {name: len(found) for name, found in self.findings.items() if len(found)}
+        return {name: len(finding) for name, finding in self.findings.items() if len(finding)}
 
     def cost(self, name: str, chosen: np.ndarray) -> Cost:
         """What a finding costs in the selection at positions `chosen` (k,) int64."""
-        found = self[name]
-        inside = np.isin(found.positions, chosen)
+        finding = self[name]
+        inside = np.isin(finding.positions, chosen)
         wasted = int(inside.sum())
-        if found.groups is not None:
-            wasted -= len(np.unique(found.groups[inside]))
-        return Cost(found, wasted, len(chosen))
+        if finding.groups is not None:
+            wasted -= len(np.unique(finding.groups[inside]))
+        return Cost(finding, wasted, len(chosen))
 
     def to_record(self, examples: int = 100) -> dict[str, Any]:
         """Plain values; at most `examples` ids and scores of each finding (0 = all)."""
@@ -314,25 +314,25 @@ class Report:
         return dict(
             source=self.source,
             images=len(self),
-            findings=[self._row(found, most) for found in self.findings.values()],
+            findings=[self._row(finding, most) for finding in self.findings.values()],
             skipped=dict(self.skipped),
             warnings=list(self.warnings),
         )
 
-    def _row(self, found: Finding, most: int) -> dict[str, Any]:
-        shown = found.positions[:most]
+    def _row(self, finding: Finding, most: int) -> dict[str, Any]:
+        shown = finding.positions[:most]
         return dict(
-            name=found.name,
-            title=found.title,
-            severity=found.kind.severity,
-            count=len(found),
-            share=len(found) / max(1, len(self)),
-            groups=found.n_groups,
-            surplus=found.n_surplus,
-            threshold=found.threshold,
-            score=found.kind.score,
-            note=found.note,
+            name=finding.name,
+            title=finding.title,
+            severity=finding.kind.severity,
+            count=len(finding),
+            share=len(finding) / max(1, len(self)),
+            groups=finding.n_groups,
+            surplus=finding.n_surplus,
+            threshold=finding.threshold,
+            score=finding.kind.score,
+            note=finding.note,
             ids=[str(key) for key in self.ids[shown]],
-            scores=[round(float(value), 5) for value in found.scores[: len(shown)]],
-            group_of=None if found.groups is None else found.groups[: len(shown)].tolist(),
+            scores=[round(float(value), 5) for value in finding.scores[: len(shown)]],
+            group_of=None if finding.groups is None else finding.groups[: len(shown)].tolist(),
         )

@@ -61,7 +61,7 @@ def _candidates(tiny: np.ndarray, spread: np.ndarray, threshold: float) -> np.nd
     flat = flat - flat.mean(axis=0)
     values, axes = np.linalg.eigh(flat.T @ flat)
     points = flat @ axes[:, np.argsort(-values)[:_AXES]]
-    found = [np.empty((0, 2), np.int64)]
+    candidates = [np.empty((0, 2), np.int64)]
     octave = np.floor(np.log2(spread)).astype(int)
     for number in np.unique(octave):
         members = np.flatnonzero((octave == number) | (octave == number + 1))
@@ -69,8 +69,8 @@ def _candidates(tiny: np.ndarray, spread: np.ndarray, threshold: float) -> np.nd
         pairs = _close(points[members], reach * np.sqrt(flat.shape[1]))
         pairs = members[pairs]
         pairs = pairs[octave[pairs].min(axis=1) == number]
-        found.append(pairs[_invariant_near(flat, spread, pairs, threshold)])
-    return np.concatenate(found)
+        candidates.append(pairs[_invariant_near(flat, spread, pairs, threshold)])
+    return np.concatenate(candidates)
 
 
 def _close(points: np.ndarray, radius: float) -> np.ndarray:
@@ -84,7 +84,7 @@ def _close(points: np.ndarray, radius: float) -> np.ndarray:
     order = np.argsort(points[:, 0], kind="stable")
     rows = points[order].astype(np.float32)
     length = np.einsum("nd,nd->n", rows, rows) / 2
-    found = [np.empty((0, 2), np.int64)]
+    pairs_near = [np.empty((0, 2), np.int64)]
     for start in range(0, len(rows), _BLOCK):
         last = min(start + _BLOCK, len(rows)) - 1
         stop = int(np.searchsorted(rows[:, 0], rows[last, 0] + radius * 1.0001, side="right"))
@@ -93,8 +93,8 @@ def _close(points: np.ndarray, radius: float) -> np.ndarray:
         similar -= length[start:stop]
         left, right = np.nonzero(similar >= length[start : last + 1, None] - radius**2 / 1.9998)
         once = right > left
-        found.append(start + np.stack([left[once], right[once]], axis=1))
-    return order[np.concatenate(found)]
+        pairs_near.append(start + np.stack([left[once], right[once]], axis=1))
+    return order[np.concatenate(pairs_near)]
 
 
 def _close_by_tree(points: np.ndarray, radius: float) -> np.ndarray:
@@ -113,13 +113,13 @@ def _invariant_near(
 
     Turning cannot bring the images themselves nearer.
     """
-    found = np.zeros(len(pairs), bool)
+    near = np.zeros(len(pairs), bool)
     for start in range(0, len(pairs), 20_000):
         part = pairs[start : start + 20_000]
-        apart = flat[part[:, 0]] - flat[part[:, 1]]
-        distance = np.sqrt(np.einsum("nd,nd->n", apart, apart) / flat.shape[1])
-        found[start : start + len(part)] = distance <= threshold * spread[part].min(axis=1)
-    return found
+        difference = flat[part[:, 0]] - flat[part[:, 1]]
+        distance = np.sqrt(np.einsum("nd,nd->n", difference, difference) / flat.shape[1])
+        near[start : start + len(part)] = distance <= threshold * spread[part].min(axis=1)
+    return near
 
 
 def _alike_in_size(statistics: ImageStatistics, pairs: np.ndarray) -> np.ndarray:
@@ -144,17 +144,17 @@ def _turned(
         plain = _difference(left, right)
         best = np.min([_difference(turned, right) for turned in turns(left)], axis=0)
         contrast = np.minimum(spread[part[:, 0]], spread[part[:, 1]])
-        found = (best <= threshold * contrast) & (best <= _CLEARLY * plain)
-        kept.append(start + np.flatnonzero(found))
-        scores.append((best / contrast)[found])
+        accepted = (best <= threshold * contrast) & (best <= _CLEARLY * plain)
+        kept.append(start + np.flatnonzero(accepted))
+        scores.append((best / contrast)[accepted])
     if not kept:
         return np.empty(0, np.int64), np.empty(0, np.float32)
     return np.concatenate(kept), np.concatenate(scores).astype(np.float32)
 
 
 def _difference(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    apart = (left - right).reshape(len(left), -1)
-    return np.sqrt(np.einsum("nd,nd->n", apart, apart) / apart.shape[1])
+    difference = (left - right).reshape(len(left), -1)
+    return np.sqrt(np.einsum("nd,nd->n", difference, difference) / difference.shape[1])
 
 
 def _as_finding(

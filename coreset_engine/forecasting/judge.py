@@ -112,8 +112,8 @@ def _left_out_argmax(predicted: np.ndarray, truth: np.ndarray, leverage: np.ndar
     h < 1.
     """
     predicted[np.arange(len(truth)), truth] -= np.minimum(leverage, 1 - 1e-6)
-    found: np.ndarray = predicted.argmax(axis=1)
-    return found
+    predicted_class: np.ndarray = predicted.argmax(axis=1)
+    return predicted_class
 
 
 def _inverse_gram(inputs: np.ndarray, penalty: float) -> np.ndarray:

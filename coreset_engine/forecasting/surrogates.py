@@ -98,14 +98,14 @@ def make_tasks(
     A task whose clusters would hold fewer than four images on average is left out, all but the
     first. Centres are learnt from the first rows of `order`, see `make_features`.
     """
-    found: list[np.ndarray] = []
+    tasks: list[np.ndarray] = []
     for step in range(config.n_tasks):
         n_clusters = config.coarsest * 2**step
-        if found and 4 * n_clusters > len(features.directions):
+        if tasks and 4 * n_clusters > len(features.directions):
             break
         n_clusters = min(n_clusters, max(2, len(features.directions) // 2))
-        found.append(_cluster(features.directions, n_clusters, seed, order))
-    return SurrogateTasks(np.stack(found), tuple(int(labels.max()) + 1 for labels in found))
+        tasks.append(_cluster(features.directions, n_clusters, seed, order))
+    return SurrogateTasks(np.stack(tasks), tuple(int(labels.max()) + 1 for labels in tasks))
 
 
 def _sample(n: int, order: np.ndarray | None) -> np.ndarray:

@@ -69,11 +69,11 @@ def rank_beyond(
     preselected: (Q,) int64 own positions that are kept too.
     """
     kept = np.concatenate([preselected, both.n_own + np.arange(both.n_other)]).astype(np.int64)
-    found = method(both, k + both.n_other, config, seed, preselected=kept)
-    order = np.concatenate([preselected, found.order]).astype(np.int64)
+    ranked = method(both, k + both.n_other, config, seed, preselected=kept)
+    order = np.concatenate([preselected, ranked.order]).astype(np.int64)
     order = order[order < both.n_own]
     order = order[np.sort(np.unique(order, return_index=True)[1])]
-    weights = None if found.weights is None else found.weights[: both.n_own]
+    weights = None if ranked.weights is None else ranked.weights[: both.n_own]
     return dataclasses.replace(
-        found, order=order, scores=found.scores[: both.n_own], weights=weights
+        ranked, order=order, scores=ranked.scores[: both.n_own], weights=weights
     )

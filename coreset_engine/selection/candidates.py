@@ -75,9 +75,9 @@ class Pool:
     @property
     def neighbours(self) -> Neighbours:
         whole = self._inputs.neighbours
-        place = np.full(len(whole.indices), -1, np.int64)
-        place[self._at] = np.arange(len(self._at))
-        indices = place[whole.indices[self._at]]
+        position_of = np.full(len(whole.indices), -1, np.int64)
+        position_of[self._at] = np.arange(len(self._at))
+        indices = position_of[whole.indices[self._at]]
         distances = np.where(indices >= 0, whole.distances[self._at], np.inf).astype(np.float32)
         return dataclasses.replace(whole, indices=indices, distances=distances)
 

@@ -33,17 +33,21 @@ def by_key(method: Callable[..., Ranking]) -> Callable[..., Ranking]:
         inputs: Artefacts, k: int, config: Any, seed: int, *, preselected: np.ndarray | None = None
     ) -> Ranking:
         at = random_order(inputs.dataset.ids, seed)
-        place = np.empty(len(at), np.int64)
-        place[at] = np.arange(len(at))
-        mine = NONE_PRESELECTED if preselected is None else place[np.asarray(preselected, np.int64)]
-        found = method(Pool(inputs, at), k, config, seed, preselected=mine)
-        weights = None if found.weights is None else found.weights[place]
+        position_of = np.empty(len(at), np.int64)
+        position_of[at] = np.arange(len(at))
+        mine = (
+            NONE_PRESELECTED
+            if preselected is None
+            else position_of[np.asarray(preselected, np.int64)]
+        )
+        ranking = method(Pool(inputs, at), k, config, seed, preselected=mine)
+        weights = None if ranking.weights is None else ranking.weights[position_of]
         return dataclasses.replace(
-            found,
-            order=at[found.order],
-            scores=found.scores[place],
+            ranking,
+            order=at[ranking.order],
+            scores=ranking.scores[position_of],
             weights=weights,
-            columns={name: values[place] for name, values in found.columns.items()},
+            columns={name: values[position_of] for name, values in ranking.columns.items()},
         )
 
     return seen

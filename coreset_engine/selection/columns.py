@@ -59,13 +59,13 @@ class PartColumns:
 
 def dataset_names(dataset: Dataset) -> list[str]:
     """Names of the columns that a dataset has by itself, its metadata first."""
-    found = [str(name) for name in dataset.columns]
+    names = [str(name) for name in dataset.columns]
     own = ["id"]
     if dataset.labels is not None:
         own.append("class")
     if dataset.paths is not None:
         own += ["path", "folder"]
-    return found + [name for name in own if name not in found]
+    return names + [name for name in own if name not in names]
 
 
 def dataset_values(dataset: Dataset, name: str) -> Any:

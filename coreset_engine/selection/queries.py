@@ -32,17 +32,17 @@ def similarity_to(inputs: Artefacts, query: str) -> np.ndarray:
     """
     own = getattr(inputs, "similarity_to", None)
     if own is not None:
-        found: np.ndarray = own(query)
-        return found
+        similarity: np.ndarray = own(query)
+        return similarity
     ids = query_ids(query)
-    places = places_of(inputs.dataset.ids, ids)
-    if (places < 0).any():
-        missing = ids[int(np.argmax(places < 0))]
+    positions = places_of(inputs.dataset.ids, ids)
+    if (positions < 0).any():
+        missing = ids[int(np.argmax(positions < 0))]
         raise BadInput(
             f"query names {missing!r}, which is no id of this source; ids here look like "
             f"{str(inputs.dataset.ids[0])!r}."
         )
-    return cosines(inputs.vectors, centre(inputs.vectors[np.sort(places)]))
+    return cosines(inputs.vectors, centre(inputs.vectors[np.sort(positions)]))
 
 
 def query_ids(query: str) -> list[str]:
@@ -75,10 +75,10 @@ def centre(vectors: np.ndarray) -> np.ndarray:
 
 def cosines(vectors: np.ndarray, direction: np.ndarray) -> np.ndarray:
     """(N,) float32: cosine of every row to a unit vector; 0 for a zero row."""
-    found = np.empty(len(vectors), np.float32)
+    similarity = np.empty(len(vectors), np.float32)
     for start in range(0, len(vectors), _BLOCK):
         rows = np.asarray(vectors[start : start + _BLOCK], np.float32)
         lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
         products = rows @ direction
-        found[start : start + len(rows)] = products / np.maximum(lengths, np.float32(1e-30))
-    return found
+        similarity[start : start + len(rows)] = products / np.maximum(lengths, np.float32(1e-30))
+    return similarity

@@ -88,12 +88,12 @@ class QuotaSpec:
 
     def as_json(self) -> dict[str, Any]:
         """As `of` reads it back."""
-        found: dict[str, Any] = {"by": _listed(self.by)}
+        record: dict[str, Any] = {"by": _listed(self.by)}
         for name in ("counts", "at_least", "at_most"):
             bound = getattr(self, name)
             if bound is not None:
-                found[name] = dict(bound) if isinstance(bound, tuple) else bound
-        return found | ({"spread": self.spread} if self.spread else {})
+                record[name] = dict(bound) if isinstance(bound, tuple) else bound
+        return record | ({"spread": self.spread} if self.spread else {})
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ class SelectionRequest:
     def constraints(self) -> dict[str, Any]:
         """Seed, pins and constraints that are set, as plain values under the names `of` takes."""
         quotas = [quota.as_json() for quota in self.quotas]
-        found: dict[str, Any] = dict(
+        arguments: dict[str, Any] = dict(
             seed=self.seed,
             must_keep=list(self.must_keep) or None,
             never=list(self.never) or None,
@@ -204,7 +204,7 @@ class SelectionRequest:
             where=None if self.where is None else self.where.text,
             beyond=self.beyond or None,
         )
-        return {name: value for name, value in found.items() if value is not None}
+        return {name: value for name, value in arguments.items() if value is not None}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> SelectionRequest:

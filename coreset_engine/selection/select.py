@@ -108,14 +108,14 @@ def settle_by_forecast(
     trials = [given | dict(trial) for trial in row.trials if set(dict(trial)) == set(open_names)]
     fitting = [one for one in trials if one.get("beta", 0) <= largest_beta(n, k)]
     rate = 1 - k / n
-    found = inputs.forecast_at(rate, [(row.name, params) for params in fitting])
-    ranked = [option for option in found.ranking(rate) if option.method == row.name]
+    forecast = inputs.forecast_at(rate, [(row.name, params) for params in fitting])
+    ranked = [option for option in forecast.ranking(rate) if option.method == row.name]
     chosen = dict(ranked[0].params) if ranked else fitting[0]
-    told = ", ".join(f"{name} = {chosen[name]:g}" for name in open_names)
-    reason = f"{told}, the first of those that fit, since so few images have no forecast"
+    settings = ", ".join(f"{name} = {chosen[name]:g}" for name in open_names)
+    reason = f"{settings}, the first of those that fit, since so few images have no forecast"
     if ranked:
         reason = (
-            f"{told} by the forecast, expected at {ranked[0].gain} points over random, the highest "
+            f"{settings} by the forecast, expected at {ranked[0].gain} points over random, the highest "
             f"of {len(ranked)} values tried"
         )
     params = tuple((given | chosen).items())
@@ -139,9 +139,9 @@ def select_within(
     where = request.where
     assert where is not None
     table = columns_of(inputs)
-    found = require_some(apply_filter(where, table), table)
+    filtered = require_some(apply_filter(where, table), table)
     ids = inputs.dataset.ids
-    in_pool = found.mask.copy()
+    in_pool = filtered.mask.copy()
     in_pool[_positions(ids, request.must_keep, "must_keep")] = True
     never = _positions(ids, request.never, "never")
     at = np.flatnonzero(in_pool)
@@ -157,9 +157,9 @@ def select_within(
     asked = request.constraints()
     about = {
         "where": where.text,
-        "where_matched": found.matched,
-        "where_ids_sha256": matched_digest(ids, found.mask),
-        "where_sentence": found.sentence,
+        "where_matched": filtered.matched,
+        "where_ids_sha256": matched_digest(ids, filtered.mask),
+        "where_sentence": filtered.sentence,
     }
     return dataclasses.replace(
         part,
@@ -183,7 +183,7 @@ def _quota_at(quota: QuotaSpec, at: np.ndarray) -> QuotaSpec:
 
 def _values_at(what: Any, at: np.ndarray) -> Any:
     """Values given one per image, of some images; a column's name stays."""
-    return tuple(what[place] for place in at) if isinstance(what, tuple) else what
+    return tuple(what[position] for position in at) if isinstance(what, tuple) else what
 
 
 def choose(method: str, inputs: Artefacts, *, seed: int = 0, **values: Any) -> Selection:
@@ -302,8 +302,8 @@ def _pins(
 ) -> Pins:
     must_keep = _positions(ids, request.must_keep, "must_keep")
     never = _positions(ids, request.never, "never")
-    places = places_of(ids, list(excluded_ids)) if excluded_ids else np.empty(0, np.int64)
-    excluded = np.sort(places[places >= 0]).astype(np.int64)
+    positions = places_of(ids, list(excluded_ids)) if excluded_ids else np.empty(0, np.int64)
+    excluded = np.sort(positions[positions >= 0]).astype(np.int64)
     check_pins(ids, must_keep, never, k, request.budget)
     _check_excluded(ids, must_keep, np.union1d(never, excluded), excluded, k, request.budget)
     allowed = np.ones(len(ids), bool)

@@ -87,18 +87,18 @@ def extract_images(
         EOFError,
         ValueError,
         OSError,
-    ) as fault:
-        if isinstance(fault, BadInput):
+    ) as error:
+        if isinstance(error, BadInput):
             raise
-        full = isinstance(fault, OSError) and fault.errno in (
+        full = isinstance(error, OSError) and error.errno in (
             errno.ENOSPC,
             errno.EDQUOT,
             errno.EFBIG,
         )
         raise BadInput(
-            f"{called!r} cannot be unpacked ({' '.join(str(fault).split())[:120]}); "
+            f"{called!r} cannot be unpacked ({' '.join(str(error).split())[:120]}); "
             + ("make room on the disk." if full else "make it again as an ordinary zip.")
-        ) from fault
+        ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return into, tuple(rejected)
@@ -252,8 +252,8 @@ def _write(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, root: Path) -> str:
         IsADirectoryError,
         NotImplementedError,
         RuntimeError,
-    ) as fault:
+    ) as error:
         if target.is_file():
             target.unlink()
-        return f"is damaged ({' '.join(str(fault).split())[:80]})"
+        return f"is damaged ({' '.join(str(error).split())[:80]})"
     return ""

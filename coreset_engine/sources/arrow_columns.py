@@ -66,25 +66,25 @@ def repeats(column: Any, among: np.ndarray) -> np.ndarray:
     """(R,) places, ascending, of texts that came before. among: (N,) bool, the texts that count."""
     if not len(column):
         return np.empty(0, np.int64)
-    marks = np.concatenate(
+    boundaries = np.concatenate(
         [np.fromiter(map(hash, piece), np.int64, len(piece)) for piece in pieces(column)]
     )
-    ordered = np.sort(marks[among])
+    ordered = np.sort(boundaries[among])
     twice = np.unique(
         ordered[1:][ordered[1:] == ordered[:-1]]
     )  # equal texts have equal marks, not the other way round
     if not len(twice):
         return np.empty(0, np.int64)
-    suspects = among & np.isin(marks, twice)
+    suspects = among & np.isin(boundaries, twice)
     taken: set[str] = set()
-    found = []
+    repeated = []
     for i, text in zip(
         np.flatnonzero(suspects).tolist(), texts(column.filter(suspects)), strict=True
     ):
         if text in taken:
-            found.append(i)
+            repeated.append(i)
         taken.add(text)
-    return np.array(found, np.int64)
+    return np.array(repeated, np.int64)
 
 
 def strings(column: Any, make: Callable[..., np.ndarray] = np.empty) -> np.ndarray:

@@ -36,11 +36,11 @@ def declared_no_data(text: object) -> float | None:
 
 def _unmeasured(numbers: np.ndarray, no_data: float | None) -> np.ndarray:
     """Where nothing was measured: NaN, infinity, and the value that stands for it."""
-    found = ~np.isfinite(numbers) | (np.abs(numbers) > _BEYOND)
+    unmeasured = ~np.isfinite(numbers) | (np.abs(numbers) > _BEYOND)
     if no_data is not None:
-        return found | (numbers == no_data)
-    lowest = float(numbers[~found].min()) if not found.all() else 0.0
-    return found | (numbers == lowest) if lowest in _USUAL_NO_DATA else found
+        return unmeasured | (numbers == no_data)
+    lowest = float(numbers[~unmeasured].min()) if not unmeasured.all() else 0.0
+    return unmeasured | (numbers == lowest) if lowest in _USUAL_NO_DATA else unmeasured
 
 
 def to_8_bits(values: np.ndarray, no_data: float | None = None) -> np.ndarray:
@@ -102,13 +102,13 @@ def deep_png(data: bytes) -> np.ndarray | None:
     except ImportError:
         return None
     try:
-        found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:
         return None
-    if found is None or found.dtype != np.uint16 or found.ndim != 3:
+    if decoded is None or decoded.dtype != np.uint16 or decoded.ndim != 3:
         return None
-    order = [2, 1, 0, 3][: found.shape[2]]
-    return found[:, :, order]
+    order = [2, 1, 0, 3][: decoded.shape[2]]
+    return decoded[:, :, order]
 
 
 def tiff_pixels(data: bytes, max_pixels: int) -> np.ndarray | None:
@@ -128,8 +128,8 @@ def tiff_pixels(data: bytes, max_pixels: int) -> np.ndarray | None:
                 raise ValueError(f"declares {width:,} x {height:,} pixels in {bands} bands")
             values = page.asarray()
             turn = page.tags.valueof(_ORIENTATION_TAG, 1)
-    except ValueError as fault:
-        if str(fault).startswith("declares"):
+    except ValueError as error:
+        if str(error).startswith("declares"):
             raise
         return None
     except Exception:  # noqa: BLE001 - tifffile raises many types on damage; Pillow's reason is told

@@ -121,13 +121,13 @@ def _download(cache: Path) -> None:
 
     try:
         FashionMNIST(cache, download=True)
-    except (OSError, RuntimeError) as fault:
+    except (OSError, RuntimeError) as error:
         raise Missing(
             "Fashion-MNIST is not on this machine and could not be downloaded; install Debian's "
             "package "
             "dataset-fashion-mnist, or name a folder with its four idx files as "
             "fashion-mnist:FOLDER."
-        ) from fault
+        ) from error
 
 
 def _candidates(folder: Path, stem: str) -> list[Path]:
@@ -135,13 +135,13 @@ def _candidates(folder: Path, stem: str) -> list[Path]:
 
 
 def _file(folder: Path, stem: str) -> Path:
-    found = _candidates(folder, stem) or _candidates(folder / "FashionMNIST" / "raw", stem)
-    if not found:
+    candidates = _candidates(folder, stem) or _candidates(folder / "FashionMNIST" / "raw", stem)
+    if not candidates:
         raise BadInput(
             f"{str(folder)!r} has no file {stem}[.gz]; name the folder that holds the four idx "
             "files."
         )
-    return found[0]
+    return candidates[0]
 
 
 def read_idx(path: str | Path, dimensions: int) -> np.ndarray:
@@ -158,10 +158,10 @@ def read_idx(path: str | Path, dimensions: int) -> np.ndarray:
             data = file.read(
                 count + 1
             )  # one more than declared, so that a longer (or bombed) file is noticed
-    except (OSError, EOFError, zlib.error) as fault:
+    except (OSError, EOFError, zlib.error) as error:
         raise BadInput(
-            f"{str(path)!r} cannot be read as an idx file ({fault}); fetch it again."
-        ) from fault
+            f"{str(path)!r} cannot be read as an idx file ({error}); fetch it again."
+        ) from error
     if len(data) != count:
         relation = "more" if len(data) > count else f"only {len(data)}"
         raise BadInput(

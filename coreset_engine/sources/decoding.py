@@ -109,8 +109,8 @@ def read_regular(path: str | Path, limit: int = MAX_BYTES) -> bytes:
     )
     try:
         descriptor = os.open(path, flags)
-    except OSError as fault:
-        raise Unreadable(f"cannot be opened ({fault.strerror or fault})") from fault
+    except OSError as error:
+        raise Unreadable(f"cannot be opened ({error.strerror or error})") from error
     try:
         about = os.fstat(descriptor)
         if not stat.S_ISREG(about.st_mode):
@@ -120,8 +120,8 @@ def read_regular(path: str | Path, limit: int = MAX_BYTES) -> bytes:
         if about.st_size > limit:
             raise Unreadable(f"is {about.st_size:,} bytes long, over the limit of {limit:,}")
         return _read_whole(descriptor, about.st_size, limit)
-    except OSError as fault:
-        raise Unreadable(f"cannot be read ({fault.strerror or fault})") from fault
+    except OSError as error:
+        raise Unreadable(f"cannot be read ({error.strerror or error})") from error
     finally:
         os.close(descriptor)
 
@@ -169,8 +169,8 @@ def decode_with_losses(data: bytes, options: DecodeOptions = PLAIN) -> Decoded:
             decoded = _converted(image, data)
     except Unreadable:
         raise
-    except Exception as fault:  # decoders raise anything from SyntaxError to struct.error
-        raise Unreadable(_damage(data, fault)) from fault
+    except Exception as error:  # decoders raise anything from SyntaxError to struct.error
+        raise Unreadable(_damage(data, error)) from error
     if several and image.format != "MPO":  # a photograph with its preview is one picture
         return Decoded(decoded.image, ("frames", *decoded.losses))
     return decoded
@@ -188,8 +188,8 @@ def check_header_with(data: bytes, options: DecodeOptions) -> tuple[int, int]:
         return image.size if image is not None else _many_bands(data, options).image.size
     except Unreadable:
         raise
-    except Exception as fault:  # as in decode_with_losses
-        raise Unreadable(_damage(data, fault)) from fault
+    except Exception as error:  # as in decode_with_losses
+        raise Unreadable(_damage(data, error)) from error
 
 
 # -- opening ---------------------------------------------------------------------------------------
@@ -242,11 +242,11 @@ def _open_heif(data: bytes) -> Image.Image:
         raise Unreadable(f"is a HEIC photograph; {_HEIF_REMEDY}")
     try:
         return Image.open(io.BytesIO(data), formats=("HEIF",))
-    except Exception as fault:  # noqa: BLE001 - libheif's own types
-        words = " ".join(str(fault).split())[:80]
+    except Exception as error:  # noqa: BLE001 - libheif's own types
+        words = " ".join(str(error).split())[:80]
         raise Unreadable(
             f"is a HEIC file that cannot be decoded ({words}); convert it to JPEG"
-        ) from fault
+        ) from error
 
 
 @lru_cache(maxsize=1)
@@ -321,9 +321,9 @@ def _what_it_is(data: bytes) -> str:
     return "is not an image of a known format"
 
 
-def _damage(data: bytes, fault: Exception) -> str:
-    words = " ".join(str(fault).split())[:120] or type(fault).__name__
-    if isinstance(fault, ValueError) and words.startswith(("declares", "has ")):
+def _damage(data: bytes, error: Exception) -> str:
+    words = " ".join(str(error).split())[:120] or type(error).__name__
+    if isinstance(error, ValueError) and words.startswith(("declares", "has ")):
         return words
     return f"is damaged or not an image ({words})"
 

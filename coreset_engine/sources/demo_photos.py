@@ -146,11 +146,11 @@ def _with_repeats(
     chosen = rng.choice(len(pixels), EXACT + NEAR, replace=False)
     exact = pixels[chosen[:EXACT]]
     near = np.stack([_shifted(pixels[i], rng) for i in chosen[EXACT:]])
-    marks = np.array([REPEAT] * EXACT + [SHIFTED] * NEAR, dtype=planted.dtype)
+    kinds = np.array([REPEAT] * EXACT + [SHIFTED] * NEAR, dtype=planted.dtype)
     return (
         np.concatenate([pixels, exact, near]),
         np.concatenate([truth, truth[chosen]]),
-        np.concatenate([planted, marks]),
+        np.concatenate([planted, kinds]),
     )
 
 
@@ -195,8 +195,8 @@ def _contrast(picture: Image.Image) -> float:
 
 def _opened(photograph: Photograph) -> Image.Image:
     """The photograph, found without importing the package that ships it."""
-    found = find_spec(photograph.package)
-    folders = found.submodule_search_locations if found else None
+    spec = find_spec(photograph.package)
+    folders = spec.submodule_search_locations if spec else None
     path = Path(folders[0]) / photograph.file if folders else None
     if path is None or not path.is_file():
         names = {"skimage": "scikit-image", "sklearn": "scikit-learn"}

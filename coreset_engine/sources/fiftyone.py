@@ -147,17 +147,17 @@ def _detection_paths(fo: Any, dataset: Any, field: str | None) -> list[str]:
 
 def _detections(field: str, table: dict[str, list[Any]], sizes: list[tuple[int, int]]) -> Boxes:
     """The boxes of a detections field, whose numbers are shares of the picture."""
-    found = Boxes(origin=field)
+    read = Boxes(origin=field)
     parts = (table[f"{field}.detections.{part}"] for part in ("id", "bounding_box", "label"))
     for row, (keys, boxes, names) in enumerate(zip(*parts, strict=True)):
         for key, box, name in zip(keys or (), boxes or (), names or (), strict=True):
             if box is None or len(box) != 4:
-                found.refuse(str(key), "has no box of four numbers")
+                read.refuse(str(key), "has no box of four numbers")
                 continue
             width, height = sizes[row]
             scaled = np.array(box, np.float64) * (width, height, width, height)
-            found.add(row, scaled.tolist(), str(name or ""), str(key))
-    return found
+            read.add(row, scaled.tolist(), str(name or ""), str(key))
+    return read
 
 
 def spec_of(name: str, **options: Any) -> str:
@@ -288,18 +288,18 @@ def _look_at(
     paths: list[str], name: str, memory: Path | None, options: DecodeOptions, progress: Progress
 ) -> tuple[list[Verdict], VerdictMemory]:
     """A verdict per file, remembered per dataset; a file that is not there is one more reason."""
-    found = []
+    files = []
     for path in paths:
         try:
             about = os.stat(path)
-            found.append(FoundFile(path, about.st_size, about.st_mtime_ns, about.st_ctime_ns))
+            files.append(FoundFile(path, about.st_size, about.st_mtime_ns, about.st_ctime_ns))
         except (OSError, ValueError):
-            found.append(FoundFile(path, -1, -1))
+            files.append(FoundFile(path, -1, -1))
     folder = None
     if memory is not None:
         folder = memory / f"fiftyone-{hashlib.sha256(name.encode()).hexdigest()[:24]}"
     kept = VerdictMemory(folder, Path("/"), "full", options)
-    return look_at_files(found, kept, progress), kept
+    return look_at_files(files, kept, progress), kept
 
 
 def _label_field(fo: Any, dataset: Any, asked: str | None) -> str:
@@ -363,8 +363,8 @@ def _vectors(dataset: Any, view: Any, name: str, ids: list[str]) -> tuple[np.nda
                 "similarity "
                 "run."
             )
-        found, owners, _ = results.get_embeddings()
-        by_id = dict(zip(map(str, owners), found, strict=True))
+        vectors, owners, _ = results.get_embeddings()
+        by_id = dict(zip(map(str, owners), vectors, strict=True))
     else:
         raise BadInput(
             f"dataset {dataset.name!r} has neither a field nor a brain run {name[:100]!r}; its "
@@ -427,16 +427,16 @@ def _columns(
     plain: dict[str, bool], table: dict[str, list[Any]], group: list[str]
 ) -> dict[str, np.ndarray]:
     """Tags, plain fields and the group as (N,) columns; unset numbers are NaN, strings ""."""
-    found = {"tags": string_array([" ".join(sorted(tags or ())) for tags in table["tags"]])}
+    columns = {"tags": string_array([" ".join(sorted(tags or ())) for tags in table["tags"]])}
     for name, number in plain.items():
-        found[name] = (
+        columns[name] = (
             np.array([np.nan if value is None else float(value) for value in table[name]])
             if number
             else string_array([safe_name(value or "") for value in table[name]])
         )
     if group:
-        found["group"] = string_array([str(value) for value in table[group[0]]])
-    return found
+        columns["group"] = string_array([str(value) for value in table[group[0]]])
+    return columns
 
 
 def _fingerprint(content: list[tuple[str, str]], vectors: str) -> str:
@@ -537,12 +537,12 @@ def decision_rows(text: str) -> dict[str, str]:
             f"dataset {text!r} holds no selection of ours, so its samples are of no known source; "
             "export a selection to it first."
         )
-    found = {}
+    rows = {}
     for key, tags in zip(*_all_slices(dataset).values([name, "tags"]), strict=True):
         for tag, decision in DECISION_TAGS.items():
             if key and tag in (tags or ()):
-                found[str(key)] = decision
-    return found
+                rows[str(key)] = decision
+    return rows
 
 
 def sample_tags(text: str) -> list[tuple[str, str, list[str]]]:
@@ -630,13 +630,13 @@ def _all_slices(dataset: Any) -> Any:
 
 def fingerprints(dataset: Any) -> frozenset[str]:
     """Of the sources whose selections were exported to this dataset."""
-    found = set()
+    prints = set()
     for key in dataset.list_runs():
         if key.startswith("coreset_"):
             manifest = getattr(dataset.get_run_info(key).config, "manifest", None)
             if isinstance(manifest, dict):
-                found.add(str(manifest.get("source_fingerprint", "")))
-    return frozenset(found - {""})
+                prints.add(str(manifest.get("source_fingerprint", "")))
+    return frozenset(prints - {""})
 
 
 def _class_fields(fo: Any, dataset: Any) -> dict[str, str]:
@@ -647,22 +647,22 @@ def _class_fields(fo: Any, dataset: Any) -> dict[str, str]:
         fo.Detections: "detections.label",
         fo.Detection: "label",
     }
-    found = {}
+    fields = {}
     for name, field in dataset.get_field_schema().items():
         if isinstance(field, fo.EmbeddedDocumentField) and field.document_type in inner:
-            found[name] = f"{name}.{inner[field.document_type]}"
+            fields[name] = f"{name}.{inner[field.document_type]}"
         elif isinstance(field, fo.StringField) and name not in ("filepath", "coreset_id"):
-            found[name] = name
-    return found
+            fields[name] = name
+    return fields
 
 
 def _asked_field(fo: Any, dataset: Any, asked: str) -> str | None:
     """The dotted path of a field that is named: also a number or a list of texts, which nobody would
     take for labels unasked."""
     asked = asked.removesuffix(".label")
-    found = _class_fields(fo, dataset).get(asked)
-    if found is not None:
-        return found
+    kind = _class_fields(fo, dataset).get(asked)
+    if kind is not None:
+        return kind
     field = dataset.get_field(asked) if asked not in ("", "id", "tags") else None
     plain = isinstance(field, _class_kinds(fo)) and asked != "filepath"
     texts = isinstance(field, fo.ListField) and isinstance(field.field, fo.StringField)

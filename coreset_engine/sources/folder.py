@@ -115,11 +115,11 @@ def open_folder(
         )
     if chosen.fps is not None:
         return _of_videos(root, chosen, memory, progress)
-    found, rejected = scan(root, follow_links=chosen.follow_links)
+    files, rejected = scan(root, follow_links=chosen.follow_links)
     kept = VerdictMemory(memory, root, chosen.verify, chosen.decoding)
-    verdicts = look_at_files(found, kept, progress)
-    usable = _usable(found, verdicts)
-    rejected = _aside(found, verdicts) + rejected + set_aside(root)
+    verdicts = look_at_files(files, kept, progress)
+    usable = _usable(files, verdicts)
+    rejected = _aside(files, verdicts) + rejected + set_aside(root)
     if not usable.names:
         raise BadInput(_nothing(folder, rejected))
     return _dataset(root, chosen, usable, rejected, kept)
@@ -248,10 +248,10 @@ def _asked_parts(names: list[str], asked: str) -> np.ndarray:
     return np.array(rows, np.int64)
 
 
-def _usable(found: Sequence[FoundFile], verdicts: Sequence[Verdict]) -> _Usable:
+def _usable(files: Sequence[FoundFile], verdicts: Sequence[Verdict]) -> _Usable:
     pairs = [
         (one.relative, verdict)
-        for one, verdict in zip(found, verdicts, strict=True)
+        for one, verdict in zip(files, verdicts, strict=True)
         if not verdict.reason
     ]
     relatives = [relative for relative, _ in pairs]
@@ -260,10 +260,10 @@ def _usable(found: Sequence[FoundFile], verdicts: Sequence[Verdict]) -> _Usable:
     )
 
 
-def _aside(found: Sequence[FoundFile], verdicts: Sequence[Verdict]) -> list[Rejected]:
+def _aside(files: Sequence[FoundFile], verdicts: Sequence[Verdict]) -> list[Rejected]:
     return [
         Rejected(safe_name(one.relative), verdict.reason)
-        for one, verdict in zip(found, verdicts, strict=True)
+        for one, verdict in zip(files, verdicts, strict=True)
         if verdict.reason
     ]
 
@@ -305,11 +305,11 @@ class FileReader:
                 self.memory.forget()
                 raise Unreadable("holds other bytes")
             return decode_with_losses(data, self.memory.options).image
-        except Unreadable as fault:
+        except Unreadable as error:
             raise BadInput(
-                f"image {safe_name(str(self.paths[i]))!r} {fault}; it changed after the source was "
+                f"image {safe_name(str(self.paths[i]))!r} {error}; it changed after the source was "
                 "opened: open the source again, which looks at changed files anew."
-            ) from fault
+            ) from error
 
     def take(self, rows: np.ndarray) -> FileReader:
         return FileReader(self.paths[rows], self.digests[rows], self.memory)

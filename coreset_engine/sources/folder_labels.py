@@ -66,11 +66,11 @@ def split_of(name: str) -> str | None:
     """ "train", "test", "val" or "other" for a folder's name that looks like a split, else None."""
     tokens = _TOKEN.findall(name.lower())
     kinds = [(TRAIN, "train"), (TEST, "test"), (VALIDATION, "val"), (OTHER_SPLITS, "other")]
-    found = [kind for words, kind in kinds if words & set(tokens)]
+    matching = [kind for words, kind in kinds if words & set(tokens)]
     rest = set(tokens) - TRAIN - TEST - VALIDATION - OTHER_SPLITS - STORAGE - PARTS
-    if not found or any(len(token) > 1 and not token.isdigit() for token in rest):
+    if not matching or any(len(token) > 1 and not token.isdigit() for token in rest):
         return None
-    return found[0]
+    return matching[0]
 
 
 def level_kind(names: Sequence[str]) -> str | None:
@@ -220,14 +220,14 @@ def _note(
     )
     if classes:
         where = "the folder each picture lies in" if level is None else f"folder level {level + 1}"
-        said = f"{len(classes):,} classes from {where} ({_some(classes)}){skipped}"
-        said += _look_alike(classes)
-        return Note("labels", said if forced else f"{said}; {REMEDY}")
-    found = {name for name in names if name is not None}
-    if len(found) > 1:
-        reason = f"{len(found):,} folders for {len(names):,} pictures are no classes"
-    elif found:
-        reason = f"all pictures lie in one folder ({_some(found)})"
+        note = f"{len(classes):,} classes from {where} ({_some(classes)}){skipped}"
+        note += _look_alike(classes)
+        return Note("labels", note if forced else f"{note}; {REMEDY}")
+    known = {name for name in names if name is not None}
+    if len(known) > 1:
+        reason = f"{len(known):,} folders for {len(names):,} pictures are no classes"
+    elif known:
+        reason = f"all pictures lie in one folder ({_some(known)})"
     elif kinds:
         reason = skipped.removeprefix("; ")
     elif shared:
@@ -262,5 +262,5 @@ def folder_labels(
     relatives: Sequence[str],
 ) -> tuple[np.ndarray | None, tuple[str, ...], np.ndarray | None]:
     """(labels (N,) int64 or None, class names, split names (N,) or None) as proposed."""
-    found = understand(relatives)
-    return found.labels, found.classes, found.splits
+    understood = understand(relatives)
+    return understood.labels, understood.classes, understood.splits

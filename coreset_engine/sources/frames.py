@@ -78,27 +78,27 @@ def frames_of(
     if not record["frames"]:
         first = rejected[0] if rejected else Rejected("", "it has no frame")
         raise BadInput(f"no frame of {str(root)!r} can be decoded: {first.name!r} {first.reason}.")
-    said = (
+    note = (
         f"{record['frames']:,} frames of {len(videos) - len(rejected):,} videos at {fps:g} a second"
     )
-    said += f"; {record['same']:,} nearly identical to the one before were left out"
+    note += f"; {record['same']:,} nearly identical to the one before were left out"
     if record["truncated"]:
-        said += f"; {len(record['truncated']):,} end before their declared length: {record['truncated'][0]!r}"
-    return FrameFolder(target_folder, (Note("decoding", said),), rejected)
+        note += f"; {len(record['truncated']):,} end before their declared length: {record['truncated'][0]!r}"
+    return FrameFolder(target_folder, (Note("decoding", note),), rejected)
 
 
 def _videos(root: Path, follow_links: bool) -> list[tuple[str, Path]]:
     """(name below the root, path) of every video, sorted."""
     if root.is_file():
         return [(root.name, root)] if root.suffix.lower() in VIDEOS else []
-    found = []
+    videos = []
     for folder, folders, names in os.walk(root, followlinks=follow_links):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in names:
             path = Path(folder) / name
             if path.suffix.lower() in VIDEOS and not name.startswith(".") and path.is_file():
-                found.append((str(path.relative_to(root)), path))
-    return sorted(found)
+                videos.append((str(path.relative_to(root)), path))
+    return sorted(videos)
 
 
 def _frame_folder(
@@ -130,8 +130,8 @@ def _extract(
             folder.mkdir(parents=True, exist_ok=True)
             try:
                 kept, left, whole = _write_frames(path, fps, folder)
-            except _Undecodable as fault:
-                rejected.append((safe_name(name), str(fault)))
+            except _Undecodable as error:
+                rejected.append((safe_name(name), str(error)))
                 continue
             total += kept
             same += left
@@ -142,10 +142,10 @@ def _extract(
         if target_folder.exists():  # another process was faster
             return
         os.replace(temporary, target_folder)
-    except OSError as fault:
+    except OSError as error:
         raise BadInput(
             f"the frames of {str(root)!r} cannot be kept in {str(target_folder.parent)!r} "
-            f"({fault.strerror or fault}); make room, or set CORESET_HOME to another folder."
+            f"({error.strerror or error}); make room, or set CORESET_HOME to another folder."
         ) from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -120,9 +120,9 @@ def read_rows(path: Path, id_column: str = "", label_column: str = "") -> list[L
                 f"{str(path)!r} is no file of labels below {LIMIT >> 30} GB; give the file itself."
             )
         data = path.read_bytes()
-    except OSError as fault:
+    except OSError as error:
         raise BadInput(
-            f"{str(path)!r} cannot be read ({fault.strerror or fault}); give a .csv, .json, .xml "
+            f"{str(path)!r} cannot be read ({error.strerror or error}); give a .csv, .json, .xml "
             "or "
             ".parquet file, a folder, or fiftyone:NAME/FIELD."
         ) from None
@@ -190,10 +190,10 @@ def _table(path: Path, text: str, id_column: str, label_column: str) -> Iterator
         rows = _records(text, delimiter)
         head = ["id", "label", *(f"column {i}" for i in range(3, len(head) + 1))]
     keys, label = _columns(path, head, id_column, label_column)
-    for number, cells, fault in rows:
+    for number, cells, problem in rows:
         where = f"line {number}"
-        if fault:
-            yield LabelRow(where=where, reason=f"no CSV ({fault})")
+        if problem:
+            yield LabelRow(where=where, reason=f"no CSV ({problem})")
         elif not any(cells):
             continue
         elif len(cells) < len(head) and len(cells) <= max(label, *keys):
@@ -235,8 +235,8 @@ def _records(text: str, delimiter: str) -> Iterator[tuple[int, list[str], str]]:
             for cells in reader:
                 yield at + 1, cells, ""
                 at = begin + reader.line_num
-        except csv.Error as fault:
-            yield at + 1, [], str(fault)
+        except csv.Error as error:
+            yield at + 1, [], str(error)
             at += 1
 
 
@@ -306,22 +306,22 @@ def _json(path: Path, text: str, id_column: str, label_column: str) -> Iterator[
         where = f"task {number}"
         try:
             yield from _task(item, where, id_column, label_column)
-        except (KeyError, TypeError, AttributeError, IndexError, ValueError) as fault:
-            yield LabelRow(where=where, reason=f"no task ({type(fault).__name__})")
+        except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
+            yield LabelRow(where=where, reason=f"no task ({type(error).__name__})")
 
 
 def _parsed(path: Path, text: str) -> Any:
     """The list or object of a .json; of a .jsonl the list of its lines, None for a broken one."""
     try:
         return json.loads(text)
-    except (ValueError, RecursionError) as fault:
+    except (ValueError, RecursionError) as error:
         lines = [line for line in text.split("\n") if line.strip()]
-        found = [_line(line) for line in lines]
-        if len(lines) < 2 or all(item is None for item in found):
+        parsed = [_line(line) for line in lines]
+        if len(lines) < 2 or all(item is None for item in parsed):
             raise BadInput(
-                f"{str(path)!r} is no JSON ({fault}); export from Label Studio as JSON or JSON-MIN."
+                f"{str(path)!r} is no JSON ({error}); export from Label Studio as JSON or JSON-MIN."
             ) from None
-        return found
+        return parsed
 
 
 def _line(text: str) -> Any:
@@ -442,9 +442,9 @@ def _result(entry: dict[str, Any]) -> tuple[str, ...]:
     results = [item for item in entry.get("result") or () if isinstance(item, dict)]
     values = [value for item in results if isinstance(value := item.get("value"), dict)]
     for kinds in (("choices",), ("rectanglelabels", "polygonlabels", "labels", "brushlabels")):
-        found = [classes_of(value[kind]) for value in values for kind in kinds if kind in value]
-        if found:
-            return tuple(dict.fromkeys(name for names in found for name in names))
+        classes = [classes_of(value[kind]) for value in values for kind in kinds if kind in value]
+        if classes:
+            return tuple(dict.fromkeys(name for names in classes for name in names))
     return ()
 
 
@@ -495,8 +495,8 @@ def _cvat(path: Path, text: str) -> Iterator[LabelRow]:
         )
     try:
         root = ElementTree.fromstring(re.sub(r"^\s*<\?xml[^>]*\?>", "", text))
-    except (ElementTree.ParseError, RecursionError) as fault:
-        raise BadInput(f"{str(path)!r} is no XML ({fault}); export it again.") from None
+    except (ElementTree.ParseError, RecursionError) as error:
+        raise BadInput(f"{str(path)!r} is no XML ({error}); export it again.") from None
     if root.tag == "annotation":
         yield _voc(root, path.name)
         return
@@ -537,9 +537,9 @@ def _parquet(path: Path, id_column: str, label_column: str) -> Iterator[LabelRow
                     reason = "" if named else "no id"
                     yield LabelRow(named, classes, f"row {number}", reason=reason)
                     number += 1
-    except (pa.ArrowException, OSError) as fault:
-        said = " ".join(str(fault).split())[:160]
-        raise BadInput(f"{str(path)!r} cannot be read as Parquet ({said}).") from None
+    except (pa.ArrowException, OSError) as error:
+        message = " ".join(str(error).split())[:160]
+        raise BadInput(f"{str(path)!r} cannot be read as Parquet ({message}).") from None
 
 
 def _leaves(file: Any, wanted: list[str]) -> list[str]:
@@ -606,8 +606,8 @@ def _of_one_picture(path: Path) -> Iterator[LabelRow]:
     if path.suffix.lower() == ".xml" and "<annotation" in text and "<!ENTITY" not in text:
         try:
             yield _voc(ElementTree.fromstring(text.lstrip("\ufeff")), path.name)
-        except (ElementTree.ParseError, ValueError, RecursionError) as fault:
-            yield LabelRow(where=path.name, reason=f"no XML ({fault})")
+        except (ElementTree.ParseError, ValueError, RecursionError) as error:
+            yield LabelRow(where=path.name, reason=f"no XML ({error})")
     elif path.suffix.lower() == ".json" and '"imagePath"' in text:
         item = _line(text)
         if isinstance(item, dict) and isinstance(item.get("shapes"), list):
@@ -660,15 +660,15 @@ def _yaml_names(path: Path) -> dict[int, str]:
     import yaml
 
     try:
-        found = yaml.load(text_of(path.read_bytes()), Loader=yaml.BaseLoader)  # noqa: S506
-        names = found.get("names") if isinstance(found, dict) else None
+        content = yaml.load(text_of(path.read_bytes()), Loader=yaml.BaseLoader)  # noqa: S506
+        names = content.get("names") if isinstance(content, dict) else None
         if isinstance(names, str) and names.strip():
             raise ValueError("names is one text, not a list")
         pairs = names.items() if isinstance(names, dict) else enumerate(names or ())
         return {int(number): str(value) for number, value in pairs}
-    except (yaml.YAMLError, AttributeError, TypeError, ValueError) as fault:
-        said = " ".join(str(fault).split())[:120]
+    except (yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:120]
         raise BadInput(
-            f"the class names in {str(path)!r} cannot be read ({said}); repair it, or put the "
+            f"the class names in {str(path)!r} cannot be read ({reason}); repair it, or put the "
             "names into classes.txt, one a line."
         ) from None

@@ -69,26 +69,26 @@ class LabelMatch:
 
     def sentences(self) -> list[str]:
         """The report for a person, one line for each thing worth saying."""
-        found = [f"{self.matched:,} of {self.rows:,} rows matched an image by {self.column}"]
+        lines = [f"{self.matched:,} of {self.rows:,} rows matched an image by {self.column}"]
         if self.matched_examples:
             pairs = (f"{key!r} -> {own!r}" for key, own in self.matched_examples)
-            found[0] += f", for example {'; '.join(pairs)}"
+            lines[0] += f", for example {'; '.join(pairs)}"
         if self.unmatched:
             some = ", ".join(map(repr, self.unmatched_examples))
-            found.append(
+            lines.append(
                 f"{self.unmatched:,} rows name no image of this source, for example {some}"
             )
         for reason, count in self.set_aside.items():
-            places = ", ".join(self.set_aside_examples[reason])
-            found.append(f"{count:,} rows set aside: {reason} ({places})")
+            examples = ", ".join(self.set_aside_examples[reason])
+            lines.append(f"{count:,} rows set aside: {reason} ({examples})")
         if self.conflicts:
             decided = sum(bool(conflict.taken) for conflict in self.conflicts)
             some = "; ".join(map(_spelt, self.conflicts[:EXAMPLES]))
-            found.append(
+            lines.append(
                 f"{len(self.conflicts):,} images have different labels, {decided:,} decided by "
                 f"majority, the others left unlabelled: {some}"
             )
-        return [f"{sentence}." for sentence in found]
+        return [f"{sentence}." for sentence in lines]
 
 
 def _spelt(conflict: Conflict) -> str:
@@ -157,9 +157,9 @@ class ImportedLabels:
         foreign = self.fingerprints is not None and fingerprint not in self.fingerprints
         ignored = {"coreset_id"} if foreign else set()
         ways = WAYS[:2] if self.by_proof else WAYS
-        column, way, found = _best_column(self.rows, images, ignored, ways)
-        said = f"column {column!r}" + (f" ({way})" if way != EXACT else "")
-        return _collected(self, found, column, said, classes, conflicts)
+        column, way, keys = _best_column(self.rows, images, ignored, ways)
+        how = f"column {column!r}" + (f" ({way})" if way != EXACT else "")
+        return _collected(self, keys, column, how, classes, conflicts)
 
     def as_they_are(self, conflicts: str = "majority") -> LabelMatch:
         """The rows keyed by their most telling column, without any source to check against."""
@@ -223,9 +223,9 @@ class _Images:
         """The one image whose id is the end of the path `text`: /any/where/a/1.png is a/1.png."""
         parts = _plain_path(text).split("/")
         for start in range(1, len(parts)):
-            found = self._tables["path"].get("/".join(parts[start:]))
-            if found:
-                return found
+            match = self._tables["path"].get("/".join(parts[start:]))
+            if match:
+                return match
         return None
 
     def _by_letters(self, text: str) -> str | None:
@@ -244,11 +244,11 @@ class _Images:
 
 def _unique(pairs: Iterable[tuple[Any, str]]) -> dict[Any, str | None]:
     """name -> id, None for a name that two images have."""
-    found: dict[Any, str | None] = {}
+    key_of: dict[Any, str | None] = {}
     for name, key in pairs:
         if name not in (None, ""):
-            found[name] = None if name in found and found[name] != key else key
-    return found
+            key_of[name] = None if name in key_of and key_of[name] != key else key
+    return key_of
 
 
 def _plain_path(text: str) -> str:
@@ -290,10 +290,10 @@ def _best_column(
         texts = [row.keys.get(column) for row in rows]
         for way in ways:
             finder = images.finders[way]
-            found = [None if text is None else finder(text) for text in texts]
-            count = sum(key is not None for key in found)
+            keys = [None if text is None else finder(text) for text in texts]
+            count = sum(key is not None for key in keys)
             if best is None or count > best[0]:
-                best = (count, column, way, found)
+                best = (count, column, way, keys)
             if count == sum(text is not None for text in texts):
                 break
         if column == "coreset_id" and best and best[0]:
@@ -347,8 +347,8 @@ def _collected(
         list(dict.fromkeys(matched))[:EXAMPLES],
         list(dict.fromkeys(unmatched))[:EXAMPLES],
         disagreeing,
-        {reason: len(places) for reason, places in aside.items()},
-        {reason: places[:EXAMPLES] for reason, places in aside.items()},
+        {reason: len(rows_aside) for reason, rows_aside in aside.items()},
+        {reason: rows_aside[:EXAMPLES] for reason, rows_aside in aside.items()},
         said,
     )
 
@@ -374,7 +374,7 @@ def _nothing(imported: ImportedLabels, unmatched: list[str], aside: Mapping[str,
             f"for example {', '.join(map(repr, unmatched[:EXAMPLES]))}; give the labels of this "
             "source, or name the column of its ids (--id-column)."
         )
-    some = "; ".join(f"{len(places):,} rows: {reason}" for reason, places in aside.items())
+    some = "; ".join(f"{len(rows_aside):,} rows: {reason}" for reason, rows_aside in aside.items())
     return (
         f"{imported.name!r} holds no label{f' ({some})' if some else ''}; label some images first, "
         "then export again."

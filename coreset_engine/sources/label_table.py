@@ -74,14 +74,14 @@ def for_folder(root: Path, labels: str | None, relatives: Sequence[str]) -> Join
         return _beside(root, relatives)
     path, column = _named(root, labels)
     if path is None:
-        found = _beside(root, relatives, labels)
-        if found is None:
+        table = _beside(root, relatives, labels)
+        if table is None:
             raise BadInput(
                 f"labels={labels!r} is neither 'folder', 'parent', 'none', nor an existing table, "
                 "and no table beside the images has such a column; give a CSV, JSONL or Parquet "
                 "file, or FILE#COLUMN."
             )
-        return found
+        return table
     if is_annotations(path):
         return _annotated(path, column, relatives)
     match = _matched(read_table(path), relatives)
@@ -111,8 +111,8 @@ def _annotated(path: Path, column: str | None, relatives: Sequence[str]) -> Join
     classes = sorted(set(match.labels.values()))
     number = {name: code for code, name in enumerate(classes)}
     codes = [number.get(match.labels.get(relative, ""), -1) for relative in relatives]
-    said = f"labels come from {path.name!r}: {' '.join(match.sentences())}"
-    note = Note("labels", f"{said.rstrip('.')}; labels=none (--labels) changes that")
+    sentence = f"labels come from {path.name!r}: {' '.join(match.sentences())}"
+    note = Note("labels", f"{sentence.rstrip('.')}; labels=none (--labels) changes that")
     names = tuple(safe_name(name) for name in classes)
     return JoinedTable(path, np.array(codes, np.int64), names, {}, (note,))
 
@@ -135,9 +135,9 @@ def _named(root: Path, labels: str) -> tuple[Path | None, str | None]:
 
 def _beside(root: Path, relatives: Sequence[str], column: str | None = None) -> JoinedTable | None:
     """The table beside the images, in `root` or in the folders they lie in."""
-    found = _table_in(root, relatives)
-    if found is not None:
-        return _joined(*found, column, relatives)
+    nearby = _table_in(root, relatives)
+    if nearby is not None:
+        return _joined(*nearby, column, relatives)
     path, table = _of_parts(root, relatives)
     match = None if table is None else _matched(table, relatives)
     if path is None or match is None or (match.rows >= 0).mean() < 0.5:
@@ -170,10 +170,10 @@ def _of_parts(root: Path, relatives: Sequence[str]) -> tuple[Path | None, Table 
         if not any((root / folder / name).is_file() for name in tables):
             continue
         inside = [name[len(folder) + 1 :] for name in relatives if name.startswith(f"{folder}/")]
-        found = _table_in(root / folder, inside)
-        if found is None:
+        table = _table_in(root / folder, inside)
+        if table is None:
             continue
-        path, match = found
+        path, match = table
         first = first or path
         for row in match.body:
             record = dict(zip(match.header, row, strict=False))
@@ -191,8 +191,8 @@ def _folders(relatives: Sequence[str]) -> list[str]:
     if len(parents) > 16 * _MOST_FOLDERS:
         return []
     parts = [parent.split("/") for parent in parents if parent]
-    found = {"/".join(names[:depth]) for names in parts for depth in (1, 2)}
-    return sorted(found) if len(found) <= _MOST_FOLDERS else []
+    folders = {"/".join(names[:depth]) for names in parts for depth in (1, 2)}
+    return sorted(folders) if len(folders) <= _MOST_FOLDERS else []
 
 
 def _matched(table: Table, relatives: Sequence[str]) -> _Match | None:
@@ -309,8 +309,8 @@ def _note(path: Path, match: _Match, column: int | None, labels: np.ndarray | No
         )
     others = [name for at, name in enumerate(match.header) if at != match.column]
     if labels is not None and column is not None:
-        said = f"labels come from column {match.header[column]!r} of {path.name!r}; {counts}"
-        return Note("labels", f"{said}; labels=FILE#COLUMN or labels=none (--labels) changes that")
+        note = f"labels come from column {match.header[column]!r} of {path.name!r}; {counts}"
+        return Note("labels", f"{note}; labels=FILE#COLUMN or labels=none (--labels) changes that")
     return Note(
         "labels",
         f"{path.name!r} was joined, but no column of it is taken as labels; {counts}; choose one "

@@ -85,16 +85,16 @@ def boxes_of_file(
     given = user_path(patches)
     path = given if given.exists() else root / patches
     if path.is_dir():
-        found = _yolo(path, names, sizes)
+        boxes = _yolo(path, names, sizes)
     elif path.is_file():
-        found = _coco(path, names, sizes)
+        boxes = _coco(path, names, sizes)
     else:
         raise BadInput(
             f"patches={patches!r} (--patches) is neither a file nor a folder; give a COCO .json, "
             "or the folder of YOLO's label files."
         )
-    found.origin = path.name
-    return found
+    boxes.origin = path.name
+    return boxes
 
 
 def _coco(path: Path, names: Sequence[str], sizes: Sequence[tuple[int, int]]) -> Boxes:
@@ -110,7 +110,7 @@ def _coco(path: Path, names: Sequence[str], sizes: Sequence[tuple[int, int]]) ->
         for one in document.get("categories") or ()
         if isinstance(one, dict) and "id" in one
     }
-    found = Boxes()
+    boxes = Boxes()
     keys = _coco_keys(document["annotations"])
     for key, one in zip(keys, document["annotations"], strict=True):
         image = images.get(repr(one.get("image_id"))) if isinstance(one, dict) else None
@@ -118,29 +118,31 @@ def _coco(path: Path, names: Sequence[str], sizes: Sequence[tuple[int, int]]) ->
         reason = _coco_reason(one, row, image, sizes)
         box = None if reason else _coco_box(one)
         if image is None or box is None:
-            found.refuse(key, reason)
+            boxes.refuse(key, reason)
             continue
         scale = sizes[row][0] / image["width"] if _number(image.get("width")) else 1.0
         name = classes.get(repr(one.get("category_id")), "")
-        found.add(row, [part * scale for part in box], name, key)
-    return found
+        boxes.add(row, [part * scale for part in box], name, key)
+    return boxes
 
 
 def _document(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(decoded(path.read_bytes()))
-    except (OSError, ValueError, RecursionError) as fault:
+        content = json.loads(decoded(path.read_bytes()))
+    except (OSError, ValueError, RecursionError) as error:
         raise BadInput(
-            f"patches={str(path)!r} cannot be read as JSON ({str(fault)[:100]}); give a COCO file."
+            f"patches={str(path)!r} cannot be read as JSON ({str(error)[:100]}); give a COCO file."
         ) from None
     parts = (
-        [found.get(name) for name in ("images", "annotations")] if isinstance(found, dict) else []
+        [content.get(name) for name in ("images", "annotations")]
+        if isinstance(content, dict)
+        else []
     )
     if len(parts) != 2 or not all(isinstance(part, list) for part in parts):
         raise BadInput(
             f"patches={str(path)!r} is no COCO file: it needs the lists images and annotations."
         )
-    return found
+    return content
 
 
 def _coco_keys(annotations: list[Any]) -> list[str]:
@@ -205,7 +207,7 @@ def _yolo(folder: Path, names: Sequence[str], sizes: Sequence[tuple[int, int]]) 
         )
     classes = yolo_class_names(folder) or yolo_class_names(folder.parent)
     find = _yolo_finder(names)
-    found = Boxes()
+    boxes = Boxes()
     for path in files:
         relative = path.relative_to(folder).with_suffix("").as_posix()
         row = find(relative)
@@ -214,14 +216,14 @@ def _yolo(folder: Path, names: Sequence[str], sizes: Sequence[tuple[int, int]]) 
             key = f"{relative}:{number + 1}"
             box = _yolo_box(line)
             if row < 0:
-                found.refuse(key, "names no usable picture of this source")
+                boxes.refuse(key, "names no usable picture of this source")
             elif box is None:
-                found.refuse(key, "is no YOLO line (class x y width height)")
+                boxes.refuse(key, "is no YOLO line (class x y width height)")
             else:
                 width, height = sizes[row]
                 scaled = np.array(box[1]) * (width, height, width, height)
-                found.add(row, scaled.tolist(), classes.get(box[0], str(box[0])), str(number + 1))
-    return found
+                boxes.add(row, scaled.tolist(), classes.get(box[0], str(box[0])), str(number + 1))
+    return boxes
 
 
 def _yolo_finder(names: Sequence[str]) -> Callable[[str], int]:
@@ -230,12 +232,12 @@ def _yolo_finder(names: Sequence[str]) -> Callable[[str], int]:
     below = NameIndex([name.rpartition("images/")[2] for name in names])
 
     def find(relative: str) -> int:
-        head, mark, tail = f"/{relative}".rpartition("/labels/")
-        if mark:
+        head, separator, tail = f"/{relative}".rpartition("/labels/")
+        if separator:
             row = pictures.find(f"{head}/images/{tail}".lstrip("/"))
             if row >= 0:
                 return row
-        row = below.find(tail if mark else relative)
+        row = below.find(tail if separator else relative)
         return row if row >= 0 else pictures.find(relative)
 
     return find
@@ -296,7 +298,7 @@ class ObjectReader:
         return ObjectReader(self.pictures, self.rows[rows], self.regions[rows], self.sizes)
 
 
-def objects_of(pictures: Dataset, found: Boxes, sizes: Sequence[tuple[int, int]]) -> Dataset:
+def objects_of(pictures: Dataset, kept_boxes: Boxes, sizes: Sequence[tuple[int, int]]) -> Dataset:
     """The dataset of the objects in `pictures`, in the order of its pictures.
 
     Raises
@@ -304,22 +306,22 @@ def objects_of(pictures: Dataset, found: Boxes, sizes: Sequence[tuple[int, int]]
     BadInput
         When no box has an area in its picture.
     """
-    clipped = _clip(found, sizes)
-    order = sorted(range(len(found.rows)), key=lambda at: found.rows[at])
+    clipped = _clip(kept_boxes, sizes)
+    order = sorted(range(len(kept_boxes.rows)), key=lambda at: kept_boxes.rows[at])
     if not order:
-        reason, keys = next(iter(found.skipped.items()), ("there is none", [""]))
+        reason, keys = next(iter(kept_boxes.skipped.items()), ("there is none", [""]))
         raise BadInput(
-            f"{found.origin!r} gives no object of {pictures.spec[:120]!r}: {len(keys):,} set aside, "
+            f"{kept_boxes.origin!r} gives no object of {pictures.spec[:120]!r}: {len(keys):,} set aside, "
             f"for example {keys[0]!r} {reason}; give the boxes of this source (--patches)."
         )
-    rows = np.array([found.rows[at] for at in order], np.int64)
-    boxes = np.array([found.boxes[at] for at in order], np.float64)
+    rows = np.array([kept_boxes.rows[at] for at in order], np.int64)
+    boxes = np.array([kept_boxes.boxes[at] for at in order], np.float64)
     ids = string_array(
-        [f"{pictures.ids[found.rows[at]]}#{safe_name(found.keys[at])}" for at in order]
+        [f"{pictures.ids[kept_boxes.rows[at]]}#{safe_name(kept_boxes.keys[at])}" for at in order]
     )
     regions = _regions(boxes, np.array(sizes, np.int64)[rows])
     digests = _digests(pictures, rows, regions)
-    labels, classes = _labels([found.names[at] for at in order])
+    labels, classes = _labels([kept_boxes.names[at] for at in order])
     columns = {name: np.asarray(column)[rows] for name, column in pictures.columns.items()}
     columns["image"] = np.asarray(pictures.ids)[rows]
     columns |= {name: boxes[:, at] for at, name in enumerate(BOX_COLUMNS)}
@@ -334,16 +336,16 @@ def objects_of(pictures: Dataset, found: Boxes, sizes: Sequence[tuple[int, int]]
         paths=None,
         columns=columns,
         digests=digests,
-        rejected=(*_rejected(found), *pictures.rejected),
-        notes=(*_notes(found, pictures, rows, clipped, classes), *kept),
+        rejected=(*_rejected(kept_boxes), *pictures.rejected),
+        notes=(*_notes(kept_boxes, pictures, rows, clipped, classes), *kept),
     )
 
 
-def _clip(found: Boxes, sizes: Sequence[tuple[int, int]]) -> int:
+def _clip(boxes: Boxes, sizes: Sequence[tuple[int, int]]) -> int:
     """Clip boxes to their pictures and set those without an area aside; how many were clipped."""
-    kept = Boxes(skipped=found.skipped, origin=found.origin)
+    kept = Boxes(skipped=boxes.skipped, origin=boxes.origin)
     clipped = 0
-    for row, box, name, key in zip(found.rows, found.boxes, found.names, found.keys, strict=True):
+    for row, box, name, key in zip(boxes.rows, boxes.boxes, boxes.names, boxes.keys, strict=True):
         x, y, width, height = box
         left, top = max(x, 0.0), max(y, 0.0)
         right, bottom = min(x + width, sizes[row][0]), min(y + height, sizes[row][1])
@@ -358,7 +360,7 @@ def _clip(found: Boxes, sizes: Sequence[tuple[int, int]]) -> int:
             clipped += max(abs(a - b) for a, b in zip(inside, box, strict=True)) > 1
             kept.add(row, inside, name, key)
     for part in ("rows", "boxes", "names", "keys"):
-        setattr(found, part, getattr(kept, part))
+        setattr(boxes, part, getattr(kept, part))
     return clipped
 
 
@@ -396,21 +398,21 @@ def _labels(names: list[str]) -> tuple[np.ndarray | None, tuple[str, ...]]:
     return labels, tuple(safe_name(name) for name in classes)
 
 
-def _rejected(found: Boxes) -> list[Rejected]:
+def _rejected(boxes: Boxes) -> list[Rejected]:
     return [
-        Rejected(safe_name(f"{found.origin} {keys[0]}"), reason, len(keys))
-        for reason, keys in found.skipped.items()
+        Rejected(safe_name(f"{boxes.origin} {keys[0]}"), reason, len(keys))
+        for reason, keys in boxes.skipped.items()
     ]
 
 
 def _notes(
-    found: Boxes, pictures: Dataset, rows: np.ndarray, clipped: int, classes: tuple[str, ...]
+    boxes: Boxes, pictures: Dataset, rows: np.ndarray, clipped: int, classes: tuple[str, ...]
 ) -> list[Note]:
     counts = Counter(rows.tolist())
-    said = f"{len(rows):,} objects in {len(counts):,} of {len(pictures):,} pictures"
+    note = f"{len(rows):,} objects in {len(counts):,} of {len(pictures):,} pictures"
     kinds = f", {len(classes):,} classes" if classes else ""
     notes = [
-        Note("labels", f"{said}{kinds}, from {found.origin!r}, cut out with a {MARGIN:.0%} margin")
+        Note("labels", f"{note}{kinds}, from {boxes.origin!r}, cut out with a {MARGIN:.0%} margin")
     ]
     if clipped:
         notes.append(

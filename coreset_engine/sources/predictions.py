@@ -89,8 +89,8 @@ class Predictions:
         if self.probabilities is None:
             return np.full(len(self.predicted), np.nan, np.float32)
         p = self.probabilities
-        found = -(p * np.log(np.maximum(p, 1e-12))).sum(axis=1)
-        return np.maximum(found, 0).astype(np.float32)
+        entropies = -(p * np.log(np.maximum(p, 1e-12))).sum(axis=1)
+        return np.maximum(entropies, 0).astype(np.float32)
 
     @cached_property
     def margin(self) -> np.ndarray:
@@ -134,9 +134,9 @@ def read_predictions(where: str | Path, dataset: Dataset) -> Predictions:
         table = prediction_table(text.partition(":")[2])
     else:
         table = _table(user_path(text))
-    places, unmatched = _places(table, dataset, text)
-    found = _values(table, dataset, text)
-    made = _joined(found, places, len(dataset), text, unmatched)
+    positions, unmatched = _places(table, dataset, text)
+    values = _values(table, dataset, text)
+    made = _joined(values, positions, len(dataset), text, unmatched)
     _check_classes(made, dataset)
     _check_covered(made, dataset)
     return made
@@ -156,18 +156,18 @@ def _table(path: Path) -> Any:
             table = pd.read_json(path, lines=True, dtype=False)
         else:
             table = pd.read_csv(path, sep=None, engine="python", dtype=str, encoding="utf-8-sig")
-    except (OSError, ValueError, ImportError, UnicodeError) as fault:
-        said = " ".join(str(fault).split())[:160]
+    except (OSError, ValueError, ImportError, UnicodeError) as error:
+        reason = " ".join(str(error).split())[:160]
         raise BadInput(
-            f"{str(path)!r} cannot be read as a table of predictions ({said}); give CSV, Parquet "
+            f"{str(path)!r} cannot be read as a table of predictions ({reason}); give CSV, Parquet "
             "or JSON Lines."
         ) from None
-    except Exception as fault:  # pandas and its parsers have errors of their own
-        if type(fault).__module__.partition(".")[0] not in ("pandas", "pyarrow", "_csv"):
+    except Exception as error:  # pandas and its parsers have errors of their own
+        if type(error).__module__.partition(".")[0] not in ("pandas", "pyarrow", "_csv"):
             raise
-        said = " ".join(str(fault).split())[:160]
+        reason = " ".join(str(error).split())[:160]
         raise BadInput(
-            f"{str(path)!r} cannot be read as a table of predictions ({said}); give CSV, Parquet "
+            f"{str(path)!r} cannot be read as a table of predictions ({reason}); give CSV, Parquet "
             "or JSON Lines."
         ) from None
     if not len(table):
@@ -189,22 +189,22 @@ def _places(table: Any, dataset: Dataset, name: str) -> tuple[np.ndarray, int]:
         LabelRow({column: str(values[i]) for column, values in texts.items()}, ("x",), f"row {i}")
         for i in range(len(table))
     ]
-    found = match_rows(rows, dataset.ids, dataset.paths)
-    if not any(found):
+    keys = match_rows(rows, dataset.ids, dataset.paths)
+    if not any(keys):
         first = next(iter(rows[0].keys.values()))
         raise BadInput(
             f"{name!r} predicts {len(rows):,} images and none of them is in this source, for "
             f"example {first!r}; ids here look like {str(dataset.ids[0])!r}."
         )
     number = {str(key): i for i, key in enumerate(dataset.ids)}
-    places = np.array([-1 if key is None else number[key] for key in found], np.int64)
-    twice = np.flatnonzero(np.bincount(places[places >= 0], minlength=len(dataset)) > 1)
+    positions = np.array([-1 if key is None else number[key] for key in keys], np.int64)
+    twice = np.flatnonzero(np.bincount(positions[positions >= 0], minlength=len(dataset)) > 1)
     if len(twice):
         raise BadInput(
             f"{name!r} predicts {str(dataset.ids[twice[0]])!r} more than once ({len(twice):,} such "
             "images); give one row an image."
         )
-    return places, int((places < 0).sum())
+    return positions, int((positions < 0).sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,10 +244,10 @@ def _numbers(table: Any, columns: Sequence[str], name: str) -> np.ndarray:
     """(rows, C) float64. Raises BadInput for what is no finite number."""
     import pandas as pd
 
-    found = np.empty((len(table), len(columns)))
+    numbers = np.empty((len(table), len(columns)))
     for at, column in enumerate(columns):
-        found[:, at] = pd.to_numeric(table[column], errors="coerce")
-    bad = np.argwhere(~np.isfinite(found))
+        numbers[:, at] = pd.to_numeric(table[column], errors="coerce")
+    bad = np.argwhere(~np.isfinite(numbers))
     if len(bad):
         row, at = map(int, bad[0])
         raise BadInput(
@@ -255,7 +255,7 @@ def _numbers(table: Any, columns: Sequence[str], name: str) -> np.ndarray:
             f"every value must be a finite number ({len(bad):,} are not); write the model's "
             "output, or leave the row out."
         )
-    return found
+    return numbers
 
 
 def _from_lists(table: Any, column: str, dataset: Dataset, name: str) -> _Values:
@@ -288,9 +288,9 @@ def _parsed(item: Any, column: str, row: int, name: str) -> list[Any]:
     import json
 
     try:
-        found = json.loads(item)
-        if isinstance(found, list):
-            return found
+        parsed = json.loads(item)
+        if isinstance(parsed, list):
+            return parsed
     except (TypeError, ValueError):
         pass
     raise BadInput(
@@ -332,37 +332,39 @@ def _confidences(pd: Any, column: Any, title: str, name: str) -> np.ndarray:
     return values
 
 
-def _joined(found: _Values, places: np.ndarray, n: int, name: str, unmatched: int) -> Predictions:
+def _joined(
+    values: _Values, positions: np.ndarray, n: int, name: str, unmatched: int
+) -> Predictions:
     """The rows' values at the places of their images."""
-    here = places >= 0
+    here = positions >= 0
     predicted = np.full(n, -1, np.int64)
     confidence = np.full(n, np.nan, np.float32)
-    if found.values is None:
-        assert found.codes is not None  # of kind "class"
-        predicted[places[here]] = found.codes[here]
-        if found.confidence is not None:
-            confidence[places[here]] = found.confidence[here]
+    if values.values is None:
+        assert values.codes is not None  # of kind "class"
+        predicted[positions[here]] = values.codes[here]
+        if values.confidence is not None:
+            confidence[positions[here]] = values.confidence[here]
         return Predictions(
-            name, "class", found.classes, predicted, None, None, confidence, unmatched
+            name, "class", values.classes, predicted, None, None, confidence, unmatched
         )
     logits = None
-    shares = found.values
-    if found.kind == "logits":
-        logits = _placed(found.values, places, n)
-        shares = _softmax(found.values)
+    shares = values.values
+    if values.kind == "logits":
+        logits = _placed(values.values, positions, n)
+        shares = _softmax(values.values)
     else:
         _check_sums(shares, name)
-    probabilities = _placed(shares, places, n)
-    predicted[places[here]] = shares[here].argmax(axis=1)
-    confidence[places[here]] = shares[here].max(axis=1)
+    probabilities = _placed(shares, positions, n)
+    predicted[positions[here]] = shares[here].argmax(axis=1)
+    confidence[positions[here]] = shares[here].max(axis=1)
     return Predictions(
-        name, found.kind, found.classes, predicted, probabilities, logits, confidence, unmatched
+        name, values.kind, values.classes, predicted, probabilities, logits, confidence, unmatched
     )
 
 
-def _placed(values: np.ndarray, places: np.ndarray, n: int) -> np.ndarray:
+def _placed(values: np.ndarray, positions: np.ndarray, n: int) -> np.ndarray:
     out = np.full((n, values.shape[1]), np.nan, np.float32)
-    out[places[places >= 0]] = values[places >= 0]
+    out[positions[positions >= 0]] = values[positions >= 0]
     return out
 
 

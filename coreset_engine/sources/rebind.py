@@ -79,13 +79,13 @@ def rebind(
     BadInput
         When other images are there.
     """
-    found = open_source(moved_spec(spec, images), progress=progress)
-    if found.fingerprint == fingerprint:
-        return found
+    moved = open_source(moved_spec(spec, images), progress=progress)
+    if moved.fingerprint == fingerprint:
+        return moved
     difference = ""
     if ids is not None:
         expected = {str(name) for name in ids}
-        there = {str(name) for name in found.ids}
+        there = {str(name) for name in moved.ids}
         lacking = sorted(expected - there)
         more = sorted(there - expected)
         difference = f" {len(lacking):,} of {len(expected):,} ids are missing there"

@@ -68,11 +68,9 @@ def _fiftyone_with(spec: str, given: Mapping[str, Any]) -> str:
 
 
 def _container_with(spec: str, given: Mapping[str, Any]) -> str:
-    place, old = containers.split_options(spec, {})
+    path, old = containers.split_options(spec, {})
     merged = {**old, **{name: _as_text(value) for name, value in given.items()}}
-    return f"{place}#" + "&".join(
-        f"{name}={quote(value)}" for name, value in sorted(merged.items())
-    )
+    return f"{path}#" + "&".join(f"{name}={quote(value)}" for name, value in sorted(merged.items()))
 
 
 def _as_text(value: Any) -> str:

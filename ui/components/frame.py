@@ -125,8 +125,8 @@ def show_error(error: BaseException) -> None:
         return
     from coreset_engine.artifacts.internal_errors import record
 
-    said = record(error)
-    st.error(f"{escaped(said[:1].upper() + said[1:])} Your data and results are unchanged.")
+    sentence = record(error)
+    st.error(f"{escaped(sentence[:1].upper() + sentence[1:])} Your data and results are unchanged.")
 
 
 @contextmanager

@@ -201,11 +201,11 @@ def _job_list() -> None:
             _draw(job)
 
 
-def without_superseded(found: list[Any]) -> list[Any]:
+def without_superseded(listed: list[Any]) -> list[Any]:
     """Newest first, without ended jobs that a newer one of the same kind and source replaced."""
     seen = set()
     kept = []
-    for job in found:
+    for job in listed:
         what = (job.kind, job.spec)
         if job.status in ACTIVE or what not in seen:
             kept.append(job)
@@ -215,9 +215,9 @@ def without_superseded(found: list[Any]) -> list[Any]:
 
 def _draw(job: Any) -> None:
     kind = NAMES.get(job.kind, job.kind) if getattr(job, "kind", None) else "Job"
-    mark = MARKS.get(job.status, "")
+    symbol = MARKS.get(job.status, "")
     source = escaped(plain(job_spec(job), 28))
-    st.markdown(f"{mark} **{escaped(kind)}** · {source} · {job.status}")
+    st.markdown(f"{symbol} **{escaped(kind)}** · {source} · {job.status}")
     if job.status in ACTIVE:
         share = min(1.0, job.done / job.total) if job.total else 0.0
         st.progress(share, text=progress_text(job))

@@ -78,7 +78,7 @@ def review_queue(
     list of dict
         {"id", "decision", "label"}, or {"undo": True, "id"}, in the order they were made.
     """
-    said = _component(
+    result = _component(
         key=key,
         data={
             "set": token,
@@ -91,7 +91,7 @@ def review_queue(
         height="content",
         on_log_change=lambda: None,
     )
-    return new_acts(said.get("log"), f"{key}:seen")
+    return new_acts(result.get("log"), f"{key}:seen")
 
 
 def _as_json(item: ReviewItem) -> dict[str, Any]:

@@ -153,7 +153,7 @@ def _gallery(
             "large": large(dataset, indices[opened]),
             "fact": plain(facts[opened], 400) if facts is not None else "",
         }
-    said = _component(
+    result = _component(
         key=key,
         data=data,
         height="content",
@@ -162,10 +162,10 @@ def _gallery(
         on_acts_change=lambda: None,
     )
     view = session.current_run()
-    acts = new_acts(said.get("acts"), f"{key}:acts")
+    acts = new_acts(result.get("acts"), f"{key}:acts")
     if acts and view is not None and marks_of.apply_acts(view, acts):
         st.rerun()
-    asked = said.get("why")
+    asked = result.get("why")
     if isinstance(asked, int | float) and 0 <= asked < len(indices):
         _explain(str(dataset.ids[indices[int(asked)]]))
 

@@ -170,13 +170,13 @@ def _said_of_images(view: RunView) -> dict[str, Callable[[], Column]]:
     run = view.run
     if view.full is not None or not hasattr(run, "store"):
         return {}
-    mark, home = view.dataset.fingerprint, run.store.home
-    state = label_log.read(mark, home)
+    fingerprint, home = view.dataset.fingerprint, run.store.home
+    state = label_log.read(fingerprint, home)
     there = dict(
         given_label=state.labels,
         round=state.rounds,
-        label_error=label_log.suspects(mark, home),
-        label_decision=label_log.decisions(mark, home),
+        label_error=label_log.suspects(fingerprint, home),
+        label_decision=label_log.decisions(fingerprint, home),
     )
     rows = [(row, label_columns) for row in SAID if there[row[1]]]
     if run.config.predictions:
@@ -265,8 +265,8 @@ def _metadata(name: str, values: np.ndarray) -> Column:
     texts, codes = np.unique(values.astype(str), return_inverse=True)
     if len(texts) > _MAX_LABELS:
         common = np.argsort(-np.bincount(codes), kind="stable")[:_MAX_LABELS]
-        place = np.full(len(texts), _MAX_LABELS)
-        place[common] = np.arange(_MAX_LABELS)
-        codes = place[codes]
+        code_of = np.full(len(texts), _MAX_LABELS)
+        code_of[common] = np.arange(_MAX_LABELS)
+        codes = code_of[codes]
         texts = np.append(texts[common], "others")
     return categories(name, codes, list(texts))

@@ -395,34 +395,34 @@ def _ends(painted: Column) -> dict[str, Any]:
 def _groups(
     view: RunView, published_data: PublishedData, name: str | None
 ) -> dict[str, Any] | None:
-    found = column(view, name) if name else None
-    if found is None or found.kind != "category":
+    shown = column(view, name) if name else None
+    if shown is None or shown.kind != "category":
         return None
     return {
-        "name": group_word(found.name),
-        "url": published.publish_array(published_data, found.codes),
-        "labels": list(found.labels),
-        "pictures": _pictures(view, found),
+        "name": group_word(shown.name),
+        "url": published.publish_array(published_data, shown.codes),
+        "labels": list(shown.labels),
+        "pictures": _pictures(view, shown),
     }
 
 
-def _pictures(view: RunView, found: Column) -> dict[str, list[int]]:
+def _pictures(view: RunView, coloured: Column) -> dict[str, list[int]]:
     """Code -> images that stand for a group, where its name says nothing."""
-    if found.name != "pseudo-label":
+    if coloured.name != "pseudo-label":
         return {}
     return {str(code): shown for code, shown in exemplars_of_unnamed(view, 1).items()}
 
 
 def _bins(view: RunView, published_data: PublishedData, name: str | None) -> dict[str, Any] | None:
-    found = column(view, name) if name else None
-    if found is None or found.kind != "number":
+    shown = column(view, name) if name else None
+    if shown is None or shown.kind != "number":
         return None
-    bins = found.bins()
+    bins = shown.bins()
     return {
-        "name": found.name,
+        "name": shown.name,
         "url": published.publish_array(published_data, bins),
         "count": BINS + int((bins == BINS).any()),
-        **_ends(found),
+        **_ends(shown),
     }
 
 

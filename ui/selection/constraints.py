@@ -32,7 +32,7 @@ def constraint_controls(view: RunView) -> None:
     count = len(_phrases(view, held))
     with st.popover(f"Constraints ({count})" if count else "Constraints", width="stretch"):
         turn = session.get("forms_turn", 0)
-        found = {
+        chosen = {
             **_filter_controls(held, turn),
             **_quota_controls(view, held, turn),
             **_group_controls(view, held, turn),
@@ -44,9 +44,9 @@ def constraint_controls(view: RunView) -> None:
         st.markdown("**Always include, exclude**")
         controls.pin_counts(view)
         controls.paste_panel(view, key="constraints")
-    if found != held:
+    if chosen != held:
         controls.remember()
-        session.put("constraints", found)
+        session.put("constraints", chosen)
 
 
 def quota_columns(view: RunView) -> list[str]:
@@ -106,9 +106,9 @@ def _quota_controls(view: RunView, held: Mapping[str, Any], turn: int) -> dict[s
         key=f"constraint:{turn}:spread",
     )
     exact = _limits_per_value(view, by, quota, turn)
-    found = {"at_least": at_least, "at_most": at_most, "spread": spread, "counts": exact}
-    found = {name: value for name, value in found.items() if value}
-    return {"quotas": [{"by": by, **found}]} if found else {}
+    bounds = {"at_least": at_least, "at_most": at_most, "spread": spread, "counts": exact}
+    bounds = {name: value for name, value in bounds.items() if value}
+    return {"quotas": [{"by": by, **bounds}]} if bounds else {}
 
 
 def _limits_per_value(
@@ -150,8 +150,8 @@ def _values(view: RunView, by: str) -> tuple[list[str], list[str], list[int]]:
     """The values of a column as the engine writes them, as people read them, and their numbers."""
     from coreset_engine.selection.constraints import column as values_of
 
-    found, sizes = np.unique(values_of(view.run, by, "quotas"), return_counts=True)
-    values = [str(value) for value in found]
+    distinct, sizes = np.unique(values_of(view.run, by, "quotas"), return_counts=True)
+    values = [str(value) for value in distinct]
     titles = list(values)
     if by == "cluster":
         names = cluster_names(view)
@@ -178,7 +178,7 @@ def _cost_controls(view: RunView, held: Mapping[str, Any], turn: int) -> dict[st
     numeric = [
         str(name)
         for name in view.dataset.columns
-        if (found := column(view, name)) is not None and found.kind == "number"
+        if (cost := column(view, name)) is not None and cost.kind == "number"
     ]
     if not numeric:
         return {}

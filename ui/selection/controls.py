@@ -101,12 +101,12 @@ class Ranks:
         rank = int(self.rank[i])
         lo, hi = self.window()
         order = "hardest first" if self.kind == "window" else "best first"
-        place = f"rank {rank + 1:,} of {self.n:,} ({order})"
+        where = f"rank {rank + 1:,} of {self.n:,} ({order})"
         if rank < lo:
-            return f"{place} is among the {lo:,} hardest, which are skipped"
+            return f"{where} is among the {lo:,} hardest, which are skipped"
         if rank < hi:
-            return f"{place} is within the selected ranks {lo + 1:,} to {hi:,}"
-        return f"{place} is after the last selected rank, {hi:,}"
+            return f"{where} is within the selected ranks {lo + 1:,} to {hi:,}"
+        return f"{where} is after the last selected rank, {hi:,}"
 
     def enters(self, i: int) -> str:
         """One sentence: from how many images on image i is selected."""
@@ -137,14 +137,14 @@ def ranking_of(view: RunView, selection: Selection) -> Ranks | None:
 
 def _ranks(view: RunView, method: str, params: dict[str, Any]) -> Ranks | None:
     kind = kind_of(method)
-    found = _ranked(view, method, params)
-    if found is None:
+    ranks = _ranked(view, method, params)
+    if ranks is None:
         return None
-    order = with_pins(view, found)
-    rank = np.empty(len(found), dtype=np.int64)
-    rank[order.positions] = np.arange(len(found))
+    order = with_pins(view, ranks)
+    rank = np.empty(len(ranks), dtype=np.int64)
+    rank[order.positions] = np.arange(len(ranks))
     prune_rate = session.get("prune_rate")
-    return Ranks(method, kind, order, rank, prune_rate, _beta(len(found), prune_rate, kind))
+    return Ranks(method, kind, order, rank, prune_rate, _beta(len(ranks), prune_rate, kind))
 
 
 def _beta(n: int, prune_rate: float, kind: str) -> float:
@@ -198,9 +198,9 @@ def _order(
 ) -> np.ndarray:
     """(N,) positions, first kept first (double-end: hardest first)."""
     method = load(METHODS[request.method].function)
-    found = method(_view.run, len(_view), request.config, _view.seed)
-    rest = np.setdiff1d(np.arange(len(_view)), found.order)
-    return np.concatenate([found.order, rest]).astype(np.uint32)
+    ranking = method(_view.run, len(_view), request.config, _view.seed)
+    rest = np.setdiff1d(np.arange(len(_view)), ranking.order)
+    return np.concatenate([ranking.order, rest]).astype(np.uint32)
 
 
 # -- pins ------------------------------------------------------------------------------------------
@@ -214,8 +214,8 @@ def positions_of(view: RunView, name: str) -> np.ndarray:
     ids = list(session.get(name) or ())
     if name == "never":
         ids += getattr(view.run, "excluded_ids", ())
-    places = places_of(view.dataset.ids, ids)
-    return np.sort(places[places >= 0])
+    positions = places_of(view.dataset.ids, ids)
+    return np.sort(positions[positions >= 0])
 
 
 def pin_of(name: str) -> str | None:
@@ -293,19 +293,19 @@ def apply_slider_events(key: str, alphas: list[int]) -> int:
     alphas: what the map's variant slider stands for, step by step.
     """
     component = st.session_state.get(key)
-    said = component.get("scrub") if isinstance(component, Mapping) else None
-    if not isinstance(said, dict):
+    moved = component.get("scrub") if isinstance(component, Mapping) else None
+    if not isinstance(moved, dict):
         return 0
-    turn = int(said.get("turn") or 0)
+    turn = int(moved.get("turn") or 0)
     if turn != session.get("turn:" + key):
         session.put("turn:" + key, turn)
         remember()
-        set_rate(round(min(max(float(said.get("p", 0)), 0.0), 0.9999), 4))
-        if said.get("beta") is not None:  # else it still follows the pruning rate
-            session.rebind("beta", round(min(max(float(said["beta"]), 0.0), 1.0), 4))
+        set_rate(round(min(max(float(moved.get("p", 0)), 0.0), 0.9999), 4))
+        if moved.get("beta") is not None:  # else it still follows the pruning rate
+            session.rebind("beta", round(min(max(float(moved["beta"]), 0.0), 1.0), 4))
         if len(alphas) > 1:
             session.rebind(
-                "alpha", alphas[min(max(int(said.get("variant", 0)), 0), len(alphas) - 1)]
+                "alpha", alphas[min(max(int(moved.get("variant", 0)), 0), len(alphas) - 1)]
             )
     return turn
 
@@ -323,8 +323,8 @@ def picked(view: RunView, events: MapEvents) -> int | None:
 def remembered(view: RunView) -> int | None:
     """Position of the image the session remembers, if it is one of this source."""
     name = session.get("image")
-    found = int(places_of(view.dataset.ids, [name])[0]) if name else -1
-    return found if found >= 0 else None
+    position = int(places_of(view.dataset.ids, [name])[0]) if name else -1
+    return position if position >= 0 else None
 
 
 def lasso_panel(view: RunView, events: MapEvents, selection: Selection | None, *, key: str) -> None:
@@ -346,8 +346,8 @@ def lasso_panel(view: RunView, events: MapEvents, selection: Selection | None, *
         (never, "never", "Exclude all"),
         (free, None, "Clear all"),
     )
-    for place, kind, label in buttons:
-        if place.button(label, key=f"{key}:lasso:{kind}", width="stretch", disabled=not ids):
+    for column, kind, label in buttons:
+        if column.button(label, key=f"{key}:lasso:{kind}", width="stretch", disabled=not ids):
             pin(ids, kind)
             st.rerun()
     shown = np.concatenate([chosen[kept], chosen[~kept]])
@@ -392,14 +392,14 @@ def paste_panel(view: RunView, *, key: str) -> None:
     everything = (
         view.full or view
     ).dataset.ids  # of a sampled set every id can be pinned, drawn or not
-    known = {name for name, place in zip(ids, places_of(everything, ids)) if place >= 0}
+    known = {name for name, column in zip(ids, places_of(everything, ids)) if column >= 0}
     keep, never, free = st.columns(3)
-    for place, kind, label in (
+    for column, kind, label in (
         (keep, "keep", "Always include"),
         (never, "never", "Exclude"),
         (free, None, "Clear"),
     ):
-        if place.button(label, key=f"{key}:paste:{kind}", width="stretch", disabled=not known):
+        if column.button(label, key=f"{key}:paste:{kind}", width="stretch", disabled=not known):
             pin([name for name in ids if name in known], kind)
             st.rerun()
     unknown = [name for name in ids if name not in known]

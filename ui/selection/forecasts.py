@@ -60,10 +60,10 @@ def _finished(
         job.status not in ACTIVE for job in jobs
     )
     stages = whole.key_of("dynamics") if methods else whole.key_of("pseudo_labels")
-    found = _known(
+    finished = _known(
         whole.dataset.fingerprint, whole.job_params, stages, (methods, rates), step, whole
     )
-    return found if found is not None and found.rows else None
+    return finished if finished is not None and finished.rows else None
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
@@ -85,8 +85,8 @@ def _known(
 
 def decides(view: RunView) -> bool:
     """Whether the forecast is far enough to recommend a method without computing anything."""
-    found = known_forecast(view)
-    return found is not None and found.complete
+    forecast = known_forecast(view)
+    return forecast is not None and forecast.complete
 
 
 def start_once(view: RunView) -> None:

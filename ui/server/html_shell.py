@@ -99,9 +99,9 @@ def warn_if_exposed() -> None:
         guarded = "auth" in streamlit.secrets
     except FileNotFoundError:  # no secrets.toml at all
         guarded = False
-    said = exposure(streamlit.config.get_option("server.address"), guarded)
-    if said:
-        logging.getLogger("coreset_explorer").warning(said)
+    warning = exposure(streamlit.config.get_option("server.address"), guarded)
+    if warning:
+        logging.getLogger("coreset_explorer").warning(warning)
 
 
 @lru_cache(maxsize=1)

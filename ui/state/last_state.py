@@ -37,12 +37,12 @@ def load(spec: str, home: Path) -> dict[str, Any]:
     values = content.get("values")
     if content.get("spec") != spec or not isinstance(values, dict):
         return {}
-    found = {str(name): value for name, value in values.items()}
+    state = {str(name): value for name, value in values.items()}
     for name in STACKS:
-        stack = found.get(name)
+        stack = state.get(name)
         listed = [one for one in stack if isinstance(one, dict)] if isinstance(stack, list) else []
-        found[name] = [_tupled(one) for one in listed[-MAX_STEPS:]]
-    return _tupled(found)
+        state[name] = [_tupled(one) for one in listed[-MAX_STEPS:]]
+    return _tupled(state)
 
 
 def _tupled(values: dict[str, Any]) -> dict[str, Any]:

@@ -42,21 +42,21 @@ def load_values(key: str, home: Path) -> dict[str, Any]:
     if not _KEY.fullmatch(key):
         return {}
     content = filesystem.read_json(_path(key, home)) or {}
-    found: dict[str, Any] = {}
+    loaded: dict[str, Any] = {}
     for name in ("must_keep", "never", "basket"):
         if isinstance(content.get(name), list):
-            found[name] = tuple(str(one) for one in content[name])
+            loaded[name] = tuple(str(one) for one in content[name])
     for name in ("params", "advanced", "filters"):
         if isinstance(content.get(name), dict):
-            found[name] = {
+            loaded[name] = {
                 str(part): dict(values)
                 for part, values in content[name].items()
                 if isinstance(values, dict)
             }
     limits = content.get("constraints")
     if isinstance(limits, dict):
-        found["constraints"] = {name: limits[name] for name in CONSTRAINTS if name in limits}
-    return found
+        loaded["constraints"] = {name: limits[name] for name in CONSTRAINTS if name in limits}
+    return loaded
 
 
 def _path(key: str, home: Path) -> Path:

@@ -41,8 +41,8 @@ def empty_basket() -> None:
 
 def basket_positions(view: RunView) -> np.ndarray:
     """(m,) int64 positions of the picked images that this source has."""
-    places = places_of(view.dataset.ids, basket())
-    return places[places >= 0]
+    positions = places_of(view.dataset.ids, basket())
+    return positions[positions >= 0]
 
 
 def tags_of(view: RunView) -> Mapping[str, tuple[str, ...]]:

@@ -28,5 +28,5 @@ def return_to_page() -> None:
 
 def _running() -> str:
     """Streamlit's name for the page that the browser believes to be on."""
-    found = get_script_run_ctx(suppress_warning=True)
-    return found.page_script_hash if found else ""
+    context = get_script_run_ctx(suppress_warning=True)
+    return context.page_script_hash if context else ""

@@ -100,15 +100,15 @@ class ResultSet:
 
 def filters() -> dict[str, Filter]:
     """Column -> filter, as the session holds them; what cannot be read is passed over."""
-    found = {}
+    by_name = {}
     for name, value in (session.get("filters") or {}).items():
         try:
             wanted = filter_of(value)
         except BadInput:
             continue
         if wanted is not None:
-            found[name] = wanted
-    return found
+            by_name[name] = wanted
+    return by_name
 
 
 def set_filters(chosen: Mapping[str, Filter | None]) -> None:
@@ -142,9 +142,9 @@ def whole_filter(view: RunView) -> Filter | None:
     The coreset itself is no column, so a filter on it is left out.
     """
     chosen = [one for name, one in filters().items() if name != SELECTION]
-    found = search()
-    if found is not None:
-        chosen.append(Filter.one_of("id", list(found.ids)))
+    hits = search()
+    if hits is not None:
+        chosen.append(Filter.one_of("id", list(hits.ids)))
     return all_of(chosen)
 
 
@@ -226,11 +226,11 @@ def _masks(view: RunView, selection: Selection | None) -> dict[str, np.ndarray]:
             masks[name] = apply_filter(wanted, view.run.columns).mask
         except CoresetError:
             drop_filter(name)  # made for another source
-    found = search()
-    if found is not None:
-        places = places_of(view.dataset.ids, found.ids)
+    hits = search()
+    if hits is not None:
+        positions = places_of(view.dataset.ids, hits.ids)
         masks["search"] = np.zeros(len(view), bool)
-        masks["search"][places[places >= 0]] = True
+        masks["search"][positions[positions >= 0]] = True
     return masks
 
 
@@ -323,9 +323,9 @@ def bars_of(counted: Facet, wanted: Filter | None) -> tuple[list[int], bool]:
     if wanted is None:
         return [], False
     if wanted.op == "or":
-        found = [bars_of(counted, part) for part in wanted.parts]
-        bars = sorted({bar for part, _ in found for bar in part})
-        return bars, any(missing for _, missing in found)
+        parts = [bars_of(counted, part) for part in wanted.parts]
+        bars = sorted({bar for part, _ in parts for bar in part})
+        return bars, any(missing for _, missing in parts)
     if wanted.op == "missing":
         return [], True
     if wanted.op == "range" and counted.edges is not None:
@@ -362,11 +362,11 @@ def ids_at(view: RunView, positions: Iterable[int]) -> list[str]:
     return [str(name) for name in view.dataset.ids[np.asarray(positions, np.int64)]]
 
 
-def similarity_of(view: RunView, found: Search) -> dict[int, float]:
+def similarity_of(view: RunView, hits: Search) -> dict[int, float]:
     """Position -> cosine to the query, most similar first."""
-    places: Any = places_of(view.dataset.ids, found.ids)
+    positions: Any = places_of(view.dataset.ids, hits.ids)
     return {
-        int(place): value
-        for place, value in zip(places, found.similarity, strict=True)
-        if place >= 0
+        int(position): value
+        for position, value in zip(positions, hits.similarity, strict=True)
+        if position >= 0
     }

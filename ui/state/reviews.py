@@ -127,15 +127,15 @@ def ranked_errors(view: RunView) -> tuple[list[Candidate], float]:
     """Suspected label errors, most probable first, and the estimate of how many there are."""
     from coreset_engine.evaluation.label_errors import label_errors
 
-    found = label_errors((view.full or view).run)
-    rows = found.top()[:MOST]
-    places = places_of(view.dataset.ids, [row.id for row in rows])
+    errors = label_errors((view.full or view).run)
+    rows = errors.top()[:MOST]
+    positions = places_of(view.dataset.ids, [row.id for row in rows])
     listed = [
-        Candidate(int(place), row.given, row.suggested, row.reason)
-        for place, row in zip(places, rows, strict=True)
-        if place >= 0
+        Candidate(int(position), row.given, row.suggested, row.reason)
+        for position, row in zip(positions, rows, strict=True)
+        if position >= 0
     ]
-    return listed, float(found.estimated_errors)
+    return listed, float(errors.estimated_errors)
 
 
 def cluster_classes(view: RunView) -> np.ndarray | None:
@@ -230,7 +230,7 @@ def exemplars(view: RunView, most: int = 6) -> dict[str, list[int]]:
     if own is not None:
         certain[own != codes] = -np.inf  # labelled one thing, clustered with another
     order = np.argsort(-certain, kind="stable")
-    found: dict[str, list[int]] = {}
+    by_class: dict[str, list[int]] = {}
     for code, name in enumerate(names):
-        found[name] = order[codes[order] == code][:most].tolist()
-    return found
+        by_class[name] = order[codes[order] == code][:most].tolist()
+    return by_class

@@ -185,16 +185,16 @@ def save_state() -> None:
 
 def _bring_back(*, everything: bool) -> None:
     """Restore the dataset's last state, or only its undo stacks where the state is the same."""
-    found = last_state.load(get("dataset"), home())
-    stacks = {name: found.pop(name, []) for name in last_state.STACKS}
+    saved = last_state.load(get("dataset"), home())
+    stacks = {name: saved.pop(name, []) for name in last_state.STACKS}
     if everything:
-        for name, value in found.items():
+        for name, value in saved.items():
             if name in LINKED and not _right_type(name, value):
                 continue
             if name in LINKED or name in link_storage.STORED:
                 st.session_state[_PREFIX + name] = value
                 st.session_state.pop(f"widget:{name}", None)
-    if last_state.same(_as_linked(found), _as_linked(_state_values())):
+    if last_state.same(_as_linked(saved), _as_linked(_state_values())):
         for name, stack in stacks.items():
             st.session_state[_PREFIX + name] = stack
 
@@ -291,12 +291,12 @@ def fingerprint_of(spec: str) -> str:
 
 def _fingerprints() -> dict[str, str]:
     try:
-        found = json.loads((home() / "fingerprints.json").read_text(encoding="utf-8"))
+        content = json.loads((home() / "fingerprints.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         return {}
-    return {spec: value for spec, value in found.items() if isinstance(value, str)}
+    return {spec: value for spec, value in content.items() if isinstance(value, str)}
 
 
 def _remember_spec(spec: str, fingerprint: str = "") -> None:
@@ -486,9 +486,9 @@ def earlier_run(view: RunView, stages: Iterable[str]) -> RunView | None:
         spec, config, made = notes.get(stage, ("", "", ""))
         if spec != view.spec:
             continue
-        found = _earlier(spec, config, made, str(home()))
-        if found.ready(*stages):
-            return dataclasses.replace(sampling.drawable_view(found), outdated=True)
+        earlier = _earlier(spec, config, made, str(home()))
+        if earlier.ready(*stages):
+            return dataclasses.replace(sampling.drawable_view(earlier), outdated=True)
     return None
 
 

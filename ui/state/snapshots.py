@@ -33,16 +33,18 @@ def list_snapshots(view: RunView) -> list[Snapshot]:
 
     The log is append-only: a later entry of the same name, or a "forget", removes an earlier one.
     """
-    found: dict[str, Snapshot] = {}
+    snapshots: dict[str, Snapshot] = {}
     for entry in history.snapshots(_dataset(view), session.home()):
         if entry.get("forget"):
-            found.pop(str(entry["forget"]), None)
+            snapshots.pop(str(entry["forget"]), None)
         elif isinstance(entry.get("setup"), dict) and entry.get("name"):
             name = str(entry["name"])
             key = str(entry.get("id") or entry["name"])
-            found = {other: snapshot for other, snapshot in found.items() if snapshot.name != name}
-            found[key] = Snapshot(key, name, entry["setup"], float(entry.get("at", 0)))
-    return sorted(found.values(), key=lambda snapshot: -snapshot.made)
+            snapshots = {
+                other: snapshot for other, snapshot in snapshots.items() if snapshot.name != name
+            }
+            snapshots[key] = Snapshot(key, name, entry["setup"], float(entry.get("at", 0)))
+    return sorted(snapshots.values(), key=lambda snapshot: -snapshot.made)
 
 
 def save(view: RunView, name: str, setup: dict[str, Any]) -> None:

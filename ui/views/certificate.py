@@ -104,7 +104,7 @@ def findings(
     n_clusters : int or None
         How many clusters the dataset has; None when they are not computed.
     """
-    found = [
+    lines = [
         Finding(
             f"95% of all images are within {certificate.p95_distance:.3f} of a selected one "
             f"(cosine distance; random: {_span(random.p95_distance, '.3f')}).",
@@ -115,7 +115,7 @@ def findings(
         )
     ]
     if n_clusters is not None:
-        found.append(
+        lines.append(
             Finding(
                 f"{_cluster_sentence(certificate.clusters_missed, n_clusters)} "
                 f"(random leaves out {_span(random.clusters_missed, ',')}).",
@@ -124,13 +124,13 @@ def findings(
         )
     repeats = certificate.near_duplicates_kept
     count = "No selected image repeats" if repeats == 0 else f"{repeats:,} selected images repeat"
-    found.append(
+    lines.append(
         Finding(
             f"{count} another one (random: {_span(random.near_duplicates_kept, ',')}).",
             _verdict(repeats, random.near_duplicates_kept),
         )
     )
-    return found
+    return lines
 
 
 def _verdict(value: float, span: tuple[float, float]) -> str:

@@ -133,14 +133,14 @@ def material_of(view: session.RunView) -> Material:
 
 def summary(view: session.RunView, report: Report) -> None:
     """One line of numbers, and the warnings."""
-    found = np.zeros(len(report), bool)
+    flagged = np.zeros(len(report), bool)
     for one in report.findings.values():
         if one.kind.severity != "low":
-            found[one.positions] = True
+            flagged[one.positions] = True
     excluded = len(view.run.excluded_ids)
     parts = [
         f"**{len(report):,}** images",
-        f"**{int(found.sum()):,}** in a finding of high or medium severity",
+        f"**{int(flagged.sum()):,}** in a finding of high or medium severity",
     ]
     parts.append(f"**{excluded:,}** excluded from every selection")
     st.markdown(" · ".join(parts))
@@ -175,8 +175,8 @@ def choose_finding(view: session.RunView, report: Report) -> str | None:
 
 
 def _counted(report: Report, name: str) -> str:
-    found = report[name]
-    return f"{found.title}: {len(found):,} ({len(found) / len(report):.1%})"
+    finding = report[name]
+    return f"{finding.title}: {len(finding):,} ({len(finding) / len(report):.1%})"
 
 
 def _cost(report: Report, name: str, selection: Any) -> str:
@@ -219,16 +219,16 @@ def threshold_slider(view: session.RunView, report: Report, name: str) -> Report
 
 def about(view: session.RunView, report: Report, name: str) -> None:
     """What the finding means, what it costs, and what to beware of."""
-    found = report[name]
-    note = f" {found.note[:1].upper()}{found.note[1:]}." if found.note else ""
+    finding = report[name]
+    note = f" {finding.note[:1].upper()}{finding.note[1:]}." if finding.note else ""
     st.subheader(_counted(report, name), anchor=False)
-    st.caption(escaped(f"{found.kind.meaning}{note}"))
+    st.caption(escaped(f"{finding.kind.meaning}{note}"))
     selection = controls.current_or_none(view) if view.full is None else None
     if selection is not None:
         cost = report.cost(name, selection.indices)
         if cost.wasted:
             st.info(f"In the current selection: {cost.sentence()}.")
-    conflicts = _conflicts(report, found)
+    conflicts = _conflicts(report, finding)
     if conflicts and name != "label_conflicts":
         st.warning(
             f"In {conflicts:,} of these groups the images have different labels. Look at them "
@@ -236,42 +236,42 @@ def about(view: session.RunView, report: Report, name: str) -> None:
         )
 
 
-def _conflicts(report: Report, found: Finding) -> int:
+def _conflicts(report: Report, finding: Finding) -> int:
     """How many groups of a finding hold images with conflicting labels."""
     conflicts = report.findings.get("label_conflicts")
-    if conflicts is None or found.groups is None or not len(conflicts):
+    if conflicts is None or finding.groups is None or not len(conflicts):
         return 0
-    inside = np.isin(found.positions, conflicts.positions)
-    return len(np.unique(found.groups[inside]))
+    inside = np.isin(finding.positions, conflicts.positions)
+    return len(np.unique(finding.groups[inside]))
 
 
 def pictures(view: session.RunView, report: Report, name: str) -> None:
     """The finding's images, and examples on both sides of the threshold."""
-    found = report[name]
+    finding = report[name]
     excluded = set(view.run.excluded_ids)
-    positions = found.positions[:MAX_TILES]
-    groups = None if found.groups is None else found.groups[: len(positions)]
+    positions = finding.positions[:MAX_TILES]
+    groups = None if finding.groups is None else finding.groups[: len(positions)]
     marks = []
     for at, position in enumerate(positions):
         colour = "" if groups is None else category(int(groups[at]))
         marks.append(EXCLUDED if str(report.ids[position]) in excluded else colour)
     words = "one colour per group, " if groups is not None else "worst first, "
     st.caption(
-        f"{len(found):,} images, {words}orange bar: excluded. Number: {escaped(found.kind.score)}."
+        f"{len(finding):,} images, {words}orange bar: excluded. Number: {escaped(finding.kind.score)}."
     )
     gallery(
         view.dataset,
         positions,
-        [f"{score:.3g}" for score in found.scores[:MAX_TILES]],
+        [f"{score:.3g}" for score in finding.scores[:MAX_TILES]],
         key=f"clean:{name}",
         facts=[_fact(view, int(i)) for i in positions],
         marks=marks,
         height=420,
     )
-    if len(found) > MAX_TILES:
+    if len(finding) > MAX_TILES:
         st.caption(f"The first {MAX_TILES} are shown.")
     if name == "near_duplicates":
-        _border(view, found)
+        _border(view, finding)
 
 
 def _fact(view: session.RunView, i: int) -> str:
@@ -285,12 +285,12 @@ def _fact(view: session.RunView, i: int) -> str:
     return " · ".join(parts)
 
 
-def _border(view: session.RunView, found: Finding) -> None:
+def _border(view: session.RunView, finding: Finding) -> None:
     material = material_of(view)
     if material.neighbours is None:
         return
     pairs = near_pairs_of(material, material.same)
-    within, beyond = pairs.border(float(found.threshold or 0.0))
+    within, beyond = pairs.border(float(finding.threshold or 0.0))
     for title, shown in (("Just within the threshold", within), ("Just beyond it", beyond)):
         st.markdown(f"**{title}**")
         flat = shown.ravel()

@@ -32,24 +32,24 @@ KEEP_TITLES = {
 
 def buttons(view: session.RunView, report: Report, name: str) -> None:
     """Draw the buttons of a finding, and do what was clicked."""
-    found = report[name]
-    grouped = found.groups is not None
+    finding = report[name]
+    grouped = finding.groups is not None
     excluded = set(view.run.excluded_ids)
-    left = sum(1 for key in report.ids[found.positions] if str(key) not in excluded)
+    left = sum(1 for key in report.ids[finding.positions] if str(key) not in excluded)
     if not left:
-        st.success(f"All {len(found):,} images are excluded from every selection.")
+        st.success(f"All {len(finding):,} images are excluded from every selection.")
         return
     keep = _keep_rule(view) if grouped else "first"
     columns = st.columns([3, 2, 2] if grouped else [2, 5])
     if grouped and columns[0].button(
-        f"Exclude all but one per group ({found.n_surplus:,})", type="primary", width="stretch"
+        f"Exclude all but one per group ({finding.n_surplus:,})", type="primary", width="stretch"
     ):
-        rows = surplus(found, material_of(view).keep_facts(), keep)
-        _exclude(view, [str(key) for key in report.ids[rows]], name, found.threshold)
-    place = columns[1] if grouped else columns[0]
+        rows = surplus(finding, material_of(view).keep_facts(), keep)
+        _exclude(view, [str(key) for key in report.ids[rows]], name, finding.threshold)
+    column = columns[1] if grouped else columns[0]
     kind: Literal["primary", "secondary"] = "secondary" if grouped else "primary"
-    if place.button(f"Exclude all ({len(found):,})", type=kind, width="stretch"):
-        _exclude(view, report.ids_of(name), name, found.threshold)
+    if column.button(f"Exclude all ({len(finding):,})", type=kind, width="stretch"):
+        _exclude(view, report.ids_of(name), name, finding.threshold)
     with st.expander("Exclude some of them"):
         _some(view, report, name, excluded)
 

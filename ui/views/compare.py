@@ -244,8 +244,8 @@ def difference(a: np.ndarray, b: np.ndarray) -> Difference:
 
 def show_maps(view: RunView, a: Selection, b: Selection) -> None:
     """Draw both coresets on maps that pan and zoom together."""
-    for place, name, selection in zip(st.columns(2), "AB", (a, b), strict=True):
-        with place:
+    for area, name, selection in zip(st.columns(2), "AB", (a, b), strict=True):
+        with area:
             events = draw_map(
                 view,
                 key=f"map-compare-{name}",
@@ -298,13 +298,13 @@ def show_galleries(view: RunView, differing: Difference) -> None:
 def show_groups(view: RunView, a: Selection, b: Selection) -> None:
     """Draw the images selected per cluster and per class, A beside B."""
     names = [name for name in ("pseudo-label", "true label") if column(view, name) is not None]
-    for place, name in zip(st.columns(max(1, len(names))), names, strict=False):
+    for area, name in zip(st.columns(max(1, len(names))), names, strict=False):
         groups = known_column(view, name)
         counts = {
             side: np.bincount(groups.codes[s.indices], minlength=len(groups.labels))
             for side, s in (("A", a), ("B", b))
         }
-        with place:
+        with area:
             figure, data = charts.bars(
                 list(groups.labels), counts, title=f"Selected per {group_word(name)}"
             )

@@ -184,7 +184,7 @@ def _joined(pair: Pair, stored: StoredComparison, key: str) -> Dataset:
         labels = np.concatenate([made.label_a, made.label_b])
         columns["region"] = np.array([f"region {label + 1}" for label in labels])
     ids = [
-        f"{mark} {one}" for mark, view in (("A", pair.a), ("B", pair.b)) for one in view.dataset.ids
+        f"{side} {one}" for side, view in (("A", pair.a), ("B", pair.b)) for one in view.dataset.ids
     ]
     readable = pair.a.dataset.reader is not None and pair.b.dataset.reader is not None
     n_a = len(pair.a)
@@ -206,27 +206,27 @@ def _joined(pair: Pair, stored: StoredComparison, key: str) -> Dataset:
 
 def summary(pair: Pair, both: Both) -> None:
     """Four numbers, and what the test says."""
-    found = both.stored.comparison
-    leaks, of_a = found.leakage, found.leakage_of_a
+    comparison = both.stored.comparison
+    leaks, of_a = comparison.leakage, comparison.leakage_of_a
     cells = st.columns(4)
     cells[0].metric("Images of B that occur in A", f"{len(leaks):,} of {leaks.n:,}")
     cells[1].metric("Images of A that occur in B", f"{len(of_a):,} of {of_a.n:,}")
-    if found.regions is not None:
-        less = (len(found.regions.lacking_in_a()), len(found.regions.lacking_in_b()))
+    if comparison.regions is not None:
+        less = (len(comparison.regions.lacking_in_a()), len(comparison.regions.lacking_in_b()))
         cells[2].metric(
             "Regions with more of B, of A",
             f"{less[0]}, {less[1]}",
             help="Of the clusters of both together; the difference of the shares is significant "
             "at 1 %, corrected for the number of clusters (Holm).",
         )
-    if found.test is not None:
+    if comparison.test is not None:
         cells[3].metric(
             "Told apart by a classifier",
-            f"{found.test.accuracy:.0%}",
+            f"{comparison.test.accuracy:.0%}",
             help="Accuracy on images that it was not trained on; 50 % = not at all.",
         )
-        st.caption(escaped(_sentence(found.test.sentence()), 400))
-    for warning in found.warnings:
+        st.caption(escaped(_sentence(comparison.test.sentence()), 400))
+    for warning in comparison.warnings:
         st.warning(escaped(_sentence(warning), 400))
 
 
@@ -302,32 +302,32 @@ def show_map(both: Both) -> None:
 
 def show_regions(both: Both) -> None:
     """Clusters of both together by their share in each, and the images of one of them."""
-    found = both.stored.comparison.regions
-    if found is None:
+    regions = both.stored.comparison.regions
+    if regions is None:
         return
     st.subheader("Regions", anchor=False)
     st.caption(
         "Clusters of both datasets together. A region whose share in B is larger is what A lacks "
         "compared with B."
     )
-    order = np.argsort(-found.ratio, kind="stable")
+    order = np.argsort(-regions.ratio, kind="stable")
     left, right = st.columns([1, 1], gap="large")
     with left:
-        _region_chart(both, found, order)
+        _region_chart(both, regions, order)
     with right:
-        names = {int(one): _region_name(found, int(one)) for one in order}
+        names = {int(one): _region_name(regions, int(one)) for one in order}
         region = st.selectbox(
             "Images of", list(names), format_func=names.__getitem__, key="both:region"
         )
-        _examples(both, found, int(region))
+        _examples(both, regions, int(region))
 
 
-def _region_chart(both: Both, found: Regions, order: np.ndarray) -> None:
+def _region_chart(both: Both, regions: Regions, order: np.ndarray) -> None:
     names = [f"region {one + 1}" for one in order]
     sides = list(dict.fromkeys(both.dataset.columns[SIDE].tolist()))
     shares = {
-        sides[0]: np.round(100 * found.share_a[order], 2),
-        sides[-1]: np.round(100 * found.share_b[order], 2),
+        sides[0]: np.round(100 * regions.share_a[order], 2),
+        sides[-1]: np.round(100 * regions.share_b[order], 2),
     }
     figure, data = charts.bars(
         names, shares, title="Share of each dataset", axis="per cent", sideways=True
@@ -335,22 +335,25 @@ def _region_chart(both: Both, found: Regions, order: np.ndarray) -> None:
     charts.show(figure, "regions", data, height=max(300, 24 * len(names)))
 
 
-def _region_name(found: Regions, one: int) -> str:
-    told = f"region {one + 1}: {found.share_a[one]:.1%} of A, {found.share_b[one]:.1%} of B"
-    if found.p_values[one] >= 0.01:
-        return f"{told} (no clear difference)"
-    return told
+def _region_name(regions: Regions, one: int) -> str:
+    title = f"region {one + 1}: {regions.share_a[one]:.1%} of A, {regions.share_b[one]:.1%} of B"
+    if regions.p_values[one] >= 0.01:
+        return f"{title} (no clear difference)"
+    return title
 
 
-def _examples(both: Both, found: Regions, region: int) -> None:
-    positions = (np.flatnonzero(found.label_a == region), np.flatnonzero(found.label_b == region))
-    for mark, rows, shift in (("A", positions[0], 0), ("B", positions[1], both.n_a)):
-        st.markdown(f"**{mark}**: {len(rows):,} images")
+def _examples(both: Both, regions: Regions, region: int) -> None:
+    positions = (
+        np.flatnonzero(regions.label_a == region),
+        np.flatnonzero(regions.label_b == region),
+    )
+    for side, rows, shift in (("A", positions[0], 0), ("B", positions[1], both.n_a)):
+        st.markdown(f"**{side}**: {len(rows):,} images")
         tiles = shift + rows[:EXAMPLES]
         gallery(
             both.dataset,
             tiles,
             short_ids(both.dataset, tiles, 12),
-            key=f"region:{mark}",
+            key=f"region:{side}",
             height=190,
         )

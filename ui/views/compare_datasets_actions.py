@@ -19,26 +19,26 @@ COUNT = 200
 
 def exclude_buttons(pair: Pair, both: Both) -> None:
     """Exclude from A, or from B, the images that occur in the other, and take it back."""
-    found = both.stored.comparison
-    if not len(found.leakage):
+    comparison = both.stored.comparison
+    if not len(comparison.leakage):
         return
     kind = st.session_state.get("leaks:kind") or ALL
     kinds = list(KIND_TITLES) if kind == ALL else [kind]
-    of_a = found.leaked_ids_of_a(kinds)
+    of_a = comparison.leaked_ids_of_a(kinds)
     of_b = [
         one
-        for one, how in zip(found.leaked_ids(), found.leakage.kinds.tolist(), strict=True)
+        for one, how in zip(comparison.leaked_ids(), comparison.leakage.kinds.tolist(), strict=True)
         if how in kinds
     ]
-    places = st.columns([2, 2, 1, 3], vertical_alignment="center")
-    for place, name, view, ids in (
-        (places[0], "A", pair.a, of_a),
-        (places[1], "B", pair.b, of_b),
+    columns = st.columns([2, 2, 1, 3], vertical_alignment="center")
+    for column, name, view, ids in (
+        (columns[0], "A", pair.a, of_a),
+        (columns[1], "B", pair.b, of_b),
     ):
         done = set(view.run.excluded_ids)
         left = [one for one in ids if one not in done]
         label = f"Exclude from {name} ({len(left):,})" if left else f"Excluded from {name}"
-        if place.button(
+        if column.button(
             label,
             key=f"leaks:exclude:{name}",
             type="primary" if name == "A" and left else "secondary",
@@ -47,7 +47,7 @@ def exclude_buttons(pair: Pair, both: Both) -> None:
             help=f"No selection from {name} will hold these images. Nothing is deleted.",
         ):
             _exclude(view, left, name)
-    _undo(places[2])
+    _undo(columns[2])
 
 
 def _exclude(view: session.RunView, ids: list[str], name: str) -> None:
@@ -63,12 +63,12 @@ def _exclude(view: session.RunView, ids: list[str], name: str) -> None:
     st.rerun()
 
 
-def _undo(place: st.delta_generator.DeltaGenerator) -> None:
+def _undo(column: st.delta_generator.DeltaGenerator) -> None:
     fingerprint, name = session.get("leaks:undo") or ("", "")
     made = exclusions.entries(fingerprint, session.home()) if fingerprint else []
     if not made or made[-1].get("reason") != "leakage":
         return
-    if place.button("Undo", key="leaks:undo", help=f"Take back the last exclusion from {name}"):
+    if column.button("Undo", key="leaks:undo", help=f"Take back the last exclusion from {name}"):
         exclusions.undo(fingerprint, session.home())
         session.put("leaks:undo", None)
         clear_caches()

@@ -57,16 +57,16 @@ class Measured:
 
 def show_answer(view: RunView, pair: Pair) -> None:
     """Draw the answer in a sentence, and the button that measures it."""
-    said = expected_sentence(view, pair)
-    if said:
-        st.markdown(said)
-    found = measured(view, pair)
-    if found is not None:
+    sentence = expected_sentence(view, pair)
+    if sentence:
+        st.markdown(sentence)
+    result = measured(view, pair)
+    if result is not None:
         badge = {
             "better": ":green-badge[A is better]",
             "worse": ":orange-badge[B is better]",
-        }.get(found.test.verdict, ":gray-badge[no difference shown]")
-        st.markdown(f"{badge} {measured_sentence(found)}")
+        }.get(result.test.verdict, ":gray-badge[no difference shown]")
+        st.markdown(f"{badge} {measured_sentence(result)}")
         return
     if same_training(pair):
         st.markdown("Both sides train the same models: nothing to measure between them.")
@@ -85,14 +85,14 @@ def show_answer(view: RunView, pair: Pair) -> None:
 
 def expected_sentence(view: RunView, pair: Pair) -> str:
     """What the forecast expects of both sides beside random; "" where it does not know them."""
-    found = forecasts.known_forecast(view)
-    if found is None:
+    forecast = forecasts.known_forecast(view)
+    if forecast is None:
         return ""
     gains = {}
     for name, side, chosen in (("A", pair.side_a, pair.a), ("B", pair.side_b, pair.b)):
         method, params = forecasts.method_of(chosen)
         try:
-            gains[name] = (method, found.at(method, side.prune_rate, **params))
+            gains[name] = (method, forecast.at(method, side.prune_rate, **params))
         except CoresetError:
             return ""
     parts = [
@@ -161,13 +161,13 @@ def accuracies(rows: Sequence[Mapping[str, Any]], side: Side) -> dict[int, float
     }
 
 
-def measured_sentence(found: Measured) -> str:
+def measured_sentence(result: Measured) -> str:
     """For example "Measured: A is 1.8 points above B (95% interval +1.2 to +2.4, n = 5 seeds)"."""
-    test = found.test
+    test = result.test
     way = "above" if test.mean >= 0 else "below"
     difference = f"A is **{abs(100 * test.mean):.1f} points {way} B**"
-    where = f", {found.tested_on:,} test images" if found.tested_on else ""
-    what = "" if found.truth else " (agreement with clusters: there are no true labels)"
+    where = f", {result.tested_on:,} test images" if result.tested_on else ""
+    what = "" if result.truth else " (agreement with clusters: there are no true labels)"
     if test.n < 2:
         return (
             f"Measured: {difference}{what} in one training{where}; one says nothing about chance."

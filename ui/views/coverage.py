@@ -343,17 +343,17 @@ def show_stability(view: session.RunView) -> None:
         f"scores. Stops after {MAX_SECONDS:.0f} s."
     )
     name = f"stability:{view.key_of('coverage')}:{k}"
-    place = st.empty()
+    placeholder = st.empty()
     if st.button("Run", type="primary", key="stability:run"):
         for curve in agreement_curve(view, scores.score, k):
             session.put(name, curve)
-            with place.container():
+            with placeholder.container():
                 st.plotly_chart(
                     charts.apply_theme(_stability(curve)[0], current()),
                     theme=None,
                     key=f"live-{len(curve)}",
                 )
-        place.empty()
+        placeholder.empty()
     if session.get(name):
         charts.show(*_named(_stability(session.get(name))))
 

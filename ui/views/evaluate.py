@@ -338,7 +338,7 @@ def _verdict(rows: Sequence[dict[str, Any]], method: str) -> str:
         for row in rows
         if row["method"] == BASELINE
     }
-    found: dict[str, list[str]] = {"better": [], "worse": [], "unclear": []}
+    names_of: dict[str, list[str]] = {"better": [], "worse": [], "unclear": []}
     for rate in sorted({row["prune_rate"] for row in rows if row["method"] == method}):
         differences = [
             row["accuracy"] - random[rate, row["seed"]]
@@ -349,13 +349,13 @@ def _verdict(rows: Sequence[dict[str, Any]], method: str) -> str:
         ]
         if differences:
             points = f"{100 * np.mean(differences):+.1f} points"
-            found[_outcome(differences)].append(f"{rate:.0%} removed ({points})")
+            names_of[_outcome(differences)].append(f"{rate:.0%} removed ({points})")
     words = {
         "better": "is better than random at",
         "worse": "is worse than random at",
         "unclear": "does not clearly differ from random at",
     }
-    parts = [f"{words[side]} {escaped(', '.join(at))}" for side, at in found.items() if at]
+    parts = [f"{words[side]} {escaped(', '.join(at))}" for side, at in names_of.items() if at]
     return f"**{escaped(row_title(METHODS, method))}** {'; '.join(parts)}." if parts else ""
 
 

@@ -118,9 +118,9 @@ def _toolbar(view: RunView, layout: str | None) -> str:
 def _chips(view: RunView) -> None:
     """One button per filter in force, which removes it."""
     held = result_filters.filters()
-    found = result_filters.search()
-    if found is not None and st.button(
-        f"Similar: {escaped(found.title, 50)} ✕", key="chip:search", help="Remove the search"
+    hits = result_filters.search()
+    if hits is not None and st.button(
+        f"Similar: {escaped(hits.title, 50)} ✕", key="chip:search", help="Remove the search"
     ):
         result_filters.drop_filter("search")
         st.rerun()
@@ -130,7 +130,7 @@ def _chips(view: RunView) -> None:
         if st.button(label, key=f"chip:{name}", help="Remove this filter"):
             result_filters.drop_filter(name)
             st.rerun()
-    if (held or found is not None) and st.button(
+    if (held or hits is not None) and st.button(
         "Clear all filters", key="chip:all", type="tertiary"
     ):
         result_filters.clear_filters()

@@ -49,13 +49,13 @@ def _chosen_file(kind: str) -> str:
         "round with its label column filled in. Predictions: CSV, Parquet or JSON Lines with one "
         "row an image and columns p_CLASS or logit_CLASS.",
     )
-    place = st.text_input(
+    typed = st.text_input(
         "Or a path on the machine this app runs on, or fiftyone:NAME/FIELD",
         key=f"import:{kind}:place",
     ).strip()
     if upload is not None:
         return kept_upload(upload.name, upload.getvalue())
-    return place
+    return typed
 
 
 def kept_upload(name: str, data: bytes) -> str:
@@ -79,15 +79,15 @@ def _show_labels(view: session.RunView, where: str) -> None:
     from coreset_engine.pipeline.label_rounds import preview_labels
 
     try:
-        found = preview_labels(view.run, where)
+        preview = preview_labels(view.run, where)
     except CoresetError as error:
         st.error(escaped(str(error)))
         return
     st.markdown("**What would be read**")
-    for sentence in found["report"]:
+    for sentence in preview["report"]:
         st.markdown(f"- {escaped(sentence)}")
-    _show_rows(view, found["labels"])
-    changes = found["labels_new"] + found["labels_changed"]
+    _show_rows(view, preview["labels"])
+    changes = preview["labels_new"] + preview["labels_changed"]
     if not changes:
         st.info("Every label of this file is known already: there is nothing to keep.")
         return
@@ -116,12 +116,12 @@ def _keep(view: session.RunView, where: str) -> None:
     from coreset_engine.pipeline.label_rounds import keep_labels
 
     try:
-        told = keep_labels(view.run, where)
+        summary = keep_labels(view.run, where)
     except CoresetError as error:
         st.error(escaped(str(error)))
         return
-    session.put("news", [told["report"][0]])
-    if told["total"] >= 20:
+    session.put("news", [summary["report"][0]])
+    if summary["total"] >= 20:
         submit("round_estimate", view.spec, dict(view.job_params))
     st.rerun()
 
@@ -158,12 +158,12 @@ def _show_predictions(view: session.RunView, where: str) -> None:
     from coreset_engine.pipeline.predictions import report_of
 
     try:
-        found = report_of(view.run.with_config(predictions=where))
+        report = report_of(view.run.with_config(predictions=where))
     except CoresetError as error:
         st.error(escaped(str(error)))
         return
     st.markdown("**What would be read**")
-    for sentence in prediction_sentences(found):
+    for sentence in prediction_sentences(report):
         st.markdown(f"- {escaped(sentence)}")
     if where == current:
         st.success("These predictions are in use.")
@@ -187,24 +187,24 @@ def _show_used(current: str | None) -> None:
         st.rerun()
 
 
-def prediction_sentences(found: dict[str, Any]) -> list[str]:
+def prediction_sentences(report: dict[str, Any]) -> list[str]:
     """The report of predictions for people."""
     lines = [
-        f"{found['predicted']:,} of {found['images']:,} images have a prediction "
-        f"({found['kind']}, {len(found['classes']):,} classes)."
+        f"{report['predicted']:,} of {report['images']:,} images have a prediction "
+        f"({report['kind']}, {len(report['classes']):,} classes)."
     ]
-    if "mean_confidence" in found:
-        lines.append(f"Mean confidence {found['mean_confidence']:.1%}.")
-    if "labelled" in found:
+    if "mean_confidence" in report:
+        lines.append(f"Mean confidence {report['mean_confidence']:.1%}.")
+    if "labelled" in report:
         lines.append(
-            f"{found['disagree_with_labels']:,} of {found['labelled']:,} labelled images have "
+            f"{report['disagree_with_labels']:,} of {report['labelled']:,} labelled images have "
             "another label than the predicted one."
         )
-    if "disagree_with_clusters" in found:
+    if "disagree_with_clusters" in report:
         lines.append(
-            f"{found['disagree_with_clusters']:,} images are predicted as another class than most "
+            f"{report['disagree_with_clusters']:,} images are predicted as another class than most "
             "of their cluster."
         )
-    if found["unmatched_rows"]:
-        lines.append(f"{found['unmatched_rows']:,} rows name no image of this source.")
+    if report["unmatched_rows"]:
+        lines.append(f"{report['unmatched_rows']:,} rows name no image of this source.")
     return lines

@@ -89,9 +89,9 @@ def show_next(view: session.RunView, state: label_log.LabelState) -> None:
         _choose(view, state, int(count), method)
 
 
-def _method(place: Any) -> str:
+def _method(column: Any) -> str:
     names = list(METHODS)
-    return place.selectbox(
+    return column.selectbox(
         "By",
         names,
         index=names.index(ROUND_METHOD),
@@ -116,11 +116,11 @@ def _free_folder(folder: Path) -> Path:
     A round that was undone has left its own.
     """
     number = 1
-    found = folder
-    while found.exists():
+    free = folder
+    while free.exists():
         number += 1
-        found = folder.with_name(f"{folder.name}-{number}")
-    return found
+        free = folder.with_name(f"{folder.name}-{number}")
+    return free
 
 
 def show_rounds(view: session.RunView) -> None:
@@ -179,10 +179,10 @@ def _show_newest(view: session.RunView, number: int, entry: dict[str, Any]) -> N
 
 
 def _export(view: session.RunView, folder: Path, target: str) -> None:
-    place = (
+    path = (
         f"{folder.name}" if target == "fiftyone" else str(folder.parent / f"{folder.name}-{target}")
     )
-    where = {"name" if target == "fiftyone" else "out": place}
+    where = {"name" if target == "fiftyone" else "out": path}
     submit(
         "export", view.spec, {**view.job_params, "folder": str(folder), "target": target, **where}
     )
@@ -198,10 +198,10 @@ def newest_estimate(
     for job in list_jobs():
         if job.kind == "round_estimate" and job.spec == view.spec and job.status == "done":
             try:
-                found = RoundEstimate.from_json(job.result)
+                estimate = RoundEstimate.from_json(job.result)
             except (KeyError, TypeError):
                 continue
-            return found, found.points[-1].labels != len(state.labels)
+            return estimate, estimate.points[-1].labels != len(state.labels)
     return None, False
 
 

@@ -189,16 +189,18 @@ def _show_picked(view: session.RunView, app: fiftyone_app.App) -> None:
 
 
 def _pins(view: session.RunView, title: str, ids: list[str], key: str) -> None:
-    found = known(view, ids)
+    positions = known(view, ids)
     line, keep, never = st.columns([4, 1, 1], vertical_alignment="center")
-    unknown = len(ids) - len(found)
+    unknown = len(ids) - len(positions)
     missing = f", {unknown:,} of them not in this source" if unknown else ""
-    some = ", ".join(found[:5]) + (" ..." if found[5:] else "")
+    some = ", ".join(positions[:5]) + (" ..." if positions[5:] else "")
     line.markdown(f"**{title}: {len(ids):,}**{missing}  \n{escaped(some, 300)}")
-    for place, label, kind in ((keep, "Always include", "keep"), (never, "Exclude", "never")):
-        if place.button(label, key=f"fiftyone:{key}:{kind}", disabled=not found, width="stretch"):
-            controls.pin(found, kind)
-            st.toast(f"{len(found):,} images {'included' if kind == 'keep' else 'excluded'}.")
+    for column, label, kind in ((keep, "Always include", "keep"), (never, "Exclude", "never")):
+        if column.button(
+            label, key=f"fiftyone:{key}:{kind}", disabled=not positions, width="stretch"
+        ):
+            controls.pin(positions, kind)
+            st.toast(f"{len(positions):,} images {'included' if kind == 'keep' else 'excluded'}.")
             st.rerun()
 
 

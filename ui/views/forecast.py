@@ -28,13 +28,13 @@ SHARE = 0.95  # of the accuracy with all labels, for "labels needed"
 
 def show_forecast(view: RunView, selection: Selection) -> None:
     """Draw what the selection is expected to be worth, or the button that computes it."""
-    found = forecasts.known_forecast(view)
+    forecast = forecasts.known_forecast(view)
     computing = forecasts.being_computed(view.full or view)
     if not computing and session_selection.goes_by_measured_rule(view, session.get("method")):
         forecasts.start_once(view)
     if computing:
         st.caption("Being computed; the sentences and the curve follow.")
-    if found is None:
+    if forecast is None:
         if not computing:
             st.caption(
                 "How accurate a model trained on this selection would be beside a random one, "
@@ -45,16 +45,16 @@ def show_forecast(view: RunView, selection: Selection) -> None:
     method, params = forecasts.method_of(selection)
     prune_rate = session.get("prune_rate")
     try:
-        curve = found.curve(method, **params)
-        gain = found.at(method, prune_rate, **params)
+        curve = forecast.curve(method, **params)
+        gain = forecast.at(method, prune_rate, **params)
     except CoresetError:
         _not_judged(view, method)
-        _say_best(found, "", prune_rate)
+        _say_best(forecast, "", prune_rate)
         return
     st.markdown(gain_sentence(method, gain))
-    _say_best(found, method, prune_rate)
-    _show_curves(found, method, curve, kept_in_all(view, prune_rate))
-    st.caption(labels_sentence(found))
+    _say_best(forecast, method, prune_rate)
+    _show_curves(forecast, method, curve, kept_in_all(view, prune_rate))
+    st.caption(labels_sentence(forecast))
 
 
 def kept_in_all(view: RunView, prune_rate: float) -> int:
@@ -81,8 +81,8 @@ def gain_sentence(method: str, gain: Any) -> str:
     )
 
 
-def _say_best(found: Forecast, method: str, prune_rate: float) -> None:
-    advice = found.best(prune_rate)
+def _say_best(forecast: Forecast, method: str, prune_rate: float) -> None:
+    advice = forecast.best(prune_rate)
     if advice.method == method:
         st.caption("No method that was judged is expected to do better at this number of images.")
         return
@@ -126,22 +126,22 @@ def _not_judged(view: RunView, method: str) -> None:
     submit_button("Add it to the forecast", "forecast", view.full or view, methods=[method])
 
 
-def labels_sentence(found: Forecast) -> str:
+def labels_sentence(forecast: Forecast) -> str:
     """How many labels reach most of the accuracy that labels for all images would give."""
-    needed = found.labels_needed(SHARE)
-    random = found.labels_needed(SHARE, BASELINE)
+    needed = forecast.labels_needed(SHARE)
+    random = forecast.labels_needed(SHARE, BASELINE)
     return (
         f"About {needed.count:,} labelled images ({needed.low:,} to {needed.high:,}) reach "
-        f"{SHARE:.0%} of the accuracy that labels for all {found.n_images:,} would give; random "
+        f"{SHARE:.0%} of the accuracy that labels for all {forecast.n_images:,} would give; random "
         f"selections need about {random.count:,}."
     )
 
 
-def _show_curves(found: Forecast, method: str, curve: list[Any], kept: int) -> None:
+def _show_curves(forecast: Forecast, method: str, curve: list[Any], kept: int) -> None:
     series = {}
     if method != BASELINE:
         series[row_title(METHODS, method)] = _points(curve)
-    series[row_title(METHODS, BASELINE)] = _points(found.curve(BASELINE))
+    series[row_title(METHODS, BASELINE)] = _points(forecast.curve(BASELINE))
     figure, data = charts.interval_curves(
         series,
         title="Expected accuracy, with 90% intervals",

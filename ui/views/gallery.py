@@ -59,8 +59,8 @@ class Ordered:
 def show_result(view: session.RunView, among: np.ndarray, *, key: str, height: int) -> None:
     """Draw the images of `among` (N,) bool in an order that can be chosen, a page at a time."""
     names = orders(view)
-    found = result_filters.search()
-    if found is not None:
+    hits = result_filters.search()
+    if hits is not None:
         names.insert(0, SIMILAR)
     elif session.get("gallery_order") not in names:
         session.rebind("gallery_order", names[0])
@@ -68,7 +68,7 @@ def show_result(view: session.RunView, among: np.ndarray, *, key: str, height: i
     order = left.selectbox(
         "Order",
         names,
-        key=f"{key}:by-similarity" if found else session.bind("gallery_order", names[0]),
+        key=f"{key}:by-similarity" if hits else session.bind("gallery_order", names[0]),
         format_func=option,
     )
     ordered = in_order(view, order, among)
@@ -93,8 +93,8 @@ def show_result(view: session.RunView, among: np.ndarray, *, key: str, height: i
 def _captions(view: session.RunView, order: str, positions: np.ndarray) -> list[str]:
     if order != SIMILAR:
         return [caption(view, order, i) for i in positions]
-    found = result_filters.search()
-    near = result_filters.similarity_of(view, found) if found is not None else {}
+    hits = result_filters.search()
+    near = result_filters.similarity_of(view, hits) if hits is not None else {}
     return [f"{near.get(int(i), 0.0):.2f}" for i in positions]
 
 
@@ -112,12 +112,12 @@ def _marks(view: session.RunView, ordered: Ordered, shown: slice) -> list[str] |
     return [category(group) for group in ordered.groups[shown]]
 
 
-def _page(place, count: int, key: str) -> slice:
+def _page(column, count: int, key: str) -> slice:
     """Which of `count` images are shown, from a number input where there is more than one page."""
     pages = max(1, -(-count // MAX_TILES))
     page = 1
     if pages > 1:
-        page = place.number_input(f"Page of {pages:,}", 1, pages, key=f"{key}:page")
+        page = column.number_input(f"Page of {pages:,}", 1, pages, key=f"{key}:page")
     return slice((page - 1) * MAX_TILES, page * MAX_TILES)
 
 
@@ -140,8 +140,8 @@ def orders(view: session.RunView) -> list[str]:
 
 
 def _is_number(view: session.RunView, name: str) -> bool:
-    found = column(view, name)
-    return found is not None and found.kind == "number"
+    values = column(view, name)
+    return values is not None and values.kind == "number"
 
 
 def in_order(view: session.RunView, order: str, among: np.ndarray) -> Ordered:
@@ -152,8 +152,8 @@ def in_order(view: session.RunView, order: str, among: np.ndarray) -> Ordered:
         drawn = rng.choice(chosen, min(len(chosen), RANDOM_SIZE), replace=False)
         return Ordered(np.sort(drawn), None, "drawn at random")
     if order == SIMILAR:
-        found = result_filters.search()
-        near = result_filters.similarity_of(view, found) if found is not None else {}
+        hits = result_filters.search()
+        near = result_filters.similarity_of(view, hits) if hits is not None else {}
         positions = [i for i in near if among[i]]
         return Ordered(np.array(positions, np.int64), None, "most similar first")
     if order == DUPLICATES:
@@ -245,11 +245,11 @@ def caption(view: session.RunView, order: str, i: int) -> str:
 
 def facts_line(view: session.RunView, i: int) -> str:
     """What is known about image i, in one line."""
-    found = (
+    facts = (
         column(view, name)
         for name in ("true label", "pseudo-label", "AUM", "forgetting", "BlindCS score")
     )
-    return plain(" · ".join(one.describe(int(i)) for one in found if one is not None), 300)
+    return plain(" · ".join(one.describe(int(i)) for one in facts if one is not None), 300)
 
 
 def selected_marks(view: session.RunView, positions: np.ndarray) -> list[str] | None:

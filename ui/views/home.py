@@ -227,8 +227,8 @@ def _bytes(size: float) -> str:
 
 def rejected(view: session.RunView) -> None:
     """List the skipped files with their reasons; at most 1,000 rows are sent."""
-    found = view.dataset.rejected
-    if not found:
+    rows = view.dataset.rejected
+    if not rows:
         return
     with st.expander(
         f"{view.dataset.n_rejected:,} skipped file{'s' if view.dataset.n_rejected > 1 else ''}",
@@ -236,8 +236,8 @@ def rejected(view: session.RunView) -> None:
     ):
         st.dataframe(
             {
-                "File": [plain(row.name, 200) for row in found[:1000]],
-                "Reason": [plain(row.reason, 300) for row in found[:1000]],
+                "File": [plain(row.name, 200) for row in rows[:1000]],
+                "Reason": [plain(row.reason, 300) for row in rows[:1000]],
             },
             hide_index=True,
             width="stretch",
@@ -245,7 +245,7 @@ def rejected(view: session.RunView) -> None:
         st.download_button(
             "Download as CSV",
             lambda: charts.as_csv(
-                {"name": [row.name for row in found], "reason": [row.reason for row in found]}
+                {"name": [row.name for row in rows], "reason": [row.reason for row in rows]}
             ),
             "rejected.csv",
             "text/csv",

@@ -82,9 +82,11 @@ def _pictures(view: RunView, match: LabelMatch) -> None:
     from coreset_engine.core.ids import places_of
 
     names = list(match.labels)[:40]
-    places = places_of(view.dataset.ids, names)
-    shown = [int(place) for place in places if place >= 0]
-    captions = [plain(match.labels[name], 20) for name, place in zip(names, places) if place >= 0]
+    positions = places_of(view.dataset.ids, names)
+    shown = [int(position) for position in positions if position >= 0]
+    captions = [
+        plain(match.labels[name], 20) for name, position in zip(names, positions) if position >= 0
+    ]
     if shown and view.dataset.reader is not None:
         gallery(view.dataset, shown, captions, key="import:gallery", height=200)
 

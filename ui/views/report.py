@@ -138,9 +138,9 @@ def map_picture(points: np.ndarray, kept: np.ndarray, width: int = 960, height: 
     """
     low = points.min(0)
     high = points.max(0)
-    place = (points - low) / np.maximum(high - low, 1e-9)
-    x = (place[:, 0] * (width - 9)).astype(int) + 4
-    y = ((1 - place[:, 1]) * (height - 9)).astype(int) + 4
+    scaled = (points - low) / np.maximum(high - low, 1e-9)
+    x = (scaled[:, 0] * (width - 9)).astype(int) + 4
+    y = ((1 - scaled[:, 1]) * (height - 9)).astype(int) + 4
     canvas = np.full((height, width, 3), 255.0)
     rest = np.bincount(y * width + x, minlength=width * height).reshape(height, width)
     _stamp(canvas, _grown(rest, 1), palette.LIGHT.rest)

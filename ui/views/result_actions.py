@@ -156,8 +156,8 @@ def _select_like(view: RunView, ids: list[str], count: int) -> None:
     controls.remember()
     whole = (view.full or view).run
     with st.spinner("Searching ..."):
-        found = find(whole, like=ids[:MOST_QUERY], count=min(POOL * count, len(whole.dataset)))
-    near = [str(name) for name in found.ids]
+        result = find(whole, like=ids[:MOST_QUERY], count=min(POOL * count, len(whole.dataset)))
+    near = [str(name) for name in result.ids]
     _limit_to(view, Filter.one_of("id", list(dict.fromkeys([*near, *ids[:MOST_QUERY]]))), count)
 
 

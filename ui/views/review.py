@@ -67,14 +67,14 @@ def _listed(view: RunView) -> list[Candidate]:
     return listed if chosen == ALL else [one for one in listed if one.given == chosen]
 
 
-def _below_threshold(view: RunView, place) -> list[Candidate]:
+def _below_threshold(view: RunView, column) -> list[Candidate]:
     doubt = reviews.doubt_of(view)
     low = float(doubt.values.min())
     high = float(doubt.values.max())
     if low >= high:
         return reviews.doubtful(view, high)
     start = min(max(reviews.first_threshold(doubt), low), high)
-    threshold = place.slider(
+    threshold = column.slider(
         f"List images with a {doubt.name} of at most",
         low,
         high,
@@ -84,7 +84,7 @@ def _below_threshold(view: RunView, place) -> list[Candidate]:
     )
     count = int((doubt.values <= threshold).sum())
     more = f" The first {reviews.MOST:,} are listed." if count > reviews.MOST else ""
-    place.caption(f"{count:,} of {len(view):,} images.{more}")
+    column.caption(f"{count:,} of {len(view):,} images.{more}")
     return reviews.doubtful(view, threshold)
 
 

@@ -75,11 +75,11 @@ def _typed_percent() -> None:
 
 def undo_buttons(back: Any, forward: Any) -> None:
     """Draw undo and redo into two columns."""
-    for place, label, source, target in (
+    for area, label, source, target in (
         (back, "Undo", "past", "future"),
         (forward, "Redo", "future", "past"),
     ):
-        place.button(
+        area.button(
             label,
             disabled=not session.get(source),
             width="stretch",
@@ -329,7 +329,7 @@ def selected_gallery(view: RunView, selection: Selection) -> None:
     scores = [
         name
         for name in available_columns(view)
-        if (found := column(view, name)) is not None and found.kind == "number"
+        if (numbers := column(view, name)) is not None and numbers.kind == "number"
     ]
     left, right = st.columns([1, 1])
     by = left.selectbox("Sort by", [SELECTION_ORDER, *scores], key="kept-sort")

@@ -56,10 +56,10 @@ def weights_state(encoder: str) -> str:
     if row is not None and "download" not in row.needs:
         return "installed"
     pattern = WEIGHT_FILES.get(encoder)
-    found = pattern is not None and any(
+    installed = pattern is not None and any(
         any(folder.glob(pattern)) for folder in _weight_caches() if folder.is_dir()
     )
-    return "installed" if found else "needs download"
+    return "installed" if installed else "needs download"
 
 
 def _weight_caches() -> tuple[Path, Path]:

@@ -240,8 +240,8 @@ def unpacked(upload: BinaryIO) -> str:
     filesystem.make_folder(folder)
     try:
         return str(_unpacked(upload, folder))
-    except OSError as fault:
-        raise filesystem.refused(folder, fault) from None
+    except OSError as error:
+        raise filesystem.refused(folder, error) from None
 
 
 def _unpacked(upload: BinaryIO, folder: Path) -> Path:

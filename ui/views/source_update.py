@@ -18,11 +18,13 @@ from ui.state import session
 def offer(view: session.RunView) -> None:
     """Show what is new since the source was last embedded and offer to update or look again."""
     whole = view.full or view
-    found = _change(whole.spec, whole.dataset.fingerprint, str(whole.run.store.home), whole.dataset)
-    if found is None:
+    change = _change(
+        whole.spec, whole.dataset.fingerprint, str(whole.run.store.home), whole.dataset
+    )
+    if change is None:
         _look_again(whole)
         return
-    changes, since = found
+    changes, since = change
     left, right = st.columns([5, 1], vertical_alignment="center")
     left.info(
         f"{changes} since {since}. Update embeds only what is new. The other images keep their "

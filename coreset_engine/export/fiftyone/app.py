@@ -76,8 +76,8 @@ class App:
         if not self.dataset.has_sample_field(ID_FIELD):
             return ids
         samples = every_sample(self.dataset)
-        place = dict(zip(*samples.values([ID_FIELD, "id"]), strict=True))
-        return [place[key] for key in ids if key in place]
+        sample_of = dict(zip(*samples.values([ID_FIELD, "id"]), strict=True))
+        return [sample_of[key] for key in ids if key in sample_of]
 
     def _ours(self, samples: Any) -> list[str]:
         return [
@@ -216,10 +216,10 @@ def _patiently(act: Callable[[], None], seconds: float = 30) -> None:
     while True:
         try:
             return act()
-        except RuntimeError as fault:
+        except RuntimeError as error:
             if time.monotonic() > deadline:
                 raise Missing(
-                    f"the FiftyOne App does not answer ({fault}); close it and open it again."
+                    f"the FiftyOne App does not answer ({error}); close it and open it again."
                 ) from None
             time.sleep(0.3)
 

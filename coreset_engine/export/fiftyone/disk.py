@@ -147,9 +147,9 @@ def write_frame(out: Path, plan: Plan) -> None:
 def _writing(out: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as fault:
+    except OSError as error:
         raise BadInput(
-            f"{str(out)!r} cannot be written ({fault.strerror or fault}); choose a folder you can "
+            f"{str(out)!r} cannot be written ({error.strerror or error}); choose a folder you can "
             "write."
         ) from None
 
@@ -220,10 +220,10 @@ def encoder(layer: Layer, ids: list[str], dialect: Dialect) -> Callable[[int], A
 
 def _detections(layer: Layer, owner: str, boxes: Any, dialect: Dialect) -> dict[str, Any]:
     """A detections label as the database holds it."""
-    found = []
+    detections = []
     for number, (label, box) in enumerate(boxes):
         key = hashlib.sha256(f"{owner}{layer.name}{number}".encode()).hexdigest()[:24]
-        found.append(
+        detections.append(
             {
                 "_id": dialect.oid(key),
                 "_cls": "Detection",
@@ -233,7 +233,7 @@ def _detections(layer: Layer, owner: str, boxes: Any, dialect: Dialect) -> dict[
                 "bounding_box": [dialect.number(part) for part in box],
             }
         )
-    return {"_cls": "Detections", "detections": found}
+    return {"_cls": "Detections", "detections": detections}
 
 
 def documents(plan: Plan, dialect: Dialect) -> Iterator[dict[str, Any]]:
@@ -318,8 +318,8 @@ def run_config(bundle: ExportBundle, names: Names, own: list[Layer]) -> dict[str
 
 def brain_keys(bundle: ExportBundle, names: Names, own: list[Layer]) -> list[str]:
     """Of the map and of the similarity index, where there is one."""
-    found = [names.prefix + "umap"] if bundle.points is not None else []
-    return found + [names.prefix + "similarity" for layer in own if layer.kind == "vector"]
+    keys = [names.prefix + "umap"] if bundle.points is not None else []
+    return keys + [names.prefix + "similarity" for layer in own if layer.kind == "vector"]
 
 
 def _schema(layers: list[Layer]) -> list[dict[str, Any]]:
@@ -424,7 +424,7 @@ def _saved(view: View) -> dict[str, Any]:
 
 
 def _brain(bundle: ExportBundle, names: Names, own: list[Layer]) -> dict[str, Any]:
-    found = {}
+    runs = {}
     for key in brain_keys(bundle, names, own):
         shared = dict(model=None, model_kwargs=None, patches_field=None)
         if key.endswith("umap"):
@@ -449,8 +449,8 @@ def _brain(bundle: ExportBundle, names: Names, own: list[Layer]) -> dict[str, An
                 metric="cosine",
                 **shared,
             )
-        found[key] = _run(key, config)
-    return found
+        runs[key] = _run(key, config)
+    return runs
 
 
 def _run(key: str, config: dict[str, Any]) -> dict[str, Any]:

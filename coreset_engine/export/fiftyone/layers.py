@@ -189,31 +189,31 @@ def _vector_layers(bundle: ExportBundle, prefix: str) -> list[Layer]:
 def _class_layers(bundle: ExportBundle, prefix: str) -> list[Layer]:
     """Classes that people, label spreading or the user's model gave; and decisions on labels."""
     table = bundle.table
-    found = []
+    layers = []
     for column, (confidence, text) in CLASSES.items():
         if column in table:
             names = [name or None for name in table[column].tolist()]
             sure = table[confidence].to_numpy(float) if confidence in table else None
-            found.append(Layer(prefix + column, "label", names, text, sure))
+            layers.append(Layer(prefix + column, "label", names, text, sure))
     if "label_decision" in table:
         decisions = [name or None for name in table["label_decision"].tolist()]
-        found.append(
+        layers.append(
             Layer(
                 prefix + "label_decision", "str", decisions, "confirm, correct or ignore its label"
             )
         )
-    return found
+    return layers
 
 
 def source_layers(bundle: ExportBundle) -> list[Layer]:
     """What a dataset made by us also says: our id, the true class, the source's own columns."""
-    found = [Layer(ID_FIELD, "str", bundle.ids.tolist(), "the image's id in its source")]
+    layers = [Layer(ID_FIELD, "str", bundle.ids.tolist(), "the image's id in its source")]
     if bundle.truth is not None:
-        found.append(Layer(TRUTH, "label", bundle.truth, "the source's own label"))
+        layers.append(Layer(TRUTH, "label", bundle.truth, "the source's own label"))
     if bundle.dataset is not None:
         for name, values in bundle.dataset.columns.items():
-            found.append(_column(name, np.asarray(values), bundle.position))
-    return found
+            layers.append(_column(name, np.asarray(values), bundle.position))
+    return layers
 
 
 def _column(name: str, values: np.ndarray, position: np.ndarray) -> Layer:
@@ -320,8 +320,8 @@ def _suspected(names: Names, given_labels: bool) -> View:
         else "pseudo-labels that another class fitted better on average in training (AUM below 0), "
         "worst first"
     )
-    found = (_matched({field: {"$lt": 0}}), _sorted(field))
-    return View(names.view("suspected label errors"), text, found)
+    stages = (_matched({field: {"$lt": 0}}), _sorted(field))
+    return View(names.view("suspected label errors"), text, stages)
 
 
 def _matched(condition: dict[str, Any]) -> tuple[str, dict[str, Any]]:

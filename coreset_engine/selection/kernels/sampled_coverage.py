@@ -70,8 +70,8 @@ def _from_sample(pairs: Pairs, width: int, first: np.ndarray, k: int) -> np.ndar
     others = np.setdiff1d(np.arange(size), first)
     at = np.concatenate([first, others]).astype(np.int64)
     part = uniform(pairs.rows[at], pairs.bandwidth)
-    found: np.ndarray = at[greedy_coverage(part, np.arange(len(first)), goal)]
-    return found
+    chosen: np.ndarray = at[greedy_coverage(part, np.arange(len(first)), goal)]
+    return chosen
 
 
 def _represented_by(pairs: Pairs, kept: np.ndarray) -> np.ndarray:

@@ -99,11 +99,13 @@ def badge(
     """
     from coreset_engine.selection.kernels import gradient_matching
 
-    found = proxy_gradients(inputs, config.labels, own_prediction=True)
-    n = len(found.error)
+    gradients = proxy_gradients(inputs, config.labels, own_prediction=True)
+    n = len(gradients.error)
     coins = np.random.default_rng(np.random.SeedSequence([seed % 2**63, n])).random(min(k, n))
-    length = np.einsum("nd,nd->n", found.rows, found.rows)
-    order = gradient_matching.kmeanspp_draws(found.error, found.rows, length, preselected, coins)
+    length = np.einsum("nd,nd->n", gradients.rows, gradients.rows)
+    order = gradient_matching.kmeanspp_draws(
+        gradients.error, gradients.rows, length, preselected, coins
+    )
     return Ranking(
         filled(order, n, k),
         rank_scores(order, n),
@@ -130,16 +132,16 @@ def craig(
     """
     from coreset_engine.selection.kernels import gradient_matching
 
-    found = proxy_gradients(inputs, config.labels)
-    square = found.square
+    gradients = proxy_gradients(inputs, config.labels)
+    square = gradients.square
 
     def choose(part: np.ndarray, count: int, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        far = np.maximum(square[part, None] + square[part] - 2 * found.products(part, part), 0)
+        far = np.maximum(square[part, None] + square[part] - 2 * gradients.products(part, part), 0)
         np.sqrt(far, out=far)
         return gradient_matching.facility_dense(far.max() - far, first, count)
 
     return _by_part(
-        found,
+        gradients,
         k,
         CRAIG_PART,
         preselected,
@@ -168,10 +170,10 @@ def gradmatch(
     """
     from coreset_engine.selection.kernels.gradient_matching import matching_pursuit
 
-    found = proxy_gradients(inputs, config.labels)
+    gradients = proxy_gradients(inputs, config.labels)
 
     def choose(part: np.ndarray, count: int, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        gram = found.products(part, part).astype(np.float64)
+        gram = gradients.products(part, part).astype(np.float64)
         goal = gram.sum(axis=1)
         ridge = config.ridge
         if config.ridge_scale == "relative":
@@ -182,7 +184,7 @@ def gradmatch(
         return order, weights
 
     reason = "weighted, their gradients add up to those of their class"
-    return _by_part(found, k, OMP_PART, preselected, choose, reason)
+    return _by_part(gradients, k, OMP_PART, preselected, choose, reason)
 
 
 def non_negative(gram: np.ndarray, goal: np.ndarray, ridge: float) -> np.ndarray:
@@ -245,7 +247,7 @@ def glister(
 
 
 def _by_part(
-    found: Gradients,
+    gradients: Gradients,
     k: int,
     limit: int,
     preselected: np.ndarray,
@@ -253,8 +255,8 @@ def _by_part(
     reason: str,
 ) -> Ranking:
     """Let every part of every class choose its share, and weave the parts' orders into one."""
-    n = len(found.labels)
-    parts = class_parts(found.labels, limit)
+    n = len(gradients.labels)
+    parts = class_parts(gradients.labels, limit)
     is_preselected = np.zeros(n, bool)
     is_preselected[preselected] = True
     turn = np.full(n, np.inf)

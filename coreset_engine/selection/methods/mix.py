@@ -100,8 +100,8 @@ def mix(
     terms = {name: weights[name] * values for name, values in static.items()}
     terms |= {"diversity": diversity, "balance": balance}
     columns = {f"mix_{name}": terms[name] for name in TERMS if weights[name] > 0}
-    said = ", ".join(f"{name} x {weights[name]:g}" for name in TERMS if weights[name] > 0)
-    info = {"reason": f"largest sum of {said}", "terms": _shares(columns, order)}
+    summary = ", ".join(f"{name} x {weights[name]:g}" for name in TERMS if weights[name] > 0)
+    info = {"reason": f"largest sum of {summary}", "terms": _shares(columns, order)}
     nested = not weights["balance"]
     return Ranking(order, rank_scores(order, len(total)), nested=nested, info=info, columns=columns)
 
@@ -110,24 +110,24 @@ def _static_terms(
     inputs: Artefacts, config: MixConfig, weights: dict[str, float]
 ) -> dict[str, np.ndarray]:
     """name -> (N,) float64 in [0, 1] of the terms that do not depend on what is kept."""
-    found = {}
+    terms = {}
     if weights["typicality"]:
-        found["typicality"] = percentile(_typicality(inputs.neighbours))
+        terms["typicality"] = percentile(_typicality(inputs.neighbours))
     if weights["difficulty"]:
         dynamics = inputs.dynamics_at(labels=config.labels)
-        found["difficulty"] = percentile(hardness(dynamics, config.score))
+        terms["difficulty"] = percentile(hardness(dynamics, config.score))
     if weights["similarity"]:
         if not config.query.strip():
             raise BadInput(
                 "mix: similarity needs a query; give query=ID (or several, comma between), or "
                 "similarity=0."
             )
-        found["similarity"] = percentile(similarity_to(inputs, config.query))
+        terms["similarity"] = percentile(similarity_to(inputs, config.query))
     if weights["own"]:
         if not config.column:
             raise BadInput("mix: own needs a column of numbers; give column=NAME, or own=0.")
-        found["own"] = percentile(columns_of(inputs).column(config.column).numbers())
-    return found
+        terms["own"] = percentile(columns_of(inputs).column(config.column).numbers())
+    return terms
 
 
 def percentile(values: np.ndarray) -> np.ndarray:
@@ -136,13 +136,13 @@ def percentile(values: np.ndarray) -> np.ndarray:
     A constant column is 0.5 for all.
     """
     values = np.asarray(values, np.float64)
-    found = np.zeros(len(values))
+    percentiles = np.zeros(len(values))
     there = np.flatnonzero(~np.isnan(values))
     if len(there) == 1:
-        found[there] = 1.0
+        percentiles[there] = 1.0
     elif len(there):
-        found[there] = (rankdata(values[there]) - 1) / (len(there) - 1)
-    return found
+        percentiles[there] = (rankdata(values[there]) - 1) / (len(there) - 1)
+    return percentiles
 
 
 def _typicality(neighbours: Neighbours) -> np.ndarray:
@@ -161,13 +161,13 @@ def _links(neighbours: Neighbours) -> tuple[Links, float]:
     from scipy.sparse import coo_matrix
 
     there = (neighbours.indices >= 0) & np.isfinite(neighbours.distances)
-    rows, places = np.nonzero(there)
+    rows, columns = np.nonzero(there)
     n = len(neighbours.indices)
     farthest = np.where(there, neighbours.distances, -1.0).max(axis=1, initial=-1.0)
     far = farthest[farthest >= 0]
-    to = neighbours.indices[rows, places]
+    to = neighbours.indices[rows, columns]
     # stored one higher: a sparse matrix adds what stands twice and drops zeros
-    weight = np.asarray(neighbours.distances[rows, places], np.float64) + 1
+    weight = np.asarray(neighbours.distances[rows, columns], np.float64) + 1
     graph = coo_matrix((weight, (rows, to)), shape=(n, n)).tocsr()
     both = graph.maximum(graph.T).tocsr()
     links = Links(both.indptr.astype(np.int64), both.indices.astype(np.int64), both.data - 1)

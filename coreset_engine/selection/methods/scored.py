@@ -208,16 +208,16 @@ def _shared_out(
     those used up.
     """
     classes = np.zeros(len(score), np.int64)
-    said = []
+    words = []
     if config.per_class != "none":
         classes = np.unique(labels_of(inputs, config.labels), return_inverse=True)[1]
-        said.append(f"{config.per_class} shares of the classes")
+        words.append(f"{config.per_class} shares of the classes")
     if config.strata:
         keys = image_keys(inputs.dataset.ids, seed)
         ranges = equal_width(score, config.strata)
         order = in_turns(np.argsort(keys, kind="stable"), classes * config.strata + ranges)
-        said.append(f"{config.strata} ranges of the score in turn")
-    return in_turns(order, classes, config.per_class), " and ".join(said)
+        words.append(f"{config.strata} ranges of the score in turn")
+    return in_turns(order, classes, config.per_class), " and ".join(words)
 
 
 def equal_width(score: np.ndarray, strata: int) -> np.ndarray:
@@ -226,8 +226,8 @@ def equal_width(score: np.ndarray, strata: int) -> np.ndarray:
     high = score.max()
     if high == low:
         return np.zeros(len(score), np.int64)
-    place: np.ndarray = ((score - low) / (high - low) * strata).astype(np.int64)
-    return np.asarray(np.minimum(place, strata - 1))
+    stratum: np.ndarray = ((score - low) / (high - low) * strata).astype(np.int64)
+    return np.asarray(np.minimum(stratum, strata - 1))
 
 
 def aum(

@@ -111,12 +111,12 @@ def _spread_labels(
 
     names, own = np.unique(labels, return_inverse=True)
     scores = spread(links, known, own, keep)
-    found = scores.argmax(axis=1)
+    argmax = scores.argmax(axis=1)
     lost = np.flatnonzero(scores.max(axis=1) <= 0)
     if len(lost):
         rows = comparable(inputs, "cosine", 128)
         centres = np.stack([rows[known[own == c]].mean(axis=0) for c in range(len(names))])
         square = np.einsum("cd,cd->c", centres, centres)
-        found[lost] = (square - 2 * rows[lost] @ centres.T).argmin(axis=1)
-    found[known] = own
-    return found, len(names)
+        argmax[lost] = (square - 2 * rows[lost] @ centres.T).argmin(axis=1)
+    argmax[known] = own
+    return argmax, len(names)

@@ -66,8 +66,8 @@ _KEYS = {
 _ALIASES = {"gcs": "gs", "abfs": "az"}
 
 
-def client(protocol: str, place: str) -> tuple[Any, str]:
-    """(fsspec file system, the path of `place` inside it).
+def client(protocol: str, url: str) -> tuple[Any, str]:
+    """(fsspec file system, the path of `url` inside it).
 
     Raises ImportError without the package, ValueError for a URL or settings that its client cannot
     use.
@@ -76,7 +76,7 @@ def client(protocol: str, place: str) -> tuple[Any, str]:
 
     protocol = _ALIASES.get(protocol, protocol)
     if protocol == "gs":
-        return _google(place)
+        return _google(url)
     options: dict[str, Any] = {}
     if protocol == "s3":
         logging.getLogger("s3fs").setLevel(logging.CRITICAL)
@@ -86,13 +86,13 @@ def client(protocol: str, place: str) -> tuple[Any, str]:
     if protocol == "az":
         logging.getLogger("azure").setLevel(logging.CRITICAL)
         options |= dict(connection_timeout=CONNECT_S, read_timeout=READ_S)
-    found, path = fsspec.core.url_to_fs(place, **options)
+    filesystem, path = fsspec.core.url_to_fs(url, **options)
     if protocol == "az":
-        _once(found)
-    return found, path
+        _once(filesystem)
+    return filesystem, path
 
 
-def _google(place: str) -> tuple[Any, str]:
+def _google(url: str) -> tuple[Any, str]:
     """gcsfs by its HTTP API alone.
 
     The class that its package registers queries each bucket's layout over gRPC first. An emulator
@@ -103,51 +103,51 @@ def _google(place: str) -> tuple[Any, str]:
 
     logging.getLogger("gcsfs").setLevel(logging.CRITICAL)
     limit = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=READ_S)
-    found = GCSFileSystem(
+    filesystem = GCSFileSystem(
         token="anon" if os.environ.get("STORAGE_EMULATOR_HOST") else None, requests_timeout=limit
     )
     request = getattr(
         GCSFileSystem._request, "__wrapped__", None
     )  # below the decorator that asks again
     if request is not None:
-        found._request = partial(request, found)
-    return found, found._strip_protocol(place)
+        filesystem._request = partial(request, filesystem)
+    return filesystem, filesystem._strip_protocol(url)
 
 
-def _once(found: Any) -> None:
+def _once(filesystem: Any) -> None:
     """adlfs hands no setting on to Azure's client, whose policy waits 15, 18 and 24 s."""
-    policy = getattr(getattr(found.service_client, "_config", None), "retry_policy", None)
+    policy = getattr(getattr(filesystem.service_client, "_config", None), "retry_policy", None)
     if policy is not None:
         policy.total_retries = 0
 
 
-def status(fault: BaseException) -> int | None:
+def status(error: BaseException) -> int | None:
     """The HTTP status that a client's exception carries, None when it carries none."""
     for name in ("status_code", "status", "code"):
-        status = str(getattr(fault, name, ""))
+        status = str(getattr(error, name, ""))
         if status.isdigit():
             return int(status)
     return None
 
 
-def denied(fault: BaseException) -> bool:
+def denied(error: BaseException) -> bool:
     """Whether the store was reached and refuses, or no credentials were found."""
     return (
-        isinstance(fault, PermissionError)
-        or type(fault).__name__ in _DENIED
-        or status(fault) in _REFUSALS
-        or isinstance(fault, OSError)
-        and str(fault).startswith("Forbidden")
+        isinstance(error, PermissionError)
+        or type(error).__name__ in _DENIED
+        or status(error) in _REFUSALS
+        or isinstance(error, OSError)
+        and str(error).startswith("Forbidden")
     )  # gcsfs words a 403 like that
 
 
-def final(fault: BaseException) -> bool:
+def final(error: BaseException) -> bool:
     """Whether a retry cannot help: no such object or bucket, no access, an invalid request."""
     return (
-        isinstance(fault, FileNotFoundError | IsADirectoryError | NotADirectoryError)
-        or denied(fault)
-        or status(fault) in (400, 404, 405, 409, 410)
-        or type(fault).__name__ == "ParamValidationError"
+        isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError)
+        or denied(error)
+        or status(error) in (400, 404, 405, 409, 410)
+        or type(error).__name__ == "ParamValidationError"
     )
 
 

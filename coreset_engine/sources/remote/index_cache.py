@@ -58,11 +58,11 @@ class Opened:
         }
 
 
-def place_of(memory: Path | None, marks: Iterable[str]) -> Path | None:
+def place_of(memory: Path | None, parts: Iterable[str]) -> Path | None:
     """Where the opening of units with these marks is kept."""
     if memory is None:
         return None
-    whole = hashlib.sha256(json.dumps([VERSION, *marks]).encode()).hexdigest()
+    whole = hashlib.sha256(json.dumps([VERSION, *parts]).encode()).hexdigest()
     return memory / "opened" / whole[:40]
 
 
@@ -73,8 +73,8 @@ def recall(kept: Path | None) -> Opened | None:
     try:
         about = json.loads((kept / ABOUT).read_text("utf-8"))
         arrays = {
-            name: _mapped(kept / _file(place), about["n"])
-            for place, name in enumerate(about["names"])
+            name: _mapped(kept / _file(number), about["n"])
+            for number, name in enumerate(about["names"])
         }
         with suppress(OSError):  # a read-only workspace is fine for reading
             os.utime(kept)  # gc asks when it was last of use
@@ -90,14 +90,14 @@ def recall(kept: Path | None) -> Opened | None:
 
 
 def _mapped(path: Path, n: int) -> np.ndarray:
-    found = np.load(path, mmap_mode="r", allow_pickle=False)
-    if found.shape != (n,):
-        raise ValueError(f"{path} holds {found.shape}, not {n} entries")
-    return np.asarray(found)  # the same pages, as any array
+    mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+    if mapped.shape != (n,):
+        raise ValueError(f"{path} holds {mapped.shape}, not {n} entries")
+    return np.asarray(mapped)  # the same pages, as any array
 
 
-def _file(place: int) -> str:
-    return f"{place}.npy"
+def _file(number: int) -> str:
+    return f"{number}.npy"
 
 
 def in_memory(name: str, n: int, dtype: Any) -> np.ndarray:
@@ -132,19 +132,19 @@ def _write(temporary: Path, kept: Path, n: int, fill: Callable[[Make], Opened]) 
         names.append(name)
         return new_array(temporary / _file(len(names) - 1), dtype, (length,))
 
-    found = fill(make)
-    if sorted(names) != sorted(found.arrays):
+    opened = fill(make)
+    if sorted(names) != sorted(opened.arrays):
         return None
-    for array in found.arrays.values():
+    for array in opened.arrays.values():
         if isinstance(array, np.memmap):
             array.flush()
     about = dict(
         n=n,
         names=names,
-        fingerprint=found.fingerprint,
-        classes=found.classes,
-        rejected=[asdict(one) for one in found.rejected],
-        notes=[asdict(one) for one in found.notes],
+        fingerprint=opened.fingerprint,
+        classes=opened.classes,
+        rejected=[asdict(one) for one in opened.rejected],
+        notes=[asdict(one) for one in opened.notes],
     )
     (temporary / ABOUT).write_text(json.dumps(about), "utf-8")
     if kept.exists():  # torn, or another process was faster

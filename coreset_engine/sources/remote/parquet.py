@@ -54,8 +54,8 @@ def look_through(item: Item, examine: Any, options: dict[str, Any]) -> Iterator[
         names["label"] = names["label"] or next(offered, None)
         classes = _class_names(schema, names["label"])
         row = 0
-    except Unfit as fault:
-        yield dict(reason=str(fault))
+    except Unfit as error:
+        yield dict(reason=str(error))
         return
     for group in range(about.num_row_groups):
         try:
@@ -67,13 +67,13 @@ def look_through(item: Item, examine: Any, options: dict[str, Any]) -> Iterator[
                 about,
                 tuple(name for name in names.values() if name),
             )
-        except Unfit as fault:
-            yield dict(reason=f"row group {group} {fault}")
+        except Unfit as error:
+            yield dict(reason=f"row group {group} {error}")
             row += max(0, about.row_group(group).num_rows)
             continue
-        for place in range(len(pictures)):
-            yield dict(place=(group << _ROWS) + place) | _row(
-                pictures, extra, names, classes, place, examine, f"{item.name}:{row}"
+        for position in range(len(pictures)):
+            yield dict(place=(group << _ROWS) + position) | _row(
+                pictures, extra, names, classes, position, examine, f"{item.name}:{row}"
             )
             row += 1
 
@@ -83,7 +83,7 @@ def _row(
     extra: dict[str, Any],
     names: dict[str, str | None],
     classes: list[str],
-    place: int,
+    position: int,
     examine: Any,
     number: str,
 ) -> dict[str, Any]:
@@ -92,22 +92,22 @@ def _row(
     number: its id when no column holds one, or a bad one.
     """
     try:
-        key = _text(extra, names["id"], place) if names["id"] else number
-        label = _label(_text(extra, names["label"], place), classes)
-        found = _one(pictures, place, examine)
+        key = _text(extra, names["id"], position) if names["id"] else number
+        label = _label(_text(extra, names["label"], position), classes)
+        examined = _one(pictures, position, examine)
     except (
         ValueError,
         IndexError,
         OverflowError,
-    ) as fault:  # Arrow finds damage only when a value is asked for
-        return dict(key=number, size=0, digest="", reason=f"is damaged ({_words(fault)})")
+    ) as error:  # Arrow finds damage only when a value is asked for
+        return dict(key=number, size=0, digest="", reason=f"is damaged ({_words(error)})")
     if not key:
         return dict(key=number, size=0, digest="", reason="has no id")
-    return found | dict(key=key, label=label)
+    return examined | dict(key=key, label=label)
 
 
-def _one(pictures: Any, place: int, examine: Any) -> dict[str, Any]:
-    data = pictures[place].as_py()
+def _one(pictures: Any, position: int, examine: Any) -> dict[str, Any]:
+    data = pictures[position].as_py()
     if data is None:
         return dict(size=0, digest="", reason="has no bytes (a path alone is not followed)")
     if len(data) > MAX_BYTES:
@@ -129,8 +129,8 @@ def _metadata(item: Item) -> Any:
         return pq.read_metadata(pa.PythonFile(Stream(item.place, item.size, 2**16), mode="r"))
     except BadInput:
         raise  # the store did not answer
-    except (pa.ArrowException, ValueError, OSError) as fault:
-        raise Unfit(f"is damaged or no Parquet file ({_words(fault)})") from fault
+    except (pa.ArrowException, ValueError, OSError) as error:
+        raise Unfit(f"is damaged or no Parquet file ({_words(error)})") from error
 
 
 def _image_column(schema: Any, wanted: str | None) -> str:
@@ -143,12 +143,12 @@ def _image_column(schema: Any, wanted: str | None) -> str:
                 f"{', '.join(fit) or 'none'}"
             )
         return wanted
-    found = next((name for name in (*NAMES, *fit) if name in fit), None)
-    if found is None:
+    column = next((name for name in (*NAMES, *fit) if name in fit), None)
+    if column is None:
         reasons = "; ".join(unread_columns(schema))
         columns = ", ".join(f"{field.name} ({field.type})" for field in schema)[:300]
         raise Unfit(f"has no column of image bytes: {reasons or f'its columns are {columns}'}")
-    return found
+    return column
 
 
 def holds_bytes(kind: Any) -> bool:
@@ -209,8 +209,8 @@ def _class_names(schema: Any, label: str | None) -> list[str]:
         return []
 
 
-def _text(extra: dict[str, Any], name: str | None, place: int) -> str | None:
-    value = extra[name][place].as_py() if name else None
+def _text(extra: dict[str, Any], name: str | None, position: int) -> str | None:
+    value = extra[name][position].as_py() if name else None
     if isinstance(value, bytes):
         value = value.decode("utf-8", "backslashreplace")
     return None if value is None else str(value)
@@ -228,7 +228,7 @@ def _label(text: str | None, classes: list[str]) -> str | None:
 
 
 def read_group(
-    place: str,
+    path: str,
     size: int,
     group: int,
     image: str | None,
@@ -243,7 +243,7 @@ def read_group(
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    stream = Stream(place, size, 2**20)
+    stream = Stream(path, size, 2**20)
     try:
         file = pq.ParquetFile(stream, metadata=about)
         schema = file.schema_arrow
@@ -264,8 +264,8 @@ def read_group(
         return pictures, {name: _plain_texts(table[name]) for name in extra}
     except BadInput:
         raise  # the store did not answer
-    except (pa.ArrowException, ValueError, KeyError, IndexError, OverflowError, OSError) as fault:
-        raise Unfit(f"is damaged ({_words(fault)})") from fault
+    except (pa.ArrowException, ValueError, KeyError, IndexError, OverflowError, OSError) as error:
+        raise Unfit(f"is damaged ({_words(error)})") from error
 
 
 def _plain_texts(column: Any) -> Any:
@@ -283,8 +283,8 @@ def _declared(group: Any, wanted: set[str]) -> int:
     )
 
 
-def _words(fault: Exception) -> str:
-    return " ".join(str(fault).split())[:100] or type(fault).__name__
+def _words(error: Exception) -> str:
+    return " ".join(str(error).split())[:100] or type(error).__name__
 
 
 class Groups:
@@ -295,9 +295,9 @@ class Groups:
         self._locks: dict[tuple, threading.Lock] = {}
         self._door = threading.Lock()
 
-    def get(self, place: str, size: int, version: str, group: int, image: str | None) -> Any:
+    def get(self, path: str, size: int, version: str, group: int, image: str | None) -> Any:
         """The pictures of one row group. Raises Unfit."""
-        key = (place, version, group, image)
+        key = (path, version, group, image)
         with self._door:
             mine = self._locks.setdefault(key, threading.Lock())
         with mine:
@@ -305,11 +305,11 @@ class Groups:
                 if key in self._held:
                     self._held.move_to_end(key)
                     return self._held[key]
-            found = read_group(place, size, group, image)[0]
+            column = read_group(path, size, group, image)[0]
             with self._door:
-                self._held[key] = found
+                self._held[key] = column
                 self._trim(key)
-            return found
+            return column
 
     def _trim(self, newest: tuple) -> None:
         while sum(column.nbytes for column in self._held.values()) > HELD and len(self._held) > 1:
@@ -323,6 +323,6 @@ class Groups:
 GROUPS = Groups()
 
 
-def where(place: int) -> tuple[int, int]:
+def where(position: int) -> tuple[int, int]:
     """(row group, row in it) of a place."""
-    return place >> _ROWS, place & ((1 << _ROWS) - 1)
+    return position >> _ROWS, position & ((1 << _ROWS) - 1)

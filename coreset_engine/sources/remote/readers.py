@@ -124,10 +124,10 @@ class Slices:
         name, size, version = (column[number] for column in self.files)
         group, row = parquet.where(int(self.place[i]))
         try:
-            found = parquet.GROUPS.get(name, size, version, group, self.column)
-            return found[row].as_py() or b""
-        except (parquet.Unfit, IndexError) as fault:
-            raise self._changed(i, f"lies in a row group that {fault}") from fault
+            pictures = parquet.GROUPS.get(name, size, version, group, self.column)
+            return pictures[row].as_py() or b""
+        except (parquet.Unfit, IndexError) as error:
+            raise self._changed(i, f"lies in a row group that {error}") from error
 
     def _decoded(self, i: int, data: bytes) -> Image.Image:
         if digest_of(data, self.options) != self.digest[i].decode():
@@ -136,13 +136,13 @@ class Slices:
                 raise self._changed(i, "holds other bytes")
         try:
             return decode_with_losses(data, self.options).image
-        except Unreadable as fault:
-            raise self._changed(i, str(fault)) from fault
+        except Unreadable as error:
+            raise self._changed(i, str(error)) from error
 
     def _changed(self, i: int, reason: str) -> BadInput:
-        place = safe_name(self.files[0][self.file[i]])
+        path = safe_name(self.files[0][self.file[i]])
         return BadInput(
-            f"image {str(self.ids[i])!r} in {place!r} {reason}; it changed after the source was "
+            f"image {str(self.ids[i])!r} in {path!r} {reason}; it changed after the source was "
             "opened: open the source again, which reads changed files anew."
         )
 

@@ -107,7 +107,7 @@ class Unit:
 
 
 def units_of(
-    place: str, verify: str, options: dict[str, str], split: str | None = None
+    path: str, verify: str, options: dict[str, str], split: str | None = None
 ) -> tuple[list[Unit], list[Rejected], int]:
     """(units of a place, what there is no use for, files of a test part that were left out).
 
@@ -118,7 +118,7 @@ def units_of(
         raise BadInput(f"verify={verify!r} is not offered; use 'full' or 'header'.")
     sorted_in: dict[str, list[Item]] = {name: [] for name in KINDS}
     others: Counter[str] = Counter()
-    for item in listed(place):
+    for item in listed(path):
         if any(part.startswith(".") for part in item.name.split("/")):
             continue
         suffix = os.path.splitext(item.name)[1].lower()
@@ -130,7 +130,7 @@ def units_of(
     kind = next((name for name in ("tar", "parquet", "images") if sorted_in[name]), None)
     if kind is None:
         raise BadInput(
-            f"{safe_name(place)!r} holds no tar, Parquet or image file ({sum(others.values())} "
+            f"{safe_name(path)!r} holds no tar, Parquet or image file ({sum(others.values())} "
             "others); "
             "check bucket, folder and pattern, for example s3://bucket/train/*.tar."
         )
@@ -157,9 +157,9 @@ def units_of(
 def split_of_file(kind: str, name: str) -> str | None:
     """The split that a file's folders, or the first word of a container's name, look like."""
     folders = name.split("/")[:-1]
-    found = [split for split in map(split_of, folders) if split]
-    if found or kind == "images":
-        return found[0] if found else None
+    splits = [split for split in map(split_of, folders) if split]
+    if splits or kind == "images":
+        return splits[0] if splits else None
     return split_of(re.split(r"[-_.]", name.rpartition("/")[2])[0])
 
 
@@ -269,8 +269,8 @@ def examiner(verify: str, options: DecodeOptions) -> Callable[[bytes], tuple[str
             return "", "is empty (0 bytes)", ""
         try:
             verdict = LOOKS[verify](data, options)
-        except Unreadable as fault:
-            return "", str(fault), ""
+        except Unreadable as error:
+            return "", str(error), ""
         except MemoryError:
             return "", "does not fit in memory when decoded", ""
         return verdict.digest, "", verdict.losses

@@ -44,44 +44,44 @@ def is_url(text: str) -> bool:
     return _URL.match(text) is not None
 
 
-def filesystem(place: str) -> tuple[Any, str]:
+def filesystem(path: str) -> tuple[Any, str]:
     """(fsspec file system, the path inside it).
 
     Raises BadInput for a protocol that is not offered, Missing for one whose package is not
     installed. Retries are left to `steadily`, so that they add up to a known time.
     """
-    protocol = _protocol(place)
-    if protocol not in clients.PACKAGES or "::" in place:
+    protocol = _protocol(path)
+    if protocol not in clients.PACKAGES or "::" in path:
         raise BadInput(
-            f"{safe_name(place)!r} names no place that can be read; use a path or one of "
+            f"{safe_name(path)!r} names no place that can be read; use a path or one of "
             f"{', '.join(name + '://' for name in clients.PACKAGES)}."
         )
     try:
-        return clients.client(protocol, place)
+        return clients.client(protocol, path)
     except ImportError:
         raise Missing(
-            f"{safe_name(place)!r} needs the package {clients.PACKAGES[protocol]}; pip install "
+            f"{safe_name(path)!r} needs the package {clients.PACKAGES[protocol]}; pip install "
             f"{clients.PACKAGES[protocol]}, on every node."
         ) from None
-    except ValueError as fault:
-        words = " ".join(str(fault).split())[:160]
+    except ValueError as error:
+        words = " ".join(str(error).split())[:160]
         if "connect to account" in words or "credential" in words:
             raise BadInput(
-                f"{safe_name(place)!r} has no account to read it with ({words}); "
+                f"{safe_name(path)!r} has no account to read it with ({words}); "
                 f"{clients.remedy(protocol)}, on every node."
             ) from None
         raise BadInput(
-            f"{safe_name(place)!r} is no URL that can be read ({words}); write it like "
+            f"{safe_name(path)!r} is no URL that can be read ({words}); write it like "
             f"{clients.example(protocol)}."
         ) from None
 
 
-def _protocol(place: str) -> str:
-    found = _URL.match(place)
-    return found[1].lower() if found else "file"
+def _protocol(path: str) -> str:
+    match = _URL.match(path)
+    return match[1].lower() if match else "file"
 
 
-def steadily(place: str, act: Callable[[], _T]) -> _T:
+def steadily(path: str, act: Callable[[], _T]) -> _T:
     """What `act` returns; tried again after each of `retry_waits_s` while the fault may pass.
 
     Raises BadInput in one sentence.
@@ -89,42 +89,42 @@ def steadily(place: str, act: Callable[[], _T]) -> _T:
     for wait in (*limits().retry_waits_s, None):
         try:
             return act()
-        except Exception as fault:  # noqa: BLE001 - each store's client raises its own; `_sentence` knows ours
-            if wait is None or not _may_pass(fault):
-                raise _sentence(place, fault, wait is None) from fault
+        except Exception as error:  # noqa: BLE001 - each store's client raises its own; `_sentence` knows ours
+            if wait is None or not _may_pass(error):
+                raise _sentence(path, error, wait is None) from error
             time.sleep(
                 wait * (0.5 + secrets.randbelow(1000) / 1000)
             )  # so that a hundred nodes do not ask at once
     raise AssertionError("the last try returns or raises")
 
 
-def _may_pass(fault: Exception) -> bool:
-    if isinstance(fault, BadInput) or clients.final(fault):
+def _may_pass(error: Exception) -> bool:
+    if isinstance(error, BadInput) or clients.final(error):
         return False
-    return isinstance(fault, OSError) or type(fault).__module__.split(".")[0] in clients.REMOTE
+    return isinstance(error, OSError) or type(error).__module__.split(".")[0] in clients.REMOTE
 
 
-def _sentence(place: str, fault: Exception, tried: bool) -> Exception:
-    shown = repr(safe_name(place))
-    protocol = _protocol(place)
-    words = " ".join(str(fault).split()).strip(" ,")[
+def _sentence(path: str, error: Exception, tried: bool) -> Exception:
+    shown = repr(safe_name(path))
+    protocol = _protocol(path)
+    words = " ".join(str(error).split()).strip(" ,")[
         :120
     ]  # gcsfs: ", 503" where the store says no more
-    if isinstance(fault, BadInput):
-        return fault
-    if clients.denied(fault):
+    if isinstance(error, BadInput):
+        return error
+    if clients.denied(error):
         return BadInput(
             f"{shown} refuses access ({words}); give this machine, and every node, credentials "
             "that may "
             f"list and read it: {clients.remedy(protocol)}."
         )
-    if isinstance(fault, OSError) and clients.final(fault) or clients.status(fault) == 404:
+    if isinstance(error, OSError) and clients.final(error) or clients.status(error) == 404:
         return BadInput(
             f"{shown} does not exist; check the bucket and the path."
-            if is_url(place)
+            if is_url(path)
             else f"{shown} does not exist here; on a cluster every node must see it under the same path."
         )
-    if isinstance(fault, ValueError) or clients.final(fault):
+    if isinstance(error, ValueError) or clients.final(error):
         return BadInput(
             f"{shown} cannot be read ({words}); write it like {clients.example(protocol)}."
         )
@@ -132,11 +132,11 @@ def _sentence(place: str, fault: Exception, tried: bool) -> Exception:
         return BadInput(
             f"{shown} did not answer {len(limits().retry_waits_s) + 1} times within "
             f"{sum(limits().retry_waits_s):.0f} s "
-            f"({words or type(fault).__name__}); wait until the store serves again, then run the "
+            f"({words or type(error).__name__}); wait until the store serves again, then run the "
             "same "
             "command: what was read and finished shards are kept."
         )
-    return fault
+    return error
 
 
 def listed(text: str) -> list[Item]:
@@ -153,7 +153,7 @@ def listed(text: str) -> list[Item]:
         about = fs.info(path)
         return [about] if about["type"] == "file" else list(fs.find(path, detail=True).values())
 
-    found = [
+    files = [
         about for about in steadily(text, look) if about["type"] == "file"
     ]  # no FIFO, no device, no folder
     fs.invalidate_cache()  # which holds the same descriptions again, up to 2 kB an object
@@ -165,7 +165,7 @@ def listed(text: str) -> list[Item]:
             int(about["size"] or 0),
             _version(about),
         )
-        for about in found
+        for about in files
     ]
     return sorted(items, key=lambda item: item.name)
 
@@ -207,9 +207,9 @@ def _version(about: dict[str, Any]) -> str:
     return ""
 
 
-def fetch(place: str, start: int, stop: int) -> bytes:
+def fetch(url: str, start: int, stop: int) -> bytes:
     """Bytes start..stop of the file, all of them."""
-    fs, path = filesystem(place)
+    fs, path = filesystem(url)
 
     def read() -> bytes:
         data = fs.cat_file(path, start=start, end=stop)
@@ -217,24 +217,24 @@ def fetch(place: str, start: int, stop: int) -> bytes:
             raise OSError(f"gave {len(data)} of {stop - start} bytes; it is shorter than it was")
         return data
 
-    return steadily(place, read) if stop > start else b""
+    return steadily(url, read) if stop > start else b""
 
 
-def fetch_many(places: list[str], sizes: list[int]) -> list[bytes]:
+def fetch_many(urls: list[str], sizes: list[int]) -> list[bytes]:
     """Whole files of one store, concurrently where its client can; failures are retried alone."""
-    found: list[Any] = [None] * len(places)
-    fs, _ = filesystem(places[0])
-    if len(places) > 1 and getattr(fs, "async_impl", False):
-        paths = [filesystem(place)[1] for place in places]
+    contents: list[Any] = [None] * len(urls)
+    fs, _ = filesystem(urls[0])
+    if len(urls) > 1 and getattr(fs, "async_impl", False):
+        paths = [filesystem(url)[1] for url in urls]
         try:
-            found = fs.cat_ranges(paths, [0] * len(paths), list(sizes), on_error="return")
+            contents = fs.cat_ranges(paths, [0] * len(paths), list(sizes), on_error="return")
         except Exception:  # noqa: BLE001 - `fetch` below asks again, and words what stays
             logging.getLogger(__name__).debug(
-                "%s files of %s are asked for one by one", len(places), places[0]
+                "%s files of %s are asked for one by one", len(urls), urls[0]
             )
     return [
-        data if isinstance(data, bytes) and len(data) == size else fetch(place, 0, size)
-        for place, size, data in zip(places, sizes, found, strict=True)
+        data if isinstance(data, bytes) and len(data) == size else fetch(url, 0, size)
+        for url, size, data in zip(urls, sizes, contents, strict=True)
     ]
 
 

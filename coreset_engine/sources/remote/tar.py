@@ -98,8 +98,8 @@ def _members(stream: Stream, size: int) -> Iterator[tuple[tarfile.TarInfo | None
         RecursionError,
         IndexError,
         KeyError,
-    ) as fault:
-        words = " ".join(str(fault).split())[:80] or type(fault).__name__
+    ) as error:
+        words = " ".join(str(error).split())[:80] or type(error).__name__
         yield None, f"is damaged ({words}) near byte {stream.tell():,}; what follows was not read"
 
 
@@ -185,8 +185,8 @@ def _text(suffix: str, data: bytes | None) -> str | None:
     try:
         text = (data or b"").decode("utf-8").strip()
         if suffix == ".json":
-            found = json.loads(text)
-            value = found.get("label") if isinstance(found, dict) else None
+            content = json.loads(text)
+            value = content.get("label") if isinstance(content, dict) else None
             text = (
                 str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
             )

@@ -35,10 +35,10 @@ def _said(error: CoresetError) -> dict:
 
 
 def _choices(values, labels=None) -> types.Dropdown:
-    found = types.Dropdown()
+    dropdown = types.Dropdown()
     for value in values:
-        found.add_choice(value, label=(labels or {}).get(value, value))
-    return found
+        dropdown.add_choice(value, label=(labels or {}).get(value, value))
+    return dropdown
 
 
 def _titles(knob: str) -> str:
@@ -260,11 +260,11 @@ class CompareSelections(foo.Operator):
                     description="Select twice, under two names.",
                 ),
             )
-        for key, title, place in (("one", "One selection", 0), ("other", "The other", 1)):
+        for key, title, position in (("one", "One selection", 0), ("other", "The other", 1)):
             inputs.enum(
                 key,
                 names,
-                default=names[place] if len(names) > place else None,
+                default=names[position] if len(names) > position else None,
                 required=True,
                 label=title,
                 view=_choices(names),
@@ -410,10 +410,10 @@ def _progress(ctx):
 
 
 def _run_params(params: dict) -> dict:
-    found = {
+    settings = {
         name: params[name] for name in ("encoder", "seed") if params.get(name) not in (None, "")
     }
-    return found | {
+    return settings | {
         "n_clusters": params.get("n_clusters") or None,
         "embeddings": params.get("embeddings") or None,
     }
