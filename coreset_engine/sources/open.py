@@ -88,17 +88,17 @@ def open_source(
         )
     try:
         return _open(text, images, progress, options)
-    except TypeError as fault:
-        if "unexpected keyword argument" not in str(fault):
+    except TypeError as error:
+        if "unexpected keyword argument" not in str(error):
             raise
-        name = str(fault).split()[-1].strip("'")
+        name = str(error).split()[-1].strip("'")
         if name in ("fps", "patches"):
-            raise not_taken(name, options.get(name), text, ()) from fault
-        raise BadInput(f"source {text!r} knows no option {name!r}.") from fault
-    except OSError as fault:
+            raise not_taken(name, options.get(name), text, ()) from error
+        raise BadInput(f"source {text!r} knows no option {name!r}.") from error
+    except OSError as error:
         raise BadInput(
-            f"{text!r} cannot be opened ({fault.strerror or fault}); check path and permissions."
-        ) from fault
+            f"{text!r} cannot be opened ({error.strerror or error}); check path and permissions."
+        ) from error
 
 
 def _open(

@@ -52,10 +52,10 @@ _SUFFIXES = tuple(
 
 def is_container(text: str) -> bool:
     """Whether `text` is a URL, local tars or Parquet files, or a folder that holds only those."""
-    place = _without_options(text)
-    if os.path.isdir(os.path.expanduser(place)):
-        return _holds_containers(os.path.expanduser(place))
-    return is_url(place) or place.lower().endswith(_SUFFIXES)
+    path = _without_options(text)
+    if os.path.isdir(os.path.expanduser(path)):
+        return _holds_containers(os.path.expanduser(path))
+    return is_url(path) or path.lower().endswith(_SUFFIXES)
 
 
 def _is_path(text: str) -> bool:
@@ -104,30 +104,30 @@ def open_container(
     none. memory: where indexes are remembered. Raises BadInput when nothing usable is there, a
     column is missing, or the store does not answer.
     """
-    place, chosen = split_options(text, options)
+    path, chosen = split_options(text, options)
     reading = reading_of(chosen)
-    units, aside, left = units_of(place, reading.verify, scan_options(chosen), reading.split)
+    units, aside, left = units_of(path, reading.verify, scan_options(chosen), reading.split)
     kept = index_cache.place_of(memory, [*(unit.mark() for unit in units), reading.fit])
-    found = index_cache.recall(kept)
-    if found is None:
+    index = index_cache.recall(kept)
+    if index is None:
         tables = look_through_all(units, memory, progress)
-        found = _join(safe_name(place), units, tables, kept, reading)
+        index = _join(safe_name(path), units, tables, kept, reading)
         arrow_columns.give_back()
-    notes = found.notes
+    notes = index.notes
     if left:
-        said = f"{left:,} files of a test part stay out of the pool and are used for evaluation"
-        notes = (*notes, Note("splits", f"{said}; split=all or split=NAME (--split) changes that"))
+        note = f"{left:,} files of a test part stay out of the pool and are used for evaluation"
+        notes = (*notes, Note("splits", f"{note}; split=all or split=NAME (--split) changes that"))
     return Dataset(
-        spec=_spec(place, chosen),
-        ids=found.arrays["ids"],
-        fingerprint=found.fingerprint,
-        reader=_reader(units, found, chosen.get("image"), reading.decoding),
-        labels=found.labels,
-        classes=found.classes,
-        columns=found.columns,
-        rejected=(*found.rejected, *aside),
-        test_spec=_spec(place, chosen | {"split": "test"}) if left else None,
-        digests=found.arrays["digest"],
+        spec=_spec(path, chosen),
+        ids=index.arrays["ids"],
+        fingerprint=index.fingerprint,
+        reader=_reader(units, index, chosen.get("image"), reading.decoding),
+        labels=index.labels,
+        classes=index.classes,
+        columns=index.columns,
+        rejected=(*index.rejected, *aside),
+        test_spec=_spec(path, chosen | {"split": "test"}) if left else None,
+        digests=index.arrays["digest"],
         fit=reading.fit,
         notes=notes,
     )
@@ -207,7 +207,7 @@ def _loss_notes(names: Any, losses: Any, fit: str) -> list[Note]:
     ]
 
 
-def _reader(units: list[Unit], found: Opened, column: str | None, options: DecodeOptions) -> Slices:
+def _reader(units: list[Unit], index: Opened, column: str | None, options: DecodeOptions) -> Slices:
     items = [item for unit in units for item in unit.items]
     files = (
         [item.place for item in items],
@@ -217,11 +217,11 @@ def _reader(units: list[Unit], found: Opened, column: str | None, options: Decod
     return Slices(
         units[0].kind,
         files,
-        ids=found.arrays["ids"],
-        file=found.arrays["file"],
-        place=found.arrays["place"],
-        size=found.arrays["size"],
-        digest=found.arrays["digest"],
+        ids=index.arrays["ids"],
+        file=index.arrays["file"],
+        place=index.arrays["place"],
+        size=index.arrays["size"],
+        digest=index.arrays["digest"],
         column=column,
         options=options,
     )
@@ -229,9 +229,9 @@ def _reader(units: list[Unit], found: Opened, column: str | None, options: Decod
 
 def unseen(text: str, *, memory: Path | None) -> list[Unit]:
     """The units of `text` that opening it would have to look through."""
-    place, chosen = split_options(text, {})
+    path, chosen = split_options(text, {})
     reading = reading_of(chosen)
-    units, _, _ = units_of(place, reading.verify, scan_options(chosen), reading.split)
+    units, _, _ = units_of(path, reading.verify, scan_options(chosen), reading.split)
     return [unit for unit in units if not remembered(unit, memory)]
 
 
@@ -240,26 +240,26 @@ def split_options(text: str, given: dict[str, str]) -> tuple[str, dict[str, str]
 
     Local paths come back absolute.
     """
-    found = None if _is_path(text) else _OPTIONS.search(text)
+    match = None if _is_path(text) else _OPTIONS.search(text)
     foreign = None if _is_path(text) else _FOREIGN.search(text)
     if foreign:
         raise not_taken(foreign[1], foreign[2], text, OPTIONS)
-    chosen = dict(parse_qsl(found[1], keep_blank_values=True)) if found else {}
+    chosen = dict(parse_qsl(match[1], keep_blank_values=True)) if match else {}
     unknown = set(given) - set(OPTIONS)
     if unknown:
         raise TypeError(
             f"unexpected keyword argument '{sorted(unknown)[0]}'"
         )  # worded by open_source
     chosen |= {name: str(value) for name, value in given.items() if value is not None}
-    place = _without_options(text).removeprefix("file://")
-    if not is_url(place):
-        place = os.path.abspath(os.path.expanduser(place))
-    return place, {name: value for name, value in chosen.items() if value}
+    path = _without_options(text).removeprefix("file://")
+    if not is_url(path):
+        path = os.path.abspath(os.path.expanduser(path))
+    return path, {name: value for name, value in chosen.items() if value}
 
 
-def _spec(place: str, options: dict[str, str]) -> str:
+def _spec(path: str, options: dict[str, str]) -> str:
     options_text = "&".join(f"{name}={quote(value)}" for name, value in sorted(options.items()))
-    return f"{place}#{options_text}" if options_text else place
+    return f"{path}#{options_text}" if options_text else path
 
 
 def _joined(units: list[Unit], tables: list[Any]) -> tuple[Any, np.ndarray]:
@@ -336,14 +336,14 @@ def _labels(
     import pyarrow.compute as pc
 
     if kind == "images":
-        found = understand(keys.to_pylist(), mode if mode in MODES else None)
-        columns = {"split": found.splits, "folder": found.folders}
+        understood = understand(keys.to_pylist(), mode if mode in MODES else None)
+        columns = {"split": understood.splits, "folder": understood.folders}
         texts = {
             name: pa.chunked_array([column.tolist()])
             for name, column in columns.items()
             if column is not None
         }
-        return found.labels, found.classes, texts, list(found.notes)
+        return understood.labels, understood.classes, texts, list(understood.notes)
     known = pc.unique(pc.drop_null(texts)).to_pylist()
     if not known or mode == "none":
         return None, (), {}, []
