@@ -66,6 +66,14 @@ def browser():
         opened.close()
 
 
+@pytest.fixture(scope="session")
+def context(browser):
+    """One for all pages, so that only the first loads and compiles Streamlit's scripts."""
+    made = browser.new_context(accept_downloads=True)
+    yield made
+    made.close()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     """A failed test tells what its pages said, and leaves a picture of each."""
@@ -84,10 +92,9 @@ def pytest_runtest_makereport(item, call):
 
 
 @pytest.fixture
-def open_page(browser, request):
+def open_page(context, request):
     """open_page(address, width=1440, scheme="light") -> (page, witness); all are closed after the
-    test."""
-    contexts = []
+    test. Each page is a session of its own."""
     request.node.pages = []
 
     def opened(
@@ -98,13 +105,11 @@ def open_page(browser, request):
         scheme: str = "light",
         script: str = "",
     ):
-        context = browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme=scheme, accept_downloads=True
-        )
-        contexts.append(context)
-        if script:
-            context.add_init_script(script)
         page = context.new_page()
+        page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(color_scheme=scheme)
+        if script:
+            page.add_init_script(script)
         page.set_default_timeout(30_000)
         request.node.pages.append(page)
         witness = Witness(page)
@@ -112,5 +117,5 @@ def open_page(browser, request):
         return page, witness
 
     yield opened
-    for context in contexts:
-        context.close()
+    for page in request.node.pages:
+        page.close()

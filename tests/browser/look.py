@@ -37,7 +37,7 @@ CUT = """() => {
       const style = getComputedStyle(one);
       if (!/hidden|clip/.test(style.overflowX) || style.visibility === 'hidden') continue;
       const text = (one.innerText || '').trim().replace(/\\s+/g, ' ');
-      if (text && one.childElementCount === 0) {
+      if (text && style.textOverflow === 'ellipsis') {
         found.push(`${text.slice(0, 60)} (${one.clientWidth} of ${one.scrollWidth} px)`);
       }
     }
@@ -54,10 +54,10 @@ def settle(page, more: int = 500) -> None:
 
 
 def look(page, out: Path, name: str) -> None:
-    """One picture for every scheme and width."""
-    for scheme, width in LOOKS:
+    """One picture for every scheme and width; the first shows all that is below, too."""
+    for number, (scheme, width) in enumerate(LOOKS):
         page.emulate_media(color_scheme=scheme)
-        page.set_viewport_size({"width": width, "height": 1000})
+        page.set_viewport_size({"width": width, "height": 1000 if number else 2400})
         settle(page)
         page.screenshot(path=out / f"{name}-{scheme}-{width}.png")
         if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
@@ -75,6 +75,7 @@ def look_at_all(context, address: str, asked, pages: list[str], out: Path) -> No
     for name, _, query in (one.partition("=") for one in asked):
         for kind in pages:
             began = time.monotonic()
+            page.emulate_media(color_scheme="light")
             page.set_viewport_size({"width": 1440, "height": 1000})
             page.goto(f"{address}/{kind}?{query}")
             page.get_by_role("heading", level=1).wait_for()

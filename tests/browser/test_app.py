@@ -7,7 +7,7 @@ import re
 import zipfile
 
 import pytest
-from chrome import ARTEFACTS, ROOT, map_value, wait_for_map
+from chrome import ARTEFACTS, ROOT, looks, map_value, wait_for_map
 
 PAGES = {
     "home": "Coreset Explorer",
@@ -33,7 +33,7 @@ def settled(page, name: str) -> None:
     page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
     if name in WITH_MAP:
         wait_for_map(page)
-    page.wait_for_timeout(700)
+    page.wait_for_timeout(300)
 
 
 def go(open_page, app, name: str, query: str = "", **how):
@@ -58,14 +58,8 @@ def test_every_page_is_clean_and_has_its_picture_taken(open_page, app, name):
     ARTEFACTS.mkdir(exist_ok=True)
     page, witness = go(open_page, app, name)
     assert not page.get_by_text(re.compile("nternal error|Traceback|results are unchanged")).count()
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
-        for width in (1440, 1024):
-            page.set_viewport_size({"width": width, "height": 900})
-            settled(page, name)
-            wide = page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-            assert wide, f"{name} scrolls sideways at {width}"
-            page.screenshot(path=ARTEFACTS / f"{name}-{scheme}-{width}.png")
+    for look in looks(page, lambda page: settled(page, name)):
+        page.screenshot(path=ARTEFACTS / f"{name}-{look}.png")
     witness.assert_clean()
 
 

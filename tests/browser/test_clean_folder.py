@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from chrome import ARTEFACTS, looks, serve, stop
+from hand import Hand
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "findings"))
 from drawn import blurred, plain, textured  # noqa: E402 - beside the other folder
@@ -45,11 +46,11 @@ def settled(page):
 def test_a_folder_is_cleaned_in_five_clicks(open_page, server, folder):
     address, home = server
     page, witness = open_page(address)
-    clicks = []
+    hand = Hand(page)
 
     def click(place):
         place.click()
-        clicks.append(place)
+        hand.count += 1
 
     click(page.get_by_role("link", name="Clean"))
     page.get_by_text("image statistics (about").wait_for()
@@ -63,7 +64,8 @@ def test_a_folder_is_cleaned_in_five_clicks(open_page, server, folder):
     click(page.locator("label", has_text="Blurred: 2"))
     click(page.get_by_role("button", name="Exclude all (2)"))
     page.get_by_text("14 excluded from every selection").wait_for()
-    assert len(clicks) <= 5
+    hand.done("copies and blurred images of a folder excluded in bulk, computing included")
+    assert hand.count <= 5
     settled(page)
     _pictures(page, "clean-blurred")
     assert not page.get_by_text("nternal error").count()

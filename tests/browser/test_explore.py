@@ -7,11 +7,12 @@ import re
 import zipfile
 
 from chrome import map_value, wait_for_map
+from hand import Hand
 
 
 def settled(page) -> None:
     page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
-    page.wait_for_timeout(400)
+    page.wait_for_timeout(250)
 
 
 def opened(open_page, app, address: str, **how):
@@ -119,9 +120,11 @@ def test_ten_labels_are_corrected_in_ten_key_presses_and_nothing_is_recomputed(
     page.get_by_role("button", name=re.compile("^Accept ")).wait_for()
     jobs = sorted((demo_home / "jobs").glob("*")) if (demo_home / "jobs").exists() else []
     artefacts = sorted(path.name for path in (demo_home / "artefacts").glob("*/*"))
+    hand = Hand(page)
     for pressed in range(1, 11):
-        page.keyboard.press("Enter")
+        hand.press("Enter")
         page.get_by_text(re.compile(f"{pressed} corrected, 0 confirmed")).wait_for(timeout=1000)
+    hand.done("ten wrong labels found and corrected")
     page.wait_for_timeout(1500)
     settled(page)
     page.reload()  # what was decided is on disk

@@ -9,6 +9,7 @@ import shutil
 import pytest
 from chrome import ARTEFACTS, keep_picture, serve, stop
 from fiftyone_worker import environment
+from hand import Hand
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +34,14 @@ def test_the_app_opens_on_the_coreset_follows_and_gives_back(
     page, _ = open_page(f"{app_with_fiftyone}/export?dataset=demo&method=blindcs", height=1300)
     page.set_default_timeout(120_000)
     page.get_by_text("then its App opens here").wait_for()
-    page.get_by_role("combobox", name="Target").click()
-    page.get_by_role("option", name="FiftyOne dataset").click()
-    page.get_by_label("Name of the dataset").fill("browser test")
-    page.get_by_role("button", name="Export to FiftyOne dataset").click()
-    page.get_by_role("button", name="Open FiftyOne here").click()
+    hand = Hand(page)
+    hand.pick("Target", "FiftyOne dataset")
+    hand.type("Name of the dataset", "browser test", "Tab")
+    hand.click("button", "Export to FiftyOne dataset")
+    hand.click("button", "Open FiftyOne here")
     inside = page.frame_locator("iframe[src^='http://127.0.0.1']")
     inside.get_by_text("180 samples", exact=True).wait_for()
+    hand.done("a selection in FiftyOne, shown inside the page")
     page.locator("iframe[src^='http://127.0.0.1']").scroll_into_view_if_needed()
     # A notice at the edge of a page that is not ours: the press itself is all that matters.
     inside.locator("button.MuiButton-root", has_text="Dismiss").dispatch_event("click")

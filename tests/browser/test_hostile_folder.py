@@ -12,6 +12,7 @@ import re
 import numpy as np
 import pytest
 from chrome import serve, stop
+from hand import Hand
 from PIL import Image
 
 WALL_IMAGES = 39  # of Home
@@ -47,11 +48,13 @@ def test_hostile_folder_from_opening_to_every_page(open_page, server, folder):
     page, witness = open_page(server)
     alerts = []
     page.on("dialog", lambda dialog: (alerts.append(dialog.message), dialog.dismiss()))
-    page.get_by_role("textbox", name="Folder of images").fill(str(folder))
-    page.get_by_role("button", name="Open", exact=True).first.click()
+    hand = Hand(page)
+    hand.type("Folder of images", str(folder), "Tab")
+    hand.click("button", "Open", exact=True)
     page.get_by_text("1 skipped file").wait_for()
     page.locator(".gallery button").nth(WALL_IMAGES - 1).wait_for()
     assert page.locator(".gallery button").count() == WALL_IMAGES  # some of the 48
+    hand.done("a folder opened")
     page.get_by_role("button", name="Compute", exact=True).click()
     strip = page.locator("[data-testid=stSidebar]")
     strip.get_by_text(re.compile("Compute .* (queued|running)")).wait_for()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 
 from chrome import ARTEFACTS, looks
+from hand import Hand
 
 from coreset_engine.sources.open import open_source
 
@@ -12,24 +13,21 @@ from coreset_engine.sources.open import open_source
 def settled(page) -> None:
     page.get_by_role("heading", name="Export & next round", level=1).wait_for()
     page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
-    page.wait_for_timeout(500)
+    page.wait_for_timeout(250)
 
 
-def choose(page, count: int, tmp_path, number: int) -> list[dict[str, str]]:
+def choose(hand, count: int, tmp_path, number: int) -> list[dict[str, str]]:
     """Ask for so many images and download their list."""
-    page.get_by_role("tab", name="Next round").click()
-    field = page.get_by_role("spinbutton", name="New images")
-    field.fill(str(count))
-    field.press("Tab")
-    page.get_by_role("button", name=f"Choose the next {count}", exact=True).click()
+    page = hand.page
+    hand.click("tab", "Next round")
+    hand.type("New images", str(count), "Tab")
+    hand.click("button", f"Choose the next {count}", exact=True)
     called = "the pilot" if number == 0 else f"round {number}"
     button = page.get_by_role("button", name=f"Download {called} (CSV)")
     button.wait_for(timeout=180_000)
     settled(page)
-    with page.expect_download() as download:
-        button.click()
     path = tmp_path / f"round{number}.csv"
-    download.value.save_as(path)
+    hand.download("button", f"Download {called} (CSV)", path)
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
@@ -47,7 +45,8 @@ def take_pictures(page) -> None:
 def test_pilot_labels_back_and_the_next_hundred(open_page, app, tmp_path):
     page, witness = open_page(f"{app}/export?dataset=demo")
     settled(page)
-    pilot = choose(page, 60, tmp_path, 0)
+    hand = Hand(page)
+    pilot = choose(hand, 60, tmp_path, 0)
     assert len(pilot) == 60
 
     dataset = open_source("demo")
@@ -58,20 +57,22 @@ def test_pilot_labels_back_and_the_next_hundred(open_page, app, tmp_path):
         writer.writeheader()
         writer.writerows([row | dict(label=truth[row["id"]]) for row in pilot])
 
-    page.get_by_role("tab", name="Labels back").click()
+    hand.click("tab", "Labels back")
+    hand.count += 1
     page.get_by_role("tabpanel", name="Labels back").locator(
         "input[type=file]"
     ).first.set_input_files(filled)
     page.get_by_text("60 labels read: 60 new, 0 changed").wait_for()
-    page.get_by_role("button", name="Keep 60 labels").click()
+    hand.click("button", "Keep 60 labels")
     page.get_by_text("Every label of this file is known already").wait_for()
 
-    page.get_by_role("tab", name="Next round").click()
+    hand.click("tab", "Next round")
     page.get_by_text("is right on about").wait_for(timeout=180_000)
     page.get_by_role("combobox", name="By").fill("TypiClust")
     page.get_by_role("option").first.click()
     settled(page)
-    following = choose(page, 25, tmp_path, 1)
+    following = choose(hand, 25, tmp_path, 1)
+    hand.done("a pilot chosen, its labels back, and the next batch chosen")
     assert len(following) == 25
     assert not {row["id"] for row in pilot} & {row["id"] for row in following}
     guessed = [row["suggested_label"] == truth[row["id"]] for row in following]

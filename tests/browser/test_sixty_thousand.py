@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
-from chrome import ARTEFACTS, ROOT, map_value, serve, stop, wait_for_map
+from chrome import ARTEFACTS, ROOT, looks, map_value, serve, stop, wait_for_map
 
 N = 60_000
 PAGES = {
@@ -88,17 +88,12 @@ def opened(open_page, large, name: str, more: str = ""):
 def test_page_is_clean(open_page, large, name):
     ARTEFACTS.mkdir(exist_ok=True)
     page, witness = opened(open_page, large, name)
-    page.wait_for_timeout(1500)
+    page.wait_for_timeout(500)
     assert not page.get_by_text(
         re.compile("Traceback|results are unchanged|not computed yet")
     ).count()
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
-        for width in (1440, 1024):
-            page.set_viewport_size({"width": width, "height": 900})
-            page.wait_for_timeout(800)
-            assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), width
-            page.screenshot(path=ARTEFACTS / f"60k-{name}-{scheme}-{width}.png")
+    for look in looks(page, lambda page: page.wait_for_timeout(800)):
+        page.screenshot(path=ARTEFACTS / f"60k-{name}-{look}.png")
     witness.assert_clean()
 
 

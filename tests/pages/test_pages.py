@@ -3,9 +3,14 @@ all."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from finished import texts
 
+ROOT = Path(__file__).resolve().parents[2]
 PAGES = (
     "home",
     "gallery",
@@ -61,3 +66,15 @@ def test_the_sidebar_says_what_is_open_and_escapes_it(open_page, digits):
 
     test = open_page("labels", dataset=dataclasses.replace(digits, spec="demo"))
     assert any("400 images · 10 clusters" in e.value for e in test.sidebar.markdown)
+
+
+def test_warming_up_loads_what_a_first_selection_needs_and_no_torch():
+    """Of the server's own imports; a first visitor on Explore or Select waits for none of them."""
+    told = (
+        "import sys; from ui.server.warm_up import load_methods; load_methods(); "
+        "print('coreset_engine.selection.kernels.greedy' in sys.modules, 'torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", told], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["True", "False"], done.stderr[-2000:]

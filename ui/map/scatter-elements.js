@@ -108,8 +108,9 @@ export function markMode(bar, mode) {
 export function slider({ name, label, help, min, max, step, value, show, moved, released, reversed = false }) {
   const readout = element("output", {}, show(value));
   const input = element("input", { type: "range", min, max, step, title: help, "data-slider": name, "aria-label": label });
-  if (reversed) input.style.direction = "rtl"; // the larger value on the left
+  if (reversed) input.className = "reversed"; // the larger value on the left
   const tell = (v) => {
+    input.style.setProperty("--left", `${(100 * (input.max - v)) / (input.max - input.min || 1)}%`);
     readout.textContent = show(v);
     input.setAttribute("aria-valuetext", show(v));
   };

@@ -76,6 +76,13 @@ export const STYLE = `
 .cm-sliders { display: grid; gap: 6px 18px; grid-template-columns: repeat(auto-fit, minmax(250px, 1fr)); }
 .cm-slider { display: grid; grid-template-columns: max-content 1fr minmax(56px, max-content); gap: 8px; align-items: center; }
 .cm-slider input { width: 100%; accent-color: var(--st-primary-color); }
+.cm-slider input.reversed { direction: rtl; appearance: none; height: 6px; border-radius: 3px;
+  background: linear-gradient(90deg, var(--st-primary-color) var(--left),
+    color-mix(in srgb, currentColor 18%, transparent) var(--left)); }
+.cm-slider input.reversed::-webkit-slider-thumb { appearance: none; width: 15px; height: 15px; border-radius: 50%;
+  background: var(--st-primary-color); }
+.cm-slider input.reversed::-moz-range-thumb { width: 15px; height: 15px; border: 0; border-radius: 50%;
+  background: var(--st-primary-color); }
 .cm-slider output { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .cm-count { font-size: 20px; font-weight: 600; font-variant-numeric: tabular-nums; }
 .cm-count small { font-size: 12px; font-weight: 400; opacity: .8; }

@@ -139,7 +139,7 @@ export class ScatterMap {
     this.allBounds = boundsOf(this.xy);
     this.grid = new Grid(this.xy, this.allBounds);
     this.camera.most = largestZoom(this.n);
-    this.camera.top = data.compact ? 0 : TOOLBAR;
+    this.camera.top = TOOLBAR;
     this.walker = this.corners = null;
     this.state = new Uint8Array(this.n);
     this.codes = new Uint16Array(this.n);

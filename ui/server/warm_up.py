@@ -1,8 +1,9 @@
 """What a first visitor would wait for, done while the server waits for one.
 
 Streamlit runs a page's script when a browser connects, and the first run imports what the pages
-draw with (plotly, pandas, the views) and opens the dataset: a second and more on a fresh server. A
-thread does both right after the start; whoever comes meanwhile waits for no longer than before.
+draw with (plotly, pandas, the views), opens the dataset, and loads or compiles the kernels of the
+recommended methods: three seconds and more on a fresh server. A thread does all of it right after
+the start; whoever comes meanwhile waits for no longer than before.
 """
 
 from __future__ import annotations
@@ -12,10 +13,20 @@ import logging
 import os
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 from coreset_engine.core.errors import CoresetError
 
 LIBRARIES = ("plotly.graph_objects", "pandas", "pyarrow")
+ENGINE = (
+    "coreset_engine.artifacts.store",
+    "coreset_engine.pipeline.run",
+    "coreset_engine.pipeline.select",
+    "coreset_engine.pipeline.sampled_run",
+    "coreset_engine.curation.facets",
+    "coreset_engine.evaluation.inclusion",
+)
+METHODS_OF_RULE = ("kmedoids", "probcover")  # what `auto` takes while there is no forecast
 _VIEWS = Path(__file__).parents[1] / "views"
 
 
@@ -27,15 +38,17 @@ def start() -> threading.Thread:
 
 
 def warm_up() -> None:
-    """Import what pages import, then open the dataset that the server starts with."""
+    """Import what pages import, open the dataset that the server starts with, load the methods."""
     for name in (
         *LIBRARIES,
         *(f"ui.views.{path.stem}" for path in sorted(_VIEWS.glob("[a-z]*.py"))),
+        *ENGINE,
     ):
         importlib.import_module(name)
     spec = os.environ.get("CORESET_OPEN")
     if spec:
         _open(spec)
+    load_methods()
 
 
 def _open(spec: str) -> None:
@@ -45,3 +58,28 @@ def _open(spec: str) -> None:
         session.preload(spec)
     except (CoresetError, OSError) as error:  # the page says it with its remedy
         logging.getLogger("coreset_explorer").info("%s cannot be opened yet: %s", spec, error)
+
+
+def load_methods() -> None:
+    """Select a few of made-up vectors, so that the methods' kernels are loaded or compiled."""
+    import numpy as np
+
+    from coreset_engine.core.registry import METHODS, load
+    from coreset_engine.core.types import Dataset, Neighbours, PseudoLabels
+
+    n = 64
+    vectors = np.random.default_rng(0).normal(size=(n, 8)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    distances = 1 - vectors @ vectors.T
+    np.fill_diagonal(distances, np.inf)
+    nearest = np.argsort(distances, axis=1, kind="stable")[:, :10]
+    inputs = SimpleNamespace(
+        dataset=Dataset("warm-up", np.array([str(i) for i in range(n)]), "warm-up"),
+        vectors=vectors,
+        neighbours=Neighbours(nearest, np.take_along_axis(distances, nearest, 1)),
+        pseudo_labels=PseudoLabels(np.arange(n) % 4, np.ones(n, np.float32), 4),
+        seed=0,
+    )
+    for name in METHODS_OF_RULE:
+        row = METHODS[name]
+        load(row.function)(inputs, 5, load(row.config)(), 0)

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from coreset_engine.core.errors import BadInput, CoresetError
-from coreset_engine.core.filter_columns import apply_filter, spelt_number, spelt_time
+from coreset_engine.core.filter_columns import apply_filter, spelt_time
 from coreset_engine.core.filters import Filter, all_of, filter_of
 from coreset_engine.core.ids import places_of
 from coreset_engine.core.types import Selection
 from coreset_engine.curation.facets import Facet, facet
 from ui.components.facets import FacetSection
-from ui.map.colour_columns import TITLES
+from ui.map.colour_columns import TITLES, format_number
 from ui.server import published
 from ui.state import session
 from ui.state.clusters import cluster_names, exemplars_of_unnamed
@@ -53,7 +53,8 @@ _TITLES = {
     "modified": "File date",
     "aspect": "Aspect ratio",
     SELECTION: "Selection",
-    **TITLES,
+    "excluded": "Excluded on the Clean page",
+    **{name: title[:1].upper() + title[1:] for name, title in TITLES.items()},
 }
 
 
@@ -306,7 +307,7 @@ def _labels(view: RunView, counted: Facet) -> list[str]:
 def _edges(counted: Facet) -> list[str]:
     if counted.edges is None:
         return []
-    spell = spelt_time if counted.kind == "time" else spelt_number
+    spell = spelt_time if counted.kind == "time" else format_number
     return [spell(float(edge)) for edge in counted.edges]
 
 

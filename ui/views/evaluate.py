@@ -119,9 +119,10 @@ def held_out(view: session.RunView) -> str:
     """Where the test images come from, in one sentence."""
     if view.dataset.test_spec and view.dataset.labels is not None:
         return "Tested on the source's own test images."
+    groups = "class" if view.dataset.labels is not None else "cluster (there are no labels)"
     return (
-        "A fifth of the images, stratified by class, is held out for the test before anything is "
-        "selected."
+        f"A fifth of the images, stratified by {groups}, is held out for the test before anything "
+        "is selected."
     )
 
 

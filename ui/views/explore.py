@@ -34,9 +34,15 @@ NEIGHBOURS = 12
 _CSS = """
 [class*="st-key-explore-drawer"] { border-left: 1px solid rgba(128, 128, 128, .3);
   padding-left: 1rem; }
-@media (max-width: 1200px) {
+@media (min-width: 700px) and (max-width: 1200px) {
+  .st-key-explore-columns [data-testid="stHorizontalBlock"]:has(.st-key-explore-filters) {
+    flex-wrap: nowrap; }
   .st-key-explore-columns [data-testid="stColumn"]:has(.st-key-explore-filters) {
     min-width: 178px; }
+  .st-key-explore-columns [data-testid="stColumn"]:not(:has(.st-key-explore-filters)) {
+    min-width: 0; }
+}
+@media (max-width: 1200px) {
   .st-key-explore-columns [data-testid="stHorizontalBlock"]:has([class*="st-key-explore-drawer"])
     > [data-testid="stColumn"]:first-child { display: none; }
   .st-key-explore-columns [data-testid="stColumn"]:has([class*="st-key-explore-drawer"]) {

@@ -126,7 +126,7 @@ def wall(view: session.RunView) -> None:
     chosen = np.unique(np.linspace(0, len(view) - 1, count).astype(np.int64))
     chosen = np.random.default_rng(0).permutation(chosen)
     names = [plain(view.dataset.ids[i]) for i in chosen]
-    gallery(view.dataset, chosen, None, key="wall", facts=names, height=236)
+    gallery(view.dataset, chosen, None, key="wall", facts=names, height=232)
 
 
 def summary(view: session.RunView) -> None:

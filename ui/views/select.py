@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any
 
 import numpy as np
@@ -118,6 +119,9 @@ def recommendation(selection: Selection) -> str:
         return ""
     reason = in_words(str(selection.info.get("reason") or ""))
     title = escaped(row_title(METHODS, str(name)))
+    because = re.match(r"[^,.]{1,60}, (?=since |because )", reason)
+    if because:  # it begins with the method's name, which stands before it already
+        return f"Recommended here: **{title}**, {escaped(reason[because.end() :], 500)}."
     return f"Recommended here: **{title}**. {escaped(reason, 500)}."
 
 
