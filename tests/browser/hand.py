@@ -32,7 +32,8 @@ class Hand:
     def type(self, label: str, text: str, leave: str = "Enter") -> None:
         """Type into a field and leave it with a key."""
         self.count += 1
-        field = self.page.get_by_label(label, exact=True).first
+        fields = self.page.locator("input, textarea")
+        field = self.page.get_by_label(label, exact=True).and_(fields).first
         field.fill(text)
         field.press(leave)
 

@@ -3,6 +3,7 @@ all."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -78,3 +79,19 @@ def test_warming_up_loads_what_a_first_selection_needs_and_no_torch():
         [sys.executable, "-W", "ignore", "-c", told], cwd=ROOT, capture_output=True, text=True
     )
     assert done.stdout.split() == ["True", "False"], done.stderr[-2000:]
+
+
+def test_the_page_names_early_what_streamlit_would_load_late():
+    """Each script it names exists, and those of every element that all pages draw are there."""
+    import streamlit
+
+    from ui.server.html_shell import ELEMENTS, _html
+
+    html = _html()
+    folder = Path(streamlit.__file__).parent / "static"
+    named = re.findall(r'<link rel="modulepreload" crossorigin href="\./([^"]+)">', html)
+    assert named and len(named) == len(set(named))
+    assert all((folder / name).is_file() for name in named)
+    stems = {Path(name).name.partition(".")[0] for name in named}
+    assert stems >= set(ELEMENTS)
+    assert "SourceSans" not in html and "BACKEND_BASE_URL" in html

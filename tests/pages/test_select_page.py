@@ -41,6 +41,15 @@ def test_a_percentage_replaces_the_number(open_page):
     assert selected(test) == 123 and test.session_state["state:count"] == 123
 
 
+def test_undo_and_redo_leave_beta_to_follow_the_number_of_images(open_page):
+    test = open_page("select", method="elfs")
+    box(test, "Images to keep").set_value(123).run()
+    for label in ("Undo", "Redo"):
+        next(button for button in test.button if button.label == label).click().run()
+    assert selected(test) == 123
+    assert "state:beta" not in test.session_state or test.session_state["state:beta"] is None
+
+
 def test_a_linked_number_wins_over_a_rate(open_page):
     test = open_page("select", method="elfs", count=57, prune_rate=0.9)
     assert selected(test) == 57

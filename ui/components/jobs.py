@@ -259,12 +259,19 @@ def progress_text(job: Any) -> str:
     if job.total:
         parts[0] += f" {job.done / job.total:.0%}"
     if job.rate:
-        parts.append(f"{job.rate:,.0f} {escaped(unit)}/s")
+        parts.append(_rate_text(job.rate, escaped(unit)))
     if job.eta_s is not None and job.status == "running":
         parts.append(f"{format_duration(job.eta_s)} left")
     if nodes:
         parts.append(escaped(nodes.removesuffix(")"), 160))
     return " · ".join(parts)
+
+
+def _rate_text(rate: float, unit: str) -> str:
+    """For example "120 images/s"; what is slower than one a second is counted by the minute."""
+    if rate < 1:
+        return f"{60 * rate:,.0f} {unit}/min"
+    return f"{rate:,.0f} {unit}/s"
 
 
 def format_duration(seconds: float) -> str:

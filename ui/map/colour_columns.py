@@ -57,7 +57,7 @@ class Column:
     def describe(self, i: int) -> str:
         """One line about image i, e.g. "AUM: 0.31"."""
         if self.kind == "category":
-            return f"{self.name}: {self.labels[self.codes[i]]}"
+            return f"{group_word(self.name)}: {self.labels[self.codes[i]]}"
         return f"{self.name}: {format_number(float(self.values[i]))}"
 
     def cells(self) -> list[str | float | None]:
@@ -233,7 +233,7 @@ def group_word(name: str) -> str:
 
 def colour_title(name: str) -> str:
     """What the menu of colours shows for a column."""
-    return "selection" if name == MEMBERSHIP else escape_option(name)
+    return "selection" if name == MEMBERSHIP else escape_option(group_word(name))
 
 
 def column(view: RunView, name: str) -> Column | None:

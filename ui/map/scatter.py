@@ -373,7 +373,7 @@ def _colour(
         return None
     ramps = dict.fromkeys(RAMPS, CATEGORICAL) if painted.kind == "category" else RAMPS
     return {
-        "name": painted.name,
+        "name": group_word(painted.name),
         "kind": painted.kind,
         "url": published.publish_array(published_data, painted.codes),
         "labels": list(painted.labels),

@@ -255,13 +255,21 @@ def set_rate(prune_rate: float) -> None:
 
 def setup() -> dict[str, Any]:
     """All that describes the session's coreset, as plain values."""
-    return {name: session.get(name) for name in SETUP}
+    values = {name: session.get(name) for name in SETUP}
+    if not session.chosen("beta"):
+        values["beta"] = None  # it follows the number of images, also after an undo
+    return values
 
 
 def restore(values: dict[str, Any]) -> None:
     """Make `values` (from `setup`) the session's coreset."""
     for name in SETUP:
-        if name in values:
+        if name not in values:
+            continue
+        if values[name] is None:
+            session.put(name, None)
+            st.session_state.pop(f"widget:{name}", None)
+        else:
             session.rebind(name, values[name])
     session.put("forms_turn", session.get("forms_turn", 0) + 1)
     for key in [key for key in st.session_state if str(key).startswith("knobs:")]:

@@ -2,7 +2,9 @@
 
 Streamlit's own page guesses: on a link straight to /select it first asks for a server below that
 path, gets two 404s, then tries one level up. Naming the base address saves that round trip and two
-errors in the browser's console. "/" redirects to the first page by its own name, so that its links
+errors in the browser's console. It also loads the script of each kind of element only when the
+first one arrives, a second after the others on a slow machine; those that every page draws are
+named here, so that they come with the rest. "/" redirects to the first page by its own name, so that its links
 can be shared like those of every other page.
 """
 
@@ -10,6 +12,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +28,21 @@ _BASE = (
     "<script>window.__streamlit = "
     '{ BACKEND_BASE_URL: new URL("./", window.location.href).href }</script>'
 )
+# Kinds of elements, as Streamlit names their scripts.
+ELEMENTS = (
+    "BidiComponent",
+    "Button",
+    "ButtonGroup",
+    "Html",
+    "NumberInput",
+    "PageLink",
+    "Selectbox",
+    "TextInput",
+    "purify",
+)
+_IMPORT = re.compile(r"""(?:\bfrom|\bimport) ?["']\./([A-Za-z0-9_.-]+\.js)["']""")
+# Streamlit's own text font, which our theme does not use.
+_TEXT_FONT = re.compile(r'<link\s+rel="preload"\s+href="[^"]*SourceSans[^"]*"[^>]*/>\s*')
 
 
 def front_routes(pages: list[str], first: str, moved: Mapping[str, str]) -> list[Route]:
@@ -108,5 +126,32 @@ def warn_if_exposed() -> None:
 def _html() -> str:
     import streamlit
 
-    page = (Path(streamlit.__file__).parent / "static" / "index.html").read_text("utf-8")
-    return page.replace("<head>", f"<head>\n    {_BASE}", 1)
+    static = Path(streamlit.__file__).parent / "static"
+    page = (static / "index.html").read_text("utf-8")
+    page = _TEXT_FONT.sub("", page, count=1)
+    page = page.replace("<head>", f"<head>\n    {_BASE}", 1)
+    links = "".join(
+        f'    <link rel="modulepreload" crossorigin href="./static/js/{name}">\n'
+        for name in early_scripts(static / "static" / "js")
+        if name not in page
+    )
+    return page.replace("</head>", f"{links}  </head>", 1)
+
+
+def early_scripts(folder: Path) -> list[str]:
+    """Files of Streamlit's scripts for the elements that every page draws, with what they import.
+
+    Empty where another version of Streamlit names them otherwise.
+    """
+    first = {path.name: path for path in folder.glob("*.js")}
+    waiting = [
+        name for name in sorted(first) if name.partition(".")[0] in ELEMENTS and ".map" not in name
+    ]
+    found: list[str] = []
+    while waiting:
+        name = waiting.pop()
+        if name in found or name not in first:
+            continue
+        found.append(name)
+        waiting += _IMPORT.findall(first[name].read_text("utf-8", "replace"))
+    return sorted(found)

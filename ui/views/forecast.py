@@ -104,7 +104,7 @@ def _reason(advice: Any) -> str:
 
 def in_words(reason: str) -> str:
     """The engine's reason as people read it: titles of methods, and no repeated pruning rate."""
-    text = re.sub(r"^at [0-9.]+ pruned ", "", reason)
+    text = re.sub(r"^at [0-9.]+ ?%? pruned ", "", reason)
     for name in sorted(set(METHODS) - {BASELINE}, key=len, reverse=True):
         text = re.sub(rf"(?<![\w(]){name}(?![\w)])", METHODS[name].title, text)
     return text[:1].upper() + text[1:]

@@ -30,7 +30,7 @@ NAMED = {
     "Hardest first": ("aum", 1),
     "Easiest first": ("aum", -1),
     "Most often forgotten": ("forgetting", -1),
-    "Least certain pseudo-label": ("label confidence", 1),
+    "Least certain cluster": ("label confidence", 1),
     "Highest coverage": ("coverage", -1),
 }
 DESCENDING = ": high to low"

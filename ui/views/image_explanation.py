@@ -112,10 +112,10 @@ def label_lines(view: RunView, i: int) -> list[str]:
     if view.ready("pseudo_labels"):
         pseudo = view.run.pseudo_labels
         name = escaped(cluster_names(view)[int(pseudo.labels[i])])
-        line = f"Pseudo-label **{name}**, confidence {pseudo.confidence[i]:.0%}."
+        line = f"Cluster **{name}**, confidence {pseudo.confidence[i]:.0%}."
         if pseudo.agreement is not None and pseudo.agreement[i] < 0.995:
             disagree = 1 - pseudo.agreement[i]
-            line += f" Clustering is unsure: {disagree:.0%} of its heads disagree."
+            line += f" Clustering is unsure: {disagree:.0%} of its models say another."
         lines.append(line)
     truth = column(view, "true label")
     if truth is not None:
@@ -143,7 +143,7 @@ def margin_chart(view: RunView, i: int, key: str) -> None:
     figure, data = charts.lines(
         epochs,
         {"margin": margins, "zero": np.zeros(len(margins))},
-        title="Training margin of the pseudo-label",
+        title="Training margin of its cluster label",
         x_axis="epoch",
         y_axis="logit - largest other logit",
     )

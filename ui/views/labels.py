@@ -171,7 +171,7 @@ def _difficulty_controls(view: session.RunView) -> str:
         step=0.001,
         format="percent",
         key=session.bind("beta"),
-        help="Share of all images skipped first, as the hardest: most have a wrong pseudo-label.",
+        help="Share of all images skipped first, as the hardest: most have a wrong cluster label.",
     )
     show_search(view, session.get("prune_rate"), score)
     return score
@@ -229,11 +229,11 @@ def _show_difficulty_of_errors(view: session.RunView, score: str) -> None:
         series = {"trained on pseudo-labels": values, "trained on true labels": true_values}
     elif quality is not None:
         wrong = quality.wrong
-        series = {"correct pseudo-label": values[~wrong], "wrong pseudo-label": values[wrong]}
+        series = {"right cluster label": values[~wrong], "wrong cluster label": values[wrong]}
     else:
         return
     figure, data = charts.distributions(
-        series, title="Are wrong pseudo-labels harder?", axis=SCORES[score], share=True
+        series, title="Are wrong cluster labels harder?", axis=SCORES[score], share=True
     )
     charts.show(figure, f"{score}-truth", data)
 

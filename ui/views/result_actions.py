@@ -123,13 +123,15 @@ def _selection_form(view: RunView, target: Target, ids: list[str]) -> None:
         key="act:among",
         width="stretch",
         disabled=count > len(ids),
-        help="The selection is limited to these images.",
     )
     like = st.button(
         f"Select {count:,} like these",
         key="act:like",
         width="stretch",
-        help=f"Chosen among the {POOL} times as many images that are most similar to these.",
+    )
+    st.caption(
+        "Among these: no other image is selected. Like these: the method chooses from the "
+        f"{POOL} times as many images that are most similar."
     )
     if among:
         _select_among(view, target, ids, count)
