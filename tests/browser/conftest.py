@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from chrome import ARTEFACTS, FLAGS, PREPARE, ROOT, Witness, serve, stop
+from filelock import FileLock
 
 
 @pytest.fixture(scope="session")
@@ -23,12 +24,32 @@ def map_server(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def demo_home(tmp_path_factory):
-    """A workspace in which every stage of the demo is computed; CORESET_BROWSER_HOME names a
-    finished one to reuse."""
+def demo_home(tmp_path_factory, worker_id):
+    """A workspace of this process in which every stage of the demo is computed.
+
+    It is computed once per test session: the first process that asks prepares it, each works on a
+    copy. CORESET_BROWSER_HOME names a finished one to reuse.
+    """
     if os.environ.get("CORESET_BROWSER_HOME"):
         return Path(os.environ["CORESET_BROWSER_HOME"])
-    home = tmp_path_factory.mktemp("home")
+    if worker_id == "master":
+        prepared = tmp_path_factory.mktemp("home")
+        prepare_demo(prepared)
+        return prepared
+    shared = tmp_path_factory.getbasetemp().parent
+    prepared = shared / "prepared-demo"
+    with FileLock(shared / "prepared-demo.lock"):
+        if not prepared.exists():
+            partial = shared / f"prepared-demo-{worker_id}"
+            prepare_demo(partial)
+            partial.rename(prepared)
+    home = tmp_path_factory.mktemp("home") / "workspace"
+    shutil.copytree(prepared, home)
+    return home
+
+
+def prepare_demo(home: Path) -> None:
+    """Compute every stage of the demo in a workspace at `home`."""
     done = subprocess.run(
         [sys.executable, "-c", PREPARE],
         cwd=ROOT,
@@ -38,7 +59,6 @@ def demo_home(tmp_path_factory):
         env=os.environ | {"CORESET_HOME": str(home), "PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == 0, done.stderr
-    return home
 
 
 @pytest.fixture(scope="session")
