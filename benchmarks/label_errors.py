@@ -1,8 +1,10 @@
 """Flipped labels found again: precision at k of the ranking of probable label errors.
 
     python benchmarks/label_errors.py [--images 3000] [--seeds 3] [--flipped 0.1]
+        [--sets demo,fashion-mnist,FILE.npz]
 
-Digits (scikit-learn) and, where it is installed, Fashion-MNIST, a share of whose labels is flipped
+Digits (scikit-learn), Fashion-MNIST where it is installed, and any FILE.npz that holds `vectors`
+(N, D) and `labels` (N,), of which the first --images are taken. A share of the labels is flipped
 to another class at random, drawn anew for every seed. k is the number of flipped labels. Rows: AUM
 alone, the out-of-fold margin alone, and the mean of their places, which is what is used; share of
 the flipped labels among those that confident learning suspects (recall) and share of the suspected
@@ -26,6 +28,7 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)
 from coreset_engine.artifacts.store import Store  # noqa: E402
 from coreset_engine.core.device import cpu_count  # noqa: E402
 from coreset_engine.core.errors import CoresetError  # noqa: E402
+from coreset_engine.core.types import Dataset  # noqa: E402
 from coreset_engine.evaluation.label_errors import LabelErrors, label_errors  # noqa: E402
 from coreset_engine.pipeline.run import Run  # noqa: E402
 from coreset_engine.sources.open import open_source  # noqa: E402
@@ -60,9 +63,19 @@ def measured(found: LabelErrors, wrong: set[str]) -> dict[str, float]:
     return rows
 
 
+def stored_run(path: Path) -> Run:
+    """A run over the vectors and labels of a file."""
+    with np.load(path) as stored:
+        labels = stored["labels"].astype(np.int64)
+        vectors = stored["vectors"]
+    ids = np.array([f"{i:06d}" for i in range(len(labels))], object)
+    classes = tuple(map(str, range(int(labels.max()) + 1)))
+    return Run(Dataset(path.stem, ids, path.stem, labels=labels, classes=classes, vectors=vectors))
+
+
 def vectors_of(name: str, images: int) -> Run:
-    """A run over the first images of a set, its vectors computed."""
-    run = Run(open_source(name))
+    """A run over the first images of a set, its vectors computed or those of a file."""
+    run = stored_run(Path(name)) if name.endswith(".npz") else Run(open_source(name))
     if len(run.dataset) <= images:
         return run
     return run.take(np.arange(images))
