@@ -8,7 +8,7 @@ Sets: scikit-learn's digits (pixels, 1,200 to choose from); a long-tailed mixtur
 {train,test}_{vectors,labels}.npy, real embeddings. Accuracy is a ridge probe's on the set's own
 test images. Every rule is compared with a random choice of the same size and seed; each seed draws
 its own samples and 4 random choices. Prints, per set, random's accuracy and every rule's difference
-in points ± its standard error. What these figures decided is told in
+in points ± its standard error. The decision from these figures is explained in
 coreset_engine/coverage/auto_alpha.py.
 """
 

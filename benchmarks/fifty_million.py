@@ -8,7 +8,7 @@ Pseudo-labels, training dynamics and coverage scores are MADE UP as well, from e
 chance, and written through the store under the run's own keys: computing them is
 `benchmarks/scale.py`'s subject, looking at them is this one's. All that pages need beyond (sample,
 its neighbours and map, tables of totals) is computed by the same `views.prepare` that a job calls.
-Then the app is served and opened in Chromium. A page that shows a fault of ours, or is not drawn
+Then the app is served and opened in Chromium. A page that shows an internal error, or is not drawn
 within three minutes, ends the run with its name.
 """
 

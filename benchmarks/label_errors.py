@@ -93,8 +93,8 @@ def main() -> None:
         began = time.perf_counter()
         try:
             run = vectors_of(name, given.images)
-        except CoresetError as fault:
-            print(f"{name}: left out ({fault})")
+        except CoresetError as error:
+            print(f"{name}: left out ({error})")
             continue
         rows: dict[str, list[float]] = {}
         for seed in range(given.seeds):

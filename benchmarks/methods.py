@@ -253,8 +253,8 @@ class Pool:
             row = dict(set=self.name, seed=self.seed, name=experiment.name, prune_rate=rate, k=k)
             try:
                 kept, shared, about = self._kept(run, experiment, rate, k, shared)
-            except CoresetError as fault:
-                yield row | dict(method=experiment.name, error=str(fault))
+            except CoresetError as error:
+                yield row | dict(method=experiment.name, error=str(error))
                 continue
             row |= dict(method=experiment.name, n=self.n, seconds=time.process_time() - began)
             yield row | about | self.judged(kept)

@@ -5,7 +5,7 @@ entropy.
                                 [--seeds 3] [--methods loop,random,badge,typiclust,entropy]
 
 An oracle answers with the true labels. FILE.npz holds `vectors` (N, D) and `labels` (N,). A third
-of the images, drawn anew for every seed, judges and is never labelled. Each arm labels `count`
+of the images, drawn per seed, judges and is never labelled. Each arm labels `count`
 images a round; `loop` is what `coreset next` does: a pilot of random images stratified over
 clusters, then the default method (loop:METHOD: that one) with the labels so far as context. The other arms choose every
 round, the first as well, by one method: random; TypiClust; BADGE and entropy (least certain first)

@@ -54,15 +54,19 @@ class Worker:
         )
 
     def call(self, function, *args):
-        place = str(Path(sys.modules[function.__module__].__file__).parent)
-        ask = dict(place=place, module=function.__module__, function=function.__name__, args=args)
-        self.process.stdin.write(json.dumps(ask, default=str) + "\n")
+        request = dict(
+            folder=str(Path(sys.modules[function.__module__].__file__).parent),
+            module=function.__module__,
+            function=function.__name__,
+            args=args,
+        )
+        self.process.stdin.write(json.dumps(request, default=str) + "\n")
         self.process.stdin.flush()
         for line in self.process.stdout:
             if line.startswith(MARK):
-                told = json.loads(line.removeprefix(MARK))
-                assert "fault" not in told, told["fault"]
-                return told["value"]
+                answer = json.loads(line.removeprefix(MARK))
+                assert "error" not in answer, answer["error"]
+                return answer["value"]
         raise AssertionError(
             "the process with FiftyOne ended: " + Path(self.log.name).read_text()[-3000:]
         )
@@ -87,18 +91,15 @@ def delete_every_dataset() -> None:
 def serve() -> None:
     sys.path.insert(0, str(ROOT))
     for line in sys.stdin:
-        ask = json.loads(line)
-        if ask["place"] not in sys.path:
-            sys.path.insert(0, ask["place"])
+        request = json.loads(line)
+        if request["folder"] not in sys.path:
+            sys.path.insert(0, request["folder"])
         try:
-            told = {
-                "value": getattr(importlib.import_module(ask["module"]), ask["function"])(
-                    *ask["args"]
-                )
-            }
-        except BaseException:  # noqa: BLE001 - whatever it was, the test must hear of it
-            told = {"fault": traceback.format_exc()}
-        print(MARK + json.dumps(told, default=str), flush=True)
+            module = importlib.import_module(request["module"])
+            answer = {"value": getattr(module, request["function"])(*request["args"])}
+        except BaseException:  # noqa: BLE001 - report any error to the test
+            answer = {"error": traceback.format_exc()}
+        print(MARK + json.dumps(answer, default=str), flush=True)
 
 
 if __name__ == "__main__":

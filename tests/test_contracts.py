@@ -1,4 +1,4 @@
-"""One suite over every registered method: what a Selection promises, whoever made it."""
+"""One suite over every registered method: what every Selection guarantees."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from coreset_engine.artifacts import history
 
-# Logs that are carried over. Corrections of clusters belong to a clustering, which is computed anew.
+# Logs that are carried over. Corrections of clusters belong to a clustering, which is recomputed.
 KINDS = ("labels", "rounds", "label-decisions", "exclusions", "tags", "views")
 LISTS = ("ids", "add", "remove")  # entries' lists of ids
 MAPS = ("labels",)  # entries' mappings from id

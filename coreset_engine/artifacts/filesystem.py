@@ -60,7 +60,7 @@ def sync_folder(path: Path) -> None:
 def write_whole(path: Path, data: bytes, *, sync: bool = True) -> None:
     """`data` at `path`, or what was there before.
 
-    Raises OSError; no temporary stays behind an error or a death.
+    Raises OSError; no temporary file is left after an error or a crash.
     """
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         if stale(left.name):

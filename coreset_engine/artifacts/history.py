@@ -33,7 +33,7 @@ def add(kind: str, fingerprint: str, entry: dict[str, Any], home: Path | str) ->
 def _append(log: Any, data: bytes) -> None:
     """One whole line at the end.
 
-    A line torn by an earlier death is closed first, a refused one taken back.
+    A line left incomplete by a crash is closed first; a refused one is removed.
     """
     end = log.seek(0, os.SEEK_END)
     if end:

@@ -27,7 +27,7 @@ def path_of(home: Path | str) -> Path:
 def write(home: Path | str, event: str, **fields: Any) -> bool:
     """Append one line; whether it could be.
 
-    A log that cannot be written never stops the work it tells of.
+    A log that cannot be written never stops the work.
     """
     path = path_of(home)
     at = time.strftime("%Y-%m-%dT%H:%M:%S%z")

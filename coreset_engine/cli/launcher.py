@@ -78,7 +78,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--host",
         default="127.0.0.1",
-        help="address to listen on; other than 127.0.0.1, whoever reaches it can use the app",
+        help="address to listen on; with any other than 127.0.0.1, everyone who reaches it can use the app",
     )
     # for scripts/app: check the options and the port before the environment is installed
     parser.add_argument("--check", action="store_true", help=argparse.SUPPRESS)

@@ -227,7 +227,7 @@ def jobs(
     if verb in ("cancel", "resume"):
         getattr(work, verb)(job, home)
     elif verb != "list":
-        raise BadInput(f"{verb!r} is no verb of jobs; use list, cancel or resume.")
+        raise BadInput(f"{verb!r} is no action of jobs; use list, cancel or resume.")
     print_record(
         {
             item.id: f"{item.kind} {item.status} {item.stage} {item.message}"
@@ -323,7 +323,7 @@ def _with_home(word: str) -> str:
 def _guarded() -> None:
     try:
         result = app(standalone_mode=False)
-        if result == 130:  # so typer tells of a KeyboardInterrupt
+        if result == 130:  # typer's code for a KeyboardInterrupt
             raise KeyboardInterrupt
         sys.exit(result if isinstance(result, int) else 0)
     except CoresetError as error:
@@ -334,7 +334,7 @@ def _guarded() -> None:
         sys.exit(interrupt.EXIT_CODE)
     except BrokenPipeError:
         os._exit(0)
-    except Exception as internal:  # noqa: BLE001 - the last door: one sentence, the rest goes to the log
+    except Exception as internal:  # noqa: BLE001 - one sentence here, the traceback in the log
         _last_door(internal)
 
 

@@ -33,7 +33,7 @@ def knob(
 ) -> Any:
     """A dataclass field that knows its help text, bounds (inclusive), slider step and choices.
 
-    words: values beside numbers, such as "auto"; whoever takes them replaces them by a number
+    words: values beside numbers, such as "auto"; the caller replaces them by a number
     before the config is used.
     """
     about = dict(help=help, low=low, high=high, step=step, choices=tuple(choices), label=label)

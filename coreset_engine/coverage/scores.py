@@ -8,7 +8,7 @@ Semantics, all exact, in float64:
   it in proportion to distance^-exponent (eq. 7, 8); alpha >= N - 1 means all others;
 - score = coverage - redundancy, summed over samples (eq. 9).
 Ties: among images at one distance, the order is that of a hash of the image's key and the sample's
-random bits, drawn anew for every sample. Neither the order of the rows nor any one image is
+random bits, drawn for every sample. Neither the order of the rows nor any one image is
 favoured. Without keys, an image's key is a hash of its values, and images that are equal in all
 dimensions share their sums equally, so that a permutation of the rows permutes the scores.
 Constant dimensions, min = median and median = max are legal; NaN and infinity are refused before

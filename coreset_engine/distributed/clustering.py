@@ -2,7 +2,7 @@
 
 Centres travel once a round, to each node; a task reads its pieces from the file that all nodes map
 and sends back sums. They are combined by piece number (difficulty.pieces), so the labels are those
-of one machine, bit for bit where the processors are alike. A node that dies costs its unfinished
+of one machine, bit for bit where the processors are alike. A failed node costs its unfinished
 tasks.
 """
 

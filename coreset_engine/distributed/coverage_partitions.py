@@ -8,7 +8,7 @@ alpha). A task fills a node of the smallest kind and asks Ray for that much memo
 takes several. Two partial sums that are finished become one by a task of their own, wherever they
 lie; this machine fetches one pair of sums per half-round and keeps eight numbers an image.
 
-Any S, any cut and any order give the same bits (coverage.groups). A node that dies costs its
+Any S, any cut and any order give the same bits (coverage.groups). A failed node costs its
 unfinished tasks, and the partial sums that only it held, which Ray makes again.
 """
 

@@ -9,10 +9,10 @@ Memory a node: one encoder an actor, READERS + 2 batches of 64 resized images an
 encoded ones being read; Ray Data keeps at most two shards' numbers waiting at an actor, so nothing
 piles up.
 
-Faults. A node that dies, or never comes back, costs its unfinished shards: Ray gives them to
+Failures. A node that fails or disappears costs its unfinished shards: Ray gives them to
 another. A slow node gets fewer shards, since each actor asks for the next when it is done; when
 nothing but a slow node's last shards is left and they take three times as long as the slowest
-before (a minute at least), this machine embeds them as well, and whoever is first wins: the bits
+before (a minute at least), this machine embeds them as well, and the first result is used: the bits
 are the same. With no node left that could work, one sentence. Damaged shards are made again.
 """
 
@@ -338,7 +338,7 @@ def _heard(rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any] | None]:
                 if stopped.is_set():
                     return
             box.put(_END)
-        except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
+        except BaseException as error:  # noqa: BLE001 - raised again in the waiting thread
             box.put(error)
 
     threading.Thread(target=fetch, daemon=True).start()

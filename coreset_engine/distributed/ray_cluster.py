@@ -2,7 +2,7 @@
 
 Nothing of the result depends on who did what: embedding workers write the very shard files that one
 machine writes, and coverage sums are integers, added in any order. So a run on a cluster ends with
-the artefacts, the keys and the selection of a run on one machine. A node that dies costs its
+the artefacts, the keys and the selection of a run on one machine. A failed node costs its
 unfinished shards or blocks; Ray gives them to another. Where nodes cannot hold the matrix for the
 coverage scores, run.cluster_columns takes their place.
 

@@ -1,7 +1,7 @@
 """Work as Ray tasks: any function over a list of items, and blocks of a neighbour search.
 
 A task writes what one machine would write, under the same name in the workspace that all nodes
-share, and sends back a few numbers. A node that dies costs its unfinished tasks: Ray gives them to
+share, and sends back a few numbers. A failed node costs its unfinished tasks: Ray gives them to
 another. Nothing depends on who did what.
 """
 

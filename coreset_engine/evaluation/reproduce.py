@@ -196,8 +196,8 @@ def _trained(grid: EvaluationGrid, method: str, rate: float, seed: int) -> dict[
     """The grid's cell; one that cannot be has accuracy None and `error`."""
     try:
         return grid.cell(method, rate, seed)
-    except BadInput as fault:
-        return dict(accuracy=None, k=None, error=str(fault))
+    except BadInput as error:
+        return dict(accuracy=None, k=None, error=str(error))
 
 
 def _summary(values: Sequence[float]) -> dict[str, Any]:

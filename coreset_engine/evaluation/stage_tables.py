@@ -267,7 +267,7 @@ def _clustering_quality(run: Run) -> Sequence[float]:
 
 
 def _stage_minutes(run: Run) -> Sequence[float]:
-    """STAGES in minutes, computed anew in a store that is thrown away."""
+    """STAGES in minutes, recomputed in a temporary store."""
     from coreset_engine.artifacts.store import Store
     from coreset_engine.pipeline.run import Run as FreshRun
     from coreset_engine.selection.methods.scored import hardness

@@ -270,7 +270,7 @@ def _next(grown: Update, table: Any, manifest: Mapping[str, Any], more: int) -> 
     count = min(len(kept) + more, len(run.dataset))
     if not count:
         raise BadInput(
-            f"none of the {len(picked):,} earlier picks is in the source any more; choose anew "
+            f"none of the {len(picked):,} earlier picks is in the source any more; select again "
             "with `run`, or give --more."
         )
     given = {

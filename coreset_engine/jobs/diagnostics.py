@@ -1,4 +1,4 @@
-"""The `report` bundle: what helps to find a fault, and nothing of the user's data.
+"""The `report` bundle: what helps to find an error, without the user's data.
 
 Names of files and folders are replaced by marks that are the same for the same name inside one
 bundle, so that "the same file twice" can still be seen; the marks are salted, so that a guessed
@@ -27,7 +27,7 @@ from coreset_engine.core.device import cpu_count
 from coreset_engine.jobs import manager
 
 SETTINGS = ("CORESET_", "FIFTYONE_", "STREAMLIT_", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
-# A setting's value is told only when it cannot be a secret: a number, a switch, or a path (hidden
+# A setting's value is included only when it cannot be a secret: a number, a switch, or a path (hidden
 # like all paths).
 _HARMLESS = re.compile(r"true|false|[\d.,]+|/\S*", re.IGNORECASE)
 # Quoted text with a slash, a dot or a blank inside is taken for a name; so is whatever looks like a

@@ -98,7 +98,7 @@ def work(name: str, home: Path | str) -> int:
             "machine with more, then resume: finished work is kept.",
         )
         return 1
-    except Exception as internal:  # noqa: BLE001 - the child's last door: the page must hear of every end
+    except Exception as internal:  # noqa: BLE001 - report any error to the page
         message = internal_errors.record(internal, home)
         report.write("failed", message[0].upper() + message[1:])
         return 1

@@ -1,6 +1,6 @@
 """Two runs side by side: images that occur in both (leakage), and regions that one of them lacks.
 
-Leakage is told by bytes, by pixels, and nearly: by embeddings within the threshold of
+Leakage is detected by bytes, by pixels, and nearly: by embeddings within the threshold of
 near-duplicates of the first set, or by tiny copies that coincide.
 """
 

@@ -1,7 +1,6 @@
 """Unpack an uploaded zip of images without trusting it.
 
-What was set aside is written beside the images, in a hidden file, so that whoever opens the folder
-later hears of it.
+What was rejected is listed in a hidden file beside the images, which later openings report.
 
 Refused as a whole, before a byte is written: more entries or bytes than the limits, an overall
 ratio beyond 200:1 when the content is large. Set aside one by one: names that climb out (`..`), are
@@ -146,7 +145,7 @@ def _printable(text: str) -> str:
 
 
 def _plain(path: str, flags: int) -> int:
-    """Open without waiting: a stranger's folder may hold a FIFO of this name."""
+    """Open without waiting: an untrusted folder may hold a FIFO of this name."""
     descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return descriptor

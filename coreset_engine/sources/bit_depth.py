@@ -132,7 +132,7 @@ def tiff_pixels(data: bytes, max_pixels: int) -> np.ndarray | None:
         if str(error).startswith("declares"):
             raise
         return None
-    except Exception:  # noqa: BLE001 - tifffile raises many types on damage; Pillow's reason is told
+    except Exception:  # noqa: BLE001 - tifffile raises many types on damage; Pillow's reason is shown
         return None
     if values.ndim == 2:
         return upright(values[:, :, None], turn)

@@ -129,7 +129,7 @@ def read_regular(path: str | Path, limit: int = MAX_BYTES) -> bytes:
 def _read_whole(descriptor: int, size: int, limit: int) -> bytes:
     """At most `limit` bytes.
 
-    The buffer has the file's size: one of the limit's size would be mapped anew for every file.
+    The buffer has the file's size: one of the limit's size would be allocated again for every file.
     """
     parts = [os.read(descriptor, min(size + 1, limit))]
     left = limit - len(parts[0])

@@ -308,7 +308,7 @@ class FileReader:
         except Unreadable as error:
             raise BadInput(
                 f"image {safe_name(str(self.paths[i]))!r} {error}; it changed after the source was "
-                "opened: open the source again, which looks at changed files anew."
+                "opened: open the source again, which reads changed files."
             ) from error
 
     def take(self, rows: np.ndarray) -> FileReader:

@@ -69,10 +69,10 @@ def read_table(path: str | Path) -> Table:
         if path.suffix.lower() in (".parquet", ".pq"):
             return _parquet(path)
         data = path.read_bytes()
-    except OSError as fault:
+    except OSError as error:
         raise BadInput(
-            f"{str(path)!r} cannot be read ({fault.strerror or fault}); check the path."
-        ) from fault
+            f"{str(path)!r} cannot be read ({error.strerror or error}); check the path."
+        ) from error
     refuse_packed(path, data)
     text = text_of(data)
     if path.suffix.lower() in (".jsonl", ".ndjson", ".json"):
@@ -92,8 +92,8 @@ def split_rows(text: str) -> list[list[str]]:
     csv.field_size_limit(2**24)
     try:
         rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
-    except csv.Error as fault:
-        raise BadInput(f"the table cannot be read as CSV ({fault}); write it again.") from fault
+    except csv.Error as error:
+        raise BadInput(f"the table cannot be read as CSV ({error}); write it again.") from error
     return [row for row in rows if any(cell.strip() for cell in row)]
 
 
@@ -125,13 +125,13 @@ def _records(path: Path, text: str) -> Table:
     broken = 0
     try:
         found = json.loads(text)
-    except (ValueError, RecursionError) as fault:
+    except (ValueError, RecursionError) as error:
         found = [_parsed(line) for line in lines_of(text) if line.strip()]
         broken = sum(one is None for one in found)
         if broken == len(found) or path.suffix.lower() == ".json":
             raise BadInput(
-                f"{str(path)!r} is no JSON ({str(fault)[:100]}); write it again."
-            ) from fault
+                f"{str(path)!r} is no JSON ({str(error)[:100]}); write it again."
+            ) from error
     records = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
     if isinstance(found, dict) and path.suffix.lower() != ".json":  # JSON lines of a single line
         records = [found]
@@ -204,10 +204,10 @@ def _parquet(path: Path) -> Table:
         columns = {
             name: _column(table[name], names_of.get(name, [])) for name in table.column_names
         }
-    except (pa.ArrowException, OSError, ValueError) as fault:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise BadInput(
-            f"{str(path)!r} cannot be read as Parquet ({' '.join(str(fault).split())[:100]})."
-        ) from fault
+            f"{str(path)!r} cannot be read as Parquet ({' '.join(str(error).split())[:100]})."
+        ) from error
     return Table(tuple(columns), [list(row) for row in zip(*columns.values(), strict=True)])
 
 

@@ -88,13 +88,13 @@ def read_vectors(path: Path) -> VectorFile:
             found = _from_parquet(path)
         else:
             found = _Found(_mapped(path))
-    except (ValueError, OSError, OverflowError, zipfile.BadZipFile, KeyError) as fault:
-        if isinstance(fault, BadInput):
+    except (ValueError, OSError, OverflowError, zipfile.BadZipFile, KeyError) as error:
+        if isinstance(error, BadInput):
             raise
         raise BadInput(
-            f"{str(path)!r} cannot be read as a {suffix} matrix ({fault}); write it with "
+            f"{str(path)!r} cannot be read as a {suffix} matrix ({error}); write it with "
             "numpy.save, as plain numbers."
-        ) from fault
+        ) from error
     return _checked(path, found)
 
 
@@ -198,7 +198,7 @@ def _no_numbers(kind: str) -> str:
     if kind.endswith("O"):
         return "it holds Python objects, which are never unpickled; save numpy.stack(list) instead"
     words = f"numbers of type {kind}" if kind else "named fields or an unknown type"
-    return f"its header tells of {words}, not of float16, float32, float64 or integer numbers"
+    return f"its header declares {words}, not float16, float32, float64 or integer numbers"
 
 
 def _from_npz(path: Path) -> _Found:
@@ -400,8 +400,8 @@ def _from_parquet(path: Path) -> _Found:
             label = None
         wanted = dict.fromkeys(filter(None, (column, named, label)))
         table = pq.read_table(path, columns=list(wanted))
-    except pa.ArrowException as fault:
-        raise ValueError(" ".join(str(fault).split())[:120]) from fault
+    except pa.ArrowException as error:
+        raise ValueError(" ".join(str(error).split())[:120]) from error
     matrix = _stacked(table[column])
     ids = [as_text(value) for value in table[named].to_pylist()] if named else None
     labels = [as_text(value) for value in table[label].to_pylist()] if label else None

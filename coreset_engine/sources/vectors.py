@@ -352,10 +352,10 @@ def _ids_file(text: str) -> tuple[Path, str | None]:
 def _lines(path: Path) -> list[str]:
     try:
         text = text_of(path.read_bytes())
-    except OSError as fault:
+    except OSError as error:
         raise BadInput(
-            f"ids={str(path)!r} cannot be read as UTF-8 text ({fault}); give one id per line."
-        ) from fault
+            f"ids={str(path)!r} cannot be read as UTF-8 text ({error}); give one id per line."
+        ) from error
     names = [safe_name(line) for line in lines_of(text)]
     while names and not names[-1].strip():
         names.pop()
@@ -365,12 +365,12 @@ def _lines(path: Path) -> list[str]:
 def _array_ids(path: Path) -> list[str]:
     try:
         found = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as fault:
+    except (OSError, ValueError) as error:
         raise BadInput(
-            f"ids={str(path)!r} cannot be read as an array of texts ({fault}); give one id per "
+            f"ids={str(path)!r} cannot be read as an array of texts ({error}); give one id per "
             "line "
             "in a text file."
-        ) from fault
+        ) from error
     return [safe_name(str(name)) for name in found.reshape(-1).tolist()]
 
 

@@ -192,8 +192,8 @@ def look_at_files(
 def _verdict(path: str, verify: str, options: DecodeOptions) -> Verdict:
     try:
         return LOOKS[verify](read_regular(path), options)
-    except Unreadable as fault:
-        return Verdict("", str(fault))
+    except Unreadable as error:
+        return Verdict("", str(error))
     except MemoryError:
         return Verdict("", "does not fit in memory when decoded")
 

@@ -109,8 +109,8 @@ def scan(root: Path, *, follow_links: bool = False) -> tuple[list[FoundFile], li
                 continue
             try:
                 _sort(walk, entry, relative)
-            except OSError as fault:
-                walk.reject(relative, f"cannot be looked at ({fault.strerror or fault})")
+            except OSError as error:
+                walk.reject(relative, f"cannot be looked at ({error.strerror or error})")
     others = sorted(walk.others.items(), key=lambda one: (one[0][1] == NOT_AN_IMAGE, one[0]))
     for (suffix, reason), count in others:
         walk.rejected.append(Rejected(f"{suffix} ({count})", reason, count))
@@ -127,13 +127,13 @@ def _entries(walk: _Walk, below: str) -> list[os.DirEntry]:
     try:
         with os.scandir(os.path.join(walk.root, below)) as listing:
             return list(listing)
-    except OSError as fault:
+    except OSError as error:
         if not below:
             raise BadInput(
-                f"{str(walk.root)!r} cannot be listed ({fault.strerror or fault}); check its "
+                f"{str(walk.root)!r} cannot be listed ({error.strerror or error}); check its "
                 "permissions."
-            ) from fault
-        walk.reject(below + "/", f"cannot be listed ({fault.strerror or fault})")
+            ) from error
+        walk.reject(below + "/", f"cannot be listed ({error.strerror or error})")
         return []
 
 

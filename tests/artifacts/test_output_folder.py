@@ -1,4 +1,4 @@
-"""`--out` replaces nothing without being told to, and never what somebody else put there."""
+"""`--out` replaces nothing unless asked to, and never other people's files."""
 
 from __future__ import annotations
 
@@ -88,8 +88,8 @@ def test_a_run_says_its_clusters_and_labels_and_is_in_the_log(source, tmp_path):
         "pseudo_labels",
         "dynamics",
     }
-    (told,) = [line for line in lines if line["event"] == "run"]
-    assert told["source"] == source and told["clusters"] == 2
+    (answer,) = [line for line in lines if line["event"] == "run"]
+    assert answer["source"] == source and answer["clusters"] == 2
     status = CliRunner().invoke(app, ["status"]).stdout
     assert f"source  {source}" in status
     offered = CliRunner().invoke(app, ["gc", "--days", "0"]).stdout

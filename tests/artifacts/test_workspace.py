@@ -139,9 +139,9 @@ def test_gc_on_the_command_line_is_a_dry_run_unless_told(tmp_path, monkeypatch):
 def test_status_tells_sizes(tmp_path, monkeypatch):
     run, _ = prepared(tmp_path)
     monkeypatch.setenv("CORESET_HOME", str(run.store.home))
-    told = json.loads(CliRunner().invoke(app, ["status", "--json"]).output)
-    assert told["stages"]["embeddings"] == run.size_of("embeddings") > 60 * 6 * 4
-    assert told["parts"]["artefacts"] == sum(told["stages"].values()) and told["jobs"] == []
+    answer = json.loads(CliRunner().invoke(app, ["status", "--json"]).output)
+    assert answer["stages"]["embeddings"] == run.size_of("embeddings") > 60 * 6 * 4
+    assert answer["parts"]["artefacts"] == sum(answer["stages"].values()) and answer["jobs"] == []
 
 
 def test_a_report_holds_the_fault_but_no_name_of_the_users(tmp_path, monkeypatch):
@@ -151,8 +151,8 @@ def test_a_report_holds_the_fault_but_no_name_of_the_users(tmp_path, monkeypatch
         raise RuntimeError(
             "cannot open '/data/secret project/cat of anna.png' or /data/other/dog.jpg at 7"
         )
-    except RuntimeError as fault:
-        said = internal_errors.record(fault)
+    except RuntimeError as error:
+        said = internal_errors.record(error)
     names = diagnostics.write(tmp_path / "r.zip", Store())
     with zipfile.ZipFile(tmp_path / "r.zip") as packed:
         text = {name: packed.read(name).decode() for name in packed.namelist()}

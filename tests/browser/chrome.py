@@ -133,7 +133,7 @@ def stop(process: subprocess.Popen) -> None:
 
 
 class Witness:
-    """What a page did behind the user's back: console errors, uncaught faults, requests to other
+    """A page's console errors, uncaught exceptions and requests to other
     hosts."""
 
     def __init__(self, page):

@@ -106,8 +106,8 @@ def pytest_runtest_makereport(item, call):
                 )
                 ARTEFACTS.mkdir(exist_ok=True)
                 page.screenshot(path=ARTEFACTS / f"failed-{item.name}-{number}.png", timeout=10_000)
-            except Exception as fault:  # noqa: BLE001 - a page that is gone must not hide why the test failed
-                report.sections.append((f"page {number}", f"cannot be read: {fault}"))
+            except Exception as error:  # noqa: BLE001 - a page that is gone must not hide why the test failed
+                report.sections.append((f"page {number}", f"cannot be read: {error}"))
     return report
 
 

@@ -47,7 +47,7 @@ def go(open_page, app, name: str, query: str = "", **how):
 
 
 def scrub(page, value: float) -> None:
-    """Drag the pruning rate inside the map and let go."""
+    """Drag the pruning rate inside the map and release it."""
     slider = page.locator("input[data-slider=p]")
     slider.evaluate("(e, v) => { e.value = v; e.dispatchEvent(new Event('input')); }", value)
     slider.evaluate("(e) => e.dispatchEvent(new Event('change'))")

@@ -11,9 +11,9 @@ from chrome import ARTEFACTS, keep_picture
 @pytest.fixture
 def panel_app(fiftyone, tmp_path):
     address = fiftyone(scenes.start, tmp_path, "panel")
-    told = {}
-    yield address, lambda: told.update(fiftyone(scenes.end, "panel")) or told
-    if not told:
+    answer = {}
+    yield address, lambda: answer.update(fiftyone(scenes.end, "panel")) or answer
+    if not answer:
         fiftyone(scenes.end, "panel")
 
 

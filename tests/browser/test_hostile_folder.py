@@ -69,7 +69,7 @@ def test_hostile_folder_from_opening_to_every_page(open_page, server, folder):
         assert not page.get_by_text(re.compile("nternal error|Traceback")).count(), name
         assert not page.locator("img[src=x]").count(), name
     assert not alerts and not witness.strangers
-    assert not [fault for fault in witness.faults if "404" not in fault], witness.faults
+    assert not [error for error in witness.faults if "404" not in error], witness.faults
 
 
 def test_larger_view_walks_with_the_arrows(open_page, server):

@@ -68,13 +68,13 @@ def test_a_rebound_name_is_refused_on_every_page_and_route(app):
 
 
 def test_a_host_name_to_listen_on_is_its_own_name(tmp_path):
-    told = (
+    answer = (
         "import streamlit as st; st.config.set_option('server.address', 'box.lan'); "
         "from ui.server.hosts import is_trusted; print(*map(is_trusted, ('box.lan:8501', "
         "'other.lan', 'evil.example')))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", told], cwd=ROOT, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", answer], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
     assert done.stdout.split() == ["True", "False", "False"], done.stderr
 

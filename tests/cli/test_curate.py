@@ -70,9 +70,9 @@ def test_columns(shell):
     code, out, _ = shell(
         "columns", "demo", "--where", "class in (3, 5)", "--column", "class", "--json"
     )
-    told = json.loads(out)
-    assert code == 0 and told["matched"] == 365
-    assert told["class"]["3"] == 183 and told["class"]["5"] == 182 and told["class"]["1"] == 0
+    answer = json.loads(out)
+    assert code == 0 and answer["matched"] == 365
+    assert answer["class"]["3"] == 183 and answer["class"]["5"] == 182 and answer["class"]["1"] == 0
     code, out, _ = shell("columns", "demo", "--json")
     assert {"class", "tag", "width", "aum"} <= {one["name"] for one in json.loads(out)}
 

@@ -1,4 +1,4 @@
-"""Dynamics and the search for beta on sets nobody wishes for: rare classes, duplicates, gaps in the
+"""Dynamics and the search for beta on difficult sets: rare classes, duplicates, gaps in the
 labels, few images, memory that runs out in the middle of an epoch."""
 
 import numpy as np

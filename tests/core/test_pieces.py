@@ -1,4 +1,4 @@
-"""k-means over pieces of rows on disk: the clusters of rows in memory, the same bits whoever worked
+"""k-means over blocks of rows on disk: the clusters of rows in memory, the same bits whichever worker ran
 on which piece."""
 
 from __future__ import annotations
@@ -143,30 +143,30 @@ def test_many_probabilities_are_not_kept_and_nothing_else_changes(vectors, small
 
 
 def test_it_tells_how_far_it_is_and_can_be_stopped(vectors, small):
-    told = []
+    answer = []
     spherical_kmeans(
         vectors,
         5,
         KMeansConfig(n_rounds=3),
         streamed=True,
-        progress=lambda *seen: told.append(seen),
+        progress=lambda *seen: answer.append(seen),
     )
-    done = [seen[0] for seen in told]
+    done = [seen[0] for seen in answer]
     assert (
         done == sorted(done)
         and done[-1] == 3000
-        and {seen[1:] for seen in told} == {(3000, "images")}
+        and {seen[1:] for seen in answer} == {(3000, "images")}
     )
-    before = len(told)
+    before = len(answer)
 
     def stop(done, total, unit=""):
-        told.append(done)
+        answer.append(done)
         if done > 1500:
             raise Cancelled("stopped")
 
     with pytest.raises(Cancelled):
         spherical_kmeans(vectors, 5, KMeansConfig(n_rounds=3), streamed=True, progress=stop)
-    assert len(told) - before < before
+    assert len(answer) - before < before
 
 
 def test_half_precision_and_zero_rows_pass(vectors, small, tmp_path):

@@ -1,4 +1,4 @@
-"""Rows told of in advance: the right pages of the file, no other bits, and nothing where memory
+"""Prefetched rows: the right pages of the file, no other bits, and nothing where memory
 holds them anyway."""
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ D = 24
 
 
 class Told:
-    """A mapped file that remembers what it was told of and lets nothing else be asked."""
+    """A mapped file that records madvise calls and accepts no others."""
 
     def __init__(self) -> None:
         self.pages: set[int] = set()

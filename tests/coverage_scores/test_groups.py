@@ -134,16 +134,16 @@ def test_turning_tells_how_far_it_is_and_can_be_stopped(vectors, tmp_path, set_l
         pass
 
     set_limits(announced_numbers=0)
-    told = []
+    answer = []
 
     def stop(done, total, unit):
-        told.append(done)
+        answer.append(done)
         if done > total // 2:
             raise Stop
 
     with pytest.raises(Stop):
         turn_into(tmp_path, vectors, 2, progress=stop)
-    assert told == sorted(told) and not (tmp_path / "about.npz").exists()
+    assert answer == sorted(answer) and not (tmp_path / "about.npz").exists()
     ticks = []
     found = turn_into(tmp_path, vectors, 2, progress=lambda *tick: ticks.append(tick))
     assert ticks[-1] == (vectors.shape[1], vectors.shape[1], "columns")

@@ -145,14 +145,14 @@ def test_convergence_figures_rise_and_end_the_run(vectors):
 def test_the_figure_is_the_agreement_of_two_independent_halves(vectors):
     """Two runs with other seeds and half the samples agree about as well as the halves are said
     to."""
-    told = coverage_scores(vectors, 16_384, n_neighbours=40, device="cpu").info["curve"][-1][
+    answer = coverage_scores(vectors, 16_384, n_neighbours=40, device="cpu").info["curve"][-1][
         "spearman"
     ]
     a, b = (
         coverage_scores(vectors, 8192, n_neighbours=40, device="cpu", seed=s).score
         for s in (11, 12)
     )
-    assert abs(told - spearmanr(a, b).statistic) < 0.05
+    assert abs(answer - spearmanr(a, b).statistic) < 0.05
 
 
 def test_grid_of_a_drawn_run_equals_single_runs(vectors):

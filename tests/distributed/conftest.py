@@ -1,4 +1,4 @@
-"""Object stores of this machine's own, whose faults a test chooses, and a Ray cluster of three
+"""Local object stores with injected failures, and a Ray cluster of three
 nodes that know them."""
 
 from __future__ import annotations

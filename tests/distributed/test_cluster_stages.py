@@ -44,14 +44,14 @@ def runs(three_nodes, tmp_path_factory):
 def test_neighbours_by_tasks_are_those_of_one_machine(runs, set_limits):
 
     set_limits(code_rows=500, search_rows=256)
-    told = []
-    runs[1].progress = lambda stage, done, total, unit="": told.append(unit)
+    answer = []
+    runs[1].progress = lambda stage, done, total, unit="": answer.append(unit)
     alone, shared = (run.neighbours for run in runs)
     assert np.array_equal(alone.indices, shared.indices) and np.array_equal(
         alone.distances, shared.distances
     )
     assert alone.info == shared.info and alone.info["recall"] >= 0.9
-    assert any("/s" in unit for unit in told)  # throughput of each node
+    assert any("/s" in unit for unit in answer)  # throughput of each node
 
 
 def test_a_job_opens_its_run_on_the_cluster_it_names(runs, three_nodes):
@@ -163,10 +163,10 @@ def test_what_learns_goes_where_a_gpu_is(with_a_gpu, tmp_path, monkeypatch):
         for name in DYNAMICS
     )
     for stage, unit in (("pseudo_labels", "steps"), ("dynamics", "epochs")):
-        told = [(done, word) for name, done, word in heard if name == stage]
-        assert told[-1][1] == f"{unit} (on {platform.node()})" and told[-1][0] > 1, told
+        answer = [(done, word) for name, done, word in heard if name == stage]
+        assert answer[-1][1] == f"{unit} (on {platform.node()})" and answer[-1][0] > 1, answer
     with pytest.raises(AssertionError, match="computed on the machine"):
-        named.pseudo_labels  # noqa: B018 - whoever asks for the processor gets it here
+        named.pseudo_labels  # noqa: B018 - an explicit device is computed here
 
 
 @pytest.mark.parametrize("every, seen", [(0.0, [1, 2, 3]), (1e9, [1, 1, 1])])

@@ -112,11 +112,11 @@ def test_a_store_that_stays_away_is_one_sentence(s3, bucket, monkeypatch, set_li
     try:
         with pytest.raises(
             BadInput, match="'s3://pictures/train/0.tar' did not answer 3 times .*same"
-        ) as fault:
+        ) as error:
             open_source(f"{bucket}/0.tar")
     finally:
         s3.failing = 0
-    assert "\n" not in str(fault.value)
+    assert "\n" not in str(error.value)
     with pytest.raises(BadInput, match="'s3://pictures/nothing' does not exist"):
         open_source("s3://pictures/nothing")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")

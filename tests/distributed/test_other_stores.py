@@ -1,4 +1,4 @@
-"""gs:// and az:// on the emulators of these stores: the source of the same files on disk, faults,
+"""gs:// and az:// on the emulators of these stores: the source of the same files on disk, failures,
 refusals, nodes."""
 
 from __future__ import annotations
@@ -150,9 +150,7 @@ def test_503s_are_asked_again(store, here, form, monkeypatch, set_limits):
     there = open_source(f"{bucket}/{FORMS[form]}")
     assert front.refused == 4 and there.fingerprint == open_source(here / FORMS[form]).fingerprint
     front.refuse = 3
-    monkeypatch.setattr(
-        parquet, "GROUPS", parquet.Groups()
-    )  # the row groups lately read are at hand no more
+    monkeypatch.setattr(parquet, "GROUPS", parquet.Groups())  # the cached row groups are gone
     assert len(list(there.images(0, 20))) == 20 and front.refused == 7
 
 
@@ -165,11 +163,11 @@ def test_a_store_that_stays_away_is_one_sentence_and_the_same_command_goes_on(
     front.asked = 0
     with pytest.raises(
         BadInput, match=f"'{bucket}/tars/a.tar' did not answer 3 times .*run the same command"
-    ) as fault:
+    ) as error:
         open_source(f"{bucket}/tars/a.tar")
     assert front.asked == 3  # the store's own client asks once each time
     front.refuse = 0
-    assert "\n" not in str(fault.value) and len(open_source(f"{bucket}/tars/a.tar")) == 20
+    assert "\n" not in str(error.value) and len(open_source(f"{bucket}/tars/a.tar")) == 20
 
 
 def test_what_is_not_there_is_one_sentence(store):
@@ -178,9 +176,9 @@ def test_what_is_not_there_is_one_sentence(store):
     for place in (f"{bucket}/nothing", f"{protocol}://no-such-bucket/photos"):
         with pytest.raises(
             BadInput, match=f"'{place}' does not exist; check the bucket and the path"
-        ) as fault:
+        ) as error:
             open_source(place)
-        assert "\n" not in str(fault.value)
+        assert "\n" not in str(error.value)
     with pytest.raises(BadInput, match="holds no tar, Parquet or image file"):
         open_source(f"{bucket}/photos/*.tar")
 
@@ -192,28 +190,28 @@ def test_a_store_that_refuses_is_one_sentence_at_once(store, status):
     try:
         with pytest.raises(
             BadInput, match=f"'{bucket}/photos' refuses access .*list and read it: set "
-        ) as fault:
+        ) as error:
             open_source(f"{bucket}/photos")
     finally:
         front.status = 0
-    assert "\n" not in str(fault.value)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.azurite
 def test_keys_that_lack_or_are_wrong_are_one_sentence(az, azure, monkeypatch):
     wrong = az.direct.replace("Eby8", "AAAA")
-    for told, match in (
+    for answer, match in (
         (wrong, "refuses access .* set AZURE_STORAGE_CONNECTION_STRING"),
         ("nonsense", "no account to read it with .* set AZURE_STORAGE_CONNECTION_STRING"),
         (None, "no account to read it with .* set AZURE_STORAGE_CONNECTION_STRING"),
     ):
         monkeypatch.delenv("AZURE_STORAGE_CONNECTION_STRING")
-        if told:
-            monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", told)
+        if answer:
+            monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", answer)
         forget_clients()
-        with pytest.raises(BadInput, match=match) as fault:
+        with pytest.raises(BadInput, match=match) as error:
             open_source(f"{azure}/photos")
-        assert "\n" not in str(fault.value)
+        assert "\n" not in str(error.value)
         monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", "given back by the next line")
 
 
@@ -231,9 +229,9 @@ def test_keys_that_lack_or_are_wrong_are_one_sentence(az, azure, monkeypatch):
 def test_no_store_at_that_address_is_one_sentence(name, place, told, monkeypatch, set_limits):
     set_limits(retry_waits_s=(0.01, 0.01))
     monkeypatch.setenv(name, told)
-    with pytest.raises(BadInput, match=f"'{place}' did not answer 3 times .*wait") as fault:
+    with pytest.raises(BadInput, match=f"'{place}' did not answer 3 times .*wait") as error:
         open_source(place)
-    assert "\n" not in str(fault.value)
+    assert "\n" not in str(error.value)
 
 
 def test_nodes_embed_from_gs_themselves_through_503s(three_nodes, gs, google, here, tmp_path):

@@ -61,9 +61,9 @@ def check_contract(encoder) -> None:
 def test_every_encoder_works_or_says_why(name: str):
     try:
         encoder = make_encoder(name, device="cpu", image_size=None)
-    except Missing as fault:
+    except Missing as error:
         assert name != "efficientnet_lite0"
-        message = str(fault)
+        message = str(error)
         assert (
             message.count("\n") == 0
             and "weights=PATH" in message

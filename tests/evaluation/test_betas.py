@@ -103,8 +103,8 @@ def test_the_job_tells_the_curve_first_and_the_oracle_after(tmp_path, monkeypatc
         p["beta"] for p in alone["curve"]
     ]
     assert seen["lost"] >= 0 and seen["best_accuracy"] == max(p["accuracy"] for p in seen["curve"])
-    told = lines(report.result | dict(oracle=seen))
-    assert len(told) == 6 and sum("*" in line for line in told) == 1 and "--beta" in told[-1]
+    answer = lines(report.result | dict(oracle=seen))
+    assert len(answer) == 6 and sum("*" in line for line in answer) == 1 and "--beta" in answer[-1]
 
 
 def test_an_oracle_without_true_labels_is_refused(tmp_path):

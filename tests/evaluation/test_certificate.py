@@ -101,8 +101,8 @@ def test_energy_distance_is_zero_for_the_whole_set_and_grows_with_bias(cloud):
 
 def test_more_kept_is_never_farther(cloud):
     order = np.random.default_rng(2).permutation(1500)
-    told = [certify(cloud, order[:k]).p95_distance for k in (5, 50, 500, 1500)]
-    assert told == sorted(told, reverse=True) and told[-1] == 0
+    answer = [certify(cloud, order[:k]).p95_distance for k in (5, 50, 500, 1500)]
+    assert answer == sorted(answer, reverse=True) and answer[-1] == 0
 
 
 def test_smallest_k_is_that_of_trying_each(cloud):

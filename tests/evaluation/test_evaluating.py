@@ -272,10 +272,10 @@ def test_the_verb_prints_writes_and_refuses(tmp_path):
         "--json",
     )
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
+    answer = json.loads(done.stdout)
     assert (
-        len(told["rows"]) == 8 == len(list(csv.DictReader(rows.open())))
-        and told["labels"] == "pseudo"
+        len(answer["rows"]) == 8 == len(list(csv.DictReader(rows.open())))
+        and answer["labels"] == "pseudo"
     )
     assert plot.read_text().startswith("<svg") and "blindcs" in plot.read_text()
     for words, said in (

@@ -91,13 +91,13 @@ def test_figures_are_those_of_the_papers():
 
 
 def test_a_small_reproduction_from_rows_to_cells(run):
-    told = []
+    answer = []
     wanted = Reproduction(
         find_table("elfs-1-cifar10"), 2, (0.5, 0.9), ("Random", "ELFS (DINO)"), small=True
     )
     assert wanted.trainings == 2 * (2 * 2 + 1)
-    found = reproduce(run, wanted, lambda done, total, cells: told.append((done, total)))
-    assert told[0] == (1, 10) and told[-1] == (10, 10)
+    found = reproduce(run, wanted, lambda done, total, cells: answer.append((done, total)))
+    assert answer[0] == (1, 10) and answer[-1] == (10, 10)
     assert [(cell["row"], cell["prune_rate"], cell["paper"]) for cell in found["cells"]] == [
         ("Random", 0.5, 93.4),
         ("Random", 0.9, 79.0),
@@ -204,9 +204,9 @@ def test_a_table_of_means_averages_each_seed_over_the_rates(run):
     wanted = Reproduction(
         find_table("blindcs-5"), 2, rates, ("Full method", "No redundancy score"), small=True
     )
-    told = []
-    found = reproduce(run, wanted, lambda done, total, cells: told.append((done, total)))
-    assert told[-1] == (2 * (2 * 2 + 1),) * 2
+    answer = []
+    found = reproduce(run, wanted, lambda done, total, cells: answer.append((done, total)))
+    assert answer[-1] == (2 * (2 * 2 + 1),) * 2
     single = Reproduction(find_table("blindcs-3-cifar100"), 2, rates, ("BlindCS",), small=True)
     half, tenth = (cell["accuracies"] for cell in reproduce(run, single)["cells"])
     full, coverage_alone = found["cells"]

@@ -159,7 +159,7 @@ def test_batch_weights_are_equation_10():
     inputs = torch.from_numpy(X[:64])
     labels = Y[:64]
     weights = np.linspace(0.1, 1, 64)
-    told = []
+    answer = []
     for weigh in ("image", "batch"):
         model = build_proxy("linear", inputs, 10, proxy_config("linear"), 0)
         data = TrainingSet(inputs, labels, weights, weigh)
@@ -171,8 +171,8 @@ def test_batch_weights_are_equation_10():
         scaled = torch.from_numpy(weights / weights.mean()).float()
         wanted = (each * scaled).mean() if weigh == "image" else each.mean() * scaled.mean()
         assert loss == pytest.approx(float(wanted), rel=1e-5)
-        told.append(loss)
-    assert told[0] != pytest.approx(told[1], rel=1e-4)
+        answer.append(loss)
+    assert answer[0] != pytest.approx(answer[1], rel=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -155,14 +155,14 @@ def test_one_image_added_to_ten_thousand_costs_one_embedding(tmp_path):
     arrays = dict(vectors=made, digests=before.dataset.digests)
     store.get("embeddings", before.key_of("embeddings"), lambda: (arrays, info))
     Image.new("RGB", (4, 4), (1, 2, 99)).save(tmp_path / "00500 new.bmp")
-    told = []
+    answer = []
     now = before.with_dataset(ce.open_source(tmp_path))
-    now.progress = lambda stage, done, total, unit="": told.append((stage, done, total, unit))
+    now.progress = lambda stage, done, total, unit="": answer.append((stage, done, total, unit))
     vectors = now.vectors
     new = now.dataset.ids.tolist().index("00500 new.bmp")
     assert np.array_equal(np.delete(vectors, new, axis=0), made)
     assert store.manifest("embeddings", now.key_of("embeddings"))["info"]["embedded"] == 1
-    assert {total for stage, _, total, unit in told if unit == "images"} == {1}
+    assert {total for stage, _, total, unit in answer if unit == "images"} == {1}
 
 
 # -- the whole -------------------------------------------------------------------------------------

@@ -45,8 +45,8 @@ def read(name, prefix="coreset_"):
 def fresh(folder, source, name, keep=3):
     """A new dataset; what was told and what is there."""
     parcel = made_up_parcels.parcel(Path(folder), source, keep=keep)
-    told = live.write_fiftyone_dataset(parcel, name)
-    return dict(told=told, **read(name), **wanted(parcel), **derived(name))
+    answer = live.write_fiftyone_dataset(parcel, name)
+    return dict(told=answer, **read(name), **wanted(parcel), **derived(name))
 
 
 def wanted(parcel):
@@ -120,11 +120,11 @@ def into_foreign(folder, source, name):
     dataset = fo.Dataset(name)
     theirs = [*paths[::-1][:-1], "/elsewhere/own.png"]
     dataset.add_samples([fo.Sample(filepath=path) for path in theirs], progress=False)
-    told = live.write_fiftyone_dataset(parcel, name)
+    answer = live.write_fiftyone_dataset(parcel, name)
     aum = dict(zip(dataset.values("filepath"), dataset.values("coreset_aum"), strict=True))
     tagged = set(dataset.match_tags("coreset").values("filepath"))
     return dict(
-        told=told,
+        told=answer,
         aum=[aum.get(path) for path in paths],
         own=aum["/elsewhere/own.png"],
         tagged=[path in tagged for path in paths],
@@ -155,16 +155,16 @@ def refused(folder, source, what):
         name = "☃"
     try:
         live.write_fiftyone_dataset(parcel, name, **options)
-    except BadInput as fault:
+    except BadInput as error:
         left = fo.load_dataset(name).values("coreset_score") if what == "somebody's field" else None
-        return dict(said=str(fault), left=left)
+        return dict(said=str(error), left=left)
     return {}
 
 
 def only_kept(folder, source, name):
     parcel = made_up_parcels.parcel(Path(folder), source)
-    told = live.write_fiftyone_dataset(parcel, name, only_kept=True)
-    return dict(told=told, ids=read(name)["ids"], kept=parcel.ids[parcel.selected].tolist())
+    answer = live.write_fiftyone_dataset(parcel, name, only_kept=True)
+    return dict(told=answer, ids=read(name)["ids"], kept=parcel.ids[parcel.selected].tolist())
 
 
 def property_round_trip(folder, names, kept, values, name):

@@ -66,6 +66,6 @@ def refusals(place, name):
     for options in (dict(patches="truth"), dict(patches="x", embeddings="y")):
         try:
             ce.open_source(f"fiftyone:{name}", **options)
-        except BadInput as fault:
-            said.append(str(fault))
+        except BadInput as error:
+            said.append(str(error))
     return said

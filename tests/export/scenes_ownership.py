@@ -72,11 +72,11 @@ def taken(folder, source, what):
     try:
         live.write_fiftyone_dataset(bundle, dataset.name)
         said = ""
-    except BadInput as fault:
-        said = str(fault)
+    except BadInput as error:
+        said = str(error)
     same = everything(dataset) == before
-    told = live.write_fiftyone_dataset(bundle, dataset.name, selection="other")
-    return dict(said=said, same=same, kept=told["kept"])
+    answer = live.write_fiftyone_dataset(bundle, dataset.name, selection="other")
+    return dict(said=said, same=same, kept=answer["kept"])
 
 
 def shared_tag(folder, source, name):
@@ -88,10 +88,10 @@ def shared_tag(folder, source, name):
     first.save()
     counts = []
     for part in (bundle, made_up_parcels.parcel(Path(folder), source, keep=5, seed=1)):
-        told = live.write_fiftyone_dataset(part, name)
+        answer = live.write_fiftyone_dataset(part, name)
         dataset.reload()
         counts.append(dataset.count_sample_tags())
-    return dict(said=told["said"], counts=counts, still="coreset" in dataset.first().tags)
+    return dict(said=answer["said"], counts=counts, still="coreset" in dataset.first().tags)
 
 
 FAILURES = {
@@ -127,14 +127,14 @@ def failing(folder, source, where, exported_before):
     points = "coreset_umap" in dataset.list_brain_runs() and len(
         dataset.load_brain_results("coreset_umap").points
     )
-    told = live.write_fiftyone_dataset(bundle, dataset.name)
+    answer = live.write_fiftyone_dataset(bundle, dataset.name)
     scratch = [
         name
         for name in dataset._sample_collection.database.list_collection_names()
         if name.startswith("coreset.")
     ]
     return dict(
-        failed=failed, same=same, views=views, points=points, kept=told["kept"], scratch=scratch
+        failed=failed, same=same, views=views, points=points, kept=answer["kept"], scratch=scratch
     )
 
 
@@ -152,10 +152,10 @@ def killed(folder, source, name):
             pass
     dataset.reload()
     left = dataset.list_brain_runs()
-    told = live.write_fiftyone_dataset(bundle, name)
+    answer = live.write_fiftyone_dataset(bundle, name)
     dataset.reload()
     return dict(
-        left=left, brain=dataset.list_brain_runs(), kept=told["kept"], mine=dataset.values("mine")
+        left=left, brain=dataset.list_brain_runs(), kept=answer["kept"], mine=dataset.values("mine")
     )
 
 
@@ -172,8 +172,8 @@ def strangers_ids(folder, source, other, name):
     try:
         live.write_fiftyone_dataset(stranger, name)
         said = ""
-    except BadInput as fault:
-        said = str(fault)
+    except BadInput as error:
+        said = str(error)
     return dict(said=said, same=everything(dataset) == before)
 
 
@@ -183,8 +183,8 @@ def grown_source(folder, source, name):
     live.write_fiftyone_dataset(bundle, name)
     made_up_parcels.pictures(Path(source), ["a/new.png"])
     grown = made_up_parcels.parcel(Path(folder), source, keep=len(bundle) + 1, seed=1)
-    told = live.write_fiftyone_dataset(grown, name)
-    return {key: told[key] for key in ("written", "absent", "kept")} | {"n": len(bundle)}
+    answer = live.write_fiftyone_dataset(grown, name)
+    return {key: answer[key] for key in ("written", "absent", "kept")} | {"n": len(bundle)}
 
 
 # -- groups, patches, dynamic groups ---------------------------------------------------------------
@@ -229,7 +229,7 @@ def groups(folder, name):
         )
         about = dict(source=source.spec, source_fingerprint=source.fingerprint, method="random")
         written = write_selection(Path(folder) / f"s{number}", source, chosen, {}, about)
-        told = live.write_fiftyone_dataset(
+        answer = live.write_fiftyone_dataset(
             ExportBundle(*read_selection(written), Path(folder), source), name
         )
         dataset.reload()
@@ -245,7 +245,7 @@ def groups(folder, name):
                 shared=sorted(flat.match_tags("coreset").values("id")),
                 shown=sorted(dataset.load_saved_view("coreset: kept").values("id")),
                 ranks=sum(rank is not None for rank in flat.values("coreset_rank")),
-                told=told["kept"],
+                told=answer["kept"],
             )
         )
     return seen
@@ -267,6 +267,6 @@ def odd_views(folder, name):
     try:
         open_source(f"fiftyone:{name}/patches")
         said = ""
-    except BadInput as fault:
-        said = str(fault)
+    except BadInput as error:
+        said = str(error)
     return dict(dynamic=len(open_source(f"fiftyone:{name}/scenes")), said=said)

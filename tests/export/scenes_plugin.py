@@ -66,8 +66,8 @@ def run(operator, name, params, delegate=False):
         service = DelegatedOperationService()
         service.execute_queued_operations(dataset_name=name, log=False)
         done = service.list_operations(dataset_name=name)[-1]
-        told = dict(state=str(done.run_state), progress=getattr(done.status, "label", ""))
-        result = (done.result.result or {}) | told
+        answer = dict(state=str(done.run_state), progress=getattr(done.status, "label", ""))
+        result = (done.result.result or {}) | answer
     else:
         result = foo.execute_operator(URI + operator, ctx=ctx).result
     data.reload()
@@ -91,8 +91,8 @@ def panel(name):
     found = {}
     try:
         engine.preview(name, method="elfs", prune_rate=0.9)
-    except CoresetError as fault:
-        found["before"] = str(fault)
+    except CoresetError as error:
+        found["before"] = str(error)
     return found
 
 
@@ -109,15 +109,15 @@ def disagreement(name):
     from coreset_engine.export.fiftyone import plugin_backend as engine
 
     data = fo.load_dataset(name)
-    told = engine.compare(data, "main", "second")
+    answer = engine.compare(data, "main", "second")
     tags = dict(zip(data.values("id"), map(set, data.values("tags")), strict=True))
     wanted = [
         key for key, tag in tags.items() if ("coreset:main" in tag) != ("coreset:second" in tag)
     ]
     try:
         engine.compare(data, "main", "nobody")
-    except CoresetError as fault:
-        return dict(told=told, wanted=sorted(wanted), refused=str(fault))
+    except CoresetError as error:
+        return dict(told=answer, wanted=sorted(wanted), refused=str(error))
     return {}
 
 
@@ -157,6 +157,6 @@ def refused_labels(name, field):
 
     try:
         engine.take_labels(name, embeddings="vec", field=field)
-    except BadInput as fault:
-        return str(fault)
+    except BadInput as error:
+        return str(error)
     return ""

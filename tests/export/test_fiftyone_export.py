@@ -91,8 +91,8 @@ def test_the_folder_read_by_fiftyone_is_the_same_dataset(fiftyone, made, source,
 
 
 def test_another_name_adds_and_the_same_name_updates(fiftyone, source, tmp_path):
-    told = fiftyone(scenes.twice, tmp_path, source, "twice")
-    first, second, third = told["states"]
+    answer = fiftyone(scenes.twice, tmp_path, source, "twice")
+    first, second, third = answer["states"]
     other = {name: values for name, values in second["fields"].items() if "coreset_b_" in name}
     assert len(other) >= 10 and all(
         third["fields"][name] == values for name, values in other.items()
@@ -105,7 +105,8 @@ def test_another_name_adds_and_the_same_name_updates(fiftyone, source, tmp_path)
     views = {name: shown for name, shown in second["views"].items() if " b_" in name}
     assert len(views) == 6 and all(third["views"][name] == shown for name, shown in views.items())
     assert (
-        third["views"]["my view"] == first["views"]["my view"] and told["mine"] == ["untouched"] * 8
+        third["views"]["my view"] == first["views"]["my view"]
+        and answer["mine"] == ["untouched"] * 8
     )
     assert "coreset_umap" not in third["brain"] and any(
         key.startswith("coreset_b_") for key in third["brain"]
@@ -121,12 +122,14 @@ def test_another_name_adds_and_the_same_name_updates(fiftyone, source, tmp_path)
 
 
 def test_a_foreign_dataset_of_the_same_files_is_matched_by_path(fiftyone, source, tmp_path):
-    told = fiftyone(scenes.into_foreign, tmp_path, source, "foreign")
-    assert told["aum"] == [None, *told["wanted"][1:]]
-    assert told["own"] is None and told["points"] == 7
-    assert told["tagged"] == [False, *told["selected"][1:]]
-    assert told["told"]["absent"] == 1 and told["told"]["others"] == 1
-    assert "not in it any more" in told["told"]["said"] and "not touched" in told["told"]["said"]
+    answer = fiftyone(scenes.into_foreign, tmp_path, source, "foreign")
+    assert answer["aum"] == [None, *answer["wanted"][1:]]
+    assert answer["own"] is None and answer["points"] == 7
+    assert answer["tagged"] == [False, *answer["selected"][1:]]
+    assert answer["told"]["absent"] == 1 and answer["told"]["others"] == 1
+    assert (
+        "not in it any more" in answer["told"]["said"] and "not touched" in answer["told"]["said"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -139,21 +142,21 @@ def test_a_foreign_dataset_of_the_same_files_is_matched_by_path(fiftyone, source
     ],
 )
 def test_what_cannot_be_right_is_refused(fiftyone, source, tmp_path, what, words):
-    told = fiftyone(scenes.refused, tmp_path, source, what)
-    assert words in told["said"]
-    assert what != "somebody's field" or told["left"] == [5.0]
+    answer = fiftyone(scenes.refused, tmp_path, source, what)
+    assert words in answer["said"]
+    assert what != "somebody's field" or answer["left"] == [5.0]
 
 
 def test_dropped_samples_are_left_out_when_asked(fiftyone, source, tmp_path):
-    told = fiftyone(scenes.only_kept, tmp_path, source, "only kept")
-    assert sorted(told["ids"]) == sorted(told["kept"]) and told["told"]["written"] == 3
+    answer = fiftyone(scenes.only_kept, tmp_path, source, "only kept")
+    assert sorted(answer["ids"]) == sorted(answer["kept"]) and answer["told"]["written"] == 3
 
 
 def test_pictures_of_a_source_that_is_not_files_are_written(fiftyone, tmp_path):
-    told = fiftyone(scenes.fresh, tmp_path, "demo", "digits", 20)
-    assert len(told["ids"]) == 1797 and told["widths"] == [8] * 1797
-    assert len(set(told["paths"])) == 1797 and all(
-        Path(path).is_file() for path in told["paths"][:50]
+    answer = fiftyone(scenes.fresh, tmp_path, "demo", "digits", 20)
+    assert len(answer["ids"]) == 1797 and answer["widths"] == [8] * 1797
+    assert len(set(answer["paths"])) == 1797 and all(
+        Path(path).is_file() for path in answer["paths"][:50]
     )
 
 
@@ -174,14 +177,14 @@ def test_whatever_the_ids_and_the_choice_it_comes_back_equal(
     )
     values = data.draw(st.lists(NUMBER, min_size=n, max_size=n))
     folder = tmp_path_factory.mktemp("property")
-    told = fiftyone(
+    answer = fiftyone(
         scenes.property_round_trip, folder, names, kept, [str(v) for v in values], folder.name
     )
-    assert told["ids"] == names and told["kept"] == [names[i] for i in kept]
-    assert told["tags"] == [["coreset", "coreset:main"] if i in kept else [] for i in range(n)]
-    assert told["rank"] == [kept.index(i) if i in kept else None for i in range(n)]
-    assert told["score"] == [repr(None if math.isnan(v) else v) for v in values]
-    assert told["aum"] == [text.replace("nan", "None") for text in told["wanted_aum"]]
+    assert answer["ids"] == names and answer["kept"] == [names[i] for i in kept]
+    assert answer["tags"] == [["coreset", "coreset:main"] if i in kept else [] for i in range(n)]
+    assert answer["rank"] == [kept.index(i) if i in kept else None for i in range(n)]
+    assert answer["score"] == [repr(None if math.isnan(v) else v) for v in values]
+    assert answer["aum"] == [text.replace("nan", "None") for text in answer["wanted_aum"]]
 
 
 def test_the_disk_format_needs_no_fiftyone_and_twice_is_the_same(source, tmp_path):
@@ -275,10 +278,11 @@ def test_the_shell_exports_a_folder_and_says_when_the_source_is_gone(mongo, tmp_
             timeout=120,
         )
 
-    told = shell(folder, "--to", "fiftyone", "--name", "from the shell", "--selection", "p60")
-    assert told.returncode == 0, told.stderr
+    answer = shell(folder, "--to", "fiftyone", "--name", "from the shell", "--selection", "p60")
+    assert answer.returncode == 0, answer.stderr
     assert (
-        json.loads(told.stdout)["kept"] == 3 and json.loads(told.stdout)["name"] == "from the shell"
+        json.loads(answer.stdout)["kept"] == 3
+        and json.loads(answer.stdout)["name"] == "from the shell"
     )
     (source / "c" / "1.png").write_bytes(b"")
     changed = shell(folder, "--to", "fiftyone", "--name", "from the shell", "--selection", "p60")

@@ -66,10 +66,12 @@ def test_scores_then_two_selections_then_their_comparison(fiftyone, installed):
     compared = fiftyone(
         scenes.run, "compare_selections", "plugin", dict(one="main", other="second", show=False)
     )
-    told = fiftyone(scenes.disagreement, "plugin")
-    assert told["told"]["differ"] == told["wanted"] and "'nobody'" in told["refused"]
+    answer = fiftyone(scenes.disagreement, "plugin")
+    assert answer["told"]["differ"] == answer["wanted"] and "'nobody'" in answer["refused"]
     assert (
-        compared["result"]["only_one"] == 30 - compared["result"]["both"] == len(told["wanted"]) / 2
+        compared["result"]["only_one"]
+        == 30 - compared["result"]["both"]
+        == len(answer["wanted"]) / 2
     )
 
 
@@ -89,24 +91,25 @@ def test_scores_again_leave_the_selection_alone(fiftyone, installed):
 
 def test_delegated_with_progress(fiftyone, installed):
     fiftyone(scenes.dataset, "delegated", 60)
-    told = fiftyone(
+    answer = fiftyone(
         scenes.run,
         "select_coreset",
         "delegated",
         dict(embeddings="vec", n_clusters=3, method="blindcs", prune_rate=0.5),
         True,
     )
-    assert told["result"]["state"] == "completed", told["result"]
+    assert answer["result"]["state"] == "completed", answer["result"]
     assert (
-        told["tags"] == {"coreset": 30, "coreset:main": 30} and " of " in told["result"]["progress"]
+        answer["tags"] == {"coreset": 30, "coreset:main": 30}
+        and " of " in answer["result"]["progress"]
     )
 
 
 def test_what_cannot_be_done_is_said_in_the_form(fiftyone, installed):
-    told = fiftyone(
+    answer = fiftyone(
         scenes.run, "select_coreset", "delegated", dict(embeddings="none", method="elfs")
     )
-    assert told["result"]["said"].startswith(
+    assert answer["result"]["said"].startswith(
         "Not done: dataset 'delegated' has neither a field nor a brain run 'none'"
     )
 

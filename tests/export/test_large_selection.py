@@ -37,8 +37,8 @@ def test_row_groups_hold_what_one_table_holds(tmp_path, set_limits):
     chosen, parts = written(tmp_path / "parts", paths, **columns)
     assert pq.ParquetFile(parts / "selection.parquet").metadata.num_row_groups == 16
     assert pq.ParquetFile(whole / "selection.parquet").metadata.num_row_groups == 1
-    (one, told), (other, same) = map(selection_folder.read_selection, (whole, parts))
-    assert one.equals(other) and told == same
+    (one, answer), (other, same) = map(selection_folder.read_selection, (whole, parts))
+    assert one.equals(other) and answer == same
     assert list(one.columns) == ["id", "path", "selected", "rank", "score", *columns, "weight"]
     assert one["id"].tolist() == RowIds(N).tolist() and one["path"].tolist() == paths.tolist()
     assert one["aum"].dtype == np.float32 and one["name"][5] == "é5"

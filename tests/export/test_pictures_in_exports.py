@@ -1,4 +1,4 @@
-"""Pictures arrive so that whoever gets them can show them, at the size they show."""
+"""Exported images can be displayed by the receiver, at the size they declare."""
 
 from __future__ import annotations
 

@@ -59,15 +59,15 @@ def test_imagefolder_is_read_by_torchvision_and_holds_every_image_once(folder, t
     from torchvision.datasets import ImageFolder
 
     place = tmp_path / "out"
-    told = write("imagefolder", folder, place, val=0.4)
+    answer = write("imagefolder", folder, place, val=0.4)
     with open(place / "samples.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["id"] for row in rows] == ids_of(folder)
     parts = {part: ImageFolder(str(place / part)) for part in ("train", "val")}
-    assert (len(parts["train"]), len(parts["val"])) == (told["train"], told["val"]) and told[
+    assert (len(parts["train"]), len(parts["val"])) == (answer["train"], answer["val"]) and answer[
         "val"
     ] > 0
-    assert told["train"] + told["val"] == 6
+    assert answer["train"] + answer["val"] == 6
     truth = dict(zip(folder.ids, folder.truth))
     for row in rows:
         path = place / row["file"]
@@ -177,8 +177,8 @@ def test_huggingface_parquet_declares_its_features(folder, tmp_path):
 
 def test_webdataset_shards_are_the_same_bytes_twice(folder, tmp_path):
     for name in ("one", "two"):
-        told = write("webdataset", folder, tmp_path / name, shard=4)
-    assert told["shards"] == 2 and told["images"] == 6
+        answer = write("webdataset", folder, tmp_path / name, shard=4)
+    assert answer["shards"] == 2 and answer["images"] == 6
     shards = sorted((tmp_path / "one" / "shards").glob("*.tar"))
     assert [p.read_bytes() for p in shards] == [
         (tmp_path / "two" / "shards" / p.name).read_bytes() for p in shards
@@ -244,11 +244,11 @@ def test_pytorch_goes_by_place_where_images_are_no_files(tmp_path):
 def test_sources_without_files_are_encoded_and_empty_or_whole_choices_work(tmp_path, target):
     for keep in (0, 3):
         given = parcel(tmp_path, "demo", keep=keep)
-        told = write(target, given, tmp_path / f"{target}-{keep}")
+        answer = write(target, given, tmp_path / f"{target}-{keep}")
         assert keep in (
-            told.get("images"),
-            told.get("tasks"),
-            told.get("train", 0) + told.get("val", -9),
+            answer.get("images"),
+            answer.get("tasks"),
+            answer.get("train", 0) + answer.get("val", -9),
         )
     source = str(pictures(tmp_path / "images"))
     assert write(target, parcel(tmp_path, source, keep=len(NAMES)), tmp_path / "all")

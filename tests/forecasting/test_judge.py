@@ -1,4 +1,4 @@
-"""The judge against ridge regressions fitted anew, and surrogate tasks on sets of every size."""
+"""The judge against refitted ridge regressions, and surrogate tasks on sets of every size."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     place = tmp_path / "home"
     yield place
-    for job in manager.list_jobs(place):  # nothing of ours outlives its test
+    for job in manager.list_jobs(place):  # end the jobs of this test
         if (pid := manager._pid(place / "jobs" / job.id)) is not None:
             os.killpg(pid, signal.SIGKILL)
 

@@ -1,4 +1,4 @@
-"""Names chosen by strangers stay text in Markdown, HTML, charts and spreadsheets."""
+"""Untrusted names stay text in Markdown, HTML, charts and spreadsheets."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def test_never_learned_images_count_as_harder_than_any_range():
 
 def found_beta(**changed):
     curve = [dict(beta=0.0, accuracy=0.7), dict(beta=0.2, accuracy=0.9)]
-    told = (
+    answer = (
         dict(
             beta=0.2,
             accuracy=0.9,
@@ -90,7 +90,7 @@ def found_beta(**changed):
         )
         | changed
     )
-    return dict(kind="beta", result=told)
+    return dict(kind="beta", result=answer)
 
 
 def test_what_the_search_found_is_drawn_and_taken_with_one_click(open_page, put_job):

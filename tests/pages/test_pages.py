@@ -71,12 +71,12 @@ def test_the_sidebar_says_what_is_open_and_escapes_it(open_page, digits):
 
 def test_warming_up_loads_what_a_first_selection_needs_and_no_torch():
     """Of the server's own imports; a first visitor on Explore or Select waits for none of them."""
-    told = (
+    answer = (
         "import sys; from ui.server.warm_up import load_methods; load_methods(); "
         "print('coreset_engine.selection.kernels.greedy' in sys.modules, 'torch' in sys.modules)"
     )
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", told], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "-W", "ignore", "-c", answer], cwd=ROOT, capture_output=True, text=True
     )
     assert done.stdout.split() == ["True", "False"], done.stderr[-2000:]
 

@@ -109,11 +109,11 @@ def test_excluded_images_enter_no_selection_and_come_back_by_undo(run):
 def test_the_manifest_names_the_exclusions_and_reproduces_the_choice(run):
     apply(run, clean(run), "blank", which="all")
     chosen = select("random", run, count=20)
-    told = json.loads(json.dumps(manifest(run, chosen)))
-    assert told["exclusions"][0]["ids"] == ["012.png"]
-    assert told["exclusions"][0]["reason"] == "blank"
+    answer = json.loads(json.dumps(manifest(run, chosen)))
+    assert answer["exclusions"][0]["ids"] == ["012.png"]
+    assert answer["exclusions"][0]["reason"] == "blank"
     exclusions.undo(run.dataset.fingerprint, run.store.home)  # a later change of mind
-    again = run_of_manifest(told, run.dataset, store=run.store)
+    again = run_of_manifest(answer, run.dataset, store=run.store)
     assert again.excluded_ids == ("012.png",)
     assert select("random", again, count=20).ids.tolist() == chosen.ids.tolist()
 

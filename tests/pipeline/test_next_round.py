@@ -75,8 +75,8 @@ def test_the_pilot_is_random_and_follows_the_clusters(run, tmp_path):
 
 def test_each_round_adds_exactly_so_many_new_ones(run, tmp_path):
     first = next_round(run, 40, out=tmp_path / "r0")
-    told = label_all(run, first.ids[:30], tmp_path / "l.csv")
-    assert (told["labels_new"], told["labels_changed"], told["total"]) == (30, 0, 30)
+    answer = label_all(run, first.ids[:30], tmp_path / "l.csv")
+    assert (answer["labels_new"], answer["labels_changed"], answer["total"]) == (30, 0, 30)
     second = next_round(run, 25, method="badge", out=tmp_path / "r1")
     third = next_round(run, method="typiclust", out=tmp_path / "r2")
     assert (second.number, third.number) == (1, 2)
@@ -136,11 +136,14 @@ def test_changed_labels_are_told_from_new_ones(run, tmp_path):
         + f"{rest[0]},x\n{rest[1]},a\n{rest[1]},b\nnobody,x\n"
     )
     seen = preview_labels(run, file)
-    told = keep_labels(run, file)
-    for found in (seen, told):
+    answer = keep_labels(run, file)
+    for found in (seen, answer):
         assert (found["rows"], found["labels_new"], found["labels_changed"]) == (6, 1, 1)
         assert (found["labels_same"], found["conflicts"], found["unmatched"]) == (1, 1, 1)
-    assert "3 labels read: 1 new, 1 changed" in told["report"][0] and "'other'" in told["report"][0]
+    assert (
+        "3 labels read: 1 new, 1 changed" in answer["report"][0]
+        and "'other'" in answer["report"][0]
+    )
     assert label_log.read(run.dataset.fingerprint, run.store.home).labels[first.ids[0]] == "other"
     label_log.undo_labels(run.dataset.fingerprint, run.store.home)
     after = label_log.read(run.dataset.fingerprint, run.store.home).labels
@@ -241,8 +244,8 @@ def test_the_verbs(pictures, tmp_path):
     ids = (tmp_path / "r0" / "ids.txt").read_text().split()
     lines = [f"{key},{'abc'[int(key[:2]) % 3]}" for key in ids]
     (tmp_path / "l.csv").write_text("\n".join(["id,label", *lines]))
-    told = call("labels", tmp_path / "l.csv", "--selection", tmp_path / "r0")
-    assert (told["labelled"], told["labels_new"], told["total"]) == (15, 15, 15)
+    answer = call("labels", tmp_path / "l.csv", "--selection", tmp_path / "r0")
+    assert (answer["labelled"], answer["labels_new"], answer["total"]) == (15, 15, 15)
     again = call("labels", tmp_path / "l.csv", "--source", pictures)
     assert (again["labels_new"], again["labels_same"]) == (0, 15)
     second = call(

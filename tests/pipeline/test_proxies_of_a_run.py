@@ -87,8 +87,8 @@ def test_the_shell_takes_both_and_the_manifest_keeps_them(tmp_path):
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    told = json.loads((tmp_path / "out" / "manifest.json").read_text())["run"]
-    assert (told["clusterer"], told["proxy"]) == ("kmeans", "linear")
+    answer = json.loads((tmp_path / "out" / "manifest.json").read_text())["run"]
+    assert (answer["clusterer"], answer["proxy"]) == ("kmeans", "linear")
     again = subprocess.run(
         [*shell, "verify", str(tmp_path / "out")],
         cwd=ROOT,

@@ -62,9 +62,9 @@ def test_labels_change_the_scores_stay_in_and_verify(chosen, tmp_path):
     file = table_of(
         tmp_path / "l.csv", [(key, truth[key]) for key in labelled] + [("no such id", "digit 1")]
     )
-    told = rescore(folder, file, tmp_path / "next", prune_rate=0.7, store=run.store)
-    assert (told["labelled"], told["unknown"], told["kept"], told["new"]) == (30, 1, 60, 30)
-    assert 0.3 < told["agreement"] <= 1
+    answer = rescore(folder, file, tmp_path / "next", prune_rate=0.7, store=run.store)
+    assert (answer["labelled"], answer["unknown"], answer["kept"], answer["new"]) == (30, 1, 60, 30)
+    assert 0.3 < answer["agreement"] <= 1
     assert set(labelled) <= kept(tmp_path / "next")
     assert verify(tmp_path / "next", run.store)["same"]
     manifest = json.loads((tmp_path / "next" / "manifest.json").read_text())

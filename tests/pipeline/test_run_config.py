@@ -247,10 +247,10 @@ def test_the_shell_takes_settings_of_parts(source, tmp_path, monkeypatch):
 def test_a_manifest_of_the_first_edition_verifies(source, tmp_path):
     run = run_of(source, tmp_path)
     out = write_run(tmp_path / "out", run, ce.select("blindcs", run, 0.5))
-    told = json.loads((out / "manifest.json").read_text())
+    answer = json.loads((out / "manifest.json").read_text())
     kept = ("seed", "n_clusters", "clusterer", "proxy", "n_samples")
-    told["run"] = {name: told["run"][name] for name in kept}
-    (out / "manifest.json").write_text(json.dumps(told))
+    answer["run"] = {name: answer["run"][name] for name in kept}
+    (out / "manifest.json").write_text(json.dumps(answer))
     assert verify(out, run.store) | {"k": 0} == dict(same=True, differs=[], method="blindcs", k=0)
 
 

@@ -255,9 +255,9 @@ def test_a_job_counts_all_for_knobs_that_were_not_prepared(run):
     )
     knobs = dict(keep="easy")
     counts.path_of(run, "el2n", knobs).unlink(missing_ok=True)
-    told = Told()
-    worker.totals(run.dataset.spec, params | dict(method="el2n", params=knobs), run.store, told)
-    assert told.result == dict(images=3000) and counts.path_of(run, "el2n", knobs).is_file()
+    answer = Told()
+    worker.totals(run.dataset.spec, params | dict(method="el2n", params=knobs), run.store, answer)
+    assert answer.result == dict(images=3000) and counts.path_of(run, "el2n", knobs).is_file()
 
 
 def test_measured_inclusion_of_all_is_shown_at_the_sample(run):

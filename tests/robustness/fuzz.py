@@ -53,9 +53,9 @@ def attack(
         count += 1
         try:
             said = tried(name, data)
-        except Exception as fault:  # noqa: BLE001 - this is what is looked for
-            where = traceback.extract_tb(fault.__traceback__)[-1]
-            what = f"{name}: {type(fault).__name__} at {Path(where.filename).name}:{where.lineno}"
+        except Exception as error:  # noqa: BLE001 - this is what is looked for
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            what = f"{name}: {type(error).__name__} at {Path(where.filename).name}:{where.lineno}"
             if what not in faults:
                 faults[what] = keep(name, data, "fault-")
                 traceback.print_exc()
@@ -75,7 +75,7 @@ def keep(name: str, data: bytes, prefix: str = "") -> str:
 
 
 def settle(name: str, found: dict[str, bytes]) -> int:
-    """Write the corpus of one parser anew; its bytes."""
+    """Rewrite the corpus of one parser; its bytes."""
     old = [path for path in (CORPUS / name).glob("*") if not path.name.startswith("fault-")]
     for path in old:
         said = tried(name, data := path.read_bytes())

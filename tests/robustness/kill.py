@@ -93,10 +93,10 @@ def warm(root: Path) -> Bench:
     pipeline(bench, lambda: None)  # imports and compiled kernels, inherited by every child
     for _ in range(2):  # the second is at full speed
         clear(bench)
-        told = child(bench, lambda count: pipeline(bench, count))
-        bench.seconds = told["seconds"]
-        bench.events = told["events"]
-    assert told["embedded"] == IMAGES, told
+        answer = child(bench, lambda count: pipeline(bench, count))
+        bench.seconds = answer["seconds"]
+        bench.events = answer["events"]
+    assert answer["embedded"] == IMAGES, answer
     bench.expected = outcome(bench)
     return bench
 
@@ -165,8 +165,8 @@ def child(
 ) -> dict | None:
     """Run `work` in a forked child; what it told, or None when it was killed. Raises when it failed
     by itself."""
-    told = bench.root / "told.json"
-    told.unlink(missing_ok=True)
+    answer = bench.root / "told.json"
+    answer.unlink(missing_ok=True)
     pid = os.fork()
     if pid == 0:
         code = 1
@@ -189,7 +189,7 @@ def child(
             sys.addaudithook(hook)
             began = time.monotonic()
             embedded = work(count)
-            told.write_text(
+            answer.write_text(
                 json.dumps(
                     dict(embedded=embedded, events=seen[0], seconds=time.monotonic() - began)
                 )
@@ -212,7 +212,7 @@ def child(
         return None
     if status != 0:
         raise AssertionError(f"the child ended with {status}")
-    return json.loads(told.read_text())
+    return json.loads(answer.read_text())
 
 
 def outcome(bench: Bench) -> dict[str, str]:
@@ -308,9 +308,9 @@ def main() -> int:
             how = blow(bench, *todo.pop(0))
             try:
                 said = point(bench, **how)
-            except AssertionError as fault:
+            except AssertionError as error:
                 failures += 1
-                print(f"FAILED {how}: {fault}", flush=True)
+                print(f"FAILED {how}: {error}", flush=True)
                 continue
             tally[said] += 1
             if sum(tally.values()) % 20 == 0:

@@ -70,7 +70,7 @@ class Session:
         from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
         ask = BackMsg()
-        told = []
+        reply = []
         began = time.monotonic()
         ask.rerun_script.query_string = query
         ask.rerun_script.page_name = page
@@ -87,10 +87,10 @@ class Session:
                     self.spent = time.monotonic() - began
                     break
                 continue
-            told.append(answer)
-        buttons = (answer.delta.new_element.button for answer in told)
+            reply.append(answer)
+        buttons = (answer.delta.new_element.button for answer in reply)
         self.buttons |= {button.label: button.id for button in buttons if button.id}
-        return "\n".join(map(str, told)).replace(
+        return "\n".join(map(str, reply)).replace(
             "\\", ""
         )  # names are escaped for Markdown, and again by str
 
@@ -126,9 +126,9 @@ def visit(
                     tally.seconds.append(session.spent)
             step += 1
             time.sleep(rng.uniform(*pause))
-    except Exception as fault:  # noqa: BLE001 - any end of a session is a finding
+    except Exception as error:  # noqa: BLE001 - any end of a session is a finding
         with tally.lock:
-            tally.broken.append(f"session {number}, step {step}: {type(fault).__name__}: {fault}")
+            tally.broken.append(f"session {number}, step {step}: {type(error).__name__}: {error}")
     finally:
         session.close()
 

@@ -1,4 +1,4 @@
-"""Every parser of ours that reads what others wrote: a valid beginning or two each, and how to call
+"""Every parser of external input: one or two valid inputs each, and how to call
 it.
 
 PARSERS[name] is (seeds, call): call(data, folder) reads `data` the way the program does, with files
@@ -68,8 +68,8 @@ def _slices(look: Callable, data: bytes, folder: Path, name: str, **options: str
     def examine(picture: bytes) -> tuple[str, str, str]:
         try:
             return decode(picture).mode, "", ""
-        except CoresetError as fault:
-            return "", str(fault), ""
+        except CoresetError as error:
+            return "", str(error), ""
 
     (folder / name).write_bytes(data)
     rows = list(look(Item(str(folder / name), name, len(data), "v"), examine, options))
@@ -202,8 +202,8 @@ def knobs(data: bytes, folder: Path) -> object:
         for field in dataclasses.fields(config):
             try:
                 made = make(config, {field.name: values})
-            except CoresetError as fault:
-                assert "\n" not in str(fault) or "\n" in str(values)
+            except CoresetError as error:
+                assert "\n" not in str(error) or "\n" in str(values)
             else:
                 assert not isinstance(value := getattr(made, field.name), float) or np.isfinite(
                     value
@@ -328,6 +328,6 @@ def outcome(name: str, data: bytes, folder: Path) -> str:
     numbers."""
     try:
         return f"read: {PARSERS[name][1](data, folder)}"[:120]
-    except CoresetError as fault:
-        words = re.sub(r"'[^']*'|\"[^\"]*\"|/\S+|\d[\d,.]*", "_", str(fault))
-        return f"{type(fault).__name__}: {words}"[:80]
+    except CoresetError as error:
+        words = re.sub(r"'[^']*'|\"[^\"]*\"|/\S+|\d[\d,.]*", "_", str(error))
+        return f"{type(error).__name__}: {words}"[:80]

@@ -1,4 +1,4 @@
-"""What fuzzing begins with: one small valid file of each kind that a parser of ours reads."""
+"""Seeds of the fuzzer: one small valid file of each kind that a parser reads."""
 
 from __future__ import annotations
 

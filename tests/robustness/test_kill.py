@@ -22,8 +22,8 @@ def test_thirty_kills_change_nothing():
     )
     assert done.returncode == 0, done.stdout + done.stderr
     last = done.stdout.splitlines()[-1]  # not one on the way
-    told = re.search(r"(\d+) kills \(.*, (\d+) failures$", last)
-    assert told is not None and int(told[1]) >= 30 and int(told[2]) == 0, done.stdout
+    answer = re.search(r"(\d+) kills \(.*, (\d+) failures$", last)
+    assert answer is not None and int(answer[1]) >= 30 and int(answer[2]) == 0, done.stdout
 
 
 def test_a_selection_whose_writer_died_midway_is_written_again(tmp_path):

@@ -40,7 +40,7 @@ def test_the_server_shows_a_dataset_without_loading_torch(tmp_path):
     from load import ROOT
 
     np.save(tmp_path / "v.npy", np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32))
-    told = (
+    answer = (
         "import sys; from ui import select_view, choice, sidebar; from coreset_engine.pipeline.run "
         "import STAGES, "
         "Run; from coreset_engine.artifacts.store import Store; from coreset_engine.sources.open "
@@ -55,7 +55,7 @@ def test_the_server_shows_a_dataset_without_loading_torch(tmp_path):
             "-W",
             "ignore",
             "-c",
-            told,
+            answer,
             str(tmp_path / "v.npy"),
             str(tmp_path / "home"),
         ],

@@ -1,4 +1,4 @@
-"""Selection folders from strangers: tables and manifests that lie about shape, type or length."""
+"""Untrusted selection folders: tables and manifests with wrong shapes, types or lengths."""
 
 from __future__ import annotations
 
@@ -145,8 +145,8 @@ def test_a_spoilt_parquet_never_breaks_out(place, data):
     try:
         table, _ = read_selection(place)
         assert table["selected"].sum() == 2, "what is read still hashes to its manifest"
-    except CoresetError as fault:
-        assert isinstance(fault, BadInput)
+    except CoresetError as error:
+        assert isinstance(error, BadInput)
 
 
 def test_verify_of_a_folder_of_lies_is_a_sentence(place):

@@ -65,7 +65,7 @@ def test_balance_by_hand():
 
 
 def reference(fixed, coupled, first, k):
-    """Greedy as it is defined, every gain computed anew at every step."""
+    """Greedy by definition: every gain is recomputed at every step."""
     n = len(fixed)
     near = np.full((n, n), np.inf)
     for i in range(n):

@@ -46,7 +46,7 @@ def linked(rows: np.ndarray, k: int) -> Tiny:
 
 
 def plain_greedy(value: np.ndarray, weight: np.ndarray, first: list[int], k: int) -> list[int]:
-    """Greedy of sum_i w_i max_{j in S} value_ij, computed anew for every candidate."""
+    """Greedy of sum_i w_i max_{j in S} value_ij, recomputed for every candidate."""
     kept = list(first)
     while len(kept) < k:
         best = value[:, kept].max(1) if kept else np.zeros(len(value))

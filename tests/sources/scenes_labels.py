@@ -69,6 +69,6 @@ def _ids():
 def _said(call):
     try:
         call()
-    except BadInput as fault:
-        return str(fault)
+    except BadInput as error:
+        return str(error)
     return ""

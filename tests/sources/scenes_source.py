@@ -76,8 +76,8 @@ def shade(dataset, i):
 def refused(spec):
     try:
         open_source(spec)
-    except BadInput as fault:
-        return str(fault)
+    except BadInput as error:
+        return str(error)
     return ""
 
 
@@ -160,10 +160,10 @@ def back_again(folder, name):
     dataset.delete_samples([gone])
     dataset.add_samples([fo.Sample(filepath=picture(Path(folder) / "new.png", 7))], progress=False)
     table, manifest = read_selection(written)
-    told = live.write_fiftyone_dataset(ExportBundle(table, manifest, Path(folder)), name)
+    answer = live.write_fiftyone_dataset(ExportBundle(table, manifest, Path(folder)), name)
     ids = dataset.values("id")
     return dict(
-        told=told,
+        told=answer,
         ids=source.ids.tolist(),
         score=dict(zip(ids, dataset.values("coreset_score"), strict=True)),
         tagged=dataset.match_tags("coreset").values("id"),
@@ -197,7 +197,7 @@ def made_here_comes_back(folder, name):
     )
     live.write_fiftyone_dataset(ExportBundle(*read_selection(written), Path(folder), source), name)
     found = open_source(f"fiftyone:{name}")
-    first = fo.load_dataset(name).first()  # somebody labels one image over there
+    first = fo.load_dataset(name).first()  # label one image in FiftyOne
     first["person"] = fo.Classification(label="seen")
     first.save()
     ours = dict(zip(*fo.load_dataset(name).values(["id", "coreset_id"]), strict=True))

@@ -48,14 +48,14 @@ def tar(path: Path, members: list[tuple[str, bytes]]) -> None:
 
 
 def hf_table(count: int, start: int = 0) -> pa.Table:
-    told = {"info": {"features": {"label": {"_type": "ClassLabel", "names": ["cat", "dog"]}}}}
+    answer = {"info": {"features": {"label": {"_type": "ClassLabel", "names": ["cat", "dog"]}}}}
     schema = pa.schema(
         [
             ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
             ("label", pa.int64()),
             ("name", pa.string()),
         ],
-        metadata={"huggingface": json.dumps(told)},
+        metadata={"huggingface": json.dumps(answer)},
     )
     return pa.table(
         {
@@ -255,9 +255,9 @@ def test_a_url_is_the_same_source_as_the_folder_it_was_copied_from(tmp_path: Pat
     ],
 )
 def test_places_that_hold_nothing_are_one_sentence(spec):
-    with pytest.raises(BadInput) as fault:
+    with pytest.raises(BadInput) as error:
         open_source(spec)
-    assert spec.split("://")[0] in str(fault.value) and "\n" not in str(fault.value)
+    assert spec.split("://")[0] in str(error.value) and "\n" not in str(error.value)
 
 
 def test_a_store_that_fails_now_and_then_is_asked_again(monkeypatch, set_limits):

@@ -158,8 +158,8 @@ def test_every_mode_of_every_format_is_rgb_or_refused_in_words(mode: str, suffix
         return  # no file of this kind can be written, so there is none to read
     try:
         found = decode_with_losses(path.read_bytes()).image
-    except Unreadable as fault:
-        assert len(str(fault)) > 10
+    except Unreadable as error:
+        assert len(str(error)) > 10
         return
     assert found.mode == "RGB" and found.size == (12, 10)
     least = 20 if mode in ("I;16", "I", "F") else 100  # Pillow clips them when it writes 8 bits

@@ -123,21 +123,23 @@ def test_missing_files_are_set_aside_unless_there_are_vectors(fiftyone, tmp_path
 
 
 def test_results_go_back_to_the_same_samples_of_a_changed_dataset(fiftyone, tmp_path):
-    told = fiftyone(scenes.back_again, tmp_path, "there and back")
-    ids = told["ids"]
-    assert told["told"]["absent"] == 1 and told["told"]["others"] == 1 and told["count"] == 6
-    assert sorted(told["tagged"]) == sorted([ids[4], ids[0]])
-    assert {key: told["score"].get(key) for key in ids} == {
+    answer = fiftyone(scenes.back_again, tmp_path, "there and back")
+    ids = answer["ids"]
+    assert answer["told"]["absent"] == 1 and answer["told"]["others"] == 1 and answer["count"] == 6
+    assert sorted(answer["tagged"]) == sorted([ids[4], ids[0]])
+    assert {key: answer["score"].get(key) for key in ids} == {
         key: None if i == 2 else float(i) for i, key in enumerate(ids)
     }
-    assert sum(value is None for value in told["score"].values()) == 1
-    assert told["tags"]["even"] + told["tags"]["odd"] == 5 and told["labels"].count(None) == 2
+    assert sum(value is None for value in answer["score"].values()) == 1
+    assert answer["tags"]["even"] + answer["tags"]["odd"] == 5 and answer["labels"].count(None) == 2
 
 
 def test_what_we_made_comes_back_equal(fiftyone, tmp_path):
-    told = fiftyone(scenes.made_here_comes_back, tmp_path, "made here")
-    assert told["order"] == [0, 1, 2, 3] and all(told["same"])
+    answer = fiftyone(scenes.made_here_comes_back, tmp_path, "made here")
+    assert answer["order"] == [0, 1, 2, 3] and all(answer["same"])
     assert (
-        told["back"][0] == told["back"][1] and told["back"][2] == told["back"][3]
+        answer["back"][0] == answer["back"][1] and answer["back"][2] == answer["back"][3]
     )  # labels given there come back
-    assert told["classes"][0] == told["classes"][1] and told["labels"][0] == told["labels"][1]
+    assert (
+        answer["classes"][0] == answer["classes"][1] and answer["labels"][0] == answer["labels"][1]
+    )

@@ -1,4 +1,4 @@
-"""A folder as strangers leave it: every bad file set aside with a reason, none fatal, nothing
+"""An untrusted folder: every bad file is rejected with a reason, none is fatal, nothing
 hangs."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Damaged bytes into every parser of ours: a result or BadInput, never another exception.
+"""Damaged bytes into every parser: a result or BadInput, never another exception.
 
 For a long run set CORESET_FUZZ to the number of examples per parser; beyond 150 they are drawn at
 random.
@@ -77,8 +77,8 @@ def test_images(data: bytes):
     for look in (decode, check_header):
         try:
             result = look(data)
-        except BadInput as fault:
-            assert "\n" not in str(fault)
+        except BadInput as error:
+            assert "\n" not in str(error)
         else:
             if look is decode:
                 assert result.mode == "RGB" and result.width * result.height <= 89_000_000
@@ -99,8 +99,8 @@ def test_vectors(tmp_path_factory, data: bytes):
     path.write_bytes(data)
     try:
         matrix, _ = read_matrix(path)
-    except BadInput as fault:
-        assert "\n" not in str(fault)
+    except BadInput as error:
+        assert "\n" not in str(error)
     else:
         assert matrix.ndim == 2 and np.isfinite(matrix).all()
 
@@ -120,8 +120,8 @@ def test_idx(tmp_path_factory, data: bytes):
     for dimensions in (1, 3):
         try:
             array = read_idx(path, dimensions)
-        except BadInput as fault:
-            assert "\n" not in str(fault)
+        except BadInput as error:
+            assert "\n" not in str(error)
         else:
             assert array.ndim == dimensions and array.dtype == np.uint8
 
@@ -178,8 +178,8 @@ def test_archives(tmp_path_factory, data: bytes):
     inside = base / "deep" / "into"
     try:
         extract_images(base / "in.zip", inside)
-    except BadInput as fault:
-        assert "\n" not in str(fault)
+    except BadInput as error:
+        assert "\n" not in str(error)
     assert {path.name for path in base.iterdir()} <= {"in.zip", "deep"}
     assert (
         {path.name for path in (base / "deep").iterdir()} <= {"into"}

@@ -86,7 +86,7 @@ SOURCES = {
 }
 
 
-def told(dataset) -> tuple:
+def answer(dataset) -> tuple:
     """All that a dataset says, pictures included."""
     arrays = [
         dataset.ids,
@@ -119,10 +119,10 @@ def test_a_kept_opening_is_the_joined_one(kind, tmp_path, home, monkeypatch, set
     assert len(folders(home)) == 1
     monkeypatch.setattr(containers, "look_through_all", None)
     again = open_source(source)
-    assert told(joined) == told(first) == told(again)
+    assert answer(joined) == answer(first) == answer(again)
     assert isinstance(again.ids.base, np.memmap) and not again.ids.flags.writeable
     part = pickle.loads(pickle.dumps(again.reader.part(1, 3)))
-    assert [np.asarray(image).tobytes() for image in part.slice(0, 2)] == told(joined)[-1][1:3]
+    assert [np.asarray(image).tobytes() for image in part.slice(0, 2)] == answer(joined)[-1][1:3]
 
 
 def test_another_version_of_a_file_is_another_opening(tmp_path, home):
@@ -142,7 +142,7 @@ def test_another_version_of_a_file_is_another_opening(tmp_path, home):
 )
 def test_a_damaged_opening_is_made_again(damage, tmp_path, home):
     source = tars(tmp_path / "source")
-    whole = told(open_source(source))
+    whole = answer(open_source(source))
     kept = folders(home)[0]
     array = kept / "0.npy"
     about = kept / index_cache.ABOUT
@@ -153,7 +153,7 @@ def test_a_damaged_opening_is_made_again(damage, tmp_path, home):
         "short array": lambda: np.save(array, np.load(array)[:-1]),
         "foreign list": lambda: about.write_text('{"n": 4, "names": [["x"]], "rejected": 3}'),
     }[damage]()
-    assert told(open_source(source)) == whole
+    assert answer(open_source(source)) == whole
     assert index_cache.recall(kept) is not None
 
 
@@ -174,14 +174,14 @@ def test_a_workspace_that_cannot_be_written_opens_all_the_same(tmp_path, home):
 
 def test_a_workspace_that_can_only_be_read_is_mapped_all_the_same(tmp_path, monkeypatch):
     source = tars(tmp_path / "source")
-    first = told(open_source(source))
+    first = answer(open_source(source))
     monkeypatch.setattr(containers, "look_through_all", None)
 
     def refused(*args, **rest):
         raise PermissionError("read-only")
 
     monkeypatch.setattr(index_cache.os, "utime", refused)
-    assert told(open_source(source)) == first
+    assert answer(open_source(source)) == first
 
 
 def test_gc_names_openings_of_no_use_for_long(tmp_path, home):

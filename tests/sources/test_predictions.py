@@ -205,9 +205,9 @@ def test_disagreement_is_a_column(predicted, tmp_path):
     found = prediction_columns(predicted)
     assert found["disagrees_with_label"].tolist() == [0, 0, 1, 1]
     assert found["predicted_label"].tolist() == ["cat", "dog", "owl", "cat"]
-    told = report_of(predicted)
-    assert (told["labelled"], told["disagree_with_labels"]) == (4, 2)
-    assert told["accuracy_on_labels"] == 0.5 and told["predicted"] == 4
+    answer = report_of(predicted)
+    assert (answer["labelled"], answer["disagree_with_labels"]) == (4, 2)
+    assert answer["accuracy_on_labels"] == 0.5 and answer["predicted"] == 4
     write_table(predicted, tmp_path / "out.csv")
     table = pd.read_csv(tmp_path / "out.csv")
     assert table["predicted_margin"].round(2).tolist() == [0.5, 0.7, 0.2, 0.05]

@@ -71,7 +71,7 @@ def review_queue(
     key : str
         Streamlit key.
     token : str
-        Changes when the list is another one; the queue then starts anew.
+        Changes when the list is another one; the queue then starts again.
 
     Returns
     -------

@@ -64,7 +64,7 @@ export const selection = {
     this.filtered(done);
   },
 
-  /** Apply the legend's filter. done: the gesture is finished, so Python is told. */
+  /** Apply the legend's filter. done: the gesture is finished, so Python is notified. */
   filtered(done) {
     this.showLegend();
     this.chosen = this.markStates();

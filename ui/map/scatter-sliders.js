@@ -1,4 +1,4 @@
-// Sliders of a map: which images are selected while one moves, and the counts. Python is told on release only.
+// Sliders of a map: which images are selected while one moves, and the counts. Python is notified on release only.
 
 import { cutCount, keptCount, pinnedWindow, settledBeta } from "./scatter-budget.js";
 import { element, rgb, slider } from "./scatter-elements.js";

@@ -1,7 +1,7 @@
 // The map: a Streamlit v2 component in plain JavaScript. This file holds the state of one map and joins the parts:
 // geometry (what is selected, what is near), a renderer (WebGL2, else raster), elements (DOM), and the methods in
 // scatter-sliders, -drawing, -pictures, -names, -selection, -walk, -hover-card and -export. Data arrives once over HTTP as binary arrays with
-// immutable addresses; Python is told of finished gestures only: lasso, click, released slider.
+// immutable addresses; Python receives finished gestures only: lasso, click, released slider.
 
 import { Camera, Grid, Membership, boundsOf, largestZoom, viewBounds } from "./scatter-geometry.js";
 import { brightness, hexToRgb, paletteOf, repeatPalette } from "./scatter-colours.js";

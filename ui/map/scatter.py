@@ -1,6 +1,6 @@
 """The map that every page shares: what Python sends to scatter.js and what it receives.
 
-Python publishes arrays (ui/server/published.py) and sends their addresses. It is told of finished
+Python publishes arrays (ui/server/published.py) and sends their addresses. It receives finished
 gestures only: a lasso's polygon, a click, a released slider. The images in the lasso are computed
 again here from the polygon, by the same even-odd rule, so that a selection never depends on what a
 browser claims.

@@ -99,7 +99,7 @@ def exposure(address: str | None, guarded: bool) -> str | None:
             or ipaddress.ip_address((address or "::").strip("[]")).is_loopback
         )
     except ValueError:
-        local = False  # a host name: whoever resolves it can connect
+        local = False  # a host name: everyone who resolves it can connect
     if local or guarded:
         return None
     return (

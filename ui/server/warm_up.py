@@ -3,7 +3,7 @@
 Streamlit runs a page's script when a browser connects, and the first run imports what the pages
 draw with (plotly, pandas, the views), opens the dataset, and loads or compiles the kernels of the
 recommended methods: three seconds and more on a fresh server. A thread does all of it right after
-the start; whoever comes meanwhile waits for no longer than before.
+the start; a request in the meantime waits no longer than before.
 """
 
 from __future__ import annotations

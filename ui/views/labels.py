@@ -268,7 +268,7 @@ def cut(
     Raises
     ------
     BadInput
-        When beta leaves fewer images than shall be selected.
+        When beta leaves fewer images than are to be selected.
     """
     low, high = window(len(values), prune_rate, beta)
     order = hardness_order(easiness)

@@ -35,7 +35,7 @@ def offer(view: session.RunView) -> None:
 
 
 def _look_again(view: session.RunView) -> None:
-    """A button that reads the source anew, for sources whose files may have changed."""
+    """A button that reads the source again, for sources whose files may have changed."""
     if view.dataset.paths is None or not view.ready("embeddings"):
         return
     if st.button("Look for new images", key="source:look", type="tertiary"):

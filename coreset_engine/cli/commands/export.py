@@ -115,7 +115,7 @@ def plugin(
     elif verb == "where":
         output = dict(place=str(inside.place()), installed=inside.place().is_symlink())
     else:
-        raise BadInput(f"{verb!r} is no verb of plugin; use install, uninstall or where.")
+        raise BadInput(f"{verb!r} is no action of plugin; use install, uninstall or where.")
     print(
         json.dumps(output)
         if as_json

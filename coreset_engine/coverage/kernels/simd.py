@@ -217,7 +217,7 @@ def collect(lanes, words, limit, out):
     """Writes the positions of lanes <= limit to `out` (room for all + 64), ascending; returns how
     many.
 
-    A word seldom holds more than four: those are written without asking, which spares a
+    A word rarely holds more than four: those are written unconditionally, which saves a
     mispredicted branch a word.
     """
     found = 0

@@ -133,7 +133,7 @@ def _finite(block: np.ndarray, start: int, step: int = 1) -> None:
 
 
 def put(path: Path, make: Callable[[Path], None]) -> None:
-    """The file whole or not at all, whoever else writes the same."""
+    """Write the file atomically, also with concurrent writers."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(3).hex()}.tmp")
     try:
         make(temporary)

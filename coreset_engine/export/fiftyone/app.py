@@ -1,7 +1,7 @@
 """A FiftyOne App of our own, started on demand: we set its view and read its selection.
 
 A FiftyOne session is global to a process and so is this: it belongs to one user at a time
-(`owner`), and whoever opens it next takes it over knowingly.
+(`owner`), and the next one to open it takes it over explicitly.
 """
 
 from __future__ import annotations

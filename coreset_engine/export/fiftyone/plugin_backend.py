@@ -34,7 +34,7 @@ _runs: dict[tuple, Run] = {}
 
 
 def open_run(name: str, *, progress: Report | None = None, **settings: Any) -> Run:
-    """The run on the whole dataset `name`, opened anew when samples came or went.
+    """The run on the whole dataset `name`, reopened when samples were added or removed.
 
     settings: see SETTINGS; those not given (None) are the ones the dataset's latest scores were
         computed with.
@@ -303,9 +303,9 @@ def install(folder: Path | str | None = None) -> Path:
     try:
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(source, target_is_directory=True)
-    except OSError as fault:
+    except OSError as error:
         raise BadInput(
-            f"{str(link)!r} cannot be made ({fault.strerror}); check the folder's permissions."
+            f"{str(link)!r} cannot be made ({error.strerror}); check the folder's permissions."
         ) from None
     return link
 

@@ -69,9 +69,9 @@ def write_coco(
                 boxes.append(_box(len(boxes) + 1, image, code + 1))
             progress(number, len(rows), "pictures")
         pictures.write_json(place / "coco.json", _document(bundle, images, boxes, classes.names))
-    except OSError as fault:
+    except OSError as error:
         raise BadInput(
-            f"{str(place)!r} cannot be written ({fault.strerror or fault}); choose a folder you "
+            f"{str(place)!r} cannot be written ({error.strerror or error}); choose a folder you "
             "can write, "
             "on a disk with room."
         ) from None
@@ -100,9 +100,9 @@ def _write_objects(
             progress(number, len(rows), "pictures")
         names = classes.names or ("object",)
         pictures.write_json(place / "coco.json", _document(whole, images, boxes, names))
-    except OSError as fault:
+    except OSError as error:
         raise BadInput(
-            f"{str(place)!r} cannot be written ({fault.strerror or fault}); choose a folder you "
+            f"{str(place)!r} cannot be written ({error.strerror or error}); choose a folder you "
             "can write, on a disk with room."
         ) from None
     return dict(images=len(images), annotations=len(boxes), path=str(place / "coco.json"))

@@ -30,9 +30,9 @@ def write_csv(
         if bundle.truth is not None and "class" not in table:
             table = table.assign(**{"class": bundle.truth})
         table.to_csv(path, index=False)
-    except OSError as fault:
+    except OSError as error:
         raise BadInput(
-            f"{str(path)!r} cannot be written ({fault.strerror or fault}); choose a folder "
+            f"{str(path)!r} cannot be written ({error.strerror or error}); choose a folder "
             "you can write, on a disk with room."
         ) from None
     progress(1, 1, "files")

@@ -28,7 +28,7 @@ PLAIN_MODES = frozenset(("1", "L", "LA", "P", "PA", "RGB", "RGBA"))
 
 @dataclass(frozen=True)
 class Viewer:
-    """Which picture files whoever gets them can show: Pillow's names of formats and modes."""
+    """Which image files the receiver can display: Pillow's names of formats and modes."""
 
     formats: frozenset[str]
     modes: frozenset[str]

@@ -64,9 +64,9 @@ def write_imagefolder(
     try:
         _write_classes(place, classes)
         _write_pictures(bundle, place, classes, parts, link, progress)
-    except OSError as fault:
+    except OSError as error:
         raise BadInput(
-            f"{str(place)!r} cannot be written ({fault.strerror or fault}); choose a folder you "
+            f"{str(place)!r} cannot be written ({error.strerror or error}); choose a folder you "
             "can write, "
             "on a disk with room."
         ) from None

@@ -1,7 +1,7 @@
 """Shared by targets with images: rows, class, safe name; linked, copied or encoded files.
 
 Files are taken from the opened source only, never from a path a table claims, so that a selection
-folder from a stranger cannot make us hand on a file of ours.
+untrusted folder cannot make an export include another file of this machine.
 """
 
 from __future__ import annotations
@@ -210,8 +210,8 @@ def _linked(path: Path, target: Path) -> bool:
     refused = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EACCES, errno.ENOTSUP)
     try:
         os.link(path.resolve(), target)
-    except OSError as fault:
-        if fault.errno not in refused:
+    except OSError as error:
+        if error.errno not in refused:
             raise
         return False
     return True
@@ -237,7 +237,7 @@ def fresh(folder: Path) -> Path:
 
 
 def discard(folder: Path) -> None:
-    """Remove what an earlier export of ours made; anybody else's folder stays."""
+    """Remove what an earlier export of ours made; other folders stay."""
     if (folder / MARK).is_file() and not folder.is_symlink():
         shutil.rmtree(folder)
 

@@ -90,9 +90,9 @@ def write_label_studio(
             progress(number, len(rows), "pictures")
         images.write_json(place / "tasks.json", tasks)
         (place / "config.xml").write_text(_config(classes.names), encoding="utf-8")
-    except OSError as fault:
+    except OSError as error:
         raise BadInput(
-            f"{str(place)!r} cannot be written ({fault.strerror or fault}); choose a folder you "
+            f"{str(place)!r} cannot be written ({error.strerror or error}); choose a folder you "
             "can write, "
             "on a disk with room."
         ) from None

@@ -101,9 +101,9 @@ def write_pytorch(
         place.mkdir(parents=True, exist_ok=True)
         images.write_json(place / "coreset.json", table)
         (place / "coreset_subset.py").write_text(MODULE, encoding="utf-8")
-    except OSError as fault:
+    except OSError as error:
         raise BadInput(
-            f"{str(place)!r} cannot be written ({fault.strerror or fault}); choose a folder you "
+            f"{str(place)!r} cannot be written ({error.strerror or error}); choose a folder you "
             "can write, on a disk with room."
         ) from None
     progress(1, 1, "files")

@@ -1,7 +1,7 @@
 """WebDataset: tar shards with KEY.jpg|png, KEY.cls and KEY.json, for streaming training.
 
 Written with the standard library; the same selection gives the same bytes (no times, no owners).
-Keys are numbers, so that no id can be taken for a path by whoever unpacks a shard; the id is in the
+Keys are numbers, so that no id can be taken for a path when a shard is unpacked; the id is in the
 .json. A .cls is a number: the position in classes.json, which lists every class of the source.
 """
 
@@ -60,9 +60,9 @@ def write_webdataset(
                     _add_image(tar, bundle, row, number, classes)
                     progress(number + 1, len(rows), "pictures")
         images.write_json(folder / "classes.json", list(classes.names))
-    except OSError as fault:
+    except OSError as error:
         raise BadInput(
-            f"{str(place)!r} cannot be written ({fault.strerror or fault}); choose a folder you "
+            f"{str(place)!r} cannot be written ({error.strerror or error}); choose a folder you "
             "can write, "
             "on a disk with room."
         ) from None

@@ -11,7 +11,7 @@ SHARES = ("none", "equal", "proportional")
 
 
 def in_turns(order: np.ndarray, groups: np.ndarray, share: str = "equal") -> np.ndarray:
-    """Deal an order anew so that groups take turns.
+    """Interleave an order so that groups take turns.
 
     Parameters
     ----------

@@ -202,7 +202,7 @@ def _one_end(
 def _shared_out(
     inputs: Artefacts, config: ScoreConfig, seed: int, score: np.ndarray, order: np.ndarray
 ) -> tuple[np.ndarray, str]:
-    """(N,) int64: the order by score dealt anew to ranges of the score and to classes; and how.
+    """(N,) int64: the order by score, redistributed over score ranges and classes; and how.
 
     Nested: any start of it holds as many of each range, or class, as its turn has come, all of
     those used up.

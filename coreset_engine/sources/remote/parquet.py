@@ -4,7 +4,7 @@ The unit that is read is a row group: when the file is looked through, and again
 embedded or shown. The last ones stay in memory, 512 MB of them at most. Before one is read its
 declared size is checked (`row_group_bytes`), and bytes stay dictionary-encoded, so that a small
 file cannot stand for terabytes of repeated values. A struct's `path` is never opened: it comes from
-whoever wrote the file.
+whatever tool wrote the file.
 """
 
 from __future__ import annotations

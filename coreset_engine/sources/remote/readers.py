@@ -143,7 +143,7 @@ class Slices:
         path = safe_name(self.files[0][self.file[i]])
         return BadInput(
             f"image {str(self.ids[i])!r} in {path!r} {reason}; it changed after the source was "
-            "opened: open the source again, which reads changed files anew."
+            "opened: open the source again, which reads changed files."
         )
 
     # -- on disk, so that a node reads the lines of its slice and no more --------------------------
