@@ -7,7 +7,7 @@ from finished import texts
 
 from coreset_engine.core.forecast import Forecast, ForecastRow, Gain
 from ui.selection import forecasts, session_selection
-from ui.views import beta_search, forecast
+from ui.views import beta_search, forecast, forecast_truth
 
 
 def row(method, rate, kept, gain, share, params=None):
@@ -162,3 +162,38 @@ def test_among_some_images_the_page_goes_by_their_number(open_page, known):
     test = open_page("select", method="auto", prune_rate=0.9, constraints={"where": "id>=0"})
     assert not test.exception
     assert "Among some images only" in texts(test)
+
+
+TRAINED = [
+    {"method": method, "prune_rate": 0.9, "seed": seed, "accuracy": accuracy}
+    for method, both in (
+        ("random", (0.70, 0.72)),
+        ("elfs", (0.66, 0.70)),  # 4 and 2 points below: -3 on average, as forecast
+        ("kmedoids", (0.80, 0.82)),  # 10 above, where 3 to 5 were expected
+        ("blindcs", (0.71, 0.73)),  # not forecast
+    )
+    for seed, accuracy in enumerate(both)
+]
+
+
+def test_the_truth_is_laid_over_the_forecast():
+    pairs = forecast_truth.compared(MADE, TRAINED)
+    assert [(pair.method, round(pair.measured, 6), pair.inside) for pair in pairs] == [
+        ("elfs", -3.0, True),
+        ("kmedoids", 10.0, False),
+    ]
+    assert pairs[0].spread == pytest.approx(1.0)  # deviation sqrt(2) over two seeds
+    assert "1 of 2 measured differences" in forecast_truth.sentence(pairs)
+    figure, data = forecast_truth.chart(pairs)
+    assert list(figure.data[1].x) == [-3.0, 4.0]
+    assert list(figure.data[1].y) == pytest.approx([-3.0, 10.0])
+    assert list(figure.data[1].error_x.array) == [1.0, 1.0] and data["low"] == [-4.0, 3.0]
+    auto = [{**row, "method": "auto"} if row["method"] == "kmedoids" else row for row in TRAINED]
+    assert {pair.method for pair in forecast_truth.compared(MADE, auto)} == {"auto", "elfs"}
+
+
+def test_the_compare_page_shows_it_below_an_evaluation(open_page, known, put_job):
+    put_job("evaluate", params={"encoder": "efficientnet_lite0"}, result={"rows": TRAINED})
+    test = open_page("compare")
+    assert not test.exception
+    assert "1 of 2 measured differences" in texts(test)

@@ -19,6 +19,7 @@ from ui.components.forms import config_form, row_title
 from ui.components.jobs import format_duration, list_jobs, submit
 from ui.selection import session_selection
 from ui.state import session
+from ui.views.forecast_truth import show_truth
 
 RATES = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
 FIRST = ("auto", "elfs", "blindcs")
@@ -154,6 +155,7 @@ def show_results(view: session.RunView) -> None:
     if rows[0].get("labels") == "pseudo":
         st.warning("Accuracy here is agreement with pseudo-labels: there are no true labels.")
     _show_measurement(job, rows)
+    show_truth(view, rows)
 
 
 def _show_measurement(job: Any, rows: list[dict[str, Any]]) -> None:
