@@ -270,3 +270,61 @@ def odd_views(folder, name):
     except BadInput as error:
         said = str(error)
     return dict(dynamic=len(open_source(f"fiftyone:{name}/scenes")), said=said)
+
+
+# -- a database or a disk that refuses -------------------------------------------------------------
+
+
+def _full(*_, **__):
+    from pymongo.errors import OperationFailure
+
+    raise OperationFailure("No space left on device", 14031)
+
+
+def _no_room(*_, **__):
+    raise OSError(28, "No space left on device", "/tmp/x")
+
+
+def full_database(folder, source, name):
+    """The database's disk is full while an existing dataset is written; then there is room."""
+    bundle = made_up_parcels.parcel(Path(folder), source, keep=3)
+    dataset = theirs(bundle, name)
+    before = everything(dataset)
+    said = []
+    with mock.patch.object(live.Target, "write_tags", _full):
+        said.append(_said(lambda: live.write_fiftyone_dataset(bundle, name)))
+    same = everything(dataset) == before
+    with (
+        mock.patch.object(live.Target, "write_tags", _full),
+        mock.patch.object(transaction._Snapshot, "restore", _full),
+    ):
+        said.append(_said(lambda: live.write_fiftyone_dataset(bundle, name)))
+    dataset.reload()
+    told = live.write_fiftyone_dataset(bundle, name)
+    return dict(said=said, same=same, kept=told["kept"], mine=dataset.values("mine"))
+
+
+def full_new_dataset(folder, source, name):
+    """A disk or database that is full while a dataset is made leaves none behind."""
+    import fiftyone as fo
+
+    bundle = made_up_parcels.parcel(Path(folder), source, keep=3)
+    said = []
+    for place, fault in (
+        ("coreset_engine.export.fiftyone.disk.write_frame", _no_room),
+        ("fiftyone.utils.data.importers.FiftyOneDatasetImporter.import_samples", _full),
+        ("coreset_engine.export.fiftyone.live._insert", _full),
+    ):
+        with mock.patch(place, fault):
+            said.append(_said(lambda: live.write_fiftyone_dataset(bundle, name)))
+            said.append(fo.dataset_exists(name))
+    told = live.write_fiftyone_dataset(bundle, name)
+    return dict(said=said, created=told["created"], kept=told["kept"])
+
+
+def _said(call):
+    try:
+        call()
+        return "done"
+    except BadInput as fault:
+        return str(fault)

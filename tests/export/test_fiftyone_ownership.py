@@ -71,4 +71,22 @@ def test_every_slice_of_a_group_is_tagged_and_shown_and_no_tag_stays(fiftyone, t
 
 def test_dynamic_groups_are_opened_and_patches_are_refused(fiftyone, tmp_path):
     found = fiftyone(scenes.odd_views, str(tmp_path), "odd views")
-    assert found["dynamic"] == 4 and "shows patches or frames" in found["said"]
+    assert found["dynamic"] == 4 and "shows patches, clips or frames" in found["said"]
+
+
+def test_a_full_database_is_a_sentence_and_the_next_try_works(fiftyone, source, tmp_path):
+    found = fiftyone(scenes.full_database, str(tmp_path), source, "full database")
+    first, second = found["said"]
+    assert "refuses to write the dataset 'full database' (OperationFailure: No space left" in first
+    assert "nothing of this export is left in it: make room" in first and found["same"]
+    assert "could not be taken back (OperationFailure" in second
+    assert "export the same selection again" in second
+    assert found["kept"] == 3 and set(found["mine"]) == {"text"}
+
+
+def test_a_full_disk_leaves_no_half_of_a_new_dataset(fiftyone, source, tmp_path):
+    found = fiftyone(scenes.full_new_dataset, str(tmp_path), source, "full new")
+    assert found["said"][1::2] == [False] * 3
+    assert "'/tmp/x' cannot be written (No space left on device)" in found["said"][0]
+    assert all("refuses to write the dataset 'full new'" in said for said in found["said"][2::2])
+    assert found["created"] and found["kept"] == 3

@@ -72,3 +72,81 @@ def _said(call):
     except BadInput as error:
         return str(error)
     return ""
+
+
+def kinds_of_fields(folder, name):
+    """Classes in fields of whole numbers, truth values, fractions and lists; views; groups."""
+    import fiftyone as fo
+
+    from coreset_engine.sources.open import open_source
+
+    dataset = fo.Dataset(name)
+    paths = []
+    for i in range(4):
+        path = Path(folder) / f"p{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 4), (i * 30, 0, 0)).save(path)
+        paths.append(str(path))
+    numbers = [10, 9, None, 10]
+    for path, number in zip(paths, numbers, strict=True):
+        sample = fo.Sample(filepath=path, number=number, truth=number == 10, share=0.5)
+        sample["words"] = [] if number is None else [f"n{number}"]
+        dataset.add_sample(sample)
+    dataset.save_view("two", dataset[:2])
+    ids = [f"p{i}.png" for i in range(4)]
+    found = {}
+    for field in ("number", "truth", "words", "two/number", "share", "id"):
+        rows = f"fiftyone:{name}/{field}"
+        found[field] = _told(lambda rows=rows: import_labels(rows).match(ids, paths).labels)
+    for field in ("number", "truth", "share"):
+        found[f"source {field}"] = _told(
+            lambda field=field: _classes_of(open_source(f"fiftyone:{name}", labels=field))
+        )
+    return found
+
+
+def _told(call):
+    """What the call gives, or the sentence it refuses with."""
+    try:
+        return call()
+    except BadInput as fault:
+        return str(fault)
+
+
+def _classes_of(source):
+    return [list(source.classes), source.labels.tolist()]
+
+
+def grouped(folder, name):
+    """Every slice of a group is read: tags, predictions, decisions."""
+    import fiftyone as fo
+
+    from coreset_engine.sources import fiftyone as sources
+
+    dataset = fo.Dataset(name)
+    dataset.add_group_field("group", default="left")
+    for i in range(3):
+        group = fo.Group()
+        for part in ("left", "right"):
+            path = Path(folder) / f"{part}{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (4, 4), (i * 30, 0, 0)).save(path)
+            dataset.add_sample(
+                fo.Sample(
+                    filepath=str(path),
+                    group=group.element(part),
+                    tags=["confirm-label"],
+                    predictions=fo.Classification(label=part),
+                )
+            )
+    run = dataset.init_run()
+    run.manifest = {"source_fingerprint": "ours"}
+    run.tag = "coreset:main"
+    alone = _told(lambda: sources.decision_rows(name))
+    dataset.register_run("coreset_main", run)
+    return dict(
+        alone=alone,
+        tags=len(sources.sample_tags(name)),
+        predictions=len(sources.prediction_table(f"{name}/predictions")),
+        decisions=sorted(sources.decision_rows(name).values()),
+    )

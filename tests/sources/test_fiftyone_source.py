@@ -78,7 +78,7 @@ def test_options_and_the_spec_that_carries_them(fiftyone, built, whole, options,
         ("fiftyone:zoo/möwen/nothing", "holds no sample"),
         (
             'fiftyone:{"name": "zoo/möwen", "labels": "cost"}',
-            "has no label field 'cost'; it has 'ground_truth', 'other'",
+            "has no label field 'cost'; it has 'ground_truth', 'night', 'other', 'patient'",
         ),
         (
             'fiftyone:{"name": "zoo/möwen", "embeddings": "none"}',

@@ -39,3 +39,23 @@ def test_an_id_of_another_source_is_not_taken_for_ours(fiftyone, tmp_path):
         "id 4": "dog",
         "id 5": "cat",
     }
+
+
+def test_fields_of_numbers_and_lists_are_classes_where_they_are_named(fiftyone, tmp_path):
+    found = fiftyone(scenes.kinds_of_fields, str(tmp_path), "kinds of fields")
+    assert found["number"] == {"p0.png": "10", "p1.png": "9", "p3.png": "10"}
+    assert found["truth"] == dict(zip(scenes._ids()[:4], "true false false true".split()))
+    assert found["words"] == {"p0.png": "n10", "p1.png": "n9", "p3.png": "n10"}
+    assert found["two/number"] == {"p0.png": "10", "p1.png": "9"}
+    for field in ("share", "id"):
+        assert "neither a label field nor a saved view" in found[field]
+    assert found["source number"] == [["9", "10"], [1, 0, -1, 1]]
+    assert found["source truth"] == [["false", "true"], [1, 0, 0, 1]]
+    assert "has no label field 'share'" in found["source share"]
+
+
+def test_every_slice_of_a_group_is_read(fiftyone, tmp_path):
+    found = fiftyone(scenes.grouped, str(tmp_path), "grouped labels")
+    assert found["tags"] == found["predictions"] == 6
+    assert found["decisions"] == ["confirm"] * 6
+    assert "holds no selection of ours" in found["alone"]

@@ -31,7 +31,7 @@ from coreset_engine.core.types import Progress, silent
 from coreset_engine.export.bundle import ExportBundle
 from coreset_engine.export.fiftyone import disk
 from coreset_engine.export.fiftyone.layers import ID_FIELD, Layer, Names, own_layers, views
-from coreset_engine.export.fiftyone.transaction import all_or_nothing
+from coreset_engine.export.fiftyone.transaction import all_or_nothing, said_in_words
 from coreset_engine.export.objects import with_boxes
 from coreset_engine.sources.fiftyone import fingerprints
 
@@ -58,15 +58,15 @@ def write_fiftyone_dataset(
     name = _checked(place)
     bundle = with_boxes(bundle)
     fo = fiftyone_database.connect()
-    if fo.dataset_exists(name):
+    with said_in_words(name):
+        if not fo.dataset_exists(name):
+            return _create(fo, name, bundle, names, progress, only_kept)
         if only_kept:
             raise BadInput(
                 f"dataset {name!r} exists, and dropped samples are removed only from a new one; "
-                "choose "
-                "another name."
+                "choose another name."
             )
         return _update(fo, fo.load_dataset(name), bundle, names, progress)
-    return _create(fo, name, bundle, names, progress, only_kept)
 
 
 def _checked(name: str) -> str:
@@ -92,16 +92,7 @@ def _create(
     plan = disk.prepare(bundle, bundle.media, progress, names.name, name)
     with tempfile.TemporaryDirectory(prefix="coreset-") as folder, quiet():
         disk.write_frame(Path(folder), plan)
-        try:
-            dataset = fo.Dataset.from_dir(
-                dataset_dir=folder, dataset_type=fo.types.FiftyOneDataset, name=name, progress=False
-            )
-        except ValueError as error:
-            raise BadInput(
-                f"FiftyOne refuses the dataset {name!r} ({' '.join(str(error).split())[:160]}); "
-                "choose "
-                "another name."
-            ) from None
+        dataset = _from_frame(fo, folder, name)
     try:
         _insert(dataset, plan, progress)
     except BaseException:  # cancelled or broken: half a dataset would be taken for a whole one
@@ -111,6 +102,24 @@ def _create(
         dataset.delete_samples(dataset.match_tags(names.tag, bool=False))
     dataset.persistent = True
     return _summary(dataset, names, created=True, written=len(dataset), absent=0, others=0)
+
+
+def _from_frame(fo: Any, folder: str, name: str) -> Any:
+    """The dataset with its fields, views and runs, without samples; none where FiftyOne refuses."""
+    try:
+        return fo.Dataset.from_dir(
+            dataset_dir=folder, dataset_type=fo.types.FiftyOneDataset, name=name, progress=False
+        )
+    except ValueError as fault:
+        raise BadInput(
+            f"FiftyOne refuses the dataset {name!r} ({' '.join(str(fault).split())[:160]}); "
+            "choose another name."
+        ) from None
+    except BaseException:  # half a dataset would make the next try an update of it
+        with contextlib.suppress(Exception):
+            if fo.dataset_exists(name):
+                fo.delete_dataset(name)
+        raise
 
 
 def _insert(dataset: Any, plan: disk.Plan, progress: Progress) -> None:
@@ -245,6 +254,15 @@ def write_scores(bundle: ExportBundle, place: str, selection: str = "main") -> d
     chosen = {names.prefix + part for part in ("score", "weight", "rank", "reason", "nearest_kept")}
     layers = [layer for layer in own_layers(bundle, names) if layer.name not in chosen]
     target = Target(fo, dataset, names, layers, bundle.near_distance)
+    with said_in_words(dataset.name):
+        return _write_scores(target, bundle, rows, samples)
+
+
+def _write_scores(
+    target: Target, bundle: ExportBundle, rows: np.ndarray, samples: list[str | None]
+) -> dict[str, Any]:
+    dataset = target.dataset
+    layers = target.layers
     target.check(tags_and_views=False)
     ids = [samples[row] for row in rows.tolist()]
     before = target.before
@@ -253,7 +271,7 @@ def write_scores(bundle: ExportBundle, place: str, selection: str = "main") -> d
         dict.fromkeys([*before.get("fields", ()), *(layer.name for layer in layers)])
     )
     if before:  # the selection that is there keeps the manifest that reproduces it
-        kept["manifest"] = dataset.get_run_info(names.run_key).config.manifest
+        kept["manifest"] = dataset.get_run_info(target.names.run_key).config.manifest
     with all_or_nothing(dataset, [layer.name for layer in layers]):
         target.claim(bundle)
         target.write_fields(rows, ids, silent, clear=False)

@@ -11,6 +11,8 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from coreset_engine.core.errors import BadInput
+
 # Parts of the dataset's document that an export changes.
 PARTS = ("sample_fields", "saved_views", "brain_methods", "runs")
 LINKED = ("views", "runs")  # collections whose documents those parts refer to
@@ -26,14 +28,49 @@ def all_or_nothing(dataset: Any, fields: Sequence[str]) -> Iterator[None]:
     fields : sequence of str
         Sample fields the block writes, existing or new; none that somebody else wrote.
     """
+    from pymongo.errors import PyMongoError
+
     before = _Snapshot(dataset, fields)
     try:
         yield
-    except BaseException:
-        before.restore()
-        raise
-    finally:
+    except BaseException as fault:
+        try:
+            before.restore()
+        except (PyMongoError, OSError) as second:
+            raise BadInput(
+                f"the export into {dataset.name!r} failed ({_brief(fault)}) and what it had written "
+                f"could not be taken back ({_brief(second)}); repair the database (room on its disk, "
+                "a running server) and export the same selection again: it replaces its own remains."
+            ) from fault
         before.discard()
+        raise
+    before.discard()
+
+
+@contextlib.contextmanager
+def said_in_words(name: str) -> Iterator[None]:
+    """A database or disk that refuses, as a sentence."""
+    from pymongo.errors import PyMongoError
+
+    try:
+        yield
+    except PyMongoError as fault:
+        raise BadInput(
+            f"FiftyOne's database refuses to write the dataset {name!r} ({_brief(fault)}); nothing of "
+            "this export is left in it: make room on the database's disk, or start its server, and "
+            "export again."
+        ) from fault
+    except OSError as fault:
+        place = fault.filename or "a temporary folder"
+        raise BadInput(
+            f"{str(place)!r} cannot be written ({fault.strerror or fault}); make room there, or set "
+            "TMPDIR and CORESET_HOME to folders you can write, and export again."
+        ) from fault
+
+
+def _brief(fault: BaseException) -> str:
+    words = " ".join(str(fault).split())[:160]
+    return f"{type(fault).__name__}: {words}" if words else type(fault).__name__
 
 
 class _Snapshot:
