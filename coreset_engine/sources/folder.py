@@ -146,8 +146,7 @@ def _dataset(
     kept: VerdictMemory,
 ) -> Dataset:
     table = label_table.for_folder(root, chosen.labels, usable.relatives)
-    mode = chosen.labels if chosen.labels in MODES else None
-    proposed = _as_exported(root, understand(usable.relatives, mode, chosen.depth))
+    proposed = _as_exported(root, chosen, usable.relatives)
     everything = np.arange(len(usable.names))
     pool, test, part_notes = _parts(everything, proposed.splits, chosen.split)
     chosen_files = usable.at(pool)
@@ -200,11 +199,20 @@ def _labelled(
     return labels, proposed.classes, columns, notes
 
 
-def _as_exported(root: Path, proposed: FolderLabels) -> FolderLabels:
-    """Class names and numbers of an image folder that we exported, from its class list."""
+def _as_exported(root: Path, chosen: ReadOptions, relatives: Sequence[str]) -> FolderLabels:
+    """What the folders say; of an image folder that we exported, the names and numbers of its class
+    list, however few pictures a class has."""
+    mode = chosen.labels if chosen.labels in MODES else None
     name_of = exported_classes(root)
+    depth = chosen.depth
+    if name_of and mode is None and depth is None:
+        parts = {relative.partition("/")[0] for relative in relatives}
+        deep = any(relative.count("/") > 1 for relative in relatives)
+        depth = 2 if deep and parts <= {"train", "val", "unlabelled"} else 1
+        depth = depth if any("/" in relative for relative in relatives) else None
+    proposed = understand(relatives, mode, depth)
     if proposed.labels is None or not set(proposed.classes) <= set(name_of):
-        return proposed
+        return proposed if depth == chosen.depth else understand(relatives, mode, chosen.depth)
     numbers = {folder: number for number, folder in enumerate(name_of)}
     code = np.array([numbers[folder] for folder in proposed.classes] + [-1], np.int64)
     names = tuple(safe_name(name) for name in name_of.values())

@@ -154,3 +154,24 @@ def test_clusters_of_one_name_are_one_class(tmp_path):
     found = images.class_labels(bundle, "pseudo")
     assert found.names == ("cat", "cluster 1", "cluster 3")
     assert [found.name(row) for row in range(4)] == ["cat", "cluster 1", "cat", "cluster 3"]
+
+
+MANY = [f"class {number}" for number in range(24)]  # more than half of the pictures written
+REOPENED = {
+    "imagefolder": ["train", "val"],
+    "huggingface": ["data/*.parquet"],
+    "webdataset": ["shards/*.tar"],
+}
+
+
+@pytest.mark.parametrize("target", REOPENED)
+def test_a_reopened_export_has_the_classes_of_the_source_however_few_its_pictures(
+    tmp_path, target
+):
+    """Also those of which no picture was kept: their numbers stay free."""
+    bundle = classed(tmp_path, MANY, per_class=2, keep=40)
+    write(target, bundle, tmp_path / "out")
+    for place in REOPENED[target]:
+        found = open_source(str(tmp_path / "out" / place))
+        assert found.classes == tuple(MANY)
+        assert sorted(set(found.labels.tolist())) == list(range(20))

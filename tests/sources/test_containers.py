@@ -330,3 +330,24 @@ def test_a_part_on_disk_reads_its_own_lines(tmp_path: Path):
                 (np.asarray(part(i)) == pixels(start + 2 * number + i)).all()
                 for i in range(len(part.ids))
             )
+
+
+def test_sentences_are_captions_and_said_to_be_none(tmp_path):
+    texts = [f"a picture of the number {number} by the sea" for number in range(6)]
+    table = pa.table({"image": [picture(number) for number in range(6)], "label": texts})
+    pq.write_table(table, tmp_path / "t.parquet")
+    ds = open_source(str(tmp_path / "t.parquet"))
+    assert ds.labels is None and ds.columns["text"].tolist() == texts
+    assert any("6 pictures are captions, no classes" in note.text for note in ds.notes)
+
+
+@pytest.mark.parametrize(
+    "values, expected",
+    [([9.0, None, 10.0], ["9", "", "10"]), ([True, False, None], ["true", "false", ""])],
+)
+def test_numbers_with_gaps_are_whole_classes(tmp_path, values, expected):
+    """Arrow and pandas make floats of whole numbers where one is missing."""
+    table = pa.table({"image": [picture(number) for number in range(6)], "label": values * 2})
+    pq.write_table(table, tmp_path / "t.parquet")
+    ds = open_source(str(tmp_path / "t.parquet"))
+    assert [ds.classes[code] if code >= 0 else "" for code in ds.labels] == expected * 2

@@ -32,6 +32,7 @@ from coreset_engine.sources.folder import _fingerprint
 from coreset_engine.sources.folder_labels import MODES, understand
 from coreset_engine.sources.options import ReadOptions, not_taken
 from coreset_engine.sources.remote import index_cache
+from coreset_engine.sources.remote.class_lists import declared_classes
 from coreset_engine.sources.remote.index_cache import Opened
 from coreset_engine.sources.remote.readers import Slices
 from coreset_engine.sources.remote.scan import KINDS, Unit, look_through_all, remembered, units_of
@@ -168,7 +169,10 @@ def _join(
     fingerprint = _fingerprint(
         arrow_columns.texts(names), arrow_columns.texts(seen["digest"]), reading.fit
     )
-    labels, classes, texts, notes = _labels(kind, seen["key"], seen["label"], reading.labels)
+    declared = declared_classes(kind, items[0], dict(units[0].options))
+    labels, classes, texts, notes = _labels(
+        kind, seen["key"], seen["label"], reading.labels, declared
+    )
     notes += _loss_notes(names, seen["losses"], reading.fit)
 
     def fill(make: index_cache.Make) -> Opened:
@@ -325,12 +329,28 @@ def _set_aside(
     ]
 
 
+def _listed(known: list[str], declared: tuple[str, ...]) -> list[str] | None:
+    """The texts that stand for the declared classes, in their order: their names, or their numbers;
+    None where others occur."""
+    numbers = [str(number) for number in range(len(declared))]
+    for texts in (list(declared), numbers):
+        if declared and set(known) <= set(texts):
+            return texts
+    return None
+
+
+def _are_captions(known: list[str]) -> bool:
+    """Whether texts read like sentences: most of them of five words or more."""
+    return sum(text.count(" ") >= 4 for text in known) * 2 > len(known) > 2
+
+
 def _labels(
-    kind: str, keys: Any, texts: Any, mode: str | None
+    kind: str, keys: Any, texts: Any, mode: str | None, declared: tuple[str, ...] = ()
 ) -> tuple[np.ndarray | None, tuple[str, ...], dict[str, Any], list[Note]]:
     """(labels, classes, columns of texts, notes).
 
-    Texts that hardly repeat are captions, kept as the column "text", not classes.
+    Texts that hardly repeat are captions, kept as the column "text", not classes. declared: the
+    container's own list of classes, whose numbers count.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -347,8 +367,14 @@ def _labels(
     known = pc.unique(pc.drop_null(texts)).to_pylist()
     if not known or mode == "none":
         return None, (), {}, []
-    if len(known) > max(2, len(texts) // 2):
-        return None, (), {"text": arrow_columns.safe(pc.fill_null(texts, ""))}, []
+    listed = _listed(known, declared)
+    if listed is not None:
+        codes = pc.fill_null(pc.index_in(texts, pa.array(listed, texts.type)), -1)
+        return codes.to_numpy(), tuple(safe_name(name) for name in declared), {}, []
+    if len(known) > max(2, len(texts) // 2) or _are_captions(known):
+        said = f"{len(known):,} different texts of {len(texts):,} pictures are captions, no classes"
+        note = Note("labels", f"{said}; they are the column 'text'")
+        return None, (), {"text": arrow_columns.safe(pc.fill_null(texts, ""))}, [note]
     numbers = all(text.isascii() and text.isdigit() and len(text) < 10 for text in known)
     classes = sorted(known, key=int if numbers else None)
     codes = pc.fill_null(pc.index_in(texts, pa.array(classes, texts.type)), -1)

@@ -43,7 +43,7 @@ def look_through(item: Item, examine: Any, options: dict[str, Any]) -> Iterator[
     import pyarrow as pa
 
     try:
-        about = _metadata(item)
+        about = metadata_of(item)
         schema = about.schema.to_arrow_schema()
         image = _image_column(schema, options.get("image"))
         names = {part: _named(schema, options.get(part)) for part in ("id", "label")}
@@ -52,7 +52,7 @@ def look_through(item: Item, examine: Any, options: dict[str, Any]) -> Iterator[
         plain = {field.name for field in schema if not pa.types.is_nested(field.type)}
         offered = (name for name in LABELS if name in plain and name != image)
         names["label"] = names["label"] or next(offered, None)
-        classes = _class_names(schema, names["label"])
+        classes = class_names(schema, names["label"])
         row = 0
     except Unfit as error:
         yield dict(reason=str(error))
@@ -120,7 +120,7 @@ def _one(pictures: Any, position: int, examine: Any) -> dict[str, Any]:
     return dict(size=len(data), digest=digest, reason=reason, losses=losses)
 
 
-def _metadata(item: Item) -> Any:
+def metadata_of(item: Item) -> Any:
     """The file's footer. Raises Unfit when there is none."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -198,7 +198,7 @@ def _named(schema: Any, wanted: str | None) -> str | None:
     return wanted
 
 
-def _class_names(schema: Any, label: str | None) -> list[str]:
+def class_names(schema: Any, label: str | None) -> list[str]:
     """Names of label numbers, from Hugging Face's features in the schema metadata."""
     try:
         feature = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][label][
@@ -213,7 +213,11 @@ def _text(extra: dict[str, Any], name: str | None, position: int) -> str | None:
     value = extra[name][position].as_py() if name else None
     if isinstance(value, bytes):
         value = value.decode("utf-8", "backslashreplace")
-    return None if value is None else str(value)
+    if value is None or value != value:  # NaN is a gap, too
+        return None
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _label(text: str | None, classes: list[str]) -> str | None:
