@@ -229,6 +229,9 @@ class Dynamics:
     mean_probability: np.ndarray | None = None
 
 
+STABLE = 0.9  # Jaccard index of two seeds' coresets below which it is said that they differ
+
+
 @dataclass(frozen=True, eq=False)
 class CoverageScores:
     """score = coverage - redundancy (BlindCS eq. 9), each (N,) float64, sums over n_samples.
@@ -264,7 +267,8 @@ class CoverageScores:
             return f"{settings}, agreement of two seeds not measured"
         rate, jaccard = found
         about = "about" if jaccard >= 0.74 else "at least"  # see coverage.anytime.seed_agreement
-        return f"{settings}, {about} {jaccard:.2f} Jaccard between two seeds at {rate:.0%} pruned"
+        said = f"{settings}, {about} {jaccard:.2f} Jaccard between two seeds at {rate:.0%} pruned"
+        return said if jaccard >= STABLE else f"{said}: another seed keeps other images"
 
 
 Scores = TypeVar("Scores", PseudoLabels, Dynamics, CoverageScores)

@@ -21,7 +21,7 @@ from coreset_engine.core.errors import BadInput, Corrupt
 from coreset_engine.core.rates import kept_count
 from coreset_engine.coverage.draws import UNIT, Given, Sampler, Samples
 
-RATES = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
+RATES = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 LINEAR = 0.85  # share of common images from which it grows with the samples as derived
 FIXED = float(1 << 40)
 # samples in a round
@@ -48,7 +48,9 @@ class StopRule:
     ----------
     target : Jaccard index of two coresets
     rate : pruning rate at which they are compared
-    seeds : compare what two seeds would keep (estimated), else what the two halves keep
+    seeds : compare what two seeds would keep (estimated), at `rate` and every smaller rate that is
+        measured, so that one stop serves every rate up to it; else what the two halves keep at
+        `rate` alone
     """
 
     target: float
@@ -57,8 +59,12 @@ class StopRule:
 
     def holds(self, figure: dict[str, Any]) -> bool:
         """Whether a figure of `convergence` reaches the target."""
-        kind = "agreement" if self.seeds else "jaccard"
-        return bool(figure) and figure[kind][str(self.rate)] >= self.target
+        if not figure:
+            return False
+        if not self.seeds:
+            return bool(figure["jaccard"][str(self.rate)] >= self.target)
+        asked = [found for at, found in figure["agreement"].items() if float(at) <= self.rate]
+        return min(asked) >= self.target
 
 
 @dataclass(eq=False)

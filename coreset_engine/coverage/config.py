@@ -53,7 +53,11 @@ class CoverageConfig:
         high=0.99,
     )
     agreement_at: float = knob(
-        0.9, "pruning rate at which the agreement of two seeds is asked for", low=0.0, high=0.999
+        0.9,
+        "highest pruning rate at which the agreement of two seeds is asked for; smaller rates that "
+        "are measured must agree as well",
+        low=0.0,
+        high=0.999,
     )
     max_samples: int = knob(
         1_000_000,

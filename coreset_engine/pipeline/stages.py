@@ -40,7 +40,7 @@ STAGES: dict[str, tuple[int, tuple[str, ...]]] = {
     "neighbours": (1, ("embeddings",)),
     "pseudo_labels": (1, ("embeddings", "neighbours")),
     "dynamics": (3, ("embeddings", "pseudo_labels")),
-    "coverage": (3, ("embeddings",)),
+    "coverage": (4, ("embeddings",)),
     "map": (1, ("embeddings", "neighbours")),
 }
 DYNAMICS = (

@@ -38,6 +38,10 @@ def test_the_rule_by_hand():
     figure = dict(jaccard={"0.5": 0.87}, agreement={"0.5": 0.91})
     assert rule.holds(figure) and not StopRule(0.9, 0.5, seeds=False).holds(figure)
     assert not rule.holds({})
+    # One stop serves every rate up to the one asked for: 0.3 must agree too, 0.9 need not.
+    below = dict(jaccard={}, agreement={"0.3": 0.89, "0.5": 0.95, "0.9": 0.2})
+    assert not rule.holds(below) and rule.holds(below | {"agreement": {"0.3": 0.9, "0.5": 0.9}})
+    assert StopRule(0.9, 0.5).holds(dict(agreement={"0.5": 0.95, "0.9": 0.2}))
 
 
 def test_two_seeds_agree_as_well_as_is_said(vectors):
@@ -45,7 +49,8 @@ def test_two_seeds_agree_as_well_as_is_said(vectors):
     common = dict(n_neighbours=20, agreement_at=0.7, agreement=0.9, max_samples=2_000_000)
     one, two = (coverage_scores(vectors, None, seed=s, device="cpu", **common) for s in (1, 2))
     assert one.info["stopped"] == "agreement" and one.n_samples == one.info["n_samples"]
-    assert one.n_samples < 300_000 and one.info["agreement"]["0.7"] >= 0.9
+    assert one.n_samples < 2_000_000 == common["max_samples"]
+    assert all(one.info["agreement"][rate] >= 0.9 for rate in ("0.3", "0.5", "0.7"))
     assert jaccard(one.score, two.score, 0.7) > 0.82  # 90 kept: one image is 0.02
     assert one.info["curve"][-1]["n_samples"] == one.n_samples
 
@@ -100,9 +105,10 @@ def test_what_is_said_of_a_score():
     info = dict(n_neighbours=1000, agreement={"0.5": 0.9, "0.9": 0.43})
     scores = CoverageScores(zeros, zeros, zeros, 1_000_000, info)
     assert scores.describe(0.92) == (
-        "T = 1,000,000 samples, alpha = 1000, at least 0.43 Jaccard between two seeds at 90% pruned"
+        "T = 1,000,000 samples, alpha = 1000, at least 0.43 Jaccard between two seeds at 90% "
+        "pruned: another seed keeps other images"
     )
-    assert "about 0.90" in scores.describe(0.4)
+    assert scores.describe(0.4).endswith("about 0.90 Jaccard between two seeds at 50% pruned")
     assert "not measured" in CoverageScores(zeros, zeros, zeros, 5).describe(0.5)
     drawn = CoverageScores(zeros, zeros, zeros, 5, info | dict(auto=True))
     assert "every seed draws another order" in drawn.describe(0.5)
