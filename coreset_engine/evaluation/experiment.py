@@ -30,6 +30,7 @@ from coreset_engine.core.registry import BASELINE, METHODS, load, look_up
 from coreset_engine.core.types import Selection
 from coreset_engine.curation.tagging import frozen
 from coreset_engine.evaluation.split import flip_labels, stratified_split
+from coreset_engine.evaluation.straddling import Straddling, count_straddling
 from coreset_engine.evaluation.subset_training import (
     ON_PIXELS,
     WITHOUT_SEED,
@@ -96,7 +97,8 @@ def evaluate(
     Returns
     -------
     dict
-        rows, full_accuracy, model, labels, trained_on, tested_on, n_classes. A row has method,
+        rows, full_accuracy, model, labels, trained_on, tested_on, n_classes, straddling (test
+        images with a copy among the training images, see `Straddling`). A row has method,
         prune_rate, seed, k, accuracy, worst_class_accuracy, seconds (training), select_seconds,
         class_balance, kept_digest, model, labels ("true", or "pseudo": accuracy is then agreement
         with pseudo-labels, not with the truth). A cell that cannot be (a beta too large for its
@@ -213,6 +215,13 @@ class EvaluationSplit:
             progress=tick,
         )
         return ours, pixels_of(self.test.dataset, self.test_at, shape=ours.shape[1:], progress=tick)
+
+    def straddling(self) -> dict[str, Any]:
+        """`straddling`: copies on both sides, where the vectors of both sides are there."""
+        if not (self.train.ready("embeddings") and self.test.ready("embeddings")):
+            return {}
+        found = count_straddling(self.train.vectors, self.test.vectors[self.test_at])
+        return {"straddling": dataclasses.asdict(found)}
 
     def _feature_maps(self) -> tuple[Any, Any]:
         """Inputs of the encoder's last stage, of the training and of the test images."""
@@ -337,6 +346,7 @@ class EvaluationGrid:
             tested_on=len(self.split.test_at),
             n_classes=self.split.n_classes,
             **({"unmatched_classes": self.split.unmatched} if self.split.unmatched else {}),
+            **self.split.straddling(),
         )
 
     def _measured(self, cells: Sequence[Cell]) -> Iterator[tuple[int, Row]]:
@@ -552,6 +562,12 @@ def _matched_by_name(
         train_only=_counted(names, train_labels[tested[train_labels] == 0]),
     )
     return aligned, {side: counts for side, counts in unmatched.items() if counts}
+
+
+def straddling_sentence(found: Mapping[str, Any]) -> str:
+    """What an evaluation's `straddling` says, for a person; "" where there are no copies."""
+    counts = found.get("straddling")
+    return Straddling(**counts).sentence() if counts else ""
 
 
 def unmatched_sentence(counts: Mapping[str, Any]) -> str:

@@ -159,10 +159,11 @@ def show_results(view: session.RunView) -> None:
 
 
 def _show_measurement(job: Any, rows: list[dict[str, Any]]) -> None:
-    from coreset_engine.evaluation.experiment import unmatched_sentence
+    from coreset_engine.evaluation.experiment import straddling_sentence, unmatched_sentence
 
-    if unmatched := unmatched_sentence(job.result):
-        st.warning(escaped(unmatched))
+    for said in (unmatched_sentence(job.result), straddling_sentence(job.result)):
+        if said:
+            st.warning(escaped(said))
     rates, means, stds, _ = summary(rows)
     titled_means = {row_title(METHODS, name): values for name, values in means.items()}
     titled_stds = {row_title(METHODS, name): values for name, values in stds.items()}

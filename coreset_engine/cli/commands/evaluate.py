@@ -195,7 +195,7 @@ def inclusion(
 
 def lines(result: dict[str, Any]) -> list[str]:
     """The result for a person: a table of rates and methods, then the paired tests in words."""
-    from coreset_engine.evaluation.experiment import unmatched_sentence
+    from coreset_engine.evaluation.experiment import straddling_sentence, unmatched_sentence
     from coreset_engine.evaluation.paired import against_baseline, sentence
 
     what = "test accuracy"
@@ -217,7 +217,8 @@ def lines(result: dict[str, Any]) -> list[str]:
         else:
             out.append(f"{rate:8.1%} {_titled(method):40} {some[0]['error']}")
     words = [sentence(test, method, rate) for (method, rate), test in tests.items()]
-    return [*out, *words, *filter(None, [unmatched_sentence(result)])]
+    notes = [unmatched_sentence(result), straddling_sentence(result)]
+    return [*out, *words, *filter(None, notes)]
 
 
 def _titled(method: str) -> str:
