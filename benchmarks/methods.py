@@ -501,11 +501,12 @@ def table(rows: list[dict], judge: str, names: Sequence[str]) -> list[str]:
 
 
 def cell(test: PairedTest | None) -> str:
-    """Points over random, plus or minus the standard error; bold where the interval leaves out 0."""
+    """Points over random, plus or minus the standard error; bold where the interval of at least
+    three pairs leaves out 0."""
     if test is None:
         return ""
     error = "" if test.n < 2 else f" ± {100 * test.standard_error:.1f}"
-    mark = "**" if test.verdict in ("better", "worse") else ""
+    mark = "**" if test.n >= 3 and test.verdict in ("better", "worse") else ""
     return f"{mark}{100 * test.mean:+.1f}{error}{mark}"
 
 
