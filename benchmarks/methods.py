@@ -99,16 +99,11 @@ def true_labels() -> list[Experiment]:
     ]
 
 
-def coverage(**settings: Any) -> dict[str, Any]:
-    """Run settings with other coverage."""
-    return {"coverage": SETTINGS["coverage"] | settings}
-
-
 EXPERIMENTS: tuple[Experiment, ...] = (
     *true_labels(),
-    Experiment("blindcs, alpha = 100", "blindcs", run=coverage(n_neighbours=100)),
-    Experiment("blindcs, alpha = 10", "blindcs", run=coverage(n_neighbours=10)),
-    Experiment("blindcs, T = 20 N", "blindcs", run={"n_samples": 50_000}),
+    Experiment("blindcs, alpha = 100", "blindcs", {"n_neighbours": 100}),
+    Experiment("blindcs, alpha = 10", "blindcs", {"n_neighbours": 10}),
+    Experiment("blindcs, T = 50,000", "blindcs", run={"n_samples": 50_000}),
     Experiment("blindcs, T = 1,000,000", "blindcs", run={"n_samples": 1_000_000}),
     Experiment("elfs, beta = 0", "elfs", {"beta": 0.0}),
     Experiment("elfs, beta = 0.3", "elfs", {"beta": 0.3}),
