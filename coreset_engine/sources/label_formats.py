@@ -633,9 +633,18 @@ def _yolo(root: Path, texts: list[Path]) -> Iterator[LabelRow]:
         if names and set(numbers) - set(names):
             reason = "a class number that the list of names does not have"
         classes = (names.get(number, str(number)) for number in numbers)
-        yield LabelRow(
-            {"file_name": path.stem}, tuple(dict.fromkeys(classes)), path.name, "", reason
-        )
+        name = _picture_of(path) or path.stem
+        yield LabelRow({"file_name": name}, tuple(dict.fromkeys(classes)), path.name, "", reason)
+
+
+def _picture_of(text: Path) -> str:
+    """The picture that YOLO pairs with a label file: the same path below images/ instead of labels/;
+    "" where there is none."""
+    parts = list(text.absolute().parts)
+    at = len(parts) - 1 - parts[::-1].index("labels")
+    folder = Path(*parts[:at], "images", *parts[at + 1 : -1])
+    found = (folder / f"{text.stem}{suffix}" for suffix in sorted(PICTURES))
+    return next((str(path) for path in found if path.is_file()), "")
 
 
 _NAME_FILES = ("classes.txt", "obj.names")

@@ -203,6 +203,7 @@ class _Images:
         }
         self._loose = NameIndex([_plain_path(key) for key in ids])
         self._ids = ids
+        self._files = {os.path.realpath(name) for name in files if os.path.isabs(name)}
         self._tables["path"] = _unique((_plain_path(key), key) for key in ids) | {
             name: key for name, key in self._tables["path"].items() if key
         }
@@ -218,6 +219,20 @@ class _Images:
             "other letter case": self._by_letters,
             "name before upload": self._by_upload,
         }
+
+    def without_others(self, texts: list[str | None]) -> list[str | None]:
+        """`texts` with None for paths of files that exist and are none of these images.
+
+        Only where some are the paths of these images: then a file of the same name is another one
+        (val/0001.jpg is not train/0001.jpg). Else the source may be a copy of what is named.
+        """
+        files = {text: os.path.realpath(text) for text in texts if text and os.path.isabs(text)}
+        if self._files.isdisjoint(files.values()):
+            return texts
+        others = {
+            text for text, file in files.items() if file not in self._files and os.path.isfile(file)
+        }
+        return [None if text in others else text for text in texts]
 
     def _by_end(self, text: str) -> str | None:
         """The one image whose id is the end of the path `text`: /any/where/a/1.png is a/1.png."""
@@ -288,6 +303,7 @@ def _best_column(
     best: tuple[int, str, str, list[str | None]] | None = None
     for column in columns:
         texts = [row.keys.get(column) for row in rows]
+        texts = images.without_others(texts)
         for way in ways:
             finder = images.finders[way]
             keys = [None if text is None else finder(text) for text in texts]

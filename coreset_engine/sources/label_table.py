@@ -83,7 +83,7 @@ def for_folder(root: Path, labels: str | None, relatives: Sequence[str]) -> Join
             )
         return table
     if is_annotations(path):
-        return _annotated(path, column, relatives)
+        return _annotated(path, column, root, relatives)
     match = _matched(read_table(path), relatives)
     if match is None:
         raise BadInput(
@@ -104,10 +104,11 @@ def is_annotations(path: Path) -> bool:
     return text.startswith("{") or text.startswith("[") and '"annotations"' in text
 
 
-def _annotated(path: Path, column: str | None, relatives: Sequence[str]) -> JoinedTable:
+def _annotated(path: Path, column: str | None, root: Path, relatives: Sequence[str]) -> JoinedTable:
     """Labels from an annotation tool's file: images with one class; others are counted."""
     rows = read_rows(path, label_column=column or "")
-    match = ImportedLabels(str(path), rows).match(relatives)
+    files = [str(root / relative) for relative in relatives]
+    match = ImportedLabels(str(path), rows).match(relatives, files)
     classes = sorted(set(match.labels.values()))
     number = {name: code for code, name in enumerate(classes)}
     codes = [number.get(match.labels.get(relative, ""), -1) for relative in relatives]

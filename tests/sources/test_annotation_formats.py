@@ -6,9 +6,17 @@ import json
 from pathlib import Path
 
 import pytest
+from source_pictures import folder
 
 from coreset_engine.core.errors import BadInput
 from coreset_engine.sources.label_import import import_labels
+from coreset_engine.sources.open import open_source
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("CORESET_HOME", str(tmp_path_factory.mktemp("home")))
+
 
 IDS = ["0.png", "1.png", "2.png"]
 WANTED = {"0.png": "cat", "1.png": "dog"}
@@ -116,3 +124,19 @@ def test_names_of_yolo_that_are_one_text_are_refused(tmp_path: Path):
     (root / "data.yaml").write_text("names: cat, dog")
     with pytest.raises(BadInput, match="names is one text, not a list"):
         labels_of(root)
+
+
+def test_label_files_of_one_name_belong_to_the_pictures_of_their_own_part(tmp_path: Path):
+    """train/2 has no label file, since nothing is on it; that of val/2 is not taken for it."""
+    root = tmp_path / "set"
+    folder(root / "images" / "train", IDS)
+    folder(root / "images" / "val", IDS)
+    for part, numbers in (("train", "01"), ("val", "012")):
+        (root / "labels" / part).mkdir(parents=True)
+        for number in numbers:
+            line = f"{int(number) if part == 'train' else 1} .5 .5 1 1"
+            (root / "labels" / part / f"{number}.txt").write_text(line)
+    (root / "data.yaml").write_text("names: [cat, dog]")
+    ds = open_source(root / "images" / "train", labels=str(root))
+    named = [ds.classes[code] if code >= 0 else "" for code in ds.labels]
+    assert named == ["cat", "dog", ""]

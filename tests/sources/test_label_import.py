@@ -404,3 +404,18 @@ def test_a_yolo_class_beyond_the_names_is_set_aside(tmp_path):
     match = import_labels(tmp_path).match(IDS)
     assert match.labels == {"a/0001.png": "ant"} and match.rows == 2
     assert match.set_aside == {"a class number that the list of names does not have": 1}
+
+
+def test_paths_of_other_files_are_other_images_and_a_copy_is_the_same(tmp_path):
+    """Rows that name train/1.png and val/1.png label the first alone where train is the source;
+    where neither is in the source, both may be what was copied."""
+    for part in ("train", "val", "copy"):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "1.png").write_bytes(b"x")
+    rows = [f"{tmp_path}/train/1.png,cat", f"{tmp_path}/val/1.png,dog"]
+    both = import_labels(written(tmp_path, "\n".join(["file,label", *rows])))
+    match = both.match(["1.png"], [str(tmp_path / "train" / "1.png")])
+    assert match.labels == {"1.png": "cat"} and match.unmatched == 1
+    one = import_labels(written(tmp_path, "\n".join(["file,label", rows[0]])))
+    copied = one.match(["1.png"], [str(tmp_path / "copy" / "1.png")])
+    assert copied.labels == {"1.png": "cat"}
