@@ -361,7 +361,7 @@ def _zcore_table(
     )
 
 
-PASSES = dict(epochs=200)
+PASSES: dict[str, Any] = dict(epochs=200)
 _BLINDCS = (
     _zcore_table(
         "blindcs-3-cifar10",

@@ -334,8 +334,7 @@ def _labels(
     """(N,) int64 labels, -1 = none, and the class names: the dataset's list, then others seen."""
     if not field:
         return None, ()
-    values = [None if value is None else classes_of(value) for value in table[field]]
-    values = [None if names is None else "".join(names) for names in values]
+    values = [None if value is None else "".join(classes_of(value)) for value in table[field]]
     listed = list(
         dataset.classes.get(field.removesuffix(".label")) or dataset.default_classes or ()
     )

@@ -404,8 +404,8 @@ def _task(task: Any, where: str, id_column: str, label_column: str) -> Iterator[
         if not done:
             yield LabelRow(keys, (), where)
     else:
-        names = [label_column.lower()] if label_column else CLASS_COLUMNS
-        chosen = next((lower[name] for name in names if lower.get(name) is not None), None)
+        columns = [label_column.lower()] if label_column else list(CLASS_COLUMNS)
+        chosen = next((lower[name] for name in columns if lower.get(name) is not None), None)
         yield LabelRow(keys, classes_of(chosen), where, str(lower.get("annotator", "")))
 
 

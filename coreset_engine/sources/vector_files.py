@@ -300,7 +300,7 @@ def _label_array(arrays: dict[str, np.ndarray], count: int) -> tuple[np.ndarray 
     A column (N, 1) and rows with a single one (N, K) are classes too; floats are where they are whole
     numbers or NaN, which is no class.
     """
-    unread = []
+    unread: list[str] = []
     for name, array in arrays.items():
         if name.lower() not in LABEL_NAMES:
             continue

@@ -165,9 +165,7 @@ REOPENED = {
 
 
 @pytest.mark.parametrize("target", REOPENED)
-def test_a_reopened_export_has_the_classes_of_the_source_however_few_its_pictures(
-    tmp_path, target
-):
+def test_a_reopened_export_has_the_classes_of_the_source_however_few_its_pictures(tmp_path, target):
     """Also those of which no picture was kept: their numbers stay free."""
     bundle = classed(tmp_path, MANY, per_class=2, keep=40)
     write(target, bundle, tmp_path / "out")

@@ -119,7 +119,7 @@ def curves(
         y_axis="accuracy",
         dots=True,
     )
-    rows = [
+    rows: list[tuple[Any, ...]] = [
         (name, beta, value, None, None)
         for name, values in series.items()
         for beta, value in zip(betas.tolist(), values.tolist(), strict=True)
