@@ -147,6 +147,18 @@ def test_a_bare_address_brings_back_the_last_state_with_undo(tmp_path, monkeypat
     assert selected(page) == 40
 
 
+def test_a_typed_number_tells_a_saved_state_whatever_rate_the_address_shows():
+    """A reload may come before the address has the rate that belongs to the number."""
+    saved = session._as_linked({"method": "elfs", "count": 123, "prune_rate": 1 - 123 / 1797})
+    early = session._as_linked({"method": "elfs", "count": 123, "prune_rate": 0.9})
+    assert last_state.same(saved, early)
+    other = session._as_linked({"method": "elfs", "count": 124, "prune_rate": 0.9})
+    assert not last_state.same(saved, other)
+    assert not last_state.same(
+        session._as_linked({"prune_rate": 0.5}), session._as_linked({"prune_rate": 0.9})
+    )
+
+
 def test_a_damaged_state_is_no_state(tmp_path):
     last_state.save("demo", {"count": 3, "must_keep": ("a",)}, tmp_path)
     assert last_state.load("demo", tmp_path)["must_keep"] == ("a",)

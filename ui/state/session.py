@@ -160,10 +160,14 @@ def _state_values() -> dict[str, Any]:
 
 
 def _as_linked(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values as an address holds them, for comparison."""
+    """The values as an address holds them, for comparison.
+
+    Where a number of images is typed it says the pruning rate, which an address may not show yet.
+    """
     return {
         name: _url_text(value) if isinstance(value, float) else value
         for name, value in values.items()
+        if name != "prune_rate" or not values.get("count")
     }
 
 

@@ -23,7 +23,7 @@ from ui.components.escape import markdown as escaped
 from ui.components.escape import plain
 from ui.components.forms import row_title
 from ui.components.frame import empty_state, stage_names
-from ui.selection import session_selection
+from ui.selection import controls, session_selection
 from ui.state import session
 from ui.state.clusters import cluster_names
 from ui.views.report import report
@@ -66,7 +66,7 @@ def show_summary(view: session.RunView, selection: Selection | PlannedSelection)
     cells[0].metric("Selected", f"{len(selection):,}")
     cells[1].metric("Images in all", f"{len(view):,}")
     cells[2].metric("Always included", len(session.get("must_keep") or ()))
-    cells[3].metric("Excluded", len(session.get("never") or ()))
+    cells[3].metric("Excluded", f"{len(controls.positions_of(view, 'never')):,}")
     line = session_selection.describe(
         selection.method,
         session.get("prune_rate"),

@@ -80,7 +80,11 @@ def _show_agreement(cells, quality: LabelQuality) -> None:
         f"{quality.ari:.3f}",
         help="Adjusted Rand index: 1 = the same partition, 0 = what random clusters reach.",
     )
-    st.caption("True labels are used only to judge the clustering; selection does not read them.")
+    st.caption(
+        f"{quality.misclassified:.1%} of {known:,} labelled images are in a cluster of another "
+        "class. NMI and ARI are 1 where clusters and classes are the same, and about 0 for random "
+        "clusters. True labels only judge the clustering; selection does not read them."
+    )
 
 
 def _show_confusion(view: session.RunView, quality: LabelQuality) -> None:
