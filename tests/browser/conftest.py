@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from chrome import ARTEFACTS, FLAGS, PREPARE, ROOT, Witness, serve, stop
+from fiftyone_worker import environment
 from filelock import FileLock
 
 
@@ -66,6 +67,23 @@ def app(demo_home, tmp_path_factory):
     """The app itself, opened on the finished demo."""
     process, address = serve(
         "app.py", demo_home, tmp_path_factory.mktemp("app") / "log", CORESET_OPEN="demo"
+    )
+    yield address
+    stop(process)
+
+
+@pytest.fixture(scope="module")
+def app_with_fiftyone(demo_home, mongo, tmp_path_factory):
+    """The app on a copy of the finished demo, beside a FiftyOne with a database of its own."""
+    folder = tmp_path_factory.mktemp("side-by-side")
+    shutil.copytree(demo_home, folder / "home")
+    apart = {
+        name: value
+        for name, value in environment(mongo, folder).items()
+        if name.startswith("FIFTYONE_")
+    }
+    process, address = serve(
+        "app.py", folder / "home", folder / "log", CORESET_OPEN="demo", **apart
     )
     yield address
     stop(process)

@@ -4,28 +4,9 @@ to."""
 from __future__ import annotations
 
 import re
-import shutil
 
-import pytest
-from chrome import ARTEFACTS, keep_picture, serve, stop
-from fiftyone_worker import environment
+from chrome import ARTEFACTS, keep_picture
 from hand import Hand
-
-
-@pytest.fixture(scope="module")
-def app_with_fiftyone(demo_home, mongo, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("side-by-side")
-    shutil.copytree(demo_home, folder / "home")
-    apart = {
-        name: value
-        for name, value in environment(mongo, folder).items()
-        if name.startswith("FIFTYONE_")
-    }
-    process, address = serve(
-        "app.py", folder / "home", folder / "log", CORESET_OPEN="demo", **apart
-    )
-    yield address
-    stop(process)
 
 
 def test_the_app_opens_on_the_coreset_follows_and_gives_back(

@@ -49,7 +49,8 @@ def show_panel(view: RunView, i: int, selection: Selection | None, *, key: str) 
             st.image(large(view.dataset, i, 320), width="stretch")
         pin_buttons(view, i, key)
     with words:
-        for line in [*verdict(view, i, selection), *label_lines(view, i), *score_lines(view, i)]:
+        reasons = [*verdict(view, i, selection), *term_lines(selection, i)]
+        for line in [*reasons, *label_lines(view, i), *score_lines(view, i)]:
             st.markdown(line)
     with plot:
         if view.ready("dynamics"):
@@ -104,6 +105,19 @@ def verdict(view: RunView, i: int, selection: Selection | None) -> list[str]:
             "answer at one number says nothing about another."
         ]
     return [f"{word} by {method}: {ranking.reason(i)}.", ranking.enters(i)]
+
+
+def term_lines(selection: Selection | None, i: int) -> list[str]:
+    """What each term of a method of several aims added when the image was selected."""
+    if selection is None or not selection.columns:
+        return []
+    prefix = f"{selection.method}_"
+    terms = [
+        f"{escaped(name.removeprefix(prefix).replace('_', ' '))} {values[i]:.2f}"
+        for name, values in selection.columns.items()
+        if np.isfinite(values[i])
+    ]
+    return [f"It added: {', '.join(terms)}."] if terms else []
 
 
 def label_lines(view: RunView, i: int) -> list[str]:
