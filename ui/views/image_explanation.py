@@ -108,7 +108,7 @@ def verdict(view: RunView, i: int, selection: Selection | None) -> list[str]:
 
 
 def term_lines(selection: Selection | None, i: int) -> list[str]:
-    """What each term of a method of several aims added when the image was selected."""
+    """What each term of a method of several aims added when the image was ranked."""
     if selection is None or not selection.columns:
         return []
     prefix = f"{selection.method}_"
@@ -117,7 +117,7 @@ def term_lines(selection: Selection | None, i: int) -> list[str]:
         for name, values in selection.columns.items()
         if np.isfinite(values[i])
     ]
-    return [f"It added: {', '.join(terms)}."] if terms else []
+    return [f"Terms when it was ranked: {', '.join(terms)}."] if terms else []
 
 
 def label_lines(view: RunView, i: int) -> list[str]:
