@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 
 import scenes_found
+from hand import Hand
 
 
 def settled(page) -> None:
@@ -39,9 +40,9 @@ def select_among_them(page) -> None:
 def export_to_fiftyone(page, name: str) -> None:
     page.get_by_role("link", name=re.compile("^Export")).first.click()
     page.get_by_role("heading", name=re.compile("^Export"), level=1).wait_for()
-    page.get_by_role("combobox", name="Target").click()
-    page.get_by_role("option", name="FiftyOne dataset").click()
-    page.get_by_label("Name of the dataset").fill(name)
+    hand = Hand(page)
+    hand.pick("Target", "FiftyOne dataset")
+    hand.type("Name of the dataset", name, "Tab")
     page.get_by_role("button", name="Export to FiftyOne dataset").click()
     page.get_by_role("button", name="Open FiftyOne here").wait_for()
 
