@@ -60,7 +60,7 @@ def why_not(run: Run, method: str, params: dict[str, Any] | None = None) -> str 
     """
     if method not in RANKED:
         return (
-            f"{method!r} reselects for each pruning rate and has no window of ranks, so what "
+            f"{method!r} reselects for each pruning rate and keeps no window of ranks, so what "
             "it keeps of all "
             f"images is known only once it has chosen; totals are known of {', '.join(RANKED)}."
         )
