@@ -30,7 +30,7 @@ OTHER_SPLITS = frozenset(
 STORAGE = frozenset(
     "image images img imgs picture pictures pic pics photo photos data dataset datasets raw jpg "
     "jpeg jpegimages png original originals frames samples sample source src input inputs all set "
-    "bounding box".split()
+    "bounding box ground truth groundtruth gt masks annotations labels".split()
 )
 PARTS = frozenset(
     "fold part batch chunk shard seq sequence session clip video vid frame run day week month year "

@@ -351,3 +351,21 @@ def test_numbers_with_gaps_are_whole_classes(tmp_path, values, expected):
     pq.write_table(table, tmp_path / "t.parquet")
     ds = open_source(str(tmp_path / "t.parquet"))
     assert [ds.classes[code] if code >= 0 else "" for code in ds.labels] == expected * 2
+
+
+def test_files_without_a_row_are_called_so(tmp_path):
+    table = pa.table({"image": pa.array([], pa.binary())})
+    pq.write_table(table, tmp_path / "t.parquet")
+    with pytest.raises(BadInput, match="holds no row at all"):
+        open_source(str(tmp_path / "t.parquet"))
+
+
+@pytest.mark.parametrize("label", ["cat", ["cat"], {"name": "cat"}, {"choices": ["cat"]}])
+def test_a_class_in_json_may_be_wrapped(tmp_path, label):
+    members = []
+    for number in range(4):
+        told = json.dumps({"label": label if number % 2 else "dog"}).encode()
+        members += [(f"{number}.png", picture(number)), (f"{number}.json", told)]
+    tar(tmp_path / "t" / "0.tar", members)
+    ds = open_source(str(tmp_path / "t" / "0.tar"))
+    assert [ds.classes[code] for code in ds.labels] == ["dog", "cat"] * 2

@@ -34,6 +34,7 @@ def own_home(tmp_path_factory, monkeypatch):
         ("batch_001", "batch_002"),
         tuple(f"{i:02x}" for i in range(32)),
         ("photos", "images"),
+        ("train", "test", "ground_truth"),
     ],
 )
 def test_levels_that_name_no_class(names):

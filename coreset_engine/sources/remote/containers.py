@@ -160,6 +160,8 @@ def _join(
     items = [item for unit in units for item in unit.items]
     seen, file = _joined(units, tables)
     seen, file, names, rejected = _usable(kind, seen, file, items)
+    if not len(names) and not rejected:
+        raise BadInput(f"{called!r} holds no row at all; give files that hold pictures.")
     if not len(names):
         first = rejected[0]
         raise BadInput(

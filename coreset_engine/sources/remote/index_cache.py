@@ -25,7 +25,7 @@ from coreset_engine.core.disk_arrays import new_array
 from coreset_engine.core.limits import limits
 from coreset_engine.core.types import Note, Rejected
 
-VERSION = 2
+VERSION = 3
 ABOUT = "about.json"
 Make = Callable[[str, int, Any], np.ndarray]  # (name, length, dtype) -> an array to be filled
 

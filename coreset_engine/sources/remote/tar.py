@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 from coreset_engine.sources.decoding import EXTENSIONS, MAX_BYTES
+from coreset_engine.sources.label_formats import classes_of
 from coreset_engine.sources.remote.storage import Item, Stream
 
 HEADER = 2**20  # the longest extended header that is read
@@ -183,13 +184,11 @@ def _note(sample: dict[str, Any], suffix: str, data: bytes | None) -> None:
 
 def _text(suffix: str, data: bytes | None) -> str | None:
     try:
-        text = (data or b"").decode("utf-8").strip()
+        text = (data or b"").decode("utf-8-sig").strip()
         if suffix == ".json":
             content = json.loads(text)
-            value = content.get("label") if isinstance(content, dict) else None
-            text = (
-                str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
-            )
+            names = classes_of(content.get("label")) if isinstance(content, dict) else ()
+            text = names[0] if len(names) == 1 else ""
     except (ValueError, RecursionError):
         return None
     return text or None
