@@ -6,6 +6,7 @@ import streamlit as st
 
 from ui.components import frame
 from ui.selection import controls
+from ui.state import session
 from ui.views import export, export_import, export_rounds
 from ui.views.export_targets import show_targets
 from ui.views.fiftyone_app import side_by_side
@@ -64,7 +65,7 @@ with st.container(), frame.error_boundary():  # a place of its own, so that the 
 out, back, following = st.tabs(["Export", "Labels back", "Next round"], key="export:part")
 with out, frame.error_boundary():
     export_all(whole) if view.full is not None else export_chosen(view)
-    moved_form()
+    moved_form([session.get("dataset")])
 with back, frame.error_boundary():
     export_import.show_import(whole)
     export_rounds.show_label_errors(whole)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -85,7 +85,7 @@ def source_form() -> None:
         pressed = st.form_submit_button("Open", type="primary")
     if pressed:
         _open(kind, spec, images, reading)
-    moved_form()
+    moved_form(session.recent())
 
 
 def _fields(kind: str, proposed: str) -> tuple[object, str]:
@@ -278,9 +278,15 @@ def recent() -> None:
                 _open("recent", spec, "")
 
 
-def moved_form() -> None:
-    """Draw the form that finds a source again whose files were moved."""
-    movable = [spec for spec in session.recent() if spec not in session.BUILT_IN]
+def moved_form(specs: Sequence[str]) -> None:
+    """Draw the form that finds one of these sources again after its files were moved.
+
+    Parameters
+    ----------
+    specs : sequence of str
+        Sources to offer; those that come with the product are left out.
+    """
+    movable = [spec for spec in specs if spec not in session.BUILT_IN]
     if not movable:
         return
     with st.expander("The images of a source were moved"):
