@@ -81,7 +81,7 @@ def forecast_points(
     made = forecasts.known_betas(view, prune_rate, score)
     if made is None or not made.complete:
         return []
-    options: list[Option] = [one for one in made.ranking(prune_rate) if one.method == "elfs"]
+    options: list[Option] = [one for one in made.ranking(prune_rate) if "beta" in one.params]
     points = [(float(one.params["beta"]), one.gain) for one in options]
     return sorted(points, key=lambda point: point[0])
 

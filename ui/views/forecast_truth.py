@@ -15,7 +15,7 @@ import streamlit as st
 
 from coreset_engine.core.errors import CoresetError
 from coreset_engine.core.forecast import Forecast, Gain
-from coreset_engine.core.registry import BASELINE, METHODS
+from coreset_engine.core.registry import BASELINE, DEFAULT_METHOD, METHODS
 from ui.components import charts
 from ui.components.forms import row_title
 from ui.selection import forecasts
@@ -79,7 +79,7 @@ def compared(forecast: Forecast, rows: Sequence[dict[str, Any]]) -> list[Compari
 
 def _expected(forecast: Forecast, method: str, rate: float) -> Gain | None:
     """The forecast of a method, or of what `auto` takes; None where it does not know it."""
-    if METHODS[method].name == "auto":
+    if METHODS[method].name == DEFAULT_METHOD:
         advice = forecast.best(rate)
         return Gain(advice.gain, advice.low, advice.high)
     try:
