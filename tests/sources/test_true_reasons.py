@@ -112,6 +112,39 @@ def test_dotted_names_in_tars_are_samples_or_told(tmp_path: Path):
     assert "*.npy 1" in why["a.tar"]
 
 
+@pytest.mark.parametrize(
+    ("member", "data", "words"),
+    [
+        ("b.cls", b"\xff\xfe\x00cat", "is not UTF-8 text"),
+        ("b.json", b'{"label": "cat"', "is not JSON"),
+        ("b.json", b'{"label": ["cat", "dog"]}', "names 2 classes: cat, dog"),
+        ("b.cls", b"c" * 70_000, "is over the limit of 65,536 bytes"),
+    ],
+)
+def test_label_members_that_give_no_class_are_counted(
+    tmp_path: Path, member: str, data: bytes, words: str
+):
+    members = {"a.png": png(1), "a.cls": b"cat", "b.png": png(2), member: data}
+    ds = open_source(tar(tmp_path / "a.tar", members))
+    assert ds.classes == ("cat",) and ds.labels.tolist() == [0, -1]
+    assert f"1 label members that give no class: {member!r} {words}" in reasons(ds)["a.tar"]
+
+
+@pytest.mark.parametrize("data", [b'{"caption": "a cat"}', b'{"label": null}', b"[1, 2]", b""])
+def test_json_about_something_else_is_no_label_and_no_complaint(tmp_path: Path, data: bytes):
+    members = {"a.png": png(1), "a.json": data}
+    ds = open_source(tar(tmp_path / "a.tar", members))
+    assert ds.n_rejected == 0 and (ds.labels is None or ds.labels.tolist() == [-1])
+
+
+def test_a_column_of_label_lists_is_told(tmp_path: Path):
+    lists = pa.array([["cat"], ["cat", "dog"]])
+    pq.write_table(pa.table({"image": [png(1), png(2)], "labels": lists}), tmp_path / "t.parquet")
+    ds = open_source(tmp_path / "t.parquet")
+    assert len(ds) == 2
+    assert "column 'labels' holds list<" in reasons(ds)["t.parquet"]
+
+
 @pytest.mark.parametrize("empty", ["no bytes", "no members", "only text"])
 def test_an_empty_first_tar_does_not_refuse_the_rest(tmp_path: Path, empty: str):
     members = {"readme.md": b"hello"} if empty == "only text" else {}

@@ -52,6 +52,9 @@ def look_through(item: Item, examine: Any, options: dict[str, Any]) -> Iterator[
         plain = {field.name for field in schema if not pa.types.is_nested(field.type)}
         offered = (name for name in LABELS if name in plain and name != image)
         names["label"] = names["label"] or next(offered, None)
+        if names["label"] is None:
+            for words in unread_labels(schema, image):
+                yield dict(reason=words)
         classes = class_names(schema, names["label"])
         row = 0
     except Unfit as error:
@@ -183,6 +186,21 @@ def unread_columns(schema: Any) -> list[str]:
         "write one picture a row"
         for field in schema
         if _holds_lists(field.type)
+    ]
+
+
+def unread_labels(schema: Any, image: str) -> list[str]:
+    """The remarks on columns called as labels that hold several values a row.
+
+    image: the image column, which may be a struct.
+    """
+    import pyarrow as pa
+
+    return [
+        f"column {field.name!r} holds {field.type}: several values a row, which is not read as a "
+        "class; write one class a row, or give the labels as a table"
+        for field in schema
+        if field.name in LABELS and field.name != image and pa.types.is_nested(field.type)
     ]
 
 

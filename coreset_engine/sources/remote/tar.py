@@ -6,7 +6,8 @@ part. The picture is the member whose extension names one of our formats; KEY.cl
 of its own, key photo.v2, unless its sample has a picture already (0001.jpg beside 0001.mask.png):
 then it is set aside. A member's name is never a path: nothing is written, and the name only serves
 as an id. Headers that ask for more than 1 MB, links, sparse and special members, and whatever
-follows a damaged header are set aside; members that are neither picture nor label are counted.
+follows a damaged header are set aside; members that are neither picture nor label are counted, and
+so are label members that give no class.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ def look_through(item: Item, examine: Any, options: dict[str, Any]) -> Iterator[
     samples: dict[str, dict[str, Any]] = {}
     dotted: list[tuple[str, str, dict[str, Any]]] = []
     others: Counter[str] = Counter()
+    unread: dict[str, str] = {}
     for member, damage in _members(stream, item.size):
         if member is None:
             yield dict(reason=damage)
@@ -54,7 +56,7 @@ def look_through(item: Item, examine: Any, options: dict[str, Any]) -> Iterator[
             if suffix not in EXTENSIONS and suffix not in _LABELS:
                 others[suffix or "no extension"] += 1
             else:
-                yield from _entry(member, stream, samples, dotted, examine)
+                yield from _entry(member, stream, samples, dotted, unread, examine)
     for name, key, row in dotted:
         if "place" in samples.get(key, {}):
             yield dict(key=name, reason=f"is a further picture of the sample {key!r}; one is read")
@@ -65,6 +67,11 @@ def look_through(item: Item, examine: Any, options: dict[str, Any]) -> Iterator[
     if others:
         listed = ", ".join(f"*{suffix} {count:,}" for suffix, count in others.most_common(5))
         yield dict(reason=f"holds members that are neither pictures nor labels: {listed}")
+    if unread:
+        name, words = next(iter(unread.items()))
+        yield dict(
+            reason=f"holds {len(unread):,} label members that give no class: {name!r} {words}"
+        )
 
 
 def _last_suffix(name: str) -> str:
@@ -124,9 +131,13 @@ def _entry(
     stream: Stream,
     samples: dict[str, dict[str, Any]],
     dotted: list[tuple[str, str, dict[str, Any]]],
+    unread: dict[str, str],
     examine: Any,
 ) -> Iterator[dict[str, Any]]:
-    """Put one picture or label where it belongs; yields it when it is set aside."""
+    """Put one picture or label where it belongs; yields it when it is set aside.
+
+    unread: names of label members that give no class, each with what is wrong; it grows.
+    """
     if not member.isreg() or member.issparse():
         yield dict(key=member.name, reason="is a link or special member")
         return
@@ -138,7 +149,9 @@ def _entry(
     if suffix in _LABELS or suffix not in EXTENSIONS and _last_suffix(member.name) in _LABELS:
         owner = key if suffix in _LABELS else longer
         sample = samples.setdefault(owner, {"key": owner})
-        _note(sample, _last_suffix(member.name), _read(stream, member, LABEL))
+        words = _note(sample, _last_suffix(member.name), _read(stream, member, LABEL))
+        if words:
+            unread[member.name] = words
     elif suffix not in EXTENSIONS:
         dotted.append((member.name, key, _picture(longer, member, stream, examine)))
     elif "place" in samples.get(key, {}):
@@ -174,21 +187,44 @@ def _read(stream: Stream, member: tarfile.TarInfo, limit: int) -> bytes | None:
     return stream.read(member.size)
 
 
-def _note(sample: dict[str, Any], suffix: str, data: bytes | None) -> None:
-    """Keep the label of the most telling member: .cls before .txt before .json."""
+def _note(sample: dict[str, Any], suffix: str, data: bytes | None) -> str:
+    """Keep the label of the most telling member: .cls before .txt before .json.
+
+    Returns what is wrong with a member that should give a class and does not, else "".
+    """
     rank = _LABELS.index(suffix)
-    text = _text(suffix, data)
-    if text is not None and rank <= sample.get("rank", len(_LABELS)):
-        sample |= dict(label=text, rank=rank)
-
-
-def _text(suffix: str, data: bytes | None) -> str | None:
     try:
-        text = (data or b"").decode("utf-8-sig").strip()
-        if suffix == ".json":
-            content = json.loads(text)
-            names = classes_of(content.get("label")) if isinstance(content, dict) else ()
-            text = names[0] if len(names) == 1 else ""
+        text = _text(suffix, data)
+    except _NoClass as error:
+        return str(error)
+    if text and rank <= sample.get("rank", len(_LABELS)):
+        sample |= dict(label=text, rank=rank)
+    return ""
+
+
+class _NoClass(ValueError):
+    """Why a label member gives no class."""
+
+
+def _text(suffix: str, data: bytes | None) -> str:
+    """The class in a label member; "" for one that is empty or JSON about something else."""
+    if data is None:
+        if suffix == ".json":  # any metadata; a class would be found in a short one
+            return ""
+        raise _NoClass(f"is over the limit of {LABEL:,} bytes")
+    try:
+        text = data.decode("utf-8-sig").strip()
+    except UnicodeDecodeError:
+        raise _NoClass("is not UTF-8 text") from None
+    if suffix != ".json" or not text:
+        return text
+    try:
+        content = json.loads(text)
     except (ValueError, RecursionError):
-        return None
-    return text or None
+        raise _NoClass("is not JSON") from None
+    if not isinstance(content, dict) or content.get("label") is None:
+        return ""
+    names = classes_of(content["label"])
+    if len(names) > 1:
+        raise _NoClass(f"names {len(names)} classes: {', '.join(names)[:80]}")
+    return names[0] if names else ""
