@@ -26,6 +26,8 @@ from coreset_engine.sources.open import open_source
 from coreset_engine.sources.remote import parquet
 
 FORMS = {"images": "photos", "tar": "tars/*.tar", "parquet": "tables/*.parquet"}
+# Requests of a later opening: it reads the list of classes again, beside tars or in one footer.
+LIST_OF_CLASSES = {"images": 0, "tar": 1, "parquet": 2}
 
 
 def forget_clients() -> None:
@@ -115,10 +117,8 @@ def test_a_bucket_is_the_same_files_on_disk(store, here, form):
         for i, image in enumerate(there.images(0, len(there)))
     )
     asked = front.asked
-    assert (
-        open_source(f"{bucket}/{FORMS[form]}").fingerprint == there.fingerprint
-        and front.asked == asked
-    )
+    assert open_source(f"{bucket}/{FORMS[form]}").fingerprint == there.fingerprint
+    assert front.asked - asked <= LIST_OF_CLASSES[form]
 
 
 def selected(place: object, home: Path):

@@ -22,6 +22,7 @@ import numpy as np
 from seeds import columns, encoded, npy, packed, selection, tarred
 
 from coreset_engine.core.errors import CoresetError
+from coreset_engine.sources import verdicts
 
 Call = Callable[[bytes, Path], object]
 
@@ -285,8 +286,8 @@ PARSERS: dict[str, tuple[list[bytes], Call]] = {
     "aside": ([b'[["a.png", "is damaged"], ["b", "c"]]'], aside),
     "remembered": (
         [
-            b'{"version": 2, "files": {"a.png": [9, 8, 7, "00ff", "", "0f", "alpha", 4, 3], '
-            b'"b.png": [1, 2, 3, "", "is empty", "", "", 0, 0]}}'
+            b'{"version": %d, "files": {"a.png": [9, 8, 7, "00ff", "", "0f", "alpha", 4, 3], '
+            b'"b.png": [1, 2, 3, "", "is empty", "", "", 0, 0]}}' % verdicts.VERSION
         ],
         remembered,
     ),
