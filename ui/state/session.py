@@ -176,7 +176,10 @@ def _url_text(value: Any) -> str:
 
 
 def save_state() -> None:
-    """Keep this session's state as the dataset's last, where it changed; call after each run."""
+    """Keep this session's state as the dataset's last, where it changed.
+
+    Call before a page is drawn, since a visitor may reload meanwhile, and after it.
+    """
     spec = get("dataset")
     if not spec:
         return
