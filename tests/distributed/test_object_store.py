@@ -72,10 +72,9 @@ def test_tars_of_a_bucket_are_the_tars_on_disk_through_503s(s3, bucket, shards, 
         (np.asarray(image) == np.asarray(on_disk.image(i))).all() for i, image in enumerate(images)
     )
     asked = s3.asked
-    assert (
-        open_source(f"{bucket}/*.tar").fingerprint == there.fingerprint
-    )  # remembered: no object is asked for again
-    assert s3.asked == asked
+    assert open_source(f"{bucket}/*.tar").fingerprint == there.fingerprint
+    assert s3.asked <= asked + 1  # no tar is read again, only the list of classes beside them
+    asked = s3.asked
     list(there.images(0, 12))
     assert s3.asked == asked + 1  # neighbours in a tar come with one request
 
