@@ -50,7 +50,6 @@ def draw() -> None:
     )
     frame.apply_css()
     session.sync()
-    session.save_state()  # a reload while the page is drawn finds what was just set
     folder = Path(__file__).parent / "pages"
     sections = {
         section: [

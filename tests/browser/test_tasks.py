@@ -121,6 +121,7 @@ def test_a_typed_number_survives_reload_undo_and_a_bare_address(start, app):
     page, hand, witness = start("select")
     hand.type("Images to keep", "123")
     page.wait_for_url(re.compile(r"k=123"))
+    expect(page.get_by_role("button", name="Undo", exact=True)).to_be_enabled()
     quiet(page)
     page.reload()
     heading(page, "Select")

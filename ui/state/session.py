@@ -178,7 +178,7 @@ def _url_text(value: Any) -> str:
 def save_state() -> None:
     """Keep this session's state as the dataset's last, where it changed.
 
-    Call before a page is drawn, since a visitor may reload meanwhile, and after it.
+    Called before the address changes, since a visitor may reload at once, and after each run.
     """
     spec = get("dataset")
     if not spec:
@@ -269,6 +269,7 @@ def _write_url() -> None:
     }
     params = others | params
     if dict(st.query_params) != params:
+        save_state()  # whoever reloads at the new address finds its undo stack
         st.query_params.from_dict(params)
     st.session_state[_PREFIX + "url"] = params
 
