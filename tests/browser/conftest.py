@@ -91,8 +91,9 @@ def app_with_fiftyone(demo_home, mongo, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def browser():
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=30_000)  # as long as a page's own waits; its default is 5 s
     path = (
         os.environ.get("CORESET_CHROMIUM")
         or shutil.which("chromium")

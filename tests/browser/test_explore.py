@@ -123,7 +123,7 @@ def test_ten_labels_are_corrected_in_ten_key_presses_and_nothing_is_recomputed(
     hand = Hand(page)
     for pressed in range(1, 11):
         hand.press("Enter")
-        page.get_by_text(re.compile(f"{pressed} corrected, 0 confirmed")).wait_for(timeout=1000)
+        page.get_by_text(re.compile(f"{pressed} corrected, 0 confirmed")).wait_for(timeout=10_000)
     hand.done("ten wrong labels found and corrected")
     page.wait_for_timeout(1500)
     settled(page)

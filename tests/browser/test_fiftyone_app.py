@@ -13,7 +13,7 @@ def test_the_app_opens_on_the_coreset_follows_and_gives_back(
     open_page, app_with_fiftyone, tmp_path
 ):
     page, _ = open_page(f"{app_with_fiftyone}/export?dataset=demo&method=blindcs", height=1300)
-    page.set_default_timeout(120_000)
+    page.set_default_timeout(240_000)
     page.get_by_text("then its App opens here").wait_for()
     hand = Hand(page)
     hand.pick("Target", "FiftyOne dataset")
@@ -55,7 +55,7 @@ def test_the_app_opens_on_the_coreset_follows_and_gives_back(
 
 def test_a_second_visitor_is_told_and_can_take_it_over(open_page, app_with_fiftyone):
     page, _ = open_page(f"{app_with_fiftyone}/export?dataset=demo&method=blindcs", height=1300)
-    page.set_default_timeout(120_000)
+    page.set_default_timeout(240_000)
     page.get_by_text("It serves one at a time").wait_for()
     page.get_by_role("button", name="Take over").click()
     page.frame_locator("iframe[src^='http://127.0.0.1']").get_by_text(

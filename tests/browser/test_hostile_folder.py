@@ -59,7 +59,7 @@ def test_hostile_folder_from_opening_to_every_page(open_page, server, folder):
     strip = page.locator("[data-testid=stSidebar]")
     strip.get_by_text(re.compile("Compute .* (queued|running)")).wait_for()
     page.reload()  # the job does not mind
-    page.get_by_text("All stages are computed for these settings.").wait_for(timeout=120_000)
+    page.get_by_text("All stages are computed for these settings.").wait_for(timeout=400_000)
     query = page.url.partition("?")[2]
     for name in PAGES:
         page.goto(f"{server}/{name}?{query}")

@@ -219,7 +219,7 @@ def test_a_selection_goes_to_a_labelling_tool(start, home):
     hand.pick("Target", "Label Studio tasks")
     quiet(page)
     hand.click("button", "Export to Label Studio tasks")
-    page.get_by_text(re.compile("✓ Label Studio tasks")).wait_for(timeout=90_000)
+    page.get_by_text(re.compile("✓ Label Studio tasks")).wait_for(timeout=240_000)
     tasks = json.loads(next((home / "exports").rglob("*.json")).read_text(encoding="utf-8"))
     manifests = list((home / "exports").rglob("manifest.json"))
     assert isinstance(tasks, list | dict) and manifests

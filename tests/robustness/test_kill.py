@@ -8,11 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from coreset_engine.artifacts.selection_folder import read_selection, write_selection
 
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.timeout(1800)  # some sixty processes, one after another
 def test_thirty_kills_change_nothing():
     done = subprocess.run(
         [sys.executable, str(ROOT / "tests/robustness/kill.py"), "--points", "30", "--seed", "7"],
@@ -28,7 +31,6 @@ def test_thirty_kills_change_nothing():
 
 def test_a_selection_whose_writer_died_midway_is_written_again(tmp_path):
     import numpy as np
-    import pytest
 
     from coreset_engine.core.errors import BadInput
     from coreset_engine.core.types import Dataset, Selection
