@@ -34,6 +34,8 @@ import numpy as np
 
 sys.path[0] = str(Path(__file__).parents[1])  # else benchmarks/forecast.py hides packages
 
+from benchmarks.judges.linear import fit  # noqa: E402
+
 RATES = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
 SIZES = {  # pool, test
     "fashion": (4000, 3000),
@@ -65,7 +67,7 @@ SAMPLED = CANDIDATES[-2:]  # as they are above 10,000 images, see `coverage_samp
 N_GIVEN = 100  # labels given at random, which judge too in a forecast of their own
 FEWEST_KEPT = 8
 N_RANDOM = 5
-PENALTY = 0.03
+ITERATIONS = 80  # of the judge
 WIDER = 1.25  # spreads, since a new set differs more from those seen than they among themselves
 
 
@@ -233,7 +235,7 @@ class Pool:
 
     def truth(self, kept: np.ndarray) -> tuple[float, float]:
         """Accuracy under the pool's mix of classes, and the mean over classes."""
-        predict = fit(self.inputs[kept], self.data["labels"][kept])
+        predict = fit(self.inputs[kept], self.data["labels"][kept], ITERATIONS)
         labels = self.data["test_labels"]
         right = predict(self.test) == labels
         total = np.bincount(labels, minlength=len(self.data["mix"]))
@@ -250,36 +252,6 @@ def principal(pool: np.ndarray, test: np.ndarray, d: int = 128) -> tuple[np.ndar
     _, axes = np.linalg.eigh(rows.T @ rows)
     axes = axes[:, ::-1][:, :d]
     return rows @ axes, ((test - mean) / spread) @ axes
-
-
-def fit(rows: np.ndarray, labels: np.ndarray):
-    """Multinomial logistic regression; a function from rows to classes."""
-    from scipy.optimize import minimize
-
-    classes, own = np.unique(labels, return_inverse=True)
-    if len(classes) == 1:
-        return lambda test: np.full(len(test), classes[0])
-    n, d = rows.shape
-    inputs = np.hstack([rows, np.ones((n, 1))]).astype(np.float32)
-    target = np.eye(len(classes), dtype=np.float32)[own]
-
-    def slope(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        weights = flat.reshape(d + 1, -1).astype(np.float32)
-        logits = inputs @ weights
-        logits -= logits.max(axis=1, keepdims=True)
-        odds = np.exp(logits)
-        total = odds.sum(axis=1)
-        loss = (np.log(total) - logits[np.arange(n), own]).mean()
-        loss += PENALTY / 2 * (weights[:-1] ** 2).sum()
-        gradient = inputs.T @ ((odds / total[:, None] - target) / np.float32(n))
-        gradient[:-1] += PENALTY * weights[:-1]
-        return float(loss), gradient.ravel().astype(np.float64)
-
-    options = dict(maxiter=80, gtol=5e-4)
-    start = np.zeros((d + 1) * len(classes))
-    found = minimize(slope, start, jac=True, method="L-BFGS-B", options=options).x
-    weights = found.reshape(d + 1, -1)
-    return lambda test: classes[(test @ weights[:-1] + weights[-1]).argmax(axis=1)]
 
 
 # -- report

@@ -37,6 +37,7 @@ import numpy as np
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)  # benchmarks/coverage.py hides a package
 
+from benchmarks.judges.linear import fit  # noqa: E402
 from coreset_engine.core.registry import BASELINE, METHODS  # noqa: E402
 from coreset_engine.evaluation.paired import PairedTest, against_baseline  # noqa: E402
 
@@ -65,7 +66,7 @@ TITLES = {
 MADE_FROM = {"tail": "fashion", "noise": "fashion"}
 MAIN_SETS = tuple(name for name in SIZES if name != "pixels")
 WRONG = 0.1  # share of wrong labels in `noise`
-PENALTY = 0.03
+ITERATIONS = 60  # of the linear judge
 AXES = 64
 DIMS = 256
 SETTINGS: dict[str, Any] = {
@@ -280,7 +281,7 @@ class Pool:
             labels = self.data["labels"][kept]
             pool, test = self.rows_linear
             guesses = dict(
-                linear=fit(pool[kept], labels)(test),
+                linear=fit(pool[kept], labels, ITERATIONS)(test),
                 knn=knn_predict(self.reduced[kept], labels, self.test_reduced, self.n_classes),
             )
             self._judged[key] = {}
@@ -315,36 +316,6 @@ def principal(pool: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarra
     _, axes = np.linalg.eigh(rows.T @ rows)
     axes = axes[:, ::-1][:, :AXES]
     return rows @ axes, (((test - mean) / spread) @ axes).astype(np.float32)
-
-
-def fit(rows: np.ndarray, labels: np.ndarray):
-    """Multinomial logistic regression; a function from rows to classes."""
-    from scipy.optimize import minimize
-
-    classes, own = np.unique(labels, return_inverse=True)
-    if len(classes) == 1:
-        return lambda test: np.full(len(test), classes[0])
-    n, d = rows.shape
-    inputs = np.hstack([rows, np.ones((n, 1))]).astype(np.float32)
-    target = np.eye(len(classes), dtype=np.float32)[own]
-
-    def slope(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        weights = flat.reshape(d + 1, -1).astype(np.float32)
-        logits = inputs @ weights
-        logits -= logits.max(axis=1, keepdims=True)
-        odds = np.exp(logits)
-        total = odds.sum(axis=1)
-        loss = (np.log(total) - logits[np.arange(n), own]).mean()
-        loss += PENALTY / 2 * (weights[:-1] ** 2).sum()
-        gradient = inputs.T @ ((odds / total[:, None] - target) / np.float32(n))
-        gradient[:-1] += PENALTY * weights[:-1]
-        return float(loss), gradient.ravel().astype(np.float64)
-
-    options = dict(maxiter=60, gtol=5e-4)
-    start = np.zeros((d + 1) * len(classes))
-    found = minimize(slope, start, jac=True, method="L-BFGS-B", options=options).x
-    weights = found.reshape(d + 1, -1)
-    return lambda test: classes[(test @ weights[:-1] + weights[-1]).argmax(axis=1)]
 
 
 # -- tables
