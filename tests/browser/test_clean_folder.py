@@ -43,6 +43,7 @@ def settled(page):
     page.wait_for_timeout(500)
 
 
+@pytest.mark.slow
 def test_a_folder_is_cleaned_in_five_clicks(open_page, server, folder):
     address, home = server
     page, witness = open_page(address)

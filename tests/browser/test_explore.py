@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import zipfile
 
+import pytest
 from chrome import map_value, wait_for_map
 from hand import Hand
 
@@ -23,6 +24,7 @@ def opened(open_page, app, address: str, **how):
     return page, witness
 
 
+@pytest.mark.slow
 def test_found_by_an_example_tagged_filtered_selected_and_exported(open_page, app, tmp_path):
     page, witness = opened(open_page, app, "explore?dataset=demo&image=digit-0123")
     page.get_by_role("button", name="More like this").click()

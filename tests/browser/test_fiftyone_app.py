@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from chrome import ARTEFACTS, keep_picture
 from hand import Hand
 
 
+@pytest.mark.slow
 def test_the_app_opens_on_the_coreset_follows_and_gives_back(
     open_page, app_with_fiftyone, tmp_path
 ):
@@ -53,6 +55,7 @@ def test_the_app_opens_on_the_coreset_follows_and_gives_back(
     assert (tmp_path / "ids.txt").read_text().split()[0] == picked
 
 
+@pytest.mark.slow
 def test_a_second_visitor_is_told_and_can_take_it_over(open_page, app_with_fiftyone):
     page, _ = open_page(f"{app_with_fiftyone}/export?dataset=demo&method=blindcs", height=1300)
     page.set_default_timeout(240_000)

@@ -17,6 +17,7 @@ def panel_app(fiftyone, tmp_path):
         fiftyone(scenes.end, "panel")
 
 
+@pytest.mark.slow
 def test_the_panel_previews_and_writes(open_page, panel_app):
     address, end = panel_app
     page, _ = open_page(address, height=1000)

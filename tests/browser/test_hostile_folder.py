@@ -44,6 +44,7 @@ def server(tmp_path_factory):
     stop(process)
 
 
+@pytest.mark.slow
 def test_hostile_folder_from_opening_to_every_page(open_page, server, folder):
     page, witness = open_page(server)
     alerts = []
@@ -72,6 +73,7 @@ def test_hostile_folder_from_opening_to_every_page(open_page, server, folder):
     assert not [error for error in witness.faults if "404" not in error], witness.faults
 
 
+@pytest.mark.slow
 def test_larger_view_walks_with_the_arrows(open_page, server):
     page, witness = open_page(f"{server}/home?dataset=demo")
     tiles = page.locator(".gallery button")

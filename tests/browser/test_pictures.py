@@ -39,6 +39,7 @@ def open_settled(open_page, app: str, page: str, more: str, scheme: str, height:
     return tab
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES)
 def test_picture(open_page, app, name):
     tab = open_settled(open_page, app, *PAGES[name])
@@ -46,6 +47,7 @@ def test_picture(open_page, app, name):
     assert len(picture.getcolors(256)) > 20  # a page, not a blank
 
 
+@pytest.mark.slow
 def test_film_of_the_scrub(open_page, app):
     tab = open_settled(open_page, app, "select", "&p=0.97&method=elfs", "light", 900)
     there = [0.97, 0.96, 0.95, 0.94, 0.92, 0.9, 0.87, 0.84, 0.8, 0.75, 0.7, 0.65, 0.6]

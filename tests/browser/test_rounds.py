@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 
+import pytest
 from chrome import ARTEFACTS, looks
 from hand import Hand
 
@@ -42,6 +43,7 @@ def take_pictures(page) -> None:
             page.screenshot(path=ARTEFACTS / f"rounds-{tab.split()[0].lower()}-{look}.png")
 
 
+@pytest.mark.slow
 def test_pilot_labels_back_and_the_next_hundred(open_page, app, tmp_path):
     page, witness = open_page(f"{app}/export?dataset=demo")
     settled(page)

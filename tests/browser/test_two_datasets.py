@@ -47,6 +47,7 @@ def settled(page):
     page.wait_for_timeout(700)
 
 
+@pytest.mark.slow
 def test_train_and_test_are_compared_cleaned_and_completed(open_page, server, folders):
     address, home = server
     page, witness = open_page(address)

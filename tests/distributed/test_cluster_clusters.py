@@ -46,6 +46,7 @@ def run_of(dataset, home, cluster=None, progress=None):
     )
 
 
+@pytest.mark.slow
 def test_a_node_killed_in_a_round_changes_no_bit(three_nodes, dataset, tmp_path):
     alone = run_of(dataset, tmp_path / "one").clusters
     victim = three_nodes.add_node(num_cpus=1, object_store_memory=200 << 20)

@@ -22,6 +22,7 @@ def dataset(tmp_path_factory):
     return open_source(str(path))
 
 
+@pytest.mark.slow
 def test_a_run_whose_nodes_hold_two_groups_equals_one_machine(
     three_nodes, dataset, tmp_path, monkeypatch
 ):

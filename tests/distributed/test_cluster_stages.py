@@ -127,6 +127,7 @@ def with_a_gpu(three_nodes):
     raise AssertionError("the node with the GPU did not leave")
 
 
+@pytest.mark.slow
 def test_what_learns_goes_where_a_gpu_is(with_a_gpu, tmp_path, monkeypatch):
     from coreset_engine.clustering import pseudo_labels
     from coreset_engine.pipeline.run import DYNAMICS
@@ -187,6 +188,7 @@ def test_how_far_a_node_is_lies_in_a_file_now_and_then(tmp_path, set_limits, eve
     assert gone.note["unit"] == f"epochs (on {platform.node()})"
 
 
+@pytest.mark.slow
 def test_who_asks_for_processors_embeds_on_them(with_a_gpu, tmp_path, monkeypatch):
     import dataclasses
 

@@ -234,6 +234,7 @@ def test_no_store_at_that_address_is_one_sentence(name, place, told, monkeypatch
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_nodes_embed_from_gs_themselves_through_503s(three_nodes, gs, google, here, tmp_path):
     encoder = make_encoder("efficientnet_lite0")
     folder = tmp_path / "shards"

@@ -56,6 +56,7 @@ def test_whole_run_equals_one_machine(three_nodes, folder, tmp_path):
     )  # throughput of each node
 
 
+@pytest.mark.slow
 def test_a_node_killed_while_embedding_costs_its_shards_only(three_nodes, folder, tmp_path):
     from coreset_engine.embedding import embedder
     from coreset_engine.embedding.encoders.builders import make_encoder
@@ -81,6 +82,7 @@ def test_a_node_killed_while_embedding_costs_its_shards_only(three_nodes, folder
     )
 
 
+@pytest.mark.slow
 def test_a_node_killed_while_scoring_changes_no_bit(three_nodes):
     from coreset_engine.coverage.scores import coverage_scores
 
@@ -105,6 +107,7 @@ def test_a_node_killed_while_scoring_changes_no_bit(three_nodes):
     assert np.array_equal(wanted.redundancy, found.redundancy)
 
 
+@pytest.mark.slow
 def test_a_worker_that_falls_silent_is_not_waited_for(three_nodes, set_limits):
     """Neither dead nor alive: what a node behind a broken switch looks like. It comes back
     afterwards."""

@@ -104,6 +104,7 @@ def manifests(home: Path) -> dict[str, int]:
     return {str(path): path.stat().st_ino for path in home.glob("artefacts/*/[!.]*/manifest.json")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [int(os.environ.get("CORESET_KILL_SEED", "1"))])
 def test_a_job_outlives_its_server_and_a_dead_one_resumes_to_the_same_bytes(
     place, start, seed, tmp_path
