@@ -45,6 +45,7 @@ def test_the_workflow_calls_the_scripts():
         "scripts/lint",
         "scripts/test --fast",
         "scripts/test",
+        "scripts/test --slow",
     ]
     for command in runs:
         assert (ROOT / command.split()[0]).is_file()
