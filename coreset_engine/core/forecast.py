@@ -158,6 +158,8 @@ class Forecast:
         Time spent on cells that were not known before.
     n_labels : int
         Given labels that judged beside the surrogate tasks; 0 = none.
+    set_aside : mapping
+        Candidate, as `candidate_name` writes it -> why it could not be judged.
     """
 
     rows: tuple[ForecastRow, ...]
@@ -167,6 +169,7 @@ class Forecast:
     safest: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     n_labels: int = 0
+    set_aside: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def rates(self) -> tuple[float, ...]:
@@ -198,6 +201,11 @@ class Forecast:
         own = [one for one in self.rows if one.method == look_up(METHODS, method, "method").name]
         exact = [one for one in own if dict(one.params) == params]
         if not own or (params and not exact):
+            why = self.set_aside.get(
+                candidate_name(look_up(METHODS, method, "method").name, params)
+            )
+            if why:
+                raise BadInput(f"{candidate_name(method, params)!r} could not be judged: {why}")
             known = ", ".join(candidate_name(*one) for one in self.candidates) or "none"
             raise BadInput(
                 f"{candidate_name(method, params)!r} is not in this forecast, which holds {known}; "
@@ -312,6 +320,11 @@ class Forecast:
 
         return pd.DataFrame([{"candidate": row.name, **asdict(row)} for row in self.rows])
 
+    @property
+    def correction(self) -> str:
+        """ "corrected by 262 labels", or "without labels"."""
+        return f"corrected by {self.n_labels:,} labels" if self.n_labels else "without labels"
+
     def advice(self) -> list[Advice]:
         """`best` at every judged rate."""
         return [self.best(rate) for rate in self.rates]
@@ -327,8 +340,12 @@ class Forecast:
         for name in dict.fromkeys(row.name for row in self.rows):
             entries = "".join(f"<td>{cells.get((name, rate), '')}</td>" for rate in rates)
             body += f"<tr><th>{escape(name)}</th>{entries}</tr>"
-        items = "".join(f"<li>{escape(one.reason)}</li>" for one in self.advice())
-        return f"<table><tr><th>gain, points</th>{head}</tr>{body}</table><ul>{items}</ul>"
+        sentences = [one.reason for one in self.advice()]
+        sentences += [f"{name} was set aside: {why}" for name, why in self.set_aside.items()]
+        items = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
+        caption = f"<caption>Forecast {self.correction}</caption>"
+        top = f"<tr><th>gain, points</th>{head}</tr>"
+        return f"<table>{caption}{top}{body}</table><ul>{items}</ul>"
 
 
 def _interpolated(rows: list[ForecastRow], prune_rate: float, balanced: bool) -> Gain:

@@ -79,14 +79,17 @@ def make_features(
     mean = sample.mean(axis=0, dtype=np.float64).astype(np.float32)
     spread = sample.std(axis=0, dtype=np.float64).astype(np.float32)
     scale = 1 / np.maximum(spread, max(1e-6 * float(spread.max()), 1e-30))
-    standard = _leading_axes((sample - mean) * scale, count)
+    standard = scale[:, None] * _leading_axes((sample - mean) * scale, count)
     directions = _leading_axes(_unit(sample), count)
+    axes = np.concatenate([standard, directions], axis=1)
+    offset = mean @ directions
     inputs = np.empty((len(vectors), count), np.float32)
     turned = np.empty((len(vectors), count), np.float32)
     for start in range(0, len(vectors), _BLOCK):
         part = np.asarray(vectors[start : start + _BLOCK], np.float32)
-        inputs[start : start + _BLOCK] = ((part - mean) * scale) @ standard
-        turned[start : start + _BLOCK] = _unit(part) @ directions
+        along = (part - mean) @ axes
+        inputs[start : start + _BLOCK] = along[:, :count]
+        turned[start : start + _BLOCK] = (along[:, count:] + offset) / _length(part)
     return Features(inputs, turned)
 
 
@@ -113,8 +116,14 @@ def _sample(n: int, order: np.ndarray | None) -> np.ndarray:
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:
-    length = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.maximum(length, np.finfo(np.float32).tiny)
+    unit: np.ndarray = rows / _length(rows)
+    return unit
+
+
+def _length(rows: np.ndarray) -> np.ndarray:
+    """(N, 1) Euclidean length of each row, > 0."""
+    squares = np.einsum("ij,ij->i", rows, rows)[:, None]
+    return np.sqrt(np.maximum(squares, np.finfo(np.float32).tiny))
 
 
 def _leading_axes(rows: np.ndarray, count: int) -> np.ndarray:

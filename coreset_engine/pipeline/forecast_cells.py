@@ -8,7 +8,7 @@ It holds the coreset too, so that labels that come in later can judge it without
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,7 +17,7 @@ import numpy as np
 
 from coreset_engine.artifacts.store import digest
 from coreset_engine.core.config import make
-from coreset_engine.core.forecast import Forecast, ForecastRow
+from coreset_engine.core.forecast import Forecast, ForecastRow, candidate_name
 from coreset_engine.core.registry import BASELINE, METHODS, MethodRow, load
 from coreset_engine.core.types import Artefacts, Ranking
 from coreset_engine.forecasting import calibration
@@ -29,11 +29,11 @@ from coreset_engine.forecasting.surrogates import (
     make_features,
     make_tasks,
 )
-from coreset_engine.pipeline.forecast_labels import LabelTask, label_task
+from coreset_engine.pipeline.forecast_labels import LabelTask
 from coreset_engine.selection.budget import kept_count, largest_beta
 from coreset_engine.selection.keyed_random import random_order
 
-VERSION = 2
+VERSION = 3
 _FIRST_RANDOM = 7919  # seeds of the random coresets that candidates are compared with
 
 
@@ -47,6 +47,11 @@ class Candidate:
     @property
     def row(self) -> MethodRow:
         return METHODS[self.method]
+
+    @property
+    def name(self) -> str:
+        """As `candidate_name` writes it."""
+        return candidate_name(self.method, dict(self.params))
 
 
 @dataclass(frozen=True)
@@ -65,11 +70,15 @@ class Cell:
 
 
 class Work:
-    """The judge of one run and the cells it has; everything is made when first needed."""
+    """The judge of one run and the cells it has; everything is made when first needed.
 
-    def __init__(self, run: Artefacts, seed: int) -> None:
+    labels: of people, which judge as well.
+    """
+
+    def __init__(self, run: Artefacts, seed: int, labels: LabelTask | None = None) -> None:
         self.run = run
         self.seed = seed
+        self._labels = labels
         self.config = ForecastConfig()
         self.n = len(run.dataset)
         self._rankings: dict[Candidate, Ranking] = {}
@@ -163,9 +172,21 @@ class Work:
         by_labels = self._by_labels(candidate, key, made or arrays.get("kept"), k)
         return Cell(candidate, rate, k, tuple(info["micro"]), tuple(info["macro"]), by_labels)
 
-    @cached_property
-    def _labels(self) -> LabelTask | None:
-        return label_task(self.run)
+    def set_aside(self, candidate: Candidate, reason: str) -> str:
+        """Keep why a candidate cannot be ranked, so that `known` need not try it; the reason."""
+        self._kept("forecast", self._reason_key(candidate), lambda: ({}, dict(reason=reason)))
+        return reason
+
+    def why_set_aside(self, candidate: Candidate) -> str:
+        """The reason kept by `set_aside`; "" without one."""
+        store = getattr(self.run, "store", None)
+        key = self._reason_key(candidate)
+        if store is None or not store.has("forecast", key):
+            return ""
+        return str(store.read("forecast", key)[1]["reason"])
+
+    def _reason_key(self, candidate: Candidate) -> str:
+        return digest(["set aside", VERSION, self._surrogates_key, *self._identity(candidate)])
 
     @property
     def n_labels(self) -> int:
@@ -176,7 +197,8 @@ class Work:
     def _label_judge(self) -> Judge:
         assert self._labels is not None
         own = self._judge
-        tasks = SurrogateTasks(self._labels.codes[None], (self._labels.n_classes,))
+        codes = self._labels.fill()
+        tasks = SurrogateTasks(codes[None], (int(codes.max()) + 1,))
         return Judge(own.inputs, tasks, own.judged, own.penalty)
 
     def _by_labels(
@@ -250,7 +272,13 @@ class Work:
 
     # -- rows
 
-    def forecast(self, cells: Sequence[Cell], complete: bool, began: float) -> Forecast:
+    def forecast(
+        self,
+        cells: Sequence[Cell],
+        complete: bool,
+        began: float,
+        set_aside: Mapping[str, str] | None = None,
+    ) -> Forecast:
         """The record of these cells."""
         base = {cell.prune_rate: cell for cell in cells if cell.candidate.method == BASELINE}
         rows = tuple(self._row(cell, base[cell.prune_rate]) for cell in cells)
@@ -263,6 +291,7 @@ class Work:
             calibration.SAFEST,
             seconds,
             n_labels=self.n_labels,
+            set_aside=dict(set_aside or {}),
         )
 
     def _row(self, cell: Cell, base: Cell) -> ForecastRow:

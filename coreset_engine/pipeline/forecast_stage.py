@@ -2,8 +2,7 @@
 
 Cells are kept (`pipeline.forecast_cells`), so a forecast that was stopped goes on where it was, and
 another one shares its cells. No true label is read, unless a candidate is asked for that reads them
-itself (labels="true"). A run with labels that people gave since (`imported_labels.with_labels`) is
-also judged by these.
+itself (labels="true"). Labels that people gave judge as well (`pipeline.forecast_labels`).
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from coreset_engine.core.types import Artefacts, Progress, silent
 from coreset_engine.forecasting import calibration
 from coreset_engine.forecasting.surrogates import FEWEST
 from coreset_engine.pipeline.forecast_cells import Candidate, Cell, Work
+from coreset_engine.pipeline.forecast_labels import label_task
 from coreset_engine.pipeline.forecast_part import Part
 from coreset_engine.selection.budget import kept_count
 
@@ -38,6 +38,7 @@ def forecast(
     rates: Iterable[float] | None = None,
     *,
     seed: int | None = None,
+    stored_labels: bool = True,
     progress: Progress = silent,
 ) -> Forecast:
     """What each method would gain over random at each pruning rate, without a label.
@@ -53,6 +54,9 @@ def forecast(
         Pruning rates; default 0.5 to 0.99, as far as five images are kept.
     seed : int, optional
         Of the surrogate tasks and the methods; default the run's.
+    stored_labels : bool
+        Whether labels that people gave, 50 or more, correct the forecast. They are those that the
+        workspace keeps for the dataset (`ce.keep_labels`), never the source's own.
     progress : Progress
         Unit "cells"; may raise Cancelled, and what was finished stays.
 
@@ -65,7 +69,9 @@ def forecast(
     BadInput
         Unknown methods, or rates out of range.
     """
-    steps = forecast_steps(run, methods, rates, seed=seed, progress=progress)
+    steps = forecast_steps(
+        run, methods, rates, seed=seed, stored_labels=stored_labels, progress=progress
+    )
     return deque(steps, maxlen=1).pop()
 
 
@@ -75,31 +81,42 @@ def forecast_steps(
     rates: Iterable[float] | None = None,
     *,
     seed: int | None = None,
+    stored_labels: bool = True,
     progress: Progress = silent,
 ) -> Iterator[Forecast]:
     """The forecast as it grows, after every cell; takes what `forecast` takes.
 
-    The last one is complete; all others have `complete=False`.
+    The last one is complete; all others have `complete=False`. A candidate that cannot be ranked,
+    such as one whose score was not recorded, is set aside with the reason.
     """
     seed = run.seed if seed is None else int(seed)
     candidates = candidates_of(run, methods)
     wanted = checked_rates(rates, len(run.dataset))
-    work = Work(run, seed)
+    work = Work(run, seed, label_task(run, stored_labels))
     if len(run.dataset) < FEWEST or not wanted:
         yield Forecast((), len(run.dataset), seed, True, calibration.SAFEST)
         return
     began = time.monotonic()
     cells: list[Cell] = []
     jobs = [(candidate, rate) for candidate in candidates for rate in wanted]
+    set_aside: dict[str, str] = {}
     yield work.forecast(cells, False, began)
     for done, (candidate, rate) in enumerate(jobs):
         progress(done, len(jobs), "cells")
-        cell = work.cell(candidate, rate, wanted)
+        if candidate.name in set_aside:
+            continue
+        try:
+            cell = work.cell(candidate, rate, wanted)
+        except BadInput as error:
+            if candidate.method == BASELINE:
+                raise
+            set_aside[candidate.name] = work.set_aside(candidate, str(error))
+            continue
         if cell is not None:
             cells.append(cell)
-            yield work.forecast(cells, False, began)
+            yield work.forecast(cells, False, began, set_aside)
     progress(len(jobs), len(jobs), "cells")
-    yield work.forecast(cells, True, began)
+    yield work.forecast(cells, True, began, set_aside)
 
 
 def known(
@@ -108,33 +125,47 @@ def known(
     rates: Iterable[float] | None = None,
     *,
     seed: int | None = None,
+    stored_labels: bool = True,
 ) -> Forecast:
     """As `forecast`, of the cells that lie finished in the store alone; never computes."""
     seed = run.seed if seed is None else int(seed)
     wanted = checked_rates(rates, len(run.dataset))
-    work = Work(run, seed)
+    work = Work(run, seed, label_task(run, stored_labels))
     jobs = [(one, rate) for one in candidates_of(run, methods) for rate in wanted]
     finished = [(one, rate) for one, rate in jobs if work.has(one, rate)]
     if not finished or not work.has_all:
         return Forecast((), len(run.dataset), seed, False, calibration.SAFEST)
     cells = [work.cell(one, rate, wanted) for one, rate in finished]
     judged = [cell for cell in cells if cell is not None]
-    complete = len(finished) == len([job for job in jobs if work.fits(*job)])
-    return work.forecast(judged, complete, time.monotonic())
+    missing = [job for job in jobs if work.fits(*job) and job not in finished]
+    reasons = {one: work.why_set_aside(one) for one in {one for one, _ in missing}}
+    complete = all(reasons.values())
+    set_aside = {one.name: reason for one, reason in reasons.items() if reason}
+    return work.forecast(judged, complete, time.monotonic(), set_aside)
 
 
 def candidates_of(run: Artefacts, methods: Iterable[MethodSpec] | None) -> list[Candidate]:
-    """The candidates asked for, the baseline first, then those that need the fewest stages."""
+    """The candidates asked for: the baseline, then those that are answered soonest.
+
+    Soonest: the fewest stages to compute, one ranking for all rates, neighbours instead of vectors.
+    """
     if isinstance(methods, str):
         methods = [name.strip() for name in methods.split(",") if name.strip()]
     candidates = [Candidate(BASELINE)]
     for spec in _default_methods(run) if methods is None else methods:
         candidates += _candidates(spec)
-    unique = list(dict.fromkeys(candidates))
-    return sorted(
-        unique,
-        key=lambda one: (one.method != BASELINE, len(one.row.stages), not one.row.nested),
-    )
+    ready = getattr(run, "ready", lambda stage: False)
+
+    def slowness(one: Candidate) -> tuple[bool, int, bool, bool]:
+        unfinished = [stage for stage in one.row.stages if not ready(stage)]
+        return (
+            one.method != BASELINE,
+            len(unfinished),
+            not one.row.nested,
+            "vectors" in one.row.needs,
+        )
+
+    return sorted(dict.fromkeys(candidates), key=slowness)
 
 
 def _default_methods(run: Artefacts) -> list[MethodSpec]:
@@ -205,6 +236,9 @@ def forecast_around(
 ) -> Forecast:
     """The forecast at the one or two rates of the grid that bracket `prune_rate`.
 
+    Labels judge only where they were put into the run: a manifest holds those, so that a choice made
+    by them can be verified.
+
     Parameters
     ----------
     run : Run
@@ -217,4 +251,5 @@ def forecast_around(
     progress : Progress
     """
     part: Any = run if within is None else Part(run, within)
-    return forecast(part, methods, rates_around(prune_rate, len(part.dataset)), progress=progress)
+    rates = rates_around(prune_rate, len(part.dataset))
+    return forecast(part, methods, rates, stored_labels=False, progress=progress)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from finished import texts
 
@@ -72,6 +74,16 @@ def test_a_gain_whose_interval_holds_zero_is_no_difference(digits):
     said = forecast.gain_sentence("elfs", Gain(0.4, -0.6, 1.4))
     assert "no difference shown" in said and "0.4 points above" in said
     assert "baseline" in forecast.gain_sentence("random", Gain(0.0, 0.0, 0.0))
+
+
+def test_the_page_says_how_many_labels_corrected_the_forecast(open_page, monkeypatch):
+    corrected = dataclasses.replace(MADE, n_labels=262)
+    monkeypatch.setattr(forecasts, "known_forecast", lambda view: corrected)
+    assert "corrected by 262 labels" in texts(open_page("select", method="elfs", prune_rate=0.9))
+    assert forecast.correction_sentence(MADE, 262) == (
+        "Forecast without labels; it is being corrected by 262 labels."
+    )
+    assert "50 labels or more correct it" in forecast.correction_sentence(MADE, 0)
 
 
 def test_without_a_forecast_the_page_starts_the_job_and_auto_goes_by_the_rule(open_page):

@@ -9,11 +9,13 @@ import pytest
 from sklearn.datasets import load_digits
 
 import coreset_engine as ce
-from coreset_engine.core.errors import BadInput, Cancelled
+from coreset_engine.artifacts import label_log
+from coreset_engine.cli.commands.forecast import lines
+from coreset_engine.core.errors import BadInput, Cancelled, Missing
 from coreset_engine.core.registry import portfolio
 from coreset_engine.core.types import Dataset
 from coreset_engine.forecasting.calibration import constants_at
-from coreset_engine.pipeline import forecast_cells, forecast_stage
+from coreset_engine.pipeline import forecast_cells, forecast_labels, forecast_stage
 from coreset_engine.pipeline.forecast_part import Part
 from coreset_engine.pipeline.forecast_stage import (
     forecast_around,
@@ -202,7 +204,7 @@ def test_labels_from_people_judge_too_and_only_these(run, monkeypatch):
     wanted = (at.slope * own.judged + at.label_slope * own.judged_by_labels) / 2
     assert own.gain == pytest.approx(wanted) and own.judged == before.judged
     assert own.high - own.gain == pytest.approx(1.645 * at.label_spread)
-    work = forecast_cells.Work(labelled, run.seed)
+    work = forecast_cells.Work(labelled, run.seed, forecast_labels.label_task(labelled))
     codes = np.unique(labelled.labels, return_inverse=True)[1]
     kept = ce.select("kmedoids", run, prune_rate=0.8).indices
     judged = forecast_cells.accuracies(work._label_judge, np.sort(kept)).micro[0]
@@ -217,6 +219,57 @@ def test_labels_from_people_judge_too_and_only_these(run, monkeypatch):
     assert known(labelled, METHODS, RATES).rows == found.rows
     few = with_labels(run, dict(list(given.items())[:20]))
     assert ce.forecast(few, METHODS, RATES).n_labels == 0
+
+
+def test_stored_labels_correct_the_forecast_but_not_what_a_manifest_must_verify(run, monkeypatch):
+    truth = load_digits().target[:400]
+    given = {str(run.dataset.ids[i]): f"digit {truth[i]}" for i in range(0, 400, 4)}
+    label_log.add_labels(run.dataset.fingerprint, run.store.home, given)
+    found = ce.forecast(run, METHODS, RATES)
+    assert found.n_labels == 100 and found.correction == "corrected by 100 labels"
+    assert "corrected by 100 labels" in found._repr_html_()
+    assert found.rows == ce.forecast(with_labels(run, given), METHODS, RATES).rows
+    plain = ce.forecast(run, METHODS, RATES, stored_labels=False)
+    assert plain.n_labels == 0 and plain.rows != found.rows
+    assert run.forecast_at(0.8, METHODS).n_labels == 0
+    # What lies finished is found without filling in a label; a new label makes it another forecast.
+    monkeypatch.setattr(forecast_labels, "fill_labels", None)
+    assert known(run, METHODS, RATES).rows == found.rows
+    label_log.add_labels(run.dataset.fingerprint, run.store.home, {str(run.dataset.ids[1]): "x"})
+    assert not known(run, METHODS, RATES).rows
+    assert known(run, METHODS, RATES, stored_labels=False).rows == plain.rows
+
+
+def test_fewer_than_fifty_labels_do_not_judge(run):
+    given = {str(key): f"class {i % 2}" for i, key in enumerate(run.dataset.ids[:49])}
+    label_log.add_labels(run.dataset.fingerprint, run.store.home, given)
+    assert ce.forecast(run, ["kmedoids"], [0.9]).n_labels == 0
+
+
+def test_a_candidate_that_lacks_a_score_is_set_aside_and_the_rest_goes_on(run, monkeypatch):
+    real = forecast_cells.load
+
+    def without_a_score(inputs, k, config, seed, *, preselected=None):
+        raise Missing("the score was not recorded; `score` computes it.")
+
+    def load(name):
+        return without_a_score if name.endswith(":kmedoids") else real(name)
+
+    monkeypatch.setattr(forecast_cells, "load", load)
+    found = ce.forecast(run, METHODS, RATES)
+    assert found.complete and len(found.rows) == 2 * 4
+    assert found.set_aside == {"kmedoids": "the score was not recorded; `score` computes it."}
+    with pytest.raises(BadInput, match="could not be judged: the score was not recorded"):
+        found.at("kmedoids", 0.9)
+    assert "kmedoids was set aside: the score was not recorded" in "\n".join(lines(found))
+    assert found.best(0.9).method != "kmedoids"
+    again = known(run, METHODS, RATES)
+    assert again.complete and again.set_aside == found.set_aside
+    assert type(found).from_json(found.as_json()) == found
+    # Once the score is there the candidate is judged.
+    monkeypatch.setattr(forecast_cells, "load", real)
+    assert not ce.forecast(run, METHODS, RATES).set_aside
+    assert not known(run, METHODS, RATES).set_aside
 
 
 def test_the_rates_around_one():

@@ -1,7 +1,8 @@
 """The forecast as pages see it: what lies finished in the store, and the job that makes the rest.
 
-Pages never compute. Until the forecast of a dataset is there, the recommended method goes by the
-measured rule, and the page says so.
+Where people labelled 50 images or more, the forecast that their labels correct is shown once it is
+finished, and the one without labels until then. Pages never compute. Until the forecast of a
+dataset is there, the recommended method goes by the measured rule, and the page says so.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Any
 
 import streamlit as st
 
+from coreset_engine.artifacts import history, label_log
 from coreset_engine.core.errors import CoresetError
 from coreset_engine.core.forecast import Forecast
 from coreset_engine.core.registry import METHODS
@@ -24,9 +26,34 @@ EVERY = 20  # cells after which a running forecast is read again
 def known_forecast(view: RunView) -> Forecast | None:
     """The finished cells of the dataset's forecast; None where there is none.
 
-    Of a dataset too large to draw: of all its images.
+    Of a dataset too large to draw: of all its images. Corrected by labels where this is finished.
     """
     return _finished(view, None, None)
+
+
+def labels_pending(view: RunView) -> int:
+    """Labels that people gave and that do not correct the forecast yet; 0 where all do."""
+    count, _ = _given_labels(view)
+    forecast = known_forecast(view)
+    return 0 if forecast is None or forecast.n_labels == count else count
+
+
+def _given_labels(view: RunView) -> tuple[int, str]:
+    """(number of given labels that judge, a name for them); (0, "") where they are too few."""
+    whole = view.full or view
+    fingerprint = whole.dataset.fingerprint
+    stamp = history.stamp(label_log.LABELS, fingerprint, session.home())
+    return _label_task(fingerprint, whole.key_of("neighbours"), stamp, whole)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _label_task(
+    fingerprint: str, neighbours: str, stamp: tuple[int, ...] | None, _view: RunView
+) -> tuple[int, str]:
+    from coreset_engine.pipeline.forecast_labels import label_task
+
+    task = label_task(_view.run, stored=True) if stamp else None
+    return (0, "") if task is None else (task.n_given, task.key)
 
 
 def known_betas(view: RunView, prune_rate: float, score: str) -> Forecast | None:
@@ -60,25 +87,27 @@ def _finished(
         job.status not in ACTIVE for job in jobs
     )
     stages = whole.key_of("dynamics") if methods else whole.key_of("pseudo_labels")
-    finished = _known(
-        whole.dataset.fingerprint, whole.job_params, stages, (methods, rates), step, whole
-    )
-    return finished if finished is not None and finished.rows else None
+    asked = (methods, rates)
+    for labels in dict.fromkeys([_given_labels(view)[1], ""]):
+        state = (stages, step, labels)
+        found = _known(whole.dataset.fingerprint, whole.job_params, state, asked, whole)
+        if found is not None and found.rows and (found.complete or not labels):
+            return found
+    return None
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _known(
     fingerprint: str,
     job_params: dict[str, Any],
-    stages: str,
+    state: tuple[str, int, str],
     asked: tuple[Any, Any],
-    step: int,
     _view: RunView,
 ) -> Forecast | None:
     from coreset_engine.pipeline import forecast_stage
 
     try:
-        return forecast_stage.known(_view.run, *asked)
+        return forecast_stage.known(_view.run, *asked, stored_labels=bool(state[2]))
     except CoresetError:
         return None
 
@@ -92,7 +121,7 @@ def decides(view: RunView) -> bool:
 def start_once(view: RunView) -> None:
     """Start the job that makes the forecast, once per session and state of the dataset."""
     whole = view.full or view
-    asked = f"{whole.spec} {whole.key_of('neighbours')}"
+    asked = f"{whole.spec} {whole.key_of('neighbours')} {_given_labels(view)[1]}"
     if hasattr(whole.run, "forecast_at") and session.get("forecast_asked") != asked:
         session.put("forecast_asked", asked)
         submit(JOB, whole.spec, whole.job_params)

@@ -15,6 +15,7 @@ from coreset_engine.core.errors import CoresetError
 from coreset_engine.core.forecast import Forecast
 from coreset_engine.core.registry import BASELINE, METHODS
 from coreset_engine.core.types import Selection
+from coreset_engine.pipeline.forecast_labels import FEWEST_LABELS
 from ui.components import charts
 from ui.components.escape import markdown as escaped
 from ui.components.forms import row_title
@@ -31,6 +32,9 @@ def show_forecast(view: RunView, selection: Selection) -> None:
     forecast = forecasts.known_forecast(view)
     computing = forecasts.being_computed(view.full or view)
     if not computing and session_selection.goes_by_measured_rule(view, session.get("method")):
+        forecasts.start_once(view)
+    pending = forecasts.labels_pending(view)
+    if pending and not computing:
         forecasts.start_once(view)
     if computing:
         st.caption("Being computed; the sentences and the curve follow.")
@@ -52,6 +56,7 @@ def show_forecast(view: RunView, selection: Selection) -> None:
         _say_best(forecast, "", prune_rate)
         return
     st.markdown(gain_sentence(method, gain))
+    st.caption(correction_sentence(forecast, pending))
     _say_best(forecast, method, prune_rate)
     _show_curves(forecast, method, curve, kept_in_all(view, prune_rate))
     st.caption(labels_sentence(forecast))
@@ -79,6 +84,15 @@ def gain_sentence(method: str, gain: Any) -> str:
         f"**{abs(gain.gain):.1f} points {way} random** (90% interval {gain.low:+.1f} to "
         f"{gain.high:+.1f})."
     )
+
+
+def correction_sentence(forecast: Forecast, pending: int) -> str:
+    """Whether labels corrected the forecast; pending: labels that do not yet."""
+    if forecast.n_labels:
+        return f"Forecast {forecast.correction}."
+    if pending:
+        return f"Forecast without labels; it is being corrected by {pending:,} labels."
+    return f"Forecast without labels; {FEWEST_LABELS} labels or more correct it."
 
 
 def _say_best(forecast: Forecast, method: str, prune_rate: float) -> None:

@@ -44,9 +44,8 @@ def forecast(
 ) -> None:
     """What would each method gain over random? Expected differences in accuracy, without labels."""
     from coreset_engine.pipeline.forecast_stage import forecast as compute
-    from coreset_engine.pipeline.imported_labels import with_stored_labels
 
-    run = with_stored_labels(options.open_run(source, settings))
+    run = options.open_run(source, settings)
     result = compute(
         run,
         [name.strip() for name in methods.split(",") if name.strip()] or None,
@@ -83,10 +82,8 @@ def lines(forecast: Forecast, balanced: bool = False, share: float = 0.95) -> li
     names = list(dict.fromkeys(row.name for row in forecast.rows))
     width = max(map(len, names)) + 2
     mix = "all classes alike" if balanced else "the pool's own mix of classes"
-    count = forecast.n_labels
-    read = f"{count:,} labels judged too" if count else "no label was read"
     out = [
-        f"expected gain over random in points with its 90 % interval, {mix}; {read}",
+        f"expected gain over random in points with its 90 % interval, {mix}; {forecast.correction}",
         " " * width + "".join(f"{f'{100 * rate:.4g} % pruned':>24}" for rate in forecast.rates),
     ]
     best = {rate: forecast.best(rate, balanced=balanced).name for rate in forecast.rates}
@@ -98,6 +95,7 @@ def lines(forecast: Forecast, balanced: bool = False, share: float = 0.95) -> li
             row += f"{text:>24}"
         out.append(f"{name:{width}}{row}")
     out += [forecast.best(rate, balanced=balanced).reason for rate in forecast.rates]
+    out += [f"{name} was set aside: {why}" for name, why in forecast.set_aside.items()]
     out += [_needed(forecast, share, name) for name in ("", "random")]
     return out
 
