@@ -36,9 +36,9 @@ from coreset_engine.sources.folder_labels import (
     MODES,
     FolderLabels,
     folder_labels,
-    split_of,
     understand,
 )
+from coreset_engine.sources.folder_names import split_of
 from coreset_engine.sources.frames import as_frames, frames_of
 from coreset_engine.sources.objects import boxes_of_file, objects_of
 from coreset_engine.sources.options import ReadOptions, folder_spec
@@ -147,14 +147,14 @@ def _dataset(
 ) -> Dataset:
     table = label_table.for_folder(root, chosen.labels, usable.relatives)
     proposed = _as_exported(root, chosen, usable.relatives)
-    everything = np.arange(len(usable.names))
-    pool, test, part_notes = _parts(everything, proposed.splits, chosen.split)
+    rows, mask_notes = _without_masks(proposed.masks, chosen.split, len(usable.names))
+    pool, test, part_notes = _parts(rows, proposed.splits, chosen.split)
     chosen_files = usable.at(pool)
     labels, classes, columns, notes = _labelled(proposed, table, pool)
     names = chosen_files.names
     paths = string_array([os.path.join(root, one) for one in chosen_files.relatives])
     digests = [verdict.digest for verdict in chosen_files.verdicts]
-    notes += part_notes
+    notes += [*mask_notes, *part_notes]
     notes += decoding_notes(names, chosen_files.verdicts, chosen.fit)
     notes += duplicate_notes(names, chosen_files.verdicts)
     if len(test):
@@ -220,19 +220,20 @@ def _as_exported(root: Path, chosen: ReadOptions, relatives: Sequence[str]) -> F
 
 
 def _parts(
-    everything: np.ndarray, splits: np.ndarray | None, asked: str | None
+    rows: np.ndarray, splits: np.ndarray | None, asked: str | None
 ) -> tuple[np.ndarray, np.ndarray, list[Note]]:
-    """(rows of the pool, rows of the test part that was left out, notes)."""
+    """(rows of the pool, rows of the test part that was left out, notes); rows: candidates."""
+    nothing = np.empty(0, np.int64)
     if splits is None:
         if asked not in (None, "all"):
             raise BadInput(f"split={asked!r}: no folders here look like splits; leave it out.")
-        return everything, np.empty(0, np.int64), []
-    names = [str(name) for name in splits]
+        return rows, nothing, []
+    names = [str(splits[row]) for row in rows]
     if asked is not None and asked != "all":
-        return _asked_parts(names, asked), np.empty(0, np.int64), []
+        return _asked_parts(names, asked), nothing, []
     is_test = np.array([split_of(name) == "test" for name in names])
     if asked == "all" or not is_test.any() or is_test.all():
-        return everything, np.empty(0, np.int64), []
+        return rows, nothing, []
     counts = Counter(names)
     left = sorted({name for name, test in zip(names, is_test, strict=True) if test})
     stay = ", ".join(f"{name!r} ({counts[name]:,})" for name in sorted(set(names) - set(left)))
@@ -242,7 +243,20 @@ def _parts(
         f"of the pool and is used for evaluation; the pool is {stay}; split=all or split=NAME "
         "(--split) changes that",
     )
-    return np.flatnonzero(~is_test), np.flatnonzero(is_test), [note]
+    return rows[~is_test], rows[is_test], [note]
+
+
+def _without_masks(
+    masks: np.ndarray | None, asked: str | None, count: int
+) -> tuple[np.ndarray, list[Note]]:
+    """(rows of `count` pictures that are no masks of others, notes)."""
+    if masks is None or asked is not None:
+        return np.arange(count), []
+    said = (
+        f"{int(masks.sum()):,} pictures lie in folders of masks and stay out of the pool; split=all "
+        "(--split all) takes them too"
+    )
+    return np.flatnonzero(~masks), [Note("splits", said)]
 
 
 def _asked_parts(names: list[str], asked: str) -> np.ndarray:

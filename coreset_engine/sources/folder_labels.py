@@ -8,95 +8,59 @@ change it.
 
 from __future__ import annotations
 
-import os
 import re
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Note
-from coreset_engine.sources.frames import VIDEOS
+from coreset_engine.sources.folder_names import (
+    are_domains,
+    is_mask_folder,
+    is_storage,
+    level_kind,
+    split_of,
+)
 from coreset_engine.sources.safe_names import comparable, safe_name, string_array
 
 MODES = ("folder", "parent", "none")
-TRAIN = frozenset(("train", "training", "trainval", "trn"))
-TEST = frozenset(("test", "testing", "tst", "eval", "evaluation", "holdout", "heldout"))
-VALIDATION = frozenset(("val", "valid", "validation", "dev", "minival"))
-OTHER_SPLITS = frozenset(
-    ("unlabeled", "unlabelled", "labeled", "labelled", "extra", "query", "gallery")
-)
-STORAGE = frozenset(
-    "image images img imgs picture pictures pic pics photo photos data dataset datasets raw jpg "
-    "jpeg jpegimages png original originals frames samples sample source src input inputs all set "
-    "bounding box ground truth groundtruth gt masks annotations labels".split()
-)
-PARTS = frozenset(
-    "fold part batch chunk shard seq sequence session clip video vid frame run day week month year "
-    "date dir folder set group site sensor device node disk roll take drive tile patch block slice "
-    "view split worker page volume vol scan scene station trip night flight cam camera".split()
-)
-SIDES = frozenset("left right front rear back top bottom side center centre".split())
 REMEDY = (
     "change it with labels=folder|parent|none|FILE.csv#COLUMN and depth=N (--labels, --depth, or "
     "the fields on Home)"
 )
 FEW = 20  # up to here, every number of classes is believed
-_TOKEN = re.compile(r"[a-z]+|[0-9]+")
-_DATE = re.compile(
-    r"(19|20)\d\d([-_.]?(0[1-9]|1[0-2])([-_.]?(0[1-9]|[12]\d|3[01])([T _-]?\d{2}[-_:.h]?\d{2}"
-    r"([-_:.m]?\d{2})?)?)?)?|(0[1-9]|[12]\d|3[01])[-_.](0[1-9]|1[0-2])[-_.](19|20)\d\d"
-)
-_HASH = re.compile(r"[0-9a-f]{2,3}")
 
 
 @dataclass(frozen=True, eq=False)
 class FolderLabels:
-    """labels: (N,) int64, -1 = none, or None. splits, folders: (N,) str columns, or None."""
+    """labels: (N,) int64, -1 = none, or None. splits, folders: (N,) str columns, or None.
+
+    masks: (N,) bool, pictures in a folder of masks beside folders of pictures, or None.
+    """
 
     labels: np.ndarray | None
     classes: tuple[str, ...]
     splits: np.ndarray | None = None
     folders: np.ndarray | None = None
     notes: tuple[Note, ...] = field(default=())
+    masks: np.ndarray | None = None
 
 
-def split_of(name: str) -> str | None:
-    """ "train", "test", "val" or "other" for a folder's name that looks like a split, else None."""
-    tokens = _TOKEN.findall(name.lower())
-    kinds = [(TRAIN, "train"), (TEST, "test"), (VALIDATION, "val"), (OTHER_SPLITS, "other")]
-    matching = [kind for words, kind in kinds if words & set(tokens)]
-    rest = set(tokens) - TRAIN - TEST - VALIDATION - OTHER_SPLITS - STORAGE - PARTS
-    if not matching or any(len(token) > 1 and not token.isdigit() for token in rest):
-        return None
-    return matching[0]
+@dataclass(frozen=True)
+class _Levels:
+    """What the levels of folders were taken for.
 
+    splits, classes: a level, or None. kinds: level -> what it is, of those that name no class.
+    other: what the classes would be at another level, in words, "" for nothing.
+    """
 
-def level_kind(names: Sequence[str]) -> str | None:
-    """What all the folder names of one level are ("splits", "dates", ...), None for classes."""
-    if all(split_of(name) for name in names):
-        return "splits"
-    if all(os.path.splitext(name)[1].lower() in VIDEOS for name in names):
-        return "videos"
-    if all(_DATE.fullmatch(name) for name in names):
-        return "dates"
-    tokens = [set(_TOKEN.findall(name.lower())) for name in names]
-    if all(found and found <= STORAGE for found in tokens):
-        return "storage folders"
-    if all(found & PARTS and _is_numbering(found - PARTS) for found in tokens):
-        return "parts"
-    plain = [found and found <= STORAGE for found in tokens]
-    if all(split_of(name) or storage for name, storage in zip(names, plain, strict=True)):
-        return "splits"
-    lowered = [name.lower() for name in names]
-    if len(names) >= 16 and all(_HASH.fullmatch(name) for name in lowered):
-        return "parts" if any(not name.isdigit() for name in lowered) else None
-    return None
-
-
-def _is_numbering(tokens: set[str]) -> bool:
-    return all(token.isdigit() or len(token) == 1 or token in SIDES for token in tokens)
+    splits: int | None
+    classes: int | None
+    kinds: dict[int, str]
+    other: str = ""
 
 
 def understand(
@@ -121,19 +85,85 @@ def understand(
     """
     folders = [relative.split("/")[:-1] for relative in relatives]
     shared = _shared(folders)
-    split_level, class_level, kinds = _proposed(folders, shared)
-    splits = None if split_level is None else _column(folders, split_level)
-    skipped = [level for level, kind in kinds.items() if kind != "splits"]
+    masks = _masks(folders)
+    seen = folders
+    if masks is not None:
+        seen = [parts for parts, mask in zip(folders, masks, strict=True) if not mask]
+    levels = _proposed(seen, shared)
+    splits = None if levels.splits is None else _column(folders, levels.splits)
+    skipped = [level for level, kind in levels.kinds.items() if kind != "splits"]
     column = _column(folders, skipped[0]) if skipped else None
     if mode == "none":
-        return FolderLabels(None, (), splits, column)
-    if depth is not None or mode == "folder":
-        class_level = _level_of(folders, shared, depth)
-    names = _names(folders, class_level, mode)
+        return FolderLabels(None, (), splits, column, masks=masks)
     forced = mode is not None or depth is not None
+    if depth is not None or mode == "folder":
+        levels = replace(levels, classes=_level_of(folders, shared, depth))
+    names = _names(folders, levels.classes, mode)
+    if masks is not None:
+        names = [None if mask else name for name, mask in zip(names, masks, strict=True)]
+    if not forced:
+        names = _without_lone_storage(names, folders, levels.classes)
+        if splits is None and (parted := _parted(names)):
+            names, splits = parted
     labels, classes = _numbered(names, forced)
-    note = _note(names, classes, kinds, folders, shared, class_level, forced)
-    return FolderLabels(labels, classes, splits, column, (note,) if note else ())
+    note = _note(names, classes, levels, folders, shared, forced)
+    return FolderLabels(labels, classes, splits, column, (note,) if note else (), masks)
+
+
+def _masks(folders: list[list[str]]) -> np.ndarray | None:
+    """(N,) bool: pictures below a folder of masks whose neighbours are no such folders."""
+    beside: dict[tuple[str, ...], set[str]] = {}
+    for parts in set(map(tuple, folders)):
+        for level, name in enumerate(parts):
+            beside.setdefault(parts[:level], set()).add(name)
+    of_masks = set()
+    for above, names in beside.items():
+        found = {name for name in names if is_mask_folder(name)}
+        pictures = [name for name in names - found if is_storage(name) or split_of(name)]
+        if found and pictures:
+            of_masks |= {(*above, name) for name in found}
+    if not of_masks:
+        return None
+    return np.array(
+        [any(tuple(parts[: at + 1]) in of_masks for at in range(len(parts))) for parts in folders]
+    )
+
+
+def _parted(names: list[str | None]) -> tuple[list[str | None], np.ndarray] | None:
+    """(classes, splits) where every name is a class and a split, as dog_train and dog_test are."""
+    found: dict[str, tuple[str, str]] = {}
+    for name in {name for name in names if name is not None}:
+        words = re.split("[_-]", name)
+        if len(words) > 1 and split_of(words[-1]):
+            found[name] = (name[: -len(words[-1]) - 1], words[-1])
+        elif len(words) > 1 and split_of(words[0]):
+            found[name] = (name[len(words[0]) + 1 :], words[0])
+        else:
+            return None
+    classes = {base for base, _ in found.values()}
+    splits = {split for _, split in found.values()}
+    if len(classes) < 2 or len(splits) < 2 or len(found) != len(classes) * len(splits):
+        return None
+    column = [found[name][1] if name is not None else "" for name in names]
+    return [found[name][0] if name is not None else None for name in names], string_array(column)
+
+
+def _without_lone_storage(
+    names: list[str | None], folders: list[list[str]], level: int | None
+) -> list[str | None]:
+    """The names, without `images` where it has no folder beside it (val/images beside
+    train/CLASS)."""
+    if level is None:
+        return names
+    beside: dict[tuple[str, ...], set[str]] = {}
+    for parts in folders:
+        if len(parts) > level:
+            beside.setdefault(tuple(parts[:level]), set()).add(parts[level])
+    lone = {above for above, inside in beside.items() if len(inside) == 1}
+    return [
+        None if name and is_storage(name) and tuple(parts[:level]) in lone else name
+        for name, parts in zip(names, folders, strict=True)
+    ]
 
 
 def _shared(folders: list[list[str]]) -> int:
@@ -148,22 +178,74 @@ def _shared(folders: list[list[str]]) -> int:
     return count
 
 
-def _proposed(
-    folders: list[list[str]], shared: int
-) -> tuple[int | None, int | None, dict[int, str]]:
-    """(level of the splits, level of the classes, what the levels above the classes are)."""
+def _proposed(folders: list[list[str]], shared: int) -> _Levels:
+    """The first level whose names look like classes, and what the levels around it are."""
     kinds: dict[int, str] = {}
     split_level = None
     level = shared
-    while names := {parts[level] for parts in folders if len(parts) > level}:
+    while names := _names_at(folders, level):
         kind = level_kind(sorted(names))
         if kind is None:
-            return split_level, level, kinds
+            found = _Levels(split_level, level, kinds)
+            return _with_levels_below(folders, found)
         kinds[level] = kind
         if kind == "splits" and split_level is None:
             split_level = level
         level += 1
-    return split_level, None, kinds
+    return _Levels(split_level, None, kinds)
+
+
+def _names_at(folders: list[list[str]], level: int) -> set[str]:
+    return {parts[level] for parts in folders if len(parts) > level}
+
+
+def _with_levels_below(folders: list[list[str]], found: _Levels) -> _Levels:
+    """`found`, with the splits below every class, and with the classes below every domain."""
+    level = found.classes
+    assert level is not None
+    stored = False
+    below = level + 1
+    while names := _names_at(folders, below):
+        kind = level_kind(sorted(names))
+        everywhere = all(len(parts) > below for parts in folders)
+        if kind == "splits" and found.splits is None and everywhere:
+            kinds = {**found.kinds, below: kind}
+            found = replace(found, splits=below, kinds=kinds)
+        if kind is None:
+            return _of_domains(folders, found, below, stored)
+        stored = stored or kind == "storage folders"
+        below += 1
+    return found
+
+
+def _of_domains(folders: list[list[str]], found: _Levels, below: int, stored: bool) -> _Levels:
+    """`found`, with the classes at level `below` where the same names lie in the folders above.
+
+    That is believed where these names are more than those above, lie in folders of storage, or lie
+    in well-known domains; else it is put into words.
+    """
+    level = found.classes
+    assert level is not None
+    inside: dict[str, set[str]] = {}
+    for parts in folders:
+        if len(parts) > below:
+            inside.setdefault(parts[level], set()).add(parts[below])
+    above = _names_at(folders, level)
+    count = Counter(name for names in inside.values() for name in names)
+    repeated = sum(number * 2 > len(above) for number in count.values())
+    if len(above) < 2 or len(inside) < len(above) or len(count) < 2 or repeated * 2 < len(count):
+        return found
+    if len(count) > len(above) or stored or are_domains(sorted(above)):
+        kinds = {**found.kinds, level: "domains, which hold the same classes"}
+        deeper = _proposed([parts[below:] for parts in folders if len(parts) > below], 0)
+        splits = found.splits
+        if splits is None and deeper.splits is not None:
+            splits = below + deeper.splits
+            kinds[splits] = "splits"
+        other = f"depth={level + 1} takes {_some(above)} as classes"
+        return replace(found, splits=splits, classes=below, kinds=kinds, other=other)
+    other = f"below each of them lie {_some(set(count))}, which depth={below + 1} takes as classes"
+    return replace(found, other=other)
 
 
 def _level_of(folders: list[list[str]], shared: int, depth: int | None) -> int:
@@ -207,20 +289,21 @@ def _numbered(names: list[str | None], forced: bool) -> tuple[np.ndarray | None,
 def _note(
     names: list[str | None],
     classes: tuple[str, ...],
-    kinds: dict[int, str],
+    levels: _Levels,
     folders: list[list[str]],
     shared: int,
-    level: int | None,
     forced: bool,
 ) -> Note | None:
     """What was assumed, in one sentence; None where there are no folders to assume anything of."""
     skipped = "".join(
         f"; {_some({parts[at] for parts in folders if len(parts) > at})} taken as {kind}"
-        for at, kind in kinds.items()
+        for at, kind in levels.kinds.items()
     )
     if classes:
+        level = levels.classes
         where = "the folder each picture lies in" if level is None else f"folder level {level + 1}"
         note = f"{len(classes):,} classes from {where} ({_some(classes)}){skipped}"
+        note += f"; {levels.other}" if levels.other and not forced else ""
         note += _look_alike(classes)
         return Note("labels", note if forced else f"{note}; {REMEDY}")
     known = {name for name in names if name is not None}
@@ -228,7 +311,7 @@ def _note(
         reason = f"{len(known):,} folders for {len(names):,} pictures are no classes"
     elif known:
         reason = f"all pictures lie in one folder ({_some(known)})"
-    elif kinds:
+    elif levels.kinds:
         reason = skipped.removeprefix("; ")
     elif shared:
         reason = f"all pictures lie in {_some({'/'.join(folders[0][:shared])})}"

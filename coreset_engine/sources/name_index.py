@@ -47,6 +47,8 @@ def _spellings(text: str) -> Iterator[str]:
     if "://" in name or "?d=" in name:
         parts = urlsplit(name)
         yield parse_qs(parts.query).get("d", [unquote(parts.path)])[0]
+    elif "%" in name:
+        yield unquote(name)
     last = name.rpartition("/")[2]
     if UPLOADED.match(last):
         yield UPLOADED.sub("", last)

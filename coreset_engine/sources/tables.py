@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -18,14 +17,19 @@ from pathlib import Path
 from typing import Any
 
 from coreset_engine.core.errors import BadInput
-from coreset_engine.sources.label_formats import class_names_of, classes_of, named_classes
+from coreset_engine.sources.label_formats.csv_file import without_comments
+from coreset_engine.sources.label_formats.values import (
+    class_names_of,
+    classes_of,
+    named_classes,
+    plain_text,
+)
 from coreset_engine.sources.text_files import lines_of, refuse_packed, text_of
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet", ".pq")
 MOST_BYTES = 2**30
 _DELIMITERS = (",", ";", "\t", "|")
 _PROBED = 50  # lines that a dialect is judged by
-_MISSING = frozenset(("nan", "<na>", "nat"))  # what pandas calls a value that is not there
 SEVERAL = "\0several"  # in the place of a cell that holds more than one value
 
 
@@ -74,10 +78,11 @@ def read_table(path: str | Path) -> Table:
             f"{str(path)!r} cannot be read ({error.strerror or error}); check the path."
         ) from error
     refuse_packed(path, data)
-    text = text_of(data)
+    text = text_of(data, str(path))
     if path.suffix.lower() in (".jsonl", ".ndjson", ".json"):
         return _records(path, text)
-    return Table(None, _even(split_rows(text)))
+    rows, broken = _even(split_rows(without_comments(text)))
+    return Table(None, rows, broken)
 
 
 decoded = text_of  # its name in earlier editions
@@ -115,9 +120,20 @@ def _delimiter(head: Sequence[str]) -> str | None:
     return None if width > 1 and count == len(head) else ","
 
 
-def _even(rows: list[list[str]]) -> list[list[str | None]]:
-    width = max((len(row) for row in rows), default=0)
-    return [[*row, *[None] * (width - len(row))] for row in rows]
+def _even(rows: list[list[str]]) -> tuple[list[list[str | None]], int]:
+    """(rows of one length, how many were left out).
+
+    A few rows that are longer than the first hold a delimiter that nobody quoted: which cell is
+    which is not known of them.
+    """
+    first = len(rows[0]) if rows else 0
+    longer = [row for row in rows if any(cell.strip() for cell in row[first:])]
+    few = 0 < len(longer) * 2 <= len(rows)
+    if few:
+        rows = [row for row in rows if row not in longer]
+    width = first if few else max((len(row) for row in rows), default=0)
+    even = [[*row[:width], *[None] * (width - len(row))] for row in rows]
+    return even, len(longer) if few else 0
 
 
 def _records(path: Path, text: str) -> Table:
@@ -161,7 +177,7 @@ def _flat(record: dict[str, Any], prefix: str = "") -> dict[str, str | None]:
             if not any(isinstance(item, float) for item in value):  # no vector
                 flat[f"{prefix}{name}"] = _only(classes_of(value))
         else:
-            flat[f"{prefix}{name}"] = as_text(value)
+            flat[f"{prefix}{name}"] = plain_text(value)
     return flat
 
 
@@ -170,22 +186,6 @@ def _only(values: Sequence[str]) -> str | None:
     if not values:
         return None
     return values[0] if len(values) == 1 else SEVERAL
-
-
-def as_text(value: Any) -> str | None:
-    """A plain value as people write it: whole floats without ".0", truth as "true"; None for NaN."""
-    if value is None:
-        return None
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "backslashreplace")
-    if isinstance(value, float):
-        if math.isnan(value):
-            return None
-        return str(int(value)) if value.is_integer() else repr(value)
-    text = str(value)
-    return None if not isinstance(value, str) and text.lower() in _MISSING else text
 
 
 def _parquet(path: Path) -> Table:
@@ -248,7 +248,7 @@ def _column(column: Any, names: list[str]) -> list[str | None]:
 def _cell(value: Any, names: list[str]) -> str | None:
     if names and isinstance(value, int) or isinstance(value, list):
         return _only(named_classes(value, names))
-    return as_text(value)
+    return plain_text(value)
 
 
 def _is_bytes(kind: Any) -> bool:

@@ -8,7 +8,13 @@ from pathlib import Path
 
 from coreset_engine.core.errors import BadInput
 
-_PROBED = 200  # bytes that tell UTF-16 without a mark
+_PROBED = 200  # bytes that tell UTF-16 without a mark, and what XML declares
+_DECLARED = re.compile(rb"\s*<\?xml[^>]{0,100}?encoding=[\"']([A-Za-z0-9_.-]{1,40})[\"']")
+_HIGH = re.compile(rb"[\x80-\xff]+")
+_WESTERN = frozenset(
+    "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖØÙÚÛÜÝÞßàáâãäåæçèéêëìíîïðñòóôõöøùúûüýþÿŠšŽžŒœŸ€„…‹›‘’“”•–—™ ¡¢£§©ª«¬®°±²³´µ"
+    "·¸¹º»¼½¾¿×÷"
+)
 _WORKBOOK = (
     "is a workbook or an archive, not a table; save the sheet as CSV, or unpack the archive and "
     "give the file in it"
@@ -50,15 +56,52 @@ def encodings_of(data: bytes) -> tuple[str, ...]:
     return ("utf-8", "cp1252")
 
 
-def text_of(data: bytes) -> str:
-    """The text in `data`; what its encoding cannot hold becomes U+FFFD."""
+def text_of(data: bytes, called: str = "the file") -> str:
+    """The text in `data`: UTF-8, UTF-16, what XML declares, or, as Excel writes it in the West,
+    Windows-1252; what that cannot hold becomes U+FFFD.
+
+    Raises
+    ------
+    BadInput
+        For bytes that are neither UTF-8 nor read like Western text, naming the file as `called`.
+    """
+    declared = _DECLARED.match(data[:_PROBED])
+    if declared and _known(declared[1].decode()):
+        return data.decode(declared[1].decode(), "replace")
     *others, last = encodings_of(data)
     for encoding in others:
         try:
             return data.decode(encoding)
         except UnicodeDecodeError:
             continue
+    if last == "cp1252" and not _is_western(data):
+        raise BadInput(
+            f"{called!r} is not UTF-8, and read as Western text its letters make no words (another "
+            "national encoding, such as GBK, Shift-JIS or Windows-1251?); save it as UTF-8."
+        )
     return data.decode(last, "replace")
+
+
+def _known(encoding: str) -> bool:
+    try:
+        return codecs.lookup(encoding).name not in ("utf-16", "utf-16-le", "utf-16-be")
+    except LookupError:
+        return False
+
+
+def _is_western(data: bytes) -> bool:
+    """Whether bytes above 127 are mostly single Western letters or signs between plain ones.
+
+    Alphabets and syllabaries of two bytes a character, and Cyrillic or Greek words, give long runs
+    of such bytes.
+    """
+    runs = _HIGH.findall(data)
+    if not runs:
+        return True
+    high = b"".join(runs).decode("cp1252", "replace")
+    usual = sum(letter in _WESTERN for letter in high)
+    single = sum(len(run) == 1 for run in runs)
+    return usual * 10 >= 7 * len(high) and single * 2 >= len(runs)
 
 
 def lines_of(text: str) -> list[str]:

@@ -20,6 +20,7 @@ import numpy as np
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Note
 from coreset_engine.core.user_paths import user_path
+from coreset_engine.sources.label_formats.values import plain_text
 from coreset_engine.sources.remote.parquet import holds_bytes
 
 SUFFIXES = (".npy", ".npz", ".parquet", ".pq")
@@ -329,18 +330,11 @@ def _texts(values: np.ndarray, count: int) -> list[str]:
     if values.shape != (count,):
         raise ValueError(f"it has {values.size} ids for {count} rows")
     return [
-        value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else as_text(value)
+        value.decode("utf-8", "backslashreplace")
+        if isinstance(value, bytes)
+        else plain_text(value) or ""
         for value in values.tolist()
     ]
-
-
-def as_text(value: Any) -> str:
-    """A plain value as people write it; "" for None and NaN."""
-    if value is None or value != value:
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def vector_column(schema: Any) -> str | None:
@@ -403,8 +397,8 @@ def _from_parquet(path: Path) -> _Found:
     except pa.ArrowException as error:
         raise ValueError(" ".join(str(error).split())[:120]) from error
     matrix = _stacked(table[column])
-    ids = [as_text(value) for value in table[named].to_pylist()] if named else None
-    labels = [as_text(value) for value in table[label].to_pylist()] if label else None
+    ids = [plain_text(value) or "" for value in table[named].to_pylist()] if named else None
+    labels = [plain_text(value) or "" for value in table[label].to_pylist()] if label else None
     others = [one.name for one in schema if one.name != column and _holds_numbers(one.type)]
     return _Found(matrix, ids, labels, notes=tuple(_not_used(column, others)))
 

@@ -37,6 +37,13 @@ _ARCHIVE = "is an archive or packed file; unpack it here"
 _RECORDS = "is a file of records, which is not read; write its images as files, tars or Parquet"
 _ARRAYS = "is a file of arrays that is not read; save vectors with numpy.save, pictures as PNG"
 _ARROW = "is an Arrow file; write it as Parquet and open that"
+_TABLE = "is a table, not an image; labels=FILE (--labels) reads labels from it"
+_ANNOTATIONS = (
+    "holds annotations or settings; labels=FILE or FOLDER (--labels) reads labels from it"
+)
+_WORKBOOK = (
+    "is a workbook, which is not read; save the sheet as CSV and give it as labels=FILE (--labels)"
+)
 HIDDEN = "is hidden: its name begins with a dot; rename it to use it"
 # Files that hold pictures of a kind that is not read: what they are, and the way on.
 KNOWN = {
@@ -58,9 +65,14 @@ KNOWN = {
     ".parquet": "is a Parquet file beside images; open it by itself, or as labels=FILE (--labels)",
     ".npy": "is an array beside images; open it as the source, with images=FOLDER (--images)",
     ".npz": "is an array beside images; open it as the source, with images=FOLDER (--images)",
-    ".csv": "is a table, not an image; labels=FILE (--labels) reads labels from it",
-    ".jsonl": "is a table, not an image; labels=FILE (--labels) reads labels from it",
+    **dict.fromkeys(".csv .tsv .jsonl .ndjson".split(), _TABLE),
+    **dict.fromkeys(".json .xml".split(), _ANNOTATIONS),
+    **dict.fromkeys(".xlsx .xls .ods".split(), _WORKBOOK),
 }
+# Folders that a system keeps beside people's own: previews, waste, remains of zips.
+_OF_THE_SYSTEM = frozenset(
+    ("@eadir", "__macosx", "$recycle.bin", "system volume information", "lost+found", "#recycle")
+)
 NOT_AN_IMAGE = "not an image by name and first bytes"
 
 
@@ -188,6 +200,8 @@ def _why_not_enter(walk: _Walk, entry: os.DirEntry, relative: str) -> str:
             "is a link to a folder, which is not followed; open the source with "
             "follow_links=True (--follow-links, or the box on Home)"
         )
+    if entry.name.lower() in _OF_THE_SYSTEM:
+        return "is a folder of the system (previews, waste), not of pictures; rename it to use it"
     if not _is_text(relative):
         return "has a name that is not valid UTF-8; rename it"
     if relative.count("/") >= _DEPTH:

@@ -8,7 +8,8 @@ import pytest
 from source_pictures import folder, png
 
 from coreset_engine.core.errors import BadInput
-from coreset_engine.sources.folder_labels import level_kind, split_of, understand
+from coreset_engine.sources.folder_labels import understand
+from coreset_engine.sources.folder_names import level_kind, split_of
 from coreset_engine.sources.open import open_source
 
 
@@ -167,3 +168,83 @@ def test_classes_that_look_alike_are_kept_apart_and_named(names):
     assert len(found.classes) == 3
     assert "are kept apart: rename one folder if they are one class" in found.notes[0].text
     assert all(ascii(name) in found.notes[0].text for name in names)
+
+
+def in_folders(*names, classes=("bike", "mug"), count=2):
+    return [
+        f"{name}/{one}/{number}.jpg" for name in names for one in classes for number in range(count)
+    ]
+
+
+MASKS = [f"ground_truth/bent/{number}_mask.png" for number in range(2)]
+LAYOUTS = {
+    "Office-31": (
+        in_folders("amazon/images", "dslr/images", "webcam/images"), {"bike": 6, "mug": 6}, None
+    ),
+    "DomainNet": (
+        in_folders("real/train", "real/test", "sketch/train", "sketch/test"),
+        {"bike": 8, "mug": 8}, {"train", "test"},
+    ),
+    "more names below than above": (
+        in_folders("x", "y", classes=("a", "b", "c")), {"a": 4, "b": 4, "c": 4}, None
+    ),
+    "as many names below as above": (
+        in_folders("cat", "dog", classes=("small", "large")), {"cat": 4, "dog": 4}, None
+    ),
+    "splits below the classes": (
+        in_folders("cat", "dog", classes=("train", "test")), {"cat": 4, "dog": 4}, {"train", "test"}
+    ),
+    "splits in the names of classes": (
+        ["dog_train/1.jpg", "dog_test/1.jpg", "cat_train/1.jpg", "cat_test/1.jpg"],
+        {"cat": 2, "dog": 2}, {"train", "test"},
+    ),
+    "Tiny ImageNet": (
+        [*in_folders("train", classes=("n01/images", "n02/images")), "val/images/1.jpg"],
+        {"n01": 2, "n02": 2}, {"train", "val"},
+    ),
+    "MVTec": (
+        ["train/good/1.png", "test/good/1.png", "test/bent/1.png", *MASKS],
+        {"good": 2, "bent": 1}, {"train", "test", "ground_truth"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layouts_of_published_sets(layout):
+    names, right, splits = LAYOUTS[layout]
+    found = understand(names)
+    counts = {name: int((found.labels == code).sum()) for code, name in enumerate(found.classes)}
+    assert counts == right
+    assert splits == (None if found.splits is None else set(found.splits))
+
+
+def test_another_reading_is_put_into_words():
+    note = understand(LAYOUTS["as many names below as above"][0]).notes[0].text
+    assert "'large', 'small', which depth=2 takes as classes" in note
+    assert "depth=1 takes 'amazon'" in understand(LAYOUTS["Office-31"][0]).notes[0].text
+
+
+@pytest.mark.parametrize(
+    ("above", "masks"),
+    [("images", "masks"), ("train", "ground_truth"), ("JPEGImages", "SegmentationClass")],
+)
+def test_masks_stay_out_of_the_pool(tmp_path, above, masks):
+    folder(tmp_path, [f"{above}/a.png", f"{above}/b.png", f"{masks}/a.png", f"{masks}/b.png"])
+    dataset = open_source(str(tmp_path))
+    assert list(dataset.ids) == [f"{above}/a.png", f"{above}/b.png"]
+    assert any("folders of masks" in note.text for note in dataset.notes)
+    assert len(open_source(str(tmp_path), split="all")) == 4
+
+
+def test_classes_called_like_masks_are_classes(tmp_path):
+    """People with and without a mask: no folder of pictures lies beside them."""
+    folder(tmp_path, ["mask/a.png", "mask/b.png", "no_mask/c.png", "no_mask/d.png"])
+    dataset = open_source(str(tmp_path))
+    assert dataset.classes == ("mask", "no_mask") and len(dataset) == 4
+
+
+def test_folders_of_the_system_are_no_classes(tmp_path):
+    folder(tmp_path, ["cat/a.png", "dog/b.png", "cat/@eaDir/a.png", "@eaDir/b.png"])
+    dataset = open_source(str(tmp_path))
+    assert dataset.classes == ("cat", "dog") and len(dataset) == 2
+    assert any("of the system" in one.reason for one in dataset.rejected)

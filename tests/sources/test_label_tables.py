@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 from source_pictures import folder
 
 from coreset_engine.core.errors import BadInput
@@ -272,3 +273,72 @@ def test_a_zero_byte_in_a_table_is_damage_and_no_encoding(tmp_path: Path):
 def test_files_that_are_no_text_are_named(tmp_path: Path, start: bytes, words: str):
     with pytest.raises(BadInput, match=words):
         opened(tmp_path, "labels.csv", start + b"\0" * 40)
+
+
+BESIDE = {
+    "a column for every class": ("file,cat,dog\n0.png,1,0\n1.png,0,1\n2.png,1,0\n", "cat dog cat"),
+    "names beside numbers": (
+        "file,class,class_name\n0.png,0,cat\n1.png,1,dog\n2.png,0,cat\n",
+        "cat dog cat",
+    ),
+    "whole numbers that pandas made floats": ("file,label\n0.png,1.0\n1.png,2.0\n2.png,\n", "1 2 -"),
+    "a row for every object": (
+        "file,class,xmin,ymin\n0.png,cat,1,1\n0.png,dog,1,1\n1.png,dog,1,1\n2.png,cat,1,1\n",
+        "- dog cat",
+    ),
+    "several classes in a cell": ("file,label\n0.png,cat;dog\n1.png,dog\n2.png,cat\n", "- dog cat"),
+    "a comment above": ("# made by a tool\nfile,label\n0.png,cat\n1.png,dog\n2.png,cat\n", "cat dog cat"),
+    "a row counter that names other images": (
+        ",image,label\n0,2,cat\n1,0,dog\n2,1,bird\n",
+        "dog bird cat",
+    ),
+    "a comma that nobody quoted": ("file,label\n0.png,cat, small\n1.png,dog\n2.png,cat\n", "- dog cat"),
+    "measurements": ("file,label\n0.png,1.53\n1.png,2.07\n2.png,1.11\n", ""),
+    "captions": ("file,text\n0.png,one cat\n1.png,two dogs\n2.png,a bird\n", ""),
+    "a part and a class": ("part,file,kind\nTRAIN,0.png,cat\nTEST,1.png,dog\nTRAIN,2.png,cat\n", "cat dog cat"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BESIDE)
+def test_tables_beside_the_images(tmp_path, kind):
+    text, right = BESIDE[kind]
+    for number in range(3):
+        Image.new("RGB", (8, 8), (number * 80, 0, 0)).save(tmp_path / f"{number}.png")
+    (tmp_path / "labels.csv").write_text(text)
+    dataset = open_source(str(tmp_path))
+    if not right:
+        assert dataset.labels is None
+        return
+    names = [dataset.classes[code] if code >= 0 else "-" for code in dataset.labels]
+    assert names == right.split()
+
+
+def test_annotations_beside_the_images_and_two_tables(tmp_path):
+    for number in range(3):
+        Image.new("RGB", (8, 8), (number * 80, 0, 0)).save(tmp_path / f"{number}.png")
+    (tmp_path / "metadata.csv").write_text("file,width\n0.png,8\n1.png,9\n2.png,7\n")
+    (tmp_path / "labels.csv").write_text("file,label\n0.png,cat\n1.png,dog\n2.png,cat\n")
+    both = open_source(str(tmp_path))
+    assert both.classes == ("cat", "dog") and list(both.columns["width"]) == ["8", "9", "7"]
+    for name in ("metadata.csv", "labels.csv"):
+        (tmp_path / name).unlink()
+    (tmp_path / "_annotations.coco.json").write_text(
+        json.dumps(
+            dict(
+                images=[dict(id=i, file_name=f"{i}.png") for i in range(3)],
+                annotations=[dict(image_id=i, category_id=i % 2) for i in range(3)],
+                categories=[dict(id=0, name="cat"), dict(id=1, name="dog")],
+            )
+        )
+    )
+    dataset = open_source(str(tmp_path))
+    assert [dataset.classes[code] for code in dataset.labels] == ["cat", "dog", "cat"]
+
+
+def test_a_table_that_cannot_be_read_is_told_with_its_reason(tmp_path):
+    for number in range(3):
+        Image.new("RGB", (8, 8), (number * 80, 0, 0)).save(tmp_path / f"{number}.png")
+    (tmp_path / "labels.csv").write_bytes("file,label\n0.png,猫\n1.png,狗\n".encode("gb18030"))
+    dataset = open_source(str(tmp_path))
+    assert dataset.labels is None
+    assert any("is not used" in note.text and "UTF-8" in note.text for note in dataset.notes)

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from coreset_engine.core.errors import CoresetError
-from coreset_engine.sources.remote.parquet import LABELS, class_names, metadata_of
+from coreset_engine.sources.label_formats.values import class_names_of
+from coreset_engine.sources.remote.parquet import LABELS, metadata_of
 from coreset_engine.sources.remote.storage import Item, fetch, is_url
 
 CLASSES_FILE = "classes.json"
@@ -43,7 +44,7 @@ def declared_classes(kind: str, item: Item, options: Mapping[str, str]) -> tuple
 def _in_schema(item: Item, options: Mapping[str, str]) -> list[str]:
     schema: Any = metadata_of(item).schema.to_arrow_schema()
     column = options.get("label") or next((one for one in LABELS if one in schema.names), None)
-    return class_names(schema, column)
+    return class_names_of(schema, column)
 
 
 def _beside(place: str) -> bytes:

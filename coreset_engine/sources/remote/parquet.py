@@ -9,7 +9,6 @@ whatever tool wrote the file.
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from typing import Any
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.limits import limits
 from coreset_engine.sources.decoding import MAX_BYTES
+from coreset_engine.sources.label_formats.values import class_names_of, plain_text
 from coreset_engine.sources.remote.storage import Item, Stream
 
 HELD = 512 * 2**20
@@ -55,7 +55,7 @@ def look_through(item: Item, examine: Any, options: dict[str, Any]) -> Iterator[
         if names["label"] is None:
             for words in unread_labels(schema, image):
                 yield dict(reason=words)
-        classes = class_names(schema, names["label"])
+        classes = class_names_of(schema, names["label"])
         row = 0
     except Unfit as error:
         yield dict(reason=str(error))
@@ -216,26 +216,8 @@ def _named(schema: Any, wanted: str | None) -> str | None:
     return wanted
 
 
-def class_names(schema: Any, label: str | None) -> list[str]:
-    """Names of label numbers, from Hugging Face's features in the schema metadata."""
-    try:
-        feature = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][label][
-            "names"
-        ]
-        return [str(name) for name in feature] if isinstance(feature, list) else []
-    except (KeyError, TypeError, ValueError, RecursionError):
-        return []
-
-
 def _text(extra: dict[str, Any], name: str | None, position: int) -> str | None:
-    value = extra[name][position].as_py() if name else None
-    if isinstance(value, bytes):
-        value = value.decode("utf-8", "backslashreplace")
-    if value is None or value != value:  # NaN is a gap, too
-        return None
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    return plain_text(extra[name][position].as_py()) if name else None
 
 
 def _label(text: str | None, classes: list[str]) -> str | None:

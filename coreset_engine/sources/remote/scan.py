@@ -26,7 +26,7 @@ from coreset_engine.core.errors import BadInput, Cancelled
 from coreset_engine.core.limits import limits
 from coreset_engine.core.types import Progress, Rejected, silent
 from coreset_engine.sources.decoding import EXTENSIONS, MAX_BYTES, DecodeOptions, Unreadable
-from coreset_engine.sources.folder_labels import split_of
+from coreset_engine.sources.folder_names import split_of
 from coreset_engine.sources.options import ReadOptions
 from coreset_engine.sources.remote import parquet, tar
 from coreset_engine.sources.remote.storage import Item, fetch, is_url, listed

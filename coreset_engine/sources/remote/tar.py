@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 from coreset_engine.sources.decoding import EXTENSIONS, MAX_BYTES
-from coreset_engine.sources.label_formats import classes_of
+from coreset_engine.sources.label_formats.values import classes_of
 from coreset_engine.sources.remote.storage import Item, Stream
 
 HEADER = 2**20  # the longest extended header that is read
