@@ -109,10 +109,10 @@ def ours(path: str, samples: int, alphas: list[int]) -> dict[str, float]:
     score = cpu_scorer(columns, sorted(alphas, reverse=True), [EXPONENT], cpu_count())
     sampler = Sampler(columns, 2, "triangular", 0)
     running = Running.empty(columns.n_images, len(alphas))
-    grow(running, sampler, score, 256, lambda done: None, lambda state: False)
+    grow(running, sampler, score, 256)
     wall = time.perf_counter()
     cpu = time.process_time()
-    grow(running, sampler, score, 256 + samples, lambda done: None, lambda state: False)
+    grow(running, sampler, score, 256 + samples)
     spent = time.perf_counter() - wall
     worked = time.process_time() - cpu
     return dict(

@@ -149,21 +149,19 @@ class Bench:
         None with --so-far, where it is not measured yet.
         """
         from coreset_engine.evaluation.experiment import balance
-        from coreset_engine.evaluation.subset_training import evaluate_subset
+        from coreset_engine.evaluation.subset_training import TrainTest, evaluate_subset
 
         def make() -> dict[str, float]:
             kept = np.arange(len(self.truth)) if name == "all" else self.choose(name, rate, seed)
-            found = evaluate_subset(
-                self.options.model,
+            data = TrainTest(
                 self.pixels[kept],
                 self.truth[kept],
                 self.test_pixels,
                 self.test_truth,
                 n_classes=10,
-                whole=len(self.truth),
-                steps=self.options.steps,
-                seed=seed,
+                full_size=len(self.truth),
             )
+            found = evaluate_subset(self.options.model, data, steps=self.options.steps, seed=seed)
             return dict(
                 accuracy=found.accuracy,
                 wrong=round(float(self.wrong[kept].mean()), 4),

@@ -51,7 +51,7 @@ def pictures(folder: Path, n: int) -> list[str]:
     return paths
 
 
-def parcel(folder: Path, n: int):
+def made_bundle(folder: Path, n: int):
     """The same made-up selection for every way: a tenth kept, ten clusters, 1,280 dimensions."""
     import pandas as pd
 
@@ -174,7 +174,7 @@ def measure(way: str, n: int, folder: Path) -> None:
     prepared."""
     import resource
 
-    made = parcel(folder, n)
+    made = made_bundle(folder, n)
     made.reasons, made.truth  # noqa: B018 - prepared before the clock starts, for every way
     if way != "ours_folder":
         from coreset_engine.core import fiftyone_database

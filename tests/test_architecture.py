@@ -179,6 +179,34 @@ def test_no_global_random_state_no_pickle_no_eval():
             before = line
 
 
+# Signatures fixed from outside; every other long one takes its options by keyword.
+FIXED_SIGNATURES = {
+    "coverage_scores": "part of the public contract: (vectors, n_samples, n_dims, ...)",
+    "gaps_two": "an LLVM intrinsic, whose arguments are machine words",
+}
+
+
+def positional_and_all(node: ast.FunctionDef) -> tuple[int, int]:
+    """Numbers of parameters that may be positional, and of all, without self, *args, **kwargs."""
+    first = [*node.args.posonlyargs, *node.args.args]
+    own = [arg for arg in first if arg.arg not in ("self", "cls")]
+    return len(own), len(own) + len(node.args.kwonlyargs)
+
+
+@pytest.mark.parametrize("path", OURS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_more_than_six_parameters_are_keyword_options_of_public_functions(path):
+    if path in ENGINE and package_of(path) == "cli":
+        return  # typer makes an option of every parameter of a command
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.FunctionDef) or node.name in FIXED_SIGNATURES:
+            continue
+        positional, everything = positional_and_all(node)
+        if everything > 6:
+            private = node.name.startswith("_") and node.name != "__init__"
+            assert not private, f"{path}:{node.lineno}: give {node.name} a record"
+            assert positional <= 5, f"{path}:{node.lineno}: {node.name}({positional} positional)"
+
+
 def test_no_two_test_files_share_a_name():
     """pytest imports them by their bare names, and cannot collect a second one."""
     names = sorted(path.name for path in (ROOT / "tests").rglob("test_*.py"))

@@ -111,15 +111,17 @@ def products(v: np.ndarray, work: Path) -> tuple[float, str]:
 
 
 def kmeans(v: np.ndarray, work: Path) -> tuple[float, str]:
+    from coreset_engine.clustering.context import ClusterContext
     from coreset_engine.clustering.kmeans import spherical_kmeans
 
     begin()
-    found = spherical_kmeans(v, CLASSES, device="cpu", streamed=True)
+    found = spherical_kmeans(v, CLASSES, context=ClusterContext(device="cpu", streamed=True))
     return 1.0, f"read piece by piece, {found.info['rounds']} rounds over all"
 
 
 def temi(v: np.ndarray, work: Path) -> tuple[float, str]:
     from coreset_engine.clustering.config import TemiConfig
+    from coreset_engine.clustering.context import ClusterContext
     from coreset_engine.clustering.temi import temi as cluster
     from coreset_engine.core.types import Neighbours
 
@@ -135,9 +137,7 @@ def temi(v: np.ndarray, work: Path) -> tuple[float, str]:
         v,
         CLASSES,
         TemiConfig(epochs=1, min_steps=1, n_neighbours=10),
-        neighbours=Neighbours(near, far),
-        device="cpu",
-        streamed=True,
+        context=ClusterContext(Neighbours(near, far), device="cpu", streamed=True),
     )
     return 1 / 20, "1 epoch of 20, 16 heads, read from disk"
 

@@ -8,7 +8,7 @@ import numpy as np
 from benchmarks.scaling.cells import CELLS, CLASSES, DIMS, T
 from coreset_engine.core.errors import BadInput
 from coreset_engine.coverage.partitions import SHARE as MEMORY_SHARE
-from coreset_engine.coverage.partitions import groups_for, held
+from coreset_engine.coverage.partitions import TaskSize, groups_for, held
 from coreset_engine.distributed.coverage_partitions import smallest
 from coreset_engine.embedding.neighbours.ivfpq_codes import sample_of
 
@@ -105,12 +105,12 @@ def used(found: Found, name: str, n: int) -> tuple[int, float, str]:
             gb = peak + COUNTED[name] * (n - largest) / 1e9
         return cores, gb, "*" if gb > NODE["memory_gb"] else ""
     threads, _ = smallest([(cores, memory)], n, 1)
-    about = dict(m=2, sums=1, threads=threads)
+    size = TaskSize(n, DIMS, 4, m=2, sums=1, threads=threads)
     try:
-        groups = groups_for(n, DIMS, 4, memory=memory, **about)
+        groups = groups_for(size, memory)
     except BadInput:
-        return 1, held(n, DIMS, 4, groups=DIMS, **about) / 1e9, "*"
-    task = held(n, DIMS, 4, groups=groups, **about)
+        return 1, held(size, DIMS) / 1e9, "*"
+    task = held(size, groups)
     at_once = max(1, min(cores // threads, int(MEMORY_SHARE * memory // task)))
     return at_once * threads, at_once * task / 1e9, f" (S = {groups})"
 

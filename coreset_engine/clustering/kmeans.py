@@ -13,13 +13,13 @@ import numpy as np
 import torch
 
 from coreset_engine.clustering.config import KMeansConfig
+from coreset_engine.clustering.context import ClusterContext
 from coreset_engine.clustering.kmeans_init import plus_plus
-from coreset_engine.clustering.kmeans_out_of_core import kmeans_at_scale
+from coreset_engine.clustering.kmeans_out_of_core import full_clusters, kmeans_at_scale
 from coreset_engine.clustering.vectors import as_tensor, check_clusters, unit
 from coreset_engine.core.device import resolve_device
-from coreset_engine.core.errors import BadInput
-from coreset_engine.core.row_blocks import Workers, kept, large
-from coreset_engine.core.types import Neighbours, Progress, PseudoLabels, silent
+from coreset_engine.core.row_blocks import kept, large
+from coreset_engine.core.types import PseudoLabels
 
 _BLOCK = 16384
 
@@ -29,52 +29,60 @@ def spherical_kmeans(
     n_clusters: int,
     config: KMeansConfig | None = None,
     seed: int = 0,
-    *,
-    neighbours: Neighbours | None = None,
-    device: str = "auto",
-    progress: Progress = silent,
-    streamed: bool | None = None,
-    workers: Workers | None = None,
+    context: ClusterContext = ClusterContext(),
 ) -> PseudoLabels:
-    """Cluster by angle. vectors: (N, D) float, finite, any scale; 1 <= n_clusters <= N.
-
-    streamed: read the rows piece by piece in every round (`kmeans_at_scale`, on a CPU) instead of
-    keeping a copy; None does so above 2 GiB of float32. workers: who reads them then; default the
-    threads of this process.
+    """Cluster by angle.
 
     Every cluster holds at least one image: an emptied one restarts at the image farthest from its
-    centre. Raises when that is impossible (fewer distinct directions than clusters). info:
-    objective (mean cosine to the own centre).
-    Source: Dhillon and Modha 2001, "Concept decompositions"; starts: Arthur and Vassilvitskii 2007.
+    centre.
+
+    Parameters
+    ----------
+    vectors : (N, D) float
+        Finite, any scale.
+    n_clusters : int
+        1 <= n_clusters <= N.
+    config : KMeansConfig, optional
+    seed : int
+        Of the starts.
+    context : ClusterContext
+        Streamed vectors go to `kmeans_at_scale`, on a CPU. Neighbours are not used. Progress: unit
+        "starts", or "images" when streamed.
+
+    Returns
+    -------
+    PseudoLabels
+        confidence (N,) float32 in [0, 1]: softmax of the cosines to the centres.
+        info["objective"]: mean cosine to the own centre.
+
+    Raises
+    ------
+    BadInput
+        When there are fewer distinct directions than clusters.
+
+    References
+    ----------
+    Dhillon and Modha 2001, "Concept decompositions"; starts: Arthur and Vassilvitskii 2007.
     """
     config = config or KMeansConfig()
     n_clusters = check_clusters(vectors, n_clusters)
-    if large(*vectors.shape) if streamed is None else streamed:
-        return kmeans_at_scale(
-            vectors, n_clusters, config, seed, workers=workers, progress=progress
-        )
-    rows = unit(as_tensor(vectors, resolve_device(device)))
+    if large(*vectors.shape) if context.streamed is None else context.streamed:
+        return kmeans_at_scale(vectors, n_clusters, config, seed, context)
+    rows = unit(as_tensor(vectors, resolve_device(context.device)))
     starts: list[tuple[Any, Any, Any]] = []
     for start, stream in enumerate(np.random.SeedSequence(seed).spawn(config.n_starts)):
         starts.append(_one_start(rows, n_clusters, config.n_rounds, np.random.default_rng(stream)))
-        progress(start + 1, config.n_starts, "starts")
+        context.progress(start + 1, config.n_starts, "starts")
     centres, objective, rounds = max(starts, key=lambda start: start[1])
     labels, confidence, probabilities = _soft(rows, centres, config.temperature)
-    sizes = np.bincount(labels, minlength=n_clusters)
-    if (sizes == 0).any():
-        raise BadInput(
-            f"n_clusters={n_clusters}, but only {int((sizes > 0).sum())} groups of distinct "
-            "directions were "
-            "found; ask for fewer clusters."
-        )
-    info = {
-        "method": "kmeans",
-        "objective": objective,
-        "rounds": rounds,
-        "starts": config.n_starts,
-        "dead": [],
-        "sizes": sizes.tolist(),
-    }
+    info = dict(
+        method="kmeans",
+        objective=objective,
+        rounds=rounds,
+        starts=config.n_starts,
+        dead=[],
+        sizes=full_clusters(labels, n_clusters),
+    )
     return PseudoLabels(labels, confidence, n_clusters, probabilities, None, info)
 
 

@@ -1,11 +1,11 @@
 """Spherical k-means out of core: every round is a map over blocks of rows.
 
-What differs from `kmeans`, which small sets go on using: starts are made and compared on a sample
-of rows (at most 256 MiB of them, evenly drawn), each to its end, and only the centres of the best
-go on over all rows, until the mean cosine gains less than 1e-5. A round reads all rows once and
-gives sums and the farthest rows; held are (C, D) numbers a thread, and 12 bytes an image for labels
-and confidences. The arithmetic is the CPU's even where there is a GPU, which would wait for the
-disk: so a laptop, a GPU box and a cluster of like CPUs find the same bits.
+Differs from `kmeans`, which small sets use: starts are made and compared on a uniform sample of
+rows (at most 256 MiB), each until it converges, and only the best centres are refined over all rows,
+until the mean cosine gains less than 1e-5. A round reads all rows once and returns sums and the
+farthest rows; memory is (C, D) numbers a thread, and 12 bytes an image for labels and confidences.
+The CPU computes even where there is a GPU, which would wait for the disk: so a laptop, a GPU machine
+and a cluster of like CPUs give the same bits.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from coreset_engine.clustering.context import ClusterContext
 from coreset_engine.clustering.kmeans_init import plus_plus
 from coreset_engine.core.device import torch_threads
 from coreset_engine.core.errors import BadInput
@@ -33,7 +34,7 @@ from coreset_engine.core.row_blocks import (
     unit_rows,
 )
 from coreset_engine.core.row_streaming import scratch
-from coreset_engine.core.types import Progress, PseudoLabels, silent
+from coreset_engine.core.types import PseudoLabels
 
 _SAMPLE_PIECE = 2**14
 _GAIN = 1e-5  # of the mean cosine: what another reading of all rows must bring
@@ -60,25 +61,38 @@ def kmeans_at_scale(
     n_clusters: int,
     config: Any,
     seed: int = 0,
+    context: ClusterContext = ClusterContext(),
     *,
-    workers: Workers | None = None,
     piece: int | None = None,
-    progress: Progress = silent,
 ) -> PseudoLabels:
     """As `spherical_kmeans`, with nothing of size N x D in memory.
 
-    vectors: (N, D), a memmap for workers elsewhere.
+    Parameters
+    ----------
+    vectors : (N, D) float
+        A memmap for workers in other processes.
+    n_clusters : int
+    config : KMeansConfig
+    seed : int
+    context : ClusterContext
+        Progress: unit "images"; one pass over all rows is 1 / (n_rounds + 2) of it.
+    piece : int, optional
+        Rows a worker reads at a time; default `limits().kmeans_rows`.
 
-    config: a KMeansConfig. probabilities are None where (N, C) would take more than 256 MiB. info:
-    also `sample`, the rows that starts were compared on. progress: unit "images", one reading of
-    all rows being 1 / (n_rounds + 2) of it.
+    Returns
+    -------
+    PseudoLabels
+        probabilities is None where (N, C) would take more than 256 MiB. info also has `sample`, the
+        number of rows that starts were compared on.
     """
     piece = piece or limits().kmeans_rows
-    workers = workers or Here(vectors)
+    workers = context.workers or Here(vectors)
     n = len(vectors)
 
     def tick(phase: float) -> None:
-        progress(int(n * min(1.0, phase / (config.n_rounds + 2))), n, "images" + workers.note)
+        context.progress(
+            int(n * min(1.0, phase / (config.n_rounds + 2))), n, "images" + workers.note
+        )
 
     draw, starts = np.random.SeedSequence(seed).spawn(2)
     sample = _sample(vectors, n_clusters, draw)
@@ -95,23 +109,33 @@ def kmeans_at_scale(
         piece,
         lambda share: tick(config.n_rounds + 1 + share),
     )
+    info = dict(
+        method="kmeans",
+        objective=value,
+        rounds=rounds,
+        starts=config.n_starts,
+        dead=[],
+        sizes=full_clusters(labels, n_clusters),
+        sample=size,
+    )
+    return PseudoLabels(labels, confidence, n_clusters, probabilities, None, info)
+
+
+def full_clusters(labels: np.ndarray, n_clusters: int) -> list[int]:
+    """Images of each cluster.
+
+    Raises
+    ------
+    BadInput
+        When a cluster is empty.
+    """
     sizes = np.bincount(labels, minlength=n_clusters)
     if (sizes == 0).any():
         raise BadInput(
             f"n_clusters={n_clusters}, but only {int((sizes > 0).sum())} groups of distinct "
-            "directions were "
-            "found; ask for fewer clusters."
+            "directions were found; ask for fewer clusters."
         )
-    info = {
-        "method": "kmeans",
-        "objective": value,
-        "rounds": rounds,
-        "starts": config.n_starts,
-        "dead": [],
-        "sizes": sizes.tolist(),
-        "sample": size,
-    }
-    return PseudoLabels(labels, confidence, n_clusters, probabilities, None, info)
+    return sizes.tolist()
 
 
 def _sample(vectors: np.ndarray, n_clusters: int, draw: np.random.SeedSequence) -> np.ndarray:

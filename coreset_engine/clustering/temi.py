@@ -37,6 +37,7 @@ import torch
 
 from coreset_engine.clustering.alignment import align_counts, together
 from coreset_engine.clustering.config import TemiConfig
+from coreset_engine.clustering.context import ClusterContext
 from coreset_engine.clustering.heads import Parameters, head_logits, n_clusters_of
 from coreset_engine.clustering.temi_training import Training
 from coreset_engine.clustering.vectors import (
@@ -51,7 +52,7 @@ from coreset_engine.core.device import resolve_device, torch_threads
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.row_blocks import kept, large
 from coreset_engine.core.row_streaming import ListsOnDisk, UnitRows, scratch
-from coreset_engine.core.types import Neighbours, Progress, PseudoLabels, silent
+from coreset_engine.core.types import Neighbours, PseudoLabels
 
 
 def temi(
@@ -59,12 +60,7 @@ def temi(
     n_clusters: int,
     config: TemiConfig | None = None,
     seed: int = 0,
-    *,
-    neighbours: Neighbours | None = None,
-    device: str = "auto",
-    progress: Progress = silent,
-    streamed: bool | None = None,
-    workers: object = None,
+    context: ClusterContext = ClusterContext(),
 ) -> PseudoLabels:
     """Cluster by agreement of neighbours, without labels.
 
@@ -76,16 +72,11 @@ def temi(
         1 <= n_clusters <= N.
     config : TemiConfig, optional
     seed : int
-    neighbours : Neighbours, optional
-        Of the same images; fewer than the config wants are used as they are. Computed when None.
-    device, progress
-        "auto", "cpu" or "cuda"; called with (done, total, "steps").
-    streamed : bool, optional
-        Read the rows and neighbours (which must be given) of each batch from disk; None does so
-        above 2 GiB of float32. Labels are those of rows in memory but for the last bit of a
-        product.
-    workers : object
-        Not used; one process takes every step.
+        Of the heads, the pairs and their order.
+    context : ClusterContext
+        Neighbours, of which fewer than the config wants are used as they are; they must be given
+        when streamed. Streamed labels are those of rows in memory but for the last bit of a
+        product. Workers are not used: one process takes every step. Progress: unit "steps".
 
     Returns
     -------
@@ -101,8 +92,10 @@ def temi(
     """
     config = config or TemiConfig()
     n_clusters = check_clusters(vectors, n_clusters)
-    device = resolve_device(device)
-    if large(*vectors.shape) if streamed is None else streamed:
+    device = resolve_device(context.device)
+    progress = context.progress
+    neighbours = context.neighbours
+    if large(*vectors.shape) if context.streamed is None else context.streamed:
         rows: Any
         near: Any
         rows, near = _on_disk(

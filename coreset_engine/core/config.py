@@ -20,7 +20,7 @@ from coreset_engine.core.errors import BadInput
 Config = TypeVar("Config")
 
 
-def knob(
+def knob(  # noqa: PLR0913
     default: Any,
     help: str,
     *,

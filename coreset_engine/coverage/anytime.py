@@ -137,13 +137,19 @@ def rounds(done: int, total: int, n_images: int) -> Iterator[int]:
         yield total
 
 
+class Hooks(NamedTuple):
+    """Callbacks of `grow`: tick(samples done), and after(state of a finished round); True stops."""
+
+    tick: Callable[[int], None] = lambda done: None
+    after: Callable[[Running], bool] = lambda state: False
+
+
 def grow(
     running: Running,
     source: Sampler | Given,
     score: Scorer,
     total: int,
-    tick: Callable[[int], None],
-    after: Callable[[Running], bool],
+    hooks: Hooks = Hooks(),
     *,
     long: bool = False,
 ) -> None:
@@ -151,12 +157,17 @@ def grow(
 
     Parameters
     ----------
-    tick : callable
-        Called with the number of samples done.
-    after : callable
-        Sees each finished round; True ends the run.
+    running : Running
+        The sums so far.
+    source : Sampler or Given
+        Where samples come from.
+    score : Scorer
+        Adds samples to sums.
+    total : int
+        Samples wanted in all.
+    hooks : Hooks
     long : bool
-        Rounds of up to 2^18 samples for any number of images, where a round has a cost of its own.
+        Rounds of up to 2^18 samples for any number of images, where every round has a fixed cost.
     """
     for end in rounds(running.done, total, 1 if long else running.hits.shape[1]):
         hits = np.zeros_like(running.hits)
@@ -168,14 +179,14 @@ def grow(
             if count:
 
                 def scored(done: int, base: int = before) -> None:
-                    tick(base + done)
+                    hooks.tick(base + done)
 
                 score(samples, hits[half], penalty[half], scored)
             before += count
         running.hits += hits
         running.penalty += penalty
         running.done = end
-        if after(running):
+        if hooks.after(running):
             return
 
 

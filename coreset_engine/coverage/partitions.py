@@ -90,32 +90,55 @@ def sets_of(dims: np.ndarray, count: int, groups: int) -> list[tuple[tuple[int, 
     return [(names, np.concatenate(rows)) for names, rows in sets.items()]
 
 
-def held(n: int, d: int, itemsize: int, *, m: int, sums: int, threads: int, groups: int) -> int:
-    """Bytes a task holds: min(m, S) groups, and per thread its sums and scratch.
+class TaskSize(NamedTuple):
+    """What decides the memory of a task.
 
-    sums: columns of penalty.
+    Attributes
+    ----------
+    n, d : int
+        Images and dimensions.
+    itemsize : int
+        Bytes of a number of the matrix.
+    m : int
+        Dimensions of a slice.
+    sums : int
+        Columns of penalty.
+    threads : int
+        Of one task.
     """
-    columns = min(m, groups) * -(-d // groups)
-    return columns * n * (itemsize + 2) + (threads + 2) * 8 * n * (1 + sums) + threads * 6 * n
+
+    n: int
+    d: int
+    itemsize: int
+    m: int
+    sums: int
+    threads: int
 
 
-def groups_for(
-    n: int, d: int, itemsize: int, *, m: int, sums: int, threads: int, memory: float
-) -> int:
-    """The smallest S with which a task fits a machine of `memory` bytes.
+def held(size: TaskSize, groups: int) -> int:
+    """Bytes a task holds: min(m, S) groups of columns, and per thread its sums and scratch."""
+    columns = min(size.m, groups) * -(-size.d // groups)
+    matrix = columns * size.n * (size.itemsize + 2)
+    return matrix + (size.threads + 2) * 8 * size.n * (1 + size.sums) + size.threads * 6 * size.n
 
-    Raises BadInput when none does.
+
+def groups_for(size: TaskSize, memory: float) -> int:
+    """The smallest number of groups with which a task fits a machine of `memory` bytes.
+
+    Raises
+    ------
+    BadInput
+        When no number does.
     """
-    for groups in range(1, d + 1):
-        if held(n, d, itemsize, m=m, sums=sums, threads=threads, groups=groups) <= SHARE * memory:
+    for groups in range(1, size.d + 1):
+        if held(size, groups) <= SHARE * memory:
             return groups
-    least = held(n, d, itemsize, m=m, sums=sums, threads=1, groups=d)
+    least = held(size._replace(threads=1), size.d)
+    remedy = "" if size.m <= 2 else f", or slices of 2 dimensions (n_dims={size.m})"
     raise BadInput(
-        f"coverage of {n:,} images in {d} dimensions needs {least / SHARE / 1e9:.1f} GB a node "
-        "even over "
-        f"{d} groups of columns, and the smallest node has {memory / 1e9:.1f} GB; use nodes with "
-        "more memory"
-        f"{'' if m <= 2 else f', or slices of 2 dimensions (n_dims={m})'}."
+        f"coverage of {size.n:,} images in {size.d} dimensions needs {least / SHARE / 1e9:.1f} GB "
+        f"a node even over {size.d} groups of columns, and the smallest node has "
+        f"{memory / 1e9:.1f} GB; use nodes with more memory{remedy}."
     )
 
 

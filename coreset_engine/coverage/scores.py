@@ -71,7 +71,7 @@ class Execution:
     columns: Columns | None = None
 
 
-def coverage_scores(
+def coverage_scores(  # noqa: PLR0913
     vectors: np.ndarray,
     n_samples: int | str | None = 1_000_000,
     n_dims: int = 2,
@@ -350,8 +350,7 @@ def _run(sweep: _Sweep) -> anytime.Running:
             sweep.source,
             _scorer(sweep),
             total,
-            lambda done: progress(done, total, "samples"),
-            after,
+            anytime.Hooks(lambda done: progress(done, total, "samples"), after),
             long=execution.columns is not None,  # every round reads the files again
         )
     progress(running.done, running.done, "samples")

@@ -120,7 +120,7 @@ class FindResult:
         )
 
 
-def find(
+def find(  # noqa: PLR0913
     run: Any,
     *,
     like: Any = None,

@@ -38,6 +38,7 @@ from coreset_engine.distributed.ray_cluster import (
     take_back,
 )
 from coreset_engine.pipeline import memory_limits
+from coreset_engine.pipeline.executor import CoverageTask
 
 RETRIES = 10  # of a task whose node died
 LEAST = 256  # samples a task: fewer are not worth reading columns for
@@ -45,39 +46,47 @@ TURNING = 48  # bytes an image and thread while columns are turned
 
 
 def coverage_work(
-    address: str,
-    vectors: np.ndarray,
-    folder: Path,
-    n_dims: int = 2,
-    n_alphas: int = 1,
-    *,
-    groups: int | None = None,
-    progress: Progress = silent,
-    keys: np.ndarray | None = None,
+    address: str, task: CoverageTask, progress: Progress = silent, *, groups: int | None = None
 ) -> dict[str, Any]:
-    """Options of `coverage_scores` that run it on the cluster. groups: S, else set by memory.
+    """Options of `coverage_scores` that run it on the cluster.
 
-    folder: where the columns' files go when they are needed; every node must see it. Raises
-    BadInput when no number of groups fits the smallest node.
+    Parameters
+    ----------
+    address
+        Of the cluster.
+    task
+        Every node must see its folder.
+    progress
+        Unit "columns".
+    groups
+        Groups of columns; None: as few as the smallest node's memory allows.
+
+    Raises
+    ------
+    BadInput
+        When no number of groups fits the smallest node.
     """
     ray = connect(address)
-    (n, d), size, nodes = vectors.shape, vectors.itemsize, _nodes(ray)
+    vectors = task.vectors
+    n, d = vectors.shape
+    nodes = _nodes(ray)
     if (
         groups is None
-        and all(fits_whole(n, d, size, cores, memory) for cores, memory in nodes)
-        and memory_limits.needed("coverage", n, d, size) <= free_memory()
+        and all(fits_whole(n, d, vectors.itemsize, cores, memory) for cores, memory in nodes)
+        and memory_limits.needed("coverage", n, d, vectors.itemsize) <= free_memory()
     ):
-        return dict(make_scorer=coverage_scorer(address, vectors, n_dims))
-    threads, memory = smallest(nodes, n, n_alphas)
-    about = dict(m=n_dims, sums=n_alphas, threads=threads)
-    groups = groups or over.groups_for(n, d, size, memory=memory, **about)
-    task = dict(num_cpus=threads, memory=over.held(n, d, size, groups=groups, **about))
+        return dict(make_scorer=coverage_scorer(address, vectors, task.n_dims))
+    threads, memory = smallest(nodes, n, task.n_alphas)
+    size = over.TaskSize(n, d, vectors.itemsize, task.n_dims, task.n_alphas, threads)
+    groups = groups or over.groups_for(size, memory)
+    resources = dict(num_cpus=threads, memory=over.held(size, groups))
     workers = int(np.clip(free_memory() // (TURNING * n), 1, max(1, threads)))
     try:
-        columns = over.turn_into(folder, vectors, n_dims, workers, progress, keys)
+        columns = over.turn_into(task.folder, vectors, task.n_dims, workers, progress, task.keys)
     except OSError as error:
-        raise filesystem.refused(folder, error) from None
-    return dict(columns=columns, make_scorer=column_scorer(address, folder, groups, task))
+        raise filesystem.refused(task.folder, error) from None
+    make_scorer = column_scorer(address, task.folder, groups, resources)
+    return dict(columns=columns, make_scorer=make_scorer)
 
 
 def fits_whole(n: int, d: int, itemsize: int, cores: int, memory: float) -> bool:

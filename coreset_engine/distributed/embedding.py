@@ -34,6 +34,7 @@ from coreset_engine.core.errors import BadInput
 from coreset_engine.core.limits import limits
 from coreset_engine.core.types import Dataset, Progress, silent
 from coreset_engine.distributed.ray_cluster import connect, must_see, sentences
+from coreset_engine.pipeline.executor import EmbeddingTask
 
 READERS = 2  # threads that read for one CPU actor; a GPU actor gets its share of the node's cores
 _END = object()
@@ -163,7 +164,7 @@ class ShardEmbedder:
         self.encoder = settled(encoder, self.about["sizes"]).with_fit(self.about["fit"])
 
     def _embed(self, number: int) -> int:
-        from coreset_engine.embedding.embedder import embed_shard
+        from coreset_engine.embedding.embedder import Batches, embed_shard, shard_path
         from coreset_engine.sources.remote.readers import load_part
 
         dataset = self.dataset
@@ -176,14 +177,14 @@ class ShardEmbedder:
                 reader=part,
                 fit=self.about["fit"],
             )
+        size = self.about["shard_size"]
+        start = 0 if self.dataset is None else number * size
         return embed_shard(
             dataset,
             self.encoder,
-            self.shards,
-            number,
-            shard_size=self.about["shard_size"],
-            alone=self.dataset is None,
-            readers=self.about["readers"],
+            (start, min(start + size, len(dataset))),
+            shard_path(self.shards, number),
+            Batches(readers=self.about["readers"]),
         )
 
 
@@ -206,19 +207,8 @@ def settled(encoder: Any, sizes: list[int | None]) -> Any:
     )
 
 
-def embed_on(
-    address: str,
-    dataset: Dataset,
-    encoder: str,
-    weights: str | None,
-    shards: Path,
-    progress: Progress = silent,
-    *,
-    shard_size: int = 1024,
-    device: str = "auto",
-    sizes: tuple[int | None, ...] = (),
-) -> dict[str, float]:
-    """Write every missing shard of `dataset` on the cluster; images per second by Ray node id.
+def embed_on(address: str, task: EmbeddingTask, progress: Progress = silent) -> dict[str, float]:
+    """Write every missing shard of the task on the cluster; images per second by Ray node id.
 
     GPU nodes work when the cluster has any (one actor a GPU), else, and with device="cpu", every
     core. The unit of `progress` names each node's images per second. Shards that a slow node still
@@ -227,27 +217,31 @@ def embed_on(
     from coreset_engine.embedding.embedder import missing_shards
     from coreset_engine.embedding.encoders.builders import make_encoder
 
-    made = make_encoder(encoder, weights=weights, device=device)
-    made = settled(made, list(sizes)).with_fit(dataset.fit) if sizes else made.sized_for(dataset)
-    missing = missing_shards(dataset, made, shards, shard_size=shard_size)
+    dataset = task.dataset
+    made = make_encoder(task.encoder, weights=task.weights, device=task.device)
+    if task.sizes:
+        made = settled(made, list(task.sizes)).with_fit(dataset.fit)
+    else:
+        made = made.sized_for(dataset)
+    missing = missing_shards(dataset, made, task.shards, shard_size=task.shard_size)
     if not missing:
         return {}
     ray = connect(address)
     sliced = hasattr(dataset.reader, "save")
     if sliced:
-        cast(Any, dataset.reader).save(shards / "slices.tmp", shard_size)
-        os.replace(shards / "slices.tmp", shards / "slices.parquet")
+        cast(Any, dataset.reader).save(task.shards / "slices.tmp", task.shard_size)
+        os.replace(task.shards / "slices.tmp", task.shards / "slices.parquet")
     resources = ray.cluster_resources()
-    gpus = 0 if device == "cpu" else int(resources.get("GPU", 0))
+    gpus = 0 if task.device == "cpu" else int(resources.get("GPU", 0))
     cpus = int(resources.get("CPU", 1))
     about = dict(
-        device="cpu" if device == "cpu" else "auto",
+        device="cpu" if task.device == "cpu" else "auto",
         spec=dataset.spec,
         fingerprint=dataset.fingerprint,
-        encoder=encoder,
-        weights=weights,
-        shards=str(shards),
-        shard_size=shard_size,
+        encoder=task.encoder,
+        weights=task.weights,
+        shards=str(task.shards),
+        shard_size=task.shard_size,
         sliced=sliced,
         sizes=sizes_of(made),
         fit=dataset.fit,

@@ -32,16 +32,7 @@ class RayExecutor:
         return embedding.open_on(self.address, source, progress)
 
     def embed_shards(self, task: EmbeddingTask, progress: Progress = silent) -> dict[str, float]:
-        return embedding.embed_on(
-            self.address,
-            task.dataset,
-            task.encoder,
-            task.weights,
-            task.shards,
-            progress,
-            device=task.device,
-            sizes=task.sizes,
-        )
+        return embedding.embed_on(self.address, task, progress)
 
     def compute_stage(
         self, run: PipelineRun, stage: str, params: dict[str, Any], progress: Progress = silent
@@ -63,15 +54,7 @@ class RayExecutor:
         return neighbour_steps(self.address, vectors, folder)
 
     def coverage_options(self, task: CoverageTask, progress: Progress = silent) -> dict[str, Any]:
-        return coverage_partitions.coverage_work(
-            self.address,
-            task.vectors,
-            task.folder,
-            task.n_dims,
-            task.n_alphas,
-            progress=progress,
-            keys=task.keys,
-        )
+        return coverage_partitions.coverage_work(self.address, task, progress)
 
     def map(
         self,

@@ -15,6 +15,7 @@ import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -52,25 +53,19 @@ def embed_images(
     encoder = encoder.sized_for(ds)
     count = len(ds)
     starts = range(0, len(ds), shard_size)
+    batches = Batches(batch_size)
     if shards is None:
         out = np.empty((count, encoder.dim), np.float32)
         for start in starts:
             stop = min(start + shard_size, count)
-            out[start:stop] = _embed_range(ds, encoder, start, stop, batch_size, progress)
+            out[start:stop] = _embed_range(ds, encoder, (start, stop), batches, progress)
         return out
     shards = Path(shards)
     missing = set(missing_shards(ds, encoder, shards, shard_size=shard_size, batch_size=batch_size))
     for number, start in enumerate(starts):
         if number in missing:
-            embed_shard(
-                ds,
-                encoder,
-                shards,
-                number,
-                shard_size=shard_size,
-                batch_size=batch_size,
-                progress=progress,
-            )
+            span = start, min(start + shard_size, count)
+            embed_shard(ds, encoder, span, shard_path(shards, number), batches, progress)
         progress(min(start + shard_size, count), count, "images")
     return _join(shards, len(starts), (count, encoder.dim))
 
@@ -98,47 +93,61 @@ def missing_shards(
     ]
 
 
+@dataclass(frozen=True)
+class Batches:
+    """How images reach the network.
+
+    Attributes
+    ----------
+    size : int
+        Images a batch.
+    readers : int, optional
+        Threads that decode and resize, each up to a batch ahead; default one a core, at most 16.
+    """
+
+    size: int = 64
+    readers: int | None = None
+
+
 def embed_shard(
     ds: Dataset,
     encoder: Encoder | Concatenated,
-    shards: Path,
-    number: int,
-    *,
-    shard_size: int = 1024,
-    batch_size: int = 64,
+    span: tuple[int, int],
+    path: Path,
+    batches: Batches = Batches(),
     progress: Progress = silent,
-    alone: bool = False,
-    readers: int | None = None,
 ) -> int:
-    """Embed and write one shard, on whichever machine this runs; how many images it holds.
+    """Embed one shard on this machine and write its file.
 
-    See `embed_images`.
+    Parameters
+    ----------
+    ds : Dataset
+        All images of the source, or those of the shard alone; the encoder's image size must then be
+        settled.
+    encoder : Encoder or Concatenated
+    span : (start, stop)
+        Positions in `ds` of the shard's images.
+    path : Path
+        See `shard_path`.
+    batches : Batches
+    progress : callable
+        Called per batch with unit "images".
 
-    alone: `ds` holds this shard's images and no others; the encoder's image size must then be
-    settled. readers: threads that read and resize, each up to a batch ahead; default one a core, at
-    most 16.
+    Returns
+    -------
+    int
+        Images of the shard.
     """
-    start = 0 if alone else number * shard_size
-    stop = min(start + shard_size, len(ds))
-    _write_shard(
-        shards,
-        number,
-        _embed_range(ds, encoder.sized_for(ds), start, stop, batch_size, progress, readers),
-    )
-    return stop - start
+    _write_shard(path, _embed_range(ds, encoder.sized_for(ds), span, batches, progress))
+    return span[1] - span[0]
 
 
 def _embed_range(
-    ds: Dataset,
-    encoder: Any,
-    start: int,
-    stop: int,
-    batch_size: int,
-    progress: Progress,
-    readers: int | None = None,
+    ds: Dataset, encoder: Any, span: tuple[int, int], batches: Batches, progress: Progress
 ) -> np.ndarray:
+    start, stop = span
     out = np.empty((stop - start, encoder.dim), np.float32)
-    for begin, end, pixels in _prepared(ds, encoder, start, stop, batch_size, readers):
+    for begin, end, pixels in _prepared(ds, encoder, span, batches):
         vectors = _forward(encoder, pixels)
         if not np.isfinite(vectors).all():
             bad = begin + int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
@@ -152,19 +161,16 @@ def _embed_range(
 
 
 def _prepared(
-    ds: Dataset,
-    encoder: Any,
-    start: int,
-    stop: int,
-    batch_size: int,
-    readers: int | None = None,
+    ds: Dataset, encoder: Any, span: tuple[int, int], batches: Batches
 ) -> Iterator[tuple[int, int, Any]]:
     """Yield batches decoded and resized by threads, a few ahead of the network.
 
     Pillow releases the interpreter lock.
     """
-    borders = [(begin, min(begin + batch_size, stop)) for begin in range(start, stop, batch_size)]
-    workers = readers or min(16, cpu_count())
+    start, stop = span
+    begins = range(start, stop, batches.size)
+    borders = [(begin, min(begin + batches.size, stop)) for begin in begins]
+    workers = batches.readers or min(16, cpu_count())
     ahead = workers + 1
     with ThreadPoolExecutor(max_workers=workers) as pool:
         waiting: list[Future] = []
@@ -271,20 +277,20 @@ def _settle_plan(shards: Path, plan: dict[str, Any]) -> None:
         _write_whole(path, json.dumps(plan, indent=1).encode())
 
 
-def _shard(shards: Path, number: int) -> Path:
+def shard_path(shards: Path, number: int) -> Path:
+    """The file of a shard's vectors."""
     return shards / f"shard-{number:06d}.f32"
 
 
-def _write_shard(shards: Path, number: int, vectors: np.ndarray) -> None:
+def _write_shard(path: Path, vectors: np.ndarray) -> None:
     data = np.ascontiguousarray(vectors, dtype="<f4").tobytes()
-    path = _shard(shards, number)
     _write_whole(path, data)
     _write_whole(path.with_suffix(".sha256"), hashlib.sha256(data).hexdigest().encode())
 
 
 def _is_whole(shards: Path, number: int, shape: tuple[int, int]) -> bool:
     """Whether shard `number` is there, of the right length, and hashes to what was written."""
-    path = _shard(shards, number)
+    path = shard_path(shards, number)
     try:
         if path.stat().st_size != 4 * shape[0] * shape[1]:
             return False
@@ -303,7 +309,9 @@ def _join(shards: Path, pieces: int, shape: tuple[int, int]) -> np.ndarray:
         header, {"descr": "<f4", "fortran_order": False, "shape": shape}
     )
     # ordinary writes, not a writable map: a map on a full disk kills the process instead of raising
-    _write_whole(whole, header.getvalue(), *(_shard(shards, number) for number in range(pieces)))
+    _write_whole(
+        whole, header.getvalue(), *(shard_path(shards, number) for number in range(pieces))
+    )
     return np.load(whole, mmap_mode="r", allow_pickle=False)
 
 

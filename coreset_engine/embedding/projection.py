@@ -44,11 +44,10 @@ def project(
         return start
     if epochs is None:
         epochs = 500 if count <= 10_000 else 200 if count <= 200_000 else 100
-    return _centred(_layout(vectors, neighbours, start, seed, epochs, n_neighbours, progress))
+    return _centred(_layout(neighbours, start, seed, epochs, n_neighbours, progress))
 
 
 def _layout(
-    vectors: np.ndarray,
     neighbours: Neighbours,
     start: np.ndarray,
     seed: int,
@@ -155,11 +154,11 @@ def place_among(
     neighbours: Neighbours,
     *,
     seed: int = 0,
-    epochs: int | None = None,
-    n_neighbours: int = N_NEIGHBOURS,
     progress: Progress = silent,
 ) -> np.ndarray:
     """Positions of new images on a map that stays as it is, as UMAP's transform finds them.
+
+    100 epochs for up to 10,000 new images, else 30, as umap-learn.
 
     Parameters
     ----------
@@ -170,8 +169,9 @@ def place_among(
     vectors : (N, D) float
     neighbours : Neighbours
         Of all N images.
-    epochs
-        None = 100 up to 10,000 new images, else 30, as umap-learn.
+    seed : int
+    progress : callable
+        Unit "epochs".
 
     Returns
     -------
@@ -188,14 +188,14 @@ def place_among(
     if not len(new):
         return placed
     old = np.flatnonzero(known)
-    used = min(n_neighbours, len(old))
+    used = min(N_NEIGHBOURS, len(old))
     indices, distances = _known_neighbours(new, old, vectors, neighbours, used)
     progress(0, 1, "epochs")
     if len(old) < _FEWEST:
         placed[new] = placed[old[indices]].mean(axis=1)
     else:
-        steps = epochs or (100 if len(new) <= 10_000 else 30)
-        placed[new] = _transformed(placed[old], indices, distances, seed, steps)
+        epochs = 100 if len(new) <= 10_000 else 30
+        placed[new] = _transformed(placed[old], indices, distances, seed, epochs)
     progress(1, 1, "epochs")
     return placed
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -72,7 +72,7 @@ class BetaConfig:
     )
 
 
-def search_beta(
+def search_beta(  # noqa: PLR0913
     inputs,
     pseudo: np.ndarray,
     aum: np.ndarray,
@@ -99,7 +99,8 @@ def search_beta(
     """
     config = make(BetaConfig, params)
     labels = np.asarray(pseudo)
-    trial = _Trial(inputs, labels, np.asarray(aum, np.float64), choose, config, seed, device)
+    scored = _Scored(inputs, labels, np.asarray(aum, np.float64))
+    trial = _Trial(scored, choose, config, seed, device)
     tried = trial.grid() if betas is None else _increasing(betas)
     judge = _Judge(
         trial,
@@ -124,7 +125,7 @@ def search_beta(
     )
 
 
-def oracle_curve(
+def oracle_curve(  # noqa: PLR0913
     search: dict[str, Any],
     inputs,
     truth: np.ndarray,
@@ -142,15 +143,8 @@ def oracle_curve(
     """
     names = [field.name for field in dataclasses.fields(BetaConfig)]
     config = make(BetaConfig, {name: search[name] for name in names})
-    trial = _Trial(
-        inputs,
-        np.asarray(truth),
-        np.asarray(aum, np.float64),
-        choose,
-        config,
-        search["seed"],
-        device,
-    )
+    scored = _Scored(inputs, np.asarray(truth), np.asarray(aum, np.float64))
+    trial = _Trial(scored, choose, config, search["seed"], device)
     judge = _Judge(trial, config.n_seeds, progress, len(search["curve"]))
     for point in search["curve"]:
         judge(point["beta"])
@@ -166,19 +160,21 @@ def oracle_curve(
     )
 
 
+class _Scored(NamedTuple):
+    """Images with their labels (N,) int of whichever kind and their scores aum (N,) float64."""
+
+    inputs: Any
+    labels: np.ndarray
+    aum: np.ndarray
+
+
 class _Trial:
     """One set, its labels of whichever kind, and how a beta is tried on it."""
 
     def __init__(
-        self,
-        inputs,
-        labels: np.ndarray,
-        aum: np.ndarray,
-        choose: Choose,
-        config: BetaConfig,
-        seed: int,
-        device: str,
+        self, scored: _Scored, choose: Choose, config: BetaConfig, seed: int, device: str
     ) -> None:
+        inputs, labels, aum = scored
         if not len(inputs) == len(labels) == len(aum) or len(labels) < 10:
             raise BadInput(
                 f"{len(inputs)} inputs, {len(labels)} labels and {len(aum)} scores: a search for "

@@ -35,6 +35,7 @@ from coreset_engine.evaluation.subset_training import (
     ON_PIXELS,
     WITHOUT_SEED,
     EvaluationConfig,
+    TrainTest,
     evaluate_subset,
 )
 from coreset_engine.pipeline.run import Run
@@ -55,7 +56,7 @@ def nothing(rows: list[Row], full: float | None, total: int) -> None:
     """The callback for callers that want none."""
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913
     run: Run,
     *,
     on_rows: OnRows = nothing,
@@ -479,16 +480,19 @@ class EvaluationGrid:
         )
         if cache_key not in self._outcomes:
             train_inputs, test_inputs = self.split.inputs
-            outcome = evaluate_subset(
-                self.config.model,
+            data = TrainTest(
                 train_inputs[kept],
                 np.array(labels[kept]),
                 test_inputs,
                 self.split.test_labels,
-                n_classes=self.split.n_classes,
-                whole=len(labels),
+                self.split.n_classes,
+                weights,
+                full_size=len(labels),
+            )
+            outcome = evaluate_subset(
+                self.config.model,
+                data,
                 steps=self.config.steps,
-                weights=weights,
                 seed=seed,
                 device=self.run.device,
                 progress=self.tick,

@@ -11,7 +11,7 @@ K = 5  # scikit-learn's default; a coreset of fewer images votes with all
 _BLOCK = 1024
 
 
-def knn_predict(
+def knn_predict(  # noqa: PLR0913
     inputs: np.ndarray,
     labels: np.ndarray,
     test_inputs: np.ndarray,

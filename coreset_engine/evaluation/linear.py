@@ -55,7 +55,7 @@ class Linear:
         return torch.cat(parts).numpy()
 
 
-def fit_linear(
+def fit_linear(  # noqa: PLR0913
     inputs: np.ndarray,
     labels: np.ndarray,
     n_classes: int,

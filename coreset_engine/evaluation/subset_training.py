@@ -87,22 +87,48 @@ class Outcome:
     steps: int
 
 
+@dataclass(frozen=True, eq=False)
+class TrainTest:
+    """The images of a subset and the images it is judged on.
+
+    Attributes
+    ----------
+    inputs : (k, D) float, (k, ch, H, W) uint8, or FeatureMaps of k images
+        Vectors for linear, knn and mlp; pixels for ON_PIXELS; the encoder's feature maps for
+        finetune.
+    labels : (k,) int in [0, n_classes)
+    test_inputs : as `inputs`, of M images
+    test_labels : (M,) int in [0, n_classes)
+    n_classes : int
+    weights : (k,) float >= 0, optional
+        Networks scale each batch's loss by its mean weight (BlindCS eq. 10); linear and knn, which
+        have no batches, weight each image.
+    full_size : int
+        Images in the set the subset is from; sets the usual number of training steps.
+    """
+
+    inputs: Any
+    labels: np.ndarray
+    test_inputs: Any
+    test_labels: np.ndarray
+    n_classes: int
+    weights: np.ndarray | None = None
+    full_size: int = 0
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+
 def evaluate_subset(
     model: str,
-    inputs,
-    labels: np.ndarray,
-    test_inputs,
-    test_labels: np.ndarray,
+    data: TrainTest,
     *,
-    n_classes: int,
-    whole: int = 0,
     steps: int = 0,
-    weights: np.ndarray | None = None,
     seed: int = 0,
     device: str = "auto",
     progress: Progress = silent,
 ) -> Outcome:
-    """Accuracy on the test images of `model` trained on the given ones.
+    """Accuracy on the test images of `model` trained on the subset.
 
     Only the last model is tested: no epoch is picked by the test set.
 
@@ -110,17 +136,15 @@ def evaluate_subset(
     ----------
     model : str
         One of MODELS.
-    inputs : (k, D) float, (k, ch, H, W) uint8, or FeatureMaps of k images
-        Vectors for linear, knn and mlp; pixels for ON_PIXELS; the encoder's feature maps for
-        finetune. test_inputs alike.
-    labels : (k,) int in [0, n_classes)
-    whole : int
-        Images in the set the subset is from; sets the usual number of steps.
+    data : TrainTest
     steps : int
         Training steps of a network; 0 = the usual number.
-    weights : (k,) float >= 0, optional
-        Networks scale each batch's loss by its mean weight (BlindCS eq. 10); linear and knn, which
-        have no batches, weigh each image.
+    seed : int
+        Initial weights and order of the batches of a network.
+    device : str
+        "auto", "cpu" or "cuda".
+    progress : callable
+        Unit "steps"; "images" for knn.
 
     Returns
     -------
@@ -133,25 +157,25 @@ def evaluate_subset(
     """
     if model not in MODELS:
         raise BadInput(f"model={model!r} is not offered; choose one of {', '.join(MODELS)}.")
-    if len(inputs) == 0 or len(test_inputs) == 0:
+    if len(data) == 0 or len(data.test_inputs) == 0:
         raise BadInput(
-            f"{len(inputs)} images to train on and {len(test_inputs)} to test on; each must be at "
-            "least 1."
+            f"{len(data)} images to train on and {len(data.test_inputs)} to test on; each must be "
+            "at least 1."
         )
-    if weights is not None and not np.any(weights):
-        weights = None  # every kept image scored lowest: eq. 10 says nothing about them
-    data = _Subset(inputs, labels, weights, n_classes, whole, steps)
+    if data.weights is not None and not np.any(data.weights):
+        # every kept image scored lowest: eq. 10 says nothing about them
+        data = dataclasses.replace(data, weights=None)
     device = resolve_device(device)
     began = time.perf_counter()
     if model == "knn":
         from coreset_engine.evaluation.knn import knn_predict
 
         guess = knn_predict(
-            inputs,
-            labels,
-            test_inputs,
-            n_classes,
-            weights=weights,
+            data.inputs,
+            data.labels,
+            data.test_inputs,
+            data.n_classes,
+            weights=data.weights,
             device=device,
             progress=progress,
         )
@@ -161,49 +185,39 @@ def evaluate_subset(
         from coreset_engine.evaluation.linear import fit_linear
 
         fitted = fit_linear(
-            inputs, labels, n_classes, weights=weights, device=device, progress=progress
+            data.inputs,
+            data.labels,
+            data.n_classes,
+            weights=data.weights,
+            device=device,
+            progress=progress,
         )
         seconds = time.perf_counter() - began
         taken = fitted.steps
-        guess = fitted.predict(test_inputs)
+        guess = fitted.predict(data.test_inputs)
     else:
-        network, taken = _train(model, data, seed, device, progress)
+        network, taken = _train(model, data, steps, seed, device, progress)
         seconds = time.perf_counter() - began
         from coreset_engine.training.loop import predict
 
-        guess = predict(network, _array(test_inputs), device=device).argmax(axis=1)
-    return _outcome(guess, np.asarray(test_labels), n_classes, seconds, taken)
+        guess = predict(network, _array(data.test_inputs), device=device).argmax(axis=1)
+    return _outcome(guess, np.asarray(data.test_labels), data.n_classes, seconds, taken)
 
 
-@dataclass(frozen=True, eq=False)
-class _Subset:
-    """Training images with all that sets the length of their training."""
-
-    inputs: Any
-    labels: np.ndarray
-    weights: np.ndarray | None
-    n_classes: int
-    whole: int
-    steps: int
-
-    def __len__(self) -> int:
-        return len(self.inputs)
-
-
-def _train(model: str, subset: _Subset, seed: int, device: str, progress: Progress):
+def _train(model: str, data: TrainTest, steps: int, seed: int, device: str, progress: Progress):
     """(trained network, steps taken)."""
     from coreset_engine.training.loop import Hooks, TrainingSet, to_device, train
 
-    if model in ON_PIXELS and len(subset) < 2:
+    if model in ON_PIXELS and len(data) < 2:
         raise BadInput(
-            f"{model!r} normalises over a batch and needs at least 2 images, not {len(subset)}; "
+            f"{model!r} normalises over a batch and needs at least 2 images, not {len(data)}; "
             "keep more, or use model='linear'."
         )
-    recipe = _recipe(model, subset)
-    inputs = to_device(_array(subset.inputs), device)
+    recipe = _recipe(model, data, steps)
+    inputs = to_device(_array(data.inputs), device)
     trained = train(
-        _network(model, subset, inputs, recipe, seed),
-        TrainingSet(inputs, subset.labels, subset.weights, weigh="batch"),
+        _network(model, data, inputs, recipe, seed),
+        TrainingSet(inputs, data.labels, data.weights, weigh="batch"),
         recipe,
         seed=seed,
         hooks=Hooks(progress=progress),
@@ -212,29 +226,29 @@ def _train(model: str, subset: _Subset, seed: int, device: str, progress: Progre
     return trained.model, trained.info["steps"]
 
 
-def _recipe(model: str, subset: _Subset):
+def _recipe(model: str, data: TrainTest, steps: int):
     """The model's recipe with as many epochs over the subset as the number of steps asks for."""
     if model == "finetune":
         from coreset_engine.evaluation.finetune import RECIPE, STEPS
 
         recipe = RECIPE
-        steps = subset.steps or STEPS
+        steps = steps or STEPS
     else:
         from coreset_engine.training.proxies import proxy_config
 
         recipe = proxy_config(model)
-        whole = max(subset.whole, len(subset))
-        steps = subset.steps or usual_steps(recipe.epochs, recipe.batch, whole)
-    epochs = max(1, round(steps / math.ceil(len(subset) / recipe.batch)))
+        full_size = max(data.full_size, len(data))
+        steps = steps or usual_steps(recipe.epochs, recipe.batch, full_size)
+    epochs = max(1, round(steps / math.ceil(len(data) / recipe.batch)))
     return dataclasses.replace(recipe, epochs=epochs)
 
 
-def _network(model: str, subset: _Subset, inputs, recipe, seed: int):
+def _network(model: str, data: TrainTest, inputs, recipe, seed: int):
     if model == "finetune":
-        return subset.inputs.network(subset.n_classes, seed)
+        return data.inputs.network(data.n_classes, seed)
     from coreset_engine.training.proxies import build_proxy
 
-    return build_proxy(model, inputs, subset.n_classes, recipe, seed)
+    return build_proxy(model, inputs, data.n_classes, recipe, seed)
 
 
 def _array(inputs):
@@ -242,9 +256,9 @@ def _array(inputs):
     return getattr(inputs, "maps", inputs)
 
 
-def usual_steps(epochs: int, batch: int, whole: int) -> int:
-    """Steps of the recipe's epochs over the whole set, at least LEAST_STEPS."""
-    return max(LEAST_STEPS, epochs * math.ceil(whole / batch))
+def usual_steps(epochs: int, batch: int, full_size: int) -> int:
+    """Steps of the recipe's epochs over the full set, at least LEAST_STEPS."""
+    return max(LEAST_STEPS, epochs * math.ceil(full_size / batch))
 
 
 def _outcome(

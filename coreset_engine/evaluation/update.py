@@ -104,7 +104,7 @@ class Update:
         return found | (dict(out=str(self.out)) if self.out else {})
 
 
-def update(
+def update(  # noqa: PLR0913
     source: str | Path | Run,
     selection: str | Path | None = None,
     *,

@@ -85,7 +85,7 @@ TARGETS: dict[str, Target] = {
 }
 
 
-def export(
+def export(  # noqa: PLR0913
     run: Run,
     *,
     target: str,
@@ -144,7 +144,7 @@ def export(
         return _send(row, target, pack(folder, run), place, progress, options)
 
 
-def export_folder(
+def export_folder(  # noqa: PLR0913
     folder: Path | str,
     *,
     target: str,

@@ -53,7 +53,7 @@ class Settings(Mapping[str, Any]):
 NONE_SET = Settings()
 
 
-def setting(
+def setting(  # noqa: PLR0913
     default: Any,
     help: str,
     *,

@@ -41,6 +41,8 @@ class EmbeddingTask:
         "auto", "cpu" or "cuda".
     sizes
         Image size of every network of the encoder, settled on the whole source.
+    shard_size
+        Images a shard.
     """
 
     dataset: Dataset
@@ -49,6 +51,7 @@ class EmbeddingTask:
     shards: Path
     device: str = "auto"
     sizes: tuple[int | None, ...] = ()
+    shard_size: int = 1024
 
 
 @dataclass(frozen=True)

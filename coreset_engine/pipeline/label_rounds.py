@@ -51,7 +51,7 @@ class LabelOptions:
     overwrite: bool = True
 
 
-def rescore(
+def rescore(  # noqa: PLR0913
     folder: Path | str,
     file: Path | str,
     out: Path | str,

@@ -89,7 +89,7 @@ class Run:
         For a setting that its field or this dataset refuses.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         dataset: Dataset,
         config: RunConfig | str | None = None,

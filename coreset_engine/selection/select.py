@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -77,7 +77,8 @@ def select(
     rules = make_rules(request, inputs, k, pins.allowed)
     check(rules, k, pins.allowed, request.budget)
     seed = inputs.seed if request.seed is None else request.seed
-    ranking, kept = _ranked_and_kept(row, inputs, k, config, seed, pins, rules)
+    ranker = _Ranker(row, inputs, config, seed, pins)
+    ranking, kept = _ranked_and_kept(ranker, k, rules)
     return Selection(
         ids=ids[kept],
         indices=kept,
@@ -191,27 +192,33 @@ def choose(method: str, inputs: Artefacts, *, seed: int = 0, **values: Any) -> S
     return select(SelectionRequest.of(method, seed=seed, **values), inputs)
 
 
-def _ranked_and_kept(
-    row: MethodRow,
-    inputs: Artefacts,
-    k: int,
-    config: Any,
-    seed: int,
-    pins: Pins,
-    rules: Rules,
-) -> tuple[Ranking, np.ndarray]:
+class _Ranker(NamedTuple):
+    """A method with all it needs to rank the images for any number kept."""
+
+    row: MethodRow
+    inputs: Artefacts
+    config: Any
+    seed: int
+    pins: Pins
+
+    def __call__(self, k: int) -> Ranking:
+        return rank(self.row, self.inputs, k, self.config, self.seed, self.pins)
+
+
+def _ranked_and_kept(ranker: _Ranker, k: int, rules: Rules) -> tuple[Ranking, np.ndarray]:
     """The method's ranking, and the (k,) int64 positions kept of it, must-keep first."""
-    ids = inputs.dataset.ids
-    ranking = rank(row, inputs, k, config, seed, pins)
+    ids = ranker.inputs.dataset.ids
+    seed = ranker.seed
+    pins = ranker.pins
+    ranking = ranker(k)
     if rules.empty:
         return ranking, _first_free(ranking, ids, k, seed, pins)
     order = complete(ranking, ids, seed).tolist()
     kept = walk(order, k, rules, pins.must_keep, pins.allowed)
     if ranking.nested and not np.isin(kept, np.r_[ranking.order, pins.must_keep]).all():
-        # The rules turned away images that the method placed: let it place more before the rest
-        # goes at random.
-        more = min(EXTENDED * k, int(pins.allowed.sum()))
-        ranking = rank(row, inputs, more, config, seed, pins)
+        # The rules rejected images that the method ranked: let it rank more before the rest is
+        # drawn at random.
+        ranking = ranker(min(EXTENDED * k, int(pins.allowed.sum())))
         order = complete(ranking, ids, seed).tolist()
         kept = walk(order, k, rules, pins.must_keep, pins.allowed)
     return ranking, kept

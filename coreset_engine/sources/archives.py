@@ -20,6 +20,7 @@ import zipfile
 import zlib
 from collections import Counter
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Progress, Rejected, silent
@@ -37,13 +38,19 @@ _SMALL = 2**20  # below this no ratio is dangerous
 _CHUNK = 2**20
 
 
+class ArchiveLimits(NamedTuple):
+    """Most entries, most bytes in all, and the highest compression ratio of an archive."""
+
+    entries: int = MAX_ENTRIES
+    total: int = MAX_TOTAL
+    ratio: int = MAX_RATIO
+
+
 def extract_images(
     archive: str | Path,
     into: str | Path,
     *,
-    max_entries: int = MAX_ENTRIES,
-    max_total: int = MAX_TOTAL,
-    max_ratio: int = MAX_RATIO,
+    limits: ArchiveLimits = ArchiveLimits(),
     progress: Progress = silent,
     called: str = "",
 ) -> tuple[Path, tuple[Rejected, ...]]:
@@ -64,7 +71,7 @@ def extract_images(
     partial = into.with_name(f".{into.name}.{os.getpid()}.{os.urandom(3).hex()}.tmp")
     try:
         with zipfile.ZipFile(archive) as opened:
-            entries, rejected = _accepted(opened, max_entries, max_total, max_ratio)
+            entries, rejected = _accepted(opened, *limits)
             _check_room(into, sum(entry.file_size for entry in entries))
             partial.mkdir(parents=True)
             for done, entry in enumerate(entries, 1):

@@ -22,7 +22,7 @@ from coreset_engine.training.proxies import build_proxy, proxy_config
 from coreset_engine.training.scores import DynamicsRecorder
 
 
-def training_dynamics(
+def training_dynamics(  # noqa: PLR0913
     inputs: np.ndarray,
     labels: np.ndarray,
     proxy: str = "mlp",

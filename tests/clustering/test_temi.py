@@ -8,6 +8,7 @@ import torch
 from coreset_engine.clustering import contingency
 from coreset_engine.clustering.alignment import align_heads, renamed
 from coreset_engine.clustering.config import TemiConfig
+from coreset_engine.clustering.context import ClusterContext
 from coreset_engine.clustering.heads import head_logits, make_heads, pair_weights, pmi_loss
 from coreset_engine.clustering.pseudo_labels import pseudo_labels
 from coreset_engine.clustering.temi import temi
@@ -144,13 +145,8 @@ def test_given_neighbours_are_the_pairs():
     """Neighbours that link images across two blobs make the two one cluster."""
     vectors, truth = blobs([50] * 4, spread=0.2)
     partner = np.where(truth < 2, np.arange(200), (np.arange(200) - 100 + 50) % 100 + 100)[:, None]
-    found = temi(
-        vectors,
-        3,
-        TemiConfig(**(QUICK | dict(epochs=40))),
-        0,
-        neighbours=Neighbours(partner, np.zeros((200, 1), np.float32)),
-    )
+    given = ClusterContext(Neighbours(partner, np.zeros((200, 1), np.float32)))
+    found = temi(vectors, 3, TemiConfig(**(QUICK | dict(epochs=40))), 0, given)
     joined = np.bincount(found.labels[truth >= 2], minlength=3).max() / 100
     assert joined > 0.9 and found.info["neighbours"] == 1
 
@@ -172,4 +168,4 @@ def test_can_be_stopped():
         raise Cancelled("stopped")
 
     with pytest.raises(Cancelled):
-        temi(blobs([30] * 3)[0], 3, TemiConfig(**QUICK), progress=stop)
+        temi(blobs([30] * 3)[0], 3, TemiConfig(**QUICK), context=ClusterContext(progress=stop))

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from coreset_engine.clustering.config import TemiConfig
+from coreset_engine.clustering.context import ClusterContext
 from coreset_engine.clustering.heads import _batched_mlp_logits, head_logits, make_heads
 from coreset_engine.clustering.pseudo_labels import pseudo_labels
 from coreset_engine.clustering.temi import temi
@@ -118,8 +119,9 @@ def test_inputs_are_raw_and_batches_full():
     config = TemiConfig.preset("paper", n_heads=2, hidden=4, bottleneck=4, epochs=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Training, "__init__", keep)
-        temi(vectors, 3, config, device="cpu")
-        temi(vectors, 3, TemiConfig(n_dims=0, min_steps=1, epochs=1), device="cpu")
+        cpu = ClusterContext(device="cpu")
+        temi(vectors, 3, config, context=cpu)
+        temi(vectors, 3, TemiConfig(n_dims=0, min_steps=1, epochs=1), context=cpu)
     assert torch.equal(seen[0], torch.from_numpy(vectors))
     torch.testing.assert_close(seen[1].norm(dim=1), torch.ones(70))
 

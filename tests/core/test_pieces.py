@@ -8,6 +8,7 @@ import pytest
 
 from coreset_engine.clustering import contingency
 from coreset_engine.clustering import kmeans_out_of_core as at_scale
+from coreset_engine.clustering.context import ClusterContext
 from coreset_engine.clustering.kmeans import KMeansConfig, spherical_kmeans
 from coreset_engine.clustering.pseudo_labels import pseudo_labels
 from coreset_engine.core import row_blocks
@@ -71,8 +72,10 @@ def test_finds_what_rows_in_memory_find(vectors, small, tmp_path):
 
 @pytest.mark.parametrize("slots", [1, 2, 50])
 def test_the_bits_do_not_depend_on_who_did_what(vectors, small, slots):
-    first = spherical_kmeans(vectors, 5, seed=2, streamed=True)
-    other = spherical_kmeans(vectors, 5, seed=2, streamed=True, workers=Backwards(vectors, slots))
+    alone = ClusterContext(streamed=True)
+    shared = ClusterContext(streamed=True, workers=Backwards(vectors, slots))
+    first = spherical_kmeans(vectors, 5, seed=2, context=alone)
+    other = spherical_kmeans(vectors, 5, seed=2, context=shared)
     assert np.array_equal(first.probabilities, other.probabilities) and first.info == other.info
 
 
@@ -144,13 +147,8 @@ def test_many_probabilities_are_not_kept_and_nothing_else_changes(vectors, small
 
 def test_it_tells_how_far_it_is_and_can_be_stopped(vectors, small):
     answer = []
-    spherical_kmeans(
-        vectors,
-        5,
-        KMeansConfig(n_rounds=3),
-        streamed=True,
-        progress=lambda *seen: answer.append(seen),
-    )
+    context = ClusterContext(streamed=True, progress=lambda *seen: answer.append(seen))
+    spherical_kmeans(vectors, 5, KMeansConfig(n_rounds=3), context=context)
     done = [seen[0] for seen in answer]
     assert (
         done == sorted(done)
@@ -164,8 +162,9 @@ def test_it_tells_how_far_it_is_and_can_be_stopped(vectors, small):
         if done > 1500:
             raise Cancelled("stopped")
 
+    context = ClusterContext(streamed=True, progress=stop)
     with pytest.raises(Cancelled):
-        spherical_kmeans(vectors, 5, KMeansConfig(n_rounds=3), streamed=True, progress=stop)
+        spherical_kmeans(vectors, 5, KMeansConfig(n_rounds=3), context=context)
     assert len(answer) - before < before
 
 

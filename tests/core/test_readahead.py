@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from coreset_engine.clustering.config import TemiConfig
+from coreset_engine.clustering.context import ClusterContext
 from coreset_engine.clustering.temi import temi
 from coreset_engine.core import prefetch
 from coreset_engine.core.prefetch import nothing
@@ -106,14 +107,9 @@ def test_temi_tells_of_pairs_and_lists_and_finds_the_same(vectors, told, tmp_pat
     config = TemiConfig(n_heads=2, epochs=1, min_steps=1, batch=100, n_neighbours=10, n_dims=0)
 
     def labels(rows, lists):
-        return temi(
-            rows,
-            4,
-            config,
-            neighbours=Neighbours(lists, np.zeros_like(lists)),
-            device="cpu",
-            streamed=True,
-        ).labels
+        neighbours = Neighbours(lists, np.zeros_like(lists))
+        context = ClusterContext(neighbours, device="cpu", streamed=True)
+        return temi(rows, 4, config, context=context).labels
 
     wanted = labels(np.array(vectors), near)
     assert not told.pages

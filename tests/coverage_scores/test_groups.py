@@ -13,6 +13,7 @@ import pytest
 from coreset_engine.core.errors import BadInput
 from coreset_engine.coverage.partitions import (
     Task,
+    TaskSize,
     add,
     edges,
     groups_for,
@@ -178,17 +179,11 @@ def test_every_sample_falls_on_the_one_set_that_holds_it():
 
 
 def test_the_number_of_groups_follows_the_memory():
-    about = dict(m=2, sums=1, threads=4)
-    n = 10_000_000
-    d = 256
-    whole = held(n, d, 2, groups=1, **about)
-    assert groups_for(n, d, 2, memory=whole / 0.79, **about) == 1
-    half = groups_for(n, d, 2, memory=whole / 2, **about)
+    size = TaskSize(n=10_000_000, d=256, itemsize=2, m=2, sums=1, threads=4)
+    whole = held(size, groups=1)
+    assert groups_for(size, memory=whole / 0.79) == 1
+    half = groups_for(size, memory=whole / 2)
     assert half > 2  # two of two groups are the whole
-    assert (
-        held(n, d, 2, groups=half, **about)
-        <= 0.8 * whole / 2
-        < held(n, d, 2, groups=half - 1, **about)
-    )
+    assert held(size, half) <= 0.8 * whole / 2 < held(size, half - 1)
     with pytest.raises(BadInput, match="smallest node has 0.5 GB"):
-        groups_for(n, d, 2, memory=5e8, **about)
+        groups_for(size, memory=5e8)

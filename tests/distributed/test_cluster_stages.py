@@ -11,6 +11,7 @@ import pytest
 from coreset_engine.artifacts.store import Store
 from coreset_engine.core.device import torch_threads
 from coreset_engine.evaluation.experiment import evaluate
+from coreset_engine.pipeline.executor import EmbeddingTask
 from coreset_engine.pipeline.run import Run
 from coreset_engine.sources.open import open_source
 
@@ -206,13 +207,8 @@ def test_who_asks_for_processors_embeds_on_them(with_a_gpu, tmp_path, monkeypatc
     few = dataclasses.replace(demo, ids=demo.ids[:8], labels=demo.labels[:8])
     for device in ("auto", "cpu"):
         (tmp_path / device).mkdir()
-        embedding.embed_on(
-            with_a_gpu.address,
-            few,
-            "efficientnet_lite0",
-            None,
-            tmp_path / device,
-            shard_size=4,
-            device=device,
+        task = EmbeddingTask(
+            few, "efficientnet_lite0", None, tmp_path / device, device=device, shard_size=4
         )
+        embedding.embed_on(with_a_gpu.address, task)
     assert asked == [(1, "auto"), (0, "cpu")]

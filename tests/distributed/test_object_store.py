@@ -16,8 +16,14 @@ from PIL import Image
 
 from coreset_engine.core.errors import BadInput
 from coreset_engine.distributed import embedding
-from coreset_engine.embedding.embedder import embed_images, embed_shard, missing_shards
+from coreset_engine.embedding.embedder import (
+    embed_images,
+    embed_shard,
+    missing_shards,
+    shard_path,
+)
 from coreset_engine.embedding.encoders.builders import make_encoder
+from coreset_engine.pipeline.executor import EmbeddingTask
 from coreset_engine.sources.open import open_source
 from coreset_engine.sources.remote.readers import load_part
 
@@ -136,17 +142,11 @@ def test_nodes_look_through_and_embed_a_bucket_themselves(three_nodes, s3, bucke
     before = s3.refused
     try:
         there = embedding.open_on(three_nodes.address, bucket, progress)
-        embed_shard(
-            there,
-            encoder,
-            folder,
-            missing_shards(there, encoder, folder, shard_size=8)[2],
-            shard_size=8,
-        )
+        third = missing_shards(there, encoder, folder, shard_size=8)[2]
+        embed_shard(there, encoder, (third * 8, third * 8 + 8), shard_path(folder, third))
         flip(folder / "shard-000002.f32", 1000)
-        found = embedding.embed_on(
-            three_nodes.address, there, "efficientnet_lite0", None, folder, progress, shard_size=8
-        )
+        task = EmbeddingTask(there, "efficientnet_lite0", None, folder, shard_size=8)
+        found = embedding.embed_on(three_nodes.address, task, progress)
     finally:
         s3.failing = 0
     assert s3.refused > before and (4, 4, "files looked through") in ticks
@@ -190,11 +190,7 @@ def test_a_picture_that_changed_meanwhile_is_one_sentence_from_a_worker(
     ):
         embedding.embed_on(
             three_nodes.address,
-            there,
-            "efficientnet_lite0",
-            None,
-            tmp_path / "shards",
-            shard_size=16,
+            EmbeddingTask(there, "efficientnet_lite0", None, tmp_path / "shards", shard_size=16),
         )
 
 
@@ -205,9 +201,8 @@ def test_gpu_nodes_embed_where_there_are_any(three_nodes, shards, tmp_path):
     with_gpu = three_nodes.add_node(num_cpus=1, num_gpus=1, object_store_memory=200 << 20)
     three_nodes.wait_for_nodes()
     try:
-        found = embedding.embed_on(
-            three_nodes.address, there, "efficientnet_lite0", None, tmp_path, shard_size=16
-        )
+        task = EmbeddingTask(there, "efficientnet_lite0", None, tmp_path, shard_size=16)
+        found = embedding.embed_on(three_nodes.address, task)
     finally:
         three_nodes.remove_node(with_gpu)
     assert len(found) == 1 and not set(found) & known  # the new node alone, as Ray counts GPUs

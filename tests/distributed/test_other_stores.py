@@ -20,6 +20,7 @@ from coreset_engine.core.errors import BadInput
 from coreset_engine.distributed import embedding
 from coreset_engine.embedding.embedder import embed_images, missing_shards
 from coreset_engine.embedding.encoders.builders import make_encoder
+from coreset_engine.pipeline.executor import EmbeddingTask
 from coreset_engine.pipeline.run import Run
 from coreset_engine.pipeline.select import select
 from coreset_engine.sources.open import open_source
@@ -246,9 +247,8 @@ def test_nodes_embed_from_gs_themselves_through_503s(three_nodes, gs, google, he
     gs.front.refused = 0
     there = embedding.open_on(three_nodes.address, f"{google}/tars/*.tar")
     gs.front.refuse = 2
-    found = embedding.embed_on(
-        three_nodes.address, there, "efficientnet_lite0", None, folder, shard_size=20
-    )
+    task = EmbeddingTask(there, "efficientnet_lite0", None, folder, shard_size=20)
+    found = embedding.embed_on(three_nodes.address, task)
     assert (
         found
         and gs.front.refused == 5

@@ -15,6 +15,7 @@ from PIL import Image
 from coreset_engine.artifacts.store import Store
 from coreset_engine.distributed import ray_cluster as beyond
 from coreset_engine.distributed.embedding import embed_on
+from coreset_engine.pipeline.executor import EmbeddingTask
 from coreset_engine.pipeline.run import Run
 from coreset_engine.pipeline.select import select
 from coreset_engine.sources.open import open_source
@@ -71,9 +72,8 @@ def test_a_node_killed_while_embedding_costs_its_shards_only(three_nodes, folder
             killed.append(done)
             three_nodes.remove_node(victim, allow_graceful=False)
 
-    embed_on(
-        three_nodes.address, dataset, "efficientnet_lite0", None, tmp_path, progress, shard_size=4
-    )
+    task = EmbeddingTask(dataset, "efficientnet_lite0", None, tmp_path, shard_size=4)
+    embed_on(three_nodes.address, task, progress)
     assert killed and killed[0] < len(dataset)
     assert not embedder.missing_shards(dataset, encoder, tmp_path, shard_size=4)
     assert np.array_equal(

@@ -3,6 +3,8 @@ splits and noise."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,12 @@ from coreset_engine.core.errors import BadInput
 from coreset_engine.evaluation.knn import knn_predict
 from coreset_engine.evaluation.linear import PENALTY, fit_linear
 from coreset_engine.evaluation.split import flip_labels, stratified_split
-from coreset_engine.evaluation.subset_training import MODELS, evaluate_subset, usual_steps
+from coreset_engine.evaluation.subset_training import (
+    MODELS,
+    TrainTest,
+    evaluate_subset,
+    usual_steps,
+)
 from coreset_engine.sources.open import open_source
 from coreset_engine.training.pixels import pixels_of
 
@@ -51,20 +58,17 @@ def test_image_weights_of_the_linear_fit_count_as_copies():
 
 def test_a_class_absent_from_the_subset_is_never_guessed():
     at = np.flatnonzero(Y[:400] != 3)
-    found = evaluate_subset("linear", X[at], Y[at], X[400:], Y[400:], n_classes=10)
+    found = evaluate_subset("linear", TrainTest(X[at], Y[at], X[400:], Y[400:], 10))
     assert found.per_class[3] == 0 == found.worst_class_accuracy and 0.7 < found.accuracy < 0.92
 
 
 @pytest.mark.parametrize("model", ["linear", "knn", "mlp", "convnet"])
 def test_accuracy_is_high_with_true_labels_and_chance_with_shuffled_ones(model):
     inputs = X if model != "convnet" else X.reshape(-1, 1, 8, 8).astype(np.uint8)
-    found = evaluate_subset(
-        model, inputs[:600], Y[:600], inputs[1200:], Y[1200:], n_classes=10, steps=80, device="cpu"
-    )
+    right = TrainTest(inputs[:600], Y[:600], inputs[1200:], Y[1200:], 10)
     shuffled = np.random.default_rng(0).permutation(Y[:600])
-    lost = evaluate_subset(
-        model, inputs[:600], shuffled, inputs[1200:], Y[1200:], n_classes=10, steps=80, device="cpu"
-    )
+    found = evaluate_subset(model, right, steps=80, device="cpu")
+    lost = evaluate_subset(model, replace(right, labels=shuffled), steps=80, device="cpu")
     assert found.accuracy > 0.8 and lost.accuracy < 0.3
     assert found.accuracy == pytest.approx(
         np.average(found.per_class, weights=np.bincount(Y[1200:]))
@@ -95,7 +99,7 @@ def test_balanced_accuracy_counts_every_class_alike():
     inputs = np.array([[1.0, 0.0]])
     test = np.tile([[1.0, 0.1]], (10, 1))
     truth = np.array([0] * 8 + [1] * 2)
-    found = evaluate_subset("knn", inputs, np.array([0]), test, truth, n_classes=2, device="cpu")
+    found = evaluate_subset("knn", TrainTest(inputs, np.array([0]), test, truth, 2), device="cpu")
     assert found.accuracy == 0.8 and found.balanced_accuracy == 0.5
     assert found.worst_class_accuracy == 0 and found.steps == 0
 
@@ -113,9 +117,8 @@ def test_the_last_stage_of_the_encoder_is_fine_tuned_on_its_own_maps():
         ours = maps.stage(torch.from_numpy(maps.maps[:8]).float()).numpy()
     assert np.abs(ours - vectors).max() < 2e-3 * np.abs(vectors).max(), "cut and joined: the same"
     before = [weight.clone() for weight in maps.stage.parameters()]
-    options = dict(n_classes=10, steps=20, device="cpu")
-    first = np.arange(40)
-    found = evaluate_subset("finetune", maps[first], Y[:40], maps[40:], Y[40:60], **options)
+    data = TrainTest(maps[np.arange(40)], Y[:40], maps[40:], Y[40:60], 10)
+    found = evaluate_subset("finetune", data, steps=20, device="cpu")
     assert found.steps == 20 and found.accuracy > 0.3
     after = list(maps.stage.parameters())
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True)), "a copy was trained"
@@ -133,7 +136,7 @@ def test_encoders_that_cannot_be_cut_are_refused_by_name():
 def test_networks_take_the_same_steps_whatever_the_subset():
     taken = [
         evaluate_subset(
-            "mlp", X[:k], Y[:k], X[1700:], Y[1700:], n_classes=10, steps=60, device="cpu"
+            "mlp", TrainTest(X[:k], Y[:k], X[1700:], Y[1700:], 10), steps=60, device="cpu"
         ).steps
         for k in (20, 300, 1200)
     ]
@@ -143,9 +146,9 @@ def test_networks_take_the_same_steps_whatever_the_subset():
 
 def test_a_network_is_the_same_for_a_seed_and_leaves_the_random_state_alone():
     before = torch.get_rng_state()
-    args = ("mlp", X[:100], Y[:100], X[1500:], Y[1500:])
+    data = TrainTest(X[:100], Y[:100], X[1500:], Y[1500:], 10)
     a, b, c = (
-        evaluate_subset(*args, n_classes=10, steps=20, seed=seed, device="cpu").per_class
+        evaluate_subset("mlp", data, steps=20, seed=seed, device="cpu").per_class
         for seed in (1, 1, 2)
     )
     assert (a == b).all() and (a != c).any() and torch.equal(before, torch.get_rng_state())
@@ -182,7 +185,7 @@ def test_batch_weights_are_equation_10():
 def test_what_cannot_be_trained_is_refused(model, k, said):
     inputs = X.reshape(-1, 1, 8, 8) if model == "convnet" else X
     with pytest.raises(BadInput, match=said):
-        evaluate_subset(model, inputs[:k], Y[:k], inputs[:5], Y[:5], n_classes=10)
+        evaluate_subset(model, TrainTest(inputs[:k], Y[:k], inputs[:5], Y[:5], 10))
     assert "linear" == MODELS[0]
 
 

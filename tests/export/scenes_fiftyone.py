@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import made_up_parcels
 import numpy as np
+import synthetic_bundles
 
 from coreset_engine.core.errors import BadInput
 from coreset_engine.export.fiftyone import disk, live
@@ -44,18 +44,18 @@ def read(name, prefix="coreset_"):
 
 def fresh(folder, source, name, keep=3):
     """A new dataset; what was told and what is there."""
-    parcel = made_up_parcels.parcel(Path(folder), source, keep=keep)
-    answer = live.write_fiftyone_dataset(parcel, name)
-    return dict(told=answer, **read(name), **wanted(parcel), **derived(name))
+    bundle = synthetic_bundles.make_bundle(Path(folder), source, keep=keep)
+    answer = live.write_fiftyone_dataset(bundle, name)
+    return dict(told=answer, **read(name), **wanted(bundle), **derived(name))
 
 
-def wanted(parcel):
+def wanted(bundle):
     columns = {
-        name: parcel.table[name].astype(float).tolist()
+        name: bundle.table[name].astype(float).tolist()
         for name in ("aum", "score", "weight", "confidence")
     }
-    kept = parcel.table[parcel.table["selected"]].sort_values("rank")["id"].tolist()
-    return dict(wanted=columns, kept=kept, reasons=parcel.reasons.tolist(), truth=parcel.truth)
+    kept = bundle.table[bundle.table["selected"]].sort_values("rank")["id"].tolist()
+    return dict(wanted=columns, kept=kept, reasons=bundle.reasons.tolist(), truth=bundle.truth)
 
 
 def derived(name, prefix="coreset_"):
@@ -78,7 +78,7 @@ def through_disk(folder, source, out, name):
     """The on-disk folder, read by FiftyOne's own importer."""
     import fiftyone as fo
 
-    disk.write_fiftyone_folder(made_up_parcels.parcel(Path(folder), source), out)
+    disk.write_fiftyone_folder(synthetic_bundles.make_bundle(Path(folder), source), out)
     fo.Dataset.from_dir(
         dataset_dir=out, dataset_type=fo.types.FiftyOneDataset, name=name, progress=False
     )
@@ -87,7 +87,7 @@ def through_disk(folder, source, out, name):
 
 def twice(folder, source, name):
     """Main, then another name, then main again with other scores; all three states."""
-    first = made_up_parcels.parcel(Path(folder), source, keep=3, seed=0)
+    first = synthetic_bundles.make_bundle(Path(folder), source, keep=3, seed=0)
     live.write_fiftyone_dataset(first, name)
     import fiftyone as fo
 
@@ -100,11 +100,11 @@ def twice(folder, source, name):
     dataset.save_view("my view", dataset.limit(2))
     states = [read(name)]
     live.write_fiftyone_dataset(
-        made_up_parcels.parcel(Path(folder), source, keep=5, seed=1), name, selection="B ☃"
+        synthetic_bundles.make_bundle(Path(folder), source, keep=5, seed=1), name, selection="B ☃"
     )
     states.append(read(name))
     live.write_fiftyone_dataset(
-        made_up_parcels.parcel(Path(folder), source, keep=2, seed=2, with_run=False), name
+        synthetic_bundles.make_bundle(Path(folder), source, keep=2, seed=2, with_run=False), name
     )
     states.append(read(name))
     return dict(states=states, mine=dataset.values("mine"), schema=list(dataset.get_field_schema()))
@@ -115,12 +115,12 @@ def into_foreign(folder, source, name):
     their own."""
     import fiftyone as fo
 
-    parcel = made_up_parcels.parcel(Path(folder), source, keep=3)
-    paths = parcel.table["path"].tolist()
+    bundle = synthetic_bundles.make_bundle(Path(folder), source, keep=3)
+    paths = bundle.table["path"].tolist()
     dataset = fo.Dataset(name)
     theirs = [*paths[::-1][:-1], "/elsewhere/own.png"]
     dataset.add_samples([fo.Sample(filepath=path) for path in theirs], progress=False)
-    answer = live.write_fiftyone_dataset(parcel, name)
+    answer = live.write_fiftyone_dataset(bundle, name)
     aum = dict(zip(dataset.values("filepath"), dataset.values("coreset_aum"), strict=True))
     tagged = set(dataset.match_tags("coreset").values("filepath"))
     return dict(
@@ -128,8 +128,8 @@ def into_foreign(folder, source, name):
         aum=[aum.get(path) for path in paths],
         own=aum["/elsewhere/own.png"],
         tagged=[path in tagged for path in paths],
-        selected=parcel.selected.tolist(),
-        wanted=parcel.table["aum"].astype(float).tolist(),
+        selected=bundle.selected.tolist(),
+        wanted=bundle.table["aum"].astype(float).tolist(),
         points=len(dataset.load_brain_results("coreset_umap").points),
     )
 
@@ -138,7 +138,7 @@ def refused(folder, source, what):
     """The sentence with which an export is refused."""
     import fiftyone as fo
 
-    parcel = made_up_parcels.parcel(Path(folder), source)
+    bundle = synthetic_bundles.make_bundle(Path(folder), source)
     name = "refused " + what
     options = {}
     if what == "strangers":
@@ -146,15 +146,15 @@ def refused(folder, source, what):
     elif what == "somebody's field":
         dataset = fo.Dataset(name)
         dataset.add_samples(
-            [fo.Sample(filepath=parcel.table["path"][0], coreset_score=5.0)], progress=False
+            [fo.Sample(filepath=bundle.table["path"][0], coreset_score=5.0)], progress=False
         )
     elif what == "only kept":
-        fo.Dataset(name).add_samples([fo.Sample(filepath=parcel.table["path"][0])], progress=False)
+        fo.Dataset(name).add_samples([fo.Sample(filepath=bundle.table["path"][0])], progress=False)
         options = dict(only_kept=True)
     elif what == "no name":
         name = "☃"
     try:
-        live.write_fiftyone_dataset(parcel, name, **options)
+        live.write_fiftyone_dataset(bundle, name, **options)
     except BadInput as error:
         left = fo.load_dataset(name).values("coreset_score") if what == "somebody's field" else None
         return dict(said=str(error), left=left)
@@ -162,9 +162,9 @@ def refused(folder, source, what):
 
 
 def only_kept(folder, source, name):
-    parcel = made_up_parcels.parcel(Path(folder), source)
-    answer = live.write_fiftyone_dataset(parcel, name, only_kept=True)
-    return dict(told=answer, ids=read(name)["ids"], kept=parcel.ids[parcel.selected].tolist())
+    bundle = synthetic_bundles.make_bundle(Path(folder), source)
+    answer = live.write_fiftyone_dataset(bundle, name, only_kept=True)
+    return dict(told=answer, ids=read(name)["ids"], kept=bundle.ids[bundle.selected].tolist())
 
 
 def property_round_trip(folder, names, kept, values, name):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-import made_up_parcels
+import synthetic_bundles
 
 from coreset_engine.core.types import silent
 from coreset_engine.export.fiftyone import live
@@ -19,7 +19,7 @@ def there_and_back(folder, source, name):
     """Export a labelled bundle; then tag, relabel and predict in FiftyOne; all read back."""
     import fiftyone as fo
 
-    bundle = made_up_parcels.parcel(Path(folder), source)
+    bundle = synthetic_bundles.make_bundle(Path(folder), source)
     n = len(bundle)
     columns = dict(
         given_label=["cat", "dog"] + [""] * (n - 2),

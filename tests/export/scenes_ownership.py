@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from unittest import mock
 
-import made_up_parcels
 import numpy as np
+import synthetic_bundles
 
 from coreset_engine.core.errors import BadInput
 from coreset_engine.export.fiftyone import live, transaction
@@ -65,7 +65,7 @@ def take_name(dataset, what):
 
 def taken(folder, source, what):
     """The refusal, whether all is as before, and whether another name works."""
-    bundle = made_up_parcels.parcel(Path(folder), source)
+    bundle = synthetic_bundles.make_bundle(Path(folder), source)
     dataset = theirs(bundle, f"taken {what}")
     take_name(dataset, what)
     before = everything(dataset)
@@ -81,13 +81,13 @@ def taken(folder, source, what):
 
 def shared_tag(folder, source, name):
     """Somebody uses the tag "coreset" themselves."""
-    bundle = made_up_parcels.parcel(Path(folder), source)
+    bundle = synthetic_bundles.make_bundle(Path(folder), source)
     dataset = theirs(bundle, name)
     first = dataset.first()
     first.tags.append("coreset")
     first.save()
     counts = []
-    for part in (bundle, made_up_parcels.parcel(Path(folder), source, keep=5, seed=1)):
+    for part in (bundle, synthetic_bundles.make_bundle(Path(folder), source, keep=5, seed=1)):
         answer = live.write_fiftyone_dataset(part, name)
         dataset.reload()
         counts.append(dataset.count_sample_tags())
@@ -109,10 +109,10 @@ def failing(folder, source, where, exported_before):
     import fiftyone  # noqa: F401 - loaded before its parts are replaced
     import fiftyone.brain  # noqa: F401
 
-    bundle = made_up_parcels.parcel(Path(folder), source, keep=3)
+    bundle = synthetic_bundles.make_bundle(Path(folder), source, keep=3)
     dataset = theirs(bundle, f"failing {where} {exported_before}")
     if exported_before:
-        former = made_up_parcels.parcel(Path(folder), source, keep=5, seed=1)
+        former = synthetic_bundles.make_bundle(Path(folder), source, keep=5, seed=1)
         live.write_fiftyone_dataset(former, dataset.name)
         dataset.reload()
     before = everything(dataset)
@@ -140,7 +140,7 @@ def failing(folder, source, where, exported_before):
 
 def killed(folder, source, name):
     """A process that dies while it writes puts nothing back; the next export must cope."""
-    bundle = made_up_parcels.parcel(Path(folder), source, keep=3)
+    bundle = synthetic_bundles.make_bundle(Path(folder), source, keep=3)
     dataset = theirs(bundle, name)
     with (
         mock.patch.object(transaction._Snapshot, "restore"),
@@ -161,13 +161,13 @@ def killed(folder, source, name):
 
 def strangers_ids(folder, source, other, name):
     """Two folders with the same names and other pictures: an id proves nothing."""
-    bundle = made_up_parcels.parcel(Path(folder), source)
+    bundle = synthetic_bundles.make_bundle(Path(folder), source)
     live.write_fiftyone_dataset(bundle, name)
     import fiftyone as fo
 
     dataset = fo.load_dataset(name)
     before = everything(dataset)
-    stranger = made_up_parcels.parcel(Path(folder) / "b", other, keep=5, seed=1)
+    stranger = synthetic_bundles.make_bundle(Path(folder) / "b", other, keep=5, seed=1)
     assert stranger.ids.tolist() == bundle.ids.tolist()
     try:
         live.write_fiftyone_dataset(stranger, name)
@@ -179,10 +179,10 @@ def strangers_ids(folder, source, other, name):
 
 def grown_source(folder, source, name):
     """The same folder with one picture more: matched by the files themselves."""
-    bundle = made_up_parcels.parcel(Path(folder), source)
+    bundle = synthetic_bundles.make_bundle(Path(folder), source)
     live.write_fiftyone_dataset(bundle, name)
-    made_up_parcels.pictures(Path(source), ["a/new.png"])
-    grown = made_up_parcels.parcel(Path(folder), source, keep=len(bundle) + 1, seed=1)
+    synthetic_bundles.pictures(Path(source), ["a/new.png"])
+    grown = synthetic_bundles.make_bundle(Path(folder), source, keep=len(bundle) + 1, seed=1)
     answer = live.write_fiftyone_dataset(grown, name)
     return {key: answer[key] for key in ("written", "absent", "kept")} | {"n": len(bundle)}
 
@@ -200,7 +200,7 @@ def grouped(folder, name):
         group = fo.Group()
         for j, part in enumerate(("left", "right")):
             path = Path(folder) / f"{part}{i}.png"
-            made_up_parcels.pictures(path.parent, [path.name])
+            synthetic_bundles.pictures(path.parent, [path.name])
             path.write_bytes(path.read_bytes() + bytes([i, j]))
             samples.append(fo.Sample(filepath=str(path), group=group.element(part)))
     dataset.add_samples(samples, progress=False)
@@ -256,7 +256,7 @@ def odd_views(folder, name):
     import fiftyone as fo
 
     dataset = fo.Dataset(name)
-    paths = made_up_parcels.pictures(Path(folder), ["1.png", "2.png", "3.png", "4.png"])
+    paths = synthetic_bundles.pictures(Path(folder), ["1.png", "2.png", "3.png", "4.png"])
     for i, path in enumerate(sorted(paths.glob("*.png"))):
         box = fo.Detection(label="x", bounding_box=[0, 0, 1, 1])
         dataset.add_sample(
@@ -287,7 +287,7 @@ def _no_room(*_, **__):
 
 def full_database(folder, source, name):
     """The database's disk is full while an existing dataset is written; then there is room."""
-    bundle = made_up_parcels.parcel(Path(folder), source, keep=3)
+    bundle = synthetic_bundles.make_bundle(Path(folder), source, keep=3)
     dataset = theirs(bundle, name)
     before = everything(dataset)
     said = []
@@ -308,7 +308,7 @@ def full_new_dataset(folder, source, name):
     """A disk or database that is full while a dataset is made leaves none behind."""
     import fiftyone as fo
 
-    bundle = made_up_parcels.parcel(Path(folder), source, keep=3)
+    bundle = synthetic_bundles.make_bundle(Path(folder), source, keep=3)
     said = []
     for place, fault in (
         ("coreset_engine.export.fiftyone.disk.write_frame", _no_room),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from unittest import mock
 
-import made_up_parcels
+import synthetic_bundles
 from scenes_ownership import theirs
 
 from coreset_engine.core.types import Dataset
@@ -18,7 +18,7 @@ from coreset_engine.sources.open import open_source
 def into_theirs(folder, source, name):
     """Tags of the samples before, after, and after an export without the tags; what is read
     back."""
-    bundle = made_up_parcels.parcel(Path(folder), source)
+    bundle = synthetic_bundles.make_bundle(Path(folder), source)
     dataset = theirs(bundle, name)
     first = dataset.first()
     first.tags.append("blurry")

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from made_up_parcels import parcel, pictures
+from synthetic_bundles import make_bundle, pictures
 from torchvision.datasets import ImageFolder
 
 from coreset_engine.core.registry import load
@@ -31,7 +31,9 @@ def classed(tmp_path, classes, per_class=4, loose=0, keep=None):
     """A selection of a source with these classes in this order, best first in source order."""
     count = per_class * len(classes) + loose
     source = str(pictures(tmp_path / "src", [f"{i:03d}.png" for i in range(count)]))
-    bundle = parcel(tmp_path, source, keep=keep or count, order=np.arange(count), method="random")
+    bundle = make_bundle(
+        tmp_path, source, keep=keep or count, order=np.arange(count), method="random"
+    )
     labels = np.repeat(np.arange(len(classes)), per_class)
     labels = np.append(labels, np.full(loose, -1)).astype(np.int64)
     dataset = dataclasses.replace(bundle.dataset, labels=labels, classes=tuple(classes))
@@ -89,7 +91,7 @@ def test_shards_and_parquet_number_by_that_list(tmp_path):
 def test_train_and_val_of_an_image_folder_number_alike(tmp_path, counts):
     names = [f"{name}/p{i}.png" for name, n in zip("abcd", counts) for i in range(n)]
     source = str(pictures(tmp_path / "src", names))
-    bundle = parcel(tmp_path, source, keep=len(names), method="random")
+    bundle = make_bundle(tmp_path, source, keep=len(names), method="random")
     summary = write("imagefolder", bundle, tmp_path / "out")
     train, val = (ImageFolder(tmp_path / "out" / part) for part in ("train", "val"))
     assert (
@@ -148,7 +150,7 @@ def test_a_reopened_image_folder_has_the_names_and_numbers_of_the_source(tmp_pat
 
 
 def test_clusters_of_one_name_are_one_class(tmp_path):
-    bundle = parcel(tmp_path, str(pictures(tmp_path / "src")), keep=6)
+    bundle = make_bundle(tmp_path, str(pictures(tmp_path / "src")), keep=6)
     table = bundle.table.assign(pseudo_label=np.arange(len(bundle)) % 4)
     bundle = dataclasses.replace(bundle, table=table, cluster_names={0: "cat", 2: "cat"})
     found = images.class_labels(bundle, "pseudo")

@@ -10,10 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import made_up_parcels
 import numpy as np
 import pytest
 import scenes_fiftyone as scenes
+import synthetic_bundles
 from fiftyone_worker import environment
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    return str(made_up_parcels.pictures(tmp_path_factory.mktemp("pictures")))
+    return str(synthetic_bundles.pictures(tmp_path_factory.mktemp("pictures")))
 
 
 @pytest.fixture(scope="module")
@@ -72,11 +72,11 @@ def test_a_new_dataset_is_tagged_and_has_the_views(made):
 
 
 def test_the_map_the_similarity_index_and_the_manifest_arrive(made, source, tmp_path):
-    parcel = made_up_parcels.parcel(tmp_path, source)
-    assert np.allclose(made["points"], parcel.points)
-    nearest = parcel.ids[parcel.neighbours.indices[0][:2]].tolist()
-    assert made["near"] == [parcel.ids[0], *nearest]
-    assert made["manifest"] == json.loads(json.dumps(parcel.manifest))
+    bundle = synthetic_bundles.make_bundle(tmp_path, source)
+    assert np.allclose(made["points"], bundle.points)
+    nearest = bundle.ids[bundle.neighbours.indices[0][:2]].tolist()
+    assert made["near"] == [bundle.ids[0], *nearest]
+    assert made["manifest"] == json.loads(json.dumps(bundle.manifest))
 
 
 def test_the_folder_read_by_fiftyone_is_the_same_dataset(fiftyone, made, source, tmp_path):
@@ -191,10 +191,10 @@ def test_the_disk_format_needs_no_fiftyone_and_twice_is_the_same(source, tmp_pat
     code = (
         "import sys; sys.path[:0] = sys.argv[3:]; sys.modules['fiftyone'] = sys.modules['bson'] = "
         "None\n"
-        "from pathlib import Path; import made_up_parcels\n"
+        "from pathlib import Path; import synthetic_bundles\n"
         "from coreset_engine.export import fiftyone_disk\n"
-        "parcel = made_up_parcels.parcel(Path(sys.argv[1]).parent, sys.argv[2]); "
-        "fiftyone_disk.write_fiftyone_folder(parcel, sys.argv[1])"
+        "bundle = synthetic_bundles.make_bundle(Path(sys.argv[1]).parent, sys.argv[2]); "
+        "fiftyone_disk.write_fiftyone_folder(bundle, sys.argv[1])"
     )
     samples = []
     for name in ("one", "two"):
@@ -222,9 +222,11 @@ def test_the_disk_format_needs_no_fiftyone_and_twice_is_the_same(source, tmp_pat
 
 
 def test_a_missing_file_keeps_its_sample(tmp_path):
-    parcel = made_up_parcels.parcel(tmp_path, str(made_up_parcels.pictures(tmp_path / "pictures")))
-    Path(parcel.table["path"][2]).unlink()
-    disk.write_fiftyone_folder(parcel, tmp_path / "out")
+    bundle = synthetic_bundles.make_bundle(
+        tmp_path, str(synthetic_bundles.pictures(tmp_path / "pictures"))
+    )
+    Path(bundle.table["path"][2]).unlink()
+    disk.write_fiftyone_folder(bundle, tmp_path / "out")
     rows = json.loads((tmp_path / "out" / "samples.json").read_text())["samples"]
     assert len(rows) == 8 and [i for i, row in enumerate(rows) if "metadata" not in row] == [2]
 
@@ -264,8 +266,8 @@ def test_shortened_vectors_keep_the_nearest():
 
 
 def test_the_shell_exports_a_folder_and_says_when_the_source_is_gone(mongo, tmp_path):
-    source = made_up_parcels.pictures(tmp_path / "pictures")
-    made_up_parcels.parcel(tmp_path, str(source))
+    source = synthetic_bundles.pictures(tmp_path / "pictures")
+    synthetic_bundles.make_bundle(tmp_path, str(source))
     folder = str(tmp_path / "selection-0-3")
 
     def shell(*words):

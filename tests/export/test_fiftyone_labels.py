@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import scenes_label_exports as scenes
-from made_up_parcels import NAMES, pictures
+from synthetic_bundles import NAMES, pictures
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 import scenes_ownership as scenes
-from made_up_parcels import pictures
+from synthetic_bundles import pictures
 
 
 @pytest.fixture

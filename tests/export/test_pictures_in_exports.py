@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up_parcels import parcel
 from PIL import Image, ImageOps
+from synthetic_bundles import make_bundle
 
 from coreset_engine.core.registry import load
 from coreset_engine.core.types import Neighbours
@@ -36,7 +36,7 @@ def odd(tmp_path):
     noise(2).save(folder / "d.tif.png", "TIFF")  # its name says PNG
     noise(3).save(folder / "e.jpg")
     noise(4, "RGBA").save(folder / "f.png")
-    return parcel(tmp_path, str(folder), keep=6, method="random")
+    return make_bundle(tmp_path, str(folder), keep=6, method="random")
 
 
 def shown(path):
@@ -83,7 +83,7 @@ def test_sizes_are_those_of_the_picture_as_shown(tmp_path, orientation, ending):
     exif[0x0112] = orientation
     for i in range(3):
         noise(i, size=(60, 40)).save(tmp_path / "src" / f"{i}.{ending}", exif=exif)
-    bundle = parcel(tmp_path, str(tmp_path / "src"), keep=3, method="random")
+    bundle = make_bundle(tmp_path, str(tmp_path / "src"), keep=3, method="random")
     write("coco", bundle, tmp_path / "coco")
     write("fiftyone-disk", bundle, tmp_path / "fo")
     wanted = (40, 60) if orientation in (6, 8) else (60, 40)

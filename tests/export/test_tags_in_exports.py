@@ -7,7 +7,7 @@ import json
 import pandas as pd
 import pytest
 import scenes_tags as scenes
-from made_up_parcels import pictures
+from synthetic_bundles import pictures
 
 from coreset_engine.curation.tagging import tag
 from coreset_engine.export.targets import export

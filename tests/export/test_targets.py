@@ -14,8 +14,8 @@ import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
-from made_up_parcels import NAMES, parcel, pictures
 from PIL import Image
+from synthetic_bundles import NAMES, make_bundle, pictures
 
 from coreset_engine.core.errors import BadInput, Missing
 from coreset_engine.core.registry import load
@@ -32,7 +32,7 @@ def write(target, given: ExportBundle, place, **options):
 
 @pytest.fixture
 def folder(tmp_path):
-    return parcel(tmp_path, str(pictures(tmp_path / "images")), keep=6)
+    return make_bundle(tmp_path, str(pictures(tmp_path / "images")), keep=6)
 
 
 def ids_of(given: ExportBundle) -> list[str]:
@@ -226,7 +226,7 @@ def test_pytorch_finds_the_images_in_an_imagefolder_whatever_its_order(folder, t
 
 
 def test_pytorch_goes_by_place_where_images_are_no_files(tmp_path):
-    given = parcel(tmp_path, "demo", keep=5)
+    given = make_bundle(tmp_path, "demo", keep=5)
     write("pytorch", given, tmp_path / "out")
     module = imported(tmp_path / "out")
     assert (
@@ -243,7 +243,7 @@ def test_pytorch_goes_by_place_where_images_are_no_files(tmp_path):
 @pytest.mark.parametrize("target", PICTURED)
 def test_sources_without_files_are_encoded_and_empty_or_whole_choices_work(tmp_path, target):
     for keep in (0, 3):
-        given = parcel(tmp_path, "demo", keep=keep)
+        given = make_bundle(tmp_path, "demo", keep=keep)
         answer = write(target, given, tmp_path / f"{target}-{keep}")
         assert keep in (
             answer.get("images"),
@@ -251,7 +251,7 @@ def test_sources_without_files_are_encoded_and_empty_or_whole_choices_work(tmp_p
             answer.get("train", 0) + answer.get("val", -9),
         )
     source = str(pictures(tmp_path / "images"))
-    assert write(target, parcel(tmp_path, source, keep=len(NAMES)), tmp_path / "all")
+    assert write(target, make_bundle(tmp_path, source, keep=len(NAMES)), tmp_path / "all")
 
 
 @pytest.mark.parametrize("target", PICTURED)
@@ -305,7 +305,7 @@ def test_class_names_of_strangers_stay_names(tmp_path, target):
         "tab\tnew\nline",
         "\udcff",
     )
-    given = parcel(tmp_path, "demo", keep=20)
+    given = make_bundle(tmp_path, "demo", keep=20)
     classes = tuple(
         hostile[i % len(hostile)] + (str(i) if i >= len(hostile) else "") for i in range(10)
     )

@@ -12,7 +12,8 @@ from ui.views.coverage import DISTRIBUTIONS, make_slice, sample
 @pytest.mark.parametrize("distribution", DISTRIBUTIONS)
 def test_slice_against_brute_force(distribution):
     points = np.random.default_rng(3).normal(size=(200, 2)).astype(np.float32)
-    cut = make_slice(points, distribution, 60, 7, n_neighbours=5, exponent=4.0, seed=1)
+    draws = sample(points, distribution, 60, np.random.default_rng(1))
+    cut = make_slice(points, draws, 7, n_neighbours=5, exponent=4.0)
     nearest = np.abs(cut.draws[:, None, :] - points[None]).sum(2).argmin(1)
     assert np.array_equal(cut.hits, np.bincount(nearest, minlength=200))
     assert cut.covered == nearest[7]

@@ -98,16 +98,19 @@ class Session:
         self.opened.__exit__(None, None, None)
 
 
-def visit(
-    address: str,
-    number: int,
-    path: Path,
-    count: int,
-    until: float,
-    pause: tuple[float, float],
-    tally: Tally,
-) -> None:
+@dataclass(frozen=True)
+class Visitor:
+    """One visitor: number, the folder it opens, its images, and seconds (least, most) to pause."""
+
+    number: int
+    path: Path
+    count: int
+    pause: tuple[float, float]
+
+
+def visit(address: str, visitor: Visitor, until: float, tally: Tally) -> None:
     """One visitor, until the time is over."""
+    number, path, count, pause = visitor.number, visitor.path, visitor.count, visitor.pause
     rng = random.Random(number)
     session = Session(address)
     step = 0
@@ -231,7 +234,8 @@ def crowd(
     order = list(sets.items())
     visitors = [
         threading.Thread(
-            target=visit, args=(address, number, *order[number % 4], until, pause, tally)
+            target=visit,
+            args=(address, Visitor(number, *order[number % 4], pause), until, tally),
         )
         for number in range(sessions)
     ]

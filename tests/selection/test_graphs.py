@@ -177,15 +177,14 @@ def test_d2_where_the_distance_power_decides():
     assert ranked("d2", run, 1, neighbours=1, distance="plain").order[0] == 2
 
 
-def plain_d2(x, near, k, gamma_f, gamma_r, power, count):
+def plain_d2(x, near, k, gammas, power, count):
     """Eq. 2 and 3 with dense matrices."""
     n = len(x)
     far = np.full((n, n), np.inf)
     for i in range(n):
         for j, d in zip(near.indices[i, :count], near.distances[i, :count], strict=True):
             far[i, j] = far[j, i] = np.sqrt(2 * float(d))
-    forward = np.exp(-gamma_f * far**power)
-    reverse = np.exp(-gamma_r * far**power)
+    forward, reverse = (np.exp(-gamma * far**power) for gamma in gammas)
     score = x + forward @ x
     kept = []
     while len(kept) < k:
@@ -202,7 +201,7 @@ def test_d2_by_a_plain_loop_with_difficulty(power, distance):
     run._dynamics = Watched(hard)
     x = (hard - hard.min()) / (hard.max() - hard.min())
     # As many as 80 of 90, so that scores below 0 are passed on too.
-    wanted = plain_d2(x, run.neighbours, 80, 0.7, 0.3, power, 5)
+    wanted = plain_d2(x, run.neighbours, 80, (0.7, 0.3), power, 5)
     options = dict(score="el2n", neighbours=5, forward=0.7, reverse=0.3, distance=distance)
     assert ranked("d2", run, 80, **options).order[:80].tolist() == wanted
 

@@ -14,7 +14,13 @@ import pytest
 from PIL import Image
 
 from coreset_engine.core.errors import BadInput
-from coreset_engine.sources.archives import ASIDE, MOST_ASIDE, extract_images, set_aside
+from coreset_engine.sources.archives import (
+    ASIDE,
+    MOST_ASIDE,
+    ArchiveLimits,
+    extract_images,
+    set_aside,
+)
 from coreset_engine.sources.folder import open_folder
 
 
@@ -89,9 +95,9 @@ def test_one_bomb_among_good_ones_is_set_aside(tmp_path: Path):
 def test_limits_on_entries_and_bytes(tmp_path: Path):
     archive = zipped(tmp_path / "many.zip", *[(f"{i}.png", png()) for i in range(20)])
     with pytest.raises(BadInput, match="20 entries"):
-        extract_images(archive, tmp_path / "into", max_entries=10)
+        extract_images(archive, tmp_path / "into", limits=ArchiveLimits(entries=10))
     with pytest.raises(BadInput, match="over the limit of 100"):
-        extract_images(archive, tmp_path / "into", max_total=100)
+        extract_images(archive, tmp_path / "into", limits=ArchiveLimits(total=100))
 
 
 def test_an_entry_that_understates_its_size_is_set_aside(tmp_path: Path):

@@ -173,7 +173,7 @@ def binned(values: np.ndarray, bins: int = 80) -> tuple[np.ndarray, np.ndarray]:
     return np.linspace(low, high, bins + 1), finite
 
 
-def cut_histogram(
+def cut_histogram(  # noqa: PLR0913
     values: np.ndarray,
     kept: np.ndarray,
     hard: np.ndarray,
@@ -327,7 +327,7 @@ def confusion(
     return figure, data
 
 
-def lines(
+def lines(  # noqa: PLR0913
     x: np.ndarray,
     series: Mapping[str, np.ndarray],
     *,

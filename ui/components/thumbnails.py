@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -73,7 +73,7 @@ def _short_id(name: str, most: int) -> str:
     return name if len(name) <= most else "…" + name[1 - most :]
 
 
-def gallery(
+def gallery(  # noqa: PLR0913
     dataset: Dataset,
     indices: Sequence[int] | np.ndarray,
     captions: Sequence[str] | None = None,
@@ -117,21 +117,24 @@ def gallery(
     if not len(indices):
         st.caption("No images to show.")
         return None
-    st.fragment(_gallery)(dataset, indices, captions, facts, marks, key, height, direct)
+    texts = _Texts(captions, facts, marks)
+    st.fragment(_gallery)(dataset, indices, texts, key, height, direct)
     opened = st.session_state.get(f"{key}:opened")
     return int(indices[opened]) if opened is not None and 0 <= opened < len(indices) else None
 
 
+class _Texts(NamedTuple):
+    """Per image: the caption, the line of the larger view, and the colour of its bar."""
+
+    captions: Sequence[str] | None
+    facts: Sequence[str] | None
+    marks: Sequence[str] | None
+
+
 def _gallery(
-    dataset: Dataset,
-    indices: np.ndarray,
-    captions,
-    facts,
-    marks,
-    key: str,
-    height: int,
-    direct: bool,
+    dataset: Dataset, indices: np.ndarray, texts: _Texts, key: str, height: int, direct: bool
 ) -> None:
+    captions, facts, marks = texts
     opened = _opened(key, len(indices))
     data: dict[str, Any] = {
         "sprite": _sprite(dataset.fingerprint, indices.tobytes(), dataset),

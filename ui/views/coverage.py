@@ -56,22 +56,11 @@ class Slice:
 
 
 def make_slice(
-    points: np.ndarray,
-    distribution: str,
-    count: int,
-    focus: int,
-    *,
-    n_neighbours: int,
-    exponent: float,
-    seed: int,
+    points: np.ndarray, draws: np.ndarray, focus: int, *, n_neighbours: int, exponent: float
 ) -> Slice:
-    """Draw `count` samples (BlindCS eq. 3 and the ablation's distributions) and score them.
-
-    points: (N, 2) float.
-    """
+    """Score the samples `draws` (T, 2) of `sample` in the slice `points` (N, 2) float."""
     points = np.ascontiguousarray(points, np.float32)
-    draws = sample(points, distribution, count, np.random.default_rng(seed))
-    dims = np.tile(np.array([0, 1]), (count, 1))
+    dims = np.tile(np.array([0, 1]), (len(draws), 1))
     everything = coverage_scores(
         points, draws=(dims, draws), n_neighbours=n_neighbours, exponent=exponent
     )
@@ -89,7 +78,7 @@ def make_slice(
 def sample(
     points: np.ndarray, distribution: str, count: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """(count, 2) float64 samples.
+    """(count, 2) float64 samples (BlindCS eq. 3 and the distributions of its ablation).
 
     Per dimension triangular(min, median, max), normal(mean, std) or uniform(min, max).
     """
@@ -124,15 +113,10 @@ def show_slice(view: session.RunView) -> None:
         picture,
         st.spinner("Scoring this slice; the first one takes a few seconds ..."),
     ):
-        cut = make_slice(
-            _columns(view.key_of("embeddings"), chosen.first, chosen.second, view),
-            chosen.distribution,
-            chosen.count,
-            chosen.focus,
-            n_neighbours=chosen.alpha,
-            exponent=4.0,
-            seed=view.seed,
-        )
+        points = _columns(view.key_of("embeddings"), chosen.first, chosen.second, view)
+        rng = np.random.default_rng(view.seed)
+        draws = sample(points, chosen.distribution, chosen.count, rng)
+        cut = make_slice(points, draws, chosen.focus, n_neighbours=chosen.alpha, exponent=4.0)
     with picture:
         figure = slice_figure(view, cut, chosen.first, chosen.second)
         if chosen.close:

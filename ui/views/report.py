@@ -27,7 +27,7 @@ from ui.components.thumbnails import data_url, sheet
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
-def report(
+def report(  # noqa: PLR0913
     dataset: Dataset,
     selection: Selection,
     *,

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -30,7 +31,6 @@ import numpy as np
 from coreset_engine.coverage.kernels.penalty import first_scratch, penalise
 from coreset_engine.coverage.kernels.search import (
     FAR,
-    Matrix,
     Query,
     as_float,
     fill_gaps,
@@ -50,22 +50,29 @@ def _stamp() -> int:
     return int.from_bytes(digest.digest()[:6], "big")
 
 
+class Near(NamedTuple):
+    """Redundancy neighbours: alphas (A,) int64 descending, <= N - 1; exponents (E,) float64."""
+
+    alphas: np.ndarray
+    exponents: np.ndarray
+
+
 def _build(stamp: int):
     """The entry point; `stamp` is part of the compiled function's key in numba's cache on disk."""
 
     @numba.njit(cache=True, nogil=True)
-    def score_samples(
-        exact, levels, grid, modes, ranks, dims, points, ties, alphas, exponents, hits, penalty
-    ):
+    def score_samples(matrix, grid, samples, near, hits, penalty):
         """Adds the samples' coverage to hits (N,) int64 and redundancy to penalty (N, E * A) int64
         fixed point.
 
-        exact, levels, grid, modes, ranks: as in `Columns`. dims, points, ties: as in `Samples`.
-        alphas: (A,) int64 descending, <= N - 1. exponents: (E,) float64.
+        matrix: a `Matrix`. grid: as in `Columns`. samples: a `Samples`. near: a `Near`.
         """
+        exact = matrix.exact
+        levels = matrix.levels
+        dims, points, ties = samples
+        alphas, exponents = near
         n = exact.shape[1]
         m = dims.shape[1]
-        matrix = Matrix(exact, levels, modes, ranks)
         gaps = np.empty(levels.shape[1], np.uint16)
         codes = np.empty(m, np.int64)
         centre = np.empty(m, np.float64)

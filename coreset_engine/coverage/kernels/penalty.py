@@ -46,6 +46,15 @@ class Scratch(NamedTuple):
     band: np.ndarray
 
 
+class Tie(NamedTuple):
+    """Candidates at distance `limit` with low <= gap <= high, of which `kept` are kept."""
+
+    low: int
+    high: int
+    limit: float
+    kept: int
+
+
 @jit
 def new_scratch(places, size):
     """Scratch for `size` candidates, which all have room in `places`."""
@@ -186,7 +195,7 @@ def _keep_nearest(matrix, query, scratch, count, need):
         tied += band[i] == limit
     last = np.int64(NEVER)
     if tied > ties:
-        last = _last_priority(matrix, query, scratch, count, low, high, limit, ties)
+        last = _last_priority(matrix, query, scratch, count, Tie(low, high, limit, ties))
     kept = 0
     for i in range(count):
         tie = (distances[i] == limit) & (near[i] >= low) & (near[i] <= high)
@@ -199,9 +208,9 @@ def _keep_nearest(matrix, query, scratch, count, need):
 
 
 @jit
-def _last_priority(matrix, query, scratch, count, low, high, limit, ties):
-    """The largest priority that is kept of the candidates at distance `limit`, of which `ties`
-    are."""
+def _last_priority(matrix, query, scratch, count, tie):
+    """The largest priority that is kept of the candidates at the distance of `tie`."""
+    low, high, limit, ties = tie
     places, near, distances, _, band = scratch
     tied = 0
     for i in range(count):

@@ -86,7 +86,7 @@ _INT = types.int64
 
 
 @intrinsic
-def gaps_two(context, out, groups, a, centre_a, shift_a, b, centre_b, shift_b):
+def gaps_two(context, out, groups, a, centre_a, shift_a, b, centre_b, shift_b):  # noqa: PLR0913
     """out = (|a - centre_a| >> shift_a) + (|b - centre_b| >> shift_b), saturating; returns the
     smallest lane."""
 

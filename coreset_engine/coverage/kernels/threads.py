@@ -27,11 +27,15 @@ def cpu_scorer(
     columns: Columns, alphas: Sequence[int], exponents: Sequence[float], workers: int
 ) -> Scorer:
     """A Scorer over `workers` threads. alphas: descending. Columns of penalty: exponent-major."""
-    from coreset_engine.coverage.kernels.cpu import score_samples
+    from coreset_engine.coverage.kernels.cpu import Near, score_samples
+    from coreset_engine.coverage.kernels.search import Matrix
 
     n = columns.n_images
-    near = np.array([min(alpha, n - 1) for alpha in alphas], np.int64)
-    powers = np.array(exponents, np.float64)
+    near = Near(
+        np.array([min(alpha, n - 1) for alpha in alphas], np.int64),
+        np.array(exponents, np.float64),
+    )
+    matrix = Matrix(columns.exact, columns.levels, columns.modes, columns.ranks)
 
     def score(samples: Samples, hits, penalty, tick: Callable[[int], None]) -> None:
         samples = samples.take(cache_order(samples.dims, columns))
@@ -45,17 +49,7 @@ def cpu_scorer(
                 part = slice(piece * PIECE, (piece + 1) * PIECE)
                 if stop.is_set() or part.start >= len(samples.dims):
                     return mine
-                score_samples(
-                    columns.exact,
-                    columns.levels,
-                    columns.grid,
-                    columns.modes,
-                    columns.ranks,
-                    *samples.take(part),
-                    near,
-                    powers,
-                    *mine,
-                )
+                score_samples(matrix, columns.grid, samples.take(part), near, *mine)
                 done[me] += len(samples.dims[part])
             return mine
 

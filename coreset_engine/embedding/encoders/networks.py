@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -23,7 +23,7 @@ from coreset_engine.core.errors import BadInput, Missing
 from coreset_engine.core.user_paths import user_path
 from coreset_engine.embedding.encoders.base import Encoder, EncoderConfig
 
-HALF = (0.5, 0.5, 0.5)
+HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 OPENAI_CLIP = "ViT-L-14-quickgelu/openai"
@@ -58,7 +58,8 @@ def efficientnet_lite2(config: EncoderConfig) -> Encoder:
 
 def _lite(name: str, network: Any, native: int, config: EncoderConfig) -> Encoder:
     network.bn2.act = nn.Identity()
-    return _finish(name, network, _Pooled(network), 1280, native, HALF, HALF, config, fuse=True)
+    modules = _Modules(network, _Pooled(network), 1280, fuse=True)
+    return _finish(name, modules, _Images(native, *HALF), config)
 
 
 def _packaged_lite0() -> str:
@@ -83,41 +84,88 @@ class _Pooled(nn.Module):
         return self.network.global_pool(self.network.forward_features(batch))
 
 
-def _finish(
-    name: str,
-    weighted: nn.Module,
-    forward: nn.Module,
-    dim: int,
-    native: int,
-    mean: tuple,
-    std: tuple,
-    config: EncoderConfig,
-    any_size: bool = True,
-    stretchable: bool | None = None,
-    fuse: bool = False,
-) -> Encoder:
-    """Freeze the network and wrap it as an `Encoder`.
+class _Modules(NamedTuple):
+    """A network as torch modules.
 
-    any_size: the auto rule may choose 64 px. stretchable: image_size may be given at all (default:
-    any_size). fuse: fold batch norms into the convolutions registered right before them (twice as
-    fast on a CPU).
+    Attributes
+    ----------
+    weighted
+        Holds all weights; hashed.
+    forward
+        Maps a batch to (B, dim).
+    dim
+    fuse
+        Fold batch norms into the convolutions registered right before them (twice as fast on a
+        CPU).
     """
-    digest = _hash_state(weighted)
-    if fuse:
-        _fuse_norms(weighted.eval())
-    forward = (
-        forward.eval().requires_grad_(False).to(config.device).to(memory_format=torch.channels_last)
+
+    weighted: nn.Module
+    forward: nn.Module
+    dim: int
+    fuse: bool = False
+
+
+class _Images(NamedTuple):
+    """What images a network takes.
+
+    Attributes
+    ----------
+    native
+        Side in pixels it was trained at.
+    mean, std
+        Of each colour channel, in [0, 1].
+    any_size
+        The automatic rule may choose 64 px.
+    resizable
+        `image_size` may be given at all; None: as any_size.
+    """
+
+    native: int
+    mean: tuple
+    std: tuple
+    any_size: bool = True
+    resizable: bool | None = None
+
+
+def _finish(name: str, modules: _Modules, images: _Images, config: EncoderConfig) -> Encoder:
+    """Freeze the network and wrap it as an `Encoder`."""
+    digest = _hash_state(modules.weighted)
+    if modules.fuse:
+        _fuse_norms(modules.weighted.eval())
+    frozen = modules.forward.eval().requires_grad_(False).to(config.device)
+    size = _image_size(name, images, config.image_size)
+    return Encoder(
+        name,
+        frozen.to(memory_format=torch.channels_last),
+        modules.dim,
+        images.native,
+        tuple(images.mean),
+        tuple(images.std),
+        digest,
+        config.device,
+        images.any_size,
+        size,
     )
-    free = any_size if stretchable is None else stretchable
-    size = config.image_size if free and config.image_size else None if any_size else native
-    if config.image_size not in (None, size):
+
+
+def _image_size(name: str, images: _Images, wanted: int | None) -> int | None:
+    """The side in pixels; None where it is chosen for each source.
+
+    Raises
+    ------
+    BadInput
+        When the network does not take the wanted one.
+    """
+    free = images.any_size if images.resizable is None else images.resizable
+    if wanted and free:
+        return wanted
+    size = None if images.any_size else images.native
+    if wanted not in (None, size):
         raise BadInput(
-            f"image_size={config.image_size} does not fit encoder {name!r}, which takes {native} "
+            f"image_size={wanted} does not fit encoder {name!r}, which takes {images.native} "
             "px only; leave it out."
         )
-    return Encoder(
-        name, forward, dim, native, tuple(mean), tuple(std), digest, config.device, any_size, size
-    )
+    return size
 
 
 def _fuse_norms(network: nn.Module) -> None:
@@ -204,7 +252,8 @@ def resnet18(config: EncoderConfig) -> Encoder:
         _given_or_fetched("resnet18", config, ResNet18_Weights.IMAGENET1K_V1.url),
         "resnet18",
     )
-    return _finish("resnet18", network, network, 512, 224, *IMAGENET, config, fuse=True)
+    modules = _Modules(network, network, 512, fuse=True)
+    return _finish("resnet18", modules, _Images(224, *IMAGENET), config)
 
 
 def resnet50_swav(config: EncoderConfig) -> Encoder:
@@ -214,7 +263,8 @@ def resnet50_swav(config: EncoderConfig) -> Encoder:
     network = build()
     network.fc = nn.Identity()
     _load_backbone(network, _given_or_fetched("resnet50_swav", config, SWAV), "resnet50_swav")
-    return _finish("resnet50_swav", network, network, 2048, 224, *IMAGENET, config, fuse=True)
+    modules = _Modules(network, network, 2048, fuse=True)
+    return _finish("resnet50_swav", modules, _Images(224, *IMAGENET), config)
 
 
 def clip(config: EncoderConfig) -> Encoder:
@@ -255,18 +305,10 @@ def timm_encoder(name: str, config: EncoderConfig, *, shown: str = "", native: i
             f"image_size={config.image_size} does not fit encoder {shown!r}; use a multiple of "
             f"{patch}, such as {native}."
         )
-    return _finish(
-        shown,
-        network,
-        network,
-        network.num_features,
-        native,
-        about["mean"],
-        about["std"],
-        config,
-        flexible,
-        stretchable=flexible or getattr(network, "dynamic_img_size", False),
-    )
+    modules = _Modules(network, network, network.num_features)
+    resizable = flexible or getattr(network, "dynamic_img_size", False)
+    images = _Images(native, about["mean"], about["std"], flexible, resizable)
+    return _finish(shown, modules, images, config)
 
 
 def _timm_network(name: str, config: EncoderConfig, shown: str) -> nn.Module:
@@ -311,7 +353,8 @@ def open_clip_encoder(name: str, config: EncoderConfig, *, shown: str = "") -> E
         dim = visual.eval()(torch.zeros(1, 3, size, size)).shape[-1]
     mean = about.get("mean", CLIP[0])
     std = about.get("std", CLIP[1])
-    return _finish(shown, visual, visual, dim, size, mean, std, config, any_size=False)
+    images = _Images(size, mean, std, any_size=False)
+    return _finish(shown, _Modules(visual, visual, dim), images, config)
 
 
 def open_clip_parts(name: str, config: EncoderConfig, shown: str) -> tuple[Any, str, str]:

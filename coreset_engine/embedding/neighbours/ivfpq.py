@@ -68,7 +68,7 @@ _GATHERED = 2**28  # bytes of candidates' rows held at once
 Each = Callable[[str, list[int], Progress], None]
 
 
-def neighbours_at_scale(
+def neighbours_at_scale(  # noqa: PLR0913
     vectors: np.ndarray,
     k: int = 50,
     *,

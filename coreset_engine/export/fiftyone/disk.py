@@ -331,7 +331,7 @@ def _schema(layers: list[Layer]) -> list[dict[str, Any]]:
         ("num_channels", "IntField"),
     ]
     fields = [
-        _field("id", "ObjectIdField", db="_id"),
+        _field("id", "ObjectIdField", db_field="_id"),
         _field("filepath", "StringField"),
         _field("tags", "ListField", sub="StringField"),
         _field("_media_type", "StringField"),
@@ -343,10 +343,10 @@ def _schema(layers: list[Layer]) -> list[dict[str, Any]]:
             doc="fiftyone.core.metadata.ImageMetadata",
             fields=[_field(name, kind) for name, kind in whole],
         ),
-        *(_field(name, "DateTimeField", fixed=True) for name in STAMPS),
+        *(_field(name, "DateTimeField", read_only=True) for name in STAMPS),
     ]
     label = [
-        _field("id", "ObjectIdField", db="_id"),
+        _field("id", "ObjectIdField", db_field="_id"),
         _field("tags", "ListField", sub="StringField"),
         _field("label", "StringField"),
         _field("confidence", "FloatField"),
@@ -360,9 +360,9 @@ def _layer_field(layer: Layer, label: list[dict[str, Any]]) -> dict[str, Any]:
     document = "EmbeddedDocumentField"
     if layer.kind == "label":
         of = "fiftyone.core.labels.Classification"
-        return _field(layer.name, document, doc=of, fields=label, text=layer.text)
+        return _field(layer.name, document, doc=of, fields=label, description=layer.text or None)
     if layer.kind != "boxes":
-        return _field(layer.name, KINDS[layer.kind], text=layer.text)
+        return _field(layer.name, KINDS[layer.kind], description=layer.text or None)
     parts = [
         *label[:3],
         _field("attributes", "DictField"),
@@ -373,7 +373,7 @@ def _layer_field(layer: Layer, label: list[dict[str, Any]]) -> dict[str, Any]:
     of = "fiftyone.core.labels.Detection"
     several = _field("detections", "ListField", doc=of, sub=document, fields=parts)
     of = "fiftyone.core.labels.Detections"
-    return _field(layer.name, document, doc=of, fields=[several], text=layer.text)
+    return _field(layer.name, document, doc=of, fields=[several], description=layer.text or None)
 
 
 def _field(
@@ -383,21 +383,21 @@ def _field(
     doc: str | None = None,
     sub: str | None = None,
     fields: Any = (),
-    db: str = "",
-    fixed: bool = False,
-    text: str = "",
+    **others: Any,
 ) -> dict[str, Any]:
-    return dict(
+    """A field as FiftyOne's database describes it; `others`: its further entries."""
+    entries = dict(
         name=name,
         ftype=FIELDS + kind,
         embedded_doc_type=doc,
         subfield=FIELDS + sub if sub else None,
         fields=list(fields),
-        db_field=db or name,
-        description=text or None,
+        db_field=name,
+        description=None,
         info=None,
-        read_only=fixed,
+        read_only=False,
     )
+    return entries | others
 
 
 def _saved(view: View) -> dict[str, Any]:

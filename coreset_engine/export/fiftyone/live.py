@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -101,7 +101,7 @@ def _create(
     if only_kept:
         dataset.delete_samples(dataset.match_tags(names.tag, bool=False))
     dataset.persistent = True
-    return _summary(dataset, names, created=True, written=len(dataset), absent=0, others=0)
+    return _summary(dataset, names, _Written(len(dataset)), created=True)
 
 
 def _from_frame(fo: Any, folder: str, name: str) -> Any:
@@ -230,15 +230,13 @@ def _update(
         target.add_image_tags([bundle.image_tags[row] for row in rows.tolist()], ids)
         target.write_views()
         target.write_runs(bundle, rows, ids)
-    return _summary(
-        dataset,
-        names,
-        created=False,
-        written=len(rows),
+    counts = _Written(
+        len(rows),
         absent=len(bundle) - len(rows),
         others=dataset._sample_collection.count_documents({}) - len(set(ids)),
         foreign_tag=not target.shares_tag,
     )
+    return _summary(dataset, names, counts, created=False)
 
 
 def write_scores(bundle: ExportBundle, place: str, selection: str = "main") -> dict[str, Any]:
@@ -575,16 +573,18 @@ def quiet() -> Any:
         logger.setLevel(before)
 
 
-def _summary(
-    dataset: Any,
-    names: Names,
-    *,
-    created: bool,
-    written: int,
-    absent: int,
-    others: int,
-    foreign_tag: bool = False,
-) -> dict[str, Any]:
+class _Written(NamedTuple):
+    """Samples written, images of the selection that are not in the dataset, and its other samples;
+    whether the shared tag belongs to somebody else."""
+
+    written: int
+    absent: int = 0
+    others: int = 0
+    foreign_tag: bool = False
+
+
+def _summary(dataset: Any, names: Names, counts: _Written, *, created: bool) -> dict[str, Any]:
+    written, absent, others, foreign_tag = counts
     kept = dataset._sample_collection.count_documents({"tags": names.tag})
     text = (
         f"{kept:,} of {written:,} samples are tagged {names.tag!r} in the dataset {dataset.name!r}."

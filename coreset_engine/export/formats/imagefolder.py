@@ -24,7 +24,7 @@ UNLABELLED = "unlabelled"
 PARTS = ("train", "val", UNLABELLED)
 
 
-def write_imagefolder(
+def write_imagefolder(  # noqa: PLR0913
     bundle: ExportBundle,
     place: str | Path,
     progress: Progress = silent,

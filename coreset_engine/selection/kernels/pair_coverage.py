@@ -22,6 +22,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -199,9 +200,8 @@ def _over_links(pairs: Pairs, best: np.ndarray, order: np.ndarray, k: int) -> np
         to.append(own_to)
         value.append(own_value)
     starts = np.cumsum(counts)
-    return lazy_over_links(
-        starts, np.concatenate(to), np.concatenate(value), pairs.weight, best.copy(), order, k
-    )
+    links = Links(starts, np.concatenate(to), np.concatenate(value))
+    return lazy_over_links(links, pairs.weight, best.copy(), order, k)
 
 
 @summed
@@ -264,21 +264,33 @@ def _gain_of(
     return gain
 
 
+class Links(NamedTuple):
+    """Which images each candidate represents, and how well.
+
+    Attributes
+    ----------
+    starts : (N + 1,) int64
+        Candidate j represents the images to[starts[j] : starts[j + 1]].
+    to : (E,) int32
+        Positions of images.
+    value : (E,) float32
+        How well the candidate represents each.
+    """
+
+    starts: np.ndarray
+    to: np.ndarray
+    value: np.ndarray
+
+
 @jit
 def lazy_over_links(
-    starts: np.ndarray,
-    to: np.ndarray,
-    value: np.ndarray,
-    weight: np.ndarray,
-    best: np.ndarray,
-    first: np.ndarray,
-    k: int,
+    links: Links, weight: np.ndarray, best: np.ndarray, first: np.ndarray, k: int
 ) -> np.ndarray:
     """(<= k,) int64: lazy greedy after `first`; stops where nothing gains more than LEAST.
 
-    Candidate j represents the images to[starts[j]:starts[j + 1]], (E,) int32, as well as `value`
-    (E,) float32 says; `best` (N,) float32 is overwritten.
+    `best` (N,) float32 is overwritten.
     """
+    starts, to, value = links
     n = len(best)
     taken = np.zeros(n, np.bool_)
     order = np.empty(max(k, len(first)), np.int64)

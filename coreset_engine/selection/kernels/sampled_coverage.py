@@ -21,6 +21,7 @@ import numpy as np
 from coreset_engine.core.limits import limits
 from coreset_engine.selection.kernels.pair_coverage import (
     LEAST,
+    Links,
     Pairs,
     greedy_coverage,
     lazy_over_links,
@@ -57,7 +58,7 @@ def greedy_sampled_coverage(
     if len(order) >= k:
         return order
     best = _represented_by(pairs, order)
-    return lazy_over_links(*_links(pairs, nearest, best), pairs.weight, best, order, k)
+    return lazy_over_links(_links(pairs, nearest, best), pairs.weight, best, order, k)
 
 
 def _from_sample(pairs: Pairs, width: int, first: np.ndarray, k: int) -> np.ndarray:
@@ -82,11 +83,8 @@ def _represented_by(pairs: Pairs, kept: np.ndarray) -> np.ndarray:
     return best
 
 
-def _links(
-    pairs: Pairs, nearest: np.ndarray, best: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(starts (N + 1,), to (E,) int32, value (E,) float32): for each candidate the images, itself
-    included, that it would represent better than `best`."""
+def _links(pairs: Pairs, nearest: np.ndarray, best: np.ndarray) -> Links:
+    """Each candidate's images, itself included, that it would represent better than `best`."""
     n, width = nearest.shape
     by: list[np.ndarray] = []
     to: list[np.ndarray] = []
@@ -102,7 +100,7 @@ def _links(
     candidate = np.concatenate(by)
     order = np.argsort(candidate, kind="stable")
     starts = np.concatenate([[0], np.cumsum(np.bincount(candidate, minlength=n))])
-    return starts, np.concatenate(to)[order], np.concatenate(value)[order]
+    return Links(starts, np.concatenate(to)[order], np.concatenate(value)[order])
 
 
 @summed

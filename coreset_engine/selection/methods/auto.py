@@ -67,7 +67,8 @@ def auto(
     n = len(inputs.dataset)
     if config.rule == "measured":
         name, reason = _measured_rule(k, n, config.switch)
-        return _taken(inputs, k, seed, preselected, name, {}, dict(reason=reason))
+        ranking = _ranked_by(name, {}, inputs, k, seed, preselected)
+        return _described(ranking, name, {}, dict(reason=reason))
     names = candidates(config.portfolio, n)
     rate = 1 - k / n
     advice = inputs.forecast_at(rate, names).best(rate, balanced=config.classes == "balanced")
@@ -79,7 +80,8 @@ def auto(
         high=round(advice.high, 3),
         settled={"portfolio": ",".join(names)},
     )
-    return _taken(inputs, k, seed, preselected, advice.method, advice.params, info)
+    ranking = _ranked_by(advice.method, advice.params, inputs, k, seed, preselected)
+    return _described(ranking, advice.method, advice.params, info)
 
 
 def candidates(text: str, n_images: int) -> tuple[str, ...]:
@@ -100,22 +102,28 @@ def candidates(text: str, n_images: int) -> tuple[str, ...]:
     return tuple(dict.fromkeys(row.name for row in rows))
 
 
-def _taken(
+def _ranked_by(
+    name: str,
+    params: Mapping[str, Any],
     inputs: Artefacts,
     k: int,
     seed: int,
     preselected: np.ndarray | None,
-    name: str,
-    params: Mapping[str, Any],
-    info: Mapping[str, Any],
 ) -> Ranking:
-    """The ranking of the method taken; it serves this k only."""
+    """The ranking of the method `name`."""
     row = METHODS[name]
     config = make(load(row.config), dict(params))
-    found: Ranking = load(row.function)(inputs, k, config, seed, preselected=preselected)
-    own = {key: value for key, value in found.info.items() if key not in ("reason", "beta")}
+    ranking: Ranking = load(row.function)(inputs, k, config, seed, preselected=preselected)
+    return ranking
+
+
+def _described(
+    ranking: Ranking, name: str, params: Mapping[str, Any], info: Mapping[str, Any]
+) -> Ranking:
+    """`ranking`, valid for its k only, with the method taken and `info` about the decision."""
+    own = {key: value for key, value in ranking.info.items() if key not in ("reason", "beta")}
     about = dict(recommended=name, recommended_params=dict(params))
-    return dataclasses.replace(found, nested=False, info={**own, **about, **info})
+    return dataclasses.replace(ranking, nested=False, info={**own, **about, **info})
 
 
 def _measured_rule(k: int, n: int, switch: float) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.limits import limits
@@ -74,26 +74,29 @@ def look_through(item: Item, examine: Any, options: dict[str, Any]) -> Iterator[
             yield dict(reason=f"row group {group} {error}")
             row += max(0, about.row_group(group).num_rows)
             continue
+        columns = _Columns(pictures, extra, names, classes)
         for position in range(len(pictures)):
-            yield dict(place=(group << _ROWS) + position) | _row(
-                pictures, extra, names, classes, position, examine, f"{item.name}:{row}"
-            )
+            found = _row(columns, position, f"{item.name}:{row}", examine)
+            yield dict(place=(group << _ROWS) + position) | found
             row += 1
 
 
-def _row(
-    pictures: Any,
-    extra: dict[str, Any],
-    names: dict[str, str | None],
-    classes: list[str],
-    position: int,
-    examine: Any,
-    number: str,
-) -> dict[str, Any]:
+class _Columns(NamedTuple):
+    """A row group: its pictures, other columns by name, the names of "id" and "label", and the
+    class names."""
+
+    pictures: Any
+    extra: dict[str, Any]
+    names: dict[str, str | None]
+    classes: list[str]
+
+
+def _row(columns: _Columns, position: int, number: str, examine: Any) -> dict[str, Any]:
     """key, size, digest, reason, label of one row.
 
     number: its id when no column holds one, or a bad one.
     """
+    pictures, extra, names, classes = columns
     try:
         key = _text(extra, names["id"], position) if names["id"] else number
         label = _label(_text(extra, names["label"], position), classes)

@@ -34,12 +34,13 @@ def pictures(folder: Path, names=NAMES) -> Path:
     return folder
 
 
-def parcel(
-    tmp_path: Path, source: str, keep=3, order=None, method="elfs", beta=0.25, with_run=True, seed=0
+def make_bundle(
+    tmp_path: Path, source: str, keep=3, order=None, method="elfs", *, with_run=True, seed=0
 ) -> ExportBundle:
     """`keep` images of `source` kept, by AUM above the hard cut; scores drawn from `seed`."""
     dataset = open_source(source)
     n = len(dataset)
+    beta = 0.25
     rng = np.random.default_rng(seed)
     aum = rng.normal(0, 1, n).astype(np.float32)
     hard = np.argsort(aum, kind="stable")
