@@ -106,12 +106,12 @@ def add_snapshot(fingerprint: str, entry: dict[str, Any], home: Path | str) -> N
     add("snapshots", fingerprint, entry, home)
 
 
-def mark(fingerprint: str) -> str:
+def log_name(fingerprint: str) -> str:
     """What a dataset's logs are called by."""
     return hashlib.sha256(fingerprint.encode()).hexdigest()[:24]
 
 
-def marks(home: Path | str) -> set[str]:
+def log_names(home: Path | str) -> set[str]:
     """The marks of every dataset a person decided anything about."""
     return {
         path.name.split(".")[0]
@@ -121,4 +121,4 @@ def marks(home: Path | str) -> set[str]:
 
 
 def _path(kind: str, fingerprint: str, home: Path | str) -> Path:
-    return Path(home) / "history" / f"{mark(fingerprint)}.{kind}.jsonl"
+    return Path(home) / "history" / f"{log_name(fingerprint)}.{kind}.jsonl"

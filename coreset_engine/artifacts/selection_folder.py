@@ -48,7 +48,7 @@ def batched(ids: Iterable[str]) -> Iterator[list[str]]:
         yield part
 
 
-def check_place(out: Path | str, *, overwrite: bool = True) -> None:
+def check_destination(out: Path | str, *, overwrite: bool = True) -> None:
     """Raise BadInput when no selection can be written to `out`, before anything is computed.
 
     Parameters
@@ -109,7 +109,7 @@ def write_selection(
         "k": len(selection),
         "rejected": [dict(name=item.name, reason=item.reason) for item in dataset.rejected],
     }
-    check_place(out)
+    check_destination(out)
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:
         _refuse_others(out)

@@ -78,12 +78,12 @@ def run(
 ) -> None:
     """Every stage that is missing, then the selection, as a folder."""
     from coreset_engine.artifacts import log
-    from coreset_engine.artifacts.selection_folder import check_place
+    from coreset_engine.artifacts.selection_folder import check_destination
     from coreset_engine.pipeline.manifest import write_run
     from coreset_engine.pipeline.select import select as choose
 
     if out is not None:
-        check_place(out, overwrite=overwrite)
+        check_destination(out, overwrite=overwrite)
     prepared = open_run(source, settings)
     if request.method == DEFAULT_METHOD:
         _compute_every_stage(prepared)

@@ -176,7 +176,7 @@ def filter_of(value: Any) -> Filter | None:
     Raises
     ------
     BadInput
-        For a text that cannot be read, with the place and an example.
+        For a text that cannot be read, with its position and an example.
     """
     if value is None or isinstance(value, Filter):
         return value
@@ -275,7 +275,7 @@ def _quoted(text: str) -> str:
 
 @dataclass(frozen=True)
 class _Token:
-    """kind: "word", "quoted", "sign" or "end". at: place in the text."""
+    """kind: "word", "quoted", "sign" or "end". at: position in the text."""
 
     kind: str
     text: str
@@ -309,7 +309,7 @@ class _Parser:
     def __init__(self, text: str) -> None:
         self.source = text
         self.tokens = list(_tokens(text))
-        self.place = 0
+        self.index = 0
         self.depth = 0
 
     def filter(self) -> Filter:
@@ -320,16 +320,16 @@ class _Parser:
 
     @property
     def _now(self) -> _Token:
-        return self.tokens[self.place]
+        return self.tokens[self.index]
 
     def _next(self) -> _Token:
         token = self._now
-        self.place += token.kind != "end"
+        self.index += token.kind != "end"
         return token
 
     def _takes(self, *signs: str) -> bool:
         if self._now.kind == "sign" and self._now.text in signs:
-            self.place += 1
+            self.index += 1
             return True
         return False
 
@@ -388,7 +388,7 @@ class _Parser:
             self._next()
             return Filter.contains(name, self._value())
         negated = self._now.is_word("not")
-        self.place += negated
+        self.index += negated
         if self._now.is_word("in"):
             self._next()
             parsed = self._within(name)
@@ -400,7 +400,7 @@ class _Parser:
 
     def _is(self, name: str) -> Filter:
         negated = self._now.is_word("not")
-        self.place += negated
+        self.index += negated
         if self._now.is_word("missing"):
             self._next()
             test = Filter.missing(name)

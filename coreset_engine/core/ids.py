@@ -69,7 +69,7 @@ class RowIds:
     def __eq__(self, other: Any) -> Any:
         if isinstance(other, str):
             equal = np.zeros(self._n, bool)
-            equal[[position for position in (self.place(other),) if position >= 0]] = True
+            equal[[position for position in (self.position(other),) if position >= 0]] = True
             return equal
         return np.asarray(self) == other
 
@@ -81,7 +81,7 @@ class RowIds:
     def tolist(self) -> list[str]:
         return [str(name) for name in self]
 
-    def place(self, name: str) -> int:
+    def position(self, name: str) -> int:
         """The row called `name`, or -1."""
         match = _NAME.fullmatch(str(name))
         if match is None:
@@ -128,14 +128,14 @@ def _texts(positions: np.ndarray) -> np.ndarray:
     return letters.view(f"U{4 + width}").reshape(shape)
 
 
-def places_of(ids: Any, wanted: Iterable[str]) -> np.ndarray:
-    """(m,) int64: where each of `wanted` stands among the unique `ids` (N,), -1 where it does not.
+def positions_of(ids: Any, wanted: Iterable[str]) -> np.ndarray:
+    """(m,) int64: the position of each of `wanted` in the unique `ids` (N,), -1 for an unknown one.
 
     A pass over the ids without a table of all of them.
     """
     wanted = [str(name) for name in wanted]
     if isinstance(ids, RowIds):
-        return np.array([ids.place(name) for name in wanted], np.int64)
+        return np.array([ids.position(name) for name in wanted], np.int64)
     if not wanted:
         return np.empty(0, np.int64)
     position_of: dict[str, int] = {}
@@ -150,3 +150,6 @@ def places_of(ids: Any, wanted: Iterable[str]) -> np.ndarray:
         )
         position_of |= {str(part[i]): start + i for i in hits}
     return np.array([position_of.get(name, -1) for name in wanted], np.int64)
+
+
+places_of = positions_of  # former name

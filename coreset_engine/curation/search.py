@@ -21,7 +21,7 @@ from coreset_engine.core.device import resolve_device
 from coreset_engine.core.errors import BadInput, Missing
 from coreset_engine.core.filter_columns import apply_filter, require_some
 from coreset_engine.core.filters import Filter, filter_of
-from coreset_engine.core.ids import places_of
+from coreset_engine.core.ids import positions_of
 from coreset_engine.core.types import Progress, silent
 from coreset_engine.core.user_paths import user_path
 from coreset_engine.curation.search_index import best, search_index
@@ -42,8 +42,8 @@ class Query:
     direction : ndarray, (d,) float32 of unit length
     text : str
         What was asked for, for a person.
-    places : ndarray, (m,) int64
-        Images of the source that are the query; they are no answer to it.
+    members : ndarray, (m,) int64
+        Positions of the images that make up the query; they are never among the results.
     embedded : int
         Pictures and texts that had to be embedded.
     dims : (int, int) or None
@@ -52,7 +52,7 @@ class Query:
 
     direction: np.ndarray
     text: str
-    places: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    members: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     embedded: int = 0
     dims: tuple[int, int] | None = None
 
@@ -245,7 +245,7 @@ def _allowed(run: Any, query: Query, wanted: Filter | None) -> np.ndarray | None
         return None
     filtered = require_some(apply_filter(wanted, run.columns), run.columns)
     mask = filtered.mask.copy()
-    mask[query.places] = False
+    mask[query.members] = False
     if not mask.any():
         raise BadInput(
             f"filter {wanted.text!r} leaves only the images of the query itself; loosen it."
@@ -257,7 +257,7 @@ def _nearest(
     run: Any, query: Query, count: int, mask: np.ndarray | None, progress: Progress
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """(positions, cosines, recall), the query's own images left out."""
-    more = count + len(query.places)
+    more = count + len(query.members)
     if query.dims is not None:
         cosine = cosines(query.of(run.vectors), query.direction)
         positions, similarity = best(cosine, more, mask)
@@ -266,7 +266,7 @@ def _nearest(
         index = search_index(run, progress)
         positions, similarity = index.search(query.direction, more, mask)
         recall = index.recall
-    others = ~np.isin(positions, query.places)
+    others = ~np.isin(positions, query.members)
     return positions[others][:count], similarity[others][:count], recall
 
 
@@ -318,7 +318,7 @@ def _place_or_picture(run: Any, item: Any) -> Any:
             return item
         raise BadInput(f"{item!r:.80} is neither an id, a file, a picture nor a vector.")
     name = os.fspath(item)
-    position = int(places_of(run.dataset.ids, [name])[0])
+    position = int(positions_of(run.dataset.ids, [name])[0])
     if position >= 0:
         return position
     path = user_path(name)
@@ -335,7 +335,7 @@ def _place_of_file(run: Any, path: Path) -> int | None:
     """The image of the source that this file is, or None."""
     if run.dataset.paths is None:
         return None
-    position = int(places_of(run.dataset.paths, [str(path.absolute())])[0])
+    position = int(positions_of(run.dataset.paths, [str(path.absolute())])[0])
     return position if position >= 0 else None
 
 

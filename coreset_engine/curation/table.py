@@ -17,7 +17,7 @@ from coreset_engine.artifacts.store import digest
 from coreset_engine.core.errors import CoresetError
 from coreset_engine.core.filter_columns import Column, encode, unknown_column
 from coreset_engine.core.filters import TAG
-from coreset_engine.core.ids import places_of
+from coreset_engine.core.ids import positions_of
 from coreset_engine.curation import file_facts, tags
 from coreset_engine.selection.columns import CLASS, CLUSTER, dataset_names, dataset_values
 
@@ -193,7 +193,7 @@ class RunColumns:
     def _excluded(self) -> Column:
         """Whether a person excluded an image from every selection; may change at any time."""
         ids = self._run.dataset.ids
-        positions = places_of(ids, self._run.excluded_ids)
+        positions = positions_of(ids, self._run.excluded_ids)
         mask = np.zeros(len(ids), bool)
         mask[positions[positions >= 0]] = True
         return encode(EXCLUDED, mask)

@@ -12,7 +12,7 @@ from coreset_engine.core.errors import BadInput
 from coreset_engine.core.export_tags import is_export_tag
 from coreset_engine.core.filter_columns import Column, apply_filter, require_some
 from coreset_engine.core.filters import TAG, Filter, filter_of
-from coreset_engine.core.ids import places_of
+from coreset_engine.core.ids import positions_of
 from coreset_engine.curation import tags
 from coreset_engine.curation.tags import TagChange
 
@@ -68,7 +68,7 @@ def _chosen(run: Any, where: Any, ids: Iterable[str] | None) -> list[str] | None
     if ids is None:
         return [str(key) for key in known[np.flatnonzero(mask)]]
     names = [ids] if isinstance(ids, str) else [str(one) for one in ids]
-    positions = places_of(known, names)
+    positions = positions_of(known, names)
     if (positions < 0).any():
         missing = names[int(np.argmax(positions < 0))]
         raise BadInput(
@@ -138,10 +138,10 @@ def _read_tags(run: Any, where: str) -> dict[str, list[str]]:
 
 def _places_of_samples(run: Any, samples: list[tuple[str, str, list[str]]]) -> np.ndarray:
     """(S,) int64: the image of each sample by its id, else by its file, -1 = none."""
-    positions = places_of(run.dataset.ids, [key for key, _, _ in samples])
+    positions = positions_of(run.dataset.ids, [key for key, _, _ in samples])
     if run.dataset.paths is None:
         return positions
-    by_file = places_of(run.dataset.paths, [path for _, path, _ in samples])
+    by_file = positions_of(run.dataset.paths, [path for _, path, _ in samples])
     return np.where(positions >= 0, positions, by_file)
 
 

@@ -21,7 +21,7 @@ from coreset_engine.core.errors import BadInput
 from coreset_engine.core.export_tags import is_export_tag
 from coreset_engine.core.filter_columns import Column
 from coreset_engine.core.filters import TAG
-from coreset_engine.core.ids import places_of
+from coreset_engine.core.ids import positions_of
 
 KIND = "tags"
 SEPARATORS = re.compile(r"[\s,;|]+")
@@ -144,7 +144,7 @@ def tag_column(ids: Any, tags: Mapping[str, Iterable[str]], source: Column | Non
     if source is not None:
         members = {str(name): row.copy() for name, row in zip(source.categories, source.values)}
     for name, tagged in tags.items():
-        positions = places_of(ids, tagged)
+        positions = positions_of(ids, tagged)
         row = members.setdefault(name, np.zeros(len(ids), bool))
         row[positions[positions >= 0]] = True
     names = sorted(members)

@@ -25,7 +25,7 @@ from coreset_engine.artifacts.store import digest
 from coreset_engine.core.classes import align_classes, names_of
 from coreset_engine.core.config import make
 from coreset_engine.core.errors import BadInput
-from coreset_engine.core.ids import places_of
+from coreset_engine.core.ids import positions_of
 from coreset_engine.core.registry import BASELINE, METHODS, load, look_up
 from coreset_engine.core.types import Selection
 from coreset_engine.curation.tagging import frozen
@@ -244,7 +244,7 @@ class EvaluationSplit:
 
     def seen_ids(self, ids: Sequence[str]) -> list[str]:
         """`ids` without held-out ones; ids unknown to the source stay, for `select` to report."""
-        position = places_of(self.whole.dataset.ids, list(ids))
+        position = positions_of(self.whole.dataset.ids, list(ids))
         seen = np.zeros(len(self.whole.dataset) + 1, bool)
         seen[self.train_at] = True
         return [name for name, at in zip(ids, position, strict=True) if at < 0 or seen[at]]

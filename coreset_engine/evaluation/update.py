@@ -18,7 +18,7 @@ import numpy as np
 
 from coreset_engine.artifacts import source_states
 from coreset_engine.artifacts.carried_history import carry_over
-from coreset_engine.artifacts.selection_folder import check_place, read_selection
+from coreset_engine.artifacts.selection_folder import check_destination, read_selection
 from coreset_engine.artifacts.source_states import SourceChange, SourceState
 from coreset_engine.artifacts.store import Store
 from coreset_engine.core.errors import BadInput
@@ -162,7 +162,7 @@ def update_run(
     """`update` of a run on the source as it is now."""
     _check(more, selection, out)
     if out is not None:
-        check_place(out, overwrite=overwrite)
+        check_destination(out, overwrite=overwrite)
     if selection is None:
         former = former_state(run.dataset, run.store)
         if former is None:

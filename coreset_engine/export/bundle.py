@@ -1,7 +1,7 @@
 """What every export target gets: a selection, and what of its source could be opened again.
 
-A target is a function `write_TARGET(bundle, place, progress, **options) -> dict` in a module of its
-own; `export.targets` holds the table. place: the folder to write into (it exists and holds the
+A target is a function `write_TARGET(bundle, destination, progress, **options) -> dict` in a module of its
+own; `export.targets` holds the table. destination: the folder to write into (it exists and holds the
 selection's three files) or a dataset's name.
 """
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from coreset_engine.artifacts import history
-from coreset_engine.artifacts.selection_folder import check_place, ids_digest, read_selection
+from coreset_engine.artifacts.selection_folder import check_destination, ids_digest, read_selection
 from coreset_engine.artifacts.store import Store
 from coreset_engine.core.errors import BadInput, CoresetError
 from coreset_engine.core.registry import load
@@ -31,13 +31,13 @@ from coreset_engine.selection.request import SelectionRequest
 
 @dataclass(frozen=True)
 class Target:
-    """writer: "module:function", called as (bundle, place, progress, **options) -> dict.
+    """writer: "module:function", called as (bundle, destination, progress, **options) -> dict.
 
-    place: "folder" or "name".
+    destination: "folder" or "name".
     """
 
     writer: str
-    place: str
+    destination: str
     summary: str
 
 
@@ -127,21 +127,23 @@ def export(  # noqa: PLR0913
     """
     if request is None:
         request = SelectionRequest.from_json(selection)
-    row, place = _place(target, out, name)
+    row, destination = _destination(target, out, name)
     if fingerprint and run.dataset.fingerprint != fingerprint:
         raise BadInput(
             f"{run.dataset.spec!r} has changed since it was opened (it now has {len(run.dataset)} "
             "usable "
             "images), so this would be another selection; open it again and choose again."
         )
-    if row.place == "folder":
-        check_place(place)
+    if row.destination == "folder":
+        check_destination(destination)
     chosen = select(request, run)
-    if row.place == "folder" and not overwrite:
-        _refuse_another(Path(place), ids_digest(chosen.ids))
+    if row.destination == "folder" and not overwrite:
+        _refuse_another(Path(destination), ids_digest(chosen.ids))
     with tempfile.TemporaryDirectory(prefix="coreset-") as temporary:
-        folder = write_run(Path(place if row.place == "folder" else temporary) / "", run, chosen)
-        return _send(row, target, pack(folder, run), place, progress, options)
+        folder = write_run(
+            Path(destination if row.destination == "folder" else temporary) / "", run, chosen
+        )
+        return _send(row, target, pack(folder, run), destination, progress, options)
 
 
 def export_folder(  # noqa: PLR0913
@@ -183,15 +185,15 @@ def export_folder(  # noqa: PLR0913
     BadInput, Missing
         With one sentence, before anything is written where that can be known.
     """
-    row, place = _place(target, out, name)
+    row, destination = _destination(target, out, name)
     table, manifest = read_selection(folder)
     run, trouble = _reopened(manifest, store, images)
-    if row.place == "folder" and Path(place).resolve() != Path(folder).resolve():
+    if row.destination == "folder" and Path(destination).resolve() != Path(folder).resolve():
         if not overwrite:
-            _refuse_another(Path(place), str(manifest.get("ids_sha256")))
-        _copy(Path(folder), Path(place))
+            _refuse_another(Path(destination), str(manifest.get("ids_sha256")))
+        _copy(Path(folder), Path(destination))
     sent = _send(
-        row, target, _bundle(table, manifest, run, store or Store()), place, progress, options
+        row, target, _bundle(table, manifest, run, store or Store()), destination, progress, options
     )
     notes = [note for note in (sent.pop("note", ""), trouble) if note]
     return sent | ({"note": " ".join(notes)} if notes else {})
@@ -211,36 +213,36 @@ def database_state() -> tuple[bool, str]:
     return database.usable, database.sentence
 
 
-def _place(target: str, out: str, name: str) -> tuple[Target, str]:
+def _destination(target: str, out: str, name: str) -> tuple[Target, str]:
     if target not in TARGETS:
         raise BadInput(f"target {target!r} is unknown; known: {', '.join(TARGETS)}.")
     row = TARGETS[target]
-    place = (out if row.place == "folder" else name).strip()
-    if not place:
+    destination = (out if row.destination == "folder" else name).strip()
+    if not destination:
         raise BadInput(
             f"target {target!r} needs a folder; name one (--out)."
-            if row.place == "folder"
+            if row.destination == "folder"
             else f"target {target!r} needs a dataset name; give one (--name)."
         )
-    return row, str(user_path(place)) if row.place == "folder" else place
+    return row, str(user_path(destination)) if row.destination == "folder" else destination
 
 
 def _send(
     row: Target,
     target: str,
     bundle: ExportBundle,
-    place: str,
+    destination: str,
     progress: Progress,
     options: dict[str, Any] | None,
 ) -> dict[str, Any]:
     try:
-        summary = load(row.writer)(bundle, place, progress, **(options or {}))
+        summary = load(row.writer)(bundle, destination, progress, **(options or {}))
     except TypeError as error:
         if "unexpected keyword argument" not in str(error):
             raise
         raise BadInput(f"target {target!r} knows no option {str(error).split()[-1]}.") from error
     shared = dict(target=target, kept=int(bundle.selected.sum()))
-    return shared | ({"out": place} if row.place == "folder" else {}) | summary
+    return shared | ({"out": destination} if row.destination == "folder" else {}) | summary
 
 
 def _bundle(table: Any, manifest: dict[str, Any], run: Run | None, store: Store) -> ExportBundle:
@@ -287,24 +289,24 @@ def _reopened(manifest: dict[str, Any], store: Store | None, images: str) -> tup
     return run, ""
 
 
-def _refuse_another(place: Path, ids_sha256: str) -> None:
+def _refuse_another(destination: Path, ids_sha256: str) -> None:
     """An export of the same selection is made again; that of another one is not replaced."""
     try:
-        there = json.loads((place / "manifest.json").read_text(encoding="utf-8"))
+        there = json.loads((destination / "manifest.json").read_text(encoding="utf-8"))
         same = there["ids_sha256"] == ids_sha256
     except (OSError, ValueError, KeyError, TypeError):
         same = False
-    check_place(place, overwrite=same)
+    check_destination(destination, overwrite=same)
 
 
-def _copy(folder: Path, place: Path) -> None:
+def _copy(folder: Path, destination: Path) -> None:
     """Copy the selection's own three files into the target's folder."""
-    check_place(place)
+    check_destination(destination)
     try:
-        place.mkdir(parents=True, exist_ok=True)
+        destination.mkdir(parents=True, exist_ok=True)
         for name in ("selection.parquet", "ids.txt", "manifest.json"):
-            shutil.copyfile(folder / name, place / name)
+            shutil.copyfile(folder / name, destination / name)
     except OSError as error:
         raise BadInput(
-            f"{str(place)!r} cannot be written ({error.strerror}); choose a folder you can write."
+            f"{str(destination)!r} cannot be written ({error.strerror}); choose a folder you can write."
         ) from None

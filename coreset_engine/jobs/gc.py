@@ -53,7 +53,7 @@ class Needs:
     def holds(self, key: str, about: dict[str, Any]) -> bool:
         if not about:
             return bool(self.keys or self.sources)
-        decided = history.mark(str(about.get("source"))) in self.sources
+        decided = history.log_name(str(about.get("source"))) in self.sources
         return decided or key in self.keys or about.get("root") in self.roots
 
 
@@ -102,7 +102,9 @@ def needed(store: Store) -> Needs:
         keys |= set(artefacts.values())
         if "embeddings" in artefacts:
             roots.add(artefacts["embeddings"])
-    return Needs(frozenset(keys), frozenset(roots - {None}), frozenset(history.marks(store.home)))
+    return Needs(
+        frozenset(keys), frozenset(roots - {None}), frozenset(history.log_names(store.home))
+    )
 
 
 def _unsure(folder: Path) -> bool:

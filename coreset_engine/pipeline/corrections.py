@@ -17,7 +17,7 @@ import numpy as np
 
 from coreset_engine.artifacts import history
 from coreset_engine.artifacts.store import digest
-from coreset_engine.core.ids import places_of
+from coreset_engine.core.ids import positions_of
 from coreset_engine.core.types import PseudoLabels
 
 
@@ -35,7 +35,7 @@ def apply(
             for cluster in entry.get("clusters", ()):
                 corrected[corrected == cluster] = entry["into"]
         elif entry.get("kind") == "relabel" and _known(entry.get("cluster"), n_clusters):
-            positions = places_of(ids, entry.get("ids", ()))
+            positions = positions_of(ids, entry.get("ids", ()))
             corrected[positions[positions >= 0]] = entry["cluster"]
     return corrected
 

@@ -104,7 +104,7 @@ def path_of(run: Run, method: str, params: dict[str, Any] | None = None) -> Path
             truth,
             counted,
             _score(run, method, config),
-            2,
+            3,  # format of the table
         ]
     )
     return run.store.home / "totals" / f"{key}.parquet"
@@ -158,7 +158,7 @@ def _columns(run: Run, method: str, config: Any) -> dict[str, np.ndarray]:
 def write_totals(path: Path, columns: dict[str, np.ndarray], order: np.ndarray) -> None:
     """Write one Parquet file, complete or not at all.
 
-    `columns` (each (N,)) are sorted by `order`; `rank` is the position in it and `place` the row in
+    `columns` (each (N,)) are sorted by `order`; `rank` is the position in it and `row` the position in
     the source.
 
     Sorted by rank, so that a window of ranks is a few whole row groups and two in part.
@@ -170,7 +170,7 @@ def write_totals(path: Path, columns: dict[str, np.ndarray], order: np.ndarray) 
     schema = pa.schema(
         [
             ("rank", pa.uint32()),
-            ("place", pa.uint32()),
+            ("row", pa.uint32()),
             *((name, kinds[values.dtype.kind]) for name, values in columns.items()),
         ]
     )
@@ -180,7 +180,7 @@ def write_totals(path: Path, columns: dict[str, np.ndarray], order: np.ndarray) 
         with pq.ParquetWriter(temporary, schema, compression="snappy", use_dictionary=False) as out:
             for start in range(0, len(order), limits().count_rows):
                 rows = order[start : start + limits().count_rows]
-                part = dict(rank=np.arange(start, start + len(rows)), place=rows) | {
+                part = dict(rank=np.arange(start, start + len(rows)), row=rows) | {
                     name: np.asarray(values[rows]) for name, values in columns.items()
                 }
                 out.write_table(
@@ -227,7 +227,7 @@ class Totals:
         self.columns = [row[0] for row in _ask(str(path), "DESCRIBE SELECT * FROM {table}")]
         self.score = (
             self.columns[-1]
-            if self.columns[-1] not in ("place", "true_label", "pseudo_label")
+            if self.columns[-1] not in ("row", "true_label", "pseudo_label")
             else None
         )
 
@@ -356,7 +356,7 @@ def _cube(path: str, value: str, where: str) -> tuple[np.ndarray, np.ndarray]:
 def _ranks(path: str, positions: tuple[int, ...]) -> list[int]:
     """The ranks of these rows of the source."""
     ranks = (
-        _ask(path, f"SELECT rank FROM {{table}} WHERE place IN {_listed(positions)}")
+        _ask(path, f"SELECT rank FROM {{table}} WHERE row IN {_listed(positions)}")
         if positions
         else []
     )

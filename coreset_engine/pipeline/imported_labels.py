@@ -16,7 +16,7 @@ import numpy as np
 
 from coreset_engine.artifacts import label_log
 from coreset_engine.core.errors import BadInput
-from coreset_engine.core.ids import places_of
+from coreset_engine.core.ids import positions_of
 from coreset_engine.pipeline.filled_labels import fill_labels
 from coreset_engine.pipeline.run import ImportedLabels, Run
 
@@ -95,7 +95,7 @@ def with_known_labels(run: Run) -> Run:
     classes = tuple(dict.fromkeys([*run.dataset.classes, *sorted(set(given.values()))]))
     code = {name: number for number, name in enumerate(classes)}
     labels = np.array(run.dataset.labels, np.int64)
-    positions = places_of(run.dataset.ids, list(given))
+    positions = positions_of(run.dataset.ids, list(given))
     for position, name in zip(positions.tolist(), given.values(), strict=True):
         if position >= 0:
             labels[position] = code[name]
@@ -108,19 +108,19 @@ def _names(run: Run, known: dict[int, str], how: str) -> tuple[list[str], np.nda
     if how == "auto" and len(classes) < 2:
         how = "clusters"
     if how == "clusters":
-        return spread(run.pseudo_labels.labels, known), None, how
+        return spread_to_clusters(run.pseudo_labels.labels, known), None, how
     code = {name: number for number, name in enumerate(classes)}
     given = np.full(len(run.dataset), -1, np.int64)
     given[list(known)] = [code[name] for name in known.values()]
     filled = fill_labels(run, given, len(classes), how)
     if (filled.codes >= 0).all():
         return [classes[c] for c in filled.codes.tolist()], filled.confidence, filled.how
-    by_cluster = spread(run.pseudo_labels.labels, known)
+    by_cluster = spread_to_clusters(run.pseudo_labels.labels, known)
     names = [classes[c] if c >= 0 else by_cluster[i] for i, c in enumerate(filled.codes.tolist())]
     return names, filled.confidence, filled.how
 
 
-def spread(clusters: np.ndarray, known: dict[int, str]) -> list[str]:
+def spread_to_clusters(clusters: np.ndarray, known: dict[int, str]) -> list[str]:
     """(N,) class names: known label, else the cluster's most frequent, else "cluster C"."""
     votes: dict[int, Counter[str]] = {}
     for i, name in known.items():

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from coreset_engine.artifacts import label_log
-from coreset_engine.artifacts.selection_folder import check_place, read_selection
+from coreset_engine.artifacts.selection_folder import check_destination, read_selection
 from coreset_engine.artifacts.store import Store
 from coreset_engine.core.registry import METHODS
 from coreset_engine.core.types import Selection
-from coreset_engine.pipeline.imported_labels import agreement, spread, with_labels
+from coreset_engine.pipeline.imported_labels import agreement, spread_to_clusters, with_labels
 from coreset_engine.pipeline.manifest import run_of_manifest, write_run
 from coreset_engine.pipeline.reopen import reopen_source
 from coreset_engine.pipeline.run import Report, Run
@@ -25,7 +25,7 @@ from coreset_engine.selection.budget import Budget
 from coreset_engine.selection.request import SelectionRequest
 from coreset_engine.sources.label_import import LabelMatch, import_labels
 
-__all__ = ["LabelOptions", "agreement", "rescore", "spread", "with_labels"]
+__all__ = ["LabelOptions", "agreement", "rescore", "spread_to_clusters", "with_labels"]
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def rescore(  # noqa: PLR0913
         `_report`.
     """
     options = options or LabelOptions()
-    check_place(out, overwrite=options.overwrite)
+    check_destination(out, overwrite=options.overwrite)
     _, manifest = read_selection(folder)
     imported = import_labels(file, id_column=options.id_column, label_column=options.label_column)
     source = reopen_source(manifest, options.images)

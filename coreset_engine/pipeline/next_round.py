@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from coreset_engine.artifacts import label_log
-from coreset_engine.artifacts.selection_folder import check_place
+from coreset_engine.artifacts.selection_folder import check_destination
 from coreset_engine.core.errors import BadInput
-from coreset_engine.core.ids import places_of
+from coreset_engine.core.ids import positions_of
 from coreset_engine.core.registry import BASELINE, METHODS
 from coreset_engine.core.types import Selection
 from coreset_engine.pipeline.imported_labels import with_stored_labels
@@ -83,7 +83,7 @@ class LabelRound:
         if imported is None or imported.confidence is None:
             return []
         dataset = self.run.dataset
-        positions = places_of(dataset.ids, self.ids.tolist())
+        positions = positions_of(dataset.ids, self.ids.tolist())
         names = [dataset.classes[code] for code in np.asarray(dataset.labels)[positions]]
         return list(zip(names, map(float, imported.confidence[positions]), strict=True))
 
@@ -124,7 +124,7 @@ def next_round(
         When fewer than `count` images are neither labelled nor asked for.
     """
     if out is not None:
-        check_place(out, overwrite=overwrite)
+        check_destination(out, overwrite=overwrite)
     fingerprint = run.dataset.fingerprint
     state = label_log.read(fingerprint, run.store.home)
     context = _present(run, state.context())
@@ -160,7 +160,7 @@ def _present(run: Run, ids: list[str]) -> list[str]:
     """Those ids that the source still has, in order."""
     if not ids:
         return []
-    positions = places_of(run.dataset.ids, ids)
+    positions = positions_of(run.dataset.ids, ids)
     return [key for key, position in zip(ids, positions.tolist(), strict=True) if position >= 0]
 
 
@@ -257,7 +257,7 @@ def write_round(out: Path | str, made: LabelRound) -> Path:
 
 def _rows(made: LabelRound) -> list[list[Any]]:
     dataset = made.run.dataset
-    positions = places_of(dataset.ids, made.ids.tolist())
+    positions = positions_of(dataset.ids, made.ids.tolist())
     suggested = made.suggestions or [("", None)] * len(made)
     paths = dataset.paths
     return [

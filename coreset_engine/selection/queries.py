@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from coreset_engine.core.errors import BadInput
-from coreset_engine.core.ids import places_of
+from coreset_engine.core.ids import positions_of
 from coreset_engine.core.types import Artefacts
 
 _BLOCK = 65_536
@@ -35,7 +35,7 @@ def similarity_to(inputs: Artefacts, query: str) -> np.ndarray:
         similarity: np.ndarray = own(query)
         return similarity
     ids = query_ids(query)
-    positions = places_of(inputs.dataset.ids, ids)
+    positions = positions_of(inputs.dataset.ids, ids)
     if (positions < 0).any():
         missing = ids[int(np.argmax(positions < 0))]
         raise BadInput(

@@ -13,7 +13,7 @@ import numpy as np
 from coreset_engine.core.config import left_to
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.filter_columns import apply_filter, require_some
-from coreset_engine.core.ids import places_of
+from coreset_engine.core.ids import positions_of
 from coreset_engine.core.registry import METHODS, MethodRow, load
 from coreset_engine.core.types import Artefacts, Ranking, Selection
 from coreset_engine.selection.beyond import Beyond, rank_beyond
@@ -309,7 +309,7 @@ def _pins(
 ) -> Pins:
     must_keep = _positions(ids, request.must_keep, "must_keep")
     never = _positions(ids, request.never, "never")
-    positions = places_of(ids, list(excluded_ids)) if excluded_ids else np.empty(0, np.int64)
+    positions = positions_of(ids, list(excluded_ids)) if excluded_ids else np.empty(0, np.int64)
     excluded = np.sort(positions[positions >= 0]).astype(np.int64)
     check_pins(ids, must_keep, never, k, request.budget)
     _check_excluded(ids, must_keep, np.union1d(never, excluded), excluded, k, request.budget)
@@ -345,7 +345,7 @@ def _check_excluded(
 def _positions(ids: np.ndarray, wanted: tuple[str, ...], name: str) -> np.ndarray:
     if not wanted:
         return np.empty(0, np.int64)
-    positions = places_of(ids, list(wanted))
+    positions = positions_of(ids, list(wanted))
     missing = np.flatnonzero(positions < 0)
     if len(missing):
         raise BadInput(

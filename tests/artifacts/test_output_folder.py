@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from coreset_engine.artifacts import filesystem, log
-from coreset_engine.artifacts.selection_folder import check_place
+from coreset_engine.artifacts.selection_folder import check_destination
 from coreset_engine.artifacts.store import Store
 from coreset_engine.cli.main import app
 from coreset_engine.core.errors import BadInput
@@ -54,14 +54,14 @@ def test_what_a_stranger_put_there_stays_even_with_overwrite(tmp_path, files):
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     with pytest.raises(BadInput, match="no selection folder"):
-        check_place(tmp_path, overwrite=True)
+        check_destination(tmp_path, overwrite=True)
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == files
 
 
 def test_what_a_writer_left_that_was_killed_is_replaced(source, tmp_path):
     run(source, tmp_path / "sel")
     (tmp_path / "sel" / "manifest.json").unlink()  # it is written last
-    check_place(tmp_path / "sel", overwrite=False)
+    check_destination(tmp_path / "sel", overwrite=False)
     assert run(source, tmp_path / "sel").exit_code == 0
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from coreset_engine.artifacts.selection_folder import check_place
+from coreset_engine.artifacts.selection_folder import check_destination
 from coreset_engine.artifacts.store import Store
 from coreset_engine.cli import main
 from coreset_engine.core.errors import BadInput
@@ -57,8 +57,8 @@ def test_a_tilde_is_the_home_folder_for_what_is_written(tmp_path: Path, monkeypa
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs" / "thesis.txt").write_text("a")
     with pytest.raises(BadInput, match="is no selection folder"):
-        check_place("~/theirs")
-    check_place("~/new")
+        check_destination("~/theirs")
+    check_destination("~/new")
 
 
 def test_there_is_one_workspace(tmp_path: Path, monkeypatch):
@@ -106,4 +106,4 @@ def test_a_source_on_a_read_only_disk_with_its_workspace_there_too(read_only: Pa
     monkeypatch.setenv("CORESET_HOME", str(read_only / "home"))
     assert len(open_source(read_only / "images")) == 3
     with pytest.raises(BadInput, match="Read-only file system.*choose a folder you can write"):
-        check_place(read_only / "out")
+        check_destination(read_only / "out")

@@ -17,7 +17,7 @@ from labelled_digits import first_digits
 from sklearn.datasets import load_digits
 
 from coreset_engine.artifacts.store import Store
-from coreset_engine.cli.commands.evaluate import curves, lines, picture, spread
+from coreset_engine.cli.commands.evaluate import curves, lines, mean_and_std, picture
 from coreset_engine.core.errors import BadInput, Cancelled, Missing
 from coreset_engine.evaluation import experiment
 from coreset_engine.evaluation.experiment import EvaluationSplit, evaluate
@@ -235,8 +235,8 @@ def test_part_reads_its_own_images(run):
     assert (np.asarray(some.dataset.image(1)) == np.asarray(run.dataset.image(3))).all()
 
 
-def test_spread_is_the_sample_deviation():
-    assert spread([1.0, 2.0, 3.0]) == (2.0, 1.0) and spread([4.0]) == (4.0, 0.0)
+def test_the_spread_is_the_sample_deviation():
+    assert mean_and_std([1.0, 2.0, 3.0]) == (2.0, 1.0) and mean_and_std([4.0]) == (4.0, 0.0)
 
 
 def test_the_verb_prints_writes_and_refuses(tmp_path):

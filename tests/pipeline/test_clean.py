@@ -24,7 +24,7 @@ from coreset_engine.pipeline.run import Run
 from coreset_engine.pipeline.select import select
 
 
-def spread(n, seed=0):
+def scattered(n, seed=0):
     """Vectors in general position: nearest distances of one size."""
     return np.random.default_rng(seed).normal(size=(n, 24))
 
@@ -37,7 +37,7 @@ def run(tmp_path):
     images[10], images[11], images[12] = images[0], images[1], plain(90)
     images[20] = images[5].copy()
     images[20].putpixel((0, 0), (9, 9, 9))
-    vectors = spread(30)
+    vectors = scattered(30)
     vectors[10], vectors[11] = vectors[0], vectors[1]
     vectors[20] = vectors[5] + 1e-4
     labels = [i % 3 for i in range(30)]
@@ -153,7 +153,7 @@ def test_only_new_bytes_are_measured(run, monkeypatch, tmp_path):
     assert not ready(run)
     clean(run)
     assert ready(run)
-    grown = dataset([*(run.dataset.image(i) for i in range(30)), textured(77)], spread(31))
+    grown = dataset([*(run.dataset.image(i) for i in range(30)), textured(77)], scattered(31))
     seen = []
     plain_measure = measuring.measure
     monkeypatch.setattr(measuring, "measure", lambda image: seen.append(1) or plain_measure(image))
@@ -192,7 +192,7 @@ def test_run(run, tmp_path):
     """12 pictures: 0 and 1 are in the first set by bytes, 2 by pixels, 3 nearly."""
     images = [textured(100 + i) for i in range(12)]
     images[0], images[1], images[2] = (run.dataset.image(i) for i in (3, 4, 6))
-    vectors = spread(12, seed=9)
+    vectors = scattered(12, seed=9)
     vectors[0], vectors[1], vectors[2] = run.vectors[3], run.vectors[4], run.vectors[6]
     vectors[3] = run.vectors[7] + 1e-4
     made = dataset(images, vectors, names=[f"test-{i}.png" for i in range(12)])

@@ -15,7 +15,7 @@ from coreset_engine.artifacts.selection_folder import read_selection
 from coreset_engine.artifacts.store import Store
 from coreset_engine.cli.main import app
 from coreset_engine.core.errors import BadInput
-from coreset_engine.pipeline.label_rounds import rescore, spread, with_labels
+from coreset_engine.pipeline.label_rounds import rescore, spread_to_clusters, with_labels
 from coreset_engine.pipeline.manifest import verify, write_run
 from coreset_engine.pipeline.run import Run
 from coreset_engine.pipeline.select import select
@@ -88,9 +88,11 @@ def test_all_true_labels_give_the_dynamics_of_the_truth(chosen):
 
 def test_unlabelled_images_take_the_commonest_class_of_their_cluster():
     clusters = np.array([0, 0, 0, 0, 1, 1, 2])
-    names = spread(clusters, {0: "a", 1: "b", 2: "b", 4: "c"})
+    names = spread_to_clusters(clusters, {0: "a", 1: "b", 2: "b", 4: "c"})
     assert names == ["a", "b", "b", "b", "c", "c", "cluster 2"]
-    assert spread(clusters, {0: "b", 1: "a"})[3] == "a", "a tie goes by name, not by chance"
+    assert spread_to_clusters(clusters, {0: "b", 1: "a"})[3] == "a", (
+        "a tie goes by name, not by chance"
+    )
 
 
 def test_label_studio_exports_are_read(tmp_path):

@@ -226,7 +226,7 @@ def outcome(bench: Bench) -> dict[str, str]:
     }
     log = next((bench.home / "history").glob("*.jsonl"), None)
     entries = log.read_text().count("kept") if log else 0
-    assert history.marks(bench.home) or not entries
+    assert history.log_names(bench.home) or not entries
     return found | {"decisions": str(entries)}
 
 

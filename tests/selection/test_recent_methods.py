@@ -12,7 +12,7 @@ from tiny import Tiny, line_graph, ranked
 
 from coreset_engine.core.errors import BadInput, Missing
 from coreset_engine.core.types import Dynamics
-from coreset_engine.selection.kernels.label_spreading import spread
+from coreset_engine.selection.kernels.label_spreading import spread_labels
 from coreset_engine.selection.kernels.proxy_dynamics import margins, mean_margins
 from coreset_engine.selection.kernels.turns import in_turns
 from coreset_engine.selection.keyed_random import image_keys, random_order
@@ -147,7 +147,7 @@ def test_labels_spread_along_the_graph_by_hand():
     # has 1 / sqrt 2 on every link. The fixed point of F = a S F + (1 - a) Y with a = 1/2: image 1
     # gets a / sqrt 2 (f_0 + f_2) of each class; by symmetry both classes alike.
     links = csr_matrix(np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0.0]]))
-    found = spread(links, np.array([0, 2]), np.array([0, 1]), 0.5)
+    found = spread_labels(links, np.array([0, 2]), np.array([0, 1]), 0.5)
     # Solve (I - S / 2) F = Y / 2 for class 0: f_0 - c f_1 = 1/2, f_1 = c (f_0 + f_2), f_2 = c f_1,
     # c = 1 / (2 sqrt 2), c^2 = 1/8: f_1 = c / 2 / (1 - 2 c^2) = 2/3 c, f_2 = 1/12, f_0 = 7/12.
     c = 1 / (2 * np.sqrt(2))

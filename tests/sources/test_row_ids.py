@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coreset_engine.core.ids import RowIds, places_of
+from coreset_engine.core.ids import RowIds, positions_of
 from coreset_engine.selection.keyed_random import image_keys
 from coreset_engine.sources.open import open_source
 
@@ -74,8 +74,8 @@ def test_places_of_ids(set_limits, kind):
         "row-0000064",
         "row-00000064",
     ]
-    assert places_of(known, wanted).tolist() == [299, -1, -1, 0, -1, 64, -1]
-    assert places_of(known, []).shape == (0,)
+    assert positions_of(known, wanted).tolist() == [299, -1, -1, 0, -1, 64, -1]
+    assert positions_of(known, []).shape == (0,)
 
 
 def test_a_large_matrix_opens_with_the_same_ids_and_fingerprint(tmp_path, set_limits):

@@ -15,7 +15,7 @@ import numpy as np
 import streamlit as st
 
 from coreset_engine.core.errors import CoresetError
-from coreset_engine.core.ids import places_of
+from coreset_engine.core.ids import positions_of
 from coreset_engine.core.registry import METHODS, load
 from coreset_engine.core.types import Selection
 from coreset_engine.selection.budget import (
@@ -164,7 +164,9 @@ def kind_of(method: str) -> str:
 def with_pins(view: RunView, order: np.ndarray, label: str = "") -> Order:
     """`order` (N,) with the pinned images moved to its end."""
     positions = order.astype(np.uint32)
-    keep, never = (np.isin(positions, positions_of(view, name)) for name in ("must_keep", "never"))
+    keep, never = (
+        np.isin(positions, pinned_positions(view, name)) for name in ("must_keep", "never")
+    )
     parts = [positions[~keep & ~never], positions[keep & ~never], positions[never]]
     return Order(
         np.concatenate(parts), len(parts[1]), len(parts[2]), label, np.flatnonzero(keep | never)
@@ -206,7 +208,7 @@ def _order(
 # -- pins ------------------------------------------------------------------------------------------
 
 
-def positions_of(view: RunView, name: str) -> np.ndarray:
+def pinned_positions(view: RunView, name: str) -> np.ndarray:
     """Positions of the pinned ids ("must_keep" or "never") in this source.
 
     What was excluded on the Clean page is among "never".
@@ -214,7 +216,7 @@ def positions_of(view: RunView, name: str) -> np.ndarray:
     ids = list(session.get(name) or ())
     if name == "never":
         ids += getattr(view.run, "excluded_ids", ())
-    positions = places_of(view.dataset.ids, ids)
+    positions = positions_of(view.dataset.ids, ids)
     return np.sort(positions[positions >= 0])
 
 
@@ -331,7 +333,7 @@ def picked(view: RunView, events: MapEvents) -> int | None:
 def remembered(view: RunView) -> int | None:
     """Position of the image the session remembers, if it is one of this source."""
     name = session.get("image")
-    position = int(places_of(view.dataset.ids, [name])[0]) if name else -1
+    position = int(positions_of(view.dataset.ids, [name])[0]) if name else -1
     return position if position >= 0 else None
 
 
@@ -384,7 +386,7 @@ def pin_counts(view: RunView) -> None:
         f"{len(keep):,} always included, {len(never):,} excluded. Add images from a lasso, from a "
         "clicked image, or by id below."
     )
-    inside = sum(len(positions_of(view, name)) for name in ("must_keep", "never"))
+    inside = sum(len(pinned_positions(view, name)) for name in ("must_keep", "never"))
     outside = len(keep) + len(never) - inside
     if view.full is not None and outside:
         st.caption(
@@ -400,7 +402,7 @@ def paste_panel(view: RunView, *, key: str) -> None:
     everything = (
         view.full or view
     ).dataset.ids  # of a sampled set every id can be pinned, drawn or not
-    known = {name for name, column in zip(ids, places_of(everything, ids)) if column >= 0}
+    known = {name for name, column in zip(ids, positions_of(everything, ids)) if column >= 0}
     keep, never, free = st.columns(3)
     for column, kind, label in (
         (keep, "keep", "Always include"),

@@ -11,7 +11,7 @@ from typing import Any
 
 import streamlit as st
 
-from coreset_engine.core.ids import places_of
+from coreset_engine.core.ids import positions_of
 from coreset_engine.core.registry import METHODS, load
 from coreset_engine.core.types import Selection
 from coreset_engine.selection.budget import Budget
@@ -133,7 +133,7 @@ def _for_sample(view: session.RunView, request: SelectionRequest, n: int) -> Sel
 
 
 def _in_sample(view: session.RunView, ids: tuple[str, ...]) -> tuple[str, ...]:
-    positions = places_of(view.dataset.ids, ids)
+    positions = positions_of(view.dataset.ids, ids)
     return tuple(view.dataset.ids[positions[positions >= 0]].tolist())
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from coreset_engine.core.ids import places_of
+from coreset_engine.core.ids import positions_of
 from coreset_engine.curation import tags
 from ui.state import session
 from ui.state.session import RunView
@@ -41,7 +41,7 @@ def empty_basket() -> None:
 
 def basket_positions(view: RunView) -> np.ndarray:
     """(m,) int64 positions of the picked images that this source has."""
-    positions = places_of(view.dataset.ids, basket())
+    positions = positions_of(view.dataset.ids, basket())
     return positions[positions >= 0]
 
 
@@ -87,7 +87,7 @@ def apply_acts(view: RunView, acts: Any) -> bool:
     """
     acts = [act for act in acts if isinstance(act, Mapping)] if isinstance(acts, list) else []
     names = [str(act.get("id")) for act in acts]
-    known = places_of(view.dataset.ids, names) >= 0 if names else ()
+    known = positions_of(view.dataset.ids, names) >= 0 if names else ()
     changed = False
     for act, name, is_known in zip(acts, names, known, strict=True):
         if not is_known:

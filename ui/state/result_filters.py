@@ -16,7 +16,7 @@ import numpy as np
 from coreset_engine.core.errors import BadInput, CoresetError
 from coreset_engine.core.filter_columns import apply_filter, spelt_time
 from coreset_engine.core.filters import Filter, all_of, filter_of
-from coreset_engine.core.ids import places_of
+from coreset_engine.core.ids import positions_of
 from coreset_engine.core.types import Selection
 from coreset_engine.curation.facets import Facet, facet
 from ui.components.facets import FacetSection
@@ -229,7 +229,7 @@ def _masks(view: RunView, selection: Selection | None) -> dict[str, np.ndarray]:
             drop_filter(name)  # made for another source
     hits = search()
     if hits is not None:
-        positions = places_of(view.dataset.ids, hits.ids)
+        positions = positions_of(view.dataset.ids, hits.ids)
         masks["search"] = np.zeros(len(view), bool)
         masks["search"][positions[positions >= 0]] = True
     return masks
@@ -365,7 +365,7 @@ def ids_at(view: RunView, positions: Iterable[int]) -> list[str]:
 
 def similarity_of(view: RunView, hits: Search) -> dict[int, float]:
     """Position -> cosine to the query, most similar first."""
-    positions: Any = places_of(view.dataset.ids, hits.ids)
+    positions: Any = positions_of(view.dataset.ids, hits.ids)
     return {
         int(position): value
         for position, value in zip(positions, hits.similarity, strict=True)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from coreset_engine.artifacts import label_log
-from coreset_engine.core.ids import places_of
+from coreset_engine.core.ids import positions_of
 from ui.state import session
 from ui.state.clusters import cluster_names, quality_of
 from ui.state.session import RunView
@@ -129,7 +129,7 @@ def ranked_errors(view: RunView) -> tuple[list[Candidate], float]:
 
     errors = label_errors((view.full or view).run)
     rows = errors.top()[:MOST]
-    positions = places_of(view.dataset.ids, [row.id for row in rows])
+    positions = positions_of(view.dataset.ids, [row.id for row in rows])
     listed = [
         Candidate(int(position), row.given, row.suggested, row.reason)
         for position, row in zip(positions, rows, strict=True)

@@ -12,7 +12,7 @@ from typing import Any
 import streamlit as st
 
 from coreset_engine.artifacts import history
-from coreset_engine.core.ids import places_of
+from coreset_engine.core.ids import positions_of
 from ui.components.charts import as_csv
 from ui.components.escape import markdown as escaped
 from ui.components.escape import plain
@@ -81,7 +81,7 @@ def chosen_ids(view: session.RunView, source: str, pasted: str) -> list[str]:
     else:
         asked = [line.strip() for line in re.split(r"[\r\n,]+", pasted) if line.strip()][:MAX_IDS]
     asked = [str(name) for name in asked]
-    positions = places_of((view.full or view).dataset.ids, asked)
+    positions = positions_of((view.full or view).dataset.ids, asked)
     known = {name for name, position in zip(asked, positions, strict=True) if position >= 0}
     unknown = [name for name in asked if name not in known]
     if unknown:

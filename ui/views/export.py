@@ -66,7 +66,7 @@ def show_summary(view: session.RunView, selection: Selection | PlannedSelection)
     cells[0].metric("Selected", f"{len(selection):,}")
     cells[1].metric("Images in all", f"{len(view):,}")
     cells[2].metric("Always included", len(session.get("must_keep") or ()))
-    cells[3].metric("Excluded", f"{len(controls.positions_of(view, 'never')):,}")
+    cells[3].metric("Excluded", f"{len(controls.pinned_positions(view, 'never')):,}")
     line = session_selection.describe(
         selection.method,
         session.get("prune_rate"),

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import streamlit as st
 
 from coreset_engine.core.errors import CoresetError
-from coreset_engine.core.ids import places_of
+from coreset_engine.core.ids import positions_of
 from coreset_engine.export.fiftyone import app as fiftyone_app
 from ui.components.escape import escape_option as option
 from ui.components.escape import markdown as escaped
@@ -206,5 +206,5 @@ def _pins(view: session.RunView, title: str, ids: list[str], key: str) -> None:
 
 def known(view: session.RunView, ids: list[str]) -> list[str]:
     """Those of `ids` that this source has, in order."""
-    positions = places_of(view.dataset.ids, ids)
+    positions = positions_of(view.dataset.ids, ids)
     return [name for name, position in zip(ids, positions, strict=True) if position >= 0]

@@ -12,7 +12,7 @@ import numpy as np
 import streamlit as st
 
 from coreset_engine.core.errors import CoresetError
-from coreset_engine.core.ids import places_of
+from coreset_engine.core.ids import positions_of
 from coreset_engine.core.limits import limits
 from coreset_engine.core.registry import METHODS
 from ui.components import charts
@@ -99,7 +99,7 @@ def _pinned_rows(run: Any, name: str) -> np.ndarray:
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _rows_of(fingerprint: str, names: tuple[str, ...], _run: Any) -> np.ndarray:
-    return places_of(_run.dataset.ids, names)
+    return positions_of(_run.dataset.ids, names)
 
 
 def _draw(view: session.RunView, totals: Any, window: Any) -> None:

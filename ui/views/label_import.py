@@ -79,10 +79,10 @@ def _preview(view: RunView, match: LabelMatch, name: str) -> None:
 
 def _pictures(view: RunView, match: LabelMatch) -> None:
     """The first images with their new labels, so that a shifted column is seen."""
-    from coreset_engine.core.ids import places_of
+    from coreset_engine.core.ids import positions_of
 
     names = list(match.labels)[:40]
-    positions = places_of(view.dataset.ids, names)
+    positions = positions_of(view.dataset.ids, names)
     shown = [int(position) for position in positions if position >= 0]
     captions = [
         plain(match.labels[name], 20) for name, position in zip(names, positions) if position >= 0

@@ -351,7 +351,7 @@ def selected_gallery(view: RunView, selection: Selection) -> None:
 
 def pins(view: RunView, selection: Selection) -> None:
     """Draw what is always included or excluded, and a box to paste ids into."""
-    keep, never = (controls.positions_of(view, name) for name in ("must_keep", "never"))
+    keep, never = (controls.pinned_positions(view, name) for name in ("must_keep", "never"))
     controls.pin_counts(view)
     controls.paste_panel(view, key="pins")
     for name, positions in (("Always included", keep), ("Excluded", never)):

@@ -9,7 +9,7 @@ import streamlit as st
 from PIL import Image, UnidentifiedImageError
 
 from coreset_engine.core.errors import BadInput
-from coreset_engine.core.ids import places_of
+from coreset_engine.core.ids import positions_of
 from ui.components.escape import plain
 from ui.state import session
 from ui.state.result_filters import Search
@@ -51,7 +51,7 @@ def search_text(view: RunView, text: str, *, count: int = COUNT) -> None:
     words = text.strip()
     if not words:
         raise BadInput("the search is empty; type an id, part of a file name, or a description.")
-    if places_of(view.dataset.ids, [words])[0] >= 0:
+    if positions_of(view.dataset.ids, [words])[0] >= 0:
         search_similar(view, [words], words, count=count)
         return
     named = [str(name) for name in view.dataset.ids if words.lower() in str(name).lower()]

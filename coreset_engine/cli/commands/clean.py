@@ -241,7 +241,7 @@ def _compared(against: str, run: Any, settings: RunSettings, no_embed: bool) -> 
 
 def _act(run: Any, report: Any, actions: Actions) -> dict[str, int]:
     """Finding (or what was done) -> number of images."""
-    from coreset_engine.core.ids import places_of
+    from coreset_engine.core.ids import positions_of
     from coreset_engine.pipeline import exclusions
     from coreset_engine.pipeline.clean import apply
 
@@ -257,7 +257,7 @@ def _act(run: Any, report: Any, actions: Actions) -> dict[str, int]:
     ids = ids_of(list(actions.exclude), "--exclude")
     back = ids_of(list(actions.restore), "--restore")
     for option, given in (("--exclude", ids), ("--restore", back)):
-        positions = places_of(run.dataset.ids, given)
+        positions = positions_of(run.dataset.ids, given)
         unknown = [key for key, position in zip(given, positions) if position < 0]
         if unknown:
             raise BadInput(
@@ -292,11 +292,11 @@ def _write_ids(out: Path, ids: list[str]) -> None:
 def _costs(report: Any, folder: Path) -> dict[str, str]:
     """Finding -> what it costs in a selection of this source."""
     from coreset_engine.artifacts.selection_folder import read_selection
-    from coreset_engine.core.ids import places_of
+    from coreset_engine.core.ids import positions_of
 
     table, _ = read_selection(folder)
     ids = [str(key) for key in table["id"][table["selected"]]]
-    positions = places_of(report.ids, ids)
+    positions = positions_of(report.ids, ids)
     if (positions < 0).any():
         raise BadInput(
             f"--selection {str(folder)!r} holds {int((positions < 0).sum()):,} images that are not in "

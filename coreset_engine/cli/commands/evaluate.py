@@ -132,9 +132,9 @@ def evaluate(
         **options.params_of(option),
     )
     if csv_file is not None:
-        write(csv_file, as_csv(result["rows"]))
+        write_text(csv_file, as_csv(result["rows"]))
     if plot is not None:
-        write(plot, picture(result))
+        write_text(plot, picture(result))
     if as_json:
         print(json.dumps(result, default=str))
         return
@@ -175,7 +175,9 @@ def inclusion(
         on_draw=lambda done, total: tick(done, total, "draws"),
     )
     if csv_file is not None:
-        write(csv_file, table(("id", "inclusion"), zip(run.dataset.ids, result.share.tolist())))
+        write_text(
+            csv_file, table(("id", "inclusion"), zip(run.dataset.ids, result.share.tolist()))
+        )
     kept = (result.share > 0) & (result.share < 1)
     options.print_record(
         dict(
@@ -229,9 +231,9 @@ def _titled(method: str) -> str:
 
 def _cell(rate: float, method: str, rows: list[dict[str, Any]], test: Any) -> str:
     """One line of the table. test: a PairedTest; None for the baseline."""
-    mean, std = spread([row["accuracy"] for row in rows])
+    mean, std = mean_and_std([row["accuracy"] for row in rows])
     balanced, worst, seconds = (
-        spread([row[name] for row in rows])[0]
+        mean_and_std([row[name] for row in rows])[0]
         for name in ("balanced_accuracy", "worst_class_accuracy", "seconds")
     )
     over = f"{test.mean:+12.2%}" if test else f"{0:12.2%}"
@@ -242,7 +244,7 @@ def _cell(rate: float, method: str, rows: list[dict[str, Any]], test: Any) -> st
     )
 
 
-def spread(values: Sequence[float]) -> tuple[float, float]:
+def mean_and_std(values: Sequence[float]) -> tuple[float, float]:
     """Mean and sample standard deviation (0 for a single value)."""
     mean = sum(values) / len(values)
     if len(values) < 2:
@@ -270,7 +272,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return out.getvalue()
 
 
-def write(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
     """`text` into the file. Raises BadInput when the place cannot be written."""
     try:
         path.write_text(text, encoding="utf-8", newline="")
@@ -289,7 +291,7 @@ def curves(rows: list[dict[str, Any]]) -> dict[str, list[tuple[float, float, flo
                 row["accuracy"]
             )
     return {
-        method: [(rate, *spread(values)) for rate, values in sorted(rates.items())]
+        method: [(rate, *mean_and_std(values)) for rate, values in sorted(rates.items())]
         for method, rates in points.items()
     }
 

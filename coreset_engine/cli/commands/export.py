@@ -52,7 +52,7 @@ def export(
 
     if to == "help":
         summary: dict[str, Any] = {
-            target: f"{row.summary} (--{'out' if row.place == 'folder' else 'name'})"
+            target: f"{row.summary} (--{'out' if row.destination == 'folder' else 'name'})"
             for target, row in TARGETS.items()
         }
     else:
@@ -113,7 +113,9 @@ def plugin(
     elif verb == "uninstall":
         output = dict(removed=inside.uninstall())
     elif verb == "where":
-        output = dict(place=str(inside.place()), installed=inside.place().is_symlink())
+        output = dict(
+            place=str(inside.plugin_folder()), installed=inside.plugin_folder().is_symlink()
+        )
     else:
         raise BadInput(f"{verb!r} is no action of plugin; use install, uninstall or where.")
     print(

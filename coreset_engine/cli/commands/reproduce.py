@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from coreset_engine.cli import options
-from coreset_engine.cli.commands.evaluate import write
+from coreset_engine.cli.commands.evaluate import write_text
 from coreset_engine.core.errors import BadInput
 
 Table = Annotated[str, typer.Argument(help="a table's name, such as elfs-1-cifar10, or list")]
@@ -53,7 +53,7 @@ def reproduce(
         return
     found = _measure(find_table(table), settings, source, seeds, prune_rates, rows, small)
     if out is not None:
-        write(out, json.dumps(found, indent=1, default=str) + "\n")
+        write_text(out, json.dumps(found, indent=1, default=str) + "\n")
     print(json.dumps(found, default=str) if as_json else "\n".join(lines(found)))
 
 

@@ -152,7 +152,7 @@ def import_labels(
     from coreset_engine.pipeline.label_rounds import LabelOptions, rescore
 
     options = LabelOptions(id_column, label_column, conflicts, images, overwrite)
-    _check_places(selection, source, out, prune_rate, count)
+    _check_options(selection, source, out, prune_rate, count)
     if out is None or selection is None:
         summary = _kept(file, selection, source, options)
     else:
@@ -198,7 +198,7 @@ def _show_import(summary: dict[str, Any]) -> None:
     _say(summary)
 
 
-def _check_places(
+def _check_options(
     selection: Path | None,
     source: str,
     out: Path | None,
@@ -297,7 +297,7 @@ def _decide(
 ) -> None:
     """Keep what was decided of labels. Raises BadInput for ids that the source has not."""
     from coreset_engine.artifacts import label_log
-    from coreset_engine.core.ids import places_of
+    from coreset_engine.core.ids import positions_of
 
     decisions = [(key, "confirm", "") for key in confirm] + [(key, "ignore", "") for key in ignore]
     for item in correct:
@@ -310,7 +310,7 @@ def _decide(
 
         rows = decision_rows(tagged.removeprefix("fiftyone:"))
         decisions += [(key, decision, "") for key, decision in rows.items()]
-    positions = places_of(run.dataset.ids, [key for key, _, _ in decisions]).tolist()
+    positions = positions_of(run.dataset.ids, [key for key, _, _ in decisions]).tolist()
     for (key, decision, name), position in zip(decisions, positions, strict=True):
         if position < 0:
             raise BadInput(

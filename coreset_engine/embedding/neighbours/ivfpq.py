@@ -40,9 +40,9 @@ from coreset_engine.embedding.neighbours.ivfpq_codes import (
     UnitRows,
     encode,
     put,
-    read,
+    read_json,
     train,
-    write,
+    write_json,
 )
 from coreset_engine.embedding.neighbours.search import _check, _finish, _in_full
 
@@ -132,10 +132,10 @@ def _lacking(folder: Path, name: str, count: int) -> list[int]:
 
 def tune(vectors: np.ndarray, folder: Path) -> dict[str, Any]:
     """Climb _LADDER until recall on probe rows reaches _ENOUGH; the result is kept on disk."""
-    kept = read(folder / "tuned.json")
+    kept = read_json(folder / "tuned.json")
     if kept is not None:
         return kept
-    plan = read(folder / "plan.json")
+    plan = read_json(folder / "plan.json")
     rows = UnitRows(vectors)
     probes = np.unique(np.linspace(0, len(rows) - 1, _PROBES).astype(np.int64))
     true = nearest_of(rows, probes, plan["wanted"])
@@ -160,7 +160,7 @@ def tune(vectors: np.ndarray, folder: Path) -> dict[str, Any]:
         len(probes),
     )
     settings["info"] = dict(method=words, exact=False, recall=recall, recall_rows=len(probes))
-    write(folder / "tuned.json", settings)
+    write_json(folder / "tuned.json", settings)
     return settings
 
 
@@ -190,7 +190,7 @@ def nearest_of(rows: Any, positions: np.ndarray, wanted: int) -> np.ndarray:
 
 def search(vectors: np.ndarray, folder: Path, number: int) -> None:
     """Write the neighbours of block `number`: indices (B, k) int64, distances (B, k) float32."""
-    plan = read(folder / "plan.json")
+    plan = read_json(folder / "plan.json")
     settings = tune(vectors, folder)
     start = number * plan["block"]
     indices, squared = _nearest(
@@ -298,7 +298,7 @@ def _pieces(folder: str, n: int, piece: int) -> list[Any]:
 
 def gather(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """(indices (N, k) int64, distances (N, k) float32) of all blocks, as memmaps in `folder`."""
-    plan = read(folder / "plan.json")
+    plan = read_json(folder / "plan.json")
     shape = (plan["n"], plan["wanted"])
     block = plan["block"]
     parts = [

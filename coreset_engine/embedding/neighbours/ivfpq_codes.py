@@ -45,7 +45,7 @@ def train(vectors: np.ndarray, folder: Path, *, wanted: int, piece: int, block: 
     At most _SAMPLE evenly spaced rows are read. Deterministic for given vectors.
     """
     plan = dict(n=len(vectors), wanted=wanted, piece=piece, block=block)
-    if read(folder / "plan.json") == plan:
+    if read_json(folder / "plan.json") == plan:
         return
     faiss = _faiss()
     rows = UnitRows(vectors)
@@ -63,7 +63,7 @@ def train(vectors: np.ndarray, folder: Path, *, wanted: int, piece: int, block: 
     index.train(np.ascontiguousarray(sample @ basis))
     np.save(folder / "basis.npy", basis)
     put(folder / "trained.faiss", lambda path: faiss.write_index(index, str(path)))
-    write(folder / "plan.json", plan)  # last: what it speaks of is there
+    write_json(folder / "plan.json", plan)  # last: what it speaks of is there
 
 
 def lists_of(n: int) -> int:
@@ -108,7 +108,7 @@ def _empty(faiss: Any, dims: int, lists: int) -> Any:
 def encode(vectors: np.ndarray, folder: Path, number: int) -> None:
     """Write the codes of piece `number`. Raises BadInput on NaN or infinity, with the row."""
     faiss = _faiss()
-    plan = read(folder / "plan.json")
+    plan = read_json(folder / "plan.json")
     rows = UnitRows(vectors)
     index = faiss.read_index(str(folder / "trained.faiss"))
     basis = np.load(folder / "basis.npy")
@@ -142,7 +142,7 @@ def put(path: Path, make: Callable[[Path], None]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def write(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any) -> None:
     """`value` as JSON."""
 
     def save(temporary: Path) -> None:
@@ -151,6 +151,6 @@ def write(path: Path, value: Any) -> None:
     put(path, save)
 
 
-def read(path: Path) -> Any:
-    """What `write` wrote; None where nothing is."""
+def read_json(path: Path) -> Any:
+    """What `write_json` wrote; None where nothing is."""
     return json.loads(path.read_text()) if path.is_file() else None

@@ -73,17 +73,21 @@ class Dialect:
 
 
 def write_fiftyone_folder(
-    bundle: ExportBundle, place: str | Path, progress: Progress = silent, *, selection: str = "main"
+    bundle: ExportBundle,
+    destination: str | Path,
+    progress: Progress = silent,
+    *,
+    selection: str = "main",
 ) -> dict[str, Any]:
-    """Write the dataset into the folder `place`; {"path", "samples"}.
+    """Write the dataset into the folder `destination`; {"path", "samples"}.
 
     Raises BadInput when it cannot be written.
 
     The samples' ids come from the images' ids and the source's fingerprint: the same export twice
-    gives the same ids. Pictures that are not files of the source go to place/data and are named
+    gives the same ids. Pictures that are not files of the source go to destination/data and are named
     relative to it, so the folder can move.
     """
-    out = Path(place)
+    out = Path(destination)
     bundle = with_boxes(bundle)
     with _writing(out):
         plan = prepare(

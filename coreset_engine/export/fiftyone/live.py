@@ -41,13 +41,13 @@ OWNED = ("fields", "views", "brain_keys")
 
 def write_fiftyone_dataset(
     bundle: ExportBundle,
-    place: str,
+    name: str,
     progress: Progress = silent,
     *,
     selection: str = "main",
     only_kept: bool = False,
 ) -> dict[str, Any]:
-    """Write the selection into the dataset called `place`; returns counts and a sentence.
+    """Write the selection into the dataset called `name`; returns counts and a sentence.
 
     A dataset that does not exist is made. One that does must hold images of this source; only
     fields, tags, views and runs of this selection's name are touched. only_kept: in a new dataset,
@@ -55,7 +55,7 @@ def write_fiftyone_dataset(
     has none of the images.
     """
     names = Names(selection)
-    name = _checked(place)
+    name = _checked(name)
     bundle = with_boxes(bundle)
     fo = fiftyone_database.connect()
     with said_in_words(name):
@@ -239,14 +239,14 @@ def _update(
     return _summary(dataset, names, counts, created=False)
 
 
-def write_scores(bundle: ExportBundle, place: str, selection: str = "main") -> dict[str, Any]:
+def write_scores(bundle: ExportBundle, name: str, selection: str = "main") -> dict[str, Any]:
     """Only what does not depend on a choice: score fields, pseudo-label, map and similarity index.
 
     No tag, no view.
     """
     names = Names(selection)
     fo = fiftyone_database.connect()
-    dataset = fo.load_dataset(_checked(place))
+    dataset = fo.load_dataset(_checked(name))
     samples = match(dataset, bundle)
     rows = np.array([i for i, key in enumerate(samples) if key is not None], np.int64)
     chosen = {names.prefix + part for part in ("score", "weight", "rank", "reason", "nearest_kept")}

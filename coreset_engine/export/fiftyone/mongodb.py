@@ -96,15 +96,15 @@ def _install(folder: Path, requirements: Path) -> None:
             os.replace(target, folder)
 
 
-def _link(binary: Path, place: Path) -> None:
-    temporary = place.with_name(f"{place.name}.{os.getpid()}")
+def _link(binary: Path, path: Path) -> None:
+    temporary = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         temporary.symlink_to(binary)
-        os.replace(temporary, place)
+        os.replace(temporary, path)
     except OSError as error:
         raise Missing(
-            f"{place} cannot be written ({error.strerror}); set FIFTYONE_DATABASE_URI instead."
+            f"{path} cannot be written ({error.strerror}); set FIFTYONE_DATABASE_URI instead."
         ) from None
 
 

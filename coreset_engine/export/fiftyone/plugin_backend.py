@@ -294,7 +294,7 @@ def _packed(run: Run, chosen: Selection) -> Any:
 
 def install(folder: Path | str | None = None) -> Path:
     """Link the plugin into FiftyOne's plugins folder, beside the user's own; the link's path."""
-    link = place(folder)
+    link = plugin_folder(folder)
     source = Path(__file__).resolve().parent / "plugin"
     if link.is_symlink():
         link.unlink()
@@ -312,14 +312,14 @@ def install(folder: Path | str | None = None) -> Path:
 
 def uninstall(folder: Path | str | None = None) -> bool:
     """Remove the link; whether there was one."""
-    link = place(folder)
+    link = plugin_folder(folder)
     if not link.is_symlink():
         return False
     link.unlink()
     return True
 
 
-def place(folder: Path | str | None = None) -> Path:
+def plugin_folder(folder: Path | str | None = None) -> Path:
     """Where the link belongs: FiftyOne's own plugins folder, or `folder`."""
     if folder is None:
         try:

@@ -61,9 +61,9 @@ def said_in_words(name: str) -> Iterator[None]:
             "export again."
         ) from fault
     except OSError as fault:
-        place = fault.filename or "a temporary folder"
+        path = fault.filename or "a temporary folder"
         raise BadInput(
-            f"{str(place)!r} cannot be written ({fault.strerror or fault}); make room there, or set "
+            f"{str(path)!r} cannot be written ({fault.strerror or fault}); make room there, or set "
             "TMPDIR and CORESET_HOME to folders you can write, and export again."
         ) from fault
 

@@ -21,20 +21,20 @@ from coreset_engine.export.objects import has_objects, pictures_of
 
 def write_coco(
     bundle: ExportBundle,
-    place: str | Path,
+    destination: str | Path,
     progress: Progress = silent,
     *,
     link: str = "hard",
     labels: str = "auto",
     prelabel: bool = False,
 ) -> dict[str, Any]:
-    """Write coco.json and images/ into `place`, best image first.
+    """Write coco.json and images/ into `destination`, best image first.
 
     A selection of objects gives the pictures that hold them, with the boxes of the kept ones.
 
     Parameters
     ----------
-    bundle, place, progress
+    bundle, destination, progress
         What to write where, and whom to tell.
     link
         "hard" or "copy".
@@ -48,18 +48,18 @@ def write_coco(
     Missing
         Without pictures.
     BadInput
-        When `place` cannot be written or an option is unknown.
+        When `destination` cannot be written or an option is unknown.
     """
     pictures.check_link(link)
-    place = Path(place)
+    destination = Path(destination)
     rows = pictures.kept(bundle)
     classes = pictures.class_labels(bundle, labels)
     if has_objects(bundle):
-        return _write_objects(bundle, place, classes, link, progress)
+        return _write_objects(bundle, destination, classes, link, progress)
     images = []
     boxes: list[dict[str, Any]] = []
     try:
-        folder = pictures.fresh(place / "images")
+        folder = pictures.fresh(destination / "images")
         for number, row in enumerate(rows, 1):
             path = pictures.put(bundle, row, folder, link)
             image = _image(bundle, row, number, path)
@@ -68,18 +68,20 @@ def write_coco(
             if code is not None:
                 boxes.append(_box(len(boxes) + 1, image, code + 1))
             progress(number, len(rows), "pictures")
-        pictures.write_json(place / "coco.json", _document(bundle, images, boxes, classes.names))
+        pictures.write_json(
+            destination / "coco.json", _document(bundle, images, boxes, classes.names)
+        )
     except OSError as error:
         raise BadInput(
-            f"{str(place)!r} cannot be written ({error.strerror or error}); choose a folder you "
+            f"{str(destination)!r} cannot be written ({error.strerror or error}); choose a folder you "
             "can write, "
             "on a disk with room."
         ) from None
-    return dict(images=len(images), annotations=len(boxes), path=str(place / "coco.json"))
+    return dict(images=len(images), annotations=len(boxes), path=str(destination / "coco.json"))
 
 
 def _write_objects(
-    bundle: ExportBundle, place: Path, classes: Any, link: str, progress: Progress
+    bundle: ExportBundle, destination: Path, classes: Any, link: str, progress: Progress
 ) -> dict[str, Any]:
     """The pictures that hold kept objects, and the objects' boxes as annotations."""
     whole, objects = pictures_of(bundle)
@@ -87,7 +89,7 @@ def _write_objects(
     images = []
     boxes: list[dict[str, Any]] = []
     try:
-        folder = pictures.fresh(place / "images")
+        folder = pictures.fresh(destination / "images")
         for number, row in enumerate(rows, 1):
             image = _image(whole, row, number, pictures.put(whole, row, folder, link))
             images.append(image)
@@ -99,13 +101,13 @@ def _write_objects(
                 boxes.append(annotation | dict(bbox=list(one.box), area=area, coreset=own))
             progress(number, len(rows), "pictures")
         names = classes.names or ("object",)
-        pictures.write_json(place / "coco.json", _document(whole, images, boxes, names))
+        pictures.write_json(destination / "coco.json", _document(whole, images, boxes, names))
     except OSError as error:
         raise BadInput(
-            f"{str(place)!r} cannot be written ({error.strerror or error}); choose a folder you "
+            f"{str(destination)!r} cannot be written ({error.strerror or error}); choose a folder you "
             "can write, on a disk with room."
         ) from None
-    return dict(images=len(images), annotations=len(boxes), path=str(place / "coco.json"))
+    return dict(images=len(images), annotations=len(boxes), path=str(destination / "coco.json"))
 
 
 def _image(bundle: ExportBundle, row: int, number: int, path: Path) -> dict[str, Any]:

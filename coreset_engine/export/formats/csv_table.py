@@ -11,9 +11,9 @@ from coreset_engine.export.bundle import ExportBundle
 
 
 def write_csv(
-    bundle: ExportBundle, place: str | Path, progress: Progress = silent
+    bundle: ExportBundle, destination: str | Path, progress: Progress = silent
 ) -> dict[str, Any]:
-    """Write selection.csv into the folder `place`.
+    """Write selection.csv into the folder `destination`.
 
     Columns: those of selection.parquet, `reason`, and `class` (the name) where the source has
     labels.
@@ -23,7 +23,7 @@ def write_csv(
     BadInput
         When it cannot be written.
     """
-    path = Path(place) / "selection.csv"
+    path = Path(destination) / "selection.csv"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         table = bundle.table.assign(reason=bundle.reasons)

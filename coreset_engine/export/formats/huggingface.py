@@ -29,15 +29,19 @@ A coreset of {kept} of {count} images, chosen by {method}. `weight` is the loss 
 
 
 def write_huggingface(
-    bundle: ExportBundle, place: str | Path, progress: Progress = silent, *, labels: str = "auto"
+    bundle: ExportBundle,
+    destination: str | Path,
+    progress: Progress = silent,
+    *,
+    labels: str = "auto",
 ) -> dict[str, Any]:
-    """Write data/ and README.md into `place`, best image first.
+    """Write data/ and README.md into `destination`, best image first.
 
     The ClassLabel lists every class of the source in its order, also those without a kept image.
 
     Parameters
     ----------
-    bundle, place, progress
+    bundle, destination, progress
         What to write where, and whom to tell.
     labels
         "truth", "pseudo" or "auto": see `images.class_labels`.
@@ -47,11 +51,11 @@ def write_huggingface(
     Missing
         Without pictures.
     BadInput
-        When `place` cannot be written or an option is unknown.
+        When `destination` cannot be written or an option is unknown.
     """
     import pyarrow.parquet as pq
 
-    place = Path(place)
+    destination = Path(destination)
     rows = images.kept(bundle)
     classes = images.class_labels(bundle, labels)
     found = {name for row in rows[:1] for name in images.scores(bundle, row)}
@@ -59,7 +63,7 @@ def write_huggingface(
     schema = _schema(list(classes.names), numbers, tagged="tags" in found)
     shards = max(1, -(-len(rows) // ROWS))
     try:
-        folder = images.fresh(place / "data")
+        folder = images.fresh(destination / "data")
         for shard in range(shards):
             block = rows[shard * ROWS : (shard + 1) * ROWS]
             pq.write_table(
@@ -68,7 +72,7 @@ def write_huggingface(
                 row_group_size=100,
             )
             progress(min((shard + 1) * ROWS, len(rows)), len(rows), "pictures")
-        (place / "README.md").write_text(
+        (destination / "README.md").write_text(
             README.format(
                 kept=len(rows), count=len(bundle), method=_word(bundle.manifest.get("method"))
             ),
@@ -76,11 +80,11 @@ def write_huggingface(
         )
     except OSError as error:
         raise BadInput(
-            f"{str(place)!r} cannot be written ({error.strerror or error}); choose a folder you "
+            f"{str(destination)!r} cannot be written ({error.strerror or error}); choose a folder you "
             "can write, "
             "on a disk with room."
         ) from None
-    return dict(images=len(rows), classes=len(classes.names), path=str(place))
+    return dict(images=len(rows), classes=len(classes.names), path=str(destination))
 
 
 def _schema(known: list[str], numbers: list[str], tagged: bool) -> Any:

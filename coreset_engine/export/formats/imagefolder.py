@@ -26,7 +26,7 @@ PARTS = ("train", "val", UNLABELLED)
 
 def write_imagefolder(  # noqa: PLR0913
     bundle: ExportBundle,
-    place: str | Path,
+    destination: str | Path,
     progress: Progress = silent,
     *,
     val: float = 0.1,
@@ -34,11 +34,11 @@ def write_imagefolder(  # noqa: PLR0913
     labels: str = "auto",
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Write train/, val/, samples.csv and classes.json into `place`.
+    """Write train/, val/, samples.csv and classes.json into `destination`.
 
     Parameters
     ----------
-    bundle, place, progress
+    bundle, destination, progress
         What to write where, and whom to tell.
     val
         Share held out of every class, 0 <= val < 1; 0 writes no val/.
@@ -57,20 +57,20 @@ def write_imagefolder(  # noqa: PLR0913
         When the folder cannot be written or holds something else.
     """
     images.check_link(link)
-    place = Path(place)
+    destination = Path(destination)
     rows = images.kept(bundle)
     classes = images.class_labels(bundle, labels)
     parts = _parts(bundle, rows, classes, val, seed)
     try:
-        _write_classes(place, classes)
-        _write_pictures(bundle, place, classes, parts, link, progress)
+        _write_classes(destination, classes)
+        _write_pictures(bundle, destination, classes, parts, link, progress)
     except OSError as error:
         raise BadInput(
-            f"{str(place)!r} cannot be written ({error.strerror or error}); choose a folder you "
+            f"{str(destination)!r} cannot be written ({error.strerror or error}); choose a folder you "
             "can write, "
             "on a disk with room."
         ) from None
-    return _summary(place, rows, classes, parts)
+    return _summary(destination, rows, classes, parts)
 
 
 def _parts(
@@ -91,18 +91,18 @@ def _parts(
     return found
 
 
-def _write_classes(place: Path, classes: images.ClassLabels) -> None:
-    place.mkdir(parents=True, exist_ok=True)
+def _write_classes(destination: Path, classes: images.ClassLabels) -> None:
+    destination.mkdir(parents=True, exist_ok=True)
     folders = folder_names(classes.names)
     table = [
         dict(index=code, name=name, folder=folders[name]) for code, name in enumerate(classes.names)
     ]
-    images.write_json(place / CLASSES_FILE, dict(format=CLASSES_FORMAT, classes=table))
+    images.write_json(destination / CLASSES_FILE, dict(format=CLASSES_FORMAT, classes=table))
 
 
 def _write_pictures(
     bundle: ExportBundle,
-    place: Path,
+    destination: Path,
     classes: images.ClassLabels,
     parts: list[tuple[int, str]],
     link: str,
@@ -113,27 +113,27 @@ def _write_pictures(
     used = {part for _, part in parts} | {"train"}
     for part in PARTS:
         if part in used:
-            images.fresh(place / part)
+            images.fresh(destination / part)
         else:
-            images.discard(place / part)
-    with open(place / "samples.csv", "w", newline="", encoding="utf-8") as file:
+            images.discard(destination / part)
+    with open(destination / "samples.csv", "w", newline="", encoding="utf-8") as file:
         lines = csv.writer(file)
         lines.writerow(["file", "id", "class", "part", "weight"])
         for number, (row, part) in enumerate(parts, 1):
             name = classes.name(row)
-            folder = place / part
+            folder = destination / part
             if part != UNLABELLED:
                 folder = folder / (UNLABELLED if name is None else folders[name])
                 folder.mkdir(exist_ok=True)
             path = images.put(bundle, row, folder, link)
-            file_name = path.relative_to(place).as_posix()
+            file_name = path.relative_to(destination).as_posix()
             key = images.clean(bundle.ids[row])
             lines.writerow([file_name, key, name or "", part, f"{weights[row]:.17g}"])
             progress(number, len(parts), "pictures")
 
 
 def _summary(
-    place: Path, rows: np.ndarray, classes: images.ClassLabels, parts: list[tuple[int, str]]
+    destination: Path, rows: np.ndarray, classes: images.ClassLabels, parts: list[tuple[int, str]]
 ) -> dict[str, Any]:
     number = {part: sum(one == part for _, one in parts) for part in PARTS}
     both = len(parts) - len(rows)
@@ -141,7 +141,7 @@ def _summary(
         train=number["train"],
         val=number["val"] - both,
         classes=len({classes.code(row) for row in rows.tolist()} - {None}),
-        path=str(place),
+        path=str(destination),
     )
     if number[UNLABELLED]:
         found["unlabelled"] = number[UNLABELLED]

@@ -3,7 +3,7 @@
 Tasks come best first, and only for images that nobody labelled. The suggested class (label spreading
 from given labels, else the pseudo-label) is a prediction, which the annotator confirms or changes.
 `prefix` is how the project reaches the pictures: the default suits Label Studio's local file
-serving with `place` as document root.
+serving with `destination` as document root.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ TO = "image"
 
 def write_label_studio(
     bundle: ExportBundle,
-    place: str | Path,
+    destination: str | Path,
     progress: Progress = silent,
     *,
     link: str = "hard",
     labels: str = "auto",
     prefix: str = PREFIX,
 ) -> dict[str, Any]:
-    """Write tasks.json, config.xml and images/ into `place`, best image first.
+    """Write tasks.json, config.xml and images/ into `destination`, best image first.
 
     Parameters
     ----------
-    bundle, place, progress
+    bundle, destination, progress
         What to write where, and whom to tell.
     link
         "hard" or "copy".
@@ -49,17 +49,17 @@ def write_label_studio(
         "truth", "pseudo" or "auto": see `images.class_labels`; shown as a prediction.
     prefix
         How the project reaches the pictures. The default is Label Studio's local file serving with
-        `place` as document root.
+        `destination` as document root.
 
     Raises
     ------
     Missing
         Without pictures.
     BadInput
-        When `place` cannot be written or an option is unknown.
+        When `destination` cannot be written or an option is unknown.
     """
     images.check_link(link)
-    place = Path(place)
+    destination = Path(destination)
     rows = images.kept(bundle, bundle.to_label)
     if not len(rows) and bundle.selected.any():
         raise BadInput(
@@ -70,7 +70,7 @@ def write_label_studio(
     confidence = _confidence(bundle)
     tasks = []
     try:
-        folder = images.fresh(place / "images")
+        folder = images.fresh(destination / "images")
         for number, row in enumerate(rows, 1):
             path = images.put(bundle, row, folder, link, BROWSER)
             data = dict(
@@ -88,20 +88,20 @@ def write_label_studio(
                 )
             )
             progress(number, len(rows), "pictures")
-        images.write_json(place / "tasks.json", tasks)
-        (place / "config.xml").write_text(_config(classes.names), encoding="utf-8")
+        images.write_json(destination / "tasks.json", tasks)
+        (destination / "config.xml").write_text(_config(classes.names), encoding="utf-8")
     except OSError as error:
         raise BadInput(
-            f"{str(place)!r} cannot be written ({error.strerror or error}); choose a folder you "
+            f"{str(destination)!r} cannot be written ({error.strerror or error}); choose a folder you "
             "can write, "
             "on a disk with room."
         ) from None
     return dict(
         tasks=len(tasks),
         classes=len(classes.names),
-        path=str(place / "tasks.json"),
-        config=str(place / "config.xml"),
-        **({"steps": _steps(place)} if prefix == PREFIX else {}),
+        path=str(destination / "tasks.json"),
+        config=str(destination / "config.xml"),
+        **({"steps": _steps(destination)} if prefix == PREFIX else {}),
     )
 
 
@@ -113,9 +113,9 @@ def _confidence(bundle: ExportBundle) -> np.ndarray | None:
     return None
 
 
-def _steps(place: Path) -> list[str]:
+def _steps(destination: Path) -> list[str]:
     """How to make Label Studio show the pictures, and where tasks and labels go."""
-    root = place.resolve()
+    root = destination.resolve()
     return [
         "start Label Studio with LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and "
         f"LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={shlex.quote(str(root))}",

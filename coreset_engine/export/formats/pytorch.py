@@ -1,7 +1,7 @@
 """A module for a training script: the coreset as a Subset of its dataset, with loss weights.
 
 Images are found by the end of their path where the dataset lists files (torchvision's ImageFolder
-and DatasetFolder), else by their place in the source. The table is JSON and the module needs torch
+and DatasetFolder), else by their position in the source. The table is JSON and the module needs torch
 only.
 """
 
@@ -36,21 +36,21 @@ from torch.utils.data import Subset, WeightedRandomSampler
 TABLE = json.loads((Path(__file__).parent / "coreset.json").read_text())
 
 
-def places(dataset):
-    """Where the kept images stand in `dataset`: by file name when it lists files, else by place in the source."""
+def positions(dataset):
+    """Positions of the kept images in `dataset`: by file name when it lists files, else by position in the source."""
     samples = getattr(dataset, "samples", None) or getattr(dataset, "imgs", None)
     if not samples or TABLE["files"] is None:
         if len(dataset) != TABLE["count"]:
             raise ValueError(f"this dataset has {len(dataset)} items, the source had {TABLE['count']}; give the same.")
-        return TABLE["places"]
+        return TABLE["positions"]
     root = str(getattr(dataset, "root", "")).replace("\\\\", "/").rstrip("/") + "/"
     whole, endings = {}, {}
-    for place, sample in enumerate(samples):
+    for position, sample in enumerate(samples):
         path = str(sample[0]).replace("\\\\", "/")
-        whole[path.removeprefix(root)] = place
+        whole[path.removeprefix(root)] = position
         parts = path.split("/")
         for start in range(len(parts)):
-            endings.setdefault("/".join(parts[start:]), []).append(place)
+            endings.setdefault("/".join(parts[start:]), []).append(position)
     found = []
     for name in TABLE["files"]:
         hits = [whole[name]] if name in whole else endings.get(name, [])
@@ -62,13 +62,13 @@ def places(dataset):
 
 def coreset(dataset):
     """The chosen part of `dataset`, best image first."""
-    return Subset(dataset, places(dataset))
+    return Subset(dataset, positions(dataset))
 
 
 def loss_weights(dataset):
     """(len(dataset),) float64: the loss weight of every item, 0 where it was dropped."""
     weights = torch.zeros(len(dataset), dtype=torch.float64)
-    weights[torch.tensor(places(dataset), dtype=torch.long)] = torch.tensor(TABLE["weights"], dtype=torch.float64)
+    weights[torch.tensor(positions(dataset), dtype=torch.long)] = torch.tensor(TABLE["weights"], dtype=torch.float64)
     return weights
 
 
@@ -79,18 +79,18 @@ def sampler(generator=None):
 
 
 def write_pytorch(
-    bundle: ExportBundle, place: str | Path, progress: Progress = silent
+    bundle: ExportBundle, destination: str | Path, progress: Progress = silent
 ) -> dict[str, Any]:
-    """Write coreset_subset.py and coreset.json into `place`.
+    """Write coreset_subset.py and coreset.json into `destination`.
 
     Needs no pictures and no open source.
     """
-    place = Path(place)
+    destination = Path(destination)
     rows = np.flatnonzero(bundle.selected)
     rows = rows[np.argsort(bundle.table["rank"].to_numpy()[rows], kind="stable")]
     table = dict(
         count=len(bundle),
-        places=rows.tolist(),
+        positions=rows.tolist(),
         weights=bundle.table["weight"].to_numpy(float)[rows].tolist(),
         ids=[str(bundle.ids[row]) for row in rows],
         files=_files(bundle, rows),
@@ -98,16 +98,16 @@ def write_pytorch(
         source_fingerprint=bundle.manifest.get("source_fingerprint"),
     )
     try:
-        place.mkdir(parents=True, exist_ok=True)
-        images.write_json(place / "coreset.json", table)
-        (place / "coreset_subset.py").write_text(MODULE, encoding="utf-8")
+        destination.mkdir(parents=True, exist_ok=True)
+        images.write_json(destination / "coreset.json", table)
+        (destination / "coreset_subset.py").write_text(MODULE, encoding="utf-8")
     except OSError as error:
         raise BadInput(
-            f"{str(place)!r} cannot be written ({error.strerror or error}); choose a folder you "
+            f"{str(destination)!r} cannot be written ({error.strerror or error}); choose a folder you "
             "can write, on a disk with room."
         ) from None
     progress(1, 1, "files")
-    return dict(images=len(rows), path=str(place / "coreset_subset.py"))
+    return dict(images=len(rows), path=str(destination / "coreset_subset.py"))
 
 
 def _files(bundle: ExportBundle, rows: np.ndarray) -> list[str] | None:

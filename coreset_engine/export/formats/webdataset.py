@@ -21,17 +21,17 @@ from coreset_engine.export.formats import images
 
 def write_webdataset(
     bundle: ExportBundle,
-    place: str | Path,
+    destination: str | Path,
     progress: Progress = silent,
     *,
     shard: int = 1000,
     labels: str = "auto",
 ) -> dict[str, Any]:
-    """Write shards/coreset-000000.tar, ... and shards/classes.json into `place`, best image first.
+    """Write shards/coreset-000000.tar, ... and shards/classes.json into `destination`, best image first.
 
     Parameters
     ----------
-    bundle, place, progress
+    bundle, destination, progress
         What to write where, and whom to tell.
     shard
         Images in one tar, at least 1.
@@ -43,16 +43,16 @@ def write_webdataset(
     Missing
         Without pictures.
     BadInput
-        When `place` cannot be written or an option is unknown.
+        When `destination` cannot be written or an option is unknown.
     """
     if isinstance(shard, bool) or not isinstance(shard, int) or shard < 1:
         raise BadInput(f"shard={shard!r} must be a whole number from 1, for example shard=1000.")
-    place = Path(place)
+    destination = Path(destination)
     rows = images.kept(bundle)
     classes = images.class_labels(bundle, labels)
     starts = range(0, len(rows), shard)
     try:
-        folder = images.fresh(place / "shards")
+        folder = images.fresh(destination / "shards")
         for count, start in enumerate(starts):
             path = folder / f"coreset-{count:06d}.tar"
             with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
@@ -62,7 +62,7 @@ def write_webdataset(
         images.write_json(folder / "classes.json", list(classes.names))
     except OSError as error:
         raise BadInput(
-            f"{str(place)!r} cannot be written ({error.strerror or error}); choose a folder you "
+            f"{str(destination)!r} cannot be written ({error.strerror or error}); choose a folder you "
             "can write, "
             "on a disk with room."
         ) from None

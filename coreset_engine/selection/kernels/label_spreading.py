@@ -8,7 +8,9 @@ from scipy.sparse import csr_matrix, diags
 STEPS = 30
 
 
-def spread(links: csr_matrix, known: np.ndarray, labels: np.ndarray, keep: float) -> np.ndarray:
+def spread_labels(
+    links: csr_matrix, known: np.ndarray, labels: np.ndarray, keep: float
+) -> np.ndarray:
     """Class scores F <- keep S F + (1 - keep) Y, S = D^-1/2 W D^-1/2.
 
     Parameters

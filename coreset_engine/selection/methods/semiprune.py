@@ -106,11 +106,11 @@ def _spread_labels(
 
     Images that no label reaches take the class whose pilot images have the nearest mean.
     """
-    from coreset_engine.selection.kernels.label_spreading import spread
+    from coreset_engine.selection.kernels.label_spreading import spread_labels
     from coreset_engine.selection.kernels.vectors import comparable
 
     names, own = np.unique(labels, return_inverse=True)
-    scores = spread(links, known, own, keep)
+    scores = spread_labels(links, known, own, keep)
     argmax = scores.argmax(axis=1)
     lost = np.flatnonzero(scores.max(axis=1) <= 0)
     if len(lost):
