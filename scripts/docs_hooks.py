@@ -42,7 +42,7 @@ def command_line_page() -> str:
     """Every command with its arguments and options."""
     import typer.main
 
-    from coreset_engine.cli.main import app
+    from coreset_engine.cli.main import COMMANDS, app
 
     group = typer.main.get_command(app)
     lines = [
@@ -54,8 +54,7 @@ def command_line_page() -> str:
         "| command | what it does |",
         "|---|---|",
     ]
-    commands = sorted(group.commands.items())
-    shown = [(name, command) for name, command in commands if not command.hidden]
+    shown = [(row.name, group.commands[row.name]) for row in COMMANDS if row.group]
     lines += [f"| [`{name}`](#{name}) | {cell(first_line(command))} |" for name, command in shown]
     for name, command in shown:
         lines += ["", *command_section(name, command)]

@@ -2,287 +2,246 @@
 
 Exit 0 done, 2 bad input, 3 cancelled, 1 an internal error, 4 a finding that `--fail-on` names.
 
-Heavy imports happen inside the commands, so that --help and `methods` answer at once.
+`COMMANDS` is the table of commands. A command's module is imported when it is called or asked for
+its help, so that `--help` answers at once.
 """
 
 from __future__ import annotations
 
 import io
-import json
 import os
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Iterator, MutableMapping
+from importlib import import_module
+from typing import Any, NamedTuple
 
 import typer
+import typer.core
+import typer.main
 
 from coreset_engine.cli import interrupt
-from coreset_engine.cli.commands import beta as beta_command
-from coreset_engine.cli.commands import clean as clean_command
-from coreset_engine.cli.commands import curate, evaluate, export, rounds, store
-from coreset_engine.cli.commands import forecast as forecast_command
-from coreset_engine.cli.commands import reproduce as reproduce_command
-from coreset_engine.cli.commands import update as update_command
-from coreset_engine.cli.options import (
-    Json,
-    RunSettings,
-    Source,
-    open_run,
-    print_record,
-    with_run_settings,
-)
-from coreset_engine.cli.selection_options import with_selection_options
-from coreset_engine.cli.source_options import with_source_options
-from coreset_engine.core.errors import BadInput, CoresetError
-from coreset_engine.core.registry import DEFAULT_METHOD, METHODS
+from coreset_engine.core.errors import CoresetError
 from coreset_engine.core.user_paths import user_path
 
-if TYPE_CHECKING:
-    from coreset_engine.pipeline.run import Run
+
+class Command(NamedTuple):
+    """A row of `COMMANDS`.
+
+    Attributes
+    ----------
+    group : str
+        Its heading in `--help`; "" leaves it out.
+    name : str
+        As it is called.
+    function : str
+        "module:function" below `coreset_engine.cli.commands`.
+    summary : str
+        The first line of the function's docstring, which `--help` shows without importing it.
+    """
+
+    group: str
+    name: str
+    function: str
+    summary: str
+
+
+_SELECT = "Select"
+_MEASURE = "Measure"
+_CURATE = "Curate"
+_LABEL = "Label in rounds"
+_WORKSPACE = "Workspace"
+COMMANDS = (
+    Command(
+        _SELECT, "run", "run:run", "Compute what is missing and write the selection to a folder."
+    ),
+    Command(_SELECT, "embed", "run:embed", "Compute the vectors of every image; resumable."),
+    Command(_SELECT, "score", "run:score", "Compute every stage up to the scores of all methods."),
+    Command(_SELECT, "select", "run:select", "Print the ids of the coreset, one a line."),
+    Command(
+        _SELECT, "methods", "run:methods", "List the selection methods: family, needs, paper, cost."
+    ),
+    Command(
+        _SELECT,
+        "forecast",
+        "forecast:forecast",
+        "Forecast each method's gain over random, without labels.",
+    ),
+    Command(
+        _SELECT,
+        "beta",
+        "beta:beta",
+        "Search the hard cut-off beta without labels, and show the curve.",
+    ),
+    Command(
+        _SELECT,
+        "export",
+        "export:export",
+        "Send a selection to FiftyOne, a labelling tool or a training script.",
+    ),
+    Command(
+        _SELECT,
+        "verify",
+        "run:verify",
+        "Recompute a selection from its manifest; exit 1 when it differs.",
+    ),
+    Command(
+        _MEASURE,
+        "evaluate",
+        "evaluate:evaluate",
+        "Train models on each coreset and compare with random, paired over seeds.",
+    ),
+    Command(
+        _MEASURE,
+        "inclusion",
+        "evaluate:inclusion",
+        "How often each image is kept, over seeds and encoders.",
+    ),
+    Command(
+        _MEASURE,
+        "reproduce",
+        "reproduce:reproduce",
+        "Measure a paper's table again, cell by cell; `reproduce list` names them.",
+    ),
+    Command(
+        _CURATE,
+        "clean",
+        "clean:clean",
+        "Find copies, outliers and images of poor quality, and exclude them.",
+    ),
+    Command(
+        _CURATE,
+        "leakage",
+        "clean:leakage",
+        "Compare two sources: shared images, missing regions, two-sample test.",
+    ),
+    Command(
+        _CURATE, "find", "curate:find", "Find images like an image, like several, or like a text."
+    ),
+    Command(_CURATE, "tag", "curate:tag", "Tag images, list the tags, or read them from a table."),
+    Command(
+        _CURATE,
+        "columns",
+        "curate:columns",
+        "List what --where can filter by, with the values of a column.",
+    ),
+    Command(_LABEL, "next", "rounds:next_images", "Choose --count new images to label next."),
+    Command(
+        _LABEL,
+        "import-labels",
+        "rounds:import_labels",
+        "Import labels: what is new, changed and in conflict.",
+    ),
+    Command(
+        _LABEL,
+        "label-errors",
+        "rounds:label_errors",
+        "List probable label errors, most probable first.",
+    ),
+    Command(
+        _LABEL,
+        "predictions",
+        "rounds:predictions",
+        "Check a model's own predictions against the source and its labels.",
+    ),
+    Command(
+        _LABEL,
+        "update",
+        "update:update",
+        "Open a grown source again, embed what is new, choose the next images.",
+    ),
+    Command(_WORKSPACE, "status", "store:status", "Show what is stored and what is running."),
+    Command(_WORKSPACE, "jobs", "store:jobs", "List, cancel or resume background jobs."),
+    Command(_WORKSPACE, "gc", "store:gc", "List what can be removed; --yes removes it."),
+    Command(
+        _WORKSPACE,
+        "report",
+        "store:report",
+        "Pack versions, settings and the end of the log for a bug report.",
+    ),
+    Command(
+        _WORKSPACE,
+        "plugin",
+        "export:plugin",
+        "Link the FiftyOne App's plugin into FiftyOne's plugins folder.",
+    ),
+    Command(
+        "", "labels", "rounds:import_labels", "Import labels: what is new, changed and in conflict."
+    ),
+    Command("", "work", "store:work", "Run as the child process of a job."),
+)
+
+
+class _Commands(MutableMapping[str, Any]):
+    """Name -> command, made when it is looked up."""
+
+    def __init__(self) -> None:
+        self._rows = {row.name: row for row in COMMANDS}
+        self._made: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._made:
+            self._made[name] = _make(self._rows[name])
+        return self._made[name]
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        self._made[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+def _make(row: Command) -> Any:
+    module, _, function = row.function.partition(":")
+    one = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    one.command(row.name, hidden=not row.group)(
+        getattr(import_module(f"coreset_engine.cli.commands.{module}"), function)
+    )
+    return typer.main.get_command(one)
+
+
+class LazyGroup(typer.core.TyperGroup):
+    """The group of all commands, whose own help imports none of them."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = _Commands()
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write usage, purpose, and the commands by group, with the summaries of `COMMANDS`."""
+        formatter.write_usage(ctx.command_path, "COMMAND [OPTIONS]")
+        formatter.write_paragraph()
+        formatter.write_text(self.help or "")
+        width = max(len(row.name) for row in COMMANDS)
+        for group in dict.fromkeys(row.group for row in COMMANDS if row.group):
+            with formatter.section(group):
+                formatter.write_dl(
+                    [(row.name.ljust(width), row.summary) for row in COMMANDS if row.group == group]
+                )
+        formatter.write_paragraph()
+        formatter.write_text(
+            f"Arguments and options of a command: {ctx.command_path} COMMAND --help"
+        )
+
 
 app = typer.Typer(
+    cls=LazyGroup,
     add_completion=False,
     no_args_is_help=True,
+    context_settings={"max_content_width": 100},
     pretty_exceptions_enable=False,
     help="Choose the part of an unlabelled image set worth labelling and training on.",
 )
 
 
-def _compute_every_stage(prepared: Run) -> None:
-    """Clusters and training dynamics: columns of the selection whichever method is recommended.
-
-    Images that cannot be clustered are selected without them.
-    """
-    try:
-        _ = prepared.dynamics
-    except BadInput as error:
-        typer.echo(f"note: without clusters and training dynamics: {error}", err=True)
-
-
-@app.command()
-@with_source_options
-@with_run_settings()
-@with_selection_options
-def run(
-    source: Source,
-    request: Any,
-    settings: RunSettings,
-    out: Annotated[
-        Path | None, typer.Option(help="folder for selection.parquet, ids.txt, manifest.json")
-    ] = None,
-    overwrite: store.Overwrite = False,
-    resume: Annotated[
-        bool, typer.Option(help="go on where an earlier run stopped (always on)")
-    ] = True,
-    as_json: Json = False,
-) -> None:
-    """Every stage that is missing, then the selection, as a folder."""
-    from coreset_engine.artifacts import log
-    from coreset_engine.artifacts.selection_folder import check_destination
-    from coreset_engine.pipeline.manifest import write_run
-    from coreset_engine.pipeline.select import select as choose
-
-    if out is not None:
-        check_destination(out, overwrite=overwrite)
-    prepared = open_run(source, settings)
-    if request.method == DEFAULT_METHOD:
-        _compute_every_stage(prepared)
-    chosen = choose(request, prepared)
-    summary: dict[str, Any] = dict(
-        method=chosen.method,
-        images=len(prepared.dataset),
-        kept=len(chosen),
-        labels=labels_sentence(prepared.dataset),
-    )
-    if "excluded" in chosen.info:
-        summary["excluded"] = f"{chosen.info['excluded']:,} images, by `clean`"
-    if "recommended" in chosen.info:
-        summary["recommended"] = chosen.info["recommended"]
-        summary["reason"] = chosen.info["reason"]
-    if "where" in chosen.info:
-        summary["where"] = chosen.info["where_sentence"]
-    if "seed_agreement" in chosen.info:
-        summary["coverage"] = chosen.info["reason"]
-    if prepared.ready("pseudo_labels"):
-        summary["clusters"] = prepared.pseudo_labels.n_clusters
-    if out is not None:
-        summary["out"] = str(write_run(out, prepared, chosen))
-    log.write(prepared.store.home, "run", source=prepared.dataset.spec, **summary)
-    print_record(summary, as_json)
-
-
-def labels_sentence(dataset: Any) -> str:
-    """How many images have a class, and where the classes came from."""
-    if dataset.labels is None:
-        return "none in the source"
-    known = int((dataset.labels >= 0).sum())
-    notes = [note.text for note in getattr(dataset, "notes", ()) if note.topic == "labels"]
-    origin = f": {notes[0]}" if notes else f" from {_origin(dataset)}"
-    return f"{known:,} of {len(dataset):,} images in {len(dataset.classes):,} classes{origin}"
-
-
-def _origin(dataset: Any) -> str:
-    if dataset.spec.startswith("fiftyone:"):
-        return "the dataset's label field"
-    if dataset.paths is not None:
-        return "the names of their folders"
-    return "the source's own labels"
-
-
-@app.command()
-@with_source_options
-@with_run_settings()
-def embed(
-    source: Source,
-    settings: RunSettings,
-    as_json: Json = False,
-) -> None:
-    """Vectors of every image, kept and resumable."""
-    made = open_run(source, settings).embeddings
-    print_record(dict(encoder=made.encoder, shape=list(made.vectors.shape), key=made.key), as_json)
-
-
-@app.command()
-@with_source_options
-@with_run_settings()
-def score(
-    source: Source,
-    settings: RunSettings,
-    as_json: Json = False,
-) -> None:
-    """Every stage up to the scores: neighbours, pseudo-labels, dynamics, coverage."""
-    prepared = open_run(source, settings)
-    summary = dict(
-        coverage=prepared.coverage.n_samples,
-        coverage_settings=prepared.coverage.describe(0.9),
-        recall=prepared.neighbours.info.get("recall"),
-        clusters=prepared.pseudo_labels.n_clusters,
-        aum_mean=float(prepared.dynamics.aum.mean()),
-    )
-    print_record(summary, as_json)
-
-
-@app.command()
-@with_source_options
-@with_run_settings()
-@with_selection_options
-def select(
-    source: Source,
-    request: Any,
-    settings: RunSettings,
-    as_json: Json = False,
-) -> None:
-    """The ids of the coreset, one a line, on stdout."""
-    from coreset_engine.pipeline.select import select as choose
-
-    prepared = open_run(source, settings)
-    chosen = choose(request, prepared)
-    if "recommended" in chosen.info:
-        print(f"{chosen.method}: {chosen.info['reason']}", file=sys.stderr)
-    print(
-        json.dumps([str(key) for key in chosen.ids]) if as_json else "\n".join(map(str, chosen.ids))
-    )
-
-
-@app.command()
-def methods(as_json: Json = False) -> None:
-    """Every selection method: family, what it needs, paper, cost."""
-    if as_json:
-        print(
-            json.dumps(
-                {
-                    row.name: dict(
-                        title=row.title,
-                        family=row.family,
-                        summary=row.summary,
-                        needs=row.needs,
-                        paper=row.paper,
-                        cost=row.cost,
-                        aliases=row.aliases,
-                    )
-                    for row in METHODS.values()
-                }
-            )
-        )
-        return
-    for row in METHODS.values():
-        about = "; ".join(part for part in (row.paper, row.cost) if part)
-        print(
-            f"{row.name:22} {row.family:11} {row.title}: {row.summary}  "
-            f"[{', '.join(row.needs) or 'nothing'}] {about}"
-        )
-
-
-@app.command()
-def jobs(
-    verb: Annotated[str, typer.Argument(help="list, cancel or resume")] = "list",
-    job: Annotated[str, typer.Option(help="id of the job to cancel or resume")] = "",
-    as_json: Json = False,
-) -> None:
-    """The jobs of this workspace."""
-    from coreset_engine.artifacts.store import Store
-    from coreset_engine.jobs import manager as work
-
-    home = Store().home
-    if verb in ("cancel", "resume"):
-        getattr(work, verb)(job, home)
-    elif verb != "list":
-        raise BadInput(f"{verb!r} is no action of jobs; use list, cancel or resume.")
-    print_record(
-        {
-            item.id: f"{item.kind} {item.status} {item.stage} {item.message}"
-            for item in work.list_jobs(home)
-        },
-        as_json,
-    )
-
-
-@app.command(hidden=True)
-def work(name: str) -> None:
-    """The child process of a job."""
-    from coreset_engine.artifacts.store import Store
-    from coreset_engine.jobs.worker import work as do
-
-    raise typer.Exit(do(name, Store().home))
-
-
-@app.command()
-def verify(
-    manifest: Annotated[Path, typer.Argument(help="manifest.json of a selection")],
-    images: store.Images = "",
-    as_json: Json = False,
-) -> None:
-    """Recompute a selection from its manifest and compare; exit 1 when it differs."""
-    from coreset_engine.pipeline.manifest import verify as check
-
-    result = check(manifest, images=images)
-    print_record(result, as_json)
-    if not result["same"]:
-        raise typer.Exit(1)
-
-
-app.command()(export.export)
-app.command()(export.plugin)
-app.command()(with_source_options(beta_command.beta))
-app.command()(with_source_options(forecast_command.forecast))
-app.command()(with_source_options(evaluate.evaluate))
-app.command()(with_source_options(evaluate.inclusion))
-app.command()(with_source_options(reproduce_command.reproduce))
-app.command()(with_source_options(clean_command.clean))
-app.command()(with_source_options(clean_command.leakage))
-app.command()(with_source_options(update_command.update))
-app.command("next")(
-    with_source_options(
-        with_run_settings()(with_selection_options(rounds.next_images, rounds.ROUND_METHOD))
-    )
-)
-app.command()(with_source_options(with_run_settings()(rounds.label_errors)))
-app.command()(with_source_options(rounds.predictions))
-for command in (curate.find, curate.tag, curate.columns):
-    app.command()(with_source_options(command))
-for command in (store.status, store.gc, store.report, rounds.import_labels):
-    app.command()(command)
-app.command("labels")(rounds.import_labels)
+@app.callback()
+def _commands() -> None:
+    pass
 
 
 def main() -> None:
@@ -307,7 +266,7 @@ def _prepare() -> None:
             file=sys.stderr,
         )
         sys.exit(2)
-    sys.argv[1:] = [_with_home(word) for word in sys.argv[1:]]
+    sys.argv[1:] = [_with_home(word) for word in sys.argv[1:]] or ["--help"]
 
 
 def _with_home(word: str) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 import typer.main
 
+from coreset_engine.cli.main import COMMANDS as TABLE
 from coreset_engine.cli.main import app
 
 COMMANDS = {
@@ -26,3 +27,15 @@ def test_every_command_prints_for_machines_with_json(name):
 def test_every_option_says_what_it_does(name):
     silent = [p.name for p in COMMANDS[name].params if p.name != "help" and not p.help]
     assert silent == []
+
+
+@pytest.mark.parametrize("row", [row for row in TABLE if row.group], ids=lambda row: row.name)
+def test_help_shows_the_first_line_of_each_command_without_importing_it(row):
+    """The table repeats the summaries, so that `--help` need not import the commands."""
+    assert COMMANDS[row.name].help.splitlines()[0] == row.summary
+
+
+def test_the_table_lists_every_command_once():
+    names = [row.name for row in TABLE]
+    assert len(names) == len(set(names))
+    assert {row.name for row in TABLE if row.group} == set(COMMANDS)

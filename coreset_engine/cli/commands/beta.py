@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from coreset_engine.cli import options
+from coreset_engine.cli.source_options import with_source_options
 
 Source = Annotated[
     str, typer.Argument(help="demo, fashion-mnist, a folder, vectors.npy, or fiftyone:NAME")
@@ -32,6 +33,7 @@ Oracle = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="print for machines")]
 
 
+@with_source_options
 @options.with_run_settings(exclude=("proxy",))
 def beta(
     source: Source,
@@ -45,7 +47,7 @@ def beta(
     oracle: Oracle = False,
     as_json: Json = False,
 ) -> None:
-    """Find how many of the hardest images to drop first, without labels, and show the curve."""
+    """Search the hard cut-off beta without labels, and show the curve."""
     from coreset_engine.evaluation import beta_stage
 
     run = options.open_run(source, settings)

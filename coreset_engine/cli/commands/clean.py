@@ -19,6 +19,7 @@ import typer
 
 from coreset_engine.cli.options import Json, RunSettings, Source, open_run, with_run_settings
 from coreset_engine.cli.selection_options import ids_of, params_of
+from coreset_engine.cli.source_options import with_source_options
 from coreset_engine.core.errors import BadInput
 
 FOUND = 4
@@ -98,6 +99,7 @@ class Actions:
     undo: bool = False
 
 
+@with_source_options
 @with_run_settings()
 def clean(
     source: Source,
@@ -118,7 +120,7 @@ def clean(
     out: Out = None,
     as_json: Json = False,
 ) -> None:
-    """What is wrong with the images: copies, outliers, blurred, dark, odd ones; exclude them.
+    """Find copies, outliers and images of poor quality, and exclude them.
 
     Exit code 4 when --fail-on names something that was found.
     """
@@ -149,6 +151,7 @@ def clean(
         raise typer.Exit(FOUND)
 
 
+@with_source_options
 @with_run_settings()
 def leakage(
     source: Annotated[str, typer.Argument(metavar="A", help="a source, such as the training set")],
@@ -167,7 +170,7 @@ def leakage(
     out: Annotated[Path | None, typer.Option(help="write the ids of B that occur in A")] = None,
     as_json: Json = False,
 ) -> None:
-    """Compare two sources: images that occur in both, regions that one lacks, a two-sample test."""
+    """Compare two sources: shared images, missing regions, two-sample test."""
     from coreset_engine.pipeline.compare_sources import compare_sources, exclude_leaks
 
     run_a, run_b = _two_runs(source, other, settings)

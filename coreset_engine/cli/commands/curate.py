@@ -10,6 +10,7 @@ import typer
 
 from coreset_engine.cli import options
 from coreset_engine.cli.selection_options import ids_of
+from coreset_engine.cli.source_options import with_source_options
 from coreset_engine.core.errors import BadInput
 
 Where = Annotated[
@@ -19,6 +20,7 @@ Where = Annotated[
 _SHOWN = 12
 
 
+@with_source_options
 @options.with_run_settings()
 def find(
     source: options.Source,
@@ -41,7 +43,7 @@ def find(
     tag: Annotated[str, typer.Option(help="give what is found this tag")] = "",
     as_json: options.Json = False,
 ) -> None:
-    """Images like an image, like several, or like a text; one id and its cosine a line."""
+    """Find images like an image, like several, or like a text."""
     from coreset_engine.curation.search import find as search
     from coreset_engine.curation.tagging import tag as give
     from coreset_engine.curation.tags import check_name
@@ -71,6 +73,7 @@ def find(
     print(f"{headline}{tagged}.", file=sys.stderr)
 
 
+@with_source_options
 @options.with_run_settings()
 def tag(
     source: options.Source,
@@ -92,7 +95,7 @@ def tag(
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Give images a tag, take it, list the tags, or read them from a table."""
+    """Tag images, list the tags, or read them from a table."""
     from coreset_engine.curation import tagging
     from coreset_engine.curation.tags import check_name
 
@@ -116,6 +119,7 @@ def tag(
         )
 
 
+@with_source_options
 @options.with_run_settings()
 def columns(
     source: options.Source,
@@ -126,7 +130,7 @@ def columns(
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """What --where can ask for; with --column, the values and how many images have each."""
+    """List what --where can filter by, with the values of a column."""
     from coreset_engine.core.filter_columns import apply_filter
     from coreset_engine.core.filters import filter_of
     from coreset_engine.curation.facets import cross_filter

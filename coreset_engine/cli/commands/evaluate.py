@@ -21,6 +21,7 @@ from coreset_engine.cli.selection_options import (
     with_options_of_methods,
     with_selection_options,
 )
+from coreset_engine.cli.source_options import with_source_options
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.registry import METHODS
 from coreset_engine.pipeline.recipes import find as find_recipe
@@ -82,6 +83,7 @@ Plot = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="print for machines")]
 
 
+@with_source_options
 @options.with_run_settings()
 @with_options_of_methods
 def evaluate(
@@ -98,7 +100,7 @@ def evaluate(
     plot: Plot = None,
     as_json: Json = False,
 ) -> None:
-    """Is it better than random? Accuracy of models trained on each coreset, paired over seeds."""
+    """Train models on each coreset and compare with random, paired over seeds."""
     from coreset_engine.evaluation.experiment import evaluate as measure
 
     names = _words(methods)
@@ -141,6 +143,7 @@ def evaluate(
     print("\n".join(lines(result)))
 
 
+@with_source_options
 @options.with_run_settings()
 @with_selection_options
 def inclusion(
@@ -159,7 +162,7 @@ def inclusion(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """How often is each image kept, over seeds and encoders?
+    """How often each image is kept, over seeds and encoders.
 
     A later `run --out` has it as a column.
     """

@@ -47,7 +47,7 @@ def export(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Send a selection to FiftyOne, a labelling tool, a training script, ...: see --to help."""
+    """Send a selection to FiftyOne, a labelling tool or a training script."""
     from coreset_engine.export.targets import TARGETS, export_folder
 
     if to == "help":
@@ -105,7 +105,7 @@ def plugin(
     verb: Annotated[str, typer.Argument(help="install, uninstall or where")] = "where",
     as_json: Json = False,
 ) -> None:
-    """Coreset Explorer inside the FiftyOne App: link its plugin into FiftyOne's plugins folder."""
+    """Link the FiftyOne App's plugin into FiftyOne's plugins folder."""
     from coreset_engine.export.fiftyone import plugin_backend as inside
 
     if verb == "install":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coreset_engine.cli import options
+from coreset_engine.cli.source_options import with_source_options
 
 if TYPE_CHECKING:
     from coreset_engine.core.forecast import Forecast
@@ -32,6 +33,7 @@ Share = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="print for machines")]
 
 
+@with_source_options
 @options.with_run_settings()
 def forecast(
     source: Source,
@@ -42,7 +44,7 @@ def forecast(
     share: Share = 0.95,
     as_json: Json = False,
 ) -> None:
-    """What would each method gain over random? Expected differences in accuracy, without labels."""
+    """Forecast each method's gain over random, without labels."""
     from coreset_engine.pipeline.forecast_stage import forecast as compute
 
     run = options.open_run(source, settings)

@@ -10,6 +10,7 @@ import typer
 
 from coreset_engine.cli import options
 from coreset_engine.cli.commands.evaluate import write_text
+from coreset_engine.cli.source_options import with_source_options
 from coreset_engine.core.errors import BadInput
 
 Table = Annotated[str, typer.Argument(help="a table's name, such as elfs-1-cifar10, or list")]
@@ -33,6 +34,7 @@ Out = Annotated[Path | None, typer.Option("--out", help="write the cells to this
 Json = Annotated[bool, typer.Option("--json", help="print for machines")]
 
 
+@with_source_options
 @options.with_run_settings(exclude=("recipe",))
 def reproduce(
     table: Table,
@@ -45,7 +47,7 @@ def reproduce(
     out: Out = None,
     as_json: Json = False,
 ) -> None:
-    """A paper's table, measured again cell by cell; resumable. `reproduce list` names them."""
+    """Measure a paper's table again, cell by cell; `reproduce list` names them."""
     from coreset_engine.evaluation.published_tables import find_table
 
     if table == "list":

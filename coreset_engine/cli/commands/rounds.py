@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from coreset_engine.cli.options import Json, RunSettings, Source, open_run, print_record
+from coreset_engine.cli.options import (
+    Json,
+    RunSettings,
+    Source,
+    open_run,
+    print_record,
+    with_run_settings,
+)
 from coreset_engine.cli.progress import ProgressBar
+from coreset_engine.cli.selection_options import with_selection_options
+from coreset_engine.cli.source_options import with_source_options
 from coreset_engine.core.errors import BadInput
 
 if TYPE_CHECKING:
@@ -25,6 +35,9 @@ Overwrite = Annotated[
 ]
 
 
+@with_source_options
+@with_run_settings()
+@partial(with_selection_options, method=ROUND_METHOD)
 def next_images(
     source: Source,
     request: Any,
@@ -44,7 +57,7 @@ def next_images(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Choose exactly --count new images to label next.
+    """Choose --count new images to label next.
 
     The first round is a pilot of random images, stratified over clusters (default 100).
     """
@@ -145,7 +158,7 @@ def import_labels(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Import labels: report what is new, changed and conflicting, and keep them.
+    """Import labels: what is new, changed and in conflict.
 
     With --out, score again with them and choose the next part; labelled images stay in.
     """
@@ -237,6 +250,8 @@ def _kept(file: str, selection: Path | None, source: str, options: Any) -> dict[
     return keep_labels(run, file, options)
 
 
+@with_source_options
+@with_run_settings()
 def label_errors(
     source: Source,
     settings: RunSettings,
@@ -261,7 +276,7 @@ def label_errors(
     ] = "",
     as_json: Json = False,
 ) -> None:
-    """Probable mistakes among given labels, most probable first; decided ones are left out."""
+    """List probable label errors, most probable first."""
     from coreset_engine.evaluation.label_errors import label_errors as find
     from coreset_engine.pipeline.imported_labels import with_known_labels
 
@@ -319,6 +334,7 @@ def _decide(
         label_log.decide(run.dataset.fingerprint, run.store.home, key, decision, name)
 
 
+@with_source_options
 def predictions(
     file: Annotated[str, typer.Argument(help="CSV, Parquet, JSON Lines, or fiftyone:NAME/FIELD")],
     source: Source,
@@ -327,7 +343,7 @@ def predictions(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check a model's own predictions: classes, coverage, uncertainty, disagreement with labels."""
+    """Check a model's own predictions against the source and its labels."""
     from coreset_engine.pipeline.config import RunConfig
     from coreset_engine.pipeline.imported_labels import with_known_labels
     from coreset_engine.pipeline.predictions import report_of, write_table

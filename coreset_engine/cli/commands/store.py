@@ -1,4 +1,4 @@
-"""The commands `status`, `gc` and `report`: contents of the workspace, clean-up, bug reports."""
+"""The commands `status`, `gc`, `report` and `jobs`: the workspace, clean-up, bug reports, jobs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from coreset_engine.cli.options import print_record
 from coreset_engine.core.errors import BadInput
 
 Json = Annotated[bool, typer.Option("--json", help="print for machines")]
@@ -34,7 +35,7 @@ PARTS = (
 
 
 def status(as_json: Json = False) -> None:
-    """What is stored, and what is running."""
+    """Show what is stored and what is running."""
     from coreset_engine.artifacts import filesystem
     from coreset_engine.artifacts.store import Store
     from coreset_engine.jobs import manager
@@ -112,7 +113,7 @@ def gc(
     ] = 30.0,
     as_json: Json = False,
 ) -> None:
-    """Say what may go; with --yes remove it.
+    """List what can be removed; --yes removes it.
 
     What a selection, a snapshot or a correction needs always stays.
     """
@@ -162,7 +163,7 @@ def report(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Pack versions, settings and the log's end for a bug report.
+    """Pack versions, settings and the end of the log for a bug report.
 
     No images; no file names unless asked.
     """
@@ -193,3 +194,34 @@ def human(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} TB"
+
+
+def jobs(
+    verb: Annotated[str, typer.Argument(help="list, cancel or resume")] = "list",
+    job: Annotated[str, typer.Option(help="id of the job to cancel or resume")] = "",
+    as_json: Json = False,
+) -> None:
+    """List, cancel or resume background jobs."""
+    from coreset_engine.artifacts.store import Store
+    from coreset_engine.jobs import manager as work
+
+    home = Store().home
+    if verb in ("cancel", "resume"):
+        getattr(work, verb)(job, home)
+    elif verb != "list":
+        raise BadInput(f"{verb!r} is no action of jobs; use list, cancel or resume.")
+    print_record(
+        {
+            item.id: f"{item.kind} {item.status} {item.stage} {item.message}"
+            for item in work.list_jobs(home)
+        },
+        as_json,
+    )
+
+
+def work(name: str) -> None:
+    """Run as the child process of a job."""
+    from coreset_engine.artifacts.store import Store
+    from coreset_engine.jobs.worker import work as do
+
+    raise typer.Exit(do(name, Store().home))

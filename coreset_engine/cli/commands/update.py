@@ -11,6 +11,7 @@ import typer
 
 from coreset_engine.cli.commands.store import Overwrite
 from coreset_engine.cli.options import Json, RunSettings, Source, open_run, with_run_settings
+from coreset_engine.cli.source_options import with_source_options
 from coreset_engine.core.errors import BadInput
 
 _ROWS = (
@@ -21,6 +22,7 @@ _ROWS = (
 )
 
 
+@with_source_options
 @with_run_settings()
 def update(
     source: Source,
@@ -33,7 +35,7 @@ def update(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Open a source again: what is new, gone, changed; embed that, choose the next images."""
+    """Open a grown source again, embed what is new, choose the next images."""
     from coreset_engine.evaluation.update import update_run
 
     if settings.cluster:
