@@ -16,7 +16,7 @@ import numpy as np
 
 from coreset_engine.artifacts import label_log
 from coreset_engine.artifacts.store import digest
-from coreset_engine.core.ids import places_of
+from coreset_engine.core.ids import positions_of
 from coreset_engine.core.types import Artefacts
 from coreset_engine.pipeline.filled_labels import fill_labels
 
@@ -94,7 +94,7 @@ def _filled(run: Artefacts, given: Mapping[str, str]) -> np.ndarray:
     """(N,) int64 classes, those that the neighbour graph does not reach by a linear model."""
     classes, codes = np.unique(list(given.values()), return_inverse=True)
     known = np.full(len(run.dataset), -1, np.int64)
-    known[places_of(run.dataset.ids, list(given))] = codes
+    known[positions_of(run.dataset.ids, list(given))] = codes
     filled = fill_labels(run, known, len(classes)).codes
     if (filled < 0).any():
         filled = fill_labels(run, known, len(classes), "linear").codes
