@@ -7,6 +7,7 @@ target gets it as an `ExportBundle`, together with what of its source can still 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -14,19 +15,27 @@ from pathlib import Path
 from typing import Any
 
 from coreset_engine.artifacts import history
-from coreset_engine.artifacts.selection_folder import check_destination, ids_digest, read_selection
+from coreset_engine.artifacts.selection_folder import (
+    FILES,
+    check_destination,
+    ids_digest,
+    read_selection,
+)
+from coreset_engine.artifacts.selection_notes import remember
 from coreset_engine.artifacts.store import Store
 from coreset_engine.core.errors import BadInput, CoresetError
 from coreset_engine.core.registry import load
 from coreset_engine.core.types import Progress, silent
 from coreset_engine.core.user_paths import user_path
 from coreset_engine.export.bundle import ExportBundle
+from coreset_engine.export.staging import MARK, named_finally, staged
 from coreset_engine.pipeline import corrections
-from coreset_engine.pipeline.manifest import run_of_manifest, write_run
+from coreset_engine.pipeline.manifest import NEW_FILE, run_of_manifest, write_run
 from coreset_engine.pipeline.reopen import try_reopen
 from coreset_engine.pipeline.run import Run
 from coreset_engine.pipeline.select import select
 from coreset_engine.selection.request import SelectionRequest
+from coreset_engine.sources.specs import folder_of, refuse_inside
 
 
 @dataclass(frozen=True)
@@ -140,10 +149,16 @@ def export(  # noqa: PLR0913
     if row.destination == "folder" and not overwrite:
         _refuse_another(Path(destination), ids_digest(chosen.ids))
     with tempfile.TemporaryDirectory(prefix="coreset-") as temporary:
-        folder = write_run(
-            Path(destination if row.destination == "folder" else temporary) / "", run, chosen
-        )
-        return _send(row, target, pack(folder, run), destination, progress, options)
+        folder = write_run(Path(temporary) / "selection", run, chosen)
+        bundle = pack(folder, run)
+        if row.destination != "folder":
+            return _send(row, target, bundle, destination, progress, options)
+        sent = _write_folder(row, target, bundle, destination, folder, progress, options)
+        (Path(destination) / NEW_FILE).unlink(
+            missing_ok=True
+        )  # lists the images of one round alone
+        remember(run.store, Path(destination), dict(bundle.manifest))
+        return sent
 
 
 def export_folder(  # noqa: PLR0913
@@ -189,12 +204,14 @@ def export_folder(  # noqa: PLR0913
     table, manifest = read_selection(folder)
     run, trouble = _reopened(manifest, store, images)
     if row.destination == "folder" and Path(destination).resolve() != Path(folder).resolve():
+        check_destination(destination)
         if not overwrite:
             _refuse_another(Path(destination), str(manifest.get("ids_sha256")))
-        _copy(Path(folder), Path(destination))
-    sent = _send(
-        row, target, _bundle(table, manifest, run, store or Store()), destination, progress, options
-    )
+    bundle = _bundle(table, manifest, run, store or Store())
+    if row.destination == "folder":
+        sent = _write_folder(row, target, bundle, destination, Path(folder), progress, options)
+    else:
+        sent = _send(row, target, bundle, destination, progress, options)
     notes = [note for note in (sent.pop("note", ""), trouble) if note]
     return sent | ({"note": " ".join(notes)} if notes else {})
 
@@ -299,14 +316,43 @@ def _refuse_another(destination: Path, ids_sha256: str) -> None:
     check_destination(destination, overwrite=same)
 
 
-def _copy(folder: Path, destination: Path) -> None:
-    """Copy the selection's own three files into the target's folder."""
-    check_destination(destination)
-    try:
-        destination.mkdir(parents=True, exist_ok=True)
-        for name in ("selection.parquet", "ids.txt", "manifest.json"):
-            shutil.copyfile(folder / name, destination / name)
-    except OSError as error:
+def _write_folder(
+    row: Target,
+    target: str,
+    bundle: ExportBundle,
+    destination: str,
+    selection: Path,
+    progress: Progress,
+    options: dict[str, Any] | None,
+) -> dict[str, Any]:
+    """Write a target of files, with the selection's own three files, all or nothing."""
+    _refuse_source(bundle, Path(destination))
+    with staged(Path(destination)) as stage:
+        if selection.resolve() != Path(destination).resolve():
+            for name in FILES:
+                shutil.copyfile(selection / name, stage / name)
+        sent: dict[str, Any] = named_finally(
+            _send(row, target, bundle, str(stage), progress, options), stage
+        )
+    return sent | {"out": destination}
+
+
+def _refuse_source(bundle: ExportBundle, destination: Path) -> None:
+    """Raise BadInput when `destination` lies in the source's folder, or holds it."""
+    spec = str(bundle.manifest.get("source", ""))
+    refuse_inside(spec, destination)
+    folder = folder_of(spec)
+    if folder is None or bundle.dataset is None:
+        return
+    real = Path(os.path.realpath(folder))
+    if Path(os.path.realpath(destination)) in real.parents and any(
+        _is_ours(one) for one in (real, *real.parents)
+    ):
         raise BadInput(
-            f"{str(destination)!r} cannot be written ({error.strerror}); choose a folder you can write."
-        ) from None
+            f"--out {str(destination)!r} holds the source {str(folder)!r}, an earlier export, which this "
+            "one would replace; choose another folder."
+        )
+
+
+def _is_ours(folder: Path) -> bool:
+    return (folder / MARK).is_file()

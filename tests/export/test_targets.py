@@ -21,6 +21,7 @@ from coreset_engine.core.errors import BadInput, Missing
 from coreset_engine.core.registry import load
 from coreset_engine.export.bundle import ExportBundle
 from coreset_engine.export.formats import images as shared
+from coreset_engine.export.staging import MARK
 from coreset_engine.export.targets import TARGETS
 
 PICTURED = ("imagefolder", "coco", "label-studio", "huggingface", "webdataset")
@@ -86,7 +87,7 @@ def test_imagefolder_links_when_it_can_and_copies_when_it_cannot(folder, tmp_pat
             path
             for part in ("train", "val")
             for path in (place / part).rglob("*")
-            if path.is_file() and path.name != shared.MARK
+            if path.is_file() and path.name != MARK
         ]
 
     write("imagefolder", folder, tmp_path / "hard")
@@ -262,7 +263,7 @@ def test_a_second_export_replaces_the_first_and_never_anything_else(folder, tmp_
     write(target, folder, place)
     assert sorted(str(path.relative_to(place)) for path in place.rglob("*")) == before
     (ours := next(path for path in place.iterdir() if path.is_dir()))
-    (ours / shared.MARK).unlink()
+    (ours / MARK).unlink()
     with pytest.raises(BadInput, match="not made by an export"):
         write(target, folder, place)
 

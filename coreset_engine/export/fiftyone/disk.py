@@ -154,7 +154,7 @@ def _writing(out: Path) -> Iterator[None]:
     except OSError as error:
         raise BadInput(
             f"{str(out)!r} cannot be written ({error.strerror or error}); choose a folder you can "
-            "write."
+            "write, on a disk with room."
         ) from None
 
 

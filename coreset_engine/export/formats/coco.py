@@ -17,6 +17,7 @@ from coreset_engine.export.bundle import ExportBundle
 from coreset_engine.export.formats import images as pictures
 from coreset_engine.export.formats.image_files import upright_size
 from coreset_engine.export.objects import has_objects, pictures_of
+from coreset_engine.export.staging import fresh
 
 
 def write_coco(
@@ -59,7 +60,7 @@ def write_coco(
     images = []
     boxes: list[dict[str, Any]] = []
     try:
-        folder = pictures.fresh(destination / "images")
+        folder = fresh(destination / "images")
         for number, row in enumerate(rows, 1):
             path = pictures.put(bundle, row, folder, link)
             image = _image(bundle, row, number, path)
@@ -89,7 +90,7 @@ def _write_objects(
     images = []
     boxes: list[dict[str, Any]] = []
     try:
-        folder = pictures.fresh(destination / "images")
+        folder = fresh(destination / "images")
         for number, row in enumerate(rows, 1):
             image = _image(whole, row, number, pictures.put(whole, row, folder, link))
             images.append(image)

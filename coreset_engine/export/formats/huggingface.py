@@ -15,6 +15,7 @@ from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Progress, silent
 from coreset_engine.export.bundle import ExportBundle
 from coreset_engine.export.formats import images
+from coreset_engine.export.staging import fresh
 
 ROWS = 5000
 README = """---
@@ -63,7 +64,7 @@ def write_huggingface(
     schema = _schema(list(classes.names), numbers, tagged="tags" in found)
     shards = max(1, -(-len(rows) // ROWS))
     try:
-        folder = images.fresh(destination / "data")
+        folder = fresh(destination / "data")
         for shard in range(shards):
             block = rows[shard * ROWS : (shard + 1) * ROWS]
             pq.write_table(

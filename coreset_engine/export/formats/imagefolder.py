@@ -19,6 +19,7 @@ from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Progress, silent
 from coreset_engine.export.bundle import ExportBundle
 from coreset_engine.export.formats import images
+from coreset_engine.export.staging import discard, fresh
 
 UNLABELLED = "unlabelled"
 PARTS = ("train", "val", UNLABELLED)
@@ -113,9 +114,9 @@ def _write_pictures(
     used = {part for _, part in parts} | {"train"}
     for part in PARTS:
         if part in used:
-            images.fresh(destination / part)
+            fresh(destination / part)
         else:
-            images.discard(destination / part)
+            discard(destination / part)
     with open(destination / "samples.csv", "w", newline="", encoding="utf-8") as file:
         lines = csv.writer(file)
         lines.writerow(["file", "id", "class", "part", "weight"])

@@ -28,7 +28,6 @@ from coreset_engine.export.formats.image_files import (
     shown_by,
 )
 
-MARK = ".coreset-export"
 KNOWN = {
     ".jpg": "jpg",
     ".jpeg": "jpg",
@@ -215,31 +214,6 @@ def _linked(path: Path, target: Path) -> bool:
             raise
         return False
     return True
-
-
-def fresh(folder: Path) -> Path:
-    """An empty folder of our own: an earlier export is replaced, any other folder refused."""
-    if folder.is_symlink() or (
-        folder.exists()
-        and not (folder / MARK).is_file()
-        and (not folder.is_dir() or any(folder.iterdir()))
-    ):
-        raise BadInput(
-            f"{str(folder)!r} exists and was not made by an export; choose a new or an empty "
-            "folder."
-        )
-    discard(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / MARK).write_text(
-        "made by an export of Coreset Explorer; replaced as a whole by the next one\n"
-    )
-    return folder
-
-
-def discard(folder: Path) -> None:
-    """Remove what an earlier export of ours made; other folders stay."""
-    if (folder / MARK).is_file() and not folder.is_symlink():
-        shutil.rmtree(folder)
 
 
 def check_link(link: str) -> None:

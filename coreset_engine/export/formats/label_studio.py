@@ -22,6 +22,7 @@ from coreset_engine.core.types import Progress, silent
 from coreset_engine.export.bundle import ExportBundle
 from coreset_engine.export.formats import images
 from coreset_engine.export.formats.image_files import BROWSER
+from coreset_engine.export.staging import final_destination, fresh
 
 PREFIX = "/data/local-files/?d="
 FROM = "label"
@@ -70,7 +71,7 @@ def write_label_studio(
     confidence = _confidence(bundle)
     tasks = []
     try:
-        folder = images.fresh(destination / "images")
+        folder = fresh(destination / "images")
         for number, row in enumerate(rows, 1):
             path = images.put(bundle, row, folder, link, BROWSER)
             data = dict(
@@ -115,7 +116,7 @@ def _confidence(bundle: ExportBundle) -> np.ndarray | None:
 
 def _steps(destination: Path) -> list[str]:
     """How to make Label Studio show the pictures, and where tasks and labels go."""
-    root = destination.resolve()
+    root = final_destination(destination).resolve()
     return [
         "start Label Studio with LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and "
         f"LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={shlex.quote(str(root))}",

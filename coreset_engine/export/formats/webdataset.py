@@ -17,6 +17,7 @@ from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Progress, silent
 from coreset_engine.export.bundle import ExportBundle
 from coreset_engine.export.formats import images
+from coreset_engine.export.staging import fresh
 
 
 def write_webdataset(
@@ -52,7 +53,7 @@ def write_webdataset(
     classes = images.class_labels(bundle, labels)
     starts = range(0, len(rows), shard)
     try:
-        folder = images.fresh(destination / "shards")
+        folder = fresh(destination / "shards")
         for count, start in enumerate(starts):
             path = folder / f"coreset-{count:06d}.tar"
             with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
