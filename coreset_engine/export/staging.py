@@ -23,7 +23,7 @@ _dropped: dict[Path, list[Path]] = {}  # the same folder -> folders that the new
 
 @contextmanager
 def staged(destination: Path) -> Iterator[Path]:
-    """A folder to write into, whose content takes its destination in `destination` when the block ends.
+    """A folder to write into, whose content is moved to `destination` when the block ends.
 
     Parameters
     ----------

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -151,9 +152,13 @@ def export(  # noqa: PLR0913
     with tempfile.TemporaryDirectory(prefix="coreset-") as temporary:
         folder = write_run(Path(temporary) / "selection", run, chosen)
         bundle = pack(folder, run)
+
+        def write(into: str) -> dict[str, Any]:
+            return _send(row, target, bundle, into, progress, options)
+
         if row.destination != "folder":
-            return _send(row, target, bundle, destination, progress, options)
-        sent = _write_folder(row, target, bundle, destination, folder, progress, options)
+            return write(destination)
+        sent = _write_folder(write, bundle, destination, folder)
         (Path(destination) / NEW_FILE).unlink(
             missing_ok=True
         )  # lists the images of one round alone
@@ -208,10 +213,14 @@ def export_folder(  # noqa: PLR0913
         if not overwrite:
             _refuse_another(Path(destination), str(manifest.get("ids_sha256")))
     bundle = _bundle(table, manifest, run, store or Store())
-    if row.destination == "folder":
-        sent = _write_folder(row, target, bundle, destination, Path(folder), progress, options)
-    else:
-        sent = _send(row, target, bundle, destination, progress, options)
+
+    def write(into: str) -> dict[str, Any]:
+        return _send(row, target, bundle, into, progress, options)
+
+    to_folder = row.destination == "folder"
+    sent = (
+        _write_folder(write, bundle, destination, Path(folder)) if to_folder else write(destination)
+    )
     notes = [note for note in (sent.pop("note", ""), trouble) if note]
     return sent | ({"note": " ".join(notes)} if notes else {})
 
@@ -317,23 +326,18 @@ def _refuse_another(destination: Path, ids_sha256: str) -> None:
 
 
 def _write_folder(
-    row: Target,
-    target: str,
-    bundle: ExportBundle,
-    destination: str,
-    selection: Path,
-    progress: Progress,
-    options: dict[str, Any] | None,
+    write: Callable[[str], dict[str, Any]], bundle: ExportBundle, destination: str, selection: Path
 ) -> dict[str, Any]:
-    """Write a target of files, with the selection's own three files, all or nothing."""
+    """Write a target of files, with the selection's own three files, all or nothing.
+
+    write: the target, called with the folder to write into.
+    """
     _refuse_source(bundle, Path(destination))
     with staged(Path(destination)) as stage:
         if selection.resolve() != Path(destination).resolve():
             for name in FILES:
                 shutil.copyfile(selection / name, stage / name)
-        sent: dict[str, Any] = named_finally(
-            _send(row, target, bundle, str(stage), progress, options), stage
-        )
+        sent: dict[str, Any] = named_finally(write(str(stage)), stage)
     return sent | {"out": destination}
 
 

@@ -6,7 +6,7 @@ import errno
 import os
 
 import pytest
-from made_up_parcels import pictures
+from synthetic_bundles import pictures
 
 from coreset_engine.core.errors import BadInput, Cancelled
 from coreset_engine.export.staging import MARK
