@@ -19,6 +19,7 @@ from typing import Any
 from coreset_engine.core.errors import BadInput
 
 POLL_S = 0.1
+WRITABLE_FOLDER = "choose a folder you can write, on a disk with room"
 
 
 def refused(path: Path | str, error: OSError, remedy: str = "") -> BadInput:
@@ -32,6 +33,21 @@ def refused(path: Path | str, error: OSError, remedy: str = "") -> BadInput:
             else "set CORESET_HOME to a folder you can write"
         )
     return BadInput(f"{str(path)!r} cannot be written ({error.strerror or error}); {remedy}.")
+
+
+@contextmanager
+def writing(path: Path | str, remedy: str = WRITABLE_FOLDER) -> Iterator[None]:
+    """Turn what the system refuses while `path` is written into one sentence.
+
+    Raises
+    ------
+    BadInput
+        For every OSError of the block, with the reason and `remedy`.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise refused(path, error, remedy) from None
 
 
 def make_folder(path: Path) -> None:

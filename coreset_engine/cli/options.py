@@ -30,6 +30,12 @@ Source = Annotated[
 ]
 Rate = Annotated[float, typer.Option(help="share removed, 0 <= p < 1")]
 Json = Annotated[bool, typer.Option("--json", help="print for machines")]
+Images = Annotated[
+    str, typer.Option("--images", help="folder the source's images are in now, if it was moved")
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="replace a selection that is in --out")
+]
 
 
 @dataclass(frozen=True)

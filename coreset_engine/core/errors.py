@@ -6,6 +6,9 @@ remedy.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class CoresetError(Exception):
     """Base of every error this engine raises on purpose.
@@ -43,3 +46,11 @@ class Corrupt(CoresetError):
 
     The store drops it and the stage is computed again.
     """
+
+
+def unknown_name(noun: str, name: object, known: Iterable[str]) -> BadInput:
+    """The error for a name that is not in `known`, with the most similar one and all of them."""
+    names = list(known)
+    near = difflib.get_close_matches(str(name).strip().lower(), names, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return BadInput(f"{noun} {name!r} is unknown.{hint} Known: {', '.join(names) or 'none'}.")

@@ -6,12 +6,11 @@ row; nothing here imports another package before it is needed.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from coreset_engine.core.errors import BadInput
+from coreset_engine.core.errors import unknown_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,9 +98,7 @@ def look_up(table: dict[str, AnyRow], name: str, noun: str) -> AnyRow:
     for row in table.values():
         if key == row.name or key in row.aliases:
             return row
-    near = difflib.get_close_matches(key, table, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise BadInput(f"{noun} {name!r} is unknown.{hint} Known: {', '.join(sorted(table))}.")
+    raise unknown_name(noun, name, sorted(table))
 
 
 def _table(*rows: AnyRow) -> dict[str, AnyRow]:

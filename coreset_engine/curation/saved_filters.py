@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Any
 
 from coreset_engine.artifacts import history
-from coreset_engine.core.errors import BadInput
+from coreset_engine.core.errors import BadInput, unknown_name
 from coreset_engine.core.filters import Filter, filter_of
 
 KIND = "views"
@@ -53,6 +52,4 @@ def saved_filter(fingerprint: str, name: str, home: Path | str) -> Filter:
     known = saved_filters(fingerprint, home)
     if name in known:
         return known[name]
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f" did you mean {near[0]!r}?" if near else ""
-    raise BadInput(f"view {name!r} is unknown;{hint} saved here: {', '.join(known) or 'none'}.")
+    raise unknown_name("saved filter", name, known)

@@ -7,12 +7,11 @@ differ from its paper, `note` says so.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from coreset_engine.core.errors import BadInput
+from coreset_engine.core.errors import unknown_name
 from coreset_engine.evaluation.stage_tables import STAGE_TABLES, StageTable
 
 RATES = (0.3, 0.5, 0.7, 0.8, 0.9)
@@ -590,6 +589,4 @@ def find_table(name: str) -> PaperTable | StageTable:
     key = str(name).strip().lower()
     if key in known:
         return known[key]
-    near = difflib.get_close_matches(key, known, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise BadInput(f"table {name!r} is unknown.{hint} Known: {', '.join(known)}.")
+    raise unknown_name("table", name, known)

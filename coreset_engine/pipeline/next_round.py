@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from coreset_engine.artifacts import label_log
+from coreset_engine.artifacts import filesystem, label_log
 from coreset_engine.artifacts.selection_folder import check_destination
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.ids import positions_of
@@ -241,17 +241,13 @@ def write_round(out: Path | str, made: LabelRound) -> Path:
     )
     folder = write_run(out, made.run, made.selection, about)
     path = Path(folder) / NEW_FILE
-    try:
+    with filesystem.writing(path):
         with open(path, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(
                 ["id", "path", "round", "suggested_label", "suggested_confidence", "label"]
             )
             writer.writerows(_rows(made))
-    except OSError as error:
-        raise BadInput(
-            f"{path} cannot be written ({error.strerror}); choose a folder you can write."
-        ) from None
     return path
 
 

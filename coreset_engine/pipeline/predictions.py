@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from coreset_engine.core.errors import BadInput
+from coreset_engine.artifacts import filesystem
 from coreset_engine.pipeline.manifest import prediction_columns
 from coreset_engine.pipeline.run import Run
 
@@ -53,10 +53,5 @@ def write_table(run: Run, out: Path | str) -> None:
     import pandas as pd
 
     table = pd.DataFrame(dict(id=np.asarray(run.dataset.ids)) | prediction_columns(run))
-    try:
+    with filesystem.writing(out, "name a file in a folder you can write"):
         table.to_csv(out, index=False)
-    except OSError as error:
-        raise BadInput(
-            f"{str(out)!r} cannot be written ({error.strerror}); name a file in a folder you can "
-            "write."
-        ) from None

@@ -12,13 +12,12 @@ name (elfs-paper-cifar10, ...) also the beta of its table 7 at each pruning rate
 
 from __future__ import annotations
 
-import difflib
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from coreset_engine.core.errors import BadInput
+from coreset_engine.core.errors import unknown_name
 
 
 @dataclass(frozen=True)
@@ -286,6 +285,4 @@ def find(name: str) -> Recipe:
     key = str(name).strip().lower()
     if key in RECIPES:
         return RECIPES[key]
-    near = difflib.get_close_matches(key, RECIPES, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise BadInput(f"recipe {name!r} is unknown.{hint} Known: {', '.join(RECIPES)}.")
+    raise unknown_name("recipe", name, RECIPES)

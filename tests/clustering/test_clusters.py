@@ -2,17 +2,11 @@
 
 import numpy as np
 import pytest
+from gaussian_blobs import blobs
 
 from coreset_engine.clustering import contingency
 from coreset_engine.clustering.pseudo_labels import pseudo_labels
 from coreset_engine.core.errors import BadInput
-
-
-def blobs(sizes, dims=24, seed=0, spread=0.5):
-    rng = np.random.default_rng(seed)
-    labels = np.repeat(np.arange(len(sizes)), sizes)
-    centres = rng.normal(size=(len(sizes), dims))
-    return (centres[labels] + rng.normal(0, spread, (len(labels), dims))).astype(np.float32), labels
 
 
 def test_kmeans_finds_blobs_whatever_the_length_of_vectors():

@@ -4,6 +4,7 @@ it finds."""
 import numpy as np
 import pytest
 import torch
+from gaussian_blobs import blobs
 
 from coreset_engine.clustering import contingency
 from coreset_engine.clustering.alignment import align_heads, renamed
@@ -16,13 +17,6 @@ from coreset_engine.core.errors import BadInput, Cancelled
 from coreset_engine.core.types import Neighbours
 
 QUICK = dict(n_heads=6, epochs=15, min_steps=1, batch=64, n_dims=16, momentum=0.9, lr=1e-2)
-
-
-def blobs(sizes, dims=24, seed=0, spread=0.5):
-    rng = np.random.default_rng(seed)
-    labels = np.repeat(np.arange(len(sizes)), sizes)
-    centres = rng.normal(size=(len(sizes), dims))
-    return (centres[labels] + rng.normal(0, spread, (len(labels), dims))).astype(np.float32), labels
 
 
 def chances(rng, *shape):

@@ -4,6 +4,7 @@ little memory."""
 import numpy as np
 import pytest
 import torch
+from gaussian_blobs import blobs
 
 from coreset_engine.clustering import contingency
 from coreset_engine.clustering import temi_training as module
@@ -12,13 +13,6 @@ from coreset_engine.clustering.pseudo_labels import pseudo_labels
 from coreset_engine.clustering.temi import temi
 
 QUICK = dict(n_heads=6, min_steps=400, epochs=1, lr=3e-3, batch=128)
-
-
-def blobs(sizes, dims=24, seed=0, spread=0.5):
-    rng = np.random.default_rng(seed)
-    labels = np.repeat(np.arange(len(sizes)), sizes)
-    centres = rng.normal(size=(len(sizes), dims))
-    return (centres[labels] + rng.normal(0, spread, (len(labels), dims))).astype(np.float32), labels
 
 
 def check(found, n, n_clusters):

@@ -1,6 +1,7 @@
 """Dynamics and the search for beta on difficult sets: rare classes, duplicates, gaps in the
 labels, few images, memory that runs out in the middle of an epoch."""
 
+import gaussian_blobs
 import numpy as np
 import pytest
 import torch
@@ -13,12 +14,8 @@ from coreset_engine.training.dynamics import training_dynamics
 SCORES = ("aum", "el2n", "entropy", "loss", "grand", "dyn_unc", "tdds", "margins")
 
 
-def blobs(sizes, dims=16, spread=0.6, seed=0):
-    rng = np.random.default_rng(seed)
-    labels = np.repeat(np.arange(len(sizes)), sizes)
-    return (
-        rng.normal(size=(len(sizes), dims))[labels] + rng.normal(0, spread, (len(labels), dims))
-    ).astype(np.float32), labels
+def blobs(sizes):
+    return gaussian_blobs.blobs(sizes, dims=16, spread=0.6)
 
 
 def finite(found):

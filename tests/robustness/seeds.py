@@ -67,11 +67,8 @@ def columns() -> bytes:
     return out.getvalue()
 
 
-def selection() -> tuple[bytes, bytes]:
-    """(selection.parquet, manifest.json) of a small selection."""
-    import tempfile
-
-    from coreset_engine.artifacts.selection_folder import write_selection
+def small_selection():
+    """(dataset, selection) of four images with odd names, of which two are kept."""
     from coreset_engine.core.types import Dataset, Selection
 
     ids = np.array(["a", "b/ü.png", "c\nd", "e"])
@@ -84,6 +81,16 @@ def selection() -> tuple[bytes, bytes]:
         {"prune_rate": 0.5},
         "f",
     )
+    return Dataset("demo", ids, "f"), chosen
+
+
+def selection() -> tuple[bytes, bytes]:
+    """(selection.parquet, manifest.json) of a small selection."""
+    import tempfile
+
+    from coreset_engine.artifacts.selection_folder import write_selection
+
+    dataset, chosen = small_selection()
     about = dict(
         source="demo",
         source_fingerprint="f",
@@ -93,8 +100,7 @@ def selection() -> tuple[bytes, bytes]:
         params={"prune_rate": 0.5},
         artefacts={"embeddings": "k"},
     )
-    with tempfile.TemporaryDirectory() as place:
-        folder = write_selection(
-            Path(place) / "s", Dataset("demo", ids, "f"), chosen, {"aum": np.arange(4.0)}, about
-        )
+    with tempfile.TemporaryDirectory() as root:
+        columns = {"aum": np.arange(4.0)}
+        folder = write_selection(Path(root) / "s", dataset, chosen, columns, about)
         return (folder / "selection.parquet").read_bytes(), (folder / "manifest.json").read_bytes()

@@ -12,29 +12,17 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from robustness.seeds import small_selection
 
 from coreset_engine.artifacts import selection_folder
 from coreset_engine.artifacts.selection_folder import read_selection, write_selection
 from coreset_engine.core.errors import BadInput, CoresetError
-from coreset_engine.core.types import Dataset, Selection
 from coreset_engine.pipeline.manifest import verify
 
 
 @pytest.fixture
 def place(tmp_path):
-    ids = np.array(["a", "b/ü.png", "c\nd", "e"])
-    chosen = Selection(
-        ids[[2, 0]],
-        np.array([2, 0]),
-        np.ones(2),
-        np.arange(4.0),
-        "random",
-        {"prune_rate": 0.5},
-        "f",
-    )
-    return write_selection(
-        tmp_path / "sel", Dataset("demo", ids, "f"), chosen, {"aum": np.arange(4.0)}, {}
-    )
+    return write_selection(tmp_path / "sel", *small_selection(), {"aum": np.arange(4.0)}, {})
 
 
 def table_of(place):

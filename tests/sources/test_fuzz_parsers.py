@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from damage import ACTIONS, damage
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from robustness.seeds import encoded
 
 from coreset_engine.core.errors import BadInput
 from coreset_engine.sources.archives import extract_images
@@ -38,13 +38,6 @@ fuzz = settings(
     database=None,
     suppress_health_check=list(HealthCheck),
 )
-
-
-def encoded(kind: str, mode: str = "RGB") -> bytes:
-    out = io.BytesIO()
-    pixels = np.random.default_rng(0).integers(0, 256, (11, 13, 3), dtype=np.uint8)
-    Image.fromarray(pixels).convert(mode).save(out, kind)
-    return out.getvalue()
 
 
 IMAGES = [

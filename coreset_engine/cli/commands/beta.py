@@ -10,9 +10,6 @@ import typer
 from coreset_engine.cli import options
 from coreset_engine.cli.source_options import with_source_options
 
-Source = Annotated[
-    str, typer.Argument(help="demo, fashion-mnist, a folder, vectors.npy, or fiftyone:NAME")
-]
 Score = Annotated[str, typer.Option(help="difficulty that is cut: aum or forgetting")]
 Search = Annotated[
     str, typer.Option(help="grid (every beta) or binary (halving, as ELFS section 5)")
@@ -30,13 +27,12 @@ Oracle = Annotated[
         "the choice itself never sees them",
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="print for machines")]
 
 
 @with_source_options
 @options.with_run_settings(exclude=("proxy",))
 def beta(
-    source: Source,
+    source: options.Source,
     settings: options.RunSettings,
     prune_rate: options.Rate = 0.9,
     score: Score = "aum",
@@ -45,7 +41,7 @@ def beta(
     n_seeds: Seeds = 1,
     proxy: Proxy = "mlp",
     oracle: Oracle = False,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Search the hard cut-off beta without labels, and show the curve."""
     from coreset_engine.evaluation import beta_stage

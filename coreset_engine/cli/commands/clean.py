@@ -17,6 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
+from coreset_engine.artifacts import filesystem
 from coreset_engine.cli.options import Json, RunSettings, Source, open_run, with_run_settings
 from coreset_engine.cli.selection_options import ids_of, params_of
 from coreset_engine.cli.source_options import with_source_options
@@ -284,12 +285,8 @@ def _in_force(run: Any, out: Path | None) -> dict[str, int]:
 
 
 def _write_ids(out: Path, ids: list[str]) -> None:
-    try:
+    with filesystem.writing(out, "name a file in a folder you can write"):
         out.write_text("".join(f"{key}\n" for key in ids), encoding="utf-8")
-    except OSError as error:
-        raise BadInput(
-            f"{str(out)!r} cannot be written ({error.strerror or error}); choose another file."
-        ) from None
 
 
 def _costs(report: Any, folder: Path) -> dict[str, str]:
@@ -313,13 +310,8 @@ def _write_html(path: Path, report: Any, run: Any, comparison: Any) -> str:
     from coreset_engine.findings.html_report import as_html
 
     sentences = [] if comparison is None else [comparison.leakage.sentence()]
-    try:
+    with filesystem.writing(path, "name a file in a folder you can write"):
         path.write_text(as_html(report, run.dataset, sentences), encoding="utf-8")
-    except OSError as error:
-        raise BadInput(
-            f"--html {str(path)!r} cannot be written ({error.strerror or error}); choose another "
-            "file."
-        ) from None
     return str(path)
 
 

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
+from coreset_engine.artifacts import filesystem
 from coreset_engine.cli import options
 from coreset_engine.cli.selection_options import (
     Selections,
@@ -43,9 +44,6 @@ COLUMNS = (
     "error",
 )
 
-Source = Annotated[
-    str, typer.Argument(help="demo, fashion-mnist, a folder, vectors.npy, or fiftyone:NAME")
-]
 Methods = Annotated[
     str, typer.Option(help="names, comma between; random is always among them; see `methods`")
 ]
@@ -80,14 +78,13 @@ Csv = Annotated[Path | None, typer.Option("--csv", help="write every row to this
 Plot = Annotated[
     Path | None, typer.Option("--plot", help="write the budget curve to this file, as SVG")
 ]
-Json = Annotated[bool, typer.Option("--json", help="print for machines")]
 
 
 @with_source_options
 @options.with_run_settings()
 @with_options_of_methods
 def evaluate(
-    source: Source,
+    source: options.Source,
     settings: options.RunSettings,
     selections: Selections,
     methods: Methods = EVALUATED,
@@ -98,7 +95,7 @@ def evaluate(
     option: Option = None,
     csv_file: Csv = None,
     plot: Plot = None,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Train models on each coreset and compare with random, paired over seeds."""
     from coreset_engine.evaluation.experiment import evaluate as measure
@@ -147,7 +144,7 @@ def evaluate(
 @options.with_run_settings()
 @with_selection_options
 def inclusion(
-    source: Source,
+    source: options.Source,
     settings: options.RunSettings,
     request: Any,
     seeds: Annotated[int, typer.Option(min=1, help="draws per encoder")] = 10,
@@ -160,7 +157,7 @@ def inclusion(
     csv_file: Annotated[
         Path | None, typer.Option("--csv", help="write id,inclusion to this file")
     ] = None,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """How often each image is kept, over seeds and encoders.
 
@@ -277,12 +274,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 def write_text(path: Path, text: str) -> None:
     """`text` into the file. Raises BadInput when the place cannot be written."""
-    try:
+    with filesystem.writing(path, "name a file in a folder you can write"):
         path.write_text(text, encoding="utf-8", newline="")
-    except OSError as error:
-        raise BadInput(
-            f"{str(path)!r} cannot be written ({error.strerror}); give another file."
-        ) from None
 
 
 def curves(rows: list[dict[str, Any]]) -> dict[str, list[tuple[float, float, float]]]:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from coreset_engine.cli.options import Images, Json
 from coreset_engine.cli.progress import ProgressBar
 from coreset_engine.core.errors import BadInput
 
@@ -27,13 +28,9 @@ Called = Annotated[
 Option = Annotated[
     list[str] | None, typer.Option("--option", help="NAME=VALUE of the target, repeatable")
 ]
-Images = Annotated[
-    str, typer.Option("--images", help="folder the source's images are in now, if it was moved")
-]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="replace the export of another selection in --out")
 ]
-Json = Annotated[bool, typer.Option("--json", help="print for machines")]
 
 
 def export(

@@ -13,9 +13,6 @@ from coreset_engine.cli.source_options import with_source_options
 if TYPE_CHECKING:
     from coreset_engine.core.forecast import Forecast
 
-Source = Annotated[
-    str, typer.Argument(help="demo, fashion-mnist, a folder, vectors.npy, or fiftyone:NAME")
-]
 Methods = Annotated[
     str,
     typer.Option(
@@ -30,19 +27,18 @@ Balanced = Annotated[bool, typer.Option("--balanced", help="gains where every cl
 Share = Annotated[
     float, typer.Option(help="of the accuracy that all labels give, for the labels needed")
 ]
-Json = Annotated[bool, typer.Option("--json", help="print for machines")]
 
 
 @with_source_options
 @options.with_run_settings()
 def forecast(
-    source: Source,
+    source: options.Source,
     settings: options.RunSettings,
     methods: Methods = "",
     rates: Rates = "",
     balanced: Balanced = False,
     share: Share = 0.95,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Forecast each method's gain over random, without labels."""
     from coreset_engine.pipeline.forecast_stage import forecast as compute

@@ -31,7 +31,6 @@ Small = Annotated[
     ),
 ]
 Out = Annotated[Path | None, typer.Option("--out", help="write the cells to this file, as JSON")]
-Json = Annotated[bool, typer.Option("--json", help="print for machines")]
 
 
 @with_source_options
@@ -45,7 +44,7 @@ def reproduce(
     rows: Rows = "",
     small: Small = False,
     out: Out = None,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Measure a paper's table again, cell by cell; `reproduce list` names them."""
     from coreset_engine.evaluation.published_tables import find_table

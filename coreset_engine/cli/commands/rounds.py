@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from coreset_engine.artifacts import filesystem
 from coreset_engine.cli.options import (
+    Images,
     Json,
+    Overwrite,
     RunSettings,
     Source,
     open_run,
@@ -27,12 +30,6 @@ if TYPE_CHECKING:
     from coreset_engine.pipeline.run import Run
 
 ROUND_METHOD = "kmedoids"  # as `pipeline.next_round` has it, without importing the engine
-Images = Annotated[
-    str, typer.Option("--images", help="folder the source's images are in now, if it was moved")
-]
-Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="replace a selection that is in --out")
-]
 
 
 @with_source_options
@@ -357,7 +354,7 @@ def predictions(
 def _write_errors(errors: Any, out: Path) -> None:
     import csv
 
-    try:
+    with filesystem.writing(out, "name a file in a folder you can write"):
         with open(out, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(["id", "given", "suggested", "score", "suspected", "reason"])
@@ -372,8 +369,3 @@ def _write_errors(errors: Any, out: Path) -> None:
                         row.reason,
                     ]
                 )
-    except OSError as error:
-        raise BadInput(
-            f"{str(out)!r} cannot be written ({error.strerror}); name a file in a folder you can "
-            "write."
-        ) from None

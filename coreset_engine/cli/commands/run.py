@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from coreset_engine.cli.commands.store import Images, Overwrite
 from coreset_engine.cli.options import (
+    Images,
     Json,
+    Overwrite,
     RunSettings,
     Source,
     open_run,

@@ -9,16 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from coreset_engine.cli.options import print_record
+from coreset_engine.cli.options import Json, print_record
 from coreset_engine.core.errors import BadInput
 
-Json = Annotated[bool, typer.Option("--json", help="print for machines")]
-Images = Annotated[
-    str, typer.Option("--images", help="folder the source's images are in now, if it was moved")
-]
-Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="replace a selection that is in --out")
-]
 PARTS = (
     "artefacts",
     "work",

@@ -9,8 +9,14 @@ from typing import Annotated, Any
 
 import typer
 
-from coreset_engine.cli.commands.store import Overwrite
-from coreset_engine.cli.options import Json, RunSettings, Source, open_run, with_run_settings
+from coreset_engine.cli.options import (
+    Json,
+    Overwrite,
+    RunSettings,
+    Source,
+    open_run,
+    with_run_settings,
+)
 from coreset_engine.cli.source_options import with_source_options
 from coreset_engine.core.errors import BadInput
 

@@ -10,7 +10,6 @@ versions migrate it on import.
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 import io
 import json
@@ -25,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from coreset_engine.core.errors import BadInput
+from coreset_engine.artifacts import filesystem
 from coreset_engine.core.export_tags import SHARED as SHARED_TAG
 from coreset_engine.core.types import Progress, silent
 from coreset_engine.export.bundle import ExportBundle
@@ -89,7 +88,7 @@ def write_fiftyone_folder(
     """
     out = Path(destination)
     bundle = with_boxes(bundle)
-    with _writing(out):
+    with filesystem.writing(out):
         plan = prepare(
             bundle,
             out / "data",
@@ -139,23 +138,12 @@ def prepare(
 
 def write_frame(out: Path, plan: Plan) -> None:
     """Everything but the samples: fields, views, runs and their results; an empty samples.json."""
-    with _writing(out):
+    with filesystem.writing(out):
         (out / "brain").mkdir(parents=True, exist_ok=True)
         (out / "runs").mkdir(exist_ok=True)
         _put(out / "metadata.json", _metadata(plan.bundle, plan.names, plan.layers, plan.own))
         _put(out / "samples.json", {"samples": []})
         _results(out, plan.bundle, plan.names, plan.ids)
-
-
-@contextlib.contextmanager
-def _writing(out: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise BadInput(
-            f"{str(out)!r} cannot be written ({error.strerror or error}); choose a folder you can "
-            "write, on a disk with room."
-        ) from None
 
 
 def sample_ids(ids: np.ndarray, key: str) -> list[str]:

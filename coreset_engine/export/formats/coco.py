@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from coreset_engine.core.errors import BadInput
+from coreset_engine.artifacts import filesystem
 from coreset_engine.core.types import Progress, silent
 from coreset_engine.export.bundle import ExportBundle
 from coreset_engine.export.formats import images as pictures
@@ -59,7 +59,7 @@ def write_coco(
         return _write_objects(bundle, destination, classes, link, progress)
     images = []
     boxes: list[dict[str, Any]] = []
-    try:
+    with filesystem.writing(destination):
         folder = fresh(destination / "images")
         for number, row in enumerate(rows, 1):
             path = pictures.put(bundle, row, folder, link)
@@ -72,12 +72,6 @@ def write_coco(
         pictures.write_json(
             destination / "coco.json", _document(bundle, images, boxes, classes.names)
         )
-    except OSError as error:
-        raise BadInput(
-            f"{str(destination)!r} cannot be written ({error.strerror or error}); choose a folder you "
-            "can write, "
-            "on a disk with room."
-        ) from None
     return dict(images=len(images), annotations=len(boxes), path=str(destination / "coco.json"))
 
 
@@ -89,7 +83,7 @@ def _write_objects(
     rows = pictures.kept(whole)
     images = []
     boxes: list[dict[str, Any]] = []
-    try:
+    with filesystem.writing(destination):
         folder = fresh(destination / "images")
         for number, row in enumerate(rows, 1):
             image = _image(whole, row, number, pictures.put(whole, row, folder, link))
@@ -103,11 +97,6 @@ def _write_objects(
             progress(number, len(rows), "pictures")
         names = classes.names or ("object",)
         pictures.write_json(destination / "coco.json", _document(whole, images, boxes, names))
-    except OSError as error:
-        raise BadInput(
-            f"{str(destination)!r} cannot be written ({error.strerror or error}); choose a folder you "
-            "can write, on a disk with room."
-        ) from None
     return dict(images=len(images), annotations=len(boxes), path=str(destination / "coco.json"))
 
 

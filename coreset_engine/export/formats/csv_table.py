@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from coreset_engine.core.errors import BadInput
+from coreset_engine.artifacts import filesystem
 from coreset_engine.core.types import Progress, silent
 from coreset_engine.export.bundle import ExportBundle
 
@@ -24,16 +24,11 @@ def write_csv(
         When it cannot be written.
     """
     path = Path(destination) / "selection.csv"
-    try:
+    with filesystem.writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         table = bundle.table.assign(reason=bundle.reasons)
         if bundle.truth is not None and "class" not in table:
             table = table.assign(**{"class": bundle.truth})
         table.to_csv(path, index=False)
-    except OSError as error:
-        raise BadInput(
-            f"{str(path)!r} cannot be written ({error.strerror or error}); choose a folder "
-            "you can write, on a disk with room."
-        ) from None
     progress(1, 1, "files")
     return dict(path=str(path))

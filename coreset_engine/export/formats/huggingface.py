@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from coreset_engine.core.errors import BadInput
+from coreset_engine.artifacts import filesystem
 from coreset_engine.core.types import Progress, silent
 from coreset_engine.export.bundle import ExportBundle
 from coreset_engine.export.formats import images
@@ -63,7 +63,7 @@ def write_huggingface(
     numbers = sorted(found - {"tags"})
     schema = _schema(list(classes.names), numbers, tagged="tags" in found)
     shards = max(1, -(-len(rows) // ROWS))
-    try:
+    with filesystem.writing(destination):
         folder = fresh(destination / "data")
         for shard in range(shards):
             block = rows[shard * ROWS : (shard + 1) * ROWS]
@@ -79,12 +79,6 @@ def write_huggingface(
             ),
             encoding="utf-8",
         )
-    except OSError as error:
-        raise BadInput(
-            f"{str(destination)!r} cannot be written ({error.strerror or error}); choose a folder you "
-            "can write, "
-            "on a disk with room."
-        ) from None
     return dict(images=len(rows), classes=len(classes.names), path=str(destination))
 
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from coreset_engine.artifacts import filesystem
 from coreset_engine.core.classes import CLASSES_FILE, CLASSES_FORMAT, folder_names
-from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Progress, silent
 from coreset_engine.export.bundle import ExportBundle
 from coreset_engine.export.formats import images
@@ -62,15 +62,9 @@ def write_imagefolder(  # noqa: PLR0913
     rows = images.kept(bundle)
     classes = images.class_labels(bundle, labels)
     parts = _parts(bundle, rows, classes, val, seed)
-    try:
+    with filesystem.writing(destination):
         _write_classes(destination, classes)
         _write_pictures(bundle, destination, classes, parts, link, progress)
-    except OSError as error:
-        raise BadInput(
-            f"{str(destination)!r} cannot be written ({error.strerror or error}); choose a folder you "
-            "can write, "
-            "on a disk with room."
-        ) from None
     return _summary(destination, rows, classes, parts)
 
 

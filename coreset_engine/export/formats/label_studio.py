@@ -17,6 +17,7 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
+from coreset_engine.artifacts import filesystem
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Progress, silent
 from coreset_engine.export.bundle import ExportBundle
@@ -70,7 +71,7 @@ def write_label_studio(
     classes = images.suggested_labels(bundle, labels)
     confidence = _confidence(bundle)
     tasks = []
-    try:
+    with filesystem.writing(destination):
         folder = fresh(destination / "images")
         for number, row in enumerate(rows, 1):
             path = images.put(bundle, row, folder, link, BROWSER)
@@ -91,12 +92,6 @@ def write_label_studio(
             progress(number, len(rows), "pictures")
         images.write_json(destination / "tasks.json", tasks)
         (destination / "config.xml").write_text(_config(classes.names), encoding="utf-8")
-    except OSError as error:
-        raise BadInput(
-            f"{str(destination)!r} cannot be written ({error.strerror or error}); choose a folder you "
-            "can write, "
-            "on a disk with room."
-        ) from None
     return dict(
         tasks=len(tasks),
         classes=len(classes.names),

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from coreset_engine.core.errors import BadInput
+from coreset_engine.artifacts import filesystem
 from coreset_engine.core.types import Progress, silent
 from coreset_engine.export.bundle import ExportBundle
 from coreset_engine.export.formats import images
@@ -97,15 +97,10 @@ def write_pytorch(
         method=bundle.manifest.get("method"),
         source_fingerprint=bundle.manifest.get("source_fingerprint"),
     )
-    try:
+    with filesystem.writing(destination):
         destination.mkdir(parents=True, exist_ok=True)
         images.write_json(destination / "coreset.json", table)
         (destination / "coreset_subset.py").write_text(MODULE, encoding="utf-8")
-    except OSError as error:
-        raise BadInput(
-            f"{str(destination)!r} cannot be written ({error.strerror or error}); choose a folder you "
-            "can write, on a disk with room."
-        ) from None
     progress(1, 1, "files")
     return dict(images=len(rows), path=str(destination / "coreset_subset.py"))
 

@@ -13,6 +13,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+from coreset_engine.artifacts import filesystem
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Progress, silent
 from coreset_engine.export.bundle import ExportBundle
@@ -52,7 +53,7 @@ def write_webdataset(
     rows = images.kept(bundle)
     classes = images.class_labels(bundle, labels)
     starts = range(0, len(rows), shard)
-    try:
+    with filesystem.writing(destination):
         folder = fresh(destination / "shards")
         for count, start in enumerate(starts):
             path = folder / f"coreset-{count:06d}.tar"
@@ -61,12 +62,6 @@ def write_webdataset(
                     _add_image(tar, bundle, row, number, classes)
                     progress(number + 1, len(rows), "pictures")
         images.write_json(folder / "classes.json", list(classes.names))
-    except OSError as error:
-        raise BadInput(
-            f"{str(destination)!r} cannot be written ({error.strerror or error}); choose a folder you "
-            "can write, "
-            "on a disk with room."
-        ) from None
     return dict(images=len(rows), shards=len(starts), path=str(folder))
 
 
