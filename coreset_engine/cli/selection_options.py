@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import functools
 import inspect
@@ -14,15 +13,11 @@ import typer
 
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.registry import DEFAULT_METHOD, METHODS, load, look_up
-from coreset_engine.core.user_paths import user_path
 
 if TYPE_CHECKING:
     from coreset_engine.selection.request import SelectionRequest
 
 _PANEL = "Selection"
-# Files that list ids; anything else named by --must-keep or --never is an id itself.
-_LISTS = {"", ".txt", ".csv", ".tsv", ".list", ".ids"}
-_ID_COLUMNS = ("coreset_id", "id")
 _OWN_OPTION = ("method", "prune_rate", "count", "beta", "n_neighbours")
 
 
@@ -56,11 +51,16 @@ def _options(
     ] = None,
     must_keep: Annotated[
         list[str] | None,
-        _option("an id, or a file of ids (one a line, or CSV with an id column); repeatable"),
+        _option(
+            "an id, path or file name, or a list of them: a text, a table, a selection folder, a "
+            "folder of images; repeatable"
+        ),
     ] = None,
     never: Annotated[
         list[str] | None,
-        _option("an id, or a file of ids, never kept; repeatable", "--never", "--exclude"),
+        _option(
+            "an image or a list, as --must-keep, never kept; repeatable", "--never", "--exclude"
+        ),
     ] = None,
     quota: Annotated[
         list[str] | None,
@@ -269,35 +269,7 @@ def params_of(items: Iterable[str] | None) -> dict[str, str]:
 
 
 def ids_of(values: list[str] | None, option: str) -> list[str]:
-    """Ids given one by one or as files that list them."""
-    return [name for value in values or () for name in _id_or_file(value, option)]
+    """Names of images given one by one or as lists, see `sources.image_names.listed_names`."""
+    from coreset_engine.sources.image_names import listed_names
 
-
-def _id_or_file(value: str, option: str) -> list[str]:
-    path = user_path(value)
-    if path.is_dir() and (path / "ids.txt").is_file():
-        path = path / "ids.txt"  # a selection folder
-    if path.suffix.lower() not in _LISTS or not path.is_file():
-        return [value]
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(
-            f"{option} {value!r} cannot be read as a list of ids ({error}); give UTF-8 text."
-        ) from None
-    lines = text.splitlines()
-    if path.suffix.lower() in (".csv", ".tsv") and lines:
-        return _id_column(lines, value, option)
-    return [line.strip() for line in lines if line.strip()]
-
-
-def _id_column(lines: list[str], value: str, option: str) -> list[str]:
-    delimiter = max(",;\t", key=lines[0].count)
-    rows = list(csv.DictReader(lines, delimiter=delimiter))
-    columns = [name for name in _ID_COLUMNS if rows and name in rows[0]]
-    if not columns:
-        raise BadInput(
-            f"{option} {value!r} has no column {' or '.join(_ID_COLUMNS)}; name one so, or give "
-            "one id a line in a .txt file."
-        )
-    return [row[columns[0]] for row in rows if row[columns[0]]]
+    return [name for value in values or () for name in listed_names(value, option)]

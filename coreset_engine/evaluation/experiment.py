@@ -43,6 +43,7 @@ from coreset_engine.pipeline.run_spec import open_run, run_spec
 from coreset_engine.pipeline.select import select
 from coreset_engine.selection.budget import Budget, kept_count
 from coreset_engine.selection.request import SelectionRequest, id_list
+from coreset_engine.sources.image_names import ids_named
 
 VERSION = 3  # 3: every seed draws clustering, dynamics and coverage again
 Row = dict[str, Any]
@@ -423,7 +424,9 @@ class EvaluationGrid:
         params = dict(self.plan.params.get(method, {}))
         for name in ("must_keep", "never"):
             if name in params:
-                params[name] = self.split.seen_ids(id_list(params[name], name))
+                whole = self.split.whole.dataset
+                named = ids_named(whole, id_list(params[name], name), name)
+                params[name] = self.split.seen_ids(named)
         for name in ("groups", "costs"):
             if params.get(name) is not None:
                 params[name] = self.split.seen_values(params[name])

@@ -10,6 +10,7 @@ from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Artefacts, Selection
 from coreset_engine.selection.request import SelectionRequest
 from coreset_engine.selection.select import select as _select
+from coreset_engine.sources.image_names import ids_named
 
 
 def select(
@@ -31,8 +32,9 @@ def select(
         The artefacts to select from.
     prune_rate : float
         Share removed, in [0, 1); 0.9 where neither it nor `count` is given.
-    must_keep, never : id or ids
-        Images that are kept whatever the method says, and images that never are.
+    must_keep, never : str or iterable of str
+        Images that are kept whatever the method says, and images that never are: ids, paths, or
+        file names that occur once.
     count : int
         Number of images to keep, in place of prune_rate.
     **params
@@ -62,6 +64,12 @@ def select(
 
 
 def _chosen(request: SelectionRequest, run: Artefacts) -> Selection:
+    if request.must_keep or request.never:
+        request = dataclasses.replace(
+            request,
+            must_keep=ids_named(run.dataset, request.must_keep, "must_keep"),
+            never=ids_named(run.dataset, request.never, "never"),
+        )
     if not request.beyond:
         return _select(request, run)
     from coreset_engine.pipeline.beyond import other_vectors

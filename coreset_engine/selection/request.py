@@ -28,6 +28,8 @@ SPREADS = ("equal", "proportional")
 Bound = int | tuple[tuple[str, int], ...]  # the same for every value, or (value, number) pairs
 Column = str | tuple[Any, ...]  # a column's name, or one value per image
 
+FARTHEST = 2.0  # the largest cosine distance there is
+
 
 @dataclass(frozen=True)
 class QuotaSpec:
@@ -336,8 +338,9 @@ def _number(value: Any, name: str, example: float) -> float | None:
         number = float(value)
     except (TypeError, ValueError):
         number = math.nan
-    if not (math.isfinite(number) and number >= 0):
-        what = "a distance of at least 0" if name == "near_duplicates" else "a finite number >= 0"
+    is_distance = name == "near_duplicates"
+    if not (math.isfinite(number) and number >= 0) or is_distance and number > FARTHEST:
+        what = "a distance of at least 0 and at most 2" if is_distance else "a finite number >= 0"
         raise BadInput(f"{name}={value} must be {what}, for example {example:g}.")
     return number
 

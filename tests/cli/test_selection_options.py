@@ -109,6 +109,6 @@ def test_a_picture_of_that_name_is_an_id_and_a_selection_folder_a_list(tmp_path,
     (tmp_path / "chosen" / "ids.txt").write_text("one\ntwo\n")
     found = request_of(method="random", must_keep=["a.png"], never=["chosen"])
     assert found.must_keep == ("a.png",) and found.never == ("one", "two")
-    (tmp_path / "list.csv").write_text("name\nx\n")
-    with pytest.raises(BadInput, match="has no column coreset_id or id"):
+    (tmp_path / "list.csv").write_text("colour,size\nred,3\n")
+    with pytest.raises(BadInput, match="none of ids or files"):
         request_of(method="random", never=["list.csv"])
