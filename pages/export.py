@@ -14,7 +14,7 @@ from ui.views.source_form import moved_form
 
 
 def export_all(view) -> None:
-    """Too many images to select while a person waits: by a job."""
+    """Too many images to select while the user waits: by a job."""
     planned = export.planned_selection(view)
     if planned is None:
         return

@@ -1,7 +1,7 @@
 """What people decided about a source, carried over to the source as it is after it changed.
 
 Labels, rounds of labelling, decisions on label errors, exclusions, tags and saved filters are kept
-per fingerprint, by image id. An image that was renamed keeps what was said of it; what was said of
+per fingerprint, by image id. An image that was renamed keeps its labels and decisions; those of
 images that are gone or hold another picture is left behind.
 """
 

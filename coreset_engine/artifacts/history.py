@@ -49,7 +49,7 @@ def _append(log: Any, data: bytes) -> None:
 
 
 def entries(kind: str, fingerprint: str, home: Path | str) -> list[dict[str, Any]]:
-    """Entries in force, oldest first; an undo takes back the latest one before it.
+    """Active entries, oldest first; an undo takes back the latest one before it.
 
     Torn lines are passed over.
     """
@@ -73,7 +73,7 @@ def entries(kind: str, fingerprint: str, home: Path | str) -> list[dict[str, Any
 
 
 def undo(kind: str, fingerprint: str, home: Path | str) -> None:
-    """Take back the latest entry in force."""
+    """Take back the latest active entry."""
     add(kind, fingerprint, {"undo": True}, home)
 
 
@@ -112,7 +112,7 @@ def log_name(fingerprint: str) -> str:
 
 
 def log_names(home: Path | str) -> set[str]:
-    """The marks of every dataset a person decided anything about."""
+    """The marks of every dataset the user decided anything about."""
     return {
         path.name.split(".")[0]
         for path in (Path(home) / "history").glob("*.jsonl")

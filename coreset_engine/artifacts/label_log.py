@@ -42,7 +42,7 @@ class AddedLabels:
     changed_examples: list[tuple[str, str, str]] = field(default_factory=list)
 
     def sentence(self) -> str:
-        """The counts for a person."""
+        """The counts as text."""
         text = f"{self.read:,} labels read: {self.new:,} new, {self.changed:,} changed"
         if self.changed_examples:
             some = "; ".join(
@@ -79,7 +79,7 @@ class LabelState:
 
 
 def read(fingerprint: str, home: Path | str) -> LabelState:
-    """The state of a dataset; empty where nobody labelled."""
+    """The state of a dataset; empty without labels."""
     labels: dict[str, str] = {}
     for entry in history.entries(LABELS, fingerprint, home):
         given = entry.get("labels")

@@ -149,7 +149,7 @@ def _check_ids(ids: Any) -> None:
     ordered = np.sort(numbers)
     shared = np.flatnonzero(np.isin(numbers, ordered[1:][ordered[1:] == ordered[:-1]]))
     if len(set(ids.take(pa.array(shared)).to_pylist())) < len(shared):
-        raise ValueError("an id stands there twice")
+        raise ValueError("an id occurs twice")
 
 
 def _write_table(path: Path, table: Mapping[str, Any], n: int) -> None:

@@ -23,7 +23,7 @@ from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Dataset
 
 MOST_IMAGES = 5_000_000  # beyond it no state is kept
-MOST_VECTORS = 2_000_000  # rows of own vectors that are told apart by content
+MOST_VECTORS = 2_000_000  # rows of own vectors that are distinguished by content
 
 
 @dataclass(frozen=True, eq=False)

@@ -126,7 +126,7 @@ def _is_loopback(host: str) -> bool:
 def _serve(host: str, port: int) -> NoReturn:
     """Replace this process by the server, so that Ctrl-C and signals reach it directly."""
     options = ["--server.address", host, "--server.port", str(port), "--server.headless", "true"]
-    # -P: a folder `ui` or a file `streamlit.py` where the user stands must not be imported.
+    # -P: a folder `ui` or a file `streamlit.py` in the current folder must not be imported.
     command = [sys.executable, "-P", "-m", "streamlit", "run", str(shipped("app.py")), *options]
     sys.stderr.flush()
     os.execv(sys.executable, command)

@@ -255,7 +255,7 @@ def main() -> None:
 
 
 def _prepare() -> None:
-    """Names of any language on any terminal, and `--out=~/x`, which shells pass on as it stands."""
+    """Names of any language on any terminal, and `--out=~/x`, which shells pass on unchanged."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -75,7 +75,7 @@ def temi(
         Of the heads, the pairs and their order.
     context : ClusterContext
         Neighbours, of which fewer than the config wants are used as they are; they must be given
-        when streamed. Streamed labels are those of rows in memory but for the last bit of a
+        when streamed. Streamed labels are those of rows in memory except for the last bit of a
         product. Workers are not used: one process takes every step. Progress: unit "steps".
 
     Returns

@@ -27,7 +27,7 @@ from coreset_engine.clustering.kmeans import spherical_centres
 from coreset_engine.core.prefetch import AHEAD, nothing
 from coreset_engine.core.types import Progress
 
-_SMALLEST_SHARE = 1e-6  # of the prior: a cluster nobody uses must not divide by zero
+_SMALLEST_SHARE = 1e-6  # of the prior: an unused cluster must not divide by zero
 
 
 class Training:

@@ -1,6 +1,6 @@
 """The error tree: four kinds, so that every caller can decide by type.
 
-An error for a person says three things: the value that was given, the constraint it broke, the
+An error message says three things: the value that was given, the constraint it broke, the
 remedy.
 """
 

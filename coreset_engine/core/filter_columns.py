@@ -64,7 +64,7 @@ class Column:
         return np.asarray(np.isnan(self.values))
 
     def texts(self) -> np.ndarray:
-        """(N,) str as a person reads the values; "" for missing, tags joined by blanks."""
+        """(N,) str as displayed; "" for missing, tags joined by blanks."""
         if self.kind == "text":
             return np.asarray(np.append(self.categories, "")[self.values])
         if self.kind == "tags":

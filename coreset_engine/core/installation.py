@@ -1,4 +1,4 @@
-"""Where this program lies: a checkout, or a package that pip installed.
+"""Where this program is installed: a checkout, or a package that pip installed.
 
 In a checkout the app, its pages and the requirement files lie beside `coreset_engine`. The wheel
 puts them into the folder `coreset_explorer`, so that names as common as `ui` and `app.py` do not

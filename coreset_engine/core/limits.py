@@ -66,7 +66,7 @@ class Limits:
     sample_images: int = 100_000  # result
     sample_per_cluster: int = 20  # result; at least, where a cluster has so many
     count_rows: int = 1 << 18  # of a row group in the sorted table of counts
-    interactive_images: int = 5_000_000  # ranked while a person waits; above, in a job
+    interactive_images: int = 5_000_000  # ranked while the user waits; above, in a job
 
     # artefacts
     selection_rows: int = 1 << 18  # of a row group in selection.parquet
@@ -85,7 +85,7 @@ _current = Limits()
 
 
 def limits() -> Limits:
-    """The limits in force."""
+    """The active limits."""
     return _current
 
 

@@ -1,4 +1,4 @@
-"""Module paths of the first edition, so that scripts and notebooks written for it go on working.
+"""Module paths of the first edition, so that scripts and notebooks written for it still work.
 
 `install` adds a finder that answers an old dotted name with the module that now lives elsewhere:
 both names give the same object. New code imports from the new place.

@@ -1,6 +1,6 @@
 """Pruning rates as exact decimals, and how many images a rate keeps.
 
-`selection.budget` has all other arithmetic of pruning; this part lies here because coverage scores
+`selection.budget` has all other arithmetic of pruning; this part is here because coverage scores
 need it too. A rate is read as the decimal that was written (0.9 is nine tenths, not the nearest
 binary fraction), so that every coreset size of BlindCS' table 2 comes out as printed.
 """

@@ -156,7 +156,7 @@ def _part_fingerprint(whole: str, rows: np.ndarray) -> str:
 
 
 def _reader_of(reader: Any, rows: np.ndarray) -> Callable[[int], Image.Image] | None:
-    """`reader` of the images at `rows`; one that fetches slices goes on doing so."""
+    """`reader` of the images at `rows`; one that fetches slices still does."""
     if reader is None:
         return None
     together = getattr(reader, "take", None)

@@ -18,7 +18,7 @@ def user_path(text: str | os.PathLike[str]) -> Path:
 
 
 def workspace() -> Path:
-    """Where what this program keeps lies: CORESET_HOME, else ~/.cache/coreset-explorer.
+    """The workspace folder: CORESET_HOME, else ~/.cache/coreset-explorer.
 
     Raises
     ------

@@ -3,7 +3,7 @@
 An addition, not in the paper.
 
 Why: the highest scores belong to outlying images (much coverage, few neighbours to share a penalty
-with). A coreset of many images holds them and the rest; one of few images holds nothing else. The
+with). A coreset of many images holds them and the rest; one of few images holds only these. The
 paper blames the fixed alpha for its losses on small sets; here no alpha and no T mended them, so
 "auto" also changes who is taken:
 - alpha is 100, at most N / 8, for every k;

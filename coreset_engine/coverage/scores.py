@@ -325,7 +325,7 @@ def _scorer(sweep: _Sweep) -> anytime.Scorer:
 
 
 def _run(sweep: _Sweep) -> anytime.Running:
-    """All samples, or as many as the rule asks for; goes on from the resume file."""
+    """All samples, or as many as the rule asks for; resumes from the resume file."""
     execution = sweep.execution
     progress = execution.progress
     total = sweep.total

@@ -41,7 +41,7 @@ class Query:
     ----------
     direction : ndarray, (d,) float32 of unit length
     text : str
-        What was asked for, for a person.
+        What was asked for, as text.
     members : ndarray, (m,) int64
         Positions of the images that make up the query; they are never among the results.
     embedded : int

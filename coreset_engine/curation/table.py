@@ -52,7 +52,7 @@ class ColumnInfo:
     name : str
     group : {"metadata", "file", "exif", "tags", "computed"}
     ready : bool
-        Whether it lies finished; asking for another one computes what it rests on.
+        Whether it is computed; asking for another one computes what it rests on.
     stage : str
         What would be computed, "" = nothing.
     """
@@ -191,7 +191,7 @@ class RunColumns:
         return None
 
     def _excluded(self) -> Column:
-        """Whether a person excluded an image from every selection; may change at any time."""
+        """Whether the user excluded an image from every selection; may change at any time."""
         ids = self._run.dataset.ids
         positions = positions_of(ids, self._run.excluded_ids)
         mask = np.zeros(len(ids), bool)

@@ -93,7 +93,7 @@ def add(fingerprint: str, name: str, ids: Iterable[str], home: Path | str) -> Ta
 
 
 def remove(fingerprint: str, name: str, ids: Iterable[str] | None, home: Path | str) -> TagChange:
-    """Take a tag from images; None takes it from all. Raises BadInput for a tag nobody has."""
+    """Take a tag from images; None takes it from all. Raises BadInput for an unused tag."""
     tags = tags_of(fingerprint, home)
     if name not in tags:
         known = ", ".join(tags) or "none yet"

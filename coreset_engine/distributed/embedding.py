@@ -143,7 +143,7 @@ class ShardEmbedder:
     def _prepare(self) -> None:
         """Open what is needed, once.
 
-        Not in __init__: what is raised there reaches nobody as a sentence.
+        Not in __init__: what is raised there is not reported as a sentence.
         """
         if self.encoder is not None:
             return

@@ -3,7 +3,7 @@
 Networks on pixels always; TEMI and proxies on vectors where the cluster has a GPU and this machine
 has none.
 
-The artefact is written there, into the workspace that all nodes share. How far it is stands in a
+The artefact is written there, into the workspace that all nodes share. Its progress is in a
 small file beside it, which the machine that asked reads once a second.
 """
 
@@ -117,4 +117,4 @@ class Teller:
         try:
             filesystem.write_json(self.path, self.note, sync=False)
         except OSError:
-            pass  # the one who waits hears nothing for a while; the work goes on
+            pass  # the one who waits hears nothing for a while; the work continues

@@ -31,7 +31,7 @@ from coreset_engine.sources.open import home
 
 BLOCK = 4096  # coverage samples a task: about a tenth of a second a core at 60,000 images
 SILENCE_S = 600.0  # a block takes seconds, reading 1.28 million vectors minutes
-# Where object stores other than the clouds' own answer: nodes are told. Credentials they have
+# Where object stores other than the clouds' own answer; nodes need it. Credentials they have
 # themselves.
 ADDRESSES = ("AWS_ENDPOINT_URL", "STORAGE_EMULATOR_HOST")
 

@@ -26,7 +26,7 @@ VERSION = 2  # 2: equal scores are ordered by the images' keys
 def search(
     run: Run, *, score: str = "aum", progress: Progress = silent, **params: Any
 ) -> dict[str, Any]:
-    """`difficulty.beta_search.search_beta` on this run, from the store where it lies finished.
+    """`beta_search.search_beta` on this run, from the store if it is there.
 
     score: the difficulty that is cut, "aum" or "forgetting". params: fields of BetaConfig. The
     result also has `score` and `dynamics`, the key of the scores that were cut.

@@ -4,7 +4,7 @@ What selection sees (`EvaluationSplit.train`) is fixed before anything is select
 itself where it has a test split, else four fifths of it, with every stage computed on that part
 alone. Each seed draws everything random in a method again: clustering, dynamics, coverage samples
 and ties; only the embeddings and neighbours, which have no chance in them, are shared. Each cell is
-one artefact in the store, so a stopped evaluation goes on where it was.
+one artefact in the store, so a stopped evaluation resumes where it was.
 """
 
 from __future__ import annotations
@@ -367,7 +367,7 @@ class EvaluationGrid:
         yield from self.run.executor.map(cell_task, items, gpu=gpu, idle=self.tick)
 
     def cell(self, method: str | None, rate: float, seed: int) -> Row:
-        """One row, from the store where it lies finished. method None: the full set."""
+        """One row, from the store if it is there. method None: the full set."""
         row = dict(
             method=method or "full",
             prune_rate=rate,
@@ -572,7 +572,7 @@ def _matched_by_name(
 
 
 def straddling_sentence(found: Mapping[str, Any]) -> str:
-    """What an evaluation's `straddling` says, for a person; "" where there are no copies."""
+    """What an evaluation's `straddling` says, as a sentence; "" where there are no copies."""
     counts = found.get("straddling")
     return Straddling(**counts).sentence() if counts else ""
 

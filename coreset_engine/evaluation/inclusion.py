@@ -49,8 +49,8 @@ def inclusion(
     Default: the run's own encoder.
 
     method: a name, with prune_rate, constraints and parameters as `select` takes them, or a whole
-    request. encoders: "computed" stands for all whose vectors lie finished. Kept in the store;
-    stages of each draw too, so that a stopped one goes on. Raises BadInput for seeds < 2 in all.
+    request. encoders: "computed" stands for all whose vectors are computed. Kept in the store;
+    stages of each draw too, so that a stopped one resumes. Raises BadInput for seeds < 2 in all.
     """
     request = (
         method

@@ -72,7 +72,7 @@ class LabelErrors:
         return len(self.ids)
 
     def reason(self, i: int) -> str:
-        """Why image i stands where it does, in one sentence."""
+        """Why image i has its rank, in one sentence."""
         percentile = int(100 * (self.aum < self.aum[i]).mean())
         return (
             f"A model trained on the other images gives {self.suggested[i]!r} "
@@ -227,7 +227,7 @@ def suspicion(values: np.ndarray) -> np.ndarray:
 
 
 def _without(errors: LabelErrors, run: Run) -> LabelErrors:
-    """Without images on which somebody decided."""
+    """Without the images that are decided already."""
     decided = label_log.decisions(run.dataset.fingerprint, run.store.home)
     stay = np.array([str(key) not in decided for key in errors.ids], bool)
     changed = {

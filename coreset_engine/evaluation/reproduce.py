@@ -1,6 +1,6 @@
 """Measure a paper's table again: its rows by their recipes, at its rates, over seeds.
 
-Every cell is an artefact of the store, so a stopped reproduction goes on where it was. With `small`
+Every cell is an artefact of the store, so a stopped reproduction resumes where it was. With `small`
 the protocol stays, but the run's own encoder, clusterer and proxy are used and a linear model is
 trained: what a laptop can do, and named as such.
 """

@@ -96,7 +96,7 @@ class RoundEstimate:
 
     @property
     def sentence(self) -> str:
-        """All of it for a person."""
+        """All of it as text."""
         last = self.points[-1]
         judged = (
             "images of the random pilot"

@@ -2,7 +2,7 @@
 
 `coreset reproduce elfs-2-cifar10` measures misclassification, NMI and ARI of the clustering under
 the table's encoders; `elfs-6-cifar10` measures minutes of every stage, in a store of its own, so
-that nothing that lies finished is counted as fast.
+that no stage found in the store counts as fast.
 """
 
 from __future__ import annotations

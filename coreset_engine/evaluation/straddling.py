@@ -33,7 +33,7 @@ class Straddling:
     compared: int
 
     def sentence(self) -> str:
-        """What it means for a person; "" where there is none."""
+        """What it means, as a sentence; "" where there is none."""
         if not self.near:
             return ""
         return (

@@ -1,4 +1,4 @@
-"""Open a source later: what is new, gone and changed, and how a selection goes on from there.
+"""Open a source later: what is new, gone and changed, and how a selection continues from there.
 
 Only new pictures are embedded; the others keep their positions on the map, their labels, tags and
 exclusions; earlier picks stay, and the next ones are chosen given all that. The certificate is
@@ -115,14 +115,14 @@ def update(  # noqa: PLR0913
     progress: Report | None = None,
     **settings: Any,
 ) -> Update:
-    """Open a source again and go on from where it was left.
+    """Open a source again and continue from where it was left.
 
     Parameters
     ----------
     source
         As `open_source` takes it, or the run of an earlier state.
     selection
-        Folder of the selection to go on from; its method, settings and picks are taken.
+        Folder of the selection to continue from; its method, settings and picks are taken.
     more
         Images to choose beside the earlier picks, 0 = none.
     out
@@ -185,7 +185,7 @@ def _check(more: int, selection: object, out: object) -> None:
         raise BadInput(f"more={more!r} (--more) must be a whole number from 0 on.")
     if out is not None and selection is None:
         raise BadInput(
-            f"out={str(out)!r} (--out) goes with the selection to go on from; name its folder "
+            f"out={str(out)!r} (--out) belongs to the selection to continue from; name its folder "
             "with --selection, or choose the first one with `run`."
         )
 

@@ -50,7 +50,7 @@ class ExportBundle:
     neighbours : Neighbours or None
         Of the source.
     cluster_names : mapping
-        Cluster -> name a person gave it.
+        Cluster -> name the user gave it.
     boxes : list or None
         Of pictures whose objects were chosen: for each the (label, box as shares of the picture) of
         those kept.
@@ -168,7 +168,7 @@ class ExportBundle:
 
     @property
     def to_label(self) -> np.ndarray:
-        """(N,) bool: selected images that nobody labelled; of a round of labelling its own alone.
+        """(N,) bool: selected unlabelled images; of a round of labelling its own alone.
 
         Images that an earlier round asked for are not asked for again.
         """

@@ -29,12 +29,12 @@ def staged(destination: Path) -> Iterator[Path]:
     ----------
     destination
         The folder that the export is for; it may be absent, empty, or hold an earlier export, of
-        which the parts that are written anew are replaced.
+        which the parts that are written again are replaced.
 
     Raises
     ------
     BadInput
-        When nothing can be written there, or a part would replace a folder of somebody else.
+        When nothing can be written there, or a part would replace another program's folder.
     """
     destination = Path(os.path.realpath(destination))
     inside = destination.is_dir()

@@ -232,7 +232,7 @@ def pack(folder: Path | str, run: Run | None, store: Store | None = None) -> Exp
 
 
 def database_state() -> tuple[bool, str]:
-    """Whether FiftyOne's database can be used, and one sentence for a person. Starts nothing."""
+    """Whether FiftyOne's database can be used, and one sentence for the user. Starts nothing."""
     from coreset_engine.core.fiftyone_database import find
 
     database = find()
@@ -297,7 +297,7 @@ def _bundle(table: Any, manifest: dict[str, Any], run: Run | None, store: Store)
 
 
 def _reopened(manifest: dict[str, Any], store: Store | None, images: str) -> tuple[Run | None, str]:
-    """The run the manifest speaks of, or None and why not."""
+    """The run the manifest describes, or None and why not."""
     dataset, problem = try_reopen(manifest, images)
     if dataset is None:
         return None, f"the source could not be opened again ({problem[:400]}); sent without it."

@@ -70,7 +70,7 @@ def examine(material: Material, config: CleanConfig | None = None) -> Report:
     Returns
     -------
     Report
-        What could not be computed stands in `skipped`, with its reason.
+        What could not be computed is in `skipped`, with its reason.
     """
     config = config or CleanConfig()
     findings: dict[str, Finding] = {}

@@ -1,6 +1,6 @@
 """What may go from the workspace, and why: a plan first, then the sweep.
 
-Never goes: an artefact of the same vectors as a selection folder that still lies where it was
+Never goes: an artefact with the vectors of a selection folder that still exists
 written; any artefact of a dataset with snapshots or corrections; what is being computed; shards of
 a job that can be resumed; what was of use in the last `days`. What an older version wrote without
 saying from what is kept while anything is kept.
@@ -32,7 +32,7 @@ DAYS = 30.0
 class Item:
     """One thing that may go.
 
-    reason: one phrase for a person. source: the spec it was made from, "" when unknown.
+    reason: one phrase for display. source: the spec it was made from, "" when unknown.
     """
 
     path: Path

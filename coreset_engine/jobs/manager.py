@@ -253,8 +253,8 @@ def _peek(home: Path | str, name: str) -> Job | None:
         if status in ACTIVE:
             status = "interrupted"
             state["message"] = (
-                "The process ended without a word (killed, or out of memory); resume goes on from "
-                "there."
+                "The process ended without a message (killed, or out of memory); resume "
+                "continues from there."
             )
     known = Job.__dataclass_fields__.keys() - {"id", "kind", "spec", "params", "created", "status"}
     job = Job(

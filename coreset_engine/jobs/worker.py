@@ -60,7 +60,7 @@ class Reporter:
         self.write("running")
 
     def heed(self) -> None:
-        """Raise Cancelled when somebody asked to stop."""
+        """Raise Cancelled when the user asked to stop."""
         if (self.folder / "cancel").exists():
             raise Cancelled("cancelled.")
 

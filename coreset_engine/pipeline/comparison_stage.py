@@ -53,7 +53,7 @@ def key_of(run_a: Run, run_b: Run) -> str:
 
 
 def ready(run_a: Run, run_b: Run) -> bool:
-    """Whether the comparison lies finished in the store. Never computes."""
+    """Whether the comparison is in the store. Never computes."""
     return run_a.store.has(STAGE, key_of(run_a, run_b))
 
 

@@ -1,6 +1,6 @@
 """The settings of a run: one frozen record, the only list of them.
 
-Everything else that speaks of settings is derived from the fields of `RunConfig` and their
+Everything else about settings is derived from the fields of `RunConfig` and their
 metadata: artefact keys (`stages`), the manifest and the job spec (`to_record`, `from_record`), the
 command line (`cli.options.with_run_settings`), the app's session, address bar and "Advanced" form
 (`url`, `settings_of`), cluster tasks, `inclusion`, `evaluate` and `verify`. A new setting is one
@@ -377,7 +377,7 @@ def _field(config: Any, name: str) -> dataclasses.Field[Any]:
 
 
 def _check_encoder(names: str) -> None:
-    """BadInput for an encoder nobody knows, also where the source brings vectors of its own."""
+    """BadInput for an unknown encoder, also where the source brings vectors of its own."""
     for name in names.split("+"):
         if ":" not in name and name.strip() != "given":
             look_up(ENCODERS, name, "encoder")

@@ -75,7 +75,7 @@ def corrected(
 
 
 def names(n_clusters: int, entries: Iterable[Mapping[str, Any]]) -> dict[int, str]:
-    """cluster -> the last name a person gave it."""
+    """cluster -> the last name the user gave it."""
     return {
         entry["cluster"]: str(entry["name"])
         for entry in entries

@@ -82,13 +82,13 @@ def why_not(run: Run, method: str, params: dict[str, Any] | None = None) -> str 
 
 
 def finished(run: Run, stage: str, **knobs: Any) -> bool:
-    """Whether the stage lies finished with these knobs. Computes nothing."""
+    """Whether the stage is computed with these knobs. Computes nothing."""
     key = run.stored_as(stage, **knobs)
     return run.ready(stage) if key == run.stored_as(stage) else run.store.has(stage, key)
 
 
 def path_of(run: Run, method: str, params: dict[str, Any] | None = None) -> Path:
-    """Where the table lies once it is written. Known in no time: a hash of keys."""
+    """Path of the table once it is written; a hash of keys, which costs nothing."""
     config = _config(method, params)
     knobs = {name: value for name, value in dataclasses.asdict(config).items() if name != "beta"}
     made_of = [run.key_of(stage, **own) for stage, own in _ranked_by(run, method, config)]
@@ -129,7 +129,7 @@ def _ranked_by(run: Run, method: str, config: Any) -> list[tuple[str, dict[str, 
 
 
 def _score(run: Run, method: str, config: Any) -> str | None:
-    """The score whose histogram belongs to the method: its own, else one that lies finished."""
+    """The score whose histogram belongs to the method: its own, else a computed one."""
     own = getattr(config, "score", METHODS[method].score)
     if own:
         return own

@@ -6,7 +6,7 @@ made it. Adding images to a source embeds the new ones only; removing and renami
 byte-identical pictures are embedded once. Nothing is stored twice, and what gc removes is only
 computed again.
 
-On a CPU the outcome is bit-identical to embedding everything afresh. On a GPU vectors depend on the
+On a CPU the outcome is bit-identical to embedding everything again. On a GPU vectors depend on the
 batch by float rounding.
 """
 

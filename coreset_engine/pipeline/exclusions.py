@@ -1,7 +1,7 @@
 """Images the user excluded from every selection, by id, with the reason; each can be undone.
 
 Entries lie in the workspace's history (kind "exclusions") beside corrections. `Run.excluded` gives
-the ids in force, `select` never keeps them, and the manifest names them with their reasons, so that
+the excluded ids, `select` never keeps them, and the manifest names them with their reasons, so that
 a selection is reproduced with the exclusions it was made under.
 """
 
@@ -68,7 +68,7 @@ def undo(fingerprint: str, home: Path | str) -> dict[str, Any] | None:
 
 
 def excluded(made: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Id -> reason, of the ids in force, in the order in which they were excluded."""
+    """Id -> reason, of the excluded ids, in the order in which they were excluded."""
     reason_of: dict[str, str] = {}
     for entry in made:
         if entry.get("kind") == "exclude":
@@ -81,13 +81,13 @@ def excluded(made: Iterable[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def key(made: Iterable[Mapping[str, Any]]) -> str | None:
-    """What identifies the ids in force, or None when there is none."""
+    """What identifies the excluded ids, or None when there is none."""
     ids = sorted(excluded(made))
     return digest(ids) if ids else None
 
 
 def counts(made: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    """Reason -> number of ids in force."""
+    """Reason -> number of excluded ids."""
     by_reason: dict[str, int] = {}
     for reason in excluded(made).values():
         by_reason[reason or "chosen by hand"] = by_reason.get(reason or "chosen by hand", 0) + 1

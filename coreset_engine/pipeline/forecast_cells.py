@@ -133,7 +133,7 @@ class Work:
         return beta is None or beta <= largest_beta(self.n, kept_count(self.n, rate))
 
     def has(self, candidate: Candidate, rate: float) -> bool:
-        """Whether the cell and its baseline lie finished in the store."""
+        """Whether the cell and its baseline are in the store."""
         store = getattr(self.run, "store", None)
         if store is None:
             return False
@@ -144,7 +144,7 @@ class Work:
 
     @property
     def has_all(self) -> bool:
-        """Whether the accuracy of all images lies finished in the store."""
+        """Whether the accuracy of all images is in the store."""
         store = getattr(self.run, "store", None)
         return store is not None and store.has("forecast", self._all_key)
 

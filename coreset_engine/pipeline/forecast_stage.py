@@ -1,6 +1,6 @@
 """The forecast of a run: which candidates at which pruning rates, and the answer as it grows.
 
-Cells are kept (`pipeline.forecast_cells`), so a forecast that was stopped goes on where it was, and
+Cells are kept (`pipeline.forecast_cells`), so a stopped forecast resumes where it was, and
 another one shares its cells. No true label is read, unless a candidate is asked for that reads them
 itself (labels="true"). Labels that people gave judge as well (`pipeline.forecast_labels`).
 """
@@ -49,7 +49,7 @@ def forecast(
         The artefacts to select from.
     methods : names, or (name, parameters) pairs, optional
         Default: the portfolio, methods that need vectors and neighbours alone, and the featured
-        methods whose stages lie finished. A bare name also tries the parameters worth varying.
+        methods whose stages are computed. A bare name also tries the parameters worth varying.
     rates : floats in (0, 1), optional
         Pruning rates; default 0.5 to 0.99, as far as five images are kept.
     seed : int, optional
@@ -127,7 +127,7 @@ def known(
     seed: int | None = None,
     stored_labels: bool = True,
 ) -> Forecast:
-    """As `forecast`, of the cells that lie finished in the store alone; never computes."""
+    """As `forecast`, of the cells that are in the store; never computes."""
     seed = run.seed if seed is None else int(seed)
     wanted = checked_rates(rates, len(run.dataset))
     work = Work(run, seed, label_task(run, stored_labels))

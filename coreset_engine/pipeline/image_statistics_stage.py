@@ -52,7 +52,7 @@ def image_statistics(run: Run) -> ImageStatistics:
 
 
 def ready(run: Run) -> bool:
-    """Whether the statistics lie finished in the store. Never computes."""
+    """Whether the statistics are in the store. Never computes."""
     return run.store.has(STAGE, key_of(run.dataset))
 
 

@@ -1,6 +1,6 @@
 """Labels from people, put back into a run.
 
-Images nobody labelled are filled in from those that are: along the neighbour graph (label
+Unlabelled images are filled in from those that are: along the neighbour graph (label
 spreading), by a linear model on the vectors, or by the commonest class of their cluster. Which of
 the first two serves is decided by cross-validation on the labelled images. So each round's training
 dynamics rest on as much truth as there is.
@@ -34,7 +34,7 @@ def with_labels(run: Run, given: Mapping[str, str], how: str = "auto") -> Run:
         Image id -> class name; ids of other sources are passed over.
     how
         "graph" (label spreading), "linear" (ridge regression on the vectors), "clusters" (the
-        commonest class of the image's cluster; clusters nobody labelled stay classes of their own),
+        commonest class of the image's cluster; clusters without labels stay classes of their own),
         or "auto": the better of the first two, and "clusters" while only one class is known.
 
     Raises
@@ -137,7 +137,7 @@ def spread_to_clusters(clusters: np.ndarray, known: dict[int, str]) -> list[str]
 
 
 def _placeholder(cluster: int, given: set[str]) -> str:
-    """The class of a cluster nobody labelled; never the name of a class somebody gave."""
+    """The class of a cluster without labels; never the name of a given class."""
     name = f"cluster {cluster}"
     while name in given:
         name += " (unlabelled)"

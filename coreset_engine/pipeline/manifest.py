@@ -129,7 +129,7 @@ def prediction_columns(run: Run) -> dict[str, np.ndarray]:
     if run.dataset.labels is not None:
         names = np.array([*run.dataset.classes, ""], object)
         own = names[np.asarray(run.dataset.labels)]
-        if run.imported:  # what was filled in is nobody's label
+        if run.imported:  # filled-in labels are not given ones
             given = run.imported.labels
             own = np.where([str(key) in given for key in run.dataset.ids], own, "")
         columns_of["disagrees_with_label"] = _differs(made.names(), own)
@@ -221,7 +221,7 @@ def run_of_manifest(
     progress: Report | None = None,
     config_type: type[RunConfig] = RunConfig,
 ) -> Run:
-    """The run that a manifest speaks of, on `dataset`, without labels imported since.
+    """The run that a manifest describes, on `dataset`, without labels imported since.
 
     Raises
     ------

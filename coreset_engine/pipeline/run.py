@@ -233,7 +233,7 @@ class Run:
         return self._keys[asked]
 
     def stored_as(self, stage: str, **params: Any) -> str:
-        """The key under which the artefact lies in the store.
+        """The artefact's key in the store.
 
         As `key_of`, but corrections change no clustering, only what is made of it.
         """
@@ -296,7 +296,7 @@ class Run:
 
     @cached_property
     def corrections(self) -> list[dict[str, Any]]:
-        """What a person corrected of this run's clusters, oldest first."""
+        """What the user corrected of this run's clusters, oldest first."""
         return corrections.applicable(
             self.corrected_by,
             self.dataset.fingerprint,
@@ -311,7 +311,7 @@ class Run:
 
     @property
     def exclusions(self) -> list[dict[str, Any]]:
-        """What a person excluded from every selection, oldest first (see `pipeline.exclusions`)."""
+        """What the user excluded from every selection, oldest first (see `pipeline.exclusions`)."""
         if self.excluded_by is not None:
             return self.excluded_by
         return exclusions.entries(self.dataset.fingerprint, self.store.home)
@@ -338,7 +338,7 @@ class Run:
         return by_content(self.weights)
 
     def ready(self, stage: str) -> bool:
-        """Whether the stage lies finished in the store. Never computes."""
+        """Whether the stage is in the store. Never computes."""
         if stage == "true_dynamics":
             return self.store.has("dynamics", self.key_of("dynamics", labels="true"))
         return stage in STAGES and self.store.has(stage, self.stored_as(stage))
@@ -462,7 +462,7 @@ class Run:
 
     @cached_property
     def pseudo_labels(self) -> PseudoLabels:
-        """`clusters` with what a person corrected of them."""
+        """`clusters` with what the user corrected of them."""
         if not self.corrected:
             return self.clusters
         return corrections.corrected(self.clusters, self.dataset.ids, self.corrections)

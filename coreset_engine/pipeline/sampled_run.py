@@ -190,7 +190,7 @@ class Sampled:
         return self.whole.key_of(stage, **params)
 
     def ready(self, stage: str) -> bool:
-        """Whether the stage lies finished; map and neighbours are the sample's own."""
+        """Whether the stage is computed; map and neighbours are the sample's own."""
         own = stage in ("map", "neighbours")
         return self.whole.store.has("sample_map", self.mark) if own else self.whole.ready(stage)
 

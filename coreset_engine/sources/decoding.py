@@ -308,7 +308,7 @@ def _what_it_is(data: bytes) -> str:
     if b"<svg" in data[:1024]:
         return _KNOWN[-1][1]
     if not data.strip(b"\0"):
-        return "holds nothing but zero bytes: the copy or download failed; fetch it again"
+        return "contains only zero bytes: the copy or download failed; fetch it again"
     if data[128:132] == b"DICM":
         return "is a DICOM file; export it as PNG or 16-bit TIFF"
     if data[4:8] == b"ftyp":

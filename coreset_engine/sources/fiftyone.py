@@ -656,8 +656,8 @@ def _class_fields(fo: Any, dataset: Any) -> dict[str, str]:
 
 
 def _asked_field(fo: Any, dataset: Any, asked: str) -> str | None:
-    """The dotted path of a field that is named: also a number or a list of texts, which nobody would
-    take for labels unasked."""
+    """The dotted path of a field that is named: also a number or a list of texts, which
+    is not taken for labels otherwise."""
     asked = asked.removesuffix(".label")
     kind = _class_fields(fo, dataset).get(asked)
     if kind is not None:

@@ -53,7 +53,7 @@ class LabelMatch:
     set_aside_examples : dict
         Reason -> up to three places in the file.
     column : str
-        What named the images, for a person.
+        What named the images, as text.
     """
 
     labels: dict[str, str]
@@ -68,7 +68,7 @@ class LabelMatch:
     column: str = ""
 
     def sentences(self) -> list[str]:
-        """The report for a person, one line for each thing worth saying."""
+        """The report as text, one line for each thing worth saying."""
         lines = [f"{self.matched:,} of {self.rows:,} rows matched an image by {self.column}"]
         if self.matched_examples:
             pairs = (f"{key!r} -> {own!r}" for key, own in self.matched_examples)

@@ -1,4 +1,4 @@
-"""Find an image by what a table, a list or a person calls it."""
+"""Find an image by what a table, a list or the user calls it."""
 
 from __future__ import annotations
 

@@ -159,7 +159,7 @@ def _is_vector_table(text: str) -> bool:
 
 
 def home() -> Path:
-    """Where what this program keeps lies, see `workspace`."""
+    """The workspace folder, see `workspace`."""
     return workspace()
 
 

@@ -123,7 +123,7 @@ def _delimiter(head: Sequence[str]) -> str | None:
 def _even(rows: list[list[str]]) -> tuple[list[list[str | None]], int]:
     """(rows of one length, how many were left out).
 
-    A few rows that are longer than the first hold a delimiter that nobody quoted: which cell is
+    A few rows that are longer than the first hold a delimiter that is not quoted: which cell is
     which is not known of them.
     """
     first = len(rows[0]) if rows else 0

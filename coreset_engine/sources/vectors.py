@@ -3,7 +3,7 @@
 Rows are joined to images by ids: a column of the file, names in an .npz, or `ids=FILE`. Where only
 the order is known, "natural" (img_2 before img_10) and "lexical" order are distinguished; where they
 differ, natural order is assumed, the first pairs are shown, and the shell and the app ask for
-`order` before they go on. A row without an image, an image without a row, and a row with NaN are
+`order` before use. A row without an image, an image without a row, and a row with NaN are
 set aside.
 """
 

@@ -177,7 +177,7 @@ def _sort(walk: _Walk, entry: os.DirEntry, relative: str) -> None:
 
 
 def _count_hidden(walk: _Walk, entry: os.DirEntry) -> None:
-    """Hidden pictures and folders are told; not what macOS writes beside every file (._NAME)."""
+    """Report hidden pictures and folders, except what macOS writes beside every file (._NAME)."""
     suffix = os.path.splitext(entry.name)[1].lower()
     if suffix in EXTENSIONS and not entry.name.startswith("._"):
         walk.others[f".*{suffix}", HIDDEN] += 1

@@ -271,7 +271,7 @@ def test_the_shell_says_the_same(grown, monkeypatch):
     "options, words",
     [
         (dict(more=-1), "more=-1 .--more. must be a whole number from 0 on"),
-        (dict(out="somewhere"), "goes with the selection to go on from"),
+        (dict(out="somewhere"), "belongs to the selection to continue from"),
         (dict(), "no earlier state of .* is known in this workspace"),
     ],
 )

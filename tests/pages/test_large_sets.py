@@ -104,7 +104,7 @@ def test_constraints_leave_the_counts_of_all_to_jobs(large):
     test, _ = large
     test.session_state["state:constraints"] = {"quotas": [{"by": "cluster", "at_least": 1}]}
     said = texts(go_to(test, "select"))
-    assert "constraints are in force, which counts of all images do not follow" in said
+    assert "constraints are active, which counts of all images do not follow" in said
     assert "All images:" not in said
 
 

@@ -136,7 +136,7 @@ def test_a_job_outlives_its_server_and_a_dead_one_resumes_to_the_same_bytes(
     before = manifests(home)
     server, desk = start()
     said = desk.look()
-    assert "interrupted" in said and "resume goes on from there" in said
+    assert "interrupted" in said and "resume continues from there" in said
     desk.look("Resume")
     assert reached(home, job, "map").id == job
     while manager.read(job, home).status in manager.ACTIVE:

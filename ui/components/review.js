@@ -1,5 +1,5 @@
 // The review queue: one image at a time with typical images of its label and of the suggested one. Every decision is
-// taken here at once and reported afterwards, so nobody waits for the server. Reported is `log`: all that was done since
+// taken here at once and reported afterwards, so that no one waits for the server. Reported is `log`: all that was done since
 // the queue was opened, numbered; Python takes over what it has not seen yet.
 // Every text from data is set with textContent, so it stays text.
 

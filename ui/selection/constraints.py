@@ -236,9 +236,9 @@ def _beyond_controls(held: Mapping[str, Any], turn: int) -> dict[str, Any]:
 
 
 def in_force(view: RunView) -> str:
-    """One sentence that names the constraints in force; "" where there are none."""
+    """One sentence that names the active constraints; "" where there are none."""
     parts = _phrases(view, session.get("constraints") or {})
-    return f"In force: {'; '.join(parts)}." if parts else ""
+    return f"Active: {'; '.join(parts)}." if parts else ""
 
 
 def _phrases(view: RunView, held: Mapping[str, Any]) -> list[str]:

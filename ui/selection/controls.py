@@ -97,7 +97,7 @@ class Ranks:
         return np.sort(np.concatenate([self.order.positions[lo:hi], pinned]).astype(np.int64))
 
     def reason(self, i: int) -> str:
-        """Half a sentence: where image i stands against the threshold."""
+        """Half a sentence: how image i compares with the threshold."""
         rank = int(self.rank[i])
         lo, hi = self.window()
         order = "hardest first" if self.kind == "window" else "best first"

@@ -1,6 +1,6 @@
 """Clusters as people see them: their names, the corrections made to them, and how they match truth.
 
-A cluster has one name everywhere: the one a person gave it, else the class that most of its images
+A cluster has one name everywhere: the one the user gave it, else the class that most of its images
 have, else "cluster 3". Quality is judged after matching clusters to classes one to one (ELFS figure
 7), which may give a cluster another class than its majority's.
 """

@@ -2,7 +2,7 @@
 
 One small file per dataset holds the linked values, what is too long for a link, and the undo
 stacks. It is written after a run of a page that changed them, and read when a session opens the
-dataset without saying more, or with the very state that was saved (a reload), so that undo goes on.
+dataset without saying more, or with the very state that was saved (a reload): undo still works.
 """
 
 from __future__ import annotations

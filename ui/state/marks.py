@@ -1,4 +1,4 @@
-"""What a person marks while looking: the basket of picked images, and tags with their keys.
+"""What the user marks while looking: the basket of picked images, and tags with their keys.
 
 The basket belongs to the session and is known on every page. Tags belong to the dataset and lie in
 the workspace (`coreset_engine.curation.tags`), so that exports and filters know them.

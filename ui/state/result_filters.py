@@ -88,7 +88,7 @@ class ResultSet:
     sections : list of FacetSection
         What the filter panel draws.
     search : Search or None
-        The search in force.
+        The active search.
     """
 
     mask: np.ndarray
@@ -96,7 +96,7 @@ class ResultSet:
     search: Search | None
 
 
-# -- what is in force
+# -- what is active
 
 
 def filters() -> dict[str, Filter]:
@@ -132,7 +132,7 @@ def clear_filters() -> None:
 
 
 def search() -> Search | None:
-    """The search in force, or None."""
+    """The active search, or None."""
     held = session.get("found")
     return held if isinstance(held, Search) else None
 
@@ -177,7 +177,7 @@ def title_of(name: str) -> str:
 
 
 def result_set(view: RunView, selection: Selection | None) -> ResultSet:
-    """Apply what is in force and count every column under the filters of the others."""
+    """Apply what is active and count every column under the filters of the others."""
     n = len(view)
     masks = _masks(view, selection)
     table = view.run.columns

@@ -1,8 +1,8 @@
-"""Which labels are worth a look, and what a person decided about each.
+"""Which labels are worth a look, and what the user decided about each.
 
 Decisions are kept per dataset in the workspace's label log, image by image, so that a reload or
-another session goes on where this one stopped. Nothing is recomputed when one is made: results
-stay as they are until somebody asks for them again.
+another session continues where this one stopped. Nothing is recomputed when one is made: results
+stay as they are until they are asked for again.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def decisions(view: RunView) -> Mapping[str, Mapping[str, Any]]:
 
 
 def decided_label(view: RunView, name: str) -> str | None:
-    """The label that a person gave this image, or None."""
+    """The label that the user gave this image, or None."""
     return label_log.read(_fingerprint(view), session.home()).labels.get(name)
 
 

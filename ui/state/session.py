@@ -215,7 +215,7 @@ def _right_type(name: str, value: Any) -> bool:
 def _adopt(seen: dict[str, str]) -> None:
     """Take over well-formed values.
 
-    A link never makes the server read a place nobody here opened before.
+    A link never makes the server read a path that was not opened here before.
     """
     for name, (param, kind, _) in LINKED.items():
         try:
@@ -354,7 +354,7 @@ class RunView:
         return {"run": self.config.to_record()}
 
     def ready(self, *stages: str) -> bool:
-        """True when every named stage (see STAGES) lies finished in the store. Never computes."""
+        """True when every named stage (see STAGES) is in the store. Never computes."""
         return all(_ready(self.run, stage) for stage in stages)
 
     def key_of(self, stage: str) -> str:
@@ -366,7 +366,7 @@ class RunView:
         return int(self.run.size_of(stage))
 
     def true_dynamics(self) -> Any:
-        """Dynamics trained on true labels when they lie finished in the store, else None.
+        """Dynamics trained on true labels when they are in the store, else None.
 
         Never computes.
         """

@@ -74,7 +74,7 @@ def table_rows(certificate: Certificate) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Finding:
-    """One sentence of the certificate, and how it stands against random selections.
+    """One sentence of the certificate, and how it compares with random selections.
 
     verdict: "better", "worse" or "like" random.
     """

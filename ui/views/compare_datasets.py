@@ -127,7 +127,7 @@ def _pair(view: session.RunView, spec: str) -> Pair | None:
 
 
 def is_ready(pair: Pair) -> bool:
-    """Whether the comparison lies in the store."""
+    """Whether the comparison is in the store."""
     from coreset_engine.pipeline.comparison_stage import ready
 
     return bool(ready(pair.a.run, pair.b.run))

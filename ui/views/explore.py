@@ -100,7 +100,7 @@ def show_explore(view: RunView, layout: str | None = None) -> None:
 
 
 def _toolbar(view: RunView, layout: str | None) -> str:
-    """Search, layout and the filters in force; returns the layout."""
+    """Search, layout and the active filters; returns the layout."""
     with frame.error_boundary():
         similar.show_search(view)
     allowed = list(LAYOUTS) if view.ready("map") else [GALLERY]
@@ -122,7 +122,7 @@ def _toolbar(view: RunView, layout: str | None) -> str:
 
 
 def _chips(view: RunView) -> None:
-    """One button per filter in force, which removes it."""
+    """One button per active filter, which removes it."""
     held = result_filters.filters()
     hits = result_filters.search()
     if hits is not None and st.button(

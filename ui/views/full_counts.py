@@ -56,7 +56,7 @@ def _show(view: session.RunView) -> None:
         return
     if session.get("constraints"):
         st.caption(
-            "Counts on this page are of the sample: constraints are in force, which counts of all "
+            "Counts on this page are of the sample: constraints are active, which counts of all "
             "images do not follow. Jobs and exports do."
         )
         return

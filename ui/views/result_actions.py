@@ -164,7 +164,7 @@ def _select_like(view: RunView, ids: list[str], count: int) -> None:
 
 
 def show_saved_views(view: RunView) -> None:
-    """Draw the saved views: take one over, save the filters in force, delete one."""
+    """Draw the saved views: take one over, save the active filters, delete one."""
     from coreset_engine.curation.saved_filters import remove_filter, save_filter, saved_filters
 
     fingerprint = (view.full or view).dataset.fingerprint

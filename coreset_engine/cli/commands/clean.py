@@ -4,7 +4,7 @@
 share and where they differ.
 
 Both end with exit code FOUND when `--fail-on` names something that was found: for a build that
-must not go on.
+must fail.
 """
 
 from __future__ import annotations

@@ -151,7 +151,7 @@ def inclusion(
     encoders: Annotated[
         str,
         typer.Option(
-            help="more encoders, comma between; computed = all whose vectors lie finished"
+            help="more encoders, comma between; computed = all whose vectors are computed"
         ),
     ] = "",
     csv_file: Annotated[
@@ -196,7 +196,7 @@ def inclusion(
 
 
 def lines(result: dict[str, Any]) -> list[str]:
-    """The result for a person: a table of rates and methods, then the paired tests in words."""
+    """The result as text: a table of rates and methods, then the paired tests in words."""
     from coreset_engine.evaluation.experiment import straddling_sentence, unmatched_sentence
     from coreset_engine.evaluation.paired import against_baseline, sentence
 

@@ -17,7 +17,7 @@ Methods = Annotated[
     str,
     typer.Option(
         help="names, comma between; default: those that need vectors and neighbours alone, and "
-        "those whose stages lie finished"
+        "those whose stages are computed"
     ),
 ]
 Rates = Annotated[

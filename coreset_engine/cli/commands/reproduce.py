@@ -80,7 +80,7 @@ def _measure(
         raise BadInput(f"{need}; give that data as a folder, or --small with any source.")
     if not small and settings.config.device == "auto" and resolve_device() == "cpu":
         raise BadInput(
-            f"{need}, and there is no GPU here; add --small, or --device cpu to go on all the same."
+            f"{need}, and there is no GPU here; add --small, or --device cpu to run it anyway."
         )
     run = options.open_run(source, settings)
     tick = run.tick("reproduce")
@@ -110,7 +110,7 @@ def _wanted(table: Any, seeds: int, prune_rates: str, rows: tuple[str, ...], sma
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """The table for a person: at each rate the paper's figure, ours with its standard error, n."""
+    """The table as text: at each rate the paper's figure, ours with its standard error, n."""
     stages = "measures" in found
     what = "a linear model on this run's vectors" if found["small"] else found["model"]
     if stages:

@@ -51,7 +51,7 @@ def run(
     ] = None,
     overwrite: Overwrite = False,
     resume: Annotated[
-        bool, typer.Option(help="go on where an earlier run stopped (always on)")
+        bool, typer.Option(help="continue where an earlier run stopped (always on)")
     ] = True,
     as_json: Json = False,
 ) -> None:

@@ -181,7 +181,7 @@ def report(
 
 
 def human(count: float) -> str:
-    """Bytes for a person: 999 B, 1.2 MB."""
+    """Bytes, human-readable: 999 B, 1.2 MB."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"

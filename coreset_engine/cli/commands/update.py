@@ -1,4 +1,4 @@
-"""The verb `update SOURCE`: open a source later, and go on from an earlier selection."""
+"""The verb `update SOURCE`: open a source later, and continue from an earlier selection."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def update(
     source: Source,
     settings: RunSettings,
     selection: Annotated[
-        Path | None, typer.Option(help="selection folder to go on from; its picks stay")
+        Path | None, typer.Option(help="selection folder to continue from; its picks stay")
     ] = None,
     more: Annotated[int, typer.Option(help="images to choose beside the earlier picks")] = 200,
     out: Annotated[Path | None, typer.Option(help="folder for the next selection")] = None,
@@ -55,7 +55,7 @@ def update(
 
 
 def lines(record: dict[str, Any]) -> list[str]:
-    """The update for a person."""
+    """The update as text."""
     out = [f"{'images':>14}  {record['images']:,} ({record['before']:,} before)"]
     for name in ("new", "gone", "changed", "renamed"):
         some = [

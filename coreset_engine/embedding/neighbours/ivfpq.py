@@ -1,6 +1,6 @@
 """Nearest neighbours at scale: faiss IVF-PQ trained on a sample, searched shard by shard.
 
-Four steps, each a file in one folder, so that a stopped search goes on and several machines can
+Four steps, each a file in one folder, so that a stopped search resumes and several machines can
 share the work:
 
   train   principal directions, inverted lists and product quantiser from a sample of rows
@@ -114,7 +114,7 @@ def here(vectors: np.ndarray, folder: Path) -> Each:
 
 
 def _part(progress: Progress, n: int, low: int, high: int) -> Progress:
-    """Steps told as images: a step from `low` to `high` per cent of the whole."""
+    """Progress of steps as images: a step from `low` to `high` per cent of the whole."""
 
     def of_step(done: int, total: int, unit: str = "") -> None:
         share = n * (low * total + (high - low) * done) // (100 * max(1, total))

@@ -63,7 +63,7 @@ def train(vectors: np.ndarray, folder: Path, *, wanted: int, piece: int, block: 
     index.train(np.ascontiguousarray(sample @ basis))
     np.save(folder / "basis.npy", basis)
     put(folder / "trained.faiss", lambda path: faiss.write_index(index, str(path)))
-    write_json(folder / "plan.json", plan)  # last: what it speaks of is there
+    write_json(folder / "plan.json", plan)  # last: what it describes exists
 
 
 def lists_of(n: int) -> int:

@@ -92,7 +92,7 @@ class App:
         return self._ours(every_sample(self.dataset).select(chosen)) if chosen else []
 
     def tags(self) -> dict[str, int]:
-        """Tags a person gave in the App (not ours), with their counts."""
+        """Tags the user gave in the App (not ours), with their counts."""
         counts = every_sample(self.dataset).count_sample_tags()
         return {tag: n for tag, n in sorted(counts.items()) if not is_export_tag(tag)}
 

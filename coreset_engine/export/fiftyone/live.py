@@ -308,7 +308,7 @@ class Target:
         return list(dict.fromkeys([*self.before.get("fields", ()), *now]))
 
     def check(self, tags_and_views: bool = True) -> None:
-        """Refuse when a field, tag, view or run of our names is somebody else's."""
+        """Refuse when a field, tag, view or run of our names was made by others."""
         for what, name in self._foreign(tags_and_views):
             raise BadInput(
                 f"dataset {self.dataset.name!r} already has a {what} {name!r} that no selection "
@@ -405,7 +405,7 @@ class Target:
     def add_image_tags(self, tags: list[list[str]], ids: list[str]) -> None:
         """Add tags to single images.
 
-        Nothing is removed, since a tag of the same name may be somebody else's.
+        Nothing is removed, since a tag of the same name may have been made by others.
         """
         from bson import ObjectId
 
@@ -575,7 +575,7 @@ def quiet() -> Any:
 
 class _Written(NamedTuple):
     """Samples written, images of the selection that are not in the dataset, and its other samples;
-    whether the shared tag belongs to somebody else."""
+    whether the shared tag was made by others."""
 
     written: int
     absent: int = 0
@@ -594,7 +594,7 @@ def _summary(dataset: Any, names: Names, counts: _Written, *, created: bool) -> 
     if others:
         text += f" {others:,} of its samples were not part of the selection's source and were not touched."
     if foreign_tag:
-        text += f" The tag {SHARED_TAG!r} is somebody else's and was left alone."
+        text += f" The tag {SHARED_TAG!r} was not made by this export and was left alone."
     return dict(
         name=dataset.name,
         selection=names.name,

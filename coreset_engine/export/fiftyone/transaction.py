@@ -26,7 +26,7 @@ def all_or_nothing(dataset: Any, fields: Sequence[str]) -> Iterator[None]:
     ----------
     dataset : fiftyone.core.dataset.Dataset
     fields : sequence of str
-        Sample fields the block writes, existing or new; none that somebody else wrote.
+        Sample fields the block writes, existing or new; none written by others.
     """
     from pymongo.errors import PyMongoError
 

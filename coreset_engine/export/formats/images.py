@@ -138,7 +138,7 @@ def class_labels(bundle: ExportBundle, labels: str = "auto") -> ClassLabels:
 
 
 def _by_cluster(bundle: ExportBundle) -> ClassLabels:
-    """Cluster names as classes; clusters a person gave one name are one class."""
+    """Cluster names as classes; clusters the user gave one name are one class."""
     clusters = bundle.table["pseudo_label"].to_numpy().astype(np.int64)
     count = int(clusters.max(initial=-1)) + 1
     called = [clean(bundle.cluster_name(code)) for code in range(count)]

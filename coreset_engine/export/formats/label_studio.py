@@ -1,6 +1,6 @@
 """Label Studio: tasks.json to import, config.xml, the images to serve; reads its export back.
 
-Tasks come best first, and only for images that nobody labelled. The suggested class (label spreading
+Tasks come best first, and only for unlabelled images. The suggested class (label spreading
 from given labels, else the pseudo-label) is a prediction, which the annotator confirms or changes.
 `prefix` is how the project reaches the pictures: the default suits Label Studio's local file
 serving with `destination` as document root.

@@ -9,7 +9,7 @@ gain bounds a new one from above (Minoux 1978). Gains are always taken over all 
 Two phases. While few images are kept, most pairs can still gain, and the candidates are a random
 sample (`limits().greedy_candidates`, doubled when half of it is taken: stochastic greedy,
 Mirzasoleiman et al. 2015), whose gains are computed in blocks of a matrix product. Once every image
-is well represented, few pairs can still gain: these are written down, and the lazy greedy goes on
+is well represented, few pairs can still gain: these are written down, and the lazy greedy continues
 over that list with every image as a candidate. A set whose pairs fit the list at once (4,472 images
 for 20 million) has no first phase.
 

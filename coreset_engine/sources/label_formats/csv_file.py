@@ -92,7 +92,7 @@ def _head(records: list[_Record]) -> tuple[list[str], list[_Record]]:
 
 
 def _is_split(records: Sequence[_Record], at: int) -> bool:
-    """Whether a column holds nothing but the names of parts (TRAIN, TEST, UNASSIGNED)."""
+    """Whether a column contains only the names of parts (TRAIN, TEST, UNASSIGNED)."""
     cells = {cells[at].strip() for _, cells, _ in records if len(cells) > at}
     return all(cell.upper() == "UNASSIGNED" or split_of(cell) for cell in cells)
 

@@ -1,6 +1,6 @@
 """Read a label file or folder of any tool row by row.
 
-Every reader yields `LabelRow`s: what names the image, and the classes said of it. Nothing is
+Every reader yields `LabelRow`s: what names the image, and the classes given for it. Nothing is
 trusted and no row stops the others: one that cannot be understood carries its reason.
 """
 

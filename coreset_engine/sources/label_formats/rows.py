@@ -70,7 +70,7 @@ class LabelRow:
     keys : mapping
         Column -> text that names the image, most telling column first.
     classes : tuple of str
-        Different classes said of it; () = none.
+        Different classes given for it; () = none.
     where : str
         "line 7", "task 3".
     annotator : str

@@ -149,7 +149,7 @@ class Slices:
     # -- on disk, so that a node reads the lines of its slice and no more --------------------------
 
     def save(self, path: Any, rows: int) -> None:
-        """Write this index as Parquet, `rows` images a row group; each line stands alone."""
+        """Write this index as Parquet, `rows` images a row group; each line is complete."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
