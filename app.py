@@ -82,7 +82,7 @@ def draw() -> None:
         with frame.error_boundary():
             page.run()
     finally:
-        session.save_state()
+        session.end_run()
 
 
 if get_script_run_ctx(suppress_warning=True) is not None:

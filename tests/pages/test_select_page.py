@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 import pytest
+import streamlit as st
 from finished import FinishedRun, go_to, texts
 
 from coreset_engine.evaluation.random_range import RandomRange
@@ -218,3 +219,95 @@ def test_lost_groups_are_counted(open_page):
     assert len(lost) == 9 and sum(size for _, size in lost) == int(
         (view.run.pseudo_labels.labels != 0).sum()
     )
+
+
+def button(test, label):
+    return next(one for one in test.button if one.label == label)
+
+
+def late_message(test, typed):
+    """What the browser sends once a number is typed, before it has drawn what the page made of
+    it."""
+    states = test._tree.get_widget_states()
+    own = box(test, "Images to keep").proto.id
+    next(one for one in states.widgets if one.id == own).double_value = typed
+    return states
+
+
+def test_a_late_message_does_not_bring_back_the_percentage_of_before(open_page):
+    test = open_page("select", method="elfs")
+    late = late_message(test, 123)
+    box(test, "Images to keep").set_value(123).run()
+    test._run(late)
+    assert (selected(test), test.session_state["state:count"]) == (123, 123)
+    test.run()
+    assert (selected(test), test.session_state["state:count"]) == (123, 123)
+    assert box(test, "Percent of 400").value == pytest.approx(30.75)
+
+
+@pytest.mark.parametrize("label", ["Undo", "Redo"])
+def test_a_late_message_takes_back_no_undo_and_no_redo(open_page, label):
+    test = open_page("select", method="elfs")
+    box(test, "Images to keep").set_value(123).run()
+    if label == "Redo":
+        button(test, "Undo").click().run()
+    late = test._tree.get_widget_states()
+    button(test, label).click().run()
+    for _ in range(2):
+        expected = 123 if label == "Redo" else 40
+        assert selected(test) == expected
+        assert test.session_state["state:count"] == (123 if label == "Redo" else 0)
+        test._run(late)
+
+
+def test_a_late_message_takes_back_no_undone_method(open_page):
+    test = open_page("select", method="elfs")
+    test.selectbox(key="widget:method").set_value("random").run()
+    late = test._tree.get_widget_states()
+    assert test.session_state["state:method"] == "random"
+    button(test, "Undo").click().run()
+    assert test.session_state["state:method"] == "elfs"
+    test._run(late)
+    assert test.session_state["state:method"] == "elfs"
+    button(test, "Redo").click().run()
+    assert test.session_state["state:method"] == "random"
+
+
+def test_a_number_and_its_rate_enter_the_address_together(open_page, monkeypatch):
+    test = open_page("select", method="elfs")
+    written = []
+    from_dict = type(st.query_params).from_dict
+
+    def note(self, params):
+        written.append(dict(params))
+        from_dict(self, params)
+
+    monkeypatch.setattr(type(st.query_params), "from_dict", note)
+    box(test, "Images to keep").set_value(123).run()
+    box(test, "Percent of 400").set_value(25.0).run()
+    button(test, "Undo").click().run()
+    assert [(one["p"], one.get("k")) for one in written] == [
+        ("0.6925", "123"),
+        ("0.75", None),
+        ("0.6925", "123"),
+    ]
+
+
+def test_an_address_replaced_a_moment_ago_is_no_step_back(open_page, monkeypatch):
+    test = open_page("select", method="elfs")
+    before = dict(test.query_params)
+    box(test, "Images to keep").set_value(123).run()
+    test.query_params = dict(before)
+    test.run()
+    assert selected(test) == 123  # a message sent before the browser had the new address
+    test.run()
+    test.query_params = dict(before)
+    test.run()
+    assert selected(test) == 40  # the back button: the browser had the new one
+
+
+def test_the_rate_of_the_difficulty_view_replaces_a_typed_number(open_page):
+    test = open_page("labels", method="elfs", count=57, labels_view="Difficulty")
+    next(one for one in test.slider if one.label == "Pruning rate").set_value(0.5).run()
+    assert test.session_state["state:count"] == 0
+    assert test.session_state["state:prune_rate"] == pytest.approx(0.5)

@@ -187,6 +187,7 @@ def finished_since(before: dict[str, bool] | None, jobs: list[Any]) -> list[str]
 
 def _job_list() -> None:
     navigation.return_to_page()
+    session.confirm_address()
     jobs = list_jobs()
     if active_by_id(jobs) != session.get("jobs_seen"):
         st.rerun()

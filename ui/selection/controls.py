@@ -242,14 +242,13 @@ def set_count(view: RunView, count: int) -> None:
     """Keep exactly this many images of the dataset."""
     n = len(view.full or view)
     count = min(max(int(count), 1), n)
-    session.put("count", count)
-    session.rebind("prune_rate", 1 - count / n)
+    session.rebind_all({"count": count, "prune_rate": 1 - count / n})
 
 
 def set_rate(prune_rate: float) -> None:
     """Remove this share of the images, whatever their number."""
-    session.put("count", 0)
-    session.rebind("prune_rate", round(min(max(float(prune_rate), 0.0), 0.999999), 6))
+    rate = round(min(max(float(prune_rate), 0.0), 0.999999), 6)
+    session.rebind_all({"count": 0, "prune_rate": rate})
 
 
 # -- undo ------------------------------------------------------------------------------------------
@@ -265,14 +264,7 @@ def setup() -> dict[str, Any]:
 
 def restore(values: dict[str, Any]) -> None:
     """Make `values` (from `setup`) the session's coreset."""
-    for name in SETUP:
-        if name not in values:
-            continue
-        if values[name] is None:
-            session.put(name, None)
-            st.session_state.pop(f"widget:{name}", None)
-        else:
-            session.rebind(name, values[name])
+    session.rebind_all({name: values[name] for name in SETUP if name in values})
     session.put("forms_turn", session.get("forms_turn", 0) + 1)
     for key in [key for key in st.session_state if str(key).startswith("knobs:")]:
         del st.session_state[key]  # the forms begin again with what was restored
@@ -290,9 +282,9 @@ def step(source: str, target: str) -> None:
     """step("past", "future") undoes, step("future", "past") redoes."""
     stack = list(session.get(source) or [])
     if stack:
-        session.put(target, [*(session.get(target) or []), setup()])
-        restore(stack.pop())
-        session.put(source, stack)
+        earlier = stack.pop()
+        session.put_all({target: [*(session.get(target) or []), setup()], source: stack})
+        restore(earlier)
 
 
 def apply_slider_events(key: str, alphas: list[int]) -> int:
@@ -310,14 +302,20 @@ def apply_slider_events(key: str, alphas: list[int]) -> int:
     if turn != session.get("turn:" + key):
         session.put("turn:" + key, turn)
         remember()
-        set_rate(round(min(max(float(moved.get("p", 0)), 0.0), 0.9999), 4))
-        if moved.get("beta") is not None:  # else it still follows the pruning rate
-            session.rebind("beta", round(min(max(float(moved["beta"]), 0.0), 1.0), 4))
-        if len(alphas) > 1:
-            session.rebind(
-                "alpha", alphas[min(max(int(moved.get("variant", 0)), 0), len(alphas) - 1)]
-            )
+        session.rebind_all(_slider_values(moved, alphas))
     return turn
+
+
+def _slider_values(moved: Mapping[str, Any], alphas: list[int]) -> dict[str, Any]:
+    """What the map's sliders say, as values of the session."""
+    rate = round(min(max(float(moved.get("p", 0)), 0.0), 0.9999), 4)
+    values: dict[str, Any] = {"count": 0, "prune_rate": rate}
+    if moved.get("beta") is not None:  # else it still follows the pruning rate
+        values["beta"] = round(min(max(float(moved["beta"]), 0.0), 1.0), 4)
+    if len(alphas) > 1:
+        step = min(max(int(moved.get("variant", 0)), 0), len(alphas) - 1)
+        values["alpha"] = alphas[step]
+    return values
 
 
 # -- lasso and click -------------------------------------------------------------------------------

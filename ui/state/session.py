@@ -13,6 +13,7 @@ import dataclasses
 import functools
 import json
 import os
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +68,7 @@ LINKED: dict[str, tuple[str, type, Any]] = {
 # the dataset's last.
 ALWAYS_LINKED = ("method", "prune_rate")
 _PREFIX = "state:"
+LATE = 3.0  # seconds in which messages with a replaced address may still arrive
 
 
 def get(name: str, default: Any = None) -> Any:
@@ -89,12 +91,19 @@ def beta_guesses() -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 def put(name: str, value: Any) -> None:
     """Store `value` in this session; linked names also appear in the URL at once."""
-    st.session_state[_PREFIX + name] = value
-    if name in link_storage.STORED:
+    put_all({name: value})
+
+
+def put_all(values: Mapping[str, Any]) -> None:
+    """Store several values as one change: no address ever holds some of them without the others."""
+    for name, value in values.items():
+        st.session_state[_PREFIX + name] = value
+    stored = any(name in link_storage.STORED for name in values)
+    if stored:
         st.session_state[_PREFIX + "memo"] = link_storage.save_values(
             {long: get(long) for long in link_storage.STORED}, home()
         )
-    if name in LINKED or name in link_storage.STORED:
+    if stored or any(name in LINKED for name in values):
         _write_url()
 
 
@@ -104,7 +113,7 @@ def bind(name: str, default: Any = None) -> str:
     `st.slider(..., key=bind("prune_rate"))` starts at the session's value and, on every later run,
     writes back what the user chose. Survives page changes, which drop plain widget values.
     """
-    key = f"widget:{name}"
+    key = _widget_key(name)
     if key not in st.session_state:
         st.session_state[key] = get(name, default)
     elif st.session_state[key] != get(name, default):
@@ -114,8 +123,48 @@ def bind(name: str, default: Any = None) -> str:
 
 def rebind(name: str, value: Any) -> None:
     """Set `name` from code (undo, snapshot) before its widget is drawn in this run."""
-    put(name, value)
-    st.session_state[f"widget:{name}"] = value
+    rebind_all({name: value})
+
+
+def rebind_all(values: Mapping[str, Any]) -> None:
+    """`rebind` of several values, as one change."""
+    for name, value in values.items():
+        if st.session_state.get(_widget_key(name)) != value:
+            _renew_widget(name)
+    put_all(values)
+
+
+def field(name: str, value: Any) -> str:
+    """A widget key for a field that shows `value`, which other controls change too.
+
+    While the field holds the value, as after typing it there, its key stays, and with it the focus.
+    Otherwise the field is a new one, see `_renew_widget`.
+    """
+    if st.session_state.get(_widget_key(name)) != value:
+        _renew_widget(name)
+        st.session_state[_widget_key(name)] = value
+    return _widget_key(name)
+
+
+def typed(name: str, key: str) -> Any:
+    """What was typed into the field `name`; None where `key` is an earlier one, so a late message."""
+    return st.session_state.get(key) if key == _widget_key(name) else None
+
+
+def _widget_key(name: str) -> str:
+    turn = st.session_state.get(f"{_PREFIX}turn:{name}", 0)
+    return f"widget:{name}:{turn}" if turn else f"widget:{name}"
+
+
+def _renew_widget(name: str) -> None:
+    """Let the widget of `name` be a new one from now on.
+
+    Until the browser has drawn a value that code set, each of its messages still carries the old
+    one, which would count as typed. A widget with another key is not concerned.
+    """
+    if st.session_state.pop(_widget_key(name), None) is not None:
+        turn = st.session_state.get(f"{_PREFIX}turn:{name}", 0)
+        st.session_state[f"{_PREFIX}turn:{name}"] = turn + 1
 
 
 def home() -> Path:
@@ -129,11 +178,14 @@ def home() -> Path:
 def sync() -> None:
     """Adopt the URL when it changed (first run, link, back button), else write the state to it."""
     for name in LINKED:  # what the user has just moved counts from the first line of this run
-        if f"widget:{name}" in st.session_state:
-            st.session_state[_PREFIX + name] = st.session_state[f"widget:{name}"]
+        if _widget_key(name) in st.session_state:
+            st.session_state[_PREFIX + name] = st.session_state[_widget_key(name)]
+    confirm_address()
     seen = dict(st.query_params)
     written = st.session_state.get(_PREFIX + "url")
-    if seen and seen != written:
+    if seen and seen != written and not _is_late(seen):
+        if written is not None and any(row[0] in seen for row in LINKED.values()):
+            _forget_linked()  # the address of a step back lacks what has its default there
         _adopt(seen)
     elif written is None and os.environ.get("CORESET_OPEN"):
         st.session_state[_PREFIX + "dataset"] = os.environ["CORESET_OPEN"]
@@ -200,7 +252,7 @@ def _bring_back(*, everything: bool) -> None:
                 continue
             if name in LINKED or name in link_storage.STORED:
                 st.session_state[_PREFIX + name] = value
-                st.session_state.pop(f"widget:{name}", None)
+                _renew_widget(name)
     if last_state.same(_as_linked(saved), _as_linked(_state_values())):
         for name, stack in stacks.items():
             st.session_state[_PREFIX + name] = stack
@@ -210,6 +262,13 @@ def _right_type(name: str, value: Any) -> bool:
     kind = LINKED[name][1]
     fits = isinstance(value, (int, float) if kind is float else kind)
     return fits and not isinstance(value, bool) and _sane(name, value)
+
+
+def _forget_linked() -> None:
+    """Give every linked and stored value its default."""
+    for name in (*LINKED, *link_storage.STORED):
+        st.session_state.pop(_PREFIX + name, None)
+        _renew_widget(name)
 
 
 def _adopt(seen: dict[str, str]) -> None:
@@ -228,7 +287,7 @@ def _adopt(seen: dict[str, str]) -> None:
             st.session_state[_PREFIX + "proposed"] = value
             continue
         st.session_state[_PREFIX + name] = value
-        st.session_state.pop(f"widget:{name}", None)
+        _renew_widget(name)
         if name == "memo":
             for long, content in link_storage.load_values(value, home()).items():
                 st.session_state[_PREFIX + long] = content
@@ -270,8 +329,45 @@ def _write_url() -> None:
     params = others | params
     if dict(st.query_params) != params:
         save_state()  # whoever reloads at the new address finds its undo stack
+        _note_replaced(dict(st.query_params))
         st.query_params.from_dict(params)
     st.session_state[_PREFIX + "url"] = params
+
+
+def _note_replaced(address: dict[str, str]) -> None:
+    now = time.monotonic()
+    replaced = [
+        one for one in st.session_state.get(_PREFIX + "replaced", ()) if one[1] > now - LATE
+    ]
+    st.session_state[_PREFIX + "replaced"] = [*replaced, (address, now)]
+    st.session_state[_PREFIX + "written"] = True
+
+
+def _is_late(seen: dict[str, str]) -> bool:
+    """Whether a message was sent before the browser had the address that is in force.
+
+    Its address was replaced a moment ago, and no message with the new one has come since. Later, or
+    after such a message, an earlier address is the work of the back button.
+    """
+    since = time.monotonic() - LATE
+    replaced = st.session_state.get(_PREFIX + "replaced", ())
+    return any(address == seen and at > since for address, at in replaced)
+
+
+def confirm_address() -> None:
+    """Note that the browser has the address in force, where this run's message carries it.
+
+    An address that this very run has written, in a callback, says nothing about the browser.
+    """
+    written = st.session_state.get(_PREFIX + "url")
+    if not st.session_state.get(_PREFIX + "written") and dict(st.query_params) == written:
+        st.session_state[_PREFIX + "replaced"] = []
+
+
+def end_run() -> None:
+    """Call last in each run of a page."""
+    save_state()
+    st.session_state[_PREFIX + "written"] = False
 
 
 # -- sources this workspace has opened -------------------------------------------------------------
@@ -442,14 +538,9 @@ def settle_count(n: int) -> None:
 
     n: images of the whole dataset.
     """
-    count = get("count")
-    if not count:
-        return
-    if count > n:
-        put("count", n)
-        count = n
-    if kept_count(n, get("prune_rate")) != count:
-        rebind("prune_rate", 1 - count / n)
+    count = min(get("count"), n)
+    if count and (count != get("count") or kept_count(n, get("prune_rate")) != count):
+        rebind_all({"count": count, "prune_rate": 1 - count / n})
 
 
 def close_dataset() -> None:

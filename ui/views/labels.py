@@ -166,6 +166,7 @@ def _difficulty_controls(view: session.RunView) -> str:
         step=0.001,
         format="percent",
         key=session.bind("prune_rate"),
+        on_change=_moved_rate,
         help="Share of all images that is not selected.",
     )
     st.slider(
@@ -179,6 +180,11 @@ def _difficulty_controls(view: session.RunView) -> str:
     )
     show_search(view, session.get("prune_rate"), score)
     return score
+
+
+def _moved_rate() -> None:
+    """The slider says how many images are kept, no longer the number typed on Select."""
+    session.put("count", 0)
 
 
 def _show_cuts(view: session.RunView, score: str) -> None:
@@ -292,8 +298,7 @@ def set_cuts(easiness: np.ndarray, low: float, high: float) -> None:
     """Move both sliders so that images in [low, high] stay; an empty range changes nothing."""
     rates = cuts_around(easiness, low, high)
     if rates is not None:
-        session.rebind("prune_rate", rates[0])
-        session.rebind("beta", rates[1])
+        session.rebind_all({"count": 0, "prune_rate": rates[0], "beta": rates[1]})
 
 
 def cuts_around(easiness: np.ndarray, low: float, high: float) -> tuple[float, float] | None:

@@ -27,6 +27,7 @@ from ui.views.forecast import in_words
 
 # Parameters that the map's sliders hold.
 ON_THE_MAP = {"beta", "n_neighbours"}
+COUNT, PERCENT = "images_to_keep", "percent_to_keep"
 SELECTION_ORDER = "Selection order"
 ALPHAS = (10, 50, 100, 250, 500, 1000, 2000)  # coverage.scores.GRID
 # Up to this many images, scores of another alpha are computed at once; above, by a job.
@@ -37,41 +38,50 @@ def budget_and_method(view: RunView) -> None:
     """Draw how many images to keep, the same as a percentage, and the method."""
     n = len(view.full or view)
     kept = session.get("count") or kept_count(n, session.get("prune_rate"))
-    st.session_state["select:count"] = kept
-    st.session_state["select:percent"] = round(100 * kept / n, 2)
     left, middle, right = st.columns([2, 2, 5])
-    left.number_input(
-        "Images to keep", 1, n, key="select:count", on_change=_typed_count, args=(view,)
-    )
+    count = session.field(COUNT, kept)
+    left.number_input("Images to keep", 1, n, key=count, on_change=_typed_count, args=(view, count))
+    percent = session.field(PERCENT, round(100 * kept / n, 2))
     middle.number_input(
         f"Percent of {n:,}",
         0.0,
         100.0,
         step=1.0,
         format="%.4g",
-        key="select:percent",
+        key=percent,
         on_change=_typed_percent,
+        args=(percent,),
     )
-    with right:
-        before = session.get("method")
-        st.selectbox(
-            "Method",
-            list(METHODS),
-            key=session.bind("method"),
-            format_func=lambda name: row_title(METHODS, name),
-            help="The recommended method says which one it takes, and why.",
-        )
-        note_method(before)
+    method = session.bind("method")
+    right.selectbox(
+        "Method",
+        list(METHODS),
+        key=method,
+        format_func=lambda name: row_title(METHODS, name),
+        help="The recommended method says which one it takes, and why.",
+        on_change=_picked_method,
+        args=(method,),
+    )
 
 
-def _typed_count(view: RunView) -> None:
-    controls.remember()
-    controls.set_count(view, st.session_state["select:count"])
+def _picked_method(key: str) -> None:
+    """Keep the method of before for undo: the session takes the new one after this callback."""
+    if session.typed("method", key) is not None:
+        controls.remember()
 
 
-def _typed_percent() -> None:
-    controls.remember()
-    controls.set_rate(1 - st.session_state["select:percent"] / 100)
+def _typed_count(view: RunView, key: str) -> None:
+    count = session.typed(COUNT, key)
+    if count is not None:
+        controls.remember()
+        controls.set_count(view, count)
+
+
+def _typed_percent(key: str) -> None:
+    percent = session.typed(PERCENT, key)
+    if percent is not None:
+        controls.remember()
+        controls.set_rate(1 - percent / 100)
 
 
 def undo_buttons(back: Any, forward: Any) -> None:
@@ -149,15 +159,6 @@ def _warn_of_lost(lost: list[tuple[str, int]]) -> None:
         on_click=constraints.require_each_cluster,
         help="Adds a quota; change it under Constraints.",
     )
-
-
-def note_method(before: str) -> None:
-    """Record a change of method, so that it can be undone."""
-    after = session.get("method")
-    if after != before:
-        past = {**controls.setup(), "method": before}
-        session.put("past", [*(session.get("past") or []), past])
-        session.put("future", [])
 
 
 def method_options(view: RunView, method: str) -> None:
