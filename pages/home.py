@@ -8,7 +8,6 @@ from ui.components import frame
 from ui.state import session
 from ui.views import home, source_update
 from ui.views.settings import settings
-from ui.views.source_form import quick_open, recent, source_form
 
 frame.page_header("Coreset Explorer", home.PURPOSE)
 view = session.current_run()
@@ -25,17 +24,15 @@ home.summary(view)
 home.computing(view)
 source_update.offer(view)
 home.goals(view)
-with st.expander("Open a folder, recent sources, demo"):
-    quick_open()
-    recent()
-    source_form()
 # What most visitors never open is drawn, and its scripts are loaded, only once it is opened.
 for title, key, draw in (
+    ("Open a folder, recent sources, demo", "home:open", home.other_sources),
     ("Settings: encoder, clusters, seed, training, cluster", "home:settings", settings),
     ("Stages and their sizes", "home:stages", home.stages),
     ("How the source was read", "home:source", home.source),
 ):
-    folded = st.expander(title, key=key, on_change="rerun")
+    asked_for = key == "home:open" and bool(session.get("proposed"))  # a link names a source
+    folded = st.expander(title, expanded=asked_for, key=key, on_change="rerun")
     if folded.open:
         with folded:
             draw(view)

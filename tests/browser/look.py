@@ -1,6 +1,7 @@
 """Screenshots of every page on one running server, and what is cut on them: to look at, not a test.
 
     python tests/browser/look.py HOME OUT NAME=QUERY ... [--pages explore,select]
+        [--looks light-1440,dark-1024]
 
 HOME is a finished workspace. Each NAME=QUERY is one dataset's address, for example
 photos="dataset=demo-photos&k=200". One Chromium and one page are used for all, so that a look at
@@ -28,6 +29,7 @@ PARTS = {
     "explore": ("Map and gallery",),
 }
 LOOKS = [(scheme, width) for scheme in ("light", "dark") for width in (1440, 1024)]
+Looks = list[tuple[str, int]]
 CUT = """() => {
   const found = [];
   const walk = (root) => {
@@ -53,9 +55,9 @@ def settle(page, more: int = 500) -> None:
     page.wait_for_timeout(more)
 
 
-def look(page, out: Path, name: str) -> None:
+def look(page, out: Path, name: str, looks: Looks) -> None:
     """One picture for every scheme and width; the first shows all that is below, too."""
-    for number, (scheme, width) in enumerate(LOOKS):
+    for number, (scheme, width) in enumerate(looks):
         page.emulate_media(color_scheme=scheme)
         page.set_viewport_size({"width": width, "height": 1000 if number else 2400})
         settle(page)
@@ -67,13 +69,15 @@ def look(page, out: Path, name: str) -> None:
                 print(f"{name} {width}: cut: {text}", flush=True)
 
 
-def look_at_all(context, address: str, asked, pages: list[str], out: Path) -> None:
+def look_at_all(context, address: str, asked: argparse.Namespace) -> None:
     """Every page of every dataset, with its parts."""
+    out = asked.out
+    looks = [one for one in LOOKS if "{}-{}".format(*one) in asked.looks.split(",")]
     page = context.new_page()
     page.set_default_timeout(60_000)
     witness = Witness(page)
-    for name, _, query in (one.partition("=") for one in asked):
-        for kind in pages:
+    for name, _, query in (one.partition("=") for one in asked.datasets):
+        for kind in asked.pages.split(","):
             began = time.monotonic()
             page.emulate_media(color_scheme="light")
             page.set_viewport_size({"width": 1440, "height": 1000})
@@ -81,13 +85,13 @@ def look_at_all(context, address: str, asked, pages: list[str], out: Path) -> No
             page.get_by_role("heading", level=1).wait_for()
             settle(page, 1500)
             print(f"-- {name}-{kind}: {time.monotonic() - began:.1f} s", flush=True)
-            look(page, out, f"{name}-{kind}")
+            look(page, out, f"{name}-{kind}", looks)
             for part in PARTS.get(kind, ()):
                 role = page.get_by_role("tab" if kind == "export" else "radio", name=part)
                 if role.count():
                     role.first.click()
                     settle(page, 1500)
-                    look(page, out, f"{name}-{kind}-{part.split()[-1].lower()}")
+                    look(page, out, f"{name}-{kind}-{part.split()[-1].lower()}", looks)
             print(*witness.faults, *witness.strangers, flush=True)
             witness.faults.clear()
 
@@ -101,6 +105,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("datasets", nargs="+")
     parser.add_argument("--pages", default=",".join(PAGES))
+    parser.add_argument("--looks", default=",".join("{}-{}".format(*one) for one in LOOKS))
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
     path = os.environ.get("CORESET_CHROMIUM") or shutil.which("chromium")
@@ -109,7 +114,7 @@ def main() -> None:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
             context = browser.new_context()
-            look_at_all(context, address, asked.datasets, asked.pages.split(","), asked.out)
+            look_at_all(context, address, asked)
             browser.close()
     finally:
         stop(process)

@@ -252,6 +252,8 @@ def test_a_moved_source_is_checked_and_opened(fresh, tmp_path):
     test.text_input(key="quick:folder").set_value(str(old))
     press(test, "Open")
     old.rename(new)
+    test.session_state["home:open"] = True
+    test.run()
     test.text_input(key="moved:folder").set_value(str(tmp_path))
     press(test, "Check and open")
     assert "other images" in test.error[0].value

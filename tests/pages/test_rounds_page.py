@@ -37,7 +37,7 @@ def test_before_the_first_round_the_page_says_what_a_pilot_is(open_page):
     test = open_page("export")
     assert not test.exception
     assert [tab.label for tab in test.tabs] == ["Export", "Labels back", "Next round"]
-    assert "pilot" in texts(test) and "With 20 labels or more" in texts(test)
+    assert "pilot" in texts(test) and "With at least 20 labels" in texts(test)
     assert button(test, "Choose the next 100")
     assert "No labels were imported yet" in texts(test)
 

@@ -430,11 +430,23 @@ def interval_curves(
         for column, values in zip((x_axis, "value", "low", "high"), (x, value, low, high)):
             data[column] += values.tolist()
     figure.update_layout(title=title, xaxis_title=x_axis, yaxis_title=y_axis)
-    figure.update_xaxes(type="log")
+    marks = round_numbers(np.concatenate([points[:, 0] for points in series.values()]))
+    figure.update_xaxes(type="log", tickvals=marks, ticktext=[f"{mark:,}" for mark in marks])
     figure.update_yaxes(tickformat=".0%")
     if at:
         figure.add_vline(x=at, line_dash="dash", line_color=palette.text)
     return figure, data
+
+
+def round_numbers(values: np.ndarray) -> list[int]:
+    """The numbers 1, 2, 5, 10, 20, ... within the range of (n,) positive values, to mark an axis.
+
+    Only powers of ten where the values span more than three of them.
+    """
+    low, high = float(np.min(values, initial=np.inf)), float(np.max(values, initial=1))
+    steps = (1, 2, 5) if high < 1000 * low else (1,)
+    marks = [step * 10**power for power in range(13) for step in steps]
+    return [mark for mark in marks if low <= mark <= high]
 
 
 def budget_curve(

@@ -38,6 +38,12 @@ RAMPS = {
     "light": ("#00224E", "#1F4E8C", "#56677F", "#878378", "#B39B45", "#D4AC00"),
     "dark": ("#3B82D6", "#6E93BF", "#98A0A8", "#BDB588", "#E1CC55", "#FEE838"),
 }
+# Scores whose name does not say which end is which, for the histogram's heading.
+MEANING = {
+    "AUM": "AUM (low = hard)",
+    "Forgetting": "Forgetting (high = hard)",
+    "EL2N": "EL2N (high = hard)",
+}
 _LOADER = Path(__file__).with_name("loader.js")
 
 
@@ -419,7 +425,7 @@ def _bins(view: RunView, published_data: PublishedData, name: str | None) -> dic
         return None
     bins = shown.bins()
     return {
-        "name": shown.name,
+        "name": MEANING.get(shown.name, shown.name),
         "url": published.publish_array(published_data, bins),
         "count": BINS + int((bins == BINS).any()),
         **_ends(shown),

@@ -1,8 +1,9 @@
 """Clusters as people see them: their names, the corrections made to them, and how they match truth.
 
 A cluster has one name everywhere: the one the user gave it, else the class that most of its images
-have, else "cluster 3". Quality is judged after matching clusters to classes one to one (ELFS figure
-7), which may give a cluster another class than its majority's.
+have, else its two commonest classes ("cat / gravel"), else "cluster 3". Quality is judged after
+matching clusters to classes one to one (ELFS figure 7), which may give a cluster another class than
+its majority's.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class LabelQuality:
     class_of : (C,) int64
         Class of each cluster by one-to-one matching, -1 for an empty one.
     majority : (C,) int64
-        Class that most images of each cluster have, -1 for an empty one.
+        Class that more than half of the cluster's labelled images have; -1 where there is none.
     matched : (N,) int64
         Class that each image gets through its cluster.
     wrong : (N,) bool
@@ -82,7 +83,7 @@ def compare_labels(
     return LabelQuality(
         counts=counts,
         class_of=np.where(empty, -1, np.where(mapping >= 0, mapping, most)),
-        majority=np.where(empty, -1, most),
+        majority=np.where(2 * counts.max(0) > counts.sum(0), most, -1),
         matched=matched,
         wrong=wrong,
         per_class=np.asarray(result["class_errors"], float),
@@ -169,12 +170,19 @@ def _typical(key: str, fingerprint: str, most: int, _view: session.RunView) -> l
 def matched_names(
     quality: LabelQuality | None, classes: tuple[str, ...], n_clusters: int
 ) -> list[str]:
-    """The majority class of each cluster; "cluster 3" without truth and for empty clusters."""
+    """The majority class of each cluster, or its two commonest classes where there is none.
+
+    "cluster 3" without truth and for empty clusters.
+    """
     names = [f"cluster {c}" for c in range(n_clusters)]
-    if quality is not None:
-        for cluster, label in enumerate(quality.majority):
-            if label >= 0:
-                names[cluster] = str(classes[label])
+    if quality is None:
+        return names
+    for cluster, label in enumerate(quality.majority):
+        two = np.argsort(-quality.counts[:, cluster], kind="stable")[:2]
+        if label >= 0:
+            names[cluster] = str(classes[label])
+        elif quality.counts[two, cluster].any():
+            names[cluster] = " / ".join(str(classes[one]) for one in two)
     return names
 
 

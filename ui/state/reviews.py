@@ -139,7 +139,10 @@ def ranked_errors(view: RunView) -> tuple[list[Candidate], float]:
 
 
 def cluster_classes(view: RunView) -> np.ndarray | None:
-    """(N,) int64 class that most images of each image's cluster have; None without labels."""
+    """(N,) int64 class that most images of each image's cluster have, -1 where no class has most.
+
+    None without labels.
+    """
     quality = quality_of(view)
     return None if quality is None else quality.majority[view.run.pseudo_labels.labels]
 

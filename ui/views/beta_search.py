@@ -19,7 +19,7 @@ from ui.components.jobs import list_jobs, submit_button
 from ui.selection import forecasts
 from ui.state import session
 
-FORECAST_CURVE = "forecast (right axis)"
+FORECAST_CURVE = "forecast"
 
 
 def show_search(view: session.RunView, prune_rate: float, score: str) -> None:
@@ -108,7 +108,7 @@ def show_curve(view: session.RunView, prune_rate: float, score: str) -> None:
 def curves(
     result: dict[str, Any] | None, points: list[tuple[float, Gain]], title: str
 ) -> tuple[Any, charts.Columns]:
-    """Accuracies of the search on the left axis, gains by the forecast on the right one."""
+    """Accuracies of the search, and gains by the forecast; on a second axis where both are known."""
     betas = np.array([point["beta"] for point in result["curve"]]) if result else np.empty(0)
     series = _accuracies(result) if result else {}
     figure, _ = charts.lines(
@@ -129,7 +129,7 @@ def curves(
     if result:
         figure.add_vline(x=result["beta"], line_dash="dash", line_color=charts.current().text)
     if points:
-        _add_forecast(figure, points)
+        _add_forecast(figure, points, beside=bool(result))
         rows += [(FORECAST_CURVE, at, one.gain, one.low, one.high) for at, one in points]
     figure.update_layout(showlegend=True)
     names = ("curve", "beta", "value", "low", "high")
@@ -145,8 +145,8 @@ def _accuracies(result: dict[str, Any]) -> dict[str, np.ndarray]:
     return series
 
 
-def _add_forecast(figure: Any, points: list[tuple[float, Gain]]) -> None:
-    """Add the forecast's curve with its 90 % intervals."""
+def _add_forecast(figure: Any, points: list[tuple[float, Gain]], *, beside: bool) -> None:
+    """Add the forecast's curve with its 90 % intervals; beside: on an axis at the right."""
     beta = np.array([at for at, _ in points])
     gain, low, high = np.array([(one.gain, one.low, one.high) for _, one in points]).T
     color = charts.category(2)
@@ -154,16 +154,18 @@ def _add_forecast(figure: Any, points: list[tuple[float, Gain]]) -> None:
         x=beta,
         y=gain,
         name=FORECAST_CURVE,
-        yaxis="y2",
+        yaxis="y2" if beside else "y",
         mode="lines+markers",
         line=dict(color=color, dash="dot"),
         error_y=dict(type="data", array=high - gain, arrayminus=gain - low, thickness=1, width=3),
     )
-    figure.update_layout(
-        yaxis2=dict(
-            title="expected points over random", overlaying="y", side="right", showgrid=False
-        )
-    )
+    title = "expected points over random"
+    if beside:
+        text = charts.current().text
+        second = dict(overlaying="y", side="right", showgrid=False, tickfont_color=text)
+        figure.update_layout(yaxis2=dict(title=f"{title} (forecast)", **second))
+    else:
+        figure.update_yaxes(title=title, tickformat="+.1f")
     figure.add_vline(x=best_of(points)[0], line_dash="dot", line_color=color)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,12 +18,15 @@ from coreset_engine.selection.request import SelectionRequest
 from ui.components.escape import markdown as escaped
 from ui.map.colour_columns import format_number
 from ui.selection import session_selection
+from ui.state import background
 from ui.state.session import RunView
 
 if TYPE_CHECKING:  # imports torch, which the first page does not need
     from coreset_engine.evaluation.certificate import Certificate
     from coreset_engine.evaluation.random_range import RandomRange
 
+# Up to this many images the page waits for the measurement: a fraction of a second.
+AT_ONCE = 5000
 # Field of the certificate -> what it is, and which direction is good. For tables.
 MEASURES = {
     "mean_distance": "Mean distance to the nearest selected image (lower is better)",
@@ -43,7 +47,7 @@ def certificate_of(view: RunView, selection: Selection) -> Certificate:
     )
 
 
-@st.cache_resource(max_entries=64, show_spinner="Measuring coverage ...")
+@st.cache_resource(max_entries=64, show_spinner=False)
 def _certify(
     fingerprint: str, job_params: dict[str, Any], positions: bytes, _view: RunView
 ) -> Certificate:
@@ -158,7 +162,7 @@ def random_range_of(view: RunView, count: int) -> RandomRange:
     return _random_range(view.dataset.fingerprint, view.job_params, count, view)
 
 
-@st.cache_resource(max_entries=64, show_spinner="Measuring random selections ...")
+@st.cache_resource(max_entries=64, show_spinner=False)
 def _random_range(
     fingerprint: str, job_params: dict[str, Any], count: int, _view: RunView
 ) -> RandomRange:
@@ -180,8 +184,10 @@ def show_certificate(view: RunView, selection: Selection) -> None:
         )
         if not st.button("Measure"):
             return
-    certificate = certificate_of(view, selection)
-    random = random_range_of(view, len(selection))
+    measured = _measured(view, selection)
+    if measured is None:
+        return
+    certificate, random = measured
     n_clusters = view.run.pseudo_labels.n_clusters if view.ready("pseudo_labels") else None
     for finding in findings(certificate, random, n_clusters):
         st.markdown(f"{BADGES[finding.verdict]} {finding.text}")
@@ -197,6 +203,23 @@ def show_certificate(view: RunView, selection: Selection) -> None:
                 "be slightly too large, never too small."
             )
         show_smallest(view, selection)
+
+
+def _measured(view: RunView, selection: Selection) -> tuple[Certificate, RandomRange] | None:
+    """The certificate and the range of random selections; None while a thread measures them."""
+
+    def measure() -> tuple[Certificate, RandomRange]:
+        return certificate_of(view, selection), random_range_of(view, len(selection))
+
+    if len(view) <= AT_ONCE:
+        return measure()
+    settings = json.dumps(view.job_params, sort_keys=True, default=str)
+    positions = np.sort(selection.indices).tobytes()
+    measuring = background.start((view.dataset.fingerprint, settings, positions), measure)
+    if not measuring.done():
+        background.wait_for(measuring, "Measuring this selection and random ones ...")
+        return None
+    return measuring.result()
 
 
 def _random_text(measure: str, random: RandomRange) -> str:

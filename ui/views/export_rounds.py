@@ -74,8 +74,8 @@ def show_next(view: session.RunView, state: label_log.LabelState) -> None:
         return
     first = not state.context()
     st.markdown(
-        "The first round is a **pilot**: random images, as many of each cluster as its share. It "
-        "is a fair sample to judge by later."
+        "The first round is a **pilot**: random images, each cluster in proportion to its size. "
+        "Later rounds are judged on it, because nothing was preferred in it."
         if first
         else "Labelled images and those of earlier rounds stay as context; only new ones are added."
     )
@@ -207,11 +207,12 @@ def newest_estimate(
 
 def show_curve(view: session.RunView, state: label_log.LabelState) -> None:
     """Draw the curve over rounds beside random's, and whether more labels pay."""
-    st.subheader("Is it enough?", anchor=False)
+    st.subheader("Are these labels enough?", anchor=False)
     if len(state.labels) < FEWEST:
         st.markdown(
-            f"With {FEWEST} labels or more, this shows the accuracy of a model trained on them, "
-            f"beside random's, and what the next ones would bring. So far: {len(state.labels):,}."
+            f"With at least {FEWEST} labels, this shows the accuracy of a model trained on them "
+            "beside one trained on random images, and what more labels would bring. Labels so far: "
+            f"{len(state.labels):,}."
         )
         return
     estimate, outdated = newest_estimate(view, state)

@@ -98,7 +98,7 @@ def correction_sentence(forecast: Forecast, pending: int) -> str:
 def _say_best(forecast: Forecast, method: str, prune_rate: float) -> None:
     advice = forecast.best(prune_rate)
     if advice.method == method:
-        st.caption("No method that was judged is expected to do better at this number of images.")
+        st.caption("No other method is shown to be better at this number of images.")
         return
     words, button = st.columns([4, 2], vertical_alignment="center")
     title = escaped(row_title(METHODS, advice.method))

@@ -98,6 +98,13 @@ def welcome() -> None:
         source_form.source_form()
 
 
+def other_sources(view: session.RunView) -> None:
+    """Draw the ways to open something else than `view`."""
+    source_form.quick_open()
+    source_form.recent()
+    source_form.source_form()
+
+
 def goals(view: session.RunView | None) -> None:
     """Draw the goal cards; without a dataset they lead through the demo."""
     st.subheader("What do you want to do?", anchor=False)
