@@ -156,3 +156,9 @@ def test_a_long_legend_stays_off_the_title():
         420,
     )
     assert short.layout.legend.y == 1.0 and long.layout.legend.y < 0
+
+
+def test_axes_over_several_powers_of_ten_are_marked_by_round_numbers():
+    assert charts.round_numbers(np.array([6.0, 320.0])) == [10, 20, 50, 100, 200]
+    assert charts.round_numbers(np.array([20.0, 60_000.0])) == [100, 1000, 10_000]
+    assert charts.round_numbers(np.array([])) == []

@@ -68,3 +68,16 @@ def test_five_hundred_thumbnails_fit_one_small_sheet():
     dataset = dataset_of(flat, fingerprint="fast")
     url = thumbnails.data_url(tiles.sheet(dataset, list(range(500))))
     assert url.startswith("data:image/jpeg;base64,") and len(url) < 2_000_000
+
+
+@pytest.mark.parametrize(
+    "name, caption",
+    [
+        ("train-07049", "…07049"),
+        ("folder/sub/0123456.png", "…0123456"),
+        ("abcdefghijklmn", "…fghijklmn"),
+        ("photo-12", "photo-12"),
+    ],
+)
+def test_a_long_id_keeps_its_last_part_whole(name, caption):
+    assert thumbnails._short_id(name, 10) == caption

@@ -95,6 +95,8 @@ function buttons(root, item) {
     const key = keyOf(data.labels, at);
     const suggested = label === item.suggested;
     const own = key && key !== label ? [make("kbd", {}, `${key} `)] : [];
+    const [typical] = /^cluster \d+$/.test(label) ? data.mates[label] || [] : []; // its name says nothing
+    if (typical !== undefined) own.push(make("img", { alt: "", class: "typical", src: data.thumb.replace("{i}", typical) }));
     return make("button", { type: "button", class: suggested ? "suggested" : "", "data-id": `label ${label}`,
       "aria-label": `It is ${label}`, "aria-keyshortcuts": key || false, onclick: () => decide(root, "correct", label) },
     ...own, label);

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -70,7 +71,11 @@ def _short_id(name: str, most: int) -> str:
     stem, dot, suffix = name.rpartition(".")
     if dot and len(name) > most and suffix.isalnum() and len(suffix) <= 4:
         name = stem  # every file of a folder has the same suffix
-    return name if len(name) <= most else "…" + name[1 - most :]
+    if len(name) <= most:
+        return name
+    cut = name[1 - most :]
+    whole = re.search(r"(?<=[-_/ .])\w{4,}$", cut)  # the last part of the name rather than a stump
+    return "…" + (whole.group() if whole else cut)
 
 
 def gallery(  # noqa: PLR0913

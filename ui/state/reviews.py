@@ -65,8 +65,14 @@ class Doubt:
     natural: float
 
     def sentence(self, i: int) -> str:
-        """The value of image i, for example "Training margin (AUM) -1.26."."""
-        return f"{self.name[0].upper()}{self.name[1:]} {self.values[i]:.2f}."
+        """The value of image i and what it means.
+
+        For example "Training margin (AUM) -1.26: below 0, where another label fits better."
+        """
+        value = self.values[i]
+        low = f": below {self.natural:g}, where another label fits better"
+        said = low if value < self.natural else ""
+        return f"{self.name[0].upper()}{self.name[1:]} {value:.2f}{said}."
 
 
 # -- decisions

@@ -97,7 +97,8 @@ def expected_sentence(view: RunView, pair: Pair) -> str:
             return ""
     parts = [
         f"{name} is expected **{abs(gain.gain):.1f} points {'above' if gain.gain >= 0 else 'below'}"
-        f" random** (90% interval {gain.low:+.1f} to {gain.high:+.1f})"
+        f" random** (90% interval {gain.low:+.1f} to {gain.high:+.1f}"
+        f"{', so no difference is shown' if gain.low <= 0 <= gain.high else ''})"
         for name, (method, gain) in gains.items()
         if method != BASELINE
     ]

@@ -172,11 +172,16 @@ def _penalised(view: session.RunView, cut: Slice, chosen: _SliceControls) -> Non
     gallery(
         view.dataset,
         shown,
-        ["covered", *(f"−{cut.penalty[i]:.3f}" for i in near)],
+        ["covered", *(_penalty(float(cut.penalty[i])) for i in near)],
         key="slice:gallery",
         facts=[plain(view.dataset.ids[i]) for i in shown],
         height=220,
     )
+
+
+def _penalty(value: float) -> str:
+    """A penalty as a caption, for example "−0.146"."""
+    return f"−{value:.3f}" if value >= 0.001 else "−<0.001"
 
 
 def _dims(view: session.RunView, width: int) -> tuple[int, int]:
