@@ -51,7 +51,7 @@ OPTIONS: dict[str, Any] = {
     ),
     "images": _option(str | None, "folder of the images that belong to a file of vectors"),
     "ids": _option(str | None, "ids of the rows of vectors: FILE or FILE#COLUMN"),
-    "order": _option(str | None, "order of the images for the rows: natural or lexical"),
+    "order": _option(str | None, "order of the images for the rows: natural, lexical or folders"),
 }
 
 

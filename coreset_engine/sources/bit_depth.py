@@ -79,6 +79,14 @@ def to_8_bits(values: np.ndarray, no_data: float | None = None) -> np.ndarray:
     return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
 
 
+def mirrored(values: np.ndarray) -> np.ndarray:
+    """Values of a file in which 0 is white, with their largest and smallest exchanged."""
+    if values.dtype.kind == "f":
+        return np.nanmax(values) + np.nanmin(values) - values
+    turned: np.ndarray = values.max() - (values - values.min())
+    return turned
+
+
 def _range(low: float, high: float, kind: str) -> tuple[float, float]:
     """The range that values between low and high were probably recorded in."""
     if kind == "f" and low >= 0 and high <= 1:
@@ -127,6 +135,8 @@ def tiff_pixels(data: bytes, max_pixels: int) -> np.ndarray | None:
             if height * width > max_pixels or page.nbytes > MOST_BYTES:
                 raise ValueError(f"declares {width:,} x {height:,} pixels in {bands} bands")
             values = page.asarray()
+            if int(page.photometric) == 0 and values.dtype.kind in "uif":
+                values = mirrored(values)
             turn = page.tags.valueof(_ORIENTATION_TAG, 1)
     except ValueError as error:
         if str(error).startswith("declares"):
@@ -155,12 +165,16 @@ def upright(values: np.ndarray, turn: object) -> np.ndarray:
 
 
 def chosen_bands(values: np.ndarray, bands: Sequence[int] | None) -> np.ndarray:
-    """(H, W, 3) of the bands named (counted from 1), each scaled to 8 bits by itself."""
+    """(H, W, 3) of the bands named (counted from 1), each scaled to 8 bits by itself.
+
+    Two bands are red and green, with their mean as blue.
+    """
     count = values.shape[2]
     numbers = list(bands) if bands else list(range(1, min(count, 3) + 1))
     wrong = [number for number in numbers if not 1 <= number <= count]
     if wrong:
         raise ValueError(f"has {count} bands, not one numbered {wrong[0]}")
-    if len(numbers) != 3:
-        numbers = [numbers[0]] * 3
-    return np.stack([to_8_bits(values[:, :, number - 1]) for number in numbers], axis=2)
+    scaled = [to_8_bits(values[:, :, number - 1]) for number in numbers]
+    if len(scaled) == 2:
+        scaled.append((scaled[0] // 2 + scaled[1] // 2).astype(np.uint8))
+    return np.stack(scaled if len(scaled) == 3 else scaled * 3, axis=2)

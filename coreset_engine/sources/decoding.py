@@ -10,6 +10,7 @@ Every picture becomes upright 8-bit RGB. What cannot be kept is named by a code 
 - transparency: laid over mid-grey, or over white where the visible part is itself mid-grey, so that
   white and black drawings stay visible on the same ground;
 - more than 8 bits or floats: scaled per file (`bit_depth`);
+- two bands: red and green; a fourth band beside red, green and blue: not used;
 - more than four bands: refused unless `bands` names three of them.
 """
 
@@ -26,6 +27,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -54,6 +56,8 @@ LOSSES = {
     "depth": "have more than 8 bits a channel, scaled to the range of each file",
     "float": "hold floating-point values, scaled to the range of each file",
     "bands": "have more than four bands, of which the three chosen ones are used",
+    "two": "have two bands, shown as red and green with their mean as blue",
+    "extra": "have a fourth band that is no transparency and is not used",
 }
 _LARGE = 16_000_000
 _FEW = threading.Semaphore(2)  # at most two images above _LARGE pixels at once: bounded memory
@@ -161,7 +165,7 @@ def decode_with_losses(data: bytes, options: DecodeOptions = PLAIN) -> Decoded:
     """
     try:
         image = _opened(data, options)
-        if image is None:
+        if image is None or _has_two_bands(image):
             return _many_bands(data, options)
         with _FEW if image.width * image.height > _LARGE else nullcontext():
             several = bool(getattr(image, "is_animated", False))
@@ -171,9 +175,33 @@ def decode_with_losses(data: bytes, options: DecodeOptions = PLAIN) -> Decoded:
         raise
     except Exception as error:  # decoders raise anything from SyntaxError to struct.error
         raise Unreadable(_damage(data, error)) from error
+    losses = decoded.losses
+    if _spare_band(image):
+        losses = (*losses, "extra")
     if several and image.format != "MPO":  # a photograph with its preview is one picture
-        return Decoded(decoded.image, ("frames", *decoded.losses))
-    return decoded
+        losses = ("frames", *losses)
+    return Decoded(decoded.image, losses)
+
+
+def _has_two_bands(image: Image.Image) -> bool:
+    """Whether a TIFF has two bands of which the second is no transparency, as radar images have."""
+    return isinstance(image, TiffImageFile) and _tag(image, 277) == 2 and not _has_alpha(image)
+
+
+def _spare_band(image: Image.Image) -> bool:
+    """Whether a TIFF has a fourth band that is no transparency, as images with near infrared have."""
+    if not isinstance(image, TiffImageFile) or image.mode != "RGB":
+        return False
+    return _tag(image, 277) == 4 and not _has_alpha(image)
+
+
+def _has_alpha(image: TiffImageFile) -> bool:
+    return bool(set(image.tag_v2.get(338, ())) & {1, 2})
+
+
+def _tag(image: TiffImageFile, number: int) -> Any:
+    value = image.tag_v2.get(number)
+    return value[0] if isinstance(value, tuple) else value
 
 
 def check_header(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
@@ -343,7 +371,7 @@ def _many_bands(data: bytes, options: DecodeOptions) -> Decoded:
             "source with bands=3,2,1 (--bands 3,2,1) or another three of them"
         )
     chosen = bit_depth.chosen_bands(values, options.bands if count > 4 else None)
-    losses = ["bands"] if count > 4 else []
+    losses = {2: ["two"], 4: ["extra"]}.get(count, ["bands"] if count > 4 else [])
     if values.dtype != np.uint8:
         losses.append("float" if values.dtype.kind == "f" else "depth")
     return Decoded(Image.fromarray(chosen), tuple(losses))
@@ -358,7 +386,7 @@ def _converted(image: Image.Image, data: bytes) -> Decoded:
         return Decoded(image, lossy)
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
         code = "float" if image.mode == "F" else "depth"
-        scaled = bit_depth.to_8_bits(np.asarray(image), _no_data(image))
+        scaled = bit_depth.to_8_bits(_values(image), _no_data(image))
         return Decoded(Image.fromarray(scaled).convert("RGB"), (code,))
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         flat, losses = _over_ground(_to_rgba(image))
@@ -366,6 +394,17 @@ def _converted(image: Image.Image, data: bytes) -> Decoded:
     if image.mode == "LAB":
         return Decoded(_from_lab(image))
     return Decoded(image.convert("RGB"))
+
+
+def _values(image: Image.Image) -> np.ndarray:
+    """The values of a picture in one band of over 8 bits, as its TIFF tags say they are meant."""
+    values = np.asarray(image)
+    tags = getattr(image, "tag_v2", None)
+    if tags is None:
+        return values
+    if values.dtype == np.int32 and tags.get(339, (1,))[0] == 1:  # Pillow has no unsigned mode
+        values = values.view(np.uint32)
+    return bit_depth.mirrored(values) if tags.get(262) == 0 else values
 
 
 def _no_data(image: Image.Image) -> float | None:

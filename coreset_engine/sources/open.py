@@ -84,7 +84,8 @@ def open_source(
         raise BadInput(f"source {spec!r} is no name or path; use one of: {', '.join(WORDS)}.")
     if images is not None and not (is_vectors(text) or _is_vector_table(text)):
         raise BadInput(
-            f"images={str(images)!r} goes with a .npy file only, not with {text!r}; leave it out."
+            f"images={str(images)!r} goes with vectors only (.npy, .npz, Parquet), not with "
+            f"{text!r}; leave it out."
         )
     try:
         return _open(text, images, progress, options)

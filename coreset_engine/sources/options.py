@@ -20,7 +20,7 @@ from coreset_engine.sources.frames import checked_fps
 
 FITS = ("auto", "crop", "pad", "squash")
 VERIFY = ("full", "header")
-ORDERS = ("natural", "lexical")
+ORDERS = ("natural", "lexical", "folders")
 # kind of source -> the options it takes
 TAKEN = {
     "folder": tuple(
@@ -51,8 +51,8 @@ class ReadOptions:
     which a picture is not decoded. bands: three band numbers for files of more than four bands.
     fps: frames a second that are taken of videos. patches: boxes whose content becomes the images: a
     COCO file or a folder of YOLO labels, or a detections field of FiftyOne.
-    images, ids, order: the folder, the ids and the order ("natural" or "lexical") that belong to
-    vectors.
+    images, ids, order: the folder, the ids and the order (natural: img_2 before img_10; lexical;
+    folders: folder by folder, as torchvision lists them) that belong to vectors.
     """
 
     labels: str | None = None

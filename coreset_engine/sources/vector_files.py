@@ -32,6 +32,8 @@ ID_NAMES = tuple(
 LABEL_NAMES = tuple(
     "labels label y targets target class classes class_name label_name category".split()
 )
+_ONLY_IDS = frozenset(("id", "ids", "uid", "uuid", "key", "keys", "image_id", "image_ids"))
+_NUMBERED = re.compile(r"(\D*?)_?(\d{1,6})")
 _BLOCK = 2**26
 LARGEST = 1e15  # beyond it, and below one over it, squares leave what float32 holds
 MOST_BYTES = 2**37
@@ -103,6 +105,7 @@ def _checked(path: Path, found: _Found) -> VectorFile:
     matrix, notes = _as_matrix(path, found.matrix)
     notes += found.notes
     digest, bad, largest = _examined(matrix)
+    notes += _zero_note(matrix, bad)
     if len(bad) == len(matrix):
         raise BadInput(f"{str(path)!r} has NaN or infinity in every row; vectors must be finite.")
     if largest > LARGEST or 0 < largest < 1 / LARGEST:
@@ -114,6 +117,19 @@ def _checked(path: Path, found: _Found) -> VectorFile:
         if not name:
             bad.setdefault(row, "has no id")
     return VectorFile(matrix, digest, found.ids, bad, tuple(notes), found.labels, found.lost_ids)
+
+
+def _zero_note(matrix: np.ndarray, bad: dict[int, str]) -> list[Note]:
+    """A note of vectors of zeros alone, which have no direction to compare."""
+    rows = max(1, _BLOCK // (matrix.shape[1] * matrix.itemsize))
+    zeros: list[int] = []
+    for start in range(0, len(matrix), rows):
+        empty = ~np.asarray(matrix[start : start + rows]).any(axis=1)
+        zeros += (start + np.flatnonzero(empty)).tolist()
+    if not zeros:
+        return []
+    said = f"{len(zeros):,} vectors are all zeros and have no direction: cosine distances to them say nothing"
+    return [Note("vectors", said, tuple(f"row {row}" for row in zeros[:3]))]
 
 
 def _as_matrix(path: Path, matrix: np.ndarray) -> tuple[np.ndarray, list[Note]]:
@@ -215,6 +231,9 @@ def _from_npz(path: Path) -> _Found:
                 found[name] = arrays[name]
             except ValueError:  # Python objects: never unpickled, and perhaps not needed
                 lost.append(name)
+    by_name = _one_an_image(found) if not lost else None
+    if by_name is not None:
+        return by_name
     chosen = _chosen_matrix(found)
     matrix = found[chosen]
     labels, unread = _label_array(found, len(matrix))
@@ -231,6 +250,18 @@ def _from_npz(path: Path) -> _Found:
         "" if ids is not None else lost_ids,
         tuple(notes),
     )
+
+
+def _one_an_image(arrays: dict[str, np.ndarray]) -> _Found | None:
+    """The vectors of an archive that holds one array of numbers for every image, named by it."""
+    shapes = {array.shape for array in arrays.values()}
+    kinds = {array.dtype.kind for array in arrays.values()}
+    if len(arrays) < 2 or len(shapes) != 1 or kinds != {"f"}:
+        return None
+    if len(next(iter(shapes))) != 1 or any(name.startswith("arr_") for name in arrays):
+        return None
+    note = Note("vectors", f"{len(arrays):,} arrays of one vector each, named by their images")
+    return _Found(np.stack(list(arrays.values())), list(arrays), notes=(note,))
 
 
 def _matrices(arrays: dict[str, np.ndarray]) -> list[str]:
@@ -356,8 +387,10 @@ def is_vector_table(text: str) -> bool:
         schema = pq.read_schema(path)
     except (pa.ArrowException, OSError, ValueError):
         return False
-    pictures = any(holds_bytes(field.type) for field in schema)
-    return vector_column(schema) is not None and not pictures
+    pictures = any(
+        holds_bytes(field.type) and field.name.lower() not in _ONLY_IDS for field in schema
+    )
+    return (vector_column(schema) is not None or bool(wide_columns(schema))) and not pictures
 
 
 def _holds_numbers(kind: Any) -> bool:
@@ -385,22 +418,61 @@ def _from_parquet(path: Path) -> _Found:
     try:
         schema = pq.read_schema(path)
         column = vector_column(schema)
-        if column is None:
+        wide = [] if column else wide_columns(schema)
+        if column is None and not wide:
             raise ValueError(f"no column holds lists of numbers, of {', '.join(schema.names)}")
-        lower = {name.lower(): name for name in schema.names if name != column}
+        lower = {name.lower(): name for name in schema.names if name not in (column, *wide)}
         named = next((lower[name] for name in ID_NAMES if name in lower), None)
+        named = named or _index_of_names(schema)
         label = next((lower[name] for name in LABEL_NAMES if name in lower), None)
         if label is not None and pa.types.is_nested(schema.field(label).type):
             label = None
-        wanted = dict.fromkeys(filter(None, (column, named, label)))
+        wanted = dict.fromkeys(filter(None, (column, *wide, named, label)))
         table = pq.read_table(path, columns=list(wanted))
     except pa.ArrowException as error:
         raise ValueError(" ".join(str(error).split())[:120]) from error
-    matrix = _stacked(table[column])
+    matrix = _stacked(table[column]) if column else _side_by_side(table, wide)
     ids = [plain_text(value) or "" for value in table[named].to_pylist()] if named else None
     labels = [plain_text(value) or "" for value in table[label].to_pylist()] if label else None
     others = [one.name for one in schema if one.name != column and _holds_numbers(one.type)]
-    return _Found(matrix, ids, labels, notes=tuple(_not_used(column, others)))
+    chosen = column or f"{wide[0]} to {wide[-1]}"
+    notes = _not_used(chosen, others if column else [])
+    if wide:
+        said = f"the {len(wide):,} columns {wide[0]!r} to {wide[-1]!r} were read as vectors"
+        notes.append(Note("vectors", said))
+    return _Found(matrix, ids, labels, notes=tuple(notes))
+
+
+def wide_columns(schema: Any) -> list[str]:
+    """Columns f0, f1, ... of plain numbers that hold a value of the vector each; [] for none."""
+    import pyarrow as pa
+
+    runs: dict[str, dict[int, str]] = {}
+    for field in schema:
+        match = _NUMBERED.fullmatch(field.name)
+        if match and pa.types.is_floating(field.type):
+            runs.setdefault(match[1], {})[int(match[2])] = field.name
+    longest = max(runs.values(), key=len, default={})
+    numbers = sorted(longest)
+    whole = bool(numbers) and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    return [longest[number] for number in numbers] if whole and len(numbers) > 1 else []
+
+
+def _side_by_side(table: Any, columns: list[str]) -> np.ndarray:
+    return np.stack(
+        [table[name].to_numpy(zero_copy_only=False).astype(np.float32) for name in columns], axis=1
+    )
+
+
+def _index_of_names(schema: Any) -> str | None:
+    """The index of texts that pandas wrote, None without one: it names the rows."""
+    import pyarrow as pa
+
+    for field in schema:
+        texts = pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
+        if field.name.startswith("__index_level_") and texts:
+            return str(field.name)
+    return None
 
 
 def _stacked(column: Any) -> np.ndarray:

@@ -1,7 +1,8 @@
 """Own embeddings as a source: a matrix, with its images and ids where they are available.
 
 Rows are joined to images by ids: a column of the file, names in an .npz, or `ids=FILE`. Where only
-the order is known, "natural" (img_2 before img_10) and "lexical" order are distinguished; where they
+the order is known, "natural" (img_2 before img_10), "lexical" and "folders" (folder by folder, as
+torchvision lists them) are distinguished; where they
 differ, natural order is assumed, the first pairs are shown, and the shell and the app ask for
 `order` before use. A row without an image, an image without a row, and a row with NaN are
 set aside.
@@ -12,10 +13,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -55,7 +56,7 @@ def open_vectors(
         Called with unit "files".
     **options
         Fields of `ReadOptions`: images (a folder), ids ("FILE" or "FILE#COLUMN"; one unique id per
-        row, which with `images` names an image), order ("natural" or "lexical"), and those of a
+        row, which with `images` names an image), order (see `options.ORDERS`), and those of a
         folder.
 
     Returns
@@ -91,12 +92,26 @@ def _names(path: Path, chosen: ReadOptions, read: VectorFile) -> list[str] | Non
         return read_ids(chosen.ids, len(read.matrix))
     if read.ids is not None:
         return [safe_name(name) for name in read.ids]
+    if chosen.images is None or chosen.order is not None:
+        return None
     beside = path.with_name("ids.txt")
-    if chosen.images is not None and chosen.order is None and beside.is_file():
-        lines = _lines(beside)
-        if len(lines) == len(read.matrix) == len(set(lines)):
-            return lines
-    return None
+    if beside.is_file():
+        return read_ids(beside, len(read.matrix))
+    return next((names for one in _beside(path) if (names := _fitting(one, read))), None)
+
+
+def _beside(path: Path) -> list[Path]:
+    """Files beside the vectors that may hold the ids of their rows."""
+    stems = ("ids", "filenames", "file_names", "paths", f"{path.stem}_ids")
+    return [path.with_name(f"{stem}{end}") for stem in stems for end in (".txt", ".json", ".csv")]
+
+
+def _fitting(path: Path, read: VectorFile) -> list[str] | None:
+    """The ids in a file beside the vectors, where it has one for each row."""
+    try:
+        return read_ids(path, len(read.matrix)) if path.is_file() else None
+    except BadInput:
+        return None
 
 
 def _alone(path: Path, chosen: ReadOptions, read: VectorFile, names: list[str] | None) -> Dataset:
@@ -226,13 +241,16 @@ def _with_images(
 def _by_ids(path: Path, read: VectorFile, names: list[str], pictures: Dataset) -> _Join:
     """Rows joined to the images that their ids name."""
     index = NameIndex(pictures.ids.tolist())
+    places = [index.find(name) for name in names]
+    if max(places, default=-1) < 0 and all(name.isascii() and name.isdigit() for name in names):
+        places = _by_number(names, pictures)
     rows: list[int] = []
     images: list[int] = []
     taken: set[int] = set()
     named: set[int] = set()
     aside = []
     for row, name in enumerate(names):
-        image = index.find(name)
+        image = places[row]
         named.add(image)
         reason = read.bad.get(row, "")
         if image < 0:
@@ -258,6 +276,16 @@ def _by_ids(path: Path, read: VectorFile, names: list[str], pictures: Dataset) -
     return _Join(np.array(rows, np.int64), np.array(images, np.int64), tuple(aside), (note,))
 
 
+def _by_number(names: Sequence[str], pictures: Dataset) -> list[int]:
+    """The image of each id that is a number: 7 is 0007.png where only one image has that number."""
+    number_of: dict[int, int] = {}
+    for row, key in enumerate(pictures.ids.tolist()):
+        stem = Path(key).stem
+        if stem.isascii() and stem.isdigit():
+            number_of[int(stem)] = -1 if int(stem) in number_of else row
+    return [number_of.get(int(name), -1) if name.isdigit() else -1 for name in names]
+
+
 def _by_order(path: Path, order: str | None, read: VectorFile, pictures: Dataset) -> _Join:
     """Rows joined to images by their order alone."""
     if read.lost_ids and order is None:
@@ -274,8 +302,7 @@ def _by_order(path: Path, order: str | None, read: VectorFile, pictures: Dataset
         )
     names = [str(name) for name in pictures.ids]
     orders = {
-        "natural": sorted(range(len(names)), key=lambda i: natural_key(names[i])),
-        "lexical": list(range(len(names))),
+        name: sorted(range(len(names)), key=lambda i: key(names[i])) for name, key in _ORDER.items()
     }
     chosen = orders[order or "natural"]
     rows = _good_rows(read)
@@ -293,20 +320,43 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
     ]
 
 
+def _in_folders(name: str) -> tuple[str, ...]:
+    """A key that sorts folder by folder, as torchvision's ImageFolder does: a/1 before a-b/1."""
+    return tuple(name.split("/"))
+
+
+_ORDER: dict[str, Callable[[str], Any]] = {
+    "natural": natural_key,
+    "lexical": lambda name: name,
+    "folders": _in_folders,
+}
+
+
 def _order_note(names: list[str], orders: dict[str, list[int]], order: str | None) -> Note:
-    natural = orders["natural"]
-    if natural == orders["lexical"]:
+    others: dict[str, list[int]] = {}
+    for name, rows in orders.items():
+        if rows not in others.values():
+            others[name] = rows
+    different = [name for name in others if name != "natural"]
+    if not different:
         pairs = tuple(f"row {row} = {names[row]}" for row in range(min(_SHOWN, len(names))))
         return Note("order", "rows were joined to images by their order", pairs)
-    first = next(row for row in range(len(names)) if natural[row] != row)
-    rows = range(first, min(first + _SHOWN, len(names)))
-    pairs = tuple(
-        f"row {row} = {names[natural[row]]} (natural) or {names[row]} (lexical)" for row in rows
+    natural = orders["natural"]
+    first = next(
+        row
+        for row in range(len(names))
+        if any(orders[name][row] != natural[row] for name in different)
     )
-    said = f"rows were joined to images by {order or 'natural'} order, which is not the other one"
+    pairs = tuple(
+        f"row {row} = "
+        + " or ".join(f"{names[others[name][row]]} ({name})" for name in ("natural", *different))
+        for row in range(first, min(first + _SHOWN, len(names)))
+    )
+    said = f"rows were joined to images by {order or 'natural'} order, which is not the only one"
+    words = "|".join(("natural", *different))
     return Note(
         "order",
-        f"{said}; say which with order=natural|lexical (--order), or join by ids=FILE (--ids)",
+        f"{said}; say which with order={words} (--order), or join by ids=FILE (--ids)",
         pairs,
         confirm=order is None,
     )

@@ -33,7 +33,7 @@ from coreset_engine.sources.decoding import (
 )
 from coreset_engine.sources.walk import FoundFile
 
-VERSION = 3
+VERSION = 4
 WIDE = 1.5  # longer side over shorter side above which the central square loses over a third
 _EXAMPLES = 3
 _GROUP = 16  # files that a thread takes at a time

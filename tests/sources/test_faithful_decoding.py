@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -204,3 +205,45 @@ def test_pixels_where_nothing_was_measured_do_not_flatten_the_others(tmp_path: P
 
 def test_complex_numbers_are_shown_by_their_size():
     assert to_8_bits(np.array([[0, 3 + 4j, 5j]])).tolist() == [[0, 255, 255]]
+
+
+RAMP = np.linspace(0, 255, 64).reshape(8, 8).astype(np.uint8)
+
+
+def tiff(values, **how):
+    out = io.BytesIO()
+    tifffile.imwrite(out, values, **how)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("planes", ["contig", "separate"])
+def test_pictures_of_two_bands_differ_where_one_of_them_does(dtype, planes):
+    """Radar images (VV, VH): neither band is a transparency."""
+    axis = 2 if planes == "contig" else 0
+    how = dict(photometric="minisblack", planarconfig=planes)
+    one, other = (
+        decode_with_losses(tiff(np.stack([RAMP, second], axis).astype(dtype), **how))
+        for second in (RAMP.T, 255 - RAMP)
+    )
+    assert one.losses[0] == other.losses[0] == "two"
+    first, second = np.asarray(one.image), np.asarray(other.image)
+    assert np.array_equal(first[:, :, 0], RAMP) and np.array_equal(first[:, :, 1], RAMP.T)
+    assert np.array_equal(second[:, :, 1], 255 - RAMP)
+
+
+def test_a_fourth_band_that_is_no_transparency_is_told():
+    bands = np.dstack([RAMP, RAMP.T, 255 - RAMP, RAMP // 2])
+    spare = decode_with_losses(tiff(bands, photometric="rgb", extrasamples=["unspecified"]))
+    assert spare.losses == ("extra",) and np.array_equal(np.asarray(spare.image), bands[:, :, :3])
+    alpha = decode_with_losses(tiff(bands, photometric="rgb", extrasamples=["unassalpha"]))
+    assert alpha.losses == ("alpha",)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32])
+def test_zero_is_white_where_the_file_says_so(dtype):
+    scale = np.iinfo(dtype).max // 255
+    values = RAMP.astype(dtype) * scale
+    right = np.asarray(decode_with_losses(tiff(values, photometric="minisblack")).image)
+    turned = np.asarray(decode_with_losses(tiff(values, photometric="miniswhite")).image)
+    assert np.array_equal(turned, 255 - right)

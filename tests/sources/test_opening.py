@@ -124,7 +124,7 @@ def test_unknown_specs(spec, words):
 def test_unknown_options_and_stray_images(tmp_path: Path):
     with pytest.raises(BadInput, match="knows no option 'colour'"):
         open_source("demo", colour=1)
-    with pytest.raises(BadInput, match="goes with a .npy file only"):
+    with pytest.raises(BadInput, match="goes with vectors only"):
         open_source("demo", images=tmp_path)
 
 

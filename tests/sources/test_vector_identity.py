@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -248,3 +250,86 @@ def test_a_repeated_or_absent_id_costs_its_own_row(images: Path, tmp_path: Path)
     joined = open_source(tmp_path / "v.parquet", images=images)
     assert_paired(joined)
     assert len(joined) == 10
+
+
+FILES = ["b.png", "a.png", "d.png", "c.png"]
+
+
+@pytest.fixture
+def source(tmp_path):
+    """Four images, and vectors whose first value is the row."""
+    folder(tmp_path / "images", FILES)
+    rng = np.random.default_rng(0)
+    return tmp_path / "images", np.column_stack([np.arange(4), rng.normal(size=(4, 3))])
+
+
+def rows_of(path, images):
+    dataset = open_source(str(path), images=str(images))
+    return {str(key): int(row) for key, row in zip(dataset.ids, dataset.vectors[:, 0])}
+
+
+RIGHT = {name: row for row, name in enumerate(FILES)}
+
+
+def test_an_index_of_names_that_pandas_wrote_joins(source, tmp_path):
+    images, matrix = source
+    pd.DataFrame({"embedding": list(matrix)}, index=FILES).to_parquet(tmp_path / "v.parquet")
+    assert rows_of(tmp_path / "v.parquet", images) == RIGHT
+
+
+def test_a_column_for_every_number_is_a_vector(source, tmp_path):
+    images, matrix = source
+    wide = pd.DataFrame(matrix, columns=[f"f{i}" for i in range(4)]).assign(file=FILES)
+    wide.to_parquet(tmp_path / "v.parquet")
+    assert rows_of(tmp_path / "v.parquet", images) == RIGHT
+
+
+def test_an_archive_of_one_vector_an_image_joins(source, tmp_path):
+    images, matrix = source
+    np.savez(tmp_path / "v.npz", **dict(zip(FILES, matrix)))
+    assert rows_of(tmp_path / "v.npz", images) == RIGHT
+
+
+@pytest.mark.parametrize("name", ["ids.txt", "filenames.txt", "filenames.json", "v_ids.csv"])
+def test_names_beside_the_vectors_join(source, tmp_path, name):
+    images, matrix = source
+    np.save(tmp_path / "v.npy", matrix)
+    beside = tmp_path / name
+    beside.write_text(json.dumps(FILES) if name.endswith("json") else "\n".join(FILES))
+    if name.endswith("csv"):
+        beside.write_text("\n".join(["id", *FILES]))
+    assert rows_of(tmp_path / "v.npy", images) == RIGHT
+
+
+def test_an_ids_txt_of_another_length_is_refused(source, tmp_path):
+    images, matrix = source
+    np.save(tmp_path / "v.npy", matrix)
+    (tmp_path / "ids.txt").write_text("\n".join(FILES[:2]))
+    with pytest.raises(BadInput, match="it needs 4"):
+        rows_of(tmp_path / "v.npy", images)
+
+
+def test_ids_that_are_numbers_find_files_with_zeros(tmp_path):
+    folder(tmp_path / "images", [f"000{i}.png" for i in range(4)])
+    np.savez(tmp_path / "v.npz", x=np.arange(8.0).reshape(4, 2), ids=np.array([3, 1, 2, 0]))
+    dataset = open_source(str(tmp_path / "v.npz"), images=str(tmp_path / "images"))
+    assert list(dataset.ids) == ["0003.png", "0001.png", "0002.png", "0000.png"]
+
+
+def test_the_order_of_torchvision_is_told_apart(tmp_path):
+    """ImageFolder lists folder by folder: cat/1 before cat fish/1, which texts sort after."""
+    folder(tmp_path / "images", ["cat/1.png", "cat fish/1.png"])
+    np.save(tmp_path / "v.npy", np.array([[0.0, 1.0], [1.0, 0.0]]))
+    images = str(tmp_path / "images")
+    dataset = open_source(str(tmp_path / "v.npy"), images=images)
+    note = next(note for note in dataset.notes if note.topic == "order")
+    assert note.confirm and "order=natural|folders" in note.text
+    chosen = open_source(str(tmp_path / "v.npy"), images=images, order="folders")
+    assert list(chosen.ids) == ["cat/1.png", "cat fish/1.png"]
+    assert chosen.fingerprint != dataset.fingerprint
+
+
+def test_vectors_of_zeros_are_told(tmp_path):
+    np.save(tmp_path / "v.npy", np.array([[0.0, 1.0], [0.0, 0.0]]))
+    notes = open_source(str(tmp_path / "v.npy")).notes
+    assert any("all zeros" in note.text and note.examples == ("row 1",) for note in notes)

@@ -35,6 +35,7 @@ ORDERS = {
     "": "not known: show the first pairs where it matters",
     "natural": "natural: img_2 before img_10",
     "lexical": "lexical: img_10 before img_2",
+    "folders": "folders: a/2 before a-b/1, as torchvision lists them",
 }
 FITS = {
     "auto": "cropping, or padding beyond 1.5 : 1",
@@ -132,7 +133,7 @@ def _reading_fields(kind: str) -> dict[str, object]:
                 key="source:ids",
                 help="FILE or FILE#COLUMN: which image each row belongs to. Safer than the order.",
             )
-            orders = ["", "natural", "lexical"]
+            orders = list(ORDERS)
             chosen["order"] = st.selectbox(
                 "Order of the images, where there are no ids",
                 orders,

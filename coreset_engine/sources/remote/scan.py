@@ -33,7 +33,7 @@ from coreset_engine.sources.remote.storage import Item, fetch, is_url, listed
 from coreset_engine.sources.safe_names import safe_name
 from coreset_engine.sources.verdicts import LOOKS
 
-VERSION = 3
+VERSION = 4
 CHUNK = 256  # single image files a unit
 
 
