@@ -1,13 +1,17 @@
 """Findings against planted truth, against cleanvision, and what cleaning is worth in accuracy.
 
     python benchmarks/findings.py planted SOURCE [--images 400] [--encoder NAME]
+    python benchmarks/findings.py blur SOURCE [--images 1000]
+    python benchmarks/findings.py scale [--images 1000000]
     python benchmarks/findings.py cleanvision SOURCE --python ENV/bin/python [--images 10000]
     python benchmarks/findings.py accuracy SOURCE [--seeds 5]
 
 planted: copies, recompressed, shrunken, turned, blurred, dark, ... images and wrong labels are added
 to images of SOURCE, and leaks to a second folder; prints precision and recall of each finding.
 What the same images show without anything planted is not counted as wrong, nor is an image
-that was altered in another way (a darkened one is low in contrast too). cleanvision: both look
+that was altered in another way (a darkened one is low in contrast too). blur: 20 images of the set are
+blurred in each of several ways; what is found among the others is counted too. scale: seconds and
+peak memory of the findings that need vectors, on made-up ones with planted copies. cleanvision: both look
 at the same PNG files, one process each on one core; prints core seconds, their ratio and the
 agreement on cleanvision's own issues. ENV holds cleanvision, which is no dependency of this
 repository. accuracy: the same budget with and without cleaning, paired, a linear model.
@@ -37,6 +41,9 @@ from coreset_engine.core.device import cpu_count  # noqa: E402
 from coreset_engine.core.types import Dataset  # noqa: E402
 from coreset_engine.evaluation.linear import fit_linear  # noqa: E402
 from coreset_engine.evaluation.paired import paired_test  # noqa: E402
+from coreset_engine.findings.config import CleanConfig  # noqa: E402
+from coreset_engine.findings.image_statistics import measure, stacked  # noqa: E402
+from coreset_engine.findings.quality import judged_for_blur, quality_findings  # noqa: E402
 from coreset_engine.findings.report import Report  # noqa: E402
 from coreset_engine.pipeline.clean import affected, clean  # noqa: E402
 from coreset_engine.pipeline.compare_sources import compare_sources  # noqa: E402
@@ -197,6 +204,64 @@ def _leaks(base: Dataset, chosen: np.ndarray, root: Path, encoder: str, run: Run
         print(f"| leakage by {kind} | {len(ids)} | | | {len(ids & leaked) / len(ids):.0%} |")
 
 
+# -- blur ------------------------------------------------------------------------------------------
+
+
+def _moved(image: Image.Image) -> Image.Image:
+    """Moved sideways by 6 % of the longer side."""
+    length = max(4, round(0.06 * max(image.size)))
+    pixels = np.asarray(image.convert("RGB"), np.float64)
+    sums = np.cumsum(np.pad(pixels, ((0, 0), (length, 0), (0, 0)), mode="edge"), axis=1)
+    return Image.fromarray(((sums[:, length:] - sums[:, :-length]) / length).astype(np.uint8))
+
+
+def _enlarged(image: Image.Image) -> Image.Image:
+    """Shrunk to 1/33 of the longer side's pixels, at least 3 times, and enlarged again."""
+    factor = max(3, round(0.03 * max(image.size)))
+    size = tuple(max(1, side // factor) for side in image.size)
+    return image.resize(size, Image.Resampling.BOX).resize(image.size, Image.Resampling.BICUBIC)
+
+
+def _soft(share: float) -> Callable[[Image.Image], Image.Image]:
+    return lambda image: image.filter(ImageFilter.GaussianBlur(max(1.0, share * max(image.size))))
+
+
+BLURS: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "Gaussian, 4 % of the side": _blurred,
+    "Gaussian, 2 %": _soft(0.02),
+    "Gaussian, 1 %": _soft(0.01),
+    "enlarged": _enlarged,
+    "moved sideways, 6 %": _moved,
+}
+
+
+def blur(source: str, count: int) -> None:
+    """Print how many planted blurs of each kind are found, and how many other images."""
+    base = open_source(source)
+    chosen = np.random.default_rng(0).permutation(len(base))[:count]
+    images = [base.image(int(i)).convert("RGB") for i in chosen]
+    kinds = np.full(len(images), "", object)
+    for number, (name, change) in enumerate(BLURS.items()):
+        for at in range(number * EACH, (number + 1) * EACH):
+            images[at] = change(images[at])
+            kinds[at] = name
+    looked = stacked([measure(image) for image in images])
+    judged = judged_for_blur(looked, CleanConfig())
+    found = next(one for one in quality_findings(looked, CleanConfig()) if one.name == "blurred")
+    flagged = np.zeros(len(images), bool)
+    flagged[found.positions] = True
+    print(
+        f"{source}: {len(images):,} images, {judged.sum():,} judged, threshold {found.threshold:.3f}"
+    )
+    for name in BLURS:
+        part = kinds == name
+        print(f"{name}: {int((flagged & part).sum())} of {int(part.sum())} found")
+    others = np.flatnonzero(flagged & (kinds == ""))
+    print(f"not planted: {len(others)} of {int((kinds == '').sum()):,} found")
+    for at in others[:10]:
+        print(f"  {base.ids[chosen[at]]}  {looked.blur[at]:.3f}")
+
+
 # -- cleanvision -----------------------------------------------------------------------------------
 
 _THEIRS = """
@@ -354,7 +419,7 @@ def _machine() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("planted", "cleanvision", "accuracy"))
+    parser.add_argument("what", choices=("planted", "blur", "cleanvision", "accuracy"))
     parser.add_argument("source")
     parser.add_argument("--images", type=int, default=0)
     parser.add_argument("--encoder", default="efficientnet_lite0")
@@ -363,6 +428,8 @@ def main() -> None:
     given = parser.parse_args()
     if given.what == "planted":
         planted(given.source, given.images or 400, given.encoder)
+    elif given.what == "blur":
+        blur(given.source, given.images or 1000)
     elif given.what == "cleanvision":
         against_cleanvision(given.source, given.images or 10_000, given.python)
     else:

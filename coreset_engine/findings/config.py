@@ -11,7 +11,7 @@ from coreset_engine.core.config import knob
 class CleanConfig:
     """Thresholds; most of those on single images are cleanvision's.
 
-    dark, bright, low_information, blur_edges, odd_aspect and odd_size.
+    dark, bright, low_information, odd_aspect and odd_size.
     """
 
     near_duplicates: float | None = knob(
@@ -41,7 +41,13 @@ class CleanConfig:
         0.15, "range of brightness (1st to 99th percentile) below", low=0.0, high=1.0, step=0.01
     )
     low_information: float = knob(3.0, "entropy in bits below", low=0.0, high=9.6, step=0.1)
-    blurred: float = knob(0.65, "blur effect above", low=0.0, high=1.0, step=0.01)
+    blurred: float | None = knob(
+        None,
+        "flatness of the steepest edges above, 0 = sharp; default: proposed from the set",
+        low=0.0,
+        high=1.0,
+        step=0.01,
+    )
     odd_size: float = knob(
         3.0, "interquartile ranges beyond the quartiles of the size", low=0.0, high=100.0, step=0.5
     )

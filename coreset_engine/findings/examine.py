@@ -12,7 +12,12 @@ from coreset_engine.core.types import Neighbours
 from coreset_engine.findings import copies, outliers, twins
 from coreset_engine.findings.config import CleanConfig
 from coreset_engine.findings.image_statistics import ImageStatistics, area_side
-from coreset_engine.findings.quality import RULES, quality_findings
+from coreset_engine.findings.quality import (
+    RULES,
+    SHARPNESS_FROM,
+    judged_for_blur,
+    quality_findings,
+)
 from coreset_engine.findings.report import FINDINGS, Finding, Report
 
 _FROM_PIXELS = ("pixel_identical", "rotated", *RULES)
@@ -80,6 +85,12 @@ def examine(material: Material, config: CleanConfig | None = None) -> Report:
     if material.statistics is not None:
         for one in quality_findings(material.statistics, config):
             findings[one.name] = one
+        if not judged_for_blur(material.statistics, config).any():
+            del findings["blurred"]
+            skipped["blurred"] = (
+                f"every image is below {SHARPNESS_FROM} pixels a side or of low contrast, where blur "
+                "cannot be told"
+            )
     else:
         why = "the source has vectors only, no images"
         skipped |= {name: skipped.get(name, why) for name in _FROM_PIXELS}

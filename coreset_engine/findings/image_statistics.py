@@ -1,8 +1,8 @@
-"""Statistics of every image's pixels: size, brightness, entropy, sharpness, tiny copy, digest.
+"""Statistics of every image's pixels: size, brightness, entropy, blur, tiny copy, digest.
 
-An image is decoded once. Brightness and entropy are read from histograms of all its pixels,
-sharpness from a copy of at most 64 pixels a side and from the image itself. The definitions of
-brightness, entropy and edge strength are those of cleanvision, so that its thresholds apply.
+An image is decoded once. Brightness and entropy are read from histograms of all its pixels, with
+cleanvision's definitions, so that its thresholds apply; blur from a copy of at most 1,023 pixels a
+side.
 """
 
 from __future__ import annotations
@@ -23,12 +23,16 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike
     from PIL import Image
 
-VERSION = 1  # raised when a number here is computed in another way
+VERSION = 2  # raised when a number here is computed in another way
 PERCENTILES = (1, 5, 50, 95, 99)
 _WANTED = np.array(PERCENTILES, np.float64)
-SMALL = 64  # side of the copy on which edges are measured
 TINY = 16  # side of the copy that is kept
-_LARGEST = 1024  # side of the central part on which blur is measured
+_SMALL = 64  # side of the copy that it is made from
+_LARGE = 512  # from twice this side on, blur is measured on a copy reduced by a whole number
+_FULL = 64  # side from which edges of one pixel count as fully sharp
+_REACH = 5  # pixels on either side of an edge, fewer in images below 40 a side
+_LEAST = 12  # grey levels that an edge spans at least, and
+_LEAST_SHARE = 0.15  # share of the image's contrast
 _CHUNK = 32
 
 
@@ -38,19 +42,15 @@ class ImageStatistics:
 
     width, height: (N,) int32, pixels of the upright image. brightness: (N, 5) float32 in [0, 1],
     percentiles PERCENTILES of perceived brightness. entropy: (N,) float32, bits of the histogram of
-    all channels. edges: (N,) float32, standard deviation of the edge image of the small copy.
-    spread: (N,) float32, standard deviation of the small copy's grey histogram. blur: (N,) float32
-    in [0, 1], see `kernels.blur_effect`. coloured: (N,) float32, share of coloured pixels.
-    pixels: (N,) S16, digest of the pixels. tiny: (N, TINY, TINY, 3) uint8, the image squashed to a
-    square.
+    all channels. blur: (N,) float32 in [0, 1], see `blur_of`. coloured: (N,) float32, share of
+    coloured pixels. pixels: (N,) S16, digest of the pixels. tiny: (N, TINY, TINY, 3) uint8, the
+    image squashed to a square.
     """
 
     width: np.ndarray
     height: np.ndarray
     brightness: np.ndarray
     entropy: np.ndarray
-    edges: np.ndarray
-    spread: np.ndarray
     blur: np.ndarray
     coloured: np.ndarray
     pixels: np.ndarray
@@ -82,37 +82,59 @@ def measure(image: Image.Image) -> Row:
     pixels = np.asarray(image)
     brightness, channels, coloured, grey = kernels.one_pass(pixels, kernels.SQUARES, kernels.BIN_OF)
     percentiles, entropy = kernels.summary(brightness, channels, _WANTED)
-    small = _small(image)
-    edges, spread = kernels.edge_strength(
-        grey if small is image else kernels.grey_of(np.asarray(small))
-    )
     return dict(
         width=image.width,
         height=image.height,
         brightness=percentiles,
         entropy=entropy,
-        edges=edges,
-        spread=spread,
-        blur=kernels.blur_effect(_central(grey)),
+        blur=blur_of(image, grey, float(percentiles[-1] - percentiles[0])),
         coloured=coloured / (image.width * image.height),
         pixels=pixel_digest(image, pixels).encode(),
-        tiny=np.asarray(small.resize((TINY, TINY), pillow.Resampling.BILINEAR)),
+        tiny=np.asarray(_small(image).resize((TINY, TINY), pillow.Resampling.BILINEAR)),
     )
 
 
 def _small(image: Image.Image) -> Image.Image:
-    """At most SMALL pixels a side, never enlarged."""
-    ratio = max(image.size) / SMALL
+    """At most _SMALL pixels a side, never enlarged."""
+    ratio = max(image.size) / _SMALL
     if ratio <= 1:
         return image
     size = (max(int(image.width // ratio), 1), max(int(image.height // ratio), 1))
     return image.resize(size, reducing_gap=2.0)
 
 
-def _central(grey: np.ndarray) -> np.ndarray:
-    """The middle of (H, W), at most _LARGEST a side."""
-    top, left = (max(0, (side - _LARGEST) // 2) for side in grey.shape)
-    return grey[top : top + _LARGEST, left : left + _LARGEST]
+def blur_of(image: Image.Image, grey: np.ndarray, contrast: float) -> float:
+    """How flat the steepest fifth of an image's edges are, 0 = sharp, 1 = no edge at all.
+
+    Parameters
+    ----------
+    image
+        Upright, RGB.
+    grey
+        (H, W) uint8, its grey values.
+    contrast
+        Range of its brightness, 0 to 1.
+
+    Notes
+    -----
+    1 minus `kernels.edge_steepness`. Below `_FULL` pixels of the longer side the steepness is
+    scaled by the side, because an edge of two pixels is a larger part of a small image.
+    """
+    from coreset_engine.findings import kernels
+
+    longer = max(image.size)
+    if longer >= 2 * _LARGE:
+        grey = kernels.grey_of(np.asarray(image.reduce(longer // _LARGE)))
+    reach = min(_REACH, max(1, min(grey.shape) // 8))
+    least = max(_LEAST, round(_LEAST_SHARE * 255 * contrast))
+    return 1.0 - kernels.edge_steepness(grey, reach, least) * min(1.0, longer / _FULL)
+
+
+def steepness_of_edges(statistics: ImageStatistics) -> np.ndarray:
+    """(N,) float64 in [0, 1]: that of the steepest fifth, 1 = sharp, whatever the image's size."""
+    longer = np.maximum(statistics.width, statistics.height)
+    steepness: np.ndarray = (1.0 - statistics.blur) / np.minimum(1.0, longer / _FULL)
+    return steepness
 
 
 def measure_images(dataset: Dataset, *, progress: Progress = silent) -> ImageStatistics:

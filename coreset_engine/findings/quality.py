@@ -14,11 +14,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from coreset_engine.findings.config import CleanConfig
-from coreset_engine.findings.image_statistics import ImageStatistics, area_side, aspect
+from coreset_engine.findings.image_statistics import (
+    ImageStatistics,
+    area_side,
+    aspect,
+    steepness_of_edges,
+)
 from coreset_engine.findings.report import FINDINGS, Finding
 
 GREY_BELOW = 0.001  # share of coloured pixels up to which an image is greyscale
-SHARPNESS_FROM = 32  # pixels of the shorter side from which sharpness can be judged
+SHARPNESS_FROM = 24  # pixels of the shorter side from which blur can be judged
+_FLAT = 0.7  # lowest threshold of blur that is proposed
+_OF_THE_SET = 0.35  # of the set's median steepness, below which an image is blurred
+_SOFT = 0.5  # median steepness below which a whole set is soft
 RARE = 0.3  # share of the set up to which the rarer of greyscale and colour is a finding
 
 
@@ -77,14 +85,43 @@ def _low_contrast(statistics: ImageStatistics, config: CleanConfig) -> Measured:
     return Measured(values, low, values, config.low_contrast, "blank images are not counted")
 
 
+def judged_for_blur(statistics: ImageStatistics, config: CleanConfig) -> np.ndarray:
+    """(N,) bool: images whose blur can be told, being large enough and of some contrast."""
+    large = np.minimum(statistics.width, statistics.height) >= SHARPNESS_FROM
+    return large & (contrast(statistics) >= config.low_contrast)
+
+
 def _blurred(statistics: ImageStatistics, config: CleanConfig) -> Measured:
-    """Images with contrast whose blur effect is above the threshold."""
+    """Images whose edges are all flat, and much flatter than usual in the set."""
     values = statistics.blur
-    judged = np.minimum(statistics.width, statistics.height) >= SHARPNESS_FROM
-    judged &= contrast(statistics) >= config.low_contrast
-    blurred = (values > config.blurred) & judged
-    note = f"images of low contrast or below {SHARPNESS_FROM} pixels a side are not judged"
-    return Measured(values, blurred, -values, config.blurred, note)
+    judged = judged_for_blur(statistics, config)
+    usual = _usual_steepness(statistics, judged)
+    threshold = config.blurred
+    if threshold is None:
+        threshold = max(_FLAT, 1 - _OF_THE_SET * usual)
+    blurred = (values > threshold) & judged
+    return Measured(values, blurred, -values, threshold, _note_on_blur(judged, usual))
+
+
+def _usual_steepness(statistics: ImageStatistics, judged: np.ndarray) -> float:
+    """Median steepness in [0, 1] of the edges of the images that are judged; 1 without any."""
+    if not judged.any():
+        return 1.0
+    return float(np.median(steepness_of_edges(statistics)[judged]))
+
+
+def _note_on_blur(judged: np.ndarray, usual: float) -> str:
+    parts = []
+    left = int((~judged).sum())
+    if left:
+        parts.append(
+            f"{left:,} images of low contrast or below {SHARPNESS_FROM} pixels a side are not judged"
+        )
+    if usual < _SOFT:
+        parts.append(
+            "the set is soft as a whole, so that only images much softer than the others are listed"
+        )
+    return "; ".join(parts)
 
 
 def _odd_size(statistics: ImageStatistics, config: CleanConfig) -> Measured:

@@ -1,17 +1,18 @@
-"""The numbers of single images, worked out by hand, and against cleanvision's definitions."""
+"""The numbers of single images, worked out by hand."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 from drawn import blurred, dataset, plain, textured
-from PIL import Image, ImageFilter, ImageStat
+from PIL import Image
 
 from coreset_engine.core.errors import BadInput, Missing
 from coreset_engine.core.hashing import pixel_digest
 from coreset_engine.core.types import Dataset
 from coreset_engine.findings import kernels
 from coreset_engine.findings.config import CleanConfig
+from coreset_engine.findings.examine import Material, examine
 from coreset_engine.findings.image_statistics import measure, measure_images
 from coreset_engine.findings.quality import quality_findings
 
@@ -46,22 +47,6 @@ def test_entropy_of_two_equally_frequent_values_per_channel():
     assert measure(image)["entropy"] == pytest.approx(image.entropy())
 
 
-@pytest.mark.parametrize("size", [(40, 30), (64, 64), (200, 120), (3, 50)])
-def test_edges_and_spread_are_pillows(size):
-    image = textured(3, (max(size[0], 8), max(size[1], 8))).crop((0, 0, *size))
-    row = measure(image)
-    ratio = max(size) / 64
-    small = image
-    if ratio > 1:
-        small = image.resize(
-            (max(int(size[0] // ratio), 1), max(int(size[1] // ratio), 1)), reducing_gap=2.0
-        )
-    grey = small.convert("L")
-    edges = grey.filter(ImageFilter.FIND_EDGES)
-    assert row["edges"] == pytest.approx(np.sqrt(ImageStat.Stat(edges).var[0]), abs=1e-6)
-    assert row["spread"] == pytest.approx(np.std(grey.histogram()))
-
-
 def test_grey_is_pillows_mode_l():
     pixels = np.random.default_rng(4).integers(0, 256, (60, 70, 3), dtype=np.uint8)
     wanted = np.asarray(Image.fromarray(pixels).convert("L"))
@@ -76,21 +61,71 @@ def test_the_digest_of_pixels_does_not_depend_on_how_they_are_given():
     assert measure(image)["pixels"].decode() == pixel_digest(image)
 
 
-def test_blur_effect_against_its_formula():
-    grey = np.asarray(textured(5).convert("L"), float)
-    scores = []
-    for image in (grey, grey.T):
-        box = np.array([np.convolve(line, np.ones(11) / 11, "same") for line in image])
-        step = np.abs(np.diff(image, axis=1))[:, 5:-5]
-        wide = np.abs(np.diff(box, axis=1))[:, 5:-5]
-        lost = np.maximum(0, step - wide).sum()
-        scores.append((step.sum() - lost) / step.sum())
-    assert measure(textured(5))["blur"] == pytest.approx(max(scores), abs=1e-6)
+def edge(width, low=50, high=210, size=(64, 64)):
+    """A vertical edge that takes `width` equal steps."""
+    line = np.full(size[0], low, float)
+    at = size[0] // 2
+    line[at : at + width] = low + (high - low) * np.arange(1, width + 1) / width
+    line[at + width :] = high
+    return np.repeat(np.rint(line).astype(np.uint8)[None, :], size[1], axis=0)
+
+
+@pytest.mark.parametrize(
+    "width, wanted", [(1, 1.0), (2, 1 / 2), (4, 1 / 4), (5, 1 / 5), (20, 1 / 7)]
+)
+def test_steepness_of_an_edge_is_one_over_its_width(width, wanted):
+    """160 levels in equal steps. Of 20 the surroundings of 11 pixels hold 11 in the middle and, at
+    either end, 6, 7, 8, 9 and 10: the steepest fifth, 4 of 20, are 1/6, 1/6, 1/7 and 1/7.
+    """
+    found = kernels.edge_steepness(edge(width), 5, 12)
+    assert found == pytest.approx(wanted, abs=1 / 64)
+    assert kernels.edge_steepness(edge(width).T.copy(), 5, 12) == found
+
+
+@pytest.mark.parametrize("drop, sharp", [(30, False), (50, True)])
+def test_a_fifth_of_the_edges_decides(drop, sharp):
+    """A flat edge of 160 levels, then a sharp one of 30 (16 % of the whole) or 50 (24 %)."""
+    grey = edge(20, size=(96, 64))
+    grey[:, 80:] -= np.uint8(drop)
+    found = kernels.edge_steepness(grey, 5, 12)
+    assert (found > 0.9) == sharp and (found < 0.2) != sharp
+
+
+def test_contrast_and_soft_shadows_have_no_part_in_blur():
+    grey = edge(1, 110, 150)
+    shadow = grey + np.linspace(0, 60, 64)[None, :].astype(np.uint8)
+    for pixels in (grey, shadow):
+        row = measure(Image.fromarray(np.stack([pixels] * 3, axis=2)))
+        assert row["blur"] < 0.25  # the edge is 41 of the 51 levels around it
+
+
+def test_an_image_without_edges_has_none_that_are_steep():
+    assert kernels.edge_steepness(np.full((40, 40), 90, np.uint8), 5, 12) == 0
+    faint = np.full((40, 40), 90, np.uint8)
+    faint[:, 20:] = 101  # below the least difference
+    assert kernels.edge_steepness(faint, 5, 12) == 0
+
+
+def test_a_large_image_is_judged_on_a_smaller_copy():
+    """Reduced eight times, the means of eight steps are 4.5 / 8 of the edge and then the rest."""
+    pixels = edge(8, size=(4096, 64))
+    row = measure(Image.fromarray(np.stack([pixels] * 3, axis=2)))
+    assert row["blur"] == pytest.approx(1 - 4.5 / 8, abs=1 / 64)
 
 
 def test_more_blur_scores_higher():
     scores = [measure(blurred(textured(1), radius))["blur"] for radius in (0, 1, 3, 6)]
-    assert scores == sorted(scores) and scores[0] < 0.3 < 0.6 < scores[-1]
+    assert scores == sorted(scores) and scores[0] < 0.1 < 0.7 < scores[2]
+
+
+def test_images_much_softer_than_the_set_are_blurred():
+    """Sharp or a little soft, the rest sets the measure; a set that is blurred throughout has none."""
+    images = [textured(i, (96, 96)) for i in range(6)]
+    soft = [blurred(one, 0.7) for one in images]
+    worse = [blurred(textured(40 + i, (96, 96)), 4) for i in range(2)]
+    assert sorted(found(images + worse)["blurred"]) == [6, 7]
+    assert sorted(found(soft + worse)["blurred"]) == [6, 7]
+    assert found(soft)["blurred"] == [] == found(worse * 3)["blurred"]
 
 
 def test_each_quality_finding_names_its_image():
@@ -113,8 +148,11 @@ def test_each_quality_finding_names_its_image():
 
 
 def test_sharpness_of_a_few_pixels_is_not_judged():
-    images = [textured(i, (28, 28)) for i in range(4)] + [blurred(textured(8, (28, 28)))]
+    images = [textured(i, (20, 20)) for i in range(4)] + [blurred(textured(8, (20, 20)))]
     assert found(images)["blurred"] == []
+    looked = measure_images(dataset(images))
+    report = examine(Material("s", np.arange(5).astype(str), looked), CleanConfig())
+    assert "below 24 pixels" in report.skipped["blurred"] and "blurred" not in report.findings
 
 
 def test_the_rarer_colour_mode_is_found_in_a_grey_set():
