@@ -101,25 +101,31 @@ def edge_steepness(grey, reach, least):
     0.4 / sigma where it was blurred by a Gaussian of sigma pixels, and 1 / (2 reach + 1) on a slope
     that goes on. Pixels count by their difference, those whose surroundings differ by less than
     `least` levels do not, so that contrast, soft shadows and noise have no part in it. Both
-    directions are counted together.
+    directions are counted together. Edges at the border, whose surroundings are cut off, count only
+    where most edges lie there.
     """
     height, width = grey.shape
-    weight = np.zeros(STEPS + 1, np.int64)
+    weight = np.zeros((2, STEPS + 1), np.int64)  # within `reach` of the border, and inside
     for y in range(height):
-        inside = reach < y < height - reach
+        above = max(y - reach - 1, 0)
+        below = min(y + reach, height - 1)
+        inside_y = np.int64(reach < y < height - reach)
         for x in range(width):
             value = np.int32(grey[y, x])
-            if reach < x < width - reach:
+            if x > 0:
                 step = abs(value - np.int32(grey[y, x - 1]))
-                wide = abs(np.int32(grey[y, x + reach]) - np.int32(grey[y, x - reach - 1]))
-                if step > 0 and max(step, wide) >= least:
-                    weight[STEPS * step // max(step, wide)] += step
-            if inside:
+                right = np.int32(grey[y, min(x + reach, width - 1)])
+                wide = max(step, abs(right - np.int32(grey[y, max(x - reach - 1, 0)])))
+                if step > 0 and wide >= least:
+                    weight[np.int64(reach < x < width - reach), STEPS * step // wide] += step
+            if y > 0:
                 step = abs(value - np.int32(grey[y - 1, x]))
-                wide = abs(np.int32(grey[y + reach, x]) - np.int32(grey[y - reach - 1, x]))
-                if step > 0 and max(step, wide) >= least:
-                    weight[STEPS * step // max(step, wide)] += step
-    return _quantile(weight, 1 - STEEPEST) / STEPS
+                wide = max(step, abs(np.int32(grey[below, x]) - np.int32(grey[above, x])))
+                if step > 0 and wide >= least:
+                    weight[inside_y, STEPS * step // wide] += step
+    if 4 * weight[1].sum() < weight[0].sum():
+        return _quantile(weight[0] + weight[1], 1 - STEEPEST) / STEPS
+    return _quantile(weight[1], 1 - STEEPEST) / STEPS
 
 
 @numba.njit(cache=True, nogil=True)

@@ -25,7 +25,7 @@ from coreset_engine.findings.report import FINDINGS, Finding
 GREY_BELOW = 0.001  # share of coloured pixels up to which an image is greyscale
 SHARPNESS_FROM = 24  # pixels of the shorter side from which blur can be judged
 _FLAT = 0.7  # lowest threshold of blur that is proposed
-_OF_THE_SET = 0.35  # of the set's median steepness, below which an image is blurred
+_OF_THE_SET = 0.4  # of the set's median steepness, below which an image is blurred
 _SOFT = 0.5  # median steepness below which a whole set is soft
 RARE = 0.3  # share of the set up to which the rarer of greyscale and colour is a finding
 
