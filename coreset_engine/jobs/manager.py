@@ -42,6 +42,7 @@ KINDS = (
     "totals",
     "clean",
     "compare_sources",
+    "update",
 )
 ACTIVE = ("queued", "running")
 ENDED = ("done", "failed", "cancelled")

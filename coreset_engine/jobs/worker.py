@@ -302,6 +302,19 @@ def compare_sources(spec: str, params: dict[str, Any], store: Store, report: Rep
     report.result = dict(other=other, leaks=len(made.leakage), leaks_of_a=len(made.leakage_of_a))
 
 
+def update(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
+    """The next images of a source that changed, given an earlier selection's."""
+    from coreset_engine.evaluation.update import update_run
+
+    run, params = _open(spec, params, store, report)
+    grown = update_run(run, params["selection"], more=params["more"], out=params["out"])
+    report.result = grown.record() | dict(
+        fingerprint=grown.run.dataset.fingerprint,
+        kept_ids=list(grown.kept),
+        next_ids=list(grown.next_ids),
+    )
+
+
 KINDS: dict[str, Callable[[str, dict[str, Any], Store, Reporter], None]] = dict(
     prepare=prepare,
     coverage_grid=coverage_grid,
@@ -316,4 +329,5 @@ KINDS: dict[str, Callable[[str, dict[str, Any], Store, Reporter], None]] = dict(
     totals=totals,
     clean=clean,
     compare_sources=compare_sources,
+    update=update,
 )

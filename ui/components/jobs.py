@@ -35,6 +35,7 @@ NAMES = {
     "totals": "Count all images",
     "clean": "Find problems",
     "compare_sources": "Compare datasets",
+    "update": "Choose the next images",
 }
 MARKS = {
     "queued": "◌",

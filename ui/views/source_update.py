@@ -1,4 +1,7 @@
-"""A source that changed since it was embedded: reported on Home, with a button to update."""
+"""A source that changed since it was embedded: reported on Home, with a button to update.
+
+What changed, once it is updated, is in `source_growth`.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from coreset_engine.artifacts.store import Store
 from coreset_engine.core.types import Dataset
 from ui.components.jobs import submit
 from ui.state import session
+from ui.views import source_growth
 
 
 def offer(view: session.RunView) -> None:
@@ -23,6 +27,8 @@ def offer(view: session.RunView) -> None:
     )
     if change is None:
         _look_again(whole)
+        if whole.ready("embeddings"):
+            source_growth.show(whole)
         return
     changes, since = change
     left, right = st.columns([5, 1], vertical_alignment="center")
