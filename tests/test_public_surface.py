@@ -6,7 +6,9 @@ otherwise breaks other people's code, whatever our own callers need.
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 import subprocess
 import sys
 
@@ -188,3 +190,17 @@ def test_a_selection_on_disk_and_verify(ds, home, tmp_path):
     assert json.loads((out / "manifest.json").read_text())
     assert shell("verify", out / "manifest.json").returncode == 0
     assert shell("run", ds.spec, "--method", "nonsense").returncode == 2
+
+
+FUNCTIONS = [name for name in ce.__all__ if inspect.isfunction(getattr(ce, name))]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_public_function_documents_every_parameter_and_what_it_returns(name):
+    function = getattr(ce, name)
+    text = inspect.getdoc(function)
+    first, _, rest = text.partition("\n")
+    assert first.endswith(".") and len(first) <= 100, "a summary of one sentence on one line"
+    assert "Parameters\n----------" in rest and "Returns\n-------" in rest
+    for parameter in inspect.signature(function).parameters:
+        assert re.search(rf"^(\*\*|[\w, ]*\b){parameter}\b", rest, re.M), f"{parameter} is missing"

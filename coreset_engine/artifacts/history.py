@@ -16,7 +16,21 @@ from coreset_engine.artifacts import filesystem
 def add(kind: str, fingerprint: str, entry: dict[str, Any], home: Path | str) -> None:
     """Append `entry` to the dataset's log of `kind`; on disk before it returns.
 
-    Raises BadInput when it cannot be.
+    Parameters
+    ----------
+    kind : str
+        Name of the log: "corrections", "snapshots", ...
+    fingerprint : str
+        Of the dataset.
+    entry : dict
+        JSON-able; the time is added as "at".
+    home : path
+        The workspace.
+
+    Raises
+    ------
+    BadInput
+        When the disk refuses.
     """
     path = _path(kind, fingerprint, home)
     filesystem.make_folder(path.parent)

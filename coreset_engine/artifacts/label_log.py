@@ -132,7 +132,19 @@ def undo_labels(fingerprint: str, home: Path | str) -> None:
 def add_round(
     fingerprint: str, home: Path | str, ids: Iterable[str], about: Mapping[str, Any]
 ) -> None:
-    """Keep a round: the ids it proposed, and what else is worth knowing (method, folder)."""
+    """Keep a round of labelling.
+
+    Parameters
+    ----------
+    fingerprint : str
+        Of the dataset.
+    home : path
+        The workspace.
+    ids : iterable of str
+        The images the round proposed.
+    about : mapping
+        JSON-able facts worth keeping (method, folder).
+    """
     history.add(ROUNDS, fingerprint, dict(about) | dict(ids=[str(key) for key in ids]), home)
 
 

@@ -84,8 +84,27 @@ def write_selection(
 ) -> Path:
     """Write the folder `out`, replacing a selection of ours there, all files or none.
 
-    scores: name -> (N,) column. Raises BadInput when `out` cannot be written or holds something
-        else.
+    Parameters
+    ----------
+    out : path
+        May be absent, empty, or hold an earlier selection.
+    dataset : Dataset
+        N images.
+    selection : Selection
+    scores : mapping of str to (N,) array
+        Further columns of selection.parquet, in source order.
+    manifest : mapping
+        JSON-able entries of manifest.json.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    BadInput
+        When `out` cannot be written or holds something else.
     """
     out = Path(os.path.abspath(user_path(out)))
     n = len(dataset)

@@ -53,7 +53,20 @@ def match_clusters(
     n_clusters: int | None = None,
     n_classes: int | None = None,
 ) -> np.ndarray:
-    """(C,) int64: class matched to each cluster, one to one; -1 = more clusters than classes."""
+    """One class for each cluster, one to one, by the Hungarian algorithm on the counts.
+
+    Parameters
+    ----------
+    pseudo, truth : (N,) int
+        Cluster and class of each image; pairs with a negative entry are left out.
+    n_clusters, n_classes : int, optional
+        Default: the largest number that occurs, plus one.
+
+    Returns
+    -------
+    (C,) int64
+        Class of each cluster; -1 where there are more clusters than classes.
+    """
     return hungarian(contingency(pseudo, truth, n_clusters, n_classes))
 
 
@@ -63,7 +76,20 @@ def majority_classes(
     n_clusters: int | None = None,
     n_classes: int | None = None,
 ) -> np.ndarray:
-    """(C,) int64: the commonest class of each cluster (many to one); -1 = empty cluster."""
+    """The most frequent class of each cluster (many to one).
+
+    Parameters
+    ----------
+    pseudo, truth : (N,) int
+        Cluster and class of each image; pairs with a negative entry are left out.
+    n_clusters, n_classes : int, optional
+        Default: the largest number that occurs, plus one.
+
+    Returns
+    -------
+    (C,) int64
+        Class of each cluster; -1 = empty cluster.
+    """
     counts = contingency(pseudo, truth, n_clusters, n_classes)
     return np.where(counts.sum(axis=1) > 0, counts.argmax(axis=1), -1)
 
@@ -125,16 +151,24 @@ def label_quality(
     n_clusters: int | None = None,
     n_classes: int | None = None,
 ) -> dict:
-    """Everything the Labels page says about pseudo-labels where truth is known.
+    """Quality of pseudo-labels where classes are known.
 
-    Unknown truth (-1) is left out.
+    Parameters
+    ----------
+    pseudo : (N,) int64
+        Cluster of each image.
+    truth : (N,) int64
+        Class of each image; -1 = unknown, left out.
+    n_clusters, n_classes : int, optional
+        Default: the largest number that occurs, plus one.
 
-    accuracy, misclassification, nmi, ari, purity: in [0, 1] (ari may be negative). mapping: (C,)
-        class per cluster or
-    -1. named: (N,) int64 pseudo-labels as class numbers (unmatched clusters take their majority
-    class).
-    confusion: (classes, classes) counts, truth x named. class_errors: (classes,) share of each
-    class misnamed, nan for an absent class.
+    Returns
+    -------
+    dict
+        accuracy, misclassification, nmi, purity in [0, 1], ari in [-0.5, 1]; mapping: (C,) class of
+        each cluster, or -1; named: (N,) int64 pseudo-labels as class numbers (unmatched clusters
+        take their majority class); confusion: (classes, classes) counts, truth x named;
+        class_errors: (classes,) share of each class misnamed, NaN for an absent class.
     """
     pseudo = np.asarray(pseudo, np.int64)
     truth = np.asarray(truth, np.int64)

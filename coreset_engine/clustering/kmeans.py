@@ -93,7 +93,24 @@ def spherical_centres(
     n_images: int = 10_000,
     n_rounds: int = 10,
 ) -> torch.Tensor:
-    """(C, D) unit centres of a short k-means on a random sample of unit `rows` (N, D)."""
+    """Centres of a short k-means on a random sample of the rows.
+
+    Parameters
+    ----------
+    rows : (N, D) tensor
+        Unit vectors.
+    n_clusters : int
+        C.
+    rng : numpy Generator
+    n_images : int
+        Rows of the sample, at least C.
+    n_rounds : int
+
+    Returns
+    -------
+    (C, D) tensor
+        Unit vectors.
+    """
     size = min(len(rows), max(n_images, n_clusters))
     sample = rows[
         torch.from_numpy(np.sort(rng.choice(len(rows), size, replace=False))).to(rows.device)

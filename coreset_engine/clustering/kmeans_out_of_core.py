@@ -1,11 +1,11 @@
 """Spherical k-means out of core: every round is a map over blocks of rows.
 
 Differs from `kmeans`, which small sets use: starts are made and compared on a uniform sample of
-rows (at most 256 MiB), each until it converges, and only the best centres are refined over all rows,
-until the mean cosine gains less than 1e-5. A round reads all rows once and returns sums and the
-farthest rows; memory is (C, D) numbers a thread, and 12 bytes an image for labels and confidences.
-The CPU computes even where there is a GPU, which would wait for the disk: so a laptop, a GPU machine
-and a cluster of like CPUs give the same bits.
+rows (at most 256 MiB), each until it converges, and only the best centres are refined over all
+rows, until the mean cosine gains less than 1e-5. A round reads all rows once and returns sums and
+the farthest rows; memory is (C, D) numbers a thread, and 12 bytes an image for labels and
+confidences. The CPU computes even where there is a GPU, which would wait for the disk: so a laptop,
+a GPU machine and a cluster of like CPUs give the same bits.
 """
 
 from __future__ import annotations
@@ -179,7 +179,29 @@ def lloyd(
     piece: int,
     tick: Tick,
 ) -> tuple[np.ndarray, float, int]:
-    """(centres (C, D) float32, mean cosine before the last move, rounds) until gain < 1e-5."""
+    """Rounds of spherical k-means until the mean cosine gains less than 1e-5.
+
+    Parameters
+    ----------
+    workers : Workers
+        Read the rows.
+    vectors : (N, D) float
+    centres : (C, D) float32
+        Where it starts.
+    n_rounds : int
+        Most rounds.
+    piece : int
+        Rows a worker reads at a time.
+    tick : callable
+        Called with the number of finished rounds, fractions included; may raise Cancelled.
+
+    Returns
+    -------
+    centres : (C, D) float32
+    value : float
+        Mean cosine before the last move.
+    rounds : int
+    """
     last = -np.inf
     for done in range(1, n_rounds + 1):  # noqa: B007 - returned
 

@@ -88,12 +88,25 @@ def principal(rows: torch.Tensor, n_dims: int, whiten: float = 0.0) -> torch.Ten
 def axes(
     rows: Any, n_dims: int, whiten: float = 0.0, idle: Callable[[], None] = lambda: None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """(basis (D, min(n_dims, D)), shift): `row @ basis - shift` is a centred row on the first
-    principal axes, which are exact, from the D x D covariance. rows: (N, D) tensor or
-    `streaming.UnitRows`, read once. idle: after each block.
+    """The first principal axes, exact, from the D x D covariance.
 
-    whiten: 0 keeps the variances, 1 makes them all equal, between: each axis is divided by its
+    Parameters
+    ----------
+    rows : (N, D) tensor or UnitRows
+        Read once, block by block.
+    n_dims : int
+        At most D axes are kept.
+    whiten : float in [0, 1]
+        0 keeps the variances, 1 makes them all equal; between, each axis is divided by its
         deviation^whiten.
+    idle : callable
+        Called after each block; may raise Cancelled.
+
+    Returns
+    -------
+    basis : (D, min(n_dims, D)) tensor
+    shift : tensor
+        `row @ basis - shift` is a centred row on these axes.
     """
     total = torch.zeros(rows.shape[1], dtype=torch.float64)
     second = 0

@@ -31,10 +31,25 @@ def knob(  # noqa: PLR0913
     label: str = "",
     words: tuple[str, ...] = (),
 ) -> Any:
-    """A dataclass field that knows its help text, bounds (inclusive), slider step and choices.
+    """A dataclass field that knows its help text, bounds, slider step and choices.
 
-    words: values beside numbers, such as "auto"; the caller replaces them by a number
-    before the config is used.
+    Parameters
+    ----------
+    default
+        Default value.
+    help : str
+        One phrase, shown by forms, `--help` and the documentation.
+    low, high : float, optional
+        Inclusive bounds.
+    step : float, optional
+        Of the slider.
+    choices : tuple
+        Allowed values; () = any.
+    label : str
+        Title on forms; "" = the field's name.
+    words : tuple of str
+        Values beside numbers, such as "auto"; the caller replaces them by a number before the
+        config is used.
     """
     about = dict(help=help, low=low, high=high, step=step, choices=tuple(choices), label=label)
     about |= dict(words=tuple(words)) if words else {}

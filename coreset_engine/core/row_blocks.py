@@ -123,8 +123,18 @@ def unit_blocks(
 ) -> Generator[tuple[int, Any]]:
     """Yield (first row, (B, D) float32 tensor of unit rows), block by block.
 
-    width: numbers computed per row, where these are more than D. Raises BadInput on NaN or
-    infinity.
+    Parameters
+    ----------
+    vectors : (N, D) float
+    first, last : int
+        Rows [first, last) are read.
+    width : int
+        Numbers computed per row, where these are more than D; sets the size of a block.
+
+    Raises
+    ------
+    BadInput
+        On NaN or infinity.
     """
     step = block_of(max(width, vectors.shape[1]))
     for start in range(first, last, step):

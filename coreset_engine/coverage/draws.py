@@ -118,9 +118,17 @@ def _tie_bits(rng: np.random.Generator) -> np.ndarray:
 def triangular(
     share: np.ndarray, low: np.ndarray, median: np.ndarray, high: np.ndarray
 ) -> np.ndarray:
-    """Inverse CDF of eq. 3, whose mode is the median: share in [0, 1) -> values in [low, high].
+    """Inverse CDF of BlindCS eq. 3, whose mode is the median; arguments broadcast.
 
-    low = median, median = high and low = high are legal. All arguments broadcast; float64.
+    Parameters
+    ----------
+    share : float64 in [0, 1)
+    low, median, high : float64
+        low <= median <= high; equal ones are legal.
+
+    Returns
+    -------
+    float64 in [low, high]
     """
     width = high - low
     left = (median - low) / np.where(width > 0, width, 1.0)

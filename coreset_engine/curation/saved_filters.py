@@ -28,7 +28,27 @@ def saved_filters(fingerprint: str, home: Path | str) -> dict[str, Filter]:
 
 
 def save_filter(fingerprint: str, name: str, wanted: Any, home: Path | str) -> Filter:
-    """Keep a filter under a name. Raises BadInput for an empty name or filter."""
+    """Keep a filter under a name, replacing one of that name.
+
+    Parameters
+    ----------
+    fingerprint : str
+        Of the dataset.
+    name : str
+    wanted : Filter, str or JSON
+        What `core.filters` reads as a filter.
+    home : path
+        The workspace.
+
+    Returns
+    -------
+    Filter
+
+    Raises
+    ------
+    BadInput
+        For an empty name or filter.
+    """
     text = str(name).strip()
     if not text or len(text) > 80 or not text.isprintable():
         raise BadInput(

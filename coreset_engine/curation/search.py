@@ -150,6 +150,13 @@ def find(  # noqa: PLR0913
         5 x count most similar.
     relevance
         lambda in [0, 1] of that trade; 1 = similarity alone.
+    progress
+        Unit "images" while an index is built.
+
+    Returns
+    -------
+    FindResult
+        ids and similarity (cosine in [-1, 1]), most similar first.
 
     Raises
     ------

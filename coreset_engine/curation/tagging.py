@@ -25,7 +25,7 @@ def tag(
     ids: Iterable[str] | None = None,
     remove: bool = False,
 ) -> TagChange:
-    """Give or take a tag.
+    """Tag images, or remove a tag.
 
     Parameters
     ----------
@@ -39,6 +39,11 @@ def tag(
         Images by name; without `where` and `ids`, `remove` takes the tag from all.
     remove
         Take it instead of giving it.
+
+    Returns
+    -------
+    TagChange
+        How many images changed, and how many have the tag now.
 
     Raises
     ------

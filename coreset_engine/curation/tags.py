@@ -83,7 +83,22 @@ def _replay(tagged: dict[str, dict[str, None]], entry: Mapping[str, Any]) -> Non
 
 
 def add(fingerprint: str, name: str, ids: Iterable[str], home: Path | str) -> TagChange:
-    """Give images a tag. Those that have it keep it; nothing is written where all do."""
+    """Tag images. Those that have the tag keep it; nothing is written where all do.
+
+    Parameters
+    ----------
+    fingerprint : str
+        Of the dataset.
+    name : str
+        The tag.
+    ids : iterable of str
+    home : path
+        The workspace.
+
+    Returns
+    -------
+    TagChange
+    """
     name = check_name(name)
     there = set(tags_of(fingerprint, home).get(name, ()))
     new = [str(one) for one in dict.fromkeys(map(str, ids)) if str(one) not in there]
@@ -93,7 +108,28 @@ def add(fingerprint: str, name: str, ids: Iterable[str], home: Path | str) -> Ta
 
 
 def remove(fingerprint: str, name: str, ids: Iterable[str] | None, home: Path | str) -> TagChange:
-    """Take a tag from images; None takes it from all. Raises BadInput for an unused tag."""
+    """Remove a tag from images.
+
+    Parameters
+    ----------
+    fingerprint : str
+        Of the dataset.
+    name : str
+        The tag.
+    ids : iterable of str, optional
+        None = all images.
+    home : path
+        The workspace.
+
+    Returns
+    -------
+    TagChange
+
+    Raises
+    ------
+    BadInput
+        For an unused tag.
+    """
     tags = tags_of(fingerprint, home)
     if name not in tags:
         known = ", ".join(tags) or "none yet"
@@ -111,7 +147,21 @@ def remove(fingerprint: str, name: str, ids: Iterable[str] | None, home: Path | 
 
 
 def rename(fingerprint: str, name: str, new: str, home: Path | str) -> TagChange:
-    """Call a tag something else; where the new name exists, the two become one."""
+    """Rename a tag; where the new name exists, the two become one.
+
+    Parameters
+    ----------
+    fingerprint : str
+        Of the dataset.
+    name, new : str
+        Present and new name.
+    home : path
+        The workspace.
+
+    Returns
+    -------
+    TagChange
+    """
     tags = tags_of(fingerprint, home)
     if name not in tags:
         known = ", ".join(tags) or "none yet"

@@ -30,11 +30,27 @@ def scatter(
     gpu: bool = False,
     idle: Callable[[], None] = lambda: None,
 ) -> Generator[tuple[int, Any, dict[str, Any]]]:
-    """(place in items, function(*item), {node, began, ended}) as tasks come back, in any order.
+    """Run a function over items on the cluster; results as they come back, in any order.
 
-    gpu: a task holds a GPU where the cluster has any, else a core. Twice as many tasks as can run
-    are handed out, so memory stays bounded. idle: called every second; may raise Cancelled, which
-    takes back what was handed out.
+    Twice as many tasks as can run are submitted, so memory stays bounded.
+
+    Parameters
+    ----------
+    address : str
+        Of the cluster.
+    function : callable
+        Importable by name.
+    items : sequence of tuple
+        Arguments of each call.
+    gpu : bool
+        A task takes a GPU where the cluster has any, else a core.
+    idle : callable
+        Called every second; may raise Cancelled, which cancels what was submitted.
+
+    Yields
+    ------
+    (int, object, dict)
+        Index in `items`, function(*item), {node, began, ended}.
     """
     ray = connect(address)
     resources = ray.cluster_resources()

@@ -38,13 +38,34 @@ def embed_images(
     batch_size: int = 64,
     progress: Progress = silent,
 ) -> np.ndarray:
-    """Vectors of every image: (N, D) float32, finite, in source order.
+    """Vectors of every image.
 
-    shards: a folder; finished shards found there are kept, and the result is a read-only memmap of
-    it. Without it the result is an array in memory. batch_size: halved for a batch that does not
-    fit in memory (its vectors may then differ from those of the whole batch by float rounding).
-    progress: called per batch with unit "images". Raises BadInput naming the image when one cannot
-        be decoded or gives a non-finite vector, or when the disk is full.
+    Parameters
+    ----------
+    ds : Dataset
+        N images.
+    encoder : Encoder or Concatenated
+    shards : path, optional
+        A folder. Finished shards found there are kept, and the result is a read-only memmap of it;
+        without it the result is an array in memory.
+    shard_size : int >= 1
+        Images a shard.
+    batch_size : int >= 1
+        Images a batch; halved for a batch that does not fit in memory, whose vectors may then
+        differ from those of the whole batch by float rounding.
+    progress : callable
+        Called per batch with unit "images".
+
+    Returns
+    -------
+    (N, D) float32
+        Finite, in source order.
+
+    Raises
+    ------
+    BadInput
+        Naming the image when one cannot be decoded or gives a non-finite vector, or when the disk
+        is full.
     """
     if batch_size < 1 or shard_size < 1:
         raise BadInput(
@@ -78,9 +99,22 @@ def missing_shards(
     shard_size: int = 1024,
     batch_size: int = 64,
 ) -> list[int]:
-    """Numbers of the shards not yet finished in `shards`.
+    """Numbers of the shards that are not finished in `shards`.
 
     The folder is created, or emptied when it holds another plan's shards.
+
+    Parameters
+    ----------
+    ds : Dataset
+    encoder : Encoder or Concatenated
+    shards : path
+    shard_size, batch_size : int >= 1
+        As in `embed_images`.
+
+    Returns
+    -------
+    list of int
+        Ascending.
     """
     encoder = encoder.sized_for(ds)
     _make_folder(shards)

@@ -26,11 +26,35 @@ def project(
     n_neighbours: int = N_NEIGHBOURS,
     progress: Progress = silent,
 ) -> np.ndarray:
-    """(N, 2) float32, finite, centred. The same input and seed give the same positions.
+    """The map: positions by UMAP from known neighbours.
 
-    vectors: (N, D), used for the PCA start only. neighbours: at least n_neighbours - 1 columns are
-        used where there.
-    epochs: None = 500 up to 10,000 images, 200 up to 200,000, else 100. progress: unit "epochs".
+    Parameters
+    ----------
+    vectors : (N, D) float
+        Used for the PCA start only.
+    neighbours : Neighbours
+        At least n_neighbours - 1 columns are used where there are so many.
+    seed : int
+    epochs : int >= 1, optional
+        None = 500 up to 10,000 images, 200 up to 200,000, else 100.
+    n_neighbours : int
+        The image itself included.
+    progress : callable
+        Unit "epochs".
+
+    Returns
+    -------
+    (N, 2) float32
+        Finite, centred. The same input and seed give the same positions.
+
+    Raises
+    ------
+    BadInput
+        For neighbours of another number of rows, or epochs < 1.
+
+    References
+    ----------
+    McInnes, Healy and Melville 2018, "UMAP".
     """
     count = len(vectors)
     if len(neighbours.indices) != count:

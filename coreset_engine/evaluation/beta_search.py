@@ -86,16 +86,43 @@ def search_beta(  # noqa: PLR0913
 ) -> dict[str, Any]:
     """The beta with the best held-out pseudo-label accuracy, and the curve; needs no true label.
 
-    inputs: (N, D) vectors or (N, ch, H, W) pixels, as `proxy` takes them. pseudo: (N,) int >= 0.
-    aum: (N,) float, high = easy (give minus the count for forgetting). choose:
-    `selection.arithmetic.double_end`, or another of its shape. betas: increasing, instead of the
-    grid 0, step, 2 step ... that fits the rate. params: fields of BetaConfig.
-    progress: unit "trainings". Deterministic for a seed on a CPU.
+    Deterministic for a seed on a CPU. Of equal accuracies the smaller beta is taken: fewer images
+    are dropped unseen.
 
-    Returns beta, prune_rate, accuracy (of that beta), curve: [{beta, accuracy, std, n, seeds:
-    [...]}] in order of beta, tried only, and the settings. A tie goes to the smaller beta: fewer
-    images are thrown away unseen. Raises BadInput when a beta given does not fit the rate, or N <
-    10.
+    Parameters
+    ----------
+    inputs : (N, D) float, or (N, ch, H, W) uint8
+        Vectors or pixels, as `proxy` takes them.
+    pseudo : (N,) int >= 0
+        Pseudo-labels.
+    aum : (N,) float
+        High = easy (give minus the count for forgetting).
+    choose : callable
+        choose(aum, prune_rate, beta) -> positions kept, such as `selection.budget.double_end`.
+    betas : sequence of float, optional
+        Instead of the grid 0, step, 2 step ... that fits the rate.
+    seed : int
+    device : str
+        "auto", "cpu" or "cuda".
+    progress : callable
+        Unit "trainings".
+    **params
+        Fields of `BetaConfig`.
+
+    Returns
+    -------
+    dict
+        beta, accuracy (of that beta, in [0, 1]), curve: [{beta, accuracy, std, n, seeds: [...]}] of
+        the betas tried, ascending; seed, n, and the settings.
+
+    Raises
+    ------
+    BadInput
+        When a beta given does not fit the rate, or N < 10.
+
+    References
+    ----------
+    ELFS, section 3.4 and figure 6.
     """
     config = make(BetaConfig, params)
     labels = np.asarray(pseudo)
@@ -135,11 +162,26 @@ def oracle_curve(  # noqa: PLR0913
     device: str = "auto",
     progress: Progress = silent,
 ) -> dict[str, Any]:
-    """Figure 6b: true-label accuracy of the coresets that `search` (of search_beta) tried.
+    """True-label accuracy of the coresets that a search tried (ELFS, figure 6b).
 
-    truth: (N,) int, -1 = unknown (left out). Same splits, seeds and recipe. Returns curve,
-    best_beta, accuracy (of the searched beta), best_accuracy, and lost: how much accuracy the
-    choice without labels cost, >= 0.
+    The same splits, seeds and recipe as the search, which it does not change.
+
+    Parameters
+    ----------
+    search : dict
+        As `search_beta` returns it.
+    inputs, aum, choose, device
+        As given to `search_beta`.
+    truth : (N,) int
+        Classes; -1 = unknown, left out.
+    progress : callable
+        Unit "trainings".
+
+    Returns
+    -------
+    dict
+        curve; best_beta; best_accuracy; accuracy (of the searched beta); lost >= 0: accuracy that
+        the choice without labels cost.
     """
     names = [field.name for field in dataclasses.fields(BetaConfig)]
     config = make(BetaConfig, {name: search[name] for name in names})

@@ -154,10 +154,23 @@ def _lowered(rows: torch.Tensor, axes: torch.Tensor) -> torch.Tensor:
 def smallest_k(
     order: np.ndarray, neighbours: Neighbours, radius: float, share: float = 0.95
 ) -> tuple[int, bool]:
-    """(k, tight): the first k of `order` cover `share` of all images within `radius`.
+    """How many leading images of an order cover a share of all images within a radius.
 
-    order: (N,) int64, all images, kept first. tight: no smaller k does. It is False where more
-    images than a list holds lie within the radius, then k suffices and a smaller one may.
+    Parameters
+    ----------
+    order : (N,) int64
+        All images, kept first.
+    neighbours : Neighbours
+    radius : float >= 0
+        In the metric of `neighbours`.
+    share : float in (0, 1]
+
+    Returns
+    -------
+    k : int
+    tight : bool
+        True: no smaller k does. False where more images than a list holds lie within the radius: k
+        suffices, and a smaller one may.
     """
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
@@ -180,9 +193,23 @@ def search_k(
 ) -> int | None:
     """The smallest k, by bisection, whose coreset covers `share` of the images within `radius`.
 
-    choose(k) -> (k,) positions. For methods whose choices are not prefixes of one order; bisection
-    takes it that more kept images do not cover less. None when even all images do not (a radius
-    below 0).
+    For methods whose choices are not prefixes of one order. Bisection assumes that more kept images
+    do not cover less.
+
+    Parameters
+    ----------
+    choose : callable
+        choose(k) -> (k,) positions.
+    vectors : (N, D) float
+    radius : float
+    share : float in (0, 1]
+    neighbours : Neighbours, optional
+        Of the same vectors, to save searches.
+
+    Returns
+    -------
+    int or None
+        None when even all images do not cover (a radius below 0).
     """
     low = 0
     high = len(vectors)

@@ -44,13 +44,35 @@ def inclusion(
     on_draw: Callable[[int, int], None] = lambda done, total: None,
     **params: Any,
 ) -> Inclusion:
-    """Inclusion over `seeds` draws (counted up from the run's seed) for each encoder.
+    """How often each image is kept over draws of everything random, for each encoder.
 
-    Default: the run's own encoder.
+    Finished draws are kept in the store, so a stopped call resumes.
 
-    method: a name, with prune_rate, constraints and parameters as `select` takes them, or a whole
-    request. encoders: "computed" stands for all whose vectors are computed. Kept in the store;
-    stages of each draw too, so that a stopped one resumes. Raises BadInput for seeds < 2 in all.
+    Parameters
+    ----------
+    run : Run
+        Its seed is the first one.
+    method : str or SelectionRequest
+        A name, with prune_rate, constraints and parameters as `select` takes them, or a whole
+        request.
+    prune_rate : float in [0, 1), optional
+    seeds : int
+        Draws for each encoder, counted up from the run's seed.
+    encoders : iterable of str
+        Names; "computed" = all whose vectors are computed. Default: the run's own.
+    on_draw : callable
+        Called with (done, total); may raise Cancelled.
+    **params
+        Parameters of the method, and constraints.
+
+    Returns
+    -------
+    Inclusion
+
+    Raises
+    ------
+    BadInput
+        For fewer than 2 draws in all.
     """
     request = (
         method

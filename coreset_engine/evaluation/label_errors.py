@@ -110,6 +110,11 @@ def label_errors(run: Run, *, undecided: bool = False, progress: Progress = sile
     progress
         Unit "folds".
 
+    Returns
+    -------
+    LabelErrors
+        One entry a labelled image, most probable error first.
+
     Raises
     ------
     Missing

@@ -126,7 +126,22 @@ def against_baseline(
 
 
 def sentence(test: PairedTest, method: str, prune_rate: float, baseline: str = BASELINE) -> str:
-    """What the test says, in words; differences in points (hundredths)."""
+    """The test in words.
+
+    Parameters
+    ----------
+    test : PairedTest
+    method : str
+        The method compared.
+    prune_rate : float in [0, 1)
+    baseline : str
+        What it is compared with.
+
+    Returns
+    -------
+    str
+        Differences in points (hundredths).
+    """
     points = (
         f"{abs(100 * test.mean):.1f} points {'above' if test.mean >= 0 else 'below'} {baseline}"
     )

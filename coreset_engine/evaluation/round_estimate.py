@@ -156,6 +156,11 @@ def estimate_rounds(
     progress
         Unit "fits".
 
+    Returns
+    -------
+    RoundEstimate
+        Accuracy in [0, 1] after each round, the gain of further labels, and the advice.
+
     Raises
     ------
     BadInput

@@ -159,7 +159,21 @@ def update_run(
     out: str | Path | None = None,
     overwrite: bool = False,
 ) -> Update:
-    """`update` of a run on the source as it is now."""
+    """`update` of a run on the source as it is now.
+
+    Parameters
+    ----------
+    run : Run
+        On the grown source.
+    selection : path, optional
+        Folder of the selection to continue from.
+    more : int
+        New images to choose.
+    out : path, optional
+        Folder for the new selection.
+    overwrite : bool
+        Replace a selection in `out`.
+    """
     _check(more, selection, out)
     if out is not None:
         check_destination(out, overwrite=overwrite)

@@ -39,9 +39,27 @@ _NAMES = re.compile(
 
 
 def write(out: Path, store: Store, *, paths: bool = False, lines: int = 200) -> list[str]:
-    """Write the zip `out`; the names inside. paths: leave names as they are.
+    """Write the zip `out` for a bug report.
 
-    Raises BadInput when it cannot be.
+    Parameters
+    ----------
+    out : path
+    store : Store
+        Of the workspace.
+    paths : bool
+        Leave names of files as they are.
+    lines : int
+        Lines of the end of the log.
+
+    Returns
+    -------
+    list of str
+        Names inside the zip.
+
+    Raises
+    ------
+    BadInput
+        When it cannot be written.
     """
     salt = os.urandom(16)
     parts = dict(

@@ -74,9 +74,23 @@ class Job:
 
 
 def submit(kind: str, spec: str, params: dict[str, Any], home: Path | str) -> str:
-    """Start a child for this work and return the job's id.
+    """Start a child process for some work; the same work, already active, is not started twice.
 
-    The same work, already active, is returned instead.
+    Parameters
+    ----------
+    kind : str
+        A row of the worker's table of jobs.
+    spec : str
+        Spec of the run, see `pipeline.run_spec`.
+    params : dict
+        JSON-able arguments of the job.
+    home : path
+        The workspace.
+
+    Returns
+    -------
+    str
+        Id of the job, of the active one where there is one.
     """
     if kind not in KINDS:
         raise BadInput(f"job kind {kind!r} is unknown; known: {', '.join(KINDS)}.")

@@ -155,6 +155,11 @@ def compare_sources(
     embed
         False compares bytes and pixels only.
 
+    Returns
+    -------
+    SourceComparison
+        Leakage, regions that one of the two lacks, and a two-sample test.
+
     Raises
     ------
     BadInput

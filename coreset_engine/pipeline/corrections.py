@@ -24,10 +24,22 @@ from coreset_engine.core.types import PseudoLabels
 def apply(
     labels: np.ndarray, ids: np.ndarray, n_clusters: int, entries: Iterable[Mapping[str, Any]]
 ) -> np.ndarray:
-    """(N,) int64 labels after every entry. labels: (N,) int64 in [0, n_clusters). ids: (N,) str.
+    """Labels after every correction.
 
     Entries that name a cluster outside the range (made for another number of clusters) are passed
     over, as are ids the source no longer has.
+
+    Parameters
+    ----------
+    labels : (N,) int64 in [0, n_clusters)
+    ids : (N,) str
+    n_clusters : int
+    entries : iterable of mapping
+        Corrections, oldest first.
+
+    Returns
+    -------
+    (N,) int64
     """
     corrected = np.array(labels, np.int64)
     for entry in entries:

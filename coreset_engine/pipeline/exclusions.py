@@ -32,14 +32,31 @@ def exclude(
     reason: str = "",
     threshold: float | None = None,
 ) -> int:
-    """Exclude these ids from every selection of the dataset; how many were not excluded before.
+    """Exclude images from every selection of the dataset.
 
-    Nothing is written when all of them were.
+    Nothing is written when all of them were excluded before.
+
+    Parameters
+    ----------
+    fingerprint : str
+        Of the dataset.
+    ids : iterable of str
+    home : path
+        The workspace.
+    reason : str
+        Why, such as "duplicates".
+    threshold : float, optional
+        Of the finding, where it has one.
+
+    Returns
+    -------
+    int
+        How many were not excluded before.
 
     Raises
     ------
     BadInput
-        When the workspace refuses.
+        When the disk refuses.
     """
     before = set(excluded(entries(fingerprint, home)))
     fresh = [key for key in dict.fromkeys(map(str, ids)) if key not in before]

@@ -84,9 +84,25 @@ def _tags(run: Run, selection: Selection) -> dict[str, Any]:
 def write_run(
     out: Path | str, run: Run, selection: Selection, about: Mapping[str, Any] | None = None
 ) -> Path:
-    """The selection folder of DESIGN section 4, with every score the selection's method used.
+    """Write a selection folder with every score the selection's method used.
 
-    about: further entries of the manifest.
+    Parameters
+    ----------
+    out : path
+    run : Run
+    selection : Selection
+    about : mapping, optional
+        Further entries of the manifest.
+
+    Returns
+    -------
+    Path
+        The folder: selection.parquet, ids.txt, manifest.json.
+
+    Raises
+    ------
+    BadInput
+        When `out` cannot be written or holds something else.
     """
     made = manifest(run, selection) | dict(about or {})
     (Path(out) / NEW_FILE).unlink(missing_ok=True)  # lists the images of one round alone
@@ -221,7 +237,24 @@ def run_of_manifest(
     progress: Report | None = None,
     config_type: type[RunConfig] = RunConfig,
 ) -> Run:
-    """The run that a manifest describes, on `dataset`, without labels imported since.
+    """The run that a manifest describes, without labels imported since.
+
+    Parameters
+    ----------
+    manifest : mapping
+        As read from manifest.json.
+    dataset : Dataset
+        The source as it is now.
+    store : Store, optional
+        Default: the workspace's.
+    progress : callable, optional
+        Of the run.
+    config_type : type
+        The record of settings.
+
+    Returns
+    -------
+    Run
 
     Raises
     ------

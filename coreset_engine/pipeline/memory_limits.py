@@ -40,12 +40,35 @@ ADVICE = {
 
 
 def needed(stage: str, n: int, d: int, itemsize: int = 4) -> int:
-    """Bytes the stage holds at once for n images of d dimensions; 0 for a stage that streams."""
+    """Bytes the stage holds at once; 0 for a stage that streams.
+
+    Parameters
+    ----------
+    stage : str
+    n, d : int
+        Images and dimensions.
+    itemsize : int
+        Bytes of a number of the vectors.
+    """
     return NEEDS[stage](n, d, itemsize) if stage in NEEDS else 0
 
 
 def check(stage: str, n: int, d: int, itemsize: int = 4) -> None:
-    """Raise BadInput with advice when the stage cannot fit."""
+    """Refuse a stage that does not fit in memory.
+
+    Parameters
+    ----------
+    stage : str
+    n, d : int
+        Images and dimensions.
+    itemsize : int
+        Bytes of a number of the vectors.
+
+    Raises
+    ------
+    BadInput
+        With what would fit.
+    """
     wanted = needed(stage, n, d, itemsize)
     room = free_memory()
     if wanted > room:

@@ -694,12 +694,18 @@ def embed(
 
     Parameters
     ----------
-    options
+    dataset : Dataset
+        N images.
+    encoder : str
+        A row of ENCODERS, "timm:NAME", "open_clip:ARCH/TAG", or several joined by "+".
+    store : Store, optional
+        Default: the workspace's.
+    **options
         As `Run` takes them.
 
     Returns
     -------
     Embeddings
-        .vectors (N, D).
+        .vectors (N, D) float32 or float16 memmap, in source order; .ids, .key.
     """
     return Run(dataset, RunConfig(encoder=encoder), store=store, **options).embeddings

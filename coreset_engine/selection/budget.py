@@ -243,10 +243,24 @@ def double_end(aum: np.ndarray, prune_rate: float, beta: float) -> np.ndarray:
 
 
 def loss_weights(score: np.ndarray) -> np.ndarray:
-    """BlindCS eq. 10 read as min-max scaling: (N,) float64 in [0, 1]; all 1 for a constant score.
+    """Loss weights of BlindCS, eq. 10, read as min-max scaling.
 
-    As printed, (s + min s) / (max s - min s) leaves [0, 1]; the paper says w in [0, 1], hence the
-    minus.
+    As printed, (s + min s) / (max s - min s) leaves [0, 1]; the paper says w in [0, 1], so the sign
+    is taken as a minus.
+
+    Parameters
+    ----------
+    score : (N,) float
+        Finite.
+
+    Returns
+    -------
+    (N,) float64 in [0, 1]
+        All 1 for a constant score.
+
+    References
+    ----------
+    BlindCS, eq. 10.
     """
     score = np.asarray(score, np.float64)
     low = score.min()

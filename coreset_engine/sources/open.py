@@ -72,6 +72,12 @@ def open_source(
         download=bool; FiftyOne: name, view, tags, labels, embeddings; tars, Parquet and URLs: id,
         label, image (names of columns).
 
+    Returns
+    -------
+    Dataset
+        Images that can be read, in a fixed order; what was set aside is in `rejected`, what was
+        assumed in `notes`.
+
     Raises
     ------
     BadInput

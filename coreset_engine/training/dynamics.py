@@ -48,6 +48,10 @@ def training_dynamics(  # noqa: PLR0913
         Row of PROXIES.
     epochs : int, optional
         None or 0 = the proxy's own number.
+    seed : int
+        Of initial weights and the order of batches.
+    device : str
+        "auto", "cpu" or "cuda".
     progress : Progress
         Unit "epochs".
     **settings

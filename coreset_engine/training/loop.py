@@ -251,7 +251,21 @@ def _even(left: int, batch: int) -> int:
 
 @torch.no_grad()
 def predict(model: nn.Module, inputs, *, device: str = "auto", batch: int = 4096) -> np.ndarray:
-    """(N, C) float32 logits in evaluation mode. Pixels are taken in smaller batches."""
+    """Logits in evaluation mode.
+
+    Parameters
+    ----------
+    model : torch Module
+    inputs : (N, D) float or (N, ch, H, W) uint8
+    device : str
+        "auto", "cpu" or "cuda".
+    batch : int
+        Inputs a batch; pixels are taken in smaller ones.
+
+    Returns
+    -------
+    (N, C) float32
+    """
     device = resolve_device(device)
     model = model.to(device).eval()
     batch = max(1, min(batch, 512 if np.ndim(inputs) == 4 else batch))
@@ -263,7 +277,20 @@ def predict(model: nn.Module, inputs, *, device: str = "auto", batch: int = 4096
 
 
 def accuracy_of(model: nn.Module, inputs, labels, *, device: str = "auto") -> float:
-    """Share of images that are classified right, in [0, 1]."""
+    """Share of images that are classified right.
+
+    Parameters
+    ----------
+    model : torch Module
+    inputs : (N, D) float or (N, ch, H, W) uint8
+    labels : (N,) int64
+    device : str
+        "auto", "cpu" or "cuda".
+
+    Returns
+    -------
+    float in [0, 1]
+    """
     guess = predict(model, inputs, device=device).argmax(axis=1)
     return float((guess == np.asarray(labels)).mean())
 

@@ -18,11 +18,28 @@ def pixels_of(
     shape: tuple[int, ...] | None = None,
     progress: Progress = silent,
 ) -> np.ndarray:
-    """(n, ch, H, W) uint8 of the images at `positions`; ch = 1 when the first hundred are all grey.
+    """Pixels of some images, square, for networks trained from scratch.
 
-    Square at the first image's longer side, at most `longest`; or in the given shape (ch, H, W),
-    that of the training images. progress: unit "images". Raises BadInput when the pixels would not
-    fit in memory.
+    Parameters
+    ----------
+    dataset : Dataset
+    positions : (n,) int64
+    longest : int
+        Largest side in pixels; the side is the first image's longer one, at most this.
+    shape : (ch, H, W), optional
+        Instead of it: the shape of the training images.
+    progress : callable
+        Unit "images".
+
+    Returns
+    -------
+    (n, ch, H, W) uint8
+        ch = 1 when the first hundred are all grey.
+
+    Raises
+    ------
+    BadInput
+        When the pixels would not fit in memory.
     """
     if shape is None:
         shape = _shape(dataset, positions[:100], longest)

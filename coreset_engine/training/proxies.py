@@ -98,7 +98,23 @@ def proxy_config(name: str, **params) -> ProxyConfig:
 def build_proxy(
     name: str, inputs: torch.Tensor, n_classes: int, config: ProxyConfig, seed: int = 0
 ) -> nn.Module:
-    """A freshly initialised network, reproducible by seed; leaves torch's random state alone."""
+    """A freshly initialised network; leaves torch's random state alone.
+
+    Parameters
+    ----------
+    name : str
+        A row of PROXIES.
+    inputs : (N, D) or (N, ch, H, W) tensor
+        Gives the shape of the first layer.
+    n_classes : int
+    config : ProxyConfig
+    seed : int
+        The same seed gives the same weights.
+
+    Returns
+    -------
+    torch Module
+    """
     make_one: Callable = load(look_up(PROXIES, name, "proxy").function)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -26,7 +26,19 @@ POLL = 0.1  # seconds between two calls of the progress callback
 def cpu_scorer(
     columns: Columns, alphas: Sequence[int], exponents: Sequence[float], workers: int
 ) -> Scorer:
-    """A Scorer over `workers` threads. alphas: descending. Columns of penalty: exponent-major."""
+    """A Scorer over threads of this process.
+
+    Parameters
+    ----------
+    columns : Columns
+        The transposed matrix.
+    alphas : sequence of int
+        Redundancy neighbours, descending.
+    exponents : sequence of float
+        Columns of the penalty are exponent-major.
+    workers : int
+        Threads.
+    """
     from coreset_engine.coverage.kernels.cpu import Near, score_samples
     from coreset_engine.coverage.kernels.search import Matrix
 

@@ -15,11 +15,27 @@ def make_encoder(
 ) -> Encoder | Concatenated:
     """The encoder called `name`.
 
-    A row of ENCODERS, "timm:NAME", "open_clip:ARCH/TAG", or several joined by "+".
+    Parameters
+    ----------
+    name : str
+        A row of ENCODERS, "timm:NAME", "open_clip:ARCH/TAG", or several joined by "+".
+    weights : str, optional
+        A checkpoint on disk instead of the usual weights.
+    device : str
+        "auto", "cpu" or "cuda".
+    image_size : int in [16, 1024], optional
+        Pixels a side; None = the automatic rule.
 
-    weights: a checkpoint on disk instead of the usual one. image_size: 16..1024, or None for the
-    auto rule. Raises BadInput for an unknown name, Missing when weights can neither be found nor
-    downloaded.
+    Returns
+    -------
+    Encoder or Concatenated
+
+    Raises
+    ------
+    BadInput
+        For an unknown name or an image size the network does not take.
+    Missing
+        When weights can neither be found nor downloaded.
     """
     if image_size is not None and not 16 <= image_size <= 1024:
         raise BadInput(

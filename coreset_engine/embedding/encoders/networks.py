@@ -287,6 +287,23 @@ def timm_encoder(name: str, config: EncoderConfig, *, shown: str = "", native: i
 
     Convolutional ones take any image size; transformers take multiples of their patch, with
     position embeddings resampled.
+
+    Parameters
+    ----------
+    name : str
+        As timm spells it.
+    config : EncoderConfig
+    shown : str
+        Name of the encoder; "" = "timm:NAME".
+    native : int
+        Image size in pixels; 0 = the one of its pretraining.
+
+    Raises
+    ------
+    BadInput
+        For an unknown network or an image size that does not fit its patch.
+    Missing
+        When its weights can neither be found nor downloaded.
     """
     import timm
 
@@ -331,7 +348,23 @@ def _timm_network(name: str, config: EncoderConfig, shown: str) -> nn.Module:
 
 
 def open_clip_encoder(name: str, config: EncoderConfig, *, shown: str = "") -> Encoder:
-    """The image tower of any open_clip model, "ARCH/TAG": its projection, not normalised."""
+    """The image tower of an open_clip model: its projection, not normalised.
+
+    Parameters
+    ----------
+    name : str
+        "ARCH/TAG", as open_clip spells them.
+    config : EncoderConfig
+    shown : str
+        Name of the encoder; "" = "open_clip:ARCH/TAG".
+
+    Raises
+    ------
+    BadInput
+        For an unknown architecture or tag.
+    Missing
+        Without the package, or when the weights can neither be found nor downloaded.
+    """
     shown = shown or f"open_clip:{name}"
     open_clip, architecture, tag = open_clip_parts(name, config, shown)
     if config.weights:

@@ -35,7 +35,20 @@ _PRODUCTS = 2**28  # similarities held at once by the search in torch: 1 GB in f
 def choose_search(
     rows: np.ndarray, wanted: int, metric: str, device: str, exact: bool
 ) -> tuple[Search, dict]:
-    """The search for `wanted` neighbours and what to say about it."""
+    """The search for `wanted` neighbours, and its description for `Neighbours.info`.
+
+    Parameters
+    ----------
+    rows : (N, D) float32
+    wanted : int
+        Neighbours a row.
+    metric : str
+        "cosine" or "l2".
+    device : str
+        "cpu" or "cuda".
+    exact : bool
+        Whether approximate searches are out.
+    """
     if device.startswith("cuda"):
         import torch
 

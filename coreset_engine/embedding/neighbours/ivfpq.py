@@ -78,11 +78,36 @@ def neighbours_at_scale(  # noqa: PLR0913
     block: int | None = None,
     progress: Progress = silent,
 ) -> Neighbours:
-    """Approximate k nearest other rows of each row, by cosine; info["recall"] is measured.
+    """Approximate k nearest other rows of each row by cosine, out of core (IVF-PQ).
 
-    vectors: (N, D) float16/32, finite; a memmap for `each` elsewhere. folder: keeps finished steps;
-    indices and distances are memmaps in it. k is lowered to N - 1. progress: unit "images". Raises
-    as `neighbourhood.neighbours`.
+    Parameters
+    ----------
+    vectors : (N, D) float16 or float32
+        Finite; a memmap for `each` in other processes.
+    k : int
+        Lowered to N - 1.
+    folder : path
+        Keeps finished steps; indices and distances are memmaps in it.
+    each : callable, optional
+        each(step, numbers of the pieces, progress) computes pieces elsewhere; default this process.
+    piece, block : int, optional
+        Rows a piece, and rows read at a time; default `limits()`.
+    progress : callable
+        Unit "images".
+
+    Returns
+    -------
+    Neighbours
+        info["recall"]: measured share of the true neighbours found.
+
+    Raises
+    ------
+    BadInput
+        As `neighbours`.
+
+    References
+    ----------
+    Jégou, Douze and Schmid 2011, "Product quantization for nearest neighbor search".
     """
     piece = piece or limits().code_rows
     block = block or limits().search_rows

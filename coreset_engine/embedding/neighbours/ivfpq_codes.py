@@ -43,6 +43,15 @@ def train(vectors: np.ndarray, folder: Path, *, wanted: int, piece: int, block: 
     """Write `plan.json`, `basis.npy` (D, d) and `trained.faiss` unless they exist.
 
     At most _SAMPLE evenly spaced rows are read. Deterministic for given vectors.
+
+    Parameters
+    ----------
+    vectors : (N, D) float
+    folder : path
+    wanted : int
+        Neighbours a row.
+    piece, block : int
+        Rows a piece, and rows read at a time.
     """
     plan = dict(n=len(vectors), wanted=wanted, piece=piece, block=block)
     if read_json(folder / "plan.json") == plan:

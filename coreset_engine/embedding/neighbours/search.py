@@ -32,12 +32,35 @@ def neighbours(
     exact_below: int = 200_000,
     progress: Progress = silent,
 ) -> Neighbours:
-    """The k nearest other rows of each row; k is lowered to N - 1 where there are fewer.
+    """The k nearest other rows of each row.
 
-    vectors: (N, D) float16/32/64, finite. metric: "cosine" (1 - cosine, in [0, 2]; a zero vector is
-    at 1 from all) or "l2" (Euclidean). A row is never its own neighbour, however many duplicates it
-    has. info: method, exact, recall (share of true neighbours found), repeated (rows searched a
-    second time, in full). progress: unit "images".
+    A row is never its own neighbour, however many duplicates it has.
+
+    Parameters
+    ----------
+    vectors : (N, D) float16, float32 or float64
+        Finite.
+    k : int >= 1
+        Lowered to N - 1 where there are fewer rows.
+    metric : str
+        "cosine" (1 - cosine, in [0, 2]; a zero vector is at 1 from all) or "l2" (Euclidean).
+    device : str
+        "auto", "cpu" or "cuda".
+    exact_below : int
+        Sets of fewer rows are searched exactly.
+    progress : callable
+        Unit "images".
+
+    Returns
+    -------
+    Neighbours
+        indices (N, k) int64 and distances (N, k) float32, nearest first. info: method, exact,
+        recall (share of true neighbours found), repeated (rows searched a second time, in full).
+
+    Raises
+    ------
+    BadInput
+        For an unknown metric, or vectors that are not finite.
     """
     _check(vectors, k, metric)
     count = len(vectors)

@@ -107,10 +107,27 @@ def running() -> App | None:
 
 
 def open_app(name: str, *, owner: str, selection: str = MAIN, address: str = "127.0.0.1") -> App:
-    """Open the App on dataset `name`, on its coreset view; starts it if needed (15-20 s).
+    """Open the FiftyOne App on a dataset's coreset view; starts it if needed (15-20 s).
 
-    owner: whose it is from now on. address: what the App listens on. Raises Missing when it does
-        not start.
+    Parameters
+    ----------
+    name : str
+        The dataset.
+    owner : str
+        Session that owns the App from now on.
+    selection : str
+        Name of the selection whose view is shown.
+    address : str
+        What the App listens on.
+
+    Returns
+    -------
+    App
+
+    Raises
+    ------
+    Missing
+        When it does not start.
     """
     global _app
     with _LOCK:

@@ -187,10 +187,23 @@ def own_file(bundle: ExportBundle, row: int) -> Path | None:
 def put(
     bundle: ExportBundle, row: int, folder: Path, link: str = "hard", viewer: Viewer = TRAINING
 ) -> Path:
-    """The picture of a row in `folder` under a safe name.
+    """Put the picture of a row into `folder` under a safe name.
 
-    A hard link where the disk can, else a copy; a PNG where there is no file or `viewer` cannot
-    show it.
+    Parameters
+    ----------
+    bundle : ExportBundle
+    row : int
+        Position in the bundle.
+    folder : path
+    link : str
+        "hard" (a hard link where the disk can, else a copy) or "copy".
+    viewer : Viewer
+        Who must be able to show it; a PNG is written where there is no file or it cannot.
+
+    Returns
+    -------
+    Path
+        The picture.
     """
     path = own_file(bundle, row)
     target = folder / png_name(bundle.ids[row])
