@@ -151,7 +151,7 @@ class Judged:
 
 def held_out(cells: Cells, end: str = "", by_labels: bool = False) -> list[Judged]:
     """Every cell that calibrates, judged with constants from the other sets; end: or "_balanced"."""
-    from coreset_engine.forecasting.calibration import REACH
+    from coreset_engine.forecasting.calibration import Z_90
 
     goals = means(cells, "linear" + end)
     found = []
@@ -163,7 +163,7 @@ def held_out(cells: Cells, end: str = "", by_labels: bool = False) -> list[Judge
                 judged = cell.gains["judged" + end]
                 gain = expected_gain(judged, cell.rate, bool(end), table, given)
                 truth = goals[cell.set, cell.rate, cell.name]
-                spread = (gain.high - gain.gain) / REACH
+                spread = (gain.high - gain.gain) / Z_90
                 own_gain = cell.gains["linear" + end]
                 found.append(Judged(cell, gain.gain, spread, truth, own_gain))
     return found

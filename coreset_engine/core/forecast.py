@@ -269,7 +269,7 @@ class Forecast:
         if not self.safest:
             return ""
         nearest = min(
-            self.safest, key=lambda rate: abs(forecast_rule.place(float(rate), prune_rate))
+            self.safest, key=lambda rate: abs(forecast_rule.log_keep_ratio(float(rate), prune_rate))
         )
         return self.safest[nearest]
 

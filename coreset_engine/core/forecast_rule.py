@@ -44,7 +44,7 @@ class Decision:
     reason: str
 
 
-def place(prune_rate: float, origin: float = 0.0) -> float:
+def log_keep_ratio(prune_rate: float, origin: float = 0.0) -> float:
     """log(share kept at `origin` / share kept at `prune_rate`): 0 at the origin, rising."""
     return math.log(max(1 - origin, 1e-9) / max(1 - prune_rate, 1e-9))
 
@@ -59,10 +59,10 @@ def interpolate(points: Sequence[tuple[float, Gain]], prune_rate: float) -> Gain
         Below the first point the gain falls linearly to 0 at rate 0, where all images are kept;
         above the last point it stays.
     """
-    known = [(place(rate), gain) for rate, gain in points]
+    known = [(log_keep_ratio(rate), gain) for rate, gain in points]
     if known[0][0] > 0:
         known.insert(0, (0.0, Gain(0.0, 0.0, 0.0)))
-    at = place(prune_rate)
+    at = log_keep_ratio(prune_rate)
     if at >= known[-1][0]:
         return known[-1][1]
     above = next(i for i, (where, _) in enumerate(known) if where >= at)

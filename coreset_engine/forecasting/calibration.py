@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from coreset_engine.core.forecast_rule import Gain, place
+from coreset_engine.core.forecast_rule import Gain, log_keep_ratio
 
-NOTHING = Gain(0.0, 0.0, 0.0)  # random against itself
-REACH = 1.645  # standard deviations that hold 90 % of a normal distribution
+NO_GAIN = Gain(0.0, 0.0, 0.0)  # random against itself
+Z_90 = 1.645  # standard deviations that hold 90 % of a normal distribution
 
 
 @dataclass(frozen=True)
@@ -81,10 +81,12 @@ def constants_at(prune_rate: float, table: Sequence[Constants] = CONSTANTS) -> C
 
     Those of the nearest rate outside the table.
     """
-    at = [place(one.prune_rate) for one in table]
+    at = [log_keep_ratio(one.prune_rate) for one in table]
     names = list(Constants.__dataclass_fields__)
     values = {
-        name: float(np.interp(place(prune_rate), at, [getattr(one, name) for one in table]))
+        name: float(
+            np.interp(log_keep_ratio(prune_rate), at, [getattr(one, name) for one in table])
+        )
         for name in names
     }
     return Constants(**{**values, "prune_rate": prune_rate})
@@ -92,7 +94,7 @@ def constants_at(prune_rate: float, table: Sequence[Constants] = CONSTANTS) -> C
 
 def safest_at(prune_rate: float) -> str:
     """The methods taken where the forecast cannot decide, by preference."""
-    nearest = min(SAFEST, key=lambda rate: abs(place(float(rate), prune_rate)))
+    nearest = min(SAFEST, key=lambda rate: abs(log_keep_ratio(float(rate), prune_rate)))
     return SAFEST[nearest]
 
 
@@ -123,7 +125,7 @@ def expected_gain(
         slope = own.balanced_label_slope if balanced else own.label_slope
         gain = (gain + slope * by_labels) / 2
         spread = own.balanced_label_spread if balanced else own.label_spread
-    return Gain(gain, gain - REACH * spread, gain + REACH * spread)
+    return Gain(gain, gain - Z_90 * spread, gain + Z_90 * spread)
 
 
 def expected_share(judged: float, prune_rate: float) -> Gain:
@@ -136,6 +138,6 @@ def expected_share(judged: float, prune_rate: float) -> Gain:
     """
     own = constants_at(prune_rate)
     middle = own.power * math.log(min(max(judged, 1e-6), 1.0))
-    reach = REACH * own.power_spread
+    reach = Z_90 * own.power_spread
     low, share, high = (math.exp(middle + shift) for shift in (-reach, 0.0, reach))
     return Gain(min(share, 1.0), min(low, 1.0), min(high, 1.0))

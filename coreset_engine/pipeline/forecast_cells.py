@@ -69,10 +69,17 @@ class Cell:
     by_labels: tuple[float, float] | None = None
 
 
-class Work:
-    """The judge of one run and the cells it has; everything is made when first needed.
+class ForecastCells:
+    """The cells of one run's forecast, and what they are judged on; computed when first needed.
 
-    labels: of people, which judge as well.
+    Parameters
+    ----------
+    run
+        The images. With a store, every cell is kept there.
+    seed : int
+        Of the surrogate tasks and the methods.
+    labels : LabelTask, optional
+        Labels from people, which judge as well.
     """
 
     def __init__(self, run: Artefacts, seed: int, labels: LabelTask | None = None) -> None:
@@ -108,9 +115,9 @@ class Work:
         return make_judge(features, tasks, self.config, self._order)
 
     @cached_property
-    def _compact(self) -> Compact:
+    def _reduced(self) -> ReducedRun:
         """The run as methods see it here: by the leading axes of its unit vectors."""
-        return Compact(self.run, np.asarray(self._surrogates[0].directions))
+        return ReducedRun(self.run, np.asarray(self._surrogates[0].directions))
 
     @property
     def _surrogates_key(self) -> str:
@@ -251,9 +258,9 @@ class Work:
             config = make(load(candidate.row.config), dict(candidate.params))
             none = np.empty(0, np.int64)
             count = max(k, most) if candidate.row.nested else k
-            known = method(self._compact, count, config, self.seed, preselected=none)
+            known = method(self._reduced, count, config, self.seed, preselected=none)
             if not known.nested and count != k:
-                known = method(self._compact, k, config, self.seed, preselected=none)
+                known = method(self._reduced, k, config, self.seed, preselected=none)
             self._rankings[candidate] = known
         yield known.order[:k]
 
@@ -309,7 +316,7 @@ class Work:
             balanced, cell.prune_rate, balanced=True, by_labels=by_labels[1]
         )
         if cell.candidate.method == BASELINE:
-            own = even = calibration.NOTHING
+            own = even = calibration.NO_GAIN
         return ForecastRow(
             cell.candidate.method,
             dict(cell.candidate.params),
@@ -325,7 +332,7 @@ class Work:
         )
 
 
-class Compact:
+class ReducedRun:
     """A run whose vectors are replaced by fewer dimensions; all else is the run's own."""
 
     def __init__(self, run: Artefacts, vectors: np.ndarray) -> None:

@@ -21,7 +21,7 @@ from coreset_engine.core.registry import BASELINE, METHODS, load, look_up, portf
 from coreset_engine.core.types import Artefacts, Progress, silent
 from coreset_engine.forecasting import calibration
 from coreset_engine.forecasting.surrogates import FEWEST
-from coreset_engine.pipeline.forecast_cells import Candidate, Cell, Work
+from coreset_engine.pipeline.forecast_cells import Candidate, Cell, ForecastCells
 from coreset_engine.pipeline.forecast_labels import label_task
 from coreset_engine.pipeline.forecast_part import Part
 from coreset_engine.selection.budget import kept_count
@@ -92,7 +92,7 @@ def forecast_steps(
     seed = run.seed if seed is None else int(seed)
     candidates = candidates_of(run, methods)
     wanted = checked_rates(rates, len(run.dataset))
-    work = Work(run, seed, label_task(run, stored_labels))
+    grid = ForecastCells(run, seed, label_task(run, stored_labels))
     if len(run.dataset) < FEWEST or not wanted:
         yield Forecast((), len(run.dataset), seed, True, calibration.SAFEST)
         return
@@ -100,23 +100,23 @@ def forecast_steps(
     cells: list[Cell] = []
     jobs = [(candidate, rate) for candidate in candidates for rate in wanted]
     set_aside: dict[str, str] = {}
-    yield work.forecast(cells, False, began)
+    yield grid.forecast(cells, False, began)
     for done, (candidate, rate) in enumerate(jobs):
         progress(done, len(jobs), "cells")
         if candidate.name in set_aside:
             continue
         try:
-            cell = work.cell(candidate, rate, wanted)
+            cell = grid.cell(candidate, rate, wanted)
         except BadInput as error:
             if candidate.method == BASELINE:
                 raise
-            set_aside[candidate.name] = work.set_aside(candidate, str(error))
+            set_aside[candidate.name] = grid.set_aside(candidate, str(error))
             continue
         if cell is not None:
             cells.append(cell)
-            yield work.forecast(cells, False, began, set_aside)
+            yield grid.forecast(cells, False, began, set_aside)
     progress(len(jobs), len(jobs), "cells")
-    yield work.forecast(cells, True, began, set_aside)
+    yield grid.forecast(cells, True, began, set_aside)
 
 
 def known(
@@ -130,18 +130,18 @@ def known(
     """As `forecast`, of the cells that are in the store; never computes."""
     seed = run.seed if seed is None else int(seed)
     wanted = checked_rates(rates, len(run.dataset))
-    work = Work(run, seed, label_task(run, stored_labels))
+    grid = ForecastCells(run, seed, label_task(run, stored_labels))
     jobs = [(one, rate) for one in candidates_of(run, methods) for rate in wanted]
-    finished = [(one, rate) for one, rate in jobs if work.has(one, rate)]
-    if not finished or not work.has_all:
+    finished = [(one, rate) for one, rate in jobs if grid.has(one, rate)]
+    if not finished or not grid.has_all:
         return Forecast((), len(run.dataset), seed, False, calibration.SAFEST)
-    cells = [work.cell(one, rate, wanted) for one, rate in finished]
+    cells = [grid.cell(one, rate, wanted) for one, rate in finished]
     judged = [cell for cell in cells if cell is not None]
-    missing = [job for job in jobs if work.fits(*job) and job not in finished]
-    reasons = {one: work.why_set_aside(one) for one in {one for one, _ in missing}}
+    missing = [job for job in jobs if grid.fits(*job) and job not in finished]
+    reasons = {one: grid.why_set_aside(one) for one in {one for one, _ in missing}}
     complete = all(reasons.values())
     set_aside = {one.name: reason for one, reason in reasons.items() if reason}
-    return work.forecast(judged, complete, time.monotonic(), set_aside)
+    return grid.forecast(judged, complete, time.monotonic(), set_aside)
 
 
 def candidates_of(run: Artefacts, methods: Iterable[MethodSpec] | None) -> list[Candidate]:

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from coreset_engine.core.forecast_rule import place
+from coreset_engine.core.forecast_rule import log_keep_ratio
 from coreset_engine.forecasting import calibration
 from coreset_engine.forecasting.calibration import (
     Constants,
@@ -51,7 +51,7 @@ def test_a_share_is_a_power_of_the_judged_share_and_never_above_one():
 
 
 def test_the_table_covers_its_rates_in_order():
-    places = [place(one.prune_rate) for one in calibration.CONSTANTS]
+    places = [log_keep_ratio(one.prune_rate) for one in calibration.CONSTANTS]
     assert places == sorted(places)
     for one in calibration.CONSTANTS:
         assert one.slope > 0 and one.spread > 0 and one.power > 0

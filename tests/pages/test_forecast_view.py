@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 from finished import texts
+from sklearn.datasets import load_digits
 
+import coreset_engine as ce
+from coreset_engine.artifacts import label_log
 from coreset_engine.core.forecast import Forecast, ForecastRow, Gain
 from ui.selection import forecasts, session_selection
+from ui.state import session
 from ui.views import beta_search, forecast, forecast_truth
 
 
@@ -84,6 +89,24 @@ def test_the_page_says_how_many_labels_corrected_the_forecast(open_page, monkeyp
         "Forecast without labels; it is being corrected by 262 labels."
     )
     assert "50 labels or more correct it" in forecast.correction_sentence(MADE, 0)
+
+
+def test_pages_find_the_corrected_forecast_once_it_is_computed(tmp_path, monkeypatch):
+    monkeypatch.setenv("CORESET_HOME", str(tmp_path))
+    data = load_digits()
+    np.save(tmp_path / "digits.npy", data.data[:200].astype(np.float32))
+    run = ce.Run(ce.open_source(str(tmp_path / "digits.npy")), clusterer="kmeans", n_clusters=10)
+    view = session.RunView(str(tmp_path / "digits.npy"), run.dataset, run, run.config)
+    ce.forecast(run)
+    assert forecasts.known_forecast(view).n_labels == 0 and forecasts.decides(view)
+    given = {str(run.dataset.ids[i]): str(data.target[i]) for i in range(60)}
+    label_log.add_labels(run.dataset.fingerprint, tmp_path, given)
+    assert forecasts.known_forecast(view).n_labels == 0
+    assert forecasts.labels_pending(view) == 60 and forecasts.decides(view)
+    ce.forecast(run)
+    forecasts._known.clear()  # as the job that computes it does, by ending
+    assert forecasts.known_forecast(view).n_labels == 60
+    assert forecasts.labels_pending(view) == 0
 
 
 def test_without_a_forecast_the_page_starts_the_job_and_auto_goes_by_the_rule(open_page):

@@ -135,8 +135,10 @@ def test_a_few_images_have_no_forecast_and_auto_is_random(tmp_path, monkeypatch)
 
 def test_a_beta_too_large_for_a_rate_has_no_cell_there(run):
     wanted = [("elfs", {"beta": 0.5})]
-    assert forecast_cells.Work(run, 0).fits(forecast_stage.Candidate("elfs", (("beta", 0.5),)), 0.5)
-    assert not forecast_cells.Work(run, 0).fits(
+    assert forecast_cells.ForecastCells(run, 0).fits(
+        forecast_stage.Candidate("elfs", (("beta", 0.5),)), 0.5
+    )
+    assert not forecast_cells.ForecastCells(run, 0).fits(
         forecast_stage.Candidate("elfs", (("beta", 0.5),)), 0.3
     )
     assert forecast_stage.candidates_of(run, wanted)[1].params == (("beta", 0.5),)
@@ -204,7 +206,7 @@ def test_labels_from_people_judge_too_and_only_these(run, monkeypatch):
     wanted = (at.slope * own.judged + at.label_slope * own.judged_by_labels) / 2
     assert own.gain == pytest.approx(wanted) and own.judged == before.judged
     assert own.high - own.gain == pytest.approx(1.645 * at.label_spread)
-    work = forecast_cells.Work(labelled, run.seed, forecast_labels.label_task(labelled))
+    work = forecast_cells.ForecastCells(labelled, run.seed, forecast_labels.label_task(labelled))
     codes = np.unique(labelled.labels, return_inverse=True)[1]
     kept = ce.select("kmedoids", run, prune_rate=0.8).indices
     judged = forecast_cells.accuracies(work._label_judge, np.sort(kept)).micro[0]

@@ -53,7 +53,8 @@ def forecast(
     if as_json:
         advice = [vars(result.best(rate, balanced=balanced)) for rate in result.rates]
         needed = [vars(result.labels_needed(share, name)) for name in ("", "random") if result.rows]
-        print(json.dumps(result.as_json() | dict(advice=advice, labels_needed=needed)))
+        answers = dict(advice=advice, labels_needed=needed, correction=result.correction)
+        print(json.dumps(result.as_json() | answers))
         return
     print("\n".join(lines(result, balanced, share)))
 
