@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from coreset_engine.core.config import knob
 
-DISTRIBUTIONS = ("triangular", "gaussian", "uniform")
+DISTRIBUTIONS = ("triangular", "gaussian", "uniform", "images")
 SAMPLERS = ("random", "sobol", "stratified")
 FULL_SCORES = ("both", "coverage", "redundancy")
 PER_IMAGE = 1000  # samples at most without an explicit T
@@ -32,7 +32,9 @@ class CoverageConfig:
     n_neighbours: int = knob(1000, "redundancy neighbours alpha", low=1)
     exponent: float = knob(4.0, "how steeply the penalty falls with distance", low=0.0, high=64.0)
     distribution: str = knob(
-        "triangular", "where samples fall per dimension", choices=DISTRIBUTIONS
+        "triangular",
+        "where samples fall per dimension; images = on a random image, which is then the covered one",
+        choices=DISTRIBUTIONS,
     )
     full_score: str = knob(
         "both", "coverage minus redundancy, or one of them alone", choices=FULL_SCORES

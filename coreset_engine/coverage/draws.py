@@ -7,13 +7,15 @@ of a run over 1,000,000.
 Variants: `sampler="random"` is the paper's. Two additions, not in the paper, spread the samples
 more evenly: "sobol" takes dimensions and point together from one scrambled Sobol sequence;
 "stratified" visits every pair of dimensions equally often and takes the points of a unit from a
-Latin hypercube. benchmarks/coverage_stability.py compares the three.
+Latin hypercube. `distribution="images"` places every sample on a uniformly random image, which is
+then the covered one: the ablation "random coverage sample" of table 5.
+benchmarks/coverage_stability.py compares the three.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -96,6 +98,8 @@ class Sampler:
     def _points(
         self, dims: np.ndarray, share: np.ndarray | None, rng: np.random.Generator
     ) -> np.ndarray:
+        if self.distribution == "images":
+            return self._on_images(dims, rng)
         about = self.columns
         low = about.low[dims]
         high = about.high[dims]
@@ -109,6 +113,21 @@ class Sampler:
         from scipy.special import ndtri
 
         return about.mean[dims] + about.std[dims] * ndtri(np.clip(share, 1e-12, 1 - 1e-12))
+
+    def _on_images(self, dims: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """(t, m) float64 coordinates of one random image a row; it does not depend on their order.
+
+        Among images at one place of the slice the tie decides, so each is covered equally often.
+        """
+        exact = self.columns.exact
+        images = self._by_key[rng.integers(self.columns.n_images, size=len(dims))]
+        places = exact[dims, images[:, None]]
+        return (places.view(np.float16) if exact.dtype == np.uint16 else places).astype(np.float64)
+
+    @cached_property
+    def _by_key(self) -> np.ndarray:
+        """(N,) positions of the images by ascending key."""
+        return np.argsort(self.columns.ranks)
 
 
 def _tie_bits(rng: np.random.Generator) -> np.ndarray:

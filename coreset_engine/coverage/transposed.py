@@ -116,12 +116,12 @@ def transpose_and_quantise(
     exact = _transposed(vectors, workers, room, tell(0.0, 0.5))
     n_images = vectors.shape[0]
     count = vectors.shape[1]
-    about = np.empty((count, 5))
+    about = np.empty((count, 4))  # low, high, mean, standard deviation
 
     def summarise(j: int) -> None:
         column = exact[j].astype(np.float64)
         with np.errstate(all="ignore"):
-            about[j] = column.min(), column.max(), np.median(column), column.mean(), column.std()
+            about[j] = column.min(), column.max(), column.mean(), column.std()
 
     _each(summarise, count, workers, tell(0.5, 0.8))
     if not np.isfinite(
@@ -142,16 +142,20 @@ def transpose_and_quantise(
     grid = _grid(about[:, 0], about[:, 1], dims)
     levels = (room or _memory)("levels", (count, -(-n_images // WORD) * WORD), np.uint16)
     modes = np.full(count, -1, np.int64)
+    median = np.empty(count)
 
     def fill(j: int) -> None:
-        levels[j, :n_images] = np.rint((exact[j].astype(np.float64) - grid[j, 0]) / grid[j, 1])
-        levels[j, n_images:] = levels[j, n_images - 1]
-        modes[j] = _mode(levels[j, :n_images], exact[j])
+        own = np.rint((exact[j].astype(np.float64) - grid[j, 0]) / grid[j, 1]).astype(np.uint16)
+        levels[j, :n_images] = own
+        levels[j, n_images:] = own[-1]
+        counts = np.bincount(own)
+        modes[j] = _mode(counts, own, exact[j])
+        median[j] = _median(counts, own, exact[j])
 
     _each(fill, count, workers, tell(0.8, 1.0))
     if exact.dtype == np.float16:
         exact = exact.view(np.uint16)
-    low, high, median, mean, std = np.ascontiguousarray(about.T)
+    low, high, mean, std = np.ascontiguousarray(about.T)
     ranks = key_ranks(vectors, keys)
     return Columns(exact, levels, grid, modes, low, high, median, mean, std, ranks)
 
@@ -228,8 +232,22 @@ def _grid(low: np.ndarray, high: np.ndarray, dims: int) -> np.ndarray:
     return np.stack([low, step, finer], 1)
 
 
-def _mode(levels: np.ndarray, column: np.ndarray) -> int:
-    counts = np.bincount(levels)
+def _median(counts: np.ndarray, levels: np.ndarray, column: np.ndarray) -> float:
+    """The column's median; only the values in the levels that hold it are sorted.
+
+    Levels rise with the values, so the r-th smallest value lies in the level that holds rank r.
+    """
+    ends = np.cumsum(counts)
+    middle = []
+    for rank in ((len(column) - 1) // 2, len(column) // 2):
+        level = int(np.searchsorted(ends, rank, "right"))
+        inside = np.sort(column[levels == level])
+        middle.append(float(inside[rank - ends[level] + counts[level]]))
+    return middle[0] if middle[0] == middle[1] else (middle[0] + middle[1]) / 2
+
+
+def _mode(counts: np.ndarray, levels: np.ndarray, column: np.ndarray) -> int:
+    """The most common level where it holds one exact value of more than N / HEAVY images, or -1."""
     level = int(counts.argmax())
     if counts[level] * HEAVY <= len(levels):
         return -1

@@ -18,7 +18,12 @@ from coreset_engine.core.config import make
 from coreset_engine.core.errors import BadInput
 from coreset_engine.evaluation.experiment import EvaluationGrid, Plan
 from coreset_engine.evaluation.published_tables import PaperRow, PaperTable
-from coreset_engine.evaluation.stage_tables import STAGE_TABLES, STAGES, StageTable
+from coreset_engine.evaluation.stage_tables import (
+    CLUSTERING,
+    STAGE_TABLES,
+    STAGES,
+    StageTable,
+)
 from coreset_engine.evaluation.subset_training import EvaluationConfig
 from coreset_engine.pipeline.recipes import Recipe
 from coreset_engine.pipeline.recipes import find as find_recipe
@@ -253,6 +258,11 @@ def needs(table: PaperTable | StageTable, seeds: int) -> str:
 
 def _stages_needed(table: StageTable, seeds: int) -> str:
     clusterings = seeds * len(table.rows)
+    if table.measures not in (CLUSTERING, STAGES):
+        return (
+            f"{table.name} needs the vectors of {table.dataset} and no training; "
+            f"{clusterings:,} runs of seconds to minutes"
+        )
     minutes = sum(STAGE_TABLES[f"elfs-6-{table.name.rpartition('-')[2]}"].rows[0].figures[:2])
     if table.measures == STAGES:
         minutes = sum(table.rows[0].figures)

@@ -2,14 +2,15 @@
 
 `coreset reproduce elfs-2-cifar10` measures misclassification, NMI and ARI of the clustering under
 the table's encoders; `elfs-6-cifar10` measures minutes of every stage, in a store of its own, so
-that no stage found in the store counts as fast.
+that no stage found in the store counts as fast; `blindcs-fig-2` measures where samples of the
+coverage scores fall, and `blindcs-fig-4-runtime` how long scoring them takes.
 """
 
 from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,22 +18,43 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from coreset_engine.core.errors import BadInput
+from coreset_engine.evaluation.sampling_figure import (
+    SAMPLING,
+    drawn_on,
+    histogram,
+    record,
+    sampling_shares,
+)
 
 if TYPE_CHECKING:
     from coreset_engine.pipeline.run import Run
 
 CLUSTERING = ("misclassified, %", "NMI, %", "ARI, %")
 STAGES = ("embedding and k-NN", "clustering heads", "training dynamics", "difficulty")
+RUNTIME = ("coverage scores, s",)
+TRAINED = {CLUSTERING: "TEMI", STAGES: "every stage of ELFS"}  # what the list of tables names
 OnStage = Callable[[int, int, list[dict[str, Any]]], None]
 
 
 @dataclass(frozen=True)
 class StageRow:
-    """One row: its label, the recipe that makes it, and the paper's figures by measure."""
+    """One row of a stage table.
+
+    Attributes
+    ----------
+    label : str
+    recipe : str
+        Recipe that makes it; "" = none.
+    figures : tuple of float or None
+        The paper's by measure; None where it draws a curve or a histogram.
+    run : mapping
+        Fields of RunConfig beside the recipe's; "coverage" and "n_samples" hold with `small` too.
+    """
 
     label: str
     recipe: str
-    figures: tuple[float, ...]
+    figures: tuple[float | None, ...]
+    run: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -44,7 +66,7 @@ class StageTable:
     name, title, source, dataset : str
         As `PaperTable`'s.
     measures : tuple of str
-        CLUSTERING, in percent, or STAGES, in minutes.
+        CLUSTERING or SAMPLING, in percent, STAGES, in minutes, or RUNTIME, in seconds.
     rows : tuple of StageRow
     seeds : int
         Runs a row is averaged over; the paper does not say how many.
@@ -64,7 +86,7 @@ class StageTable:
     @property
     def model(self) -> str:
         """What is trained, for the list of tables."""
-        return "TEMI" if self.measures == CLUSTERING else "every stage of ELFS"
+        return TRAINED.get(self.measures, "no training")
 
     @property
     def trainings(self) -> int:
@@ -93,6 +115,46 @@ def _minutes(dataset: str, name: str, *figures: float) -> StageTable:
         STAGES,
         (StageRow("ELFS (DINO)", recipe, figures),),
         note="the paper's minutes are those of a 2080 Ti; here those of this machine",
+    )
+
+
+def _sampling() -> StageTable:
+    rows = [
+        StageRow(
+            f"{title}, {distribution}",
+            "",
+            (None,) * len(SAMPLING),
+            {"encoder": encoder, "coverage": {"distribution": distribution}},
+        )
+        for title, encoder in (("ResNet18", "resnet18"), ("CLIP", "clip"))
+        for distribution in ("images", "triangular", "gaussian", "uniform")
+    ]
+    return StageTable(
+        "blindcs-fig-2",
+        "Samples of each distribution on the first embedding dimension, CIFAR100",
+        "BlindCS (ZCore, arXiv 2411.15349), figure 2",
+        "CIFAR-100",
+        SAMPLING,
+        tuple(rows),
+        note="the paper draws histograms without figures; its three claims for the triangular "
+        "distribution are measured as shares of the samples, and the row of the images says what "
+        "the embeddings themselves have",
+    )
+
+
+def _runtime() -> StageTable:
+    rows = [
+        StageRow(f"T = {count:,}", "zcore-paper", (None,), {"n_samples": count})
+        for count in (100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000)
+    ]
+    return StageTable(
+        "blindcs-fig-4-runtime",
+        "Samples T against the runtime of the scores, CIFAR100",
+        "BlindCS (ZCore, arXiv 2411.15349), figure 4 (left)",
+        "CIFAR-100",
+        RUNTIME,
+        tuple(rows),
+        note="the paper draws a curve; of T = 1,000,000 its text says less than 400 s on a laptop",
     )
 
 
@@ -140,6 +202,8 @@ _LIST = (
     _minutes("STL-10", "stl10", 2, 12, 50, 1),
     _minutes("CINIC-10", "cinic10", 14, 4 * 60 + 46, 80, 2),
     _minutes("ImageNet-1K", "imagenet", 4 * 60 + 50, 34 * 60, 31 * 60, 40),
+    _sampling(),
+    _runtime(),
 )
 STAGE_TABLES: dict[str, StageTable] = {table.name: table for table in _LIST}
 
@@ -191,7 +255,8 @@ def reproduce_stages(
     -------
     dict
         As `reproduce` returns it, without rates and full; a cell has `measure` in place of
-        prune_rate, and `values` in place of accuracies.
+        prune_rate, and `values` in place of accuracies. For SAMPLING, `histograms` has the counts
+        of each row's first seed.
 
     Raises
     ------
@@ -205,8 +270,9 @@ def reproduce_stages(
             "true labels; give a source with class folders, or labels."
         )
     cells: list[dict[str, Any]] = []
+    histograms: list[dict[str, Any]] = []
     for row in wanted.wanted_rows:
-        made = run if wanted.small else run.with_config(recipe=row.recipe)
+        made = _run_of(run, row, wanted.small)
         values = []
         for seed in range(run.config.seed, run.config.seed + wanted.seeds):
             values.append(_figures(table, made.with_config(seed=seed)))
@@ -216,6 +282,8 @@ def reproduce_stages(
                 cells,
             )
         cells += list(_cells(table, row, np.array(values)))
+        if table.measures == SAMPLING:
+            histograms.append(record(row.label, histogram(*_first_dimension(made))))
     on_cell(wanted.trainings, wanted.trainings, cells)
     return dict(
         table=table.name,
@@ -228,7 +296,17 @@ def reproduce_stages(
         note=table.note,
         measures=list(table.measures),
         cells=cells,
+        **(dict(histograms=histograms) if histograms else {}),
     )
+
+
+def _run_of(run: Run, row: StageRow, small: bool) -> Run:
+    """The run with the row's recipe and settings; with `small`, with its own encoder."""
+    if small:
+        kept = {name: row.run[name] for name in ("coverage", "n_samples") if name in row.run}
+        return run.with_config(**kept) if kept else run
+    recipe = {"recipe": row.recipe} if row.recipe else {}
+    return run.with_config(**recipe, **row.run)
 
 
 def _cells(table: StageTable, row: StageRow, values: np.ndarray) -> Iterator[dict[str, Any]]:
@@ -246,14 +324,38 @@ def _cells(table: StageTable, row: StageRow, values: np.ndarray) -> Iterator[dic
             mean=float(own.mean()),
             standard_error=float(own.std(ddof=1) / np.sqrt(n)) if n > 1 else None,
             n=n,
-            difference=float(own.mean()) - paper,
+            **({} if paper is None else dict(difference=float(own.mean()) - paper)),
         )
 
 
 def _figures(table: StageTable, run: Run) -> Sequence[float]:
     if table.measures == CLUSTERING:
         return _clustering_quality(run)
+    if table.measures == SAMPLING:
+        return sampling_shares(*_first_dimension(run))
+    if table.measures == RUNTIME:
+        return [_scoring_seconds(run)]
     return _stage_minutes(run)
+
+
+def _first_dimension(run: Run) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) embeddings and (N,) samples of the run's distribution over their first dimension."""
+    column = np.asarray(run.vectors[:, 0])
+    distribution = run.config.effective("coverage").get("distribution", "triangular")
+    return column, drawn_on(column, distribution, run.config.seed)
+
+
+def _scoring_seconds(run: Run) -> float:
+    """Wall seconds of the coverage scores, the embeddings being there."""
+    from coreset_engine.coverage.scores import coverage_scores
+
+    vectors = run.vectors
+    about = run.config.effective("coverage")
+    about |= dict(n_samples=run.config.n_samples, seed=run.config.seed, device=run.config.device)
+    coverage_scores(vectors[:64], **about | dict(n_samples=64))  # compiled code is there
+    began = time.perf_counter()
+    coverage_scores(vectors, **about)
+    return time.perf_counter() - began
 
 
 def _clustering_quality(run: Run) -> Sequence[float]:

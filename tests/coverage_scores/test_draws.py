@@ -32,6 +32,8 @@ def drawn(units=40, **about):
 @pytest.mark.parametrize("distribution", DISTRIBUTIONS)
 def test_moments_per_dimension(distribution, sampler):
     about, dims, points = drawn(distribution=distribution, sampler=sampler)
+    if distribution == "images":  # moments of the images themselves
+        distribution = "gaussian"
     for j in range(9):
         values = points[dims == j]
         low = about.low[j]
@@ -84,6 +86,29 @@ def test_a_unit_depends_on_seed_and_number_only(sampler):
     assert not np.array_equal(later[1], other.unit(3)[1]) and not np.array_equal(
         later[1], first.unit(2)[1]
     )
+
+
+def test_samples_on_images_cover_each_image_equally_often():
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(40, 6)).astype(np.float32)
+    vectors[30:] = vectors[29]  # eleven images in one place
+    keys = rng.permutation(40).astype(np.uint64)
+    about = dict(n_samples=40_000, n_neighbours=5, distribution="images", device="cpu")
+    found = coverage_scores(vectors, keys=keys, **about)
+    # 1,000 of 40,000 draws each, standard deviation 31.
+    assert found.coverage.sum() == 40_000
+    assert np.abs(found.coverage - 1000).max() < 6 * 31
+    order = rng.permutation(40)
+    again = coverage_scores(vectors[order], keys=keys[order], **about)
+    assert np.array_equal(found.coverage[order], again.coverage)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_samples_on_images_lie_on_images(dtype):
+    vectors = np.random.default_rng(0).normal(size=(40, 6)).astype(dtype)
+    samples = Sampler(turn(vectors, 2), 2, "images", 0).unit(0)
+    for dims, point in list(zip(samples.dims, samples.points))[:100]:
+        assert (vectors[:, dims].astype(np.float64) == point).all(1).any()
 
 
 def test_triangular_inverse_at_its_corners():

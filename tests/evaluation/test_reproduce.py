@@ -21,6 +21,12 @@ from coreset_engine.core.registry import METHODS, load
 from coreset_engine.evaluation import experiment
 from coreset_engine.evaluation.published_tables import TABLES, find_table
 from coreset_engine.evaluation.reproduce import Reproduction, _grid, needs, reproduce
+from coreset_engine.evaluation.sampling_figure import (
+    bars,
+    drawn_on,
+    histogram,
+    sampling_shares,
+)
 from coreset_engine.evaluation.stage_tables import (
     STAGE_TABLES,
     STAGES,
@@ -190,6 +196,7 @@ def test_what_a_full_reproduction_takes():
         ("elfs-2-cifar10 demo --small --rows Swav", "row 'Swav' is not in elfs-2-cifar10"),
         # Three clusterings of 2 + 41 minutes.
         ("elfs-2-cifar10 demo", "some 2.1 hours on a GPU of the paper"),
+        ("blindcs-fig-2", "needs the vectors of CIFAR-100 and no training"),
     ],
 )
 def test_what_is_missing_is_said_in_one_sentence(words, said, monkeypatch, tmp_path):
@@ -253,6 +260,70 @@ def test_clustering_figures_are_those_of_the_definitions(run, dataset):
     unlabelled = run.with_dataset(replace(dataset, labels=None, classes=()))
     with pytest.raises(BadInput, match="no true labels"):
         reproduce_stages(unlabelled, wanted)
+
+
+def test_shares_of_samples_by_hand():
+    # Ten bins of width 1 over 0 ... 10. Images: five near 0, three near 1, one near 2, one at 10.
+    images = np.array([0.0, 0.1, 0.2, 0.3, 0.4, 1.1, 1.2, 1.3, 2.5, 10.0])
+    # Half of the images lie in the first bin: 2 of 8 samples do. 5.5 and 6.5 lie in empty bins and
+    # -1 and 11 beyond all images: 4 of 8. Below the 0.5 % and above the 99.5 % quantile: -1 and 11.
+    points = np.array([0.5, 0.6, 1.5, 2.5, 5.5, 6.5, -1.0, 11.0])
+    assert sampling_shares(images, points, bins=10) == [25.0, 25.0, 50.0]
+    found = histogram(images, points, bins=10)
+    assert found.images.tolist() == [5, 3, 1, 0, 0, 0, 0, 0, 0, 1] and found.outside == 2
+    assert found.samples.tolist() == [2, 1, 1, 0, 0, 1, 1, 0, 0, 0]
+    assert bars([8, 4, 0, 1], width=4) == "█▄ ▁"
+
+
+def test_figure_2_bears_out_what_it_says_of_the_triangular_distribution(run, dataset):
+    # An exponential and a normal column stand for ResNet18's and CLIP's shapes (BlindCS 5.2).
+    rng = np.random.default_rng(0)
+    for column in (rng.exponential(size=20_000), rng.normal(size=20_000)):
+        dense, outer, empty = {}, {}, {}
+        for name in ("images", "triangular", "gaussian", "uniform"):
+            found = sampling_shares(column, drawn_on(column, name, seed=1))
+            dense[name], outer[name], empty[name] = found
+        assert dense["triangular"] > dense["uniform"] and empty["images"] == 0
+        assert outer["triangular"] > 5 * outer["images"]
+        assert empty["triangular"] < empty["uniform"]
+    wanted = StageReproduction(find_table("blindcs-fig-2"), 2, small=True)
+    found = reproduce_stages(run, wanted)
+    assert len(found["cells"]) == 8 * 3 and len(found["histograms"]) == 8
+    for cell in found["cells"]:
+        a, b = cell["values"]
+        assert cell["paper"] is None and cell["mean"] == pytest.approx((a + b) / 2)
+        assert 0 <= cell["mean"] <= 100 and "difference" not in cell
+    first = found["histograms"][0]
+    assert sum(first["images"]) == N and sum(first["samples"]) + first["outside"] == N
+    printed = "\n".join(lines(found))
+    assert "CLIP, gaussian" in printed and "samples |" in printed
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_the_runtime_of_figure_4_scores_as_many_samples_as_the_row_says(run, monkeypatch):
+    from coreset_engine.coverage import scores
+
+    asked = []
+    real = scores.coverage_scores
+    monkeypatch.setattr(
+        scores, "coverage_scores", lambda *a, **b: asked.append(b["n_samples"]) or real(*a, **b)
+    )
+    wanted = StageReproduction(find_table("blindcs-fig-4-runtime"), 1, ("T = 1,000",), small=True)
+    (cell,) = reproduce_stages(run, wanted)["cells"]
+    assert asked == [64, 1000] and cell["mean"] > 0 and cell["measure"] == "coverage scores, s"
+
+
+def test_the_random_coverage_sample_of_table_5_counts_uniform_draws(run):
+    rows = {row.label: row for row in find_table("blindcs-5").rows}
+    row = rows["Random coverage sample"]
+    assert row.figures == (64.74,)
+    made = run.with_config(**{"n_samples": 30 * N} | {"coverage": row.run["coverage"]})
+    score = made.coverage.score
+    # Multinomial counts of 30 N draws over N images: mean 30, variance 30 (1 - 1 / N).
+    assert score.sum() == 30 * N and score.mean() == 30
+    assert 0.75 < score.var() / (30 * (1 - 1 / N)) < 1.25
+    kept = rows["Random coverage sample, with redundancy"].run["coverage"]
+    assert made.with_config(coverage=kept).coverage.redundancy.sum() == pytest.approx(30 * N)
 
 
 def test_minutes_of_stages_do_not_count_what_lay_finished(run, monkeypatch):

@@ -111,6 +111,8 @@ def _wanted(table: Any, seeds: int, prune_rates: str, rows: tuple[str, ...], sma
 
 def lines(found: dict[str, Any]) -> list[str]:
     """The table as text: at each rate the paper's figure, ours with its standard error, n."""
+    from coreset_engine.evaluation.sampling_figure import bars
+
     stages = "measures" in found
     what = "a linear model on this run's vectors" if found["small"] else found["model"]
     if stages:
@@ -125,6 +127,9 @@ def lines(found: dict[str, Any]) -> list[str]:
     if not stages:
         out.append(_line("All images", "0.0%", found["full"] | {"k": None}))
     out += [_line(cell["row"], _column(cell), cell) for cell in found["cells"]]
+    for one in found.get("histograms", ()):
+        out.append(f"{one['row']:26} images  |{bars(one['images'])}|")
+        out.append(f"{'':26} samples |{bars(one['samples'])}|")
     return out + ([f"note: {found['note']}"] if found["note"] else [])
 
 

@@ -36,7 +36,7 @@ divide = numba.njit(nogil=True, error_model="numpy")  # no branch per division
 
 
 class Scratch(NamedTuple):
-    """Memory for candidates: places (N + 64,) int32; near uint16 gaps, distances, weights and band
+    """Memory for candidates: places (N + 64,) uint32; near uint16 gaps, distances, weights and band
     float64, each padded to whole lane groups."""
 
     places: np.ndarray

@@ -18,6 +18,7 @@ from coreset_engine.coverage.kernels.simd import (
     LANES,
     WORD,
     collect,
+    collect_few,
     count_bits,
     count_within,
     gaps_first,
@@ -81,9 +82,9 @@ class Query(NamedTuple):
 
 @jit
 def new_places(n):
-    """(n + 64,) int32 scratch for the positions of candidates; memory that is never written costs
+    """(n + 64,) uint32 scratch for the positions of candidates; memory that is never written costs
     nothing."""
-    return np.empty(n + WORD, np.int32)
+    return np.empty(n + WORD, np.uint32)
 
 
 @jit
@@ -133,7 +134,11 @@ def find_candidates(matrix, query, limit, cap, places):
     before these.
     """
     gaps = query.gaps
-    count = collect(gaps.ctypes.data, len(gaps) // WORD, limit, places)
+    words = len(gaps) // WORD
+    if cap == 1:
+        count = collect_few(gaps.ctypes.data, words, limit, places)
+    else:
+        count = collect(gaps.ctypes.data, words, limit, places)
     crowd = count > 4 * cap + 256
     for j in range(len(query.d)):
         crowd = crowd and matrix.modes[query.d[j]] >= 0
