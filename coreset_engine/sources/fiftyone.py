@@ -30,10 +30,12 @@ from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Dataset, Progress, Rejected, silent
 from coreset_engine.sources.decoding import DecodeOptions
 from coreset_engine.sources.folder import FileReader
-from coreset_engine.sources.label_formats import LabelRow, classes_of
+from coreset_engine.sources.label_formats.rows import LabelRow
+from coreset_engine.sources.label_formats.values import classes_of
 from coreset_engine.sources.objects import Boxes, objects_of
 from coreset_engine.sources.options import ReadOptions
 from coreset_engine.sources.safe_names import safe_name, string_array
+from coreset_engine.sources.vector_files import LEAST_DIMENSIONS
 from coreset_engine.sources.verdicts import (
     Verdict,
     VerdictMemory,
@@ -383,6 +385,11 @@ def _stacked(name: str, rows: list[Any]) -> tuple[np.ndarray, list[str]]:
             "a similarity run."
         )
     length = lengths.most_common(1)[0][0]
+    if length < LEAST_DIMENSIONS:
+        raise BadInput(
+            f"{name!r} holds one number a sample, which gives no direction to compare; name vectors "
+            "of at least two dimensions."
+        )
     vectors = np.zeros((len(rows), length), np.float32)
     reasons = []
     for at, (row, array) in enumerate(zip(rows, arrays, strict=True)):

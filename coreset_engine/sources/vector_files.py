@@ -34,6 +34,7 @@ LABEL_NAMES = tuple(
 )
 _ONLY_IDS = frozenset(("id", "ids", "uid", "uuid", "key", "keys", "image_id", "image_ids"))
 _NUMBERED = re.compile(r"(\D*?)_?(\d{1,6})")
+LEAST_DIMENSIONS = 2
 _BLOCK = 2**26
 LARGEST = 1e15  # beyond it, and below one over it, squares leave what float32 holds
 MOST_BYTES = 2**37
@@ -142,6 +143,11 @@ def _as_matrix(path: Path, matrix: np.ndarray) -> tuple[np.ndarray, list[Note]]:
         raise BadInput(
             f"{str(path)!r} has the shape {matrix.shape}; vectors must be a matrix (images, "
             "dimensions): reshape it, one row per image, and save it again."
+        )
+    if matrix.shape[1] < LEAST_DIMENSIONS:
+        raise BadInput(
+            f"{str(path)!r} has the shape {matrix.shape}, one number an image, which gives no "
+            "direction to compare; give vectors of at least two dimensions."
         )
     if matrix.dtype.kind != "f" or matrix.dtype.itemsize > 8:
         notes.append(Note("vectors", f"{matrix.dtype} numbers were converted to float32"))

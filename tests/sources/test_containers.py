@@ -369,3 +369,101 @@ def test_a_class_in_json_may_be_wrapped(tmp_path, label):
     tar(tmp_path / "t" / "0.tar", members)
     ds = open_source(str(tmp_path / "t" / "0.tar"))
     assert [ds.classes[code] for code in ds.labels] == ["dog", "cat"] * 2
+
+
+def tar_of(path, members):
+    with tarfile.open(path, "w") as out:
+        for name, data in members:
+            data = data.encode() if isinstance(data, str) else data
+            about = tarfile.TarInfo(name)
+            about.size = len(data)
+            out.addfile(about, io.BytesIO(data))
+    return path
+
+
+def picture_bytes(seed):
+    out = io.BytesIO()
+    values = np.random.default_rng(seed).integers(0, 255, (8, 8, 3), np.uint8)
+    Image.fromarray(values).save(out, "PNG")
+    return out.getvalue()
+
+
+TARS = {
+    "two pictures with one label": (
+        [("0.left.png", 0), ("0.right.png", 1), ("0.cls", "cat"), ("1.png", 2), ("1.cls", "dog")],
+        {"0.left": "cat", "0.right": "cat", "1": "dog"},
+    ),
+    "folders of classes": (
+        [("./cat/0.png", 0), ("./cat/1.png", 1), ("./dog/2.png", 2)],
+        {"./cat/0": "cat", "./cat/1": "cat", "./dog/2": "dog"},
+    ),
+    "other endings": (
+        [("0.png", 0), ("0.label", "cat"), ("1.png", 1), ("1.target", "dog")],
+        {"0": "cat", "1": "dog"},
+    ),
+    "a class name in JSON": (
+        [("0.png", 0), ("0.json", '{"class_name": "cat"}'), ("1.png", 1), ("1.json", '{"class": "dog"}')],
+        {"0": "cat", "1": "dog"},
+    ),
+    "members apart": (
+        [("0.png", 0), ("1.png", 1), ("0.cls", "cat"), ("1.cls", "dog")],
+        {"0": "cat", "1": "dog"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", TARS)
+def test_labels_in_tars(tmp_path, kind):
+    members, right = TARS[kind]
+    data = [(name, picture_bytes(one) if isinstance(one, int) else one) for name, one in members]
+    dataset = open_source(str(tar_of(tmp_path / "x.tar", data)))
+    assert {
+        str(key): dataset.classes[code] for key, code in zip(dataset.ids, dataset.labels)
+    } == right
+
+
+COLUMNS = {
+    "few names of which one is rare": (dict(label=["cat", "dog", "fox", "dog"]), "cat dog fox dog"),
+    "empty texts": (dict(label=["cat", None, "", "dog"]), "cat - - dog"),
+    "a category": (dict(category=["cat", "dog", "cat", "dog"]), "cat dog cat dog"),
+    "names beside numbers": (
+        dict(label=[0, 1, 0, 1], label_name=["cat", "dog", "cat", "dog"]), "cat dog cat dog"
+    ),
+    "measurements": (dict(label=[1.5, 2.25, 3.125, 0.5]), ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", COLUMNS)
+def test_labels_in_parquet(tmp_path, kind):
+    columns, right = COLUMNS[kind]
+    table = pa.table({"image": [picture_bytes(i) for i in range(4)], **columns})
+    pq.write_table(table, tmp_path / "x.parquet")
+    dataset = open_source(str(tmp_path / "x.parquet"))
+    if not right:
+        assert dataset.labels is None
+        return
+    names = [dataset.classes[code] if code >= 0 else "-" for code in dataset.labels]
+    assert names == right.split()
+
+
+def test_of_two_columns_of_pictures_the_unread_one_is_told(tmp_path):
+    images = {"mask": [picture_bytes(0)], "photo": [picture_bytes(1)]}
+    pq.write_table(pa.table(images), tmp_path / "x.parquet")
+    dataset = open_source(str(tmp_path / "x.parquet"))
+    told = " ".join(one.reason for one in dataset.rejected)
+    assert "'mask' holds pictures too; 'photo' is read" in told
+    other = open_source(f"{tmp_path}/x.parquet#image=mask")
+    assert not other.rejected and other.fingerprint != dataset.fingerprint
+
+
+def test_opening_parquet_reads_each_footer_once(tmp_path, monkeypatch):
+    from coreset_engine.sources.remote import parquet
+
+    for name in ("a", "b"):
+        table = pa.table({"image": [picture_bytes(i) for i in range(2)], "label": [0, 1]})
+        pq.write_table(table, tmp_path / f"{name}.parquet")
+    read = []
+    plain = parquet.metadata_of
+    monkeypatch.setattr(parquet, "metadata_of", lambda item: read.append(item.name) or plain(item))
+    open_source(str(tmp_path))
+    assert sorted(read) == ["a.parquet", "b.parquet"]

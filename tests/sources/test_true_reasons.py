@@ -255,7 +255,7 @@ def test_hidden_pictures_are_told_and_an_empty_folder_is_called_so_only_when_it_
         ),
         (b"\n<!DOCTYPE html><html>404</html>", "web page.*fetch it again"),
         (b'<?xml version="1.0"?>\n<Error><Code>AccessDenied</Code></Error>', "error message"),
-        (b"\0" * 512, "nothing but zero bytes"),
+        (b"\0" * 512, "only zero bytes"),
         (b"\0\0\1\0\1\0" + b"\0" * 30, "icon"),
         (b"\x1f\x8b\x08" + b"\0" * 30, "gzip"),
         (b"\x89HDF\r\n\x1a\n", "HDF5"),

@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from coreset_engine.core.errors import CoresetError
-from coreset_engine.sources.label_formats.values import class_names_of
-from coreset_engine.sources.remote.parquet import LABELS, metadata_of
+from coreset_engine.sources.remote.parquet import listed_classes
 from coreset_engine.sources.remote.storage import Item, fetch, is_url
 
 CLASSES_FILE = "classes.json"
@@ -32,19 +31,13 @@ def declared_classes(kind: str, item: Item, options: Mapping[str, str]) -> tuple
         label: the name of the column of classes.
     """
     try:
-        found = _in_schema(item, options) if kind == "parquet" else []
+        found: Any = listed_classes(item, options.get("label")) if kind == "parquet" else []
         if kind == "tar":
             found = json.loads(_beside(item.place))
     except (OSError, ValueError, RecursionError, CoresetError):
         return ()
     texts = isinstance(found, list) and all(isinstance(name, str) for name in found)
     return tuple(found) if texts and len(set(found)) == len(found) else ()
-
-
-def _in_schema(item: Item, options: Mapping[str, str]) -> list[str]:
-    schema: Any = metadata_of(item).schema.to_arrow_schema()
-    column = options.get("label") or next((one for one in LABELS if one in schema.names), None)
-    return class_names_of(schema, column)
 
 
 def _beside(place: str) -> bytes:

@@ -29,7 +29,7 @@ from coreset_engine.core.types import Dataset, Note, Progress, Rejected, silent
 from coreset_engine.sources import arrow_columns
 from coreset_engine.sources.decoding import EXTENSIONS, DecodeOptions
 from coreset_engine.sources.folder import _fingerprint
-from coreset_engine.sources.folder_labels import MODES, understand
+from coreset_engine.sources.folder_labels import FEW, MODES, understand
 from coreset_engine.sources.options import ReadOptions, not_taken
 from coreset_engine.sources.remote import index_cache
 from coreset_engine.sources.remote.class_lists import declared_classes
@@ -46,6 +46,8 @@ OPTIONS = (*COLUMNS, *READING)
 _ONE = rf"(?:{'|'.join(OPTIONS)})=[^#&]*"
 _OPTIONS = re.compile(rf"#({_ONE}(?:&{_ONE})*)$")
 _FOREIGN = re.compile(r"[#&](fps|patches)=([^#&]*)")  # options of folders alone
+_FRACTION = re.compile(r"-?\d*\.\d+(e-?\d+)?", re.IGNORECASE)
+_MOST_KEYS = 1_000_000  # keys of tars whose folders are looked at
 _SUFFIXES = tuple(
     suffix for name, kind in KINDS.items() if name != "images" for suffix in kind.suffixes
 )
@@ -341,9 +343,17 @@ def _listed(known: list[str], declared: tuple[str, ...]) -> list[str] | None:
     return None
 
 
-def _are_captions(known: list[str]) -> bool:
-    """Whether texts read like sentences: most of them of five words or more."""
-    return sum(text.count(" ") >= 4 for text in known) * 2 > len(known) > 2
+def _are_captions(known: list[str], count: int) -> bool:
+    """Whether texts read like sentences, or hardly repeat; a few single words are classes."""
+    if sum(text.count(" ") >= 4 for text in known) * 2 > len(known) > 2:
+        return True
+    if len(known) <= max(2, count // 2):
+        return False
+    if len(known) == count:
+        return True
+    words = sum(text.count(" ") + 1 for text in known) / len(known)
+    measured = all(_FRACTION.fullmatch(text) for text in known)
+    return len(known) > FEW or words >= 3 or measured
 
 
 def _labels(
@@ -367,17 +377,47 @@ def _labels(
         }
         return understood.labels, understood.classes, texts, list(understood.notes)
     known = pc.unique(pc.drop_null(texts)).to_pylist()
-    if not known or mode == "none":
-        return None, (), {}, []
+    if mode == "none" or not known:
+        return _of_folders(kind, keys, mode)
     listed = _listed(known, declared)
     if listed is not None:
         codes = pc.fill_null(pc.index_in(texts, pa.array(listed, texts.type)), -1)
         return codes.to_numpy(), tuple(safe_name(name) for name in declared), {}, []
-    if len(known) > max(2, len(texts) // 2) or _are_captions(known):
+    if _are_captions(known, len(texts) - texts.null_count):
         said = f"{len(known):,} different texts of {len(texts):,} pictures are captions, no classes"
         note = Note("labels", f"{said}; they are the column 'text'")
         return None, (), {"text": arrow_columns.safe(pc.fill_null(texts, ""))}, [note]
     numbers = all(text.isascii() and text.isdigit() and len(text) < 10 for text in known)
     classes = sorted(known, key=int if numbers else None)
     codes = pc.fill_null(pc.index_in(texts, pa.array(classes, texts.type)), -1)
-    return codes.to_numpy(), tuple(safe_name(text) for text in classes), {}, []
+    notes = _mixture(classes)
+    return codes.to_numpy(), tuple(safe_name(text) for text in classes), {}, notes
+
+
+def _of_folders(
+    kind: str, keys: Any, mode: str | None
+) -> tuple[np.ndarray | None, tuple[str, ...], dict[str, Any], list[Note]]:
+    """The classes that folders inside of tars name, where no member does."""
+    import pyarrow.compute as pc
+
+    inside = kind == "tar" and mode != "none" and len(keys) <= _MOST_KEYS
+    if not inside or not pc.any(pc.match_substring(keys, "/")).as_py():
+        return None, (), {}, []
+    understood = understand([key.removeprefix("./") for key in keys.to_pylist()], mode)
+    if understood.labels is None:
+        return None, (), {}, []
+    return understood.labels, understood.classes, {}, list(understood.notes)
+
+
+def _mixture(classes: list[str]) -> list[Note]:
+    """A note of classes that are numbers in some files and names in others."""
+    numbers = [text for text in classes if text.isdigit()]
+    if not numbers or len(numbers) == len(classes) or len(numbers) < 2:
+        return []
+    names = [text for text in classes if not text.isdigit()]
+    said = (
+        f"classes are numbers in some rows ({', '.join(numbers[:3])}) and names in others "
+        f"({', '.join(safe_name(name) for name in names[:3])}): they may be one list written in two "
+        "ways"
+    )
+    return [Note("labels", said)]

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.limits import limits
 from coreset_engine.sources.decoding import MAX_BYTES
+from coreset_engine.sources.folder_names import is_mask_folder
 from coreset_engine.sources.label_formats.values import class_names_of, plain_text
 from coreset_engine.sources.remote.storage import Item, Stream
 
@@ -24,7 +25,12 @@ HELD = 512 * 2**20
 _BIG = 2**26
 _FEW = threading.Semaphore(2)  # at most two row groups above _BIG are read at once: bounded memory
 NAMES = ("image", "img", "jpg", "jpeg", "png", "webp", "picture", "bytes", "content", "data")
-LABELS = ("label", "labels", "class", "cls", "fine_label")
+LABELS = (
+    *("label", "labels", "class", "cls", "fine_label", "class_name", "label_name", "category"),
+    *("category_name", "target"),
+)
+SPELT = ("class_name", "label_name", "category_name")  # beside a column of numbers
+_NO_PICTURES = frozenset(("id", "ids", "uid", "uuid", "key", "embedding", "embeddings", "vector"))
 _ROWS = 40  # a place is (row group << _ROWS) + row in it
 
 
@@ -50,12 +56,14 @@ def look_through(item: Item, examine: Any, options: dict[str, Any]) -> Iterator[
         for words in unread_columns(schema):
             yield dict(reason=words)
         plain = {field.name for field in schema if not pa.types.is_nested(field.type)}
-        offered = (name for name in LABELS if name in plain and name != image)
-        names["label"] = names["label"] or next(offered, None)
+        names["label"] = names["label"] or _label_column(schema, plain - {image})
+        for words in further_pictures(schema, image, options.get("image")):
+            yield dict(reason=words)
         if names["label"] is None:
             for words in unread_labels(schema, image):
                 yield dict(reason=words)
         classes = class_names_of(schema, names["label"])
+        _remember_classes(item, options.get("label"), classes)
         row = 0
     except Unfit as error:
         yield dict(reason=str(error))
@@ -126,6 +134,57 @@ def _one(pictures: Any, position: int, examine: Any) -> dict[str, Any]:
     return dict(size=len(data), digest=digest, reason=reason, losses=losses)
 
 
+_CLASSES: OrderedDict[tuple[str, int, str, str | None], list[str]] = OrderedDict()
+_MOST_CLASSES = 1024  # files whose list of classes is kept
+
+
+def _remember_classes(item: Item, column: str | None, classes: list[str]) -> None:
+    _CLASSES[item.place, item.size, item.version, column] = classes
+    while len(_CLASSES) > _MOST_CLASSES:
+        _CLASSES.popitem(last=False)
+
+
+def listed_classes(item: Item, column: str | None) -> list[str]:
+    """The class names in a file's schema; its footer is read only where it has not been already.
+
+    column: as the options name it, None for the first of a usual name.
+    """
+    known = _CLASSES.get((item.place, item.size, item.version, column))
+    if known is not None:
+        return known
+    schema = metadata_of(item).schema.to_arrow_schema()
+    label = column or _label_column(schema, set(schema.names))
+    classes = class_names_of(schema, label)
+    _remember_classes(item, column, classes)
+    return classes
+
+
+def _label_column(schema: Any, among: set[str]) -> str | None:
+    """The column of classes: one of a usual name, and of numbers without names the one that spells
+    them out."""
+    import pyarrow as pa
+
+    chosen = next((name for name in LABELS if name in among), None)
+    if chosen is None or class_names_of(schema, chosen):
+        return chosen
+    spelt = next((name for name in SPELT if name in among), None)
+    return spelt if spelt and pa.types.is_integer(schema.field(chosen).type) else chosen
+
+
+def further_pictures(schema: Any, image: str, asked: str | None) -> list[str]:
+    """The remarks on columns of pictures that are not read, where nobody said which one is."""
+    if asked is not None:
+        return []
+    return [
+        f"column {field.name!r} holds pictures too; {image!r} is read, image={field.name} "
+        f"(FILE#image={field.name}) takes the other"
+        for field in schema
+        if field.name != image
+        and holds_bytes(field.type)
+        and field.name.lower() not in _NO_PICTURES
+    ]
+
+
 def metadata_of(item: Item) -> Any:
     """The file's footer. Raises Unfit when there is none."""
     import pyarrow as pa
@@ -149,7 +208,8 @@ def _image_column(schema: Any, wanted: str | None) -> str:
                 f"{', '.join(fit) or 'none'}"
             )
         return wanted
-    column = next((name for name in (*NAMES, *fit) if name in fit), None)
+    pictures = [name for name in fit if not is_mask_folder(name)]
+    column = next((name for name in (*NAMES, *pictures, *fit) if name in fit), None)
     if column is None:
         reasons = "; ".join(unread_columns(schema))
         columns = ", ".join(f"{field.name} ({field.type})" for field in schema)[:300]
@@ -229,7 +289,7 @@ def _label(text: str | None, classes: list[str]) -> str | None:
         if text is not None and text.isascii() and text.isdigit() and len(text) < 10
         else -1
     )
-    if text == "-1" and classes:
+    if text is None or not text.strip() or text == "-1" and classes:
         return None
     return classes[number] if 0 <= number < len(classes) else text
 

@@ -1,13 +1,13 @@
 """Index WebDataset tars without unpacking them: offset and size of each image, and its label.
 
 A sample is the members that share a key, which is a member's name up to the first dot of its last
-part. The picture is the member whose extension names one of our formats; KEY.cls, KEY.txt or the
-"label" of KEY.json, in this order, is the label. A name with more dots (photo.v2.png) is a sample
-of its own, key photo.v2, unless its sample has a picture already (0001.jpg beside 0001.mask.png):
-then it is set aside. A member's name is never a path: nothing is written, and the name only serves
-as an id. Headers that ask for more than 1 MB, links, sparse and special members, and whatever
-follows a damaged header are set aside; members that are neither picture nor label are counted, and
-so are label members that give no class.
+part. The picture is the member whose extension names one of our formats; KEY.cls (.class, .label,
+.target), KEY.txt or the "label" of KEY.json, in this order, is the label. A name with more dots
+(photo.v2.png) is a sample of its own, key photo.v2, unless its sample has a picture already
+(0001.jpg beside 0001.mask.png): then it is set aside. A member's name is never a path: nothing is
+written, and the name only serves as an id. Headers that ask for more than 1 MB, links, sparse and
+special members, and whatever follows a damaged header are set aside; members that are neither
+picture nor label are counted, and so are label members that give no class.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from coreset_engine.sources.remote.storage import Item, Stream
 HEADER = 2**20  # the longest extended header that is read
 LABEL = 2**16  # the longest label member
 _PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
-_LABELS = (".cls", ".txt", ".json")
+_LABELS = (".cls", ".class", ".label", ".target", ".txt", ".json")
+_NAMES = ("label", "class_name", "class", "category_name", "category", "cls")  # of a class in JSON
 
 
 def look_through(item: Item, examine: Any, options: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -61,8 +62,9 @@ def look_through(item: Item, examine: Any, options: dict[str, Any]) -> Iterator[
         if "place" in samples.get(key, {}):
             yield dict(key=name, reason=f"is a further picture of the sample {key!r}; one is read")
         else:
-            label = samples.get(row["key"], {}).get("label")
-            yield row | dict(label=label)
+            named = samples.get(row["key"], {}).get("label")
+            shared = samples.get(key, {}).get("label")  # 1.left.png and 1.right.png have 1.cls
+            yield row | dict(label=named or shared)
     yield from (row for row in samples.values() if "place" in row)
     if others:
         listed = ", ".join(f"*{suffix} {count:,}" for suffix, count in others.most_common(5))
@@ -222,9 +224,9 @@ def _text(suffix: str, data: bytes | None) -> str:
         content = json.loads(text)
     except (ValueError, RecursionError):
         raise _NoClass("is not JSON") from None
-    if not isinstance(content, dict) or content.get("label") is None:
-        return ""
-    names = classes_of(content["label"])
+    values = content if isinstance(content, dict) else {}
+    said = next((values[name] for name in _NAMES if values.get(name) is not None), None)
+    names = classes_of(said)
     if len(names) > 1:
         raise _NoClass(f"names {len(names)} classes: {', '.join(names)[:80]}")
     return names[0] if names else ""
