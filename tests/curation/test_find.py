@@ -250,9 +250,9 @@ def test_a_checkpoint_without_text_tower_says_so(tmp_path, tiny_clip):
 
 
 def test_weights_that_are_nowhere_are_a_sentence(tmp_path, monkeypatch):
-    from coreset_engine.embedding.encoders import networks
+    from coreset_engine.embedding.encoders import checkpoints
     from coreset_engine.embedding.encoders.text import text_tower
 
-    monkeypatch.setattr(networks, "_reachable", lambda address: False)
+    monkeypatch.setattr(checkpoints, "_reachable", lambda address: False)
     with pytest.raises(Missing, match="are not on this machine and could not be downloaded"):
         text_tower("open_clip:ViT-B-32/openai", None, "cpu")

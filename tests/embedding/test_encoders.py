@@ -14,7 +14,7 @@ from PIL import Image
 from coreset_engine.core import registry
 from coreset_engine.core.errors import BadInput, Missing
 from coreset_engine.core.types import Dataset
-from coreset_engine.embedding.encoders import networks
+from coreset_engine.embedding.encoders import checkpoints, networks
 from coreset_engine.embedding.encoders.builders import make_encoder
 
 
@@ -26,7 +26,7 @@ def no_network(monkeypatch, tmp_path):
     def refuse(*args, **kwargs):
         raise URLError("no network in tests")
 
-    monkeypatch.setattr(networks, "_reachable", lambda address: False)
+    monkeypatch.setattr(checkpoints, "_reachable", lambda address: False)
     monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
 
 
@@ -151,7 +151,7 @@ def test_lite0_is_taken_before_the_last_activation():
     ours = encoder.encode(images)
     assert (ours != 0).all()
     reference = timm.create_model("tf_efficientnet_lite0", pretrained=False, num_classes=0).eval()
-    given = networks.checkpoint(networks._packaged_lite0())
+    given = checkpoints.checkpoint(networks._packaged_lite0())
     state = dict(zip(reference.state_dict(), list(given.values())[:-2], strict=True))
     reference.load_state_dict(state)
     batch = torch.from_numpy(encoder.prepare(images)).permute(0, 3, 1, 2).float() / 127.5 - 1

@@ -10,7 +10,8 @@ from coreset_engine.artifacts.store import Store
 from coreset_engine.cli.commands.evaluate import lines
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Dataset
-from coreset_engine.evaluation.experiment import evaluate, unmatched_sentence
+from coreset_engine.evaluation.evaluation_split import unmatched_sentence
+from coreset_engine.evaluation.experiment import evaluate
 from coreset_engine.pipeline.run import Run
 
 CENTRES = {"ant": 0, "bee": 1, "cat": 2, "dog": 3, "10": 4, "2": 5, "": 6}

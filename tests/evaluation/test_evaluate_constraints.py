@@ -14,6 +14,7 @@ from coreset_engine.cli.main import app
 from coreset_engine.cli.selection_options import selections_of
 from coreset_engine.core.errors import BadInput
 from coreset_engine.evaluation import experiment
+from coreset_engine.evaluation.evaluation_split import EvaluationSplit
 from coreset_engine.evaluation.experiment import evaluate
 from coreset_engine.pipeline.run import Run
 from coreset_engine.selection.request import id_list
@@ -48,7 +49,7 @@ def chosen(monkeypatch):
 
 
 def test_pins_bind_every_method_random_included(run, chosen):
-    split = experiment.EvaluationSplit(run, experiment.EvaluationConfig(), lambda: None)
+    split = EvaluationSplit(run, experiment.EvaluationConfig(), lambda: None)
     held = run.dataset.ids[split.test_at[:2]].tolist()
     keep = split.train.dataset.ids[[3, 50]].tolist()
     never = split.train.dataset.ids[100:160].tolist()

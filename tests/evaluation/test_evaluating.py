@@ -20,7 +20,8 @@ from coreset_engine.artifacts.store import Store
 from coreset_engine.cli.commands.evaluate import curves, lines, mean_and_std, picture
 from coreset_engine.core.errors import BadInput, Cancelled, Missing
 from coreset_engine.evaluation import experiment
-from coreset_engine.evaluation.experiment import EvaluationSplit, evaluate
+from coreset_engine.evaluation.evaluation_split import EvaluationSplit
+from coreset_engine.evaluation.experiment import evaluate
 from coreset_engine.pipeline.config import RunConfig
 from coreset_engine.pipeline.run import Run
 from coreset_engine.sources.open import open_source

@@ -159,7 +159,10 @@ def show_results(view: session.RunView) -> None:
 
 
 def _show_measurement(job: Any, rows: list[dict[str, Any]]) -> None:
-    from coreset_engine.evaluation.experiment import straddling_sentence, unmatched_sentence
+    from coreset_engine.evaluation.evaluation_split import (
+        straddling_sentence,
+        unmatched_sentence,
+    )
 
     for said in (unmatched_sentence(job.result), straddling_sentence(job.result)):
         if said:

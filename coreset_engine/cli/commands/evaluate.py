@@ -197,7 +197,10 @@ def inclusion(
 
 def lines(result: dict[str, Any]) -> list[str]:
     """The result as text: a table of rates and methods, then the paired tests in words."""
-    from coreset_engine.evaluation.experiment import straddling_sentence, unmatched_sentence
+    from coreset_engine.evaluation.evaluation_split import (
+        straddling_sentence,
+        unmatched_sentence,
+    )
     from coreset_engine.evaluation.paired import against_baseline, sentence
 
     what = "test accuracy"

@@ -1,18 +1,12 @@
-"""Each encoder's network and weights: from the package, a checkpoint on disk, or a download.
+"""Each encoder's network: a function per row of registry.ENCODERS, and the two open families.
 
-A function per row of registry.ENCODERS, plus the two open families "timm:NAME" and
-"open_clip:ARCH/TAG". Nothing is
-unpickled: `.safetensors`, or torch files read with weights_only=True.
+The families are "timm:NAME" and "open_clip:ARCH/TAG". Weights come from the package, a checkpoint
+on disk, or a download (`checkpoints`).
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -20,8 +14,15 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from coreset_engine.core.errors import BadInput, Missing
-from coreset_engine.core.user_paths import user_path
 from coreset_engine.embedding.encoders.base import Encoder, EncoderConfig
+from coreset_engine.embedding.encoders.checkpoints import (
+    checkpoint,
+    fetching,
+    given_or_fetched,
+    load_by_name,
+    load_by_position,
+    weights_hash,
+)
 
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -40,7 +41,7 @@ def efficientnet_lite0(config: EncoderConfig) -> Encoder:
 
     network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
     given = checkpoint(config.weights) if config.weights else checkpoint(_packaged_lite0())
-    _load_by_position(network, given, "efficientnet_lite0")
+    load_by_position(network, given, "efficientnet_lite0")
     return _lite("efficientnet_lite0", network, 224, config)
 
 
@@ -129,7 +130,7 @@ class _Images(NamedTuple):
 
 def _finish(name: str, modules: _Modules, images: _Images, config: EncoderConfig) -> Encoder:
     """Freeze the network and wrap it as an `Encoder`."""
-    digest = _hash_state(modules.weighted)
+    digest = weights_hash(modules.weighted)
     if modules.fuse:
         _fuse_norms(modules.weighted.eval())
     frozen = modules.forward.eval().requires_grad_(False).to(config.device)
@@ -182,64 +183,6 @@ def _fuse_norms(network: nn.Module) -> None:
                 )  # timm's norm holds the activation
 
 
-def _hash_state(network: nn.Module) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype};".encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()
-
-
-def checkpoint(path: str | Path) -> dict[str, torch.Tensor]:
-    """The tensors of a checkpoint file by name; unpacks wrappers such as {"state_dict": ...}."""
-    path = user_path(path)
-    if not path.is_file():
-        raise BadInput(
-            f"weights={str(path)!r} is no file; give a .safetensors, .pt or .pth checkpoint."
-        )
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        Exception
-    ) as error:  # the parsers raise many types; whichever it is, the file is not one we can read
-        raise BadInput(
-            f"weights={str(path)!r} cannot be read as plain tensors ({type(error).__name__}); give "
-            "a .safetensors file or a torch checkpoint that holds tensors only."
-        ) from error
-    for wrapper in ("state_dict", "model", "teacher"):
-        inner = state.get(wrapper) if isinstance(state, dict) else None
-        if isinstance(inner, dict):
-            state = inner
-    if not isinstance(state, dict):
-        raise BadInput(
-            f"weights={str(path)!r} holds a {type(state).__name__}, not named tensors; save a "
-            "state_dict."
-        )
-    return {
-        name.removeprefix("module."): tensor
-        for name, tensor in state.items()
-        if torch.is_tensor(tensor)
-    }
-
-
-def _load_by_position(network: nn.Module, given: dict[str, torch.Tensor], name: str) -> None:
-    """Load tensors in file order: the packaged checkpoint has other names than timm."""
-    own = network.state_dict()
-    if len(given) != len(own) or any(
-        a.shape != b.shape for a, b in zip(own.values(), given.values(), strict=True)
-    ):
-        raise BadInput(
-            f"the checkpoint holds {len(given)} tensors, encoder {name!r} has {len(own)} of "
-            "certain shapes; give weights made for this network."
-        )
-    network.load_state_dict(dict(zip(own, given.values(), strict=True)))
-
-
 def resnet18(config: EncoderConfig) -> Encoder:
     """torchvision's ResNet-18 (ImageNet), 512 dimensions: one half of BlindCS' embedding (5.1)."""
     from torchvision.models import ResNet18_Weights
@@ -247,9 +190,9 @@ def resnet18(config: EncoderConfig) -> Encoder:
 
     network = build()
     network.fc = nn.Identity()
-    _load_backbone(
+    load_by_name(
         network,
-        _given_or_fetched("resnet18", config, ResNet18_Weights.IMAGENET1K_V1.url),
+        given_or_fetched("resnet18", config, ResNet18_Weights.IMAGENET1K_V1.url),
         "resnet18",
     )
     modules = _Modules(network, network, 512, fuse=True)
@@ -262,7 +205,7 @@ def resnet50_swav(config: EncoderConfig) -> Encoder:
 
     network = build()
     network.fc = nn.Identity()
-    _load_backbone(network, _given_or_fetched("resnet50_swav", config, SWAV), "resnet50_swav")
+    load_by_name(network, given_or_fetched("resnet50_swav", config, SWAV), "resnet50_swav")
     modules = _Modules(network, network, 2048, fuse=True)
     return _finish("resnet50_swav", modules, _Images(224, *IMAGENET), config)
 
@@ -341,7 +284,7 @@ def _timm_network(name: str, config: EncoderConfig, shown: str) -> nn.Module:
 
     if config.weights:
         network = build(False)
-        _load_backbone(network, checkpoint(config.weights), shown)
+        load_by_name(network, checkpoint(config.weights), shown)
         return network
     with fetching(shown):
         return build(True)
@@ -375,7 +318,7 @@ def open_clip_encoder(name: str, config: EncoderConfig, *, shown: str = "") -> E
             for key, value in given.items()
             if key.startswith("visual.")
         }
-        _load_backbone(model.visual, towers or given, shown)
+        load_by_name(model.visual, towers or given, shown)
     else:
         with fetching(shown):
             model = open_clip.create_model(architecture, pretrained=tag)
@@ -420,77 +363,6 @@ def open_clip_parts(name: str, config: EncoderConfig, shown: str) -> tuple[Any, 
             f"{', '.join(tags) or 'none'}, or give weights=PATH."
         )
     return open_clip, architecture, tag
-
-
-def _load_backbone(network: nn.Module, given: dict[str, torch.Tensor], name: str) -> None:
-    """Load by name.
-
-    Extra tensors (classifier, projection head, prototypes) are ignored; missing ones are not.
-    """
-    own = network.state_dict()
-    given = {key.removeprefix("backbone."): value for key, value in given.items()}
-    counters = {
-        key for key in own if key.endswith("num_batches_tracked")
-    }  # old checkpoints lack them; unused here
-    absent = [key for key in own if key not in given and key not in counters]
-    wrong = [key for key in own if key in given and given[key].shape != own[key].shape]
-    if absent or wrong:
-        error = f"lacks {absent[0]!r}" if absent else f"has {wrong[0]!r} in another shape"
-        raise BadInput(
-            f"the checkpoint for encoder {name!r} {error} ({len(absent)} tensors missing, "
-            f"{len(wrong)} of another shape); give weights made for this network."
-        )
-    network.load_state_dict({key: given[key] for key in own if key in given}, strict=False)
-
-
-def _given_or_fetched(name: str, config: EncoderConfig, address: str) -> dict[str, torch.Tensor]:
-    if config.weights:
-        return checkpoint(config.weights)
-    with fetching(name):
-        path = Path(torch.hub.get_dir()) / "checkpoints" / address.rpartition("/")[2]
-        if not path.is_file():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(address, str(path), progress=False)
-        return checkpoint(path)
-
-
-@contextmanager
-def fetching(name: str) -> Iterator[None]:
-    """Turn failed downloads into one sentence, an unreachable network into a quick failure."""
-    import logging
-
-    from huggingface_hub import constants
-
-    offline = constants.HF_HUB_OFFLINE
-    constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE or not _reachable(constants.ENDPOINT)
-    quiet = logging.root.manager.disable
-    logging.disable(logging.ERROR)  # the libraries log each retry; the sentence below says it once
-    try:
-        yield
-    except (OSError, RuntimeError, ValueError) as error:
-        if isinstance(error, BadInput) or "out of memory" in str(error):
-            raise
-        raise Missing(
-            f"the weights of encoder {name!r} are not on this machine and could not be downloaded; "
-            "connect to the network, give weights=PATH, or use 'efficientnet_lite0', which needs "
-            "no download."
-        ) from error
-    finally:
-        constants.HF_HUB_OFFLINE = offline
-        logging.disable(quiet)
-
-
-def _reachable(address: str) -> bool:
-    """Whether the host's name resolves; with a proxy that is the proxy's business."""
-    if any(
-        os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
-    ):
-        return True
-    try:
-        socket.getaddrinfo(address.partition("://")[2].partition("/")[0].partition(":")[0], 443)
-    except OSError:
-        return False
-    return True
 
 
 ROWS: dict[str, Callable[[EncoderConfig], Encoder]] = {

@@ -16,12 +16,8 @@ import torch
 
 from coreset_engine.core.errors import BadInput, Missing
 from coreset_engine.embedding.encoders.base import EncoderConfig
-from coreset_engine.embedding.encoders.networks import (
-    OPENAI_CLIP,
-    checkpoint,
-    fetching,
-    open_clip_parts,
-)
+from coreset_engine.embedding.encoders.checkpoints import checkpoint, fetching, mismatch
+from coreset_engine.embedding.encoders.networks import OPENAI_CLIP, open_clip_parts
 
 _PREFIX = "open_clip:"
 
@@ -105,12 +101,9 @@ def _load_text(model: Any, given: dict[str, torch.Tensor], name: str, weights: s
     """Load everything but the image tower, by name."""
     own = {key: value for key, value in model.state_dict().items() if not key.startswith("visual.")}
     buffers = {name for name, _ in model.named_buffers()}
-    absent = [key for key in own if key not in given and key not in buffers]
-    wrong = [key for key in own if key in given and given[key].shape != own[key].shape]
-    if absent or wrong:
-        mismatch = f"lacks {absent[0]!r}" if absent else f"has {wrong[0]!r} in another shape"
+    if error := mismatch(own, given, buffers):
         raise BadInput(
-            f"weights={weights!r} {mismatch}, which the text tower of encoder {name!r} needs; give a "
+            f"weights={weights!r} {error}, which the text tower of encoder {name!r} needs; give a "
             "checkpoint with both towers, or search by an image (--like)."
         )
     model.load_state_dict({key: given[key] for key in own if key in given}, strict=False)
