@@ -65,7 +65,7 @@ def draw_once() -> None:
     from coreset_engine.clustering.contingency import label_quality
     from ui.components import charts
 
-    charts.bars(["a", "b"], {"images": np.array([1, 2])})
+    charts.bars(["a", "b"], {"images": np.array([1, 2])}, title="")
     label_quality(np.array([0, 1, 1]), np.array([0, 1, 0]))
 
 
