@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 import typer.main
+from typer.testing import CliRunner
 
 from coreset_engine.cli.main import COMMANDS as TABLE
 from coreset_engine.cli.main import app
@@ -27,6 +28,13 @@ def test_every_command_prints_for_machines_with_json(name):
 def test_every_option_says_what_it_does(name):
     silent = [p.name for p in COMMANDS[name].params if p.name != "help" and not p.help]
     assert silent == []
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_prints_its_help(name):
+    """Texts with square brackets can be mistaken for markup, which raises."""
+    shown = CliRunner().invoke(app, [name, "--help"])
+    assert shown.exit_code == 0 and "Usage" in shown.output
 
 
 @pytest.mark.parametrize("row", [row for row in TABLE if row.group], ids=lambda row: row.name)

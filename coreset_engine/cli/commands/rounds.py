@@ -123,7 +123,7 @@ def import_labels(
         str,
         typer.Argument(
             help="CSV, Label Studio's JSON or JSON-MIN, COCO, YOLO, CVAT's XML, Parquet, a folder of "
-            "class folders, or fiftyone:NAME[/FIELD]"
+            "class folders, or fiftyone:NAME or fiftyone:NAME/FIELD"
         ),
     ],
     selection: Annotated[
