@@ -1,7 +1,7 @@
 """Ctrl-C ends a command within two seconds, wherever it is, with one sentence.
 
 Python runs its own handler only between two of its instructions, so a long call into a library, or
-threads that are joined at the end, would keep the user waiting. A thread hears of the signal from
+threads that are joined at the end, would keep the user waiting. A thread learns of the signal from
 the kernel's side (a wake-up pipe) and, when the orderly way has not ended in time, leaves without
 it; only a library that holds the interpreter itself (a first compilation) can still delay that.
 Nothing is lost: files are whole or absent.

@@ -72,7 +72,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--demo",
         action="store_true",
-        help="open on 640 pictures, computed beforehand (about a minute the first time)",
+        help="open on 640 pictures, computed in advance (about a minute the first time)",
     )
     parser.add_argument("--port", default="8501", help="1 to 65535; default 8501")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""Class names: the one identity of a class, wherever its number differs.
+"""Class names: the one identity of a class, whatever its number.
 
 A class is a name. Its number is only its position in one list of names, and two sources (a training
 and a test part, two exports) have two lists. `align_classes` maps the numbers of one list to those

@@ -54,7 +54,7 @@ class Filter:
     Raises
     ------
     BadInput
-        For a record that says nothing: an unknown op, no column, no value, no bound.
+        For an incomplete record: an unknown op, no column, no value, no bound.
     """
 
     op: str

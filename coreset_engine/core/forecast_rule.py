@@ -116,7 +116,7 @@ def decide(
     if safe is None:
         return Decision(nothing, False, f"{doubt}; so the safest is taken, {nothing.name}")
     if safe is best:
-        return Decision(safe, False, f"{doubt}; it is taken as the safest all the same")
+        return Decision(safe, False, f"{doubt}; it is taken as the safest anyway")
     reason = f"{doubt}; so the safest is taken, {safe.name} at {safe.gain}"
     return Decision(safe, False, reason)
 

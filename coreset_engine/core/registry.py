@@ -45,7 +45,7 @@ class MethodRow(Row):
     needs: vectors, neighbours, pseudo_labels, dynamics, coverage.
     live: ranks the whole set in a moment, so that a slider may ask for all of it.
     nested: one order serves every budget; what is kept is a window of it.
-    independent: ranks each image whatever others take part, so that blocked ones do no harm.
+    independent: ranks each image whatever others take part, so that blocked ones change nothing.
     double_end: its order runs from hard to easy, and the hardest share beta is dropped first.
     counts_preselected: must-keep images change the order of the others.
     beta, alpha, labels: takes a hard cut, redundancy neighbours, a choice of labels to learn from.

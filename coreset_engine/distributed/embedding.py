@@ -83,7 +83,7 @@ def look_through_on(
             for reference in ray.wait(list(running), num_returns=1, timeout=1.0)[0]:
                 remember(running.pop(reference), memory, ray.get(reference))
             watch.look()
-            progress(len(units) - len(waiting) - len(running), len(units), "files looked through")
+            progress(len(units) - len(waiting) - len(running), len(units), "files scanned")
 
 
 class Watch:

@@ -117,4 +117,4 @@ class Teller:
         try:
             filesystem.write_json(self.path, self.note, sync=False)
         except OSError:
-            pass  # the one who waits hears nothing for a while; the work continues
+            pass  # the caller gets no progress for a while; the work continues

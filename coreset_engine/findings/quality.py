@@ -86,7 +86,7 @@ def _low_contrast(statistics: ImageStatistics, config: CleanConfig) -> Measured:
 
 
 def judged_for_blur(statistics: ImageStatistics, config: CleanConfig) -> np.ndarray:
-    """(N,) bool: images whose blur can be told, being large enough and of some contrast."""
+    """(N,) bool: images that are large enough to measure blur and of some contrast."""
     large = np.minimum(statistics.width, statistics.height) >= SHARPNESS_FROM
     return large & (contrast(statistics) >= config.low_contrast)
 

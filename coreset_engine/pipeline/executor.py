@@ -93,7 +93,7 @@ class PipelineRun(Artefacts, Protocol):
 
 
 class Executor(Protocol):
-    """The work a run hands out. Every method may do nothing; the run then computes by itself."""
+    """Distributes the work of a run. Every method may do nothing; the run then computes locally."""
 
     @property
     def address(self) -> str | None:
@@ -149,7 +149,7 @@ class Executor(Protocol):
 
 
 class LocalExecutor:
-    """This machine: the run computes everything by itself."""
+    """This machine: the run computes everything locally."""
 
     address: str | None = None
 

@@ -410,7 +410,7 @@ def _differing(run: Run, wanted: dict[str, Any]) -> list[str]:
 
 
 def _content(run: Run, stage: str) -> str | None:
-    """What the artefact holds, told by the sums in its manifest; None where there is none."""
+    """What the artefact holds, by the sums in its manifest; None where there is none."""
     files = _manifest_of(run, stage).get("files")
     return digest({name: about["sha256"] for name, about in files.items()}) if files else None
 

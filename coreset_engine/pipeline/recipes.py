@@ -1,7 +1,7 @@
 """Recipes: the settings of a paper or of its authors' program under one name.
 
 A recipe sets fields of `RunConfig`, settings of its parts (as `--set` takes them), a method and its
-parameters. `RunConfig(recipe=NAME)` takes in the first two wherever a field is at its default, so
+parameters. `RunConfig(recipe=NAME)` applies the first two where a field has its default, so
 what is set beside it wins; the shell also takes method and parameters.
 docs/reference/methods-measured.md has the
 differences between papers and programs method by method.

@@ -45,7 +45,7 @@ class Pool:
 
     @property
     def excluded_ids(self) -> tuple[str, ...]:
-        """Of the whole; an id that is not in the pool does no harm."""
+        """Of the whole; ids that are not in the pool are ignored."""
         return tuple(getattr(self._inputs, "excluded_ids", ()))
 
     def similarity_to(self, query: str) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 A greedy method or a k-means gives other results when its input is listed differently: ties fall
 elsewhere, sums round otherwise. `by_key` hands the method a view of the run sorted by
-`draws.image_keys` and translates its answer back, so that every method that wears it is independent
+`draws.image_keys` and translates its answer back, so that every decorated method is independent
 of the input order by construction, and breaks ties at random by seed.
 """
 

@@ -58,7 +58,7 @@ class PartColumns:
 
 
 def dataset_names(dataset: Dataset) -> list[str]:
-    """Names of the columns that a dataset has by itself, its metadata first."""
+    """Names of the columns that a dataset brings, its metadata first."""
     names = [str(name) for name in dataset.columns]
     own = ["id"]
     if dataset.labels is not None:

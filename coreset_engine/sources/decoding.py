@@ -491,5 +491,5 @@ def _upright(image: Image.Image, tagged: Image.Image | None = None) -> Image.Ima
             image.getexif()[_ORIENTATION] = turn
         return ImageOps.exif_transpose(image)
     except (OSError, ValueError, SyntaxError, KeyError, IndexError, TypeError, struct.error):
-        # a broken EXIF block says nothing about the pixels: keep them as they lie
+        # a broken EXIF block says nothing about the pixels: keep them unchanged
         return image

@@ -76,7 +76,7 @@ class Predictions:
 
     @cached_property
     def key(self) -> str:
-        """What the values are known by, wherever they lie."""
+        """What identifies the values, independent of the file."""
         seen = hashlib.sha256("\n".join(self.classes).encode())
         for values in (self.predicted, self.confidence, self.probabilities, self.logits):
             if values is not None:

@@ -129,7 +129,10 @@ def _zero_note(matrix: np.ndarray, bad: dict[int, str]) -> list[Note]:
         zeros += (start + np.flatnonzero(empty)).tolist()
     if not zeros:
         return []
-    said = f"{len(zeros):,} vectors are all zeros and have no direction: cosine distances to them say nothing"
+    said = (
+        f"{len(zeros):,} vectors are all zeros and have no direction: cosine distances to them are "
+        "meaningless"
+    )
     return [Note("vectors", said, tuple(f"row {row}" for row in zeros[:3]))]
 
 

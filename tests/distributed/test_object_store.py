@@ -149,7 +149,7 @@ def test_nodes_look_through_and_embed_a_bucket_themselves(three_nodes, s3, bucke
         found = embedding.embed_on(three_nodes.address, task, progress)
     finally:
         s3.failing = 0
-    assert s3.refused > before and (4, 4, "files looked through") in ticks
+    assert s3.refused > before and (4, 4, "files scanned") in ticks
     assert (
         found
         and all(speed > 0 for speed in found.values())

@@ -1,4 +1,4 @@
-"""What a component reports as one growing log, handed over entry by entry.
+"""What a component reports as one growing log, passed on entry by entry.
 
 A component that reports single events loses some when two come while a page is drawn. One that
 reports everything it did, numbered by order, loses none; the session remembers how far it read.
@@ -13,7 +13,7 @@ import streamlit as st
 
 
 def new_acts(said: Any, seen_key: str) -> list[dict[str, Any]]:
-    """Of a log that a component reports whole, the entries that were not handed over before."""
+    """Of a log that a component reports whole, the entries that are new."""
     if not isinstance(said, Mapping) or not isinstance(said.get("acts"), list):
         return []
     mount, seen = st.session_state.get(seen_key, ("", 0))

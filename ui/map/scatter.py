@@ -413,7 +413,7 @@ def _groups(
 
 
 def _pictures(view: RunView, coloured: Column) -> dict[str, list[int]]:
-    """Code -> images that stand for a group, where its name says nothing."""
+    """Code -> images that stand for a group, where its name is not meaningful."""
     if coloured.name != "pseudo-label":
         return {}
     return {str(code): shown for code, shown in exemplars_of_unnamed(view, 1).items()}

@@ -145,7 +145,7 @@ def cluster_names(view: session.RunView) -> list[str]:
 def exemplars_of_unnamed(view: session.RunView, most: int = 2) -> dict[int, list[int]]:
     """Cluster without a name of its own -> positions of its most typical images.
 
-    They stand beside "cluster 3", which says nothing; empty for a source without images.
+    Shown beside "cluster 3"; empty for a source without images.
     """
     if view.dataset.reader is None or not view.ready("pseudo_labels"):
         return {}

@@ -328,7 +328,7 @@ def _write_url() -> None:
     }
     params = others | params
     if dict(st.query_params) != params:
-        save_state()  # whoever reloads at the new address finds its undo stack
+        save_state()  # a reload at the new address finds its undo stack
         _note_replaced(dict(st.query_params))
         st.query_params.from_dict(params)
     st.session_state[_PREFIX + "url"] = params

@@ -221,7 +221,7 @@ def summary(pair: Pair, both: Both) -> None:
         )
     if comparison.test is not None:
         cells[3].metric(
-            "Told apart by a classifier",
+            "Separated by a classifier",
             f"{comparison.test.accuracy:.0%}",
             help="Accuracy on images that it was not trained on; 50 % = not at all.",
         )

@@ -1,7 +1,7 @@
 """Evaluations on the Compare page: what to train on, the accuracy at each budget, and differences to random.
 
 Training is a job; the page reads the rows it has written (one per method, rate and seed), so a
-curve grows while the job runs. Random is always included, because a curve alone says nothing.
+curve grows while the job runs. Random is always included, because a curve alone proves nothing.
 """
 
 from __future__ import annotations

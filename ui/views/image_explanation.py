@@ -102,7 +102,7 @@ def verdict(view: RunView, i: int, selection: Selection | None) -> list[str]:
     if ranking is None:
         return [
             f"{word} by {method}. This method is recomputed for every number of images, so its "
-            "answer at one number says nothing about another."
+            "answer at one number does not hold for another."
         ]
     return [f"{word} by {method}: {ranking.reason(i)}.", ranking.enters(i)]
 

@@ -31,8 +31,10 @@ def show_import(view: RunView) -> None:
     )
     upload = st.file_uploader("Label file", type=TYPES, key="import:file")
     left, right = st.columns(2)
-    id_column = left.text_input("Column that names the image", placeholder="found by itself")
-    label_column = right.text_input("Column that names the class", placeholder="found by itself")
+    id_column = left.text_input("Column that names the image", placeholder="found automatically")
+    label_column = right.text_input(
+        "Column that names the class", placeholder="found automatically"
+    )
     if upload is not None:
         try:
             match = _read(view, upload, id_column.strip(), label_column.strip())

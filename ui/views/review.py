@@ -126,7 +126,7 @@ def _mates(key: str, fingerprint: str, _view: RunView) -> dict[str, list[int]]:
 
 
 def _outdated(view: RunView) -> None:
-    """Say that results do not know the decisions yet; nothing is recomputed by itself."""
+    """Say that results do not know the decisions yet; nothing is recomputed automatically."""
     corrected = [one for one in reviews.decisions(view).values() if one["decision"] == "correct"]
     if corrected:
         last = escaped(str(corrected[-1]["label"]), 60)

@@ -1,4 +1,4 @@
-"""The verb `forecast SOURCE`: what every method would gain over random, before a label is bought."""
+"""The verb `forecast SOURCE`: what every method would gain over random, before any labelling."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def next_images(
 
     if request.budget.prune_rate not in (None, DEFAULT_RATE):
         raise BadInput(
-            f"--prune-rate {request.budget.prune_rate} says nothing of how many images are new; "
+            f"--prune-rate {request.budget.prune_rate} does not say how many images are new; "
             "say it with --count."
         )
     run = run_of(source, settings)

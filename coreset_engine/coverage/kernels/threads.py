@@ -73,8 +73,8 @@ def cpu_scorer(
 
 
 def _together(work, workers: int, stop: threading.Event, tick: Callable[[], None]) -> list:
-    """Run work(0..workers-1) in threads, calling tick() meanwhile; if tick raises, the threads are
-    told to stop."""
+    """Run work(0..workers-1) in threads, calling tick() meanwhile; if tick raises, the threads
+    are asked to stop."""
     with ThreadPoolExecutor(workers) as pool:
         futures = [pool.submit(work, me) for me in range(workers)]
         try:

@@ -169,7 +169,7 @@ def _start(fo: Any, dataset: Any, selection: str, owner: str, address: str) -> A
     host = "127.0.0.1" if address in ("", "0.0.0.0", "::") else address
     url = f"http://{host}:{port}/"
     with quiet():
-        # Started first, and handed to FiftyOne, which stops it with its last session: a session
+        # Started first, and passed to FiftyOne, which stops it with its last session: a session
         # that finds no server
         # waits ten seconds before it looks again.
         sessions._server_services[port] = ServerService(port, address=address, do_not_track=True)

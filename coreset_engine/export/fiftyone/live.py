@@ -441,7 +441,7 @@ class Target:
     ) -> None:
         """Map, similarity index, and the custom run with the manifest and what the selection owns.
 
-        Results are made under other keys first, and take the place of the former ones last: nothing
+        Results are made under other keys first, and replace the former ones last: nothing
         that can fail comes after that. kept: overrides of the run's entries.
         """
         keys = disk.brain_keys(bundle, self.names, self.layers)

@@ -2,9 +2,9 @@
 
     DIR/*.tar, ONE.tar, s3://BUCKET/train/     tars, Parquet files or images, distinguished by their
     extensions ...#id=COLUMN&label=COLUMN&image=COLUMN    columns of a Parquet file; verify=header
-    decodes no pixel at the door
+    decodes no pixel when opening
 
-What is read and when: opening lists the place and looks through every file it does not remember
+What is read and when: opening lists the files and scans every one that is not cached
 (sources.looking), one pass over all bytes, nothing kept but an index. Afterwards images are read by
 slices where they are embedded or shown (sources.slices), never all in memory.
 
@@ -236,7 +236,7 @@ def _reader(units: list[Unit], index: Opened, column: str | None, options: Decod
 
 
 def unseen(text: str, *, memory: Path | None) -> list[Unit]:
-    """The units of `text` that opening it would have to look through."""
+    """The units of `text` that opening it would have to scan."""
     path, chosen = split_options(text, {})
     reading = reading_of(chosen)
     units, _, _ = units_of(path, reading.verify, scan_options(chosen), reading.split)

@@ -1,6 +1,6 @@
 """Parquet files with pictures inside: a column of bytes, or Hugging Face's struct {bytes, path}.
 
-The unit that is read is a row group: when the file is looked through, and again when its images are
+The unit that is read is a row group: when the file is scanned, and again when its images are
 embedded or shown. The last ones stay in memory, 512 MB of them at most. Before one is read its
 declared size is checked (`row_group_bytes`), and bytes stay dictionary-encoded, so that a small
 file cannot stand for terabytes of repeated values. A struct's `path` is never opened: it comes from

@@ -3,8 +3,8 @@
 Each picture's bytes pass through memory once, are decoded (verify="full") or have their header read
 (verify="header"), and leave a line in an index: key, place in the file, size, digest, or the reason
 why it is set aside. The index of a unit (one container, or CHUNK image files) is kept under the
-workspace by place, size and version, so that opening again costs a listing. Units know nothing of
-each other: threads look through them here, nodes on a cluster.
+workspace by place, size and version, so that opening again costs a listing. Units are
+independent: threads scan them here, nodes on a cluster.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ CHUNK = 256  # single image files a unit
 
 @dataclass(frozen=True)
 class Kind:
-    """One row of KINDS: the extension that tells it, and what looks through one of its files."""
+    """One row of KINDS: the extension that tells it, and what scans one of its files."""
 
     name: str
     suffixes: frozenset[str]
@@ -336,9 +336,7 @@ def look_through_all(
                 done, waiting = wait(waiting, timeout=0.3, return_when=FIRST_EXCEPTION)
                 for future in done:
                     future.result()
-                progress(
-                    len(units) - len(waiting), len(units), f"files looked through ({seen:,} images)"
-                )
+                progress(len(units) - len(waiting), len(units), f"files scanned ({seen:,} images)")
         except BaseException:
             stopped.set()
             for future in futures:

@@ -1,4 +1,4 @@
-"""Bytes from wherever they lie: this machine's disk, a shared file system, an object store.
+"""Read bytes from this machine's disk, a shared file system, an object store.
 
 Read-only, by fsspec.
 
