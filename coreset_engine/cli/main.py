@@ -13,12 +13,13 @@ import os
 import sys
 from collections.abc import Iterator, MutableMapping
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import typer
 import typer.core
 import typer.main
 
+from coreset_engine import __version__
 from coreset_engine.cli import interrupt
 from coreset_engine.core.errors import CoresetError
 from coreset_engine.core.user_paths import user_path
@@ -239,9 +240,20 @@ app = typer.Typer(
 )
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
 @app.callback()
-def _commands() -> None:
-    pass
+def _commands(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="print the version"),
+    ] = False,
+) -> None:
+    """Options of the program itself; each command has its own."""
 
 
 def main() -> None:

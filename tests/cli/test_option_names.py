@@ -7,6 +7,7 @@ import pytest
 import typer.main
 from typer.testing import CliRunner
 
+from coreset_engine import __version__
 from coreset_engine.cli.main import COMMANDS as TABLE
 from coreset_engine.cli.main import app
 
@@ -47,3 +48,8 @@ def test_the_table_lists_every_command_once():
     names = [row.name for row in TABLE]
     assert len(names) == len(set(names))
     assert {row.name for row in TABLE if row.group} == set(COMMANDS)
+
+
+def test_the_program_tells_its_version():
+    done = CliRunner().invoke(app, ["--version"])
+    assert done.exit_code == 0 and done.output.strip() == __version__
