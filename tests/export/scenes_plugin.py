@@ -51,6 +51,45 @@ def dataset(name, n=120):
     )
 
 
+def among(name, how, params):
+    """Select among the first 40 samples, as a view or as selected samples; what came of it."""
+    import fiftyone as fo
+    import fiftyone.operators as foo
+
+    data = fo.load_dataset(name)
+    ids = data.values("id")[:40]
+    ctx = dict(dataset=data, params=params | {"among": how})
+    ctx |= dict(view=data.select(ids)) if how == "view" else dict(selected=ids)
+    result = foo.execute_operator(URI + "select_coreset", ctx=ctx).result
+    data.reload()
+    tag = f"coreset:{params['selection']}"
+    kept = data.match_tags(tag).values("id")
+    scored = data.exists(f"coreset_{params['selection']}_score").values("id")
+    views = [view for view in data.list_saved_views() if view.startswith("coreset scope")]
+    return dict(
+        said=result["said"],
+        kept=len(kept),
+        inside=set(kept) <= set(ids),
+        scored=len(scored),
+        views=views,
+        source=_source(data, params["selection"]),
+    )
+
+
+def _source(data, selection):
+    key = f"coreset_{selection}"
+    runs = data.list_runs()
+    return data.get_run_info(key).config.manifest["source"] if key in runs else ""
+
+
+def foreign_scope(name, selection):
+    """A saved view of somebody else has the name that ours would get."""
+    import fiftyone as fo
+
+    data = fo.load_dataset(name)
+    data.save_view(f"coreset scope: {selection}", data.limit(3), description="mine")
+
+
 def run(operator, name, params, delegate=False):
     """Execute an operator the way FiftyOne does; its result, what the App is told to do, and what
     is in the dataset."""

@@ -141,3 +141,24 @@ def test_labels_of_every_group_slice_are_taken_and_stay_in(fiftyone, installed):
     kept = fiftyone(scenes.kept_in, "grouped", "coreset:labelled")
     assert set(labelled) <= set(kept) and len(kept) == 30
     assert "has no label field 'nope'" in fiftyone(scenes.refused_labels, "grouped", "nope")
+
+
+@pytest.mark.parametrize("how", ["view", "selected"])
+def test_a_selection_among_the_view_or_the_selected_samples(fiftyone, installed, how):
+    name = f"among-{how}"
+    fiftyone(scenes.dataset, name)
+    params = dict(method="random", prune_rate=0.75, selection="part", embeddings="vec")
+    done = fiftyone(scenes.among, name, how, params)
+    assert done["kept"] == 10 and done["inside"], done
+    assert done["views"] == ["coreset scope: part"] and "coreset scope: part" in done["source"]
+    again = fiftyone(scenes.among, name, "dataset", params)
+    assert again["kept"] == 30 and again["views"] == []
+
+
+def test_a_view_of_somebody_else_is_not_replaced(fiftyone, installed):
+    fiftyone(scenes.dataset, "theirs")
+    fiftyone(scenes.foreign_scope, "theirs", "part")
+    params = dict(method="random", prune_rate=0.75, selection="part", embeddings="vec")
+    done = fiftyone(scenes.among, "theirs", "view", params)
+    assert "not made by Coreset Explorer" in done["said"] and done["kept"] == 0
+    assert done["views"] == ["coreset scope: part"]

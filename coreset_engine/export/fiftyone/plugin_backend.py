@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,9 @@ _LOCK = threading.Lock()
 _runs: dict[tuple, Run] = {}
 
 
-def open_run(name: str, *, progress: Report | None = None, **settings: Any) -> Run:
-    """The run on the whole dataset `name`, reopened when samples were added or removed.
+def open_run(name: str, *, view: str = "", progress: Report | None = None, **settings: Any) -> Run:
+    """The run on the dataset `name`, or on one of its saved views, reopened when samples were
+    added or removed.
 
     settings: see SETTINGS; those not given (None) are the ones the dataset's latest scores were
         computed with.
@@ -50,11 +52,12 @@ def open_run(name: str, *, progress: Report | None = None, **settings: Any) -> R
         | remembered(dataset)
         | {key: value for key, value in settings.items() if value is not None}
     )
-    key = (name, *_sample_marks(dataset), *wanted.values())
+    inside = dataset.load_saved_view(view).values("id") if view else ()
+    key = (name, *_sample_marks(dataset), hash(tuple(inside)), *wanted.values())
     with _LOCK:
         if key not in _runs:
             _runs.clear()  # one at a time: vectors are large
-            source = open_source(spec_of(name, embeddings=wanted["embeddings"]))
+            source = open_source(spec_of(name, view=view or None, embeddings=wanted["embeddings"]))
             _runs[key] = Run(
                 source,
                 encoder=wanted["encoder"],
@@ -120,11 +123,14 @@ def choose(
     method: str = DEFAULT_METHOD,
     prune_rate: float = 0.9,
     selection: str = "main",
+    samples: Sequence[str] | None = None,
     progress: Report | None = None,
     **params: Any,
 ) -> dict[str, Any]:
     """Select and write: fields, tags, views and the manifest, under the name `selection`.
 
+    samples: ids of the samples to select among, None = the whole dataset; they are kept as a saved
+        view of ours, which is the selection's source.
     params: the run's settings (see SETTINGS), constraints, and parameters of the method.
     """
     from coreset_engine.export.fiftyone.layers import Names
@@ -132,15 +138,60 @@ def choose(
 
     settings = {key: params.pop(key) for key in SETTINGS if key in params}
     request = SelectionRequest.of(method, prune_rate, **params)
-    run = open_run(name, progress=progress, **settings)
-    summary = export(
-        run,
-        target="fiftyone",
-        request=request,
-        name=name,
-        options={"selection": selection},
-    )
+    with _scope(name, samples, selection) as view:
+        run = open_run(name, view=view, progress=progress, **settings)
+        summary = export(
+            run,
+            target="fiftyone",
+            request=request,
+            name=name,
+            options={"selection": selection},
+        )
+    if view:
+        said = f"Chosen among {len(run.dataset):,} samples, the saved view {view!r}."
+        summary["said"] = f"{said} {summary['said']}"
     return summary | {"view": Names(selection).view("kept")}
+
+
+_SCOPE = "The samples that a coreset selection was made among."
+
+
+@contextmanager
+def _scope(name: str, samples: Sequence[str] | None, selection: str) -> Iterator[str]:
+    """The saved view that holds `samples`, "" for the whole dataset; a new one goes on failure."""
+    import fiftyone as fo
+
+    from coreset_engine.export.fiftyone.live import every_sample
+
+    dataset = fo.load_dataset(name)
+    title = f"coreset scope: {selection}"
+    there = title in dataset.list_saved_views()
+    if there and dataset.get_saved_view_info(title).get("description") != _SCOPE:
+        raise BadInput(
+            f"the saved view {title!r} of dataset {name!r} was not made by Coreset Explorer; rename "
+            "it, or give the selection another name."
+        )
+    if samples is None:
+        if there:
+            dataset.delete_saved_view(title)
+        yield ""
+        return
+    whole = every_sample(dataset)
+    unknown = set(samples) - set(whole.values("id"))
+    if unknown or not samples:
+        raise BadInput(
+            f"{len(unknown):,} of {len(samples):,} samples to select among are not in dataset "
+            f"{name!r}; select whole samples, not patches, clips or frames."
+        )
+    earlier = dataset.load_saved_view(title) if there else None
+    dataset.save_view(title, whole.select(list(samples)), description=_SCOPE, overwrite=True)
+    try:
+        yield title
+    except BaseException:
+        dataset.delete_saved_view(title)
+        if earlier is not None:
+            dataset.save_view(title, earlier, description=_SCOPE)
+        raise
 
 
 def take_labels(

@@ -159,12 +159,22 @@ class SelectCoreset(foo.Operator):
             label="Embeddings",
             description="field or brain key the scores were computed with",
         )
+        scopes = _scopes(ctx)
+        inputs.enum(
+            "among",
+            list(scopes),
+            default="dataset",
+            label="Among",
+            description="the samples that are scored and chosen among",
+            view=_choices(scopes, scopes),
+        )
         return types.Property(inputs, view=types.View(label="Select a coreset"))
 
     def execute(self, ctx):
         try:
             summary = engine.choose(
                 ctx.dataset.name,
+                samples=_samples(ctx),
                 progress=_progress(ctx),
                 **_choice_params(ctx.params),
                 **_run_params(ctx.params),
@@ -389,6 +399,24 @@ class CoresetPanel(foo.Panel):
         panel.btn("apply", label="Write this selection", on_click=self.apply, variant="contained")
         panel.btn("scores", label="Compute scores ...", on_click=self.scores)
         return types.Property(panel, view=types.GridView(gap=2, padding=2))
+
+
+def _scopes(ctx) -> dict[str, str]:
+    """What can be selected among: the dataset, the view that is shown, the samples selected."""
+    scopes = {"dataset": f"the whole dataset ({len(ctx.dataset):,} samples)"}
+    if ctx.has_custom_view:
+        scopes["view"] = f"the current view ({len(ctx.view):,} samples)"
+    if ctx.selected:
+        scopes["selected"] = f"the selected samples ({len(ctx.selected):,})"
+    return scopes
+
+
+def _samples(ctx) -> list[str] | None:
+    """Ids of the samples to select among; None for the whole dataset."""
+    among = ctx.params.get("among") or "dataset"
+    if among == "selected":
+        return list(ctx.selected)
+    return ctx.view.values("id") if among == "view" else None
 
 
 def _kept_view(ctx, summary: dict):
