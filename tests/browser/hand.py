@@ -58,9 +58,20 @@ class Hand:
 
 
 def quiet(page, more: int = 250) -> None:
-    """Nothing runs any more."""
-    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
-    page.wait_for_timeout(more)
+    """Nothing runs any more, and nothing has begun to run for `more` milliseconds.
+
+    A click reaches the server a moment after it is made: the page counts as not running until then.
+    """
+    page.evaluate("window.lastRun = performance.now()")
+    page.wait_for_function(
+        """(more) => {
+            const app = document.querySelector('[data-testid=stApp]');
+            if (app?.dataset.testScriptState !== 'notRunning') window.lastRun = performance.now();
+            return performance.now() - window.lastRun > more;
+        }""",
+        arg=more,
+        polling=50,
+    )
 
 
 def heading(page, name: Name) -> None:

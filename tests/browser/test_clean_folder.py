@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from chrome import ARTEFACTS, looks, serve, stop
-from hand import Hand
+from hand import Hand, quiet
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "findings"))
 from drawn import blurred, plain, textured  # noqa: E402 - beside the other folder
@@ -39,8 +39,7 @@ def server(tmp_path_factory, folder):
 
 
 def settled(page):
-    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
-    page.wait_for_timeout(500)
+    quiet(page, 400)
 
 
 @pytest.mark.slow

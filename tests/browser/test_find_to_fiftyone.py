@@ -6,12 +6,11 @@ from __future__ import annotations
 import re
 
 import scenes_found
-from hand import Hand
+from hand import Hand, quiet
 
 
 def settled(page) -> None:
-    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
-    page.wait_for_timeout(400)
+    quiet(page, 400)
 
 
 def find_and_tag(page, address: str) -> None:

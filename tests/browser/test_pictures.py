@@ -2,7 +2,8 @@
 
 They go to test-artefacts/pictures; CORESET_PICTURES=docs/images puts them where the README shows
 them, and CORESET_PICTURES_OF="demo-photos" (with CORESET_BROWSER_HOME) takes them of another
-prepared source, by CORESET_PICTURES_METHOD.
+prepared source, by CORESET_PICTURES_METHOD, with CORESET_PICTURES_IMAGE open in "why". A forecast
+that is finished beforehand is in the picture of Select.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ QUERY = "dataset=" + os.environ.get("CORESET_PICTURES_OF", "demo")
 PAGES = {
     "map": ("explore", "&color=pseudo-label", "dark", 840),
     "select": ("select", "&k=200", "light", 1250),
-    "why": ("explore", "&image={image}", "light", 1500),
+    "why": ("explore", "&image={image}&method=elfs", "light", 1500),
     "compare": ("compare", "&k=60", "light", 940),
 }
 BUDGET = 1_700_000  # bytes of all pictures: they live in the repository
@@ -27,11 +28,9 @@ BUDGET = 1_700_000  # bytes of all pictures: they live in the repository
 
 def open_settled(open_page, app: str, page: str, more: str, scheme: str, height: int):
     image = os.environ.get("CORESET_PICTURES_IMAGE", "digit-0123")
-    tab, witness = open_page(
-        f"{app}/{page}?{QUERY}&method={METHOD}{more.format(image=image)}",
-        scheme=scheme,
-        height=height,
-    )
+    method = "" if "&method=" in more else f"&method={METHOD}"
+    address = f"{app}/{page}?{QUERY}{method}{more.format(image=image)}"
+    tab, witness = open_page(address, scheme=scheme, height=height)
     wait_for_map(tab)
     tab.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
     tab.wait_for_timeout(2500)  # thumbnails and charts fade in

@@ -6,15 +6,14 @@ import csv
 
 import pytest
 from chrome import ARTEFACTS, looks
-from hand import Hand
+from hand import Hand, quiet
 
 from coreset_engine.sources.open import open_source
 
 
 def settled(page) -> None:
     page.get_by_role("heading", name="Export & next round", level=1).wait_for()
-    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
-    page.wait_for_timeout(250)
+    quiet(page)
 
 
 def choose(hand, count: int, tmp_path, number: int) -> list[dict[str, str]]:

@@ -17,6 +17,7 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 from chrome import ARTEFACTS, ROOT, looks, map_value, serve, stop, wait_for_map
+from hand import quiet
 
 N = 60_000
 PAGES = {
@@ -78,9 +79,9 @@ def opened(open_page, large, name: str, more: str = ""):
     page, witness = open_page(f"{address}/{name}?{query}{more}")
     page.set_default_timeout(60_000)
     page.get_by_role("heading", name=PAGES[name], level=1).wait_for()
-    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
     if name in ("explore", "select", "compare"):
         wait_for_map(page)
+    quiet(page)
     return page, witness
 
 

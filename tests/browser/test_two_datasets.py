@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from chrome import ARTEFACTS, looks, serve, stop
+from hand import quiet
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "findings"))
 from drawn import blurred, textured  # noqa: E402 - beside the other folder
@@ -43,8 +44,7 @@ def server(tmp_path_factory, folders):
 
 
 def settled(page):
-    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
-    page.wait_for_timeout(700)
+    quiet(page, 400)
 
 
 @pytest.mark.slow
