@@ -24,7 +24,7 @@ from coreset_engine.core.device import torch_threads
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.limits import limits
 from coreset_engine.core.row_blocks import (
-    Here,
+    LocalWorkers,
     Workers,
     block_of,
     in_pairs,
@@ -86,7 +86,7 @@ def kmeans_at_scale(
         number of rows that starts were compared on.
     """
     piece = piece or limits().kmeans_rows
-    workers = context.workers or Here(vectors)
+    workers = context.workers or LocalWorkers(vectors)
     n = len(vectors)
 
     def tick(phase: float) -> None:
@@ -155,7 +155,7 @@ def _best_start(
 ) -> np.ndarray:
     """(C, D) float32 centres of the start whose objective on the sample is best."""
     tried = []
-    here = Here(sample)
+    local = LocalWorkers(sample)
     for number, stream in enumerate(starts.spawn(config.n_starts)):
         rng = np.random.default_rng(stream)
         chosen = np.sort(
@@ -167,7 +167,7 @@ def _best_start(
         def of_start(share: float, number: int = number) -> None:
             tick((number + share / config.n_rounds) / config.n_starts)
 
-        tried.append(lloyd(here, sample, centres, config.n_rounds, _SAMPLE_PIECE, of_start))
+        tried.append(lloyd(local, sample, centres, config.n_rounds, _SAMPLE_PIECE, of_start))
     return max(tried, key=lambda start: start[1])[0]
 
 

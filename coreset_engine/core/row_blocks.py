@@ -34,7 +34,7 @@ def kept(n: int, n_clusters: int) -> bool:
 
 
 class Workers(Protocol):
-    """What processes pieces: threads of this process (`Here`), or a cluster.
+    """What processes pieces: threads of this process (`LocalWorkers`), or a cluster.
 
     slots: concurrent tasks. note: a remark on their speed, "" or " (...)".
     """
@@ -56,7 +56,7 @@ class Workers(Protocol):
         ...
 
 
-class Here:
+class LocalWorkers:
     """Threads of this process, one to a core, each with torch on one thread."""
 
     def __init__(self, vectors: np.ndarray) -> None:

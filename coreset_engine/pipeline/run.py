@@ -356,12 +356,12 @@ class Run:
         )
 
     def _get(
-        self, stage: str, make: Callable[[], stages.Made], **params: Any
+        self, stage: str, make: Callable[[], stages.StageResult], **params: Any
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         tick = self.tick(stage)
         self.executor.compute_stage(self, stage, params, tick)
 
-        def checked() -> stages.Made:
+        def checked() -> stages.StageResult:
             self._check_memory(stage)
             return make()
 
@@ -430,7 +430,7 @@ class Run:
         key = self.key_of("embeddings")
         return Embeddings(arrays["vectors"], self.dataset.ids, key, info["encoder"])
 
-    def _embed(self) -> stages.Made:
+    def _embed(self) -> stages.StageResult:
         if self.dataset.vectors is not None:
             return stages.given_vectors(self.dataset)
         work = self.store.work("embeddings", self.key_of("embeddings"))
@@ -451,7 +451,7 @@ class Run:
             arrays["indices"], arrays["distances"], info["metric"], info.get("info", {})
         )
 
-    def _search(self) -> stages.Made:
+    def _search(self) -> stages.StageResult:
         return neighbour_search.search(
             self.vectors,
             self.config,
@@ -472,7 +472,7 @@ class Run:
         """What the clusterer gives, before corrections."""
         return stages.read_pseudo_labels(*self._get("pseudo_labels", self._cluster))
 
-    def _cluster(self) -> stages.Made:
+    def _cluster(self) -> stages.StageResult:
         needs = look_up(CLUSTERERS, self.clusterer, "clusterer").needs
         return stages.pseudo_labels(
             self.vectors,
@@ -517,7 +517,7 @@ class Run:
             Fields of `DynamicsConfig`, over those of the config.
         """
 
-        def make() -> stages.Made:
+        def make() -> stages.StageResult:
             if self.config.predictions:
                 truth = self.dataset if labels == "true" else None
                 return stages.predicted_dynamics(self.predictions, truth)
@@ -551,7 +551,7 @@ class Run:
         """
         wanted = self._coverage_params(params)
 
-        def make() -> stages.Made:
+        def make() -> stages.StageResult:
             from coreset_engine.coverage.scores import coverage_scores
 
             work = self._resumable("coverage", wanted)
@@ -621,7 +621,7 @@ class Run:
         """(N, 2) float32 UMAP positions; those of an earlier state of the source where it grew."""
         return self._get("map", self._project)[0]["points"]
 
-    def _project(self) -> stages.Made:
+    def _project(self) -> stages.StageResult:
         former = source_states.continued_map(self._plain_map_key, self.store.home)
         state = None
         if former is not None and self.store.has("map", former["map"]):

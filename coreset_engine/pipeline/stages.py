@@ -31,7 +31,7 @@ from coreset_engine.pipeline.embedding_stage import embed_with_reuse
 from coreset_engine.pipeline.executor import EmbeddingTask, Executor
 from coreset_engine.sources.predictions import Predictions
 
-Made = tuple[dict[str, np.ndarray], dict[str, Any]]  # arrays by name, info
+StageResult = tuple[dict[str, np.ndarray], dict[str, Any]]  # arrays by name, info
 
 # stage -> (version, the stages its key is made from). A change of what a stage computes raises its
 # version, as does a changed default of a clusterer's or proxy's settings.
@@ -58,7 +58,7 @@ def embeddings(
     work: Path,
     executor: Executor,
     progress: Progress,
-) -> Made:
+) -> StageResult:
     """Vectors of every image; those of pictures that were embedded before are reused.
 
     Parameters
@@ -85,7 +85,7 @@ def embeddings(
     return embed_with_reuse(dataset, encoder, store, work, embed_rest, divisible=divisible)
 
 
-def given_vectors(dataset: Dataset) -> Made:
+def given_vectors(dataset: Dataset) -> StageResult:
     """The vectors of a source that is embeddings already."""
     return dict(vectors=np.asarray(dataset.vectors)), dict(encoder="given", weights=None)
 
@@ -98,7 +98,7 @@ def pseudo_labels(
     neighbours: Neighbours | None,
     workers: Any,
     progress: Progress,
-) -> Made:
+) -> StageResult:
     """Clusters as pseudo-labels. n_clusters: 0 lets the data propose a number."""
     from coreset_engine.clustering import pseudo_labels as clustering
 
@@ -130,7 +130,7 @@ def read_pseudo_labels(arrays: Mapping[str, np.ndarray], info: Mapping[str, Any]
     )
 
 
-def predicted_dynamics(predictions: Predictions, truth: Dataset | None) -> Made:
+def predicted_dynamics(predictions: Predictions, truth: Dataset | None) -> StageResult:
     """Difficulty from the user's own predictions, in the place of a proxy's training.
 
     Parameters
@@ -163,7 +163,7 @@ def dynamics(
     config: RunConfig,
     params: Mapping[str, Any],
     progress: Progress,
-) -> Made:
+) -> StageResult:
     """Training dynamics of a proxy.
 
     Parameters
@@ -199,7 +199,7 @@ def read_dynamics(arrays: Mapping[str, np.ndarray], info: Mapping[str, Any]) -> 
     return Dynamics(**{name: arrays[name] for name in DYNAMICS}, info=info)
 
 
-def coverage_arrays(made: CoverageScores) -> Made:
+def coverage_arrays(made: CoverageScores) -> StageResult:
     """What is kept of coverage scores."""
     arrays = dict(score=made.score, coverage=made.coverage, redundancy=made.redundancy)
     return arrays, dict(made.info) | dict(n_samples=made.n_samples)
@@ -212,7 +212,9 @@ def read_coverage(arrays: Mapping[str, np.ndarray], info: Mapping[str, Any]) -> 
     )
 
 
-def projection(vectors: np.ndarray, neighbours: Neighbours, seed: int, progress: Progress) -> Made:
+def projection(
+    vectors: np.ndarray, neighbours: Neighbours, seed: int, progress: Progress
+) -> StageResult:
     """(N, 2) float32 UMAP positions, as "points"."""
     from coreset_engine.embedding.projection import project
 
@@ -226,7 +228,7 @@ def continued_projection(
     neighbours: Neighbours,
     seed: int,
     progress: Progress,
-) -> Made:
+) -> StageResult:
     """(N, 2) float32 positions on an earlier map, as "points".
 
     Parameters

@@ -34,7 +34,7 @@ def small(set_limits):
     set_limits(kmeans_sample_bytes=4 * 20 * 800)
 
 
-class Backwards(row_blocks.Here):
+class Backwards(row_blocks.LocalWorkers):
     """One worker that takes the last piece first, and thinks that it is `slots`."""
 
     def __init__(self, vectors, slots):
@@ -117,7 +117,7 @@ def test_an_emptied_cluster_restarts_at_the_farthest_row(vectors, small):
     centres = np.repeat(row_blocks.unit_rows(vectors[:1]).numpy(), 3, axis=0)
     assert at_scale.assign(vectors, (centres, 300), 0, len(vectors)).counts.tolist() == [3000, 0, 0]
     moved, _, _ = at_scale.lloyd(
-        row_blocks.Here(vectors), vectors, centres, 2, 300, lambda share: None
+        row_blocks.LocalWorkers(vectors), vectors, centres, 2, 300, lambda share: None
     )
     counts = at_scale.assign(vectors, (moved, 300), 0, len(vectors)).counts
     assert (counts > 0).all()
