@@ -263,9 +263,10 @@ def _stages_needed(table: StageTable, seeds: int) -> str:
             f"{table.name} needs the vectors of {table.dataset} and no training; "
             f"{clusterings:,} runs of seconds to minutes"
         )
-    minutes = sum(STAGE_TABLES[f"elfs-6-{table.name.rpartition('-')[2]}"].rows[0].figures[:2])
+    figures = STAGE_TABLES[f"elfs-6-{table.name.rpartition('-')[2]}"].rows[0].figures[:2]
     if table.measures == STAGES:
-        minutes = sum(table.rows[0].figures)
+        figures = table.rows[0].figures
+    minutes = sum(figure or 0.0 for figure in figures)
     return (
         f"{table.name} is {clusterings:,} runs of {table.model} on {table.dataset}, some "
         f"{clusterings * minutes / 60:,.1f} hours on a GPU of the paper (ELFS, table 6)"
