@@ -19,6 +19,8 @@ _LARGEST_PROPOSAL = 0.05  # cosine distance
 COINCIDE = 0.08  # difference of tiny copies over their contrast, up to which they coincide
 _LEAST_CONTRAST = 6.0  # standard deviation of a tiny copy, of 255, below which it tells nothing
 _CONFIRMING = 8  # nearest neighbours of each image whose tiny copies are compared
+MOST_PAIRS = 10_000_000  # links of the neighbour graph that are looked at for near-duplicates
+_ROWS = 50_000  # rows of the graph that are read at a time
 _TAIL = 3.5  # robust standard deviations below the median of log distances
 
 
@@ -76,7 +78,8 @@ class NearPairs:
 
     pairs: (P, 2) int64. distances: (P,) float32, cosine. same: (N,) int64, images with the same
     pixels share a number. proposed: distance proposed as the threshold. confirmed: (P,) bool, the
-    tiny copies coincide too, so that no threshold is needed.
+    tiny copies coincide too, so that no threshold is needed. reach: distance beyond which only
+    confirmed pairs are listed.
     """
 
     pairs: np.ndarray
@@ -84,6 +87,7 @@ class NearPairs:
     same: np.ndarray
     proposed: float
     confirmed: np.ndarray
+    reach: float = np.inf
 
     def border(self, threshold: float, most: int = 12) -> tuple[np.ndarray, np.ndarray]:
         """Pairs just within the threshold (A, 2) and just beyond it (B, 2), nearest to it first.
@@ -101,36 +105,112 @@ def near_pairs(
     same: np.ndarray,
     within: float = 0.5,
     tiny: np.ndarray | None = None,
+    most: int = MOST_PAIRS,
 ) -> NearPairs:
     """Neighbours with different pixels at a cosine distance of at most `within`.
 
-    same: (N,) int64, equal for images with the same pixels; of each such group the first stands for
-    all. tiny: (N, S, S, 3) uint8 tiny copies, which confirm pairs of the nearest neighbours.
+    Parameters
+    ----------
+    neighbours
+        Of N images.
+    same
+        (N,) int64, equal for images with the same pixels; of each such group the first stands for
+        all.
+    within
+        Cosine distance.
+    tiny
+        (N, S, S, 3) uint8 tiny copies, which confirm pairs of the nearest neighbours.
+    most
+        How many links of the graph are looked at; where there are more, only the nearest ones.
     """
     first = np.full(int(same.max(initial=0)) + 1, len(same))
     np.minimum.at(first, same, np.arange(len(same)))
     speaker = first[same]
     rows = np.flatnonzero(speaker == np.arange(len(same)))
-    indices = np.asarray(neighbours.indices[rows])
-    distances = np.asarray(neighbours.distances[rows], np.float32)
-    others = speaker[np.maximum(indices, 0)]
-    usable = (indices >= 0) & (others != rows[:, None])
-    nearest = np.where(usable, distances, np.inf).min(axis=1, initial=np.inf)
-    row, column = np.nonzero(usable & (distances <= within))
-    pairs = np.sort(np.stack([rows[row], others[row, column]], axis=1), axis=1)
-    values = distances[row, column]
-    order = np.lexsort((column, pairs[:, 1], pairs[:, 0], values))
-    pairs, kept = np.unique(pairs[order], axis=0, return_index=True)
+    reach = _reach_of(neighbours.distances, within, most)
+    nearest, found = _links_within(neighbours, speaker, rows, reach, within)
+    left, right, values, column = found
+    key = np.minimum(left, right) * len(same) + np.maximum(left, right)
+    order = np.lexsort((column, key, values))
+    key, kept = np.unique(key[order], return_index=True)
+    pairs = np.stack([key // len(same), key % len(same)], axis=1)
     values = values[order][kept]
     close = column[order][kept] < _CONFIRMING
     order = np.argsort(values, kind="stable")
     pairs = pairs[order]
+    values = values[order]
     confirmed = np.zeros(len(pairs), bool)
-    asked = np.flatnonzero(close[order])
     if tiny is not None:
-        differences = tiny_difference(tiny, tiny, pairs[asked])
-        confirmed[asked] = differences <= COINCIDE
-    return NearPairs(pairs, values[order], same, proposed_distance(nearest), confirmed)
+        confirmed[_coinciding(tiny, pairs, np.flatnonzero(close[order]))] = True
+    shown = confirmed | (values <= reach)
+    return NearPairs(
+        pairs[shown], values[shown], same, proposed_distance(nearest), confirmed[shown], reach
+    )
+
+
+def _reach_of(distances: np.ndarray, within: float, most: int) -> float:
+    """`within`, or the smaller distance that `most` links of the graph have."""
+    if distances.size <= most:
+        return within
+    sample = distances[:: max(1, len(distances) // 100_000)].ravel()
+    share = most / distances.size
+    return float(min(within, np.quantile(sample, share)))
+
+
+def _links_within(
+    neighbours: Neighbours, speaker: np.ndarray, rows: np.ndarray, reach: float, within: float
+) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+    """(distance of each row's nearest image with other pixels, links as four columns).
+
+    Links: image, neighbour, distance and place among the neighbours; those up to `reach`, and of
+    the first places those up to `within`.
+    """
+    nearest = np.empty(len(rows), np.float32)
+    parts = []
+    for start in range(0, len(rows), _ROWS):
+        part = rows[start : start + _ROWS]
+        indices = np.asarray(neighbours.indices[part])
+        distances = np.asarray(neighbours.distances[part], np.float32)
+        others = speaker[np.maximum(indices, 0)]
+        usable = (indices >= 0) & (others != part[:, None])
+        nearest[start : start + len(part)] = np.where(usable, distances, np.inf).min(
+            axis=1, initial=np.inf
+        )
+        limit = np.full(distances.shape[1], reach, np.float32)
+        limit[:_CONFIRMING] = within
+        row, column = np.nonzero(usable & (distances <= limit))
+        parts.append((part[row], others[row, column], distances[row, column], column))
+    if not parts:
+        empty = np.empty(0, np.int64)
+        return nearest, (empty, empty, np.empty(0, np.float32), empty)
+    return nearest, tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+
+
+def _coinciding(tiny: np.ndarray, pairs: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """Those of the rows `asked` of `pairs` whose tiny copies coincide.
+
+    Means of 4 x 4 pixels are compared first: they bring images nearer, never apart.
+    """
+    if not len(asked):
+        return asked
+    cells = tiny.shape[1] // 4
+    coarse = np.empty((len(tiny), cells * cells * 3), np.float32)
+    contrast = np.empty(len(tiny), np.float32)
+    for start in range(0, len(tiny), 10_000):
+        part = tiny[start : start + 10_000].astype(np.float32)
+        contrast[start : start + len(part)] = part.reshape(len(part), -1).std(axis=1)
+        blocks = part.reshape(len(part), cells, 4, cells, 4, 3).mean(axis=(2, 4))
+        coarse[start : start + len(part)] = blocks.reshape(len(part), -1)
+    possible = []
+    for start in range(0, len(asked), 100_000):
+        part = asked[start : start + 100_000]
+        left, right = pairs[part].T
+        difference = coarse[left] - coarse[right]
+        distance = np.sqrt(np.einsum("nd,nd->n", difference, difference) / coarse.shape[1])
+        least = np.minimum(contrast[left], contrast[right])
+        possible.append(part[(least >= _LEAST_CONTRAST) & (distance <= COINCIDE * least * 1.001)])
+    rows = np.concatenate(possible)
+    return rows[tiny_difference(tiny, tiny, pairs[rows]) <= COINCIDE]
 
 
 def tiny_difference(left: np.ndarray, right: np.ndarray, pairs: np.ndarray) -> np.ndarray:
@@ -187,6 +267,8 @@ def near_duplicates(near: NearPairs, threshold: float | None = None) -> Finding:
     more = int((near.confirmed & (near.distances > limit)).sum())
     note = f"within cosine distance {limit:.4g} ({origin})"
     note += f", and {more:,} pairs beyond it whose small copies coincide" if more else ""
+    if limit > near.reach:
+        note += f"; in a set this large other pairs are compared up to {near.reach:.3g} only"
     note += "; exact copies of a member are included"
     return _closest_first(made, limit, note)
 

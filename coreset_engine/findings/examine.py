@@ -116,7 +116,13 @@ def _copies(material: Material, config: CleanConfig, skipped: dict[str, str]) ->
         skipped["byte_identical"] = "the images of this source are no files"
     if material.statistics is not None:
         made.append(copies.pixel_identical(material.statistics.pixels, material.digests))
-        made.append(twins.rotated(material.statistics, same, config.rotated))
+        if len(same) <= twins.MOST_IMAGES:
+            made.append(twins.rotated(material.statistics, same, config.rotated))
+        else:
+            skipped["rotated"] = (
+                f"it compares all images with one another, and the set has more than "
+                f"{twins.MOST_IMAGES:,}; open a part of the set to look for them"
+            )
     near = None
     if material.neighbours is not None:
         near = copies.near_duplicates(near_pairs_of(material, same), config.near_duplicates)

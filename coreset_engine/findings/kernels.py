@@ -1,4 +1,4 @@
-"""Loops over the pixels of one image: histograms and sharpness.
+"""Loops over the pixels of one image (histograms and sharpness), and over pairs of points.
 
 They release the interpreter lock, so that images are measured by several threads.
 """
@@ -140,3 +140,44 @@ def _quantile(weight, share):
             return at + (wanted - below) / weight[at]
         below += weight[at]
     return 0.0
+
+
+@numba.njit(cache=True, nogil=True)
+def pairs_in_cells(rows, keys, strides, limit, most):
+    """(pairs (M, 2) int64 of rows whose squared distance is at most `limit`, how many there are).
+
+    rows: (N, d) float32, in the order of keys. keys: (N,) int64 ascending, cells of a grid of three
+    axes, as wide as the distance, with an empty border. strides: (2,) int64 of the first two axes;
+    that of the third is 1. Stops when there are more than `most` pairs.
+    """
+    n = len(rows)
+    pairs = np.empty((min(max(4 * n, 16), most + 1), 2), np.int64)
+    count = 0
+    for i in range(n):
+        for shift in range(5):  # the half of the neighbouring columns of cells that lies ahead
+            ahead = (0, strides[1], strides[0] - strides[1], strides[0], strides[0] + strides[1])[
+                shift
+            ]
+            start = i + 1
+            if shift > 0:
+                start = np.searchsorted(keys, keys[i] + ahead - 1)
+            stop = np.searchsorted(keys, keys[i] + ahead + 1, side="right")
+            for j in range(start, stop):
+                total = np.float32(0)
+                for t in range(rows.shape[1]):
+                    gap = rows[i, t] - rows[j, t]
+                    total += gap * gap
+                    if total > limit:
+                        break
+                if total > limit:
+                    continue
+                if count == len(pairs):
+                    if count > most:
+                        return pairs, count
+                    longer = np.empty((min(2 * count, most + 1), 2), np.int64)
+                    longer[:count] = pairs
+                    pairs = longer
+                pairs[count, 0] = i
+                pairs[count, 1] = j
+                count += 1
+    return pairs, count

@@ -7,18 +7,20 @@ lengthen distances, and are then compared turn by turn.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from coreset_engine.findings.copies import linked
 from coreset_engine.findings.image_statistics import ImageStatistics
+from coreset_engine.findings.kernels import pairs_in_cells
 from coreset_engine.findings.report import FINDINGS, Finding
 
 _AXES = 30  # as many as the invariants have
 _LEAST_CONTRAST = 10.0  # standard deviation of the tiny copy, of 255
 _CLEARLY = 0.5  # the turned difference is at most this share of the plain one
 _MOST_PAIRS = 2_000_000
-_FEW = 30_000  # points that are compared all with all
-_BLOCK = 256
+MOST_IMAGES = 200_000  # beyond which turned copies are not looked for
 
 
 def turns(tiny: np.ndarray) -> list[np.ndarray]:
@@ -36,11 +38,10 @@ def rotated(statistics: ImageStatistics, same: np.ndarray, threshold: float) -> 
     root mean square difference of the turned copy over the standard deviation of its pixels.
     """
     rows = np.unique(same, return_index=True)[1]
-    tiny = statistics.tiny[rows].astype(np.float32)
-    spread = tiny.reshape(len(rows), -1).std(axis=1)
+    spread = _contrast(statistics.tiny, rows)
     clear = spread >= _LEAST_CONTRAST
     rows = rows[clear]
-    tiny = tiny[clear]
+    tiny = statistics.tiny[rows]
     spread = spread[clear]
     pairs = _candidates(tiny, spread, threshold) if len(tiny) > 1 else np.empty((0, 2), np.int64)
     if len(pairs):
@@ -50,16 +51,44 @@ def rotated(statistics: ImageStatistics, same: np.ndarray, threshold: float) -> 
     return _as_finding(rows[pairs[kept]], scores, same, threshold)
 
 
+def _contrast(tiny: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """(M,) float32: standard deviation of the pixels of the images at `rows`."""
+    parts = [
+        tiny[part].reshape(len(part), -1).astype(np.float32).std(axis=1) for part in _blocks(rows)
+    ]
+    return np.concatenate(parts) if parts else np.empty(0, np.float32)
+
+
+def _blocks(rows: np.ndarray, size: int = 20_000) -> list[np.ndarray]:
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+def _means(tiny: np.ndarray, side: int) -> np.ndarray:
+    """(N, S / side, S / side, 3) float32: means of squares of pixels, which bring images nearer."""
+    cells = tiny.shape[1] // side
+    out = np.empty((len(tiny), cells, cells, 3), np.float32)
+    for part in _blocks(np.arange(len(tiny))):
+        pixels = tiny[part].astype(np.float32)
+        out[part] = pixels.reshape(len(part), cells, side, cells, side, 3).mean(axis=(2, 4))
+    return out
+
+
+def _invariants(tiny: np.ndarray) -> np.ndarray:
+    """(N, 192) float32, centred: the mean of the eight turns of the means of 2 x 2 pixels."""
+    coarse = _means(tiny, 2)
+    for part in _blocks(np.arange(len(tiny))):
+        coarse[part] = (coarse[part] + sum(turns(coarse[part]))) / 8
+    flat: np.ndarray = coarse.reshape(len(tiny), -1)
+    flat -= flat.mean(axis=0, dtype=np.float64).astype(np.float32)
+    return flat
+
+
 def _candidates(tiny: np.ndarray, spread: np.ndarray, threshold: float) -> np.ndarray:
     """(P, 2) int64 pairs whose invariants differ by at most the threshold times their contrast.
 
     Contrast lies in octaves, so that a few glaring images do not widen the search among the rest.
     """
-    half = tiny.shape[1] // 2  # the mean of four pixels brings images nearer, never apart
-    coarse = tiny.reshape(len(tiny), half, 2, half, 2, 3).mean(axis=(2, 4))
-    invariant = (coarse + sum(turns(coarse))) / 8
-    flat = invariant.reshape(len(tiny), -1)
-    flat = flat - flat.mean(axis=0)
+    flat = _invariants(tiny)
     values, axes = np.linalg.eigh(flat.T @ flat)
     points = flat @ axes[:, np.argsort(-values)[:_AXES]]
     candidates = [np.empty((0, 2), np.int64)]
@@ -74,37 +103,39 @@ def _candidates(tiny: np.ndarray, spread: np.ndarray, threshold: float) -> np.nd
     return np.concatenate(candidates)
 
 
-def _close(points: np.ndarray, radius: float) -> np.ndarray:
+def _close(points: np.ndarray, radius: float, most: int = _MOST_PAIRS) -> np.ndarray:
     """(P, 2) int64 pairs of points within `radius`, each once; a few a little beyond it.
 
-    Few points are compared all with all whose first axis is near enough, block by block; of many a
-    k-d tree finds at most _MOST_PAIRS, within a smaller radius where there are more.
+    points: (N, d), principal axes first. Where there are more than `most` pairs, those within a
+    smaller radius.
     """
-    if len(points) > _FEW:
-        return _close_by_tree(points, radius)
-    order = np.argsort(points[:, 0], kind="stable")
-    rows = points[order].astype(np.float32)
-    length = np.einsum("nd,nd->n", rows, rows) / 2
-    pairs_near = [np.empty((0, 2), np.int64)]
-    for start in range(0, len(rows), _BLOCK):
-        last = min(start + _BLOCK, len(rows)) - 1
-        stop = int(np.searchsorted(rows[:, 0], rows[last, 0] + radius * 1.0001, side="right"))
-        block = rows[start : last + 1]
-        similar = block @ rows[start:stop].T
-        similar -= length[start:stop]
-        left, right = np.nonzero(similar >= length[start : last + 1, None] - radius**2 / 1.9998)
-        once = right > left
-        pairs_near.append(start + np.stack([left[once], right[once]], axis=1))
-    return order[np.concatenate(pairs_near)]
-
-
-def _close_by_tree(points: np.ndarray, radius: float) -> np.ndarray:
-    from scipy.spatial import cKDTree
-
-    tree = cKDTree(points)
-    while tree.count_neighbors(tree, radius) > _MOST_PAIRS:
+    rows = np.ascontiguousarray(points, np.float32)
+    while True:
+        cells = _cells(rows, radius)
+        order = np.argsort(cells.keys, kind="stable")
+        pairs, count = pairs_in_cells(
+            rows[order], cells.keys[order], cells.strides, np.float32(radius * 1.0001) ** 2, most
+        )
+        if count <= most:
+            return np.asarray(order[pairs[:count]], np.int64)
         radius /= 2
-    return np.asarray(tree.query_pairs(radius, output_type="ndarray"), np.int64).reshape(-1, 2)
+
+
+class _Cells(NamedTuple):
+    """keys: (N,) int64, cell of each point on a grid of three axes. strides: of the first two."""
+
+    keys: np.ndarray
+    strides: np.ndarray
+
+
+def _cells(rows: np.ndarray, radius: float) -> _Cells:
+    """A grid whose cells are as wide as the radius, with an empty border."""
+    grid = np.zeros((len(rows), 3), np.int64)
+    used = rows[:, :3].astype(np.float64)
+    grid[:, : used.shape[1]] = (used - used.min(axis=0)) // max(radius * 1.0001, 1e-9) + 1
+    sides = grid.max(axis=0) + 2
+    strides = np.array([sides[1] * sides[2], sides[2]])
+    return _Cells(grid[:, 0] * strides[0] + grid[:, 1] * strides[1] + grid[:, 2], strides)
 
 
 def _invariant_near(
@@ -139,8 +170,7 @@ def _coarsely_turned(
 
     Means bring images nearer, never apart, so that no turned copy is lost.
     """
-    cells = tiny.shape[1] // 4
-    coarse = tiny.reshape(len(tiny), cells, 4, cells, 4, 3).mean(axis=(2, 4))
+    coarse = _means(tiny, 4)
     turned = turns(coarse)
     possible = np.zeros(len(pairs), bool)
     for start in range(0, len(pairs), 20_000):
@@ -160,8 +190,8 @@ def _turned(
     scores: list[np.ndarray] = []
     for start in range(0, len(pairs), 20_000):
         part = pairs[start : start + 20_000]
-        left = tiny[part[:, 0]]
-        right = tiny[part[:, 1]]
+        left = tiny[part[:, 0]].astype(np.float32)
+        right = tiny[part[:, 1]].astype(np.float32)
         plain = _difference(left, right)
         best = np.min([_difference(turned, right) for turned in turns(left)], axis=0)
         contrast = np.minimum(spread[part[:, 0]], spread[part[:, 1]])

@@ -9,7 +9,7 @@ from PIL import Image
 
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Neighbours
-from coreset_engine.findings import copies
+from coreset_engine.findings import copies, twins
 from coreset_engine.findings.image_statistics import measure_images
 from coreset_engine.findings.twins import rotated
 
@@ -160,3 +160,65 @@ def test_unlike_plain_and_symmetric_images_are_not_turned_copies():
     images = [textured(i) for i in range(6)] + [plain(9), plain(10), ring, brighter]
     made = measure_images(dataset(images))
     assert len(rotated(made, copies.codes_of(made.pixels), 0.12)) == 0
+
+
+@pytest.mark.parametrize("n, radius, most", [(300, 0.4, 10**6), (300, 0.05, 10**6), (1, 1.0, 9)])
+def test_pairs_within_a_radius_are_those_of_all_distances(n, radius, most):
+    points = np.random.default_rng(n).normal(size=(n, 5)) * [3, 2, 1, 0.1, 0.1]
+    distance = np.sqrt(((points[:, None] - points[None]) ** 2).sum(axis=2))
+    wanted = {(i, j) for i in range(n) for j in range(i + 1, n) if distance[i, j] <= radius}
+    found = twins._close(points, radius, most)
+    assert {tuple(sorted(pair)) for pair in found.tolist()} == wanted and len(found) == len(wanted)
+
+
+def test_of_too_many_pairs_those_within_a_smaller_radius_are_taken():
+    points = np.random.default_rng(0).normal(size=(200, 2))
+    distance = np.linalg.norm(points[:, None] - points[None], axis=2)[np.triu_indices(200, 1)]
+    radius = 4.0
+    while (distance <= radius).sum() > 500:
+        radius /= 2
+    assert len(twins._close(points, 4.0, most=500)) == (distance <= radius).sum() > 0
+
+
+def graph_of(n, k, seed):
+    """Exact neighbours of random vectors, some of them nearly equal."""
+    rng = np.random.default_rng(seed)
+    vectors = rng.normal(size=(n, 6))
+    vectors[n // 2 :] = vectors[: n - n // 2] + rng.normal(scale=0.02, size=(n - n // 2, 6))
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    distance = 1 - unit @ unit.T
+    np.fill_diagonal(distance, np.inf)
+    indices = np.argsort(distance, axis=1, kind="stable")[:, :k]
+    values = np.take_along_axis(distance, indices, axis=1).astype(np.float32)
+    return Neighbours(indices, values)
+
+
+def test_with_a_limit_the_nearest_pairs_are_the_same_ones():
+    """Pairs of a large set: those that are listed, and the proposal, as without the limit."""
+    near = graph_of(80, 10, 3)
+    same = np.arange(80)
+    whole = copies.near_pairs(near, same)
+    part = copies.near_pairs(near, same, most=200)
+    assert len(part.pairs) < len(whole.pairs) and part.proposed == whole.proposed
+    places = near.distances.ravel()
+    assert part.reach == pytest.approx(float(np.quantile(places, 200 / 800)))
+    shown = whole.distances <= part.reach
+    assert np.array_equal(part.pairs, whole.pairs[shown])
+    assert "compared up to" in copies.near_duplicates(part, 0.9).note
+
+
+def test_screening_loses_no_pair_whose_small_copies_coincide():
+    near = graph_of(60, 10, 4)
+    rng = np.random.default_rng(5)
+    tiny = rng.integers(0, 256, (60, 16, 16, 3), dtype=np.uint8)
+    noise = rng.integers(-8, 9, tiny[30:].shape) * (1 + np.arange(30) % 2)[:, None, None, None]
+    tiny[30:] = np.clip(tiny[:30].astype(int) + noise, 0, 255)
+    found = copies.near_pairs(near, np.arange(60), within=2.0, tiny=tiny)
+    close = {
+        tuple(sorted((i, int(j)))) for i in range(60) for j in near.indices[i, : copies._CONFIRMING]
+    }
+    plain = copies.tiny_difference(tiny, tiny, found.pairs) <= copies.COINCIDE
+    wanted = [
+        tuple(pair) in close and bool(fits) for pair, fits in zip(found.pairs.tolist(), plain)
+    ]
+    assert 10 <= sum(wanted) <= 20 and found.confirmed.tolist() == wanted
