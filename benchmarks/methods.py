@@ -144,7 +144,9 @@ def main() -> None:
     measuring.add_argument("--first", type=int, default=0, help="the first seed")
     measuring.add_argument("--sets", default=",".join(MAIN_SETS))
     measuring.add_argument("--methods", default=",".join(METHODS))
-    measuring.add_argument("--experiments", action="store_true", help="these, of --methods, not the methods")
+    measuring.add_argument(
+        "--experiments", action="store_true", help="these, of --methods, not the methods"
+    )
     tables = commands.add_parser("tables")
     tables.add_argument("--docs", type=Path)
     for part in (measuring, tables):

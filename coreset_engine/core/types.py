@@ -251,24 +251,56 @@ class CoverageScores:
 
         None where nothing was measured.
         """
-        measured = self.info.get("agreement") or {}
-        if not measured:
-            return None
-        nearest = min(measured, key=lambda rate: abs(float(rate) - prune_rate))
-        return float(nearest), float(measured[nearest])
+        return _nearest_agreement(self.info.get("agreement") or {}, prune_rate)
 
     def describe(self, prune_rate: float) -> str:
         """T, alpha and the agreement of two seeds, in one sentence without a full stop."""
-        settings = f"T = {self.n_samples:,} samples, alpha = {self.info.get('n_neighbours', '?')}"
-        if self.info.get("auto"):
-            return f"{settings} (automatic: every seed draws another order)"
-        found = self.agreement(prune_rate)
-        if found is None:
-            return f"{settings}, agreement of two seeds not measured"
-        rate, jaccard = found
-        about = "about" if jaccard >= 0.74 else "at least"  # see coverage.anytime.seed_agreement
-        said = f"{settings}, {about} {jaccard:.2f} Jaccard between two seeds at {rate:.0%} pruned"
-        return said if jaccard >= STABLE else f"{said}: another seed keeps other images"
+        return describe_samples(self.n_samples, self.info, prune_rate)
+
+
+def _nearest_agreement(measured: Mapping[str, float], rate: float) -> tuple[float, float] | None:
+    """(pruning rate, Jaccard index) at the measured rate nearest to `rate`; None without any."""
+    if not measured:
+        return None
+    nearest = min(measured, key=lambda at: abs(float(at) - rate))
+    return float(nearest), float(measured[nearest])
+
+
+def describe_samples(n_samples: int, about: Mapping[str, Any], prune_rate: float) -> str:
+    """T, alpha and the agreement of two seeds, in one sentence without a full stop.
+
+    Parameters
+    ----------
+    n_samples : int
+        T.
+    about : mapping
+        n_neighbours (alpha); agreement, the Jaccard index of two seeds by pruning rate; auto, where
+        alpha was chosen by N.
+    prune_rate : float
+        The agreement is that of the nearest measured rate.
+    """
+    settings = f"T = {n_samples:,} samples, alpha = {about.get('n_neighbours', '?')}"
+    if about.get("auto"):
+        return f"{settings} (automatic: every seed draws another order)"
+    found = _nearest_agreement(about.get("agreement") or {}, prune_rate)
+    if found is None:
+        return f"{settings}, agreement of two seeds not measured"
+    rate, jaccard = found
+    words = "about" if jaccard >= 0.74 else "at least"  # see coverage.anytime.seed_agreement
+    said = f"{settings}, {words} {jaccard:.2f} Jaccard between two seeds at {rate:.0%} pruned"
+    return said if jaccard >= STABLE else f"{said}: another seed keeps other images"
+
+
+def describe_selected_samples(info: Mapping[str, Any], prune_rate: float) -> str:
+    """`describe_samples` of a selection's `info`; "" where no coverage score decided it."""
+    if "seed_agreement" not in info:
+        return ""
+    about = dict(
+        n_neighbours=info.get("n_neighbours"),
+        agreement=info["seed_agreement"],
+        auto=info.get("auto_neighbours", False),
+    )
+    return describe_samples(int(info["n_samples"]), about, prune_rate)
 
 
 Scores = TypeVar("Scores", PseudoLabels, Dynamics, CoverageScores)

@@ -24,7 +24,7 @@ from coreset_engine.artifacts.store import digest
 from coreset_engine.core.config import make
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.registry import BASELINE, METHODS, load, look_up
-from coreset_engine.core.types import Selection
+from coreset_engine.core.types import Selection, describe_selected_samples
 from coreset_engine.curation.tagging import frozen
 from coreset_engine.evaluation.evaluation_split import EvaluationSplit, array_digest
 from coreset_engine.evaluation.subset_training import (
@@ -332,6 +332,8 @@ class EvaluationGrid:
         counts = np.bincount(self.split.train_labels[kept], minlength=self.split.n_classes)
         arrays = dict(per_class=np.asarray(outcome["per_class"]), kept_per_class=counts)
         info = {name: value for name, value in outcome.items() if name != "per_class"}
+        if chosen is not None and (said := describe_selected_samples(chosen.info, rate)):
+            info["coverage"] = said
         return arrays, info | dict(
             k=len(kept),
             kept_digest=array_digest(kept),  # tells whether two seeds keep the same images
@@ -393,6 +395,18 @@ def cell_task(
 def _grid_of(spec: str, config: str, params: str) -> EvaluationGrid:
     recipe = EvaluationConfig(**json.loads(config))
     return EvaluationGrid(open_run(spec), recipe, Plan((), (), (), json.loads(params)))
+
+
+def coverage_sentences(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """T, alpha and the agreement of two seeds behind each rate's BlindCS figures.
+
+    Of the first seed that has them; none for methods that score no coverage.
+    """
+    said: dict[tuple[str, float], str] = {}
+    for row in rows:
+        if row.get("coverage"):
+            said.setdefault((row["method"], row["prune_rate"]), row["coverage"])
+    return [f"{method} at {rate:.1%} removed: {words}." for (method, rate), words in said.items()]
 
 
 def balance(counts: np.ndarray) -> float:

@@ -105,7 +105,8 @@ def reproduce(run: Run, wanted: Reproduction, on_cell: OnCell = nothing) -> dict
         table, title, source, dataset, small, model, note, rates, full (paper, accuracies, mean,
         standard_error, n), and cells, one for each row and rate: row, method, recipe, prune_rate,
         k, paper, accuracies, mean, standard_error, n, difference (ours less the paper's); all
-        figures in percent. A cell that could not be measured has mean None and `error`; one of a
+        figures in percent. Where BlindCS made a cell, `coverage` states T, alpha and the agreement
+        of two seeds. A cell that could not be measured has mean None and `error`; one of a
         mean over the rates has prune_rate None; where the paper prints no figure, paper is None and
         there is no difference.
     """
@@ -185,6 +186,8 @@ def _measured(
             else:
                 parts.append(100 * made["accuracy"])
                 cell["k"] = made["k"]
+                if "coverage" in made:
+                    cell.setdefault("coverage", made["coverage"])
             yield
         if len(parts) == len(rates):
             found.append(float(np.mean(parts)))

@@ -9,7 +9,7 @@ import torch
 
 from coreset_engine.clustering.config import TemiConfig
 from coreset_engine.clustering.context import ClusterContext
-from coreset_engine.clustering.heads import _batched_mlp_logits, head_logits, make_heads
+from coreset_engine.clustering.heads import batched_mlp_logits, head_logits, make_heads
 from coreset_engine.clustering.pseudo_labels import pseudo_labels
 from coreset_engine.clustering.temi import temi
 from coreset_engine.clustering.temi_training import Training
@@ -62,9 +62,23 @@ def test_a_head_is_the_programs():
             last.parametrizations.weight.original1.copy_(heads[4][h])
             wanted = last(torch.nn.functional.normalize(body(rows), dim=1)) / 0.1
         torch.testing.assert_close(together[:, h], wanted, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(
-        _batched_mlp_logits(heads, rows, 0.1), together, rtol=1e-4, atol=1e-4
-    )
+    torch.testing.assert_close(batched_mlp_logits(heads, rows, 0.1), together, rtol=1e-4, atol=1e-4)
+
+
+def test_with_bfloat16_products_logits_keep_float32_steps(monkeypatch):
+    """What a GPU computes: hidden layers in bfloat16, cosines and temperature in float32."""
+    from coreset_engine.clustering import heads as module
+
+    heads = make_heads(3, 40, 32, 7, torch.Generator().manual_seed(0), bottleneck=16)
+    rows = torch.randn(50, 40, generator=torch.Generator().manual_seed(1))
+    exact = batched_mlp_logits(heads, rows, 0.05)
+    monkeypatch.setattr(module, "bfloat16_products", lambda device: True)
+    found = batched_mlp_logits(heads, rows, 0.05)
+    assert found.dtype == torch.float32 and not torch.equal(found, exact)
+    assert (found - exact).abs().max() < 0.02 * exact.abs().max()
+    assert (found.bfloat16().float() == found).float().mean() < 0.1
+    one = torch.stack([module.mlp_logits(head, rows, 0.05) for head in zip(*heads)], dim=1)
+    torch.testing.assert_close(one, found, rtol=0.02, atol=0.2)
 
 
 def test_a_new_head_has_no_bias_and_scale_one():

@@ -67,6 +67,36 @@ def test_the_paper_s_exponent_gives_the_bits_of_the_cpu_kernel(device):
             assert np.array_equal(penalty[:, column] / FIXED, grid[alpha].redundancy)
 
 
+def test_out_of_memory_halves_the_batch_and_counts_nothing_twice(monkeypatch):
+    import torch
+
+    from coreset_engine.coverage.kernels import cuda
+
+    rng = np.random.default_rng(4)
+    vectors = make("relu", 300, np.float32, rng)
+    draws = draw(vectors, 2, 90, rng)
+    wanted = score(vectors, draws, [50], [4.0], "cpu")
+    real = cuda._score_batch
+    sizes = []
+
+    def short_of_memory(values, dims, points, order, spread, sums):
+        sizes.append(len(dims))
+        if len(dims) > 25:
+            sums[0].add_(1)  # what was added before memory ran out
+            raise torch.OutOfMemoryError("no room")
+        real(values, dims, points, order, spread, sums)
+
+    monkeypatch.setattr(cuda, "_score_batch", short_of_memory)
+    found = score(vectors, draws, [50], [4.0], "cpu")
+    assert all(np.array_equal(a, b) for a, b in zip(found, wanted))
+    assert sizes[0] == 90 and max(sizes[sizes.index(min(sizes)) :]) <= 25
+    monkeypatch.setattr(
+        cuda, "_score_batch", lambda *rest: (_ for _ in ()).throw(torch.OutOfMemoryError("none"))
+    )
+    with pytest.raises(torch.OutOfMemoryError):
+        score(vectors, draws, [50], [4.0], "cpu")
+
+
 @pytest.mark.parametrize("device", DEVICES)
 def test_repeats_bit_for_bit_and_in_any_batch(device, monkeypatch):
     rng = np.random.default_rng(0)

@@ -21,7 +21,7 @@ from coreset_engine.cli.commands.evaluate import curves, lines, mean_and_std, pi
 from coreset_engine.core.errors import BadInput, Cancelled, Missing
 from coreset_engine.evaluation import experiment
 from coreset_engine.evaluation.evaluation_split import EvaluationSplit
-from coreset_engine.evaluation.experiment import evaluate
+from coreset_engine.evaluation.experiment import coverage_sentences, evaluate
 from coreset_engine.pipeline.config import RunConfig
 from coreset_engine.pipeline.run import Run
 from coreset_engine.sources.open import open_source
@@ -187,6 +187,16 @@ def test_balance_keeps_the_same_number_of_every_class(run):
         run, methods=["blindcs"], prune_rates=[0.9], seeds=1, balance=True, select_labels="true"
     )["rows"][1]
     assert even["class_balance"] > 0.99 > skewed["class_balance"]
+
+
+def test_an_evaluation_states_samples_alpha_and_agreement_of_blindcs_alone(run):
+    found = evaluate(run, methods=["blindcs", "elfs"], prune_rates=[0.5, 0.9], seeds=2)
+    said = coverage_sentences(found["rows"])
+    assert len(said) == 2 and all(one.startswith("blindcs at ") for one in said)
+    assert said[0].startswith("blindcs at 50.0% removed: T = ") and "alpha = 1000" in said[0]
+    assert "Jaccard between two seeds at 90% pruned" in said[1]
+    printed = "\n".join(lines(found))
+    assert said[0] in printed and said[1] in printed
 
 
 def test_loss_weights_change_blindcs_but_not_random(run):

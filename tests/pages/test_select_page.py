@@ -125,6 +125,17 @@ def test_auto_names_the_method_and_its_reason(open_page):
     assert "Recommended here" in said and "40 of 400" in said
 
 
+def test_a_method_without_coverage_states_no_samples(open_page):
+    assert "samples, alpha" not in texts(open_page("select", method="elfs"))
+
+
+def test_blindcs_states_samples_alpha_and_the_agreement_of_two_seeds(open_page):
+    test = open_page("select", method="blindcs", prune_rate=0.9)
+    said = texts(test)
+    assert "samples, alpha = 1000" in said
+    assert "between two seeds" in said or "agreement of two seeds not measured" in said
+
+
 def test_an_empty_text_option_stays_the_default(open_page):
     test = open_page("select", method="auto", count=40)
     assert not test.error and "state:params" not in test.session_state

@@ -13,7 +13,7 @@ import streamlit as st
 
 from coreset_engine.core.errors import CoresetError
 from coreset_engine.core.registry import BASELINE, METHODS
-from coreset_engine.core.types import Selection
+from coreset_engine.core.types import Selection, describe_selected_samples
 from coreset_engine.selection.budget import kept_count
 from coreset_engine.selection.request import SelectionRequest
 from ui.components import charts
@@ -216,10 +216,14 @@ def selection_of(view: RunView, side: Side) -> Selection | None:
         submit_button("Compute", "prepare", view, key=f"compare:prepare:{side.method}")
         return None
     try:
-        return session_selection.select(view, side.request())
+        selection = session_selection.select(view, side.request())
     except CoresetError as error:
         show_error(error)
         return None
+    samples = describe_selected_samples(selection.info, 1 - len(selection) / len(view))
+    if samples:
+        st.caption(f"{escaped(side.title)}: {samples}.")
+    return selection
 
 
 @dataclass(frozen=True, eq=False)

@@ -163,6 +163,7 @@ def _show_measurement(job: Any, rows: list[dict[str, Any]]) -> None:
         straddling_sentence,
         unmatched_sentence,
     )
+    from coreset_engine.evaluation.experiment import coverage_sentences
 
     for said in (unmatched_sentence(job.result), straddling_sentence(job.result)):
         if said:
@@ -184,6 +185,8 @@ def _show_measurement(job: Any, rows: list[dict[str, Any]]) -> None:
         "± is the standard deviation over seeds; it is 0 where neither method nor model is random. "
         "A difference counts when the 95% interval of the mean paired difference excludes 0."
     )
+    for said in coverage_sentences(rows):
+        st.caption(escaped(said, 240))
     show_downloads(job.result | {"rows": rows})
     for reason in dict.fromkeys(row["error"] for row in rows if row.get("error")):
         st.caption(escaped(reason, 240))

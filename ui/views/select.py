@@ -11,7 +11,7 @@ import streamlit as st
 
 from coreset_engine.core.errors import CoresetError
 from coreset_engine.core.registry import METHODS, load
-from coreset_engine.core.types import Selection
+from coreset_engine.core.types import Selection, describe_selected_samples
 from coreset_engine.selection.budget import kept_count
 from ui.components.escape import markdown as escaped
 from ui.components.forms import config_form, row_summary, row_title
@@ -114,6 +114,8 @@ def say_what_holds(view: RunView, selection: Selection) -> None:
         lines.insert(1, MEASURED_AMONG_SOME if session_selection.filtered() else NOT_FINISHED)
     if "short_by" in selection.info:
         lines.append(f"The constraints leave {selection.info['short_by']:,} places unfilled.")
+    samples = describe_selected_samples(selection.info, 1 - len(selection) / len(view))
+    lines.append(f"{samples}." if samples else "")
     text = " ".join(line for line in lines if line)
     if text:
         st.caption(text)

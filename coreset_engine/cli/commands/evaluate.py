@@ -201,6 +201,7 @@ def lines(result: dict[str, Any]) -> list[str]:
         straddling_sentence,
         unmatched_sentence,
     )
+    from coreset_engine.evaluation.experiment import coverage_sentences
     from coreset_engine.evaluation.paired import against_baseline, sentence
 
     what = "test accuracy"
@@ -223,7 +224,7 @@ def lines(result: dict[str, Any]) -> list[str]:
             out.append(f"{rate:8.1%} {_titled(method):40} {some[0]['error']}")
     words = [sentence(test, method, rate) for (method, rate), test in tests.items()]
     notes = [unmatched_sentence(result), straddling_sentence(result)]
-    return [*out, *words, *filter(None, notes)]
+    return [*out, *words, *coverage_sentences(rows), *filter(None, notes)]
 
 
 def _titled(method: str) -> str:

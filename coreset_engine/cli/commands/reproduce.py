@@ -127,6 +127,9 @@ def lines(found: dict[str, Any]) -> list[str]:
     if not stages:
         out.append(_line("All images", "0.0%", found["full"] | {"k": None}))
     out += [_line(cell["row"], _column(cell), cell) for cell in found["cells"]]
+    for cell in found["cells"]:
+        if cell.get("coverage"):
+            out.append(f"{cell['row']}, {_column(cell)}: {cell['coverage']}")
     for one in found.get("histograms", ()):
         out.append(f"{one['row']:26} images  |{bars(one['images'])}|")
         out.append(f"{'':26} samples |{bars(one['samples'])}|")

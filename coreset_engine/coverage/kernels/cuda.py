@@ -21,6 +21,7 @@ from coreset_engine.coverage.draws import Samples
 from coreset_engine.coverage.transposed import Columns
 
 FIXED = float(1 << 40)
+Sums = tuple[torch.Tensor, torch.Tensor]  # hits (N,), penalty (N, E * A), both int64
 BYTES = {
     "cuda": 1 << 30,
     "cpu": 1 << 26,
@@ -38,23 +39,45 @@ def torch_scorer(
     near = [min(alpha, n - 1) for alpha in alphas]
     batch = max(1, min(4096, BYTES[torch.device(device).type] // (8 * n)))
 
-    def score(samples: Samples, hits, penalty, tick: Callable[[int], None]) -> None:
-        sums = (
+    def zeros(columns: tuple[int, ...]) -> Sums:
+        return (
             torch.zeros(n, dtype=torch.int64, device=device),
-            torch.zeros(penalty.shape, dtype=torch.int64, device=device),
+            torch.zeros(columns, dtype=torch.int64, device=device),
         )
+
+    def scored(part: Samples, columns: tuple[int, ...]) -> Sums:
+        """Sums of their own for each batch: one that ran out of memory half way leaves nothing."""
+        made = zeros(columns)
+        _score_batch(
+            values,
+            torch.as_tensor(part.dims).to(device),
+            torch.as_tensor(part.points).to(device),
+            order._replace(ties=torch.as_tensor(part.ties.astype(np.int64)).to(device)),
+            (near, exponents),
+            made,
+        )
+        return made
+
+    def score(samples: Samples, hits, penalty, tick: Callable[[int], None]) -> None:
+        nonlocal batch
+        sums = zeros(penalty.shape)
         count = len(samples.dims)
-        for start in range(0, count, batch):
-            part = samples.take(slice(start, start + batch))
-            _score_batch(
-                values,
-                torch.as_tensor(part.dims).to(device),
-                torch.as_tensor(part.points).to(device),
-                order._replace(ties=torch.as_tensor(part.ties.astype(np.int64)).to(device)),
-                (near, exponents),
-                sums,
-            )
-            tick(min(count, start + batch))
+        done = 0
+        while done < count:
+            try:
+                made = scored(samples.take(slice(done, done + batch)), penalty.shape)
+            except torch.OutOfMemoryError:
+                tried = min(batch, count - done)
+                if tried == 1:
+                    raise
+                batch = -(-tried // 2)  # and stays so for later rounds; sums do not depend on it
+                if torch.cuda.is_available():
+                    torch.cuda.empty_cache()
+                continue
+            for total, part in zip(sums, made, strict=True):
+                total += part
+            done = min(count, done + batch)
+            tick(done)
         hits += sums[0].cpu().numpy()
         penalty += sums[1].cpu().numpy()
 

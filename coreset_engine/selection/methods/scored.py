@@ -113,7 +113,8 @@ def blindcs(
     info = {
         "reason": f"coverage - redundancy; {coverage.describe(rate)}",
         "n_samples": coverage.n_samples,
-        "n_neighbours": coverage.info.get("n_neighbours"),
+        "n_neighbours": coverage.info.get("n_neighbours") or config.n_neighbours,
+        "auto_neighbours": not config.n_neighbours,
         "seed_agreement": dict(coverage.info.get("agreement") or {}),
     }
     weights = loss_weights(score) if config.n_neighbours else None
