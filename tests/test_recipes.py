@@ -139,7 +139,8 @@ def test_the_code_is_formatted_as_ours(patched):
 
 def test_the_method_keeps_what_is_nearest_to_the_mean(coreset):
     assert METHOD.command == "coreset run demo --method central --prune-rate 0.9 --out out/"
-    np.save(coreset.folder / "line.npy", np.array([[0.0], [10], [4], [6], [100]]))  # mean 24
+    line = np.array([[0.0, 1], [10, 1], [4, 1], [6, 1], [100, 1]])  # mean 24, 1
+    np.save(coreset.folder / "line.npy", line)
     done = coreset("coreset run line.npy --method central --prune-rate 0.6 --out line/ --json")
     assert json.loads(done.stdout)["kept"] == 2
     kept = (coreset.folder / "line" / "ids.txt").read_text().split()
