@@ -25,7 +25,7 @@ from typing import NamedTuple
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Progress, Rejected, silent
 from coreset_engine.sources.decoding import EXTENSIONS, MAX_BYTES
-from coreset_engine.sources.safe_names import safe_name
+from coreset_engine.sources.safe_names import printable_name, safe_name
 from coreset_engine.sources.walk import KNOWN
 
 MAX_ENTRIES = 2_000_000
@@ -141,14 +141,10 @@ def set_aside(folder: Path) -> list[Rejected]:
         return []
     rows = listed if isinstance(listed, list) else []
     return [
-        Rejected(_printable(row[0]), _printable(row[1]))
+        Rejected(printable_name(row[0]), printable_name(row[1]))
         for row in rows
         if isinstance(row, list) and len(row) == 2 and all(isinstance(text, str) for text in row)
     ]
-
-
-def _printable(text: str) -> str:
-    return text if text.isprintable() else safe_name(text)
 
 
 def _plain(path: str, flags: int) -> int:

@@ -271,7 +271,7 @@ def _open_heif(data: bytes) -> Image.Image:
     try:
         return Image.open(io.BytesIO(data), formats=("HEIF",))
     except Exception as error:  # noqa: BLE001 - libheif's own types
-        words = " ".join(str(error).split())[:80]
+        words = _BUFFER.sub("", " ".join(str(error).split()))[:80]
         raise Unreadable(
             f"is a HEIC file that cannot be decoded ({words}); convert it to JPEG"
         ) from error
@@ -321,6 +321,7 @@ _KNOWN = (
     (b"version https://git-lfs", "is a Git LFS pointer, not the picture; run git lfs pull"),
     (b"<svg", "is a drawing of lines (SVG); export it as PNG"),
 )
+_BUFFER = re.compile(r" <_io\.BytesIO object at 0x[0-9a-f]+>")
 _PAGE = re.compile(rb"\s*(?:<!doctype html|<html|<\?xml[^>]*\?>\s*<error)", re.IGNORECASE)
 
 
@@ -350,7 +351,7 @@ def _what_it_is(data: bytes) -> str:
 
 
 def _damage(data: bytes, error: Exception) -> str:
-    words = " ".join(str(error).split())[:120] or type(error).__name__
+    words = _BUFFER.sub("", " ".join(str(error).split()))[:120] or type(error).__name__
     if isinstance(error, ValueError) and words.startswith(("declares", "has ")):
         return words
     return f"is damaged or not an image ({words})"

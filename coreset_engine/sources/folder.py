@@ -42,7 +42,7 @@ from coreset_engine.sources.folder_names import split_of
 from coreset_engine.sources.frames import as_frames, frames_of
 from coreset_engine.sources.objects import boxes_of_file, objects_of
 from coreset_engine.sources.options import ReadOptions, folder_spec
-from coreset_engine.sources.safe_names import safe_name, string_array
+from coreset_engine.sources.safe_names import printable_name, safe_name, string_array
 from coreset_engine.sources.verdicts import (
     Verdict,
     VerdictMemory,
@@ -215,7 +215,7 @@ def _as_exported(root: Path, chosen: ReadOptions, relatives: Sequence[str]) -> F
         return proposed if depth == chosen.depth else understand(relatives, mode, chosen.depth)
     numbers = {folder: number for number, folder in enumerate(name_of)}
     code = np.array([numbers[folder] for folder in proposed.classes] + [-1], np.int64)
-    names = tuple(safe_name(name) for name in name_of.values())
+    names = tuple(printable_name(name) for name in name_of.values())
     return replace(proposed, labels=code[proposed.labels], classes=names)
 
 

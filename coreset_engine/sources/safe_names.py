@@ -20,6 +20,15 @@ def safe_name(name: str) -> str:
     return "".join(_escaped(character) for character in name)
 
 
+def printable_name(name: str) -> str:
+    """`name` as it is where every character can be seen, else `safe_name`.
+
+    For names that a program has escaped already, as those in exports are: escaping them again
+    would make another name of them at every export.
+    """
+    return safe_name(name) if any(_is_hidden(character) for character in name) else name
+
+
 def comparable(name: str) -> str:
     """`name` in one Unicode form and letter case, to compare names that two systems wrote.
 
@@ -31,16 +40,17 @@ def comparable(name: str) -> str:
 def _escaped(character: str) -> str:
     if character == "\\":
         return "\\\\"
-    hidden = (
-        unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
-        and character not in _KEEP_FORMAT
-    )
-    if not hidden:
+    if not _is_hidden(character):
         return character
     code = ord(character)
     return (
         f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
     )
+
+
+def _is_hidden(character: str) -> bool:
+    kind = unicodedata.category(character)
+    return kind in ("Cc", "Cf", "Cs", "Zl", "Zp") and character not in _KEEP_FORMAT
 
 
 def string_array(texts: Sequence[str]) -> np.ndarray:

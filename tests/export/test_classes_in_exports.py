@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 from synthetic_bundles import make_bundle, pictures
 from torchvision.datasets import ImageFolder
 
@@ -175,3 +176,24 @@ def test_a_reopened_export_has_the_classes_of_the_source_however_few_its_picture
         found = open_source(str(tmp_path / "out" / place))
         assert found.classes == tuple(MANY)
         assert sorted(set(found.labels.tolist())) == list(range(20))
+
+
+@pytest.mark.parametrize("target", ["imagefolder", "huggingface", "webdataset"])
+def test_names_that_are_escaped_once_stay_so(tmp_path, target, monkeypatch):
+    """A backslash or a control character in a class name: exporting what was exported changes none."""
+    from coreset_engine.export.targets import export
+    from coreset_engine.pipeline.run import Run
+
+    monkeypatch.setenv("CORESET_HOME", str(tmp_path / "home"))
+    (tmp_path / "src").mkdir()
+    names = ["a\\b", "line\nbreak", "plain"]
+    rows = ["file,label"]
+    for number in range(6):
+        Image.new("RGB", (8, 8), (number * 40, 9, 9)).save(tmp_path / "src" / f"{number}.png")
+        rows.append(f'{number}.png,"{names[number % 3]}"')
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    first = open_source(str(tmp_path / "src"), labels=str(tmp_path / "labels.csv"))
+    place = tmp_path / "out"
+    export(Run(first), target=target, method="random", count=6, out=str(place))
+    inside = {"huggingface": "data", "webdataset": "shards"}.get(target, "")
+    assert open_source(str(place / inside)).classes == first.classes

@@ -123,6 +123,14 @@ def test_ids_of_coco_that_two_images_share_cost_these_images_only(tmp_path):
     }
 
 
+def test_categories_of_coco_may_be_a_mapping(tmp_path):
+    document = json.loads(coco(PAIR, [(1, 1), (2, 2)], [])) | {
+        "categories": {"1": "cat", "2": "dog"}
+    }
+    (tmp_path / "coco.json").write_text(json.dumps(document))
+    assert labels_of(tmp_path / "coco.json").labels == AB
+
+
 def test_a_stale_file_name_in_pascal_voc_gives_way_to_the_name_of_the_xml(tmp_path):
     for name, label in AB.items():
         xml = f"<annotation><filename>image.jpg</filename><object><name>{label}</name></object>"

@@ -49,7 +49,13 @@ def _categories(item: dict[str, Any]) -> tuple[dict[str, str], set[str]]:
     """(id -> name, ids that have two names)."""
     names: dict[str, str] = {}
     wrong: set[str] = set()
-    for one in list_of(item.get("categories")):
+    listed = item.get("categories")
+    if isinstance(listed, dict):  # {1: "cat"} or {1: {"name": "cat"}}
+        listed = [
+            {"id": key} | (one if isinstance(one, dict) else {"name": one})
+            for key, one in listed.items()
+        ]
+    for one in list_of(listed):
         if isinstance(one, dict) and "id" in one and isinstance(one.get("name"), str | int):
             key = id_text(one["id"])
             if names.setdefault(key, str(one["name"])) != str(one["name"]):

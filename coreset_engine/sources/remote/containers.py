@@ -37,7 +37,7 @@ from coreset_engine.sources.remote.index_cache import Opened
 from coreset_engine.sources.remote.readers import Slices
 from coreset_engine.sources.remote.scan import KINDS, Unit, look_through_all, remembered, units_of
 from coreset_engine.sources.remote.storage import is_url
-from coreset_engine.sources.safe_names import safe_name
+from coreset_engine.sources.safe_names import printable_name, safe_name
 from coreset_engine.sources.verdicts import loss_words
 
 COLUMNS = ("id", "image", "label")
@@ -382,7 +382,7 @@ def _labels(
     listed = _listed(known, declared)
     if listed is not None:
         codes = pc.fill_null(pc.index_in(texts, pa.array(listed, texts.type)), -1)
-        return codes.to_numpy(), tuple(safe_name(name) for name in declared), {}, []
+        return codes.to_numpy(), tuple(printable_name(name) for name in declared), {}, []
     if _are_captions(known, len(texts) - texts.null_count):
         said = f"{len(known):,} different texts of {len(texts):,} pictures are captions, no classes"
         note = Note("labels", f"{said}; they are the column 'text'")
