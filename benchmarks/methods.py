@@ -499,25 +499,38 @@ def cell(test: PairedTest | None) -> str:
 
 def holds(
     tests: dict[tuple[str, float], PairedTest], name: str, claim: Claim
-) -> tuple[bool, list[str]] | None:
-    """(whether every sign is as claimed, the rates where it is not); None where not measured."""
+) -> tuple[str, str] | None:
+    """("agrees", "undecided" or "disagrees", that with the rates in words); None if not measured.
+
+    A rate contradicts the claim where the 95 % interval lies on its other side, or where one pair
+    has the other sign; where the mean is on the other side and the interval reaches over, it is
+    undecided.
+    """
     wrong = []
+    undecided = []
     for rate, sign in claim.signs.items():
         test = tests.get((name, rate))
         if test is None:
             return None
         right = abs(test.mean) <= LEVEL if sign == 0 else sign * test.mean > 0
-        if not right:
-            wrong.append(f"{rate:.0%}")
-    return not wrong, wrong
+        if right:
+            continue
+        # How far the interval reaches to the claimed side.
+        reach = {1: test.high, -1: -test.low, 0: LEVEL - max(test.low, -test.high)}[sign]
+        (undecided if test.n > 1 and reach > 0 else wrong).append(f"{rate:.0%}")
+    if wrong:
+        return "disagrees", f"no at {', '.join(wrong)}"
+    if undecided:
+        return "undecided", f"undecided at {', '.join(undecided)}"
+    return "agrees", "agrees"
 
 
 def claims_table(rows: list[dict]) -> list[str]:
     """For each published method: the paper's order, ours, and what changes it."""
     out = [
         "| method | against random, says its paper or the table that measured it | here | changed "
-        "alone, agrees with | changed alone, still disagrees with |",
-        "|---|---|---|---|---|",
+        "alone, agrees with | changed alone, undecided | changed alone, still disagrees with |",
+        "|---|---|---|---|---|---|",
     ]
     conditions = conditions_of(rows)
     for name, claim in CLAIMS.items():
@@ -528,11 +541,12 @@ def claims_table(rows: list[dict]) -> list[str]:
                 found[title] = outcome
         if "" not in found:
             continue
-        agrees, wrong = found.pop("")
-        said = "agrees" if agrees else f"no at {', '.join(wrong)}"
-        yes = ", ".join(title for title, outcome in found.items() if outcome[0]) or "none"
-        no = ", ".join(title for title, outcome in found.items() if not outcome[0]) or "none"
-        out.append(f"| {name} | {claim.text} | {said} | {yes} | {no} |")
+        _, said = found.pop("")
+        cells = []
+        for wanted in ("agrees", "undecided", "disagrees"):
+            titles = [title for title, (outcome, _) in found.items() if outcome == wanted]
+            cells.append(", ".join(titles) or "none")
+        out.append(f"| {name} | {claim.text} | {said} | {' | '.join(cells)} |")
     return out
 
 
