@@ -2,7 +2,8 @@
 
 Done elsewhere: opening a folder (test_hostile_folder), duplicates in bulk (test_clean_folder),
 labels back and the next batch (test_rounds), ten wrong labels (test_explore), and FiftyOne
-(test_fiftyone_app). The others are here, on one server with a workspace of its own.
+(test_fiftyone_app). The others are here, on one server with a workspace of its own. Which tests hold
+which rule of the app: tests/pages/test_rules.py.
 """
 
 from __future__ import annotations
