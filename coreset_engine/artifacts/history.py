@@ -121,12 +121,12 @@ def add_snapshot(fingerprint: str, entry: dict[str, Any], home: Path | str) -> N
 
 
 def log_name(fingerprint: str) -> str:
-    """What a dataset's logs are called by."""
+    """The first part of the file names of a dataset's logs: 24 hex digits."""
     return hashlib.sha256(fingerprint.encode()).hexdigest()[:24]
 
 
 def log_names(home: Path | str) -> set[str]:
-    """The marks of every dataset the user decided anything about."""
+    """`log_name` of every dataset that has a log with entries."""
     return {
         path.name.split(".")[0]
         for path in (Path(home) / "history").glob("*.jsonl")
