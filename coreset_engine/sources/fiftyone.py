@@ -27,7 +27,7 @@ import numpy as np
 
 from coreset_engine.core import fiftyone_database
 from coreset_engine.core.errors import BadInput
-from coreset_engine.core.types import Dataset, Progress, Rejected, silent
+from coreset_engine.core.types import Dataset, Note, Progress, Rejected, silent
 from coreset_engine.sources.decoding import DecodeOptions
 from coreset_engine.sources.folder import FileReader
 from coreset_engine.sources.label_formats.rows import LabelRow
@@ -55,7 +55,8 @@ def open_fiftyone(
 ) -> Dataset:
     """The samples that `text` (what follows "fiftyone:") and `options` (see KNOWN) ask for.
 
-    labels: a Classification or text field; default `ground_truth` where there is one, "" for none.
+    labels: a field of classifications, detections, texts, whole numbers or truth values; default
+    `ground_truth` where there is one, "" for none.
     tags: samples with any of them. embeddings: a vector field, or the key of a similarity run that
     holds vectors: then nothing is embedded and images may be missing. Other plain fields become
     columns; in a grouped dataset, `group` holds the group's id. Raises Missing without a database,
@@ -86,7 +87,7 @@ def open_fiftyone(
         vectors = np.ascontiguousarray(vectors[good])
     digest = "" if vectors is None else hashlib.sha256(vectors).hexdigest()
     table = {name: [column[i] for i in good] for name, column in table.items()}
-    labels, classes = _labels(dataset, field, table)
+    labels, classes, label_notes = _labels(dataset, field, table)
     usable = string_array([paths[i] for i in good])
     names = [ids[i] for i in good]
     looked = [verdicts[i] for i in good]
@@ -104,7 +105,11 @@ def open_fiftyone(
         rejected=rejected,
         digests=digests if all(digests) else None,
         fit=reading.fit,
-        notes=tuple(decoding_notes(names, looked, reading.fit) + duplicate_notes(names, looked)),
+        notes=(
+            *label_notes,
+            *decoding_notes(names, looked, reading.fit),
+            *duplicate_notes(names, looked),
+        ),
     )
     if not wanted["patches"]:
         return whole
@@ -305,18 +310,18 @@ def _look_at(
 
 
 def _label_field(fo: Any, dataset: Any, asked: str | None) -> str:
-    """The dotted path of the labels, or "" for none."""
-    fields = {}
+    """The dotted path of the labels, or "" for none.
+
+    Unasked, only a field with one class a sample: `ground_truth`.
+    """
+    fields = _class_fields(fo, dataset)
     for name, field in dataset.get_field_schema().items():
-        if isinstance(field, fo.EmbeddedDocumentField) and issubclass(
-            field.document_type, fo.Classification
-        ):
-            fields[name] = name + ".label"
-        elif isinstance(field, _class_kinds(fo)) and name not in ("id", "filepath"):
+        if isinstance(field, _class_kinds(fo)) and name not in ("id", "filepath"):
             fields[name] = name
     asked = asked.removesuffix(".label") if asked else asked
     if asked is None:
-        return fields.get(DEFAULT_LABELS, "")
+        path = fields.get(DEFAULT_LABELS, "")
+        return path if path in (DEFAULT_LABELS, f"{DEFAULT_LABELS}.label") else ""
     if asked and asked not in fields:
         raise BadInput(
             f"dataset {dataset.name!r} has no label field {asked[:100]!r}; it has "
@@ -332,23 +337,33 @@ def _class_kinds(fo: Any) -> tuple[type, ...]:
 
 def _labels(
     dataset: Any, field: str, table: dict[str, list[Any]]
-) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """(N,) int64 labels, -1 = none, and the class names: the dataset's list, then others seen."""
+) -> tuple[np.ndarray | None, tuple[str, ...], list[Note]]:
+    """((N,) int64 labels, -1 = none; the class names: the dataset's list, then others seen; notes).
+
+    A sample with several classes has none, which is counted.
+    """
     if not field:
-        return None, ()
-    values = [None if value is None else "".join(classes_of(value)) for value in table[field]]
-    listed = list(
-        dataset.classes.get(field.removesuffix(".label")) or dataset.default_classes or ()
-    )
+        return None, (), []
+    said = [classes_of(value) for value in table[field]]
+    values = [names[0] if len(names) == 1 else None for names in said]
+    listed = list(dataset.classes.get(field.split(".")[0]) or dataset.default_classes or ())
     others = {value for value in values if value is not None} - set(listed)
     numbers = all(name.isascii() and name.isdigit() for name in others)
     classes = listed + sorted(others, key=(lambda name: (int(name), name)) if numbers else None)
+    several = [key for key, names in zip(table["id"], said, strict=True) if len(names) > 1]
+    notes = []
+    if several:
+        words = (
+            f"{len(several):,} samples have several classes in {field!r} and count as unlabelled"
+        )
+        notes.append(Note("labels", words, tuple(several[:3])))
     if not classes:
-        return None, ()
+        return None, (), notes
     number = {name: code for code, name in enumerate(classes)}
     return (
         np.array([-1 if value is None else number[value] for value in values], np.int64),
         tuple(safe_name(str(name)) for name in classes),
+        notes,
     )
 
 
@@ -719,8 +734,9 @@ def read_labels(name: str, field: str) -> dict[str, str]:
     dataset, view = _view(fo, _wanted(fo, name, {}))
     path = _label_field(fo, dataset, field)
     key = "coreset_id" if dataset.has_sample_field("coreset_id") else "id"
-    return {
-        owner: label
-        for owner, label in zip(*view.values([key, path]), strict=True)
-        if owner is not None and label is not None
+    said = {
+        owner: classes_of(value)
+        for owner, value in zip(*view.values([key, path]), strict=True)
+        if owner is not None
     }
+    return {owner: names[0] for owner, names in said.items() if len(names) == 1}

@@ -222,3 +222,35 @@ def made_here_comes_back(folder, name):
             },
         ],
     )
+
+
+def labels_of_every_kind(folder):
+    """What a source makes of labels that are empty, several, or those of objects."""
+    import fiftyone as fo
+
+    def box(label):
+        return fo.Detection(label=label, bounding_box=[0, 0, 0.5, 0.5])
+
+    dataset = fo.Dataset("labels of every kind")
+    names = [("cat",), ("",), ("cat", "dog"), ("dog", "dog"), ()]
+    for number, labels in enumerate(names):
+        sample = fo.Sample(filepath=picture(Path(folder) / f"{number}.png", 20 * number))
+        sample["one"] = fo.Classification(label=labels[0]) if labels else None
+        sample["many"] = fo.Classifications(
+            classifications=[fo.Classification(label=label) for label in labels]
+        )
+        sample["ground_truth"] = fo.Detections(detections=[box(label) for label in labels])
+        dataset.add_sample(sample)
+    found = {}
+    for field in ("one", "many", "ground_truth", None):
+        source = open_source(
+            "fiftyone:labels of every kind", **({"labels": field} if field else {})
+        )
+        labels = source.labels
+        found[str(field)] = dict(
+            names=None
+            if labels is None
+            else [source.classes[c] if c >= 0 else "-" for c in labels],
+            notes=[note.text for note in source.notes if note.topic == "labels"],
+        )
+    return found

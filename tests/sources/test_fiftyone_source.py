@@ -143,3 +143,12 @@ def test_what_we_made_comes_back_equal(fiftyone, tmp_path):
     assert (
         answer["classes"][0] == answer["classes"][1] and answer["labels"][0] == answer["labels"][1]
     )
+
+
+def test_labels_that_are_empty_several_or_of_objects(fiftyone, tmp_path):
+    found = fiftyone(scenes.labels_of_every_kind, str(tmp_path / "pictures"))
+    assert found["one"] == dict(names=["cat", "-", "cat", "dog", "-"], notes=[])
+    for field in ("many", "ground_truth"):
+        assert found[field]["names"] == ["cat", "-", "-", "dog", "-"]
+        assert "1 samples have several classes" in found[field]["notes"][0]
+    assert found["None"]["names"] is None
