@@ -161,7 +161,7 @@ def params_of(values: list[str] | None, **named: Any) -> dict[str, Any]:
         name, equals, value = item.partition("=")
         if not equals:
             raise BadInput(
-                f"--param {item!r} must read NAME=VALUE, for example --param exponent=4."
+                f"--param {item!r} must read NAME=VALUE, for example --param n_neighbours=100."
             )
         params[name] = value
     return params

@@ -262,7 +262,7 @@ def params_of(items: Iterable[str] | None) -> dict[str, str]:
         name, equals, value = item.partition("=")
         if not equals:
             raise BadInput(
-                f"--param {item!r} must read NAME=VALUE, for example --param exponent=4."
+                f"--param {item!r} must read NAME=VALUE, for example --param n_neighbours=100."
             )
         params[name.strip()] = value
     return params

@@ -31,6 +31,32 @@ Column = str | tuple[Any, ...]  # a column's name, or one value per image
 FARTHEST = 2.0  # the largest cosine distance there is
 
 
+# Settings of the stages before a selection, by group: named by those who look for them here.
+STAGE_SETTINGS = {
+    "coverage": "coreset_engine.coverage.config:CoverageConfig",
+    "dynamics": "coreset_engine.training.config:DynamicsConfig",
+    "temi": "coreset_engine.clustering.config:TemiConfig",
+}
+
+
+def _names(config: Any) -> set[str]:
+    return {field.name for field in dataclasses.fields(config)}
+
+
+def _stage_hint(name: str, value: Any) -> str:
+    """Where a stage's setting is given; "" for a name that no stage knows."""
+    if name == "n_samples":
+        return "It is a setting of the run: --n-samples, in Python Run(..., n_samples=...)."
+    for group, path in STAGE_SETTINGS.items():
+        if name in _names(load(path)):
+            field = "clusterer_settings" if group == "temi" else group
+            return (
+                f"It is a setting of the run: --set {group}.{name}={value}, in Python "
+                f"Run(..., {field}={{{name!r}: ...}})."
+            )
+    return ""
+
+
 @dataclass(frozen=True)
 class QuotaSpec:
     """Bounds on how many images of each value of a column are kept.
@@ -171,7 +197,12 @@ class SelectionRequest:
             )
 
     def _converted(self, params: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
-        config = make(load(METHODS[self.method].config), params)
+        kind = load(METHODS[self.method].config)
+        try:
+            config = make(kind, params)
+        except BadInput as error:
+            hints = [_stage_hint(name, params[name]) for name in sorted(set(params) - _names(kind))]
+            raise BadInput(" ".join([str(error), *filter(None, hints)])) from None
         return tuple((name, getattr(config, name)) for name in sorted(params))
 
     @property

@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 from typer.testing import CliRunner
 
 from coreset_engine.artifacts.store import Store
-from coreset_engine.cli.commands.reproduce import lines
+from coreset_engine.cli.commands.reproduce import _row_labels, lines
 from coreset_engine.cli.main import app
 from coreset_engine.core.config import make
 from coreset_engine.core.errors import BadInput, Cancelled
@@ -339,6 +339,24 @@ def test_minutes_of_stages_do_not_count_what_lay_finished(run, monkeypatch):
     assert [cell["measure"] for cell in found["cells"]] == list(STAGES)
     assert [cell["paper"] for cell in found["cells"]] == [2, 41, 65, 1]
     assert all(cell["mean"] > 0 for cell in found["cells"])
+
+
+def test_rows_with_commas_in_their_labels_can_be_asked_for():
+    sampling = [row.label for row in find_table("blindcs-fig-2").rows]
+    assert _row_labels("resnet18, Triangular, CLIP, images", sampling) == (
+        "resnet18, Triangular",
+        "CLIP, images",
+    )
+    counts = [row.label for row in find_table("blindcs-fig-4").rows]
+    assert _row_labels("T = 1,000,000,T = 100", counts) == ("T = 1,000,000", "T = 100")
+    ablations = [row.label for row in find_table("blindcs-5").rows]
+    asked = "Random coverage sample, with redundancy, Random coverage sample, Lost"
+    assert _row_labels(asked, ablations) == (
+        "Random coverage sample, with redundancy",
+        "Random coverage sample",
+        "Lost",
+    )
+    assert _row_labels("", ablations) == ()
 
 
 def test_one_command_from_local_files_to_json(tmp_path, monkeypatch):

@@ -80,7 +80,12 @@ def test_quotas_from_text(text, spec):
         (dict(seed="x"), "seed='x' must be a whole number"),
         (dict(prune_rate=0.5, count=3), "give one of them"),
         (dict(prune_rate=1), r"must lie in \[0, 1\)"),
-        (dict(gamma=1), "unknown parameter 'gamma'"),
+        (dict(gamma=1), "unknown parameter 'gamma'; known: none.$"),
+        (dict(exponent=3), r"--set coverage.exponent=3, in Python Run\(..., coverage="),
+        (dict(margin="probability"), "--set dynamics.margin=probability"),
+        (dict(preset="paper"), "unknown parameter 'preset'"),
+        (dict(n_heads=50), "--set temi.n_heads=50"),
+        (dict(n_samples=5), "--n-samples"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_value_and_remedy(values, sentence):

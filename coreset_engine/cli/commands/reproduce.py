@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -74,7 +75,8 @@ def _measure(
 
     if seeds < 0:
         raise BadInput(f"--seeds {seeds} must be 0 (as the paper) or more.")
-    wanted = _wanted(table, seeds or table.seeds, prune_rates, tuple(_words(rows)), small)
+    labels = [row.label for row in table.rows]
+    wanted = _wanted(table, seeds or table.seeds, prune_rates, _row_labels(rows, labels), small)
     need = needs(table, wanted.seeds)
     if not source:
         raise BadInput(f"{need}; give that data as a folder, or --small with any source.")
@@ -176,6 +178,25 @@ def _print_list(as_json: bool) -> None:
 
 def _words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _row_labels(text: str, known: Sequence[str]) -> tuple[str, ...]:
+    """The rows that `text` names, comma between; labels such as "T = 1,000" have commas too."""
+    by_length = sorted(known, key=len, reverse=True)
+    rest = text.strip(" ,")
+    found = []
+    while rest:
+        label = next((one for one in by_length if _begins_with(rest, one)), "")
+        taken = len(label) or len(rest.partition(",")[0])
+        found.append(rest[:taken].strip())
+        rest = rest[taken:].strip(" ,")
+    return tuple(found)
+
+
+def _begins_with(text: str, label: str) -> bool:
+    """Whether the first word of a list with commas between is `label`, in any case."""
+    after = text[len(label) :].lstrip()[:1]
+    return text.lower().startswith(label.lower()) and after in ("", ",")
 
 
 def _rate(word: str) -> float:
