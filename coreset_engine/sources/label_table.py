@@ -46,6 +46,7 @@ LABELS = tuple(
 _LABEL_ENDINGS = ("_label", "_labels", "_class")
 KEYS = frozenset("id ids image_id sample_id key uid index".split()) | {"unnamed:_0", ""}
 _FRACTION = re.compile(r"-?\d*\.\d+(e-?\d+)?", re.IGNORECASE)
+_LONGEST_HEAD = 4096
 _EXAMPLES = 3
 _MOST_FOLDERS = 64  # folders that are looked into for a table
 
@@ -124,6 +125,9 @@ def is_annotations(path: Path) -> bool:
     """Whether a file or folder is what an annotation tool writes: COCO, YOLO, CVAT, Label Studio."""
     if path.is_dir() or path.suffix.lower() == ".xml":
         return True
+    if path.suffix.lower() == ".csv":
+        with open(path, "rb") as file:
+            return b"region_attributes" in file.readline(_LONGEST_HEAD)  # VIA
     if path.suffix.lower() != ".json":
         return False
     text = text_of(path.read_bytes(), str(path)).lstrip()

@@ -342,3 +342,14 @@ def test_a_table_that_cannot_be_read_is_told_with_its_reason(tmp_path):
     dataset = open_source(str(tmp_path))
     assert dataset.labels is None
     assert any("is not used" in note.text and "UTF-8" in note.text for note in dataset.notes)
+
+
+def test_the_csv_of_via_is_read_as_labels(tmp_path):
+    for number in range(2):
+        Image.new("RGB", (8, 8), (number * 80, 0, 0)).save(tmp_path / f"{number}.png")
+    (tmp_path / "via.csv").write_text(
+        "filename,file_attributes,region_attributes\n"
+        '0.png,"{}","{""kind"":""cat""}"\n1.png,"{}","{""kind"":""dog""}"\n'
+    )
+    dataset = open_source(str(tmp_path), labels="via.csv")
+    assert [dataset.classes[code] for code in dataset.labels] == ["cat", "dog"]

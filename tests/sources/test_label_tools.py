@@ -89,7 +89,7 @@ def test_json(tmp_path, content, right):
     ("content", "reason"),
     [
         ([task(("kind", "choices", ["cat"]), ("quality", "choices", ["blurred"]))],
-         r"several controls \(kind, quality\); name one: --label-column"),
+         r"several controls \(kind, quality\); name one: FILE#NAME or --label-column"),
         ([task(("note", "text", ["a cat"]))], "free text"),
         ([task(predictions=[dict(result=[])])], "predictions of a model and no annotation"),
         ([dict(image="a.png", mood="good", colour="red")], "image, mood, colour.*--label-column"),

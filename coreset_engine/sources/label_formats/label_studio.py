@@ -59,7 +59,7 @@ def _label_fields(path: Path, items: Sequence[Any], ids: list[str]) -> list[str]
     if others and set(fields) & set(ids):
         raise BadInput(
             f"{str(path)!r} has the fields {', '.join(list(fields)[:_SHOWN])}; name the one that "
-            "holds the classes: --label-column."
+            "holds the classes: FILE#FIELD, or --label-column FIELD."
         )
     return list(CLASS_COLUMNS)
 
@@ -149,7 +149,10 @@ def _agreed(said: list[tuple[str, tuple[str, ...]]], asked: bool) -> tuple[tuple
     controls = list(dict.fromkeys(name for name, _ in said))
     if len(controls) > 1 and len(classes) > 1 and not asked:
         shown = ", ".join(controls[:_SHOWN])
-        return (), f"is answered by several controls ({shown}); name one: --label-column"
+        return (
+            (),
+            f"is answered by several controls ({shown}); name one: FILE#NAME or --label-column NAME",
+        )
     return classes, ""
 
 
