@@ -24,6 +24,7 @@ CORRECT = "correct"
 MOST = 500  # images in a queue
 SHARE = 0.05  # of an unlabelled set that is listed at first, at most
 FEWEST = 20
+FEW = 0.1  # of a cluster's images
 
 
 @dataclass(frozen=True)
@@ -154,24 +155,36 @@ def cluster_classes(view: RunView) -> np.ndarray | None:
 
 
 def differing(view: RunView) -> list[Candidate]:
-    """Images labelled otherwise than most of their cluster, most doubtful first."""
+    """Images labelled otherwise than most of their cluster, most doubtful first.
+
+    In a cluster without a majority: those whose label few of its images have.
+    """
     own = cluster_classes(view)
     if own is None:
         return []
     names = label_names(view)
     labels = np.asarray(view.dataset.labels)
     doubt = doubt_of(view)
-    chosen = np.flatnonzero((labels >= 0) & (own >= 0) & (own != labels))
+    odd = np.where(own >= 0, own != labels, _share_in_cluster(view, labels) < FEW)
+    chosen = np.flatnonzero((labels >= 0) & odd)
     chosen = chosen[np.argsort(doubt.values[chosen], kind="stable")][:MOST]
-    return [
-        Candidate(
-            int(i),
-            names[int(labels[i])],
-            names[int(own[i])],
-            f"Most images of its cluster are {names[int(own[i])]}. {doubt.sentence(int(i))}",
-        )
-        for i in chosen
-    ]
+    listed = []
+    for i in chosen.tolist():
+        suggested = names[int(own[i])] if own[i] >= 0 else _neighbours_say(view, i, labels, names)
+        why = f"Most images of its cluster are {suggested}."
+        if own[i] < 0:
+            why = "Few images of its cluster have this label."
+        listed.append(Candidate(i, names[int(labels[i])], suggested, f"{why} {doubt.sentence(i)}"))
+    return listed
+
+
+def _share_in_cluster(view: RunView, labels: np.ndarray) -> np.ndarray:
+    """(N,) float64 share of each image's cluster that has the image's label."""
+    quality = quality_of(view)
+    assert quality is not None
+    clusters = np.asarray(view.run.pseudo_labels.labels)
+    shares = quality.counts / np.maximum(1, quality.counts.sum(0))
+    return shares[np.maximum(labels, 0), clusters]
 
 
 def doubtful(view: RunView, threshold: float) -> list[Candidate]:
