@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,8 @@ UI = sorted((ROOT / "ui").rglob("*.py"))
 OURS = [*ENGINE, *UI, *sorted((ROOT / "pages").glob("*.py")), ROOT / "app.py"]
 
 
-def imported(path: Path, top_level_only: bool = False) -> set[str]:
+@cache
+def imported(path: Path, top_level_only: bool = False) -> frozenset[str]:
     tree = ast.parse(path.read_text())
     names = set()
     for node in tree.body if top_level_only else ast.walk(tree):
@@ -46,7 +48,7 @@ def imported(path: Path, top_level_only: bool = False) -> set[str]:
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return names
+    return frozenset(names)
 
 
 def package_of(path: Path) -> str:
