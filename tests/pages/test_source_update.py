@@ -98,7 +98,7 @@ def test_after_the_update_home_shows_the_change_and_chooses_the_next(home, monke
     done = manager.Job("j", "update", spec, params, "done", result=told.result)
     monkeypatch.setattr(manager, "list_jobs", lambda *args: [done])
     test.run()
-    assert "**2** earlier picks stay, 1 are gone or changed; **2** are next." in texts(test)
+    assert "Earlier picks that stay: **2** (gone or changed: 1). Next: **2**." in texts(test)
     pressed(test, "growth:select")
     kept = test.session_state["state:must_keep"]
     assert set(kept) == {*told.result["kept_ids"], *told.result["next_ids"]} and len(kept) == 4
@@ -127,3 +127,5 @@ def test_what_the_change_of_the_certificate_says():
     )
     del same["before"]
     assert "not known" in source_growth.sentence(same)
+    table = source_growth.certificate_table(rose, clusters=False)
+    assert list(table) == ["", *source_growth.MOMENTS.values()] and len(table[""]) == 3

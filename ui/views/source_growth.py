@@ -131,7 +131,9 @@ def _next_images(view: session.RunView) -> None:
         key="growth:from",
         help="Its method and settings are used again, and its images stay.",
     )
-    more = middle.number_input("Images", 1, len(view), min(MORE, len(view)), key="growth:more")
+    more = middle.number_input(
+        "Images", 1, len(view), min(MORE, max(1, len(view) // 5)), key="growth:more"
+    )
     if folder == other:
         folder = st.text_input(
             "Folder of a selection",
@@ -188,9 +190,12 @@ def _chosen(view: session.RunView) -> None:
     if done is None:
         return
     found = done.result
-    lost = f", {len(found['lost']):,} are gone or changed" if found["lost"] else ""
-    st.markdown(f"**{found['kept']:,}** earlier picks stay{lost}; **{found['next']:,}** are next.")
-    st.dataframe(certificate_table(found["certificate"]), hide_index=True, width="stretch")
+    lost = f" (gone or changed: {len(found['lost']):,})" if found["lost"] else ""
+    st.markdown(
+        f"Earlier picks that stay: **{found['kept']:,}**{lost}. Next: **{found['next']:,}**."
+    )
+    table = certificate_table(found["certificate"], clusters=view.ready("pseudo_labels"))
+    st.dataframe(table, hide_index=True, width="stretch")
     st.caption(sentence(found["certificate"]))
     places = places_of(view.dataset.ids, found["next_ids"])
     places = places[places >= 0]
@@ -202,12 +207,15 @@ def _chosen(view: session.RunView) -> None:
     right.caption(f"Written to {escaped(plain(found.get('out', ''), 200))}")
 
 
-def certificate_table(certificates: dict[str, dict[str, Any]]) -> dict[str, list[str]]:
+def certificate_table(
+    certificates: dict[str, dict[str, Any]], clusters: bool = True
+) -> dict[str, list[str]]:
     """One row for each measure, one column for each moment that is known."""
+    shown = [name for name in SHOWN if clusters or name != "clusters_missed"]
     moments = [name for name in MOMENTS if name in certificates]
-    table = {"": [MEASURES[name] for name in SHOWN]}
+    table = {"": [MEASURES[name] for name in shown]}
     for moment in moments:
-        values = [certificates[moment].get(name) for name in SHOWN]
+        values = [certificates[moment].get(name) for name in shown]
         table[MOMENTS[moment]] = ["" if v is None else f"{v:.4g}" for v in values]
     return table
 
