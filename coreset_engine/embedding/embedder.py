@@ -79,7 +79,7 @@ def embed_images(
         out = np.empty((count, encoder.dim), np.float32)
         for start in starts:
             stop = min(start + shard_size, count)
-            out[start:stop] = _embed_range(ds, encoder, (start, stop), batches, progress)
+            out[start:stop] = _embed_range(ds, encoder, start, stop, batches, progress)
         return out
     shards = Path(shards)
     missing = set(missing_shards(ds, encoder, shards, shard_size=shard_size, batch_size=batch_size))
@@ -172,16 +172,15 @@ def embed_shard(
     int
         Images of the shard.
     """
-    _write_shard(path, _embed_range(ds, encoder.sized_for(ds), span, batches, progress))
+    _write_shard(path, _embed_range(ds, encoder.sized_for(ds), *span, batches, progress))
     return span[1] - span[0]
 
 
 def _embed_range(
-    ds: Dataset, encoder: Any, span: tuple[int, int], batches: Batches, progress: Progress
+    ds: Dataset, encoder: Any, start: int, stop: int, batches: Batches, progress: Progress
 ) -> np.ndarray:
-    start, stop = span
     out = np.empty((stop - start, encoder.dim), np.float32)
-    for begin, end, pixels in _prepared(ds, encoder, span, batches):
+    for begin, end, pixels in _prepared(ds, encoder, (start, stop), batches):
         vectors = _forward(encoder, pixels)
         if not np.isfinite(vectors).all():
             bad = begin + int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])

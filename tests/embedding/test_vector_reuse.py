@@ -24,9 +24,9 @@ def workspace(tmp_path: Path, monkeypatch):
     counts = []
     plain = embedder._embed_range
 
-    def counted(ds, encoder, span, *rest):
-        counts.append(span[1] - span[0])
-        return plain(ds, encoder, span, *rest)
+    def counted(ds, encoder, start, stop, *rest):
+        counts.append(stop - start)
+        return plain(ds, encoder, start, stop, *rest)
 
     monkeypatch.setattr(embedder, "_embed_range", counted)
     folder = tmp_path / "images"
