@@ -26,7 +26,7 @@ from coreset_engine.artifacts.store import Store
 from coreset_engine.core.errors import BadInput, Corrupt
 from coreset_engine.core.types import Dataset
 
-DECODING = 2  # raised when the same bytes are decoded into other pixels
+DECODING = 3  # raised when the same bytes are decoded into other pixels
 CACHES = 32  # finished artefacts that are looked into, newest first
 _ROWS = 16_384  # rows gathered at a time
 Arrays = dict[str, np.ndarray]

@@ -36,7 +36,7 @@ StageResult = tuple[dict[str, np.ndarray], dict[str, Any]]  # arrays by name, in
 # stage -> (version, the stages its key is made from). A change of what a stage computes raises its
 # version, as does a changed default of a clusterer's or proxy's settings.
 STAGES: dict[str, tuple[int, tuple[str, ...]]] = {
-    "embeddings": (2, ()),
+    "embeddings": (3, ()),
     "neighbours": (1, ("embeddings",)),
     "pseudo_labels": (1, ("embeddings", "neighbours")),
     "dynamics": (3, ("embeddings", "pseudo_labels")),
