@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from importlib import import_module
 from typing import Annotated, Any, NamedTuple
 
@@ -173,11 +173,11 @@ COMMANDS = (
 
 
 class _Commands(MutableMapping[str, Any]):
-    """Name -> command, made when it is looked up."""
+    """Name -> command; those of `COMMANDS` are made when they are looked up."""
 
-    def __init__(self) -> None:
+    def __init__(self, made: Mapping[str, Any]) -> None:
         self._rows = {row.name: row for row in COMMANDS}
-        self._made: dict[str, Any] = {}
+        self._made = dict(made)
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._made:
@@ -191,10 +191,10 @@ class _Commands(MutableMapping[str, Any]):
         del self._made[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._rows)
+        return iter(self._rows | self._made)
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._rows | self._made)
 
 
 def _make(row: Command) -> Any:
@@ -211,7 +211,7 @@ class LazyGroup(typer.core.TyperGroup):
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
-        self.commands = _Commands()
+        self.commands = _Commands(self.commands)  # and what a caller has added to `app`
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write usage, purpose, and the commands by group, with the summaries of `COMMANDS`."""

@@ -70,7 +70,7 @@ def test_saved_filters(tmp_path):
     assert saved_filters("f", tmp_path) == {"night": night, "wide": parse_filter("width>=512")}
     save_filter("f", "night", "time=dusk", tmp_path)
     assert saved_filter("f", "night", tmp_path) == parse_filter("time=dusk")
-    with pytest.raises(BadInput, match="did you mean 'night'"):
+    with pytest.raises(BadInput, match="Did you mean 'night'"):
         saved_filter("f", "nigth", tmp_path)
     remove_filter("f", "night", tmp_path)
     assert list(saved_filters("f", tmp_path)) == ["wide"]
