@@ -112,6 +112,8 @@ def session(monkeypatch):
     monkeypatch.setattr(state, "chosen", lambda name: held.get(name) is not None)
     monkeypatch.setattr(state, "put", held.__setitem__)
     monkeypatch.setattr(state, "rebind", held.__setitem__)
+    monkeypatch.setattr(state, "put_all", held.update)
+    monkeypatch.setattr(state, "rebind_all", held.update)
     return held
 
 
