@@ -48,20 +48,51 @@ def fiftyone(fiftyone_process):
     return fiftyone_process.call
 
 
-# What makes a test one of the integration tier: it lies here, or it asks for one of these fixtures.
-# The two files start, kill and wait for processes.
-INTEGRATION_FOLDERS = ("browser", "distributed", "docs", "robustness")
-INTEGRATION_FILES = ("jobs/test_jobs.py", "cli/test_interrupt.py")
+# What makes a test one of the integration tier: it is in one of these folders or files, or it asks
+# for one of these fixtures. The folders run whole stages, pages, servers and clusters; the files
+# start processes or take ten seconds and more.
+INTEGRATION_FOLDERS = {
+    *("browser", "distributed", "docs", "embedding", "evaluation", "export", "pages", "pipeline"),
+    "robustness",
+}
+INTEGRATION_FILES = {
+    "artifacts/test_workspace.py",
+    "cli/test_bad_input.py",
+    "cli/test_clean_command.py",
+    "cli/test_curate.py",
+    "cli/test_interrupt.py",
+    "clustering/test_temi_at_scale.py",
+    "clustering/test_temi_robust.py",
+    "coverage_scores/test_draws.py",
+    "coverage_scores/test_groups.py",
+    "coverage_scores/test_oracle.py",
+    "jobs/test_jobs.py",
+    "selection/test_canonical.py",
+    "selection/test_constraints.py",
+    "test_public_surface.py",
+}
 INTEGRATION_FIXTURES = {"mongo", "fiftyone", "browser", "s3", "gs", "az", "three_nodes"}
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_itemcollected(item):
     """Mark what needs a browser, a database, a server or a cluster, so that `-m` can tell it."""
-    path = item.path.relative_to(Path(__file__).parent)
-    listed = path.parts[0] in INTEGRATION_FOLDERS or path.as_posix() in INTEGRATION_FILES
-    if listed or INTEGRATION_FIXTURES & set(item.fixturenames):
+    if is_integration(item.path) or INTEGRATION_FIXTURES & set(item.fixturenames):
         item.add_marker(pytest.mark.integration)
+
+
+def is_integration(path: Path) -> bool:
+    """Whether a folder or file of tests is of the integration tier as a whole."""
+    within = path.relative_to(Path(__file__).parent)
+    folder = within.parts[0] if within.parts else ""
+    return folder in INTEGRATION_FOLDERS or within.as_posix() in INTEGRATION_FILES
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Do not even import the integration tier where it is left out: that takes 20 s."""
+    if "not integration" in config.option.markexpr and is_integration(collection_path):
+        return True
+    return None
 
 
 def pytest_collection_modifyitems(config, items):

@@ -96,6 +96,7 @@ def test_from_demo_to_an_export_that_reads_back(open_page, app, tmp_path):
     witness.assert_clean()
 
 
+@pytest.mark.slow
 def test_reload_keeps_the_knobs(open_page, app):
     page, _ = go(open_page, app, "select")
     scrub(page, 0.5)
@@ -106,6 +107,7 @@ def test_reload_keeps_the_knobs(open_page, app):
     assert page.locator("input[data-slider=p]").input_value() == "0.5"
 
 
+@pytest.mark.slow
 def test_two_tabs_do_not_cross(open_page, app):
     one, _ = go(open_page, app, "select", "&p=0.7")
     two, _ = go(open_page, app, "select", "&p=0.6")
@@ -117,6 +119,7 @@ def test_two_tabs_do_not_cross(open_page, app):
     assert map_value(two, "kept") == "1258"
 
 
+@pytest.mark.slow
 def test_undo_and_redo_move_the_knobs(open_page, app):
     page, _ = go(open_page, app, "select")
     scrub(page, 0.5)
@@ -235,6 +238,7 @@ def test_lasso_shows_pictures(open_page, app):
     witness.assert_clean()
 
 
+@pytest.mark.slow
 def test_compare_counts_add_up_at_the_old_address_too(open_page, app):
     page, witness = open_page(f"{app}/duel?dataset=demo&a=elfs:0.9:0:0&b=random:0.8:0:0")
     page.wait_for_url(re.compile(r"/compare\?"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 import scenes_found
 from hand import Hand, quiet
 
@@ -46,6 +47,7 @@ def export_to_fiftyone(page, name: str) -> None:
     page.get_by_role("button", name="Open FiftyOne here").wait_for()
 
 
+@pytest.mark.slow
 def test_forty_found_by_an_example_arrive_in_fiftyone_with_their_tag(
     open_page, app_with_fiftyone, fiftyone
 ):

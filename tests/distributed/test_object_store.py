@@ -130,6 +130,7 @@ def test_a_store_that_stays_away_is_one_sentence(s3, bucket, monkeypatch, set_li
         open_source("s3://other/x")
 
 
+@pytest.mark.slow
 def test_nodes_look_through_and_embed_a_bucket_themselves(three_nodes, s3, bucket, tmp_path):
     folder = tmp_path / "shards"
     encoder = make_encoder("efficientnet_lite0")

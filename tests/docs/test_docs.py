@@ -56,21 +56,21 @@ def empty_folder(tmp_path, workspace, monkeypatch):
 
 WITH_COMMANDS = [page for page in PAGES if any(map(commands, blocks(page, "bash", True)))]
 WITH_SCRIPTS = [page for page in PAGES if blocks(page, "python", True)]
-READ_FIRST = ("README.md", "docs/tutorial/first-coreset.md")
+READ_FIRST = "README.md"
 
 
-def first_pages_and_slow_others(pages: list[Path]) -> list:
+def first_page_and_slow_others(pages: list[Path]) -> list:
     """The pages as parameters: what a newcomer runs first always, all others marked slow."""
     return [
         pytest.param(
-            page, id=name_of(page), marks=[] if name_of(page) in READ_FIRST else pytest.mark.slow
+            page, id=name_of(page), marks=[] if name_of(page) == READ_FIRST else pytest.mark.slow
         )
         for page in pages
     ]
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("page", first_pages_and_slow_others(WITH_COMMANDS))
+@pytest.mark.parametrize("page", first_page_and_slow_others(WITH_COMMANDS))
 def test_the_commands_of_a_page_run(page, empty_folder):
     for code in blocks(page, "bash", True):
         for words in commands(code):
@@ -84,7 +84,7 @@ def test_the_commands_of_a_page_run(page, empty_folder):
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("page", first_pages_and_slow_others(WITH_SCRIPTS))
+@pytest.mark.parametrize("page", first_page_and_slow_others(WITH_SCRIPTS))
 def test_the_scripts_of_a_page_run(page, empty_folder, capsys):
     for number, code in enumerate(blocks(page, "python", True)):
         script = empty_folder / f"block{number}.py"

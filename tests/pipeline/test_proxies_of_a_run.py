@@ -61,6 +61,7 @@ def test_pixels_are_asked_for_where_there_are_none(tmp_path):
             Run(run.dataset, **wrong)
 
 
+@pytest.mark.slow
 def test_the_shell_takes_both_and_the_manifest_keeps_them(tmp_path):
     np.save(tmp_path / "v.npy", np.random.default_rng(0).normal(size=(80, 6)).astype(np.float32))
     shell = [sys.executable, "-m", "coreset_engine"]

@@ -1,4 +1,4 @@
-"""Kills over the whole pipeline, each resumed to the same bytes: six in every run, thirty in the
+"""Kills over the whole pipeline, each resumed to the same bytes: three in every run, thirty in the
 slow tier, as many as asked for with `kill.py --points 200`."""
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.timeout(1800)  # two processes a kill, one after another
-@pytest.mark.parametrize("kills", [6, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [3, pytest.param(30, marks=pytest.mark.slow)])
 def test_kills_change_nothing(kills):
     done = subprocess.run(
         [
