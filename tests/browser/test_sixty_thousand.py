@@ -117,6 +117,7 @@ def test_click_tells_why(open_page, large):
     page.locator(".cm canvas").first.focus()
     page.keyboard.press("Enter")
     page.get_by_role("heading", name=re.compile("^Why ")).wait_for()
+    page.get_by_text("Scores and coverage", exact=True).click()
     page.get_by_text(re.compile("Nearest image to [0-9,]+ of [0-9,]+")).wait_for()
     page.get_by_text(re.compile("^Nearest (other )?selected image")).wait_for()
     witness.assert_clean()
