@@ -115,7 +115,7 @@ def test_one_draw_is_refused(run):
 
 def test_the_map_can_be_coloured_by_it(run):
     from ui.map.colour_columns import available_columns, column
-    from ui.state.session import RunView
+    from ui.state.run_view import RunView
 
     inclusion(run, "random", 0.8, seeds=4)
     view = RunView("demo", run.dataset, run, run.config)

@@ -167,7 +167,7 @@ def test_labels_and_rounds_colour_the_map(labelled, digits, tmp_path):
 
     from coreset_engine.artifacts.store import Store
     from ui.map.colour_columns import available_columns, column
-    from ui.state.session import RunView
+    from ui.state.run_view import RunView
 
     run = FinishedRun(digits)
     run.store = Store(tmp_path)

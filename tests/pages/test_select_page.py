@@ -11,7 +11,7 @@ import streamlit as st
 from finished import FinishedRun, go_to, texts
 
 from coreset_engine.evaluation.random_range import RandomRange
-from ui.state import last_state, session
+from ui.state import last_state, links, session
 from ui.views import certificate
 
 
@@ -161,13 +161,13 @@ def test_a_bare_address_brings_back_the_last_state_with_undo(tmp_path, monkeypat
 
 def test_a_typed_number_tells_a_saved_state_whatever_rate_the_address_shows():
     """A reload may come before the address has the rate that belongs to the number."""
-    saved = session._as_linked({"method": "elfs", "count": 123, "prune_rate": 1 - 123 / 1797})
-    early = session._as_linked({"method": "elfs", "count": 123, "prune_rate": 0.9})
+    saved = links.comparable({"method": "elfs", "count": 123, "prune_rate": 1 - 123 / 1797})
+    early = links.comparable({"method": "elfs", "count": 123, "prune_rate": 0.9})
     assert last_state.same(saved, early)
-    other = session._as_linked({"method": "elfs", "count": 124, "prune_rate": 0.9})
+    other = links.comparable({"method": "elfs", "count": 124, "prune_rate": 0.9})
     assert not last_state.same(saved, other)
     assert not last_state.same(
-        session._as_linked({"prune_rate": 0.5}), session._as_linked({"prune_rate": 0.9})
+        links.comparable({"prune_rate": 0.5}), links.comparable({"prune_rate": 0.9})
     )
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ui.state import session
+from ui.state import links, recent_sources, session
 
 
 @pytest.fixture(autouse=True)
@@ -17,24 +17,24 @@ def workspace(tmp_path, monkeypatch):
 
 def test_recent_is_newest_first_without_repeats():
     for spec in ("a", "b", "a", *map(str, range(11))):
-        session._remember_spec(spec)
+        recent_sources.remember(spec)
     assert (
-        session.recent()[:2] == ["10", "9"]
-        and len(session.recent()) == 12
-        and len(set(session.recent())) == 12
+        recent_sources.recent()[:2] == ["10", "9"]
+        and len(recent_sources.recent()) == 12
+        and len(set(recent_sources.recent())) == 12
     )
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"a": 1}', "[1, null]", "\x00"])
 def test_a_damaged_list_is_an_empty_list(workspace, content):
     (workspace / "recent.json").write_text(content)
-    assert session.recent() == []
+    assert recent_sources.recent() == []
 
 
 def test_links_open_only_what_was_opened_here():
-    assert session.is_known("demo") and not session.is_known("/etc")
-    session._remember_spec("/data/birds")
-    assert session.is_known("/data/birds")
+    assert recent_sources.is_known("demo") and not recent_sources.is_known("/etc")
+    recent_sources.remember("/data/birds")
+    assert recent_sources.is_known("/data/birds")
 
 
 def test_short_names():
@@ -67,5 +67,5 @@ def test_the_runs_settings_are_those_of_the_session(monkeypatch):
 
 
 def test_a_link_cannot_name_settings_that_do_not_exist():
-    assert not session._sane("clusterer", "nobody") and session._sane("clusterer", "kmeans")
-    assert not session._sane("search", "quick") and session._sane("encoder", "timm:any")
+    assert not links.in_bounds("clusterer", "nobody") and links.in_bounds("clusterer", "kmeans")
+    assert not links.in_bounds("search", "quick") and links.in_bounds("encoder", "timm:any")

@@ -18,7 +18,7 @@ from coreset_engine.core.registry import METHODS
 from coreset_engine.core.types import Dataset
 from ui.components.escape import escape_option
 from ui.state.clusters import cluster_names
-from ui.state.session import RunView
+from ui.state.run_view import RunView
 
 MEMBERSHIP = "membership"  # also the value in links: selected or not selected
 _MISSING = 255

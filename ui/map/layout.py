@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ui.state.session import RunView
+from ui.state.run_view import RunView
 
 WIDEST_GAP = 0.15  # of the axis: wider empty bands are narrowed ...
 NARROWED_TO = 0.05  # ... to this share

@@ -30,7 +30,7 @@ from ui.map.layout import map_points
 from ui.server import published, routes
 from ui.server.published import PublishedData
 from ui.state.clusters import exemplars_of_unnamed
-from ui.state.session import RunView
+from ui.state.run_view import RunView
 
 # Numbers run from blue to yellow as in cividis; each theme leaves out the end that has no contrast
 # with its background.

@@ -18,7 +18,7 @@ from ui.map.colour_columns import column
 from ui.selection import controls
 from ui.state import session
 from ui.state.clusters import cluster_names
-from ui.state.session import RunView
+from ui.state.run_view import RunView
 
 NEAR = 0.02  # cosine distance that is offered first
 MAX_VALUES = 200  # rows of the table of limits per value

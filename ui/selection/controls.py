@@ -31,7 +31,7 @@ from ui.components.thumbnails import gallery, short_ids
 from ui.map.scatter import MapEvents, Order
 from ui.selection import session_selection
 from ui.state import session
-from ui.state.session import RunView
+from ui.state.run_view import RunView
 
 SETUP = (
     "method",

@@ -17,7 +17,7 @@ from coreset_engine.core.forecast import Forecast
 from coreset_engine.core.registry import METHODS
 from ui.components.jobs import ACTIVE, list_jobs, submit
 from ui.state import session
-from ui.state.session import RunView
+from ui.state.run_view import RunView
 
 JOB = "forecast"
 EVERY = 20  # cells after which a running forecast is read again

@@ -14,7 +14,7 @@ import numpy as np
 from coreset_engine.core.ids import positions_of
 from coreset_engine.curation import tags
 from ui.state import session
-from ui.state.session import RunView
+from ui.state.run_view import RunView
 
 MOST_PICKED = 20_000
 KEYS = 9  # tags that have a key

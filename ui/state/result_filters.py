@@ -24,7 +24,7 @@ from ui.map.colour_columns import TITLES, format_number
 from ui.server import published
 from ui.state import session
 from ui.state.clusters import cluster_names, exemplars_of_unnamed
-from ui.state.session import RunView
+from ui.state.run_view import RunView
 
 SELECTION = "selection"  # a section without a column: the session's coreset
 SIDES = ("selected", "not selected")

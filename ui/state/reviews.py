@@ -17,7 +17,7 @@ from coreset_engine.artifacts import label_log
 from coreset_engine.core.ids import positions_of
 from ui.state import session
 from ui.state.clusters import cluster_names, quality_of
-from ui.state.session import RunView
+from ui.state.run_view import RunView
 
 CONFIRM = "confirm"
 CORRECT = "correct"

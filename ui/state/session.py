@@ -15,58 +15,20 @@ import json
 import os
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from coreset_engine.artifacts import filesystem
-from coreset_engine.core.errors import BadInput, CoresetError
-from coreset_engine.core.registry import DEFAULT_METHOD, METHODS
+from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Dataset
 from coreset_engine.core.user_paths import workspace
 from coreset_engine.pipeline.config import RunConfig, Settings, setting_groups
 from coreset_engine.selection.budget import TABLE_7, guessed_beta, kept_count
-from ui.state import last_state, link_storage, sampling
+from ui.state import last_state, link_storage, links, recent_sources, sampling
+from ui.state.links import ALWAYS_LINKED, LINKED
+from ui.state.run_view import STAGES, RunView
 
-STAGES = ("embeddings", "neighbours", "pseudo_labels", "dynamics", "coverage", "map")
-BUILT_IN = ("demo-photos", "demo", "fashion-mnist")
-
-
-def _setting_links() -> dict[str, tuple[str, type, Any]]:
-    """The run's settings that have a place in the address bar; 0 stands for None in numbers."""
-    return {
-        field.name: (
-            field.metadata["url"],
-            int if str(field.type).startswith("int") else str,
-            0 if field.default is None else field.default,
-        )
-        for field in dataclasses.fields(RunConfig)
-        if field.metadata["url"]
-    }
-
-
-# Linked values: session name -> (URL parameter, type, default).
-LINKED: dict[str, tuple[str, type, Any]] = {
-    "dataset": ("dataset", str, ""),
-    **_setting_links(),
-    "method": ("method", str, DEFAULT_METHOD),
-    "prune_rate": ("p", float, 0.9),
-    "count": ("k", int, 0),  # images to keep as typed; 0 = the pruning rate says it
-    "beta": ("beta", float, None),  # None = untouched: the guess for the pruning rate, see `get`
-    "alpha": ("alpha", int, 1000),
-    "color": ("color", str, "membership"),
-    "image": ("image", str, ""),  # the picked image's id
-    "memo": (
-        "memo",
-        str,
-        "",
-    ),  # names what is too long for an address, see ui/state/link_storage.py
-}
-# In the address of every opened dataset, so that a reload brings back this tab's selection and not
-# the dataset's last.
-ALWAYS_LINKED = ("method", "prune_rate")
 _PREFIX = "state:"
 LATE = 3.0  # seconds in which messages with a replaced address may still arrive
 
@@ -211,22 +173,6 @@ def _state_values() -> dict[str, Any]:
     }
 
 
-def _as_linked(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values as an address holds them, for comparison.
-
-    Where a number of images is typed it says the pruning rate, which an address may not show yet.
-    """
-    return {
-        name: _url_text(value) if isinstance(value, float) else value
-        for name, value in values.items()
-        if name != "prune_rate" or not values.get("count")
-    }
-
-
-def _url_text(value: Any) -> str:
-    return f"{value:.10g}" if isinstance(value, float) else str(value)
-
-
 def save_state() -> None:
     """Keep this session's state as the dataset's last, where it changed.
 
@@ -248,20 +194,14 @@ def _bring_back(*, everything: bool) -> None:
     stacks = {name: saved.pop(name, []) for name in last_state.STACKS}
     if everything:
         for name, value in saved.items():
-            if name in LINKED and not _right_type(name, value):
+            if name in LINKED and not links.has_right_type(name, value):
                 continue
             if name in LINKED or name in link_storage.STORED:
                 st.session_state[_PREFIX + name] = value
                 _renew_widget(name)
-    if last_state.same(_as_linked(saved), _as_linked(_state_values())):
+    if last_state.same(links.comparable(saved), links.comparable(_state_values())):
         for name, stack in stacks.items():
             st.session_state[_PREFIX + name] = stack
-
-
-def _right_type(name: str, value: Any) -> bool:
-    kind = LINKED[name][1]
-    fits = isinstance(value, (int, float) if kind is float else kind)
-    return fits and not isinstance(value, bool) and _sane(name, value)
 
 
 def _forget_linked() -> None:
@@ -281,9 +221,9 @@ def _adopt(seen: dict[str, str]) -> None:
             value = kind(seen[param])
         except (KeyError, ValueError, OverflowError):
             continue
-        if not _sane(name, value):
+        if not links.in_bounds(name, value):
             continue
-        if name == "dataset" and not is_known(value):
+        if name == "dataset" and not recent_sources.is_known(value):
             st.session_state[_PREFIX + "proposed"] = value
             continue
         st.session_state[_PREFIX + name] = value
@@ -293,34 +233,13 @@ def _adopt(seen: dict[str, str]) -> None:
                 st.session_state[_PREFIX + long] = content
 
 
-def _sane(name: str, value: Any) -> bool:
-    """Whether a value from a link lies where the widgets could have put it."""
-    if isinstance(value, str):
-        return (
-            len(value) <= 1000 and (name != "method" or value in METHODS) and _offered(name, value)
-        )
-    if name in ("prune_rate", "beta"):
-        return 0 <= value < 1
-    return (1 if name == "alpha" else 0) <= value < 2**31
-
-
-def _offered(name: str, value: str) -> bool:
-    """Whether a run's setting takes this text."""
-    about = next((one for one in dataclasses.fields(RunConfig) if one.name == name), None)
-    if about is None:
-        return True
-    table = about.metadata.get("table")
-    choices = about.metadata.get("choices")
-    return (table is None or value in table) and (not choices or value in choices)
-
-
 def _write_url() -> None:
     params = {}
     opened = bool(st.session_state.get(_PREFIX + "dataset"))
     for name, (param, _, default) in LINKED.items():
         value = st.session_state.get(_PREFIX + name, default)
         if value != default or (opened and name in ALWAYS_LINKED):
-            params[param] = _url_text(value)
+            params[param] = links.url_text(value)
     others = {
         key: value
         for key, value in st.query_params.items()
@@ -370,113 +289,7 @@ def end_run() -> None:
     st.session_state[_PREFIX + "written"] = False
 
 
-# -- sources this workspace has opened -------------------------------------------------------------
-
-
-def recent() -> list[str]:
-    """Specs opened here before, newest first; at most 12."""
-    try:
-        listed = json.loads((home() / "recent.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return []
-    return (
-        [spec for spec in listed if isinstance(spec, str)][:12] if isinstance(listed, list) else []
-    )
-
-
-def is_known(spec: str) -> bool:
-    return spec in BUILT_IN or spec == os.environ.get("CORESET_OPEN") or spec in recent()
-
-
-def fingerprint_of(spec: str) -> str:
-    """The fingerprint of a source opened here before, or "" where it was not noted."""
-    return _fingerprints().get(spec, "")
-
-
-def _fingerprints() -> dict[str, str]:
-    try:
-        content = json.loads((home() / "fingerprints.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    if not isinstance(content, dict):
-        return {}
-    return {spec: value for spec, value in content.items() if isinstance(value, str)}
-
-
-def _remember_spec(spec: str, fingerprint: str = "") -> None:
-    listed = [spec, *(other for other in recent() if other != spec)][:12]
-    known = {one: value for one, value in _fingerprints().items() if one in listed}
-    known |= {spec: fingerprint} if fingerprint else {}
-    try:
-        home().mkdir(parents=True, exist_ok=True)
-        filesystem.write_whole(home() / "recent.json", json.dumps(listed).encode())
-        filesystem.write_whole(home() / "fingerprints.json", json.dumps(known).encode())
-    except OSError:
-        pass  # a read-only workspace only loses this convenience; jobs say the real trouble
-
-
 # -- the opened run --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class RunView:
-    """An opened dataset and its Run for pages: `run.<artefact>` only after `ready(<artefact>)`."""
-
-    spec: str
-    dataset: Dataset
-    run: Any
-    config: RunConfig
-    full: RunView | None = None  # of a set too large to draw, whose sample this is
-    outdated: bool = False  # results of earlier settings or corrections, shown until the new ones
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    @property
-    def encoder(self) -> str:
-        return self.config.encoder
-
-    @property
-    def seed(self) -> int:
-        return self.config.seed
-
-    @property
-    def n_clusters(self) -> int | None:
-        return self.config.n_clusters
-
-    @property
-    def job_params(self) -> dict[str, Any]:
-        """What a job needs, besides the spec, to work on this very run."""
-        return {"run": self.config.to_record()}
-
-    def ready(self, *stages: str) -> bool:
-        """True when every named stage (see STAGES) is in the store. Never computes."""
-        return all(_ready(self.run, stage) for stage in stages)
-
-    def key_of(self, stage: str) -> str:
-        """The key of the stage's artefact; changes when anything it was made from changes."""
-        return str(self.run.key_of(stage))
-
-    def size(self, stage: str) -> int:
-        """Bytes on disk of a finished stage."""
-        return int(self.run.size_of(stage))
-
-    def true_dynamics(self) -> Any:
-        """Dynamics trained on true labels when they are in the store, else None.
-
-        Never computes.
-        """
-        return self.run.dynamics_at(labels="true") if self.ready("true_dynamics") else None
-
-    def missing(self, stages: Iterable[str] = STAGES) -> list[str]:
-        return [stage for stage in stages if not self.ready(stage)]
-
-
-def _ready(run: Any, stage: str) -> bool:
-    try:
-        return bool(run.ready(stage))
-    except CoresetError:
-        return False
 
 
 def open_dataset(spec: str, images: str = "") -> None:
@@ -492,7 +305,7 @@ def open_dataset(spec: str, images: str = "") -> None:
         if note.confirm:
             raise BadInput(f"{note.text}: {'; '.join(note.examples)}")
     spec = dataset.spec
-    _remember_spec(spec, dataset.fingerprint)
+    recent_sources.remember(spec, dataset.fingerprint)
     looked_at = ("lasso", "errors_shown", "filters", "found", "basket", "tag_keys")
     for name in (*looked_at, "must_keep", "never", "constraints", "count", "memo"):
         st.session_state.pop(_PREFIX + name, None)
@@ -511,8 +324,8 @@ def dataset_of(spec: str) -> Dataset:
         With the reason why it cannot be opened.
     """
     dataset = _dataset(spec, str(home()))
-    if dataset.spec not in recent():
-        _remember_spec(dataset.spec, dataset.fingerprint)
+    if dataset.spec not in recent_sources.recent():
+        recent_sources.remember(dataset.spec, dataset.fingerprint)
     return dataset
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from coreset_engine.artifacts import history
 from coreset_engine.core.registry import METHODS
 from ui.state import session
-from ui.state.session import RunView
+from ui.state.run_view import RunView
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from ui.components.escape import markdown as escaped
 from ui.map.colour_columns import format_number
 from ui.selection import session_selection
 from ui.state import background
-from ui.state.session import RunView
+from ui.state.run_view import RunView
 
 if TYPE_CHECKING:  # imports torch, which the first page does not need
     from coreset_engine.evaluation.certificate import Certificate

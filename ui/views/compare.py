@@ -26,7 +26,7 @@ from ui.map.colour_columns import column, group_word, known_column
 from ui.map.scatter import draw_map
 from ui.selection import controls, session_selection
 from ui.state import session
-from ui.state.session import RunView
+from ui.state.run_view import RunView
 
 # Part of a side's address -> (type, upper bound); all are >= 0.
 LINK_PARTS = {"p": (float, 1.0), "beta": (float, 1.01), "alpha": (int, 10**7)}

@@ -25,7 +25,7 @@ from ui.components.jobs import submit
 from ui.components.palette import category
 from ui.components.thumbnails import gallery, short_ids
 from ui.map.scatter import draw_map
-from ui.state import session
+from ui.state import recent_sources, session
 
 KIND_TITLES = {"bytes": "the same file", "pixels": "the same pixels", "near": "nearly the same"}
 ALL = "all"
@@ -91,7 +91,7 @@ def choose(view: session.RunView) -> Pair | None:
         pressed = right.form_submit_button("Compare", type="primary", width="stretch")
     if pressed:
         chosen = _chosen(typed.strip())
-    others = [spec for spec in session.recent() if spec not in (view.spec, chosen)]
+    others = [spec for spec in recent_sources.recent() if spec not in (view.spec, chosen)]
     if others and not chosen:
         st.caption("Opened here before:")
         with st.container(horizontal=True):

@@ -23,7 +23,7 @@ from ui.components.escape import markdown as escaped
 from ui.components.jobs import ACTIVE, list_jobs, submit
 from ui.map.colour_columns import format_number
 from ui.selection import forecasts
-from ui.state.session import RunView
+from ui.state.run_view import RunView
 from ui.views import certificate, evaluate
 from ui.views.compare import Side
 

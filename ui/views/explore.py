@@ -21,7 +21,7 @@ from ui.selection import controls, session_selection
 from ui.state import result_filters, session
 from ui.state.clusters import cluster_names
 from ui.state.result_filters import ResultSet
-from ui.state.session import RunView
+from ui.state.run_view import RunView
 from ui.views import gallery, image_drawer, image_explanation, result_actions, similar
 
 MAP = "Map"

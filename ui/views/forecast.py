@@ -22,7 +22,7 @@ from ui.components.forms import row_title
 from ui.components.jobs import submit_button
 from ui.selection import forecasts, session_selection
 from ui.state import session
-from ui.state.session import RunView
+from ui.state.run_view import RunView
 
 SHARE = 0.95  # of the accuracy with all labels, for "labels needed"
 

@@ -19,7 +19,7 @@ from coreset_engine.core.registry import BASELINE, DEFAULT_METHOD, METHODS
 from ui.components import charts
 from ui.components.forms import row_title
 from ui.selection import forecasts
-from ui.state.session import RunView
+from ui.state.run_view import RunView
 
 
 @dataclass(frozen=True)

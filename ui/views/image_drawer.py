@@ -15,7 +15,7 @@ from ui.components.frame import error_boundary, show_error
 from ui.components.thumbnails import gallery, large
 from ui.selection import controls
 from ui.state import marks, reviews, session
-from ui.state.session import RunView
+from ui.state.run_view import RunView
 from ui.views import image_explanation as explanation
 from ui.views.similar import search_similar
 

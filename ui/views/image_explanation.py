@@ -21,7 +21,7 @@ from ui.selection import controls
 from ui.server import routes
 from ui.state import session
 from ui.state.clusters import cluster_names
-from ui.state.session import RunView
+from ui.state.run_view import RunView
 from ui.views import redundancy_sources
 
 PIN_LABELS = {"keep": "Always include", "never": "Exclude", None: "Clear"}

@@ -10,7 +10,7 @@ from ui.components.escape import plain
 from ui.components.thumbnails import gallery
 from ui.state import reviews
 from ui.state.clusters import cluster_names
-from ui.state.session import RunView
+from ui.state.run_view import RunView
 from ui.views.corrections import record, show_corrections
 
 PER_PAGE = 12

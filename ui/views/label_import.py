@@ -16,7 +16,7 @@ from ui.components.escape import plain
 from ui.components.frame import show_error
 from ui.components.thumbnails import gallery
 from ui.state import session
-from ui.state.session import RunView
+from ui.state.run_view import RunView
 
 TYPES = ["csv", "tsv", "parquet", "json", "jsonl", "txt", "xml", "zip"]
 PREVIEW = 12

@@ -11,7 +11,7 @@ from coreset_engine.core.filters import Filter
 from ui.components.escape import markdown as escaped
 from ui.selection import controls
 from ui.state import marks, result_filters, session
-from ui.state.session import RunView
+from ui.state.run_view import RunView
 from ui.views.similar import MOST_QUERY, search_similar
 
 RESULT = "result"

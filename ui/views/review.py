@@ -17,7 +17,7 @@ from ui.components.review import ReviewItem, ReviewSources, review_queue
 from ui.server import published
 from ui.state import reviews, session
 from ui.state.reviews import Candidate
-from ui.state.session import RunView
+from ui.state.run_view import RunView
 
 ALL = "All labels"
 

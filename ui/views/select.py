@@ -22,7 +22,7 @@ from ui.map.colour_columns import TITLES, column, known_column
 from ui.map.scatter import Order, Scrub
 from ui.selection import constraints, controls, session_selection
 from ui.state import session
-from ui.state.session import RunView
+from ui.state.run_view import RunView
 from ui.views.forecast import in_words
 
 # Parameters that the map's sliders hold.

@@ -13,7 +13,7 @@ from coreset_engine.core.ids import positions_of
 from ui.components.escape import plain
 from ui.state import session
 from ui.state.result_filters import Search
-from ui.state.session import RunView
+from ui.state.run_view import RunView
 
 COUNT = 200
 MOST_QUERY = 500  # images whose centre is searched from

@@ -14,7 +14,7 @@ import streamlit as st
 from coreset_engine.artifacts import filesystem
 from coreset_engine.core.errors import CoresetError
 from ui.components.escape import markdown as escaped
-from ui.state import session
+from ui.state import recent_sources, session
 
 DEMO = "demo-photos"
 KINDS = {
@@ -86,7 +86,7 @@ def source_form() -> None:
         pressed = st.form_submit_button("Open", type="primary")
     if pressed:
         _open(kind, spec, images, reading)
-    moved_form(session.recent())
+    moved_form(recent_sources.recent())
 
 
 def _fields(kind: str, proposed: str) -> tuple[object, str]:
@@ -267,7 +267,7 @@ def _unpacked(upload: BinaryIO, folder: Path) -> Path:
 
 def recent() -> None:
     """Draw a button for each source that was opened here before."""
-    others = [spec for spec in session.recent() if spec != session.get("dataset")]
+    others = [spec for spec in recent_sources.recent() if spec != session.get("dataset")]
     if not others:
         return
     st.caption("Recent")
@@ -287,7 +287,7 @@ def moved_form(specs: Sequence[str]) -> None:
     specs : sequence of str
         Sources to offer; those that come with the product are left out.
     """
-    movable = [spec for spec in specs if spec not in session.BUILT_IN]
+    movable = [spec for spec in specs if spec not in recent_sources.BUILT_IN]
     if not movable:
         return
     with st.expander("The images of a source were moved"):
@@ -309,7 +309,7 @@ def _open_moved(spec: str, folder: str) -> None:
         st.error("Name the folder that holds the images now.")
         return
     try:
-        fingerprint = session.fingerprint_of(spec)
+        fingerprint = recent_sources.fingerprint_of(spec)
         if fingerprint:
             session.open_dataset(rebind(spec, folder.strip(), fingerprint).spec)
         else:

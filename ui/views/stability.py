@@ -12,7 +12,7 @@ from ui.components.escape import markdown as escaped
 from ui.components.forms import row_title
 from ui.components.jobs import submit
 from ui.selection import session_selection
-from ui.state.session import RunView
+from ui.state.run_view import RunView
 
 
 def show_stability(view: RunView, selection: Selection) -> None:
