@@ -93,6 +93,7 @@ else:
     from ui.server import warm_up
     from ui.server.html_shell import front_routes, warn_if_exposed
     from ui.server.routes import routes
+    from ui.server.sockets import send_at_once
 
     # Otherwise a fresh server takes pages/ for Streamlit's older kind of multipage app, and a link
     # straight to a page runs it without this file.
@@ -104,4 +105,5 @@ else:
         Path(__file__),
         routes=[*routes, *front_routes(names, FIRST, MOVED)],
         on_script_error=frame.script_error,
+        lifespan=send_at_once,
     )
