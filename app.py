@@ -16,6 +16,7 @@ from ui.components import frame
 from ui.components.icon import page_icon
 from ui.components.jobs import job_strip
 from ui.components.sidebar import dataset_card
+from ui.server import warm_up
 from ui.state import navigation, session
 from ui.state.gc_freeze import freeze_new_modules
 
@@ -37,6 +38,8 @@ PAGES = {
 }
 # Pages with an address but no link: Explore holds what they show.
 HIDDEN = {"gallery"}
+# Titles on the page that differ from those in the navigation.
+HEADINGS = {"home": "Coreset Explorer", "coverage": "Coverage"}
 
 # Addresses of earlier editions -> page.
 MOVED = {"dataset": "home", "duel": "compare", "evaluate": "compare"}
@@ -86,24 +89,31 @@ def draw() -> None:
 
 
 if get_script_run_ctx(suppress_warning=True) is not None:
-    draw()
+    with warm_up.page_first():
+        draw()
 else:
+    from starlette.middleware import Middleware
     from streamlit.runtime.pages_manager import PagesManager
 
-    from ui.server import warm_up
-    from ui.server.html_shell import front_routes, warn_if_exposed
+    from ui.server.html_shell import Page, front_routes, warn_if_exposed
     from ui.server.routes import routes
     from ui.server.sockets import send_at_once
+    from ui.server.static_files import StaticFiles
 
     # Otherwise a fresh server takes pages/ for Streamlit's older kind of multipage app, and a link
     # straight to a page runs it without this file.
     PagesManager.uses_pages_directory = False
     warn_if_exposed()
     warm_up.start()
-    names = [name for pages in PAGES.values() for name in pages]
+    fronts = {
+        name: Page(HEADINGS.get(name, title), "" if name in HIDDEN else title)
+        for pages in PAGES.values()
+        for name, title in pages.items()
+    }
     app = st.App(
         Path(__file__),
-        routes=[*routes, *front_routes(names, FIRST, MOVED)],
+        routes=[*routes, *front_routes(fronts, FIRST, MOVED)],
         on_script_error=frame.script_error,
         lifespan=send_at_once,
+        middleware=[Middleware(StaticFiles)],
     )

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from coreset_engine.artifacts.store import digest
-from coreset_engine.embedding.neighbours.search import neighbours
 from coreset_engine.embedding.projection import N_NEIGHBOURS, project
 from coreset_engine.findings.comparison import Regions, TwoSample
 from coreset_engine.pipeline.compare_sources import (
@@ -93,6 +92,8 @@ def _made(run_a: Run, run_b: Run) -> tuple[dict[str, np.ndarray], dict[str, Any]
 
 
 def _map_of_both(run_a: Run, run_b: Run) -> MapOfBoth:
+    from coreset_engine.embedding.neighbours.search import neighbours  # loads torch
+
     rows_a, rows_b = (_drawn(len(run.dataset), run_a.seed) for run in (run_a, run_b))
     both = np.concatenate(
         [np.asarray(run_a.vectors[rows_a]), np.asarray(run_b.vectors[rows_b], np.float32)]

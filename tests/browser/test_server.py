@@ -3,11 +3,14 @@ out."""
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import re
 import socket
 import subprocess
 import sys
+import time
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -150,3 +153,35 @@ def test_the_server_itself_says_so(tmp_path):
     process, _ = serve("app.py", tmp_path, tmp_path / "log", STREAMLIT_SERVER_ADDRESS="0.0.0.0")
     stop(process)
     assert re.search("Listening on 0.0.0.0: anyone who reaches it", (tmp_path / "log").read_text())
+
+
+def test_small_answers_on_one_connection_do_not_wait_for_acknowledgements(app):
+    """Streamlit's socket has Nagle's algorithm on: about 40 ms for each answer but the first."""
+    connection = http.client.HTTPConnection(urlsplit(app).netloc, timeout=20)
+    connection.connect()
+    began = time.monotonic()
+    for _ in range(50):
+        connection.request("GET", "/_stcore/health")
+        assert connection.getresponse().read() == b"ok"
+    connection.close()
+    assert time.monotonic() - began < 1.9, "50 answers of 40 ms take 2 s"
+
+
+def test_scripts_are_answered_whole_whether_compressed_or_not(app):
+    import streamlit
+
+    folder = Path(streamlit.__file__).parent / "static" / "static"
+    name = next((folder / "js").glob("index.*.js"))
+    for asked in ("identity", "gzip, deflate, br"):
+        answer = http.client.HTTPConnection(urlsplit(app).netloc, timeout=20)
+        answer.request("GET", f"/static/js/{name.name}", headers={"Accept-Encoding": asked})
+        got = answer.getresponse()
+        body = got.read()
+        if got.headers["Content-Encoding"] == "gzip":
+            body = gzip.decompress(body)
+        assert body == name.read_bytes()
+        assert "immutable" in got.headers["Cache-Control"]
+        assert got.headers["Content-Type"].startswith("text/javascript")
+    assert ask(app, "HEAD", f"/static/js/{name.name}").status == 200
+    part = ask(app, "GET", f"/static/js/{name.name}", Range="bytes=0-9")
+    assert part.status == 206 and len(part.text) == 10

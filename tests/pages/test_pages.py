@@ -73,6 +73,7 @@ def test_warming_up_loads_what_a_first_selection_needs_and_no_torch():
     """Of the server's own imports; a first visitor on Explore or Select waits for none of them."""
     answer = (
         "import sys; from ui.server.warm_up import load_methods; load_methods(); "
+        "import ui.views.compare_datasets; "
         "print('coreset_engine.selection.kernels.greedy' in sys.modules, 'torch' in sys.modules)"
     )
     done = subprocess.run(
@@ -95,3 +96,32 @@ def test_the_page_names_early_what_streamlit_would_load_late():
     stems = {Path(name).name.partition(".")[0] for name in named}
     assert stems >= set(ELEMENTS)
     assert "SourceSans" not in html and "BACKEND_BASE_URL" in html
+
+
+def test_what_is_painted_first_shows_every_link_and_the_title_once_escaped():
+    from ui.server.shell import first_paint
+
+    html = first_paint("b", {"a": "Home", "b": "Labels & more"}, "What <is>")
+    assert re.findall(r'<p data-text="([^"]+)"( data-now)?></p>', html) == [
+        ("Home", ""),
+        ("Labels &amp; more", " data-now"),
+    ]
+    assert html.count("What &lt;is&gt;") == 1 and "What <is>" not in html
+    assert "$" not in html, "every placeholder is filled"
+    assert "<h1" not in html, "a page has one title"
+
+
+def test_the_warm_up_waits_while_a_page_is_drawn_and_nobody_else_does():
+    import threading
+
+    from ui.server import warm_up
+
+    steps = []
+    with warm_up.page_first():
+        thread = threading.Thread(target=lambda: steps.append(warm_up._wait_for_pages()))
+        warm_up._thread[:] = [thread]
+        thread.start()
+        warm_up._wait_for_pages()  # this thread draws the page
+        assert thread.is_alive() and not steps
+    thread.join(5)
+    assert steps == [None]

@@ -4,8 +4,8 @@ Streamlit's own page guesses: on a link straight to /select it first asks for a 
 path, gets two 404s, then tries one level up. Naming the base address saves that round trip and two
 errors in the browser's console. It also loads the script of each kind of element only when the
 first one arrives, a second after the others on a slow machine; those that every page draws are
-named here, so that they come with the rest. "/" redirects to the first page by its own name, so that its links
-can be shared like those of every other page.
+named here, so that they come with the rest. "/" redirects to the first page by its own name, so that
+its links can be shared like those of every other page.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import ipaddress
 import logging
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 
 from ui.server import hosts
+from ui.server.shell import first_paint
 
 # "./" and not "/": a proxy may serve the app below a path of its own.
 _BASE = (
@@ -40,27 +42,49 @@ ELEMENTS = (
     "TextInput",
     "purify",
 )
+_ROOT = '<div id="root"></div>'
 _IMPORT = re.compile(r"""(?:\bfrom|\bimport) ?["']\./([A-Za-z0-9_.-]+\.js)["']""")
+_NAMED = re.compile(r'"\./static/((?:js|css|media)/[^"]+)"')
 # Streamlit's own text font, which our theme does not use.
 _TEXT_FONT = re.compile(r'<link\s+rel="preload"\s+href="[^"]*SourceSans[^"]*"[^>]*/>\s*')
 
 
-def front_routes(pages: list[str], first: str, moved: Mapping[str, str]) -> list[Route]:
+@dataclass(frozen=True)
+class Page:
+    """What a page's first paint shows.
+
+    Attributes
+    ----------
+    title : str
+        The page's own title.
+    link : str
+        What the navigation calls it; empty for a page without a link.
+    """
+
+    title: str
+    link: str = ""
+
+
+def front_routes(pages: Mapping[str, Page], first: str, moved: Mapping[str, str]) -> list[Route]:
     """GET routes for "/", each page name and each old name, for `st.App(routes=...)`.
 
     Parameters
     ----------
-    pages : list of str
-        Names of the pages.
+    pages : mapping of str to Page
+        Name -> what its first paint shows.
     first : str
         The page that "/" redirects to.
     moved : mapping of str to str
         Old name -> page that it redirects to.
     """
+    links = {name: page.link for name, page in pages.items() if page.link}
     return [
         Route("/", _redirect_to(first), methods=["GET"]),
         *(Route(f"/{old}", _redirect_to(new), methods=["GET"]) for old, new in moved.items()),
-        *(Route(f"/{name}", _front, methods=["GET"]) for name in sorted(pages)),
+        *(
+            Route(f"/{name}", _front(first_paint(name, links, page.title)), methods=["GET"])
+            for name, page in sorted(pages.items())
+        ),
     ]
 
 
@@ -75,12 +99,17 @@ def _redirect_to(page: str):
     return redirect
 
 
-def _front(request: Request) -> Response:
-    if not hosts.is_trusted(request.headers.get("host", "")):
-        return PlainTextResponse(hosts.REFUSAL, 400)
-    return HTMLResponse(
-        _html(), headers={"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
-    )
+def _front(shell: str):
+    """An endpoint that answers Streamlit's page with `shell` before its root element."""
+
+    def front(request: Request) -> Response:
+        if not hosts.is_trusted(request.headers.get("host", "")):
+            return PlainTextResponse(hosts.REFUSAL, 400)
+        content = _html().replace(_ROOT, shell + _ROOT, 1)
+        headers = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+        return HTMLResponse(content, headers=headers)
+
+    return front
 
 
 def exposure(address: str | None, guarded: bool) -> str | None:
@@ -136,6 +165,11 @@ def _html() -> str:
         if name not in page
     )
     return page.replace("</head>", f"{links}  </head>", 1)
+
+
+def named_files() -> list[str]:
+    """The files below /static/ that the page names: what a new browser asks for at once."""
+    return sorted(set(_NAMED.findall(_html())))
 
 
 def early_scripts(folder: Path) -> list[str]:

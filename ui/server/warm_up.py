@@ -3,7 +3,8 @@
 Streamlit runs a page's script when a browser connects, and the first run imports what the pages
 draw with (plotly, pandas, the views), opens the dataset, and loads or compiles the kernels of the
 recommended methods: three seconds and more on a fresh server. A thread does all of it right after
-the start; a request in the meantime waits no longer than before.
+the start, one step at a time, and waits with the next step while a page is being drawn: a visitor
+who comes early waits for what the page needs, not for the rest as well.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ import importlib
 import logging
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
 from coreset_engine.core.errors import CoresetError
+from ui.server import html_shell, static_files
 
 FIRST = ("ui.views.home", "ui.views.settings", "ui.views.source_form", "ui.views.source_update")
 LIBRARIES = ("pandas", "pyarrow", "sklearn.metrics", "scipy.optimize", "plotly.graph_objects")
@@ -29,13 +33,39 @@ ENGINE = (
 )
 METHODS_OF_RULE = ("kmedoids", "probcover")  # what `auto` takes while there is no forecast
 _VIEWS = Path(__file__).parents[1] / "views"
+_PATIENCE = 20.0  # seconds that a step waits for pages at most
+_pages = threading.Condition()
+_drawn_now = [0]
+_thread: list[threading.Thread] = []
 
 
 def start() -> threading.Thread:
     """Begin warming up in the background; returns the thread."""
     thread = threading.Thread(target=warm_up, name="warm-up", daemon=True)
+    _thread[:] = [thread]
     thread.start()
     return thread
+
+
+@contextmanager
+def page_first() -> Iterator[None]:
+    """While a page is drawn inside, no further step of the warm-up begins."""
+    with _pages:
+        _drawn_now[0] += 1
+    try:
+        yield
+    finally:
+        with _pages:
+            _drawn_now[0] -= 1
+            _pages.notify_all()
+
+
+def _wait_for_pages() -> None:
+    """Wait until no page is drawn; only the warm-up's own thread waits."""
+    if threading.current_thread() not in _thread:
+        return
+    with _pages:
+        _pages.wait_for(lambda: _drawn_now[0] == 0, _PATIENCE)
 
 
 def warm_up() -> None:
@@ -48,13 +78,19 @@ def warm_up() -> None:
     if spec:
         _open(spec)
     _import(*LIBRARIES)
+    _wait_for_pages()
     load_methods()
     _import(*(f"ui.views.{path.stem}" for path in sorted(_VIEWS.glob("[a-z]*.py"))))
+    _wait_for_pages()
     draw_once()
+    for name in html_shell.named_files():
+        _wait_for_pages()
+        static_files.compress([name])
 
 
 def _import(*names: str) -> None:
     for name in names:
+        _wait_for_pages()
         importlib.import_module(name)
 
 
