@@ -213,12 +213,22 @@ def _leaks(base: Dataset, chosen: np.ndarray, root: Path, encoder: str, run: Run
 # -- blur ------------------------------------------------------------------------------------------
 
 
-def _moved(image: Image.Image) -> Image.Image:
-    """Moved sideways by 6 % of the longer side."""
-    length = max(4, round(0.06 * max(image.size)))
-    pixels = np.asarray(image.convert("RGB"), np.float64)
-    sums = np.cumsum(np.pad(pixels, ((0, 0), (length, 0), (0, 0)), mode="edge"), axis=1)
-    return Image.fromarray(((sums[:, length:] - sums[:, :-length]) / length).astype(np.uint8))
+def _moved(share: float, degrees: float) -> Callable[[Image.Image], Image.Image]:
+    """Moved along a line by a share of the longer side, at least 4 pixels."""
+
+    def change(image: Image.Image) -> Image.Image:
+        length = max(4, round(share * max(image.size)))
+        around = ((length, length), (length, length), (0, 0))
+        padded = np.pad(np.asarray(image.convert("RGB"), np.float32), around, mode="edge")
+        height, width = image.height, image.width
+        total = np.zeros((height, width, 3), np.float32)
+        for way in np.linspace(-(length - 1) / 2, (length - 1) / 2, length):
+            top = length + round(way * np.sin(np.radians(degrees)))
+            left = length + round(way * np.cos(np.radians(degrees)))
+            total += padded[top : top + height, left : left + width]
+        return Image.fromarray((total / length).astype(np.uint8))
+
+    return change
 
 
 def _enlarged(image: Image.Image) -> Image.Image:
@@ -237,7 +247,9 @@ BLURS: dict[str, Callable[[Image.Image], Image.Image]] = {
     "Gaussian, 2 %": _soft(0.02),
     "Gaussian, 1 %": _soft(0.01),
     "enlarged": _enlarged,
-    "moved sideways, 6 %": _moved,
+    "moved sideways, 6 %": _moved(0.06, 0),
+    "moved sideways, 3 %": _moved(0.03, 0),
+    "moved at a slant of 30 degrees, 6 %": _moved(0.06, 30),
 }
 
 
@@ -264,7 +276,7 @@ def blur(source: str, count: int) -> None:
         print(f"{name}: {int((flagged & part).sum())} of {int(part.sum())} found")
     others = np.flatnonzero(flagged & (kinds == ""))
     print(f"not planted: {len(others)} of {int((kinds == '').sum()):,} found")
-    for at in others[:10]:
+    for at in others[:40]:
         print(f"  {base.ids[chosen[at]]}  {looked.blur[at]:.3f}")
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from coreset_engine.core.types import Dataset
+from coreset_engine.findings.border import Border, Side
 from coreset_engine.findings.report import Finding, Report
 
 TILE = 96
@@ -27,7 +28,12 @@ figure img { display: block; max-width: 96px; max-height: 96px; }
 """
 
 
-def as_html(report: Report, dataset: Dataset, sentences: Iterable[str] = ()) -> str:
+def as_html(
+    report: Report,
+    dataset: Dataset,
+    sentences: Iterable[str] = (),
+    borders: Mapping[str, Border] | None = None,
+) -> str:
     """The report with up to SHOWN thumbnails a finding.
 
     Parameters
@@ -38,7 +44,10 @@ def as_html(report: Report, dataset: Dataset, sentences: Iterable[str] = ()) -> 
         Where the thumbnails are read from; none are shown of vectors.
     sentences
         Further lines below the title, such as what occurs in another source.
+    borders
+        Finding -> examples on both sides of its threshold, shown below its images.
     """
+    borders = borders or {}
     occurring = [finding for finding in report.findings.values() if len(finding)]
     lines = [*sentences, *report.warnings]
     paragraphs = "".join(f"<p>{html.escape(line)}</p>" for line in lines)
@@ -46,7 +55,7 @@ def as_html(report: Report, dataset: Dataset, sentences: Iterable[str] = ()) -> 
         f"<!doctype html><meta charset=utf-8><title>Findings</title><style>{_STYLE}</style>",
         f"<h1>Findings: {html.escape(report.source)}</h1><p>{len(report):,} images.</p>{paragraphs}",
         _table(report),
-        *(_section(finding, report, dataset) for finding in occurring),
+        *(_section(finding, report, dataset, borders.get(finding.name)) for finding in occurring),
     ]
     return "\n".join(parts)
 
@@ -70,7 +79,7 @@ def _table(report: Report) -> str:
     return f"<table><tr>{head}</tr>{''.join(rows)}</table>"
 
 
-def _section(finding: Finding, report: Report, dataset: Dataset) -> str:
+def _section(finding: Finding, report: Report, dataset: Dataset, border: Border | None) -> str:
     shown = finding.positions[:SHOWN]
     firsts = np.ones(len(shown), bool)
     if finding.groups is not None:
@@ -82,7 +91,24 @@ def _section(finding: Finding, report: Report, dataset: Dataset) -> str:
         f"<h2 id='{finding.name}'>{html.escape(finding.title)}: {len(finding):,}</h2>"
         f"<p>{html.escape(finding.kind.meaning + note + limit)} Score: "
         f"{html.escape(finding.kind.score)}.</p><div class=tiles>{tiles}</div>"
+        f"{'' if border is None else _both_sides(border, dataset)}"
     )
+
+
+def _both_sides(border: Border, dataset: Dataset) -> str:
+    """The examples just within and just beyond the threshold, where there are both."""
+    if not len(border.within) or not len(border.beyond):
+        return ""
+    sides = (("Just within the threshold", border.within), ("Just beyond it", border.beyond))
+    return "".join(f"<h3>{title}</h3>{_side(side, dataset)}" for title, side in sides)
+
+
+def _side(side: Side, dataset: Dataset) -> str:
+    width = side.examples.shape[1]
+    firsts = np.arange(side.examples.size) % width == 0
+    scores = np.repeat(side.scores, width)
+    tiles = _tiles(side.examples.ravel(), scores, firsts, dataset)
+    return f"<div class=tiles>{tiles}</div>"
 
 
 def _tiles(

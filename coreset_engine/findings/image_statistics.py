@@ -23,14 +23,15 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike
     from PIL import Image
 
-VERSION = 2  # raised when a number here is computed in another way
+VERSION = 3  # raised when a number here is computed in another way
 PERCENTILES = (1, 5, 50, 95, 99)
 _WANTED = np.array(PERCENTILES, np.float64)
 TINY = 16  # side of the copy that is kept
 _SMALL = 64  # side of the copy that it is made from
 _LARGE = 512  # from twice this side on, blur is measured on a copy reduced by a whole number
-_FULL = 64  # side from which edges of one pixel count as fully sharp
-_REACH = 5  # pixels on either side of an edge, fewer in images below 40 a side
+_REACH = 5  # pixels on either side of an edge, fewer in images below 40 a side,
+_FAR_REACH = 8  # and more in those
+_FAR_FROM = 200  # from this side on
 _LEAST = 12  # grey levels that an edge spans at least, and
 _LEAST_SHARE = 0.15  # share of the image's contrast
 _CHUNK = 32
@@ -104,7 +105,7 @@ def _small(image: Image.Image) -> Image.Image:
 
 
 def blur_of(image: Image.Image, grey: np.ndarray, contrast: float) -> float:
-    """How flat the steepest fifth of an image's edges are, 0 = sharp, 1 = no edge at all.
+    """How flat the steepest tenth of the edges of the softest direction is: 0 = sharp, 1 = no edge.
 
     Parameters
     ----------
@@ -114,27 +115,19 @@ def blur_of(image: Image.Image, grey: np.ndarray, contrast: float) -> float:
         (H, W) uint8, its grey values.
     contrast
         Range of its brightness, 0 to 1.
-
-    Notes
-    -----
-    1 minus `kernels.edge_steepness`. Below `_FULL` pixels of the longer side the steepness is
-    scaled by the side, because an edge of two pixels is a larger part of a small image.
     """
     from coreset_engine.findings import kernels
 
     longer = max(image.size)
     if longer >= 2 * _LARGE:
         grey = kernels.grey_of(np.asarray(image.reduce(longer // _LARGE)))
-    reach = min(_REACH, max(1, min(grey.shape) // 8))
+    shorter = min(grey.shape)
+    reach = min(_FAR_REACH if shorter >= _FAR_FROM else _REACH, max(1, shorter // 8))
     least = max(_LEAST, round(_LEAST_SHARE * 255 * contrast))
-    return 1.0 - kernels.edge_steepness(grey, reach, least) * min(1.0, longer / _FULL)
-
-
-def steepness_of_edges(statistics: ImageStatistics) -> np.ndarray:
-    """(N,) float64 in [0, 1]: that of the steepest fifth, 1 = sharp, whatever the image's size."""
-    longer = np.maximum(statistics.width, statistics.height)
-    steepness: np.ndarray = (1.0 - statistics.blur) / np.minimum(1.0, longer / _FULL)
-    return steepness
+    steepness = kernels.edge_steepness(grey, reach, least)
+    if steepness == 0:  # no edge but at the border, perhaps
+        steepness = kernels.edge_steepness(np.pad(grey, reach + 1, mode="edge"), reach, least)
+    return 1.0 - steepness
 
 
 def measure_images(dataset: Dataset, *, progress: Progress = silent) -> ImageStatistics:

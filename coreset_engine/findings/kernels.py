@@ -18,7 +18,11 @@ _TOP = int(SQUARES[:, 255].sum())
 BIN_OF = np.rint(np.sqrt(np.arange(_TOP + 1) / _TOP) * (BINS - 1)).astype(np.uint16)
 COLOURED = 12  # difference of two channels from which a pixel counts as coloured
 STEPS = 64  # bins of the steepness of edges
-STEEPEST = 0.2  # share of the edges that is steeper than what is reported
+STEEPEST = 0.1  # share of the edges that is steeper than what is reported
+ENOUGH = 0.05  # share of all edges from which those of one direction are judged
+ACROSS = 2  # an edge belongs to the direction whose step is so many times that at right angles
+_MANY_ROWS = 256  # of which every second one is enough
+_DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))  # (rows, columns) of a step
 
 
 @numba.njit(cache=True, nogil=True)
@@ -94,38 +98,72 @@ def summary(brightness, channels, percentiles):
 
 @numba.njit(cache=True, nogil=True)
 def edge_steepness(grey, reach, least):
-    """Steepness in [0, 1] that a fifth of an image's edges exceed; 0 where there is no edge.
+    """Steepness in [0, 1] that a tenth of the edges of the softest direction exceed.
 
-    grey: (H, W) uint8. The steepness of a pixel is its difference to the one before, over the
-    difference of what lies `reach` pixels on either side: 1 where an edge takes one pixel, about
-    0.4 / sigma where it was blurred by a Gaussian of sigma pixels, and 1 / (2 reach + 1) on a slope
-    that goes on. Pixels count by their difference, those whose surroundings differ by less than
-    `least` levels do not, so that contrast, soft shadows and noise have no part in it. Both
-    directions are counted together. Edges at the border, whose surroundings are cut off, count only
-    where most edges lie there.
+    grey: (H, W) uint8. The steepness of a pixel is its step from the one before, over the range of
+    the pixels up to `reach` on either side: 1 where an edge takes one pixel, about 0.4 / sigma
+    where it was blurred by a Gaussian of sigma pixels, 1 / length where the camera moved. Pixels
+    count by their step; those whose surroundings span less than `least` levels do not, so that
+    contrast, soft shadows and noise have no part in it. Edges across four directions are judged
+    one by one, because motion softens those across it only; a direction with few edges says
+    nothing. 0 where there is no edge.
+    """
+    weight = _edges(grey, reach, least)
+    total = weight.sum()
+    softest = 1.0
+    for direction in range(4):
+        if weight[direction].sum() > ENOUGH * total:
+            softest = min(softest, _quantile(weight[direction], 1 - STEEPEST) / STEPS)
+    return softest if total > 0 else 0.0
+
+
+@numba.njit(cache=True, nogil=True)
+def _edges(grey, reach, least):
+    """(4, STEPS + 1) int64: sum of the steps of all edges by direction and steepness.
+
+    Edges whose surroundings are cut off at the border do not count, nor do steps of less than a
+    twelfth of `least`. Of large images every second row is read.
     """
     height, width = grey.shape
-    weight = np.zeros((2, STEPS + 1), np.int64)  # within `reach` of the border, and inside
-    for y in range(height):
-        above = max(y - reach - 1, 0)
-        below = min(y + reach, height - 1)
-        inside_y = np.int64(reach < y < height - reach)
-        for x in range(width):
+    weight = np.zeros((4, STEPS + 1), np.int64)
+    every = 2 if min(height, width) >= _MANY_ROWS else 1
+    for y in range(1, height, every):
+        inside_y = reach < y < height - reach
+        for x in range(1, width):
+            inside_x = reach < x < width - reach
+            if not (inside_x or inside_y):
+                continue
             value = np.int32(grey[y, x])
-            if x > 0:
-                step = abs(value - np.int32(grey[y, x - 1]))
-                right = np.int32(grey[y, min(x + reach, width - 1)])
-                wide = max(step, abs(right - np.int32(grey[y, max(x - reach - 1, 0)])))
-                if step > 0 and wide >= least:
-                    weight[np.int64(reach < x < width - reach), STEPS * step // wide] += step
-            if y > 0:
-                step = abs(value - np.int32(grey[y - 1, x]))
-                wide = max(step, abs(np.int32(grey[below, x]) - np.int32(grey[above, x])))
-                if step > 0 and wide >= least:
-                    weight[inside_y, STEPS * step // wide] += step
-    if 4 * weight[1].sum() < weight[0].sum():
-        return _quantile(weight[0] + weight[1], 1 - STEEPEST) / STEPS
-    return _quantile(weight[1], 1 - STEEPEST) / STEPS
+            steps = (
+                abs(value - np.int32(grey[y, x - 1])),
+                abs(value - np.int32(grey[y - 1, x])),
+                abs(value - np.int32(grey[y - 1, x - 1])),
+                abs(np.int32(grey[y, x - 1]) - np.int32(grey[y - 1, x])),
+            )
+            usable = (inside_x, inside_y, inside_x and inside_y, inside_x and inside_y)
+            for direction in range(4):
+                step = steps[direction]
+                if 12 * step < least or not usable[direction]:
+                    continue
+                if step <= ACROSS * steps[direction ^ 1]:
+                    continue
+                down, right = _DIRECTIONS[direction]
+                wide = _range(grey, y, x - np.int64(direction == 3), down, right, reach)
+                if wide >= least:
+                    weight[direction, STEPS * step // wide] += step
+    return weight
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _range(grey, y, x, down, right, reach):
+    """Grey levels that the line of pixels through a step spans, `reach` on either side."""
+    low = grey[y, x]
+    high = low
+    for away in range(-reach - 1, reach + 1):
+        value = grey[y + away * down, x + away * right]
+        low = min(low, value)
+        high = max(high, value)
+    return np.int32(high) - np.int32(low)
 
 
 @numba.njit(cache=True, nogil=True)

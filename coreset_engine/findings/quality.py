@@ -18,15 +18,15 @@ from coreset_engine.findings.image_statistics import (
     ImageStatistics,
     area_side,
     aspect,
-    steepness_of_edges,
 )
 from coreset_engine.findings.report import FINDINGS, Finding
 
 GREY_BELOW = 0.001  # share of coloured pixels up to which an image is greyscale
 SHARPNESS_FROM = 24  # pixels of the shorter side from which blur can be judged
-_FLAT = 0.7  # lowest threshold of blur that is proposed
-_OF_THE_SET = 0.4  # of the set's median steepness, below which an image is blurred
-_SOFT = 0.5  # median steepness below which a whole set is soft
+_OF_THE_SET = 0.6  # of the set's median steepness, below which an image is blurred,
+_OF_SMALL = 0.5  # and in a set of images
+_SMALL_BELOW = 64  # below so many pixels of the longer side
+_SOFT = 0.4  # median steepness below which a whole set is soft
 RARE = 0.3  # share of the set up to which the rarer of greyscale and colour is a finding
 
 
@@ -34,7 +34,8 @@ RARE = 0.3  # share of the set up to which the rarer of greyscale and colour is 
 class Measured:
     """values: (N,) compared. found: (N,) bool. worst_first: (N,) sort key.
 
-    threshold, note: as in `Finding`.
+    threshold, note: as in `Finding`. possible: (N,) bool, what another threshold could find; None =
+    every image.
     """
 
     values: np.ndarray
@@ -42,6 +43,7 @@ class Measured:
     worst_first: np.ndarray
     threshold: float
     note: str = ""
+    possible: np.ndarray | None = None
 
 
 def quality_findings(statistics: ImageStatistics, config: CleanConfig) -> list[Finding]:
@@ -75,14 +77,16 @@ def _blank(statistics: ImageStatistics, config: CleanConfig) -> Measured:
     values = contrast(statistics)
     tiny = statistics.tiny.reshape(len(statistics), -1, 3).astype(np.int16)
     spread = (tiny.max(axis=1) - tiny.min(axis=1)).max(axis=1) / 255
-    blank = (values < config.blank) & (spread < config.blank + 0.02)
-    return Measured(values, blank, values, config.blank)
+    larger = np.maximum(values, spread - 0.02)
+    return Measured(values, larger < config.blank, larger, config.blank)
 
 
 def _low_contrast(statistics: ImageStatistics, config: CleanConfig) -> Measured:
     values = contrast(statistics)
-    low = (values < config.low_contrast) & ~_blank(statistics, config).found
-    return Measured(values, low, values, config.low_contrast, "blank images are not counted")
+    other = ~_blank(statistics, config).found
+    low = (values < config.low_contrast) & other
+    note = "blank images are not counted"
+    return Measured(values, low, values, config.low_contrast, note, other)
 
 
 def judged_for_blur(statistics: ImageStatistics, config: CleanConfig) -> np.ndarray:
@@ -92,22 +96,27 @@ def judged_for_blur(statistics: ImageStatistics, config: CleanConfig) -> np.ndar
 
 
 def _blurred(statistics: ImageStatistics, config: CleanConfig) -> Measured:
-    """Images whose edges are all flat, and much flatter than usual in the set."""
+    """Images whose edges are much flatter than usual in the set, in one direction or all."""
     values = statistics.blur
     judged = judged_for_blur(statistics, config)
-    usual = _usual_steepness(statistics, judged)
+    usual = _median(1 - values[judged])
     threshold = config.blurred
     if threshold is None:
-        threshold = max(_FLAT, 1 - _OF_THE_SET * usual)
+        threshold = 1 - _share_of_usual(statistics, judged) * usual
     blurred = (values > threshold) & judged
-    return Measured(values, blurred, -values, threshold, _note_on_blur(judged, usual))
+    return Measured(values, blurred, -values, threshold, _note_on_blur(judged, usual), judged)
 
 
-def _usual_steepness(statistics: ImageStatistics, judged: np.ndarray) -> float:
-    """Median steepness in [0, 1] of the edges of the images that are judged; 1 without any."""
-    if not judged.any():
-        return 1.0
-    return float(np.median(steepness_of_edges(statistics)[judged]))
+def _share_of_usual(statistics: ImageStatistics, judged: np.ndarray) -> float:
+    """Share of the set's median steepness, below which an image is blurred."""
+    longer = np.maximum(statistics.width, statistics.height)[judged]
+    small = len(longer) > 0 and np.median(longer) < _SMALL_BELOW
+    return _OF_SMALL if small else _OF_THE_SET
+
+
+def _median(values: np.ndarray) -> float:
+    """Median; 1 without any values."""
+    return float(np.median(values)) if len(values) else 1.0
 
 
 def _note_on_blur(judged: np.ndarray, usual: float) -> str:

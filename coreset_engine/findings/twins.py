@@ -37,6 +37,14 @@ def rotated(statistics: ImageStatistics, same: np.ndarray, threshold: float) -> 
     same: (N,) int64, equal for images with the same pixels; one of each is compared. threshold:
     root mean square difference of the turned copy over the standard deviation of its pixels.
     """
+    pairs, scores = turned_pairs(statistics, same, threshold)
+    return _as_finding(pairs, scores, same, threshold)
+
+
+def turned_pairs(
+    statistics: ImageStatistics, same: np.ndarray, threshold: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """(pairs (P, 2) int64 of positions, their differences (P,) float32 up to the threshold)."""
     rows = np.unique(same, return_index=True)[1]
     spread = _contrast(statistics.tiny, rows)
     clear = spread >= _LEAST_CONTRAST
@@ -48,7 +56,7 @@ def rotated(statistics: ImageStatistics, same: np.ndarray, threshold: float) -> 
         pairs = pairs[_alike_in_size(statistics, rows[pairs])]
         pairs = pairs[_coarsely_turned(tiny, spread, pairs, threshold)]
     kept, scores = _turned(tiny, spread, pairs, threshold)
-    return _as_finding(rows[pairs[kept]], scores, same, threshold)
+    return rows[pairs[kept]], scores
 
 
 def _contrast(tiny: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from coreset_engine.core.config import make
+from coreset_engine.findings.border import WITH_THRESHOLD, Border, border
 from coreset_engine.findings.config import CleanConfig
 from coreset_engine.findings.copies import surplus
 from coreset_engine.findings.examine import Material, examine
@@ -23,6 +24,7 @@ from coreset_engine.pipeline.image_statistics_stage import ready as statistics_r
 from coreset_engine.pipeline.run import Run
 
 WHICH = ("surplus", "all")
+_MOST_TURNED = 20_000  # images up to which `borders` looks for turned copies again
 
 
 def clean(run: Run, *, embed: bool = True, **thresholds: Any) -> Report:
@@ -49,6 +51,33 @@ def clean(run: Run, *, embed: bool = True, **thresholds: Any) -> Report:
     """
     config = make(CleanConfig, thresholds)
     return examine(material(run, embed=embed), config)
+
+
+def borders(run: Run, report: Report, **thresholds: Any) -> dict[str, Border]:
+    """Examples on both sides of the threshold of each finding that has one.
+
+    Parameters
+    ----------
+    run, report
+        As given to and by `clean`.
+    thresholds
+        Those that were given to `clean`.
+
+    Returns
+    -------
+    dict
+        Finding -> Border. Turned copies are left out of large sets, where they take long.
+    """
+    config = make(CleanConfig, thresholds)
+    known = material(run, embed="near_duplicates" in report.findings)
+    made = {}
+    for name, finding in report.findings.items():
+        if name == "rotated" and len(report) > _MOST_TURNED:
+            continue
+        one = border(known, finding, config) if name in WITH_THRESHOLD else None
+        if one is not None:
+            made[name] = one
+    return made
 
 
 def material(run: Run, *, embed: bool = True) -> Material:

@@ -116,3 +116,15 @@ def test_a_moved_threshold_changes_what_is_found(page):
     slider.set_value(0.3).run()
     assert not test.exception
     assert test.session_state["state:clean_thresholds"] == {"blank": 0.3}
+
+
+def test_a_finding_with_a_threshold_shows_examples_on_both_sides(page):
+    test = page()
+    (listed,) = [radio for radio in test.radio if radio.label == "Findings"]
+    listed.set_value("blank").run()
+    assert not test.exception
+    said = texts(test)
+    assert "Just within the threshold" in said and "Just beyond it" in said
+    listed = next(radio for radio in test.radio if radio.label == "Findings")
+    listed.set_value("byte_identical").run()
+    assert "Just beyond it" not in texts(test)

@@ -14,8 +14,9 @@ import numpy as np
 import streamlit as st
 
 from coreset_engine.core.device import cpu_count
+from coreset_engine.findings.border import WITH_THRESHOLD, Border, border
 from coreset_engine.findings.config import CleanConfig
-from coreset_engine.findings.examine import Material, examine, near_pairs_of
+from coreset_engine.findings.examine import Material, examine
 from coreset_engine.findings.report import FINDINGS, Finding, Report
 from ui.components.charts import as_csv
 from ui.components.escape import markdown as escaped
@@ -270,8 +271,8 @@ def pictures(view: session.RunView, report: Report, name: str) -> None:
     )
     if len(finding) > MAX_TILES:
         st.caption(f"The first {MAX_TILES} are shown.")
-    if name == "near_duplicates":
-        _border(view, finding)
+    if name in WITH_THRESHOLD:
+        _border(view, report, name)
 
 
 def _fact(view: session.RunView, i: int) -> str:
@@ -285,24 +286,46 @@ def _fact(view: session.RunView, i: int) -> str:
     return " · ".join(parts)
 
 
-def _border(view: session.RunView, finding: Finding) -> None:
-    material = material_of(view)
-    if material.neighbours is None:
+def _border(view: session.RunView, report: Report, name: str) -> None:
+    """Examples just within the threshold and just beyond it; pairs share a colour."""
+    kept = json.dumps(session.get("clean_thresholds") or {}, sort_keys=True)
+    made = _border_of(_mark(view), kept, name, view, report)
+    if made is None:
         return
-    pairs = near_pairs_of(material, material.same)
-    within, beyond = pairs.border(float(finding.threshold or 0.0))
-    for title, shown in (("Just within the threshold", within), ("Just beyond it", beyond)):
+    for title, side in (
+        ("Just within the threshold", made.within),
+        ("Just beyond it", made.beyond),
+    ):
+        if not len(side):
+            continue
         st.markdown(f"**{title}**")
-        flat = shown.ravel()
-        marks = [category(at // 2) for at in range(len(flat))]
+        width = side.examples.shape[1]
+        flat = side.examples.ravel()
+        names = short_ids(view.dataset, flat)
+        scores = np.repeat(side.scores, width)
         gallery(
             view.dataset,
             flat,
-            short_ids(view.dataset, flat),
-            marks=marks,
+            [f"{score:.3g}" for score in scores],
+            facts=names,
+            marks=[category(at // width) if width > 1 else "" for at in range(len(flat))],
             key=f"clean:border:{title[5:11]}",
             height=170,
         )
+
+
+@st.cache_resource(max_entries=32, show_spinner="Looking for examples at the threshold ...")
+def _border_of(
+    mark: str, thresholds: str, name: str, _view: session.RunView, _report: Report
+) -> Border | None:
+    config = CleanConfig(**json.loads(thresholds))
+    return border(_material(mark, _view), _report[name], config)
+
+
+def _borders(view: session.RunView, report: Report) -> dict[str, Border]:
+    from coreset_engine.pipeline.clean import borders
+
+    return borders(view.run, report, **(session.get("clean_thresholds") or {}))
 
 
 def downloads(view: session.RunView, report: Report) -> None:
@@ -333,7 +356,7 @@ def downloads(view: session.RunView, report: Report) -> None:
             )
             st.download_button(
                 "Report (HTML)",
-                lambda: as_html(report, view.dataset),
+                lambda: as_html(report, view.dataset, borders=_borders(view, report)),
                 "findings.html",
                 "text/html",
                 on_click="ignore",

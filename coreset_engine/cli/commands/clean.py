@@ -144,7 +144,7 @@ def clean(
     record["excluded_now"] = _act(run, report, actions)
     record["excluded"] = _in_force(run, out)
     if html is not None:
-        record["html"] = _write_html(html, report, run, comparison)
+        record["html"] = _write_html(html, report, run, comparison, params_of(threshold))
     failed = [name for name in wanted if _count(name, report, comparison)]
     record["failed"] = failed
     print(json.dumps(record)) if as_json else _show(record, report)
@@ -306,12 +306,16 @@ def _costs(report: Any, folder: Path) -> dict[str, str]:
     return {name: cost.sentence() for name, cost in costs.items() if cost.wasted}
 
 
-def _write_html(path: Path, report: Any, run: Any, comparison: Any) -> str:
+def _write_html(
+    path: Path, report: Any, run: Any, comparison: Any, thresholds: dict[str, Any]
+) -> str:
     from coreset_engine.findings.html_report import as_html
+    from coreset_engine.pipeline.clean import borders
 
     sentences = [] if comparison is None else [comparison.leakage.sentence()]
     with filesystem.writing(path, "name a file in a folder you can write"):
-        path.write_text(as_html(report, run.dataset, sentences), encoding="utf-8")
+        page = as_html(report, run.dataset, sentences, borders(run, report, **thresholds))
+        path.write_text(page, encoding="utf-8")
     return str(path)
 
 
