@@ -130,6 +130,7 @@ def test_a_rule_that_was_chosen_is_left_alone(open_page, monkeypatch):
 def test_compare_begins_with_what_is_expected_of_each_side(open_page, known):
     said = texts(open_page("compare", method="elfs", prune_rate=0.5))
     assert "A is expected **1.5 points above random** (90% interval +0.5 to +2.5)." in said
+    assert "Forecast without labels." in said
     assert "B is expected" not in said  # B is random itself
 
 
@@ -170,7 +171,8 @@ def test_both_curves_over_beta_and_the_truth_are_drawn():
     assert len(data["curve"]) == len(data["low"]) == 7
     alone, _ = beta_search.curves(None, points, "Choice of β")
     assert [trace.name for trace in alone.data] == [beta_search.FORECAST_CURVE]
-    said = beta_search.forecast_sentence(points)
+    said = beta_search.forecast_sentence(points, "corrected by 262 labels")
+    assert said.startswith("Forecast corrected by 262 labels: ")
     assert "β = 20.0%" in said and "+2.5 points" in said and "may be as good" in said
 
 

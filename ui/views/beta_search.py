@@ -86,6 +86,12 @@ def forecast_points(
     return sorted(points, key=lambda point: point[0])
 
 
+def correction(view: session.RunView, prune_rate: float, score: str) -> str:
+    """ "corrected by 262 labels", or "without labels"; "" where nothing is forecast yet."""
+    made = forecasts.known_betas(view, prune_rate, score)
+    return made.correction if made else ""
+
+
 def best_of(points: list[tuple[float, Gain]]) -> tuple[float, Gain]:
     """The point of highest expected gain; of equal ones the smallest beta."""
     return max(points, key=lambda point: (point[1].gain, -point[0]))
@@ -102,7 +108,7 @@ def show_curve(view: session.RunView, prune_rate: float, score: str) -> None:
     if result is not None:
         st.caption(result_sentence(result))
     if points:
-        st.caption(forecast_sentence(points))
+        st.caption(forecast_sentence(points, correction(view, prune_rate, score)))
 
 
 def curves(
@@ -169,13 +175,16 @@ def _add_forecast(figure: Any, points: list[tuple[float, Gain]], *, beside: bool
     figure.add_vline(x=best_of(points)[0], line_dash="dot", line_color=color)
 
 
-def forecast_sentence(points: list[tuple[float, Gain]]) -> str:
-    """What the forecast would take, and whether its interval tells it from the others."""
+def forecast_sentence(points: list[tuple[float, Gain]], correction: str) -> str:
+    """What the forecast would take, and whether its interval tells it from the others.
+
+    correction: whether labels corrected it, in words.
+    """
     beta, gain = best_of(points)
     others = [one for at, one in points if at != beta]
     sentence = (
-        f"Forecast: β = {beta:.1%}, expected {gain.gain:+.1f} points over random (90% interval "
-        f"{gain.low:+.1f} to {gain.high:+.1f})."
+        f"Forecast {correction}: β = {beta:.1%}, expected {gain.gain:+.1f} points over random "
+        f"(90% interval {gain.low:+.1f} to {gain.high:+.1f})."
     )
     if others and max(one.high for one in others) > gain.low:
         sentence += " Intervals overlap, so another β may be as good."

@@ -102,7 +102,7 @@ def expected_sentence(view: RunView, pair: Pair) -> str:
         for name, (method, gain) in gains.items()
         if method != BASELINE
     ]
-    return f"{'; '.join(parts)}." if parts else ""
+    return f"{'; '.join(parts)}. Forecast {forecast.correction}." if parts else ""
 
 
 def job_params(pair: Pair) -> dict[str, Any]:

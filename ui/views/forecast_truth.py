@@ -48,7 +48,7 @@ def show_truth(view: RunView, rows: Sequence[dict[str, Any]]) -> None:
     if not pairs:
         return
     figure, data = chart(pairs)
-    st.markdown(sentence(pairs))
+    st.markdown(f"{sentence(pairs)} Forecast {forecast.correction}.")
     charts.show(figure, "forecast-truth", data)
 
 
