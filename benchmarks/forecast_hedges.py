@@ -1,6 +1,7 @@
 """Would coresets that are random in part do better than those of one method?
 
     python benchmarks/forecast_hedges.py measure FOLDER [--raw hedges.jsonl] [--seeds 5] [--sets a,b]
+        [--first 0] [--hedges TEXT]
     python benchmarks/forecast_hedges.py tables --raw hedges.jsonl --forecast forecast.jsonl
         [--docs docs/forecast.md]
 
@@ -25,7 +26,7 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)  # benchmarks/coverage
 
 from benchmarks import forecast, methods  # noqa: E402
 
-RATES = (0.5, 0.7, 0.8)  # of the hedges; draws of random are judged at every rate
+RATES = (0.5, 0.7, 0.8, 0.9, 0.95)  # of the hedges; draws of random are judged at every rate
 FIRST_SEED = 104_729  # of the random parts; other than those of the draws compared with
 
 
@@ -37,6 +38,8 @@ def main() -> None:
     measuring.add_argument("folder", type=Path)
     measuring.add_argument("--sets", default=",".join(methods.MAIN_SETS))
     measuring.add_argument("--seeds", type=int, default=5)
+    measuring.add_argument("--first", type=int, default=0, help="the first seed")
+    measuring.add_argument("--hedges", default="", help="those whose name holds this text")
     reporting = commands.add_parser("tables")
     reporting.add_argument("--forecast", type=Path, default=Path("forecast.jsonl"))
     reporting.add_argument("--docs", type=Path, help="page whose tables are replaced")
@@ -53,42 +56,56 @@ def main() -> None:
 
 def measure(options: argparse.Namespace) -> None:
     """Append the rows of every set and seed that the raw file lacks."""
-    for seed in range(options.seeds):
+    wanted = [name for name in HEDGES if options.hedges in name]
+    for seed in range(options.first, options.first + options.seeds):
         for name in options.sets.split(","):
-            done = {(row["set"], row["seed"]) for row in methods.read(options.raw)}
-            if (name, seed) in done:
+            rows = [r for r in methods.read(options.raw) if (r["set"], r["seed"]) == (name, seed)]
+            done = {(row["rate"], row["method"]) for row in rows}
+            left = {rate: [one for one in wanted if (rate, one) not in done] for rate in RATES}
+            if not any(left.values()):
                 continue
             began = time.process_time()
             with tempfile.TemporaryDirectory() as place:
-                rows = list(rows_of(forecast.Measured(options.folder, name, seed, Path(place))))
+                measured = forecast.Measured(options.folder, name, seed, Path(place))
+                found = list(rows_of(measured, left, done))
             with open(options.raw, "a", encoding="utf-8") as out:
-                out.write("".join(json.dumps(row) + "\n" for row in rows))
+                out.write("".join(json.dumps(row) + "\n" for row in found))
             print(f"{name} {seed}: {time.process_time() - began:.0f} s CPU", flush=True)
 
 
-def rows_of(measured: forecast.Measured) -> Iterator[dict]:
-    """Every draw of random and every hedge at each rate."""
+def rows_of(
+    measured: forecast.Measured, wanted: dict[float, list[str]], done: set
+) -> Iterator[dict]:
+    """Every draw of random, and the hedges wanted at each rate."""
     from coreset_engine.core.rates import kept_count
+
+    parts = Parts(measured)
+    for rate in forecast.RATES:
+        k = kept_count(measured.n, rate)
+        if k >= forecast.FEWEST_KEPT and (rate, "random") not in done:
+            yield from random_rows(measured, rate, k)
+        for name in wanted.get(rate, []):
+            kept = HEDGES[name](parts, k)
+            if len(np.unique(kept)) != k:
+                raise SystemExit(f"{name} kept {len(np.unique(kept))} images instead of {k}.")
+            yield measured.row(rate, name, {}, [kept])
+
+
+def random_rows(measured: forecast.Measured, rate: float, k: int) -> Iterator[dict]:
+    """Every draw alone, and their mean."""
     from coreset_engine.selection.keyed_random import random_order
 
     ids = measured.run.dataset.ids
     orders = [random_order(ids, measured.seed + 7919 + i) for i in range(forecast.N_RANDOM)]
-    parts = Parts(measured)
-    for rate in forecast.RATES:
-        k = kept_count(measured.n, rate)
-        if k < forecast.FEWEST_KEPT:
-            continue
-        for draw, order in enumerate(orders):
-            about = dict(set=measured.name, seed=measured.seed, rate=rate, k=k)
-            yield about | dict(method="draw", params={"draw": draw}) | measured.truth(order[:k])
-        if rate not in RATES:
-            continue
-        yield measured.row(rate, "random", {}, [order[:k] for order in orders])
-        for name, hedge in HEDGES.items():
-            kept = hedge(parts, k)
-            if len(np.unique(kept)) != k:
-                raise SystemExit(f"{name} kept {len(np.unique(kept))} images instead of {k}.")
-            yield measured.row(rate, name, {}, [kept])
+    about = dict(set=measured.name, seed=measured.seed, rate=rate, k=k)
+    truths = [measured.truth(order[:k]) for order in orders]
+    for draw, truth in enumerate(truths):
+        yield about | dict(method="draw", params={"draw": draw}) | truth
+    judged = [measured.judged(order[:k]) for order in orders[: forecast.N_COMPARED]]
+    row = about | dict(n=measured.n, method="random", params={})
+    for some in (truths, judged):
+        row |= {key: forecast.mean([one[key] for one in some]) for key in some[0]}
+    yield row
 
 
 class Parts:
@@ -194,7 +211,10 @@ HEDGES: dict[str, Callable[[Parts, int], np.ndarray]] = {
     "25% random, then maxherding": method_after("maxherding", 0.25),
     "50% random, then maxherding": method_after("maxherding", 0.5),
     "75% random, then maxherding": method_after("maxherding", 0.75),
+    "25% random, then facility_location_full": method_after("facility_location_full", 0.25),
     "50% random, then facility_location_full": method_after("facility_location_full", 0.5),
+    "0% random, then maxherding": method_after("maxherding", 0.0),
+    "0% random, then facility_location_full": method_after("facility_location_full", 0.0),
     "random in 40 clusters": stratified(lambda k: 40),
     "random in k / 2 clusters": stratified(lambda k: max(2, k // 2)),
     "maxherding in 40 clusters": with_quotas("maxherding", 40),
