@@ -29,7 +29,7 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)  # benchmarks/coverage
 from benchmarks import forecast, methods  # noqa: E402
 
 CANDIDATES = ("kmedoids", "typiclust", "facility_location", "facility_location_full", "d2")
-CANDIDATES = (*CANDIDATES, "maxherding", "random_maxherding", "prototypicality")
+CANDIDATES = (*CANDIDATES, "maxherding", "prototypicality")
 PARTS = {  # pruning rates
     "large": (0.7, 0.9, 0.98),
     "elpv_lite2": (0.5, 0.8, 0.9, 0.95, 0.99),

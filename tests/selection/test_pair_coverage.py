@@ -139,20 +139,6 @@ def test_maxherding_follows_what_is_kept():
     assert found.order[:2].tolist() == [0, 3]
 
 
-def test_a_random_part_counts_as_kept_and_the_rest_is_maxherding():
-    run = Tiny(random_rows(60), labels=np.arange(60) % 3)
-    found = ranked("random_maxherding", run, 12, share=0.5)
-    drawn = found.order[:6].tolist()
-    assert found.info["n_random"] == 6 and not found.nested
-    after = ranked("maxherding", run, 12, preselected=drawn).order[:12].tolist()
-    assert found.order[:12].tolist() == after
-    # What must be kept counts first: of the 8 others half are drawn.
-    given = ranked("random_maxherding", run, 12, share=0.5, preselected=[3, 1, 4, 5])
-    assert given.order[:4].tolist() == [3, 1, 4, 5] and given.info["n_random"] == 4
-    nothing = ranked("random_maxherding", run, 12, share=0.0).order[:12].tolist()
-    assert nothing == ranked("maxherding", run, 12).order[:12].tolist()
-
-
 def test_uherding_without_a_model_is_maxherding():
     rows = random_rows(60)
     run = Tiny(rows, labels=np.arange(60) % 3)

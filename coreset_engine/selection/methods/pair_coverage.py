@@ -1,7 +1,5 @@
 """Methods on all pairwise similarities: facility location, MaxHerding, UHerding, SubZeroCore.
 
-`random_maxherding` draws a part of the budget at random before MaxHerding takes the rest.
-
 `facility_location` (in `graphs`) sees the neighbour graph only, in seconds at any size; these see
 every pair, in O(N^2 d). All compare unit vectors. Gains are exact, and no N x N matrix is held, see
 `kernels.pair_coverage`; above 4,472 images the first few hundred are picked among 4,096 candidates.
@@ -27,14 +25,12 @@ from coreset_engine.core.limits import limits
 from coreset_engine.core.types import Artefacts, Ranking
 from coreset_engine.selection.canonical_order import NONE_PRESELECTED, by_key, filled
 from coreset_engine.selection.kernels.vectors import on_own_axes, on_principal_axes
-from coreset_engine.selection.keyed_random import random_order
 from coreset_engine.selection.methods.baselines import LABELS, labels_of, rank_scores
 
 FEW_AXES = 128
 DIMS = "leading principal components that are compared; 0 = all; none = all up to N N D = 2e11, "
 DIMS += "else 128"
 TEMPERATURES = np.arange(1.0, 20.0, 0.1)  # searched by UHerding's program
-RANDOM_PART = 104_729  # added to the seed, so that these draws are none of `random`'s
 HELD_OUT = 0.3  # share of the labelled images that temperatures are judged on
 
 
@@ -63,19 +59,6 @@ class MaxherdingConfig:
     )
     pairs: str = PAIRS
     dims: int | None = knob(None, DIMS, low=0, high=100_000)
-
-
-@dataclass(frozen=True)
-class RandomMaxherdingConfig(MaxherdingConfig):
-    """MaxHerding after a random start."""
-
-    share: float = knob(
-        0.5,
-        "share of the kept images that is drawn at random, before MaxHerding takes the others",
-        low=0.0,
-        high=1.0,
-        step=0.05,
-    )
 
 
 @dataclass(frozen=True)
@@ -167,33 +150,6 @@ def maxherding(
     rows = unit_rows(inputs, config.dims)
     order = _covering(inputs, rows, config.bandwidth, config.pairs, preselected, k)
     return _ranked(order, rows, k, "each adds most to a smooth coverage of the whole set")
-
-
-@by_key
-def random_maxherding(
-    inputs: Artefacts,
-    k: int,
-    config: RandomMaxherdingConfig,
-    seed: int,
-    *,
-    preselected: np.ndarray = NONE_PRESELECTED,
-) -> Ranking:
-    """A share of the budget at random, then MaxHerding, which counts what was drawn as kept.
-
-    The random part keeps the pool's own mix; the other fills what it leaves uncovered. No paper's
-    method: a hedge, for budgets where a covering method is not safely above random. info: n_random.
-    """
-    rows = unit_rows(inputs, config.dims)
-    budget = max(0, min(k, len(rows)) - len(preselected))
-    drawn = random_order(inputs.dataset.ids, seed + RANDOM_PART)
-    drawn = drawn[~np.isin(drawn, preselected)][: round(config.share * budget)]
-    kept = np.concatenate([preselected, drawn]).astype(np.int64)
-    order = _covering(inputs, rows, config.bandwidth, config.pairs, kept, k)
-    reason = (
-        f"{len(drawn):,} images drawn at random, then each adds most to a smooth coverage of the "
-        "whole set"
-    )
-    return _ranked(order, rows, k, reason, nested=False, n_random=len(drawn))
 
 
 def _covering(
