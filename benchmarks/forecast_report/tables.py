@@ -18,6 +18,7 @@ from benchmarks.forecast_report.cells import (
     means,
     read_cells,
 )
+from benchmarks.forecast_report.reachable import reachable
 from coreset_engine.core.registry import BASELINE, METHODS
 
 START = "<!-- begin: measured by benchmarks/forecast.py -->"
@@ -64,6 +65,7 @@ def write_tables(raw: Path, methods_raw: Path | None, docs: Path | None) -> None
         correlations(cells),
         bars(cells),
         summary(cells),
+        reachable(cells, methods_raw, JUDGES),
         other_rules(cells),
     ]
     if methods_raw is not None:
