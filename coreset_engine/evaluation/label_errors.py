@@ -21,7 +21,7 @@ from coreset_engine.evaluation.confident_learning import confident_learning, nor
 from coreset_engine.evaluation.probe import out_of_fold
 from coreset_engine.pipeline.run import Run
 
-VERSION = 1
+VERSION = 2
 FEWEST = 20  # labelled images below which no ranking is made
 
 
