@@ -51,9 +51,8 @@ METHOD, ENCODER, SOURCE, TARGET = RECIPES.values()
 
 
 def with_entry(text: str, table: str, entry: str) -> str:
-    """`text` with `entry` as the first one of the table, which opens with `TABLE... = _table(`
-    or `TABLE... = {`."""
-    opening = re.compile(rf"^{table}\b[^\n]* = (_table\(|\{{)\n", re.M)
+    """`text` with `entry` first in the table, which opens with `NAME = table(` or `NAME = {`."""
+    opening = re.compile(rf"^{table}\b[^\n]* = (table\(|\{{)\n", re.M)
     (found,) = opening.finditer(text)
     return text[: found.end()] + entry + text[found.end() :]
 
