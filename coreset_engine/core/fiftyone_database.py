@@ -45,6 +45,9 @@ class Database:
         return self.kind != "none"
 
 
+_RAN: set[tuple[str, int, int, int, int]] = set()  # files of mongod that have run
+
+
 def find() -> Database:
     """Which database FiftyOne would use now. Starts nothing, downloads nothing."""
     if importlib.util.find_spec("fiftyone") is None:
@@ -93,9 +96,23 @@ def package_mongod() -> Path:
 
 
 def fault_of(mongod: Path) -> str:
-    """Why this mongod does not run, in a few words; "" when it does."""
+    """Why this mongod does not run, in a few words; "" when it does.
+
+    A file that has run is not run again as long as it is the same file.
+    """
     if not mongod.is_file():
         return "its package brought no mongod"
+    facts = mongod.stat()
+    same = (str(mongod), facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns)
+    if same in _RAN:
+        return ""
+    fault = _fault_when_run(mongod)
+    if not fault:
+        _RAN.add(same)
+    return fault
+
+
+def _fault_when_run(mongod: Path) -> str:
     try:
         done = subprocess.run(
             [str(mongod), "--version"], capture_output=True, text=True, timeout=20

@@ -49,9 +49,9 @@ _KINDS = (
     ),
     FindingKind(
         name="pixel_identical",
-        title="Identical pixels in different files",
+        title="Identical pixels",
         severity="high",
-        meaning="The same pixels under another name, format or metadata.",
+        meaning="The same pixels again: another file, name, format or metadata.",
         score="images in the group",
         verb="copies of another chosen image",
         grouped=True,

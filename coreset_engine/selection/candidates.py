@@ -57,6 +57,14 @@ class Pool:
         return self._inputs.vectors[self._at]
 
     @property
+    def source(self) -> tuple[np.ndarray, np.ndarray]:
+        """The vectors of the whole, and the (M,) positions in it that `vectors` shows."""
+        inner = getattr(self._inputs, "source", None)
+        if isinstance(inner, tuple):
+            return inner[0], inner[1][self._at]
+        return self._inputs.vectors, self._at
+
+    @property
     def labels(self) -> np.ndarray:
         return self._inputs.labels[self._at]
 

@@ -134,3 +134,29 @@ def test_equal_images_more_than_kept_still_give_k():
     run = Tiny([3, 3, 3, 3, 3, 8])
     for name in ("k_center", "herding", "kmedoids", "typiclust", "prototypicality", "moderate"):
         assert len(set(ranked(name, run, 5).order[:5].tolist())) == 5
+
+
+def test_rows_are_kept_for_the_same_images_only():
+    """A changed count reads the axes of before; other images, or another array, do not."""
+    from types import SimpleNamespace
+
+    from coreset_engine.core.types import Dataset
+    from coreset_engine.selection.candidates import Pool
+    from coreset_engine.selection.kernels.vectors import comparable, comparable_again
+
+    n = 6000
+    ids = np.array([str(i) for i in range(n)])
+    vectors = np.random.default_rng(0).normal(size=(n, 4)).astype(np.float32)
+    run = SimpleNamespace(dataset=Dataset("x", ids, "x"), vectors=vectors, seed=0)
+    order = np.random.default_rng(1).permutation(n)
+    first = comparable_again(Pool(run, order), "cosine", 3)
+    np.testing.assert_array_equal(first, comparable(Pool(run, order), "cosine", 3))
+    assert comparable_again(Pool(Pool(run, order), np.arange(n)), "cosine", 3) is first
+    assert comparable_again(Pool(run, order), "euclidean", 3) is not first
+    part = comparable_again(Pool(Pool(run, order), np.arange(5500)), "cosine", 3)
+    np.testing.assert_array_equal(part, comparable(Pool(run, order[:5500]), "cosine", 3))
+    run.vectors = vectors + 1
+    other = comparable_again(Pool(run, order), "cosine", 3)
+    np.testing.assert_array_equal(other, comparable(Pool(run, order), "cosine", 3))
+    few = Pool(run, order[:100])
+    assert comparable_again(few, "cosine", 3) is not comparable_again(few, "cosine", 3)

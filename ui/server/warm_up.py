@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
+from coreset_engine.core import fiftyone_database
 from coreset_engine.core.errors import CoresetError
 from ui.server import html_shell, static_files
 
@@ -83,6 +84,8 @@ def warm_up() -> None:
     _import(*(f"ui.views.{path.stem}" for path in sorted(_VIEWS.glob("[a-z]*.py"))))
     _wait_for_pages()
     draw_once()
+    _wait_for_pages()
+    fiftyone_database.find()  # runs its mongod once, a second on a fresh machine
     for name in html_shell.named_files():
         _wait_for_pages()
         static_files.compress([name])

@@ -26,6 +26,7 @@ from ui.views import redundancy_sources
 
 PIN_LABELS = {"keep": "Always include", "never": "Exclude", None: "Clear"}
 MAX_SOURCES = 24
+UNSURE = 0.2  # share of the clustering models that name another cluster
 
 
 def show_panel(view: RunView, i: int, selection: Selection | None, *, key: str) -> None:
@@ -129,7 +130,11 @@ def label_lines(view: RunView, i: int) -> list[str]:
         line = f"Cluster **{name}**, confidence {pseudo.confidence[i]:.0%}."
         if pseudo.agreement is not None and pseudo.agreement[i] < 0.995:
             disagree = 1 - pseudo.agreement[i]
-            line += f" Clustering is unsure: {disagree:.0%} of its models say another."
+            line += (
+                f" Clustering is unsure: {disagree:.0%} of its models say another."
+                if disagree >= UNSURE
+                else f" {pseudo.agreement[i]:.0%} of the clustering's models agree."
+            )
         lines.append(line)
     truth = column(view, "true label")
     if truth is not None:

@@ -18,6 +18,7 @@ from coreset_engine.selection.kernels.kmeans_partition import kmeans
 from coreset_engine.selection.kernels.vectors import (
     METRICS,
     comparable,
+    comparable_again,
     on_own_axes,
     on_principal_axes,
 )
@@ -168,7 +169,7 @@ def kmedoids(
     ----------
     Lloyd 1982; Arthur and Vassilvitskii 2007.
     """
-    rows = comparable(inputs, config.metric, config.dims)
+    rows = comparable_again(inputs, config.metric, config.dims)
     labels, distance = kmeans(rows, k, seed, config.rounds)
     size = np.bincount(labels)
     order = np.lexsort((distance, labels))
