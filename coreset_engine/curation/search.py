@@ -173,8 +173,10 @@ def find(  # noqa: PLR0913
     count = _checked_count(count)
     if not 0 <= relevance <= 1:
         raise BadInput(f"relevance={relevance} must lie in [0, 1]; 1 = similarity alone.")
-    query = resolve(run, like, text)
     wanted = filter_of(where)
+    if wanted is not None and not _asks_for_stages(run, wanted):
+        require_some(apply_filter(wanted, run.columns), run.columns)  # before anything is embedded
+    query = resolve(run, like, text)
     mask = _allowed(run, query, wanted)
     began = time.perf_counter()
     pool = min(POOL * count, len(run.dataset)) if diverse else count
@@ -244,6 +246,12 @@ def _checked_count(count: Any) -> int:
     if whole < 1 or whole != float(count):
         raise BadInput(f"count={count!r} must be a whole number of at least 1, for example 200.")
     return whole
+
+
+def _asks_for_stages(run: Any, wanted: Filter) -> bool:
+    """Whether a column of the filter is yet to be computed."""
+    later = {column.name for column in run.columns.describe() if not column.ready}
+    return bool(later & set(wanted.columns))
 
 
 def _allowed(run: Any, query: Query, wanted: Filter | None) -> np.ndarray | None:

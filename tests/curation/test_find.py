@@ -52,6 +52,15 @@ def test_like_the_centre_of_several(run):
     assert found.similarity == pytest.approx([1, np.cos(np.deg2rad(20))], abs=1e-6)
 
 
+def test_a_filter_that_leaves_nothing_is_refused_before_anything_is_embedded(tmp_path):
+    for i in range(3):
+        Image.new("RGB", (8, 8), (i, 0, 0)).save(tmp_path / f"{i}.png")
+    run = Run(open_source(str(tmp_path)))
+    with pytest.raises(BadInput, match="leaves none of the 3 images"):
+        find(run, like="0.png", where="id contains x")
+    assert not run.ready("embeddings")
+
+
 def test_within_a_filter_as_a_filter_and_as_a_start(run):
     found = find(run, like="d0", count=10, where="half=left")
     assert found.ids.tolist() == ["d350", "d180"] and found.where.text == "half=left"

@@ -99,8 +99,8 @@ def test_what_both_share_is_counted_from_both_sides(page):
     test = page()
     assert not test.exception
     values = {one.label: one.value for one in test.metric}
-    assert values["Images of B that occur in A"] == "3 of 20"
-    assert values["Images of A that occur in B"] == "3 of 40"
+    assert values["Of B, also in A"] == "3 of 20"
+    assert values["Of A, also in B"] == "3 of 40"
     (kinds,) = [one for one in test.get("button_group") if one.label == "How they repeat"]
     assert kinds.options == [
         "All (3)",

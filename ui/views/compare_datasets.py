@@ -79,7 +79,7 @@ def choose(view: session.RunView) -> Pair | None:
     """The opened dataset and the one that was chosen beside it; None until there is one."""
     chosen = session.get("other") or ""
     with st.form("other:form", border=False):
-        left, middle, right = st.columns([3, 4, 1], vertical_alignment="bottom")
+        left, middle, right = st.columns([3, 4, 1.5], vertical_alignment="bottom")
         name = escaped(session.short_name(view.spec), 60)
         left.markdown(f"**A, this dataset:** {name}  \n{len(view):,} images")
         typed = middle.text_input(
@@ -141,7 +141,7 @@ def offer_to_compute(pair: Pair) -> None:
         for name, view in ((name_a, pair.a), (name_b, pair.b))
         if not view.ready("embeddings")
     ]
-    needs = f", and {' and '.join(lacking)} for it" if lacking else ""
+    needs = f", which needs {' and '.join(lacking)}," if lacking else ""
     with st.container(border=True):
         st.markdown(
             f"**{name_a}** ({len(pair.a):,} images) and **{name_b}** ({len(pair.b):,}) have not "
@@ -209,21 +209,24 @@ def summary(pair: Pair, both: Both) -> None:
     comparison = both.stored.comparison
     leaks, of_a = comparison.leakage, comparison.leakage_of_a
     cells = st.columns(4)
-    cells[0].metric("Images of B that occur in A", f"{len(leaks):,} of {leaks.n:,}")
-    cells[1].metric("Images of A that occur in B", f"{len(of_a):,} of {of_a.n:,}")
+    shared = "By bytes, by pixels, or nearly."
+    cells[0].metric("Of B, also in A", f"{len(leaks):,} of {leaks.n:,}", help=shared)
+    cells[1].metric("Of A, also in B", f"{len(of_a):,} of {of_a.n:,}", help=shared)
     if comparison.regions is not None:
         less = (len(comparison.regions.lacking_in_a()), len(comparison.regions.lacking_in_b()))
         cells[2].metric(
-            "Regions with more of B, of A",
-            f"{less[0]}, {less[1]}",
-            help="Of the clusters of both together; the difference of the shares is significant "
-            "at 1 %, corrected for the number of clusters (Holm).",
+            "Uneven regions",
+            f"{sum(less):,}",
+            help=f"{less[0]} with more of B, {less[1]} with more of A. Of the clusters of both "
+            "together; the difference of the shares is significant at 1 %, corrected for the "
+            "number of clusters (Holm).",
         )
     if comparison.test is not None:
         cells[3].metric(
-            "Separated by a classifier",
+            "Told apart",
             f"{comparison.test.accuracy:.0%}",
-            help="Accuracy on images that it was not trained on; 50 % = not at all.",
+            help="Accuracy of a classifier that tells A from B, on images that it was not trained on; "
+            "50 % = not at all.",
         )
         st.caption(escaped(_sentence(comparison.test.sentence()), 400))
     for warning in comparison.warnings:
