@@ -15,6 +15,7 @@ import typer
 from coreset_engine.cli.progress import ProgressBar
 from coreset_engine.cli.recipe_options import take_recipe
 from coreset_engine.cli.source_options import report_source
+from coreset_engine.cli.stage_params import take_stage_params
 from coreset_engine.core.errors import BadInput
 from coreset_engine.pipeline.config import RunConfig
 
@@ -71,18 +72,22 @@ def with_run_settings(
 
         @functools.wraps(command)
         def called(**values: Any) -> Any:
+            context = values.pop(_CONTEXT)
             chosen = {name: values.pop(parameter) for parameter, name in names.items()}
             items = chosen.pop("set") or ()
             cluster = chosen.pop("cluster")
             if chosen.get("recipe"):
                 take_recipe(chosen["recipe"], values)
-            config = config_type.from_record(chosen).with_set(items)
+            given = {name: one for name, one in chosen.items() if _is_given(context, name)}
+            config = config_type.from_record(given).with_set(items)
+            config = take_stage_params(config, values)
             return command(settings=RunSettings(config, cluster), **values)
 
         kept = [one for one in own.parameters.values() if one.name != "settings"]
         kept = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in kept]
-        called.__signature__ = own.replace(parameters=[*kept, *shared])  # type: ignore[attr-defined]
-        called.__annotations__ = {one.name: one.annotation for one in [*kept, *shared]}
+        parameters = [_context_parameter(), *kept, *shared]
+        called.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+        called.__annotations__ = {one.name: one.annotation for one in parameters}
         del called.__wrapped__  # typer would look through it at the signature without options
         return called
 
@@ -90,6 +95,7 @@ def with_run_settings(
 
 
 _PREFIX = "run_setting_"  # keeps the derived parameters apart from a command's own
+_CONTEXT = "run_context"
 _PANEL = "Run settings"
 
 
@@ -128,6 +134,17 @@ def _setting_parameters(
         _parameter("set", Annotated[list[str] | None, group], None),
         _parameter("cluster", Annotated[str | None, where], None),
     ]
+
+
+def _context_parameter() -> inspect.Parameter:
+    """The command's context, which knows what was typed and what is a default."""
+    return inspect.Parameter(_CONTEXT, inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    """Whether the option of a setting was typed (or is set by a variable of the environment)."""
+    source = context.get_parameter_source(_PREFIX + name)
+    return source is not None and source.name != "DEFAULT"
 
 
 def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from coreset_engine.core.errors import BadInput
-from coreset_engine.core.registry import DEFAULT_METHOD
+from coreset_engine.core.registry import DEFAULT_METHOD, METHODS, look_up
 from coreset_engine.pipeline.recipes import find
 
 
@@ -32,7 +32,8 @@ def take_recipe(name: str, values: dict[str, Any]) -> None:
     recipe = find(name)
     if "method" not in values or "param" not in values:
         return
-    if values["method"] not in (DEFAULT_METHOD, recipe.method):
+    asked = look_up(METHODS, values["method"], "method").name
+    if asked not in (DEFAULT_METHOD, recipe.method):
         raise BadInput(
             f"--recipe {recipe.name} is of method {recipe.method!r}, not {values['method']!r}; "
             "leave out --method, or the recipe."

@@ -53,6 +53,10 @@ class Settings(Mapping[str, Any]):
 NONE_SET = Settings()
 
 
+class TakenRecipe(str):
+    """The name of a recipe whose settings a config holds already: they are not taken in again."""
+
+
 def setting(  # noqa: PLR0913
     default: Any,
     help: str,
@@ -231,7 +235,7 @@ class RunConfig:
     )
 
     def __post_init__(self) -> None:
-        if self.recipe is not None:
+        if self.recipe is not None and not isinstance(self.recipe, TakenRecipe):
             _take_recipe(self, find_recipe(str(self.recipe)))
         for about in fields(self):
             value = _checked(self, about, getattr(self, about.name))
@@ -272,6 +276,8 @@ class RunConfig:
     def from_record(cls, values: Mapping[str, Any]) -> Self:
         """The config of `to_record`, also of one written when there were fewer settings.
 
+        Values that stand beside a recipe win over it, also where they are the default.
+
         Raises
         ------
         BadInput
@@ -283,7 +289,12 @@ class RunConfig:
             raise BadInput(
                 f"{unknown[0]!r} is an unknown setting of a run; known: {', '.join(sorted(known))}."
             )
-        return cls(**values)
+        if values.get("recipe") is None:
+            return cls(**values)
+        recipe = find_recipe(str(values["recipe"]))
+        given = {**recipe.run, **values, "recipe": TakenRecipe(recipe.name)}
+        made = cls(**given)
+        return replace(made, **_settings_of_recipe(made, recipe))
 
     @classmethod
     def from_job(cls, params: Mapping[str, Any]) -> tuple[Self, dict[str, Any]]:
@@ -339,17 +350,24 @@ class ImportedLabels:
 
 def _take_recipe(config: RunConfig, recipe: Recipe) -> None:
     """Give fields that are at their default the recipe's value; settings of parts alike."""
-    object.__setattr__(config, "recipe", recipe.name)
+    object.__setattr__(config, "recipe", TakenRecipe(recipe.name))
     for name, value in recipe.run.items():
         if getattr(config, name) == _field(config, name).default:
             object.__setattr__(config, name, value)
+    for name, settings_of_part in _settings_of_recipe(config, recipe).items():
+        object.__setattr__(config, name, settings_of_part)
+
+
+def _settings_of_recipe(config: RunConfig, recipe: Recipe) -> dict[str, Any]:
+    """Mapping field -> its settings with the recipe's; those the config has win."""
     groups = setting_groups(config)
+    found: dict[str, Any] = {}
     for item in recipe.settings:
         group, name, value = _split(item)
         if group in groups:  # else the user chose another clusterer or proxy
-            about = groups[group]
-            given = {name: value, **getattr(config, about.name)}
-            object.__setattr__(config, about.name, given)
+            mapping = groups[group].name
+            found[mapping] = {name: value, **found.get(mapping, getattr(config, mapping))}
+    return found
 
 
 def config_class(config: RunConfig, about: dataclasses.Field[Any]) -> Any:

@@ -48,6 +48,7 @@ from coreset_engine.pipeline.executor import (
     Executor,
     make_executor,
 )
+from coreset_engine.pipeline.named_settings import with_named_settings
 from coreset_engine.pipeline.stage_inputs import by_content, inputs_of
 from coreset_engine.pipeline.stages import DYNAMICS, STAGES
 from coreset_engine.sources.predictions import Predictions, read_predictions
@@ -81,7 +82,9 @@ class Run:
     excluded_by
         Entries of `pipeline.exclusions`; default those the workspace keeps for this dataset.
     settings
-        Fields of `RunConfig` that differ from `config`.
+        Fields of `RunConfig` that differ from `config`, and settings of stages by their own name
+        where one stage alone has it: `margin="probability"` for
+        `dynamics={"margin": "probability"}`.
 
     Raises
     ------
@@ -657,17 +660,14 @@ class Run:
 
 
 def _config(config: RunConfig | str | None, settings: Mapping[str, Any]) -> RunConfig:
-    """`config` with `settings` taken in."""
+    """`config` with `settings` taken in: fields of RunConfig, or settings of stages by name."""
     if isinstance(config, str):
         config = RunConfig(encoder=config)
-    base = config or RunConfig()
-    known = {about.name for about in fields(base)}
-    unknown = sorted(set(settings) - known)
-    if unknown:
-        raise BadInput(
-            f"{unknown[0]!r} is an unknown setting of a run; known: {', '.join(sorted(known))}."
-        )
-    return replace(base, **settings) if settings else base
+    known = {about.name for about in fields(RunConfig)}
+    own = {name: value for name, value in settings.items() if name in known}
+    made = RunConfig.from_record(own) if config is None else replace(config, **own)
+    of_stages = {name: value for name, value in settings.items() if name not in known}
+    return with_named_settings(made, of_stages)
 
 
 def _check(n: int, n_clusters: int | None) -> None:

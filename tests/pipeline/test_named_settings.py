@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from coreset_engine.core.config import make
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.registry import DEFAULT_METHOD, METHODS, load
 from coreset_engine.pipeline.config import RunConfig
+from coreset_engine.pipeline.named_settings import with_named_settings
 from coreset_engine.pipeline.recipes import RECIPES, find
 
 every = pytest.mark.parametrize("name", sorted(RECIPES))
@@ -95,3 +97,50 @@ def test_the_shell_runs_a_recipe_keeps_its_name_and_verifies_it(tmp_path, monkey
     assert made["params"]["score"] == "uniform"
     result = CliRunner().invoke(app, ["verify", out + "/manifest.json"], catch_exceptions=False)
     assert result.exit_code == 0, result.output
+
+
+def test_the_shell_lets_a_default_win_over_a_recipe(tmp_path, monkeypatch):
+    """ELFS' program trains a ResNet; `--proxy mlp` beside it is the default, and was asked for."""
+    config = RunConfig.from_record({"recipe": "elfs-released", "proxy": "mlp"})
+    assert config.proxy == "mlp" and config.encoder == "dino" and config.recipe == "elfs-released"
+    assert replace(config, seed=3).proxy == "mlp", "nor is the recipe taken in again later"
+    assert RunConfig.from_record(config.to_record()) == config
+    made = manifest_of(
+        tmp_path,
+        monkeypatch,
+        "--recipe",
+        "elfs-released",
+        "--proxy",
+        "mlp",
+        *("--set", "mlp.epochs=2", "--set", "temi.epochs=1", "--set", "temi.n_heads=2"),
+    )
+    assert made["run"]["proxy"] == "mlp" and made["run"]["dynamics"] == {"margin": "probability"}
+
+
+def test_a_stage_setting_may_be_given_as_a_parameter(tmp_path, monkeypatch):
+    args = ("--method", "blindcs", "--param", "exponent=2", "--param", "n_samples=500")
+    made = manifest_of(tmp_path, monkeypatch, *args, "--param", "n_neighbours=7")
+    assert made["run"]["coverage"] == {"exponent": 2.0} and made["run"]["n_samples"] == 500
+    assert made["params"]["n_neighbours"] == 7, "a method's own parameter stays its own"
+
+
+def manifest_of(tmp_path, monkeypatch, *options: str) -> dict:
+    """Of `run` with these options on 60 vectors."""
+    monkeypatch.setenv("CORESET_HOME", str(tmp_path / "home"))
+    np.save(tmp_path / "v.npy", np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32))
+    args = ["run", str(tmp_path / "v.npy"), *options, "--out", str(tmp_path / "out")]
+    args += ["--n-clusters", "3"]
+    result = CliRunner().invoke(app, args, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return json.loads((tmp_path / "out" / "manifest.json").read_text())
+
+
+def test_a_notebook_names_a_stage_setting_alone():
+    made = with_named_settings(RunConfig(), {"margin": "probability", "exponent": "3"})
+    assert made.dynamics == {"margin": "probability"} and made.coverage == {"exponent": 3.0}
+    with pytest.raises(BadInput, match="temi or of mlp; say --set temi.epochs=3"):
+        with_named_settings(RunConfig(), {"epochs": 3})
+    with pytest.raises(BadInput, match="'colour' is an unknown setting"):
+        with_named_settings(RunConfig(), {"colour": 1})
+    with pytest.raises(BadInput, match="between 0.0 and 64.0"):
+        with_named_settings(RunConfig(), {"exponent": 99})
