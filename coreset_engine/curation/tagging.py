@@ -117,7 +117,7 @@ def import_tags(run: Any, where: Path | str) -> dict[str, int]:
 def _read_tags(run: Any, where: str) -> dict[str, list[str]]:
     """Image id -> tags."""
     if where.startswith("fiftyone:"):
-        from coreset_engine.sources.fiftyone import sample_tags
+        from coreset_engine.sources.fiftyone_labels import sample_tags
 
         samples = sample_tags(where.partition(":")[2])
         positions = _places_of_samples(run, samples)

@@ -40,7 +40,7 @@ def import_labels(
     """
     text = str(where)
     if text.startswith("fiftyone:"):
-        from coreset_engine.sources.fiftyone import label_rows
+        from coreset_engine.sources.fiftyone_labels import label_rows
 
         rows, fingerprints = label_rows(text.partition(":")[2], label_column)
         return ImportedLabels(text, rows, fingerprints, by_proof=True)

@@ -129,7 +129,7 @@ def read_predictions(where: str | Path, dataset: Dataset) -> Predictions:
     """
     text = str(where)
     if text.startswith("fiftyone:"):
-        from coreset_engine.sources.fiftyone import prediction_table
+        from coreset_engine.sources.fiftyone_labels import prediction_table
 
         table = prediction_table(text.partition(":")[2])
     else:

@@ -9,7 +9,7 @@ import synthetic_bundles
 
 from coreset_engine.core.types import silent
 from coreset_engine.export.fiftyone import live
-from coreset_engine.sources.fiftyone import decision_rows, prediction_table
+from coreset_engine.sources.fiftyone_labels import decision_rows, prediction_table
 from coreset_engine.sources.label_import import import_labels
 from coreset_engine.sources.open import open_source
 from coreset_engine.sources.predictions import read_predictions

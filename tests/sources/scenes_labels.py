@@ -97,15 +97,15 @@ def kinds_of_fields(folder, name):
     found = {}
     for field in ("number", "truth", "words", "two/number", "share", "id"):
         rows = f"fiftyone:{name}/{field}"
-        found[field] = _told(lambda rows=rows: import_labels(rows).match(ids, paths).labels)
+        found[field] = _error_of(lambda rows=rows: import_labels(rows).match(ids, paths).labels)
     for field in ("number", "truth", "share"):
-        found[f"source {field}"] = _told(
+        found[f"source {field}"] = _error_of(
             lambda field=field: _classes_of(open_source(f"fiftyone:{name}", labels=field))
         )
     return found
 
 
-def _told(call):
+def _error_of(call):
     """What the call gives, or the sentence it refuses with."""
     try:
         return call()
@@ -121,7 +121,7 @@ def grouped(folder, name):
     """Every slice of a group is read: tags, predictions, decisions."""
     import fiftyone as fo
 
-    from coreset_engine.sources import fiftyone as sources
+    from coreset_engine.sources import fiftyone_labels as sources
 
     dataset = fo.Dataset(name)
     dataset.add_group_field("group", default="left")
@@ -142,7 +142,7 @@ def grouped(folder, name):
     run = dataset.init_run()
     run.manifest = {"source_fingerprint": "ours"}
     run.tag = "coreset:main"
-    alone = _told(lambda: sources.decision_rows(name))
+    alone = _error_of(lambda: sources.decision_rows(name))
     dataset.register_run("coreset_main", run)
     return dict(
         alone=alone,

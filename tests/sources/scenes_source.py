@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from coreset_engine.core.errors import BadInput
-from coreset_engine.sources.fiftyone import read_labels
+from coreset_engine.sources.fiftyone_labels import read_labels
 from coreset_engine.sources.open import open_source
 
 

@@ -44,7 +44,9 @@ class Comparison:
 def show_truth(view: RunView, rows: Sequence[dict[str, Any]]) -> None:
     """Draw what was measured over what was forecast; nothing where no cell has both."""
     forecast = forecasts.known_forecast(view)
-    pairs = [] if forecast is None else compared(forecast, rows)
+    if forecast is None:
+        return
+    pairs = compared(forecast, rows)
     if not pairs:
         return
     figure, data = chart(pairs)

@@ -318,7 +318,7 @@ def _decide(
             raise BadInput(f"--correct {item!r} must read ID=CLASS, for example a.png=cat.")
         decisions.append((key, "correct", name))
     if tagged:
-        from coreset_engine.sources.fiftyone import decision_rows
+        from coreset_engine.sources.fiftyone_labels import decision_rows
 
         rows = decision_rows(tagged.removeprefix("fiftyone:"))
         decisions += [(key, decision, "") for key, decision in rows.items()]

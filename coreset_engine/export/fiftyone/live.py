@@ -33,7 +33,7 @@ from coreset_engine.export.fiftyone import disk
 from coreset_engine.export.fiftyone.layers import ID_FIELD, Layer, Names, own_layers, views
 from coreset_engine.export.fiftyone.transaction import all_or_nothing, said_in_words
 from coreset_engine.export.objects import with_boxes
-from coreset_engine.sources.fiftyone import fingerprints
+from coreset_engine.sources.fiftyone_labels import fingerprints
 
 CHUNK = 5000
 OWNED = ("fields", "views", "brain_keys")

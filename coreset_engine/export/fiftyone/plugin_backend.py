@@ -239,7 +239,7 @@ def take_labels(
 
 def label_fields(dataset: Any) -> list[str]:
     """Fields that hold classes and are not ours."""
-    from coreset_engine.sources.fiftyone import label_field_names
+    from coreset_engine.sources.fiftyone_labels import label_field_names
 
     return [name for name in label_field_names(dataset) if not name.startswith("coreset_")]
 
