@@ -4,7 +4,8 @@
 
 HOME is a finished workspace, QUERY the address of its dataset ("dataset=demo-photos&k=200"). For
 each page a new browser context opens it (cold) and then again with its cache (warm): the first
-contentful paint, the page's own title in sight, the end of the page's script, the CPU seconds of
+contentful paint (navigation and title, which our server puts into the HTML; ui/server/shell.py),
+the title that Streamlit draws in sight, the end of the page's script, the CPU seconds of
 the page's main thread until then, and those of the server. The first row is a Streamlit app of one
 title: what any page costs at least. One warm-up page is opened first, so that the server's imports
 are not counted; the load average is printed, because every figure but CPU seconds grows with it.
