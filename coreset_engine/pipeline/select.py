@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from coreset_engine.core.errors import BadInput
+from coreset_engine.core.registry import DEFAULT_METHOD
 from coreset_engine.core.types import Artefacts, Selection
 from coreset_engine.selection.request import SelectionRequest
 from coreset_engine.selection.select import select as _select
@@ -14,8 +15,8 @@ from coreset_engine.sources.image_names import ids_named
 
 
 def select(
-    method: str | SelectionRequest,
-    run: Artefacts,
+    method: str | SelectionRequest | Artefacts,
+    run: Artefacts | None = None,
     prune_rate: float | None = None,
     must_keep: Iterable[str] | str = (),
     never: Iterable[str] | str = (),
@@ -24,10 +25,13 @@ def select(
 ) -> Selection:
     """The coreset of `method` ("elfs", "blindcs", ...); computes what the method needs, once.
 
+    `select(run, prune_rate=0.9)` takes `auto`, which follows the forecast.
+
     Parameters
     ----------
     method : str or SelectionRequest
         A name or alias of `METHODS`; or a whole request, which then stands for all that follows.
+        May be left out: the run comes first then, and the method is `auto`.
     run : Run
         The artefacts to select from.
     prune_rate : float
@@ -50,6 +54,7 @@ def select(
     BadInput
         For unknown names or ids, values out of range, or constraints that contradict each other.
     """
+    method, run = _method_and_run(method, run)
     if isinstance(method, SelectionRequest):
         if params or prune_rate is not None or count is not None or must_keep or never:
             raise BadInput(
@@ -61,6 +66,25 @@ def select(
         method, prune_rate, count, must_keep=must_keep, never=never, **params
     )
     return _chosen(request, run)
+
+
+def _method_and_run(
+    method: str | SelectionRequest | Artefacts, run: Artefacts | None
+) -> tuple[str | SelectionRequest, Artefacts]:
+    """What to select by and from; `auto` where the run alone was given."""
+    if isinstance(method, str | SelectionRequest):
+        if run is None:
+            raise BadInput(
+                f"select({method!r}) has no run to select from; write "
+                "ce.select('auto', run, prune_rate=0.9)."
+            )
+        return method, run
+    if run is not None:
+        raise BadInput(
+            "select takes the method before the run, or the run alone: "
+            "ce.select('elfs', run, prune_rate=0.9) or ce.select(run, prune_rate=0.9)."
+        )
+    return DEFAULT_METHOD, method
 
 
 def _chosen(request: SelectionRequest, run: Artefacts) -> Selection:

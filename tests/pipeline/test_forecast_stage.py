@@ -123,6 +123,16 @@ def test_auto_records_the_portfolio_it_chose_from(run):
     assert chosen.params["portfolio"].split(",") == list(portfolio(400))
 
 
+def test_a_run_alone_is_selected_from_by_auto(run):
+    assert ce.select(run, prune_rate=0.9).ids.tolist() == (
+        ce.select("auto", run, prune_rate=0.9).ids.tolist()
+    )
+    with pytest.raises(BadInput, match="no run to select from"):
+        ce.select("elfs")
+    with pytest.raises(BadInput, match="the method before the run"):
+        ce.select(run, 0.9)
+
+
 def test_a_few_images_have_no_forecast_and_auto_is_random(tmp_path, monkeypatch):
     monkeypatch.setenv("CORESET_HOME", str(tmp_path / "home"))
     np.save(tmp_path / "few.npy", np.random.default_rng(0).normal(size=(12, 4)))
