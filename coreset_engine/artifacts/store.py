@@ -88,9 +88,21 @@ class Store:
 
         One process at a time computes a key.
 
-        about: what it is made from (source, root), for gc. waiting: called while another process
-        computes the same; may raise Cancelled. Raises BadInput when the disk refuses; what was
-        finished stays.
+        Parameters
+        ----------
+        stage, key
+            Name of the artefact's folder, and the hash of all that it is made from.
+        make
+            Computes it; called under the key's lock.
+        about
+            What it is made from (source, root), for gc.
+        waiting
+            Called while another process computes the same; may raise Cancelled.
+
+        Raises
+        ------
+        BadInput
+            When the disk refuses; what was finished stays.
         """
         if self.has(stage, key):
             try:

@@ -157,7 +157,19 @@ def triangular(
 
 
 def pick_dims(rng: np.random.Generator, rows: int, m: int, count: int) -> np.ndarray:
-    """(rows, m) int64: m of `count` dimensions per row, without replacement, uniformly."""
+    """(rows, m) int64: m of `count` dimensions per row, without replacement, uniformly.
+
+    Parameters
+    ----------
+    rng
+        Moves on by the same number of draws for equal `rows`, `m` and `count`.
+    rows
+        Number of draws.
+    m
+        Dimensions of a draw, 1 <= m <= count.
+    count
+        Dimensions there are, D.
+    """
     if m > 32:
         return rng.permuted(np.tile(np.arange(count), (rows, 1)), axis=1)[:, :m]
     return _dims_from(rng.random((rows, m)), count)

@@ -42,8 +42,29 @@ def turn_into(
     """`transpose_and_quantise` with both large arrays in files of `folder`.
 
     What lies there finished is taken as it is, so a folder belongs to one matrix, one `dims` and
-    one set of keys. Holds 48 bytes an image and worker. Raises BadInput for NaN or infinity,
-    OSError when the disk refuses.
+    one set of keys. Holds 48 bytes an image and worker.
+
+    Parameters
+    ----------
+    folder
+        Made where it is missing.
+    vectors
+        (N, D) float32 or float16, finite.
+    dims
+        Dimensions of a draw, 1 <= dims <= D.
+    workers
+        Threads.
+    progress
+        Called with done, total and unit.
+    keys
+        As in `transpose_and_quantise`.
+
+    Raises
+    ------
+    BadInput
+        For NaN or infinity.
+    OSError
+        When the disk refuses.
     """
     folder = Path(folder)
     if not (folder / "about.npz").exists():

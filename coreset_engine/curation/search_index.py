@@ -200,7 +200,21 @@ def _true_nearest(vectors: np.ndarray, queries: np.ndarray) -> np.ndarray:
 def candidates(
     index: Any, direction: np.ndarray, count: int, probed: int, mask: np.ndarray | None
 ) -> np.ndarray:
-    """(C,) int64 positions whose codes come nearest, more than `count` of them."""
+    """(C,) int64 positions whose codes come nearest, ascending.
+
+    Parameters
+    ----------
+    index
+        A trained faiss IVF index over N vectors.
+    direction
+        (D,) float32 of unit length.
+    count
+        Images wanted; 2 * count + 100 candidates are asked of the index.
+    probed
+        Lists that are searched, from 1; fewer are faster and miss more.
+    mask
+        (N,) bool, images that may be returned; None = all.
+    """
     faiss = _faiss()
     wanted = min(index.ntotal, 2 * count + 100)
     given: dict[str, Any] = dict(nprobe=probed)

@@ -89,7 +89,20 @@ class Regions:
 def regions(a: np.ndarray, b: np.ndarray, n_clusters: int, seed: int = 0) -> Regions:
     """k-means of both sets together, and the share of each in every cluster.
 
-    a: (N, D), b: (M, D) vectors of one encoder.
+    Parameters
+    ----------
+    a, b
+        (N, D) and (M, D) vectors of one encoder, any scale.
+    n_clusters
+        Wanted; at least 2, at most half as many as there are vectors.
+    seed
+        Of k-means.
+
+    Returns
+    -------
+    Regions
+        Cluster of every vector, the two shares per cluster, and p-values of equal shares, corrected
+        by Holm's method.
     """
     from sklearn.cluster import MiniBatchKMeans
 

@@ -48,7 +48,23 @@ def outliers(
 ) -> Finding:
     """Images whose k-th neighbour is much farther than their cluster's median.
 
-    threshold: ratio of the two; None proposes one. against: what `clusters` are, for the note.
+    Parameters
+    ----------
+    neighbours
+        (N, K) with K >= k, self excluded, nearest first.
+    clusters
+        (N,) int64 cluster or class, -1 = none; None compares with the whole set.
+    k
+        Which neighbour is measured, from 1.
+    threshold
+        Ratio of the two distances above which an image counts; None proposes one from the data.
+    against
+        What `clusters` are, for the note.
+
+    Returns
+    -------
+    Finding
+        Positions by falling ratio, with the ratios as float32 scores.
     """
     ratio = distance_ratio(neighbours, clusters, k)
     limit = proposed_ratio(ratio) if threshold is None else threshold

@@ -66,7 +66,19 @@ def make_judge(
     config: ForecastConfig,
     order: np.ndarray | None = None,
 ) -> Judge:
-    """Prepare the judge; the first `n_judged` images of `order`, a permutation, are judged."""
+    """Prepare the judge: a ridge classifier of the surrogate tasks, tested on a sample of images.
+
+    Parameters
+    ----------
+    features
+        (N, d) inputs, from `make_features`.
+    tasks
+        Surrogate labels of the same N images.
+    config
+        `n_judged`, how many images are tested on, and `penalty` of the ridge.
+    order
+        (N,) int64, a permutation whose first `n_judged` images are judged; None = source order.
+    """
     n = len(features.inputs)
     inputs = np.concatenate([features.inputs, np.ones((n, 1), np.float32)], axis=1)
     judged = np.arange(n) if order is None else order

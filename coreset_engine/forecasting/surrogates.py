@@ -99,7 +99,18 @@ def make_tasks(
     """Cluster the images at `coarsest`, twice, four times ... as many clusters.
 
     A task whose clusters would hold fewer than four images on average is left out, all but the
-    first. Centres are learnt from the first rows of `order`, see `make_features`.
+    first.
+
+    Parameters
+    ----------
+    features
+        (N, d) unit directions, from `make_features`.
+    config
+        `coarsest`, clusters of the first task, and `n_tasks`.
+    seed
+        Of k-means.
+    order
+        (N,) int64, a permutation; centres are learnt from its first rows. None = source order.
     """
     tasks: list[np.ndarray] = []
     for step in range(config.n_tasks):

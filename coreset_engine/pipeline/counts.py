@@ -240,8 +240,22 @@ class Totals:
     ) -> Window:
         """The ranks that the method keeps of all images, as `select` would.
 
-        Pinned rows enter or leave, and the window grows by what it lost. must_keep, never: rows in
-        the source. Raises BadInput where `select` does.
+        Pinned rows enter or leave, and the window grows by what it lost.
+
+        Parameters
+        ----------
+        prune_rate
+            Share removed, in [0, 1).
+        beta
+            Share of the whole set that is cut first as hardest, in [0, 1); None = the default for
+            the rate. Without effect for methods that do not prune at both ends.
+        must_keep, never
+            Rows of the source.
+
+        Raises
+        ------
+        BadInput
+            Where `select` does, or where the method's order depends on pinned images.
         """
         forced, banned = (np.array(list(rows), np.int64) for rows in (must_keep, never))
         kept = kept_count(self.n, prune_rate)

@@ -286,7 +286,19 @@ class ForecastCells:
         began: float,
         set_aside: Mapping[str, str] | None = None,
     ) -> Forecast:
-        """The record of these cells."""
+        """The record of these cells.
+
+        Parameters
+        ----------
+        cells
+            Judged cells; every rate among them has one of the baseline.
+        complete
+            Whether no other cell will follow.
+        began
+            `time.monotonic()` at the start, in seconds.
+        set_aside
+            Candidate -> why it was not judged.
+        """
         base = {cell.prune_rate: cell for cell in cells if cell.candidate.method == BASELINE}
         rows = tuple(self._row(cell, base[cell.prune_rate]) for cell in cells)
         seconds = round(time.monotonic() - began, 3)

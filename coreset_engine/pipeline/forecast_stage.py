@@ -88,6 +88,26 @@ def forecast_steps(
 
     The last one is complete; all others have `complete=False`. A candidate that cannot be ranked,
     such as one whose score was not recorded, is set aside with the reason.
+
+    Parameters
+    ----------
+    run
+        Its vectors and neighbours are computed where they are missing.
+    methods
+        As in `forecast`.
+    rates
+        In (0, 1); as in `forecast`.
+    seed
+        Of the surrogate tasks and of the rankings; None = the run's.
+    stored_labels
+        Whether labels from earlier rounds are judged too.
+    progress
+        Called with cells done, cells in all, "cells".
+
+    Raises
+    ------
+    BadInput
+        For an unknown candidate or rate, or when the baseline itself cannot be ranked.
     """
     seed = run.seed if seed is None else int(seed)
     candidates = candidates_of(run, methods)
@@ -127,7 +147,19 @@ def known(
     seed: int | None = None,
     stored_labels: bool = True,
 ) -> Forecast:
-    """As `forecast`, of the cells that are in the store; never computes."""
+    """As `forecast`, of the cells that are in the store; never computes.
+
+    Parameters
+    ----------
+    run, methods, rates, seed, stored_labels
+        As in `forecast_steps`.
+
+    Returns
+    -------
+    Forecast
+        `complete` when every cell asked for is there or was set aside; without rows when the set
+        is too small or nothing was computed.
+    """
     seed = run.seed if seed is None else int(seed)
     wanted = checked_rates(rates, len(run.dataset))
     grid = ForecastCells(run, seed, label_task(run, stored_labels))

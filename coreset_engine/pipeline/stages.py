@@ -99,7 +99,30 @@ def pseudo_labels(
     workers: Any,
     progress: Progress,
 ) -> StageResult:
-    """Clusters as pseudo-labels. n_clusters: 0 lets the data propose a number."""
+    """Clusters as pseudo-labels.
+
+    Parameters
+    ----------
+    vectors
+        (N, D) float32 or float16, finite.
+    config
+        Clusterer, its settings, seed and device are read.
+    n_clusters
+        0 lets the data propose a number.
+    neighbours
+        (N, K); None for a clusterer that needs none.
+    workers
+        Where blocks of rows are clustered: None = here, else the executor's.
+    progress
+        Called with done, total and unit.
+
+    Returns
+    -------
+    arrays : dict
+        Those of `LABELS` that the clusterer gives, (N,) each.
+    info : dict
+        n_clusters and the clusterer's diagnostics.
+    """
     from coreset_engine.clustering import pseudo_labels as clustering
 
     count = n_clusters or clustering.propose_n_clusters(vectors, seed=config.seed).n_clusters
@@ -215,7 +238,19 @@ def read_coverage(arrays: Mapping[str, np.ndarray], info: Mapping[str, Any]) -> 
 def projection(
     vectors: np.ndarray, neighbours: Neighbours, seed: int, progress: Progress
 ) -> StageResult:
-    """(N, 2) float32 UMAP positions, as "points"."""
+    """(N, 2) float32 UMAP positions, as "points".
+
+    Parameters
+    ----------
+    vectors
+        (N, D) float32 or float16, finite.
+    neighbours
+        Of the same rows, self excluded.
+    seed
+        Of the layout.
+    progress
+        Called with done, total and unit.
+    """
     from coreset_engine.embedding.projection import project
 
     return dict(points=project(vectors, neighbours, seed=seed, progress=progress)), {}

@@ -66,7 +66,23 @@ def rank_beyond(
 ) -> Ranking:
     """The method's ranking of the P own images alone, the other source's being kept already.
 
-    preselected: (Q,) int64 own positions that are kept too.
+    Parameters
+    ----------
+    method
+        Called as `method(inputs, k, config, seed, preselected)`.
+    both
+        P own images followed by those of the other source.
+    k
+        Own images to keep, 1 <= k <= P.
+    config, seed
+        Of the method.
+    preselected
+        (Q,) int64 own positions that are kept too, Q <= k.
+
+    Returns
+    -------
+    Ranking
+        Order, scores (P,) and weights (P,) or None, of own images only.
     """
     kept = np.concatenate([preselected, both.n_own + np.arange(both.n_other)]).astype(np.int64)
     ranked = method(both, k + both.n_other, config, seed, preselected=kept)

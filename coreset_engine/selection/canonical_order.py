@@ -60,6 +60,17 @@ def filled(
 
     Under `by_key` the position is a random key, so what is added is a uniform sample of the images
     left.
+
+    Parameters
+    ----------
+    order
+        (K,) positions in 0 ... n - 1, best first; repeats are dropped.
+    n
+        Images of the set.
+    k
+        Least length of the result, k <= n.
+    preselected
+        (P,) int64 positions that come first.
     """
     chosen = np.concatenate([preselected, np.asarray(order, np.int64)]).astype(np.int64)
     _, first = np.unique(chosen, return_index=True)

@@ -58,8 +58,23 @@ def make_rules(
 ) -> Rules:
     """The request's constraints, looked up in the source and checked.
 
-    allowed: (N,) bool, images that may be kept; None = all. Raises BadInput for columns and values
-    that the source lacks, Missing for folders where images are not files.
+    Parameters
+    ----------
+    request
+        Its groups, near_duplicates, costs, cost_budget and quotas are read.
+    inputs
+        Where columns, labels and, for near duplicates, neighbours come from.
+    k
+        Images to keep.
+    allowed
+        (N,) bool, images that may be kept; None = all.
+
+    Raises
+    ------
+    BadInput
+        For columns and values that the source lacks.
+    Missing
+        For folders where images are not files.
     """
     unit = None
     if request.groups is not None:
@@ -198,7 +213,16 @@ def shares_of(sizes: np.ndarray, k: int, how: str) -> np.ndarray:
 def check(rules: Rules, k: int, allowed: np.ndarray, budget: Budget = Budget(DEFAULT_RATE)) -> None:
     """Raise BadInput for the first conflict that can be seen before selecting.
 
-    allowed: (N,) bool.
+    Parameters
+    ----------
+    rules
+        From `make_rules`.
+    k
+        Images to keep.
+    allowed
+        (N,) bool, images that may be kept.
+    budget
+        How `k` was asked for, so that the remedy names the rate or the count.
     """
     for quota in rules.quotas:
         have = np.bincount(quota.code[allowed], minlength=len(quota.names))
@@ -245,8 +269,25 @@ def walk(
 ) -> np.ndarray:
     """(M,) int64, forced first: down `order`, every image or whole group that all rules admit.
 
-    M < k only where whole groups or the budget leave no exact fit. Raises BadInput when a quota
-    stays unfilled.
+    M < k only where whole groups or the budget leave no exact fit.
+
+    Parameters
+    ----------
+    order
+        Positions, best first; each at most once.
+    k
+        Images to keep.
+    rules
+        From `make_rules`; `check` has passed.
+    forced
+        (P,) int64 positions that are kept first, P <= k.
+    allowed
+        (N,) bool, images that may be kept.
+
+    Raises
+    ------
+    BadInput
+        When a quota stays unfilled.
     """
     state = _descend(order, k, rules, forced, allowed, quotas_first=False)
     if state.unfilled and (rules.unit is not None or rules.cost is not None):

@@ -250,6 +250,28 @@ def rank(row: MethodRow, inputs: Artefacts, k: int, config: Any, seed: int, pins
     """The method's ranking of the whole set.
 
     Methods that place images relative to each other see only the allowed ones.
+
+    Parameters
+    ----------
+    row
+        The method's registry row.
+    inputs
+        Finished stages, or a `Beyond` with another source whose images count as kept.
+    k
+        Images to keep, 1 <= k <= N.
+    config
+        An instance of the row's config.
+    seed
+        For what the row says is random.
+    pins
+        Positions to keep, (P,) int64, and `allowed`, (N,) bool.
+
+    Returns
+    -------
+    Ranking
+        Positions in the whole set. Images that are not allowed have score -inf, weight 0 and NaN
+        in the columns, and are absent from the order; none of this for an independent method,
+        which ranks them all.
     """
     method: Callable[..., Ranking] = load(row.function)
     if (pins.allowed.all() and not isinstance(inputs, Beyond)) or row.independent:
@@ -362,7 +384,24 @@ def check_pins(
     k: int,
     budget: Budget = Budget(DEFAULT_RATE),
 ) -> None:
-    """Raise BadInput where pinned positions contradict each other or the k to keep."""
+    """Raise BadInput where pinned positions contradict each other or the k to keep.
+
+    Parameters
+    ----------
+    ids
+        (N,) str, of the whole source, for the message.
+    must_keep, never
+        (P,) and (Q,) int64 positions in `ids`, each without repeats.
+    k
+        Images to keep, 1 <= k <= N.
+    budget
+        How `k` was asked for, so that the remedy names the rate or the count.
+
+    Raises
+    ------
+    BadInput
+        A position is in both, more than `k` must be kept, or fewer than `k` are left.
+    """
     both = np.intersect1d(must_keep, never)
     if len(both):
         raise BadInput(f"{str(ids[both[0]])!r} is in must_keep and in never; take it out of one.")

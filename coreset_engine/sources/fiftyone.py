@@ -217,13 +217,13 @@ def _labels(
     """
     if not field:
         return None, (), []
-    said = [classes_of(value) for value in table[field]]
-    values = [names[0] if len(names) == 1 else None for names in said]
+    class_names = [classes_of(value) for value in table[field]]
+    values = [names[0] if len(names) == 1 else None for names in class_names]
     listed = list(dataset.classes.get(field.split(".")[0]) or dataset.default_classes or ())
     others = {value for value in values if value is not None} - set(listed)
     numbers = all(name.isascii() and name.isdigit() for name in others)
     classes = listed + sorted(others, key=(lambda name: (int(name), name)) if numbers else None)
-    several = [key for key, names in zip(table["id"], said, strict=True) if len(names) > 1]
+    several = [key for key, names in zip(table["id"], class_names, strict=True) if len(names) > 1]
     notes = []
     if several:
         words = (

@@ -250,9 +250,9 @@ def read_labels(name: str, field: str) -> dict[str, str]:
     dataset, view = open_view(fo, wanted_samples(fo, name, {}))
     path = label_field(fo, dataset, field)
     key = "coreset_id" if dataset.has_sample_field("coreset_id") else "id"
-    said = {
+    class_names = {
         owner: classes_of(value)
         for owner, value in zip(*view.values([key, path]), strict=True)
         if owner is not None
     }
-    return {owner: names[0] for owner, names in said.items() if len(names) == 1}
+    return {owner: names[0] for owner, names in class_names.items() if len(names) == 1}

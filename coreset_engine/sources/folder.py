@@ -252,11 +252,11 @@ def _without_masks(
     """(rows of `count` pictures that are no masks of others, notes)."""
     if masks is None or asked is not None:
         return np.arange(count), []
-    said = (
+    text = (
         f"{int(masks.sum()):,} pictures lie in folders of masks and stay out of the pool; split=all "
         "(--split all) takes them too"
     )
-    return np.flatnonzero(~masks), [Note("splits", said)]
+    return np.flatnonzero(~masks), [Note("splits", text)]
 
 
 def _asked_parts(names: list[str], asked: str) -> np.ndarray:

@@ -112,8 +112,8 @@ def _checked(path: Path, found: _Found) -> VectorFile:
     if largest > LARGEST or 0 < largest < 1 / LARGEST:
         power = -round(math.log2(largest))
         matrix = _scaled(matrix, power)
-        said = f"the largest value is {largest:.3g}: all vectors were multiplied by 2^{power}"
-        notes.append(Note("vectors", f"{said}, which changes no direction or ratio"))
+        text = f"the largest value is {largest:.3g}: all vectors were multiplied by 2^{power}"
+        notes.append(Note("vectors", f"{text}, which changes no direction or ratio"))
     for row, name in enumerate(found.ids or ()):
         if not name:
             bad.setdefault(row, "has no id")
@@ -129,11 +129,11 @@ def _zero_note(matrix: np.ndarray, bad: dict[int, str]) -> list[Note]:
         zeros += (start + np.flatnonzero(empty)).tolist()
     if not zeros:
         return []
-    said = (
+    text = (
         f"{len(zeros):,} vectors are all zeros and have no direction: cosine distances to them are "
         "meaningless"
     )
-    return [Note("vectors", said, tuple(f"row {row}" for row in zeros[:3]))]
+    return [Note("vectors", text, tuple(f"row {row}" for row in zeros[:3]))]
 
 
 def _as_matrix(path: Path, matrix: np.ndarray) -> tuple[np.ndarray, list[Note]]:
@@ -306,8 +306,8 @@ def unread_note(names: list[str]) -> list[Note]:
     """A note of arrays that are called labels and hold none that can be understood."""
     if not names:
         return []
-    said = f"{', '.join(map(repr, names))} is no class a row and is not used as labels"
-    return [Note("labels", said)]
+    text = f"{', '.join(map(repr, names))} is no class a row and is not used as labels"
+    return [Note("labels", text)]
 
 
 def _id_array(
@@ -447,8 +447,8 @@ def _from_parquet(path: Path) -> _Found:
     chosen = column or f"{wide[0]} to {wide[-1]}"
     notes = _not_used(chosen, others if column else [])
     if wide:
-        said = f"the {len(wide):,} columns {wide[0]!r} to {wide[-1]!r} were read as vectors"
-        notes.append(Note("vectors", said))
+        text = f"the {len(wide):,} columns {wide[0]!r} to {wide[-1]!r} were read as vectors"
+        notes.append(Note("vectors", text))
     return _Found(matrix, ids, labels, notes=tuple(notes))
 
 

@@ -165,9 +165,9 @@ def _show_measurement(job: Any, rows: list[dict[str, Any]]) -> None:
     )
     from coreset_engine.evaluation.experiment import coverage_sentences
 
-    for said in (unmatched_sentence(job.result), straddling_sentence(job.result)):
-        if said:
-            st.warning(escaped(said))
+    for text in (unmatched_sentence(job.result), straddling_sentence(job.result)):
+        if text:
+            st.warning(escaped(text))
     rates, means, stds, _ = summary(rows)
     titled_means = {row_title(METHODS, name): values for name, values in means.items()}
     titled_stds = {row_title(METHODS, name): values for name, values in stds.items()}
@@ -185,8 +185,8 @@ def _show_measurement(job: Any, rows: list[dict[str, Any]]) -> None:
         "± is the standard deviation over seeds; it is 0 where neither method nor model is random. "
         "A difference counts when the 95% interval of the mean paired difference excludes 0."
     )
-    for said in coverage_sentences(rows):
-        st.caption(escaped(said, 240))
+    for text in coverage_sentences(rows):
+        st.caption(escaped(text, 240))
     show_downloads(job.result | {"rows": rows})
     for reason in dict.fromkeys(row["error"] for row in rows if row.get("error")):
         st.caption(escaped(reason, 240))

@@ -228,13 +228,13 @@ def sentence(certificates: dict[str, dict[str, Any]]) -> str:
         return "The vectors of the earlier state are gone, so that its certificate is not known."
     now = certificates["now"]
     if now["mean_distance"] > first["mean_distance"] * 1.01:
-        said = "The new images lie where little was picked: the mean distance rose"
+        change = "The new images lie where little was picked: the mean distance rose"
     else:
-        said = (
+        change = (
             "The earlier picks cover the new images as well as the others: the mean distance went"
         )
     return (
-        f"{said} from {first['mean_distance']:.4f} to {now['mean_distance']:.4f}, and is "
+        f"{change} from {first['mean_distance']:.4f} to {now['mean_distance']:.4f}, and is "
         f"{last['mean_distance']:.4f} with the next images."
     )
 

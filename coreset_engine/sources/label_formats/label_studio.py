@@ -138,15 +138,15 @@ def _result(entry: dict[str, Any], control: str) -> tuple[tuple[str, ...], str]:
         if isinstance(value := item.get("value"), dict)
     ]
     for kind in (_choices, _taxonomy, _regions, _ratings):
-        said = [(name, classes) for name, value in values if (classes := kind(value))]
-        if said:
-            return _agreed(said, asked=bool(control) or kind is _regions)
+        answers = [(name, classes) for name, value in values if (classes := kind(value))]
+        if answers:
+            return _agreed(answers, asked=bool(control) or kind is _regions)
     return (), _FREE_TEXT if any("text" in value for _, value in values) else ""
 
 
-def _agreed(said: list[tuple[str, tuple[str, ...]]], asked: bool) -> tuple[tuple[str, ...], str]:
-    classes = tuple(dict.fromkeys(name for _, names in said for name in names))
-    controls = list(dict.fromkeys(name for name, _ in said))
+def _agreed(answers: list[tuple[str, tuple[str, ...]]], asked: bool) -> tuple[tuple[str, ...], str]:
+    classes = tuple(dict.fromkeys(name for _, names in answers for name in names))
+    controls = list(dict.fromkeys(name for name, _ in answers))
     if len(controls) > 1 and len(classes) > 1 and not asked:
         shown = ", ".join(controls[:_SHOWN])
         return (

@@ -31,8 +31,8 @@ def via_table_rows(
         if problem or len(cells) <= max(file, *attributes):
             rows.append(LabelRow(where=where, reason=f"no CSV ({problem or 'a field is missing'})"))
             continue
-        said = [_parsed(cells[at]) for at in attributes]
-        rows.append(_row(cells[file], said, where))
+        answers = [_parsed(cells[at]) for at in attributes]
+        rows.append(_row(cells[file], answers, where))
     return by_image(rows)
 
 
@@ -52,14 +52,14 @@ def via_project_rows(item: Mapping[str, Any]) -> Iterator[LabelRow]:
         regions = entry.get("regions") or ()
         if isinstance(regions, Mapping):
             regions = regions.values()
-        said = [one.get("region_attributes") for one in regions if isinstance(one, Mapping)]
-        yield _row(entry["filename"], [entry.get("file_attributes"), *said], f"picture {number}")
+        answers = [one.get("region_attributes") for one in regions if isinstance(one, Mapping)]
+        yield _row(entry["filename"], [entry.get("file_attributes"), *answers], f"picture {number}")
 
 
 def _row(name: Any, attributes: Iterable[Any], where: str) -> LabelRow:
     classes: dict[str, None] = {}
-    for said in attributes:
-        for value in said.values() if isinstance(said, Mapping) else ():
+    for answer in attributes:
+        for value in answer.values() if isinstance(answer, Mapping) else ():
             classes |= dict.fromkeys(_chosen(value))
     return LabelRow({"file_name": str(name)}, tuple(classes), where)
 

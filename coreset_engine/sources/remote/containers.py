@@ -384,8 +384,8 @@ def _labels(
         codes = pc.fill_null(pc.index_in(texts, pa.array(listed, texts.type)), -1)
         return codes.to_numpy(), tuple(printable_name(name) for name in declared), {}, []
     if _are_captions(known, len(texts) - texts.null_count):
-        said = f"{len(known):,} different texts of {len(texts):,} pictures are captions, no classes"
-        note = Note("labels", f"{said}; they are the column 'text'")
+        text = f"{len(known):,} different texts of {len(texts):,} pictures are captions, no classes"
+        note = Note("labels", f"{text}; they are the column 'text'")
         return None, (), {"text": arrow_columns.safe(pc.fill_null(texts, ""))}, [note]
     numbers = all(text.isascii() and text.isdigit() and len(text) < 10 for text in known)
     classes = sorted(known, key=int if numbers else None)
@@ -415,9 +415,9 @@ def _mixture(classes: list[str]) -> list[Note]:
     if not numbers or len(numbers) == len(classes) or len(numbers) < 2:
         return []
     names = [text for text in classes if not text.isdigit()]
-    said = (
+    text = (
         f"classes are numbers in some rows ({', '.join(numbers[:3])}) and names in others "
         f"({', '.join(safe_name(name) for name in names[:3])}): they may be one list written in two "
         "ways"
     )
-    return [Note("labels", said)]
+    return [Note("labels", text)]
