@@ -199,3 +199,18 @@ def refused_labels(name, field):
     except BadInput as error:
         return str(error)
     return ""
+
+
+def settings_written(name, params):
+    """Select with these settings through the operator; the manifest that the dataset then holds."""
+    import fiftyone as fo
+    import fiftyone.operators as foo
+
+    data = fo.load_dataset(name)
+    said = foo.execute_operator(URI + "select_coreset", ctx=dict(dataset=data, params=params))
+    data.reload()
+    runs = [data.get_run_info(key) for key in data.list_runs() if key.startswith("coreset_")]
+    if not runs:
+        return dict(said=said.result["said"])
+    manifest = max(runs, key=lambda one: one.timestamp).config.manifest
+    return manifest | dict(said=said.result["said"])

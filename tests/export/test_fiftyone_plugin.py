@@ -162,3 +162,24 @@ def test_a_view_of_somebody_else_is_not_replaced(fiftyone, installed):
     done = fiftyone(scenes.among, "theirs", "view", params)
     assert "not made by Coreset Explorer" in done["said"] and done["kept"] == 0
     assert done["views"] == ["coreset scope: part"]
+
+
+def test_recipes_and_settings_of_stages_and_methods_reach_the_manifest(fiftyone, installed):
+    fiftyone(scenes.dataset, "settings")
+    wanted = dict(
+        method="blindcs",
+        prune_rate=0.75,
+        embeddings="vec",
+        n_clusters=3,
+        settings="coverage.exponent=2, coverage.max_samples=2048",
+        n_neighbours=7,
+    )
+    made = fiftyone(scenes.settings_written, "settings", wanted)
+    assert made["run"]["coverage"] == {"exponent": 2.0, "max_samples": 2048}
+    assert made["params"]["n_neighbours"] == 7
+    wanted = dict(method="d2", recipe="d2-label-free", embeddings="vec", param_neighbours="4")
+    made = fiftyone(scenes.settings_written, "settings", wanted)
+    assert made["recipe"] == "d2-label-free"
+    assert made["params"]["score"] == "uniform" and made["params"]["neighbours"] == 4
+    wrong = dict(embeddings="vec", method="blindcs", settings="coverage.exponent=99")
+    assert "between 0.0 and 64.0" in fiftyone(scenes.settings_written, "settings", wrong)["said"]

@@ -20,6 +20,7 @@ from coreset_engine.core.errors import BadInput, Missing
 from coreset_engine.core.registry import DEFAULT_METHOD, METHODS
 from coreset_engine.core.types import Selection
 from coreset_engine.core.user_paths import user_path
+from coreset_engine.pipeline.config import RunConfig
 from coreset_engine.pipeline.imported_labels import with_labels
 from coreset_engine.pipeline.run import STAGES, Run
 from coreset_engine.pipeline.select import select
@@ -28,7 +29,8 @@ from coreset_engine.sources.label_import import import_labels
 
 PLUGIN = "coreset-explorer"
 BINS = 40
-SETTINGS = dict(embeddings=None, encoder="efficientnet_lite0", seed=0, n_clusters=None)
+# What `open_run` takes. settings: GROUP.NAME=VALUE, commas between, as `--set` takes them.
+SETTINGS = ("embeddings", "encoder", "seed", "n_clusters", "recipe", "settings")
 Report = Callable[..., None]
 _LOCK = threading.Lock()
 _runs: dict[tuple, Run] = {}
@@ -38,8 +40,13 @@ def open_run(name: str, *, view: str = "", progress: Report | None = None, **set
     """The run on the dataset `name`, or on one of its saved views, reopened when samples were
     added or removed.
 
-    settings: see SETTINGS; those not given (None) are the ones the dataset's latest scores were
-        computed with.
+    settings: see SETTINGS; those not given (None), and every other setting of the run, are the ones
+        the dataset's latest scores were computed with.
+
+    Raises
+    ------
+    BadInput
+        For a setting that does not exist or refuses its value.
     """
     import fiftyone as fo
 
@@ -47,25 +54,28 @@ def open_run(name: str, *, view: str = "", progress: Report | None = None, **set
     from coreset_engine.sources.open import open_source
 
     dataset = fo.load_dataset(name)
-    wanted = (
-        SETTINGS
-        | remembered(dataset)
-        | {key: value for key, value in settings.items() if value is not None}
-    )
+    earlier = remembered(dataset)
+    given = {key: value for key, value in settings.items() if value is not None}
+    embeddings = given.pop("embeddings", earlier.pop("embeddings", None))
+    config = _configured(earlier, given)
     inside = dataset.load_saved_view(view).values("id") if view else ()
-    key = (name, *_sample_marks(dataset), hash(tuple(inside)), *wanted.values())
+    key = (name, *_sample_marks(dataset), hash(tuple(inside)), embeddings, config)
     with _LOCK:
         if key not in _runs:
             _runs.clear()  # one at a time: vectors are large
-            source = open_source(spec_of(name, view=view or None, embeddings=wanted["embeddings"]))
-            _runs[key] = Run(
-                source,
-                encoder=wanted["encoder"],
-                seed=wanted["seed"],
-                n_clusters=wanted["n_clusters"],
-            )
+            source = open_source(spec_of(name, view=view or None, embeddings=embeddings))
+            _runs[key] = Run(source, config)
         _runs[key].progress = progress
         return _runs[key]
+
+
+def _configured(earlier: dict[str, Any], given: dict[str, Any]) -> RunConfig:
+    """The settings of the newest run with those given; a recipe starts from the defaults."""
+    items = [item.strip() for item in str(given.pop("settings", "")).split(",")]
+    if "recipe" in given:
+        earlier = {}
+    config = RunConfig.from_record({**earlier, **given})
+    return config.with_set(item for item in items if item)
 
 
 def _sample_marks(dataset: Any) -> tuple[int, str]:
@@ -87,13 +97,8 @@ def remembered(dataset: Any) -> dict[str, Any]:
         ):  # exported from elsewhere: its vectors belong to another source
             continue
         given = json.loads(source.partition(":")[2]) if source.startswith("fiftyone:{") else {}
-        run = manifest.get("run", {})
-        return dict(
-            embeddings=given.get("embeddings"),
-            encoder=manifest.get("encoder") or SETTINGS["encoder"],
-            seed=int(run.get("seed", 0)),
-            n_clusters=run.get("n_clusters"),
-        )
+        encoder = manifest.get("encoder") or RunConfig().encoder
+        return dict(embeddings=given.get("embeddings"), encoder=encoder, **manifest.get("run", {}))
     return {}
 
 

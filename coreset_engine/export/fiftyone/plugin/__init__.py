@@ -7,6 +7,7 @@ engine's (`run.inside_fiftyone`); here are the forms, the panel and what is show
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -23,8 +24,11 @@ from coreset_engine.core.registry import (  # noqa: E402
     DEFAULT_METHOD,
     METHODS,
     featured,
+    load,
 )
 from coreset_engine.export.fiftyone import plugin_backend as engine  # noqa: E402
+from coreset_engine.pipeline.config import RunConfig  # noqa: E402
+from coreset_engine.pipeline.recipes import RECIPES  # noqa: E402
 
 ICON = "filter_alt"
 PANEL_METHODS = [*featured(), BASELINE]
@@ -85,6 +89,7 @@ class ComputeScores(foo.Operator):
             "n_clusters", default=0, min=0, label="Clusters", description="0 = as the data suggests"
         )
         inputs.int("seed", default=0, min=0, label="Seed")
+        _stage_inputs(inputs)
         return types.Property(inputs, view=types.View(label="Compute coreset scores"))
 
     def execute(self, ctx):
@@ -137,7 +142,7 @@ class SelectCoreset(foo.Operator):
             label="Pruning rate",
             description="share removed",
         )
-        row = METHODS[ctx.params.get("method") or DEFAULT_METHOD]
+        row = _method(ctx.params)
         if row.beta:
             inputs.float(
                 "beta",
@@ -148,6 +153,8 @@ class SelectCoreset(foo.Operator):
             )
         if row.alpha:
             inputs.int("n_neighbours", default=1000, min=1, label="Redundancy neighbours alpha")
+        _method_inputs(inputs, row)
+        _stage_inputs(inputs)
         inputs.str(
             "selection",
             default="main",
@@ -437,10 +444,50 @@ def _progress(ctx):
     return report
 
 
+def _stage_inputs(inputs) -> None:
+    """A recipe, and settings of the stages; empty = those of the scores that are there."""
+    names = ["", *RECIPES]
+    inputs.enum(
+        "recipe",
+        names,
+        default="",
+        label="Recipe",
+        description="settings of a paper or its program under one name",
+        view=_choices(names, {"": "none"}),
+    )
+    inputs.str(
+        "settings",
+        label="Settings of stages",
+        description="GROUP.NAME=VALUE, commas between: temi.preset=paper, mlp.epochs=40, "
+        "dynamics.margin=probability, coverage.exponent=2",
+    )
+
+
+def _method_inputs(inputs, row) -> None:
+    """The method's parameters that have no field of their own, as text; empty = the default."""
+    for part in dataclasses.fields(load(row.config)):
+        about = part.metadata
+        if part.name in ("beta", "n_neighbours") or not about:
+            continue
+        choices = ["", *map(str, about.get("choices", ()))]
+        shared = dict(
+            label=part.name.replace("_", " ").capitalize(),
+            description=f"{about.get('help', '')}; empty = {part.default}",
+        )
+        if len(choices) > 1:
+            inputs.enum(_PARAM + part.name, choices, default="", view=_choices(choices), **shared)
+        else:
+            inputs.str(_PARAM + part.name, **shared)
+
+
+_PARAM = "param_"  # keeps a method's parameters apart from the operator's own
+
+
 def _run_params(params: dict) -> dict:
-    settings = {
-        name: params[name] for name in ("encoder", "seed") if params.get(name) not in (None, "")
-    }
+    names = ("encoder", "seed", "recipe", "settings")
+    settings = {name: params[name] for name in names if params.get(name) not in (None, "")}
+    if "recipe" in settings and settings.get("encoder") == RunConfig().encoder:
+        del settings["encoder"]  # the form's start, which a recipe replaces
     return settings | {
         "n_clusters": params.get("n_clusters") or None,
         "embeddings": params.get("embeddings") or None,
@@ -448,8 +495,24 @@ def _run_params(params: dict) -> dict:
 
 
 def _choice_params(params: dict) -> dict:
+    """The request: fields of the form, the method's own parameters, and the recipe's below them."""
     names = ("method", "prune_rate", "beta", "n_neighbours", "selection")
-    return {name: params[name] for name in names if params.get(name) not in (None, "")}
+    given = {name: params[name] for name in names if params.get(name) not in (None, "")}
+    known = {part.name for part in dataclasses.fields(load(_method(params).config))}
+    own = {
+        name: params[_PARAM + name] for name in known if params.get(_PARAM + name) not in (None, "")
+    }
+    recipe = RECIPES.get(params.get("recipe") or "")
+    if recipe is None:
+        return given | own
+    below = recipe.params_at(float(given.get("prune_rate", 0.9)))
+    return below | given | own | {"method": recipe.method}
+
+
+def _method(params: dict):
+    """The row of the method that is chosen, or of the recipe's."""
+    recipe = RECIPES.get(params.get("recipe") or "")
+    return METHODS[recipe.method if recipe else params.get("method") or DEFAULT_METHOD]
 
 
 def register(plugin):
