@@ -99,8 +99,8 @@ def test_what_both_share_is_counted_from_both_sides(page):
     test = page()
     assert not test.exception
     values = {one.label: one.value for one in test.metric}
-    assert values["Of B, also in A"] == "3 of 20"
-    assert values["Of A, also in B"] == "3 of 40"
+    assert (values["Of B, also in A"], values["Of A, also in B"]) == ("3", "3")
+    assert "3 of 20 images of B also occur in A, and 3 of 40 images of A in B" in texts(test)
     (kinds,) = [one for one in test.get("button_group") if one.label == "How they repeat"]
     assert kinds.options == [
         "All (3)",
@@ -130,3 +130,25 @@ def test_what_a_lacks_is_chosen_from_b_on_select(page, runs):
     assert held["state:dataset"] == runs[1].dataset.spec
     assert held["state:constraints"] == {"beyond": runs[0].dataset.spec}
     assert held["state:method"] == "k_center" and held["state:count"] == 7
+
+
+def test_pairs_of_vectors_without_images_are_listed_by_name(tmp_path, monkeypatch):
+    from streamlit.testing.v1 import AppTest
+
+    monkeypatch.setenv("CORESET_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("CORESET_OPEN", raising=False)
+    rows = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
+    made = []
+    for name, part in (("a.npy", rows[:40]), ("b.npy", rows[38:])):
+        np.save(tmp_path / name, part)
+        run = Run(open_source(str(tmp_path / name)), store=Store(tmp_path / "home"))
+        made.append(run)
+    comparison(*made)
+    test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    state_of = {"dataset": made[0].dataset.spec, "method": "random", "other": made[1].dataset.spec}
+    for name, value in state_of.items():
+        test.session_state[f"state:{name}"] = value
+    test = go_to(test.run(), "compare_datasets")
+    assert not test.exception
+    assert "2 pairs by name" in texts(test)
+    assert [len(one.value) for one in test.dataframe] == [2]

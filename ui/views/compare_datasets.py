@@ -210,8 +210,8 @@ def summary(pair: Pair, both: Both) -> None:
     leaks, of_a = comparison.leakage, comparison.leakage_of_a
     cells = st.columns(4)
     shared = "By bytes, by pixels, or nearly."
-    cells[0].metric("Of B, also in A", f"{len(leaks):,} of {leaks.n:,}", help=shared)
-    cells[1].metric("Of A, also in B", f"{len(of_a):,} of {of_a.n:,}", help=shared)
+    cells[0].metric("Of B, also in A", f"{len(leaks):,}", help=shared)
+    cells[1].metric("Of A, also in B", f"{len(of_a):,}", help=shared)
     if comparison.regions is not None:
         less = (len(comparison.regions.lacking_in_a()), len(comparison.regions.lacking_in_b()))
         cells[2].metric(
@@ -221,6 +221,10 @@ def summary(pair: Pair, both: Both) -> None:
             "together; the difference of the shares is significant at 1 %, corrected for the "
             "number of clusters (Holm).",
         )
+    st.caption(
+        f"{len(leaks):,} of {leaks.n:,} images of B also occur in A, and {len(of_a):,} of "
+        f"{of_a.n:,} images of A in B."
+    )
     if comparison.test is not None:
         cells[3].metric(
             "Told apart",
@@ -258,6 +262,9 @@ def show_leaks(pair: Pair, both: Both) -> None:
     )
     at = np.flatnonzero(np.ones(len(leaks), bool) if kind == ALL else leaks.kinds == kind)
     at = at[:MOST_PAIRS]
+    if both.dataset.reader is None:
+        _pairs_as_table(both, at)
+        return
     tiles = np.stack([both.n_a + leaks.positions_b[at], leaks.positions_a[at]], axis=1).ravel()
     facts = [
         f"{KIND_TITLES[leaks.kinds[one]]}, cosine distance {leaks.distances[one]:.4f}"
@@ -275,6 +282,19 @@ def show_leaks(pair: Pair, both: Both) -> None:
     )
     if len(at) == MOST_PAIRS:
         st.caption(f"The first {MOST_PAIRS} pairs are shown.")
+
+
+def _pairs_as_table(both: Both, at: np.ndarray) -> None:
+    """The pairs `at` by name, where a source has no images to show."""
+    leaks = both.stored.comparison.leakage
+    st.caption(f"{len(at)} pairs by name: one of the sources has no images to show.")
+    table = {
+        "Of B": both.dataset.ids[both.n_a + leaks.positions_b[at]],
+        "Of A": both.dataset.ids[leaks.positions_a[at]],
+        "How": [KIND_TITLES[kind] for kind in leaks.kinds[at]],
+        "Cosine distance": np.round(leaks.distances[at], 5),
+    }
+    st.dataframe(table, hide_index=True, width="stretch", height=260)
 
 
 def show_map(both: Both) -> None:
@@ -352,6 +372,8 @@ def _examples(both: Both, regions: Regions, region: int) -> None:
     )
     for side, rows, shift in (("A", positions[0], 0), ("B", positions[1], both.n_a)):
         st.markdown(f"**{side}**: {len(rows):,} images")
+        if both.dataset.reader is None:
+            continue
         tiles = shift + rows[:EXAMPLES]
         gallery(
             both.dataset,
