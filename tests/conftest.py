@@ -63,6 +63,7 @@ INTEGRATION_FILES = {
     "cli/test_interrupt.py",
     "clustering/test_temi_at_scale.py",
     "clustering/test_temi_robust.py",
+    "clustering/test_unpleasant_sets.py",
     "coverage_scores/test_draws.py",
     "coverage_scores/test_groups.py",
     "coverage_scores/test_oracle.py",

@@ -8,6 +8,7 @@ the other packages.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 import numpy as np
@@ -163,7 +164,22 @@ def scored(vectors: np.ndarray, draws: int = 3000, alpha: int = 20) -> CoverageS
 
 
 def digits(n: int = 300) -> SmallRun:
-    """The first n digits."""
+    """The first n digits: a record of its own, its arrays shared and read-only."""
+    return dataclasses.replace(computed_digits(n))
+
+
+@functools.cache
+def computed_digits(n: int) -> SmallRun:
+    """What `digits` returns copies of, computed once a process."""
+    run = run_of_digits(n)
+    for record in (run, *vars(run).values()):
+        for value in getattr(record, "__dict__", {}).values():
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
+    return run
+
+
+def run_of_digits(n: int) -> SmallRun:
     data = load_digits()
     columns = {
         "patient": np.array([f"p{i // 3}" for i in range(n)]),

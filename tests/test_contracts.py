@@ -83,6 +83,7 @@ def tied():
     )
 
 
+@pytest.mark.integration
 @every
 @pytest.mark.parametrize("draw", range(3))
 def test_with_many_exact_ties_the_order_of_the_rows_changes_nothing(tied, name, draw):
@@ -134,6 +135,7 @@ def test_never_can_leave_exactly_k(run, name):
     assert set(chosen.ids) == set(run.dataset.ids[:30])
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("name", sorted(DIVERSE))
 def test_of_two_equal_images_both_are_kept_only_when_they_must(name):
     half = digits(150)

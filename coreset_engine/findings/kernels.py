@@ -213,7 +213,9 @@ def pairs_in_cells(rows, keys, strides, limit, most):
                     if count > most:
                         return pairs, count
                     longer = np.empty((min(2 * count, most + 1), 2), np.int64)
-                    longer[:count] = pairs
+                    for row in range(count):  # slices compile 2 s longer, for their errors
+                        longer[row, 0] = pairs[row, 0]
+                        longer[row, 1] = pairs[row, 1]
                     pairs = longer
                 pairs[count, 0] = i
                 pairs[count, 1] = j

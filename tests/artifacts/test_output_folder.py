@@ -78,6 +78,7 @@ def test_an_export_of_another_selection_is_replaced_only_when_told(source, tmp_p
     assert export("two", "--overwrite").exit_code == 0
 
 
+@pytest.mark.integration
 def test_a_run_says_its_clusters_and_labels_and_is_in_the_log(source, tmp_path):
     words = ["run", source, "--method", "elfs", "--n-clusters", "2", "--json"]
     done = CliRunner().invoke(app, [*words, "--clusterer", "kmeans"])

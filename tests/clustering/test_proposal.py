@@ -21,6 +21,7 @@ def blobs(count, n=1500, dims=32, spread=0.8, seed=0):
     )
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("count", [4, 10, 15])
 def test_clear_groups_are_counted(count):
     """k-means may miss its best partition at one count, which moves elbow and silhouette by one
@@ -48,6 +49,7 @@ def test_silhouette_agrees_with_scikit_learn():
     assert found == pytest.approx(silhouette_score(vectors, own.numpy(), metric="cosine"), abs=1e-5)
 
 
+@pytest.mark.integration
 def test_same_seed_same_proposal():
     first, again = (propose_n_clusters(blobs(7, spread=2), seed=5) for _ in range(2))
     np.testing.assert_array_equal(first.objective, again.objective)

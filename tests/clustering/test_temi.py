@@ -67,6 +67,7 @@ def test_loss_by_hand():
     assert found.item() == pytest.approx(expected)
 
 
+@pytest.mark.integration
 def test_linear_heads_together_are_the_heads_one_by_one():
     generator = torch.Generator().manual_seed(0)
     heads = make_heads(3, 5, 0, 4, generator)
@@ -91,6 +92,7 @@ def test_permuted_heads_come_back_to_one_naming():
     assert align_heads(noisy, 6, 3)[3].tolist() == list(range(6))
 
 
+@pytest.mark.integration
 def test_finds_blobs_with_agreeing_heads():
     vectors, truth = blobs([60] * 5)
     found = pseudo_labels(vectors, 5, "temi", **QUICK)
@@ -111,6 +113,7 @@ def test_finds_blobs_with_agreeing_heads():
     assert int(np.argmin(found.info["head_losses"])) == found.info["best_head"]
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     "settings",
     [

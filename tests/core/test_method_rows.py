@@ -41,6 +41,7 @@ def test_knobs_are_those_of_the_config(name):
     assert row.labels == ("labels" in knobs)
 
 
+@pytest.mark.integration
 @every
 def test_nested_rows_rank_nested(run, name):
     row = METHODS[name]

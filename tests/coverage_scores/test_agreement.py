@@ -44,6 +44,7 @@ def test_the_rule_by_hand():
     assert StopRule(0.9, 0.5).holds(dict(agreement={"0.5": 0.95, "0.9": 0.2}))
 
 
+@pytest.mark.integration
 def test_two_seeds_agree_as_well_as_is_said(vectors):
     """The run stops before its most samples, and a second seed keeps the same images."""
     common = dict(n_neighbours=20, agreement_at=0.7, agreement=0.9, max_samples=2_000_000)
@@ -78,6 +79,7 @@ def test_every_alpha_of_a_grid_stops_where_it_would_alone(vectors, tmp_path):
     assert [again[a].n_samples for a in grid] == [grid[a].n_samples for a in grid]
 
 
+@pytest.mark.integration
 def test_a_cancelled_run_stops_where_it_would_have(vectors, tmp_path):
     common = dict(n_neighbours=20, agreement_at=0.7, agreement=0.8, device="cpu")
 

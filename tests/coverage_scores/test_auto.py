@@ -17,6 +17,7 @@ def test_settings_grow_with_the_set():
     assert [auto_neighbours(n) for n in (1, 7, 80, 800, 60_000)] == [1, 1, 10, 100, 100]
 
 
+@pytest.mark.integration
 def test_the_middle_comes_first_as_often_as_its_weights_say():
     score = np.random.default_rng(0).normal(size=2000) ** 3
     rank = np.argsort(np.argsort(score)) / 2000
@@ -43,6 +44,7 @@ def test_auto_keeps_the_halves_and_redraws_the_score():
     assert auto.info["auto"] and auto.info["n_neighbours"] == 62 and auto.n_samples == 20_000
 
 
+@pytest.mark.integration
 def test_outliers_no_longer_fill_a_small_coreset():
     """1 % of the images lie far out: they are most of the paper's small coreset, and about 1 % of
     the automatic one."""

@@ -82,6 +82,7 @@ def test_cancelled_in_the_middle_then_resumed(vectors, tmp_path):
     assert same(found, coverage_scores(vectors, 40_000, n_neighbours=40, device="cpu"))
 
 
+@pytest.mark.integration
 def test_killed_in_the_middle_then_resumed(vectors, tmp_path):
     path = tmp_path / "state.npz"
     total = 400_000

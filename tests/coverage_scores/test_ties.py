@@ -23,6 +23,7 @@ def digits():
     return np.stack(pixels).reshape(len(pixels), -1)
 
 
+@pytest.mark.integration
 @given(
     seed=st.integers(0, 2**32 - 1),
     n=st.integers(2, 150),
@@ -61,6 +62,7 @@ def test_digits_in_another_order_have_the_same_scores():
     assert abs(one[:third].mean() - one[-third:].mean()) < 6 * spread
 
 
+@pytest.mark.integration
 def test_the_key_of_an_image_does_not_decide_its_score():
     """Two seeds agree as well under other keys as under the same: keys leave no image ahead."""
     vectors = digits()[:600]

@@ -35,6 +35,7 @@ def score(vectors, draws, alphas, exponents, device):
     return hits, penalty
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("kind", KINDS)

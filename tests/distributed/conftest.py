@@ -6,6 +6,8 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
+from contextlib import ExitStack
+from pathlib import Path
 
 import azurite
 import pytest
@@ -146,6 +148,20 @@ def az(tmp_path_factory):
     server.wait(10)
 
 
+CLUSTER = ExitStack()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item, nextitem):
+    """Stop the cluster after the last test of this folder.
+
+    Scope "package" means the whole session in a folder without __init__.py, and an idle cluster of
+    three nodes takes a sixth of a core.
+    """
+    if nextitem is None or Path(__file__).parent not in nextitem.path.parents:
+        CLUSTER.close()
+
+
 @pytest.fixture(scope="package")
 def three_nodes(s3, gs):
     import ray
@@ -160,6 +176,7 @@ def three_nodes(s3, gs):
     for _ in range(2):
         cluster.add_node(num_cpus=1, object_store_memory=200 << 20)
     beyond.connect(cluster.address)
+    CLUSTER.callback(cluster.shutdown)
+    CLUSTER.callback(ray.shutdown)
     yield cluster
-    ray.shutdown()
-    cluster.shutdown()
+    CLUSTER.close()

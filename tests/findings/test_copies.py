@@ -143,6 +143,7 @@ TURNS = [
 ]
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("turn", TURNS)
 def test_every_turn_of_the_square_is_found(turn):
     images = [textured(i, (80, 56)) for i in range(10)]

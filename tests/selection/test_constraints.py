@@ -65,16 +65,21 @@ def test_the_budget_is_kept_and_used(run, name):
     assert spent <= 100 and (len(chosen) == 60 or spent > 95), (len(chosen), spent)
 
 
-@every
-def test_near_duplicates_count_once(name):
+@pytest.fixture(scope="module")
+def doubled():
+    """150 digits, each with a near-duplicate 150 places on."""
     half = digits(150)
     noise = np.random.default_rng(0).normal(0, 1e-3, (150, 64))
-    run = make_run(
+    return make_run(
         np.vstack([half.vectors, half.vectors + noise]),
         np.tile(half.labels, 2),
         np.array([f"i{i}" for i in range(300)]),
     )
-    chosen = choose(name, run, prune_rate=0.6, near_duplicates=1e-4)
+
+
+@every
+def test_near_duplicates_count_once(doubled, name):
+    chosen = choose(name, doubled, prune_rate=0.6, near_duplicates=1e-4)
     assert len(set((chosen.indices % 150).tolist())) == 120
 
 

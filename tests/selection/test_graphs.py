@@ -108,6 +108,7 @@ def test_a_graph_without_neighbours():
         assert ranked(name, alone, 1).order.tolist() == [0]
 
 
+@pytest.mark.integration
 def test_probcover_covers_most_first_then_halves_the_radius():
     from coreset_engine.selection.kernels import greedy as loops
 

@@ -78,6 +78,7 @@ def test_a_portfolio_names_known_methods_that_do_not_choose_themselves(run):
         choose("auto", run, prune_rate=0.9, portfolio="auto")
 
 
+@pytest.mark.integration
 def test_not_below_random_on_digits(run):
     """Logistic regression on the kept, judged on 600 other digits, mean of paired differences over
     seeds."""

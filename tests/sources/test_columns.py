@@ -66,6 +66,7 @@ def test_equal_marks_of_different_texts_are_no_repeat(monkeypatch):
     assert arrow_columns.repeats(column, np.ones(4, bool)).tolist() == [2]
 
 
+@pytest.mark.integration
 def test_opening_holds_no_python_text_a_picture(tmp_path, monkeypatch, set_limits):
     """Objects that Python itself holds at most (Arrow's are not among them), a picture, while
     20,000 are opened."""

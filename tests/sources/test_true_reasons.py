@@ -208,6 +208,7 @@ def test_every_option_that_a_reason_names_exists_in_the_shell_and_in_specs(tmp_p
         assert name in OPTIONS and name in TAKEN["vectors"]
 
 
+@pytest.mark.integration
 def test_a_large_bomb_is_refused_before_it_is_decoded():
     out = io.BytesIO()
     Image.new("1", (20_000, 20_000)).save(out, "PNG")

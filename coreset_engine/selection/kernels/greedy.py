@@ -150,8 +150,9 @@ def cover_balls(links: Links, radii: np.ndarray, first: np.ndarray, k: int) -> n
     order = np.empty(max(k, len(first)), np.int64)
     taken = np.zeros(n, np.bool_)
     count = len(first)
-    order[:count] = first
-    taken[first] = True
+    for i in range(count):  # element by element: slices compile 2 s longer, for their errors
+        order[i] = first[i]
+        taken[first[i]] = True
     for radius in radii:
         covered = np.zeros(n, np.bool_)
         for at in order[:count]:
