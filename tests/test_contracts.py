@@ -135,15 +135,20 @@ def test_never_can_leave_exactly_k(run, name):
     assert set(chosen.ids) == set(run.dataset.ids[:30])
 
 
-@pytest.mark.integration
-@pytest.mark.parametrize("name", sorted(DIVERSE))
-def test_of_two_equal_images_both_are_kept_only_when_they_must(name):
+@pytest.fixture(scope="module")
+def twice():
+    """150 digits, each there twice."""
     half = digits(150)
-    twice = make_run(
+    return make_run(
         np.vstack([half.vectors] * 2),
         np.tile(half.labels, 2),
         np.array([f"i{i}" for i in range(300)]),
     )
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("name", sorted(DIVERSE))
+def test_of_two_equal_images_both_are_kept_only_when_they_must(twice, name):
     chosen = choose(name, twice, prune_rate=0.6)
     assert len(set(chosen.indices % 150)) == 120
 

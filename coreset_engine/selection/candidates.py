@@ -59,9 +59,9 @@ class Pool:
     @property
     def source(self) -> tuple[np.ndarray, np.ndarray]:
         """The vectors of the whole, and the (M,) positions in it that `vectors` shows."""
-        inner = getattr(self._inputs, "source", None)
-        if isinstance(inner, tuple):
-            return inner[0], inner[1][self._at]
+        if isinstance(self._inputs, Pool):
+            vectors, positions = self._inputs.source
+            return vectors, positions[self._at]
         return self._inputs.vectors, self._at
 
     @property
