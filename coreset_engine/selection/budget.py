@@ -67,7 +67,7 @@ class Budget:
             return kept_count(n, self.prune_rate)
         if self.count > n:
             raise BadInput(
-                f"count={self.count} is more than the {n} images of this source; "
+                f"count={self.count} is more than the {n} images to choose from; "
                 f"use a count of at most {n}."
             )
         return self.count
