@@ -15,6 +15,7 @@ from finished import ROOT, texts
 from PIL import Image
 
 from coreset_engine.core.errors import BadInput
+from coreset_engine.pipeline.config import RunConfig
 from ui.views import source_form
 
 
@@ -31,6 +32,10 @@ def fresh(tmp_path, monkeypatch):
 def press(test, label):
     next(button for button in test.button if button.label == label).click()
     return test.run()
+
+
+def box(test, label):
+    return next(one for one in test.selectbox if one.label == label)
 
 
 @pytest.mark.parametrize(
@@ -121,6 +126,44 @@ def test_settings_change_the_run_and_the_address(open_page):
     assert test.query_params["clusters"] in ("12", ["12"])
     test.number_input(key="widget:n_clusters").set_value(0).run()
     assert "clusters" not in test.query_params
+
+
+def test_a_recipe_fills_the_widgets_and_what_is_set_after_it_wins(open_page):
+    test = open_page("home")
+    test.session_state["home:settings"] = test.session_state["advanced"] = True
+    test.run()
+    box(test, "Recipe").set_value("elfs-paper-cifar10").run()
+    assert not test.exception
+    kept = test.session_state
+    assert box(test, "Pseudo-labels").value == "temi"
+    assert box(test, "Encoder").value == "dino"
+    assert kept["state:proxy"] == "resnet18" and kept["state:method"] == "elfs"
+    assert kept["state:beta"] == 0.4  # ELFS, table 7: CIFAR-10 with DINO at 90 %
+    assert kept["state:advanced"]["temi"] == {"preset": "paper", "per_head_weights": True}
+    box(test, "Training dynamics").set_value("mlp").run()  # the default, chosen by hand
+    assert not test.exception
+    assert kept["state:proxy"] == "mlp" and kept["state:recipe"] == "elfs-paper-cifar10"
+    box(test, "Recipe").set_value(None).run()
+    assert box(test, "Encoder").value == RunConfig().encoder
+    assert "temi" not in kept["state:advanced"] and kept["state:params"] == {}
+
+
+def test_a_default_chosen_beside_a_recipe_reaches_the_run():
+    from streamlit.testing.v1 import AppTest
+
+    def page():
+        import streamlit as st
+
+        from ui.state import session
+
+        held = {"preset": "cpu", "per_head_weights": False}
+        session.put_all({"recipe": "elfs-paper", "proxy": "mlp", "advanced": {"temi": held}})
+        st.session_state["record"] = session.run_config().to_record()
+
+    record = AppTest.from_function(page).run().session_state["record"]
+    config, _ = RunConfig.from_job({"run": record})
+    assert config.recipe == "elfs-paper" and config.proxy == RunConfig().proxy == "mlp"
+    assert config.clusterer_settings == {"preset": "cpu", "per_head_weights": False}
 
 
 def test_numbers_on_the_page(open_page, digits):

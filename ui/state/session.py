@@ -23,7 +23,7 @@ import streamlit as st
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Dataset
 from coreset_engine.core.user_paths import workspace
-from coreset_engine.pipeline.config import RunConfig, Settings, setting_groups
+from coreset_engine.pipeline.config import RunConfig, Settings, TakenRecipe, setting_groups
 from coreset_engine.selection.budget import TABLE_7, guessed_beta, kept_count
 from ui.state import last_state, link_storage, links, recent_sources, sampling
 from ui.state.links import ALWAYS_LINKED, LINKED
@@ -420,6 +420,8 @@ def run_config() -> RunConfig:
             continue
         value = get(field.name, field.default)
         plain[field.name] = (value or None) if field.default is None else value
+    if plain["recipe"]:
+        plain["recipe"] = TakenRecipe(plain["recipe"])  # its values are in the session already
     config = RunConfig(**plain)
     for group, field in setting_groups(config).items():
         kept = (get("advanced") or {}).get(group)

@@ -19,6 +19,7 @@ from ui.components.forms import config_form, row_title
 from ui.components.frame import stage_names
 from ui.components.jobs import cluster
 from ui.state import session
+from ui.views.recipe_menu import recipe_menu, recipe_settings
 
 DEVICES = ("auto", "cpu", "cuda")
 # Stage -> stages made from it.
@@ -174,6 +175,7 @@ def advanced(view: session.RunView) -> None:
     if not opened.open:  # the dataclasses import torch, which a closed form does not need
         return
     with opened:
+        recipe_menu(view)
         left, right = st.columns(2)
         left.selectbox("Neighbour search", SEARCHES, key=session.bind("search"))
         right.selectbox("Device", DEVICES, key=session.bind("device", "auto"))
@@ -186,29 +188,34 @@ def _group_form(group: str, title: str, kind: type, field: dataclasses.Field) ->
     kept = dict((session.get("advanced") or {}).get(group, {}))
     st.markdown(f"**{escaped(group)}**: {escaped(title)}")
     presets = getattr(kind, "PRESETS", {})
+    recipe = session.get("recipe")
+    key = f"advanced:{recipe}:{group}" if recipe else f"advanced:{group}"  # starts anew with it
     preset = ""
     if presets:
         names = list(presets)
         at = names.index(kept["preset"]) if kept.get("preset") in names else 0
-        preset = st.selectbox("Preset", names, index=at, key=f"advanced:{group}:preset")
+        preset = st.selectbox("Preset", names, index=at, key=f"{key}:preset")
     start = {**presets.get(preset, {}), **{k: v for k, v in kept.items() if k != "preset"}}
     if preset and preset != kept.get("preset", next(iter(presets))):
         start = presets[preset]
-    with st.form(f"advanced:{group}:form", border=False):
+    with st.form(f"{key}:form", border=False):
         with st.container(height=320):
             values = config_form(
-                kind, key=f"advanced:{group}:{preset}", skip=field.metadata["skip"], start=start
+                kind, key=f"{key}:{preset}", skip=field.metadata["skip"], start=start
             )
         if st.form_submit_button("Apply"):
             _keep_group(group, kind, preset, values)
 
 
 def _keep_group(group: str, kind: type, preset: str, values: Mapping[str, Any]) -> None:
-    """Remember what differs from the preset, or from the defaults where there is none."""
+    """Remember what differs from the preset or the defaults, and what the recipe has set."""
     presets = getattr(kind, "PRESETS", {})
     base = {one.name: one.default for one in dataclasses.fields(kind)} | presets.get(preset, {})
-    changed = {name: value for name, value in values.items() if value != base[name]}
-    if preset and preset != next(iter(presets)):
+    of_recipe = recipe_settings(session.get("recipe")).get(group, {})  # else it would overrule
+    changed = {
+        name: value for name, value in values.items() if value != base[name] or name in of_recipe
+    }
+    if preset and (preset != next(iter(presets)) or "preset" in of_recipe):
         changed["preset"] = preset
     session.put("advanced", {**(session.get("advanced") or {}), group: changed})
     st.rerun()
