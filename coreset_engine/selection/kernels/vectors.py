@@ -57,9 +57,10 @@ def comparable_again(inputs: Artefacts, metric: str, dims: int = 0) -> np.ndarra
     For methods that start anew for every number of images, in an app that changes the number. Of
     the last two large inputs; a view of a run says what it shows (`source`).
     """
-    vectors, positions = inputs.source if hasattr(type(inputs), "source") else (None, ())
-    if len(positions) < _LARGE:
+    source = getattr(inputs, "source", None) if hasattr(type(inputs), "source") else None
+    if source is None or len(source[1]) < _LARGE:
         return comparable(inputs, metric, dims)
+    vectors, positions = source
     shown = hashlib.blake2b(np.ascontiguousarray(positions).tobytes(), digest_size=16).digest()
     key = (id(vectors), shown, metric, dims)
     with _KEPT_LOCK:
