@@ -258,6 +258,7 @@ def test_compare_counts_add_up_at_the_old_address_too(open_page, app):
     witness.assert_clean()
 
 
+@pytest.mark.slow
 def test_a_new_user_finds_errors_chooses_compares_and_exports(open_page, app):
     """The way of someone who reads nothing: only what stands on the pages is clicked."""
     page, witness = open_page(f"{app}/?dataset=demo&p=0.9&method=elfs")

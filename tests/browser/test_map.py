@@ -161,7 +161,7 @@ def test_legend_hides_a_class_from_drawing_and_lasso(open_page, map_server):
     assert heard["chosen"] and not [i for i in heard["chosen"] if i % 10 == 3]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_without_webgl_the_raster_takes_over(open_page, map_server, scheme):
     script = """const open = HTMLCanvasElement.prototype.getContext;
         HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
