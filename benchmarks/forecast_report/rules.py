@@ -162,7 +162,7 @@ def best_of_seeds(own: Cells, gain: str) -> tuple[str, float, float]:
     is not, but a little too low, since fewer seeds choose.
     """
     by_name = {
-        name: np.array([cell.gains[gain] for cell in some])
+        name: np.array([cell.gains[gain] for cell in sorted(some, key=lambda cell: cell.seed)])
         for (name,), some in grouped(own, "name").items()
     }
     names = list(by_name)
