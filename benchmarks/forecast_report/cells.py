@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import methods
+from coreset_engine.core.registry import BASELINE, METHODS
 from coreset_engine.forecasting.calibration import Constants, expected_gain
 
 N_USED = 4  # surrogate tasks of the forecast
@@ -167,3 +168,25 @@ def held_out(cells: Cells, end: str = "", by_labels: bool = False) -> list[Judge
                 own_gain = cell.gains["linear" + end]
                 found.append(Judged(cell, gain.gain, spread, truth, own_gain))
     return found
+
+
+def of_all_methods(raw: Path, judge: str, lowest_rate: float) -> Cells:
+    """Gains over random of every method of benchmarks/methods.py, on the main sets, by one judge."""
+    rows = [row for row in methods.read(raw) if row["set"] in methods.MAIN_SETS and judge in row]
+    rows = [row for row in rows if row["prune_rate"] >= lowest_rate and row["name"] in METHODS]
+    base = {(r["set"], r["prune_rate"], r["seed"]): r[judge] for r in rows if r["name"] == BASELINE}
+    return [
+        Cell(
+            row["set"],
+            row["seed"],
+            row["prune_rate"],
+            row["k"],
+            row["name"],
+            row["name"],
+            {judge: 100 * (row[judge] - base[row["set"], row["prune_rate"], row["seed"]])},
+            1.0,
+            1.0,
+        )
+        for row in rows
+        if row["name"] != BASELINE
+    ]

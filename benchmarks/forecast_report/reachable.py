@@ -12,10 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import methods
 from benchmarks.forecast_report import rules
-from benchmarks.forecast_report.cells import Cell, Cells, grouped
-from coreset_engine.core.registry import BASELINE, METHODS
+from benchmarks.forecast_report.cells import Cells, grouped, of_all_methods
 
 FROM = 0.8  # pruning rate that the bar begins at
 FIRST_RULE = "kmedoids"  # what `rule=measured` takes there
@@ -64,23 +62,7 @@ def figures(cells: Cells, methods_raw: Path | None, judge: str) -> dict[str, str
 
 def all_methods(raw: Path, judge: str) -> dict[str, str]:
     """The same of every method that benchmarks/methods.py measures."""
-    rows = [row for row in methods.read(raw) if row["set"] in methods.MAIN_SETS and judge in row]
-    rows = [row for row in rows if row["prune_rate"] >= FROM and row["name"] in METHODS]
-    cells = [
-        Cell(
-            row["set"],
-            row["seed"],
-            row["prune_rate"],
-            row["k"],
-            row["name"],
-            row["name"],
-            {judge: 100 * row[judge]},
-            1.0,
-            1.0,
-        )
-        for row in rows
-        if row["name"] not in (BASELINE, "auto")
-    ]
+    cells = [cell for cell in of_all_methods(raw, judge, FROM) if cell.name != "auto"]
     first = mean_of(cells, judge, lambda some, gain: of_method(some, gain, FIRST_RULE))
     count = len({cell.name for cell in cells})
     return {

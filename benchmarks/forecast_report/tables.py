@@ -9,17 +9,16 @@ import numpy as np
 from benchmarks import methods
 from benchmarks.forecast_report import rules
 from benchmarks.forecast_report.cells import (
-    Cell,
     Cells,
     Judged,
     estimated,
     grouped,
     held_out,
     means,
+    of_all_methods,
     read_cells,
 )
 from benchmarks.forecast_report.reachable import reachable
-from coreset_engine.core.registry import BASELINE, METHODS
 
 START = "<!-- begin: measured by benchmarks/forecast.py -->"
 END = "<!-- end: measured by benchmarks/forecast.py -->"
@@ -314,33 +313,15 @@ def paired(own: dict, auto: dict) -> str:
 
 def all_methods(raw: Path) -> list[str]:
     """`auto` beside every method of benchmarks/methods.py, from 50 % pruned on."""
-    rows = [row for row in methods.read(raw) if row["set"] in methods.MAIN_SETS and "linear" in row]
-    rows = [row for row in rows if row["prune_rate"] >= 0.5 and row["name"] in METHODS]
     out = ["### Beside all methods", "", ALL_METHODS, "", *head("", list(JUDGES.values()))]
-    by_judge = [beside_all(rows, judge) for judge in JUDGES]
+    by_judge = [beside_all(of_all_methods(raw, judge, 0.5), judge) for judge in JUDGES]
     return out + [
         f"| {what} | {' | '.join(found[what] for found in by_judge)} |" for what in by_judge[0]
     ]
 
 
-def beside_all(rows: list[dict], judge: str) -> dict[str, str]:
+def beside_all(cells: Cells, judge: str) -> dict[str, str]:
     """What -> mean over sets and rates."""
-    base = {(r["set"], r["prune_rate"], r["seed"]): r[judge] for r in rows if r["name"] == BASELINE}
-    cells = [
-        Cell(
-            row["set"],
-            row["seed"],
-            row["prune_rate"],
-            row["k"],
-            row["name"],
-            row["name"],
-            {judge: 100 * (row[judge] - base[row["set"], row["prune_rate"], row["seed"]])},
-            1.0,
-            1.0,
-        )
-        for row in rows
-        if row["name"] != BASELINE
-    ]
     groups = grouped([cell for cell in cells if cell.name != "auto"], "set", "rate").values()
     best = np.array([rules.best_of_seeds(own, judge)[1:] for own in groups]).mean(axis=0)
     auto = np.mean([cell.gains[judge] for cell in cells if cell.name == "auto"])
