@@ -40,12 +40,16 @@ class Column:
         codes into `categories`, -1 = missing. tags: (T, N) bool, one row per tag.
     categories : ndarray of str
         Sorted values of a text; names of the tags; empty for numbers and times.
+    root : str
+        Of paths: the folder that they are relative to, with a slash at its end. A filter may name
+        it or leave it out.
     """
 
     name: str
     kind: str
     values: np.ndarray
     categories: np.ndarray = field(default_factory=lambda: np.empty(0, "U1"))
+    root: str = ""
 
     def __len__(self) -> int:
         return int(self.values.shape[-1])
@@ -92,6 +96,7 @@ class ColumnTable(Protocol):
     """Columns by name; `column` raises BadInput for a name that does not exist."""
 
     def column(self, name: str) -> Column: ...
+    def names(self) -> list[str]: ...
     def __contains__(self, name: object) -> bool: ...
 
 
@@ -343,6 +348,8 @@ def passes(test: Filter, column: Column) -> np.ndarray:
     """(N,) bool: images that pass one test on its column."""
     if test.op == "missing":
         return column.is_missing
+    if column.root:
+        test = _below_root(test, column.root)
     if test.op == "contains":
         return _containing(test, column)
     if column.kind == "tags":
@@ -352,6 +359,18 @@ def passes(test: Filter, column: Column) -> np.ndarray:
     if test.op == "range":
         return _range_mask(test, column)
     return np.asarray(np.logical_or.reduce([_equal(column, value) for value in test.values]))
+
+
+def _below_root(test: Filter, root: str) -> Filter:
+    """A test of paths whose values may name the root and end in a slash."""
+
+    def below(value: str) -> str:
+        return value.removeprefix(root).removeprefix("./")
+
+    if test.op not in ("is", "in"):
+        return replace(test, values=tuple(map(below, test.values)))
+    whole = [below(f"{value.rstrip('/')}/").rstrip("/") or "." for value in test.values]
+    return replace(test, values=tuple(whole))
 
 
 def _containing(test: Filter, column: Column) -> np.ndarray:

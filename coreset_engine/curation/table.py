@@ -19,7 +19,7 @@ from coreset_engine.core.filter_columns import Column, encode, unknown_column
 from coreset_engine.core.filters import TAG
 from coreset_engine.core.ids import positions_of
 from coreset_engine.curation import file_facts, tags
-from coreset_engine.selection.columns import CLASS, CLUSTER, dataset_names, dataset_values
+from coreset_engine.selection.columns import CLASS, CLUSTER, dataset_column, dataset_names
 
 SOURCE_TAGS = ("tags", "tag")
 DYNAMICS = ("aum", "forgetting", "el2n", "entropy", "loss", "grand", "dyn_unc", "tdds")
@@ -40,7 +40,7 @@ PREDICTED = {
     "predicted_margin": "margin",
 }
 EXCLUDED = "excluded"
-ALIASES = {CLUSTER[1]: CLUSTER[0], CLASS[1]: CLASS[0], "file_size": "size"}
+ALIASES = {CLUSTER[1]: CLUSTER[0], CLASS[1]: CLASS[0], "file_size": "size", "filepath": "path"}
 
 
 @dataclass(frozen=True)
@@ -131,9 +131,9 @@ class RunColumns:
 
     def _made(self, name: str) -> Column:
         run = self._run
-        values = dataset_values(run.dataset, name)
-        if values is not None:
-            return encode(name, values)
+        known = dataset_column(run.dataset, name)
+        if known is not None:
+            return known
         plain = name.removeprefix("file.").removeprefix("run.")
         if plain in file_facts.NAMES:
             return self._fact(plain)

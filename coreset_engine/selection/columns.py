@@ -6,6 +6,8 @@ and need not know which they have.
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from coreset_engine.core.types import Artefacts, Dataset
 
 CLUSTER = ("cluster", "pseudo_label")
 CLASS = ("class", "label")
+PATHS = ("path", "folder")
 
 
 def columns_of(inputs: Artefacts) -> ColumnTable:
@@ -31,12 +34,16 @@ class DatasetColumns:
 
     def column(self, name: str) -> Column:
         """The column. Raises BadInput with the nearest names for one that does not exist."""
-        values = dataset_values(self._inputs.dataset, name)
-        if values is None and name in CLUSTER:
-            values = self._inputs.pseudo_labels.labels
-        if values is None:
-            raise unknown_column(name, [*dataset_names(self._inputs.dataset), "cluster"])
-        return encode(name, values)
+        known = dataset_column(self._inputs.dataset, name)
+        if known is not None:
+            return known
+        if name in CLUSTER:
+            return encode(name, self._inputs.pseudo_labels.labels)
+        raise unknown_column(name, self.names())
+
+    def names(self) -> list[str]:
+        """What can be asked for, metadata first."""
+        return [*dataset_names(self._inputs.dataset), CLUSTER[0]]
 
     def __contains__(self, name: object) -> bool:
         return name in (*dataset_names(self._inputs.dataset), *CLUSTER)
@@ -53,6 +60,10 @@ class PartColumns:
         """The column at these rows. Raises BadInput as the whole table does."""
         return self._whole.column(name).take(self._rows)
 
+    def names(self) -> list[str]:
+        """What the whole table knows."""
+        return self._whole.names()
+
     def __contains__(self, name: object) -> bool:
         return name in self._whole
 
@@ -68,19 +79,59 @@ def dataset_names(dataset: Dataset) -> list[str]:
     return names + [name for name in own if name not in names]
 
 
+def dataset_column(dataset: Dataset, name: str) -> Column | None:
+    """Such a column, or None where the dataset has none of that name."""
+    values = dataset_values(dataset, name)
+    if values is None:
+        return None
+    column = encode(name, values)
+    is_path = name in PATHS and name not in dataset.columns
+    return replace(column, root=root_of(dataset)) if is_path else column
+
+
 def dataset_values(dataset: Dataset, name: str) -> Any:
-    """(N,) values of such a column, or None where the dataset has none of that name."""
+    """(N,) values of such a column, or None where the dataset has none of that name.
+
+    Paths and folders are named from the source's root on ("." for its own folder).
+    """
     if name in dataset.columns:
         return dataset.columns[name]
     if name == "id":
         return np.asarray(dataset.ids)
     if name in CLASS and dataset.labels is not None:
         return _class_names(dataset)
-    if name == "path" and dataset.paths is not None:
-        return dataset.paths
-    if name == "folder" and dataset.paths is not None:
-        return _folders(dataset)
+    if name in PATHS and dataset.paths is not None:
+        below = len(root_of(dataset))
+        paths = [path[below:] for path in _slashed(dataset)]
+        if name == "folder":
+            paths = [path.rpartition("/")[0] or "." for path in paths]
+        return np.array(paths, object)
     return None
+
+
+def root_of(dataset: Dataset) -> str:
+    """The folder that all images lie below, with a slash at its end; "" where there is none.
+
+    The source's own folder where ids are the paths below it, else the deepest common one.
+    """
+    paths = _slashed(dataset)
+    for path, name in zip(paths, dataset.ids):
+        if path.endswith(f"/{name}"):
+            root = path[: -len(name)]
+            if all(other.startswith(root) for other in paths):
+                return root
+            break
+    folders = {path.rpartition("/")[0] for path in paths}
+    try:
+        common = os.path.commonpath(folders).replace("\\", "/")
+    except ValueError:  # on several drives
+        return ""
+    return common.rstrip("/") + "/" if common else ""
+
+
+def _slashed(dataset: Dataset) -> list[str]:
+    paths = () if dataset.paths is None else dataset.paths
+    return [str(path).replace("\\", "/") for path in paths]
 
 
 def _class_names(dataset: Dataset) -> np.ndarray:
@@ -89,8 +140,3 @@ def _class_names(dataset: Dataset) -> np.ndarray:
     beyond = [str(number) for number in range(len(dataset.classes), highest + 1)]
     names = np.array([*dataset.classes, *beyond, ""], object)
     return np.asarray(names[labels])
-
-
-def _folders(dataset: Dataset) -> np.ndarray:
-    paths = [str(path).replace("\\", "/") for path in dataset.paths]  # type: ignore[union-attr]
-    return np.array([path.rpartition("/")[0] for path in paths], object)

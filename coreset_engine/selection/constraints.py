@@ -7,17 +7,21 @@ names the conflict.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 
 from coreset_engine.core.errors import BadInput, Missing
+from coreset_engine.core.filter_columns import ColumnTable
 from coreset_engine.core.types import Artefacts, Dataset, Neighbours
 from coreset_engine.selection.budget import DEFAULT_RATE, Budget
+from coreset_engine.selection.columns import columns_of
 from coreset_engine.selection.request import QuotaSpec, SelectionRequest
+
+_NAMED = 30  # columns that an error lists
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,12 +128,20 @@ def column(inputs: Artefacts, what: Any, noun: str) -> np.ndarray:
             raise Missing(
                 f"{noun} by folder needs images that are files; {dataset.spec!r} has none."
             )
-        return np.array([str(PurePath(path).parent) for path in dataset.paths])
-    own = getattr(inputs, "columns", None)
-    if own is not None and what in own:
-        return np.asarray(own.column(what).texts())
-    known = ", ".join(["class", "cluster", "folder", *dataset.columns])
-    raise BadInput(f"{noun} by {what!r} is unknown; choose one of {known}.")
+        return np.asarray(columns_of(inputs).column(what).texts())
+    table = columns_of(inputs)
+    if what in table:
+        return np.asarray(table.column(what).texts())
+    raise BadInput(f"{noun} by {what!r} is unknown; choose one of {_groupings(table)}.")
+
+
+def _groupings(table: ColumnTable) -> str:
+    """Names of the columns to balance or group by, the usual ones first."""
+    names = table.names()
+    usual = [name for name in ("class", "cluster", "folder") if name in names]
+    others = [name for name in names if name not in (*usual, "id", "path")]
+    shown = [*usual, *others][:_NAMED]
+    return ", ".join(shown) + (", ..." if len(usual) + len(others) > _NAMED else "")
 
 
 def families(neighbours: Neighbours, distance: float) -> np.ndarray:
@@ -169,6 +181,10 @@ def _quota(inputs: Artefacts, k: int, spec: QuotaSpec, allowed: np.ndarray) -> Q
         least[:] = most[:] = shares_of(sizes, k, spec.spread)
     by = spec.by if isinstance(spec.by, str) else "the values given"
     index_of = {str(name): at for at, name in enumerate(names)}
+    if by == "folder" and inputs.dataset.paths is not None:  # by its whole path, too
+        root = columns_of(inputs).column(by).root
+        whole = {os.path.normpath(root + name): at for name, at in index_of.items()}
+        index_of = whole | index_of
     usable = np.bincount(code[allowed], minlength=len(names))
     for bound, arrays in (
         (spec.at_least, (least,)),

@@ -53,6 +53,9 @@ class Table:
             raise unknown_column(name, list(self.columns))
         return self.columns[name]
 
+    def names(self):
+        return list(self.columns)
+
     def __contains__(self, name):
         return name in self.columns
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from coreset_engine.artifacts.carried_history import carry_over
 from coreset_engine.core.errors import BadInput, Missing
+from coreset_engine.core.filter_columns import apply_filter
 from coreset_engine.core.filters import Filter, parse_filter
 from coreset_engine.core.types import Dataset
 from coreset_engine.curation import tags
@@ -203,6 +204,34 @@ def test_facts_of_files(tmp_path, monkeypatch):
     assert chosen.ids.tolist() == ["a.jpg"]
     ready = {info.name: info.ready for info in run.columns.describe()}
     assert ready["width"] and not ready["aum"]
+
+
+def test_paths_and_folders_are_named_from_the_root_of_the_source(tmp_path, monkeypatch):
+    """As people read them; the whole path works too, and so do a slash at the end and a subset."""
+    monkeypatch.setenv("CORESET_HOME", str(tmp_path / "home"))
+    root = tmp_path / "animals photos"
+    names = ["animals/birds/a.png", "animals/b.png", "tools/c.png", "d.png"]
+    for at, name in enumerate(names):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (9, 9), (40 * at, 0, 0)).save(root / name)
+    run = Run(open_source(str(root)))
+
+    def left(where):
+        return set(run.dataset.ids[apply_filter(parse_filter(where), run.columns).mask])
+
+    assert set(run.columns.column("folder").texts()) == {"animals", "animals/birds", "tools", "."}
+    for text in ("folder=animals", "folder=animals/", f'folder="{root}/animals"'):
+        assert left(text) == {"animals/b.png"}
+    assert left("folder in (tools, ./animals/birds)") == {"tools/c.png", "animals/birds/a.png"}
+    assert left("folder=.") == left(f'folder="{root}"') == {"d.png"}
+    assert left("path=d.png") == left(f'filepath="{root}/d.png"') == {"d.png"}
+    assert left("path contains animals") == {"animals/birds/a.png", "animals/b.png"}
+    for value in ("tools", str(root / "tools")):
+        quota = {"by": "folder", "counts": {value: 1}}
+        chosen = select("random", run, count=1, where="path~tools", quotas=quota)
+        assert chosen.ids.tolist() == ["tools/c.png"]
+    with pytest.raises(BadInput, match=r"'wide' is unknown; choose one of .*folder.*tag, width"):
+        select("random", run, count=1, quotas={"by": "wide", "spread": "equal"})
 
 
 def test_a_part_of_a_run_knows_the_tags_of_the_whole(run):
