@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from ui.components.folded import folded
 from ui.components.frame import error_boundary, page_header, require_run
 from ui.views import compare, compare_results, evaluate
 
@@ -28,7 +29,6 @@ with error_boundary():
     compare_results.show_table(view, compare_results.Pair(side_a, side_b, a, b))
 with error_boundary():
     compare.show_groups(view, a, b)
-with st.expander("Train at several sizes and with other methods"), error_boundary():
-    evaluate.show_form(view)
+folded("Train at several sizes and with other methods", evaluate.show_form, view, key="train")
 with error_boundary():
     evaluate.show_results(view)

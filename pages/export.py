@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ui.components import frame
+from ui.components import folded, frame
 from ui.selection import controls
 from ui.state import session
 from ui.views import export, export_import, export_rounds
@@ -42,9 +42,13 @@ def export_chosen(view) -> None:
     with left:
         st.subheader("Download", anchor=False)
         export.show_downloads(view, selection)
-        with st.expander("Manifest: everything needed to reproduce this selection"):
-            with frame.error_boundary():
-                st.json(export.manifest_of(view, selection), expanded=1)
+        folded.folded(
+            "Manifest: everything needed to reproduce this selection",
+            export.show_manifest,
+            view,
+            selection,
+            key="export:manifest",
+        )
     with right:
         st.subheader("Export to", anchor=False)
         with frame.error_boundary():
@@ -62,14 +66,25 @@ whole = view.full or view
 state = export_rounds.state_of(whole)
 with st.container(), frame.error_boundary():  # a place of its own, so that the tabs keep theirs
     export_rounds.show_status(whole, state)
-out, back, following = st.tabs(["Export", "Labels back", "Next round"], key="export:part")
-with out, frame.error_boundary():
+
+
+def draw_export() -> None:
     export_all(whole) if view.full is not None else export_chosen(view)
     moved_form([session.get("dataset")])
-with back, frame.error_boundary():
+
+
+def draw_labels_back() -> None:
     export_import.show_import(whole)
     export_rounds.show_label_errors(whole)
-with following, frame.error_boundary():
+
+
+def draw_next_round() -> None:
     export_rounds.show_next(whole, state)
     export_rounds.show_rounds(whole)
     export_rounds.show_curve(whole, state)
+
+
+folded.tabs(
+    {"Export": draw_export, "Labels back": draw_labels_back, "Next round": draw_next_round},
+    key="export:part",
+)

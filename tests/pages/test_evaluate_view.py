@@ -108,7 +108,7 @@ def test_page_shows_the_newest_measurement_and_submits_another(open_page, monkey
     monkeypatch.setattr(evaluate, "list_jobs", lambda: [job])
     sent = []
     monkeypatch.setattr(evaluate, "submit", lambda *what: sent.append(what))
-    test = open_page("compare")
+    test = open_page("compare", **{"opened:train": True})
     assert not test.exception
     assert "is better than random" in texts(test) and len(test.get("plotly_chart")) >= 1
     next(button for button in test.button if button.label == "Train and measure").click()

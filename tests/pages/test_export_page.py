@@ -75,3 +75,17 @@ def test_the_report_page_holds_map_certificate_and_manifest(digits):
         "40 of 400 images kept (10.0%)" in page and "mean distance" in page and "artefacts" in page
     )
     assert page.count('src="data:image/') == 2 and "<script" not in page
+
+
+def test_tabs_and_expanders_are_drawn_once_opened_and_then_stay(open_page):
+    test = open_page("export")
+    assert not test.exception and not test.get("json") and not test.get("file_uploader")
+    test.session_state["export:part"] = "Labels back"
+    test.session_state["export:manifest"] = True
+    test.run()
+    assert not test.exception and test.get("json") and test.get("file_uploader")
+    test.text_input(key="import:Labels:place").set_value("no such file").run()
+    test.session_state["export:part"] = "Export"
+    test.run()
+    assert test.text_input(key="import:Labels:place").value == "no such file"
+    assert "With at least 20 labels" not in texts(test)  # of the tab that was not opened

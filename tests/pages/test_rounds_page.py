@@ -13,6 +13,9 @@ from coreset_engine.evaluation.round_estimate import RoundEstimate, RoundPoint
 from ui.views import export_rounds
 from ui.views.export_import import kept_upload, prediction_sentences
 
+# The tabs that the session has opened: each is drawn from then on.
+OPENED = {"opened:export:part:Labels back": True, "opened:export:part:Next round": True}
+
 
 @pytest.fixture
 def labelled(tmp_path, digits):
@@ -34,7 +37,7 @@ def button(test, label):
 
 
 def test_before_the_first_round_the_page_says_what_a_pilot_is(open_page):
-    test = open_page("export")
+    test = open_page("export", **OPENED)
     assert not test.exception
     assert [tab.label for tab in test.tabs] == ["Export", "Labels back", "Next round"]
     assert "pilot" in texts(test) and "With at least 20 labels" in texts(test)
@@ -45,7 +48,7 @@ def test_before_the_first_round_the_page_says_what_a_pilot_is(open_page):
 def test_the_number_typed_is_the_number_asked_for(open_page, monkeypatch):
     sent = []
     monkeypatch.setattr(export_rounds, "submit", lambda *job: sent.append(job))
-    test = open_page("export")
+    test = open_page("export", **OPENED)
     test.number_input(key="next:count:0").set_value(37).run()
     button(test, "Choose the next 37").click().run()
     kind, spec, params = sent[0]
@@ -62,7 +65,7 @@ def test_a_round_taken_back_leaves_its_folder_to_itself(tmp_path):
 
 
 def test_counts_of_labelled_and_pending_images(labelled, open_page):
-    test = open_page("export")
+    test = open_page("export", **OPENED)
     values = {metric.label: metric.value for metric in test.metric}
     assert values["Images labelled"] == "30" and values["Waiting for labels"] == "10"
     assert values["Rounds"] == "1"
@@ -75,7 +78,7 @@ def test_a_label_file_is_shown_before_it_is_kept(labelled, open_page, tmp_path, 
     new = [str(key) for key in digits.ids[100:105]]
     rows = [*(f"{key},seven" for key in new), f"{labelled[0]},other", "nobody,seven"]
     file.write_text("\n".join(["id,label", *rows]))
-    test = open_page("export")
+    test = open_page("export", **OPENED)
     test.text_input(key="import:Labels:place").set_value(str(file)).run()
     said = texts(test)
     assert "6 labels read: 5 new, 1 changed" in said.replace("\\", "")
@@ -96,21 +99,21 @@ def test_a_label_file_is_shown_before_it_is_kept(labelled, open_page, tmp_path, 
 
 def test_a_file_of_something_else_is_a_sentence(open_page, tmp_path):
     (tmp_path / "no.csv").write_text("a,b\n1,2\n")
-    test = open_page("export")
+    test = open_page("export", **OPENED)
     test.text_input(key="import:Labels:place").set_value(str(tmp_path / "no.csv")).run()
     said = [error.value for error in test.error]
     assert not test.exception and any("no.csv" in text.replace("\\", "") for text in said)
 
 
 def test_an_import_can_be_taken_back(labelled, open_page, tmp_path, digits):
-    test = open_page("export")
+    test = open_page("export", **OPENED)
     button(test, "Undo the last import").click().run()
     assert label_log.read(digits.fingerprint, tmp_path).labels == {}
 
 
 def test_the_estimate_and_its_advice(labelled, open_page, put_job):
     put_job("round_estimate", result=estimate().as_json())
-    test = open_page("export")
+    test = open_page("export", **OPENED)
     said = texts(test).replace("\\", "")
     assert "you can stop here" in said and "Outdated" not in said
     values = {metric.label: metric.value for metric in test.metric}
@@ -119,7 +122,7 @@ def test_the_estimate_and_its_advice(labelled, open_page, put_job):
 
 def test_an_old_estimate_stays_and_is_marked(labelled, open_page, put_job):
     put_job("round_estimate", result=estimate(labels=25).as_json())
-    test = open_page("export")
+    test = open_page("export", **OPENED)
     assert "Outdated" in texts(test) and button(test, "Estimate accuracy")
     assert {metric.label for metric in test.metric} >= {"Estimated accuracy (outdated)"}
 

@@ -16,6 +16,7 @@ from coreset_engine.core.types import Selection
 from coreset_engine.selection.budget import Budget
 from coreset_engine.selection.request import SelectionRequest
 from ui.components.escape import markdown as escaped
+from ui.components.folded import folded
 from ui.map.colour_columns import format_number
 from ui.selection import session_selection
 from ui.state import background
@@ -191,18 +192,32 @@ def show_certificate(view: RunView, selection: Selection) -> None:
     n_clusters = view.run.pseudo_labels.n_clusters if view.ready("pseudo_labels") else None
     for finding in findings(certificate, random, n_clusters):
         st.markdown(f"{BADGES[finding.verdict]} {finding.text}")
-    with st.expander("All measurements, and the fewest images for a given coverage"):
-        rows = [
-            {"": name, "This selection": value, "Random": _random_text(name, random)}
-            for name, value in table_rows(certificate).items()
-        ]
-        st.table(rows, hide_index=True, border="horizontal")
-        if certificate.proven < 1:
-            st.caption(
-                f"Distances are exact for {certificate.proven:.1%} of the images; the others may "
-                "be slightly too large, never too small."
-            )
-        show_smallest(view, selection)
+    folded(
+        "All measurements, and the fewest images for a given coverage",
+        _show_all,
+        view,
+        selection,
+        measured,
+        key="certificate:all",
+    )
+
+
+def _show_all(
+    view: RunView, selection: Selection, measured: tuple[Certificate, RandomRange]
+) -> None:
+    """Every measurement beside random's, and how few images would reach a coverage."""
+    certificate, random = measured
+    rows = [
+        {"": name, "This selection": value, "Random": _random_text(name, random)}
+        for name, value in table_rows(certificate).items()
+    ]
+    st.table(rows, hide_index=True, border="horizontal")
+    if certificate.proven < 1:
+        st.caption(
+            f"Distances are exact for {certificate.proven:.1%} of the images; the others may "
+            "be slightly too large, never too small."
+        )
+    show_smallest(view, selection)
 
 
 def _measured(view: RunView, selection: Selection) -> tuple[Certificate, RandomRange] | None:

@@ -172,6 +172,11 @@ def manifest_of(view: session.RunView, selection: Selection) -> dict[str, Any]:
     return manifest(view.run, selection)
 
 
+def show_manifest(view: session.RunView, selection: Selection) -> None:
+    """Draw the manifest as a tree."""
+    st.json(manifest_of(view, selection), expanded=1)
+
+
 def report_page(view: session.RunView, selection: Selection) -> str:
     """The one-page HTML report of the selection."""
     from ui.views.certificate import certificate_of

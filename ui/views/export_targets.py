@@ -12,6 +12,7 @@ import streamlit as st
 from coreset_engine.core.types import Selection
 from ui.components.escape import markdown as escaped
 from ui.components.escape import plain
+from ui.components.folded import folded
 from ui.components.jobs import list_jobs, submit
 from ui.selection import session_selection
 from ui.state import session
@@ -67,15 +68,19 @@ def show_targets(view: session.RunView, selection: Selection | PlannedSelection)
         show_database_state()
     _show_form(view, selection, name)
     show_finished(view)
-    with st.expander("All targets"):
-        st.dataframe(
-            {
-                "Target": [row[0] for row in available.values()],
-                "Contents": [row[1] for row in available.values()],
-            },
-            hide_index=True,
-            width="stretch",
-        )
+    folded("All targets", _show_all, available, key="export:targets")
+
+
+def _show_all(available: dict[str, tuple[str, str, bool]]) -> None:
+    """What each target contains."""
+    st.dataframe(
+        {
+            "Target": [row[0] for row in available.values()],
+            "Contents": [row[1] for row in available.values()],
+        },
+        hide_index=True,
+        width="stretch",
+    )
 
 
 def _show_form(view: session.RunView, selection: Selection | PlannedSelection, target: str) -> None:
