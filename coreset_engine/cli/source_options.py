@@ -12,11 +12,14 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from coreset_engine.core.errors import BadInput
+
+if TYPE_CHECKING:
+    from coreset_engine.core.types import Dataset
 
 _FOLDER = "Reading the source"
 
@@ -90,7 +93,7 @@ def with_source_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-def report_source(dataset: Any) -> None:
+def report_source(dataset: Dataset) -> None:
     """Say on stderr what was set aside, assumed and lost.
 
     Raises

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from coreset_engine.clustering.config import KMeansConfig
 from coreset_engine.clustering.context import ClusterContext
 from coreset_engine.clustering.kmeans_init import plus_plus
 from coreset_engine.core.device import torch_threads
@@ -59,7 +60,7 @@ class Round:
 def kmeans_at_scale(
     vectors: np.ndarray,
     n_clusters: int,
-    config: Any,
+    config: KMeansConfig,
     seed: int = 0,
     context: ClusterContext = ClusterContext(),
     *,
@@ -151,7 +152,11 @@ def _sample(vectors: np.ndarray, n_clusters: int, draw: np.random.SeedSequence) 
 
 
 def _best_start(
-    sample: np.ndarray, n_clusters: int, config: Any, starts: np.random.SeedSequence, tick: Tick
+    sample: np.ndarray,
+    n_clusters: int,
+    config: KMeansConfig,
+    starts: np.random.SeedSequence,
+    tick: Tick,
 ) -> np.ndarray:
     """(C, D) float32 centres of the start whose objective on the sample is best."""
     tried = []

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -22,11 +22,15 @@ from coreset_engine.core.errors import BadInput, Missing
 from coreset_engine.core.filter_columns import apply_filter, require_some
 from coreset_engine.core.filters import Filter, filter_of
 from coreset_engine.core.ids import positions_of
-from coreset_engine.core.types import Progress, silent
+from coreset_engine.core.types import Dataset, Progress, silent
 from coreset_engine.core.user_paths import user_path
+from coreset_engine.curation.run_protocol import CuratedRun
 from coreset_engine.curation.search_index import best, search_index
 from coreset_engine.selection.queries import centre, cosines, query_ids
 from coreset_engine.selection.request import SelectionRequest
+
+if TYPE_CHECKING:
+    from coreset_engine.embedding.encoders.builders import Concatenated, Encoder
 
 COUNT = 200
 POOL = 5  # times `count` most similar images that a diverse result is taken from
@@ -121,7 +125,7 @@ class FindResult:
 
 
 def find(  # noqa: PLR0913
-    run: Any,
+    run: CuratedRun,
     *,
     like: Any = None,
     text: str | None = None,
@@ -196,7 +200,7 @@ def find(  # noqa: PLR0913
     )
 
 
-def similarity_to(run: Any, query: str) -> np.ndarray:
+def similarity_to(run: CuratedRun, query: str) -> np.ndarray:
     """(N,) float32: cosine of every image to a query text.
 
     As `SelectionRequest` and shells write it: ids or files, comma between, or "text: ...".
@@ -248,13 +252,13 @@ def _checked_count(count: Any) -> int:
     return whole
 
 
-def _asks_for_stages(run: Any, wanted: Filter) -> bool:
+def _asks_for_stages(run: CuratedRun, wanted: Filter) -> bool:
     """Whether a column of the filter is yet to be computed."""
     later = {column.name for column in run.columns.describe() if not column.ready}
     return bool(later & set(wanted.columns))
 
 
-def _allowed(run: Any, query: Query, wanted: Filter | None) -> np.ndarray | None:
+def _allowed(run: CuratedRun, query: Query, wanted: Filter | None) -> np.ndarray | None:
     """(N,) bool, or None where only a few query images are left out (see `_nearest`)."""
     if wanted is None:
         return None
@@ -269,7 +273,7 @@ def _allowed(run: Any, query: Query, wanted: Filter | None) -> np.ndarray | None
 
 
 def _nearest(
-    run: Any, query: Query, count: int, mask: np.ndarray | None, progress: Progress
+    run: CuratedRun, query: Query, count: int, mask: np.ndarray | None, progress: Progress
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """(positions, cosines, recall), the query's own images left out."""
     more = count + len(query.members)
@@ -288,7 +292,7 @@ def _nearest(
 # -- queries ---------------------------------------------------------------------------------------
 
 
-def resolve(run: Any, like: Any, text: str | None) -> Query:
+def resolve(run: CuratedRun, like: Any, text: str | None) -> Query:
     """The direction of a query. Raises BadInput for none, two, or one that cannot be read."""
     if (like is None) == (text is None):
         raise BadInput(
@@ -324,7 +328,7 @@ def _shown(item: Any) -> str:
     return "a vector" if isinstance(item, np.ndarray) else "a picture"
 
 
-def _place_or_picture(run: Any, item: Any) -> Any:
+def _place_or_picture(run: CuratedRun, item: Any) -> Any:
     """A position in the source, a picture, or a (D,) float32 vector."""
     if isinstance(item, np.ndarray):
         return _checked_vector(run, item)
@@ -346,7 +350,7 @@ def _place_or_picture(run: Any, item: Any) -> Any:
     return inside if inside is not None else _picture(path)
 
 
-def _place_of_file(run: Any, path: Path) -> int | None:
+def _place_of_file(run: CuratedRun, path: Path) -> int | None:
     """The image of the source that this file is, or None."""
     if run.dataset.paths is None:
         return None
@@ -363,7 +367,7 @@ def _picture(path: Path) -> Any:
         raise BadInput(f"{str(path)!r} {error}; give a JPEG, PNG or another picture.") from None
 
 
-def _checked_vector(run: Any, vector: np.ndarray) -> np.ndarray:
+def _checked_vector(run: CuratedRun, vector: np.ndarray) -> np.ndarray:
     width = run.vectors.shape[1]
     if vector.shape != (width,) or not np.isfinite(vector).all():
         raise BadInput(
@@ -373,7 +377,7 @@ def _checked_vector(run: Any, vector: np.ndarray) -> np.ndarray:
     return vector.astype(np.float32)
 
 
-def embed_pictures(run: Any, pictures: Sequence[Any]) -> np.ndarray:
+def embed_pictures(run: CuratedRun, pictures: Sequence[Any]) -> np.ndarray:
     """(P, D) float32 of pictures from outside, by the encoder of the run and as its images were.
 
     Raises
@@ -390,13 +394,15 @@ def embed_pictures(run: Any, pictures: Sequence[Any]) -> np.ndarray:
 
 
 @lru_cache(maxsize=1)
-def _encoder(dataset: Any, encoder: str, weights: str | None, device: str) -> Any:
+def _encoder(
+    dataset: Dataset, encoder: str, weights: str | None, device: str
+) -> Encoder | Concatenated:
     from coreset_engine.embedding.encoders.builders import make_encoder
 
     return make_encoder(encoder, weights=weights, device=device).sized_for(dataset)
 
 
-def _text_query(run: Any, text: str) -> Query:
+def _text_query(run: CuratedRun, text: str) -> Query:
     words = " ".join(str(text).split())
     if not words:
         raise BadInput("the text query is empty; say what the images show, for example a red car.")
@@ -416,11 +422,11 @@ def _text_query(run: Any, text: str) -> Query:
     return Query(centre(vector), words, embedded=1, dims=dims)
 
 
-def _dims_of(run: Any, part: int, width: int) -> tuple[int, int] | None:
+def _dims_of(run: CuratedRun, part: int, width: int) -> tuple[int, int] | None:
     """The dimensions of the run's vectors that the text tower shares with its image tower."""
-    names = [name.strip() for name in run.encoder.split("+")]
-    if len(names) == 1:
+    if "+" not in run.encoder:
         return None
     encoder = _encoder(run.dataset, run.encoder, run.weights, run.device)
+    encoder = cast("Concatenated", encoder)
     start = sum(one.dim for one in encoder.parts[:part])
     return start, start + width

@@ -14,6 +14,7 @@ import numpy as np
 
 from coreset_engine.artifacts.store import digest
 from coreset_engine.core.types import Progress, silent
+from coreset_engine.curation.run_protocol import CuratedRun
 from coreset_engine.selection.queries import cosines
 
 STAGE = "search_index"
@@ -107,7 +108,7 @@ def best(
     return positions[order], values[order]
 
 
-def search_index(run: Any, progress: Progress = silent) -> ExactIndex | ListIndex:
+def search_index(run: CuratedRun, progress: Progress = silent) -> ExactIndex | ListIndex:
     """The index of a run's vectors, built where it does not exist yet. progress: unit "images"."""
     key = (str(run.store.home), run.key_of("embeddings"))
     if key in _KEPT:
@@ -123,7 +124,7 @@ def search_index(run: Any, progress: Progress = silent) -> ExactIndex | ListInde
     return made
 
 
-def _kept_lists(run: Any, vectors: np.ndarray, progress: Progress) -> ListIndex:
+def _kept_lists(run: CuratedRun, vectors: np.ndarray, progress: Progress) -> ListIndex:
     key = digest([STAGE, VERSION, run.key_of("embeddings")])
 
     def make() -> tuple[dict[str, np.ndarray], dict[str, Any]]:

@@ -7,7 +7,6 @@ there is and what is finished, and computes nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from coreset_engine.core.filter_columns import Column, encode, unknown_column
 from coreset_engine.core.filters import TAG
 from coreset_engine.core.ids import positions_of
 from coreset_engine.curation import file_facts, tags
+from coreset_engine.curation.run_protocol import ColumnInfo, CuratedRun
 from coreset_engine.selection.columns import CLASS, CLUSTER, dataset_column, dataset_names
 
 SOURCE_TAGS = ("tags", "tag")
@@ -43,30 +43,10 @@ EXCLUDED = "excluded"
 ALIASES = {CLUSTER[1]: CLUSTER[0], CLASS[1]: CLASS[0], "file_size": "size", "filepath": "path"}
 
 
-@dataclass(frozen=True)
-class ColumnInfo:
-    """A column that can be asked for.
-
-    Parameters
-    ----------
-    name : str
-    group : {"metadata", "file", "exif", "tags", "computed"}
-    ready : bool
-        Whether it is computed; asking for another one computes what it rests on.
-    stage : str
-        What would be computed, "" = nothing.
-    """
-
-    name: str
-    group: str
-    ready: bool = True
-    stage: str = ""
-
-
 class RunColumns:
     """The columns of a run, encoded once and kept while the run lives."""
 
-    def __init__(self, run: Any, whole: tuple[Any, np.ndarray] | None = None) -> None:
+    def __init__(self, run: CuratedRun, whole: tuple[CuratedRun, np.ndarray] | None = None) -> None:
         self._run = run
         self._whole = whole
         self._kept: dict[str, Column] = {}
@@ -147,7 +127,7 @@ class RunColumns:
 
     @property
     def _has_predictions(self) -> bool:
-        return bool(getattr(self._run.config, "predictions", None))
+        return bool(self._run.config.predictions)
 
     def _fact(self, name: str) -> Column:
         if self._whole is not None:

@@ -14,11 +14,12 @@ from coreset_engine.core.filter_columns import Column, apply_filter, require_som
 from coreset_engine.core.filters import TAG, Filter, filter_of
 from coreset_engine.core.ids import positions_of
 from coreset_engine.curation import tags
+from coreset_engine.curation.run_protocol import CuratedRun
 from coreset_engine.curation.tags import TagChange
 
 
 def tag(
-    run: Any,
+    run: CuratedRun,
     name: str,
     *,
     where: Any = None,
@@ -62,7 +63,7 @@ def tag(
     return tags.add(fingerprint, name, chosen, home)
 
 
-def _chosen(run: Any, where: Any, ids: Iterable[str] | None) -> list[str] | None:
+def _chosen(run: CuratedRun, where: Any, ids: Iterable[str] | None) -> list[str] | None:
     wanted = filter_of(where)
     if wanted is None and ids is None:
         return None
@@ -83,7 +84,7 @@ def _chosen(run: Any, where: Any, ids: Iterable[str] | None) -> list[str] | None
     return [str(key) for key in known[positions[mask[positions]]]]
 
 
-def import_tags(run: Any, where: Path | str) -> dict[str, int]:
+def import_tags(run: CuratedRun, where: Path | str) -> dict[str, int]:
     """Import tags from a table with an id and a `tags` column, or from a FiftyOne dataset.
 
     Such as an exported selection.csv.
@@ -114,7 +115,7 @@ def import_tags(run: Any, where: Path | str) -> dict[str, int]:
     }
 
 
-def _read_tags(run: Any, where: str) -> dict[str, list[str]]:
+def _read_tags(run: CuratedRun, where: str) -> dict[str, list[str]]:
     """Image id -> tags."""
     if where.startswith("fiftyone:"):
         from coreset_engine.sources.fiftyone_labels import sample_tags
@@ -141,7 +142,7 @@ def _read_tags(run: Any, where: str) -> dict[str, list[str]]:
     return {key: tags.split_tags(cell) for key, cell in matched.items()}
 
 
-def _places_of_samples(run: Any, samples: list[tuple[str, str, list[str]]]) -> np.ndarray:
+def _places_of_samples(run: CuratedRun, samples: list[tuple[str, str, list[str]]]) -> np.ndarray:
     """(S,) int64: the image of each sample by its id, else by its file, -1 = none."""
     positions = positions_of(run.dataset.ids, [key for key, _, _ in samples])
     if run.dataset.paths is None:
@@ -155,7 +156,7 @@ def _one_word(name: str) -> str:
     return "-".join(tags.split_tags(name))
 
 
-def frozen(run: Any, where: Any) -> Filter:
+def frozen(run: CuratedRun, where: Any) -> Filter:
     """The images that pass a filter now, as a filter of their ids.
 
     For parts of a run, where clusters differ, and for results that are kept while tags change.
@@ -166,20 +167,20 @@ def frozen(run: Any, where: Any) -> Filter:
     return Filter.one_of("id", [str(key) for key in run.dataset.ids[np.flatnonzero(filtered.mask)]])
 
 
-def tag_counts(run: Any) -> dict[str, int]:
+def tag_counts(run: CuratedRun) -> dict[str, int]:
     """Tag -> number of images, the source's own tags among them."""
     column: Column = run.columns.column(TAG)
     counts = column.values.sum(axis=1)
     return {str(name): int(count) for name, count in zip(column.categories, counts)}
 
 
-def tag_texts(run: Any) -> np.ndarray | None:
+def tag_texts(run: CuratedRun) -> np.ndarray | None:
     """(N,) str, the tags of each image with blanks between; None where no image has one."""
     column: Column = run.columns.column(TAG)
     return column.texts() if len(column.categories) else None
 
 
-def recorded_tags(run: Any, where: Filter | None) -> Mapping[str, list[str]]:
+def recorded_tags(run: CuratedRun, where: Filter | None) -> Mapping[str, list[str]]:
     """What a manifest keeps of our tags.
 
     Those that a filter asks for, with their ids, so that the selection can be reproduced after tags

@@ -9,9 +9,10 @@ import numpy as np
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Dataset
 from coreset_engine.pipeline.run import Run
+from coreset_engine.pipeline.sampled_run import Sampled, whole_of
 
 
-def run_of(spec: str, run: Any, dataset: Dataset | None = None) -> Run:
+def run_of(spec: str, run: Run | Sampled, dataset: Dataset | None = None) -> Run:
     """A run over the source `spec` with the settings and the workspace of `run`.
 
     Parameters
@@ -28,8 +29,8 @@ def run_of(spec: str, run: Any, dataset: Dataset | None = None) -> Run:
     BadInput
         When it cannot be opened, or only one of the two sources brings vectors of its own.
     """
-    own = getattr(run, "whole", run)
-    opened = getattr(own, "opened", {}).get(spec)
+    own = whole_of(run)
+    opened = own.opened.get(spec)
     dataset = dataset or opened or own.executor.open_source(spec, own.tick("opening"))
     if (dataset.vectors is None) != (own.dataset.vectors is None):
         brings = "the other source" if dataset.vectors is not None else "this source"
@@ -40,7 +41,7 @@ def run_of(spec: str, run: Any, dataset: Dataset | None = None) -> Run:
     return Run(dataset, own.config, own.executor, store=own.store, progress=own.progress)
 
 
-def other_vectors(spec: str, run: Any) -> tuple[np.ndarray, dict[str, Any]]:
+def other_vectors(spec: str, run: Run | Sampled) -> tuple[np.ndarray, dict[str, Any]]:
     """(vectors (M, D) of the source `spec`, what a manifest says of it).
 
     Raises

@@ -8,6 +8,7 @@ for this.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -168,7 +169,12 @@ def _facts(run: Run) -> Any:
 
 
 def apply(
-    run: Run, report: Report, words: Any, *, which: str = "surplus", keep: str = "first"
+    run: Run,
+    report: Report,
+    words: str | Sequence[str],
+    *,
+    which: str = "surplus",
+    keep: str = "first",
 ) -> dict[str, int]:
     """Exclude what findings name from every selection of the dataset, kept in the workspace.
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from coreset_engine.artifacts import filesystem
 from coreset_engine.artifacts.store import Store
 from coreset_engine.core.errors import BadInput, Corrupt
 from coreset_engine.core.types import Dataset
+
+if TYPE_CHECKING:
+    from coreset_engine.embedding.encoders.builders import Concatenated, Encoder
 
 DECODING = 3  # raised when the same bytes are decoded into other pixels
 CACHES = 32  # finished artefacts that are looked into, newest first
@@ -61,7 +64,7 @@ class Embed(Protocol):
     def __call__(self, dataset: Dataset, shards: Path, /) -> np.ndarray: ...
 
 
-def identity_of(encoder: Any, fit: str) -> dict[str, Any]:
+def identity_of(encoder: Encoder | Concatenated, fit: str) -> dict[str, Any]:
     """What a vector depends on besides the picture's bytes. encoder: its image size settled."""
     sizes = [part.image_size for part in getattr(encoder, "parts", (encoder,))]
     return dict(
@@ -76,7 +79,7 @@ def identity_of(encoder: Any, fit: str) -> dict[str, Any]:
 
 def embed_with_reuse(
     dataset: Dataset,
-    encoder: Any,
+    encoder: Encoder | Concatenated,
     store: Store,
     shards: Path,
     embed: Embed,
@@ -101,7 +104,9 @@ def embed_with_reuse(
         Whether `embed` can be given a part of the dataset.
     """
     identity = identity_of(encoder, dataset.fit)
-    info = dict(encoder=encoder.name, weights=encoder.weights_hash, identity=identity)
+    info: dict[str, Any] = dict(
+        encoder=encoder.name, weights=encoder.weights_hash, identity=identity
+    )
     if dataset.digests is None:
         return dict(vectors=embed(dataset, shards)), info
     digests = np.asarray(dataset.digests)

@@ -6,7 +6,7 @@ of its files, so that a source that grew is measured where it is new.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,7 @@ def _read_shard(path: Path, rows: np.ndarray) -> ImageStatistics | None:
     return None
 
 
-def _record(arrays: Any) -> ImageStatistics:
+def _record(arrays: Mapping[str, np.ndarray]) -> ImageStatistics:
     return ImageStatistics(**{part.name: arrays[part.name] for part in fields(ImageStatistics)})
 
 

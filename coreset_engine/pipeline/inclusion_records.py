@@ -15,6 +15,7 @@ from coreset_engine.artifacts import filesystem
 from coreset_engine.artifacts.store import digest
 from coreset_engine.core.types import Selection
 from coreset_engine.pipeline.run import Run
+from coreset_engine.pipeline.sampled_run import Sampled, whole_of
 
 STAGE = "inclusion"
 STABLE = 0.95
@@ -46,7 +47,7 @@ class Inclusion:
         return int((self.share == 0).sum())
 
 
-def finished(run: Run) -> list[Inclusion]:
+def finished(run: Run | Sampled) -> list[Inclusion]:
     """Every finished inclusion of this run's images, newest first.
 
     Of a sampled run, at its sample. Computes nothing.
@@ -54,30 +55,29 @@ def finished(run: Run) -> list[Inclusion]:
     return [record for _, record in stored(run)]
 
 
-def of_selection(run: Run, selection: Selection) -> Inclusion | None:
+def of_selection(run: Run | Sampled, selection: Selection) -> Inclusion | None:
     """The finished inclusion of this method, rate and parameters with the most draws; or None."""
     base = base_of(run, selection)
     fitting = [record for about, record in stored(run) if about["base"] == base]
     return max(fitting, key=lambda record: record.draws, default=None)
 
 
-def base_of(run: Run, selection: Selection) -> str:
+def base_of(run: Run | Sampled, selection: Selection) -> str:
     """What is drawn again and again: images, method and parameters, whatever the seed."""
     params = {name: value for name, value in selection.params.items() if name != "seed"}
-    return digest([getattr(run, "whole", run).dataset.fingerprint, selection.method, params])
+    return digest([whole_of(run).dataset.fingerprint, selection.method, params])
 
 
-def stored(run: Run) -> list[tuple[dict[str, Any], Inclusion]]:
+def stored(run: Run | Sampled) -> list[tuple[dict[str, Any], Inclusion]]:
     folder = run.store.home / "artefacts" / STAGE
     records = []
-    whole = getattr(run, "whole", run)
+    whole = whole_of(run)
     for path in sorted(folder.glob("[!.]*/manifest.json"), key=lambda p: -p.stat().st_mtime):
         about = filesystem.read_json(path) or {}
         if (about.get("about") or {}).get("source") == whole.dataset.fingerprint:
             arrays, info = run.store.read(STAGE, path.parent.name)
-            rows = getattr(run, "rows", None)  # of a sampled run
-            if rows is not None:
-                arrays = dict(share=arrays["share"][rows])
+            if isinstance(run, Sampled):
+                arrays = dict(share=arrays["share"][run.rows])
             records.append((info, record(arrays, info)))
     return records
 

@@ -39,6 +39,11 @@ def too_many(n: int) -> bool:
     return n > limits().sampled_above
 
 
+def whole_of(run: Run | Sampled) -> Run:
+    """The run over all images: that of a sample, else the run itself."""
+    return run.whole if isinstance(run, Sampled) else run
+
+
 def prepare(run: Run) -> None:
     """All that pages need of a run too large to be drawn: sample, its map, the tables of totals."""
     sample = Sampled(run)

@@ -97,7 +97,14 @@ def _chosen(request: SelectionRequest, run: Artefacts) -> Selection:
     if not request.beyond:
         return _select(request, run)
     from coreset_engine.pipeline.beyond import other_vectors
+    from coreset_engine.pipeline.run import Run
+    from coreset_engine.pipeline.sampled_run import Sampled
 
+    if not isinstance(run, Run | Sampled):
+        raise BadInput(
+            f"beyond={request.beyond!r} is embedded as the run's images were, and {type(run).__name__} "
+            "has no encoder; select from a Run."
+        )
     vectors, about = other_vectors(request.beyond, run)
     made = _select(request, run, vectors)
     return dataclasses.replace(made, info={**made.info, "beyond": about})

@@ -18,6 +18,7 @@ import numpy as np
 from coreset_engine.artifacts import log
 from coreset_engine.artifacts.store import Store
 from coreset_engine.core.errors import BadInput
+from coreset_engine.core.row_blocks import Workers
 from coreset_engine.core.types import (
     CoverageScores,
     Dataset,
@@ -96,7 +97,7 @@ def pseudo_labels(
     n_clusters: int,
     *,
     neighbours: Neighbours | None,
-    workers: Any,
+    workers: Workers | None,
     progress: Progress,
 ) -> StageResult:
     """Clusters as pseudo-labels.

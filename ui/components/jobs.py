@@ -8,7 +8,7 @@ it reruns the page once when a job ends.
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -17,6 +17,9 @@ from coreset_engine.core.errors import CoresetError
 from ui.components.escape import markdown as escaped
 from ui.components.escape import plain
 from ui.state import navigation, session
+
+if TYPE_CHECKING:
+    from coreset_engine.jobs.manager import Job
 
 ACTIVE = ("queued", "running")
 MAX_SHOWN = 4
@@ -215,7 +218,7 @@ def without_superseded(listed: list[Any]) -> list[Any]:
     return kept
 
 
-def _draw(job: Any) -> None:
+def _draw(job: Job) -> None:
     kind = NAMES.get(job.kind, job.kind) if getattr(job, "kind", None) else "Job"
     symbol = MARKS.get(job.status, "")
     source = escaped(plain(job_spec(job), 28))
@@ -246,11 +249,11 @@ def _control(action: str, job: str) -> None:
         st.error(escaped(str(error)))
 
 
-def job_spec(job: Any) -> str:
+def job_spec(job: Job) -> str:
     return session.short_name(str(getattr(job, "spec", "") or ""))
 
 
-def progress_text(job: Any) -> str:
+def progress_text(job: Job) -> str:
     """Stage, share, rate and time left in one line.
 
     For example "coverage 40% · 12,000 samples/s · 35 s left"; on a cluster also the rate of each

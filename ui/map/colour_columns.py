@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,10 @@ from coreset_engine.core.types import Dataset
 from ui.components.escape import escape_option
 from ui.state.clusters import cluster_names
 from ui.state.run_view import RunView
+
+if TYPE_CHECKING:
+    from coreset_engine.pipeline.run import Run
+    from coreset_engine.pipeline.sampled_run import Sampled
 
 MEMBERSHIP = "membership"  # also the value in links: selected or not selected
 _MISSING = 255
@@ -136,7 +140,7 @@ def available_columns(view: RunView) -> dict[str, Callable[[], Column]]:
     return rows
 
 
-def _scores(run: Any, artefact: str, name: str) -> Column:
+def _scores(run: Run | Sampled, artefact: str, name: str) -> Column:
     return numbers(TITLES[name], getattr(getattr(run, artefact), name))
 
 

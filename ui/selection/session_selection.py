@@ -147,10 +147,11 @@ def _select(
     excluded: str,
     _view: session.RunView,
 ) -> Selection:
+    from coreset_engine.pipeline.sampled_run import whole_of
     from coreset_engine.pipeline.select import select as select_on_run
 
     if request.beyond:
-        whole = getattr(_view.run, "whole", _view.run)
+        whole = whole_of(_view.run)
         whole.opened[request.beyond] = session.dataset_of(request.beyond)
     return select_on_run(request, _view.run)
 

@@ -165,7 +165,7 @@ def restore(wanted: Filter) -> None:
 
 def column_names(view: RunView) -> list[str]:
     """Columns that can be filtered without computing anything, the useful ones first."""
-    available = (view.full or view).run.columns.describe()
+    available = view.whole_run.columns.describe()
     ready = [info.name for info in available if info.ready and info.name not in _PASSED_OVER]
     first = [name for name in ("cluster", "class", "tag") if name in ready]
     return [*first, *(name for name in ready if name not in first)][:MOST_SECTIONS]

@@ -124,7 +124,7 @@ def has_ranked_errors(view: RunView) -> bool:
     """Whether the engine's ranking of probable label errors is computed."""
     from coreset_engine.evaluation.label_errors import label_errors_ready
 
-    whole = (view.full or view).run
+    whole = view.whole_run
     if view.dataset.labels is None or not hasattr(whole, "with_dataset"):
         return False
     return bool(label_errors_ready(whole))
@@ -134,7 +134,7 @@ def ranked_errors(view: RunView) -> tuple[list[Candidate], float]:
     """Suspected label errors, most probable first, and the estimate of how many there are."""
     from coreset_engine.evaluation.label_errors import label_errors
 
-    errors = label_errors((view.full or view).run)
+    errors = label_errors(view.whole_run)
     rows = errors.top()[:MOST]
     positions = positions_of(view.dataset.ids, [row.id for row in rows])
     listed = [

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from coreset_engine.core.errors import CoresetError
-from coreset_engine.core.types import Dataset
+from coreset_engine.core.types import Dataset, Dynamics
 from coreset_engine.pipeline.config import RunConfig
+
+if TYPE_CHECKING:
+    from coreset_engine.pipeline.run import Run
+    from coreset_engine.pipeline.sampled_run import Sampled
 
 STAGES = ("embeddings", "neighbours", "pseudo_labels", "dynamics", "coverage", "map")
 
@@ -19,7 +23,7 @@ class RunView:
 
     spec: str
     dataset: Dataset
-    run: Any
+    run: Run | Sampled
     config: RunConfig
     full: RunView | None = None  # of a set too large to draw, whose sample this is
     outdated: bool = False  # results of earlier settings or corrections, shown until the new ones
@@ -40,6 +44,11 @@ class RunView:
         return self.config.n_clusters
 
     @property
+    def whole_run(self) -> Run:
+        """The run over all images, also where this view shows a sample."""
+        return cast("Run", (self.full or self).run)
+
+    @property
     def job_params(self) -> dict[str, Any]:
         """What a job needs, besides the spec, to work on this very run."""
         return {"run": self.config.to_record()}
@@ -56,7 +65,7 @@ class RunView:
         """Bytes on disk of a finished stage."""
         return int(self.run.size_of(stage))
 
-    def true_dynamics(self) -> Any:
+    def true_dynamics(self) -> Dynamics | None:
         """Dynamics trained on true labels when they are in the store, else None.
 
         Never computes.
@@ -67,7 +76,7 @@ class RunView:
         return [stage for stage in stages if not self.ready(stage)]
 
 
-def _ready(run: Any, stage: str) -> bool:
+def _ready(run: Run | Sampled, stage: str) -> bool:
     try:
         return bool(run.ready(stage))
     except CoresetError:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import streamlit as st
 
+from ui.state.run_view import RunView
 
-def drawable_view(view: Any) -> Any:
+
+def drawable_view(view: RunView) -> RunView:
     """`view`, or the RunView of its sample where it is too large to draw."""
     from coreset_engine.pipeline.sampled_run import too_many
 
@@ -19,7 +20,7 @@ def drawable_view(view: Any) -> Any:
     )
 
 
-def show_sample_note(view: Any) -> None:
+def show_sample_note(view: RunView) -> None:
     """Say in one line that a page shows a sample."""
     if view.full is not None:
         way = ", stratified by cluster" if view.ready("pseudo_labels") else ""
@@ -30,9 +31,9 @@ def show_sample_note(view: Any) -> None:
 
 
 @st.cache_resource(max_entries=4, show_spinner="Drawing a sample ...")
-def sample_view(key: str, clustered: bool, home: str, _view: Any) -> Any:
+def sample_view(key: str, clustered: bool, home: str, _view: RunView) -> RunView:
     """The RunView of the sample; its `full` is the one it was drawn from."""
     from coreset_engine.pipeline.sampled_run import Sampled
 
-    run = Sampled(_view.run)
+    run = Sampled(_view.whole_run)
     return replace(_view, dataset=run.dataset, run=run, full=_view)

@@ -381,7 +381,7 @@ def current_run() -> RunView | None:
 
 def note_complete(view: RunView) -> None:
     """Remember, for each finished stage, the settings and corrections it was finished with."""
-    run = (view.full or view).run
+    run = view.whole_run
     note = (view.spec, json.dumps(view.config.to_record()), json.dumps(run.corrections))
     notes = dict(get("complete") or {})
     notes.update({stage: note for stage in STAGES if view.ready(stage)})

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import streamlit as st
 
 from coreset_engine.core.device import cpu_count
+from coreset_engine.core.types import Dataset, Selection
 from coreset_engine.findings.border import WITH_THRESHOLD, Border, border
 from coreset_engine.findings.config import CleanConfig
 from coreset_engine.findings.examine import Material, examine
@@ -68,7 +68,7 @@ def is_ready(view: session.RunView) -> bool:
     """Whether the findings are arithmetic only."""
     from coreset_engine.pipeline.clean import ready
 
-    return bool(ready(view.run))
+    return bool(ready(view.whole_run))
 
 
 def offer_to_compute(view: session.RunView) -> None:
@@ -77,7 +77,7 @@ def offer_to_compute(view: session.RunView) -> None:
 
     missing = []
     has_images = view.dataset.reader is not None
-    measured = not has_images or image_statistics_stage.ready(view.run)
+    measured = not has_images or image_statistics_stage.ready(view.whole_run)
     if not measured:
         seconds = _seconds(view.dataset.fingerprint, view.dataset) / cpu_count()
         missing.append(f"image statistics (about {format_duration(max(1.0, seconds))})")
@@ -94,7 +94,7 @@ def offer_to_compute(view: session.RunView) -> None:
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def _seconds(fingerprint: str, _dataset: Any) -> float:
+def _seconds(fingerprint: str, _dataset: Dataset) -> float:
     """Seconds of one core that all images cost, from a few of them."""
     from coreset_engine.findings.image_statistics import seconds_per_image
 
@@ -119,7 +119,7 @@ def _mark(view: session.RunView) -> str:
 def _material(mark: str, _view: session.RunView) -> Material:
     from coreset_engine.pipeline.clean import material
 
-    return material(_view.run)
+    return material(_view.whole_run)
 
 
 @st.cache_resource(max_entries=32, show_spinner="Comparing images ...")
@@ -138,7 +138,7 @@ def summary(view: session.RunView, report: Report) -> None:
     for one in report.findings.values():
         if one.kind.severity != "low":
             flagged[one.positions] = True
-    excluded = len(view.run.excluded_ids)
+    excluded = len(view.whole_run.excluded_ids)
     parts = [
         f"**{len(report):,}** images",
         f"**{int(flagged.sum()):,}** in a finding of high or medium severity",
@@ -180,7 +180,7 @@ def _counted(report: Report, name: str) -> str:
     return f"{finding.title}: {len(finding):,} ({len(finding) / len(report):.1%})"
 
 
-def _cost(report: Report, name: str, selection: Any) -> str:
+def _cost(report: Report, name: str, selection: Selection | None) -> str:
     """What the finding costs in the session's selection, else how many groups it has."""
     if selection is not None and len(selection):
         cost = report.cost(name, selection.indices)
@@ -249,7 +249,7 @@ def _conflicts(report: Report, finding: Finding) -> int:
 def pictures(view: session.RunView, report: Report, name: str) -> None:
     """The finding's images, and examples on both sides of the threshold."""
     finding = report[name]
-    excluded = set(view.run.excluded_ids)
+    excluded = set(view.whole_run.excluded_ids)
     positions = finding.positions[:MAX_TILES]
     groups = None if finding.groups is None else finding.groups[: len(positions)]
     marks = []
@@ -325,7 +325,7 @@ def _border_of(
 def _borders(view: session.RunView, report: Report) -> dict[str, Border]:
     from coreset_engine.pipeline.clean import borders
 
-    return borders(view.run, report, **(session.get("clean_thresholds") or {}))
+    return borders(view.whole_run, report, **(session.get("clean_thresholds") or {}))
 
 
 def downloads(view: session.RunView, report: Report) -> None:

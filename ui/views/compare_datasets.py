@@ -8,6 +8,7 @@ is done about it (excluding, choosing from one what the other lacks) is in
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -130,7 +131,7 @@ def is_ready(pair: Pair) -> bool:
     """Whether the comparison is in the store."""
     from coreset_engine.pipeline.comparison_stage import ready
 
-    return bool(ready(pair.a.run, pair.b.run))
+    return bool(ready(pair.a.whole_run, pair.b.whole_run))
 
 
 def offer_to_compute(pair: Pair) -> None:
@@ -159,19 +160,19 @@ def compared(pair: Pair) -> Both:
     """The finished comparison."""
     from coreset_engine.pipeline.comparison_stage import key_of
 
-    return _both(key_of(pair.a.run, pair.b.run), pair)
+    return _both(key_of(pair.a.whole_run, pair.b.whole_run), pair)
 
 
 @st.cache_resource(max_entries=4, show_spinner="Reading the comparison ...")
 def _both(key: str, _pair: Pair) -> Both:
     from coreset_engine.pipeline.comparison_stage import comparison
 
-    stored = comparison(_pair.a.run, _pair.b.run)
+    stored = comparison(_pair.a.whole_run, _pair.b.whole_run)
     dataset = _joined(_pair, stored, key)
     n_a = len(_pair.a)
     rows = np.concatenate([stored.map.rows_a, n_a + stored.map.rows_b])
     shown = dataset.take(rows)
-    run = _RunOfBoth(np.asarray(stored.map.points), key)
+    run: Any = _RunOfBoth(np.asarray(stored.map.points), key)
     return Both(stored, dataset, n_a, session.RunView(dataset.spec, shown, run, _pair.a.config))
 
 

@@ -7,7 +7,7 @@ curve grows while the job runs. Random is always included, because a curve alone
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import streamlit as st
@@ -20,6 +20,9 @@ from ui.components.jobs import format_duration, list_jobs, submit
 from ui.selection import session_selection
 from ui.state import session
 from ui.views.forecast_truth import show_truth
+
+if TYPE_CHECKING:
+    from coreset_engine.jobs.manager import Job
 
 RATES = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
 FIRST = ("auto", "elfs", "blindcs")
@@ -158,7 +161,7 @@ def show_results(view: session.RunView) -> None:
     show_truth(view, rows)
 
 
-def _show_measurement(job: Any, rows: list[dict[str, Any]]) -> None:
+def _show_measurement(job: Job, rows: list[dict[str, Any]]) -> None:
     from coreset_engine.evaluation.evaluation_split import (
         straddling_sentence,
         unmatched_sentence,
@@ -192,7 +195,7 @@ def _show_measurement(job: Any, rows: list[dict[str, Any]]) -> None:
         st.caption(escaped(reason, 240))
 
 
-def title(job: Any) -> str:
+def title(job: Job) -> str:
     """One measurement among several, for the menu."""
     params = job.params or {}
     methods = ", ".join(row_title(METHODS, name) for name in params.get("methods", []))
@@ -229,7 +232,7 @@ def show_downloads(result: dict[str, Any]) -> None:
     )
 
 
-def same_run(job: Any, view: session.RunView) -> bool:
+def same_run(job: Job, view: session.RunView) -> bool:
     """Whether the job measured this source with this encoder."""
     params = job.params or {}
     return job.spec == view.spec and session.job_encoder(params) == view.encoder

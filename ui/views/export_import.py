@@ -79,7 +79,7 @@ def _show_labels(view: session.RunView, where: str) -> None:
     from coreset_engine.pipeline.label_rounds import preview_labels
 
     try:
-        preview = preview_labels(view.run, where)
+        preview = preview_labels(view.whole_run, where)
     except CoresetError as error:
         st.error(escaped(str(error)))
         return
@@ -116,7 +116,7 @@ def _keep(view: session.RunView, where: str) -> None:
     from coreset_engine.pipeline.label_rounds import keep_labels
 
     try:
-        summary = keep_labels(view.run, where)
+        summary = keep_labels(view.whole_run, where)
     except CoresetError as error:
         st.error(escaped(str(error)))
         return
@@ -158,7 +158,7 @@ def _show_predictions(view: session.RunView, where: str) -> None:
     from coreset_engine.pipeline.predictions import report_of
 
     try:
-        report = report_of(view.run.with_config(predictions=where))
+        report = report_of(view.whole_run.with_config(predictions=where))
     except CoresetError as error:
         st.error(escaped(str(error)))
         return

@@ -5,7 +5,7 @@ The job writes through `coreset_engine.export`, like the command line.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -17,6 +17,9 @@ from ui.components.jobs import list_jobs, submit
 from ui.selection import session_selection
 from ui.state import session
 from ui.views.export import PlannedSelection, file_name
+
+if TYPE_CHECKING:
+    from coreset_engine.jobs.manager import Job
 
 # name -> (title, what arrives there, needs a folder to write into)
 TARGETS: dict[str, tuple[str, str, bool]] = {
@@ -173,7 +176,7 @@ def show_finished(view: session.RunView) -> None:
                 st.markdown("\n".join(lines))
 
 
-def _written_to(job: Any) -> str:
+def _written_to(job: Job) -> str:
     """The folder or dataset name that an export job wrote."""
     for record in (job.result, job.params):
         for name in ("path", "name", "out"):

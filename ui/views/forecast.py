@@ -12,7 +12,7 @@ import numpy as np
 import streamlit as st
 
 from coreset_engine.core.errors import CoresetError
-from coreset_engine.core.forecast import Forecast
+from coreset_engine.core.forecast import Advice, Forecast, Gain
 from coreset_engine.core.registry import BASELINE, METHODS
 from coreset_engine.core.types import Selection
 from coreset_engine.pipeline.forecast_labels import FEWEST_LABELS
@@ -69,7 +69,7 @@ def kept_in_all(view: RunView, prune_rate: float) -> int:
     return kept_count(len(view.full or view), prune_rate)
 
 
-def gain_sentence(method: str, gain: Any) -> str:
+def gain_sentence(method: str, gain: Gain) -> str:
     """Expected gain over random in points, with its interval, and a badge."""
     if method == BASELINE:
         return "This is a random selection: the baseline that every method must beat."
@@ -112,7 +112,7 @@ def _say_best(forecast: Forecast, method: str, prune_rate: float) -> None:
     )
 
 
-def _reason(advice: Any) -> str:
+def _reason(advice: Advice) -> str:
     return escaped(in_words(str(advice.reason)), 400)
 
 

@@ -6,7 +6,7 @@ See `ui.state.sampling`.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import streamlit as st
@@ -24,6 +24,10 @@ from ui.map.colour_columns import TITLES
 from ui.selection import session_selection
 from ui.state import session
 from ui.state.clusters import cluster_names
+
+if TYPE_CHECKING:
+    from coreset_engine.pipeline.counts import Totals, Window
+    from coreset_engine.pipeline.run import Run
 
 MAX_BARS = 60
 
@@ -46,7 +50,7 @@ def _show(view: session.RunView) -> None:
 
     whole = view.full
     assert whole is not None
-    run = whole.run
+    run = whole.whole_run
     method = session.get("method")
     params = session_selection.method_params(method)
     params.pop("beta", None)  # the ranking does not depend on it
@@ -75,20 +79,20 @@ def _show(view: session.RunView) -> None:
     _draw(view, totals, totals.window(session.get("prune_rate"), beta, *pins))
 
 
-def _totals_at(path: Path, method: str, params: dict[str, Any], full: session.RunView) -> Any:
+def _totals_at(path: Path, method: str, params: dict[str, Any], full: session.RunView) -> Totals:
     if not path.is_file():
         _totals.clear()  # the file was deleted since it was opened; it is written again
     return _totals(str(path), method, params, full)
 
 
 @st.cache_resource(max_entries=8, show_spinner="Ranking all images ...")
-def _totals(path: str, method: str, params: dict[str, Any], _full: session.RunView) -> Any:
+def _totals(path: str, method: str, params: dict[str, Any], _full: session.RunView) -> Totals:
     from coreset_engine.pipeline.counts import totals
 
-    return totals(_full.run, method, params)
+    return totals(_full.whole_run, method, params)
 
 
-def _pinned_rows(run: Any, name: str) -> np.ndarray:
+def _pinned_rows(run: Run, name: str) -> np.ndarray:
     """(n,) int64: rows of the pinned images among all images."""
     names = tuple(session.get(name) or ())
     if name == "never":  # and what was excluded on the Clean page
@@ -98,21 +102,21 @@ def _pinned_rows(run: Any, name: str) -> np.ndarray:
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _rows_of(fingerprint: str, names: tuple[str, ...], _run: Any) -> np.ndarray:
+def _rows_of(fingerprint: str, names: tuple[str, ...], _run: Run) -> np.ndarray:
     return positions_of(_run.dataset.ids, names)
 
 
-def _draw(view: session.RunView, totals: Any, window: Any) -> None:
+def _draw(view: session.RunView, totals: Totals, window: Window) -> None:
     st.markdown(f"**All images: {window.kept:,} of {totals.n:,} selected**")
     left, right = st.columns(2)
     with left:
         _draw_groups(view, totals, window)
     with right:
         if totals.score:
-            _draw_scores(totals, window)
+            _draw_scores(totals, totals.score, window)
 
 
-def _draw_groups(view: session.RunView, totals: Any, window: Any) -> None:
+def _draw_groups(view: session.RunView, totals: Totals, window: Window) -> None:
     by_cluster = "pseudo_label" in totals.columns
     column = "pseudo_label" if by_cluster else "true_label"
     counts = totals.counts(column, window)
@@ -130,13 +134,13 @@ def _draw_groups(view: session.RunView, totals: Any, window: Any) -> None:
     charts.show(figure, "all-by-cluster", data, height=300)
 
 
-def _draw_scores(totals: Any, window: Any) -> None:
-    edges, images, inside = totals.histogram(totals.score, window)
+def _draw_scores(totals: Totals, score: str, window: Window) -> None:
+    edges, images, inside = totals.histogram(score, window)
     figure, data = charts.lines(
         (edges[1:] + edges[:-1]) / 2,
         {"selected": inside, "all": images},
         title="All images by score",
-        x_axis=TITLES.get(totals.score, totals.score),
+        x_axis=TITLES.get(score, score),
         y_axis="images",
     )
     charts.show(figure, "all-by-score", data, height=300)

@@ -156,7 +156,7 @@ def _select_like(view: RunView, ids: list[str], count: int) -> None:
     from coreset_engine.curation.search import find
 
     controls.remember()
-    whole = (view.full or view).run
+    whole = view.whole_run
     with st.spinner("Searching ..."):
         result = find(whole, like=ids[:MOST_QUERY], count=min(POOL * count, len(whole.dataset)))
     near = [str(name) for name in result.ids]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import streamlit as st
@@ -24,6 +24,9 @@ from ui.selection import constraints, controls, session_selection
 from ui.state import session
 from ui.state.run_view import RunView
 from ui.views.forecast import in_words
+
+if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
 
 # Parameters that the map's sliders hold.
 ON_THE_MAP = {"beta", "n_neighbours"}
@@ -84,7 +87,7 @@ def _typed_percent(key: str) -> None:
         controls.set_rate(1 - percent / 100)
 
 
-def undo_buttons(back: Any, forward: Any) -> None:
+def undo_buttons(back: DeltaGenerator, forward: DeltaGenerator) -> None:
     """Draw undo and redo into two columns."""
     for area, label, source, target in (
         (back, "Undo", "past", "future"),

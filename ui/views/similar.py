@@ -39,7 +39,7 @@ def _take(
     if not view.ready("embeddings"):
         raise BadInput("a search needs the embeddings; compute them on Home first.")
     with st.spinner("Searching ..."):
-        result = find((view.full or view).run, count=count, **query)
+        result = find(view.whole_run, count=count, **query)
     ids = (*first, *(str(name) for name in result.ids))
     similarity = (*(1.0 for _ in first), *(float(value) for value in result.similarity))
     session.put("found", Search(plain(title, 80), ids, similarity))

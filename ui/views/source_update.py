@@ -73,9 +73,9 @@ def _start(view: session.RunView) -> None:
     """Have the map continue the earlier one, then compute what is missing in the background."""
     from coreset_engine.evaluation.update import former_run, ids_now
 
-    store = Store(view.run.store.home)
+    store = Store(view.whole_run.store.home)
     for state in source_states.states(view.spec, store.home)[:1]:
-        view.run.continue_map_of(former_run(view.run, state), state)
+        view.whole_run.continue_map_of(former_run(view.whole_run, state), state)
         same = ids_now(source_states.compare(state, view.dataset), view.dataset)
         carry_over(state.fingerprint, view.dataset.fingerprint, same, store.home)
     _change.clear()

@@ -13,7 +13,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,6 +22,11 @@ from coreset_engine.cli.options import Json, RunSettings, Source, open_run, with
 from coreset_engine.cli.selection_options import ids_of, params_of
 from coreset_engine.cli.source_options import with_source_options
 from coreset_engine.core.errors import BadInput
+
+if TYPE_CHECKING:
+    from coreset_engine.findings.report import Report
+    from coreset_engine.pipeline.compare_sources import SourceComparison
+    from coreset_engine.pipeline.run import Run
 
 FOUND = 4
 LEAKAGE = "leakage"
@@ -233,17 +238,17 @@ def _check_actions(actions: Actions) -> None:
         )
 
 
-def _two_runs(source: str, other: str, settings: RunSettings) -> tuple[Any, Any]:
+def _two_runs(source: str, other: str, settings: RunSettings) -> tuple[Run, Run]:
     return open_run(source, settings), open_run(other, settings)
 
 
-def _compared(against: str, run: Any, settings: RunSettings, no_embed: bool) -> Any:
+def _compared(against: str, run: Run, settings: RunSettings, no_embed: bool) -> SourceComparison:
     from coreset_engine.pipeline.compare_sources import compare_sources
 
     return compare_sources(run, open_run(against, settings), embed=not no_embed)
 
 
-def _act(run: Any, report: Any, actions: Actions) -> dict[str, int]:
+def _act(run: Run, report: Report, actions: Actions) -> dict[str, int]:
     """Finding (or what was done) -> number of images."""
     from coreset_engine.core.ids import positions_of
     from coreset_engine.pipeline import exclusions
@@ -275,7 +280,7 @@ def _act(run: Any, report: Any, actions: Actions) -> dict[str, int]:
     return done
 
 
-def _in_force(run: Any, out: Path | None) -> dict[str, int]:
+def _in_force(run: Run, out: Path | None) -> dict[str, int]:
     """Reason -> number of excluded images; the ids are written to `out`."""
     from coreset_engine.pipeline import exclusions
 
@@ -289,7 +294,7 @@ def _write_ids(out: Path, ids: list[str]) -> None:
         out.write_text("".join(f"{key}\n" for key in ids), encoding="utf-8")
 
 
-def _costs(report: Any, folder: Path) -> dict[str, str]:
+def _costs(report: Report, folder: Path) -> dict[str, str]:
     """Finding -> what it costs in a selection of this source."""
     from coreset_engine.artifacts.selection_folder import read_selection
     from coreset_engine.core.ids import positions_of
@@ -307,7 +312,11 @@ def _costs(report: Any, folder: Path) -> dict[str, str]:
 
 
 def _write_html(
-    path: Path, report: Any, run: Any, comparison: Any, thresholds: dict[str, Any]
+    path: Path,
+    report: Report,
+    run: Run,
+    comparison: SourceComparison | None,
+    thresholds: dict[str, Any],
 ) -> str:
     from coreset_engine.findings.html_report import as_html
     from coreset_engine.pipeline.clean import borders
@@ -319,13 +328,13 @@ def _write_html(
     return str(path)
 
 
-def _count(name: str, report: Any, comparison: Any) -> int:
+def _count(name: str, report: Report, comparison: SourceComparison | None) -> int:
     if name == LEAKAGE:
-        return len(comparison.leakage)
+        return 0 if comparison is None else len(comparison.leakage)
     return len(report.findings.get(name, ()))
 
 
-def _show(record: dict[str, Any], report: Any) -> None:
+def _show(record: dict[str, Any], report: Report) -> None:
     print(f"{len(report):,} images of {report.source}")
     for row in record["findings"]:
         if not row["count"]:
@@ -358,7 +367,7 @@ def _show(record: dict[str, Any], report: Any) -> None:
         print(f"failed on: {', '.join(record['failed'])}", file=sys.stderr)
 
 
-def _show_comparison(comparison: Any) -> None:
+def _show_comparison(comparison: SourceComparison) -> None:
     print(comparison.leakage.sentence())
     for pair in comparison.to_record(5)["leakage"]["pairs"]:
         print(f"  {pair['kind']:<7}{pair['b']}  =  {pair['a']}  ({pair['distance']:.4f})")
@@ -370,8 +379,9 @@ def _show_comparison(comparison: Any) -> None:
         print(f"note: {line}", file=sys.stderr)
 
 
-def _show_regions(comparison: Any) -> None:
+def _show_regions(comparison: SourceComparison) -> None:
     made = comparison.regions
+    assert made is not None
     sides = (
         ("A lacks", made.lacking_in_a(), comparison.ids_b, made.label_b),
         ("B lacks", made.lacking_in_b(), comparison.ids_a, made.label_a),

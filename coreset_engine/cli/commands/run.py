@@ -25,6 +25,7 @@ from coreset_engine.core.errors import BadInput
 from coreset_engine.core.registry import DEFAULT_METHOD, METHODS
 
 if TYPE_CHECKING:
+    from coreset_engine.core.types import Dataset
     from coreset_engine.pipeline.run import Run
 
 
@@ -90,7 +91,7 @@ def run(
     print_record(summary, as_json)
 
 
-def labels_sentence(dataset: Any) -> str:
+def labels_sentence(dataset: Dataset) -> str:
     """How many images have a class, and where the classes came from."""
     if dataset.labels is None:
         return "none in the source"
@@ -100,7 +101,7 @@ def labels_sentence(dataset: Any) -> str:
     return f"{known:,} of {len(dataset):,} images in {len(dataset.classes):,} classes{origin}"
 
 
-def _origin(dataset: Any) -> str:
+def _origin(dataset: Dataset) -> str:
     if dataset.spec.startswith("fiftyone:"):
         return "the dataset's label field"
     if dataset.paths is not None:
