@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from coreset_engine.artifacts import history
+from coreset_engine.core.counted import counted
 from coreset_engine.core.errors import BadInput
 
 LABELS = "labels"
@@ -43,7 +44,7 @@ class AddedLabels:
 
     def sentence(self) -> str:
         """The counts as text."""
-        text = f"{self.read:,} labels read: {self.new:,} new, {self.changed:,} changed"
+        text = f"{counted(self.read, 'label')} read: {self.new:,} new, {self.changed:,} changed"
         if self.changed_examples:
             some = "; ".join(
                 f"{key!r}: {old!r} to {now!r}" for key, old, now in self.changed_examples

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from coreset_engine.core.counted import counted
 from coreset_engine.core.errors import BadInput
 
 if TYPE_CHECKING:
@@ -110,7 +111,8 @@ def report_source(dataset: Dataset) -> None:
             print(f"      for example {', '.join(note.examples)}", file=sys.stderr)
     if not dataset.rejected:
         return
-    print(f"{dataset.n_rejected:,} files were set aside:", file=sys.stderr)
+    aside = counted(dataset.n_rejected, "file was", "files were")
+    print(f"{aside} set aside:", file=sys.stderr)
     reasons: Counter[str] = Counter()
     first: dict[str, str] = {}
     for one in dataset.rejected:

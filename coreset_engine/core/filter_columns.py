@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from coreset_engine.core.counted import counted
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.filters import Filter
 
@@ -237,7 +238,9 @@ class Filtered:
     @property
     def sentence(self) -> str:
         """How many images pass, and what became of those without a value."""
-        summary = f"{self.matched:,} of {len(self.mask):,} images pass {self.filter.text!r}"
+        passing = "passes" if self.matched == 1 else "pass"
+        images = counted(len(self.mask), "image")
+        summary = f"{self.matched:,} of {images} {passing} {self.filter.text!r}"
         notes = [
             _missing_sentence(name, count, passed, len(self.mask))
             for name, (count, passed) in self.missing.items()
@@ -247,9 +250,11 @@ class Filtered:
 
 
 def _missing_sentence(name: str, count: int, passed: int, n: int) -> str:
-    fate = f"{passed:,} of them pass" if passed else "they do not pass"
+    fate = f"of which {passed:,} pass" if passed else "which do not pass"
+    if count == 1:
+        fate = "which passes" if passed else "which does not pass"
     remedy = "" if passed else f" (add: or {name} is missing)"
-    return f"{name!r} is missing for {count:,} of {n:,} images, {fate}{remedy}"
+    return f"{name!r} is missing for {count:,} of {counted(n, 'image')}, {fate}{remedy}"
 
 
 def apply_filter(wanted: Filter, table: ColumnTable) -> Filtered:

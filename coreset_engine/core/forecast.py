@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from coreset_engine.core import forecast_rule
+from coreset_engine.core.counted import counted
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.forecast_rule import Gain, Option
 from coreset_engine.core.registry import BASELINE, METHODS, look_up
@@ -323,7 +324,9 @@ class Forecast:
     @property
     def correction(self) -> str:
         """ "corrected by 262 labels", or "without labels"."""
-        return f"corrected by {self.n_labels:,} labels" if self.n_labels else "without labels"
+        return (
+            f"corrected by {counted(self.n_labels, 'label')}" if self.n_labels else "without labels"
+        )
 
     def advice(self) -> list[Advice]:
         """`best` at every judged rate."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from coreset_engine.core.counted import counted
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Neighbours
 from coreset_engine.findings.report import FINDINGS, Finding
@@ -266,7 +267,8 @@ def near_duplicates(near: NearPairs, threshold: float | None = None) -> Finding:
     origin = "given" if threshold is not None else "proposed from the distances of this set"
     more = int((near.confirmed & (near.distances > limit)).sum())
     note = f"within cosine distance {limit:.4g} ({origin})"
-    note += f", and {more:,} pairs beyond it whose small copies coincide" if more else ""
+    pairs = counted(more, "pair")
+    note += f", and {pairs} beyond it whose small copies coincide" if more else ""
     if limit > near.reach:
         note += f"; in a set this large other pairs are compared up to {near.reach:.3g} only"
     note += "; exact copies of a member are included"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from coreset_engine.core.counted import counted
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Neighbours
 from coreset_engine.findings import copies, outliers, twins
@@ -161,8 +162,7 @@ def _warnings(findings: Mapping[str, Finding]) -> tuple[str, ...]:
     conflicts = findings.get("label_conflicts")
     if conflicts is None or not len(conflicts):
         return ()
-    count = conflicts.n_groups
-    groups = "1 group of copies holds" if count == 1 else f"{count:,} groups of copies hold"
+    groups = counted(conflicts.n_groups, "group of copies holds", "groups of copies hold")
     return (
         f"{groups} images of different classes; look at them before all but one is excluded, because "
         "the label of the one that stays may be wrong.",

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from coreset_engine.core.counted import counted
 from coreset_engine.core.types import Dataset
 from coreset_engine.findings.border import Border, Side
 from coreset_engine.findings.report import Finding, Report
@@ -53,7 +54,8 @@ def as_html(
     paragraphs = "".join(f"<p>{html.escape(line)}</p>" for line in lines)
     parts = [
         f"<!doctype html><meta charset=utf-8><title>Findings</title><style>{_STYLE}</style>",
-        f"<h1>Findings: {html.escape(report.source)}</h1><p>{len(report):,} images.</p>{paragraphs}",
+        f"<h1>Findings: {html.escape(report.source)}</h1>",
+        f"<p>{counted(len(report), 'image')}.</p>{paragraphs}",
         _table(report),
         *(_section(finding, report, dataset, borders.get(finding.name)) for finding in occurring),
     ]

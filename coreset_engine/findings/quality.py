@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from coreset_engine.core.counted import counted
 from coreset_engine.findings.config import CleanConfig
 from coreset_engine.findings.image_statistics import (
     ImageStatistics,
@@ -123,8 +124,9 @@ def _note_on_blur(judged: np.ndarray, usual: float) -> str:
     parts = []
     left = int((~judged).sum())
     if left:
+        unfit = f"of low contrast or below {SHARPNESS_FROM} pixels a side"
         parts.append(
-            f"{left:,} images of low contrast or below {SHARPNESS_FROM} pixels a side are not judged"
+            counted(left, f"image {unfit} is not judged", f"images {unfit} are not judged")
         )
     if usual < _SOFT:
         parts.append(

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from coreset_engine.core.counted import counted
 from coreset_engine.core.errors import BadInput
 from coreset_engine.findings import copies
 from coreset_engine.findings.comparison import (
@@ -55,7 +56,9 @@ class Leakage:
         """For example "41 of 500 images occur in both: 20 by bytes, ..."."""
         counts = self.counts()
         words = f"{counts['bytes']:,} by bytes, {counts['pixels']:,} by pixels, {counts['near']:,} nearly"
-        return f"{len(self):,} of {self.n:,} images occur in the other set too: {words}."
+        occur = "occurs" if len(self) == 1 else "occur"
+        images = counted(self.n, "image")
+        return f"{len(self):,} of {images} {occur} in the other set too: {words}."
 
 
 @dataclass(frozen=True, eq=False)

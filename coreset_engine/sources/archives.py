@@ -22,6 +22,7 @@ from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from coreset_engine.core.counted import counted
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Progress, Rejected, silent
 from coreset_engine.sources.decoding import EXTENSIONS, MAX_BYTES
@@ -117,8 +118,9 @@ def _nothing(called: str, rejected: list[Rejected]) -> str:
     reasons = Counter(one.reason for one in rejected)
     main, count = reasons.most_common(1)[0]
     first = next(one.name for one in rejected if one.reason == main)
+    aside = counted(len(rejected), "entry", "entries")
     return (
-        f"{called!r} holds no image that can be unpacked: {len(rejected):,} entries set aside, "
+        f"{called!r} holds no image that can be unpacked: {aside} set aside, "
         f"{count:,} of them like {first!r}, which {main}."
     )
 

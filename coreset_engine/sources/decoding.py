@@ -52,7 +52,7 @@ MAX_BYTES = 512 * 2**20
 LOSSES = {
     "alpha": "have transparency, laid over grey (over white where grey would hide them)",
     "blank": "are wholly transparent, so that nothing of them is seen",
-    "frames": "are animations or have several pages, of which only the first is used",
+    "frames": "have several frames or pages, of which only the first is used",
     "depth": "have more than 8 bits a channel, scaled to the range of each file",
     "float": "hold floating-point values, scaled to the range of each file",
     "bands": "have more than four bands, of which the three chosen ones are used",

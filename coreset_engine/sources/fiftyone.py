@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from coreset_engine.core import fiftyone_database
+from coreset_engine.core.counted import counted
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Dataset, Note, Progress, Rejected, silent
 from coreset_engine.sources.decoding import DecodeOptions
@@ -226,9 +227,9 @@ def _labels(
     several = [key for key, names in zip(table["id"], class_names, strict=True) if len(names) > 1]
     notes = []
     if several:
-        words = (
-            f"{len(several):,} samples have several classes in {field!r} and count as unlabelled"
-        )
+        have = counted(len(several), "sample has", "samples have")
+        count = "counts" if len(several) == 1 else "count"
+        words = f"{have} several classes in {field!r} and {count} as unlabelled"
         notes.append(Note("labels", words, tuple(several[:3])))
     if not classes:
         return None, (), notes

@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image
 
 from coreset_engine.core.classes import exported_classes
+from coreset_engine.core.counted import counted
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Dataset, Note, Progress, Rejected, silent
 from coreset_engine.core.user_paths import user_path
@@ -237,10 +238,11 @@ def _parts(
     counts = Counter(names)
     left = sorted({name for name, test in zip(names, is_test, strict=True) if test})
     stay = ", ".join(f"{name!r} ({counts[name]:,})" for name in sorted(set(names) - set(left)))
+    held = counted(int(is_test.sum()), "picture")
     note = Note(
         "splits",
-        f"the test part {', '.join(map(repr, left))} ({int(is_test.sum()):,} pictures) stays out "
-        f"of the pool and is used for evaluation; the pool is {stay}; split=all or split=NAME "
+        f"the test part {', '.join(map(repr, left))} ({held}) stays out of the pool and is "
+        f"used for evaluation; the pool is {stay}; split=all or split=NAME "
         "(--split) changes that",
     )
     return rows[~is_test], rows[is_test], [note]
@@ -252,10 +254,8 @@ def _without_masks(
     """(rows of `count` pictures that are no masks of others, notes)."""
     if masks is None or asked is not None:
         return np.arange(count), []
-    text = (
-        f"{int(masks.sum()):,} pictures lie in folders of masks and stay out of the pool; split=all "
-        "(--split all) takes them too"
-    )
+    found = counted(int(masks.sum()), "picture lies in a folder", "pictures lie in folders")
+    text = f"{found} of masks, not taken into the pool; split=all (--split all) takes masks too"
     return np.flatnonzero(~masks), [Note("splits", text)]
 
 

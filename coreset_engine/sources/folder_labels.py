@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from coreset_engine.core.counted import counted
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Note
 from coreset_engine.sources.folder_names import (
@@ -302,7 +303,9 @@ def _note(
     if classes:
         level = levels.classes
         where = "the folder each picture lies in" if level is None else f"folder level {level + 1}"
-        note = f"{len(classes):,} classes from {where} ({_some(classes)}){skipped}"
+        note = (
+            f"{counted(len(classes), 'class', 'classes')} from {where} ({_some(classes)}){skipped}"
+        )
         note += f"; {levels.other}" if levels.other and not forced else ""
         note += _look_alike(classes)
         return Note("labels", note if forced else f"{note}; {REMEDY}")

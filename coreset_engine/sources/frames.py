@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from coreset_engine.core.counted import counted
 from coreset_engine.core.errors import BadInput, Missing
 from coreset_engine.core.types import Note, Progress, Rejected
 from coreset_engine.sources.safe_names import safe_name
@@ -78,12 +79,17 @@ def frames_of(
     if not record["frames"]:
         first = rejected[0] if rejected else Rejected("", "it has no frame")
         raise BadInput(f"no frame of {str(root)!r} can be decoded: {first.name!r} {first.reason}.")
-    note = (
-        f"{record['frames']:,} frames of {len(videos) - len(rejected):,} videos at {fps:g} a second"
-    )
-    note += f"; {record['same']:,} nearly identical to the one before were left out"
+    read = counted(len(videos) - len(rejected), "video")
+    note = f"{counted(record['frames'], 'frame')} of {read} at {fps:g} a second"
+    same = counted(record["same"], "frame is", "frames are")
+    note += f"; {same} nearly identical to the one before and left out"
     if record["truncated"]:
-        note += f"; {len(record['truncated']):,} end before their declared length: {record['truncated'][0]!r}"
+        short = counted(
+            len(record["truncated"]),
+            "video ends before its declared length",
+            "videos end before their declared length",
+        )
+        note += f"; {short}: {record['truncated'][0]!r}"
     return FrameFolder(target_folder, (Note("decoding", note),), rejected)
 
 

@@ -15,6 +15,7 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from coreset_engine.core.counted import counted
 from coreset_engine.core.errors import BadInput
 from coreset_engine.sources.label_formats import ID_COLUMNS, LabelRow
 from coreset_engine.sources.name_index import UPLOADED, NameIndex
@@ -76,17 +77,18 @@ class LabelMatch:
         if self.unmatched:
             some = ", ".join(map(repr, self.unmatched_examples))
             lines.append(
-                f"{self.unmatched:,} rows name no image of this source, for example {some}"
+                f"{counted(self.unmatched, 'row names', 'rows name')} no image of this source, for "
+                f"example {some}"
             )
         for reason, count in self.set_aside.items():
             examples = ", ".join(self.set_aside_examples[reason])
-            lines.append(f"{count:,} rows set aside: {reason} ({examples})")
+            lines.append(f"{counted(count, 'row')} set aside: {reason} ({examples})")
         if self.conflicts:
             decided = sum(bool(conflict.taken) for conflict in self.conflicts)
             some = "; ".join(map(_spelt, self.conflicts[:EXAMPLES]))
             lines.append(
-                f"{len(self.conflicts):,} images have different labels, {decided:,} decided by "
-                f"majority, the others left unlabelled: {some}"
+                f"{counted(len(self.conflicts), 'image has', 'images have')} different labels, "
+                f"{decided:,} decided by majority, the others left unlabelled: {some}"
             )
         return [f"{sentence}." for sentence in lines]
 
@@ -385,12 +387,14 @@ def _taken(counts: Counter[str], conflicts: str) -> str:
 def _nothing(imported: ImportedLabels, unmatched: list[str], aside: Mapping[str, list[str]]) -> str:
     if unmatched:
         return (
-            f"{imported.name!r} labels {len(unmatched):,} images and none of them is in this "
+            f"{imported.name!r} labels {counted(len(unmatched), 'image')}, none of them in this "
             "source, "
             f"for example {', '.join(map(repr, unmatched[:EXAMPLES]))}; give the labels of this "
             "source, or name the column of its ids (--id-column)."
         )
-    some = "; ".join(f"{len(rows_aside):,} rows: {reason}" for reason, rows_aside in aside.items())
+    some = "; ".join(
+        f"{counted(len(rows_aside), 'row')}: {reason}" for reason, rows_aside in aside.items()
+    )
     return (
         f"{imported.name!r} holds no label{f' ({some})' if some else ''}; label some images first, "
         "then export again."

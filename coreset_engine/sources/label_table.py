@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from coreset_engine.core.counted import counted
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Note
 from coreset_engine.core.user_paths import user_path
@@ -454,17 +455,24 @@ def _counts(
         counts += f" (by column {match.header[match.column]!r}: {pair})"
     if match.unknown:
         shown = ", ".join(repr(safe_name(name)[:60]) for name in match.unknown[:_EXAMPLES])
-        counts += f"; {len(match.unknown):,} rows name no image, for example {shown}"
+        unknown = counted(len(match.unknown), "row names", "rows name")
+        counts += f"; {unknown} no image, for example {shown}"
     repeated = sum(
         match.body[row] != match.body[match.rows[image]]
         for image, rows in match.more.items()
         for row in rows
     )
     if repeated:
-        counts += f"; {repeated:,} rows repeat an image with other values"
+        counts += f"; {counted(repeated, 'row repeats', 'rows repeat')} an image with other values"
     if match.broken:
-        counts += f"; {match.broken:,} lines could not be read and were set aside"
+        broken = counted(match.broken, "line")
+        agree = "was" if match.broken == 1 else "were"
+        counts += f"; {broken} could not be read and {agree} set aside"
     several = 0 if cells is None else sum(cells[row] == SEVERAL for row in match.rows if row >= 0)
     if several:
-        counts += f"; {several:,} images have several classes and count as unlabelled"
+        counts += "; " + counted(
+            several,
+            "image has several classes and counts as unlabelled",
+            "images have several classes and count as unlabelled",
+        )
     return counts

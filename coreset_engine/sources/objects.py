@@ -20,6 +20,7 @@ from typing import Any, TypeGuard
 import numpy as np
 from PIL import Image
 
+from coreset_engine.core.counted import counted
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Dataset, Note, Rejected
 from coreset_engine.core.user_paths import user_path
@@ -409,13 +410,18 @@ def _notes(
     boxes: Boxes, pictures: Dataset, rows: np.ndarray, clipped: int, classes: tuple[str, ...]
 ) -> list[Note]:
     counts = Counter(rows.tolist())
-    note = f"{len(rows):,} objects in {len(counts):,} of {len(pictures):,} pictures"
-    kinds = f", {len(classes):,} classes" if classes else ""
+    note = (
+        f"{counted(len(rows), 'object')} in {len(counts):,} of {counted(len(pictures), 'picture')}"
+    )
+    kinds = f", {counted(len(classes), 'class', 'classes')}" if classes else ""
     notes = [
         Note("labels", f"{note}{kinds}, from {boxes.origin!r}, cut out with a {MARGIN:.0%} margin")
     ]
     if clipped:
-        notes.append(
-            Note("decoding", f"{clipped:,} boxes reach outside their picture and were clipped")
+        said = counted(
+            clipped,
+            "box reaches outside its picture and was clipped",
+            "boxes reach outside their picture and were clipped",
         )
+        notes.append(Note("decoding", said))
     return notes

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from coreset_engine.core.counted import counted
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Dataset
 from coreset_engine.core.user_paths import user_path
@@ -193,7 +194,7 @@ def _places(table: Any, dataset: Dataset, name: str) -> tuple[np.ndarray, int]:
     if not any(keys):
         first = next(iter(rows[0].keys.values()))
         raise BadInput(
-            f"{name!r} predicts {len(rows):,} images and none of them is in this source, for "
+            f"{name!r} predicts {counted(len(rows), 'image')}, none of them in this source, for "
             f"example {first!r}; ids here look like {str(dataset.ids[0])!r}."
         )
     number = {str(key): i for i, key in enumerate(dataset.ids)}
@@ -382,8 +383,8 @@ def _check_sums(shares: np.ndarray, name: str) -> None:
         what = f"hold {negative:g}" if negative < 0 else f"sum to {total[row]:.3g}"
         raise BadInput(
             f"{name!r}: the probabilities of row {row + 1} {what}, and probabilities are at least "
-            f"0 and sum to 1 (so it is with {len(bad):,} rows); give the model's softmax, or call "
-            "the columns logit_CLASS if they are logits."
+            f"0 and sum to 1 (wrong in {counted(len(bad), 'row')}); give the model's softmax, or "
+            "call the columns logit_CLASS if they are logits."
         )
 
 

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from coreset_engine.core.counted import counted
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Note
 from coreset_engine.core.user_paths import user_path
@@ -130,8 +131,8 @@ def _zero_note(matrix: np.ndarray, bad: dict[int, str]) -> list[Note]:
     if not zeros:
         return []
     text = (
-        f"{len(zeros):,} vectors are all zeros and have no direction: cosine distances to them are "
-        "meaningless"
+        f"{counted(len(zeros), 'vector is', 'vectors are')} all zeros, without a direction: cosine "
+        "distances to such vectors are meaningless"
     )
     return [Note("vectors", text, tuple(f"row {row}" for row in zeros[:3]))]
 

@@ -20,6 +20,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from coreset_engine.core.counted import counted
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.ids import RowIds
 from coreset_engine.core.limits import limits
@@ -272,7 +273,7 @@ def _by_ids(path: Path, read: VectorFile, names: list[str], pictures: Dataset) -
     lacking = [str(pictures.ids[i]) for i in range(len(pictures)) if i not in named]
     aside += [Rejected(name, "has no vector") for name in lacking]
     said = f"rows were joined to images by id: {len(rows):,} of {len(names):,} rows"
-    note = Note("vectors", f"{said}, {len(lacking):,} images without a vector")
+    note = Note("vectors", f"{said}, {counted(len(lacking), 'image')} without a vector")
     return _Join(np.array(rows, np.int64), np.array(images, np.int64), tuple(aside), (note,))
 
 
@@ -295,9 +296,10 @@ def _by_order(path: Path, order: str | None, read: VectorFile, pictures: Dataset
             "ids=FILE (--ids), or say order=natural (--order) where the order is right."
         )
     if len(read.matrix) != len(pictures):
+        rows = counted(len(read.matrix), "row")
         raise BadInput(
-            f"{str(path)!r} has {len(read.matrix):,} rows but the folder has {len(pictures):,} "
-            f"usable images ({pictures.n_rejected:,} set aside); give one row per image, or "
+            f"{str(path)!r} has {rows} but the folder has {len(pictures):,} usable images "
+            f"({pictures.n_rejected:,} set aside); give one row per image, or "
             "ids=FILE (--ids) to match them."
         )
     names = [str(name) for name in pictures.ids]

@@ -19,6 +19,7 @@ from contextlib import suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
+from coreset_engine.core.counted import counted
 from coreset_engine.core.device import cpu_count
 from coreset_engine.core.hashing import pixel_digest
 from coreset_engine.core.types import Note, Progress
@@ -36,6 +37,7 @@ from coreset_engine.sources.walk import FoundFile
 VERSION = 4
 WIDE = 1.5  # longer side over shorter side above which the central square loses over a third
 _EXAMPLES = 3
+_SINGULAR = {"are": "is", "have": "has", "hold": "holds"}
 _GROUP = 16  # files that a thread takes at a time
 
 
@@ -214,22 +216,26 @@ def decoding_notes(names: Sequence[str], verdicts: Sequence[Verdict], fit: str) 
             if len(examples.setdefault(code, [])) < _EXAMPLES:
                 examples[code].append(name)
     return [
-        Note("decoding", f"{count:,} pictures {loss_words(code, fit)}", tuple(examples[code]))
+        Note("decoding", said_of_loss(count, code, fit), tuple(examples[code]))
         for code, count in counts.most_common()
     ]
 
 
-def loss_words(code: str, fit: str) -> str:
-    """The sentence of a code of LOSSES, or of "wide" pictures under `fit`."""
-    if code != "wide":
-        return LOSSES[code]
+def said_of_loss(count: int, code: str, fit: str) -> str:
+    """How many pictures lost what: a code of LOSSES, or "wide" under `fit`."""
+    words = _wide_words(fit) if code == "wide" else LOSSES[code]
+    verb, _, rest = words.partition(" ")
+    return counted(count, f"picture {_SINGULAR[verb]} {rest}", f"pictures {words}")
+
+
+def _wide_words(fit: str) -> str:
     done = {
         "auto": "padded to a square for the encoder, so that nothing is cut off",
         "pad": "padded to a square for the encoder, so that nothing is cut off",
         "crop": "cropped to their central square for the encoder",
         "squash": "squashed to a square for the encoder",
     }[fit]
-    return f"are over {WIDE} times as long as they are wide, {done}; fit=crop|pad|squash (--fit)"
+    return f"are over {WIDE} times as long as wide, {done}; fit=crop|pad|squash (--fit)"
 
 
 def _is_wide(verdict: Verdict) -> bool:
@@ -243,11 +249,19 @@ def duplicate_notes(names: Sequence[str], verdicts: Sequence[Verdict]) -> list[N
     by_pixels = _copies(names, [verdict.pixels or verdict.digest for verdict in verdicts])
     notes = []
     if by_bytes:
-        said = f"{len(by_bytes):,} files are byte for byte copies of another; embedded once"
+        said = counted(
+            len(by_bytes),
+            "file is a byte for byte copy of another; embedded once",
+            "files are byte for byte copies of another; embedded once",
+        )
         notes.append(Note("duplicates", said, _pairs(by_bytes)))
     if len(by_pixels) > len(by_bytes):
         extra = {name: by_pixels[name] for name in by_pixels if name not in by_bytes}
-        said = f"{len(extra):,} more pictures have the same pixels as another, in another file"
+        said = counted(
+            len(extra),
+            "more picture has the same pixels as another, in another file",
+            "more pictures have the same pixels as another, in another file",
+        )
         notes.append(Note("duplicates", said, _pairs(extra)))
     return notes
 
@@ -290,7 +304,8 @@ def leak_note(
         return None
     return Note(
         "splits",
-        f"{len(pairs):,} pictures of the test part are in the pool too, {by_bytes:,} of them byte "
-        "for byte and the rest by their pixels: accuracy on the test part is then too high",
+        f"{counted(len(pairs), 'picture of the test part is', 'pictures of the test part are')} in "
+        f"the pool too, {by_bytes:,} byte for byte and the rest by their pixels: accuracy on the "
+        "test part is then too high",
         tuple(pairs[:_EXAMPLES]),
     )

@@ -93,7 +93,7 @@ def test_odd_images_are_used_and_broken_ones_set_aside(shell, tmp_path):
     frames[0].save(folder / "moving.gif", save_all=True, append_images=frames[1:])
     (folder / "empty.png").write_bytes(b"")
     code, err = shell("select", folder, "--method", "random", "--prune-rate", "0")
-    assert code == 0 and "1 files were set aside" in err and "empty.png" in err
+    assert code == 0 and "1 file was set aside" in err and "empty.png" in err
 
 
 @pytest.mark.parametrize(

@@ -196,9 +196,11 @@ def test_a_filter_that_leaves_nothing_says_what_there_is():
 def test_a_half_missing_column_says_whether_it_counts():
     found = apply_filter(parse_filter("time=night"), Table())
     assert found.missing == {"time": (1, 0)} and found.matched == 2
-    assert "missing for 1 of 6 images, they do not pass (add: or time is missing)" in found.sentence
+    assert (
+        "missing for 1 of 6 images, which does not pass (add: or time is missing)" in found.sentence
+    )
     found = apply_filter(parse_filter("not time=night"), Table())
-    assert found.missing == {"time": (1, 1)} and "1 of them pass" in found.sentence
+    assert found.missing == {"time": (1, 1)} and "which passes" in found.sentence
 
 
 def test_kinds_of_columns():

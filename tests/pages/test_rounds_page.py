@@ -82,7 +82,7 @@ def test_a_label_file_is_shown_before_it_is_kept(labelled, open_page, tmp_path, 
     test.text_input(key="import:Labels:place").set_value(str(file)).run()
     said = texts(test)
     assert "6 labels read: 5 new, 1 changed" in said.replace("\\", "")
-    assert "1 rows name no image" in said
+    assert "1 row names no image" in said
     before = label_log.read(digits.fingerprint, tmp_path).labels
     assert len(before) == 30, "nothing is kept yet"
     sent = []

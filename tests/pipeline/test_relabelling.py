@@ -158,7 +158,7 @@ def test_files_that_lie_are_a_sentence(tmp_path, name, data):
 
 def test_labels_of_another_source_are_a_sentence(chosen, tmp_path):
     run, folder, _ = chosen
-    with pytest.raises(BadInput, match="labels 1 images and none of them is in this source"):
+    with pytest.raises(BadInput, match="labels 1 image, none of them in this source"):
         rescore(
             folder,
             table_of(tmp_path / "l.csv", [("nobody", "x")]),

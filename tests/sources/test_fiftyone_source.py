@@ -150,5 +150,5 @@ def test_labels_that_are_empty_several_or_of_objects(fiftyone, tmp_path):
     assert found["one"] == dict(names=["cat", "-", "cat", "dog", "-"], notes=[])
     for field in ("many", "ground_truth"):
         assert found[field]["names"] == ["cat", "-", "-", "dog", "-"]
-        assert "1 samples have several classes" in found[field]["notes"][0]
+        assert "1 sample has several classes" in found[field]["notes"][0]
     assert found["None"]["names"] is None

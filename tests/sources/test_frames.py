@@ -59,7 +59,8 @@ def test_frames_nearly_identical_in_a_row_count_once(tmp_path):
     ds = open_source(tmp_path / "set", fps=10)
     assert near(greys_of(ds), [50, 200, 50])  # the scene that comes back is another scene
     assert any(
-        "27 nearly identical to the one before were left out" in one.text for one in ds.notes
+        "27 frames are nearly identical to the one before and left out" in one.text
+        for one in ds.notes
     )
 
 
@@ -96,7 +97,7 @@ def test_a_damaged_video_is_set_aside_and_one_cut_off_gives_its_beginning(tmp_pa
     ds = open_source(tmp_path / "set", fps=10)
     counts = {name: list(ds.columns["video"]).count(name) for name in ("good.avi", "cut.avi")}
     assert counts["good.avi"] == 12 and 0 < counts["cut.avi"] < 12
-    assert any("1 end before their declared length: 'cut.avi'" in one.text for one in ds.notes)
+    assert any("1 video ends before its declared length: 'cut.avi'" in one.text for one in ds.notes)
     reason = next(one.reason for one in ds.rejected if one.name == "bad.mp4")
     assert "cannot be opened; convert it to H.264" in reason
 

@@ -64,7 +64,7 @@ def test_what_does_not_match_is_counted_with_examples(tmp_path: Path):
     root = folder(tmp_path / "in", NAMES)
     (root / "labels.csv").write_text("file,label\n0001.png,a\n0002.png,b\ngone.png,b\n")
     note = open_source(root).notes[0].text
-    assert "2 of 3 images have a row" in note and "1 rows name no image" in note
+    assert "2 of 3 images have a row" in note and "1 row names no image" in note
     assert "'gone.png'" in note
 
 
@@ -189,7 +189,7 @@ def test_one_torn_line_of_json_costs_itself_only(tmp_path: Path):
     rows = [row | {"text": "two\u2028parts\x85"} for row in records("abab")]
     ds = opened(tmp_path, "labels.jsonl", lines_of(rows[:3]) + '\n{"file_name": "3.p')
     assert names_of(ds) == ["a", "b", "a", ""]
-    assert any("1 lines could not be read" in note.text for note in ds.notes)
+    assert any("1 line could not be read and was set aside" in note.text for note in ds.notes)
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_values_that_json_gives_are_classes_or_none(tmp_path: Path, values, expe
 def test_several_classes_of_one_image_are_counted(tmp_path: Path):
     ds = opened(tmp_path, "labels.jsonl", lines_of(records([["a"], ["b"], ["a", "b"], ["b"]])))
     assert names_of(ds) == ["a", "b", "", "b"]
-    assert any("1 images have several classes" in note.text for note in ds.notes)
+    assert any("1 image has several classes and counts as" in note.text for note in ds.notes)
 
 
 def test_a_column_of_files_is_never_taken_for_labels(tmp_path: Path):

@@ -111,7 +111,7 @@ def test_boxes_outside_are_clipped_or_set_aside_with_a_count(root):
         "marks a crowd, not one object": 1,
         "names no usable picture of this source": 1,
     }
-    assert any("1 boxes reach outside their picture and were clipped" in n.text for n in ds.notes)
+    assert any("1 box reaches outside its picture and was clipped" in n.text for n in ds.notes)
 
 
 def test_sizes_that_differ_from_the_files_are_scaled_or_refused(root):

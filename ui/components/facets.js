@@ -106,8 +106,8 @@ function missing(root, facet, most) {
 }
 
 function row(id, label, count, total, most, on, flip, pictures = []) {
-  const box = make("input", { type: "checkbox", "data-id": id, "aria-label": `${label}, ${count.toLocaleString("en")} images`,
-    onchange: flip });
+  const counted = `${count.toLocaleString("en")} ${count === 1 ? "image" : "images"}`;
+  const box = make("input", { type: "checkbox", "data-id": id, "aria-label": `${label}, ${counted}`, onchange: flip });
   box.checked = on;
   const bar = make("span", { class: "bar", "aria-hidden": "true" });
   bar.append(make("span", { class: "total", style: `width: ${(100 * total) / most}%` }),

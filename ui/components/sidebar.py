@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from coreset_engine.core.counted import counted
 from coreset_engine.core.errors import CoresetError
 from ui.components import frame
 from ui.components.escape import markdown as escaped
@@ -30,7 +31,7 @@ def dataset_card() -> None:
     clusters = "not computed yet"
     if view.ready("pseudo_labels"):
         clusters = f"{view.run.pseudo_labels.n_clusters} clusters"
-    st.markdown(f"**{name}**  \n{len(view.full or view):,} images · {clusters}")
+    st.markdown(f"**{name}**  \n{counted(len(view.full or view), 'image')} · {clusters}")
     picked = len(marks.basket())
     if picked:
-        st.page_link("pages/explore.py", label=f"Basket: {picked:,} images")
+        st.page_link("pages/explore.py", label=f"Basket: {counted(picked, 'image')}")

@@ -20,8 +20,9 @@ export const sliders = {
   buildSliders(data) {
     const moved = (name) => (value) => this.move(name, value);
     const released = () => this.report();
-    const kept = (p) => `${keptCount(this.n, p).toLocaleString("en")} images`;
-    const skipped = (beta) => `${cutCount(this.n, beta).toLocaleString("en")} images`;
+    const images = (count) => `${count.toLocaleString("en")} ${count === 1 ? "image" : "images"}`;
+    const kept = (p) => images(keptCount(this.n, p));
+    const skipped = (beta) => images(cutCount(this.n, beta));
     this.sliders = {};
     if (data.scrub) {
       const shared = { min: 0, step: 0.001, released };

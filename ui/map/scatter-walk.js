@@ -61,7 +61,8 @@ export const walking = {
     if (!corners || corners.length < 3) return false;
     this.corners = null;
     this.closeLasso(corners);
-    this.say(`${this.chosen.toLocaleString("en")} images in the lasso.`);
+    const noun = this.chosen === 1 ? "image" : "images";
+    this.say(`${this.chosen.toLocaleString("en")} ${noun} in the lasso.`);
     return true;
   },
 

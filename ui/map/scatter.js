@@ -203,7 +203,8 @@ export class ScatterMap {
 
   farNote() {
     const { far } = this.bounds;
-    return far ? `${far.toLocaleString("en")} images lie far outside: zoom out to see them` : "";
+    if (!far) return "";
+    return `${far.toLocaleString("en")} ${far === 1 ? "image lies" : "images lie"} far outside: zoom out to see them`;
   }
 
   switchNames() {

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from coreset_engine.core.counted import counted
 from ui.components.palette import CATEGORICAL, DARK, LIGHT
 from ui.components.tiles import TILE
 from ui.map import layout
@@ -229,7 +230,7 @@ def _data(
     data = {
         "n": len(points),
         "height": spec.height,
-        "label": spec.label or f"Map of {len(points):,} images",
+        "label": spec.label or f"Map of {counted(len(points), 'image')}",
         "note": spec.note,
         "compact": spec.compact,
         "link": spec.link,

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from coreset_engine.core.counted import counted
 from coreset_engine.core.errors import CoresetError
 from coreset_engine.core.ids import positions_of
 from coreset_engine.core.registry import METHODS, load
@@ -343,7 +344,7 @@ def lasso_panel(view: RunView, events: MapEvents, selection: Selection | None, *
         if selection is not None
         else np.zeros(len(chosen), dtype=bool)
     )
-    st.subheader(f"{len(chosen):,} images in the lasso", anchor=False)
+    st.subheader(f"{counted(len(chosen), 'image')} in the lasso", anchor=False)
     words, keep, never, free = st.columns([3, 1, 1, 1], vertical_alignment="center")
     words.caption(
         f"{int(kept.sum()):,} of them selected (marked)." if selection is not None else ""

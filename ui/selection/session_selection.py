@@ -11,6 +11,7 @@ from typing import Any
 
 import streamlit as st
 
+from coreset_engine.core.counted import counted
 from coreset_engine.core.ids import positions_of
 from coreset_engine.core.registry import METHODS, load
 from coreset_engine.core.types import Selection
@@ -178,4 +179,4 @@ def describe(
 
 def images(count: int) -> str:
     """ "1 image", "1,797 images"."""
-    return f"{count:,} image{'' if count == 1 else 's'}"
+    return counted(count, "image")

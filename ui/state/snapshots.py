@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from coreset_engine.artifacts import history
+from coreset_engine.core.counted import counted
 from coreset_engine.core.registry import METHODS
 from ui.state import session
 from ui.state.run_view import RunView
@@ -70,6 +71,6 @@ def describe(snapshot: Snapshot) -> str:
     if setup.get("beta"):
         parts.append(f"hardest {100 * float(setup['beta']):g}% skipped")
     if pins:
-        parts.append(f"{pins} images pinned")
+        parts.append(f"{counted(pins, 'image')} pinned")
     parts.append(time.strftime("%Y-%m-%d %H:%M", time.localtime(snapshot.made)))
     return ", ".join(parts)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
+from coreset_engine.core.counted import counted
 from coreset_engine.core.device import cpu_count
 from coreset_engine.core.types import Dataset, Selection
 from coreset_engine.findings.border import WITH_THRESHOLD, Border, border
@@ -188,7 +189,7 @@ def _cost(report: Report, name: str, selection: Selection | None) -> str:
             return f"{cost.wasted:,} of {cost.chosen:,} selected images"
         return f"none of {cost.chosen:,} selected images"
     groups = report[name].n_groups
-    return f"{groups:,} groups" if groups else ""
+    return counted(groups, "group") if groups else ""
 
 
 # -- one finding -----------------------------------------------------------------------------------
@@ -258,7 +259,8 @@ def pictures(view: session.RunView, report: Report, name: str) -> None:
         marks.append(EXCLUDED if str(report.ids[position]) in excluded else colour)
     words = "one colour per group, " if groups is not None else "worst first, "
     st.caption(
-        f"{len(finding):,} images, {words}orange bar: excluded. Number: {escaped(finding.kind.score)}."
+        f"{counted(len(finding), 'image')}, {words}orange bar: excluded. "
+        f"Number: {escaped(finding.kind.score)}."
     )
     gallery(
         view.dataset,

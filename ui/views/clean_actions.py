@@ -10,6 +10,7 @@ from typing import Literal
 
 import streamlit as st
 
+from coreset_engine.core.counted import counted
 from coreset_engine.core.errors import BadInput
 from coreset_engine.findings.copies import KEEP_RULES, surplus
 from coreset_engine.findings.report import FINDINGS, Report
@@ -37,7 +38,8 @@ def buttons(view: session.RunView, report: Report, name: str) -> None:
     excluded = set(view.run.excluded_ids)
     left = sum(1 for key in report.ids[finding.positions] if str(key) not in excluded)
     if not left:
-        st.success(f"All {len(finding):,} images are excluded from every selection.")
+        whole = "The image is" if len(finding) == 1 else f"All {len(finding):,} images are"
+        st.success(f"{whole} excluded from every selection.")
         return
     keep = _keep_rule(view) if grouped else "first"
     columns = st.columns([3, 2, 2] if grouped else [2, 5])
@@ -95,7 +97,7 @@ def _exclude(view: session.RunView, ids: list[str], name: str, threshold: float 
         )
     clear_caches()
     title = FINDINGS[name].title.lower()
-    session.put("news", [f"{count:,} images excluded: {title}."])
+    session.put("news", [f"{counted(count, 'image')} excluded: {title}."])
     st.rerun()
 
 
@@ -114,4 +116,4 @@ def undo_button(view: session.RunView) -> None:
         clear_caches()
         session.put("news", ["The last exclusion was taken back."])
         st.rerun()
-    st.caption(f"Last: {len(last.get('ids', ())):,} images {word} ({escaped(what)}).")
+    st.caption(f"Last: {counted(len(last.get('ids', ())), 'image')} {word} ({escaped(what)}).")

@@ -15,6 +15,7 @@ import streamlit as st
 from PIL import Image
 
 from coreset_engine.artifacts.store import digest
+from coreset_engine.core.counted import counted
 from coreset_engine.core.errors import CoresetError
 from coreset_engine.core.types import Dataset
 from coreset_engine.findings.comparison import Regions
@@ -82,7 +83,7 @@ def choose(view: session.RunView) -> Pair | None:
     with st.form("other:form", border=False):
         left, middle, right = st.columns([3, 4, 1.5], vertical_alignment="bottom")
         name = escaped(session.short_name(view.spec), 60)
-        left.markdown(f"**A, this dataset:** {name}  \n{len(view):,} images")
+        left.markdown(f"**A, this dataset:** {name}  \n{counted(len(view), 'image')}")
         typed = middle.text_input(
             "B, the other dataset",
             value=chosen,
@@ -145,9 +146,9 @@ def offer_to_compute(pair: Pair) -> None:
     needs = f", which needs {' and '.join(lacking)}," if lacking else ""
     with st.container(border=True):
         st.markdown(
-            f"**{name_a}** ({len(pair.a):,} images) and **{name_b}** ({len(pair.b):,}) have not "
-            f"been compared. The comparison{needs} is computed in the background; you can leave "
-            "this page."
+            f"**{name_a}** ({counted(len(pair.a), 'image')}) and **{name_b}** "
+            f"({len(pair.b):,}) have not been compared. The comparison{needs} is "
+            "computed in the background; you can leave this page."
         )
         if st.button("Compute", type="primary", key="submit:compare_sources"):
             submit("compare_sources", pair.a.spec, {**pair.a.job_params, "other": pair.b.spec})
@@ -288,7 +289,7 @@ def show_leaks(pair: Pair, both: Both) -> None:
 def _pairs_as_table(both: Both, at: np.ndarray) -> None:
     """The pairs `at` by name, where a source has no images to show."""
     leaks = both.stored.comparison.leakage
-    st.caption(f"{len(at)} pairs by name: one of the sources has no images to show.")
+    st.caption(f"{counted(len(at), 'pair')} by name: one of the sources has no images to show.")
     table = {
         "Of B": both.dataset.ids[both.n_a + leaks.positions_b[at]],
         "Of A": both.dataset.ids[leaks.positions_a[at]],
@@ -372,7 +373,7 @@ def _examples(both: Both, regions: Regions, region: int) -> None:
         np.flatnonzero(regions.label_b == region),
     )
     for side, rows, shift in (("A", positions[0], 0), ("B", positions[1], both.n_a)):
-        st.markdown(f"**{side}**: {len(rows):,} images")
+        st.markdown(f"**{side}**: {counted(len(rows), 'image')}")
         if both.dataset.reader is None:
             continue
         tiles = shift + rows[:EXAMPLES]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from coreset_engine.core.counted import counted
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.registry import METHODS
 from coreset_engine.pipeline import exclusions
@@ -59,7 +60,9 @@ def _exclude(view: session.RunView, ids: list[str], name: str) -> None:
     count = exclusions.exclude(view.dataset.fingerprint, ids, session.home(), reason="leakage")
     session.put("leaks:undo", (view.dataset.fingerprint, name))
     clear_caches()
-    session.put("news", [f"{count:,} images of {name} excluded: they occur in the other dataset."])
+    session.put(
+        "news", [f"{counted(count, 'image')} of {name} excluded: also in the other dataset."]
+    )
     st.rerun()
 
 

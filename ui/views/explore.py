@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
+from coreset_engine.core.counted import counted
 from coreset_engine.core.types import Selection
 from ui.components import frame
 from ui.components.escape import markdown as escaped
@@ -218,11 +219,11 @@ def _map(
 def _heading(view: RunView, shown: Shown) -> None:
     count = len(shown.positions)
     if shown.lassoed:
-        st.subheader(f"{count:,} images in the lasso", anchor=False)
+        st.subheader(f"{counted(count, 'image')} in the lasso", anchor=False)
     elif count == len(view):
-        st.subheader(f"All {count:,} images", anchor=False)
+        st.subheader(f"All {counted(count, 'image')}", anchor=False)
     else:
-        st.subheader(f"{count:,} of {len(view):,} images", anchor=False)
+        st.subheader(f"{count:,} of {counted(len(view), 'image')}", anchor=False)
     if not count:
         st.info("No image passes all filters. Remove one above, or loosen it on the left.")
 
@@ -232,7 +233,7 @@ def _target(view: RunView, shown: Shown) -> result_actions.Target:
     wanted = None if shown.lassoed else result_filters.whole_filter(view)
     if result_filters.SELECTION in result_filters.filters():
         wanted = None
-    return result_actions.Target(shown.positions, f"{count:,} images shown", wanted)
+    return result_actions.Target(shown.positions, f"{counted(count, 'image')} shown", wanted)
 
 
 def _gallery(view: RunView, shown: Shown) -> None:

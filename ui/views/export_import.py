@@ -12,6 +12,7 @@ from typing import Any
 import streamlit as st
 
 from coreset_engine.artifacts import filesystem, history, label_log
+from coreset_engine.core.counted import counted
 from coreset_engine.core.errors import CoresetError
 from ui.components.escape import markdown as escaped
 from ui.components.escape import plain
@@ -91,7 +92,7 @@ def _show_labels(view: session.RunView, where: str) -> None:
     if not changes:
         st.info("Every label of this file is known already: there is nothing to keep.")
         return
-    if st.button(f"Keep {changes:,} labels", type="primary", key="import:keep"):
+    if st.button(f"Keep {counted(changes, 'label')}", type="primary", key="import:keep"):
         _keep(view, where)
 
 
@@ -134,13 +135,13 @@ def _show_kept(view: session.RunView) -> None:
         return
     labels = label_log.read(view.dataset.fingerprint, session.home()).labels
     st.markdown(
-        f"**{len(labels):,} images are labelled.** The labels are kept in this workspace for the "
-        "dataset: the next round never asks for these images, its method and the suggested labels "
-        "learn from them, and every export has them in the column `given_label`."
+        f"**{counted(len(labels), 'image is', 'images are')} labelled.** The labels are kept in "
+        "this workspace for the dataset: the next round never asks for these images, its method "
+        "and the suggested labels learn from them, and every export has them in the column `given_label`."
     )
     for entry in imports[::-1][:5]:
         name = plain(str(entry.get("origin", "")).rpartition("/")[2] or "labels", 60)
-        st.caption(f"{len(entry['labels']):,} labels from {escaped(name)}")
+        st.caption(f"{counted(len(entry['labels']), 'label')} from {escaped(name)}")
     if st.button("Undo the last import", key="import:undo"):
         label_log.undo_labels(view.dataset.fingerprint, session.home())
         session.put("news", ["The last import of labels was taken back."])
@@ -191,7 +192,7 @@ def prediction_sentences(report: dict[str, Any]) -> list[str]:
     """The report of predictions for people."""
     lines = [
         f"{report['predicted']:,} of {report['images']:,} images have a prediction "
-        f"({report['kind']}, {len(report['classes']):,} classes)."
+        f"({report['kind']}, {counted(len(report['classes']), 'class', 'classes')})."
     ]
     if "mean_confidence" in report:
         lines.append(f"Mean confidence {report['mean_confidence']:.1%}.")
@@ -202,9 +203,12 @@ def prediction_sentences(report: dict[str, Any]) -> list[str]:
         )
     if "disagree_with_clusters" in report:
         lines.append(
-            f"{report['disagree_with_clusters']:,} images are predicted as another class than most "
-            "of their cluster."
+            f"{counted(report['disagree_with_clusters'], 'image is', 'images are')} predicted as "
+            "another class than most of the cluster."
         )
     if report["unmatched_rows"]:
-        lines.append(f"{report['unmatched_rows']:,} rows name no image of this source.")
+        lines.append(
+            f"{counted(report['unmatched_rows'], 'row names', 'rows name')} no image of this "
+            "source."
+        )
     return lines

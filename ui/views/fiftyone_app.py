@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import streamlit as st
 
+from coreset_engine.core.counted import counted
 from coreset_engine.core.errors import CoresetError
 from coreset_engine.core.ids import positions_of
 from coreset_engine.export.fiftyone import app as fiftyone_app
@@ -200,7 +201,10 @@ def _pins(view: session.RunView, title: str, ids: list[str], key: str) -> None:
             label, key=f"fiftyone:{key}:{kind}", disabled=not positions, width="stretch"
         ):
             controls.pin(positions, kind)
-            st.toast(f"{len(positions):,} images {'included' if kind == 'keep' else 'excluded'}.")
+            st.toast(
+                f"{counted(len(positions), 'image')} "
+                f"{'included' if kind == 'keep' else 'excluded'}."
+            )
             st.rerun()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from coreset_engine.core.counted import counted
 from coreset_engine.core.errors import CoresetError
 from coreset_engine.core.forecast import Advice, Forecast, Gain
 from coreset_engine.core.registry import BASELINE, METHODS
@@ -91,7 +92,7 @@ def correction_sentence(forecast: Forecast, pending: int) -> str:
     if forecast.n_labels:
         return f"Forecast {forecast.correction}."
     if pending:
-        return f"Forecast without labels; it is being corrected by {pending:,} labels."
+        return f"Forecast without labels; it is being corrected by {counted(pending, 'label')}."
     return f"Forecast without labels; {FEWEST_LABELS} labels or more correct it."
 
 

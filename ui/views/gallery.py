@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
+from coreset_engine.core.counted import counted
 from ui.components.escape import escape_option as option
 from ui.components.escape import plain
 from ui.components.palette import category, current
@@ -99,7 +100,7 @@ def _captions(view: session.RunView, order: str, positions: np.ndarray) -> list[
 
 
 def _note(view: session.RunView, ordered: Ordered, positions: np.ndarray) -> str:
-    note = f"{len(ordered.positions):,} images · {ordered.note}"
+    note = f"{counted(len(ordered.positions), 'image')} · {ordered.note}"
     if ordered.groups is None and selected_marks(view, positions) is not None:
         note += " · blue bar: selected"
     keys = " ".join(f"{at} {name}" for at, name in enumerate(marks.tag_keys(view), 1))
@@ -171,7 +172,9 @@ def _in_groups(groups: list[list[int]]) -> Ordered:
     positions = np.array([i for group in groups for i in group], np.int64)
     sizes = [len(group) for group in groups]
     codes = np.repeat(np.arange(len(groups)), sizes) if groups else None
-    return Ordered(positions, codes, f"{len(groups):,} groups, closest first, one colour each")
+    return Ordered(
+        positions, codes, f"{counted(len(groups), 'group')}, closest first, one colour each"
+    )
 
 
 def _sort_key(order: str) -> tuple[str, int]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
+from coreset_engine.core.counted import counted
 from ui.components import charts
 from ui.components.escape import markdown as escaped
 from ui.components.escape import plain
@@ -139,16 +140,16 @@ def wall(view: session.RunView) -> None:
 def summary(view: session.RunView) -> None:
     """Say in one line what is open: images, classes, labels, skipped files."""
     dataset = (view.full or view).dataset
-    parts = [f"{len(dataset):,} images"]
+    parts = [counted(len(dataset), "image")]
     if dataset.classes:
-        parts.append(f"{len(dataset.classes):,} classes")
+        parts.append(counted(len(dataset.classes), "class", "classes"))
     if dataset.labels is not None:
         labelled = int((dataset.labels >= 0).sum())
         parts.append("all labelled" if labelled == len(dataset) else f"{labelled:,} labelled")
     else:
         parts.append("no labels")
     if dataset.n_rejected:
-        parts.append(f"{dataset.n_rejected:,} files skipped")
+        parts.append(f"{counted(dataset.n_rejected, 'file')} skipped")
     st.markdown(" · ".join(parts))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
+from coreset_engine.core.counted import counted
 from ui.components.escape import markdown as escaped
 from ui.components.escape import plain
 from ui.components.thumbnails import gallery
@@ -39,7 +40,7 @@ def _card(view: RunView, cluster: int, names: list[str], size: int, typical: np.
     with st.container(border=True):
         words, pictures = st.columns([2, 5], vertical_alignment="center")
         with words:
-            st.markdown(f"**{escaped(names[cluster], 60)}** · {size:,} images")
+            st.markdown(f"**{escaped(names[cluster], 60)}** · {counted(size, 'image')}")
             _rename(view, cluster, names)
             _merge(view, cluster, names)
         with pictures:

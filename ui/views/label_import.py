@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from coreset_engine.artifacts import label_log
+from coreset_engine.core.counted import counted
 from coreset_engine.core.errors import CoresetError
 from coreset_engine.sources.label_import import LabelMatch, import_labels
 from ui.components.escape import markdown as escaped
@@ -73,9 +74,11 @@ def _preview(view: RunView, match: LabelMatch, name: str) -> None:
         width="stretch",
     )
     _pictures(view, match)
-    if st.button(f"Import {len(match.labels):,} labels", type="primary", key="import:keep"):
+    if st.button(
+        f"Import {counted(len(match.labels), 'label')}", type="primary", key="import:keep"
+    ):
         label_log.add_labels(dataset.fingerprint, session.home(), match.labels, plain(name, 120))
-        session.put("news", [f"{len(match.labels):,} labels imported."])
+        session.put("news", [f"{counted(len(match.labels), 'label')} imported."])
         st.rerun()
 
 
@@ -100,7 +103,9 @@ def _state(view: RunView) -> None:
     if not labels:
         st.caption("No labels were imported or corrected yet.")
         return
-    st.caption(f"{len(labels):,} images have a label from imports or corrections.")
+    st.caption(
+        f"{counted(len(labels), 'image has', 'images have')} a label from imports or corrections."
+    )
     if st.button("Undo the last import or correction", key="import:undo"):
         label_log.undo_labels(fingerprint, session.home())
         st.rerun()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
+from coreset_engine.core.counted import counted
 from coreset_engine.core.filters import Filter
 from ui.components.escape import markdown as escaped
 from ui.selection import controls
@@ -49,13 +50,16 @@ def show_actions(view: RunView, result: Target) -> None:
             _tag_form(view, ids)
         if st.button("Always include", key="act:keep", disabled=disabled):
             controls.pin(ids, "keep")
-            _say(f"{len(ids):,} images are always included.")
+            _say(f"{counted(len(ids), 'image is', 'images are')} always included.")
         if st.button("Exclude", key="act:never", disabled=disabled):
             controls.pin(ids, "never")
-            _say(f"{len(ids):,} images are excluded.")
+            _say(f"{counted(len(ids), 'image is', 'images are')} excluded.")
         if st.button("Clear pins", key="act:clear", disabled=disabled):
             controls.pin(ids, None)
-            _say(f"{len(ids):,} images are neither included nor excluded by hand.")
+            _say(
+                f"{counted(len(ids), 'image is', 'images are')} neither included nor "
+                "excluded by hand."
+            )
         if st.button("Add to basket", key="act:basket", disabled=disabled):
             marks.put_in_basket(ids)
             st.rerun()
@@ -75,7 +79,7 @@ def _target(view: RunView, result: Target) -> Target:
     picked = marks.basket_positions(view)
     if not len(picked):
         return result
-    names = {RESULT: f"{result.name}", BASKET: f"Basket: {len(picked):,} images"}
+    names = {RESULT: f"{result.name}", BASKET: f"Basket: {counted(len(picked), 'image')}"}
     columns = st.columns([4, 1], vertical_alignment="center")
     chosen = columns[0].segmented_control(
         "Actions are for",
@@ -100,17 +104,17 @@ def _tag_form(view: RunView, ids: list[str]) -> None:
             "Tag", placeholder="One word, for example blurry", key="act:tag:name", max_chars=60
         )
         give, take = st.columns(2)
-        given = give.form_submit_button(f"Tag {len(ids):,} images", width="stretch")
+        given = give.form_submit_button(f"Tag {counted(len(ids), 'image')}", width="stretch")
         taken = take.form_submit_button("Remove tag", width="stretch")
     known = marks.tag_keys(view)
     if known:
         st.caption("Used here: " + ", ".join(escaped(name, 40) for name in known))
     if given:
         changed = marks.set_tag(view, tag, ids)
-        _say(f"{changed:,} images got the tag {escaped(tag, 60)}.")
+        _say(f"{counted(changed, 'image')} got the tag {escaped(tag, 60)}.")
     if taken:
         changed = marks.set_tag(view, tag, ids, on=False)
-        _say(f"{changed:,} images lost the tag {escaped(tag, 60)}.")
+        _say(f"{counted(changed, 'image')} lost the tag {escaped(tag, 60)}.")
 
 
 def _selection_form(view: RunView, target: Target, ids: list[str]) -> None:

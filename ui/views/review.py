@@ -10,6 +10,7 @@ import hashlib
 
 import streamlit as st
 
+from coreset_engine.core.counted import counted
 from ui.components.escape import markdown as escaped
 from ui.components.escape import plain
 from ui.components.jobs import submit_button
@@ -46,15 +47,15 @@ def _listed(view: RunView) -> list[Candidate]:
     elif reviews.has_ranked_errors(view):
         listed, estimate = reviews.ranked_errors(view)
         right.caption(
-            f"{len(listed):,} labels are probably wrong; about {estimate:,.0f} in all by "
-            "confident learning. Most probable first."
+            f"{counted(len(listed), 'label is', 'labels are')} probably wrong; about "
+            f"{estimate:,.0f} in all by confident learning. Most probable first."
         )
     else:
         listed = reviews.differing(view)
         with right:
             st.caption(
-                f"{len(listed):,} images labelled otherwise than most of their cluster, most "
-                "doubtful first. A ranking trained on the labels is more exact:"
+                f"{counted(len(listed), 'image')} labelled otherwise than most of their cluster, "
+                "most doubtful first. A ranking trained on the labels is more exact:"
             )
             submit_button("Find label errors", "label_errors", view)
     given = sorted({one.given for one in listed})
@@ -131,6 +132,6 @@ def _outdated(view: RunView) -> None:
     if corrected:
         last = escaped(str(corrected[-1]["label"]), 60)
         st.caption(
-            f"{len(corrected):,} labels corrected (the last one to {last}). Selections and scores "
-            "shown elsewhere were computed before and stay until you recompute them."
+            f"{counted(len(corrected), 'label')} corrected (the last one to {last}). Selections and "
+            "scores shown elsewhere were computed before and stay until you recompute them."
         )

@@ -17,6 +17,7 @@ import streamlit as st
 
 from coreset_engine.artifacts import filesystem, source_states
 from coreset_engine.artifacts.source_states import SourceChange
+from coreset_engine.core.counted import counted
 from coreset_engine.core.filters import TAG, Filter
 from coreset_engine.core.ids import places_of
 from coreset_engine.core.types import Dataset
@@ -94,7 +95,7 @@ def _come(view: session.RunView, change: SourceChange) -> None:
         tag = f"new-{datetime.now():%Y-%m-%d}"
         marks.set_tag(view, tag, ids)
         set_filters({TAG: Filter.tagged(tag)})
-        session.put("news", [f"{len(ids):,} images got the tag {tag}."])
+        session.put("news", [f"{counted(len(ids), 'image')} got the tag {tag}."])
         st.switch_page("pages/explore.py")
     right.caption("They get a tag with today's date, by which Explore filters and Select chooses.")
 
@@ -242,5 +243,5 @@ def sentence(certificates: dict[str, dict[str, Any]]) -> str:
 def _to_select(view: session.RunView, ids: list[str]) -> None:
     controls.pin(ids, "keep")
     controls.set_count(view, len(ids))
-    session.put("news", [f"{len(ids):,} images are kept in every selection."])
+    session.put("news", [f"{counted(len(ids), 'image is', 'images are')} kept in every selection."])
     st.switch_page("pages/select.py")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
+from coreset_engine.core.counted import counted
 from coreset_engine.core.registry import METHODS
 from coreset_engine.core.types import Selection
 from ui.components import charts
@@ -88,7 +89,7 @@ def _show_form(view: RunView, selection: Selection) -> None:
             )
             submit("inclusion", view.spec, {**view.job_params, **params})
     title = escaped(row_title(METHODS, selection.method))
-    st.caption(f"Measured for {title}, {len(selection):,} images, without pinned images.")
+    st.caption(f"Measured for {title}, {counted(len(selection), 'image')}, without pinned images.")
 
 
 def _measured(view: RunView, selection: Selection):

@@ -21,6 +21,7 @@ from coreset_engine.artifacts import filesystem
 from coreset_engine.cli.options import Json, RunSettings, Source, open_run, with_run_settings
 from coreset_engine.cli.selection_options import ids_of, params_of
 from coreset_engine.cli.source_options import with_source_options
+from coreset_engine.core.counted import counted
 from coreset_engine.core.errors import BadInput
 
 if TYPE_CHECKING:
@@ -197,7 +198,7 @@ def leakage(
     else:
         _show_comparison(comparison)
         for name, count in done.items():
-            print(f"excluded now: {count:,} images of A ({name})")
+            print(f"excluded now: {counted(count, 'image')} of A ({name})")
     if fail and len(comparison.leakage):
         raise typer.Exit(FOUND)
 
@@ -302,9 +303,10 @@ def _costs(report: Report, folder: Path) -> dict[str, str]:
     table, _ = read_selection(folder)
     ids = [str(key) for key in table["id"][table["selected"]]]
     positions = positions_of(report.ids, ids)
-    if (positions < 0).any():
+    unknown = int((positions < 0).sum())
+    if unknown:
         raise BadInput(
-            f"--selection {str(folder)!r} holds {int((positions < 0).sum()):,} images that are not in "
+            f"--selection {str(folder)!r} holds {counted(unknown, 'image')} not in "
             "this source; give a selection of this source."
         )
     costs = {name: report.cost(name, positions) for name in report.findings}
@@ -335,7 +337,7 @@ def _count(name: str, report: Report, comparison: SourceComparison | None) -> in
 
 
 def _show(record: dict[str, Any], report: Report) -> None:
-    print(f"{len(report):,} images of {report.source}")
+    print(f"{counted(len(report), 'image')} of {report.source}")
     for row in record["findings"]:
         if not row["count"]:
             continue
@@ -362,7 +364,7 @@ def _show(record: dict[str, Any], report: Report) -> None:
         print(f"excluded now: {count:,} ({name})")
     if record["excluded"]:
         total = sum(record["excluded"].values())
-        print(f"excluded in all: {total:,} images; no selection of this source keeps them")
+        print(f"excluded in all: {counted(total, 'image')}; no selection of this source keeps them")
     if record["failed"]:
         print(f"failed on: {', '.join(record['failed'])}", file=sys.stderr)
 

@@ -11,6 +11,7 @@ import typer
 from coreset_engine.cli import options
 from coreset_engine.cli.selection_options import ids_of
 from coreset_engine.cli.source_options import with_source_options
+from coreset_engine.core.counted import counted
 from coreset_engine.core.errors import BadInput
 
 Where = Annotated[
@@ -68,8 +69,12 @@ def find(
     for key, value in zip(hits.ids, hits.similarity.tolist()):
         print(f"{key}\t{value:.4f}")
     recall = "exact" if hits.recall == 1 else f"recall {hits.recall:.1%}"
-    headline = f"{len(hits):,} images like {hits.query!r} ({recall}, {hits.seconds:.2f} s)"
-    tagged = "" if change is None else f"; {change.total:,} images have the tag {change.name!r} now"
+    headline = f"{counted(len(hits), 'image')} like {hits.query!r} ({recall}, {hits.seconds:.2f} s)"
+    tagged = (
+        ""
+        if change is None
+        else f"; {counted(change.total, 'image has', 'images have')} the tag {change.name!r} now"
+    )
     print(f"{headline}{tagged}.", file=sys.stderr)
 
 

@@ -9,6 +9,7 @@ import typer
 
 from coreset_engine.cli import options
 from coreset_engine.cli.source_options import with_source_options
+from coreset_engine.core.counted import counted
 
 if TYPE_CHECKING:
     from coreset_engine.core.forecast import Forecast
@@ -103,6 +104,6 @@ def _needed(forecast: Forecast, share: float, method: str) -> str:
     need = forecast.labels_needed(share, method)
     whose = "following this advice" if not method else f"labelling at {method}"
     return (
-        f"{share:.0%} of the accuracy of all {forecast.n_images:,} labels: about {need.count:,} labels "
+        f"{share:.0%} of the accuracy of all {forecast.n_images:,} labels: about {counted(need.count, 'label')} "
         f"{whose} (90 % interval {need.low:,} to {need.high:,})"
     )

@@ -21,6 +21,7 @@ from coreset_engine.cli.options import (
 )
 from coreset_engine.cli.selection_options import with_selection_options
 from coreset_engine.cli.source_options import with_source_options
+from coreset_engine.core.counted import counted
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.registry import DEFAULT_METHOD, METHODS
 
@@ -75,7 +76,7 @@ def run(
         labels=labels_sentence(prepared.dataset),
     )
     if "excluded" in chosen.info:
-        summary["excluded"] = f"{chosen.info['excluded']:,} images, by `clean`"
+        summary["excluded"] = f"{counted(chosen.info['excluded'], 'image')}, by `clean`"
     if "recommended" in chosen.info:
         summary["recommended"] = chosen.info["recommended"]
         summary["reason"] = chosen.info["reason"]
@@ -98,7 +99,8 @@ def labels_sentence(dataset: Dataset) -> str:
     known = int((dataset.labels >= 0).sum())
     notes = [note.text for note in getattr(dataset, "notes", ()) if note.topic == "labels"]
     origin = f": {notes[0]}" if notes else f" from {_origin(dataset)}"
-    return f"{known:,} of {len(dataset):,} images in {len(dataset.classes):,} classes{origin}"
+    images = counted(len(dataset), "image")
+    return f"{known:,} of {images} in {counted(len(dataset.classes), 'class', 'classes')}{origin}"
 
 
 def _origin(dataset: Dataset) -> str:

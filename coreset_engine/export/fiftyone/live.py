@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from coreset_engine.core import fiftyone_database
+from coreset_engine.core.counted import counted
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.export_tags import SHARED as SHARED_TAG
 from coreset_engine.core.types import Progress, silent
@@ -275,7 +276,10 @@ def _write_scores(
         target.write_fields(rows, ids, silent, clear=False)
         target.write_runs(bundle, rows, ids, kept)
     written = ", ".join(layer.name for layer in layers if layer.kind != "vector")
-    return dict(said=f"{len(rows):,} samples now have {written}.", written=len(rows))
+    return dict(
+        said=f"{counted(len(rows), 'sample now has', 'samples now have')} {written}.",
+        written=len(rows),
+    )
 
 
 class Target:

@@ -24,6 +24,7 @@ from urllib.parse import parse_qsl, quote, unquote
 
 import numpy as np
 
+from coreset_engine.core.counted import counted
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Dataset, Note, Progress, Rejected, silent
 from coreset_engine.sources import arrow_columns
@@ -38,7 +39,7 @@ from coreset_engine.sources.remote.readers import Slices
 from coreset_engine.sources.remote.scan import KINDS, Unit, look_through_all, remembered, units_of
 from coreset_engine.sources.remote.storage import is_url
 from coreset_engine.sources.safe_names import printable_name, safe_name
-from coreset_engine.sources.verdicts import loss_words
+from coreset_engine.sources.verdicts import said_of_loss
 
 COLUMNS = ("id", "image", "label")
 READING = ("labels", "split", "fit", "verify", "max_pixels", "bands")
@@ -118,7 +119,11 @@ def open_container(
         arrow_columns.give_back()
     notes = index.notes
     if left:
-        note = f"{left:,} files of a test part stay out of the pool and are used for evaluation"
+        note = counted(
+            left,
+            "file of a test part stays out of the pool and is used for evaluation",
+            "files of a test part stay out of the pool and are used for evaluation",
+        )
         notes = (*notes, Note("splits", f"{note}; split=all or split=NAME (--split) changes that"))
     return Dataset(
         spec=_spec(path, chosen),
@@ -210,7 +215,7 @@ def _loss_notes(names: Any, losses: Any, fit: str) -> list[Note]:
             some = names.filter(pc.equal(losses, entry["values"])).slice(0, 3).to_pylist()
             examples[code] = (examples.get(code, []) + some)[:3]
     return [
-        Note("decoding", f"{count:,} pictures {loss_words(code, fit)}", tuple(examples[code]))
+        Note("decoding", said_of_loss(count, code, fit), tuple(examples[code]))
         for code, count in counts.most_common()
     ]
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from coreset_engine.core.counted import counted
 from coreset_engine.core.device import cpu_count
 from coreset_engine.core.errors import BadInput, Cancelled
 from coreset_engine.core.limits import limits
@@ -336,7 +337,11 @@ def look_through_all(
                 done, waiting = wait(waiting, timeout=0.3, return_when=FIRST_EXCEPTION)
                 for future in done:
                     future.result()
-                progress(len(units) - len(waiting), len(units), f"files scanned ({seen:,} images)")
+                progress(
+                    len(units) - len(waiting),
+                    len(units),
+                    f"files scanned ({counted(seen, 'image')})",
+                )
         except BaseException:
             stopped.set()
             for future in futures:
