@@ -21,6 +21,12 @@ def test_what_is_kept_comes_back(tmp_path):
     assert link_storage.save_values({"must_keep": ("a",)}, tmp_path) != key
 
 
+def test_a_recipe_comes_back_by_its_name_where_there_is_such_a_recipe(tmp_path):
+    for recipe, loaded in (("elfs-paper", {"recipe": "elfs-paper"}), ("no such recipe", {})):
+        key = link_storage.save_values({"recipe": recipe}, tmp_path)
+        assert link_storage.load_values(key, tmp_path) == loaded
+
+
 def test_nothing_to_keep_writes_nothing(tmp_path):
     assert link_storage.save_values({"must_keep": (), "params": {}}, tmp_path) == ""
     assert not list(tmp_path.iterdir())

@@ -159,6 +159,33 @@ def test_a_bare_address_brings_back_the_last_state_with_undo(tmp_path, monkeypat
     assert selected(page) == 40
 
 
+def test_what_no_link_holds_comes_back_with_the_same_state(tmp_path, open_page):
+    """The recipe's name, a predictions file, a threshold, and what outdated results stand on."""
+    predictions = tmp_path / "predictions.csv"
+    predictions.write_text("id,p_a\n")
+    held = {
+        "recipe": "elfs-paper",
+        "predictions": str(predictions),
+        "clean_thresholds": {"near": 0.1},
+        "labels_view": "Clusters",
+    }
+    complete = open_page("select", **held).session_state["state:complete"]
+    again = open_page("home")
+    for name, value in {**held, "complete": complete}.items():
+        assert json.dumps(again.session_state[f"state:{name}"]) == json.dumps(value)
+    predictions.unlink()  # a file that is gone must not stop the dataset from opening
+    assert "state:predictions" not in open_page("home").session_state
+
+
+def test_notes_of_another_version_show_no_earlier_run(monkeypatch, open_page):
+    open_page("select", method="elfs")
+    view = session.current_run()
+    for note in ((), ("demo", "{", "[]"), ("demo", '{"no such": 1}', "[]"), (1, 2, 3)):
+        notes = {"complete": {"dynamics": note}}
+        monkeypatch.setattr(session, "get", lambda name, default=None, now=notes: now.get(name))
+        assert session.earlier_run(view, ("dynamics",)) is None
+
+
 def test_a_typed_number_tells_a_saved_state_whatever_rate_the_address_shows():
     """A reload may come before the address has the rate that belongs to the number."""
     saved = links.comparable({"method": "elfs", "count": 123, "prune_rate": 1 - 123 / 1797})

@@ -1,8 +1,9 @@
 """The last state of each dataset in this workspace: what a bare address brings back.
 
-One small file per dataset holds the linked values, what is too long for a link, and the undo
-stacks. It is written after a run of a page that changed them, and read when a session opens the
-dataset without saying more, or with the very state that was saved (a reload): undo still works.
+One small file per dataset holds the linked values, what is too long for a link, what no link may
+hold (`LOCAL`), and the undo stacks. It is written after a run of a page that changed them, and read
+when a session opens the dataset without saying more, or with the very state that was saved (a
+reload): undo still works.
 """
 
 from __future__ import annotations
@@ -18,6 +19,17 @@ from coreset_engine.core.errors import CoresetError
 
 STACKS = ("past", "future")
 MAX_STEPS = 100
+# Values that come back in this workspace but are in no link: paths of this machine, what a page was
+# showing, and with which settings each stage was last complete (results stay on screen, outdated).
+FILES = ("weights", "predictions")
+LOCAL: dict[str, type] = {
+    **dict.fromkeys(FILES, str),
+    "device": str,
+    "labels_view": str,
+    "finding": str,
+    "clean_thresholds": dict,
+    "complete": dict,
+}
 TUPLES = ("must_keep", "never", "basket")
 
 
@@ -43,6 +55,16 @@ def load(spec: str, home: Path) -> dict[str, Any]:
         listed = [one for one in stack if isinstance(one, dict)] if isinstance(stack, list) else []
         state[name] = [_tupled(one) for one in listed[-MAX_STEPS:]]
     return _tupled(state)
+
+
+def take_local(state: dict[str, Any]) -> dict[str, Any]:
+    """Remove the `LOCAL` values from `state`; those that hold, without files that are gone."""
+    taken = {name: state.pop(name) for name in LOCAL if name in state}
+    return {
+        name: value
+        for name, value in taken.items()
+        if isinstance(value, LOCAL[name]) and (name not in FILES or Path(value).exists())
+    }
 
 
 def _tupled(values: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Values that belong in a link but are too long for one: pins, options, filters and the basket.
+"""Values that belong in a link but not in its text: pins, options, recipe, filters and the basket.
 
 They are stored in the workspace under the hash of their content, and the address holds the hash. A
 reload, a bookmark, or a link opened by a colleague on the same workspace restores them, and nothing
@@ -15,8 +15,9 @@ from typing import Any
 
 from coreset_engine.artifacts import filesystem
 from coreset_engine.core.errors import CoresetError
+from coreset_engine.pipeline.recipes import RECIPES
 
-STORED = ("must_keep", "never", "params", "advanced", "constraints", "filters", "basket")
+STORED = ("must_keep", "never", "params", "advanced", "constraints", "filters", "basket", "recipe")
 CONSTRAINTS = ("where", "quotas", "groups", "costs", "budget", "near_duplicates", "beyond")
 _KEY = re.compile(r"[0-9a-f]{16}")
 
@@ -53,6 +54,8 @@ def load_values(key: str, home: Path) -> dict[str, Any]:
                 for part, values in content[name].items()
                 if isinstance(values, dict)
             }
+    if content.get("recipe") in RECIPES:
+        loaded["recipe"] = content["recipe"]
     limits = content.get("constraints")
     if isinstance(limits, dict):
         loaded["constraints"] = {name: limits[name] for name in CONSTRAINTS if name in limits}

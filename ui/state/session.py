@@ -20,10 +20,11 @@ from typing import Any
 
 import streamlit as st
 
-from coreset_engine.core.errors import BadInput
+from coreset_engine.core.errors import BadInput, CoresetError
 from coreset_engine.core.types import Dataset
 from coreset_engine.core.user_paths import workspace
 from coreset_engine.pipeline.config import RunConfig, Settings, TakenRecipe, setting_groups
+from coreset_engine.pipeline.recipes import RECIPES
 from coreset_engine.selection.budget import TABLE_7, guessed_beta, kept_count
 from ui.state import last_state, link_storage, links, recent_sources, sampling
 from ui.state.links import ALWAYS_LINKED, LINKED
@@ -182,6 +183,7 @@ def save_state() -> None:
     if not spec:
         return
     values = _state_values() | {name: get(name) or [] for name in last_state.STACKS}
+    values |= {name: get(name) for name in last_state.LOCAL if get(name)}
     saved = st.session_state.get(_PREFIX + "saved")
     if saved is None or saved[0] != spec or not last_state.same(saved[1], values):
         last_state.save(spec, values, home())
@@ -189,9 +191,13 @@ def save_state() -> None:
 
 
 def _bring_back(*, everything: bool) -> None:
-    """Restore the dataset's last state, or only its undo stacks where the state is the same."""
+    """Restore the dataset's last state.
+
+    Where an address says the state, only what belongs to the same state and is in no address.
+    """
     saved = last_state.load(get("dataset"), home())
     stacks = {name: saved.pop(name, []) for name in last_state.STACKS}
+    local = last_state.take_local(saved)
     if everything:
         for name, value in saved.items():
             if name in LINKED and not links.has_right_type(name, value):
@@ -200,8 +206,9 @@ def _bring_back(*, everything: bool) -> None:
                 st.session_state[_PREFIX + name] = value
                 _renew_widget(name)
     if last_state.same(links.comparable(saved), links.comparable(_state_values())):
-        for name, stack in stacks.items():
-            st.session_state[_PREFIX + name] = stack
+        for name, value in {**stacks, **local}.items():
+            st.session_state[_PREFIX + name] = value
+            _renew_widget(name)
 
 
 def _forget_linked() -> None:
@@ -306,8 +313,9 @@ def open_dataset(spec: str, images: str = "") -> None:
             raise BadInput(f"{note.text}: {'; '.join(note.examples)}")
     spec = dataset.spec
     recent_sources.remember(spec, dataset.fingerprint)
-    looked_at = ("lasso", "errors_shown", "filters", "found", "basket", "tag_keys")
-    for name in (*looked_at, "must_keep", "never", "constraints", "count", "memo"):
+    looked_at = ("lasso", "errors_shown", "filters", "found", "basket", "tag_keys", "finding")
+    own = ("must_keep", "never", "constraints", "count", "memo", "predictions", "clean_thresholds")
+    for name in (*looked_at, *own):
         st.session_state.pop(_PREFIX + name, None)
     put("image", "")
     put("dataset", spec)
@@ -391,14 +399,18 @@ def note_complete(view: RunView) -> None:
 def earlier_run(view: RunView, stages: Iterable[str]) -> RunView | None:
     """The run as it was when these stages were last finished, to show while they are not.
 
-    None where this session has seen no such run of the dataset, or it was deleted.
+    None where neither this session nor the one of the last state has seen such a run of the
+    dataset, or it was deleted.
     """
     notes = get("complete") or {}
     for stage in reversed(list(stages)):
-        spec, config, made = notes.get(stage, ("", "", ""))
-        if spec != view.spec:
+        note = notes.get(stage) or ()
+        if len(note) != 3 or note[0] != view.spec:
             continue
-        earlier = _earlier(spec, config, made, str(home()))
+        try:
+            earlier = _earlier(*note, str(home()))
+        except (CoresetError, TypeError, ValueError):  # of another version, or damaged
+            continue
         if earlier.ready(*stages):
             return dataclasses.replace(sampling.drawable_view(earlier), outdated=True)
     return None
@@ -420,8 +432,8 @@ def run_config() -> RunConfig:
             continue
         value = get(field.name, field.default)
         plain[field.name] = (value or None) if field.default is None else value
-    if plain["recipe"]:
-        plain["recipe"] = TakenRecipe(plain["recipe"])  # its values are in the session already
+    recipe = plain["recipe"]  # its values are in the session already
+    plain["recipe"] = TakenRecipe(recipe) if recipe in RECIPES else None
     config = RunConfig(**plain)
     for group, field in setting_groups(config).items():
         kept = (get("advanced") or {}).get(group)

@@ -38,12 +38,14 @@ def recipe_settings(name: str | None) -> dict[str, dict[str, Any]]:
 
 
 def _offered(view: session.RunView) -> list[str]:
-    """Recipes whose proxy this source's inputs allow."""
+    """Recipes whose proxy this source's inputs allow, and the one taken before."""
     has_images = view.dataset.reader is not None
     return [
         name
         for name, recipe in RECIPES.items()
-        if has_images or "images" not in PROXIES[RunConfig(recipe=recipe.name).proxy].needs
+        if has_images
+        or name == session.get("recipe")
+        or "images" not in PROXIES[RunConfig(recipe=recipe.name).proxy].needs
     ]
 
 
