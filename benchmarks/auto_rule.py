@@ -21,6 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
+from coreset_engine.training.loop import TrainingSet
+
 sys.path[0] = str(
     Path(__file__).parents[1]
 )  # else benchmarks/coverage.py hides the package of that name
@@ -63,7 +65,7 @@ def measure(options, methods: list[str], rates: list[float]) -> None:
                 start = time.perf_counter()
                 kept = choose(method, run, prune_rate=rate, seed=seed).indices
                 seconds = time.perf_counter() - start
-                probe = fit_linear(vectors[kept], labels[kept], int(labels.max()) + 1)
+                probe = fit_linear(TrainingSet(vectors[kept], labels[kept]), int(labels.max()) + 1)
                 found = dict(
                     method=method,
                     rate=rate,

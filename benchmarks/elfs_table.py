@@ -97,7 +97,7 @@ class Bench:
 
     def beta(self, name: str, rate: float, seed: int) -> float | None:
         """The method's own beta at this rate, by held-out labels of the kind it may see."""
-        from coreset_engine.evaluation.beta_search import search_beta
+        from coreset_engine.evaluation.beta_search import ScoredImages, search_beta
         from coreset_engine.selection.budget import double_end
 
         method, labels = METHODS[name]
@@ -107,9 +107,7 @@ class Bench:
 
         def make() -> dict[str, Any]:
             found = search_beta(
-                self.axes,
-                seen,
-                run.dynamics_at(labels=labels).aum,
+                ScoredImages(self.axes, seen, run.dynamics_at(labels=labels).aum),
                 choose=choose,
                 prune_rate=rate,
                 seed=seed,

@@ -56,6 +56,7 @@ from coreset_engine.pipeline.compare_sources import compare_sources  # noqa: E40
 from coreset_engine.pipeline.run import Run  # noqa: E402
 from coreset_engine.pipeline.select import select  # noqa: E402
 from coreset_engine.sources.open import open_source  # noqa: E402
+from coreset_engine.training.loop import TrainingSet  # noqa: E402
 
 EACH = 20  # images planted of each kind
 
@@ -500,7 +501,7 @@ def _ids_of(part: Run, report: Report, names: tuple[str, ...]) -> list[str]:
 def _share_right(run: Run, part: Run, kept: np.ndarray, test: np.ndarray) -> float:
     """Accuracy on `test` of a linear model that is trained on `kept`."""
     n_classes = len(run.dataset.classes)
-    model = fit_linear(part.vectors[kept], part.dataset.labels[kept], n_classes)
+    model = fit_linear(TrainingSet(part.vectors[kept], part.dataset.labels[kept]), n_classes)
     return float((model.predict(run.vectors[test]) == run.dataset.labels[test]).mean())
 
 

@@ -33,6 +33,7 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)  # benchmarks/coverage
 
 from benchmarks import methods  # noqa: E402
 from benchmarks.judges.linear import fit  # noqa: E402
+from coreset_engine.training.loop import TrainingSet  # noqa: E402
 
 RATES = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
 CANDIDATES: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -180,7 +181,9 @@ class Measured:
         rows, test = pool.rows_linear
         guesses = dict(
             linear=fit(rows[kept], labels, methods.ITERATIONS)(test),
-            knn=knn_predict(pool.reduced[kept], labels, pool.test_reduced, pool.n_classes),
+            knn=knn_predict(
+                TrainingSet(pool.reduced[kept], labels), pool.test_reduced, pool.n_classes
+            ),
         )
         found = {}
         for judge, guess in guesses.items():

@@ -40,6 +40,7 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)  # benchmarks/coverage
 from benchmarks.judges.linear import fit  # noqa: E402
 from coreset_engine.core.registry import BASELINE, METHODS  # noqa: E402
 from coreset_engine.evaluation.paired import PairedTest, against_baseline  # noqa: E402
+from coreset_engine.training.loop import TrainingSet  # noqa: E402
 
 RATES = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
 JUDGES = ("linear", "knn")
@@ -303,7 +304,9 @@ class Pool:
             pool, test = self.rows_linear
             guesses = dict(
                 linear=fit(pool[kept], labels, ITERATIONS)(test),
-                knn=knn_predict(self.reduced[kept], labels, self.test_reduced, self.n_classes),
+                knn=knn_predict(
+                    TrainingSet(self.reduced[kept], labels), self.test_reduced, self.n_classes
+                ),
             )
             self._judged[key] = {}
             for judge, guess in guesses.items():

@@ -29,7 +29,7 @@ _BETA = ", ".join(row.name for row in METHODS.values() if row.beta)
 _ALPHA = ", ".join(row.name for row in METHODS.values() if row.alpha)
 
 
-def _options(
+def _options(  # noqa: PLR0913
     *,
     method: Annotated[str, _option("see `methods`")] = DEFAULT_METHOD,
     prune_rate: Annotated[
@@ -203,26 +203,26 @@ def selections_of(
     return Selections(tuple(selections), _constraints(**constraints))
 
 
-def request_of(
-    *,
-    param: list[str] | None = None,
-    must_keep: list[str] | None = None,
-    never: list[str] | None = None,
-    quota: list[str] | None = None,
-    at_least: list[str] | None = None,
-    group: str | None = None,
-    cost: str | None = None,
-    **values: Any,
-) -> SelectionRequest:
-    """The request that the options describe. Raises BadInput for what cannot be read."""
+def request_of(*, param: list[str] | None = None, **values: Any) -> SelectionRequest:
+    """The request that the options describe.
+
+    Parameters
+    ----------
+    param
+        Items of --param, NAME=VALUE.
+    **values
+        The other options by their names in `_options`; None = not given.
+
+    Raises
+    ------
+    BadInput
+        For what cannot be read, and for what is given twice.
+    """
     from coreset_engine.selection.request import SelectionRequest
 
-    named = {name: value for name, value in values.items() if value is not None}
+    named = _constraints(**values)
     if "beyond" in named and named.get("method") == DEFAULT_METHOD:
         named["method"] = "k_center"
-    named |= _constraints(
-        must_keep=must_keep, never=never, quota=quota, at_least=at_least, group=group, cost=cost
-    )
     own = params_of(param)
     for name in own:
         if name in _OWN_OPTION and (name not in ("beta", "n_neighbours") or name in named):

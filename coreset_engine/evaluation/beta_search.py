@@ -72,10 +72,20 @@ class BetaConfig:
     )
 
 
-def search_beta(  # noqa: PLR0913
-    inputs,
-    pseudo: np.ndarray,
-    aum: np.ndarray,
+class ScoredImages(NamedTuple):
+    """Images with labels of whichever kind, and the scores by which they are cut.
+
+    inputs: (N, D) float vectors or (N, ch, H, W) uint8 pixels, as the proxy takes them. labels:
+    (N,) int. aum: (N,) float, high = easy (give minus the count for forgetting).
+    """
+
+    inputs: Any
+    labels: np.ndarray
+    aum: np.ndarray
+
+
+def search_beta(
+    scored: ScoredImages,
     *,
     choose: Choose,
     betas: Sequence[float] | None = None,
@@ -91,12 +101,8 @@ def search_beta(  # noqa: PLR0913
 
     Parameters
     ----------
-    inputs : (N, D) float, or (N, ch, H, W) uint8
-        Vectors or pixels, as `proxy` takes them.
-    pseudo : (N,) int >= 0
-        Pseudo-labels.
-    aum : (N,) float
-        High = easy (give minus the count for forgetting).
+    scored : ScoredImages
+        N >= 10 images; labels are pseudo-labels, >= 0.
     choose : callable
         choose(aum, prune_rate, beta) -> positions kept, such as `selection.budget.double_end`.
     betas : sequence of float, optional
@@ -125,8 +131,6 @@ def search_beta(  # noqa: PLR0913
     ELFS, section 3.4 and figure 6.
     """
     config = make(BetaConfig, params)
-    labels = np.asarray(pseudo)
-    scored = _Scored(inputs, labels, np.asarray(aum, np.float64))
     trial = _Trial(scored, choose, config, seed, device)
     tried = trial.grid() if betas is None else _increasing(betas)
     judge = _Judge(
@@ -147,16 +151,14 @@ def search_beta(  # noqa: PLR0913
         accuracy=best["accuracy"],
         curve=curve,
         seed=seed,
-        n=len(labels),
+        n=len(scored.labels),
         **dataclasses.asdict(config),
     )
 
 
-def oracle_curve(  # noqa: PLR0913
+def oracle_curve(
     search: dict[str, Any],
-    inputs,
-    truth: np.ndarray,
-    aum: np.ndarray,
+    scored: ScoredImages,
     *,
     choose: Choose,
     device: str = "auto",
@@ -170,10 +172,11 @@ def oracle_curve(  # noqa: PLR0913
     ----------
     search : dict
         As `search_beta` returns it.
-    inputs, aum, choose, device
+    scored : ScoredImages
+        Inputs and scores as given to `search_beta`; labels are true classes, -1 = unknown, left
+        out.
+    choose, device
         As given to `search_beta`.
-    truth : (N,) int
-        Classes; -1 = unknown, left out.
     progress : callable
         Unit "trainings".
 
@@ -185,7 +188,6 @@ def oracle_curve(  # noqa: PLR0913
     """
     names = [field.name for field in dataclasses.fields(BetaConfig)]
     config = make(BetaConfig, {name: search[name] for name in names})
-    scored = _Scored(inputs, np.asarray(truth), np.asarray(aum, np.float64))
     trial = _Trial(scored, choose, config, search["seed"], device)
     judge = _Judge(trial, config.n_seeds, progress, len(search["curve"]))
     for point in search["curve"]:
@@ -202,21 +204,15 @@ def oracle_curve(  # noqa: PLR0913
     )
 
 
-class _Scored(NamedTuple):
-    """Images with their labels (N,) int of whichever kind and their scores aum (N,) float64."""
-
-    inputs: Any
-    labels: np.ndarray
-    aum: np.ndarray
-
-
 class _Trial:
     """One set, its labels of whichever kind, and how a beta is tried on it."""
 
     def __init__(
-        self, scored: _Scored, choose: Choose, config: BetaConfig, seed: int, device: str
+        self, scored: ScoredImages, choose: Choose, config: BetaConfig, seed: int, device: str
     ) -> None:
-        inputs, labels, aum = scored
+        inputs = scored.inputs
+        labels = np.asarray(scored.labels)
+        aum = np.asarray(scored.aum, np.float64)
         if not len(inputs) == len(labels) == len(aum) or len(labels) < 10:
             raise BadInput(
                 f"{len(inputs)} inputs, {len(labels)} labels and {len(aum)} scores: a search for "

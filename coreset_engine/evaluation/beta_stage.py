@@ -31,21 +31,19 @@ def search(
     score: the difficulty that is cut, "aum" or "forgetting". params: fields of BetaConfig. The
     result also has `score` and `dynamics`, the key of the scores that were cut.
     """
-    from coreset_engine.evaluation.beta_search import BetaConfig, search_beta
+    from coreset_engine.evaluation.beta_search import BetaConfig, ScoredImages, search_beta
     from coreset_engine.selection.budget import double_end
 
     config = dataclasses.asdict(make(BetaConfig, params))
 
     def work() -> tuple[dict, dict]:
-        result = search_beta(
+        scored = ScoredImages(
             inputs_of(run, config["proxy"], progress),
             run.pseudo_labels.labels,
             ranked_easy(run, score),
-            choose=double_end,
-            seed=run.seed,
-            device=run.device,
-            progress=progress,
-            **config,
+        )
+        result = search_beta(
+            scored, choose=double_end, seed=run.seed, device=run.device, progress=progress, **config
         )
         return {}, result | dict(score=score)
 
@@ -59,7 +57,7 @@ def oracle(run: Run, search: dict[str, Any], *, progress: Progress = silent) -> 
 
     Raises Missing when there are no true labels.
     """
-    from coreset_engine.evaluation.beta_search import BetaConfig, oracle_curve
+    from coreset_engine.evaluation.beta_search import BetaConfig, ScoredImages, oracle_curve
     from coreset_engine.selection.budget import double_end
 
     truth = run.labels
@@ -67,11 +65,10 @@ def oracle(run: Run, search: dict[str, Any], *, progress: Progress = silent) -> 
     config = {field.name: search[field.name] for field in dataclasses.fields(BetaConfig)}
 
     def work() -> tuple[dict, dict]:
+        inputs = inputs_of(run, config["proxy"], progress)
         return {}, oracle_curve(
             search,
-            inputs_of(run, config["proxy"], progress),
-            truth,
-            ranked_easy(run, score),
+            ScoredImages(inputs, truth, ranked_easy(run, score)),
             choose=double_end,
             device=run.device,
             progress=progress,

@@ -6,19 +6,18 @@ import numpy as np
 import torch
 
 from coreset_engine.core.types import Progress, silent
+from coreset_engine.training.loop import TrainingSet
 
 K = 5  # scikit-learn's default; a coreset of fewer images votes with all
 _BLOCK = 1024
 
 
-def knn_predict(  # noqa: PLR0913
-    inputs: np.ndarray,
-    labels: np.ndarray,
+def knn_predict(
+    data: TrainingSet,
     test_inputs: np.ndarray,
     n_classes: int,
     *,
     k: int = K,
-    weights: np.ndarray | None = None,
     device: str = "cpu",
     progress: Progress = silent,
 ) -> np.ndarray:
@@ -26,15 +25,17 @@ def knn_predict(  # noqa: PLR0913
 
     Parameters
     ----------
-    inputs : (N, D) float
-        Training vectors, any scale; compared by cosine distance.
-    labels : (N,) int in [0, n_classes)
+    data : TrainingSet
+        inputs (N, D) float of any scale, compared by cosine distance; labels (N,) int in
+        [0, n_classes); weights (N,) float >= 0, the votes of the training images, None = 1 each.
     test_inputs : (M, D) float
+        Of any scale.
     n_classes : int
+        Classes that can be predicted.
     k : int
         Neighbours that vote; at most N.
-    weights : (N,) float >= 0, optional
-        Votes of the training images; None = 1 each.
+    device : str
+        "cpu" or "cuda".
     progress : Progress
         Unit "images".
 
@@ -43,12 +44,12 @@ def knn_predict(  # noqa: PLR0913
     (M,) int64
         The class with most votes; of equal ones that of the nearest voter among them.
     """
-    known = _unit(inputs, device)
+    known = _unit(data.inputs, device)
     k = min(k, len(known))
-    target = torch.as_tensor(np.array(labels, np.int64), device=device)
+    target = torch.as_tensor(np.array(data.labels, np.int64), device=device)
     votes = torch.ones(len(known), device=device)
-    if weights is not None:
-        votes = torch.as_tensor(np.asarray(weights), dtype=torch.float32, device=device)
+    if data.weights is not None:
+        votes = torch.as_tensor(np.asarray(data.weights), dtype=torch.float32, device=device)
     out = []
     for start in range(0, len(test_inputs), _BLOCK):
         part = _unit(test_inputs[start : start + _BLOCK], device)

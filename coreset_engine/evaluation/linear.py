@@ -15,6 +15,7 @@ import torch
 
 from coreset_engine.core.device import torch_threads
 from coreset_engine.core.types import Progress, silent
+from coreset_engine.training.loop import TrainingSet
 
 # Best of 0.01, 0.03 and 0.1 for 3,000 to 18,000 Fashion-MNIST vectors, measured on 5,000 held-out
 # training images.
@@ -55,12 +56,10 @@ class Linear:
         return torch.cat(parts).numpy()
 
 
-def fit_linear(  # noqa: PLR0913
-    inputs: np.ndarray,
-    labels: np.ndarray,
+def fit_linear(
+    data: TrainingSet,
     n_classes: int,
     *,
-    weights: np.ndarray | None = None,
     penalty: float = PENALTY,
     device: str = "cpu",
     progress: Progress = silent,
@@ -72,13 +71,14 @@ def fit_linear(  # noqa: PLR0913
 
     Parameters
     ----------
-    inputs : (N, D) float
-    labels : (N,) int in [0, n_classes)
+    data : TrainingSet
+        inputs (N, D) float, labels (N,) int in [0, n_classes), weights (N,) float >= 0 or None.
     n_classes : int
-    weights : (N,) float >= 0, optional
-        Loss weights, scaled to mean 1.
+        C; a class without an image is never predicted.
     penalty : float >= 0
+        Weight of the squared norm of W, per image.
     device : str
+        "cpu" or "cuda".
     progress : Progress
         Unit "steps".
 
@@ -86,13 +86,13 @@ def fit_linear(  # noqa: PLR0913
     -------
     Linear
     """
-    rows = _rows(inputs, device)
+    rows = _rows(data.inputs, device)
     mean = rows.mean(dim=0)
     scale = 1 / rows.std(dim=0, correction=0).clamp_min(1e-6)
     rows.sub_(mean).mul_(scale)
-    share = _shares(weights, len(rows), rows.device)
+    share = _shares(data.weights, len(rows), rows.device)
     target = torch.nn.functional.one_hot(
-        torch.as_tensor(np.array(labels), device=rows.device), n_classes
+        torch.as_tensor(np.array(data.labels), device=rows.device), n_classes
     ).float()
     with torch_threads(1) if rows.numel() < SMALL and not rows.is_cuda else nullcontext():
         factor = _factor(rows, n_classes, penalty)

@@ -7,6 +7,7 @@ import numpy as np
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Progress, silent
 from coreset_engine.evaluation.linear import Linear, fit_linear
+from coreset_engine.training.loop import TrainingSet
 from coreset_engine.training.ridge import folds_of
 
 FOLDS = 5
@@ -57,7 +58,7 @@ def out_of_fold(
     predicted = np.empty((len(labels), n_classes), np.float32)
     for number in range(n_folds):
         held = fold == number
-        model = fit_linear(rows[~held], labels[~held], n_classes)
+        model = fit_linear(TrainingSet(rows[~held], labels[~held]), n_classes)
         predicted[held] = probabilities(model, rows[held])
         progress(number + 1, n_folds, "folds")
     return predicted

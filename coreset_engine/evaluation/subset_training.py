@@ -165,33 +165,23 @@ def evaluate_subset(
     if data.weights is not None and not np.any(data.weights):
         # every kept image scored lowest: eq. 10 says nothing about them
         data = dataclasses.replace(data, weights=None)
+    from coreset_engine.training.loop import TrainingSet
+
+    known = TrainingSet(data.inputs, data.labels, data.weights)
     device = resolve_device(device)
     began = time.perf_counter()
     if model == "knn":
         from coreset_engine.evaluation.knn import knn_predict
 
         guess = knn_predict(
-            data.inputs,
-            data.labels,
-            data.test_inputs,
-            data.n_classes,
-            weights=data.weights,
-            device=device,
-            progress=progress,
+            known, data.test_inputs, data.n_classes, device=device, progress=progress
         )
         seconds = time.perf_counter() - began
         taken = 0
     elif model == "linear":
         from coreset_engine.evaluation.linear import fit_linear
 
-        fitted = fit_linear(
-            data.inputs,
-            data.labels,
-            data.n_classes,
-            weights=data.weights,
-            device=device,
-            progress=progress,
-        )
+        fitted = fit_linear(known, data.n_classes, device=device, progress=progress)
         seconds = time.perf_counter() - began
         taken = fitted.steps
         guess = fitted.predict(data.test_inputs)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from coreset_engine.evaluation.beta_search import search_beta
+from coreset_engine.evaluation.beta_search import ScoredImages, search_beta
 from coreset_engine.selection.budget import double_end
 from coreset_engine.training import loop
 from coreset_engine.training.dynamics import training_dynamics
@@ -32,7 +32,9 @@ def test_a_class_a_hundred_times_rarer_is_harder_and_still_learned():
 def test_beta_is_found_on_a_set_of_100_to_1():
     vectors, labels = blobs([500, 500, 5])
     aum = training_dynamics(vectors, labels, "linear", 5).aum
-    found = search_beta(vectors, labels, aum, choose=double_end, prune_rate=0.5, proxy="linear")
+    found = search_beta(
+        ScoredImages(vectors, labels, aum), choose=double_end, prune_rate=0.5, proxy="linear"
+    )
     assert 0 <= found["beta"] <= 0.5 and found["accuracy"] > 0.9
 
 
@@ -70,7 +72,11 @@ def test_two_hundred_images_and_a_batch_of_512():
     aum = training_dynamics(vectors, labels, "mlp", 10, batch=512)
     assert finite(aum) and aum.margins.shape == (200, 10)
     found = search_beta(
-        vectors, labels, aum.aum, choose=double_end, prune_rate=0.8, proxy="linear", step=0.2
+        ScoredImages(vectors, labels, aum.aum),
+        choose=double_end,
+        prune_rate=0.8,
+        proxy="linear",
+        step=0.2,
     )
     assert found["accuracy"] > 0.9 and [point["beta"] for point in found["curve"]] == [
         0,

@@ -28,7 +28,9 @@ def clustered() -> np.ndarray:
 @pytest.fixture(scope="module")
 def whole(clustered, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
-    return folder, ivfpq.neighbours_at_scale(clustered, 10, folder=folder, block=512)
+    return folder, ivfpq.neighbours_at_scale(
+        clustered, 10, folder=folder, sizes=ivfpq.BlockSizes(block=512)
+    )
 
 
 def learnt(folder, other, **plan):
@@ -73,7 +75,7 @@ def test_how_the_index_is_cut_and_who_searches_first_changes_nothing(clustered, 
             ivfpq.STEPS[step](clustered, tmp_path, number)
 
     found = ivfpq.neighbours_at_scale(
-        clustered, 10, folder=tmp_path, each=each, piece=2500, block=512
+        clustered, 10, folder=tmp_path, each=each, sizes=ivfpq.BlockSizes(piece=2500, block=512)
     )
     assert [number for step, number in asked if step == "encode"] == [2, 1, 0]
     assert np.array_equal(found.indices, wanted.indices) and np.array_equal(
@@ -92,9 +94,13 @@ def test_a_stopped_search_goes_on_where_it_was(clustered, whole, tmp_path):
     folder, wanted = whole
     learnt(folder, tmp_path)
     with pytest.raises(Stop):
-        ivfpq.neighbours_at_scale(clustered, 10, folder=tmp_path, block=512, progress=stop)
+        ivfpq.neighbours_at_scale(
+            clustered, 10, folder=tmp_path, progress=stop, sizes=ivfpq.BlockSizes(block=512)
+        )
     before = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("block-*")}
-    found = ivfpq.neighbours_at_scale(clustered, 10, folder=tmp_path, block=512)
+    found = ivfpq.neighbours_at_scale(
+        clustered, 10, folder=tmp_path, sizes=ivfpq.BlockSizes(block=512)
+    )
     assert before and all(
         (tmp_path / name).stat().st_mtime_ns == when for name, when in before.items()
     )

@@ -6,7 +6,7 @@ import pytest
 
 from coreset_engine.core.errors import BadInput, Cancelled
 from coreset_engine.evaluation import beta_search
-from coreset_engine.evaluation.beta_search import oracle_curve, search_beta
+from coreset_engine.evaluation.beta_search import ScoredImages, oracle_curve, search_beta
 from coreset_engine.selection.budget import double_end
 
 
@@ -29,7 +29,7 @@ def short(set_limits):
 def test_the_cut_that_removes_wrong_labels_is_found_and_the_oracle_agrees():
     vectors, pseudo, truth, aum = noisy_set()
     found = search_beta(
-        vectors, pseudo, aum, choose=double_end, prune_rate=0.8, step=0.2, n_seeds=2
+        ScoredImages(vectors, pseudo, aum), choose=double_end, prune_rate=0.8, step=0.2, n_seeds=2
     )
     curve = {point["beta"]: point["accuracy"] for point in found["curve"]}
     assert list(curve) == [0.0, 0.2, 0.4, 0.6, 0.8]
@@ -39,7 +39,7 @@ def test_the_cut_that_removes_wrong_labels_is_found_and_the_oracle_agrees():
         and point["accuracy"] == pytest.approx(np.mean(point["seeds"]))
         for point in found["curve"]
     )
-    seen = oracle_curve(found, vectors, truth, aum, choose=double_end)
+    seen = oracle_curve(found, ScoredImages(vectors, truth, aum), choose=double_end)
     real = {point["beta"]: point["accuracy"] for point in seen["curve"]}
     assert list(real) == list(curve) and seen["accuracy"] == real[found["beta"]]
     assert (
@@ -69,9 +69,7 @@ def test_each_training_sees_the_coreset_of_the_ninety_percent_only(monkeypatch):
     monkeypatch.setattr(beta_search, "train", spied_train)
     monkeypatch.setattr(beta_search, "accuracy_of", spied_accuracy)
     search_beta(
-        vectors,
-        pseudo,
-        aum,
+        ScoredImages(vectors, pseudo, aum),
         choose=double_end,
         prune_rate=0.5,
         betas=[0.3],
@@ -95,7 +93,9 @@ def test_binary_search_finds_the_top_in_few_trials(monkeypatch, top):
         return 1 - abs(beta - top / 10)
 
     monkeypatch.setattr(beta_search._Trial, "__call__", height)
-    found = search_beta(vectors, pseudo, aum, choose=double_end, search="binary", prune_rate=0.9)
+    found = search_beta(
+        ScoredImages(vectors, pseudo, aum), choose=double_end, search="binary", prune_rate=0.9
+    )
     assert found["beta"] == top / 10 and len(tried) == len(set(tried)) <= 8
     assert [point["beta"] for point in found["curve"]] == sorted(tried)
 
@@ -103,14 +103,14 @@ def test_binary_search_finds_the_top_in_few_trials(monkeypatch, top):
 def test_a_tie_goes_to_the_smaller_beta(monkeypatch):
     monkeypatch.setattr(beta_search._Trial, "__call__", lambda *_: 0.5)
     vectors, pseudo, _, aum = noisy_set(n=50)
-    assert search_beta(vectors, pseudo, aum, choose=double_end)["beta"] == 0
+    assert search_beta(ScoredImages(vectors, pseudo, aum), choose=double_end)["beta"] == 0
 
 
 def test_same_seed_same_curve_and_another_seed_another_split():
     vectors, pseudo, _, aum = noisy_set(n=150)
     options = dict(choose=double_end, betas=[0, 0.3], prune_rate=0.6, epochs=3)
     first, again, other = (
-        search_beta(vectors, pseudo, aum, seed=seed, **options) for seed in (4, 4, 5)
+        search_beta(ScoredImages(vectors, pseudo, aum), seed=seed, **options) for seed in (4, 4, 5)
     )
     assert first == again and first["curve"] != other["curve"]
 
@@ -122,7 +122,9 @@ def test_the_grid_ends_where_the_two_cuts_meet(monkeypatch, rate, last):
         vectors, pseudo, _, aum = noisy_set(n=n)
         betas = [
             p["beta"]
-            for p in search_beta(vectors, pseudo, aum, choose=double_end, prune_rate=rate)["curve"]
+            for p in search_beta(
+                ScoredImages(vectors, pseudo, aum), choose=double_end, prune_rate=rate
+            )["curve"]
         ]
         assert last - 0.1 - 1e-9 <= betas[-1] <= last
         for beta in betas:
@@ -133,7 +135,9 @@ def test_progress_counts_trainings_and_can_cancel():
     vectors, pseudo, _, aum = noisy_set(n=100)
     seen = []
     options = dict(choose=double_end, betas=[0, 0.2], n_seeds=2, epochs=1, prune_rate=0.5)
-    search_beta(vectors, pseudo, aum, progress=lambda *said: seen.append(said), **options)
+    search_beta(
+        ScoredImages(vectors, pseudo, aum), progress=lambda *said: seen.append(said), **options
+    )
     assert seen[0] == (0, 4, "trainings") and seen[-1] == (4, 4, "trainings")
     assert all(a[0] <= b[0] for a, b in zip(seen, seen[1:]))
 
@@ -142,7 +146,7 @@ def test_progress_counts_trainings_and_can_cancel():
             raise Cancelled("stopped")
 
     with pytest.raises(Cancelled):
-        search_beta(vectors, pseudo, aum, progress=stop, **options)
+        search_beta(ScoredImages(vectors, pseudo, aum), progress=stop, **options)
 
 
 def test_bad_input_is_refused():
@@ -156,11 +160,13 @@ def test_bad_input_is_refused():
         dict(betas=[0.5], prune_rate=0.3),
     ):
         with pytest.raises(BadInput):
-            search_beta(vectors, pseudo, aum, choose=double_end, **change)
+            search_beta(ScoredImages(vectors, pseudo, aum), choose=double_end, **change)
     with pytest.raises(BadInput, match="at least 10"):
-        search_beta(vectors[:9], pseudo[:9], aum[:9], choose=double_end)
+        search_beta(ScoredImages(vectors[:9], pseudo[:9], aum[:9]), choose=double_end)
     with pytest.raises(BadInput, match="one of each"):
-        search_beta(vectors, pseudo[:-1], aum, choose=double_end)
-    found = search_beta(vectors, pseudo, aum, choose=double_end, betas=[0.0], epochs=1)
+        search_beta(ScoredImages(vectors, pseudo[:-1], aum), choose=double_end)
+    found = search_beta(
+        ScoredImages(vectors, pseudo, aum), choose=double_end, betas=[0.0], epochs=1
+    )
     with pytest.raises(BadInput, match="label"):
-        oracle_curve(found, vectors, np.full(60, -1), aum, choose=double_end)
+        oracle_curve(found, ScoredImages(vectors, np.full(60, -1), aum), choose=double_end)

@@ -22,6 +22,7 @@ from coreset_engine.evaluation.subset_training import (
     usual_steps,
 )
 from coreset_engine.sources.open import open_source
+from coreset_engine.training.loop import TrainingSet
 from coreset_engine.training.pixels import pixels_of
 
 DIGITS = load_digits()
@@ -30,7 +31,7 @@ Y = DIGITS.target
 
 
 def test_the_linear_fit_is_the_optimum_that_scikit_learn_finds():
-    fitted = fit_linear(X[:500], Y[:500], 10)
+    fitted = fit_linear(TrainingSet(X[:500], Y[:500]), 10)
     scaled = (X - X[:500].mean(0)) / np.maximum(X[:500].std(0), 1e-6)
     theirs = LogisticRegression(C=1 / (PENALTY * 500), tol=1e-8, max_iter=5000).fit(
         scaled[:500].astype(float), Y[:500]
@@ -49,11 +50,13 @@ def test_the_linear_fit_is_the_optimum_that_scikit_learn_finds():
 def test_image_weights_of_the_linear_fit_count_as_copies():
     weights = np.ones(200)
     weights[:40] = 2
-    twice = fit_linear(np.r_[X[:200], X[:40]], np.r_[Y[:200], Y[:40]], 10)
+    twice = fit_linear(TrainingSet(np.r_[X[:200], X[:40]], np.r_[Y[:200], Y[:40]]), 10)
     # standardised alike only when the moments agree, so compare on already weighted moments
-    once = fit_linear(X[:200], Y[:200], 10, weights=weights)
+    once = fit_linear(TrainingSet(X[:200], Y[:200], weights), 10)
     assert (once.predict(X[200:]) == twice.predict(X[200:])).mean() > 0.96
-    assert (once.predict(X[200:]) != fit_linear(X[:200], Y[:200], 10).predict(X[200:])).any()
+    assert (
+        once.predict(X[200:]) != fit_linear(TrainingSet(X[:200], Y[:200]), 10).predict(X[200:])
+    ).any()
 
 
 def test_a_class_absent_from_the_subset_is_never_guessed():
@@ -87,11 +90,13 @@ def test_the_nearest_neighbours_vote_by_hand():
     known = 7 * circle(0, 10, 20, 80, 90)  # lengths do not matter for cosine distances
     labels = np.array([0, 0, 1, 1, 1])
     test = circle(4, 16, 85)
-    assert knn_predict(known, labels, test, 2, k=3).tolist() == [0, 0, 1]
-    assert knn_predict(known, labels, test, 2, k=2).tolist() == [0, 1, 1]
+    assert knn_predict(TrainingSet(known, labels), test, 2, k=3).tolist() == [0, 0, 1]
+    assert knn_predict(TrainingSet(known, labels), test, 2, k=2).tolist() == [0, 1, 1]
     weights = np.array([0.1, 0.1, 1, 1, 1])
-    assert knn_predict(known, labels, test, 2, k=3, weights=weights).tolist() == [1, 1, 1]
-    assert knn_predict(known[:2], labels[:2], test, 2).tolist() == [0, 0, 0], "fewer than k"
+    assert knn_predict(TrainingSet(known, labels, weights), test, 2, k=3).tolist() == [1, 1, 1]
+    assert knn_predict(TrainingSet(known[:2], labels[:2]), test, 2).tolist() == [0, 0, 0], (
+        "fewer than k"
+    )
 
 
 def test_balanced_accuracy_counts_every_class_alike():
@@ -156,7 +161,7 @@ def test_a_network_is_the_same_for_a_seed_and_leaves_the_random_state_alone():
 
 def test_batch_weights_are_equation_10():
     from coreset_engine.training.config import TrainingRecipe
-    from coreset_engine.training.loop import TrainingSet, train
+    from coreset_engine.training.loop import train
     from coreset_engine.training.proxies import build_proxy, proxy_config
 
     inputs = torch.from_numpy(X[:64])

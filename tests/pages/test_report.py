@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from coreset_engine.core.types import Dataset, Selection
-from ui.views.report import flat, map_picture, report
+from ui.views.report import Parts, flat, map_picture, report
 
 EVIL = '<script>alert("x")</script>'
 
@@ -28,15 +28,13 @@ def made():
 def test_report_is_one_harmless_page(tmp_path, monkeypatch):
     monkeypatch.setenv("CORESET_HOME", str(tmp_path))
     dataset, selection = made()
-    page = report(
-        dataset,
-        selection,
-        title=EVIL,
+    parts = Parts(
         points=np.random.default_rng(0).normal(size=(50, 2)),
         groups=([EVIL, "b"], np.arange(50) % 2),
         certificate={"radius": {"mean": 0.5}},
         manifest={"id": EVIL},
     )
+    page = report(dataset, selection, parts, title=EVIL)
     assert "<script" not in page.lower()
     assert not re.findall(r'(?:src|href)="(?!data:)', page)
     assert "10 of 50 images kept (20.0%)" in page and "0.25" in page

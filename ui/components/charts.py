@@ -173,7 +173,7 @@ def binned(values: np.ndarray, bins: int = 80) -> tuple[np.ndarray, np.ndarray]:
     return np.linspace(low, high, bins + 1), finite
 
 
-def cut_histogram(  # noqa: PLR0913
+def cut_histogram(
     values: np.ndarray,
     kept: np.ndarray,
     hard: np.ndarray,
@@ -181,7 +181,6 @@ def cut_histogram(  # noqa: PLR0913
     title: str,
     axis: str,
     cuts: Mapping[str, float] = NO_PARTS,
-    bins: int = 80,
 ) -> tuple[go.Figure, Columns]:
     """Histogram of a score, stacked by what double-end pruning does with it (ELFS figure 4).
 
@@ -195,11 +194,9 @@ def cut_histogram(  # noqa: PLR0913
         Title, and name of the x axis.
     cuts : mapping of str to float
         Dashed lines: name -> position.
-    bins : int
-        Number of bars.
     """
     palette = current()
-    edges, _ = binned(values, bins)
+    edges, _ = binned(values)
     middle = (edges[1:] + edges[:-1]) / 2
     figure = go.Figure()
     data = {axis: middle.tolist()}
@@ -327,14 +324,13 @@ def confusion(
     return figure, data
 
 
-def lines(  # noqa: PLR0913
+def lines(
     x: np.ndarray,
     series: Mapping[str, np.ndarray],
     *,
     title: str,
     x_axis: str,
     y_axis: str,
-    log_x: bool = False,
     dots: bool = False,
 ) -> tuple[go.Figure, Columns]:
     """Curves over a shared x."""
@@ -352,8 +348,6 @@ def lines(  # noqa: PLR0913
     figure.update_layout(
         title=title, xaxis_title=x_axis, yaxis_title=y_axis, showlegend=len(series) > 1
     )
-    if log_x:
-        figure.update_xaxes(type="log")
     return figure, data
 
 

@@ -78,14 +78,24 @@ def _short_id(name: str, most: int) -> str:
     return "…" + (whole.group() if whole else cut)
 
 
-def gallery(  # noqa: PLR0913
+class Tiles(NamedTuple):
+    """What is said of each image of a gallery, one entry per image or None.
+
+    captions: one short line below it. facts: a longer line in the larger view. marks: "#rrggbb" or
+    "", drawn as a coloured bar.
+    """
+
+    captions: Sequence[str] | None = None
+    facts: Sequence[str] | None = None
+    marks: Sequence[str] | None = None
+
+
+def gallery(
     dataset: Dataset,
     indices: Sequence[int] | np.ndarray,
-    captions: Sequence[str] | None = None,
+    tiles: Tiles = Tiles(),
     *,
     key: str,
-    facts: Sequence[str] | None = None,
-    marks: Sequence[str] | None = None,
     height: int = 420,
     direct: bool = False,
 ) -> int | None:
@@ -97,14 +107,10 @@ def gallery(  # noqa: PLR0913
         Where the images are read from.
     indices : sequence of int
         Positions; the first 500 are drawn.
-    captions : sequence of str, optional
-        One short line per image, shown below it.
+    tiles : Tiles
+        Captions, facts and marks of the images.
     key : str
         Streamlit key.
-    facts : sequence of str, optional
-        A longer line per image for the larger view.
-    marks : sequence of str, optional
-        "#rrggbb" or "" per image, drawn as a coloured bar.
     height : int
         Pixels; a longer grid scrolls.
     direct : bool
@@ -122,24 +128,15 @@ def gallery(  # noqa: PLR0913
     if not len(indices):
         st.caption("No images to show.")
         return None
-    texts = _Texts(captions, facts, marks)
-    st.fragment(_gallery)(dataset, indices, texts, key, height, direct)
+    st.fragment(_gallery)(dataset, indices, tiles, key, height, direct)
     opened = st.session_state.get(f"{key}:opened")
     return int(indices[opened]) if opened is not None and 0 <= opened < len(indices) else None
 
 
-class _Texts(NamedTuple):
-    """Per image: the caption, the line of the larger view, and the colour of its bar."""
-
-    captions: Sequence[str] | None
-    facts: Sequence[str] | None
-    marks: Sequence[str] | None
-
-
 def _gallery(
-    dataset: Dataset, indices: np.ndarray, texts: _Texts, key: str, height: int, direct: bool
+    dataset: Dataset, indices: np.ndarray, tiles: Tiles, key: str, height: int, direct: bool
 ) -> None:
-    captions, facts, marks = texts
+    captions, facts, marks = tiles
     opened = _opened(key, len(indices))
     data: dict[str, Any] = {
         "sprite": _sprite(dataset.fingerprint, indices.tobytes(), dataset),

@@ -28,7 +28,7 @@ from coreset_engine.selection.budget import (
 )
 from coreset_engine.selection.request import SelectionRequest
 from ui.components.escape import markdown as escaped
-from ui.components.thumbnails import gallery, short_ids
+from ui.components.thumbnails import Tiles, gallery, short_ids
 from ui.map.scatter import MapEvents, Order
 from ui.selection import session_selection
 from ui.state import session
@@ -362,7 +362,10 @@ def lasso_panel(view: RunView, events: MapEvents, selection: Selection | None, *
     shown = np.concatenate([chosen[kept], chosen[~kept]])
     marks = ["#0072B2"] * int(kept.sum()) + [""] * int((~kept).sum())
     gallery(
-        view.dataset, shown, short_ids(view.dataset, shown), marks=marks[:500], key=f"{key}:lasso"
+        view.dataset,
+        shown,
+        Tiles(short_ids(view.dataset, shown), marks=marks[:500]),
+        key=f"{key}:lasso",
     )
     if len(shown) > 500:
         st.caption(f"The first 500 of {len(shown):,} are shown.")

@@ -24,7 +24,7 @@ from ui.components.escape import markdown as escaped
 from ui.components.frame import stage_names
 from ui.components.jobs import format_duration, submit_button
 from ui.components.palette import category
-from ui.components.thumbnails import MAX_TILES, gallery, short_ids
+from ui.components.thumbnails import MAX_TILES, Tiles, gallery, short_ids
 from ui.selection import controls
 from ui.state import session
 
@@ -265,10 +265,12 @@ def pictures(view: session.RunView, report: Report, name: str) -> None:
     gallery(
         view.dataset,
         positions,
-        [f"{score:.3g}" for score in finding.scores[:MAX_TILES]],
+        Tiles(
+            [f"{score:.3g}" for score in finding.scores[:MAX_TILES]],
+            facts=[_fact(view, int(i)) for i in positions],
+            marks=marks,
+        ),
         key=f"clean:{name}",
-        facts=[_fact(view, int(i)) for i in positions],
-        marks=marks,
         height=420,
     )
     if len(finding) > MAX_TILES:
@@ -308,9 +310,11 @@ def _border(view: session.RunView, report: Report, name: str) -> None:
         gallery(
             view.dataset,
             flat,
-            [f"{score:.3g}" for score in scores],
-            facts=names,
-            marks=[category(at // width) if width > 1 else "" for at in range(len(flat))],
+            Tiles(
+                [f"{score:.3g}" for score in scores],
+                facts=names,
+                marks=[category(at // width) if width > 1 else "" for at in range(len(flat))],
+            ),
             key=f"clean:border:{title[5:11]}",
             height=170,
         )

@@ -21,7 +21,7 @@ from ui.components.escape import markdown as escaped
 from ui.components.forms import row_title
 from ui.components.frame import show_error, stage_names
 from ui.components.jobs import submit_button
-from ui.components.thumbnails import gallery, short_ids
+from ui.components.thumbnails import Tiles, gallery, short_ids
 from ui.map.colour_columns import column, group_word, known_column
 from ui.map.scatter import draw_map
 from ui.selection import controls, session_selection
@@ -293,7 +293,7 @@ def show_galleries(view: RunView, differing: Difference) -> None:
             gallery(
                 view.dataset,
                 positions,
-                short_ids(view.dataset, positions),
+                Tiles(short_ids(view.dataset, positions)),
                 key=f"compare:gallery:{name}",
                 height=320,
             )

@@ -25,7 +25,7 @@ from ui.components.escape import markdown as escaped
 from ui.components.escape import plain
 from ui.components.jobs import submit
 from ui.components.palette import category
-from ui.components.thumbnails import gallery, short_ids
+from ui.components.thumbnails import Tiles, gallery, short_ids
 from ui.map.scatter import draw_map
 from ui.state import recent_sources, session
 
@@ -276,10 +276,12 @@ def show_leaks(pair: Pair, both: Both) -> None:
     gallery(
         both.dataset,
         tiles,
-        short_ids(both.dataset, tiles, 12),
+        Tiles(
+            short_ids(both.dataset, tiles, 12),
+            facts=facts,
+            marks=[category(number // 2) for number in range(len(tiles))],
+        ),
         key=f"leaks:{kind}",
-        facts=facts,
-        marks=[category(number // 2) for number in range(len(tiles))],
         height=260,
     )
     if len(at) == MOST_PAIRS:
@@ -380,7 +382,7 @@ def _examples(both: Both, regions: Regions, region: int) -> None:
         gallery(
             both.dataset,
             tiles,
-            short_ids(both.dataset, tiles, 12),
+            Tiles(short_ids(both.dataset, tiles, 12)),
             key=f"region:{side}",
             height=190,
         )

@@ -19,7 +19,7 @@ from coreset_engine.selection.budget import kept_count
 from ui.components import charts
 from ui.components.escape import plain
 from ui.components.palette import current
-from ui.components.thumbnails import gallery
+from ui.components.thumbnails import Tiles, gallery
 from ui.state import session
 
 MAX_DOTS = 20_000  # images drawn; more would only overlap
@@ -172,9 +172,11 @@ def _penalised(view: session.RunView, cut: Slice, chosen: _SliceControls) -> Non
     gallery(
         view.dataset,
         shown,
-        ["covered", *(_penalty(float(cut.penalty[i])) for i in near)],
+        Tiles(
+            ["covered", *(_penalty(float(cut.penalty[i])) for i in near)],
+            facts=[plain(view.dataset.ids[i]) for i in shown],
+        ),
         key="slice:gallery",
-        facts=[plain(view.dataset.ids[i]) for i in shown],
         height=220,
     )
 
@@ -308,14 +310,16 @@ def show_rank(view: session.RunView) -> None:
     gallery(
         view.dataset,
         chosen,
-        [f"{scores.score[i]:.3g}" for i in chosen],
+        Tiles(
+            [f"{scores.score[i]:.3g}" for i in chosen],
+            facts=[
+                f"score {scores.score[i]:.4g} = coverage {scores.coverage[i]:.4g} − redundancy "
+                f"{scores.redundancy[i]:.4g}"
+                for i in chosen
+            ],
+        ),
         key="rank:gallery",
         height=340,
-        facts=[
-            f"score {scores.score[i]:.4g} = coverage {scores.coverage[i]:.4g} − redundancy "
-            f"{scores.redundancy[i]:.4g}"
-            for i in chosen
-        ],
     )
 
 
@@ -356,12 +360,12 @@ def _stability(curve: list[tuple[int, float, float]]) -> tuple[go.Figure, charts
     figure, data = charts.lines(
         t,
         {"same selected images": same, "rank correlation": spearman},
-        log_x=True,
         dots=True,
         title="Agreement with the computed scores",
         x_axis="samples T",
         y_axis="share",
     )
+    figure.update_xaxes(type="log")
     figure.update_yaxes(range=[min(0, float(spearman.min())), 1.02])
     return figure, data
 

@@ -26,7 +26,7 @@ from ui.components.frame import empty_state, stage_names
 from ui.selection import controls, session_selection
 from ui.state import session
 from ui.state.clusters import cluster_names
-from ui.views.report import report
+from ui.views.report import Parts, report
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,15 +181,14 @@ def report_page(view: session.RunView, selection: Selection) -> str:
     """The one-page HTML report of the selection."""
     from ui.views.certificate import certificate_of
 
-    return report(
-        view.dataset,
-        selection,
-        title=f"Coreset of {plain(session.short_name(view.spec), 60)}",
+    parts = Parts(
         points=np.asarray(view.run.map) if view.ready("map") else None,
         groups=groups_of(view),
         certificate=dataclasses.asdict(certificate_of(view, selection)),
         manifest=manifest_of(view, selection),
     )
+    title = f"Coreset of {plain(session.short_name(view.spec), 60)}"
+    return report(view.dataset, selection, parts, title=title)
 
 
 def groups_of(view: session.RunView) -> tuple[list[str], np.ndarray] | None:

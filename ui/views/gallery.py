@@ -16,7 +16,7 @@ from coreset_engine.core.counted import counted
 from ui.components.escape import escape_option as option
 from ui.components.escape import plain
 from ui.components.palette import category, current
-from ui.components.thumbnails import MAX_TILES, gallery
+from ui.components.thumbnails import MAX_TILES, Tiles, gallery
 from ui.map.colour_columns import TITLES, available_columns, column, format_number, known_column
 from ui.selection import controls
 from ui.state import marks, result_filters, session
@@ -79,10 +79,12 @@ def show_result(view: session.RunView, among: np.ndarray, *, key: str, height: i
     gallery(
         view.dataset,
         positions,
-        _captions(view, order, positions),
+        Tiles(
+            _captions(view, order, positions),
+            facts=[facts_line(view, i) for i in positions],
+            marks=_marks(view, ordered, shown),
+        ),
         key=key,
-        facts=[facts_line(view, i) for i in positions],
-        marks=_marks(view, ordered, shown),
         height=height,
         direct=True,
     )

@@ -15,7 +15,7 @@ from ui.components.escape import markdown as escaped
 from ui.components.escape import plain
 from ui.components.frame import STAGE_NAMES, stage_names
 from ui.components.jobs import submit_button
-from ui.components.thumbnails import gallery
+from ui.components.thumbnails import Tiles, gallery
 from ui.selection import controls
 from ui.state import session
 from ui.views import source_form
@@ -134,7 +134,7 @@ def wall(view: session.RunView) -> None:
     chosen = np.unique(np.linspace(0, len(view) - 1, count).astype(np.int64))
     chosen = np.random.default_rng(0).permutation(chosen)
     names = [plain(view.dataset.ids[i]) for i in chosen]
-    gallery(view.dataset, chosen, None, key="wall", facts=names, height=232)
+    gallery(view.dataset, chosen, Tiles(facts=names), key="wall", height=232)
 
 
 def summary(view: session.RunView) -> None:

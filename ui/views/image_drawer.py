@@ -12,7 +12,7 @@ from coreset_engine.core.types import Selection
 from ui.components.escape import markdown as escaped
 from ui.components.escape import plain
 from ui.components.frame import error_boundary, show_error
-from ui.components.thumbnails import gallery, large
+from ui.components.thumbnails import Tiles, gallery, large
 from ui.selection import controls
 from ui.state import marks, reviews, session
 from ui.state.run_view import RunView
@@ -137,4 +137,4 @@ def _similar(view: RunView, i: int, key: str) -> None:
         search_similar(view, [str(view.dataset.ids[i])], escaped(str(view.dataset.ids[i]), 40))
     distances = view.run.neighbours.distances[i][: len(near)]
     captions = [f"{1 - float(distance):.2f}" for distance in distances]
-    gallery(view.dataset, near, captions, key=f"{key}:similar", height=200, direct=True)
+    gallery(view.dataset, near, Tiles(captions), key=f"{key}:similar", height=200, direct=True)

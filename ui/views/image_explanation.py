@@ -15,7 +15,7 @@ from coreset_engine.core.types import Selection
 from ui.components import charts
 from ui.components.escape import markdown as escaped
 from ui.components.forms import row_title
-from ui.components.thumbnails import gallery, large
+from ui.components.thumbnails import Tiles, gallery, large
 from ui.map.colour_columns import TITLES, column, format_number
 from ui.selection import controls
 from ui.server import routes
@@ -246,7 +246,7 @@ def show_redundancy_sources(view: RunView, i: int, key: str) -> None:
     gallery(
         view.dataset,
         positions[:MAX_SOURCES],
-        [f"{share:.0%}" if share >= 0.01 else "< 1%" for share in shares],
+        Tiles([f"{share:.0%}" if share >= 0.01 else "< 1%" for share in shares]),
         key=f"{key}:redundancy",
         height=180,
     )

@@ -15,7 +15,7 @@ from coreset_engine.sources.label_import import LabelMatch, import_labels
 from ui.components.escape import markdown as escaped
 from ui.components.escape import plain
 from ui.components.frame import show_error
-from ui.components.thumbnails import gallery
+from ui.components.thumbnails import Tiles, gallery
 from ui.state import session
 from ui.state.run_view import RunView
 
@@ -93,7 +93,7 @@ def _pictures(view: RunView, match: LabelMatch) -> None:
         plain(match.labels[name], 20) for name, position in zip(names, positions) if position >= 0
     ]
     if shown and view.dataset.reader is not None:
-        gallery(view.dataset, shown, captions, key="import:gallery", height=200)
+        gallery(view.dataset, shown, Tiles(captions), key="import:gallery", height=200)
 
 
 def _state(view: RunView) -> None:

@@ -10,6 +10,7 @@ import io
 import json
 from base64 import b64encode
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -27,28 +28,42 @@ from ui.components.thumbnails import data_url, sheet
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
-def report(  # noqa: PLR0913
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """What a report shows besides the selection; None or empty leaves a part out.
+
+    points: (N, 2) float map positions. groups: names of the groups, and the (N,) int64 group of
+    each image, -1 for none. certificate, manifest: nested values as they are stored with the
+    selection.
+    """
+
+    points: np.ndarray | None = None
+    groups: tuple[list[str], np.ndarray] | None = None
+    certificate: Mapping[str, Any] = field(default_factory=dict)
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+
+
+def report(
     dataset: Dataset,
     selection: Selection,
+    parts: Parts = Parts(),
     *,
     title: str,
-    points: np.ndarray | None = None,
-    groups: tuple[list[str], np.ndarray] | None = None,
-    certificate: Mapping[str, Any] | None = None,
-    manifest: Mapping[str, Any] | None = None,
     pictures: int = 120,
 ) -> str:
-    """Render the page.
+    """Render the page as one HTML text that loads nothing.
 
     Parameters
     ----------
-    points
-        (N, 2) map positions.
-    groups
-        Names of the groups and the (N,) int64 group of each image, -1 for none.
-    certificate, manifest
-        Nested values as they are stored with the selection.
-    pictures
+    dataset : Dataset
+        N images.
+    selection : Selection
+        Of that dataset.
+    parts : Parts
+        Map, groups, certificate and manifest.
+    title : str
+        Escaped.
+    pictures : int
         How many of the coreset's first images are shown.
     """
     kept = selection.indices
@@ -58,13 +73,13 @@ def report(  # noqa: PLR0913
         title=title,
         headline=_headline(dataset, selection),
         parameters=_parameters(selection),
-        certificate=flat(certificate or {}),
-        map=None if points is None else map_picture(points, kept),
+        certificate=flat(parts.certificate),
+        map=None if parts.points is None else map_picture(parts.points, kept),
         colours=palette.LIGHT,
-        groups=[] if groups is None else _kept_by_group(*groups, kept),
+        groups=[] if parts.groups is None else _kept_by_group(*parts.groups, kept),
         thumbnails=data_url(sheet(dataset, kept[:pictures], columns=12)) if with_pictures else "",
         n_thumbnails=min(pictures, len(selection)),
-        manifest=_manifest_lines(manifest or {}),
+        manifest=_manifest_lines(parts.manifest),
     )
 
 

@@ -17,7 +17,7 @@ from ui.components.escape import markdown as escaped
 from ui.components.forms import config_form, row_summary, row_title
 from ui.components.frame import outdated_run, show_error, stage_names
 from ui.components.jobs import submit_button
-from ui.components.thumbnails import gallery, short_ids
+from ui.components.thumbnails import Tiles, gallery, short_ids
 from ui.map.colour_columns import TITLES, column, known_column
 from ui.map.scatter import Order, Scrub
 from ui.selection import constraints, controls, session_selection
@@ -350,7 +350,7 @@ def selected_gallery(view: RunView, selection: Selection) -> None:
         values = known_column(view, by).values[order]
         order = order[np.argsort(-values if high else values, kind="stable")]
         captions = [known_column(view, by).describe(i) for i in order[:500]]
-    gallery(view.dataset, order, captions, key="kept", height=360)
+    gallery(view.dataset, order, Tiles(captions), key="kept", height=360)
     if len(order) > 500:
         st.caption(f"The first 500 of {len(order):,} are shown.")
 
@@ -366,7 +366,7 @@ def pins(view: RunView, selection: Selection) -> None:
             gallery(
                 view.dataset,
                 positions,
-                short_ids(view.dataset, positions),
+                Tiles(short_ids(view.dataset, positions)),
                 key=f"pins:{name}",
                 height=170,
             )

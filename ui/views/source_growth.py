@@ -25,7 +25,7 @@ from ui.components.escape import markdown as escaped
 from ui.components.escape import plain
 from ui.components.jobs import list_jobs, submit
 from ui.components.palette import category
-from ui.components.thumbnails import gallery
+from ui.components.thumbnails import Tiles, gallery
 from ui.selection import controls
 from ui.state import marks, session
 from ui.state.result_filters import set_filters
@@ -84,10 +84,12 @@ def _come(view: session.RunView, change: SourceChange) -> None:
         gallery(
             view.dataset,
             places[rows],
-            [facts[row] for row in rows],
+            Tiles(
+                [facts[row] for row in rows],
+                facts=[plain(ids[row], 120) for row in rows],
+                marks=[colours[row] for row in rows],
+            ),
             key="growth:new",
-            facts=[plain(ids[row], 120) for row in rows],
-            marks=[colours[row] for row in rows],
             height=190,
         )
     left, right = st.columns([2, 3], vertical_alignment="center")

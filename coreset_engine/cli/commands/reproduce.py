@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -13,6 +13,11 @@ from coreset_engine.cli import options
 from coreset_engine.cli.commands.evaluate import write_text
 from coreset_engine.cli.source_options import with_source_options
 from coreset_engine.core.errors import BadInput
+
+if TYPE_CHECKING:
+    from coreset_engine.evaluation.published_tables import PaperTable
+    from coreset_engine.evaluation.reproduce import Reproduction
+    from coreset_engine.evaluation.stage_tables import StageReproduction, StageTable
 
 Table = Annotated[str, typer.Argument(help="a table's name, such as elfs-1-cifar10, or list")]
 Source = Annotated[
@@ -53,34 +58,37 @@ def reproduce(
     if table == "list":
         _print_list(as_json)
         return
-    found = _measure(find_table(table), settings, source, seeds, prune_rates, rows, small)
+    asked = Asked(seeds, prune_rates, rows, small)
+    found = _measure(find_table(table), settings, source, asked)
     if out is not None:
         write_text(out, json.dumps(found, indent=1, default=str) + "\n")
     print(json.dumps(found, default=str) if as_json else "\n".join(lines(found)))
 
 
+class Asked(NamedTuple):
+    """Which cells are measured, as the command line says it; see the options of `reproduce`."""
+
+    seeds: int
+    prune_rates: str
+    rows: str
+    small: bool
+
+
 def _measure(
-    table: Any,
-    settings: options.RunSettings,
-    source: str,
-    seeds: int,
-    prune_rates: str,
-    rows: str,
-    small: bool,
+    table: PaperTable | StageTable, settings: options.RunSettings, source: str, asked: Asked
 ) -> dict[str, Any]:
     from coreset_engine.core.device import resolve_device
     from coreset_engine.evaluation.reproduce import needs
     from coreset_engine.evaluation.reproduce import reproduce as measure
     from coreset_engine.evaluation.stage_tables import StageReproduction, reproduce_stages
 
-    if seeds < 0:
-        raise BadInput(f"--seeds {seeds} must be 0 (as the paper) or more.")
-    labels = [row.label for row in table.rows]
-    wanted = _wanted(table, seeds or table.seeds, prune_rates, _row_labels(rows, labels), small)
+    if asked.seeds < 0:
+        raise BadInput(f"--seeds {asked.seeds} must be 0 (as the paper) or more.")
+    wanted = _wanted(table, asked)
     need = needs(table, wanted.seeds)
     if not source:
         raise BadInput(f"{need}; give that data as a folder, or --small with any source.")
-    if not small and settings.config.device == "auto" and resolve_device() == "cpu":
+    if not asked.small and settings.config.device == "auto" and resolve_device() == "cpu":
         raise BadInput(
             f"{need}, and there is no GPU here; add --small, or --device cpu to run it anyway."
         )
@@ -95,20 +103,22 @@ def _measure(
     return measure(run, wanted, tell)
 
 
-def _wanted(table: Any, seeds: int, prune_rates: str, rows: tuple[str, ...], small: bool) -> Any:
-    """A Reproduction, or a StageReproduction for a table about stages."""
+def _wanted(table: PaperTable | StageTable, asked: Asked) -> Reproduction | StageReproduction:
+    """The cells that were asked for, of a table of accuracies or of one about stages."""
     from coreset_engine.evaluation.reproduce import Reproduction
     from coreset_engine.evaluation.stage_tables import StageReproduction, StageTable
 
+    rows = _row_labels(asked.rows, [row.label for row in table.rows])
+    seeds = asked.seeds or table.seeds
     if not isinstance(table, StageTable):
-        rates = tuple(_rate(word) for word in _words(prune_rates))
-        return Reproduction(table, seeds, rates, rows, small)
-    if prune_rates:
+        rates = tuple(_rate(word) for word in _words(asked.prune_rates))
+        return Reproduction(table, seeds, rates, rows, asked.small)
+    if asked.prune_rates:
         raise BadInput(
-            f"--prune-rates {prune_rates} does not apply: {table.name} is about stages that do not "
+            f"--prune-rates {asked.prune_rates} does not apply: {table.name} is about stages that do not "
             "know a pruning rate; leave it out."
         )
-    return StageReproduction(table, seeds, rows, small)
+    return StageReproduction(table, seeds, rows, asked.small)
 
 
 def lines(found: dict[str, Any]) -> list[str]:

@@ -24,6 +24,7 @@ import logging
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -68,14 +69,24 @@ _GATHERED = 2**28  # bytes of candidates' rows held at once
 Each = Callable[[str, list[int], Progress], None]
 
 
-def neighbours_at_scale(  # noqa: PLR0913
+@dataclass(frozen=True)
+class BlockSizes:
+    """Rows a `piece` of codes, and rows of a `block` that is searched at a time; None: `limits()`.
+
+    A search that was stopped must be continued with the sizes that it began with.
+    """
+
+    piece: int | None = None
+    block: int | None = None
+
+
+def neighbours_at_scale(
     vectors: np.ndarray,
     k: int = 50,
     *,
     folder: Path,
     each: Each | None = None,
-    piece: int | None = None,
-    block: int | None = None,
+    sizes: BlockSizes = BlockSizes(),
     progress: Progress = silent,
 ) -> Neighbours:
     """Approximate k nearest other rows of each row by cosine, out of core (IVF-PQ).
@@ -90,8 +101,8 @@ def neighbours_at_scale(  # noqa: PLR0913
         Keeps finished steps; indices and distances are memmaps in it.
     each : callable, optional
         each(step, numbers of the pieces, progress) computes pieces elsewhere; default this process.
-    piece, block : int, optional
-        Rows a piece, and rows read at a time; default `limits()`.
+    sizes : BlockSizes
+        Rows a piece, and rows searched at a time.
     progress : callable
         Unit "images".
 
@@ -109,8 +120,8 @@ def neighbours_at_scale(  # noqa: PLR0913
     ----------
     Jégou, Douze and Schmid 2011, "Product quantization for nearest neighbor search".
     """
-    piece = piece or limits().code_rows
-    block = block or limits().search_rows
+    piece = sizes.piece or limits().code_rows
+    block = sizes.block or limits().search_rows
     _check(vectors, k, "cosine")
     n = len(vectors)
     folder = Path(folder)
