@@ -87,21 +87,29 @@ def certify(
     if len(kept) == 0:
         raise BadInput("an empty selection has no certificate; keep at least one image.")
     radius = distance_to_kept(vectors, kept, neighbours)
-    kept_sample = _sampled_rows(vectors, kept)
-    full_sample = _sampled_rows(vectors, np.arange(len(vectors)))
-    missed, balance = _over_clusters(clusters, kept)
+    balance, energy, vendi = spread(vectors, kept, clusters)
     return Certificate(
         kept=len(kept),
         mean_distance=float(radius.distance.mean(dtype=np.float64)),
         p95_distance=float(np.quantile(radius.distance, 0.95)),
         worst_distance=float(radius.distance.max()),
-        clusters_missed=missed,
+        clusters_missed=clusters_missed(clusters, kept),
         balance=balance,
         near_duplicates_kept=near_duplicates(neighbours, kept),
-        energy_distance=_energy_distance(kept_sample, full_sample),
-        vendi_score=_vendi_score(kept_sample),
+        energy_distance=energy,
+        vendi_score=vendi,
         proven=float(radius.proven.mean()),
     )
+
+
+def spread(
+    vectors: np.ndarray, kept: np.ndarray, clusters: np.ndarray | None
+) -> tuple[float, float, float]:
+    """Balance over clusters, energy distance to all images and Vendi score of `kept` (k,) int."""
+    rows = _sampled_rows(vectors, kept)
+    all_rows = _sampled_rows(vectors, np.arange(len(vectors)))
+    balance = _over_clusters(clusters, kept)[1]
+    return balance, _energy_distance(rows, all_rows), _vendi_score(rows)
 
 
 def _sampled_rows(vectors: np.ndarray, at: np.ndarray) -> np.ndarray:

@@ -39,6 +39,25 @@ class RandomRange:
     draws: int
 
 
+@dataclass(frozen=True)
+class SpreadRange:
+    """Smallest and largest value over the draws of what takes longer, as in `Certificate`.
+
+    Attributes
+    ----------
+    balance : (low, high) float in [0, 1]
+        Evenness over clusters; NaN without clusters.
+    energy_distance : (low, high) float >= 0
+        Between the selection and all images.
+    vendi_score : (low, high) float >= 1
+        Effective number of different images.
+    """
+
+    balance: tuple[float, float]
+    energy_distance: tuple[float, float]
+    vendi_score: tuple[float, float]
+
+
 def random_range(
     vectors: np.ndarray,
     k: int,
@@ -74,21 +93,63 @@ def random_range(
     BadInput
         For k or draws out of range.
     """
-    if not 1 <= k <= len(vectors) or draws < 1:
-        raise BadInput(
-            f"k={k} and draws={draws}: k must be from 1 to {len(vectors)} and draws at least 1."
-        )
-    rng = np.random.default_rng(seed)
     drawn = [
-        _measured(
-            vectors, np.sort(rng.choice(len(vectors), k, replace=False)), clusters, neighbours
-        )
-        for _ in range(draws)
+        _measured(vectors, kept, clusters, neighbours)
+        for kept in _random_selections(len(vectors), k, draws, seed)
     ]
     mean, p95, worst, missed, near = (
         (min(values), max(values)) for values in zip(*drawn, strict=True)
     )
     return RandomRange(mean, p95, worst, missed, near, draws)
+
+
+def spread_range(
+    vectors: np.ndarray,
+    k: int,
+    *,
+    clusters: np.ndarray | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> SpreadRange:
+    """Measure balance and variety of the random selections of `random_range`.
+
+    Parameters
+    ----------
+    vectors : (N, D) float
+        Any scale; compared by cosine distance.
+    k : int
+        Images of each selection, 1 <= k <= N.
+    clusters : (N,) int, optional
+        Cluster of each image; without it the balance is NaN.
+    draws : int
+        Random selections, at least 1.
+    seed : int
+        Seed of the draws, which are uniform without replacement.
+
+    Returns
+    -------
+    SpreadRange
+
+    Raises
+    ------
+    BadInput
+        For k or draws out of range.
+    """
+    from coreset_engine.evaluation.certificate import spread
+
+    drawn = [
+        spread(vectors, kept, clusters) for kept in _random_selections(len(vectors), k, draws, seed)
+    ]
+    balance, energy, vendi = ((min(values), max(values)) for values in zip(*drawn, strict=True))
+    return SpreadRange(balance, energy, vendi)
+
+
+def _random_selections(n: int, k: int, draws: int, seed: int) -> list[np.ndarray]:
+    """(k,) sorted positions of each draw."""
+    if not 1 <= k <= n or draws < 1:
+        raise BadInput(f"k={k} and draws={draws}: k must be from 1 to {n} and draws at least 1.")
+    rng = np.random.default_rng(seed)
+    return [np.sort(rng.choice(n, k, replace=False)) for _ in range(draws)]
 
 
 def _measured(

@@ -121,5 +121,5 @@ def test_the_map_can_be_coloured_by_it(run):
     view = RunView("demo", run.dataset, run, run.config)
     name = next(name for name in available_columns(view) if "draws" in name)
     assert (
-        name == "selected in 4 draws: Random, 80% removed" and column(view, name).values.max() <= 1
+        name == "selected in 4 draws: Random, 359 images" and column(view, name).values.max() <= 1
     )

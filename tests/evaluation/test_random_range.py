@@ -7,7 +7,7 @@ import pytest
 
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Neighbours
-from coreset_engine.evaluation.random_range import random_range
+from coreset_engine.evaluation.random_range import random_range, spread_range
 
 # Two directions at a right angle, four images each: the cosine distance between them is 1.
 VECTORS = np.array([[1.0, 0.0]] * 4 + [[0.0, 1.0]] * 4, np.float32)
@@ -40,7 +40,20 @@ def test_kept_repeats_are_counted():
     assert found.near_duplicates_kept == (2, 2)
 
 
+def test_balance_and_variety_of_all_images_and_of_one():
+    found = spread_range(VECTORS, 8, clusters=CLUSTERS)
+    assert found.balance == pytest.approx((1.0, 1.0))
+    assert found.energy_distance == pytest.approx((0.0, 0.0), abs=1e-6)
+    assert found.vendi_score == pytest.approx((2.0, 2.0))  # two eigenvalues of 1/2
+    found = spread_range(VECTORS, 1, clusters=CLUSTERS)
+    assert found.balance == pytest.approx((0.0, 0.0), abs=1e-6)
+    # Twice the mean distance to all, sqrt(2) / 2, less that between all images, sqrt(2) / 2.
+    assert found.energy_distance == pytest.approx((0.5**0.5, 0.5**0.5), abs=1e-6)
+    assert found.vendi_score == pytest.approx((1.0, 1.0))
+
+
+@pytest.mark.parametrize("measure", [random_range, spread_range])
 @pytest.mark.parametrize(("k", "draws"), [(0, 5), (9, 5), (1, 0)])
-def test_out_of_range_is_a_sentence(k, draws):
+def test_out_of_range_is_a_sentence(measure, k, draws):
     with pytest.raises(BadInput, match="from 1 to 8"):
-        random_range(VECTORS, k, draws=draws)
+        measure(VECTORS, k, draws=draws)

@@ -57,8 +57,8 @@ def test_table_has_the_paired_difference_and_the_spread():
     assert list(lines) == ["Random", METHODS["blindcs"].title, elfs]
     assert lines["Random"]["Over random (points)"] == ""
     assert lines[elfs] == {
-        "Removed": "90.0%",
         "Selected": "120",
+        "Percent kept": "10%",
         "Method": elfs,
         "Accuracy (%)": "76.00 ± 1.00",
         "Over random (points)": "+5.00",

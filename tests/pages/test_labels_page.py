@@ -48,7 +48,7 @@ def test_cuts_agree_with_double_end_pruning(p, beta):
     assert np.array_equal(np.flatnonzero(kept), np.sort(double_end(aum, p, beta)))
     assert hard.sum() == round(beta * 200) and not (hard & kept).any()
     assert aum[hard].max(initial=-np.inf) <= aum[kept].min()
-    assert ("β" in cuts) == (beta > 0) and ("pruning rate" in cuts) == (
+    assert ("β" in cuts) == (beta > 0) and ("easiest selected" in cuts) == (
         kept.sum() + hard.sum() < 200
     )
 

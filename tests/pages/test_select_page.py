@@ -344,8 +344,9 @@ def test_an_address_replaced_a_moment_ago_is_no_step_back(open_page, monkeypatch
     assert selected(test) == 40  # the back button: the browser had the new one
 
 
-def test_the_rate_of_the_difficulty_view_replaces_a_typed_number(open_page):
+def test_the_slider_of_the_difficulty_view_replaces_a_typed_number(open_page):
     test = open_page("labels", method="elfs", count=57, labels_view="Difficulty")
-    next(one for one in test.slider if one.label == "Pruning rate").set_value(0.5).run()
-    assert test.session_state["state:count"] == 0
-    assert test.session_state["state:prune_rate"] == pytest.approx(0.5)
+    slider = next(one for one in test.slider if one.label == "Images to keep")
+    assert slider.value == 57
+    slider.set_value(120).run()
+    assert test.session_state["state:count"] == 120

@@ -279,6 +279,11 @@ def bars(
     return figure, data
 
 
+def _transparent(color: str) -> str:
+    """A colour "#RRGGBB" with no opacity."""
+    return f"rgba({', '.join(str(int(color[i : i + 2], 16)) for i in (1, 3, 5))}, 0)"
+
+
 def confusion(
     counts: np.ndarray,
     rows: Sequence[str],
@@ -291,7 +296,7 @@ def confusion(
     """Confusion matrix of counts (R, C), coloured by the share within the row."""
     palette = current()
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    ramp = [[0.0, palette.paper], [1.0, palette.kept]]
+    ramp = [[0.0, _transparent(palette.kept)], [1.0, palette.kept]]  # on light and dark alike
     small = max(counts.shape) <= 20
     figure = go.Figure(
         go.Heatmap(
@@ -302,14 +307,16 @@ def confusion(
             zmin=0,
             zmax=1,
             customdata=counts,
-            text=counts if small else None,
+            text=np.where(counts > 0, counts.astype(str), "") if small else None,
             texttemplate="%{text}" if small else None,
             hovertemplate=(
                 f"{row_axis} %{{y}}<br>{column_axis} %{{x}}<br>"
                 "%{customdata} images, %{z:.1%} of the row<extra></extra>"
             ),
             colorbar=dict(
-                title=dict(text="share of row", side="right"), tickformat=".0%", thickness=12
+                title=dict(text="share of row", side="right", font_size=13),
+                tickformat=".0%",
+                thickness=12,
             ),
         )
     )
@@ -451,7 +458,7 @@ def budget_curve(
     band: str = "random",
     full: float | None = None,
 ) -> tuple[go.Figure, Columns]:
-    """Test accuracy against the share removed; `band` is drawn as a mean ± std band.
+    """Test accuracy against the share kept; `band` is drawn as a mean ± std band.
 
     Parameters
     ----------
@@ -466,8 +473,8 @@ def budget_curve(
     """
     palette = current()
     figure = go.Figure()
-    x = np.asarray(rates, float)
-    data: dict[str, list] = {"prune rate": x.tolist()}
+    x = 1 - np.asarray(rates, float)
+    data: dict[str, list] = {"share kept": x.tolist()}
     for i, (name, values) in enumerate(means.items()):
         mean = np.asarray(values, float)
         std = np.asarray(stds[name], float)
@@ -489,7 +496,7 @@ def budget_curve(
         )
     figure.update_layout(
         title="Accuracy at each budget",
-        xaxis_title="share of images removed",
+        xaxis_title="share of images kept",
         yaxis_title="test accuracy",
     )
     figure.update_xaxes(tickformat=".0%")

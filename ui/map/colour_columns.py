@@ -16,6 +16,7 @@ import numpy as np
 
 from coreset_engine.core.registry import METHODS
 from coreset_engine.core.types import Dataset
+from coreset_engine.selection.budget import kept_count
 from ui.components.escape import escape_option
 from ui.state.clusters import cluster_names
 from ui.state.run_view import RunView
@@ -132,7 +133,8 @@ def available_columns(view: RunView) -> dict[str, Callable[[], Column]]:
             rows[TITLES[name]] = partial(_scores, run, "coverage", name)
     for drawn in _inclusions(view):
         title = METHODS[drawn.method].title if drawn.method in METHODS else drawn.method
-        name = f"selected in {drawn.draws} draws: {title}, {100 * drawn.prune_rate:g}% removed"
+        kept = kept_count(len(drawn.share), drawn.prune_rate)
+        name = f"selected in {drawn.draws} draws: {title}, {kept:,} images"
         rows[name] = partial(numbers, name, drawn.share)
     rows |= _said_of_images(view)
     for name in dataset.columns:

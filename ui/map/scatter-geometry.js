@@ -71,7 +71,7 @@ export class Camera {
     this.most = 2000; // largest zoom, as a multiple of `fitted`
     this.width = 1;
     this.height = 1;
-    this.top = 0; // pixels of the upper edge that a toolbar covers
+    this.top = this.bottom = 0; // pixels of the upper and lower edge that a toolbar and a note cover
   }
 
   resize(width, height, bounds, all = bounds) {
@@ -89,14 +89,15 @@ export class Camera {
     this.home = this.least === this.fitted ? [this.x, this.y] : this.middleOf(all, this.least);
   }
 
-  /** The centre of a view that shows `bounds` below the toolbar. */
+  /** The centre of a view that shows `bounds` between the toolbar and the note. */
   middleOf(bounds, scale) {
-    return [(bounds.left + bounds.right) / 2, (bounds.low + bounds.high) / 2 + this.top / 2 / scale];
+    const middle = (bounds.low + bounds.high) / 2;
+    return [(bounds.left + bounds.right) / 2, middle + (this.top - this.bottom) / 2 / scale];
   }
 
   scaleOf(bounds) {
     const across = this.width / (bounds.right - bounds.left || 1);
-    const down = Math.max(1, this.height - this.top) / (bounds.high - bounds.low || 1);
+    const down = Math.max(1, this.height - this.top - this.bottom) / (bounds.high - bounds.low || 1);
     return 0.94 * Math.min(across, down);
   }
 

@@ -121,7 +121,7 @@ export class ScatterMap {
     this.takeSliders(data);
     if (data.picked !== this.data?.picked) this.picked = data.picked;
     this.data = data;
-    this.parts.note.textContent = [data.note, this.farNote()].filter(Boolean).join(" · ");
+    this.showNote([data.note, this.farNote()].filter(Boolean).join(" · "));
     this.offerTools(data);
     this.parts.side.hidden = data.compact;
     this.parts.body.classList.toggle("alone", data.compact);
@@ -205,6 +205,15 @@ export class ScatterMap {
     const { far } = this.bounds;
     if (!far) return "";
     return `${far.toLocaleString("en")} ${far === 1 ? "image lies" : "images lie"} far outside: zoom out to see them`;
+  }
+
+  /** Say something below the points, which keep clear of it while the whole map is in view. */
+  showNote(text) {
+    const { note } = this.parts;
+    const { camera } = this;
+    note.textContent = text;
+    camera.bottom = text ? note.offsetHeight : 0;
+    if (camera.scale) camera.resize(camera.width, camera.height, this.bounds, this.allBounds);
   }
 
   switchNames() {

@@ -10,6 +10,7 @@ from typing import Any
 from coreset_engine.artifacts import history
 from coreset_engine.core.counted import counted
 from coreset_engine.core.registry import METHODS
+from coreset_engine.selection.budget import kept_count
 from ui.state import session
 from ui.state.run_view import RunView
 
@@ -59,14 +60,15 @@ def delete(view: RunView, key: str) -> None:
     history.add_snapshot(_dataset(view), {"forget": key}, session.home())
 
 
-def describe(snapshot: Snapshot) -> str:
-    """Method, settings and time in one line."""
+def describe(snapshot: Snapshot, n: int) -> str:
+    """Method, settings and time in one line; n: images of the dataset."""
     setup = snapshot.setup
     pins = sum(len(setup.get(name) or ()) for name in ("must_keep", "never"))
     method = str(setup.get("method"))
+    kept = int(setup.get("count") or 0) or kept_count(n, float(setup.get("prune_rate", 0)))
     parts = [
         METHODS[method].title if method in METHODS else method,
-        f"{100 * float(setup.get('prune_rate', 0)):g}% removed",
+        f"{kept:,} of {n:,} images",
     ]
     if setup.get("beta"):
         parts.append(f"hardest {100 * float(setup['beta']):g}% skipped")

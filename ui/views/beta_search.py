@@ -14,9 +14,11 @@ import streamlit as st
 
 from coreset_engine.core.forecast import Gain
 from coreset_engine.core.forecast_rule import Option
+from coreset_engine.selection.budget import kept_count
 from ui.components import charts
 from ui.components.jobs import list_jobs, submit_button
 from ui.selection import forecasts
+from ui.selection.session_selection import images
 from ui.state import session
 
 FORECAST_CURVE = "forecast"
@@ -103,7 +105,8 @@ def show_curve(view: session.RunView, prune_rate: float, score: str) -> None:
     points = forecast_points(view, prune_rate, score)
     if result is None and not points:
         return
-    figure, data = curves(result, points, f"Choice of β with {prune_rate:.1%} removed")
+    kept = kept_count(len(view.full or view), prune_rate)
+    figure, data = curves(result, points, f"Choice of β for {images(kept)}")
     charts.show(figure, "beta-curve", data)
     if result is not None:
         st.caption(result_sentence(result))

@@ -24,7 +24,7 @@ from ui.state.run_view import RunView
 
 if TYPE_CHECKING:  # imports torch, which the first page does not need
     from coreset_engine.evaluation.certificate import Certificate
-    from coreset_engine.evaluation.random_range import RandomRange
+    from coreset_engine.evaluation.random_range import RandomRange, SpreadRange
 
 # Up to this many images the page waits for the measurement: a fraction of a second.
 AT_ONCE = 5000
@@ -36,8 +36,8 @@ MEASURES = {
     "clusters_missed": "Clusters without a selected image (lower is better)",
     "balance": "Balance over clusters (1 = the same number from each)",
     "near_duplicates_kept": "Selected near-duplicates (lower is better)",
-    "energy_distance": "Energy distance to all images (0 = same distribution)",
-    "vendi_score": "Vendi score: effective number of different images (higher is better)",
+    "energy_distance": "Difference from all images (energy distance; 0 = same distribution)",
+    "vendi_score": "Number of clearly different images (Vendi score; higher is better)",
 }
 
 
@@ -123,7 +123,7 @@ def findings(
         lines.append(
             Finding(
                 f"{_cluster_sentence(certificate.clusters_missed, n_clusters)} "
-                f"(random leaves out {_span(random.clusters_missed, ',')}).",
+                f"({_missed_at_random(random.clusters_missed)}).",
                 _verdict(certificate.clusters_missed, random.clusters_missed),
             )
         )
@@ -158,6 +158,10 @@ def _cluster_sentence(missed: int, n_clusters: int) -> str:
     return f"{missed:,} of {n_clusters:,} clusters {verb} no selected image"
 
 
+def _missed_at_random(span: tuple[int, int]) -> str:
+    return "random: all, too" if not any(span) else f"random leaves out {_span(span, ',')}"
+
+
 def random_range_of(view: RunView, count: int) -> RandomRange:
     """What random selections of `count` images reach; the last 64 are cached for the server."""
     return _random_range(view.dataset.fingerprint, view.job_params, count, view)
@@ -174,6 +178,21 @@ def _random_range(
     return random_range(
         _view.run.vectors, count, clusters=clusters, neighbours=neighbours, seed=_view.seed
     )
+
+
+def spread_range_of(view: RunView, count: int) -> SpreadRange:
+    """As `random_range_of`, for the measures of balance and variety."""
+    return _spread_range(view.dataset.fingerprint, view.job_params, count, view)
+
+
+@st.cache_resource(max_entries=64, show_spinner="Measuring random selections ...")
+def _spread_range(
+    fingerprint: str, job_params: dict[str, Any], count: int, _view: RunView
+) -> SpreadRange:
+    from coreset_engine.evaluation.random_range import spread_range
+
+    clusters = _view.run.pseudo_labels.labels if _view.ready("pseudo_labels") else None
+    return spread_range(_view.run.vectors, count, clusters=clusters, seed=_view.seed)
 
 
 def show_certificate(view: RunView, selection: Selection) -> None:
@@ -207,8 +226,9 @@ def _show_all(
 ) -> None:
     """Every measurement beside random's, and how few images would reach a coverage."""
     certificate, random = measured
+    spread = spread_range_of(view, len(selection))
     rows = [
-        {"": name, "This selection": value, "Random": _random_text(name, random)}
+        {"": name, "This selection": value, "Random": _random_text(name, random, spread)}
         for name, value in table_rows(certificate).items()
     ]
     st.table(rows, hide_index=True, border="horizontal")
@@ -237,10 +257,12 @@ def _measured(view: RunView, selection: Selection) -> tuple[Certificate, RandomR
     return measuring.result()
 
 
-def _random_text(measure: str, random: RandomRange) -> str:
+def _random_text(measure: str, random: RandomRange, spread: SpreadRange) -> str:
+    """The range of a measurement over random selections, as text."""
     field = next(field for field, name in MEASURES.items() if name == measure)
-    span = getattr(random, field, None)
-    return "" if span is None else f"{format_number(span[0])} to {format_number(span[1])}"
+    low, high = getattr(random, field, None) or getattr(spread, field)
+    shown = [format_number(float(value)) for value in (low, high)]
+    return shown[0] if low == high else " to ".join(shown)
 
 
 @st.fragment

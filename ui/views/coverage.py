@@ -183,7 +183,7 @@ def _penalised(view: session.RunView, cut: Slice, chosen: _SliceControls) -> Non
 
 def _penalty(value: float) -> str:
     """A penalty as a caption, for example "−0.146"."""
-    return f"−{value:.3f}" if value >= 0.001 else "−<0.001"
+    return f"−{value:.3f}" if value >= 0.0005 else "about 0"
 
 
 def _dims(view: session.RunView, width: int) -> tuple[int, int]:
@@ -311,7 +311,7 @@ def show_rank(view: session.RunView) -> None:
         view.dataset,
         chosen,
         Tiles(
-            [f"{scores.score[i]:.3g}" for i in chosen],
+            [_score(float(scores.score[i])) for i in chosen],
             facts=[
                 f"score {scores.score[i]:.4g} = coverage {scores.coverage[i]:.4g} − redundancy "
                 f"{scores.redundancy[i]:.4g}"
@@ -321,6 +321,11 @@ def show_rank(view: session.RunView) -> None:
         key="rank:gallery",
         height=340,
     )
+
+
+def _score(value: float) -> str:
+    """A score as a caption: "1,230", "12.3"."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 # -- stability against T ---------------------------------------------------------------------------

@@ -70,7 +70,7 @@ def show_form(view: session.RunView) -> None:
     if not pressed:
         return
     if not rates:
-        st.error("Choose at least one share to remove, for example 90%.")
+        st.error("Choose at least one size, for example 10%.")
         return
     params = {
         "methods": [BASELINE, *methods],
@@ -91,7 +91,7 @@ def _available_models(view: session.RunView) -> list[str]:
 
 
 def _design_controls() -> tuple[list[str], list[float], int]:
-    """Methods, shares removed, and seeds."""
+    """Methods, pruning rates, and seeds."""
     methods = st.multiselect(
         "Methods to compare with random",
         [name for name in METHODS if name != BASELINE],
@@ -101,10 +101,10 @@ def _design_controls() -> tuple[list[str], list[float], int]:
     )
     left, right = st.columns([3, 1])
     rates = left.multiselect(
-        "Shares of images removed",
+        "Percent of the images to keep",
         RATES,
         default=[0.5, 0.8, 0.9],
-        format_func="{:.0%}".format,
+        format_func=_kept_percent,
         key="evaluate:rates",
     )
     seeds = right.number_input(
@@ -113,10 +113,15 @@ def _design_controls() -> tuple[list[str], list[float], int]:
         20,
         5,
         key="evaluate:seeds",
-        help="Each method and share is trained once per seed, so differences are paired. Five or "
+        help="Each method and size is trained once per seed, so differences are paired. Five or "
         "more allow a conclusion.",
     )
     return methods, rates, int(seeds)
+
+
+def _kept_percent(rate: float) -> str:
+    """0.95 -> "5%"."""
+    return f"{100 * (1 - rate):.4g}%"
 
 
 def held_out(view: session.RunView) -> str:
@@ -314,8 +319,8 @@ def _table_line(
     spread = f" ± {100 * np.std(values, ddof=1):.2f}" if len(values) > 1 else ""
     shows_difference = differences and first["method"] != BASELINE
     return {
-        "Removed": f"{first['prune_rate']:.1%}",
         "Selected": f"{first['k']:,}" if "k" in first else "",
+        "Percent kept": _kept_percent(first["prune_rate"]),
         "Method": row_title(METHODS, first["method"]),
         "Accuracy (%)": f"{100 * np.mean(values):.2f}{spread}",
         "Over random (points)": f"{100 * np.mean(differences):+.2f}" if shows_difference else "",
@@ -362,7 +367,7 @@ def _verdict(rows: Sequence[dict[str, Any]], method: str) -> str:
         ]
         if differences:
             points = f"{100 * np.mean(differences):+.1f} points"
-            names_of[_outcome(differences)].append(f"{rate:.0%} removed ({points})")
+            names_of[_outcome(differences)].append(f"{_kept_percent(rate)} kept ({points})")
     words = {
         "better": "is better than random at",
         "worse": "is worse than random at",

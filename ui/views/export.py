@@ -135,7 +135,8 @@ def show_downloads(view: session.RunView, selection: Selection) -> None:
 def _show_download(download: Download) -> None:
     with st.container(border=True):
         left, right = st.columns([3, 2], vertical_alignment="center")
-        left.markdown(f"**{download.title}**  \n{download.about}")
+        left.markdown(f"**{download.title}**")
+        st.caption(download.about)
         right.download_button(
             "Download",
             download.make,

@@ -75,7 +75,7 @@ def show_next(view: session.RunView, state: label_log.LabelState) -> None:
     first = not state.context()
     st.markdown(
         "The first round is a **pilot**: random images, each cluster in proportion to its size. "
-        "Later rounds are judged on it, because nothing was preferred in it."
+        "Later rounds are judged on it, because a random sample favours no method."
         if first
         else "Labelled images and those of earlier rounds stay as context; only new ones are added."
     )

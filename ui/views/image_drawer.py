@@ -37,7 +37,7 @@ def show_drawer(view: RunView, i: int, selection: Selection | None, *, key: str)
         Prefix of the widgets' keys.
     """
     name = str(view.dataset.ids[i])
-    title, close = st.columns([3, 1.3], vertical_alignment="top")
+    title, close = st.columns([5, 3], vertical_alignment="top")
     title.subheader(explanation.heading(view, i, selection), anchor=False)
     if close.button("Close", key=f"{key}:close", width="stretch"):
         session.put("image", "")

@@ -38,9 +38,9 @@ def show_clusters(view: RunView) -> None:
 
 def _card(view: RunView, cluster: int, names: list[str], size: int, typical: np.ndarray) -> None:
     with st.container(border=True):
+        st.markdown(f"**{escaped(names[cluster], 60)}** · {counted(size, 'image')}")
         words, pictures = st.columns([2, 5], vertical_alignment="center")
         with words:
-            st.markdown(f"**{escaped(names[cluster], 60)}** · {counted(size, 'image')}")
             _rename(view, cluster, names)
             _merge(view, cluster, names)
         with pictures:

@@ -23,10 +23,12 @@ from ui.components import charts
 from ui.components.escape import markdown as escaped
 from ui.components.frame import STAGE_NAMES
 from ui.components.jobs import submit_button
+from ui.selection import controls
 from ui.state import session
 from ui.state.clusters import LabelQuality, cluster_names, quality_of
 from ui.views.beta_search import show_curve, show_search
 
+COUNT = "images_to_keep_by_difficulty"
 SCORES = {"aum": "AUM (low = hard)", "forgetting": "Forgetting events (high = hard)"}
 
 
@@ -129,7 +131,7 @@ def show_certainty(view: session.RunView, sizes: np.ndarray) -> None:
     with right:
         series = {"confidence": np.asarray(pseudo.confidence, float)}
         if pseudo.agreement is not None:
-            series["share of heads that agree"] = np.asarray(pseudo.agreement, float)
+            series["agreement"] = np.asarray(pseudo.agreement, float)
         figure, data = charts.distributions(
             series, title="Certainty of the clustering", axis="certainty", bins=40
         )
@@ -145,8 +147,8 @@ def show_difficulty(view: session.RunView) -> None:
         st.info(f"The {STAGE_NAMES['dynamics']} are not computed yet.")
         submit_button("Compute", "prepare", view, primary=True)
         return
-    controls, plot = st.columns([1, 3], gap="large")
-    with controls:
+    left, plot = st.columns([1, 3], gap="large")
+    with left:
         score = _difficulty_controls(view)
     with plot:
         _show_cuts(view, score)
@@ -159,16 +161,10 @@ def _difficulty_controls(view: session.RunView) -> str:
     score = st.radio(
         "Score", list(SCORES), format_func=SCORES.get, key=session.bind("labels_score", "aum")
     )
-    st.slider(
-        "Pruning rate",
-        0.0,
-        0.999,
-        step=0.001,
-        format="percent",
-        key=session.bind("prune_rate"),
-        on_change=_moved_rate,
-        help="Share of all images that is not selected.",
-    )
+    n = len(view.full or view)
+    kept = session.get("count") or kept_count(n, session.get("prune_rate"))
+    count = session.field(COUNT, kept)
+    st.slider("Images to keep", 1, n, key=count, on_change=_moved_count, args=(view, count))
     st.slider(
         "Skip the hardest (β)",
         0.0,
@@ -182,9 +178,8 @@ def _difficulty_controls(view: session.RunView) -> str:
     return score
 
 
-def _moved_rate() -> None:
-    """The slider says how many images are kept, no longer the number typed on Select."""
-    session.put("count", 0)
+def _moved_count(view: session.RunView, key: str) -> None:
+    controls.set_count(view, st.session_state[key])
 
 
 def _show_cuts(view: session.RunView, score: str) -> None:
@@ -290,7 +285,7 @@ def cut(
     if low:
         cuts["β"] = float(values[order[low]])
     if high < len(order):
-        cuts["pruning rate"] = float(values[order[high - 1]])
+        cuts["easiest selected"] = float(values[order[high - 1]])
     return kept, hard, {name: x for name, x in cuts.items() if np.isfinite(x)}
 
 

@@ -391,10 +391,11 @@ def snapshots(view: RunView, selection: Selection) -> None:
     if st.button("Save snapshot", disabled=not name.strip()):
         stored.save(view, name.strip(), controls.setup())
         st.rerun()
+    n = len(view.full or view)
     for snapshot in stored.list_snapshots(view):
         words, back, drop = st.columns([6, 1, 1], vertical_alignment="center")
         words.markdown(
-            f"**{escaped(snapshot.name, 80)}** · {escaped(stored.describe(snapshot), 160)}"
+            f"**{escaped(snapshot.name, 80)}** · {escaped(stored.describe(snapshot, n), 160)}"
         )
         back.button(
             "Restore",

@@ -171,7 +171,7 @@ def _in_effect(view: session.RunView) -> str:
 
 def advanced(view: session.RunView) -> None:
     """Settings of the parts of a run, drawn from their config dataclasses."""
-    opened = st.expander("Settings of each stage", key="advanced", on_change="rerun")
+    opened = st.expander("Recipes, and settings of each stage", key="advanced", on_change="rerun")
     if not opened.open:  # the dataclasses import torch, which a closed form does not need
         return
     with opened:

@@ -31,16 +31,19 @@ class AutoConfig:
         "forecast: the best forecast without labels; measured: k-means medoids up to `switch` "
         "kept, ProbCover above",
         choices=("forecast", "measured"),
+        label="How to decide",
     )
     portfolio: str = knob(
         "",
         "methods to choose from, with commas between; none = those that need vectors and "
         "neighbours alone",
+        label="Methods to choose from",
     )
     classes: str = knob(
         "pool",
         "expected gain in accuracy under the pool's own mix of classes, or with all classes alike",
         choices=("pool", "balanced"),
+        label="Mix of classes",
     )
     switch: float = knob(
         0.25,
@@ -48,6 +51,7 @@ class AutoConfig:
         low=0.0,
         high=1.0,
         step=0.01,
+        label="Measured rule: share kept",
     )
 
 
