@@ -120,6 +120,4 @@ def test_the_map_can_be_coloured_by_it(run):
     inclusion(run, "random", 0.8, seeds=4)
     view = RunView("demo", run.dataset, run, run.config)
     name = next(name for name in available_columns(view) if "draws" in name)
-    assert (
-        name == "selected in 4 draws: Random, 359 images" and column(view, name).values.max() <= 1
-    )
+    assert name == "selected in 4 draws: Random, 40 images" and column(view, name).values.max() <= 1

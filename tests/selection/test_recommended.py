@@ -19,7 +19,7 @@ def run():
 @pytest.mark.parametrize(
     ("rate", "name", "word"),
     [
-        (0.9, "kmedoids", "90 of 900 images (10 %) are few"),
+        (0.9, "kmedoids", "90 of 900 images (10%) are few"),
         (0.75, "kmedoids", "225 of 900"),
         (0.7, "probcover", "are many"),
     ],

@@ -220,7 +220,7 @@ def summary(pair: Pair, both: Both) -> None:
             "Uneven regions",
             f"{sum(less):,}",
             help=f"{less[0]} with more of B, {less[1]} with more of A. Of the clusters of both "
-            "together; the difference of the shares is significant at 1 %, corrected for the "
+            "together; the difference of the shares is significant at 1%, corrected for the "
             "number of clusters (Holm).",
         )
     st.caption(
@@ -232,7 +232,7 @@ def summary(pair: Pair, both: Both) -> None:
             "Told apart",
             f"{comparison.test.accuracy:.0%}",
             help="Accuracy of a classifier that tells A from B, on images that it was not trained on; "
-            "50 % = not at all.",
+            "50% = not at all.",
         )
         st.caption(escaped(_sentence(comparison.test.sentence()), 400))
     for warning in comparison.warnings:

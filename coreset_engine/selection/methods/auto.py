@@ -136,7 +136,7 @@ def _measured_rule(k: int, n: int, switch: float) -> tuple[str, str]:
     Measured with a linear probe, paired over seeds, on Fashion-MNIST, a long-tailed version of it
     and digits; `benchmarks/auto_rule.py` measures it again.
     """
-    share = f"{k:,} of {n:,} images ({100 * k / n:.3g} %)"
+    share = f"{k:,} of {n:,} images ({100 * k / n:.3g}%)"
     if k <= switch * n:
         return "kmedoids", (
             f"k-means medoids, since {share} are few: the middles of {k:,} groups cover the set "
