@@ -170,27 +170,19 @@ def digits(n: int = 300) -> SmallRun:
 
 @functools.cache
 def computed_digits(n: int) -> SmallRun:
-    """What `digits` returns copies of, computed once a process."""
-    run = run_of_digits(n)
-    for record in (run, *vars(run).values()):
-        for value in getattr(record, "__dict__", {}).values():
-            if isinstance(value, np.ndarray):
-                value.flags.writeable = False
-    return run
-
-
-def run_of_digits(n: int) -> SmallRun:
+    """What `digits` returns copies of, computed once a process; its arrays are read-only."""
     data = load_digits()
     columns = {
         "patient": np.array([f"p{i // 3}" for i in range(n)]),
         "cost": np.arange(n) % 5 + 1.0,
     }
-    return make_run(
-        data.data[:n],
-        data.target[:n],
-        np.array([f"digit-{i:04d}" for i in range(n)]),
-        columns=columns,
-    )
+    ids = np.array([f"digit-{i:04d}" for i in range(n)])
+    run = make_run(data.data[:n], data.target[:n], ids, columns=columns)
+    for record in (run, *vars(run).values()):
+        for value in getattr(record, "__dict__", {}).values():
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
+    return run
 
 
 def reordered(run: SmallRun, order: np.ndarray) -> SmallRun:
