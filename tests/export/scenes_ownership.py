@@ -95,12 +95,12 @@ def shared_tag(folder, source, name):
 
 
 FAILURES = {
-    "fields": "coreset_engine.export.fiftyone.live._merge",
-    "tags": "coreset_engine.export.fiftyone.live.Target.write_tags",
-    "views": "coreset_engine.export.fiftyone.live.Target.write_views",
+    "fields": "coreset_engine.export.fiftyone.ownership.merge_fields",
+    "tags": "coreset_engine.export.fiftyone.ownership.Target.write_tags",
+    "views": "coreset_engine.export.fiftyone.ownership.Target.write_views",
     "map": "fiftyone.brain.compute_visualization",
     "similarity": "fiftyone.brain.compute_similarity",
-    "registration": "coreset_engine.export.fiftyone.live.Target.write_runs",
+    "registration": "coreset_engine.export.fiftyone.ownership.Target.write_runs",
 }
 
 
@@ -313,7 +313,7 @@ def full_new_dataset(folder, source, name):
     for place, fault in (
         ("coreset_engine.export.fiftyone.disk.write_frame", _no_room),
         ("fiftyone.utils.data.importers.FiftyOneDatasetImporter.import_samples", _full),
-        ("coreset_engine.export.fiftyone.live._insert", _full),
+        ("coreset_engine.export.fiftyone.live.insert_samples", _full),
     ):
         with mock.patch(place, fault):
             said.append(_said(lambda: live.write_fiftyone_dataset(bundle, name)))

@@ -18,8 +18,8 @@ from typing import Any
 from coreset_engine.core import fiftyone_database
 from coreset_engine.core.errors import BadInput, Missing
 from coreset_engine.core.export_tags import is_export_tag
+from coreset_engine.export.fiftyone.bulk_writes import every_sample, quiet
 from coreset_engine.export.fiftyone.layers import ID_FIELD, MAIN, Names
-from coreset_engine.export.fiftyone.live import every_sample, quiet
 from coreset_engine.export.fiftyone.mongodb import free_port
 
 SHOWN = {

@@ -166,7 +166,7 @@ def _scope(name: str, samples: Sequence[str] | None, selection: str) -> Iterator
     """The saved view that holds `samples`, "" for the whole dataset; a new one goes on failure."""
     import fiftyone as fo
 
-    from coreset_engine.export.fiftyone.live import every_sample
+    from coreset_engine.export.fiftyone.bulk_writes import every_sample
 
     dataset = fo.load_dataset(name)
     title = f"coreset scope: {selection}"
@@ -285,8 +285,8 @@ def preview(name: str, *, method: str, prune_rate: float, **params: Any) -> dict
 
 def compare(dataset: Any, one: str, other: str) -> dict[str, Any]:
     """Overlap of two selections by their tags; `differ`: the sample ids only one of them keeps."""
+    from coreset_engine.export.fiftyone.bulk_writes import every_sample
     from coreset_engine.export.fiftyone.layers import Names
-    from coreset_engine.export.fiftyone.live import every_sample
 
     samples = every_sample(dataset)
     first, second = (set(samples.match_tags(Names(name).tag).values("id")) for name in (one, other))
@@ -314,7 +314,7 @@ def compare(dataset: Any, one: str, other: str) -> dict[str, Any]:
 
 def selections(dataset: Any) -> list[str]:
     """Names of the selections a dataset carries."""
-    from coreset_engine.export.fiftyone.live import every_sample
+    from coreset_engine.export.fiftyone.bulk_writes import every_sample
 
     return sorted(
         tag.removeprefix("coreset:")
