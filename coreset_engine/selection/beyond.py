@@ -7,13 +7,13 @@ as preselected; they take no place in the budget and never appear in the answer.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Artefacts, Dataset, Ranking
+from coreset_engine.selection.contract import SelectionMethod
 
 
 class Beyond:
@@ -57,7 +57,7 @@ class Both:
 
 
 def rank_beyond(
-    method: Callable[..., Ranking],
+    method: SelectionMethod,
     both: Both,
     k: int,
     config: Any,

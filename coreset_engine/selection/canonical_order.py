@@ -17,12 +17,13 @@ import numpy as np
 
 from coreset_engine.core.types import Artefacts, Ranking
 from coreset_engine.selection.candidates import Pool
+from coreset_engine.selection.contract import SelectionMethod
 from coreset_engine.selection.keyed_random import random_order
 
 NONE_PRESELECTED = np.empty(0, np.int64)
 
 
-def by_key(method: Callable[..., Ranking]) -> Callable[..., Ranking]:
+def by_key(method: Callable[..., Ranking]) -> SelectionMethod:
     """Let `method` see the images in key order; `preselected` is then always an array.
 
     Its Ranking is translated back.

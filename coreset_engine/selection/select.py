@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -21,6 +21,7 @@ from coreset_engine.selection.budget import DEFAULT_RATE, Budget, cut_beside, la
 from coreset_engine.selection.candidates import Pool
 from coreset_engine.selection.columns import columns_of
 from coreset_engine.selection.constraints import Rules, check, make_rules, walk
+from coreset_engine.selection.contract import SelectionMethod
 from coreset_engine.selection.keyed_random import image_keys
 from coreset_engine.selection.request import QuotaSpec, SelectionRequest
 
@@ -273,7 +274,7 @@ def rank(row: MethodRow, inputs: Artefacts, k: int, config: Any, seed: int, pins
         in the columns, and are absent from the order; none of this for an independent method,
         which ranks them all.
     """
-    method: Callable[..., Ranking] = load(row.function)
+    method: SelectionMethod = load(row.function)
     if (pins.allowed.all() and not isinstance(inputs, Beyond)) or row.independent:
         return method(inputs, k, config, seed, preselected=pins.must_keep)
     at = np.flatnonzero(pins.allowed)

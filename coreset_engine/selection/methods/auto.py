@@ -67,6 +67,19 @@ def auto(
 
     info: `recommended` and `recommended_params`, the method taken; `decided`, whether the forecast
     decided it; `gain`, `low`, `high` in points over random; `reason`; `settled`, the portfolio.
+
+    Parameters
+    ----------
+    inputs, k, seed, preselected
+        As in `selection.contract`; vectors, neighbours are read.
+    config : AutoConfig
+        The rule, the portfolio that is judged, whose gain counts, and `switch` of the measured
+        rule.
+
+    Returns
+    -------
+    Ranking
+        Nested where the method taken is; info as above.
     """
     n = len(inputs.dataset)
     if config.rule == "measured":

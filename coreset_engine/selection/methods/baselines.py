@@ -35,7 +35,20 @@ def random(
     *,
     preselected: np.ndarray | None = None,
 ) -> Ranking:
-    """Uniform without replacement: every prefix of the order is a uniform sample."""
+    """Uniform without replacement: every prefix of the order is a uniform sample.
+
+    Parameters
+    ----------
+    inputs, k, seed, preselected
+        As in `selection.contract`; ids alone are read.
+    config : RandomConfig
+        No setting.
+
+    Returns
+    -------
+    Ranking
+        Nested; scores: minus the place in the order.
+    """
     order = random_order(inputs.dataset.ids, seed)
     return Ranking(order, rank_scores(order, len(order)))
 
@@ -51,6 +64,18 @@ def class_balanced(
     """One random image of every class in turn; a class that is used up drops out.
 
     Images of `preselected` count towards their class.
+
+    Parameters
+    ----------
+    inputs, k, seed, preselected
+        As in `selection.contract`; pseudo-labels are read.
+    config : BalancedConfig
+        Which labels: "pseudo" or "true".
+
+    Returns
+    -------
+    Ranking
+        Nested; scores: minus the place in the order.
     """
     labels = labels_of(inputs, config.labels)
     keys = image_keys(inputs.dataset.ids, seed)

@@ -55,6 +55,18 @@ def dual(
     the T epochs, r = 1 - k / N the pruning rate, b = 15 (1 - m_D) (1 - r^c) and a = 16 - b, m_D the
     mean m_i of the ten highest scores. T and J are settings of the dynamics (30 and 10).
 
+    Parameters
+    ----------
+    inputs, k, seed, preselected
+        As in `selection.contract`; pseudo-labels, dynamics are read.
+    config : DualConfig
+        Labels of the dynamics, "beta" or "top" sampling, and c > 0 (c_D of the paper).
+
+    Returns
+    -------
+    Ranking
+        For this k alone; scores: the DUAL score where sampling is "top".
+
     References
     ----------
     Cho et al. 2025, the DUAL score and Beta sampling; constants and anchor as in the released

@@ -77,6 +77,18 @@ def k_center(
     the image nearest to the mean (the paper starts from its labelled pool). info: radius, the
     largest distance of any image to the kept set.
 
+    Parameters
+    ----------
+    inputs, k, seed, preselected
+        As in `selection.contract`; vectors are read.
+    config : KCenterConfig
+        Metric, and leading principal components compared (0 = all).
+
+    Returns
+    -------
+    Ranking
+        Nested; scores: minus the place in the order; info: radius >= 0.
+
     References
     ----------
     Sener and Savarese 2018, algorithm 1.
@@ -111,6 +123,13 @@ def herding(
 
     Rows are centred, which moves every score by the same amount; <mean, x> at the start needs the
     origin. `preselected` counts as kept. info: dims, the axes compared.
+
+    Parameters
+    ----------
+    inputs, k, seed, preselected
+        As in `selection.contract`; vectors are read.
+    config : HerdingConfig
+        Metric, and leading principal components compared (0 = all; None = by N D k).
 
     References
     ----------
@@ -164,6 +183,18 @@ def kmedoids(
 
     Groups that hold an image of `preselected` are represented already. info: mean_distance of an
     image to its group's centre.
+
+    Parameters
+    ----------
+    inputs, k, seed, preselected
+        As in `selection.contract`; vectors are read.
+    config : KMedoidsConfig
+        Metric, leading principal components compared (0 = all), most rounds of k-means.
+
+    Returns
+    -------
+    Ranking
+        For this k alone; info: mean_distance >= 0.
 
     References
     ----------

@@ -93,6 +93,13 @@ def badge(
     The first is the longest gradient; each next is drawn by its squared distance to the nearest
     drawn one.
 
+    Parameters
+    ----------
+    inputs, k, seed, preselected
+        As in `selection.contract`; vectors, pseudo-labels are read.
+    config : BadgeConfig
+        Which labels the linear proxy is trained on.
+
     References
     ----------
     Ash et al. 2020, algorithm 1.
@@ -125,6 +132,18 @@ def craig(
     """Facility location on gradient distances within each class.
 
     Weights are how many images each stands for, scaled to mean 1 over the kept.
+
+    Parameters
+    ----------
+    inputs, k, seed, preselected
+        As in `selection.contract`; vectors, pseudo-labels are read.
+    config : CraigConfig
+        Which labels the linear proxy is trained on.
+
+    Returns
+    -------
+    Ranking
+        For this k alone; weights >= 0 of mean 1 over the kept.
 
     References
     ----------
@@ -163,6 +182,18 @@ def gradmatch(
 
     Ends early where the kept ones match; what is then short of k is drawn at random, as in the
     authors' program.
+
+    Parameters
+    ----------
+    inputs, k, seed, preselected
+        As in `selection.contract`; vectors, pseudo-labels are read.
+    config : GradmatchConfig
+        Labels of the proxy, ridge lambda >= 0 and its scale, how weights are settled.
+
+    Returns
+    -------
+    Ranking
+        For this k alone; weights >= 0 of mean 1 over the kept.
 
     References
     ----------
@@ -216,6 +247,13 @@ def glister(
 
     After each of `rounds` batches the proxy takes a step on what is kept. The model starts at 0;
     the whole set under its labels is the validation set, as the paper allows without noise.
+
+    Parameters
+    ----------
+    inputs, k, seed, preselected
+        As in `selection.contract`; vectors, pseudo-labels are read.
+    config : GlisterConfig
+        Labels of the proxy, greedy rounds >= 1, learning rate > 0.
 
     References
     ----------

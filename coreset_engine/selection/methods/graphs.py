@@ -134,6 +134,13 @@ def facility_location(
 ) -> Ranking:
     """Greedy maximum of f(S) = sum_i max_{j in S} s_ij, s the cosine similarity on the graph.
 
+    Parameters
+    ----------
+    inputs, k, seed, preselected
+        As in `selection.contract`; neighbours are read.
+    config : FacilityConfig
+        No setting.
+
     References
     ----------
     Mirzasoleiman et al. 2013; Kaushal et al. 2019; lazy greedy by Minoux 1978.
@@ -157,6 +164,13 @@ def graph_cut(
     preselected: np.ndarray = NONE_PRESELECTED,
 ) -> Ranking:
     """Greedy maximum of sum_{i in V, j in S} s_ij - lambda sum_{i, j in S} s_ij.
+
+    Parameters
+    ----------
+    inputs, k, seed, preselected
+        As in `selection.contract`; neighbours are read.
+    config : GraphCutConfig
+        lambda in [0, 1]; up to 0.5 f is monotone.
 
     References
     ----------
@@ -187,6 +201,18 @@ def probcover(
 
     Added: once all are covered the radius halves and covering starts again; the paper then picks at
     random. A ball holds neighbours of the graph only. info: radius, a cosine distance.
+
+    Parameters
+    ----------
+    inputs, k, seed, preselected
+        As in `selection.contract`; neighbours, pseudo-labels are read.
+    config : ProbcoverConfig
+        Purity in [0.5, 1] that sets the radius, and the labels it is measured by.
+
+    Returns
+    -------
+    Ranking
+        Nested; info: radius, a cosine distance in [0, 2].
 
     References
     ----------
@@ -226,6 +252,13 @@ def d2(
     Scores are shifted to a minimum of 0 and scaled to a maximum of 1 (which image is next does not
     depend on the scale); uniform ones are 1. After a hard cut, or within classes, an image is
     linked to the nearest of its 50 neighbours that are left, where the program searches again.
+
+    Parameters
+    ----------
+    inputs, k, seed, preselected
+        As in `selection.contract`; neighbours are read.
+    config : D2Config
+        Starting score, links, gamma_f and gamma_r >= 0, hard cut, budgets.
 
     References
     ----------

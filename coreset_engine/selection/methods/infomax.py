@@ -53,6 +53,13 @@ def infomax(
     Deviation: the paper relaxes the quadratic program and solves it by gradient steps on parts of
     the set; the greedy takes the same objective and gives a nested order.
 
+    Parameters
+    ----------
+    inputs, k, seed, preselected
+        As in `selection.contract`; vectors, neighbours are read.
+    config : InfomaxConfig
+        Information of an image, labels of the dynamics, alpha >= 0, neighbours, clusters.
+
     References
     ----------
     Tan et al. 2025, the discrete quadratic program and the sparse similarity matrix.

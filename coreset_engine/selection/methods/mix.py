@@ -74,6 +74,18 @@ def mix(
     The sum of what is gained is not submodular in general, but every term falls as more is kept, so
     that the largest gain is found lazily (Minoux 1978) and is exact at each step.
 
+    Parameters
+    ----------
+    inputs, k, seed, preselected
+        As in `selection.contract`; neighbours are read.
+    config : MixConfig
+        Weights >= 0 of the terms, and the column, query or score that a term looks at.
+
+    Returns
+    -------
+    Ranking
+        Nested where no term depends on k; columns: what each term adds, by image.
+
     Raises
     ------
     BadInput

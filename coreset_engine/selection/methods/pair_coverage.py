@@ -119,6 +119,13 @@ def facility_location_full(
     Where `facility_location` counts images that are no neighbours as not alike at all, here they
     count with their similarity; the greedy's gains are exact.
 
+    Parameters
+    ----------
+    inputs, k, seed, preselected
+        As in `selection.contract`; vectors are read.
+    config : AllPairsConfig
+        Which pairs are looked at, and components compared.
+
     References
     ----------
     Mirzasoleiman et al. 2013; Kaushal et al. 2019.
@@ -141,6 +148,13 @@ def maxherding(
     """Greedy maximum of the generalised coverage C(S) = mean_i max_{j in S} k(x_i, x_j).
 
     With a top-hat kernel this is ProbCover; here k is Gaussian, as in the paper's experiments.
+
+    Parameters
+    ----------
+    inputs, k, seed, preselected
+        As in `selection.contract`; vectors are read.
+    config : MaxherdingConfig
+        Bandwidth sigma > 0 on unit vectors, which pairs, components compared.
 
     References
     ----------
@@ -195,6 +209,13 @@ def uherding(
 
     Deviations: pseudo-labels answer for the annotator (labels=true: the source's own), and the
     model is the linear proxy on the vectors instead of a network.
+
+    Parameters
+    ----------
+    inputs, k, seed, preselected
+        As in `selection.contract`; vectors, pseudo-labels are read.
+    config : UherdingConfig
+        Labels, rounds >= 1, first bandwidth, components compared.
 
     References
     ----------
@@ -306,6 +327,13 @@ def subzerocore(
     s_j = exp(-(r_j - mu)^2 / (2 sigma^2)), r_j the distance to the K-th nearest image, mu and sigma
     its mean and standard deviation over the set; K by `neighbourhood`. Negative similarities count
     as 0. info: neighbours, K.
+
+    Parameters
+    ----------
+    inputs, k, seed, preselected
+        As in `selection.contract`; vectors are read.
+    config : SubzerocoreConfig
+        gamma in (0, 1), the coverage that sets K, and components compared.
 
     References
     ----------

@@ -102,6 +102,19 @@ def prototypicality(
     balance b: each cluster is first granted b k / C of its best images (their class balance score
     is 0.5), then the rest go by score over all clusters. `preselected` counts towards its clusters.
 
+    Parameters
+    ----------
+    inputs, k, seed, preselected
+        As in `selection.contract`; vectors are read.
+    config : PrototypicalityConfig
+        Clusters, the end that is kept, balance in [0, 1], components compared.
+
+    Returns
+    -------
+    Ranking
+        Scores: distance to the nearest centre, negative where the near ones are kept; nested
+        without balance.
+
     References
     ----------
     Sorscher et al. 2022, section 5 (self-supervised prototypes, cosine distance) and appendix H.
@@ -130,6 +143,18 @@ def moderate(
     preselected: np.ndarray = NONE_PRESELECTED,
 ) -> Ranking:
     """Images whose distance to their class centre is closest to the median distance.
+
+    Parameters
+    ----------
+    inputs, k, seed, preselected
+        As in `selection.contract`; vectors, pseudo-labels are read.
+    config : ModerateConfig
+        Labels, metric, components, kind of centre and of window (paper or program).
+
+    Returns
+    -------
+    Ranking
+        Nested; scores <= 0: minus the distance (or ranks) to the median.
 
     References
     ----------
@@ -176,6 +201,18 @@ def typiclust(
     Typicality (eq. 4) is one over the mean distance to the nearest images of the cluster. Clusters
     that are too small come after all others, and exact copies of an image last of all; the paper
     and its program never reach them.
+
+    Parameters
+    ----------
+    inputs, k, seed, preselected
+        As in `selection.contract`; vectors are read.
+    config : TypiclustConfig
+        Most clusters, neighbours of typicality, paper or program, metric and components.
+
+    Returns
+    -------
+    Ranking
+        For this k alone, nested from `max_clusters` images on.
 
     References
     ----------

@@ -101,6 +101,19 @@ def blindcs(
 
     Loss weights are those of eq. 10; with automatic alpha they are all 1, since its order is drawn.
 
+    Parameters
+    ----------
+    inputs, k, seed, preselected
+        As in `selection.contract`; vectors, coverage are read.
+    config : BlindcsConfig
+        alpha >= 0, the redundancy neighbours; 0 = automatic.
+
+    Returns
+    -------
+    Ranking
+        Scores: eq. 9, sums over the samples; weights in [0, 1] (eq. 10), or None with automatic
+        alpha.
+
     References
     ----------
     BlindCS (also published as ZCore), eq. 6, 8, 9 and 10.
@@ -132,6 +145,18 @@ def elfs(
     """Double-end pruning: the hardest beta N last, then from hard to easy.
 
     The first k of the order are the double-end window, for every k, given beta.
+
+    Parameters
+    ----------
+    inputs, k, seed, preselected
+        As in `selection.contract`; pseudo-labels, dynamics are read.
+    config : ElfsConfig
+        Score, hard cut beta in [0, 1] (None = by the pruning rate), labels of the dynamics.
+
+    Returns
+    -------
+    Ranking
+        Hard to easy, nested for a given beta; info: beta in [0, 1].
 
     References
     ----------
@@ -241,6 +266,13 @@ def aum(
 ) -> Ranking:
     """Smallest area under the margin first.
 
+    Parameters
+    ----------
+    inputs, k, seed, preselected
+        As in `selection.contract`; pseudo-labels, dynamics are read.
+    config : ScoreConfig
+        Labels of the dynamics, the end that is kept, budgets of classes and of score ranges.
+
     References
     ----------
     Pleiss et al. 2020, eq. 1-2; used to select by Zheng et al. 2023 and BlindCS' table 3.
@@ -257,6 +289,13 @@ def forgetting(
     preselected: np.ndarray | None = None,
 ) -> Ranking:
     """Most forgetting events first; images never learned before all others, or as 0 events.
+
+    Parameters
+    ----------
+    inputs, k, seed, preselected
+        As in `selection.contract`; pseudo-labels, dynamics are read.
+    config : ForgettingConfig
+        As `ScoreConfig`, and what an image that was never learned counts as.
 
     References
     ----------
@@ -276,6 +315,13 @@ def el2n(
 ) -> Ranking:
     """Largest early error norm first.
 
+    Parameters
+    ----------
+    inputs, k, seed, preselected
+        As in `selection.contract`; pseudo-labels, dynamics are read.
+    config : ScoreConfig
+        As for `aum`.
+
     References
     ----------
     Paul et al. 2021, definition 2.4.
@@ -292,6 +338,13 @@ def grand(
     preselected: np.ndarray | None = None,
 ) -> Ranking:
     """Largest early gradient norm (last layer) first.
+
+    Parameters
+    ----------
+    inputs, k, seed, preselected
+        As in `selection.contract`; pseudo-labels, dynamics are read.
+    config : ScoreConfig
+        As for `aum`.
 
     References
     ----------
@@ -310,6 +363,13 @@ def entropy(
 ) -> Ranking:
     """Largest entropy of the trained network's prediction first.
 
+    Parameters
+    ----------
+    inputs, k, seed, preselected
+        As in `selection.contract`; pseudo-labels, dynamics are read.
+    config : ScoreConfig
+        As for `aum`.
+
     References
     ----------
     Coleman et al. 2020.
@@ -327,6 +387,13 @@ def dyn_unc(
 ) -> Ranking:
     """Largest mean deviation of the label's probability over windows of epochs first.
 
+    Parameters
+    ----------
+    inputs, k, seed, preselected
+        As in `selection.contract`; pseudo-labels, dynamics are read.
+    config : ScoreConfig
+        As for `aum`.
+
     References
     ----------
     He et al. 2024 (Dyn-Unc), eq. 1-2.
@@ -343,6 +410,13 @@ def tdds(
     preselected: np.ndarray | None = None,
 ) -> Ranking:
     """Largest variation of the prediction's changes over the first T epochs first.
+
+    Parameters
+    ----------
+    inputs, k, seed, preselected
+        As in `selection.contract`; pseudo-labels, dynamics are read.
+    config : ScoreConfig
+        As for `aum`.
 
     References
     ----------

@@ -61,6 +61,18 @@ def semiprune(
     Deviations: the paper trains a network on pixels by FixMatch and collects the dynamics of a
     ResNet; here both steps work on the vectors. info: pilot, how many labels were read.
 
+    Parameters
+    ----------
+    inputs, k, seed, preselected
+        As in `selection.contract`; vectors, neighbours are read.
+    config : SemipruneConfig
+        Share of labels read, share kept in a spreading step, hard cut beta.
+
+    Returns
+    -------
+    Ranking
+        Hard to easy, nested for a given beta; info: beta, pilot.
+
     References
     ----------
     Cho et al. 2026: pilot, semi-supervised labels, pseudo-label-induced dynamics, then any

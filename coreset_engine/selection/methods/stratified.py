@@ -62,6 +62,18 @@ def ccs(
     Strata smaller than their budget give all, and the rest goes to the others. With `per_class` each
     class gets a budget, and its own ranges.
 
+    Parameters
+    ----------
+    inputs, k, seed, preselected
+        As in `selection.contract`; pseudo-labels, dynamics are read.
+    config : CcsConfig
+        Score, beta in [0, 1] (None = by the pruning rate), strata, budgets of the classes.
+
+    Returns
+    -------
+    Ranking
+        For this k alone; info: beta in [0, 1].
+
     References
     ----------
     Zheng et al. 2023, algorithm 1; the released program always cuts by AUM (cut_by="aum").
