@@ -7,7 +7,7 @@ as preselected; they take no place in the budget and never appear in the answer.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -85,7 +85,8 @@ def rank_beyond(
         Order, scores (P,) and weights (P,) or None, of own images only.
     """
     kept = np.concatenate([preselected, both.n_own + np.arange(both.n_other)]).astype(np.int64)
-    ranked = method(both, k + both.n_other, config, seed, preselected=kept)
+    inputs = cast(Artefacts, both)  # such a method reads ids, vectors and seed alone
+    ranked = method(inputs, k + both.n_other, config, seed, preselected=kept)
     order = np.concatenate([preselected, ranked.order]).astype(np.int64)
     order = order[order < both.n_own]
     order = order[np.sort(np.unique(order, return_index=True)[1])]

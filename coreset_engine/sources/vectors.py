@@ -296,9 +296,9 @@ def _by_order(path: Path, order: str | None, read: VectorFile, pictures: Dataset
             "ids=FILE (--ids), or say order=natural (--order) where the order is right."
         )
     if len(read.matrix) != len(pictures):
-        rows = counted(len(read.matrix), "row")
+        held = counted(len(read.matrix), "row")
         raise BadInput(
-            f"{str(path)!r} has {rows} but the folder has {len(pictures):,} usable images "
+            f"{str(path)!r} has {held} but the folder has {len(pictures):,} usable images "
             f"({pictures.n_rejected:,} set aside); give one row per image, or "
             "ids=FILE (--ids) to match them."
         )

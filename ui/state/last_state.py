@@ -63,7 +63,7 @@ def take_local(state: dict[str, Any]) -> dict[str, Any]:
     return {
         name: value
         for name, value in taken.items()
-        if isinstance(value, LOCAL[name]) and (name not in FILES or Path(value).exists())
+        if isinstance(value, LOCAL[name]) and (name not in FILES or Path(str(value)).exists())
     }
 
 

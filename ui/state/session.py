@@ -404,11 +404,11 @@ def earlier_run(view: RunView, stages: Iterable[str]) -> RunView | None:
     """
     notes = get("complete") or {}
     for stage in reversed(list(stages)):
-        note = notes.get(stage) or ()
+        note: tuple[str, ...] = tuple(notes.get(stage) or ())
         if len(note) != 3 or note[0] != view.spec:
             continue
         try:
-            earlier = _earlier(*note, str(home()))
+            earlier = _earlier(note[0], note[1], note[2], str(home()))
         except (CoresetError, TypeError, ValueError):  # of another version, or damaged
             continue
         if earlier.ready(*stages):
