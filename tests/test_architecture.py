@@ -212,8 +212,7 @@ def long_signatures(path: Path) -> set[str]:
     found = set()
     for node in ast.walk(parsed(path)):
         if isinstance(node, ast.FunctionDef):
-            names = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
-            if len([arg for arg in names if arg.arg not in ("self", "cls")]) > 6:
+            if len(own_parameters(node)) > 6:
                 found.add(node.name)
     return found
 
@@ -236,3 +235,49 @@ def test_no_two_test_files_share_a_name():
     """pytest imports them by their bare names, and cannot collect a second one."""
     names = sorted(path.name for path in (ROOT / "tests").rglob("test_*.py"))
     assert not {name for name in names if names.count(name) > 1}
+
+
+def own_parameters(node: ast.FunctionDef) -> list[str]:
+    names = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+    return [arg.arg for arg in names if arg.arg not in ("self", "cls")]
+
+
+def public_functions(path: Path) -> list[tuple[str, ast.FunctionDef, str]]:
+    """(name, function, docstring) of public functions, methods and constructors of public classes."""
+    found = []
+    for outer in parsed(path).body:
+        if isinstance(outer, ast.FunctionDef):
+            found.append((outer.name, outer, ast.get_docstring(outer) or ""))
+        if isinstance(outer, ast.ClassDef) and not outer.name.startswith("_"):
+            about = ast.get_docstring(outer) or ""
+            for node in outer.body:
+                if isinstance(node, ast.FunctionDef):
+                    said = ast.get_docstring(node) or ""
+                    init = node.name == "__init__"
+                    found.append(
+                        (f"{outer.name}.{node.name}", node, about + said if init else said)
+                    )
+    return [one for one in found if one[1].name == "__init__" or one[1].name[0] != "_"]
+
+
+def test_public_functions_of_four_parameters_describe_them():
+    """Shapes, dtypes, units and ranges in a NumPy section, or a reference to where they are."""
+    missing = [
+        f"{path.relative_to(ROOT)}:{node.lineno}: {name}"
+        for path in OURS
+        if path.parent.name != "commands"  # the docstring of a command is its --help
+        for name, node, said in public_functions(path)
+        if len(own_parameters(node)) >= 4 and "Parameters\n----------" not in said
+    ]
+    assert not missing
+
+
+def test_methods_refer_to_the_contract_and_name_their_config():
+    from coreset_engine.core.registry import METHODS
+
+    for row in METHODS.values():
+        module, _, name = row.function.partition(":")
+        path = ROOT / (module.replace(".", "/") + ".py")
+        said = {one: doc for one, _, doc in public_functions(path)}[name]
+        config = row.config.partition(":")[2]
+        assert "As in `selection.contract`" in said and f"config : {config}\n" in said, row.name

@@ -216,7 +216,19 @@ def _read(path: Path) -> SourceState | None:
 
 
 def continue_map(key: str, former_map: str, former: SourceState, home: Path) -> None:
-    """Note that the map with the plain key `key` continues the stored map `former_map`."""
+    """Note that the map with the plain key `key` continues the stored map `former_map`.
+
+    Parameters
+    ----------
+    key : str
+        Of the new map, without regard to what it continues.
+    former_map : str
+        Key of the earlier map in the store.
+    former : SourceState
+        The source as that map shows it.
+    home : path
+        The workspace.
+    """
     path = home / "grown" / f"{key}.json"
     filesystem.make_folder(path.parent)
     note = dict(map=former_map, spec=former.spec, fingerprint=former.fingerprint)

@@ -241,9 +241,21 @@ def _round(workers: Workers, n: int, centres: np.ndarray, piece: int, tick: Tick
 
 
 def assign(vectors: np.ndarray, shared: tuple[np.ndarray, int], first: int, last: int) -> Round:
-    """The `Round` of rows first to last, piece by piece.
+    """Assign rows to their nearest centres, piece by piece; one call is one task of a round.
 
-    shared: centres (C, D) float32, rows of a piece.
+    Parameters
+    ----------
+    vectors : (N, D) float32 or float16
+        Any scale; rows are scaled to unit length.
+    shared : tuple
+        Centres (C, D) float32 of unit length; rows of a piece, an int.
+    first, last : int
+        Rows first <= i < last.
+
+    Returns
+    -------
+    Round
+        Sums of these rows, added in pairs, so that the split into tasks changes no bit.
     """
     centres, piece = shared
     return in_pairs(
@@ -317,7 +329,24 @@ def _named(
 def name(
     vectors: np.ndarray, shared: tuple[np.ndarray, float, bool], first: int, last: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """(labels int32, confidence float32, probabilities float32 or None) of rows first to last."""
+    """Label rows by their most probable centre.
+
+    Parameters
+    ----------
+    vectors : (N, D) float32 or float16
+        Any scale; rows are scaled to unit length.
+    shared : tuple
+        Centres (C, D) float32 of unit length; temperature > 0 of the softmax over cosines; whether
+        all probabilities are wanted.
+    first, last : int
+        Rows first <= i < last, M of them.
+
+    Returns
+    -------
+    tuple
+        labels (M,) int32 in [0, C); confidence (M,) float32 in (0, 1]; probabilities (M, C)
+        float32, or None.
+    """
     centres = torch.from_numpy(np.array(shared[0]))
     temperature = shared[1]
     soft = []

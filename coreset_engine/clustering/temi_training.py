@@ -41,6 +41,19 @@ class Training:
         config: TemiConfig,
         seed: int,
     ) -> None:
+        """Heads at their initial weights, on the device of `rows`.
+
+        Parameters
+        ----------
+        rows : (N, D) float32 tensor of unit rows, or `UnitRows` on disk
+        near : (N, k) int64 tensor of neighbours, or `ListsOnDisk`
+        n_clusters : int
+            C >= 2, outputs of each head.
+        config : TemiConfig
+            Heads, epochs, batch, temperatures, learning rate.
+        seed : int
+            Of the initial weights, the batches and the neighbours drawn.
+        """
         self.rows = rows
         self.near = near
         self.config = config

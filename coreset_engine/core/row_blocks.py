@@ -51,7 +51,16 @@ class Workers(Protocol):
     ) -> Generator[tuple[int, Any]]:
         """Yield (position in items, task(vectors, shared, first row, last row)) in any order.
 
-        idle: called about every second, may raise Cancelled.
+        Parameters
+        ----------
+        task : callable
+            Importable by name, since it may run in another process.
+        shared : tuple
+            What every call gets; sent once.
+        items : sequence of (int, int)
+            First row and the one after the last of each call.
+        idle : callable
+            Called about every second; may raise Cancelled.
         """
         ...
 
@@ -71,7 +80,13 @@ class LocalWorkers:
         items: Sequence[tuple[int, int]],
         idle: Callable[[], None],
     ) -> Generator[tuple[int, Any]]:
-        """As `Workers.map`."""
+        """Yield (position in items, result) from threads of this process, one core each.
+
+        Parameters
+        ----------
+        task, shared, items, idle
+            As in `Workers.map`.
+        """
         from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
         with torch_threads(1):

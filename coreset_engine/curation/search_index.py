@@ -1,8 +1,8 @@
 """The nearest images to a direction: exact where one pass is fast enough, else by an index.
 
 The index (inverted lists of 8-bit codes, faiss) is built once, kept in the workspace under the
-vectors' key and held in memory. Its candidates are ranked again by exact cosines of the vectors, and
-its recall is measured when it is built.
+vectors' key and held in memory. Its candidates are ranked again by exact cosines of the vectors,
+and its recall is measured when it is built.
 """
 
 from __future__ import annotations
@@ -70,6 +70,19 @@ class ListIndex:
     exact = False
 
     def __init__(self, vectors: np.ndarray, index: Any, probed: int, recall: float) -> None:
+        """An index that is ready to be searched.
+
+        Parameters
+        ----------
+        vectors : (N, D) float32 or float16
+            Any scale; candidates are ranked by exact cosine.
+        index : faiss.IndexIVF
+            Of the unit vectors.
+        probed : int
+            Lists looked into by a query, >= 1.
+        recall : float
+            Share of the true nearest ten that is found, in [0, 1], as measured when it was built.
+        """
         self.vectors = vectors
         self.index = index
         self.probed = probed

@@ -37,7 +37,13 @@ class Nodes:
         items: Sequence[tuple[int, int]],
         idle: Callable[[], None],
     ) -> Generator[tuple[int, Any]]:
-        """As `Workers.map`; note tells what each node did of this call, in images per second."""
+        """As `Workers.map`; note tells what each node did of this call, in images per second.
+
+        Parameters
+        ----------
+        task, shared, items, idle
+            As in `Workers.map`.
+        """
         kept = self.ray.put(shared)
         speeds = Speeds()
         items_sent = [(self.where, task, [kept], first, last) for first, last in items]
@@ -52,7 +58,19 @@ class Nodes:
 def on_a_node(
     where: str, task: Callable[..., Any], shared: list[Any], first: int, last: int
 ) -> Any:
-    """task(vectors, shared, first, last), on whatever node; one thread, as everywhere."""
+    """Run task(vectors, shared, first, last) on this node, with one thread as everywhere.
+
+    Parameters
+    ----------
+    where : str
+        The .npy of vectors (N, D), which every node must see.
+    task : callable
+        As in `Workers.map`.
+    shared : list
+        One Ray reference to what every call gets.
+    first, last : int
+        Rows first <= i < last.
+    """
     import ray
     import torch
 

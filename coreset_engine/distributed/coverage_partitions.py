@@ -90,7 +90,19 @@ def coverage_work(
 
 
 def fits_whole(n: int, d: int, itemsize: int, cores: int, memory: float) -> bool:
-    """Whether every core of a node can hold all columns, as `coverage_scorer`'s actors do."""
+    """Whether every core of a node can hold all columns, as `coverage_scorer`'s actors do.
+
+    Parameters
+    ----------
+    n, d : int
+        Images and dimensions.
+    itemsize : int
+        Bytes of a vector's entry, 2 or 4.
+    cores : int
+        Of the node; each holds the columns once.
+    memory : float
+        Bytes of the node.
+    """
     return cores * memory_limits.needed("coverage", n, d, itemsize) <= over.SHARE * memory
 
 
@@ -123,7 +135,19 @@ def _nodes(ray: Any) -> list[tuple[int, float]]:
 def column_scorer(
     address: str, folder: Path, groups: int, task: dict[str, Any]
 ) -> Callable[..., Any]:
-    """A `make_scorer` whose samples are scored per set of groups. task: num_cpus, memory of one."""
+    """A `make_scorer` whose samples are scored per set of groups of columns.
+
+    Parameters
+    ----------
+    address : str
+        Of the Ray cluster, or "local".
+    folder : path
+        Transposed columns, which every node must see.
+    groups : int
+        Parts that the columns are cut into.
+    task : dict
+        num_cpus and memory (bytes) that Ray reserves for one task.
+    """
 
     def make_scorer(columns: Columns, alphas: Sequence[int], exponents: Sequence[float]) -> Any:
         about = over.Task(
@@ -221,7 +245,24 @@ def _nodes_or_none(ray: Any) -> list[tuple[int, float]]:
 def parts(
     dims: np.ndarray, count: int, groups: int, slots: int
 ) -> list[tuple[tuple[int, ...], np.ndarray]]:
-    """(groups, samples) of every task: sets of groups, split while that gives idle nodes work."""
+    """Samples of every task: sets of groups, split while that gives idle nodes work.
+
+    Parameters
+    ----------
+    dims : (T, m) int
+        Dimensions of each sample.
+    count : int
+        D, dimensions in all.
+    groups : int
+        Parts that the columns are cut into.
+    slots : int
+        Tasks that can run at once.
+
+    Returns
+    -------
+    list of (tuple of int, (n,) int64)
+        Groups of columns that a task reads, and its samples.
+    """
     sets = over.sets_of(dims, count, groups)
     wanted = -(-2 * max(1, slots) // max(1, len(sets)))
     return [

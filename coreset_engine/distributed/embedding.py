@@ -64,7 +64,19 @@ def open_on(address: str, source: str, progress: Progress = silent) -> Dataset:
 def look_through_on(
     address: str, units: list[Any], memory: Path, progress: Progress = silent
 ) -> None:
-    """Scan `units` on the cluster, one task each; indexes are cached in `memory`."""
+    """Scan `units` on the cluster, one task each.
+
+    Parameters
+    ----------
+    address : str
+        Of the Ray cluster, or "local".
+    units : list of Unit
+        Archives and lists of files, as `units_of` gives them.
+    memory : path
+        Where their indexes are cached; every node must see it.
+    progress : Progress
+        Unit "files scanned".
+    """
     from coreset_engine.sources.remote.scan import look_through_unit, remember
 
     if not units:

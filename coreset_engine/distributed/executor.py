@@ -37,6 +37,13 @@ class RayExecutor:
     def compute_stage(
         self, run: PipelineRun, stage: str, params: dict[str, Any], progress: Progress = silent
     ) -> None:
+        """Send "pseudo_labels" or "dynamics" of a source that nodes can open to the best node.
+
+        Parameters
+        ----------
+        run, stage, params, progress
+            As in `Executor.compute_stage`.
+        """
         if run.dataset.reopenable and stage in ("pseudo_labels", "dynamics"):
             full_stages.make_there(self.address, run, stage, params, progress)
 
@@ -64,6 +71,13 @@ class RayExecutor:
         gpu: bool = False,
         idle: Callable[[], None] = lambda: None,
     ) -> Generator[tuple[int, Any]]:
+        """Calls as Ray tasks, on any node.
+
+        Parameters
+        ----------
+        function, items, gpu, idle
+            As in `Executor.map`.
+        """
         with closing(scatter(self.address, function, items, gpu=gpu, idle=idle)) as results:
             for index, value, _ in results:
                 yield index, value

@@ -32,8 +32,19 @@ def make_there(
 ) -> None:
     """Compute "dynamics" or "pseudo_labels" as one task; the artefact is then in the store.
 
-    params: what distinguishes the artefact. Does nothing where it exists, or where this machine is
-    as fast as a node.
+    Does nothing where it exists, or where this machine is as fast as a node.
+
+    Parameters
+    ----------
+    address : str
+        Of the Ray cluster, or "local".
+    run : PipelineRun
+        Its store must be one that every node sees.
+    stage : {"dynamics", "pseudo_labels"}
+    params : dict
+        What distinguishes the artefact, such as labels="true".
+    progress : Progress
+        Units of the stage itself.
     """
     if run.store.has(stage, run.stored_as(stage, **params)) or not _gains(
         address, run, stage, params
@@ -84,7 +95,23 @@ def _one_node(
 
 
 def whole_task(settings: str, summary: str, stage: str, params: dict[str, Any]) -> dict[str, Any]:
-    """Compute on the node what `Run.dynamics_at` or `Run.clusters` would; returns the last note."""
+    """Compute on the node what `Run.dynamics_at` or `Run.clusters` would.
+
+    Parameters
+    ----------
+    settings : str
+        The run as JSON, for `open_run`.
+    summary : str
+        File that progress is written to, which the sender reads.
+    stage : {"dynamics", "pseudo_labels"}
+    params : dict
+        As in `make_there`.
+
+    Returns
+    -------
+    dict
+        The last note of the progress.
+    """
     run = open_run(settings)
     run.progress = teller = Teller(Path(summary), stage)
     try:

@@ -94,6 +94,23 @@ class CoverageWorker:
         exponents: Sequence[float],
         ranks: np.ndarray,
     ) -> None:
+        """Columns and kernel of one core.
+
+        Parameters
+        ----------
+        where : str
+            The .npy of vectors (N, D), read where none are handed over.
+        handed : (N, D) float32 or float16, or None
+            Vectors from Ray's object store.
+        dims : int
+            Dimensions of a random slice, m.
+        alphas : sequence of int
+            Redundancy neighbours, descending.
+        exponents : sequence of float
+            Of the penalty, > 0.
+        ranks : (N,) uint32
+            Ranks of the images' keys, for ties.
+        """
         from coreset_engine.coverage.kernels.threads import cpu_scorer
         from coreset_engine.coverage.transposed import transpose_and_quantise
 

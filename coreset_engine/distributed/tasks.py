@@ -114,7 +114,18 @@ def neighbour_steps(
 
 
 def neighbour_step(where: str, folder: str, step: str, number: int) -> None:
-    """One piece or block, on whatever node."""
+    """One piece or block of an approximate search, on whatever node.
+
+    Parameters
+    ----------
+    where : str
+        The .npy of vectors (N, D), which every node must see.
+    folder : str
+        Folder of the search, with its plan.json.
+    step : {"encode", "search"}
+    number : int
+        Of the piece or block, from 0.
+    """
     from coreset_engine.embedding.neighbours import ivfpq
 
     must_see({folder: Path(folder, "plan.json"), where: Path(where)})

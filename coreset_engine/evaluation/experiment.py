@@ -182,6 +182,19 @@ class EvaluationGrid:
     def __init__(
         self, run: Run, config: EvaluationConfig, plan: Plan, on_rows: OnRows = nothing
     ) -> None:
+        """An experiment of which nothing is measured yet.
+
+        Parameters
+        ----------
+        run : Run
+            With a test split, or labels of which a fifth is set aside.
+        config : EvaluationConfig
+            Model and its training.
+        plan : Plan
+            Methods, rates and seeds of the cells.
+        on_rows : callable
+            Called as (rows, accuracy on all images or None, total) after each training.
+        """
         self.run = run
         self.config = config
         self.plan = plan
@@ -387,7 +400,21 @@ class EvaluationGrid:
 def cell_task(
     spec: str, config: str, params: str, method: str | None, rate: float, seed: int
 ) -> Row:
-    """One row, in whatever process; who needs a stage first computes it, others wait for it."""
+    """One row, in whatever process; who needs a stage first computes it, others wait for it.
+
+    Parameters
+    ----------
+    spec : str
+        The source.
+    config, params : str
+        The run's settings and the experiment's, as JSON.
+    method : str or None
+        A row of METHODS; None trains on all images.
+    rate : float
+        Pruning rate, 0 <= p < 1.
+    seed : int
+        Of clustering, dynamics, draws, ties and training alike.
+    """
     return _grid_of(spec, config, params).cell(method, rate, seed)
 
 

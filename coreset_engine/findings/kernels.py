@@ -182,11 +182,25 @@ def _quantile(weight, share):
 
 @numba.njit(cache=True, nogil=True)
 def pairs_in_cells(rows, keys, strides, limit, most):
-    """(pairs (M, 2) int64 of rows whose squared distance is at most `limit`, how many there are).
+    """Pairs of rows that are near each other, found cell by cell of a grid.
 
-    rows: (N, d) float32, in the order of keys. keys: (N,) int64 ascending, cells of a grid of three
-    axes, as wide as the distance, with an empty border. strides: (2,) int64 of the first two axes;
-    that of the third is 1. Stops when there are more than `most` pairs.
+    Parameters
+    ----------
+    rows : (N, d) float32
+        In the order of `keys`.
+    keys : (N,) int64
+        Ascending; cells of a grid of three axes, as wide as the distance, with an empty border.
+    strides : (2,) int64
+        Of the first two axes; that of the third is 1.
+    limit : float
+        Largest squared distance of a pair.
+    most : int
+        Stops when there are more pairs.
+
+    Returns
+    -------
+    tuple
+        Pairs (M, 2) int64 of rows, and how many there are.
     """
     n = len(rows)
     pairs = np.empty((min(max(4 * n, 16), most + 1), 2), np.int64)

@@ -7,10 +7,10 @@ GPU or the memory.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from coreset_engine.artifacts import filesystem, internal_errors
 from coreset_engine.artifacts.store import Store
@@ -146,8 +146,46 @@ def _open(
     return Run(dataset, config, executor, store=store, progress=report), rest
 
 
+class JobFunction(Protocol):
+    """What a kind of job does; its row in KINDS names it."""
+
+    def __call__(
+        self, spec: str, params: dict[str, Any], store: Store, report: Reporter, /
+    ) -> None:
+        """Do the job in this process.
+
+        Parameters
+        ----------
+        spec : str
+            The source.
+        params : dict
+            From the request, JSON-able: a record of run settings under "run", the address of a
+            "cluster", and what the kind itself takes. May be changed.
+        store : Store
+            Where artefacts are found and left.
+        report : Reporter
+            Called as (stage, done, total, unit); `report.result` is set to what the page and
+            `jobs.manager.read` show, JSON-able.
+
+        Raises
+        ------
+        Cancelled
+            From `report`, when the user asked to stop.
+        CoresetError
+            Its message is shown; anything else is recorded as an internal error.
+        """
+
+
 def prepare(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
-    """Every stage that is missing, in order."""
+    """Every stage that is missing, in order.
+
+    Parameters
+    ----------
+    spec, store, report
+        As in `JobFunction`; leaves nothing but artefacts.
+    params : dict
+        A record of run settings under "run", and "cluster".
+    """
     run, params = _open(spec, params, store, report)
     large = sampled_run.too_many(len(run.dataset))
     for stage in STAGES:
@@ -156,7 +194,15 @@ def prepare(spec: str, params: dict[str, Any], store: Store, report: Reporter) -
 
 
 def coverage_grid(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
-    """Coverage scores for several numbers of redundancy neighbours, from one sweep."""
+    """Coverage scores for several numbers of redundancy neighbours, from one sweep.
+
+    Parameters
+    ----------
+    spec, store, report
+        As in `JobFunction`; result: n_neighbours.
+    params : dict
+        "n_neighbours": alphas >= 1, default those of the slider.
+    """
     wanted = params.pop("n_neighbours", None)
     run, params = _open(spec, params, store, report)
     report.result = dict(n_neighbours=list(run.coverage_grid(wanted)))
@@ -165,7 +211,12 @@ def coverage_grid(spec: str, params: dict[str, Any], store: Store, report: Repor
 def beta(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
     """Search the hard cut with the best pseudo-label accuracy (ELFS 3.4).
 
-    oracle: also on true labels.
+    Parameters
+    ----------
+    spec, store, report
+        As in `JobFunction`; result: what `beta_stage.search` returns.
+    params : dict
+        Fields of `BetaConfig`, and "oracle": whether the curve is measured on true labels too.
     """
     from coreset_engine.evaluation import beta_stage
 
@@ -181,7 +232,15 @@ def beta(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> N
 
 
 def forecast(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
-    """What each method would gain over random, by pruning rate; partial results as they come."""
+    """What each method would gain over random, by pruning rate; partial results as they come.
+
+    Parameters
+    ----------
+    spec, store, report
+        As in `JobFunction`; result: the forecast as JSON.
+    params : dict
+        Keywords of `forecast_stage.forecast_steps`: methods, rates.
+    """
     from coreset_engine.pipeline.forecast_stage import forecast_steps
 
     run, params = _open(spec, params, store, report)
@@ -194,7 +253,15 @@ def forecast(spec: str, params: dict[str, Any], store: Store, report: Reporter) 
 
 
 def evaluate(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
-    """Train on each coreset and on random at several rates and seeds; rows are reported live."""
+    """Train on each coreset and on random at several rates and seeds; rows are reported live.
+
+    Parameters
+    ----------
+    spec, store, report
+        As in `JobFunction`; result: rows, full_accuracy in [0, 1].
+    params : dict
+        Keywords of `evaluation.experiment.evaluate`.
+    """
     from coreset_engine.evaluation.experiment import evaluate as measure
 
     run, params = _open(spec, params, store, report)
@@ -207,7 +274,15 @@ def evaluate(spec: str, params: dict[str, Any], store: Store, report: Reporter) 
 
 
 def inclusion(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
-    """How often each image is kept over seeds and encoders."""
+    """How often each image is kept over seeds and encoders.
+
+    Parameters
+    ----------
+    spec, store, report
+        As in `JobFunction`; result: draws, core, never, agreement in [0, 1].
+    params : dict
+        Keywords of `evaluation.inclusion.inclusion`, the method's own under "method_params".
+    """
     from coreset_engine.evaluation.inclusion import inclusion as measure
 
     run, params = _open(spec, params, store, report)
@@ -221,7 +296,15 @@ def inclusion(spec: str, params: dict[str, Any], store: Store, report: Reporter)
 
 
 def export(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
-    """A selection to a target (see export's table); with `folder`, the one that lies there."""
+    """A selection to a target (see export's table); with `folder`, the one that lies there.
+
+    Parameters
+    ----------
+    spec, store, report
+        As in `JobFunction`; result: what the target returns.
+    params : dict
+        Keywords of `export.targets.export`, or "folder" and those of `export_folder`.
+    """
     from coreset_engine.export.targets import export as send
     from coreset_engine.export.targets import export_folder
 
@@ -237,7 +320,15 @@ def export(spec: str, params: dict[str, Any], store: Store, report: Reporter) ->
 
 
 def next_round(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
-    """The images to label next, as a folder."""
+    """The images to label next, as a folder.
+
+    Parameters
+    ----------
+    spec, store, report
+        As in `JobFunction`; result: the summary and `out`.
+    params : dict
+        "count" >= 1, "out": the folder, "request": a `SelectionRequest` as JSON, or none.
+    """
     from coreset_engine.pipeline.next_round import next_round as choose
     from coreset_engine.selection.request import SelectionRequest
 
@@ -248,7 +339,15 @@ def next_round(spec: str, params: dict[str, Any], store: Store, report: Reporter
 
 
 def label_errors(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
-    """Probable mistakes among given labels."""
+    """Probable mistakes among given labels.
+
+    Parameters
+    ----------
+    spec, store, report
+        As in `JobFunction`; result: count, suspected.
+    params : dict
+        Run settings alone.
+    """
     from coreset_engine.evaluation.label_errors import label_errors as find
     from coreset_engine.pipeline.imported_labels import with_known_labels
 
@@ -262,7 +361,15 @@ def label_errors(spec: str, params: dict[str, Any], store: Store, report: Report
 
 
 def round_estimate(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
-    """What the labels so far are worth, and what more would bring."""
+    """What the labels so far are worth, and what more would bring.
+
+    Parameters
+    ----------
+    spec, store, report
+        As in `JobFunction`; result: the estimate as JSON.
+    params : dict
+        Keywords of `evaluation.round_estimate.estimate_rounds`.
+    """
     from coreset_engine.evaluation.round_estimate import estimate_rounds
 
     run, params = _open(spec, params, store, report)
@@ -275,7 +382,15 @@ def round_estimate(spec: str, params: dict[str, Any], store: Store, report: Repo
 
 
 def totals(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
-    """The table from which a set too large to draw is counted, for a method and its knobs."""
+    """The table from which a set too large to draw is counted, for a method and its knobs.
+
+    Parameters
+    ----------
+    spec, store, report
+        As in `JobFunction`; result: images.
+    params : dict
+        "method": a row of METHODS, "params": its parameters.
+    """
     run, params = _open(spec, params, store, report)
     report("totals", 0, 1, "")
     report.result = dict(
@@ -284,7 +399,15 @@ def totals(spec: str, params: dict[str, Any], store: Store, report: Reporter) ->
 
 
 def clean(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
-    """What the findings are computed from, so that a page only compares numbers."""
+    """What the findings are computed from, so that a page only compares numbers.
+
+    Parameters
+    ----------
+    spec, store, report
+        As in `JobFunction`; result: counts by finding.
+    params : dict
+        Run settings alone.
+    """
     from coreset_engine.pipeline.clean import clean as look
 
     run, _ = _open(spec, params, store, report)
@@ -292,7 +415,15 @@ def clean(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> 
 
 
 def compare_sources(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
-    """What this source and another share, where they differ, and one map of both."""
+    """What this source and another share, where they differ, and one map of both.
+
+    Parameters
+    ----------
+    spec, store, report
+        As in `JobFunction`; result: other, leaks, leaks_of_a.
+    params : dict
+        "other": spec of the other source.
+    """
     from coreset_engine.pipeline.beyond import run_of
     from coreset_engine.pipeline.comparison_stage import comparison
 
@@ -303,7 +434,15 @@ def compare_sources(spec: str, params: dict[str, Any], store: Store, report: Rep
 
 
 def update(spec: str, params: dict[str, Any], store: Store, report: Reporter) -> None:
-    """The next images of a source that changed, given an earlier selection's."""
+    """The next images of a source that changed, given an earlier selection's.
+
+    Parameters
+    ----------
+    spec, store, report
+        As in `JobFunction`; result: what changed, kept and next ids.
+    params : dict
+        "selection": folder of the earlier one, "more" >= 0 images, "out": the new folder.
+    """
     from coreset_engine.evaluation.update import update_run
 
     run, params = _open(spec, params, store, report)
@@ -315,7 +454,7 @@ def update(spec: str, params: dict[str, Any], store: Store, report: Reporter) ->
     )
 
 
-KINDS: dict[str, Callable[[str, dict[str, Any], Store, Reporter], None]] = dict(
+KINDS: dict[str, JobFunction] = dict(
     prepare=prepare,
     coverage_grid=coverage_grid,
     beta=beta,

@@ -111,7 +111,18 @@ class Executor(Protocol):
     def compute_stage(
         self, run: PipelineRun, stage: str, params: dict[str, Any], progress: Progress = silent
     ) -> None:
-        """Leave "pseudo_labels" or "dynamics" in the store if another machine is better at it."""
+        """Leave "pseudo_labels" or "dynamics" in the store if another machine is better at it.
+
+        Parameters
+        ----------
+        run : PipelineRun
+        stage : str
+            Any stage; others than those two are left alone.
+        params : dict
+            What distinguishes the artefact from others of the stage.
+        progress : Progress
+            Units of the stage itself.
+        """
         ...
 
     def clustering_workers(self, run: PipelineRun) -> Workers | None:
@@ -164,6 +175,13 @@ class LocalExecutor:
     def compute_stage(
         self, run: PipelineRun, stage: str, params: dict[str, Any], progress: Progress = silent
     ) -> None:
+        """Do nothing: the run computes it.
+
+        Parameters
+        ----------
+        run, stage, params, progress
+            As in `Executor.compute_stage`.
+        """
         return None
 
     def clustering_workers(self, run: PipelineRun) -> Workers | None:
@@ -183,6 +201,13 @@ class LocalExecutor:
         gpu: bool = False,
         idle: Callable[[], None] = lambda: None,
     ) -> Iterator[tuple[int, Any]]:
+        """One call after the other, in order.
+
+        Parameters
+        ----------
+        function, items, gpu, idle
+            As in `Executor.map`; gpu means nothing here.
+        """
         for index, item in enumerate(items):
             yield index, function(*item)
             idle()

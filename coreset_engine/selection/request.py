@@ -259,9 +259,27 @@ class SelectionRequest:
     ) -> SelectionRequest:
         """From keywords as notebooks, shells and manifests write them.
 
-        budget: the most that all `costs` together may come to. at_least: N or "COLUMN=N", so many
-        of every cluster (or value of the column). Keywords that are no field are the method's
-        parameters.
+        Parameters
+        ----------
+        method : str
+            A row of METHODS, or an alias.
+        prune_rate : float, optional
+            Share removed, 0 <= p < 1; 0.9 where neither rate nor count is given.
+        count : int, optional
+            Images to keep, >= 1, in place of a rate.
+        budget : float, optional
+            The most that all `costs` together may come to.
+        at_least : int or str, optional
+            N or "COLUMN=N", so many of every cluster (or value of the column).
+        quotas : str, mapping or sequence, optional
+            "COLUMN=equal", "COLUMN=proportional", "COLUMN=N", "COLUMN:VALUE=N".
+        **values
+            Other fields; keywords that are no field are the method's parameters.
+
+        Raises
+        ------
+        BadInput
+            For an unknown method or parameter, a value out of bounds, or a rate beside a count.
         """
         if prune_rate is None and count is None:
             prune_rate = DEFAULT_RATE

@@ -55,14 +55,30 @@ def extract_images(
     progress: Progress = silent,
     called: str = "",
 ) -> tuple[Path, tuple[Rejected, ...]]:
-    """(folder, what was set aside).
+    """Unpack the images of an archive, and nothing else, below a folder.
 
-    `into` must not exist or be empty; it appears only when all is unpacked.
+    Parameters
+    ----------
+    archive : path
+        A zip or tar, compressed or not.
+    into : path
+        Must not exist or be empty; it appears only when all is unpacked.
+    limits : ArchiveLimits
+        Most entries, most bytes in all, highest compression ratio.
+    progress : Progress
+        Unit "files".
+    called : str
+        The archive's name for people, when `archive` is but a copy of it.
 
-    called: the archive's name for people, when `archive` is but a copy of it.
+    Returns
+    -------
+    tuple
+        The folder, and what was set aside.
 
-    Only files with an image's extension are written, below `into` and nowhere else. Raises BadInput
-    when the archive is damaged, hostile as a whole, too large for the disk, or holds no image.
+    Raises
+    ------
+    BadInput
+        When the archive is damaged, hostile as a whole, too large for the disk, or holds no image.
     """
     into = Path(into)
     archive = Path(archive)

@@ -50,11 +50,28 @@ def open_fashion(
     download: bool = True,
     cache: Path | None = None,
 ) -> Dataset:
-    """Fashion-MNIST, 28 x 28 grey: 60,000 of split "train", 10,000 of "test"; labels 0..9.
+    """Fashion-MNIST, 28 x 28 grey, with labels 0..9.
 
     Looked for in `folder`, else in Debian's dataset-fashion-mnist, else in `cache`, else downloaded
-    there by torchvision. Raises Missing with what to do when none works, BadInput when a file is
-    not what its header says.
+    there by torchvision.
+
+    Parameters
+    ----------
+    split : {"train", "test"}
+        60,000 or 10,000 images.
+    folder : path, optional
+        Of idx files.
+    download : bool
+        Whether torchvision may fetch them.
+    cache : path, optional
+        Where a download is kept; default below the workspace.
+
+    Raises
+    ------
+    Missing
+        When none of these works, with what to do.
+    BadInput
+        For another split, or a file that is not what its header says.
     """
     if split not in _STEM:
         raise BadInput(f"Fashion-MNIST has no part {split!r}; use 'train' or 'test'.")

@@ -51,6 +51,19 @@ class Boxes:
     origin: str = ""
 
     def add(self, row: int, box: Sequence[float], name: str, key: str) -> None:
+        """Add one box.
+
+        Parameters
+        ----------
+        row : int
+            Its picture, 0 <= row < N.
+        box : sequence of 4 float
+            x, y, width, height in pixels of the upright picture.
+        name : str
+            Class, "" = unknown.
+        key : str
+            Id of the annotation in its file.
+        """
         x, y, width, height = (float(part) for part in box)
         self.rows.append(row)
         self.boxes.append((x, y, width, height))
@@ -278,6 +291,19 @@ class ObjectReader:
         regions: np.ndarray,
         sizes: Sequence[tuple[int, int]],
     ) -> None:
+        """Cut objects out of the pictures of a dataset.
+
+        Parameters
+        ----------
+        pictures : Dataset
+            N pictures.
+        rows : (M,) int64
+            Picture of each object.
+        regions : (M, 4) int64
+            Left, top, right, bottom in pixels.
+        sizes : sequence of (int, int)
+            Width and height of each picture in pixels.
+        """
         self.pictures = pictures
         self.rows = rows
         self.regions = regions

@@ -43,16 +43,16 @@ TAKEN = {
 class ReadOptions:
     """How a source is read.
 
-    labels: where class names come from: "folder", "parent", "none", a table's path
-    "FILE[#COLUMN]", or a column; None: proposed. depth: level of the folders that name the class,
-    1 = the first. split: the part that is the pool: a split's name, several joined by commas, or
-    "all"; None: all but a test part. fit: how a picture becomes a square: auto, crop, pad, squash.
-    follow_links: enter linked folders. verify: "full" or "header". max_pixels: width x height above
-    which a picture is not decoded. bands: three band numbers for files of more than four bands.
-    fps: frames a second that are taken of videos. patches: boxes whose content becomes the images: a
-    COCO file or a folder of YOLO labels, or a detections field of FiftyOne.
-    images, ids, order: the folder, the ids and the order (natural: img_2 before img_10; lexical;
-    folders: folder by folder, as torchvision lists them) that belong to vectors.
+    labels: where class names come from: "folder", "parent", "none", a table's path "FILE[#COLUMN]",
+    or a column; None: proposed. depth: level of the folders that name the class, 1 = the first.
+    split: the part that is the pool: a split's name, several joined by commas, or "all"; None: all
+    but a test part. fit: how a picture becomes a square: auto, crop, pad, squash. follow_links:
+    enter linked folders. verify: "full" or "header". max_pixels: width x height above which a
+    picture is not decoded. bands: three band numbers for files of more than four bands. fps: frames
+    a second that are taken of videos. patches: boxes whose content becomes the images: a COCO file
+    or a folder of YOLO labels, or a detections field of FiftyOne. images, ids, order: the folder,
+    the ids and the order (natural: img_2 before img_10; lexical; folders: folder by folder, as
+    torchvision lists them) that belong to vectors.
     """
 
     labels: str | None = None
@@ -103,7 +103,19 @@ _WAYS_ON = {
 
 
 def not_taken(name: str, value: Any, spec: str, taken: Sequence[str]) -> BadInput:
-    """The refusal of an option that the kind of source `spec` does not take."""
+    """The refusal of an option that a kind of source does not take.
+
+    Parameters
+    ----------
+    name : str
+        Of the option.
+    value
+        As it was given.
+    spec : str
+        The source.
+    taken : sequence of str
+        Options that it does take.
+    """
     beginning = f"{name}={value!r} does not go with {spec[:80]!r}"
     if name in _WAYS_ON:
         return BadInput(f"{beginning}: {_WAYS_ON[name].format(value=value)}.")

@@ -286,7 +286,20 @@ def leak_note(
     test: Sequence[str],
     test_verdicts: Sequence[Verdict],
 ) -> Note | None:
-    """Pictures of the test part that are in the pool too, by bytes or by pixels."""
+    """Pictures of the test part that are in the pool too, by bytes or by pixels, as a note.
+
+    Parameters
+    ----------
+    pool, test : sequence of str
+        Names of the pictures.
+    pool_verdicts, test_verdicts : sequence of Verdict
+        One of each picture, with digest and pixels.
+
+    Returns
+    -------
+    Note or None
+        None where there are none.
+    """
     known = {verdict.digest: name for name, verdict in zip(pool, pool_verdicts, strict=True)}
     seen = {
         verdict.pixels: name

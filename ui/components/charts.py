@@ -227,7 +227,19 @@ def cut_histogram(
 def distributions(
     series: Mapping[str, np.ndarray], *, title: str, axis: str, bins: int = 80, share: bool = False
 ) -> tuple[go.Figure, Columns]:
-    """Several distributions as step lines; share=True draws shares of each instead of counts."""
+    """Several distributions as step lines over common bins.
+
+    Parameters
+    ----------
+    series : mapping of str to (N_i,) float
+        Infinite values are left out.
+    title, axis : str
+        Title, and name of the x axis.
+    bins : int
+        Number of steps.
+    share : bool
+        Draw shares of each, in [0, 1], instead of counts.
+    """
     edges, _ = binned(np.concatenate([np.asarray(v, float) for v in series.values()]), bins)
     middle = (edges[1:] + edges[:-1]) / 2
     figure = go.Figure()
@@ -259,7 +271,19 @@ def bars(
     axis: str = "images",
     sideways: bool = False,
 ) -> tuple[go.Figure, Columns]:
-    """Grouped bars, one group per name, for example a class or a cluster."""
+    """Grouped bars, one group per name, for example a class or a cluster.
+
+    Parameters
+    ----------
+    names : sequence of str
+        M names, escaped here.
+    groups : mapping of str to (M,) number
+        Heights; one colour each.
+    title, axis : str
+        Title, and name of the axis of heights.
+    sideways : bool
+        Names on the y axis, the first at the top.
+    """
     figure = go.Figure()
     data = {"name": list(names)}
     shown = [safe(name) for name in names]
@@ -293,7 +317,16 @@ def confusion(
     row_axis: str = "true label",
     column_axis: str = "cluster",
 ) -> tuple[go.Figure, Columns]:
-    """Confusion matrix of counts (R, C), coloured by the share within the row."""
+    """Confusion matrix, coloured by the share within the row.
+
+    Parameters
+    ----------
+    counts : (R, C) int
+    rows, columns : sequence of str
+        R and C names, escaped here.
+    title, row_axis, column_axis : str
+        Title, and names of the axes.
+    """
     palette = current()
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     ramp = [[0.0, _transparent(palette.kept)], [1.0, palette.kept]]  # on light and dark alike
@@ -340,7 +373,18 @@ def lines(
     y_axis: str,
     dots: bool = False,
 ) -> tuple[go.Figure, Columns]:
-    """Curves over a shared x."""
+    """Curves over a shared x.
+
+    Parameters
+    ----------
+    x : (M,) number
+    series : mapping of str to (M,) float
+        NaN breaks a curve.
+    title, x_axis, y_axis : str
+        Title, and names of the axes.
+    dots : bool
+        Mark the points.
+    """
     figure = go.Figure()
     data = {x_axis: np.asarray(x).tolist()}
     for i, (name, y) in enumerate(series.items()):
@@ -366,9 +410,18 @@ def score_by_rank(
     title: str = "Score against rank",
     points: int = 600,
 ) -> tuple[go.Figure, Columns]:
-    """A score sorted best first, and its parts in the same order, thinned to `points`.
+    """A score sorted best first, and its parts in the same order.
 
-    k marks the last selected rank.
+    Parameters
+    ----------
+    score : (N,) float
+    parts : mapping of str to (N,) float
+        Terms of the score.
+    k : int, optional
+        Last selected rank, marked by a line.
+    title : str
+    points : int
+        At most so many ranks are drawn, evenly spaced.
     """
     order = np.argsort(-score, kind="stable")
     at = np.unique(np.linspace(0, len(score) - 1, min(points, len(score))).astype(int))

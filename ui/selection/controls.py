@@ -337,7 +337,18 @@ def remembered(view: RunView) -> int | None:
 
 
 def lasso_panel(view: RunView, events: MapEvents, selection: Selection | None, *, key: str) -> None:
-    """The images inside the lasso that the legend shows, kept first, with pins for all of them."""
+    """The images inside the lasso that the legend shows, kept first, with pins for all of them.
+
+    Parameters
+    ----------
+    view : RunView
+    events : MapEvents
+        What the map reports: the lasso's positions, and the sides that the legend shows.
+    selection : Selection or None
+        None where nothing is selected yet.
+    key : str
+        Prefix of the widgets' keys.
+    """
     chosen = shown_of(events, selection)
     kept = (
         np.isin(chosen, selection.indices)

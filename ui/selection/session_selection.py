@@ -162,8 +162,18 @@ def describe(
 ) -> str:
     """Method and settings in one line.
 
-    For example "Mid-difficulty (ELFS) · 180 images · hardest 40% skipped". kept: number of images,
-    where it is known.
+    For example "Mid-difficulty (ELFS) · 180 images · hardest 40% skipped".
+
+    Parameters
+    ----------
+    method : str
+        A row of METHODS.
+    prune_rate : float
+        Share removed, 0 <= p < 1.
+    params : dict
+        Parameters that differ from the defaults.
+    kept : int, optional
+        Number of images, where it is known.
     """
     title = METHODS[method].title if method in METHODS else method
     parts = [title, f"{100 * (1 - prune_rate):.3g}% kept" if kept is None else images(kept)]

@@ -63,7 +63,28 @@ def tag_keys(view: RunView) -> list[str]:
 
 
 def set_tag(view: RunView, name: str, ids: Iterable[str], on: bool = True) -> int:
-    """Give images a tag, or take it; returns how many changed. Raises BadInput for a bad name."""
+    """Give images a tag, or take it.
+
+    Parameters
+    ----------
+    view : RunView
+    name : str
+        A word without blanks.
+    ids : iterable of str
+        Images of the dataset.
+    on : bool
+        Give it, or take it.
+
+    Returns
+    -------
+    int
+        How many images changed.
+
+    Raises
+    ------
+    BadInput
+        For a name that cannot be a tag.
+    """
     if on:
         change = tags.add(_fingerprint(view), name, ids, session.home())
         held = list(session.get("tag_keys") or ())

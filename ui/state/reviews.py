@@ -80,7 +80,18 @@ class Doubt:
 
 
 def decide(view: RunView, name: str, decision: str, label: str = "") -> None:
-    """Keep a decision on the label of one image."""
+    """Keep a decision on the label of one image.
+
+    Parameters
+    ----------
+    view : RunView
+    name : str
+        Id of the image.
+    decision : str
+        "confirm", "correct" or "ignore", as in `label_log.decide`.
+    label : str
+        The right label where the decision is a correction.
+    """
     label_log.decide(_fingerprint(view), session.home(), name, decision, label)
 
 

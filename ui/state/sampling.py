@@ -32,7 +32,19 @@ def show_sample_note(view: RunView) -> None:
 
 @st.cache_resource(max_entries=4, show_spinner="Drawing a sample ...")
 def sample_view(key: str, clustered: bool, home: str, _view: RunView) -> RunView:
-    """The RunView of the sample; its `full` is the one it was drawn from."""
+    """The RunView of the sample; its `full` is the one it was drawn from.
+
+    Parameters
+    ----------
+    key : str
+        Key of the pseudo-labels, from which the sample is drawn.
+    clustered : bool
+        Whether they are computed; else images are drawn evenly.
+    home : str
+        The workspace.
+    _view : RunView
+        Of all images; no part of the cache's key.
+    """
     from coreset_engine.pipeline.sampled_run import Sampled
 
     run = Sampled(_view.whole_run)

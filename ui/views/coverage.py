@@ -58,7 +58,21 @@ class Slice:
 def make_slice(
     points: np.ndarray, draws: np.ndarray, focus: int, *, n_neighbours: int, exponent: float
 ) -> Slice:
-    """Score the samples `draws` (T, 2) of `sample` in the slice `points` (N, 2) float."""
+    """Score samples in one slice of two dimensions.
+
+    Parameters
+    ----------
+    points : (N, 2) float
+        The images in the slice.
+    draws : (T, 2) float
+        Samples, as `sample` draws them.
+    focus : int
+        The sample that is explained, 0 <= focus < T.
+    n_neighbours : int
+        alpha, redundancy neighbours.
+    exponent : float
+        Of the penalty, > 0.
+    """
     points = np.ascontiguousarray(points, np.float32)
     dims = np.tile(np.array([0, 1]), (len(draws), 1))
     everything = coverage_scores(
@@ -78,9 +92,21 @@ def make_slice(
 def sample(
     points: np.ndarray, distribution: str, count: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """(count, 2) float64 samples (BlindCS eq. 3 and the distributions of its ablation).
+    """Draw samples in a slice (BlindCS eq. 3 and the distributions of its ablation).
 
-    Per dimension triangular(min, median, max), normal(mean, std) or uniform(min, max).
+    Parameters
+    ----------
+    points : (N, 2) float
+        The images in the slice.
+    distribution : {"triangular", "gaussian", "uniform"}
+        Per dimension triangular(min, median, max), normal(mean, std) or uniform(min, max).
+    count : int
+        T.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    (T, 2) float64
     """
     low = points.min(0).astype(float)
     high = points.max(0).astype(float)
@@ -201,7 +227,15 @@ def _dims(view: session.RunView, width: int) -> tuple[int, int]:
 
 
 def slice_figure(view: session.RunView, cut: Slice, first: int, second: int) -> go.Figure:
-    """Images grey, covered ones blue, samples as crosses; the explained sample is on top."""
+    """Images grey, covered ones blue, samples as crosses; the explained sample is on top.
+
+    Parameters
+    ----------
+    view : RunView
+    cut : Slice
+    first, second : int
+        The slice's dimensions, for the axes.
+    """
     palette = current()
     figure = go.Figure()
     n = len(cut.points)

@@ -58,7 +58,18 @@ class Ordered:
 
 
 def show_result(view: session.RunView, among: np.ndarray, *, key: str, height: int) -> None:
-    """Draw the images of `among` (N,) bool in an order that can be chosen, a page at a time."""
+    """Draw images in an order that can be chosen, a page at a time.
+
+    Parameters
+    ----------
+    view : RunView
+    among : (N,) bool
+        The images shown.
+    key : str
+        Prefix of the widgets' keys.
+    height : int
+        Pixels; a longer grid scrolls.
+    """
     names = orders(view)
     hits = result_filters.search()
     if hits is not None:
@@ -218,7 +229,19 @@ def near_groups(view: session.RunView, among: np.ndarray, most: int = 200) -> li
 def redundant_groups(
     view: session.RunView, among: np.ndarray, most: int = 50, size: int = 8
 ) -> list[list[int]]:
-    """The most redundant images, each with its nearest neighbours; an image appears once."""
+    """The most redundant images, each with its nearest neighbours; an image appears once.
+
+    Parameters
+    ----------
+    view : RunView
+        With coverage and neighbours computed.
+    among : (N,) bool
+        Images that may appear.
+    most : int
+        Groups, at most.
+    size : int
+        Neighbours of a group, at most.
+    """
     redundancy = view.run.coverage.redundancy
     neighbours = view.run.neighbours.indices
     seen = set()

@@ -174,7 +174,16 @@ def show_related(
 ) -> None:
     """Draw the nearest selected image, and the images that reduce this one's coverage score.
 
-    narrow: one below the other.
+    Parameters
+    ----------
+    view : RunView
+    i : int
+        Position of the image.
+    selection : Selection
+    key : str
+        Prefix of the widgets' keys.
+    narrow : bool
+        One below the other.
     """
     nearest, sources = (st.container(), st.container()) if narrow else st.columns([1, 3])
     with nearest:

@@ -149,7 +149,14 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def map_picture(points: np.ndarray, kept: np.ndarray, width: int = 960, height: int = 620) -> str:
     """The map as a PNG data URL: the rest in grey by density, the coreset on top.
 
-    points: (N, 2); kept: (k,) positions.
+    Parameters
+    ----------
+    points : (N, 2) float
+        Any scale.
+    kept : (k,) int64
+        Positions of the coreset.
+    width, height : int
+        Pixels.
     """
     low = points.min(0)
     high = points.max(0)

@@ -22,6 +22,16 @@ MOST_QUERY = 500  # images whose centre is searched from
 def search_similar(view: RunView, ids: Sequence[str], title: str, *, count: int = COUNT) -> None:
     """Limit the result to the images most similar to these, themselves included, and rerun.
 
+    Parameters
+    ----------
+    view : RunView
+    ids : sequence of str
+        Example images; the first ones count where there are many.
+    title : str
+        What they are, for the line above the result.
+    count : int
+        At most so many images.
+
     Raises
     ------
     BadInput

@@ -31,7 +31,25 @@ BYTES = {
 def torch_scorer(
     columns: Columns, alphas: Sequence[int], exponents: Sequence[float], device: str
 ) -> Scorer:
-    """A Scorer on a torch device. alphas: descending. Columns of penalty: exponent-major."""
+    """A Scorer on a torch device.
+
+    Parameters
+    ----------
+    columns : Columns
+        Transposed embeddings (D, N), float32 or the bits of float16, with levels and ranks.
+    alphas : sequence of int
+        Redundancy neighbours, descending; above N - 1 counts as N - 1.
+    exponents : sequence of float
+        Of the penalty, > 0.
+    device : str
+        "cpu" or "cuda".
+
+    Returns
+    -------
+    Scorer
+        Adds to hits (N,) int64 and to penalty (N, C) int64, units of 2^-40; its C columns are all
+        alphas of the first exponent, then of the next.
+    """
     n = columns.n_images
     exact = columns.exact.view(np.float16) if columns.exact.dtype == np.uint16 else columns.exact
     values = torch.as_tensor(exact).to(device)  # (D, N) in its own precision

@@ -76,10 +76,28 @@ def first_scratch(n, size):
 
 @jit
 def penalise(matrix, query, alphas, exponents, penalty, scratch):
-    """Adds the penalty of one covered image for every alpha and exponent.
+    """Add the penalty of one covered image for every alpha and exponent (BlindCS eq. 7).
 
-    If another image lies exactly on the covered one, it takes all of it. alphas: descending. query:
-    around the covered image. Returns the scratch, perhaps a larger one.
+    If another image lies exactly on the covered one, it takes all of it.
+
+    Parameters
+    ----------
+    matrix : Matrix
+    query : Query
+        Around the covered image.
+    alphas : (A,) int64
+        Redundancy neighbours, descending, below N.
+    exponents : (E,) float64
+        Of the distance, > 0.
+    penalty : (N, A E) int64
+        Added to, in units of 2^-40.
+    scratch : Scratch
+        Memory for candidates.
+
+    Returns
+    -------
+    Scratch
+        As given, or a larger one.
     """
     d = query.d
     slack = query.slack

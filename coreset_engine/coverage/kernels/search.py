@@ -102,8 +102,26 @@ def priority(rank, tie):
 
 @jit
 def fill_gaps(levels, d, codes, shifts, n, gaps):
-    """Fills `gaps` with the slice's L1 distance in levels; the padding stays out of reach. Returns
-    the smallest."""
+    """Fill `gaps` with the slice's L1 distance in levels; the padding stays out of reach.
+
+    Parameters
+    ----------
+    levels : (D, W) uint16
+        Quantised columns, padded to whole words of 64 lanes.
+    d : (m,) int
+        Dimensions of the slice.
+    codes, shifts : (m,) int
+        Level of the centre in each, and by how many bits its distance is halved.
+    n : int
+        Images; lanes from n on are padding.
+    gaps : (W,) uint16
+        Written, saturating.
+
+    Returns
+    -------
+    int
+        The smallest.
+    """
     groups = len(gaps) // LANES
     out = gaps.ctypes.data
     if len(d) == 2:
@@ -127,11 +145,28 @@ def fill_gaps(levels, d, codes, shifts, n, gaps):
 
 @jit
 def find_candidates(matrix, query, limit, cap, places):
-    """Writes the positions with gap <= limit, ascending, to places; returns how many.
+    """Write the positions with gap <= limit, ascending, to `places`.
 
     Of a crowd of images that share the most common value in every dimension, only some are taken,
     among them the `cap` of smallest priority: their distances are equal, so no other can come
     before these.
+
+    Parameters
+    ----------
+    matrix : Matrix
+    query : Query
+        With its gaps filled.
+    limit : int
+        Largest gap, below 65,535.
+    cap : int
+        How many nearest are wanted, >= 1.
+    places : (N + 64,) uint32
+        Written.
+
+    Returns
+    -------
+    int
+        How many.
     """
     gaps = query.gaps
     words = len(gaps) // WORD
@@ -147,8 +182,18 @@ def find_candidates(matrix, query, limit, cap, places):
 
 @jit
 def fetch(exact, d, places, count):
-    """Ask for the exact values of all candidates, so that the reads that follow need not wait one
-    by one."""
+    """Ask for the exact values of all candidates, so that later reads need not wait one by one.
+
+    Parameters
+    ----------
+    exact : (D, N) float32, or uint16 bits of float16
+    d : (m,) int
+        Dimensions of the slice.
+    places : (>= count,) uint32
+        Positions of the candidates.
+    count : int
+        How many.
+    """
     for j in range(len(d)):
         start = exact[d[j]].ctypes.data
         size = exact.itemsize
@@ -158,8 +203,21 @@ def fetch(exact, d, places, count):
 
 @jit
 def measure(exact, d, centre, places, count, distances):
-    """Exact float64 L1 distances, summed in the order of the slice's dimensions, of the candidates
-    to the centre."""
+    """Exact L1 distances of the candidates to the centre, summed in the order of the dimensions.
+
+    Parameters
+    ----------
+    exact : (D, N) float32, or uint16 bits of float16
+    d : (m,) int
+        Dimensions of the slice.
+    centre : (m,) float64
+    places : (>= count,) uint32
+        Positions of the candidates.
+    count : int
+        How many.
+    distances : (>= count,) float64
+        Written.
+    """
     if len(d) == 2:
         first = exact[d[0]]
         second = exact[d[1]]
@@ -233,7 +291,23 @@ def _collect_below(matrix, query, limit, bound, out):
 
 @jit
 def nearest_of(matrix, query, limit, places):
-    """The image nearest to the centre (eq. 5); ties by priority."""
+    """The image nearest to the centre (BlindCS eq. 5); ties by priority.
+
+    Parameters
+    ----------
+    matrix : Matrix
+    query : Query
+        With its gaps filled.
+    limit : int
+        Largest gap that the nearest image can have.
+    places : (N + 64,) uint32
+        Scratch.
+
+    Returns
+    -------
+    int
+        Its position.
+    """
     count = find_candidates(matrix, query, limit, 1, places)
     best = np.int64(0)
     least = np.inf
@@ -256,7 +330,16 @@ def distance_to(matrix, query, i):
 
 @jit
 def comes_before(matrix, query, i, other):
-    """Whether image i comes before `other` in this sample's order of equal distances."""
+    """Whether one image comes before another in a sample's order of equal distances.
+
+    Parameters
+    ----------
+    matrix : Matrix
+    query : Query
+        Its tie holds the sample's random bits.
+    i, other : int
+        Positions of the images.
+    """
     ranks = matrix.ranks
     return priority(ranks[i], query.tie) < priority(ranks[other], query.tie)
 

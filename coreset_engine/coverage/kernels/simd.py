@@ -87,8 +87,22 @@ _INT = types.int64
 
 @intrinsic
 def gaps_two(context, out, groups, a, centre_a, shift_a, b, centre_b, shift_b):  # noqa: PLR0913
-    """out = (|a - centre_a| >> shift_a) + (|b - centre_b| >> shift_b), saturating; returns the
-    smallest lane."""
+    """Sum of two columns' distances, out = (|a - c_a| >> s_a) + (|b - c_b| >> s_b), saturating.
+
+    Parameters
+    ----------
+    out, a, b : int
+        Addresses of uint16 lanes; `out` is written.
+    groups : int
+        Groups of 32 lanes.
+    centre_a, shift_a, centre_b, shift_b : int
+        c and s of each column.
+
+    Returns
+    -------
+    int
+        The smallest lane.
+    """
 
     def build(context, builder, signature, given):
         out, groups, a, at_a, by_a, b, at_b, by_b = given
@@ -108,7 +122,22 @@ def gaps_two(context, out, groups, a, centre_a, shift_a, b, centre_b, shift_b): 
 
 @intrinsic
 def gaps_first(context, out, groups, a, centre, shift):
-    """out = |a - centre| >> shift; returns the smallest lane."""
+    """Distances of one column, out = |a - centre| >> shift.
+
+    Parameters
+    ----------
+    out, a : int
+        Addresses of uint16 lanes; `out` is written.
+    groups : int
+        Groups of 32 lanes.
+    centre, shift : int
+        Level of the centre, and bits that the distance is shifted by.
+
+    Returns
+    -------
+    int
+        The smallest lane.
+    """
 
     def build(context, builder, signature, given):
         out, groups, a, centre, shift = given
@@ -126,7 +155,18 @@ def gaps_first(context, out, groups, a, centre, shift):
 
 @intrinsic
 def gaps_more(context, out, groups, a, centre, shift):
-    """out += |a - centre| >> shift, saturating; returns the smallest lane."""
+    """Add a further column's distances, out += |a - centre| >> shift, saturating.
+
+    Parameters
+    ----------
+    out, groups, a, centre, shift
+        As in `gaps_first`; `out` is added to.
+
+    Returns
+    -------
+    int
+        The smallest lane.
+    """
 
     def build(context, builder, signature, given):
         out, groups, a, centre, shift = given
@@ -144,7 +184,17 @@ def gaps_more(context, out, groups, a, centre, shift):
 
 @intrinsic
 def count_within(context, lanes, start, groups, limit):
-    """How many of the lanes in groups [start, start + groups) are <= limit."""
+    """How many lanes are <= limit.
+
+    Parameters
+    ----------
+    lanes : int
+        Address of uint16 lanes.
+    start, groups : int
+        Groups of 32 lanes in [start, start + groups).
+    limit : int
+        In [0, 65535].
+    """
 
     def build(context, builder, signature, given):
         address, start, groups, limit = given
@@ -162,7 +212,17 @@ def count_within(context, lanes, start, groups, limit):
 
 @intrinsic
 def mask_within(context, lanes, word, limit):
-    """Bit i is set where lane 64 * word + i <= limit."""
+    """A word whose bit i is set where lane 64 * word + i <= limit.
+
+    Parameters
+    ----------
+    lanes : int
+        Address of uint16 lanes.
+    word : int
+        Number of the word.
+    limit : int
+        In [0, 65535].
+    """
 
     def build(context, builder, signature, given):
         address, word, limit = given
@@ -214,11 +274,26 @@ def prefetch(context, address):
 
 @numba.njit(nogil=True)
 def collect(lanes, words, limit, out):
-    """Writes the positions of lanes <= limit to `out` (room for all + 64), ascending; returns how
-    many.
+    """Write the positions of lanes <= limit, ascending.
 
     A word often holds one or two: those are written unconditionally, which saves a mispredicted
     branch a word. Unsigned places spare the check for negative ones.
+
+    Parameters
+    ----------
+    lanes : int
+        Address of uint16 lanes.
+    words : int
+        Words of 64 lanes.
+    limit : int
+        In [0, 65535].
+    out : (lanes + 64,) uint32
+        Written.
+
+    Returns
+    -------
+    int
+        How many.
     """
     found = numba.uint64(0)
     one = numba.uint64(1)
@@ -241,7 +316,13 @@ def collect(lanes, words, limit, out):
 
 @numba.njit(nogil=True)
 def collect_few(lanes, words, limit, out):
-    """`collect` where nearly every word is empty."""
+    """`collect` where nearly every word is empty.
+
+    Parameters
+    ----------
+    lanes, words, limit, out
+        As in `collect`.
+    """
     found = numba.uint64(0)
     one = numba.uint64(1)
     for word in range(words):
@@ -255,7 +336,17 @@ def collect_few(lanes, words, limit, out):
 
 @intrinsic
 def mask_equal(context, lanes, word, value):
-    """Bit i is set where lane 64 * word + i == value."""
+    """A word whose bit i is set where lane 64 * word + i == value.
+
+    Parameters
+    ----------
+    lanes : int
+        Address of uint16 lanes.
+    word : int
+        Number of the word.
+    value : int
+        In [0, 65535].
+    """
 
     def build(context, builder, signature, given):
         address, word, value = given

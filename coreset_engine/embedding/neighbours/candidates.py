@@ -162,6 +162,21 @@ def by_products(rows: np.ndarray, wanted: int, metric: str, device: str) -> Sear
     """Exact search as blocks of matrix products.
 
     On a GPU in float16 with extra candidates, all data there.
+
+    Parameters
+    ----------
+    rows : (N, D) float32 or float16
+        Unit rows where the metric is "cosine".
+    wanted : int
+        Candidates of each query, the image itself among them; at most N.
+    metric : {"cosine", "l2"}
+    device : str
+        A torch device.
+
+    Returns
+    -------
+    Search
+        search(start, stop) -> candidates (B, m) int64, -1 = none, and bound (B,) float32.
     """
     import torch
 

@@ -57,6 +57,20 @@ def declare_fields(fo: Any, dataset: Any, layers: list[Layer]) -> None:
 def merge_fields(
     dataset: Any, layers: list[Layer], rows: np.ndarray, ids: list[str], progress: Progress
 ) -> None:
+    """Write the layers' values into existing samples, all fields at once.
+
+    Parameters
+    ----------
+    dataset : fiftyone.Dataset
+    layers : list of Layer
+        Fields that `declare_fields` has declared.
+    rows : (M,) int64
+        Rows of the bundle that have a sample, ascending.
+    ids : list of str, length M
+        Their samples.
+    progress : Progress
+        Unit "samples".
+    """
     from bson import ObjectId
 
     target = dataset._sample_collection

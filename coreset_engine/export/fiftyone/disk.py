@@ -78,13 +78,32 @@ def write_fiftyone_folder(
     *,
     selection: str = "main",
 ) -> dict[str, Any]:
-    """Write the dataset into the folder `destination`; {"path", "samples"}.
-
-    Raises BadInput when it cannot be written.
+    """Write the dataset into a folder that FiftyOne imports.
 
     The samples' ids come from the images' ids and the source's fingerprint: the same export twice
-    gives the same ids. Pictures that are not files of the source go to destination/data and are named
-    relative to it, so the folder can move.
+    gives the same ids. Pictures that are not files of the source go to destination/data and are
+    named relative to it, so the folder can move.
+
+    Parameters
+    ----------
+    bundle : ExportBundle
+        N images with their scores and what was selected.
+    destination : path
+        A new or empty folder.
+    progress : Progress
+        Unit "samples".
+    selection : str
+        Name of the selection; prefix of its fields, tag and views.
+
+    Returns
+    -------
+    dict
+        path; samples: how many were written.
+
+    Raises
+    ------
+    BadInput
+        When the folder cannot be written.
     """
     out = Path(destination)
     bundle = with_boxes(bundle)
@@ -121,7 +140,20 @@ def write_fiftyone_folder(
 def prepare(
     bundle: ExportBundle, media: Path, progress: Progress, selection: str, key: str
 ) -> Plan:
-    """Find or write the images (into `media`), read headers, compute fields. key: salt of ids."""
+    """Find or write the images, read their headers, compute the fields.
+
+    Parameters
+    ----------
+    bundle : ExportBundle
+    media : path
+        Where pictures are written that are no files of the source.
+    progress : Progress
+        Units "pictures" and "files".
+    selection : str
+        Name of the selection.
+    key : str
+        Salt of the samples' ids.
+    """
     names = Names(selection)
     own = own_layers(bundle, names)
     paths, facts = picture_files(bundle, media, progress)

@@ -46,12 +46,36 @@ def write_fiftyone_dataset(
     selection: str = "main",
     only_kept: bool = False,
 ) -> dict[str, Any]:
-    """Write the selection into the dataset called `name`; returns counts and a sentence.
+    """Write the selection into the dataset called `name`.
 
     A dataset that does not exist is made. One that does must hold images of this source; only
-    fields, tags, views and runs of this selection's name are touched. only_kept: in a new dataset,
-    leave out what was dropped. Raises Missing without a database, BadInput when an existing dataset
-    has none of the images.
+    fields, tags, views and runs of this selection's name are touched.
+
+    Parameters
+    ----------
+    bundle : ExportBundle
+        N images with their scores and what was selected.
+    name : str
+        1 to 100 printable characters with a letter or digit.
+    progress : Progress
+        Unit "samples".
+    selection : str
+        Name of the selection; prefix of its fields, tag and views.
+    only_kept : bool
+        In a new dataset, leave out what was dropped.
+
+    Returns
+    -------
+    dict
+        name, selection, created; written, kept, absent: counts of samples; said: a sentence.
+
+    Raises
+    ------
+    Missing
+        Without FiftyOne or its database.
+    BadInput
+        When an existing dataset has none of the images, or a field, tag or view of the selection's
+        name was made by others.
     """
     names = Names(selection)
     name = _checked(name)

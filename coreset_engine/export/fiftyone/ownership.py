@@ -35,6 +35,20 @@ class Target:
     def __init__(
         self, fo: Any, dataset: Any, names: Names, layers: list[Layer], near: float
     ) -> None:
+        """Read what selections own in the dataset; writes nothing.
+
+        Parameters
+        ----------
+        fo : module
+            fiftyone, connected.
+        dataset : fiftyone.Dataset
+        names : Names
+            Of the selection.
+        layers : list of Layer
+            Fields that will be written.
+        near : float
+            Cosine distance within which images count as near duplicates, for the views.
+        """
         self.fo = fo
         self.dataset = dataset
         self.names = names
@@ -110,7 +124,19 @@ class Target:
     def write_fields(
         self, rows: np.ndarray, ids: list[str], progress: Progress, clear: bool = True
     ) -> None:
-        """The layers' values; with `clear` no old value of ours stays behind."""
+        """The layers' values.
+
+        Parameters
+        ----------
+        rows : (M,) int64
+            Rows of the bundle that have a sample.
+        ids : list of str, length M
+            Their samples.
+        progress : Progress
+            Unit "samples".
+        clear : bool
+            Leave no old value of the selection behind.
+        """
         if clear:
             self._clear()
         declare_fields(self.fo, self.dataset, self.layers)
@@ -188,8 +214,18 @@ class Target:
     ) -> None:
         """Map, similarity index, and the custom run with the manifest and what the selection owns.
 
-        Results are made under other keys first, and replace the former ones last: nothing
-        that can fail comes after that. kept: overrides of the run's entries.
+        Results are made under other keys first, and replace the former ones last: nothing that can
+        fail comes after that.
+
+        Parameters
+        ----------
+        bundle : ExportBundle
+        rows : (M,) int64
+            Rows of the bundle that have a sample.
+        ids : list of str, length M
+            Their samples.
+        kept : dict, optional
+            Entries of the custom run that stay as they were.
         """
         keys = disk.brain_keys(bundle, self.names, self.layers)
         there = self.dataset.list_brain_runs()

@@ -134,9 +134,23 @@ def choose(
 ) -> dict[str, Any]:
     """Select and write: fields, tags, views and the manifest, under the name `selection`.
 
-    samples: ids of the samples to select among, None = the whole dataset; they are kept as a saved
-        view of ours, which is the selection's source.
-    params: the run's settings (see SETTINGS), constraints, and parameters of the method.
+    Parameters
+    ----------
+    name : str
+        A dataset of FiftyOne.
+    method : str
+        A row of METHODS.
+    prune_rate : float
+        Share removed, 0 <= p < 1.
+    selection : str
+        Name of the selection.
+    samples : sequence of str, optional
+        Ids of the samples to select among, None = the whole dataset; they are kept as a saved view
+        of ours, which is the selection's source.
+    progress : callable, optional
+        As in `Run`.
+    **params
+        The run's settings (see SETTINGS), constraints, and parameters of the method.
     """
     from coreset_engine.export.fiftyone.layers import Names
     from coreset_engine.export.targets import export

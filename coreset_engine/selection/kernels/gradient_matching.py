@@ -31,11 +31,28 @@ def kmeanspp_draws(
     first: np.ndarray,
     coins: np.ndarray,
 ) -> np.ndarray:
-    """(<= k,) int64: k-means++ (Arthur 2007) on gradients error_i rows_i^T; k = len(coins).
+    """k-means++ (Arthur and Vassilvitskii 2007) on gradients error_i rows_i^T.
 
-    length: (N,) squared norms of rows. The long product is only taken where the short one (over
-    classes) leaves a chance that the new centre is nearer. Stops when every gradient left equals a
-    drawn one.
+    The long product is only taken where the short one (over classes) leaves a chance that the new
+    centre is nearer. Stops when every gradient left equals a drawn one.
+
+    Parameters
+    ----------
+    error : (N, C) float32
+        Predicted probabilities minus the target.
+    rows : (N, D) float32
+        Inputs of the linear proxy.
+    length : (N,) float32
+        Squared norms of `rows`.
+    first : (P,) int64
+        Positions that are drawn already.
+    coins : (k,) float64
+        Uniform draws in [0, 1).
+
+    Returns
+    -------
+    (<= k,) int64
+        Positions in the order drawn, `first` at the beginning.
     """
     n = len(error)
     k = max(len(coins), len(first))
@@ -123,11 +140,28 @@ def matching_pursuit(
     first: np.ndarray,
     k: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(order (<= k,), weights >= 0): OMP in Gram space, |sum_j w_j g_j - g|^2 + ridge |w|^2.
+    """Orthogonal matching pursuit in Gram space: least |sum_j w_j g_j - g|^2 + ridge |w|^2.
 
-    gram: (n, n) float64 of the atoms. goal: (n,) atoms' products with the target g. Each time the
-    atom with the largest product with the residual; all weights are solved again through a growing
-    Cholesky factor. Ends when none is > 0.
+    Each time the atom with the largest product with the residual; all weights are solved again
+    through a growing Cholesky factor. Ends when no product is > 0.
+
+    Parameters
+    ----------
+    gram : (n, n) float64
+        Products of the atoms.
+    goal : (n,) float64
+        Products of the atoms with the target g.
+    ridge : float
+        Penalty on large weights, >= 0.
+    first : (P,) int64
+        Atoms that are taken already.
+    k : int
+        Atoms at most.
+
+    Returns
+    -------
+    tuple
+        Order (<= k,) int64, and weights (<= k,) float64 >= 0.
     """
     n = len(gram)
     factor = np.zeros((k, k))

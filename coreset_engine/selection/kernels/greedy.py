@@ -103,11 +103,28 @@ def facility_location(links: Links, first: np.ndarray, k: int) -> np.ndarray:
 def greedy_with_penalties(
     gain: np.ndarray, links: Links, proportional: bool, first: np.ndarray, k: int
 ) -> np.ndarray:
-    """(k,) int64: take the largest gain, lower its neighbours' gains, again and again.
+    """Take the largest gain, lower its neighbours' gains, again and again.
 
     Each linked image loses the link's weight, times the gain taken if `proportional`. Graph cut
     lowers by a constant per link, D2 by a share of what the kept image had, which raises its
-    neighbours once that is negative. gain: (N,) float64, changed in place.
+    neighbours once that is negative.
+
+    Parameters
+    ----------
+    gain : (N,) float64
+        At the start; changed in place.
+    links : Links
+        With the weights that are taken away.
+    proportional : bool
+    first : (P,) int64
+        Positions that are taken first.
+    k : int
+        Images to take, at most N.
+
+    Returns
+    -------
+    (k,) int64
+        Positions in the order taken.
     """
     starts, to, weight = links
     n = len(gain)
@@ -140,10 +157,24 @@ def greedy_with_penalties(
 
 @jit
 def cover_balls(links: Links, radii: np.ndarray, first: np.ndarray, k: int) -> np.ndarray:
-    """(<= k,) int64: the ball covering most uncovered images; when all are covered, next radius.
+    """Take the ball that covers most uncovered images; when all are covered, go to the next radius.
 
-    Weights are distances, an image's own (0) among them; a ball holds links shorter than the
-    radius.
+    Parameters
+    ----------
+    links : Links
+        Weights are distances, an image's own (0) among them; a ball holds links shorter than the
+        radius.
+    radii : (R,) float
+        One after the other.
+    first : (P,) int64
+        Positions that are taken first.
+    k : int
+        Images to take, at most N.
+
+    Returns
+    -------
+    (<= k,) int64
+        Positions in the order taken.
     """
     starts, to, far = links
     n = len(starts) - 1

@@ -286,9 +286,25 @@ class Links(NamedTuple):
 def lazy_over_links(
     links: Links, weight: np.ndarray, best: np.ndarray, first: np.ndarray, k: int
 ) -> np.ndarray:
-    """(<= k,) int64: lazy greedy after `first`; stops where nothing gains more than LEAST.
+    """Lazy greedy (Minoux 1978) over links; stops where nothing gains more than 1e-6.
 
-    `best` (N,) float32 is overwritten.
+    Parameters
+    ----------
+    links : Links
+        Who represents whom, and how well.
+    weight : (N,) float32
+        What it counts to represent each image.
+    best : (N,) float32
+        How well each is represented so far; overwritten.
+    first : (P,) int64
+        Positions that are taken first.
+    k : int
+        Images to take.
+
+    Returns
+    -------
+    (<= k,) int64
+        Positions in the order taken.
     """
     starts, to, value = links
     n = len(best)

@@ -105,10 +105,21 @@ def beta_parameters(anchor: float, prune_rate: float, c: float) -> tuple[float, 
 
 
 def log_weights(score: np.ndarray, probability: np.ndarray, a: float, b: float) -> np.ndarray:
-    """(N,) float64: log(score Beta(probability; a, b)) up to a constant.
+    """Logarithm of the weight score Beta(probability; a, b), up to a constant.
 
-    Probabilities are held 1e-6 off 0 and 1, where the density is 0 or infinite; an image whose
-    score is 0 weighs nothing and comes last.
+    Parameters
+    ----------
+    score : (N,) float64
+        DUAL's score; an image whose score is 0 weighs nothing and comes last.
+    probability : (N,) float64
+        Mean probability of the label, held 1e-6 off 0 and 1, where the density is 0 or infinite.
+    a, b : float
+        Of the Beta density, as `beta_parameters` gives them.
+
+    Returns
+    -------
+    (N,) float64
+        -inf for a score of 0.
     """
     held = np.clip(probability, 1e-6, 1 - 1e-6)
     density = (a - 1) * np.log(held) + (b - 1) * np.log1p(-held)

@@ -59,8 +59,8 @@ def ccs(
 ) -> Ranking:
     """Drop the hardest beta N, then sample the same number from every range of the score.
 
-    Strata smaller than their budget give all, and the rest goes to the others. With `per_class` each
-    class gets a budget, and its own ranges.
+    Strata smaller than their budget give all, and the rest goes to the others. With `per_class`
+    each class gets a budget, and its own ranges.
 
     Parameters
     ----------

@@ -56,7 +56,22 @@ class ChosenColumns:
 
 
 def read_csv(path: Path, text: str, id_column: str, label_column: str) -> list[LabelRow]:
-    """The rows of a table of texts. Raises BadInput where its columns cannot be understood."""
+    """The rows of a table of texts.
+
+    Parameters
+    ----------
+    path : path
+        Of the file, for errors.
+    text : str
+        Its content.
+    id_column, label_column : str
+        Names of the columns or fields; "" = by their names and values.
+
+    Raises
+    ------
+    BadInput
+        Where columns cannot be understood, or no field is known to hold classes.
+    """
     text, delimiter = _dialect(text)
     records = [one for one in _records(text, delimiter) if one[2] or any(one[1])]
     if not records:

@@ -18,7 +18,22 @@ _PLAIN = (str, int, float, list, type(None))
 
 
 def read_json(path: Path, text: str, id_column: str, label_column: str) -> Iterator[LabelRow]:
-    """The rows of a list of tasks or records, or of one object that describes all images."""
+    """The rows of a list of tasks or records, or of one object that describes all images.
+
+    Parameters
+    ----------
+    path : path
+        Of the file, for errors.
+    text : str
+        Its content.
+    id_column, label_column : str
+        Names of the columns or fields; "" = by their names and values.
+
+    Raises
+    ------
+    BadInput
+        Where columns cannot be understood, or no field is known to hold classes.
+    """
     items = _parsed(path, text)
     if isinstance(items, dict):
         yield from _object(path, items)

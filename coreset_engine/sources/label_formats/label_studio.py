@@ -31,10 +31,19 @@ def task_rows(
 ) -> Iterator[LabelRow]:
     """One row for every annotator of a task in full JSON; one for any other record.
 
+    Parameters
+    ----------
+    path : path
+        Of the file, for errors.
+    items : sequence
+        Tasks or records, as JSON gave them.
+    id_column, label_column : str
+        Names of the columns or fields; "" = by their names and values.
+
     Raises
     ------
     BadInput
-        Where no field of plain records is known to hold classes.
+        Where columns cannot be understood, or no field is known to hold classes.
     """
     ids = [plain_name(id_column)] if id_column else list(ID_COLUMNS)
     labels = [plain_name(label_column)] if label_column else _label_fields(path, items, ids)

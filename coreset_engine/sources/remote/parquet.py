@@ -302,9 +302,32 @@ def read_group(
     about: Any = None,
     extra: tuple[str, ...] = (),
 ) -> tuple[Any, dict[str, Any]]:
-    """(images' bytes as an Arrow column, other columns by name) of one row group.
+    """Read one row group.
 
-    image=None: the column that `look_through` takes. Raises Unfit with the reason.
+    Parameters
+    ----------
+    path : str
+        URL of the Parquet file.
+    size : int
+        Its bytes.
+    group : int
+        The row group, from 0.
+    image : str or None
+        Column of pictures; None = the one that `look_through` takes.
+    about : optional
+        The file's footer where it is read already.
+    extra : tuple of str
+        Other columns that are wanted.
+
+    Returns
+    -------
+    tuple
+        The pictures' bytes as an Arrow column, and other columns by name.
+
+    Raises
+    ------
+    Unfit
+        With the reason, when it cannot be read.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -363,7 +386,20 @@ class Groups:
         self._door = threading.Lock()
 
     def get(self, path: str, size: int, version: str, group: int, image: str | None) -> Any:
-        """The pictures of one row group. Raises Unfit."""
+        """The pictures of one row group, read once while they are held.
+
+        Parameters
+        ----------
+        path, size, group, image
+            As in `read_group`.
+        version : str
+            What the file is known by; another one is read again.
+
+        Raises
+        ------
+        Unfit
+            As `read_group`.
+        """
         key = (path, version, group, image)
         with self._door:
             mine = self._locks.setdefault(key, threading.Lock())

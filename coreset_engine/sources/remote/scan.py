@@ -110,10 +110,28 @@ class Unit:
 def units_of(
     path: str, verify: str, options: dict[str, str], split: str | None = None
 ) -> tuple[list[Unit], list[Rejected], int]:
-    """(units of a place, what there is no use for, files of a test part that were left out).
+    """Split a remote folder into units of scanning: tars before Parquet files before single images.
 
-    Tars go before Parquet files before single images; the rest is counted as set aside. split:
-    which part, as in `ReadOptions`. Raises BadInput when there is nothing.
+    Parameters
+    ----------
+    path : str
+        URL of a folder or file.
+    verify : {"full", "header"}
+        Whether pictures will be decoded, or only their headers read.
+    options : dict of str
+        Of the source, such as image_column.
+    split : str, optional
+        Which part, as in `ReadOptions`.
+
+    Returns
+    -------
+    tuple
+        Units; what there is no use for; how many files of a test part were left out.
+
+    Raises
+    ------
+    BadInput
+        When there is nothing that can be read.
     """
     if verify not in ("full", "header"):
         raise BadInput(f"verify={verify!r} is not offered; use 'full' or 'header'.")
@@ -192,7 +210,8 @@ def look_through_unit(
 ) -> Any:
     """The unit's index as an Arrow table, from the cache if it is there, else scanned and cached.
 
-    on_picture: called with 1 after every picture; may raise. Raises BadInput when the store does not
+    on_picture: called with 1 after every picture; may raise. Raises BadInput when the store does
+    not
         answer.
     """
     import pyarrow as pa
