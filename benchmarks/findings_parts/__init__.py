@@ -1,0 +1,1 @@
+"""The five measurements of benchmarks/findings.py, one module each."""
