@@ -283,8 +283,13 @@ def require_some(filtered: Filtered, table: ColumnTable) -> Filtered:
     """`filtered`, or BadInput that says why a filter leaves nothing: what its columns hold."""
     if filtered.matched:
         return filtered
+    raise BadInput(nothing_left(filtered, table))
+
+
+def nothing_left(filtered: Filtered, table: ColumnTable) -> str:
+    """What the columns of a filter hold that leaves nothing, and what to do."""
     values = "; ".join(_held(test, table) for test in _tests(filtered.filter)[:3])
-    raise BadInput(
+    return (
         f"filter {filtered.filter.text!r} leaves none of the {len(filtered.mask):,} images: {values}; "
         "loosen it or leave it out."
     )

@@ -19,28 +19,47 @@ _BLOCK = 2048
 
 @dataclass(frozen=True, eq=False)
 class CrossNeighbours:
-    """nearest: (M,) int64, row of A nearest to each row of B. distances: (M,) float32, cosine."""
+    """For each row of B the nearest rows of A, nearest first.
+
+    nearest: (M, k) int64, rows of A. distances: (M, k) float32, cosine.
+    """
 
     nearest: np.ndarray
     distances: np.ndarray
 
 
-def cross_neighbours(a: np.ndarray, b: np.ndarray, progress: Progress = silent) -> CrossNeighbours:
-    """The nearest row of a (N, D) for every row of b (M, D), exact, block by block."""
-    nearest = np.zeros(len(b), np.int64)
-    best = np.full(len(b), -np.inf, np.float32)
+def cross_neighbours(
+    a: np.ndarray, b: np.ndarray, progress: Progress = silent, k: int = 1
+) -> CrossNeighbours:
+    """The nearest rows of a (N, D) for every row of b (M, D), exact, block by block.
+
+    At most N of them; of equally near ones the lower row comes first.
+    """
+    k = min(k, len(a))
+    nearest = np.zeros((len(b), k), np.int64)
+    best = np.full((len(b), k), -np.inf, np.float32)
     for start in range(0, len(a), _BLOCK):
         left = unit(a[start : start + _BLOCK])
         for begin in range(0, len(b), _BLOCK):
             rows = slice(begin, begin + _BLOCK)
-            similar = unit(b[rows]) @ left.T
-            at = similar.argmax(axis=1)
-            value = similar[np.arange(len(at)), at]
-            better = value > best[rows]
-            nearest[rows] = np.where(better, start + at, nearest[rows])
-            best[rows] = np.maximum(value, best[rows])
+            at, value = _highest(unit(b[rows]) @ left.T, k)
+            at = np.concatenate([nearest[rows], start + at], axis=1)
+            value = np.concatenate([best[rows], value], axis=1)
+            order = np.argsort(-value, axis=1, kind="stable")[:, :k]
+            nearest[rows] = np.take_along_axis(at, order, axis=1)
+            best[rows] = np.take_along_axis(value, order, axis=1)
         progress(min(start + _BLOCK, len(a)), len(a), "images")
     return CrossNeighbours(nearest, np.clip(1 - best, 0, 2).astype(np.float32))
+
+
+def _highest(values: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """(columns, values) of the k highest of each row, in the order of the columns."""
+    k = min(k, values.shape[1])
+    if k == 1:
+        at = values.argmax(axis=1)[:, None]
+    else:
+        at = np.sort(np.argpartition(-values, k - 1, axis=1)[:, :k], axis=1)
+    return at, np.take_along_axis(values, at, axis=1)
 
 
 def unit(rows: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ KEEP_RULES = ("first", "largest", "oldest", "labelled", "quality")
 _LARGEST_PROPOSAL = 0.05  # cosine distance
 COINCIDE = 0.08  # difference of tiny copies over their contrast, up to which they coincide
 _LEAST_CONTRAST = 6.0  # standard deviation of a tiny copy, of 255, below which it tells nothing
-_CONFIRMING = 8  # nearest neighbours of each image whose tiny copies are compared
+CONFIRMING = 8  # nearest neighbours of each image whose tiny copies are compared
 MOST_PAIRS = 10_000_000  # links of the neighbour graph that are looked at for near-duplicates
 _ROWS = 50_000  # rows of the graph that are read at a time
 _TAIL = 3.5  # robust standard deviations below the median of log distances
@@ -136,7 +136,7 @@ def near_pairs(
     key, kept = np.unique(key[order], return_index=True)
     pairs = np.stack([key // len(same), key % len(same)], axis=1)
     values = values[order][kept]
-    close = column[order][kept] < _CONFIRMING
+    close = column[order][kept] < CONFIRMING
     order = np.argsort(values, kind="stable")
     pairs = pairs[order]
     values = values[order]
@@ -178,7 +178,7 @@ def _links_within(
             axis=1, initial=np.inf
         )
         limit = np.full(distances.shape[1], reach, np.float32)
-        limit[:_CONFIRMING] = within
+        limit[:CONFIRMING] = within
         row, column = np.nonzero(usable & (distances <= limit))
         parts.append((part[row], others[row, column], distances[row, column], column))
     if not parts:

@@ -303,25 +303,41 @@ def _leakage(run_a: Run, run_b: Run, limit: float | None) -> Leakage:
         partner[fresh] = at[fresh]
         kinds[fresh] = kind
     if limit is not None:
-        near = cross_neighbours(run_a.vectors, run_b.vectors, run_a.tick("comparison"))
-        close = (near.distances <= limit) | _coincide(run_a, run_b, near.nearest)
-        fresh = (partner < 0) & close
-        partner[fresh] = near.nearest[fresh]
+        at, distance = _nearly_the_same(run_a, run_b, limit)
+        fresh = (partner < 0) & (at >= 0)
+        partner[fresh] = at[fresh]
         kinds[fresh] = "near"
-        distances[fresh] = near.distances[fresh]
+        distances[fresh] = distance[fresh]
     leaked = np.flatnonzero(partner >= 0)
     rank = np.array([KINDS.index(kind) for kind in kinds[leaked]], np.int64)
     leaked = leaked[np.lexsort((leaked, distances[leaked], rank))]
     return Leakage(leaked, partner[leaked], kinds[leaked], distances[leaked], limit or 0.0, m)
 
 
+def _nearly_the_same(run_a: Run, run_b: Run, limit: float) -> tuple[np.ndarray, np.ndarray]:
+    """((M,) int64 image of A nearly the same as each of B, -1 where none, and its distance).
+
+    The nearest one within the limit, else the nearest of the few nearest whose tiny copy coincides.
+    """
+    tick = run_a.tick("comparison")
+    near = cross_neighbours(run_a.vectors, run_b.vectors, tick, copies.CONFIRMING)
+    close = _coincide(run_a, run_b, near.nearest)
+    close[:, 0] |= near.distances[:, 0] <= limit
+    first = close.argmax(axis=1)
+    rows = np.arange(len(close))
+    at = np.where(close.any(axis=1), near.nearest[rows, first], -1)
+    return at, near.distances[rows, first]
+
+
 def _coincide(run_a: Run, run_b: Run, nearest: np.ndarray) -> np.ndarray:
-    """(M,) bool: the tiny copies of an image of B and of its nearest one of A coincide."""
+    """(M, k) bool: the tiny copies of an image of B and of each of its nearest of A coincide."""
     if run_a.dataset.reader is None or run_b.dataset.reader is None:
-        return np.zeros(len(nearest), bool)
-    pairs = np.stack([nearest, np.arange(len(nearest))], axis=1)
+        return np.zeros(nearest.shape, bool)
+    rows = np.repeat(np.arange(len(nearest)), nearest.shape[1])
+    pairs = np.stack([nearest.ravel(), rows], axis=1)
     left, right = image_statistics(run_a).tiny, image_statistics(run_b).tiny
-    close: np.ndarray = copies.tiny_difference(left, right, pairs) <= copies.COINCIDE
+    difference = copies.tiny_difference(left, right, pairs).reshape(nearest.shape)
+    close: np.ndarray = difference <= copies.COINCIDE
     return close
 
 

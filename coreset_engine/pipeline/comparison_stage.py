@@ -20,7 +20,7 @@ from coreset_engine.pipeline.compare_sources import (
 from coreset_engine.pipeline.run import Run
 
 STAGE = "comparison"
-VERSION = 1  # raised when a number here is computed in another way
+VERSION = 2  # raised when a number here is computed in another way
 MOST = 20_000  # images of each set that the map shows
 
 

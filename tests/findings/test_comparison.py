@@ -16,8 +16,8 @@ def test_neighbours_across_are_the_nearest_by_cosine():
     a = np.array([[1, 0], [0, 2], [-3, 0]], np.float32)
     b = np.array([[0.1, 5], [-1, -0.1], [1, 1]], np.float32)
     found = cross_neighbours(a, b)
-    assert found.nearest.tolist()[:2] == [1, 2]
-    assert found.distances[2] == pytest.approx(1 - np.sqrt(0.5), abs=1e-6)
+    assert found.nearest.tolist()[:2] == [[1], [2]]
+    assert found.distances[2, 0] == pytest.approx(1 - np.sqrt(0.5), abs=1e-6)
 
 
 def test_blocks_change_nothing():
@@ -26,7 +26,16 @@ def test_blocks_change_nothing():
     unit_a = a / np.linalg.norm(a, axis=1, keepdims=True)
     unit_b = b / np.linalg.norm(b, axis=1, keepdims=True)
     found = cross_neighbours(a, b.astype(np.float32))
-    assert found.nearest.tolist() == (unit_b @ unit_a.T).argmax(axis=1).tolist()
+    assert found.nearest[:, 0].tolist() == (unit_b @ unit_a.T).argmax(axis=1).tolist()
+    several = cross_neighbours(a, b.astype(np.float32), k=5)
+    assert several.nearest.tolist() == np.argsort(-unit_b @ unit_a.T, axis=1)[:, :5].tolist()
+    assert np.all(np.diff(several.distances, axis=1) >= 0)
+
+
+def test_more_neighbours_than_rows_are_all_rows_and_ties_go_to_the_lower_row():
+    a = np.array([[1, 0], [2, 0], [0, 1]], np.float32)
+    found = cross_neighbours(a, np.array([[3, 0]], np.float32), k=8)
+    assert found.nearest.tolist() == [[0, 1, 2]] and found.distances.tolist() == [[0, 0, 1]]
 
 
 def test_a_region_that_a_lacks_is_named_and_only_it():

@@ -211,6 +211,19 @@ def test_images_in_both_sets_are_told_by_the_surest_kind(run, test_run):
     assert record["leakage"]["pairs"][3]["b"] == "test-3.png" and record["regions"]
 
 
+def test_a_leak_need_not_be_the_nearest_by_embedding(run, test_run):
+    """Picture 5 is picture 8 of the first set, recompressed; another one there is nearer to it."""
+    images = [test_run.dataset.image(i) for i in range(12)]
+    images[5] = run.dataset.image(8).point(lambda value: min(255, value + 2))
+    vectors = np.array(test_run.vectors)
+    vectors[5] = 0.6 * run.vectors[9] + 0.4 * run.vectors[8]
+    names = [f"test-{i}.png" for i in range(12)]
+    other = Run(dataset(images, vectors, names=names), store=run.store)
+    leak = compare_sources(run, other).leakage
+    at = leak.positions_b.tolist().index(5)
+    assert leak.positions_a[at] == 8 and leak.kinds[at] == "near"
+
+
 def test_bytes_and_pixels_alone_need_no_embeddings(run, test_run):
     found = compare_sources(run, test_run, embed=False)
     assert found.leakage.counts() == {"bytes": 2, "pixels": 1, "near": 0}

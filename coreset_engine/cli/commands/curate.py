@@ -136,7 +136,7 @@ def columns(
     as_json: options.Json = False,
 ) -> None:
     """List what --where can filter by, with the values of a column."""
-    from coreset_engine.core.filter_columns import apply_filter
+    from coreset_engine.core.filter_columns import apply_filter, nothing_left
     from coreset_engine.core.filters import filter_of
     from coreset_engine.curation.facets import cross_filter
 
@@ -154,12 +154,13 @@ def columns(
         for one in described:
             print(f"{one.name:20} {one.group:10} {'' if one.ready else 'computed when asked for'}")
         return
-    counted = cross_filter(run.columns, {} if wanted is None else {"": wanted}, name or ())
+    found = cross_filter(run.columns, {} if wanted is None else {"": wanted}, name or ())
     listed: dict[str, Any] = {}
     if wanted is not None:
-        listed["where"] = apply_filter(wanted, run.columns).sentence
-        listed["matched"] = counted.matched
-    for key, facet in counted.facets.items():
+        left = apply_filter(wanted, run.columns)
+        listed["where"] = left.sentence if left.matched else nothing_left(left, run.columns)
+        listed["matched"] = left.matched
+    for key, facet in found.facets.items():
         listed[key] = dict(zip(facet.labels, facet.counts.tolist())) | (
             {"(missing)": facet.missing} if facet.missing_total else {}
         )
