@@ -31,9 +31,21 @@ class CrossNeighbours:
 def cross_neighbours(
     a: np.ndarray, b: np.ndarray, progress: Progress = silent, k: int = 1
 ) -> CrossNeighbours:
-    """The nearest rows of a (N, D) for every row of b (M, D), exact, block by block.
+    """The nearest rows of `a` for every row of `b`, exact, block by block.
 
-    At most N of them; of equally near ones the lower row comes first.
+    Parameters
+    ----------
+    a, b
+        (N, D) and (M, D) float, any scale.
+    progress
+        Called with unit "images" of `a`.
+    k
+        How many; at most N are there.
+
+    Returns
+    -------
+    CrossNeighbours
+        Of equally near rows the lower one comes first.
     """
     k = min(k, len(a))
     nearest = np.zeros((len(b), k), np.int64)
