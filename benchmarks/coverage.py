@@ -54,12 +54,12 @@ def straightforward(
         coverage[nearest] += 1
         distance = np.abs(part - part[:, [nearest]]).sum(0)
         distance[nearest] = np.inf
-        near = np.argsort(distance, kind="stable")[: min(ALPHA, n - 1)]
-        if distance[near[0]] == 0:
-            redundancy[near[0]] += 1
+        neighbours = np.argsort(distance, kind="stable")[: min(ALPHA, n - 1)]
+        if distance[neighbours[0]] == 0:
+            redundancy[neighbours[0]] += 1
         else:
-            weight = (distance[near[0]] / distance[near]) ** EXPONENT
-            redundancy[near] += weight / weight.sum()
+            weight = (distance[neighbours[0]] / distance[neighbours]) ** EXPONENT
+            redundancy[neighbours] += weight / weight.sum()
     return coverage, redundancy
 
 
@@ -155,8 +155,8 @@ def mixture(path: Path, n: int, like: np.ndarray, seed: int = 0) -> None:
         z = 0.8 * (latent.astype(np.float32) @ loads) + 0.6 * rng.standard_normal(
             (rows, width), np.float32
         )
-        place = bins[np.clip((z + 5) * 819.1, 0, 8191).astype(np.int32)]
-        out[start : start + rows] = table[np.arange(width), place]
+        folder = bins[np.clip((z + 5) * 819.1, 0, 8191).astype(np.int32)]
+        out[start : start + rows] = table[np.arange(width), folder]
     out.flush()
 
 
@@ -249,12 +249,12 @@ def large_size(given: argparse.Namespace, vectors: np.ndarray, path: Path) -> No
     mixture(path, given.large, vectors)
     samples = T if given.whole else 4096
     own = in_child(path, samples, [ALPHA])
-    whole = own["ready_s"] + own["wall_us"] * T / 1e6
+    full = own["ready_s"] + own["wall_us"] * T / 1e6
     how = "measured" if given.whole else f"from {samples:,} samples"
     print(
         f"| {given.large:,} (float16 on disk) | | {own['wall_us']:.1f} / {own['core_us']:.1f} | | "
         "| "
-        f"{own['ready_s']:.1f} s | {whole:.0f} s ({how}) | {own['peak_gb']:.1f} GB | |",
+        f"{own['ready_s']:.1f} s | {full:.0f} s ({how}) | {own['peak_gb']:.1f} GB | |",
         flush=True,
     )
 

@@ -104,8 +104,10 @@ def heads(vectors: np.ndarray, repeats: int, steps: int = 10) -> None:
         rows = torch.nn.functional.normalize(
             torch.from_numpy(np.array(vectors[:8192, :dims], np.float32)), dim=1
         )
-        near = torch.randint(len(rows), (len(rows), 50), generator=torch.Generator().manual_seed(0))
-        fast = Training(rows, near, 10, config, 0)
+        neighbours = torch.randint(
+            len(rows), (len(rows), 50), generator=torch.Generator().manual_seed(0)
+        )
+        fast = Training(rows, neighbours, 10, config, 0)
         slow = LoopTraining(fast)
         times = []
         equal = []
@@ -116,7 +118,7 @@ def heads(vectors: np.ndarray, repeats: int, steps: int = 10) -> None:
                 start = time.perf_counter()
                 for step in range(steps):
                     images = order[(step * batch) % len(rows) :][:batch]
-                    losses = side(images, near[images, repeat])
+                    losses = side(images, neighbours[images, repeat])
                 taken.append((time.perf_counter() - start) / steps)
                 equal.append(losses)
             times.append(taken)
@@ -131,7 +133,9 @@ def heads(vectors: np.ndarray, repeats: int, steps: int = 10) -> None:
         )
 
 
-def clusters(vectors: np.ndarray, labels: np.ndarray, near, seeds: int, keep: Path | None) -> None:
+def clusters(
+    vectors: np.ndarray, labels: np.ndarray, neighbours, seeds: int, keep: Path | None
+) -> None:
     """Accuracy, NMI, ARI of TEMI and of spherical k-means on the same vectors, over seeds; resumed
     from `keep`."""
     from coreset_engine.clustering.contingency import label_quality
@@ -149,7 +153,7 @@ def clusters(vectors: np.ndarray, labels: np.ndarray, near, seeds: int, keep: Pa
     def one(method: str, seed: int) -> list[float]:
         if (len(vectors), method, seed) not in known:
             start = time.perf_counter()
-            made = pseudo_labels(vectors, 10, method, seed, neighbours=near)
+            made = pseudo_labels(vectors, 10, method, seed, neighbours=neighbours)
             quality = label_quality(made.labels, labels)
             row = [100 * quality[name] for name in ("accuracy", "nmi", "ari")]
             row = known[len(vectors), method, seed] = [
@@ -176,7 +180,7 @@ def clusters(vectors: np.ndarray, labels: np.ndarray, near, seeds: int, keep: Pa
     )
 
 
-def stages(vectors: np.ndarray, labels: np.ndarray, near) -> None:
+def stages(vectors: np.ndarray, labels: np.ndarray, neighbours) -> None:
     """Wall time and peak memory of every stage from vectors to scores, and how far pseudo-labels
     move AUM."""
     from scipy.stats import spearmanr
@@ -198,7 +202,7 @@ def stages(vectors: np.ndarray, labels: np.ndarray, near) -> None:
     timed("spherical k-means", lambda: pseudo_labels(vectors, 10, "kmeans"))
     made = timed(
         "TEMI, preset cpu, neighbours given",
-        lambda: pseudo_labels(vectors, 10, "temi", neighbours=near),
+        lambda: pseudo_labels(vectors, 10, "temi", neighbours=neighbours),
     )
     pseudo = timed(
         "dynamics, MLP on pseudo-labels", lambda: training_dynamics(vectors, made.labels, "mlp")
@@ -258,13 +262,13 @@ def main() -> None:
     )
     if parts == ["heads"] and not arguments.vectors:
         return heads(np.random.default_rng(0).normal(size=(8192, 1280)), arguments.repeats)
-    vectors, labels, near = load(arguments)
+    vectors, labels, neighbours = load(arguments)
     if "heads" in parts:
         heads(vectors, arguments.repeats)
     if "clusters" in parts:
-        clusters(vectors, labels, near, arguments.seeds, arguments.keep)
+        clusters(vectors, labels, neighbours, arguments.seeds, arguments.keep)
     if "stages" in parts:
-        stages(vectors, labels, near)
+        stages(vectors, labels, neighbours)
 
 
 if __name__ == "__main__":

@@ -70,15 +70,15 @@ class Bench:
         import coreset_engine as ce
         from coreset_engine.training.pixels import pixels_of
 
-        whole = ce.Run(ce.open_source("fashion-mnist"), progress=tell)
-        at = np.sort(np.random.default_rng(0).permutation(len(whole.dataset))[: options.train])
-        self.run = whole if len(at) == len(whole.dataset) else whole.take(at)
+        full = ce.Run(ce.open_source("fashion-mnist"), progress=tell)
+        at = np.sort(np.random.default_rng(0).permutation(len(full.dataset))[: options.train])
+        self.run = full if len(at) == len(full.dataset) else full.take(at)
         self.runs: dict[int, Run] = {}
         self.truth = np.asarray(self.run.labels)
         self.options = options
         test = ce.open_source("fashion-mnist:test")
         self.test_truth = np.asarray(test.labels)
-        self.pixels = pixels_of(whole.dataset, at)
+        self.pixels = pixels_of(full.dataset, at)
         self.test_pixels = pixels_of(test, np.arange(len(test)))
         setup = dict(
             draws="each seed",

@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:1] = [
     str(ROOT),
     str(ROOT / "tests" / "browser"),
-]  # not this folder, whose coverage.py is no package
+]  # not this folder, whose coverage.py is not a package
 GROUPS = 100
 DIMS = 16
 EPOCHS = 10
@@ -197,9 +197,9 @@ def check(page, name: str, shots: Path | None) -> None:
         page.wait_for_timeout(700)
         page.screenshot(path=shots / f"{name}.png")
         page.set_viewport_size({"width": 1440, "height": 900})
-    said = page.locator("body").inner_text()
-    if FAULTS.search(said):
-        raise SystemExit(f"{name} shows a fault: {said[:3000]}")
+    message = page.locator("body").inner_text()
+    if FAULTS.search(message):
+        raise SystemExit(f"{name} shows a fault: {message[:3000]}")
 
 
 def visit(browser, address: str, query: str, name: str, memory: Memory, shots: Path | None) -> None:

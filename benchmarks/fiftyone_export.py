@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[0] = str(ROOT)  # not this folder, whose coverage.py is no package
+sys.path[0] = str(ROOT)  # not this folder, whose coverage.py is not a package
 SCORES = ("score", "weight", "aum", "forgetting", "coverage", "redundancy")
 WAYS = {
     "public API, new": "public_new",
@@ -200,7 +200,7 @@ def main(sizes: list[int]) -> None:
     print("| samples | way | seconds | peak MB | against the public API |\n|---|---|---|---|---|")
     for n in sizes:
         with tempfile.TemporaryDirectory() as temporary, private_server(Path(temporary)) as uri:
-            places = dict(
+            positions = dict(
                 FIFTYONE_DATABASE_URI=uri,
                 FIFTYONE_DATABASE_VALIDATION="false",
                 FIFTYONE_DO_NOT_TRACK="1",
@@ -214,16 +214,16 @@ def main(sizes: list[int]) -> None:
                     [sys.executable, __file__, "--way", way, str(n), temporary],
                     text=True,
                     capture_output=True,
-                    env=os.environ | places,
+                    env=os.environ | positions,
                 )
                 if done.returncode:
                     raise SystemExit(done.stderr[-2000:])
-                told = json.loads(done.stdout.strip().splitlines()[-1])
+                report = json.loads(done.stdout.strip().splitlines()[-1])
                 kind = title.rpartition(" ")[2]
-                base.setdefault(kind if kind != "folder" else "new", told["seconds"])
-                ratio = base["new" if kind == "folder" else kind] / told["seconds"]
+                base.setdefault(kind if kind != "folder" else "new", report["seconds"])
+                ratio = base["new" if kind == "folder" else kind] / report["seconds"]
                 print(
-                    f"| {n:,} | {title} | {told['seconds']:.1f} | {told['mb']:.0f} | {ratio:.1f}x "
+                    f"| {n:,} | {title} | {report['seconds']:.1f} | {report['mb']:.0f} | {ratio:.1f}x "
                     "|",
                     flush=True,
                 )

@@ -110,8 +110,8 @@ def query_times(run: Run, queries: int) -> dict[str, Any]:
     exact = search_index.ExactIndex(run.vectors)
     picked = np.linspace(0, len(run.dataset) - 1, queries).astype(np.int64)
     seconds, brute, recall_10, recall_200 = [], [], [], []
-    for place in picked.tolist():
-        vector = np.asarray(run.vectors[place], np.float32)
+    for position in picked.tolist():
+        vector = np.asarray(run.vectors[position], np.float32)
         began = time.perf_counter()
         found = find(run, like=vector, count=COUNT)
         seconds.append(time.perf_counter() - began)

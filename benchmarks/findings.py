@@ -13,7 +13,7 @@ that was altered in another way (a darkened one is low in contrast too). blur: 2
 blurred in each of several ways; what is found among the others is counted too. scale: seconds and
 peak memory of the findings that need vectors, on made-up ones with planted copies. cleanvision: both look
 at the same PNG files, one process each on one core; prints core seconds, their ratio and the
-agreement on cleanvision's own issues. ENV holds cleanvision, which is no dependency of this
+agreement on cleanvision's own issues. ENV holds cleanvision, which is not a dependency of this
 repository. accuracy: the same budget with and without cleaning, paired, a linear model.
 """
 

@@ -93,8 +93,8 @@ def measure(options: argparse.Namespace) -> None:
             if (name, seed) in done:
                 continue
             began = time.process_time()
-            with tempfile.TemporaryDirectory() as place:
-                rows = Measured(options.folder, name, seed, Path(place)).rows()
+            with tempfile.TemporaryDirectory() as folder:
+                rows = Measured(options.folder, name, seed, Path(folder)).rows()
             with open(options.raw, "a", encoding="utf-8") as out:
                 out.write("".join(json.dumps(row) + "\n" for row in rows))
             print(f"{name} {seed}: {time.process_time() - began:.0f} s CPU", flush=True)
@@ -103,12 +103,12 @@ def measure(options: argparse.Namespace) -> None:
 class Measured:
     """One set and seed: its forecast, its coresets, and the truth about them."""
 
-    def __init__(self, folder: Path, name: str, seed: int, place: Path) -> None:
+    def __init__(self, folder: Path, name: str, seed: int, target: Path) -> None:
         from coreset_engine.forecasting.config import ForecastConfig
         from coreset_engine.forecasting.judge import make_judge
         from coreset_engine.forecasting.surrogates import make_features, make_tasks
 
-        self.pool = methods.Pool(folder, name, seed, place)
+        self.pool = methods.Pool(folder, name, seed, target)
         self.name = name
         self.seed = seed
         self.n = self.pool.n
@@ -132,8 +132,8 @@ class Measured:
         picked = np.random.default_rng([self.seed, 11]).permutation(self.n)[:N_GIVEN]
         given = np.full(self.n, -1, np.int64)
         given[picked] = labels[picked]
-        near = neighbours(self.features.directions, k=15)
-        filled = np.maximum(spread_labels(near, given, int(given.max()) + 1).labels, 0)
+        nearest = neighbours(self.features.directions, k=15)
+        filled = np.maximum(spread_labels(nearest, given, int(given.max()) + 1).labels, 0)
         tasks = SurrogateTasks(filled[None], (int(filled.max()) + 1,))
         return Judge(self.judge.inputs, tasks, self.judge.judged, self.judge.penalty)
 

@@ -65,8 +65,8 @@ def measure(options: argparse.Namespace) -> None:
             if not any(left.values()):
                 continue
             began = time.process_time()
-            with tempfile.TemporaryDirectory() as place:
-                measured = forecast.Measured(options.folder, name, seed, Path(place))
+            with tempfile.TemporaryDirectory() as folder:
+                measured = forecast.Measured(options.folder, name, seed, Path(folder))
                 found = list(rows_of(measured, left, done))
             with open(options.raw, "a", encoding="utf-8") as out:
                 out.write("".join(json.dumps(row) + "\n" for row in found))

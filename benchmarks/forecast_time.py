@@ -42,10 +42,10 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(METHODS))
     options = parser.parse_args()
     names = options.only.split(",")
-    with tempfile.TemporaryDirectory() as place:
-        os.environ["CORESET_HOME"] = place
-        timed(StandIn(1_500, 64, Path(place)), names)
-        seconds = timed(StandIn(options.images, options.dims, Path(place)), names)
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["CORESET_HOME"] = folder
+        timed(StandIn(1_500, 64, Path(folder)), names)
+        seconds = timed(StandIn(options.images, options.dims, Path(folder)), names)
     print(f"{options.images:,} images of {options.dims:,} dimensions; {len(seconds)} methods")
     print("\n| | CPU seconds |\n|---|---:|")
     for name, spent in seconds.items():
@@ -55,11 +55,11 @@ def main() -> None:
 class StandIn:
     """Inputs of the methods: drawn vectors, and stand-ins for what takes long to compute."""
 
-    def __init__(self, n: int, dims: int, place: Path) -> None:
+    def __init__(self, n: int, dims: int, folder: Path) -> None:
         import coreset_engine as ce
 
         rng = np.random.default_rng(0)
-        path = place / f"{n}.npy"
+        path = folder / f"{n}.npy"
         np.save(path, drawn(rng, n, dims))
         run = ce.Run(ce.open_source(str(path)), seed=0)
         self.dataset = run.dataset
@@ -99,9 +99,9 @@ def nearest_in_blocks(rng: np.random.Generator, vectors: np.ndarray) -> Neighbou
         rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
         far = 1 - rows @ rows.T
         np.fill_diagonal(far, np.inf)
-        near = np.argsort(far, axis=1)[:, :N_NEAREST]
-        indices[block] = block[near]
-        distances[block] = np.take_along_axis(far, near, axis=1)
+        neighbours = np.argsort(far, axis=1)[:, :N_NEAREST]
+        indices[block] = block[neighbours]
+        distances[block] = np.take_along_axis(far, neighbours, axis=1)
     return Neighbours(indices, np.clip(distances, 0, 2))
 
 

@@ -72,10 +72,10 @@ def measure(options: argparse.Namespace) -> None:
             if (name, seed) in done:
                 continue
             began = time.process_time()
-            with tempfile.TemporaryDirectory() as place:
+            with tempfile.TemporaryDirectory() as folder:
                 kind = Trained if name == "network" else forecast.Measured
                 base = "fashion" if name == "network" else name
-                measured = kind(options.folder, base, seed, Path(place))
+                measured = kind(options.folder, base, seed, Path(folder))
                 rows = [row | dict(set=name) for row in rows_of(measured, name)]
             with open(options.raw, "a", encoding="utf-8") as out:
                 out.write("".join(json.dumps(row) + "\n" for row in rows))
@@ -103,8 +103,8 @@ def rows_of(measured: forecast.Measured, name: str) -> Iterator[dict]:
 class Trained(forecast.Measured):
     """A pool whose truth is a network trained on the pixels."""
 
-    def __init__(self, folder: Path, name: str, seed: int, place: Path) -> None:
-        super().__init__(folder, name, seed, place)
+    def __init__(self, folder: Path, name: str, seed: int, target: Path) -> None:
+        super().__init__(folder, name, seed, target)
         methods.SIZES["pixels"] = methods.SIZES["fashion"]
         self.pixels = methods.drawn(folder, "pixels", seed)
         if not np.array_equal(self.pixels["labels"], self.pool.data["labels"]):

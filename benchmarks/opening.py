@@ -111,14 +111,14 @@ def show_parquet(folder: Path, rows: int, indexes: int) -> None:
     for name in ("looked through", "joined", "mapped")[bool(indexes) :]:
         if name == "joined":
             shutil.rmtree(home / "verified" / "opened", ignore_errors=True)
-        said = subprocess.run(
+        message = subprocess.run(
             [sys.executable, __file__, "--open", str(folder)],
             capture_output=True,
             text=True,
             check=True,
             env={**os.environ, "CORESET_HOME": str(home)},
         ).stdout.split()
-        n, took, peak, held = int(said[0]), *map(float, said[1:4])
+        n, took, peak, held = int(message[0]), *map(float, message[1:4])
         print(
             f"| {name} | {took:.1f} s | {n / took:,.0f} | {peak / 1e6:,.0f} MB | {peak / n:.0f} B "
             "| "
@@ -170,12 +170,12 @@ def show_s3(folder: Path, count: int) -> None:
     fs.mkdir("pictures")
     fs.put(str(folder / "one.tar"), "pictures/one.tar")
     best = {"disk": 0.0, "S3 server": 0.0}
-    places = {
+    positions = {
         "disk": open_source(folder / "one.tar"),
         "S3 server": open_source("s3://pictures/one.tar"),
     }
     for _ in range(3):
-        for name, source in places.items():
+        for name, source in positions.items():
             start = time.perf_counter()
             for at in range(0, count, SLICE):
                 for image in source.images(at, min(at + SLICE, count)):

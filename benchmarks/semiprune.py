@@ -52,8 +52,8 @@ def main() -> None:
         return
     done = {row["seed"] for row in read(options.raw)}
     for seed in sorted(set(range(options.seeds)) - done):
-        with tempfile.TemporaryDirectory() as place:
-            rows = list(measured(Pictures(options.folder, "fashion", seed, Path(place))))
+        with tempfile.TemporaryDirectory() as folder:
+            rows = list(measured(Pictures(options.folder, "fashion", seed, Path(folder))))
         with open(options.raw, "a", encoding="utf-8") as out:
             out.write("".join(json.dumps(row) + "\n" for row in rows))
         print(f"seed {seed}: {len(rows)} rows", flush=True)
@@ -62,8 +62,8 @@ def main() -> None:
 class Pictures(Pool):
     """A pool of benchmarks/methods.py with its pixels."""
 
-    def __init__(self, folder: Path, name: str, seed: int, place: Path) -> None:
-        super().__init__(folder, name, seed, place)
+    def __init__(self, folder: Path, name: str, seed: int, target: Path) -> None:
+        super().__init__(folder, name, seed, target)
         pool, _ = positions(len(np.load(folder / "fashion.npz")["labels"]), seed)
         pixels = np.load(folder / "pixels.npz")["vectors"][:, None]
         self.pixels = pixels[pool]

@@ -148,9 +148,9 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     generator = torch.Generator().manual_seed(0)
     rows = torch.randn(4096, DIMS, generator=generator)
-    near = torch.randint(4096, (4096, 50), generator=generator)
+    neighbours = torch.randint(4096, (4096, 50), generator=generator)
     config = TemiConfig.preset("paper", n_heads=given.heads, warmup_epochs=0, frozen_epochs=0)
-    ours = Training(rows, near, CLUSTERS, config, 0)
+    ours = Training(rows, neighbours, CLUSTERS, config, 0)
     loop = LoopTraining(ours)
     alone = products(config)
     sides = {
@@ -162,7 +162,7 @@ def main() -> None:
     losses = {}
     for repeat in range(given.repeats + 1):
         images = torch.randperm(4096, generator=generator)[:PAIRS]
-        pairs = images, near[images, repeat % 50]
+        pairs = images, neighbours[images, repeat % 50]
         for name, side in sides.items():
             taken = timed(lambda do=side, key=name, at=pairs: losses.update({key: do(at)}))
             times[name] += [taken] if repeat else []

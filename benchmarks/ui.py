@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:1] = [
     str(ROOT),
     str(ROOT / "tests" / "browser"),
-]  # not this folder, whose coverage.py is no package
+]  # not this folder, whose coverage.py is not a package
 STEPS = 6
 
 

@@ -12,25 +12,25 @@ frame.page_header(
     "Which images are copies, outliers, blurred or mislabelled, and should not be selected?",
 )
 view = frame.require_run(note_sample=False)
-whole = view.full or view
-if not clean.is_ready(whole):
-    clean.offer_to_compute(whole)
+full = view.full or view
+if not clean.is_ready(full):
+    clean.offer_to_compute(full)
     st.stop()
 
-report = clean.report_of(whole)
-clean.summary(whole, report)
+report = clean.report_of(full)
+clean.summary(full, report)
 left, right = st.columns([2, 5], gap="large")
 with left:
-    clean_actions.undo_button(whole)
+    clean_actions.undo_button(full)
     chosen = clean.choose_finding(view, report)
 with right, frame.error_boundary():
     if chosen is not None:
-        report = clean.threshold_slider(whole, report, chosen)
+        report = clean.threshold_slider(full, report, chosen)
         clean.about(view, report, chosen)
-        clean_actions.buttons(whole, report, chosen)
-        clean.pictures(whole, report, chosen)
+        clean_actions.buttons(full, report, chosen)
+        clean.pictures(full, report, chosen)
 with frame.error_boundary():
-    clean.downloads(whole, report)
+    clean.downloads(full, report)
 st.page_link(
     "pages/compare_datasets.py", label="Which images occur in another dataset too (leakage)? →"
 )

@@ -12,8 +12,8 @@ frame.page_header(
     "What do two datasets share, such as train and test, and what does one of them lack?",
 )
 view = frame.require_run(note_sample=False)
-whole = view.full or view
-pair = compare_datasets.choose(whole)
+full = view.full or view
+pair = compare_datasets.choose(full)
 if pair is None:
     st.stop()
 if not compare_datasets.is_ready(pair):

@@ -62,26 +62,26 @@ frame.page_header(
     "Where does this coreset go, which labels came back, and which images are next?",
 )
 view = frame.require_run("embeddings", note_sample=False)
-whole = view.full or view
-state = export_rounds.state_of(whole)
+full = view.full or view
+state = export_rounds.state_of(full)
 with st.container(), frame.error_boundary():  # a place of its own, so that the tabs keep theirs
-    export_rounds.show_status(whole, state)
+    export_rounds.show_status(full, state)
 
 
 def draw_export() -> None:
-    export_all(whole) if view.full is not None else export_chosen(view)
+    export_all(full) if view.full is not None else export_chosen(view)
     moved_form([session.get("dataset")])
 
 
 def draw_labels_back() -> None:
-    export_import.show_import(whole)
-    export_rounds.show_label_errors(whole)
+    export_import.show_import(full)
+    export_rounds.show_label_errors(full)
 
 
 def draw_next_round() -> None:
-    export_rounds.show_next(whole, state)
-    export_rounds.show_rounds(whole)
-    export_rounds.show_curve(whole, state)
+    export_rounds.show_next(full, state)
+    export_rounds.show_rounds(full)
+    export_rounds.show_curve(full, state)
 
 
 folded.tabs(

@@ -126,8 +126,8 @@ def vulnerable() -> tuple[list[str], str]:
         for hole in row.get("vulns", ())
     ]
     skipped = sum("skip_reason" in row for row in found)
-    said = f"pip-audit looked up {len(found) - skipped} of {len(found)} pinned packages"
-    return holes, said + ("; the index used here has no data on the others" if skipped else "")
+    summary = f"pip-audit looked up {len(found) - skipped} of {len(found)} pinned packages"
+    return holes, summary + ("; the index used here has no data on the others" if skipped else "")
 
 
 def main() -> int:

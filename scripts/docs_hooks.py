@@ -122,7 +122,7 @@ def config_table(row: Any) -> list[str]:
     for field in fields:
         about = field.metadata
         if about.get("choices"):
-            span = ", ".join(f"`{choice}`" for choice in about["choices"])
+            span = ", ".join(f"`{option}`" for option in about["choices"])
         elif about.get("low") is not None or about.get("high") is not None:
             low = about.get("low")
             high = about.get("high")

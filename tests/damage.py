@@ -6,17 +6,17 @@ from __future__ import annotations
 ACTIONS = ["over", "cut", "insert", "drop", "repeat"]
 
 
-def damage(data: bytearray, action: str, place: int, junk: bytes) -> None:
+def damage(data: bytearray, action: str, offset: int, junk: bytes) -> None:
     """Overwrite, cut off, insert, drop or repeat in `data` from `place` on."""
     if action == "over":
-        data[place : place + len(junk)] = junk
+        data[offset : offset + len(junk)] = junk
     elif action == "cut":
-        del data[place:]
+        del data[offset:]
     elif action == "insert":
-        data[place:place] = junk
+        data[offset:offset] = junk
     elif action == "drop":
-        del data[place : place + len(junk)]
+        del data[offset : offset + len(junk)]
     elif action == "repeat":
-        data[place:place] = data[place : place + 40] * 3
+        data[offset:offset] = data[offset : offset + 40] * 3
     else:
         raise ValueError(action)

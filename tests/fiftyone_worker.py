@@ -22,13 +22,13 @@ MARK = "\x1eresult "
 
 def environment(uri: str, home: Path) -> dict[str, str]:
     """What isolates a FiftyOne: its own server, its own files, no telemetry."""
-    places = {
+    positions = {
         f"FIFTYONE_{name}_DIR": str(home / name.lower())
         for name in ("DATABASE", "DEFAULT_DATASET", "DATASET_ZOO", "MODEL_ZOO", "PLUGINS")
     }
     return (
         os.environ
-        | places
+        | positions
         | {
             "FIFTYONE_DATABASE_URI": uri,
             "FIFTYONE_DATABASE_VALIDATION": "false",

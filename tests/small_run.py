@@ -187,8 +187,8 @@ def computed_digits(n: int) -> SmallRun:
 
 def reordered(run: SmallRun, order: np.ndarray) -> SmallRun:
     """The same images and artefacts, listed in another order."""
-    place = np.empty(len(order), np.int64)
-    place[order] = np.arange(len(order))
+    position = np.empty(len(order), np.int64)
+    position[order] = np.arange(len(order))
     dataset = dataclasses.replace(
         run.dataset,
         ids=run.dataset.ids[order],
@@ -207,15 +207,15 @@ def reordered(run: SmallRun, order: np.ndarray) -> SmallRun:
             },
         )
 
-    near = dataclasses.replace(
+    neighbours = dataclasses.replace(
         run.neighbours,
-        indices=place[run.neighbours.indices[order]],
+        indices=position[run.neighbours.indices[order]],
         distances=run.neighbours.distances[order],
     )
     return SmallRun(
         dataset,
         run.vectors[order],
-        near,
+        neighbours,
         shuffled(run.pseudo_labels),
         shuffled(run.pseudo_dynamics),
         shuffled(run.true_dynamics),

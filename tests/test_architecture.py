@@ -148,7 +148,7 @@ def test_only_ui_pages_and_app_know_streamlit_and_pages_do_not_import_each_other
         assert not {name for name in imported(path) if name.split(".")[0] in ("pages", "app")}, path
     for path in (ROOT / "pages").glob("*.py"):
         assert not {name for name in imported(path) if name.split(".")[0] == "pages"}, path
-        assert len(path.read_text().splitlines()) <= 120, f"{path} is no short script"
+        assert len(path.read_text().splitlines()) <= 120, f"{path} is not a short script"
 
 
 def test_modules_say_what_they_are_for():

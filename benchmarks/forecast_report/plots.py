@@ -42,16 +42,16 @@ def predicted(
     for one in some:
         if low < one.cell.rate < high:
             points.setdefault((one.cell.set, one.cell.rate, one.cell.name), []).append(one)
-    places = [
+    positions = [
         (key[0], float(np.mean([one.expected for one in own])), own[0].truth)
         for key, own in points.items()
     ]
-    values = [value for _, x, y in places for value in (x, y)]
+    values = [value for _, x, y in positions for value in (x, y)]
     ends = (float(np.floor(min(values))), float(np.ceil(max(values))))
     across, up = scale(ends, MARGIN, WIDTH - 10), scale(ends, HEIGHT - MARGIN, 26)
     out = axes(title, "expected gain over random, points", "true gain, points", ends, across, up)
     out.append(line([(across(end), up(end)) for end in ends], "#999", dashed=True))
-    for name, x, y in places:
+    for name, x, y in positions:
         colour = COLOURS[names.index(name)]
         out.append(
             f'<circle cx="{across(x):.1f}" cy="{up(y):.1f}" r="2.5" fill="{colour}" '
@@ -71,11 +71,11 @@ def coverage(some: list[Judged], names: Sequence[str], title: str) -> list[str]:
         apart = np.array([abs(one.truth - one.expected) / one.spread for one in own])
         shares = [100 * float((apart <= reach(level)).mean()) for level in LEVELS]
         curves.append(shares)
-        places = [(across(100 * x), up(y)) for x, y in zip(LEVELS, shares, strict=True)]
-        out.append(line(places, COLOURS[names.index(name)]))
+        positions = [(across(100 * x), up(y)) for x, y in zip(LEVELS, shares, strict=True)]
+        out.append(line(positions, COLOURS[names.index(name)]))
     shares = np.mean(curves, axis=0).tolist()
-    places = [(across(100 * x), up(y)) for x, y in zip(LEVELS, shares, strict=True)]
-    return [*out, line(places, "#000", thick=3)]
+    positions = [(across(100 * x), up(y)) for x, y in zip(LEVELS, shares, strict=True)]
+    return [*out, line(positions, "#000", thick=3)]
 
 
 def reach(level: float) -> float:
@@ -114,9 +114,9 @@ def axes(
 
 
 def line(
-    places: Sequence[tuple[float, float]], colour: str, thick: float = 1.5, dashed: bool = False
+    positions: Sequence[tuple[float, float]], colour: str, thick: float = 1.5, dashed: bool = False
 ) -> str:
-    joined = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+    joined = " ".join(f"{x:.1f},{y:.1f}" for x, y in positions)
     dash = ' stroke-dasharray="4 4"' if dashed else ""
     return (
         f'<polyline points="{joined}" fill="none" stroke="{colour}" stroke-width="{thick}"{dash}/>'
@@ -136,11 +136,11 @@ def write(path: Path, panels: list[list[str]], names: Sequence[str]) -> None:
         'font-family="sans-serif" font-size="11" fill="#222">',
         f'<rect width="{width}" height="{height}" fill="#fff"/>',
     ]
-    for place, panel in enumerate(panels):
-        out += [f'<g transform="translate({place * WIDTH} 0)">', *panel, "</g>"]
-    for place, name in enumerate(names):
-        x = MARGIN + place * (width - 2 * MARGIN) / len(names)
-        colour = (*COLOURS, "#000")[place]
+    for position, panel in enumerate(panels):
+        out += [f'<g transform="translate({position * WIDTH} 0)">', *panel, "</g>"]
+    for position, name in enumerate(names):
+        x = MARGIN + position * (width - 2 * MARGIN) / len(names)
+        colour = (*COLOURS, "#000")[position]
         out.append(f'<rect x="{x:.0f}" y="{height - 22}" width="10" height="10" fill="{colour}"/>')
         out.append(text(name, x + 14, height - 13, anchor="start"))
     path.write_text("\n".join([*out, "</svg>"]) + "\n", encoding="utf-8")

@@ -54,10 +54,10 @@ def figures(cells: Cells, methods_raw: Path | None, judge: str) -> dict[str, str
         "best of 12 methods, other seeds": mean_of(high, judge, on_other_seeds),
         "best of 12 methods, same seeds": mean_of(high, judge, on_same_seeds),
     }
-    told = {title: f"{gain - first:+.1f}" for title, gain in found.items()}
+    reported = {title: f"{gain - first:+.1f}" for title, gain in found.items()}
     if methods_raw is not None:
-        told |= all_methods(methods_raw, judge)
-    return told
+        reported |= all_methods(methods_raw, judge)
+    return reported
 
 
 def all_methods(raw: Path, judge: str) -> dict[str, str]:

@@ -195,18 +195,18 @@ def bar(name: str, rate: float, own: Cells, here: list[rules.Known]) -> str:
     """One line of the bars."""
     taken = [rules.auto(known) for known in here]
     gains = taken_gains(here, [method for method, _ in taken], "linear")
-    near = taken_gains(here, [method for method, _ in taken], "knn")
+    neighbours = taken_gains(here, [method for method, _ in taken], "knn")
     best, highest, other = rules.best_of_seeds(own, "linear")
     first = np.mean([cell.gains["linear"] for cell in own if cell.name == first_rule(rate)])
     counts: dict[str, int] = {}
     for method, _ in taken:
         counts[method] = counts.get(method, 0) + 1
-    told = ", ".join(f"{method} {count}" for method, count in counts.items())
-    decided = sum(said for _, said in taken)
+    reported = ", ".join(f"{method} {count}" for method, count in counts.items())
+    decided = sum(message for _, message in taken)
     error = gains.std(ddof=1) / np.sqrt(len(gains))
     return (
         f"| {name} | {percent(rate)} | {gains.mean():+.1f} ± {error:.1f} | {best} {highest:+.1f} "
-        f"| {other:+.1f} | {first:+.1f} | {near.mean():+.1f} | {told}; decided {decided} |"
+        f"| {other:+.1f} | {first:+.1f} | {neighbours.mean():+.1f} | {reported}; decided {decided} |"
     )
 
 

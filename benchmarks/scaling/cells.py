@@ -96,7 +96,7 @@ def products(v: np.ndarray, work: Path) -> tuple[float, str]:
     ivfpq.train(v, work, wanted=50, piece=limits().code_rows, block=limits().search_rows)
     for number in range(-(-len(v) // limits().code_rows)):
         ivfpq.STEPS["encode"](v, work, number)
-    told = ivfpq.tune(v, work)["info"]
+    report = ivfpq.tune(v, work)["info"]
     before = sum(os.times()[:2]) - _began[0]
     for number in range(asked):
         ivfpq.STEPS["search"](v, work, number)
@@ -106,7 +106,7 @@ def products(v: np.ndarray, work: Path) -> tuple[float, str]:
     return (
         fixed / (before + spent * len(v) / rows),
         f"trained and coded whole, {rows:,} queries; recall@50 "
-        f"{told['recall']:.3f}, {told['method'].split(', ')[2]}",
+        f"{report['recall']:.3f}, {report['method'].split(', ')[2]}",
     )
 
 
@@ -126,18 +126,18 @@ def temi(v: np.ndarray, work: Path) -> tuple[float, str]:
     from coreset_engine.core.types import Neighbours
 
     begin()
-    near, far = (
+    neighbours, far = (
         np.lib.format.open_memmap(work / f"{name}.npy", "w+", kind, (len(v), 10))
         for name, kind in (("indices", np.int64), ("distances", np.float32))
     )
     rng = np.random.default_rng(0)
     for at in range(0, len(v), 10_000):
-        near[at : at + 10_000] = rng.integers(len(v), size=near[at : at + 10_000].shape)
+        neighbours[at : at + 10_000] = rng.integers(len(v), size=neighbours[at : at + 10_000].shape)
     cluster(
         v,
         CLASSES,
         TemiConfig(epochs=1, min_steps=1, n_neighbours=10),
-        context=ClusterContext(Neighbours(near, far), device="cpu", streamed=True),
+        context=ClusterContext(Neighbours(neighbours, far), device="cpu", streamed=True),
     )
     return 1 / 20, "1 epoch of 20, 16 heads, read from disk"
 
@@ -218,7 +218,7 @@ def in_child(path: str, name: str) -> None:
 
 @contextmanager
 def watched() -> Iterator[list[int]]:
-    """[the most bytes this process held that are no files]; final once it is left."""
+    """[the most bytes this process held that are not files]; final once it is left."""
     peak = [anonymous()]
     stop = threading.Event()
 
@@ -235,7 +235,7 @@ def watched() -> Iterator[list[int]]:
 
 
 def anonymous() -> int:
-    """Bytes this process holds that are no files."""
+    """Bytes this process holds that are not files."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("RssAnon"):
             return int(line.split()[1]) << 10

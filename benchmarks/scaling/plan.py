@@ -155,7 +155,7 @@ no GPU; vectors of {DIMS} float32 on a file system as fast as memory (reading th
 images); coverage with T = {T:,} whatever N, over S groups of columns; k-means with {CLASSES} clusters; linear
 dynamics (15 epochs) and selection on one node. Embedding (EfficientNet-Lite0), neighbours by IVF-PQ (72 bytes an
 image of codes are mapped from disk, not held), coverage and k-means are spread; as many nodes as end within
-{SLOT_H:.0f} hours. TEMI is no part of the totals: it works on one node and wants a GPU. Memory of k-means, dynamics and
-TEMI: the peak at the largest size measured and {", ".join(map(str, COUNTED.values()))} bytes for each
+{SLOT_H:.0f} hours. TEMI is not part of the totals: it runs on one node and needs a GPU. Memory of k-means, dynamics
+and TEMI: the peak at the largest size measured and {", ".join(map(str, COUNTED.values()))} bytes for each
 image more, counted from their arrays.
 * = more than such a node has."""

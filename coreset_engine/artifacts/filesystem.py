@@ -73,7 +73,7 @@ def sync_folder(path: Path) -> None:
         os.close(handle)
 
 
-def write_whole(path: Path, data: bytes, *, sync: bool = True) -> None:
+def write_atomic(path: Path, data: bytes, *, sync: bool = True) -> None:
     """`data` at `path`, or what was there before.
 
     Raises OSError; no temporary file is left after an error or a crash.
@@ -97,7 +97,7 @@ def write_whole(path: Path, data: bytes, *, sync: bool = True) -> None:
 
 
 def write_json(path: Path, value: dict[str, Any], *, sync: bool = True) -> None:
-    write_whole(path, json.dumps(value, default=str).encode(), sync=sync)
+    write_atomic(path, json.dumps(value, default=str).encode(), sync=sync)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -122,7 +122,7 @@ def lock(path: Path, waiting: Callable[[], None] = _patience) -> Iterator[None]:
     waiting: called every 0.1 s while another holds it; may raise Cancelled. Raises BadInput when
         the folder refuses.
     """
-    with _opened(path) as handle:
+    with _open_for_write(path) as handle:
         while not _taken(handle):
             waiting()
             time.sleep(POLL_S)
@@ -132,12 +132,12 @@ def lock(path: Path, waiting: Callable[[], None] = _patience) -> Iterator[None]:
 @contextmanager
 def try_lock(path: Path) -> Iterator[bool]:
     """Whether the lock was free; if so it is held inside the block."""
-    with _opened(path) as handle:
+    with _open_for_write(path) as handle:
         yield _taken(handle)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _open_for_write(path: Path) -> Iterator[Any]:
     make_folder(path.parent)
     try:
         handle = open(path, "a")  # never removed: a lock file that comes and goes locks nothing

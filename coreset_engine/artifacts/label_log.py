@@ -83,9 +83,9 @@ def read(fingerprint: str, home: Path | str) -> LabelState:
     """The state of a dataset; empty without labels."""
     labels: dict[str, str] = {}
     for entry in history.entries(LABELS, fingerprint, home):
-        given = entry.get("labels")
-        if isinstance(given, dict):
-            labels |= {str(key): str(name) for key, name in given.items()}
+        labels_of_entry = entry.get("labels")
+        if isinstance(labels_of_entry, dict):
+            labels |= {str(key): str(name) for key, name in labels_of_entry.items()}
     rounds = [
         [str(key) for key in entry["ids"]]
         for entry in history.entries(ROUNDS, fingerprint, home)

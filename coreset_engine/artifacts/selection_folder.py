@@ -152,7 +152,7 @@ def write_selection(
 def _check_ids(ids: Any) -> None:
     """ids: Arrow's column.
 
-    Raises ValueError for what is no text, or twice there: of millions only numbers made of them are
+    Raises ValueError for what is not text, or repeated: of millions only numbers made of them are
     compared, and those ids whose number another one has.
     """
     import pyarrow as pa
@@ -210,12 +210,14 @@ def _refuse_others(out: Path) -> None:
     if not out.exists():
         return
     if not out.is_dir():
-        raise BadInput(f"{out} exists and is no folder; choose a new or an empty folder.")
+        raise BadInput(f"{out} exists and is not a folder; choose a new or an empty folder.")
     names = {path.name for path in out.iterdir()}
     ours = not names or _is_manifest(out / FILES[2])
     unfinished = names <= {*FILES[:2]} and _has_our_columns(out / FILES[0])
     if not (ours or unfinished):
-        raise BadInput(f"{out} exists and is no selection folder; choose a new or an empty folder.")
+        raise BadInput(
+            f"{out} exists and is not a selection folder; choose a new or an empty folder."
+        )
 
 
 def _is_manifest(path: Path) -> bool:
@@ -288,12 +290,12 @@ def read_selection(path: Path | str) -> tuple[Any, dict[str, Any]]:
             raise ValueError(f"{FILES[2]} is missing")
         manifest = json.loads((path / FILES[2]).read_text(encoding="utf-8"))
         if not isinstance(manifest, dict):
-            raise ValueError("the manifest is no object")
+            raise ValueError("the manifest is not an object")
         table = _table(path / "selection.parquet")
     except (OSError, ValueError, KeyError, TypeError, RecursionError, NotImplementedError) as error:
         reason = " ".join(str(error).split())[:200]
         raise BadInput(
-            f"{path} is no selection folder ({reason}); give the folder that `run --out` wrote."
+            f"{path} is not a selection folder ({reason}); give the folder that `run --out` wrote."
         ) from None
     kept = table[table["selected"]].sort_values("rank")
     if ids_digest(kept["id"]) != manifest.get("ids_sha256"):

@@ -207,7 +207,7 @@ def _read(path: Path) -> SourceState | None:
         state = SourceState(
             str(about["spec"]), str(about["fingerprint"]), ids, digests, float(about["at"])
         )
-    except Exception:  # noqa: BLE001 - whatever a damaged zip raises, it is no state
+    except Exception:  # noqa: BLE001 - whatever a damaged zip raises, it is not a state
         return None
     return state if digests is None or len(digests) == len(ids) else None
 

@@ -108,7 +108,7 @@ class Store:
             try:
                 return self._used(stage, key)
             except Corrupt:
-                pass  # set aside below, under the lock
+                pass  # moved aside below, under the lock
         with filesystem.lock(self.lock_of(stage, key), waiting):
             if self.has(stage, key):  # another process made it meanwhile
                 try:

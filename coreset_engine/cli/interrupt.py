@@ -18,9 +18,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 GRACE_S = 1.0
-SENTENCE = "error: stopped; what was finished is kept, the same command continues from there."
+SENTENCE = "error: stopped; finished work is kept; run the same command again to continue."
 EXIT_CODE = 3
-_said = threading.Event()
+_notified = threading.Event()
 
 
 @contextmanager
@@ -45,8 +45,8 @@ def armed(grace: float = GRACE_S) -> Iterator[None]:
 
 def say() -> None:
     """The sentence on stderr, once."""
-    if not _said.is_set():
-        _said.set()
+    if not _notified.is_set():
+        _notified.set()
         print(SENTENCE, file=sys.stderr, flush=True)
 
 

@@ -37,8 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             return
         if not _is_loopback(options.host):
             _say(
-                f"listening on {options.host}, beyond this machine: the server's first line says "
-                "whether anything guards it."
+                f"listening on {options.host}, reachable from other machines: the server's first "
+                "line says whether access is protected."
             )
         if options.demo:
             _say("Computing the demo (stored for the next time) ...")
@@ -78,7 +78,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--host",
         default="127.0.0.1",
-        help="address to listen on; with any other than 127.0.0.1, everyone who reaches it can use the app",
+        help=(
+            "address to listen on; with anything other than 127.0.0.1, anyone who can reach it can "
+            "use the app"
+        ),
     )
     # for scripts/app: check the options and the port before the environment is installed
     parser.add_argument("--check", action="store_true", help=argparse.SUPPRESS)
@@ -110,7 +113,7 @@ def _check_free(host: str, port: int) -> None:
             other = port + 1 if port < 65535 else 8501
             if error.errno != errno.EADDRINUSE:
                 raise BadInput(
-                    f"port {port} on {host} cannot be listened on ({error.strerror}); choose "
+                    f"port {port} on {host} cannot be opened ({error.strerror}); choose "
                     f"another, for example --port {other}."
                 ) from None
             raise BadInput(

@@ -57,7 +57,7 @@ COMMANDS = (
     ),
     Command(_SELECT, "embed", "run:embed", "Compute the vectors of every image; resumable."),
     Command(_SELECT, "score", "run:score", "Compute every stage up to the scores of all methods."),
-    Command(_SELECT, "select", "run:select", "Print the ids of the coreset, one a line."),
+    Command(_SELECT, "select", "run:select", "Print the ids of the coreset, one per line."),
     Command(
         _SELECT, "methods", "run:methods", "List the selection methods: family, needs, paper, cost."
     ),
@@ -101,7 +101,7 @@ COMMANDS = (
         _MEASURE,
         "reproduce",
         "reproduce:reproduce",
-        "Measure a paper's table again, cell by cell; `reproduce list` names them.",
+        "Re-run a paper's table, cell by cell; `reproduce list` lists them.",
     ),
     Command(
         _CURATE,
@@ -123,7 +123,7 @@ COMMANDS = (
         _CURATE,
         "columns",
         "curate:columns",
-        "List what --where can filter by, with the values of a column.",
+        "List the columns for --where, or the values of one.",
     ),
     Command(_LABEL, "next", "rounds:next_images", "Choose --count new images to label next."),
     Command(
@@ -148,7 +148,7 @@ COMMANDS = (
         _LABEL,
         "update",
         "update:update",
-        "Open a grown source again, embed what is new, choose the next images.",
+        "Update a source that grew: embed new images, choose the next ones.",
     ),
     Command(_WORKSPACE, "status", "store:status", "Show what is stored and what is running."),
     Command(_WORKSPACE, "jobs", "store:jobs", "List, cancel or resume background jobs."),
@@ -157,7 +157,7 @@ COMMANDS = (
         _WORKSPACE,
         "report",
         "store:report",
-        "Pack versions, settings and the end of the log for a bug report.",
+        "Pack versions, settings and the end of the log into a zip for a bug report.",
     ),
     Command(
         _WORKSPACE,
@@ -273,7 +273,8 @@ def _prepare() -> None:
             stream.reconfigure(errors="backslashreplace")
     if sys.getfilesystemencoding().lower() not in ("utf-8", "utf8"):
         print(
-            f"error: the locale's encoding is {sys.getfilesystemencoding()}, which cannot name every "
+            f"error: the locale's encoding is {sys.getfilesystemencoding()}, which cannot name "
+            "every "
             "file; set PYTHONUTF8=1 (or LC_ALL=C.UTF-8) and run again.",
             file=sys.stderr,
         )

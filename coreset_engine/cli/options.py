@@ -30,9 +30,9 @@ Source = Annotated[
     ),
 ]
 Rate = Annotated[float, typer.Option(help="share removed, 0 <= p < 1")]
-Json = Annotated[bool, typer.Option("--json", help="print for machines")]
+Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 Images = Annotated[
-    str, typer.Option("--images", help="folder the source's images are in now, if it was moved")
+    str, typer.Option("--images", help="current folder of the source's images, if it was moved")
 ]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="replace a selection that is in --out")
@@ -78,8 +78,8 @@ def with_run_settings(
             cluster = chosen.pop("cluster")
             if chosen.get("recipe"):
                 take_recipe(chosen["recipe"], values)
-            given = {name: one for name, one in chosen.items() if _is_given(context, name)}
-            config = config_type.from_record(given).with_set(items)
+            typed = {name: one for name, one in chosen.items() if _was_typed(context, name)}
+            config = config_type.from_record(typed).with_set(items)
             config = take_stage_params(config, values)
             return command(settings=RunSettings(config, cluster), **values)
 
@@ -141,7 +141,7 @@ def _context_parameter() -> inspect.Parameter:
     return inspect.Parameter(_CONTEXT, inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
 
 
-def _is_given(context: typer.Context, name: str) -> bool:
+def _was_typed(context: typer.Context, name: str) -> bool:
     """Whether the option of a setting was typed (or is set by a variable of the environment)."""
     source = context.get_parameter_source(_PREFIX + name)
     return source is not None and source.name != "DEFAULT"
@@ -154,7 +154,7 @@ def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
 
 
 def open_run(source: str, settings: RunSettings) -> Run:
-    """The run of a command, with its progress on stderr; says what of the source was set aside."""
+    """The run of a command, with its progress on stderr; says what of the source was skipped."""
     from coreset_engine.core.device import resolve_device
     from coreset_engine.pipeline.executor import make_executor
     from coreset_engine.pipeline.run import Run

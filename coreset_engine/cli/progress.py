@@ -9,7 +9,7 @@ import time
 class ProgressBar:
     """progress(stage, done, total, unit) on stderr: share, rate, time left.
 
-    Quiet when stderr is no terminal.
+    Quiet when stderr is not a terminal.
     """
 
     def __init__(self) -> None:

@@ -35,7 +35,7 @@ def take_recipe(name: str, values: dict[str, Any]) -> None:
     asked = look_up(METHODS, values["method"], "method").name
     if asked not in (DEFAULT_METHOD, recipe.method):
         raise BadInput(
-            f"--recipe {recipe.name} is of method {recipe.method!r}, not {values['method']!r}; "
+            f"--recipe {recipe.name} uses method {recipe.method!r}, not {values['method']!r}; "
             "leave out --method, or the recipe."
         )
     values["method"] = recipe.method

@@ -35,7 +35,7 @@ def _options(  # noqa: PLR0913
     prune_rate: Annotated[
         float | None, _option("share removed, 0 <= p < 1; 0.9 without --count")
     ] = None,
-    count: Annotated[int | None, _option("images to keep, in place of --prune-rate")] = None,
+    count: Annotated[int | None, _option("images to keep, instead of --prune-rate")] = None,
     beta: Annotated[
         str | None,
         _option(f"share dropped first as hardest, or auto: by the forecast ({_BETA})"),
@@ -52,15 +52,13 @@ def _options(  # noqa: PLR0913
     must_keep: Annotated[
         list[str] | None,
         _option(
-            "an id, path or file name, or a list of them: a text, a table, a selection folder, a "
-            "folder of images; repeatable"
+            "an id, path or file name, or a list: a text file, table, selection folder or folder "
+            "of images; repeatable"
         ),
     ] = None,
     never: Annotated[
         list[str] | None,
-        _option(
-            "an image or a list, as --must-keep, never kept; repeatable", "--never", "--exclude"
-        ),
+        _option("images never to keep, given like --must-keep; repeatable", "--never", "--exclude"),
     ] = None,
     quota: Annotated[
         list[str] | None,
@@ -71,23 +69,26 @@ def _options(  # noqa: PLR0913
     ] = None,
     at_least: Annotated[
         list[str] | None,
-        _option("N of every cluster, or COLUMN=N of every value of a column; repeatable"),
+        _option(
+            "at least at least at least at least at least N of every cluster, or COLUMN=N of every "
+            "value of a column; repeatable"
+        ),
     ] = None,
     group: Annotated[
-        str | None, _option("column whose values are kept whole or not at all, or folder")
+        str | None, _option("column (or folder) whose groups are kept whole or not at all")
     ] = None,
     cost: Annotated[str | None, _option("column with each image's cost; needs --budget")] = None,
-    budget: Annotated[float | None, _option("the most that all costs may come to")] = None,
+    budget: Annotated[float | None, _option("upper limit on the total cost")] = None,
     beyond: Annotated[
         str | None,
-        _option("another source that counts as kept already: choose what it lacks"),
+        _option("another source that counts as already kept: choose what it lacks"),
     ] = None,
     near_duplicates: Annotated[
         float | None, _option("cosine distance within which images count as one, e.g. 0.02")
     ] = None,
     where: Annotated[
         str | None,
-        _option('only images that pass, e.g. "time=night and width>=512"; see `columns`'),
+        _option('only images that match a filter, e.g. "time=night and width>=512"; see `columns`'),
     ] = None,
 ) -> None:
     """The options, as typer reads them from a signature."""
@@ -193,11 +194,11 @@ def selections_of(
     for name, value in params_of(param).items():
         owner, _, knob = name.rpartition(".")
         selections.append((owner, knob, value))
-    given = {name for _, name, _ in selections}
+    names = {name for _, name, _ in selections}
     for name, number in (("beta", beta), ("n_neighbours", n_neighbours)):
         if number is None:
             continue
-        if name in given:
+        if name in names:
             raise BadInput(f"--param {name} repeats --{name.replace('_', '-')}; give it once.")
         selections.append(("", name, number))
     return Selections(tuple(selections), _constraints(**constraints))

@@ -32,25 +32,26 @@ def _option(kind: Any, help_text: str) -> Any:
 OPTIONS: dict[str, Any] = {
     "labels": _option(
         str | None,
-        "class names from: folder, parent (the folder a picture lies in), none, a table FILE "
+        "class names from: folder, parent (the folder of each image), none, a table FILE "
         "(CSV, JSONL, Parquet) or FILE#COLUMN, or a column; default: proposed",
     ),
-    "depth": _option(int | None, "level of the folders that name the class, 1 = the first"),
+    "depth": _option(int | None, "folder level that names the class, 1 = the first"),
     "split": _option(
         str | None,
-        "the part that is the pool: train, val, test, a folder, or all; default: no test",
+        "split to select from: train, val, test, a folder, or all; default: no test",
     ),
     "fit": _option(
-        str | None, "how pictures become square: auto (pad beyond 1.5:1), crop, pad, squash"
+        str | None, "how images are made square: auto (pad beyond 1.5:1), crop, pad, squash"
     ),
     "follow_links": _option(bool, "enter folders that are links"),
     "verify": _option(str | None, "full, or header: decode no pixel when opening"),
-    "max_pixels": _option(int | None, "largest picture that is decoded, in pixels"),
+    "max_pixels": _option(int | None, "largest image to decode, in pixels"),
     "bands": _option(str | None, "three band numbers for files of more than four, such as 3,2,1"),
-    "fps": _option(float | None, "take so many frames a second of videos"),
+    "fps": _option(float | None, "frames to extract per second of video"),
     "patches": _option(
         str | None,
-        "make every boxed object an image: a COCO file, a folder of YOLO labels, or (FiftyOne) a "
+        "turn every annotated object into an image: a COCO file, a folder of YOLO labels, or "
+        "(FiftyOne) a "
         "detections field",
     ),
     "images": _option(str | None, "folder of the images that belong to a file of vectors"),
@@ -68,14 +69,14 @@ def with_source_options(command: Callable[..., Any]) -> Callable[..., Any]:
     names = {name: f"source_{name}" if name in own.parameters else name for name in OPTIONS}
 
     @functools.wraps(command)
-    def wrapped(**given: Any) -> Any:
+    def wrapped(**options: Any) -> Any:
         from coreset_engine.sources.specs import refuse_inside, spec_with
 
-        chosen = {name: given.pop(parameter) for name, parameter in names.items()}
-        given["source"] = spec_with(given["source"], chosen)
-        if given.get("out") is not None:
-            refuse_inside(given["source"], Path(given["out"]))
-        return command(**given)
+        chosen = {name: options.pop(parameter) for name, parameter in names.items()}
+        options["source"] = spec_with(options["source"], chosen)
+        if options.get("out") is not None:
+            refuse_inside(options["source"], Path(options["out"]))
+        return command(**options)
 
     added = [
         inspect.Parameter(
@@ -95,7 +96,7 @@ def with_source_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def report_source(dataset: Dataset) -> None:
-    """Say on stderr what was set aside, assumed and lost.
+    """Say on stderr what was skipped, assumed and lost.
 
     Raises
     ------
@@ -112,7 +113,7 @@ def report_source(dataset: Dataset) -> None:
     if not dataset.rejected:
         return
     aside = counted(dataset.n_rejected, "file was", "files were")
-    print(f"{aside} set aside:", file=sys.stderr)
+    print(f"{aside} skipped:", file=sys.stderr)
     reasons: Counter[str] = Counter()
     first: dict[str, str] = {}
     for one in dataset.rejected:

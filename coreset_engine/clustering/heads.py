@@ -48,13 +48,13 @@ def make_heads(
 
     if hidden == 0:
         return [draw(n_dims, n_heads, n_clusters) * n_dims**-0.5]
-    spread = 2 * torch.rand((n_heads, n_clusters, bottleneck), generator=generator) - 1
+    uniform = 2 * torch.rand((n_heads, n_clusters, bottleneck), generator=generator) - 1
     return [
         draw(n_heads, hidden, n_dims) * _WEIGHT_STD,
         torch.zeros(n_heads, hidden),
         draw(n_heads, bottleneck, hidden) * _WEIGHT_STD,
         torch.zeros(n_heads, bottleneck),
-        spread * bottleneck**-0.5,
+        uniform * bottleneck**-0.5,
         torch.ones(n_heads, n_clusters),
     ]
 

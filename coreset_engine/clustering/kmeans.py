@@ -140,12 +140,12 @@ def _assign(rows: torch.Tensor, centres: torch.Tensor):
     best = torch.empty(len(rows), device=rows.device)
     for start in range(0, len(rows), _BLOCK):
         block = rows[start : start + _BLOCK].float()
-        near, own = (block @ centres.T).max(dim=1)
-        best[start : start + _BLOCK] = near
+        similarity, own = (block @ centres.T).max(dim=1)
+        best[start : start + _BLOCK] = similarity
         # A one-hot product instead of index_add: the same order of additions on every run, on any
         # device.
         sums += torch.nn.functional.one_hot(own, count).float().T @ block
-        total += float(near.double().sum())
+        total += float(similarity.double().sum())
     return sums, total / len(rows), best.topk(min(count, len(rows)), largest=False).indices
 
 

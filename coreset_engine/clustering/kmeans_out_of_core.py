@@ -275,8 +275,8 @@ def _piece(vectors: np.ndarray, centres: torch.Tensor, first: int, last: int) ->
     best = np.empty(last - first, np.float32)
     counts = np.zeros(count, np.int64)
     for start, block in unit_blocks(vectors, first, last, count):
-        near, own = (block @ centres.T).max(dim=1)
-        best[start - first : start - first + len(block)] = near.numpy()
+        similarity, own = (block @ centres.T).max(dim=1)
+        best[start - first : start - first + len(block)] = similarity.numpy()
         order = np.argsort(own.numpy(), kind="stable")
         sizes = np.bincount(own.numpy(), minlength=count)
         # Members as a sparse matrix: its product takes a quarter of the time of a one-hot one, and

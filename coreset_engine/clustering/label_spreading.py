@@ -39,7 +39,7 @@ class SpreadLabels:
 
 
 def spread_labels(
-    neighbours: Neighbours, given: np.ndarray, n_classes: int, *, alpha: float = ALPHA
+    neighbours: Neighbours, known_labels: np.ndarray, n_classes: int, *, alpha: float = ALPHA
 ) -> SpreadLabels:
     """Spread given labels over the neighbour graph; given labels stay as they are.
 
@@ -47,7 +47,7 @@ def spread_labels(
     ----------
     neighbours : Neighbours
         Indices (N, k) int64 and cosine distances (N, k) float32; the nearest NEIGHBOURS are used.
-    given : (N,) int64
+    known_labels : (N,) int64
         Class in [0, n_classes), -1 = not labelled.
     n_classes : int
     alpha : float in (0, 1)
@@ -66,20 +66,20 @@ def spread_labels(
     Zhou et al. 2004, "Learning with Local and Global Consistency": S = D^-1/2 W D^-1/2,
     F(t + 1) = alpha S F(t) + (1 - alpha) Y. W is that of the nearest neighbours, made symmetric.
     """
-    given = np.asarray(given, np.int64)
+    known_labels = np.asarray(known_labels, np.int64)
     if not 0 < alpha < 1:
         raise BadInput(f"alpha={alpha} must lie between 0 and 1, for example {ALPHA}.")
-    known = np.flatnonzero(given >= 0)
+    known = np.flatnonzero(known_labels >= 0)
     if not len(known):
         raise BadInput("no image is labelled; give at least one label to spread.")
     matrix = normalised_graph(neighbours)
-    start = np.zeros((len(given), n_classes), np.float32)
-    start[known, given[known]] = 1 - alpha
+    start = np.zeros((len(known_labels), n_classes), np.float32)
+    start[known, known_labels[known]] = 1 - alpha
     scores, steps = _fixed_point(matrix, start, alpha)
     total = scores.sum(axis=1)
     labels = np.where(total > 0, scores.argmax(axis=1), -1)
     share = scores.max(axis=1) / np.where(total > 0, total, 1)
-    labels[known] = given[known]
+    labels[known] = known_labels[known]
     share[known] = 1
     return SpreadLabels(labels.astype(np.int64), share.astype(np.float32), steps)
 
@@ -93,13 +93,13 @@ def normalised_graph(neighbours: Neighbours):
     from scipy.sparse import csr_matrix, diags
 
     k = min(NEIGHBOURS, neighbours.indices.shape[1])
-    near = np.asarray(neighbours.indices[:, :k])
+    indices = np.asarray(neighbours.indices[:, :k])
     distance = np.asarray(neighbours.distances[:, :k], np.float32)
-    n = len(near)
+    n = len(indices)
     scale = max(float(np.median(distance[:, -1])), 1e-6)
     weights = np.exp(-distance / np.float32(scale))
     rows = np.repeat(np.arange(n), k)
-    one_way = csr_matrix((weights.ravel(), (rows, near.ravel())), shape=(n, n))
+    one_way = csr_matrix((weights.ravel(), (rows, indices.ravel())), shape=(n, n))
     graph = one_way.maximum(one_way.T)
     degree = np.asarray(graph.sum(axis=1)).ravel()
     inverse = diags((1 / np.sqrt(np.maximum(degree, 1e-12))).astype(np.float32))

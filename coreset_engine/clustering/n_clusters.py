@@ -107,11 +107,11 @@ def _partition(
 ) -> tuple[float, float]:
     """(objective, silhouette) of the better of a few k-means starts."""
     starts = [spherical_centres(rows, count, rng, n_rounds=30) for _ in range(_STARTS)]
-    near, own = max(
+    score, own = max(
         ((rows @ centres.T).max(dim=1) for centres in starts),
         key=lambda candidate: float(candidate[0].sum()),
     )
-    return float(near.double().mean()), _silhouette(cosines, own, count)
+    return float(score.double().mean()), _silhouette(cosines, own, count)
 
 
 def _silhouette(cosines: torch.Tensor, own: torch.Tensor, count: int) -> float:

@@ -82,7 +82,7 @@ def pseudo_labels(  # noqa: PLR0913
     presets = getattr(kind, "PRESETS", {})
     if presets and preset not in presets:
         raise BadInput(
-            f"preset={preset!r} is not offered by {row.name}; choose one of {', '.join(presets)}."
+            f"preset={preset!r} is not supported by {row.name}; choose one of {', '.join(presets)}."
         )
     config = make(kind, {**presets.get(preset, {}), **params})
     context = ClusterContext(neighbours, device, progress, streamed, workers)

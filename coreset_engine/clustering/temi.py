@@ -97,13 +97,13 @@ def temi(
     neighbours = context.neighbours
     if large(*vectors.shape) if context.streamed is None else context.streamed:
         rows: Any
-        near: Any
-        rows, near = _on_disk(
+        pairs: Any
+        rows, pairs = _on_disk(
             vectors, n_clusters, config, neighbours, device, lambda: progress(0, 1, "steps")
         )
     else:
-        rows, near = _in_memory(vectors, n_clusters, config, neighbours, device)
-    training = Training(rows, near, n_clusters, config, seed)
+        rows, pairs = _in_memory(vectors, n_clusters, config, neighbours, device)
+    training = Training(rows, pairs, n_clusters, config, seed)
     with torch_threads(
         1 if device == "cpu" and training.batch < config.batch else torch.get_num_threads()
     ):
@@ -131,7 +131,7 @@ def temi(
         "head_losses": losses.tolist(),
         "dead": dead,
         "sizes": sizes.tolist(),
-        "neighbours": near.shape[1],
+        "neighbours": pairs.shape[1],
         "micro_batch": training.micro,
     }
     return PseudoLabels(labels, confidence, n_clusters, probabilities, agreement, info)
@@ -148,11 +148,11 @@ def _in_memory(
     rows = as_tensor(vectors, device)
     if _unit_inputs(config):
         rows = unit(rows)
-    near = _pairs(rows, neighbours, _list_length(config, len(rows), n_clusters))
+    pairs = _pairs(rows, neighbours, _list_length(config, len(rows), n_clusters))
     if config.n_dims:
         rows = principal(rows, config.n_dims, config.whiten)
         rows = unit(rows) if _unit_inputs(config) else rows
-    return rows, near
+    return rows, pairs
 
 
 def _on_disk(
@@ -171,11 +171,13 @@ def _on_disk(
         )
     normalise = _unit_inputs(config)
     rows = UnitRows(vectors, device, normalise=normalise)
-    near = ListsOnDisk(neighbours.indices[:, : _list_length(config, len(rows), n_clusters)], device)
+    pairs = ListsOnDisk(
+        neighbours.indices[:, : _list_length(config, len(rows), n_clusters)], device
+    )
     if config.n_dims:
         basis = axes(rows, config.n_dims, config.whiten, idle)
         rows = UnitRows(vectors, device, basis, normalise)
-    return rows, near
+    return rows, pairs
 
 
 def _unit_inputs(config: TemiConfig) -> bool:

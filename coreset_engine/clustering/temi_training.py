@@ -36,7 +36,7 @@ class Training:
     def __init__(
         self,
         rows: Any,  # torch.Tensor, or UnitRows on disk
-        near: Any,  # torch.Tensor, or ListsOnDisk
+        pairs: Any,  # torch.Tensor, or ListsOnDisk
         n_clusters: int,
         config: TemiConfig,
         seed: int,
@@ -55,7 +55,7 @@ class Training:
             Of the initial weights, the batches and the neighbours drawn.
         """
         self.rows = rows
-        self.near = near
+        self.pairs = pairs
         self.config = config
         self.generator = torch.Generator().manual_seed(seed)
         heads = self._initial_heads(n_clusters, seed)
@@ -123,7 +123,7 @@ class Training:
         for step in range(self.steps):
             images = order[step * self.batch : (step + 1) * self.batch].long()
             self._read_ahead(order, partner, (step + AHEAD) * self.batch)
-            losses = self.step(images, self.near[images, partner[images].long()])
+            losses = self.step(images, self.pairs[images, partner[images].long()])
             total += losses * (len(images) / n)
             if step % 16 == 0 or self.one_by_one:
                 progress(self.done - 1, self.updates, "steps")
@@ -135,7 +135,7 @@ class Training:
         # In few bytes: of 50 million images each number is 200 MB.
         kind = torch.int32 if n < 2**31 else torch.int64
         order = torch.randperm(n, generator=self.generator).to(kind)
-        partner = torch.randint(self.near.shape[1], (n,), generator=self.generator)
+        partner = torch.randint(self.pairs.shape[1], (n,), generator=self.generator)
         return order.to(self.rows.device), partner.to(torch.int16).to(self.rows.device)
 
     def _read_ahead(self, order: torch.Tensor, partner: torch.Tensor, at: int) -> None:
@@ -143,9 +143,9 @@ class Training:
         if getattr(self.rows, "soon", nothing) is nothing:
             return
         later = at + AHEAD * self.batch
-        self.near.soon(order[later : later + self.batch].cpu().numpy())
+        self.pairs.soon(order[later : later + self.batch].cpu().numpy())
         images = order[at : at + self.batch].long()
-        pairs = torch.cat([images, self.near[images, partner[images].long()]])
+        pairs = torch.cat([images, self.pairs[images, partner[images].long()]])
         self.rows.soon(pairs.cpu().numpy())
 
     def step(self, images: torch.Tensor, partners: torch.Tensor) -> torch.Tensor:

@@ -66,13 +66,13 @@ def nearest(rows: torch.Tensor, k: int, progress: Progress = silent) -> torch.Te
     step = max(64, min(2048, 2**27 // max(1, len(rows))))
     for start in range(0, len(rows), step):
         block = rows[start : start + step]
-        near = (
+        similarity = (
             block.float() @ rows.float().T
             if rows.dtype == torch.float32
             else (block @ rows.T).float()
         )
-        near[torch.arange(len(block)), torch.arange(start, start + len(block))] = -torch.inf
-        indices[start : start + step] = near.topk(k, dim=1).indices
+        similarity[torch.arange(len(block)), torch.arange(start, start + len(block))] = -torch.inf
+        indices[start : start + step] = similarity.topk(k, dim=1).indices
         progress(min(start + step, len(rows)), len(rows), "images")
     return indices
 

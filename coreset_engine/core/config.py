@@ -86,7 +86,7 @@ def check_value(field: dataclasses.Field[Any], value: Any) -> Any:
     if choices:
         if value not in choices:
             raise BadInput(
-                f"{field.name}={value!r} is not offered; choose one of "
+                f"{field.name}={value!r} is not supported; choose one of "
                 f"{', '.join(map(str, choices))}."
             )
         return value

@@ -34,7 +34,7 @@ def resolve_device(device: str = "auto") -> str:
     if device == "auto":
         return "cpu"
     raise Missing(
-        f"device={device!r} was asked for but torch sees no GPU; use device='cpu' or 'auto'."
+        f"device={device!r} was requested but torch sees no GPU; use device='cpu' or 'auto'."
     )
 
 
@@ -56,9 +56,9 @@ def free_memory(containers: Sequence[tuple[str, str, str]] = _CONTAINER) -> int:
     """
     import psutil
 
-    given = limits().free_bytes
-    if given is not None:
-        return given
+    cgroup = limits().free_bytes
+    if cgroup is not None:
+        return cgroup
     least: int = psutil.virtual_memory().available
     for limit, used, stat in containers:
         try:

@@ -51,6 +51,6 @@ class Corrupt(CoresetError):
 def unknown_name(noun: str, name: object, known: Iterable[str]) -> BadInput:
     """The error for a name that is not in `known`, with the most similar one and all of them."""
     names = list(known)
-    near = difflib.get_close_matches(str(name).strip().lower(), names, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    similar = difflib.get_close_matches(str(name).strip().lower(), names, n=1)
+    hint = f" Did you mean {similar[0]!r}?" if similar else ""
     return BadInput(f"{noun} {name!r} is unknown.{hint} Known: {', '.join(names) or 'none'}.")

@@ -54,7 +54,7 @@ def find() -> Database:
         return Database(
             "none",
             "FiftyOne is not installed: the on-disk format still works; `pip install fiftyone` "
-            "brings the rest.",
+            "enables the rest.",
         )
     uri = configured_uri()
     if uri:
@@ -101,7 +101,7 @@ def fault_of(mongod: Path) -> str:
     A file that has run is not run again as long as it is the same file.
     """
     if not mongod.is_file():
-        return "its package brought no mongod"
+        return "its package contains no mongod"
     facts = mongod.stat()
     same = (str(mongod), facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns)
     if same in _RAN:

@@ -203,8 +203,8 @@ def _since_1970(instant: np.datetime64) -> float:
 
 def spelt_time(seconds: float) -> str:
     """2024-01-05 or 2024-01-05T10:00:00, of seconds since 1970."""
-    whole = np.datetime64(int(round(seconds)), "s")
-    return str(whole).removesuffix("T00:00:00")
+    rounded = np.datetime64(int(round(seconds)), "s")
+    return str(rounded).removesuffix("T00:00:00")
 
 
 def spelt_number(value: float) -> str:
@@ -290,8 +290,9 @@ def nothing_left(filtered: Filtered, table: ColumnTable) -> str:
     """What the columns of a filter hold that leaves nothing, and what to do."""
     values = "; ".join(_held(test, table) for test in _tests(filtered.filter)[:3])
     return (
-        f"filter {filtered.filter.text!r} leaves none of the {len(filtered.mask):,} images: {values}; "
-        "loosen it or leave it out."
+        f"filter {filtered.filter.text!r} leaves none of the {len(filtered.mask):,} images: "
+        f"{values}; "
+        "relax it or leave it out."
     )
 
 
@@ -316,13 +317,13 @@ def _held(test: Filter, table: ColumnTable) -> str:
     order = np.argsort(-counts, kind="stable")[:_SHOWN]
     held = ", ".join(f"{column.categories[at]} ({counts[at]:,})" for at in order)
     more = ", ..." if len(counts) > _SHOWN else ""
-    near = [
+    similar = [
         match
         for value in test.values
         if value not in column.categories
         for match in difflib.get_close_matches(value, column.categories.tolist(), n=1)
     ]
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = f"; did you mean {similar[0]!r}?" if similar else ""
     return f"{test.column!r} holds {held or 'nothing'}{more}{tail}{hint}"
 
 
@@ -339,8 +340,10 @@ def unknown_column(name: str, known: Sequence[str]) -> BadInput:
     """The error for a column that does not exist, with the nearest names."""
     names = [str(one) for one in known]
     lower = {one.lower(): one for one in names}
-    near = [lower[one] for one in difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.5)]
-    hint = f" did you mean {' or '.join(map(repr, near))}?" if near else ""
+    similar = [
+        lower[one] for one in difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.5)
+    ]
+    hint = f" did you mean {' or '.join(map(repr, similar))}?" if similar else ""
     shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
     return BadInput(f"column {name!r} is unknown;{hint} Columns here: {shown}.")
 
@@ -396,7 +399,7 @@ def _containing(test: Filter, column: Column) -> np.ndarray:
 
 def _tagged(test: Filter, column: Column) -> np.ndarray:
     if test.op == "range":
-        raise BadInput(f"{test.column!r} holds tags, which have no order; ask {test.column}=NAME.")
+        raise BadInput(f"{test.column!r} holds tags, which have no order; use {test.column}=NAME.")
     hits = np.isin(column.categories, np.array(test.values, str))
     return np.asarray(column.values[hits].any(axis=0))
 

@@ -79,7 +79,7 @@ class Filter:
     def _problem(self) -> str:
         if self.op in JOINTS:
             if not self.parts or self.op == "not" and len(self.parts) != 1:
-                return f"with {self.op!r} has nothing to join"
+                return f"with {self.op!r} has no terms"
             return ""
         if self.op not in TESTS:
             return f"has the unknown op {self.op!r}"
@@ -88,7 +88,7 @@ class Filter:
         if self.op == "range" and self.low is None and self.high is None:
             return f"on {self.column!r} has a range without bounds"
         if self.op in ("is", "in", "contains", "tag") and not self.values:
-            return f"on {self.column!r} has no value to look for"
+            return f"on {self.column!r} has no value to match"
         return ""
 
     # -- making one
@@ -189,26 +189,26 @@ def filter_of(value: Any) -> Filter | None:
 
 def all_of(filters: Iterable[Filter | None]) -> Filter | None:
     """All of these joined by "and"; None where there is none."""
-    given = [one for one in filters if one is not None]
-    if len(given) < 2:
-        return given[0] if given else None
-    whole = given[0]
-    for one in given[1:]:
-        whole = whole & one
-    return whole
+    present = [one for one in filters if one is not None]
+    if len(present) < 2:
+        return present[0] if present else None
+    combined = present[0]
+    for one in present[1:]:
+        combined = combined & one
+    return combined
 
 
 def _from_json(value: Any, depth: int) -> Filter:
     known = {"op", "column", "values", "low", "high", "low_open", "high_open", "parts"}
     if not isinstance(value, Mapping) or set(value) - known or depth > _DEEPEST:
-        raise BadInput(f"{str(value)[:80]!r} is no filter; {_EXAMPLE}.")
-    given = dict(value)
+        raise BadInput(f"{str(value)[:80]!r} is not a filter; {_EXAMPLE}.")
+    fields = dict(value)
     for name in ("values", "parts"):
-        if not isinstance(given.get(name, []), list | tuple):
+        if not isinstance(fields.get(name, []), list | tuple):
             raise BadInput(f"the {name} of a filter must be a list; {_EXAMPLE}.")
-    parts = tuple(_from_json(part, depth + 1) for part in given.pop("parts", ()))
-    values = tuple(given.pop("values", ()))
-    return Filter(str(given.pop("op", "")), values=values, parts=parts, **given)
+    parts = tuple(_from_json(part, depth + 1) for part in fields.pop("parts", ()))
+    values = tuple(fields.pop("values", ()))
+    return Filter(str(fields.pop("op", "")), values=values, parts=parts, **fields)
 
 
 def _joined(op: str, one: Filter, other: Filter) -> Filter:
@@ -339,8 +339,9 @@ class _Parser:
         before = self.source[: now.at].strip()
         after = f" after {before[-30:]!r}" if before else ""
         return BadInput(
-            f"filter {self.source!r}:{after} {wanted} was expected, got {got}; values with blanks "
-            f"or signs stand in quotes; {_EXAMPLE}."
+            f"filter {self.source!r}:{after} {wanted} was expected, got {got}; quote values with "
+            "spaces or operators;"
+            f" {_EXAMPLE}."
         )
 
     def _any(self) -> Filter:
@@ -360,7 +361,7 @@ class _Parser:
     def _one(self) -> Filter:
         self.depth += 1
         if self.depth > _DEEPEST:
-            raise BadInput(f"the filter is nested more than {_DEEPEST} deep; write it flatter.")
+            raise BadInput(f"the filter is nested more than {_DEEPEST} deep; simplify it.")
         parsed = self._negated_or_bracketed()
         self.depth -= 1
         return parsed
@@ -459,7 +460,11 @@ def _tokens(text: str) -> Iterable[_Token]:
         match = _TOKEN.match(text, at)
         if match is None:
             part = text[at:].strip()
-            what = "a quote is not closed" if part[:1] in "\"'" else f"{part[:1]!r} has no meaning"
+            what = (
+                "a quote is not closed"
+                if part[:1] in "\"'"
+                else f"{part[:1]!r} is not valid syntax"
+            )
             raise BadInput(f"filter {text!r}: {what} at {part[:20]!r}; {_EXAMPLE}.")
         kind = str(match.lastgroup)
         token = match[kind]

@@ -5,7 +5,7 @@ rate. This module holds the table and reads answers from it; how the rows come a
 of `coreset_engine.forecasting`, the rule behind `best` is in `core.forecast_rule`.
 
 Gains are differences in accuracy to random coresets of the same size, in points (hundredths), under
-the pool's own mix of classes and, as `balanced`, with every class weighted alike. `low` and `high`
+the pool's own class mix and, as `balanced`, with every class weighted alike. `low` and `high`
 bound a 90 % interval.
 """
 
@@ -206,11 +206,11 @@ class Forecast:
                 candidate_name(look_up(METHODS, method, "method").name, params)
             )
             if why:
-                raise BadInput(f"{candidate_name(method, params)!r} could not be judged: {why}")
+                raise BadInput(f"{candidate_name(method, params)!r} could not be estimated: {why}")
             known = ", ".join(candidate_name(*one) for one in self.candidates) or "none"
             raise BadInput(
-                f"{candidate_name(method, params)!r} is not in this forecast, which holds {known}; "
-                "ask for it with methods=[...]."
+                f"{candidate_name(method, params)!r} is not in this forecast, which has {known}; "
+                "request it with methods=[...]."
             )
         best: dict[float, ForecastRow] = {}
         for row in sorted(exact or own, key=lambda one: one.gain):
@@ -344,7 +344,7 @@ class Forecast:
             entries = "".join(f"<td>{cells.get((name, rate), '')}</td>" for rate in rates)
             body += f"<tr><th>{escape(name)}</th>{entries}</tr>"
         sentences = [one.reason for one in self.advice()]
-        sentences += [f"{name} was set aside: {why}" for name, why in self.set_aside.items()]
+        sentences += [f"{name} was skipped: {why}" for name, why in self.set_aside.items()]
         items = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
         caption = f"<caption>Forecast {self.correction}</caption>"
         top = f"<tr><th>gain, points</th>{head}</tr>"

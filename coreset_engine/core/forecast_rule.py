@@ -104,7 +104,7 @@ def decide(
     nothing = own[0] if own else Option(baseline, baseline, {}, Gain(0.0, 0.0, 0.0))
     where = f"at {100 * prune_rate:.4g} % pruned"
     if not real:
-        return Decision(nothing, False, f"{where} no method but {baseline} was judged")
+        return Decision(nothing, False, f"{where} no method except {baseline} was estimated")
     best = real[0]
     if best.gain.low > 0:
         return Decision(best, True, _decided(real, where, baseline))
@@ -114,10 +114,10 @@ def decide(
     )
     safe = _safest([option for option in real if option.gain.gain > 0], safest)
     if safe is None:
-        return Decision(nothing, False, f"{doubt}; so the safest is taken, {nothing.name}")
+        return Decision(nothing, False, f"{doubt}; so the safest is used, {nothing.name}")
     if safe is best:
-        return Decision(safe, False, f"{doubt}; it is taken as the safest anyway")
-    reason = f"{doubt}; so the safest is taken, {safe.name} at {safe.gain}"
+        return Decision(safe, False, f"{doubt}; it is used anyway, as the safest")
+    reason = f"{doubt}; so the safest is used, {safe.name} at {safe.gain}"
     return Decision(safe, False, reason)
 
 

@@ -96,7 +96,7 @@ def override(**changes: Any) -> Iterator[Limits]:
     Raises
     ------
     TypeError
-        For a name that is no limit.
+        For a name that is not a limit.
     """
     global _current
     before = _current

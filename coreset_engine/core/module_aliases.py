@@ -133,6 +133,7 @@ ENGINE = {
     "selection.recommended": "selection.methods.auto",
     "selection.rows": "selection.kernels.vectors",
     "selection.scored": "selection.methods.scored",
+    "selection.kernels.turns": "selection.kernels.interleave",
     "selection.stratified": "selection.methods.stratified",
     "sources.arrays": "sources.builtin",
     "sources.columns": "sources.arrow_columns",

@@ -122,7 +122,7 @@ class ListsOnDisk:
 def streamed(inputs: object, device: str) -> OnDisk | None:
     """`inputs` as rows on disk; None where they should be copied.
 
-    They are copied when they are no memmap, or when a GPU has room for them.
+    They are copied when they are not memmaps, or when a GPU has room for them.
     """
     if not isinstance(inputs, np.memmap) or inputs.ndim != 2:
         return None

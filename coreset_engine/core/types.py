@@ -29,7 +29,7 @@ def silent(done: int, total: int, unit: str = "") -> None:
 
 @dataclass(frozen=True)
 class Rejected:
-    """An input set aside, never fatal: what it was called and one sentence on why.
+    """An input skipped, never fatal: what it was called and one sentence on why.
 
     count: how many files it stands for ("*.txt (12)" stands for 12), 0 for a remark on a column.
     """
@@ -94,7 +94,7 @@ class Dataset:
 
     @property
     def n_rejected(self) -> int:
-        """How many files were set aside; an entry of `rejected` may stand for many."""
+        """How many files were skipped; an entry of `rejected` may stand for many."""
         return sum(one.count for one in self.rejected)
 
     def image(self, i: int) -> Image.Image:
@@ -151,8 +151,8 @@ class Dataset:
         )
 
 
-def _part_fingerprint(whole: str, rows: np.ndarray) -> str:
-    return hashlib.sha256(f"take {whole} ".encode() + rows.tobytes()).hexdigest()
+def _part_fingerprint(full: str, rows: np.ndarray) -> str:
+    return hashlib.sha256(f"take {full} ".encode() + rows.tobytes()).hexdigest()
 
 
 def _reader_of(reader: Any, rows: np.ndarray) -> Callable[[int], Image.Image] | None:
@@ -287,8 +287,8 @@ def describe_samples(n_samples: int, about: Mapping[str, Any], prune_rate: float
         return f"{settings}, agreement of two seeds not measured"
     rate, jaccard = found
     words = "about" if jaccard >= 0.74 else "at least"  # see coverage.anytime.seed_agreement
-    said = f"{settings}, {words} {jaccard:.2f} Jaccard between two seeds at {rate:.0%} pruned"
-    return said if jaccard >= STABLE else f"{said}: another seed keeps other images"
+    text = f"{settings}, {words} {jaccard:.2f} Jaccard between two seeds at {rate:.0%} pruned"
+    return text if jaccard >= STABLE else f"{text}: another seed keeps other images"
 
 
 def describe_selected_samples(info: Mapping[str, Any], prune_rate: float) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 
 from coreset_engine.core.errors import BadInput, Corrupt
 from coreset_engine.core.rates import kept_count
-from coreset_engine.coverage.draws import UNIT, Given, Sampler, Samples
+from coreset_engine.coverage.draws import UNIT, ExplicitDraws, Sampler, Samples
 
 RATES = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 LINEAR = 0.85  # share of common images from which it grows with the samples as derived
@@ -146,7 +146,7 @@ class Hooks(NamedTuple):
 
 def grow(
     running: Running,
-    source: Sampler | Given,
+    source: Sampler | ExplicitDraws,
     score: Scorer,
     total: int,
     hooks: Hooks = Hooks(),
@@ -159,7 +159,7 @@ def grow(
     ----------
     running : Running
         The sums so far.
-    source : Sampler or Given
+    source : Sampler or ExplicitDraws
         Where samples come from.
     score : Scorer
         Adds samples to sums.
@@ -190,7 +190,7 @@ def grow(
             return
 
 
-def _samples(source: Sampler | Given, start: int, stop: int, half: int) -> Samples:
+def _samples(source: Sampler | ExplicitDraws, start: int, stop: int, half: int) -> Samples:
     """Samples [start, stop) of the units whose parity is `half`."""
     parts = []
     for number in range(start // UNIT, -(-stop // UNIT)):
@@ -318,7 +318,7 @@ def load(path: Path, identity: str, total: int) -> Running | None:
             running.settled = _settled(kept)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise Corrupt(
-            f"{path} is no readable coverage state ({type(error).__name__}); delete it."
+            f"{path} is not a readable coverage state ({type(error).__name__}); delete it."
         ) from None
     if stored != identity:
         raise BadInput(

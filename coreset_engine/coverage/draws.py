@@ -51,7 +51,7 @@ class Samples(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Given:
+class ExplicitDraws:
     """Draws made elsewhere: dims (T, m) int64, points (T, m) float64."""
 
     dims: np.ndarray
@@ -83,9 +83,9 @@ class Sampler:
             dims = pick_dims(rng, UNIT, self.n_dims, count)
             share = rng.random((UNIT, self.n_dims)) if self.distribution != "gaussian" else None
         elif self.sampler == "sobol":
-            spread = _sobol(self.seed, number, 2 * self.n_dims)
-            dims = _dims_from(spread[:, : self.n_dims], count)
-            share = spread[:, self.n_dims :]
+            sobol = _sobol(self.seed, number, 2 * self.n_dims)
+            dims = _dims_from(sobol[:, : self.n_dims], count)
+            share = sobol[:, self.n_dims :]
         else:
             dims = _even_dims(self.seed, number, self.n_dims, count)
             share = (
@@ -121,8 +121,8 @@ class Sampler:
         """
         exact = self.columns.exact
         images = self._by_key[rng.integers(self.columns.n_images, size=len(dims))]
-        places = exact[dims, images[:, None]]
-        return (places.view(np.float16) if exact.dtype == np.uint16 else places).astype(np.float64)
+        values = exact[dims, images[:, None]]
+        return (values.view(np.float16) if exact.dtype == np.uint16 else values).astype(np.float64)
 
     @cached_property
     def _by_key(self) -> np.ndarray:
@@ -195,11 +195,11 @@ def _even_dims(seed: int, number: int, m: int, count: int) -> np.ndarray:
     return _dealt(seed, rows, count // m, m, count)
 
 
-def _pair(place: np.ndarray) -> np.ndarray:
-    """The place-th of the pairs (1, 0), (2, 0), (2, 1), (3, 0), ...: (t, 2) int64."""
-    first: np.ndarray = np.floor((np.sqrt(8.0 * place + 1) + 1) / 2).astype(np.int64)
-    first = first - (place < first * (first - 1) // 2)
-    return np.stack([first, place - first * (first - 1) // 2], 1)
+def _pair(number: np.ndarray) -> np.ndarray:
+    """The number-th of the pairs (1, 0), (2, 0), (2, 1), (3, 0), ...: (t, 2) int64."""
+    first: np.ndarray = np.floor((np.sqrt(8.0 * number + 1) + 1) / 2).astype(np.int64)
+    first = first - (number < first * (first - 1) // 2)
+    return np.stack([first, number - first * (first - 1) // 2], 1)
 
 
 def _dealt(
@@ -236,7 +236,7 @@ def _sobol_lap(seed: int, lap: int, width: int) -> np.ndarray:
     return engine.random(SOBOL_UNITS * UNIT)
 
 
-def check_draws(draws: Draws, n_columns: int) -> Given:
+def check_draws(draws: Draws, n_columns: int) -> ExplicitDraws:
     """Explicit draws as int64 and float64.
 
     Raises
@@ -261,4 +261,4 @@ def check_draws(draws: Draws, n_columns: int) -> Given:
         )
     if not np.isfinite(points).all():
         raise BadInput("draws' points hold NaN or infinity; give finite points.")
-    return Given(np.ascontiguousarray(dims, np.int64), np.ascontiguousarray(points))
+    return ExplicitDraws(np.ascontiguousarray(dims, np.int64), np.ascontiguousarray(points))

@@ -31,7 +31,7 @@ ABOUT = ("grid", "modes", "low", "high", "median", "mean", "std", "ranks")
 Sums = tuple[np.ndarray, np.ndarray]  # hits (N,) int64, penalty (N, C) int64 in 2^-40
 
 
-def turn_into(
+def transpose_to_folder(
     folder: Path,
     vectors: np.ndarray,
     dims: int,
@@ -79,10 +79,10 @@ def turn_into(
         with open(folder / ".about.tmp", "wb") as file:
             np.savez(file, **{name: getattr(made, name) for name in ABOUT})
         os.replace(folder / ".about.tmp", folder / "about.npz")
-    return _opened(folder)
+    return _read_columns(folder)
 
 
-def _opened(folder: Path) -> Columns:
+def _read_columns(folder: Path) -> Columns:
     exact, levels = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("exact", "levels"))
     with np.load(folder / "about.npz") as about:
         return Columns(
@@ -186,7 +186,7 @@ def score_set(task: Task, names: Sequence[int], samples: Samples) -> Sums:
     """The sums of samples whose dimensions all lie in the groups `names`."""
     from coreset_engine.coverage.kernels.threads import cpu_scorer
 
-    full = _opened(Path(task.folder))
+    full = _read_columns(Path(task.folder))
     cuts = edges(len(full.low), task.groups)
     kept = np.concatenate([np.arange(cuts[g], cuts[g + 1]) for g in names])
 

@@ -41,7 +41,7 @@ from coreset_engine.core.types import CoverageScores, Progress, silent
 from coreset_engine.coverage import anytime
 from coreset_engine.coverage.auto_alpha import auto_neighbours, auto_score
 from coreset_engine.coverage.config import CoverageConfig
-from coreset_engine.coverage.draws import Draws, Given, Sampler, check_draws
+from coreset_engine.coverage.draws import Draws, ExplicitDraws, Sampler, check_draws
 from coreset_engine.coverage.transposed import Columns, check, transpose_and_quantise
 
 GRID = (10, 50, 100, 250, 500, 1000, 2000)
@@ -60,7 +60,7 @@ class Execution:
     resume : a file that keeps the sums after every round; a later call with the same settings
         continues from it and ends with the same bits
     make_scorer : (columns, alphas descending, exponents) -> Scorer, for work on other machines
-    columns : the vectors transposed already, in files too large for memory (`partitions.turn_into`)
+    columns : the vectors transposed already, in files too large for memory (`partitions.transpose_to_folder`)
     """
 
     device: str = "auto"
@@ -216,7 +216,7 @@ class _Sweep:
     """One pass over samples for every alpha (descending) and exponent (ascending)."""
 
     columns: Columns
-    source: Sampler | Given
+    source: Sampler | ExplicitDraws
     total: int
     config: CoverageConfig
     alphas: list[int]
@@ -270,8 +270,8 @@ def _prepare(
 ) -> _Sweep:
     config = configs[0]
     vectors = check(vectors)
-    given = None if draws is None else check_draws(draws, vectors.shape[1])
-    n_dims = config.n_dims if given is None else given.dims.shape[1]
+    supplied = None if draws is None else check_draws(draws, vectors.shape[1])
+    n_dims = config.n_dims if supplied is None else supplied.dims.shape[1]
     if n_dims > vectors.shape[1]:
         raise BadInput(
             f"n_dims={n_dims} is more than the {vectors.shape[1]} dimensions of the vectors; "
@@ -281,7 +281,7 @@ def _prepare(
     columns = execution.columns or transpose_and_quantise(
         vectors, n_dims, execution.workers or cpu_count(), None, execution.progress, own
     )
-    source: Sampler | Given = given or Sampler(
+    source: Sampler | ExplicitDraws = supplied or Sampler(
         columns, n_dims, config.distribution, seed, config.sampler
     )
     alphas = sorted({one.n_neighbours for one in configs}, reverse=True)
@@ -290,14 +290,14 @@ def _prepare(
     return _Sweep(
         columns,
         source,
-        len(given.dims) if given else config.most_samples(len(vectors)),
+        len(supplied.dims) if supplied else config.most_samples(len(vectors)),
         config,
         alphas,
         exponents,
         own,
         keys is None,
         execution,
-        _identity(columns, given or drawn, (alphas, exponents)),
+        _identity(columns, supplied or drawn, (alphas, exponents)),
     )
 
 
@@ -357,17 +357,17 @@ def _run(sweep: _Sweep) -> anytime.Running:
     return running
 
 
-def _identity(columns: Columns, drawn: Given | tuple, spread: tuple) -> str:
+def _identity(columns: Columns, drawn: ExplicitDraws | tuple, redundancy: tuple) -> str:
     """A hash of what decides the sums (but n_samples): statistics, keys, draws and settings."""
     digest = hashlib.sha256()
     about = (columns.low, columns.high, columns.median, columns.mean, columns.std, columns.ranks)
     for part in about:
         digest.update(np.ascontiguousarray(part).tobytes())
-    if isinstance(drawn, Given):
+    if isinstance(drawn, ExplicitDraws):
         digest.update(drawn.dims.tobytes() + drawn.points.tobytes())
         drawn = ("given",)
     shape = columns.exact.shape, str(columns.exact.dtype)
-    digest.update(repr((_FORMAT, *shape, drawn, spread)).encode())
+    digest.update(repr((_FORMAT, *shape, drawn, redundancy)).encode())
     return digest.hexdigest()
 
 

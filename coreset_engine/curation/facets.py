@@ -48,7 +48,7 @@ class Facet:
     left_out : int
         Values beyond the MOST bars that are shown.
     values : tuple of str
-        The exact value of each bar that is no bin.
+        The exact value of each bar that is not a bin.
     """
 
     name: str
@@ -74,10 +74,10 @@ class Facet:
             values = [self.values[at] for at in chosen]
             one = Filter.equals(self.name, values[0])
             parts.append(one if len(values) == 1 else Filter.one_of(self.name, values))
-        whole = parts[0]
+        combined = parts[0]
         for other in parts[1:]:
-            whole = whole | other
-        return whole
+            combined = combined | other
+        return combined
 
     def _range(self, first: int, last: int) -> Filter:
         edges = self.edges

@@ -244,12 +244,12 @@ def marginal_relevance(
 
 def _checked_count(count: Any) -> int:
     try:
-        whole = int(count)
+        number = int(count)
     except (TypeError, ValueError):
-        whole = 0
-    if whole < 1 or whole != float(count):
+        number = 0
+    if number < 1 or number != float(count):
         raise BadInput(f"count={count!r} must be a whole number of at least 1, for example 200.")
-    return whole
+    return number
 
 
 def _asks_for_stages(run: CuratedRun, wanted: Filter) -> bool:

@@ -198,15 +198,15 @@ def _recall(
 
 def _true_nearest(vectors: np.ndarray, queries: np.ndarray) -> np.ndarray:
     """(Q, PROBED) int64 by one pass over all vectors."""
-    near = np.full((len(queries), PROBED), -np.inf, np.float32)
+    best = np.full((len(queries), PROBED), -np.inf, np.float32)
     positions = np.zeros((len(queries), PROBED), np.int64)
     for at in range(0, len(vectors), _BLOCK):
         rows = unit_rows(vectors[at : at + _BLOCK])
         here = np.tile(np.arange(at, at + len(rows)), (len(queries), 1))
-        both = np.hstack([near, queries @ rows.T])
+        both = np.hstack([best, queries @ rows.T])
         named = np.hstack([positions, here])
         order = np.argpartition(-both, PROBED - 1, axis=1)[:, :PROBED]
-        near = np.take_along_axis(both, order, 1)
+        best = np.take_along_axis(both, order, 1)
         positions = np.take_along_axis(named, order, 1)
     return positions
 
@@ -231,10 +231,10 @@ def candidates(
     """
     faiss = _faiss()
     wanted = min(index.ntotal, 2 * count + 100)
-    given: dict[str, Any] = dict(nprobe=probed)
+    options: dict[str, Any] = dict(nprobe=probed)
     if mask is not None:
-        given["sel"] = faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
-    parameters = faiss.SearchParametersIVF(**given)
+        options["sel"] = faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
+    parameters = faiss.SearchParametersIVF(**options)
     _, rows = index.search(direction[None], wanted, params=parameters)
     return np.sort(rows[0][rows[0] >= 0])
 

@@ -46,9 +46,9 @@ ALIASES = {CLUSTER[1]: CLUSTER[0], CLASS[1]: CLASS[0], "file_size": "size", "fil
 class RunColumns:
     """The columns of a run, encoded once and kept while the run lives."""
 
-    def __init__(self, run: CuratedRun, whole: tuple[CuratedRun, np.ndarray] | None = None) -> None:
+    def __init__(self, run: CuratedRun, full: tuple[CuratedRun, np.ndarray] | None = None) -> None:
         self._run = run
-        self._whole = whole
+        self._full = full
         self._kept: dict[str, Column] = {}
         self._tags: tuple[Any, Column] | None = None
         self.extra: dict[str, Callable[[], Any]] = {}
@@ -130,9 +130,9 @@ class RunColumns:
         return bool(self._run.config.predictions)
 
     def _fact(self, name: str) -> Column:
-        if self._whole is not None:
-            whole, rows = self._whole
-            return whole.columns.column(f"file.{name}").take(rows)
+        if self._full is not None:
+            full, rows = self._full
+            return full.columns.column(f"file.{name}").take(rows)
         values = np.asarray(self._facts()[name])
         kind = "time" if name in ("modified", "exif_time") else "number"
         if name == "exif_camera":
@@ -155,9 +155,9 @@ class RunColumns:
         return digest([file_facts.STAGE, file_facts.VERSION, self._run.dataset.fingerprint])
 
     def _tag_column(self) -> Column:
-        if self._whole is not None:
-            whole, rows = self._whole
-            return whole.columns.column(TAG).take(rows)
+        if self._full is not None:
+            full, rows = self._full
+            return full.columns.column(TAG).take(rows)
         stamp = history.stamp(tags.KIND, self._run.dataset.fingerprint, self._run.store.home)
         if self._tags is None or self._tags[0] != (stamp, self._run.tagged_by is None):
             column = tags.tag_column(self._run.dataset.ids, self._run.tags, self._source_tags())

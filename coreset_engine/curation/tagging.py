@@ -78,7 +78,8 @@ def _chosen(run: CuratedRun, where: Any, ids: Iterable[str] | None) -> list[str]
     if (positions < 0).any():
         missing = names[int(np.argmax(positions < 0))]
         raise BadInput(
-            f"{missing!r} is no id of this source ({int((positions < 0).sum())} unknown in all); ids "
+            f"{missing!r} is not an id of this source ({int((positions < 0).sum())} unknown in "
+            "all); ids "
             f"here look like {str(known[0])!r}."
         )
     return [str(key) for key in known[positions[mask[positions]]]]

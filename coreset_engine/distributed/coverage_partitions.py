@@ -72,7 +72,7 @@ def coverage_work(
     nodes = _nodes(ray)
     if (
         groups is None
-        and all(fits_whole(n, d, vectors.itemsize, cores, memory) for cores, memory in nodes)
+        and all(fits_in_memory(n, d, vectors.itemsize, cores, memory) for cores, memory in nodes)
         and memory_limits.needed("coverage", n, d, vectors.itemsize) <= free_memory()
     ):
         return dict(make_scorer=coverage_scorer(address, vectors, task.n_dims))
@@ -82,14 +82,16 @@ def coverage_work(
     resources = dict(num_cpus=threads, memory=over.held(size, groups))
     workers = int(np.clip(free_memory() // (TURNING * n), 1, max(1, threads)))
     try:
-        columns = over.turn_into(task.folder, vectors, task.n_dims, workers, progress, task.keys)
+        columns = over.transpose_to_folder(
+            task.folder, vectors, task.n_dims, workers, progress, task.keys
+        )
     except OSError as error:
         raise filesystem.refused(task.folder, error) from None
     make_scorer = column_scorer(address, task.folder, groups, resources)
     return dict(columns=columns, make_scorer=make_scorer)
 
 
-def fits_whole(n: int, d: int, itemsize: int, cores: int, memory: float) -> bool:
+def fits_in_memory(n: int, d: int, itemsize: int, cores: int, memory: float) -> bool:
     """Whether every core of a node can hold all columns, as `coverage_scorer`'s actors do.
 
     Parameters

@@ -82,19 +82,21 @@ def _one_node(
     estimate.unlink(missing_ok=True)
     heard: dict[str, Any] = dict(done=0, total=1, unit="(on a node of the cluster)")
 
-    def hear() -> None:
+    def report() -> None:
         heard.update(filesystem.read_json(estimate) or {})
         progress(heard["done"], heard["total"], heard["unit"])
 
     item = (run_spec(run), str(estimate.absolute()), stage, params)
     for _, note, _ in scatter(
-        address, whole_task, [item], gpu=run.config.device != "cpu", idle=hear
+        address, full_stage_task, [item], gpu=run.config.device != "cpu", idle=report
     ):
         heard.update(note)
         progress(heard["total"], heard["total"], heard["unit"])
 
 
-def whole_task(settings: str, summary: str, stage: str, params: dict[str, Any]) -> dict[str, Any]:
+def full_stage_task(
+    settings: str, summary: str, stage: str, params: dict[str, Any]
+) -> dict[str, Any]:
     """Compute on the node what `Run.dynamics_at` or `Run.clusters` would.
 
     Parameters

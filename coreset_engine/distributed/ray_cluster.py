@@ -210,12 +210,12 @@ class ActorPool:
                 if reference in self.starting:
                     self._welcome(self.starting.pop(reference), block)
                     continue
-                actor, start, given, whose = self.running.pop(reference)
+                actor, start, item_key, whose = self.running.pop(reference)
                 self._welcome(actor, block)
                 if whose is mine and start in lacking and block is not None:
                     lacking.remove(start)
                     waiting[:] = [other for other in waiting if other != start]
-                    self.slowest = max(self.slowest, heard - given)
+                    self.slowest = max(self.slowest, heard - item_key)
                     left = sum(min(BLOCK, count - other) for other in lacking)
                     yield count - left, block
                 elif whose is mine and start in lacking and start not in waiting:

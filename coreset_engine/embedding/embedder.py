@@ -123,7 +123,7 @@ def missing_shards(
     return [
         number
         for number, size in enumerate(sizes)
-        if not _is_whole(shards, number, (size, encoder.dim))
+        if not _is_complete(shards, number, (size, encoder.dim))
     ]
 
 
@@ -307,7 +307,7 @@ def _settle_plan(shards: Path, plan: dict[str, Any]) -> None:
     if not same:
         for old in [*shards.glob("shard-*"), *shards.glob("vectors.npy*")]:
             old.unlink(missing_ok=True)
-        _write_whole(path, json.dumps(plan, indent=1).encode())
+        _write_atomic(path, json.dumps(plan, indent=1).encode())
 
 
 def shard_path(shards: Path, number: int) -> Path:
@@ -317,11 +317,11 @@ def shard_path(shards: Path, number: int) -> Path:
 
 def _write_shard(path: Path, vectors: np.ndarray) -> None:
     data = np.ascontiguousarray(vectors, dtype="<f4").tobytes()
-    _write_whole(path, data)
-    _write_whole(path.with_suffix(".sha256"), hashlib.sha256(data).hexdigest().encode())
+    _write_atomic(path, data)
+    _write_atomic(path.with_suffix(".sha256"), hashlib.sha256(data).hexdigest().encode())
 
 
-def _is_whole(shards: Path, number: int, shape: tuple[int, int]) -> bool:
+def _is_complete(shards: Path, number: int, shape: tuple[int, int]) -> bool:
     """Whether shard `number` is there, of the right length, and hashes to what was written."""
     path = shard_path(shards, number)
     try:
@@ -336,19 +336,19 @@ def _is_whole(shards: Path, number: int, shape: tuple[int, int]) -> bool:
 
 def _join(shards: Path, pieces: int, shape: tuple[int, int]) -> np.ndarray:
     """All shards as one vectors.npy, written under another name and renamed; a memmap."""
-    whole = shards / "vectors.npy"
+    joined = shards / "vectors.npy"
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(
         header, {"descr": "<f4", "fortran_order": False, "shape": shape}
     )
     # ordinary writes, not a writable map: a map on a full disk kills the process instead of raising
-    _write_whole(
-        whole, header.getvalue(), *(shard_path(shards, number) for number in range(pieces))
+    _write_atomic(
+        joined, header.getvalue(), *(shard_path(shards, number) for number in range(pieces))
     )
-    return np.load(whole, mmap_mode="r", allow_pickle=False)
+    return np.load(joined, mmap_mode="r", allow_pickle=False)
 
 
-def _write_whole(path: Path, *parts: bytes | Path) -> None:
+def _write_atomic(path: Path, *parts: bytes | Path) -> None:
     """All of `parts` (bytes, or files to copy) at `path`, or nothing.
 
     Raises BadInput when the disk refuses.

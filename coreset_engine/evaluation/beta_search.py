@@ -51,13 +51,13 @@ class BetaConfig:
     )
     search: str = knob(
         "grid",
-        "every beta of the grid, or halving it as ELFS does (section 5): faster, right where "
-        "the curve has one top",
+        "every beta of the grid, or a binary search as in ELFS (section 5): faster, correct if the "
+        "curve has a single maximum",
         choices=("grid", "binary"),
     )
-    n_seeds: int = knob(1, "splits and trainings averaged for each beta", low=1, high=50)
+    n_seeds: int = knob(1, "splits and training runs averaged per beta", low=1, high=50)
     held_out: float = knob(
-        0.1, "share of the pseudo-labelled set that judges", low=0.01, high=0.5, step=0.01
+        0.1, "share of the pseudo-labelled set held out for the test", low=0.01, high=0.5, step=0.01
     )
     proxy: str = knob(
         "mlp",
@@ -66,7 +66,7 @@ class BetaConfig:
     )
     epochs: int = knob(
         0,
-        "passes over the coreset; 0 = the proxy's usual number, more for tiny coresets",
+        "epochs over the coreset; 0 = the proxy's default, more for tiny coresets",
         low=0,
         high=10_000,
     )
@@ -259,7 +259,7 @@ class _Trial:
         if not len(kept) or not len(held):
             raise BadInput(
                 f"beta={beta:g} leaves {len(kept)} labelled images to train on and {len(held)} to "
-                "judge; keep more, or label more."
+                "test on; keep more, or label more."
             )
         recipe = proxy_config(
             self.config.proxy, **({"epochs": self.config.epochs} if self.config.epochs else {})

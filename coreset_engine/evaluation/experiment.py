@@ -143,7 +143,7 @@ def _seeds(seeds: int | Sequence[int], first: int) -> list[int]:
     else:
         wanted = [int(seed) for seed in seeds]
     if not wanted:
-        raise BadInput(f"seeds={seeds!r} must be at least 1; 5 make a claim.")
+        raise BadInput(f"seeds={seeds!r} must be at least 1; use at least 5 to claim a difference.")
     return list(dict.fromkeys(wanted))
 
 
@@ -187,7 +187,7 @@ class EvaluationGrid:
         Parameters
         ----------
         run : Run
-            With a test split, or labels of which a fifth is set aside.
+            With a test split, or labels of which a fifth is skipped.
         config : EvaluationConfig
             Model and its training.
         plan : Plan

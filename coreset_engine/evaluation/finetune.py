@@ -73,7 +73,7 @@ class MapReader:
     def __init__(self, encoder: str, weights: str | None, device: str, dataset: Dataset) -> None:
         if dataset.reader is None:
             raise Missing(
-                f"model 'finetune' looks at images and {dataset.spec!r} has vectors only; use "
+                f"model 'finetune' needs images and {dataset.spec!r} has vectors only; use "
                 "model='linear' or 'knn', or open the folder of images."
             )
         whole = make_encoder(encoder, weights=weights, device=device)

@@ -2,7 +2,7 @@
 
 A draw computes every random step again with its own seed (clusters, dynamics, coverage samples,
 ties), so that the share of draws that keep an image says how far its place in the coreset is owed
-to chance. The encoder is no random
+to chance. The encoder is not a random
 step: shares over several encoders also say how far it is owed to one view of the images.
 """
 
@@ -82,8 +82,8 @@ def inclusion(
     chosen = _encoders(run, encoders)
     if int(seeds) < 1 or int(seeds) * len(chosen) < 2:
         raise BadInput(
-            f"seeds={seeds} with {len(chosen)} encoder is one draw, which says nothing about "
-            "chance; use at least 2."
+            f"seeds={seeds} with {len(chosen)} encoder is a single draw without variance; use at "
+            "least 2."
         )
     draws = [(encoder, run.seed + i) for encoder in chosen for i in range(int(seeds))]
     first = select(request, run)

@@ -162,8 +162,8 @@ def labelled_rows(run: Run) -> np.ndarray:
     labels = run.dataset.labels
     if labels is None:
         raise Missing(
-            f"{run.dataset.spec!r} has no labels in which to look for mistakes; import labels "
-            "first (coreset labels FILE), or open a source with labels."
+            f"{run.dataset.spec!r} has no labels to check; import labels first (coreset "
+            "import-labels FILE), or open a source with labels."
         )
     if run.imported is None:
         return np.flatnonzero(np.asarray(labels) >= 0)
@@ -176,8 +176,9 @@ def _codes(run: Run, rows: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     present, codes = np.unique(np.asarray(run.dataset.labels)[rows], return_inverse=True)
     if len(rows) < FEWEST or len(present) < 2:
         raise BadInput(
-            f"{len(rows)} labelled images in {len(present)} classes are too few to find mistakes; "
-            f"label at least {FEWEST} images of two classes."
+            f"{len(rows)} labelled images in {len(present)} classes are too few to find label "
+            "errors; label at least"
+            f" {FEWEST} images of two classes."
         )
     return codes.astype(np.int64), tuple(run.dataset.classes[code] for code in present)
 

@@ -147,14 +147,14 @@ def sentence(test: PairedTest, method: str, prune_rate: float, baseline: str = B
     )
     where = f"{method} at {prune_rate:.1%} pruned"
     if test.verdict == "one pair":
-        return f"{where}: {points} in one run, which says nothing about chance; use --seeds 5."
+        return f"{where}: {points} in one run, without a variance estimate; use --seeds 5."
     interval = (
         f"{CONFIDENCE:.0%} interval {100 * test.low:+.1f} to {100 * test.high:+.1f}, n = {test.n}"
     )
     outcome = {
         "better": f"better than {baseline}",
         "worse": f"worse than {baseline}",
-        "undecided": f"no difference from {baseline} is shown",
+        "undecided": f"no significant difference from {baseline}",
     }[test.verdict]
-    more = "" if test.n >= ENOUGH else f"; {ENOUGH} seeds or more make a claim"
+    more = "" if test.n >= ENOUGH else f"; {ENOUGH} or more seeds are needed to claim a difference"
     return f"{where}: {outcome}, {points} ({interval}{more})."

@@ -103,7 +103,7 @@ DINO = {"encoder": "dino"}
 TRUE = {"labels": "true"}
 FORGETTING = {"score": "forgetting"}
 PROXY = {"proxy": "resnet18"}
-BADGE_NOTE = "BADGE draws on a linear proxy's gradients at once, not in rounds of a network"
+BADGE_NOTE = "BADGE samples once from a linear proxy's gradients, not in rounds of a network"
 
 
 def _elfs_table(
@@ -535,7 +535,7 @@ def _beta_table(part: str, title: str, options: Mapping[str, Any]) -> PaperTable
         "resnet18",
         78.7,
         rows,
-        note="the paper draws curves without figures; a beta that leaves too few images is an "
+        note="the paper plots curves without numbers; a beta that leaves too few images is an "
         "error of its cell",
         steps=40_000,
         minutes=65.0,
@@ -581,8 +581,9 @@ _SURVEY = PaperTable(
     ),
     rates=tuple(round(1 - kept, 4) for kept in KEPT),
     epochs=200,
-    note="the survey's figures are not printed here: only its protocol was at hand; geometric "
-    "methods and the gradients of Craig, GradMatch and Glister are those of the run's encoder and a "
+    note="the survey's figures are not listed here, only its protocol; geometric "
+    "methods and the gradients of Craig, GradMatch and Glister are those of the run's encoder and "
+    "a "
     "linear proxy, where DeepCore takes the 10-epoch network's",
 )
 TABLES: dict[str, PaperTable] = {

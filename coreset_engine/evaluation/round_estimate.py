@@ -4,7 +4,7 @@ Estimated accuracy after each round, the curve of random beside it, and whether 
 expected to pay.
 
 The judge is a ridge classifier on the vectors, always on images it was not trained on. Images that
-a method chose are no fair sample, so the judged images are those of the pilot (round 0, random)
+a method chose are not a fair sample, so the judged images are those of the pilot (round 0, random)
 where enough of it is labelled. What random labels in the same number would have reached is not
 known; it is estimated from surrogate tasks: clusters of the vectors at several numbers, learned from
 the labelled images and from random ones alike.
@@ -101,10 +101,10 @@ class RoundEstimate:
         judged = (
             "images of the random pilot"
             if self.fair
-            else ("labelled images, which a method chose, so the figure is a rough one")
+            else ("labelled images that a method chose, so the estimate is rough")
         )
         text = (
-            f"A linear model trained on the {last.labels:,} labels is right on about "
+            f"A linear model trained on the {last.labels:,} labels has an accuracy of about "
             f"{last.accuracy:.1%} (90% interval {last.low:.1%} to {last.high:.1%}, judged on "
             f"{self.judged:,} {judged})."
         )
@@ -122,10 +122,9 @@ class RoundEstimate:
         )
         bar = f"{100 * self.threshold:g} points"
         return {
-            "stop": f"{text}, less than {bar}: you can stop here.",
-            "undecided": f"{text}: probably less than {bar}, but not surely; one more round would "
-            "tell.",
-            "go on": f"{text}: label on.",
+            "stop": f"{text}, less than {bar}: further labelling is not worth it.",
+            "undecided": f"{text}: probably less than {bar}; one more round would settle it.",
+            "go on": f"{text}: continue labelling.",
         }[self.advice]
 
     def as_json(self) -> dict[str, Any]:
@@ -216,7 +215,8 @@ def _labelled(run: Run, state: label_log.LabelState) -> _Labelled:
     names = [name for _, name, _ in labelled]
     if len(labelled) < FEWEST or len(set(names)) < 2:
         raise BadInput(
-            f"{len(labelled)} labelled images in {len(set(names))} classes are too few to estimate an "
+            f"{len(labelled)} labelled images in {len(set(names))} classes are too few to estimate "
+            "an "
             f"accuracy; label at least {FEWEST} images of two classes."
         )
     rows = np.array([i for i, _, _ in labelled], np.int64)

@@ -136,7 +136,7 @@ def _sampling() -> StageTable:
         "CIFAR-100",
         SAMPLING,
         tuple(rows),
-        note="the paper draws histograms without figures; its three claims for the triangular "
+        note="the paper plots histograms without numbers; its three claims for the triangular "
         "distribution are measured as shares of the samples, and the row of the images says what "
         "the embeddings themselves have",
     )

@@ -38,8 +38,8 @@ class Straddling:
             return ""
         return (
             f"{self.near:,} of {self.compared:,} test images have a near copy among the training "
-            f"images ({self.identical:,} the same vector): accuracies are too high by what such "
-            "copies give away; `coreset clean` finds copies."
+            f"images ({self.identical:,} the same vector): accuracies are overestimated; `coreset "
+            "clean` finds such copies."
         )
 
 

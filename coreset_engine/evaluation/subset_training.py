@@ -33,14 +33,14 @@ class EvaluationConfig:
 
     model: str = knob(
         "linear",
-        "what is trained on each coreset: linear, knn (a vote of 5) and mlp on embeddings, the "
-        "encoder's last stage (finetune), or a network from scratch on pixels",
+        "model trained on each coreset: linear, knn (k = 5) and mlp on embeddings, the encoder's "
+        "last stage (finetune), or a network trained from scratch on pixels",
         choices=MODELS,
     )
     steps: int = knob(
         0,
-        "training steps of a network, whatever the coreset's size; 0 = its usual passes over the "
-        "whole set",
+        "training steps of a network, independent of the coreset's size; 0 = its default number of "
+        "epochs over the whole set",
         low=0,
         high=10_000_000,
     )
@@ -50,15 +50,15 @@ class EvaluationConfig:
     )
     labels: str = knob(
         "auto",
-        "train and test on the source's labels, or on pseudo-labels; auto = the source's own "
-        "where it has any",
+        "train and test on the source's labels, or on pseudo-labels; auto = the source's own if it "
+        "has any",
         choices=("auto", "true", "pseudo"),
     )
     select_labels: str = knob(
         "pseudo", "labels that methods may use to select", choices=("pseudo", "true")
     )
     balance: bool = knob(
-        False, "the same number kept from every cluster (every class when selecting by true labels)"
+        False, "keep the same number from every cluster (every class when selecting by true labels)"
     )
     image_size: int = knob(32, "longest side in pixels for networks on pixels", low=8, high=512)
 
@@ -156,7 +156,7 @@ def evaluate_subset(
         An unknown model, or no images to train or test on.
     """
     if model not in MODELS:
-        raise BadInput(f"model={model!r} is not offered; choose one of {', '.join(MODELS)}.")
+        raise BadInput(f"model={model!r} is not supported; choose one of {', '.join(MODELS)}.")
     if len(data) == 0 or len(data.test_inputs) == 0:
         raise BadInput(
             f"{len(data)} images to train on and {len(data.test_inputs)} to test on; each must be "
@@ -200,7 +200,7 @@ def _train(model: str, data: TrainTest, steps: int, seed: int, device: str, prog
 
     if model in ON_PIXELS and len(data) < 2:
         raise BadInput(
-            f"{model!r} normalises over a batch and needs at least 2 images, not {len(data)}; "
+            f"{model!r} uses batch normalisation and needs at least 2 images, not {len(data)}; "
             "keep more, or use model='linear'."
         )
     recipe = _recipe(model, data, steps)

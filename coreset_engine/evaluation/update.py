@@ -182,7 +182,7 @@ def update_run(
         if former is None:
             raise BadInput(
                 f"no earlier state of {run.dataset.spec[:120]!r} is known in this workspace; embed "
-                "it once (`embed`), and update it when images were added."
+                "it once (`embed`), then update it after images were added."
             )
         return _grown(run, former)
     table, manifest = read_selection(selection)
@@ -196,11 +196,11 @@ def update_run(
 
 def _check(more: int, selection: object, out: object) -> None:
     if isinstance(more, bool) or not isinstance(more, int) or more < 0:
-        raise BadInput(f"more={more!r} (--more) must be a whole number from 0 on.")
+        raise BadInput(f"more={more!r} (--more) must be an integer of at least 0.")
     if out is not None and selection is None:
         raise BadInput(
-            f"out={str(out)!r} (--out) belongs to the selection to continue from; name its folder "
-            "with --selection, or choose the first one with `run`."
+            f"out={str(out)!r} (--out) belongs to the selection to continue from; give its folder "
+            "with --selection, or make the first selection with `run`."
         )
 
 
@@ -287,10 +287,10 @@ def _next(grown: Update, table: Any, manifest: Mapping[str, Any], more: int) -> 
             f"none of the {len(picked):,} earlier picks is in the source any more; select again "
             "with `run`, or give --more."
         )
-    given = {
+    options = {
         name: value for name, value in manifest["params"].items() if name not in _OF_THE_EARLIER
     }
-    request = SelectionRequest.from_manifest(manifest["method"], given | dict(prune_rate=0.5))
+    request = SelectionRequest.from_manifest(manifest["method"], options | dict(prune_rate=0.5))
     request = dataclasses.replace(request, budget=Budget(count=count), must_keep=tuple(kept))
     made = select(request, run)
     certificates = _certificates(grown, picked, kept, made)

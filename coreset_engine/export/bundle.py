@@ -115,14 +115,13 @@ class ExportBundle:
         """The picture of a row, RGB. Raises Missing when the source or the image is gone."""
         if self.dataset is None or self.position[row] < 0:
             raise Missing(
-                f"image {self.ids[row]!r} is not in the source any more; open the source the "
-                "selection was "
-                "made from."
+                f"image {self.ids[row]!r} is no longer in the source; open the source the "
+                "selection was made from."
             )
         return self.dataset.image(int(self.position[row]))
 
     @cached_property
-    def given(self) -> list[str]:
+    def given_labels(self) -> list[str]:
         """(N,) class that people gave each image in rounds of labelling, "" = none."""
         if "given_label" not in self.table:
             return [""] * len(self)
@@ -131,7 +130,7 @@ class ExportBundle:
     @cached_property
     def truth_names(self) -> tuple[str, ...]:
         """Every class of the source and of given labels, position = number; () without any."""
-        return tuple(dict.fromkeys([*self._source_names, *sorted(set(self.given) - {""})]))
+        return tuple(dict.fromkeys([*self._source_names, *sorted(set(self.given_labels) - {""})]))
 
     @cached_property
     def truth_codes(self) -> np.ndarray | None:
@@ -146,8 +145,8 @@ class ExportBundle:
             labels = np.asarray(self.dataset.labels)[self.position]
             codes = np.where(self.position >= 0, labels, -1)
         number = {name: code for code, name in enumerate(self.truth_names)}
-        rows = [row for row, name in enumerate(self.given) if name]
-        codes[rows] = [number[self.given[row]] for row in rows]
+        rows = [row for row, name in enumerate(self.given_labels) if name]
+        codes[rows] = [number[self.given_labels[row]] for row in rows]
         return codes
 
     @property
@@ -172,7 +171,7 @@ class ExportBundle:
 
         Images that an earlier round asked for are not asked for again.
         """
-        wanted = self.selected & np.array([not name for name in self.given], bool)
+        wanted = self.selected & np.array([not name for name in self.given_labels], bool)
         about = self.manifest.get("round")
         if isinstance(about, Mapping) and "round" in self.table:
             wanted &= self.table["round"].to_numpy() == about.get("number")
@@ -226,13 +225,13 @@ class ExportBundle:
             or len(neighbours.indices) != len(self)
         ):
             return None
-        near = codes[np.asarray(neighbours.indices[:, :VOTERS])]
-        own = (near == codes[:, None]).sum(1)
+        neighbour_codes = codes[np.asarray(neighbours.indices[:, :VOTERS])]
+        own = (neighbour_codes == codes[:, None]).sum(1)
         other = np.zeros(len(codes), np.int64)
-        for rival in near.T:
-            votes = (near == rival[:, None]).sum(1)
+        for rival in neighbour_codes.T:
+            votes = (neighbour_codes == rival[:, None]).sum(1)
             np.maximum(other, np.where((rival >= 0) & (rival != codes), votes, 0), out=other)
-        labelled = (near >= 0).sum(1)
+        labelled = (neighbour_codes >= 0).sum(1)
         known = (codes >= 0) & (labelled > 0)
         return np.where(known, (own - other) / np.maximum(labelled, 1), np.nan)
 

@@ -40,16 +40,16 @@ def _objects_of(bundle: ExportBundle) -> tuple[Dataset, ObjectReader]:
 def pictures_of(bundle: ExportBundle) -> tuple[ExportBundle, list[list[KeptObject]]]:
     """(the bundle of the pictures, the kept objects of each, best first)."""
     reader = _objects_of(bundle)[1]
-    whole = reader.pictures
-    objects: list[list[KeptObject]] = [[] for _ in range(len(whole))]
+    images = reader.pictures
+    objects: list[list[KeptObject]] = [[] for _ in range(len(images))]
     for row in _by_rank(bundle):
         at = int(bundle.position[row])
         if at >= 0:
             objects[int(reader.rows[at])].append(_kept(bundle, int(row), at))
     pictures = replace(
         bundle,
-        table=_table(bundle, whole, objects),
-        dataset=whole,
+        table=_table(bundle, images, objects),
+        dataset=images,
         points=None,
         vectors=None,
         neighbours=None,
@@ -68,7 +68,7 @@ def with_boxes(bundle: ExportBundle) -> ExportBundle:
         scale = (width, height, width, height)
         boxes.append(
             [
-                (one.label, tuple(part / whole for part, whole in zip(one.box, scale, strict=True)))
+                (one.label, tuple(part / side for part, side in zip(one.box, scale, strict=True)))
                 for one in kept
             ]
         )
@@ -90,11 +90,11 @@ def _kept(bundle: ExportBundle, row: int, at: int) -> KeptObject:
     return KeptObject(row, str(bundle.ids[row]), label or "object", box)
 
 
-def _table(bundle: ExportBundle, whole: Dataset, objects: list[list[KeptObject]]):
+def _table(bundle: ExportBundle, images: Dataset, objects: list[list[KeptObject]]):
     """One row per picture: rank by its best object, its score, and the sum of their weights."""
     import pandas as pd
 
-    count = len(whole)
+    count = len(images)
     score = np.full(count, np.nan)
     weight = np.zeros(count)
     own = bundle.table["score"].to_numpy(float)
@@ -112,8 +112,8 @@ def _table(bundle: ExportBundle, whole: Dataset, objects: list[list[KeptObject]]
     rank[order] = np.arange(len(order))
     return pd.DataFrame(
         dict(
-            id=np.array([str(name) for name in whole.ids], object),
-            path=None if whole.paths is None else np.asarray(whole.paths, object),
+            id=np.array([str(name) for name in images.ids], object),
+            path=None if images.paths is None else np.asarray(images.paths, object),
             selected=rank >= 0,
             rank=rank,
             score=score,

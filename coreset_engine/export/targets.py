@@ -64,7 +64,7 @@ TARGETS: dict[str, Target] = {
     "fiftyone-disk": Target(
         _E + "fiftyone.disk:write_fiftyone_folder",
         "folder",
-        "the same as a folder in FiftyOne's own format; needs no FiftyOne and no MongoDB",
+        "the same as a folder in FiftyOne's format; needs neither FiftyOne nor MongoDB",
     ),
     "imagefolder": Target(
         _E + "formats.imagefolder:write_imagefolder",
@@ -72,12 +72,12 @@ TARGETS: dict[str, Target] = {
         "train/CLASS and val/CLASS with hard links or copies",
     ),
     "coco": Target(
-        _E + "formats.coco:write_coco", "folder", "coco.json and the pictures, for a labelling tool"
+        _E + "formats.coco:write_coco", "folder", "coco.json and the images, for a labelling tool"
     ),
     "label-studio": Target(
         _E + "formats.label_studio:write_label_studio",
         "folder",
-        "tasks.json with predictions, config.xml, pictures",
+        "tasks.json with predictions, config.xml, images",
     ),
     "pytorch": Target(
         _E + "formats.pytorch:write_pytorch",
@@ -87,10 +87,10 @@ TARGETS: dict[str, Target] = {
     "huggingface": Target(
         _E + "formats.huggingface:write_huggingface",
         "folder",
-        "Parquet with the pictures inside, for `datasets`",
+        "Parquet with embedded images, for `datasets`",
     ),
     "webdataset": Target(
-        _E + "formats.webdataset:write_webdataset", "folder", "tar shards to stream"
+        _E + "formats.webdataset:write_webdataset", "folder", "tar shards for streaming"
     ),
 }
 
@@ -142,7 +142,7 @@ def export(  # noqa: PLR0913
         raise BadInput(
             f"{run.dataset.spec!r} has changed since it was opened (it now has {len(run.dataset)} "
             "usable "
-            "images), so this would be another selection; open it again and choose again."
+            "images), so the selection would differ; open it again and select again."
         )
     if row.destination == "folder":
         check_destination(destination)
@@ -266,7 +266,7 @@ def _send(
     except TypeError as error:
         if "unexpected keyword argument" not in str(error):
             raise
-        raise BadInput(f"target {target!r} knows no option {str(error).split()[-1]}.") from error
+        raise BadInput(f"target {target!r} has no option {str(error).split()[-1]}.") from error
     shared = dict(target=target, kept=int(bundle.selected.sum()))
     return shared | ({"out": destination} if row.destination == "folder" else {}) | summary
 
@@ -300,16 +300,16 @@ def _reopened(manifest: dict[str, Any], store: Store | None, images: str) -> tup
     """The run the manifest describes, or None and why not."""
     dataset, problem = try_reopen(manifest, images)
     if dataset is None:
-        return None, f"the source could not be opened again ({problem[:400]}); sent without it."
+        return None, f"the source could not be opened again ({problem[:400]}); exported without it."
     try:
         run = run_of_manifest(manifest, dataset, store=store)
     except (CoresetError, KeyError, TypeError) as error:
         reason = " ".join(str(error).split())[:160]
-        return None, f"the source could not be opened again ({reason}); sent without it."
+        return None, f"the source could not be opened again ({reason}); exported without it."
     if dataset.fingerprint != manifest.get("source_fingerprint"):
         return (
             run,
-            "the source has changed since the selection was made; only images it still has were "
+            "the source has changed since the selection was made; only images still in it were "
             "looked up.",
         )
     return run, ""
@@ -353,7 +353,8 @@ def _refuse_source(bundle: ExportBundle, destination: Path) -> None:
         _is_ours(one) for one in (real, *real.parents)
     ):
         raise BadInput(
-            f"--out {str(destination)!r} holds the source {str(folder)!r}, an earlier export, which this "
+            f"--out {str(destination)!r} holds the source {str(folder)!r}, an earlier export, "
+            "which this "
             "one would replace; choose another folder."
         )
 

@@ -13,7 +13,7 @@ from coreset_engine.findings.quality import RULES, Measured
 from coreset_engine.findings.report import Finding
 
 MOST = 12  # examples on a side
-_TURNED_BEYOND = 1.5  # times the threshold, up to which turned copies are examples
+_ROTATED_BEYOND = 1.5  # times the threshold, up to which turned copies are examples
 WITH_THRESHOLD = ("near_duplicates", "rotated", "outliers", *(n for n in RULES if n != "greyscale"))
 
 
@@ -58,12 +58,12 @@ def border(
     config = config or CleanConfig()
     threshold = float(finding.threshold or 0.0)
     if finding.name == "near_duplicates":
-        near = near_pairs_of(material, material.same)
-        sure = near.confirmed
-        return _of_pairs(near.pairs[~sure], near.distances[~sure], threshold, most)
+        near_pairs = near_pairs_of(material, material.same)
+        sure = near_pairs.confirmed
+        return _of_pairs(near_pairs.pairs[~sure], near_pairs.distances[~sure], threshold, most)
     if finding.name == "rotated" and material.statistics is not None:
-        wider = min(1.0, _TURNED_BEYOND * threshold)
-        pairs, scores = twins.turned_pairs(material.statistics, material.same, wider)
+        wider = min(1.0, _ROTATED_BEYOND * threshold)
+        pairs, scores = twins.rotated_pairs(material.statistics, material.same, wider)
         return _of_pairs(pairs, scores, threshold, most)
     if finding.name == "outliers" and material.neighbours is not None:
         ratio = outliers.distance_ratio(material.neighbours, material.clusters, config.k)

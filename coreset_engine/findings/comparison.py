@@ -191,8 +191,9 @@ class TwoSample:
         """What the tests say."""
         smallest = min(self.mmd_p, self.accuracy_p)
         numbers = (
-            f"a classifier tells them apart in {self.accuracy:.1%} of {self.n:,} + {self.n:,} "
-            f"images (50% = not at all, p = {self.accuracy_p:.2g}); kernel test p = "
+            f"a classifier separates them with accuracy {self.accuracy:.1%} of {self.n:,} + "
+            f"{self.n:,} "
+            f"images (50% = chance level, p =  {self.accuracy_p:.2g}); kernel test p = "
             f"{self.mmd_p:.2g}"
         )
         if smallest < 0.01:
@@ -243,8 +244,8 @@ def _classifier(squared: np.ndarray, n: int, rng: np.random.Generator) -> tuple[
     halves = [rng.permutation(n) + offset for offset in (0, n)]
     train = np.concatenate([half[: n // 2] for half in halves])
     test = np.concatenate([half[n // 2 :] for half in halves])
-    near = np.argsort(squared[np.ix_(test, train)], axis=1, kind="stable")[:, :5]
-    votes = labels[train][near].mean(axis=1) > 0.5
+    nearest = np.argsort(squared[np.ix_(test, train)], axis=1, kind="stable")[:, :5]
+    votes = labels[train][nearest].mean(axis=1) > 0.5
     right = int((votes == labels[test]).sum())
     p = binomtest(right, len(test), 0.5, alternative="greater").pvalue
     return right / len(test), float(p)

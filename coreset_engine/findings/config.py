@@ -22,16 +22,17 @@ class CleanConfig:
         step=0.001,
     )
     rotated: float = knob(
-        0.12, "difference of a turned copy, share of the contrast", low=0.0, high=1.0, step=0.01
+        0.12, "difference of a rotated copy, share of the contrast", low=0.0, high=1.0, step=0.01
     )
     outliers: float | None = knob(
         None,
-        "distance to the k-th neighbour over the cluster's median; default: proposed from the data",
+        "distance to the k-th neighbour divided by the cluster's median; default: proposed from "
+        "the data",
         low=1.0,
         high=1000.0,
         step=0.05,
     )
-    k: int = knob(10, "neighbour whose distance tells an outlier", low=1, high=50)
+    k: int = knob(10, "k of the neighbour whose distance indicates an outlier", low=1, high=50)
     blank: float = knob(
         0.03, "range of brightness (1st to 99th percentile) below", low=0.0, high=1.0, step=0.01
     )

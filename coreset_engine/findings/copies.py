@@ -246,31 +246,31 @@ def proposed_distance(nearest: np.ndarray) -> float:
     logs = np.log(values)
     middle = np.median(logs)
     upper = logs[logs >= middle] - middle  # the lower half may consist of duplicates
-    spread = 1.4826 * np.median(upper)
-    return float(min(_LARGEST_PROPOSAL, np.exp(middle - _TAIL * spread)))
+    deviation = 1.4826 * np.median(upper)
+    return float(min(_LARGEST_PROPOSAL, np.exp(middle - _TAIL * deviation)))
 
 
-def near_duplicates(near: NearPairs, threshold: float | None = None) -> Finding:
+def near_duplicates(pairs: NearPairs, threshold: float | None = None) -> Finding:
     """Images linked by pairs within the threshold, together with their exact copies."""
-    limit = near.proposed if threshold is None else threshold
-    close = (near.distances <= limit) | near.confirmed
-    groups = linked(near.pairs[close], len(near.same), near.same)
+    limit = pairs.proposed if threshold is None else threshold
+    close = (pairs.distances <= limit) | pairs.confirmed
+    groups = linked(pairs.pairs[close], len(pairs.same), pairs.same)
     nearest = np.full(len(groups), np.inf, np.float32)
     for column in (0, 1):
-        np.minimum.at(nearest, near.pairs[close, column], near.distances[close])
-    by_pixels = np.full(int(near.same.max(initial=0)) + 1, np.inf, np.float32)
-    np.minimum.at(by_pixels, near.same, nearest)
-    nearest = by_pixels[near.same]
+        np.minimum.at(nearest, pairs.pairs[close, column], pairs.distances[close])
+    by_pixels = np.full(int(pairs.same.max(initial=0)) + 1, np.inf, np.float32)
+    np.minimum.at(by_pixels, pairs.same, nearest)
+    nearest = by_pixels[pairs.same]
     touched = np.isfinite(nearest)
     codes = np.where(touched, groups, -1 - np.arange(len(groups)))
     made = _grouped("near_duplicates", codes, nearest)
     origin = "given" if threshold is not None else "proposed from the distances of this set"
-    more = int((near.confirmed & (near.distances > limit)).sum())
+    more = int((pairs.confirmed & (pairs.distances > limit)).sum())
     note = f"within cosine distance {limit:.4g} ({origin})"
-    pairs = counted(more, "pair")
-    note += f", and {pairs} beyond it whose small copies coincide" if more else ""
-    if limit > near.reach:
-        note += f"; in a set this large other pairs are compared up to {near.reach:.3g} only"
+    beyond = counted(more, "pair")
+    note += f", and {beyond} beyond it whose small copies coincide" if more else ""
+    if limit > pairs.reach:
+        note += f"; in a set this large other pairs are compared up to {pairs.reach:.3g} only"
     note += "; exact copies of a member are included"
     return _closest_first(made, limit, note)
 
@@ -306,14 +306,16 @@ def linked(pairs: np.ndarray, n: int, same: np.ndarray | None = None) -> np.ndar
 # -- labels, and what is kept ----------------------------------------------------------------------
 
 
-def label_conflicts(same: np.ndarray, labels: np.ndarray, near: Finding | None) -> Finding:
+def label_conflicts(
+    same: np.ndarray, labels: np.ndarray, near_duplicates: Finding | None
+) -> Finding:
     """Groups of copies whose known labels differ: first by pixels, then near-duplicates.
 
     same: (N,) int64, equal for images with the same pixels. labels: (N,) int64, -1 = unknown.
     """
     groups = same.copy()
-    if near is not None and near.groups is not None and len(near):
-        groups[near.positions] = same.max(initial=0) + 1 + near.groups
+    if near_duplicates is not None and near_duplicates.groups is not None and len(near_duplicates):
+        groups[near_duplicates.positions] = same.max(initial=0) + 1 + near_duplicates.groups
     known = labels >= 0
     pairs = np.unique(np.stack([groups[known], labels[known]]), axis=1)
     kinds = np.bincount(pairs[0], minlength=int(groups.max(initial=0)) + 1)
@@ -370,7 +372,7 @@ def surplus(finding: Finding, facts: KeepFacts, keep: str = "first") -> np.ndarr
 def _keep_key(facts: KeepFacts, keep: str, count: int, positions: np.ndarray) -> np.ndarray:
     """(M,) float64, smallest = kept."""
     if keep not in KEEP_RULES:
-        raise BadInput(f"keep={keep!r} is not offered; choose one of {', '.join(KEEP_RULES)}.")
+        raise BadInput(f"keep={keep!r} is not supported; choose one of {', '.join(KEEP_RULES)}.")
     if keep == "first":
         return np.zeros(count)
     named = dict(
@@ -379,8 +381,8 @@ def _keep_key(facts: KeepFacts, keep: str, count: int, positions: np.ndarray) ->
     values = named[keep]
     if values is None:
         raise BadInput(
-            f"keep={keep!r} needs what this source does not tell "
-            f"({'file times' if keep == 'oldest' else 'labels or pixels'}); use keep='first'."
+            f"keep={keep!r} needs information this source lacks ("
+            f"{'file times' if keep == 'oldest' else 'labels or pixels'}); use keep='first'."
         )
     values = np.asarray(values, np.float64)[positions]
     if keep == "largest":

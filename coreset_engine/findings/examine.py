@@ -89,8 +89,8 @@ def examine(material: Material, config: CleanConfig | None = None) -> Report:
         if not judged_for_blur(material.statistics, config).any():
             del findings["blurred"]
             skipped["blurred"] = (
-                f"every image is below {SHARPNESS_FROM} pixels a side or of low contrast, where blur "
-                "cannot be told"
+                f"every image is below {SHARPNESS_FROM} pixels a side or of low contrast, where "
+                "blur cannot be judged"
             )
     else:
         why = "the source has vectors only, no images"
@@ -114,7 +114,7 @@ def _copies(material: Material, config: CleanConfig, skipped: dict[str, str]) ->
     if material.digests is not None:
         made.append(copies.byte_identical(material.digests))
     else:
-        skipped["byte_identical"] = "the images of this source are no files"
+        skipped["byte_identical"] = "the images of this source are not files"
     if material.statistics is not None:
         made.append(copies.pixel_identical(material.statistics.pixels, material.digests))
         if len(same) <= twins.MOST_IMAGES:
@@ -122,16 +122,16 @@ def _copies(material: Material, config: CleanConfig, skipped: dict[str, str]) ->
         else:
             skipped["rotated"] = (
                 f"it compares all images with one another, and the set has more than "
-                f"{twins.MOST_IMAGES:,}; open a part of the set to look for them"
+                f"{twins.MOST_IMAGES:,}; open a subset to search for them"
             )
-    near = None
+    finding = None
     if material.neighbours is not None:
-        near = copies.near_duplicates(near_pairs_of(material, same), config.near_duplicates)
-        made.append(near)
+        finding = copies.near_duplicates(near_pairs_of(material, same), config.near_duplicates)
+        made.append(finding)
     else:
         skipped.setdefault("near_duplicates", "the images are not embedded")
     if material.labels is not None:
-        made.append(copies.label_conflicts(same, material.labels, near))
+        made.append(copies.label_conflicts(same, material.labels, finding))
     else:
         skipped["label_conflicts"] = "the source has no labels"
     return made
@@ -154,7 +154,7 @@ def _by_distance(material: Material, config: CleanConfig, skipped: dict[str, str
     if material.clusters is not None or material.labels is not None:
         made.append(outliers.singletons(material.clusters, material.labels))
     else:
-        skipped["singletons"] = "there are neither classes nor clusters"
+        skipped["singletons"] = "there are no classes or clusters"
     return made
 
 
@@ -164,6 +164,6 @@ def _warnings(findings: Mapping[str, Finding]) -> tuple[str, ...]:
         return ()
     groups = counted(conflicts.n_groups, "group of copies holds", "groups of copies hold")
     return (
-        f"{groups} images of different classes; look at them before all but one is excluded, because "
-        "the label of the one that stays may be wrong.",
+        f"{groups} images of different classes; review them before excluding all but one, because "
+        "the label of the remaining image may be wrong.",
     )

@@ -34,8 +34,8 @@ def proposed_ratio(ratio: np.ndarray) -> float:
     """The ratio above which an image is an outlier: the upper tail of the logarithm."""
     logs = np.log(np.maximum(ratio, 1e-12))
     middle = np.median(logs)
-    spread = 1.4826 * np.median(np.abs(logs - middle))
-    return float(max(_LEAST, np.exp(middle + _TAIL * spread)))
+    deviation = 1.4826 * np.median(np.abs(logs - middle))
+    return float(max(_LEAST, np.exp(middle + _TAIL * deviation)))
 
 
 def outliers(
@@ -77,9 +77,9 @@ def outliers(
 
 def singletons(clusters: np.ndarray | None, labels: np.ndarray | None) -> Finding:
     """The only image of its cluster or of its class; -1 is neither."""
-    given = [codes for codes in (clusters, labels) if codes is not None]
-    alone = np.zeros(len(given[0]) if given else 0, bool)
-    for codes in given:
+    groupings = [codes for codes in (clusters, labels) if codes is not None]
+    alone = np.zeros(len(groupings[0]) if groupings else 0, bool)
+    for codes in groupings:
         known = codes >= 0
         counts = np.bincount(codes[known], minlength=1)
         alone[known] |= counts[codes[known]] == 1

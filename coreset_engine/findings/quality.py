@@ -77,8 +77,8 @@ def _blank(statistics: ImageStatistics, config: CleanConfig) -> Measured:
     """Uniform in brightness and, since colours may be of equal brightness, in the tiny copy."""
     values = contrast(statistics)
     tiny = statistics.tiny.reshape(len(statistics), -1, 3).astype(np.int16)
-    spread = (tiny.max(axis=1) - tiny.min(axis=1)).max(axis=1) / 255
-    larger = np.maximum(values, spread - 0.02)
+    value_range = (tiny.max(axis=1) - tiny.min(axis=1)).max(axis=1) / 255
+    larger = np.maximum(values, value_range - 0.02)
     return Measured(values, larger < config.blank, larger, config.blank)
 
 
@@ -129,9 +129,7 @@ def _note_on_blur(judged: np.ndarray, usual: float) -> str:
             counted(left, f"image {unfit} is not judged", f"images {unfit} are not judged")
         )
     if usual < _SOFT:
-        parts.append(
-            "the set is soft as a whole, so that only images much softer than the others are listed"
-        )
+        parts.append("the whole set is soft, so only images much softer than the others are listed")
     return "; ".join(parts)
 
 
@@ -155,7 +153,7 @@ def _greyscale(statistics: ImageStatistics, config: CleanConfig) -> Measured:
         word = "colour images in a set of greyscale images"
     share = float(rare.mean())
     if share > RARE:
-        word = f"a mixture, {share:.0%} of one kind, so that neither is odd"
+        word = f"a mixture, {share:.0%} of one kind, so neither is an outlier"
         rare = np.zeros(len(grey), bool)
     key = np.where(grey, statistics.coloured, -statistics.coloured)
     return Measured(statistics.coloured, rare, key, GREY_BELOW, word)

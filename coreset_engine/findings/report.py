@@ -41,9 +41,9 @@ _KINDS = (
         name="byte_identical",
         title="Identical files",
         severity="high",
-        meaning="Files with the same bytes: each copy costs a label and teaches nothing.",
+        meaning="Files with the same bytes: each copy costs a label and adds no information.",
         score="images in the group",
-        verb="copies of another chosen file",
+        verb="copies of another selected file",
         grouped=True,
         aliases=("duplicates", "exact_duplicates", "copies"),
     ),
@@ -51,9 +51,9 @@ _KINDS = (
         name="pixel_identical",
         title="Identical pixels",
         severity="high",
-        meaning="The same pixels again: another file, name, format or metadata.",
+        meaning="The same pixels with another file name, format or metadata.",
         score="images in the group",
-        verb="copies of another chosen image",
+        verb="copies of another selected image",
         grouped=True,
         aliases=("duplicates",),
     ),
@@ -63,7 +63,7 @@ _KINDS = (
         severity="medium",
         meaning="Images whose embeddings nearly coincide: bursts, crops, recompressed copies.",
         score="cosine distance to the nearest image of the group",
-        verb="near-duplicates of another chosen image",
+        verb="near-duplicates of another selected image",
         grouped=True,
         aliases=("near",),
     ),
@@ -71,16 +71,16 @@ _KINDS = (
         name="rotated",
         title="Rotated or mirrored copies",
         severity="low",
-        meaning="The same picture turned or mirrored: wanted as augmentation, not as data.",
-        score="difference from the turned copy, share of the contrast",
-        verb="turned copies of another chosen image",
+        meaning="The same image rotated or mirrored: useful as augmentation, not as data.",
+        score="difference from the rotated copy, share of the contrast",
+        verb="rotated copies of another selected image",
         grouped=True,
     ),
     FindingKind(
         name="label_conflicts",
         title="Copies with different labels",
         severity="high",
-        meaning="The same picture under two classes: at least one of the labels is wrong.",
+        meaning="The same image under two classes: at least one of the labels is wrong.",
         score="labels in the group",
         verb="copies with conflicting labels",
         grouped=True,
@@ -90,8 +90,8 @@ _KINDS = (
         name="outliers",
         title="Outliers",
         severity="medium",
-        meaning="Far from every other image, measured against the spread of its own cluster.",
-        score="distance to the k-th neighbour over the cluster's median",
+        meaning="Far from all other images, relative to the distances in its own cluster.",
+        score="distance to the k-th neighbour divided by the cluster's median",
         verb="outliers",
     ),
     FindingKind(
@@ -106,7 +106,7 @@ _KINDS = (
         name="blank",
         title="Blank or nearly uniform",
         severity="high",
-        meaning="Nothing to see: one colour with hardly any variation.",
+        meaning="Uniform: a single colour with hardly any variation.",
         score="range of brightness, 0 to 1",
         verb="blank",
     ),
@@ -147,7 +147,7 @@ _KINDS = (
         name="blurred",
         title="Blurred",
         severity="medium",
-        meaning="No sharp edge anywhere: out of focus, moved, or enlarged.",
+        meaning="No sharp edges: out of focus, motion blur, or upscaled.",
         score="flatness of the steepest edges, 0 = sharp",
         verb="blurred",
         aliases=("blurry",),
@@ -173,7 +173,7 @@ _KINDS = (
         name="greyscale",
         title="Greyscale among colour",
         severity="low",
-        meaning="The few images without colour in a set of colour images, or the other way round.",
+        meaning="The few greyscale images in a set of colour images, or vice versa.",
         score="share of coloured pixels",
         verb="of the rarer colour mode",
         aliases=("grayscale",),
@@ -197,7 +197,7 @@ def named(words: Iterable[str]) -> tuple[str, ...]:
         if key == "all":
             names = list(FINDINGS)
         if not names:
-            raise BadInput(f"{word!r} is no finding; known: {', '.join(FINDINGS)}, all.")
+            raise BadInput(f"{word!r} is not a finding; known: {', '.join(FINDINGS)}, all.")
         ids += names
     return tuple(dict.fromkeys(ids))
 
@@ -258,9 +258,9 @@ class Cost:
     chosen: int
 
     def sentence(self) -> str:
-        """For example "118 of 811 chosen images were copies of another chosen file"."""
+        """For example "118 of 811 chosen images were copies of another selected file"."""
         if not self.wasted:
-            return f"none of the {self.chosen:,} chosen images"
+            return f"none of the {self.chosen:,} selected images"
         return f"{self.wasted:,} of {self.chosen:,} chosen images were {self.finding.kind.verb}"
 
 
@@ -287,7 +287,7 @@ class Report:
             raise BadInput(
                 f"{name!r} was not computed: {reason}"
                 if reason
-                else f"{name!r} is no finding; known: {', '.join(FINDINGS)}."
+                else f"{name!r} is not a finding; known: {', '.join(FINDINGS)}."
             )
         return self.findings[name]
 

@@ -23,7 +23,7 @@ _MOST_PAIRS = 2_000_000
 MOST_IMAGES = 200_000  # beyond which turned copies are not looked for
 
 
-def turns(tiny: np.ndarray) -> list[np.ndarray]:
+def rotations(tiny: np.ndarray) -> list[np.ndarray]:
     """The 7 turned versions of (N, S, S, 3) images, without the images themselves."""
     flipped = tiny[:, :, ::-1]
     quarter = [np.rot90(tiny, times, axes=(1, 2)) for times in (1, 2, 3)]
@@ -37,25 +37,25 @@ def rotated(statistics: ImageStatistics, same: np.ndarray, threshold: float) -> 
     same: (N,) int64, equal for images with the same pixels; one of each is compared. threshold:
     root mean square difference of the turned copy over the standard deviation of its pixels.
     """
-    pairs, scores = turned_pairs(statistics, same, threshold)
+    pairs, scores = rotated_pairs(statistics, same, threshold)
     return _as_finding(pairs, scores, same, threshold)
 
 
-def turned_pairs(
+def rotated_pairs(
     statistics: ImageStatistics, same: np.ndarray, threshold: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """(pairs (P, 2) int64 of positions, their differences (P,) float32 up to the threshold)."""
     rows = np.unique(same, return_index=True)[1]
-    spread = _contrast(statistics.tiny, rows)
-    clear = spread >= _LEAST_CONTRAST
+    contrast = _contrast(statistics.tiny, rows)
+    clear = contrast >= _LEAST_CONTRAST
     rows = rows[clear]
     tiny = statistics.tiny[rows]
-    spread = spread[clear]
-    pairs = _candidates(tiny, spread, threshold) if len(tiny) > 1 else np.empty((0, 2), np.int64)
+    contrast = contrast[clear]
+    pairs = _candidates(tiny, contrast, threshold) if len(tiny) > 1 else np.empty((0, 2), np.int64)
     if len(pairs):
         pairs = pairs[_alike_in_size(statistics, rows[pairs])]
-        pairs = pairs[_coarsely_turned(tiny, spread, pairs, threshold)]
-    kept, scores = _turned(tiny, spread, pairs, threshold)
+        pairs = pairs[_coarsely_rotated(tiny, contrast, pairs, threshold)]
+    kept, scores = _is_rotated(tiny, contrast, pairs, threshold)
     return rows[pairs[kept]], scores
 
 
@@ -85,13 +85,13 @@ def _invariants(tiny: np.ndarray) -> np.ndarray:
     """(N, 192) float32, centred: the mean of the eight turns of the means of 2 x 2 pixels."""
     coarse = _means(tiny, 2)
     for part in _blocks(np.arange(len(tiny))):
-        coarse[part] = (coarse[part] + sum(turns(coarse[part]))) / 8
+        coarse[part] = (coarse[part] + sum(rotations(coarse[part]))) / 8
     flat: np.ndarray = coarse.reshape(len(tiny), -1)
     flat -= flat.mean(axis=0, dtype=np.float64).astype(np.float32)
     return flat
 
 
-def _candidates(tiny: np.ndarray, spread: np.ndarray, threshold: float) -> np.ndarray:
+def _candidates(tiny: np.ndarray, contrast: np.ndarray, threshold: float) -> np.ndarray:
     """(P, 2) int64 pairs whose invariants differ by at most the threshold times their contrast.
 
     Contrast lies in octaves, so that a few glaring images do not widen the search among the rest.
@@ -100,14 +100,14 @@ def _candidates(tiny: np.ndarray, spread: np.ndarray, threshold: float) -> np.nd
     values, axes = np.linalg.eigh(flat.T @ flat)
     points = flat @ axes[:, np.argsort(-values)[:_AXES]]
     candidates = [np.empty((0, 2), np.int64)]
-    octave = np.floor(np.log2(spread)).astype(int)
+    octave = np.floor(np.log2(contrast)).astype(int)
     for number in np.unique(octave):
         members = np.flatnonzero((octave == number) | (octave == number + 1))
         reach = threshold * 2.0 ** (number + 1)  # of the pair's lower contrast
         pairs = _close(points[members], reach * np.sqrt(flat.shape[1]))
         pairs = members[pairs]
         pairs = pairs[octave[pairs].min(axis=1) == number]
-        candidates.append(pairs[_invariant_near(flat, spread, pairs, threshold)])
+        candidates.append(pairs[_invariant_near(flat, contrast, pairs, threshold)])
     return np.concatenate(candidates)
 
 
@@ -147,19 +147,19 @@ def _cells(rows: np.ndarray, radius: float) -> _Cells:
 
 
 def _invariant_near(
-    flat: np.ndarray, spread: np.ndarray, pairs: np.ndarray, threshold: float
+    flat: np.ndarray, contrast: np.ndarray, pairs: np.ndarray, threshold: float
 ) -> np.ndarray:
     """(P,) bool: the invariants of a pair are within the threshold.
 
     Turning cannot bring the images themselves nearer.
     """
-    near = np.zeros(len(pairs), bool)
+    is_near = np.zeros(len(pairs), bool)
     for start in range(0, len(pairs), 20_000):
         part = pairs[start : start + 20_000]
         difference = flat[part[:, 0]] - flat[part[:, 1]]
         distance = np.sqrt(np.einsum("nd,nd->n", difference, difference) / flat.shape[1])
-        near[start : start + len(part)] = distance <= threshold * spread[part].min(axis=1)
-    return near
+        is_near[start : start + len(part)] = distance <= threshold * contrast[part].min(axis=1)
+    return is_near
 
 
 def _alike_in_size(statistics: ImageStatistics, pairs: np.ndarray) -> np.ndarray:
@@ -171,27 +171,27 @@ def _alike_in_size(statistics: ImageStatistics, pairs: np.ndarray) -> np.ndarray
     return alike
 
 
-def _coarsely_turned(
-    tiny: np.ndarray, spread: np.ndarray, pairs: np.ndarray, threshold: float
+def _coarsely_rotated(
+    tiny: np.ndarray, contrasts: np.ndarray, pairs: np.ndarray, threshold: float
 ) -> np.ndarray:
     """(P,) bool: some turn brings the means of 4 x 4 pixels within the threshold.
 
     Means bring images nearer, never apart, so that no turned copy is lost.
     """
     coarse = _means(tiny, 4)
-    turned = turns(coarse)
+    turned = rotations(coarse)
     possible = np.zeros(len(pairs), bool)
     for start in range(0, len(pairs), 20_000):
         a, b = pairs[start : start + 20_000].T
         right = coarse[b]
         best = np.min([_difference(one[a], right) for one in turned], axis=0)
-        contrast = np.minimum(spread[a], spread[b])
+        contrast = np.minimum(contrasts[a], contrasts[b])
         possible[start : start + len(a)] = best <= threshold * contrast * 1.0001
     return possible
 
 
-def _turned(
-    tiny: np.ndarray, spread: np.ndarray, pairs: np.ndarray, threshold: float
+def _is_rotated(
+    tiny: np.ndarray, contrasts: np.ndarray, pairs: np.ndarray, threshold: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """(positions of the pairs that are turned copies, their differences)."""
     kept: list[np.ndarray] = []
@@ -201,8 +201,8 @@ def _turned(
         left = tiny[part[:, 0]].astype(np.float32)
         right = tiny[part[:, 1]].astype(np.float32)
         plain = _difference(left, right)
-        best = np.min([_difference(turned, right) for turned in turns(left)], axis=0)
-        contrast = np.minimum(spread[part[:, 0]], spread[part[:, 1]])
+        best = np.min([_difference(turned, right) for turned in rotations(left)], axis=0)
+        contrast = np.minimum(contrasts[part[:, 0]], contrasts[part[:, 1]])
         accepted = (best <= threshold * contrast) & (best <= _CLEARLY * plain)
         kept.append(start + np.flatnonzero(accepted))
         scores.append((best / contrast)[accepted])
@@ -228,5 +228,5 @@ def _as_finding(
     order = np.lexsort((best[positions], groups[positions]))
     positions = positions[order]
     codes = np.unique(groups[positions], return_inverse=True)[1].astype(np.int64)
-    note = "the same picture turned by 90, 180 or 270 degrees, or mirrored"
+    note = "the same image rotated by 90, 180 or 270 degrees, or mirrored"
     return Finding(FINDINGS["rotated"], positions, best[positions], codes, threshold, note)

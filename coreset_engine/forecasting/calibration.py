@@ -120,12 +120,12 @@ def expected_gain(
     """
     own = constants_at(prune_rate, table)
     gain = (own.balanced_slope if balanced else own.slope) * judged
-    spread = own.balanced_spread if balanced else own.spread
+    deviation = own.balanced_spread if balanced else own.spread
     if by_labels is not None:
         slope = own.balanced_label_slope if balanced else own.label_slope
         gain = (gain + slope * by_labels) / 2
-        spread = own.balanced_label_spread if balanced else own.label_spread
-    return Gain(gain, gain - Z_90 * spread, gain + Z_90 * spread)
+        deviation = own.balanced_label_spread if balanced else own.label_spread
+    return Gain(gain, gain - Z_90 * deviation, gain + Z_90 * deviation)
 
 
 def expected_share(judged: float, prune_rate: float) -> Gain:

@@ -77,8 +77,8 @@ def make_features(
     if not np.isfinite(sample).all():
         raise BadInput("a vector holds NaN or infinity; embed these images again or drop them.")
     mean = sample.mean(axis=0, dtype=np.float64).astype(np.float32)
-    spread = sample.std(axis=0, dtype=np.float64).astype(np.float32)
-    scale = 1 / np.maximum(spread, max(1e-6 * float(spread.max()), 1e-30))
+    deviation = sample.std(axis=0, dtype=np.float64).astype(np.float32)
+    scale = 1 / np.maximum(deviation, max(1e-6 * float(deviation.max()), 1e-30))
     standard = scale[:, None] * _leading_axes((sample - mean) * scale, count)
     directions = _leading_axes(_unit(sample), count)
     axes = np.concatenate([standard, directions], axis=1)

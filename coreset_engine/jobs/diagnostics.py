@@ -76,7 +76,7 @@ def write(out: Path, store: Store, *, paths: bool = False, lines: int = 200) -> 
             kept = part if paths else hidden(part, salt)
             packed.writestr(f"{name}.json", json.dumps(kept, indent=1, default=str))
     try:
-        filesystem.write_whole(out, data.getvalue())
+        filesystem.write_atomic(out, data.getvalue())
     except OSError as error:
         raise filesystem.refused(out, error, "choose another place with --out") from None
     return [f"{name}.json" for name in parts]
@@ -96,7 +96,10 @@ def hidden(value: Any, salt: bytes) -> Any:
         quote = match["quote"] or ""
         if name.startswith("<ours>"):
             return f"{quote}{name}{quote}"
-        return f"{quote}<name {hashlib.sha256(salt + name.encode(errors='surrogatepass')).hexdigest()[:6]}>{quote}"
+        return (
+            f"{quote}<name "
+            f"{hashlib.sha256(salt + name.encode(errors='surrogatepass')).hexdigest()[:6]}>{quote}"
+        )
 
     shown = value.replace(str(installation.ROOT), "<ours>")
     for root in {sys.prefix, sys.base_prefix}:

@@ -252,7 +252,7 @@ def _gone(folder: Path, within: float) -> bool:
 
 def _peek(home: Path | str, name: str) -> Job | None:
     folder = _folder(home, name)
-    identity = _mark(folder)
+    identity = _state_version(folder)
     if identity in _seen:
         return _seen[identity]
     request = filesystem.read_json(folder / "request.json")
@@ -288,7 +288,7 @@ def _peek(home: Path | str, name: str) -> Job | None:
     return job
 
 
-def _mark(folder: Path) -> tuple[str, int, int] | None:
+def _state_version(folder: Path) -> tuple[str, int, int] | None:
     try:
         stat = (folder / "state.json").stat()
         return str(folder), stat.st_ino, stat.st_mtime_ns
@@ -302,7 +302,7 @@ def _lock(home: Path | str) -> contextlib.AbstractContextManager[None]:
 
 def _folder(home: Path | str, name: str) -> Path:
     if "/" in name or "\0" in name or name.startswith(".") or not name:
-        raise BadInput(f"job {name!r} is no job id; `python -m coreset_engine jobs` lists them.")
+        raise BadInput(f"job {name!r} is not a job id; `python -m coreset_engine jobs` lists them.")
     return Path(home) / "jobs" / name
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Dataset
 from coreset_engine.pipeline.run import Run
-from coreset_engine.pipeline.sampled_run import Sampled, whole_of
+from coreset_engine.pipeline.sampled_run import Sampled, full_run_of
 
 
 def run_of(spec: str, run: Run | Sampled, dataset: Dataset | None = None) -> Run:
@@ -29,14 +29,14 @@ def run_of(spec: str, run: Run | Sampled, dataset: Dataset | None = None) -> Run
     BadInput
         When it cannot be opened, or only one of the two sources brings vectors of its own.
     """
-    own = whole_of(run)
-    opened = own.opened.get(spec)
-    dataset = dataset or opened or own.executor.open_source(spec, own.tick("opening"))
+    own = full_run_of(run)
+    other = own.opened.get(spec)
+    dataset = dataset or other or own.executor.open_source(spec, own.tick("opening"))
     if (dataset.vectors is None) != (own.dataset.vectors is None):
         brings = "the other source" if dataset.vectors is not None else "this source"
         raise BadInput(
-            f"{brings} brings vectors of its own and the other of the two does not, so their "
-            "distances mean different things; give two sources of images, or two of vectors."
+            f"{brings} has its own vectors and the other source does not, so their distances are "
+            "not comparable; give two sources of images, or two of vectors."
         )
     return Run(dataset, own.config, own.executor, store=own.store, progress=own.progress)
 

@@ -89,7 +89,7 @@ def material(run: Run, *, embed: bool = True) -> Material:
     clusters, against = _clusters(run)
     skipped = {}
     if not embed:
-        why = "left out: it needs embeddings"
+        why = "skipped: it needs embeddings"
         skipped = dict(near_duplicates=why, outliers=why)
     return Material(
         source=dataset.spec,
@@ -121,7 +121,7 @@ def _clusters(run: Run) -> tuple[np.ndarray | None, str]:
 
 
 def _modified(paths: np.ndarray | None) -> np.ndarray | None:
-    """(N,) seconds: time of the last change of each file; None where images are no local files."""
+    """(N,) seconds: time of the last change of each file; None where images are not local files."""
     if paths is None:
         return None
     try:

@@ -55,7 +55,10 @@ class Leakage:
     def sentence(self) -> str:
         """For example "41 of 500 images occur in both: 20 by bytes, ..."."""
         counts = self.counts()
-        words = f"{counts['bytes']:,} by bytes, {counts['pixels']:,} by pixels, {counts['near']:,} nearly"
+        words = (
+            f"{counts['bytes']:,} by bytes, {counts['pixels']:,} by pixels, {counts['near']:,} "
+            "nearly"
+        )
         occur = "occurs" if len(self) == 1 else "occur"
         images = counted(self.n, "image")
         return f"{len(self):,} of {images} {occur} in the other set too: {words}."
@@ -205,7 +208,7 @@ def warnings_of(run_a: Run, run_b: Run, shared_regions: Regions | None) -> tuple
     warnings = []
     if shared_regions is None:
         warnings.append(
-            f"regions and the two-sample test were left out: they need embeddings and at least "
+            f"regions and the two-sample test were skipped: they need embeddings and at least "
             f"{FEWEST} images in each set."
         )
     if run_a.dataset.fingerprint == run_b.dataset.fingerprint:
@@ -244,7 +247,8 @@ def exclude_leaks(
     left = len(comparison.ids_a) - len(set(ids) | set(run_a.excluded_ids))
     if not left:
         raise BadInput(
-            f"every image of {comparison.source_a!r} occurs in {comparison.source_b!r} or is excluded, so "
+            f"every image of {comparison.source_a!r} occurs in {comparison.source_b!r} or is "
+            "excluded, so "
             "none would be left; give another source to compare with."
         )
     count = exclusions.exclude(run_a.dataset.fingerprint, ids, run_a.store.home, reason="leakage")
@@ -253,15 +257,15 @@ def exclude_leaks(
 
 def _check(run_a: Run, run_b: Run) -> None:
     """Refuse before anything is embedded what cannot be compared."""
-    given_a = run_a.dataset.vectors is not None
-    given_b = run_b.dataset.vectors is not None
-    names = ["the source's own vectors" if given_a else repr(run_a.encoder)]
-    names.append("the source's own vectors" if given_b else repr(run_b.encoder))
-    same = run_a.weights == run_b.weights or given_a
-    if given_a != given_b or (not given_a and (run_a.encoder != run_b.encoder or not same)):
+    vectors_a = run_a.dataset.vectors is not None
+    vectors_b = run_b.dataset.vectors is not None
+    names = ["the source's own vectors" if vectors_a else repr(run_a.encoder)]
+    names.append("the source's own vectors" if vectors_b else repr(run_b.encoder))
+    same = run_a.weights == run_b.weights or vectors_a
+    if vectors_a != vectors_b or (not vectors_a and (run_a.encoder != run_b.encoder or not same)):
         raise BadInput(
             f"the first source is embedded by {names[0]} and the second by {names[1]}, whose "
-            "distances mean different things; embed both with the same encoder (--encoder)."
+            "distances are not comparable; embed both with the same encoder (--encoder)."
         )
     width_a, width_b = run_a.vectors.shape[1], run_b.vectors.shape[1]
     if width_a != width_b:
@@ -271,11 +275,13 @@ def _check(run_a: Run, run_b: Run) -> None:
         )
 
 
-def _limit(run_a: Run, given: float | None) -> float:
-    if given is not None:
-        if not 0 <= given <= 2:
-            raise BadInput(f"near_duplicates={given} must lie between 0 and 2, for example 0.01.")
-        return given
+def _limit(run_a: Run, threshold: float | None) -> float:
+    if threshold is not None:
+        if not 0 <= threshold <= 2:
+            raise BadInput(
+                f"near_duplicates={threshold} must lie between 0 and 2, for example 0.01."
+            )
+        return threshold
     pixels = _pixels(run_a)
     same = copies.codes_of(pixels) if pixels is not None else np.arange(len(run_a.dataset))
     return copies.near_pairs(run_a.neighbours, same).proposed

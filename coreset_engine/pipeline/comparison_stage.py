@@ -98,8 +98,8 @@ def _map_of_both(run_a: Run, run_b: Run) -> MapOfBoth:
     both = np.concatenate(
         [np.asarray(run_a.vectors[rows_a]), np.asarray(run_b.vectors[rows_b], np.float32)]
     )
-    near = neighbours(both, N_NEIGHBOURS, progress=run_a.tick(STAGE))
-    points = project(both, near, seed=run_a.seed, progress=run_a.tick(STAGE))
+    graph = neighbours(both, N_NEIGHBOURS, progress=run_a.tick(STAGE))
+    points = project(both, graph, seed=run_a.seed, progress=run_a.tick(STAGE))
     return MapOfBoth(rows_a, rows_b, points)
 
 

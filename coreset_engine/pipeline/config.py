@@ -161,7 +161,7 @@ class RunConfig:
     )
     clusterer: str = setting(
         "temi",
-        f"what makes pseudo-labels: {', '.join(CLUSTERERS)}",
+        f"how pseudo-labels are made: {', '.join(CLUSTERERS)}",
         stages=("pseudo_labels",),
         url="clusterer",
         key_name="method",
@@ -176,7 +176,7 @@ class RunConfig:
     )
     proxy: str = setting(
         "mlp",
-        "network watched while it learns them: mlp, linear (on embeddings), "
+        "network whose training dynamics are recorded: mlp, linear (on embeddings), "
         f"{', '.join(name for name, row in PROXIES.items() if 'images' in row.needs)} (on pixels)",
         stages=("dynamics",),
         url="proxy",
@@ -190,14 +190,14 @@ class RunConfig:
         key_name="recipe",
     )
     dynamics: Settings = settings(
-        "what is recorded while the proxy trains, and how margins are read",
+        "what is recorded while the proxy trains, and how margins are computed",
         stages=("dynamics",),
         config="coreset_engine.training.config:DynamicsConfig",
     )
     predictions: str | None = setting(
         None,
-        "your own model's predictions (CSV, Parquet, JSON Lines or fiftyone:NAME/FIELD): difficulty "
-        "and uncertainty are read from them instead of from a proxy's training",
+        "your own model's predictions (CSV, Parquet, JSON Lines or fiftyone:NAME/FIELD), used for "
+        "difficulty and uncertainty instead of a proxy's training",
         stages=("dynamics",),
     )
     n_samples: int | None = setting(
@@ -225,12 +225,12 @@ class RunConfig:
     )
     recipe: str | None = setting(
         None,
-        "settings, method and parameters of a paper or its program under one name, for example "
-        "elfs-paper; options set beside it win",
+        "settings, method and parameters of a paper or its code, by name, for example elfs-paper; "
+        "explicit options override it",
     )
     device: str = setting(
         "auto",
-        "auto (a GPU where there is one), cpu, or cuda; on a cluster its nodes' too",
+        "auto (a GPU if there is one), cpu, or cuda; also applies to the nodes of a cluster",
         label="Device",
     )
 
@@ -247,11 +247,11 @@ class RunConfig:
     def effective(self, name: str) -> dict[str, Any]:
         """What a mapping field changes: its preset expanded, without values that are defaults."""
         about = _field(self, name)
-        given = getattr(self, name)
-        if not given:
+        value = getattr(self, name)
+        if not value:
             return {}
         kind = config_class(self, about)
-        made = make(kind, _expanded(kind, given))
+        made = make(kind, _expanded(kind, value))
         return {
             part.name: getattr(made, part.name)
             for part in fields(kind)
@@ -292,8 +292,8 @@ class RunConfig:
         if values.get("recipe") is None:
             return cls(**values)
         recipe = find_recipe(str(values["recipe"]))
-        given = {**recipe.run, **values, "recipe": TakenRecipe(recipe.name)}
-        made = cls(**given)
+        merged = {**recipe.run, **values, "recipe": TakenRecipe(recipe.name)}
+        made = cls(**merged)
         return replace(made, **_settings_of_recipe(made, recipe))
 
     @classmethod
@@ -429,13 +429,13 @@ def _checked_settings(config: RunConfig, about: dataclasses.Field[Any], value: A
     skipped = sorted(set(value) & set(about.metadata["skip"]))
     if skipped:
         raise BadInput(
-            f"{skipped[0]!r} is a setting of the whole run, not of its {about.name}; "
+            f"{skipped[0]!r} is a setting of the run, not of its {about.name}; "
             f"give {skipped[0]} itself."
         )
     presets = _presets(kind)
     if PRESET in value and presets and value[PRESET] not in presets:
         raise BadInput(
-            f"preset={value[PRESET]!r} is not offered; choose one of {', '.join(presets)}."
+            f"preset={value[PRESET]!r} is not supported; choose one of {', '.join(presets)}."
         )
     plain = {name: one for name, one in value.items() if name != PRESET or not presets}
     made = make(kind, plain)
@@ -450,9 +450,9 @@ def _presets(kind: Any) -> Mapping[str, Mapping[str, Any]]:
     return presets
 
 
-def _expanded(kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-    preset = _presets(kind).get(given.get(PRESET, ""), {})
-    return {**preset, **{name: value for name, value in given.items() if name != PRESET}}
+def _expanded(kind: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
+    preset = _presets(kind).get(fields.get(PRESET, ""), {})
+    return {**preset, **{name: value for name, value in fields.items() if name != PRESET}}
 
 
 def _plain(value: Any) -> Any:
@@ -480,4 +480,4 @@ def _group_field(config: RunConfig, group: str, item: str) -> dataclasses.Field[
                 f"--set {item!r} is for the {owner} {group!r} and this run's is "
                 f"{getattr(config, owner)!r}; add --{owner} {group}."
             )
-    raise BadInput(f"--set {item!r} names no group of settings; known: {', '.join(groups)}.")
+    raise BadInput(f"--set {item!r} is not a group of settings; known: {', '.join(groups)}.")

@@ -53,7 +53,10 @@ def apply(
 
 
 def applicable(
-    given: list[dict[str, Any]] | None, fingerprint: str, home: Path, clustering: Callable[[], str]
+    corrections: list[dict[str, Any]] | None,
+    fingerprint: str,
+    home: Path,
+    clustering: Callable[[], str],
 ) -> list[dict[str, Any]]:
     """The corrections of a run's clusters, oldest first.
 
@@ -66,7 +69,7 @@ def applicable(
     clustering
         Gives the key of the run's clusters; asked only where there are corrections.
     """
-    kept = history.corrections(fingerprint, home) if given is None else given
+    kept = history.corrections(fingerprint, home) if corrections is None else corrections
     return of_clustering(kept, clustering()) if kept else []
 
 

@@ -60,9 +60,8 @@ def why_not(run: Run, method: str, params: dict[str, Any] | None = None) -> str 
     """
     if method not in RANKED:
         return (
-            f"{method!r} reselects for each pruning rate and keeps no window of ranks, so what "
-            "it keeps of all "
-            f"images is known only once it has chosen; totals are known of {', '.join(RANKED)}."
+            f"{method!r} selects anew for each pruning rate, so totals over all images are known "
+            f"only after it has run; totals are available for {', '.join(RANKED)}."
         )
     config = _config(method, params)
     for stage, knobs in _ranked_by(run, method, config):
@@ -263,9 +262,9 @@ class Totals:
         row = METHODS[self.method]
         if row.counts_preselected and len(forced):
             raise BadInput(
-                f"{self.method!r} counts what is pinned towards each class before it draws, so "
-                "with pinned images its totals are known only once it has chosen; unpin them, or "
-                "export to see it."
+                f"{self.method!r} counts pinned images towards each class before it draws, so "
+                "totals with pinned images are known only after it has run; unpin them, or export "
+                "to see the result."
             )
         cut = cut_count(self.n, settled_beta(beta, kept, self.n)[0]) if row.double_end else 0
         entering = _ranks(str(self.path), tuple(forced.tolist()))
@@ -360,7 +359,7 @@ def _cube(path: str, value: str, where: str) -> tuple[np.ndarray, np.ndarray]:
     out = io.BytesIO()
     np.savez(out, values=values, groups=cube)
     try:
-        filesystem.write_whole(kept, out.getvalue())
+        filesystem.write_atomic(kept, out.getvalue())
     except OSError:
         pass  # a read-only workspace: counted again by the next process
     return values, cube

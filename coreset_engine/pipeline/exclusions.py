@@ -117,8 +117,8 @@ def checked(value: Any) -> Entries:
     Raises
     ------
     BadInput
-        For anything that is no list of entries.
+        For anything that is not a list of entries.
     """
     if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
-        raise BadInput("the manifest's exclusions are no list of entries; restore the file.")
+        raise BadInput("the manifest's exclusions are not a list of entries; restore the file.")
     return value

@@ -43,7 +43,7 @@ class FilledLabels:
 
 
 def fill_labels(
-    run: Artefacts, given: np.ndarray, n_classes: int, how: str = "auto"
+    run: Artefacts, labels: np.ndarray, n_classes: int, how: str = "auto"
 ) -> FilledLabels:
     """A class for every image from those of some.
 
@@ -51,57 +51,57 @@ def fill_labels(
     ----------
     run
         Its neighbour graph and vectors are read.
-    given : (N,) int64
+    labels : (N,) int64
         Class in [0, n_classes), -1 = not labelled.
     n_classes : int
     how : "graph", "linear" or "auto"
         Label spreading, ridge regression, or the better one by cross-validation.
     """
-    known = np.flatnonzero(given >= 0)
+    known = np.flatnonzero(labels >= 0)
     accuracy: dict[str, float] = {}
     if how == "auto":
         if len(known) >= FEWEST:
-            accuracy = _cross_validated(run, given, n_classes)
+            accuracy = _cross_validated(run, labels, n_classes)
         how = max(accuracy, key=lambda way: accuracy[way]) if accuracy else "graph"
-    codes, confidence = _filled(run, given, n_classes, how)
+    codes, confidence = _filled(run, labels, n_classes, how)
     return FilledLabels(codes, confidence, how, accuracy)
 
 
-def _cross_validated(run: Artefacts, given: np.ndarray, n_classes: int) -> dict[str, float]:
+def _cross_validated(run: Artefacts, labels: np.ndarray, n_classes: int) -> dict[str, float]:
     """Way -> accuracy on labelled images whose label was held out."""
-    known = np.flatnonzero(given >= 0)
-    fold = folds_of(given[known], image_keys(run.dataset.ids, 0)[known], FOLDS)
+    known = np.flatnonzero(labels >= 0)
+    fold = folds_of(labels[known], image_keys(run.dataset.ids, 0)[known], FOLDS)
     right = dict(graph=0, linear=0)
     for number in range(FOLDS):
         held = known[fold == number]
         rest = known[fold != number]
-        seen = given.copy()
+        seen = labels.copy()
         seen[held] = -1
-        spread_over = spread_labels(run.neighbours, seen, n_classes).labels[held]
-        right["graph"] += int((spread_over == given[held]).sum())
-        outputs = _linear(run, rest, given[rest], n_classes).outputs(_unit(run, held))
-        right["linear"] += int((outputs.argmax(axis=1) == given[held]).sum())
+        spread = spread_labels(run.neighbours, seen, n_classes).labels[held]
+        right["graph"] += int((spread == labels[held]).sum())
+        outputs = _linear(run, rest, labels[rest], n_classes).outputs(_unit(run, held))
+        right["linear"] += int((outputs.argmax(axis=1) == labels[held]).sum())
     return {way: count / len(known) for way, count in right.items()}
 
 
 def _filled(
-    run: Artefacts, given: np.ndarray, n_classes: int, how: str
+    run: Artefacts, labels: np.ndarray, n_classes: int, how: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """(N,) int64 codes and (N,) float32 confidence; given labels stay."""
     if how == "graph":
-        spread = spread_labels(run.neighbours, given, n_classes)
-        return spread.labels, spread.confidence
-    known = np.flatnonzero(given >= 0)
-    model = _linear(run, known, given[known], n_classes)
-    codes = np.empty(len(given), np.int64)
-    confidence = np.empty(len(given), np.float32)
-    for start in range(0, len(given), _BLOCK):
-        rows = np.arange(start, min(start + _BLOCK, len(given)))
+        result = spread_labels(run.neighbours, labels, n_classes)
+        return result.labels, result.confidence
+    known = np.flatnonzero(labels >= 0)
+    model = _linear(run, known, labels[known], n_classes)
+    codes = np.empty(len(labels), np.int64)
+    confidence = np.empty(len(labels), np.float32)
+    for start in range(0, len(labels), _BLOCK):
+        rows = np.arange(start, min(start + _BLOCK, len(labels)))
         outputs = np.clip(model.outputs(_unit(run, rows)), 0, None)
         share = outputs / np.maximum(outputs.sum(axis=1, keepdims=True), 1e-12)
         codes[rows] = share.argmax(axis=1)
         confidence[rows] = share.max(axis=1)
-    codes[known] = given[known]
+    codes[known] = labels[known]
     confidence[known] = 1
     return codes, confidence
 

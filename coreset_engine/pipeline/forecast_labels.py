@@ -55,13 +55,13 @@ def label_task(run: Artefacts, stored: bool = False) -> LabelTask | None:
     """
     imported: Any = getattr(run, "imported", None)
     if imported is not None:
-        given = _of_images(run, imported.labels)
-        key = digest([sorted(given.items()), imported.how])
-        return _task(given, key, lambda: np.unique(np.asarray(run.labels), return_inverse=True)[1])
+        labels = _of_images(run, imported.labels)
+        key = digest([sorted(labels.items()), imported.how])
+        return _task(labels, key, lambda: np.unique(np.asarray(run.labels), return_inverse=True)[1])
     if not stored:
         return None
-    given = stored_labels(run)
-    return _task(given, _stored_key(run, given), lambda: _filled(run, given))
+    labels = stored_labels(run)
+    return _task(labels, _stored_key(run, labels), lambda: _filled(run, labels))
 
 
 def stored_labels(run: Artefacts) -> dict[str, str]:
@@ -72,10 +72,10 @@ def stored_labels(run: Artefacts) -> dict[str, str]:
     return _of_images(run, label_log.read(run.dataset.fingerprint, home).labels)
 
 
-def _task(given: Mapping[str, str], key: str, fill: Callable[[], np.ndarray]) -> LabelTask | None:
-    if len(given) < FEWEST_LABELS or len(set(given.values())) < 2:
+def _task(labels: Mapping[str, str], key: str, fill: Callable[[], np.ndarray]) -> LabelTask | None:
+    if len(labels) < FEWEST_LABELS or len(set(labels.values())) < 2:
         return None
-    return LabelTask(key, len(given), fill)
+    return LabelTask(key, len(labels), fill)
 
 
 def _of_images(run: Artefacts, labels: Mapping[str, str]) -> dict[str, str]:
@@ -85,16 +85,16 @@ def _of_images(run: Artefacts, labels: Mapping[str, str]) -> dict[str, str]:
     return {key: name for key, name in labels.items() if key in here}
 
 
-def _stored_key(run: Artefacts, given: Mapping[str, str]) -> str:
+def _stored_key(run: Artefacts, labels: Mapping[str, str]) -> str:
     key_of = getattr(run, "key_of", None)
-    return digest(["stored", sorted(given.items()), key_of("neighbours") if key_of else ""])
+    return digest(["stored", sorted(labels.items()), key_of("neighbours") if key_of else ""])
 
 
-def _filled(run: Artefacts, given: Mapping[str, str]) -> np.ndarray:
+def _filled(run: Artefacts, labels: Mapping[str, str]) -> np.ndarray:
     """(N,) int64 classes, those that the neighbour graph does not reach by a linear model."""
-    classes, codes = np.unique(list(given.values()), return_inverse=True)
+    classes, codes = np.unique(list(labels.values()), return_inverse=True)
     known = np.full(len(run.dataset), -1, np.int64)
-    known[positions_of(run.dataset.ids, list(given))] = codes
+    known[positions_of(run.dataset.ids, list(labels))] = codes
     filled = fill_labels(run, known, len(classes)).codes
     if (filled < 0).any():
         filled = fill_labels(run, known, len(classes), "linear").codes

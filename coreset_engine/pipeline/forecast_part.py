@@ -24,13 +24,13 @@ class Part(Pool):
         super().__init__(run, positions)
         self.store = getattr(run, "store", None)
         self.imported = getattr(run, "imported", None)
-        self._mark = digest([str(key) for key in self.dataset.ids])
+        self._ids_digest = digest([str(key) for key in self.dataset.ids])
 
     def key_of(self, stage: str, **params: Any) -> str:
         """Of the run's stage at these images."""
         key_of = getattr(self._inputs, "key_of", None)
         made_from = key_of(stage, **params) if key_of else self.dataset.fingerprint
-        return digest(["part", made_from, self._mark])
+        return digest(["part", made_from, self._ids_digest])
 
     def about(self) -> dict[str, Any]:
         """As the run's."""

@@ -87,7 +87,7 @@ def forecast_steps(
     """The forecast as it grows, after every cell; takes what `forecast` takes.
 
     The last one is complete; all others have `complete=False`. A candidate that cannot be ranked,
-    such as one whose score was not recorded, is set aside with the reason.
+    such as one whose score was not recorded, is skipped with the reason.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def known(
     Returns
     -------
     Forecast
-        `complete` when every cell asked for is there or was set aside; without rows when the set
+        `complete` when every cell asked for is there or was skipped; without rows when the set
         is too small or nothing was computed.
     """
     seed = run.seed if seed is None else int(seed)
@@ -221,7 +221,7 @@ def _candidates(spec: MethodSpec) -> list[Candidate]:
         open_names = left_to(make(load(row.config), dict(params)))
         if open_names:
             raise BadInput(
-                f"{open_names[0]}=auto is found by the forecast; name a number, or {row.name!r} "
+                f"{open_names[0]}=auto is set by the forecast; give a number, or {row.name!r} "
                 "alone to try several."
             )
         return [Candidate(row.name, tuple(sorted(dict(params).items())))]

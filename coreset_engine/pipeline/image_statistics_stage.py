@@ -72,8 +72,8 @@ def _made(run: Run) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         rows = todo[start : start + SHARD]
         parts.append(_shard(run, work / f"shard-{number:06d}.npz", rows, start, len(todo)))
     position[todo] = total + np.arange(len(todo))
-    whole = joined(parts, position)
-    arrays = whole.arrays()
+    joined_parts = joined(parts, position)
+    arrays = joined_parts.arrays()
     if dataset.digests is not None:
         arrays["digests"] = np.asarray(dataset.digests)
     return arrays, dict(measured=len(todo), version=VERSION, decoding=DECODING)

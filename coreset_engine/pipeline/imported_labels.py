@@ -23,8 +23,8 @@ from coreset_engine.pipeline.run import ImportedLabels, Run
 WAYS = ("auto", "graph", "linear", "clusters")
 
 
-def with_labels(run: Run, given: Mapping[str, str], how: str = "auto") -> Run:
-    """The same run on the same images, its true labels those of `given`, filled in for the others.
+def with_labels(run: Run, labels: Mapping[str, str], how: str = "auto") -> Run:
+    """The same run on the same images, its true labels those of `labels`, filled in for the others.
 
     Parameters
     ----------
@@ -43,13 +43,13 @@ def with_labels(run: Run, given: Mapping[str, str], how: str = "auto") -> Run:
         When no id is known.
     """
     if how not in WAYS:
-        raise BadInput(f"how={how!r} is not offered; choose one of {', '.join(WAYS)}.")
+        raise BadInput(f"how={how!r} is not supported; choose one of {', '.join(WAYS)}.")
     at = {str(key): i for i, key in enumerate(run.dataset.ids)}
-    known = {at[key]: name for key, name in given.items() if key in at}
+    known = {at[key]: name for key, name in labels.items() if key in at}
     if not known:
         raise BadInput(
-            f"none of the {len(given)} labelled ids is in {run.dataset.spec!r}, the first: "
-            f"{next(iter(given))!r}; give the labels of this source."
+            f"none of the {len(labels)} labelled ids is in {run.dataset.spec!r}, the first: "
+            f"{next(iter(labels))!r}; give the labels of this source."
         )
     names, confidence, how = _names(run, known, how)
     classes = tuple(sorted(set(names)))
@@ -57,7 +57,7 @@ def with_labels(run: Run, given: Mapping[str, str], how: str = "auto") -> Run:
     dataset = dataclasses.replace(
         run.dataset, labels=np.array([code[name] for name in names], np.int64), classes=classes
     )
-    given_here = {str(run.dataset.ids[i]): name for i, name in known.items()}
+    labels_here = {str(run.dataset.ids[i]): name for i, name in known.items()}
     return Run(
         dataset,
         run.config,
@@ -66,7 +66,7 @@ def with_labels(run: Run, given: Mapping[str, str], how: str = "auto") -> Run:
         progress=run.progress,
         corrected_by=run.corrected_by,
         excluded_by=run.excluded_by,
-        imported=ImportedLabels(given_here, run.wanted_clusters, how, confidence),
+        imported=ImportedLabels(labels_here, run.wanted_clusters, how, confidence),
     )
 
 
@@ -89,14 +89,14 @@ def with_known_labels(run: Run) -> Run:
     """
     if run.imported or run.dataset.labels is None:
         return with_stored_labels(run)
-    given = label_log.read(run.dataset.fingerprint, run.store.home).labels
-    if not given:
+    kept_labels = label_log.read(run.dataset.fingerprint, run.store.home).labels
+    if not kept_labels:
         return run
-    classes = tuple(dict.fromkeys([*run.dataset.classes, *sorted(set(given.values()))]))
+    classes = tuple(dict.fromkeys([*run.dataset.classes, *sorted(set(kept_labels.values()))]))
     code = {name: number for number, name in enumerate(classes)}
     labels = np.array(run.dataset.labels, np.int64)
-    positions = positions_of(run.dataset.ids, list(given))
-    for position, name in zip(positions.tolist(), given.values(), strict=True):
+    positions = positions_of(run.dataset.ids, list(kept_labels))
+    for position, name in zip(positions.tolist(), kept_labels.values(), strict=True):
         if position >= 0:
             labels[position] = code[name]
     return run.with_dataset(dataclasses.replace(run.dataset, labels=labels, classes=classes))
@@ -108,19 +108,19 @@ def _names(run: Run, known: dict[int, str], how: str) -> tuple[list[str], np.nda
     if how == "auto" and len(classes) < 2:
         how = "clusters"
     if how == "clusters":
-        return spread_to_clusters(run.pseudo_labels.labels, known), None, how
+        return name_clusters(run.pseudo_labels.labels, known), None, how
     code = {name: number for number, name in enumerate(classes)}
-    given = np.full(len(run.dataset), -1, np.int64)
-    given[list(known)] = [code[name] for name in known.values()]
-    filled = fill_labels(run, given, len(classes), how)
+    labels = np.full(len(run.dataset), -1, np.int64)
+    labels[list(known)] = [code[name] for name in known.values()]
+    filled = fill_labels(run, labels, len(classes), how)
     if (filled.codes >= 0).all():
         return [classes[c] for c in filled.codes.tolist()], filled.confidence, filled.how
-    by_cluster = spread_to_clusters(run.pseudo_labels.labels, known)
+    by_cluster = name_clusters(run.pseudo_labels.labels, known)
     names = [classes[c] if c >= 0 else by_cluster[i] for i, c in enumerate(filled.codes.tolist())]
     return names, filled.confidence, filled.how
 
 
-def spread_to_clusters(clusters: np.ndarray, known: dict[int, str]) -> list[str]:
+def name_clusters(clusters: np.ndarray, known: dict[int, str]) -> list[str]:
     """(N,) class names: known label, else the cluster's most frequent, else "cluster C"."""
     votes: dict[int, Counter[str]] = {}
     for i, name in known.items():
@@ -129,26 +129,26 @@ def spread_to_clusters(clusters: np.ndarray, known: dict[int, str]) -> list[str]
         cluster: min(counted, key=lambda name: (-counted[name], name))
         for cluster, counted in votes.items()
     }
-    given = set(known.values())
+    labels = set(known.values())
     return [
-        known[i] if i in known else name_of.get(cluster) or _placeholder(cluster, given)
+        known[i] if i in known else name_of.get(cluster) or _placeholder(cluster, labels)
         for i, cluster in enumerate(map(int, clusters.tolist()))
     ]
 
 
-def _placeholder(cluster: int, given: set[str]) -> str:
+def _placeholder(cluster: int, labels: set[str]) -> str:
     """The class of a cluster without labels; never the name of a given class."""
     name = f"cluster {cluster}"
-    while name in given:
+    while name in labels:
         name += " (unlabelled)"
     return name
 
 
-def agreement(run: Run, given: Mapping[str, str]) -> float:
+def agreement(run: Run, labels: Mapping[str, str]) -> float:
     """Share of labelled images whose label is the most frequent one of their cluster."""
     at = {str(key): i for i, key in enumerate(run.dataset.ids)}
     clusters = run.pseudo_labels.labels
     votes: dict[int, Counter[str]] = {}
-    for key, name in given.items():
+    for key, name in labels.items():
         votes.setdefault(int(clusters[at[key]]), Counter())[name] += 1
-    return sum(max(counted.values()) for counted in votes.values()) / max(1, len(given))
+    return sum(max(counted.values()) for counted in votes.values()) / max(1, len(labels))

@@ -15,7 +15,7 @@ from coreset_engine.artifacts import filesystem
 from coreset_engine.artifacts.store import digest
 from coreset_engine.core.types import Selection
 from coreset_engine.pipeline.run import Run
-from coreset_engine.pipeline.sampled_run import Sampled, whole_of
+from coreset_engine.pipeline.sampled_run import Sampled, full_run_of
 
 STAGE = "inclusion"
 STABLE = 0.95
@@ -65,16 +65,16 @@ def of_selection(run: Run | Sampled, selection: Selection) -> Inclusion | None:
 def base_of(run: Run | Sampled, selection: Selection) -> str:
     """What is drawn again and again: images, method and parameters, whatever the seed."""
     params = {name: value for name, value in selection.params.items() if name != "seed"}
-    return digest([whole_of(run).dataset.fingerprint, selection.method, params])
+    return digest([full_run_of(run).dataset.fingerprint, selection.method, params])
 
 
 def stored(run: Run | Sampled) -> list[tuple[dict[str, Any], Inclusion]]:
     folder = run.store.home / "artefacts" / STAGE
     records = []
-    whole = whole_of(run)
+    full_run = full_run_of(run)
     for path in sorted(folder.glob("[!.]*/manifest.json"), key=lambda p: -p.stat().st_mtime):
         about = filesystem.read_json(path) or {}
-        if (about.get("about") or {}).get("source") == whole.dataset.fingerprint:
+        if (about.get("about") or {}).get("source") == full_run.dataset.fingerprint:
             arrays, info = run.store.read(STAGE, path.parent.name)
             if isinstance(run, Sampled):
                 arrays = dict(share=arrays["share"][run.rows])

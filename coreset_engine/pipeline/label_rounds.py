@@ -16,7 +16,7 @@ from coreset_engine.artifacts.selection_folder import check_destination, read_se
 from coreset_engine.artifacts.store import Store
 from coreset_engine.core.registry import METHODS
 from coreset_engine.core.types import Selection
-from coreset_engine.pipeline.imported_labels import agreement, spread_to_clusters, with_labels
+from coreset_engine.pipeline.imported_labels import agreement, name_clusters, with_labels
 from coreset_engine.pipeline.manifest import run_of_manifest, write_run
 from coreset_engine.pipeline.reopen import reopen_source
 from coreset_engine.pipeline.run import Report, Run
@@ -25,7 +25,7 @@ from coreset_engine.selection.budget import Budget
 from coreset_engine.selection.request import SelectionRequest
 from coreset_engine.sources.label_import import LabelMatch, import_labels
 
-__all__ = ["LabelOptions", "agreement", "rescore", "spread_to_clusters", "with_labels"]
+__all__ = ["LabelOptions", "agreement", "rescore", "name_clusters", "with_labels"]
 
 
 @dataclass(frozen=True)

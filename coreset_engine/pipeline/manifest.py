@@ -55,7 +55,7 @@ def manifest(run: Run, selection: Selection) -> dict[str, Any]:
         info=dict(selection.info),
         artefacts={stage: run.key_of(stage) for stage in stages},
         contents={stage: _content(run, stage) for stage in stages},
-        **_given_labels(run),
+        **_labels_record(run),
         **({"corrections": run.corrections} if run.corrections else {}),
         **({"exclusions": run.exclusions} if run.excluded_ids else {}),
         **_tags(run, selection),
@@ -67,7 +67,7 @@ def manifest(run: Run, selection: Selection) -> dict[str, Any]:
     )
 
 
-def _given_labels(run: Run) -> dict[str, Any]:
+def _labels_record(run: Run) -> dict[str, Any]:
     """The labels that people gave, and how those of the other images were filled in."""
     if not run.imported:
         return {}
@@ -146,8 +146,8 @@ def prediction_columns(run: Run) -> dict[str, np.ndarray]:
         names = np.array([*run.dataset.classes, ""], object)
         own = names[np.asarray(run.dataset.labels)]
         if run.imported:  # filled-in labels are not given ones
-            given = run.imported.labels
-            own = np.where([str(key) in given for key in run.dataset.ids], own, "")
+            labels = run.imported.labels
+            own = np.where([str(key) in labels for key in run.dataset.ids], own, "")
         columns_of["disagrees_with_label"] = _differs(made.names(), own)
     if run.ready("pseudo_labels"):
         clusters = run.pseudo_labels.labels
@@ -183,11 +183,11 @@ def label_columns(run: Run) -> dict[str, np.ndarray]:
         suggested_label, suggested_confidence: the class of label spreading and how sure it is.
     """
     state = label_log.read(run.dataset.fingerprint, run.store.home)
-    given = state.labels | (dict(run.imported.labels) if run.imported else {})
+    labels = state.labels | (dict(run.imported.labels) if run.imported else {})
     ids = run.dataset.ids
     columns_of: dict[str, np.ndarray] = {}
-    if given:
-        columns_of["given_label"] = np.array([given.get(str(key), "") for key in ids], object)
+    if labels:
+        columns_of["given_label"] = np.array([labels.get(str(key), "") for key in ids], object)
     if state.rounds:
         number = state.round_of
         columns_of["round"] = np.array([number.get(str(key), -1) for key in ids], np.int64)
@@ -296,7 +296,7 @@ def verify(
     Raises
     ------
     BadInput
-        For a file that is no manifest, or one with values of a wrong type.
+        For a file that is not a manifest, or one with values of a wrong type.
     """
     wanted = read_manifest(path)
     differs = []
@@ -320,7 +320,7 @@ def verify(
             raise BadInput(f"{path} cannot be recomputed: {error}") from None
         return dict(
             same=False,
-            differs=[*differs, f"so much that it cannot be chosen again: {error}"],
+            differs=[*differs, f"so much that it cannot be selected again: {error}"],
             method=wanted["method"],
             k=0,
         )
@@ -357,10 +357,11 @@ def read_manifest(path: Path | str) -> dict[str, Any]:
         if not isinstance(content.setdefault("weights", None), str | None):
             wrong.append("weights")
         if wrong or "prune_rate" not in content["params"]:
-            raise ValueError(f"wrong or missing: {', '.join(wrong) or 'prune_rate'}")
+            raise ValueError(f"invalid or missing: {', '.join(wrong) or 'prune_rate'}")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadInput(
-            f"{path} is no manifest of a selection ({error}); give the manifest.json `run` wrote."
+            f"{path} is not a manifest of a selection ({error}); give the manifest.json `run` "
+            "wrote."
         ) from None
     manifest: dict[str, Any] = content
     return manifest
@@ -395,7 +396,9 @@ def _differing(run: Run, wanted: dict[str, Any]) -> list[str]:
             None,
             _content(run, stage),
         ):
-            differs.append(f"{stage} (same inputs, other numbers: another machine or library)")
+            differs.append(
+                f"{stage} (same inputs, different numbers: another machine or library version)"
+            )
     weights = wanted.get("weights_sha256")
     if weights and run.ready("embeddings") and _info(run, "embeddings").get("weights") != weights:
         differs.insert(0, "encoder weights")

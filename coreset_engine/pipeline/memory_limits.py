@@ -31,11 +31,11 @@ NEEDS: dict[str, Callable[[int, int, int], int]] = {
     "map": lambda n, d, c: n * NEIGHBOURS * 4 * 8,
 }
 ADVICE = {
-    "neighbours": "take an encoder with fewer dimensions",
-    "pseudo_labels": "take an encoder with fewer dimensions",
-    "dynamics": "watch fewer epochs",
-    "coverage": "store the vectors as float16, or take an encoder with fewer dimensions",
-    "map": "open a part of the images",
+    "neighbours": "use an encoder with fewer dimensions",
+    "pseudo_labels": "use an encoder with fewer dimensions",
+    "dynamics": "record fewer epochs",
+    "coverage": "store the vectors as float16, or use an encoder with fewer dimensions",
+    "map": "open a subset of the images",
 }
 
 

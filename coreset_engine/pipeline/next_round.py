@@ -136,8 +136,8 @@ def next_round(
     fresh = np.array([key for key in chosen.ids if str(key) not in before], object)
     if len(fresh) != count:
         raise BadInput(
-            f"{count:,} new images were asked for and the limits of the selection leave only "
-            f"{len(fresh):,}; ask for fewer, or loosen quotas, groups, costs or near-duplicates."
+            f"{count:,} new images were requested and the constraints leave only "
+            f"{len(fresh):,}; request fewer, or loosen quotas, groups, costs or near-duplicates."
         )
     labelled = sum(key in state.labels for key in context)
     made = LabelRound(
@@ -174,7 +174,7 @@ def _checked_count(
     stray = set(request.must_keep) - set(context) if request else set()
     if stray:
         raise BadInput(
-            f"a round keeps the images of earlier rounds and no others, and must_keep names "
+            f"a round keeps only the images of earlier rounds, and must_keep names "
             f"{min(stray)!r}; leave must_keep out."
         )
     if count is None:
@@ -185,8 +185,9 @@ def _checked_count(
         raise BadInput(f"count={count} must be at least 1; say how many images to label next.")
     if count > free:
         raise BadInput(
-            f"{count:,} new images were asked for and only {free:,} of {len(run.dataset):,} are "
-            f"neither labelled nor asked for yet; ask for at most {free:,}."
+            f"{count:,} new images were requested and only {free:,} of {len(run.dataset):,} are "
+            "neither labelled nor selected in an earlier round; request at most"
+            f" {free:,}."
         )
     return count
 
@@ -219,7 +220,7 @@ def _request(
 
 def _reason(chosen: Selection, context: list[str]) -> str:
     if not context and chosen.method == BASELINE:
-        return "pilot: random images, as many of each cluster as its share of all"
+        return "pilot: random images, stratified by cluster"
     return f"{chosen.info.get('reason', '')} ({len(context):,} earlier images as context)"
 
 

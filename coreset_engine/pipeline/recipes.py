@@ -127,7 +127,7 @@ _LIST = (
     *_elfs_paper(),
     Recipe(
         "elfs-released",
-        "ELFS' program: one head (that of lowest loss; the program picks by true test labels), "
+        "ELFS' code: one head (that of lowest loss; the code picks it by true test labels), "
         "AUM of probabilities, Nesterov momentum, weight decay 5e-4",
         "the authors' program, its example for CIFAR-10 on DINO",
         "elfs",
@@ -157,7 +157,7 @@ _LIST = (
     ),
     Recipe(
         "zcore-released",
-        "ZCore's program: as the paper, scores start at random numbers in [0, 1)",
+        "ZCore's code: as the paper, with scores initialised to random numbers in [0, 1)",
         "the authors' program",
         "blindcs",
         {"encoder": "resnet18+clip", "n_samples": 1_000_000},

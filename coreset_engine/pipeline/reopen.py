@@ -41,7 +41,7 @@ def reopen_source(manifest: Mapping[str, Any], images: str = "") -> Dataset:
                 ) from None
             raise
     wanted = str(manifest.get("source_fingerprint", ""))
-    dataset = _opened_at(spec, images)
+    dataset = _open_at(spec, images)
     if dataset.fingerprint != wanted:
         raise BadInput(
             f"{images!r} does not hold the images of this selection: "
@@ -58,22 +58,23 @@ def _looks_moved(spec: str) -> bool:
     return kind in ("vectors", "container") and "://" not in spec
 
 
-def _opened_at(spec: str, images: str) -> Dataset:
+def _open_at(spec: str, images: str) -> Dataset:
     """Read like `spec`, from the new place: vectors with other images, else another folder."""
     kind = kind_of(spec)
     path = os.path.abspath(os.path.expanduser(images))
     if kind == "vectors":
         return open_source(spec_with(spec, {"images": path}))
     if kind == "container":
-        pattern, _, given = spec.partition("#")
+        pattern, _, suffix = spec.partition("#")
         name = Path(pattern).name
         moved = path if Path(path).is_file() or name == Path(path).name else f"{path}/{name}"
-        return open_source(f"{moved}#{given}" if given else moved)
+        return open_source(f"{moved}#{suffix}" if suffix else moved)
     if kind == "folder":
         chosen = options.ReadOptions.of(kind, options.unpacked(spec, "folder:", kind)[1])
         return open_source(options.folder_spec(Path(path), chosen))
     raise BadInput(
-        f"the source {spec[:80]!r} is no folder of images, so --images does not go with it; leave "
+        f"the source {spec[:80]!r} is not a folder of images, so --images does not apply to it; "
+        "leave "
         "it out."
     )
 

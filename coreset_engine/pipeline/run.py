@@ -173,7 +173,7 @@ class Run:
         if self.imported:
             return self.imported.n_clusters
         known = len(self.dataset.classes)
-        return known if known > 1 else 0  # one class is no clustering
+        return known if known > 1 else 0  # one class is not a clustering
 
     def with_config(self, **changes: Any) -> Run:
         """A run of the same dataset, store, executor and progress with other settings.
@@ -203,8 +203,8 @@ class Run:
         nothing of the others.
         """
         key = digest([self.dataset.fingerprint, self.key_of("embeddings"), "part", _sum(positions)])
-        whole = replace(self.dataset, vectors=None)
-        part = replace(whole.take(positions, key), vectors=self.vectors[positions])
+        dataset = replace(self.dataset, vectors=None)
+        part = replace(dataset.take(positions, key), vectors=self.vectors[positions])
         taken = self.with_dataset(part)
         taken.excluded_by = self.exclusions
         taken.part_of = (self, np.asarray(positions, np.int64))
@@ -435,7 +435,7 @@ class Run:
 
     def _embed(self) -> stages.StageResult:
         if self.dataset.vectors is not None:
-            return stages.given_vectors(self.dataset)
+            return stages.source_vectors(self.dataset)
         work = self.store.work("embeddings", self.key_of("embeddings"))
         return stages.embeddings(
             self.dataset, self.config, self.store, work, self.executor, self.tick("embeddings")
@@ -674,8 +674,8 @@ def _check(n: int, n_clusters: int | None) -> None:
     """Refuse here what would otherwise be noticed after an hour of embedding."""
     if n_clusters is not None and not 2 <= n_clusters <= n:
         raise BadInput(
-            f"n_clusters={n_clusters} does not lie between 2 and the number of images, {n}; leave "
-            "it out to let the data propose one."
+            f"n_clusters={n_clusters} must lie between 2 and the number of images, {n}; leave it "
+            "out for an automatic value."
         )
 
 

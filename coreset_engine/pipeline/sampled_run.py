@@ -1,6 +1,6 @@
 """Runs too large for a page: a stratified sample for the map, exact counts from Parquet.
 
-`Sampled` is a run over the sample: its scores are those of the whole run, taken at the sampled
+`Sampled` is a run over the sample: its scores are those of the full run, taken at the sampled
 images, only the map and its neighbours are its own. It is drawn once per artefact set and kept in
 the store, so every page and session sees the same. What is counted is counted over all images:
 run.totals.
@@ -39,9 +39,9 @@ def too_many(n: int) -> bool:
     return n > limits().sampled_above
 
 
-def whole_of(run: Run | Sampled) -> Run:
+def full_run_of(run: Run | Sampled) -> Run:
     """The run over all images: that of a sample, else the run itself."""
-    return run.whole if isinstance(run, Sampled) else run
+    return run.full_run if isinstance(run, Sampled) else run
 
 
 def prepare(run: Run) -> None:
@@ -104,110 +104,118 @@ class Sampled:
     evenly. Artefacts that are not finished raise Missing.
     """
 
-    def __init__(self, whole: Run) -> None:
-        self.whole = whole
-        clustered = whole.ready("pseudo_labels")
+    def __init__(self, full_run: Run) -> None:
+        self.full_run = full_run
+        clustered = full_run.ready("pseudo_labels")
         made_of = [
-            whole.key_of("embeddings"),
-            whole.stored_as("pseudo_labels"),
+            full_run.key_of("embeddings"),
+            full_run.stored_as("pseudo_labels"),
             limits().sample_images,
             limits().sample_per_cluster,
             1,
         ]
-        self.mark = digest(
-            made_of if clustered else [whole.dataset.fingerprint, limits().sample_images, 1]
+        self.cache_key = digest(
+            made_of if clustered else [full_run.dataset.fingerprint, limits().sample_images, 1]
         )
-        about = dict(source=whole.dataset.fingerprint, root=whole.key_of("embeddings"))
+        about = dict(source=full_run.dataset.fingerprint, root=full_run.key_of("embeddings"))
 
         def draw() -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             strata = (
-                np.asarray(whole.clusters.labels)
+                np.asarray(full_run.clusters.labels)
                 if clustered
-                else np.zeros(len(whole.dataset), np.int8)
+                else np.zeros(len(full_run.dataset), np.int8)
             )
             return dict(rows=stratified(strata, limits().sample_images)), {}
 
-        arrays, _ = whole.store.get("sample", self.mark, draw, about=about)
+        arrays, _ = full_run.store.get("sample", self.cache_key, draw, about=about)
         self.rows = np.array(arrays["rows"])
         self._about = about
-        self.dataset = replace(whole.dataset, vectors=None).take(self.rows, self.mark)
+        self.dataset = replace(full_run.dataset, vectors=None).take(self.rows, self.cache_key)
         self._scores: dict[str, Any] = {}
 
     @property
     def columns(self) -> PartColumns:
-        """The whole run's columns at the sampled images."""
-        return PartColumns(self.whole.columns, self.rows)
+        """The full run's columns at the sampled images."""
+        return PartColumns(self.full_run.columns, self.rows)
 
     @property
     def config(self) -> RunConfig:
-        return self.whole.config
+        return self.full_run.config
 
     @property
     def store(self) -> Store:
-        return self.whole.store
+        return self.full_run.store
 
     @property
     def encoder(self) -> str:
-        return self.whole.encoder
+        return self.full_run.encoder
 
     @property
     def seed(self) -> int:
-        return self.whole.seed
+        return self.full_run.seed
 
     @property
     def device(self) -> str:
-        return self.whole.device
+        return self.full_run.device
 
     @property
     def n_samples(self) -> int | None:
-        return self.whole.n_samples
+        return self.full_run.n_samples
 
     @property
     def n_clusters(self) -> int:
-        return self.whole.n_clusters
+        return self.full_run.n_clusters
 
     @property
     def corrections(self) -> list[dict[str, Any]]:
-        return self.whole.corrections
+        return self.full_run.corrections
 
     @property
     def exclusions(self) -> list[dict[str, Any]]:
-        return self.whole.exclusions
+        return self.full_run.exclusions
 
     @property
     def excluded_ids(self) -> tuple[str, ...]:
-        return self.whole.excluded_ids
+        return self.full_run.excluded_ids
 
     @property
     def excluded_key(self) -> str | None:
-        return self.whole.excluded_key
+        return self.full_run.excluded_key
 
     @property
     def corrected(self) -> str | None:
-        return self.whole.corrected
+        return self.full_run.corrected
 
     def stored_as(self, stage: str, **params: Any) -> str:
-        """The whole run's."""
-        return self.whole.stored_as(stage, **params)
+        """The full run's."""
+        return self.full_run.stored_as(stage, **params)
 
     def key_of(self, stage: str, **params: Any) -> str:
-        """The whole run's key: what is shown changes when it changes."""
-        return self.whole.key_of(stage, **params)
+        """The full run's key: what is shown changes when it changes."""
+        return self.full_run.key_of(stage, **params)
 
     def ready(self, stage: str) -> bool:
         """Whether the stage is computed; map and neighbours are the sample's own."""
         own = stage in ("map", "neighbours")
-        return self.whole.store.has("sample_map", self.mark) if own else self.whole.ready(stage)
+        return (
+            self.full_run.store.has("sample_map", self.cache_key)
+            if own
+            else self.full_run.ready(stage)
+        )
 
     def size_of(self, stage: str) -> int:
         """Bytes on disk."""
         own = stage in ("map", "neighbours")
-        return self.whole.store.size("sample_map", self.mark) if own else self.whole.size_of(stage)
+        return (
+            self.full_run.store.size("sample_map", self.cache_key)
+            if own
+            else self.full_run.size_of(stage)
+        )
 
     @cached_property
     def embeddings(self) -> Embeddings:
         self._finished("embeddings")
-        stored = self.whole.embeddings
+        stored = self.full_run.embeddings
         return Embeddings(
             np.asarray(stored.vectors[self.rows]), self.dataset.ids, stored.key, stored.encoder
         )
@@ -218,7 +226,7 @@ class Sampled:
 
     @property
     def labels(self) -> np.ndarray:
-        labels: np.ndarray = self.whole.labels[self.rows]
+        labels: np.ndarray = self.full_run.labels[self.rows]
         return labels
 
     @cached_property
@@ -227,12 +235,12 @@ class Sampled:
             from coreset_engine.embedding.neighbours.search import neighbours
             from coreset_engine.embedding.projection import project
 
-            tick = self.whole.tick("map")
-            near = neighbours(self.vectors, k=min(50, len(self.rows) - 1), progress=tick)
-            points = project(self.vectors, near, seed=self.whole.seed, progress=tick)
-            return dict(points=points, indices=near.indices, distances=near.distances), {}
+            tick = self.full_run.tick("map")
+            result = neighbours(self.vectors, k=min(50, len(self.rows) - 1), progress=tick)
+            points = project(self.vectors, result, seed=self.full_run.seed, progress=tick)
+            return dict(points=points, indices=result.indices, distances=result.distances), {}
 
-        return self.whole.store.get("sample_map", self.mark, make, about=self._about)[0]
+        return self.full_run.store.get("sample_map", self.cache_key, make, about=self._about)[0]
 
     @property
     def map(self) -> np.ndarray:
@@ -247,20 +255,20 @@ class Sampled:
     @cached_property
     def pseudo_labels(self) -> PseudoLabels:
         self._finished("pseudo_labels")
-        return scores_at(self.whole.pseudo_labels, self.rows)
+        return scores_at(self.full_run.pseudo_labels, self.rows)
 
     @cached_property
     def clusters(self) -> PseudoLabels:
         self._finished("pseudo_labels")
-        return scores_at(self.whole.clusters, self.rows)
+        return scores_at(self.full_run.clusters, self.rows)
 
     @property
     def dynamics(self) -> Dynamics:
         return self.dynamics_at()
 
     def dynamics_at(self, **params: Any) -> Dynamics:
-        """The whole run's, at the sample."""
-        made: Dynamics = self._at("dynamics", lambda: self.whole.dynamics_at(**params), params)
+        """The full run's, at the sample."""
+        made: Dynamics = self._at("dynamics", lambda: self.full_run.dynamics_at(**params), params)
         return made
 
     @property
@@ -268,16 +276,16 @@ class Sampled:
         return self.coverage_at()
 
     def coverage_at(self, **params: Any) -> CoverageScores:
-        """The whole run's, at the sample."""
+        """The full run's, at the sample."""
         made: CoverageScores = self._at(
-            "coverage", lambda: self.whole.coverage_at(**params), params
+            "coverage", lambda: self.full_run.coverage_at(**params), params
         )
         return made
 
     @property
     def forecast(self) -> Forecast:
-        """The whole run's."""
-        return self.whole.forecast
+        """The full run's."""
+        return self.full_run.forecast
 
     def forecast_at(
         self,
@@ -285,21 +293,21 @@ class Sampled:
         methods: Iterable[Any] | None = None,
         within: np.ndarray | None = None,
     ) -> Forecast:
-        """The whole run's."""
-        return self.whole.forecast_at(prune_rate, methods)
+        """The full run's."""
+        return self.full_run.forecast_at(prune_rate, methods)
 
     def _at(self, stage: str, find: Callable[[], Any], params: dict[str, Any]) -> Any:
         """The record at the sample, cached: the full files are gigabytes and hashed on read."""
-        key = self.whole.stored_as(stage, **params)
+        key = self.full_run.stored_as(stage, **params)
         if key not in self._scores:
             self._finished(stage, **params)
             self._scores[key] = scores_at(find(), self.rows)
         return self._scores[key]
 
     def _finished(self, stage: str, **params: Any) -> None:
-        if not finished(self.whole, stage, **params):
+        if not finished(self.full_run, stage, **params):
             raise Missing(
-                f"the {stage.replace('_', '-')} of all {len(self.whole.dataset):,} images are not "
-                "finished with these knobs, and a sample cannot stand in for them; prepare them, "
-                "or go back to the usual knobs."
+                f"the {stage.replace('_', '-')} of all {len(self.full_run.dataset):,} images are "
+                "not computed for these parameters, and a sample cannot replace them; compute "
+                "them, or reset the parameters."
             )

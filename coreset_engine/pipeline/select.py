@@ -58,8 +58,8 @@ def select(
     if isinstance(method, SelectionRequest):
         if params or prune_rate is not None or count is not None or must_keep or never:
             raise BadInput(
-                "a SelectionRequest describes the whole selection; change the request with "
-                "dataclasses.replace and pass nothing beside it."
+                "a SelectionRequest describes the whole selection; change it with "
+                "dataclasses.replace instead of passing further arguments."
             )
         return _chosen(method, run)
     request = SelectionRequest.of(
@@ -81,7 +81,7 @@ def _method_and_run(
         return method, run
     if run is not None:
         raise BadInput(
-            "select takes the method before the run, or the run alone: "
+            "select takes the method and the run, or only the run: "
             "ce.select('elfs', run, prune_rate=0.9) or ce.select(run, prune_rate=0.9)."
         )
     return DEFAULT_METHOD, method
@@ -102,7 +102,8 @@ def _chosen(request: SelectionRequest, run: Artefacts) -> Selection:
 
     if not isinstance(run, Run | Sampled):
         raise BadInput(
-            f"beyond={request.beyond!r} is embedded as the run's images were, and {type(run).__name__} "
+            f"beyond={request.beyond!r} is embedded as the run's images were, and "
+            f"{type(run).__name__} "
             "has no encoder; select from a Run."
         )
     vectors, about = other_vectors(request.beyond, run)

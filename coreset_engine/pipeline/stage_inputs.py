@@ -22,7 +22,7 @@ def inputs_of(run: Artefacts, proxy: str, progress: Progress = silent) -> np.nda
         return run.vectors
     if run.dataset.reader is None:
         raise Missing(
-            f"proxy {proxy!r} looks at pixels and {run.dataset.spec!r} has vectors only; use "
+            f"proxy {proxy!r} needs pixels and {run.dataset.spec!r} has vectors only; use "
             "proxy='mlp', or open the folder of images."
         )
     from coreset_engine.training.pixels import pixels_of

@@ -86,7 +86,7 @@ def embeddings(
     return embed_with_reuse(dataset, encoder, store, work, embed_rest, divisible=divisible)
 
 
-def given_vectors(dataset: Dataset) -> StageResult:
+def source_vectors(dataset: Dataset) -> StageResult:
     """The vectors of a source that is embeddings already."""
     return dict(vectors=np.asarray(dataset.vectors)), dict(encoder="given", weights=None)
 
@@ -168,8 +168,8 @@ def predicted_dynamics(predictions: Predictions, truth: Dataset | None) -> Stage
 
     if predictions.probabilities is None:
         raise BadInput(
-            f"{predictions.name!r} holds a class for each image and no probabilities, which "
-            "difficulty is read from; add the columns p_CLASS or logit_CLASS, or leave "
+            f"{predictions.name!r} holds a class per image but no probabilities, which difficulty "
+            "needs; add the columns p_CLASS or logit_CLASS, or leave "
             "--predictions out."
         )
     labels = np.full(len(predictions.predicted), -1, np.int64)

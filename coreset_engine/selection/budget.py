@@ -56,7 +56,7 @@ class Budget:
                 "the share removed or the number of images to keep."
             )
         if self.count is not None:
-            object.__setattr__(self, "count", _whole(self.count, "count"))
+            object.__setattr__(self, "count", _positive_int(self.count, "count"))
         else:
             checked_rate(self.prune_rate)
             object.__setattr__(self, "prune_rate", float(str(self.prune_rate)))
@@ -157,9 +157,11 @@ def settled_beta(beta: float | None, kept: int, n: int) -> tuple[float, str]:
     """
     if beta is not None:
         cut_beside(n, kept, beta)
-        return beta, f"beta = {beta:g} as asked"
+        return beta, f"beta = {beta:g} as requested"
     guess = min(guessed_beta(1 - kept / n), largest_beta(n, kept))
-    source = "the mean of ELFS' table 7 at this pruning rate; a beta search finds a set's own"
+    source = (
+        "mean of ELFS' table 7 at this pruning rate; a beta search finds the value for a dataset"
+    )
     return guess, f"beta = {guess:g}, {source}"
 
 
@@ -268,11 +270,11 @@ def loss_weights(score: np.ndarray) -> np.ndarray:
     return np.ones_like(score) if high == low else (score - low) / (high - low)
 
 
-def _whole(value: Any, name: str) -> int:
+def _positive_int(value: Any, name: str) -> int:
     try:
-        whole = int(value) if isinstance(value, str) else operator.index(value)
+        converted = int(value) if isinstance(value, str) else operator.index(value)
     except (TypeError, ValueError):
-        whole = int(value) if isinstance(value, float) and value.is_integer() else 0
-    if whole < 1:
+        converted = int(value) if isinstance(value, float) and value.is_integer() else 0
+    if converted < 1:
         raise BadInput(f"{name}={value!r} must be a whole number of at least 1, for example 100.")
-    return whole
+    return converted

@@ -36,8 +36,8 @@ class Pool:
         self._inputs = inputs
         self._at = np.asarray(positions, np.int64)
         self.seed = inputs.seed
-        whole = _without_content(inputs.dataset)
-        self.dataset = whole.take(self._at, whole.fingerprint)
+        full = _without_content(inputs.dataset)
+        self.dataset = full.take(self._at, full.fingerprint)
 
     @property
     def columns(self) -> PartColumns:
@@ -70,24 +70,24 @@ class Pool:
 
     @property
     def pseudo_labels(self) -> PseudoLabels:
-        whole = self._inputs.pseudo_labels
-        soft = None if whole.probabilities is None else whole.probabilities[self._at]
+        full = self._inputs.pseudo_labels
+        soft = None if full.probabilities is None else full.probabilities[self._at]
         return dataclasses.replace(
-            whole,
-            labels=whole.labels[self._at],
-            confidence=whole.confidence[self._at],
+            full,
+            labels=full.labels[self._at],
+            confidence=full.confidence[self._at],
             probabilities=soft,
             agreement=None,
         )
 
     @property
     def neighbours(self) -> Neighbours:
-        whole = self._inputs.neighbours
-        position_of = np.full(len(whole.indices), -1, np.int64)
+        full = self._inputs.neighbours
+        position_of = np.full(len(full.indices), -1, np.int64)
         position_of[self._at] = np.arange(len(self._at))
-        indices = position_of[whole.indices[self._at]]
-        distances = np.where(indices >= 0, whole.distances[self._at], np.inf).astype(np.float32)
-        return dataclasses.replace(whole, indices=indices, distances=distances)
+        indices = position_of[full.indices[self._at]]
+        distances = np.where(indices >= 0, full.distances[self._at], np.inf).astype(np.float32)
+        return dataclasses.replace(full, indices=indices, distances=distances)
 
     @property
     def dynamics(self) -> Dynamics:

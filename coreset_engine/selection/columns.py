@@ -52,20 +52,20 @@ class DatasetColumns:
 class PartColumns:
     """The columns of some images of a table."""
 
-    def __init__(self, whole: ColumnTable, rows: np.ndarray) -> None:
-        self._whole = whole
+    def __init__(self, full: ColumnTable, rows: np.ndarray) -> None:
+        self._full = full
         self._rows = rows
 
     def column(self, name: str) -> Column:
         """The column at these rows. Raises BadInput as the whole table does."""
-        return self._whole.column(name).take(self._rows)
+        return self._full.column(name).take(self._rows)
 
     def names(self) -> list[str]:
         """What the whole table knows."""
-        return self._whole.names()
+        return self._full.names()
 
     def __contains__(self, name: object) -> bool:
-        return name in self._whole
+        return name in self._full
 
 
 def dataset_names(dataset: Dataset) -> list[str]:

@@ -161,12 +161,14 @@ def _costs(dataset: Dataset, costs: Any) -> np.ndarray:
     if isinstance(costs, str):
         if costs not in dataset.columns:
             known = ", ".join(dataset.columns) or "none"
-            raise BadInput(f"costs names {costs!r}, which is no column here; known: {known}.")
+            raise BadInput(f"costs names {costs!r}, which is not a column here; known: {known}.")
         costs = dataset.columns[costs]
     try:
         values = np.asarray(costs, np.float64)
     except (TypeError, ValueError):
-        raise BadInput("costs holds values that are no numbers; give a number per image.") from None
+        raise BadInput(
+            "costs holds values that are not numbers; give a number per image."
+        ) from None
     if values.shape != (len(dataset),) or not np.isfinite(values).all() or (values < 0).any():
         raise BadInput(f"costs must be {len(dataset)} finite numbers >= 0, one per image.")
     return values
@@ -401,7 +403,7 @@ class _State:
             )
         if not self.allowed[members].all():
             raise BadInput(
-                "a group holds an image of must_keep and one of never; take one of them out."
+                "a group holds an image of must_keep and one of never; remove one of them."
             )
         if self.spent > self.rules.budget * (1 + 1e-12):
             raise BadInput(
@@ -412,7 +414,7 @@ class _State:
             if (counts > quota.most).any():
                 at = int(np.argmax(counts > quota.most))
                 raise BadInput(
-                    f"must_keep holds {counts[at]} of {quota.names[at]!r}, but the quota on "
+                    f"must_keep has {counts[at]} of {quota.names[at]!r}, but the quota on "
                     f"{quota.by!r} "
                     f"allows {quota.most[at]}."
                 )
@@ -441,7 +443,7 @@ class _State:
                 )
         if self.count == 0:
             raise BadInput(
-                f"no image fits: every group or cost is larger than what is allowed (k={self.k}, "
+                f"no image fits: every group or cost exceeds the limit (k={self.k}, "
                 f"budget={self.rules.budget:g})."
             )
         if self.count < self.k and self.rules.unit is None and self.rules.cost is None:

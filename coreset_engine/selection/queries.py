@@ -39,7 +39,7 @@ def similarity_to(inputs: Artefacts, query: str) -> np.ndarray:
     if (positions < 0).any():
         missing = ids[int(np.argmax(positions < 0))]
         raise BadInput(
-            f"query names {missing!r}, which is no id of this source; ids here look like "
+            f"query names {missing!r}, which is not an id of this source; ids here look like "
             f"{str(inputs.dataset.ids[0])!r}."
         )
     return cosines(inputs.vectors, centre(inputs.vectors[np.sort(positions)]))
@@ -49,7 +49,7 @@ def query_ids(query: str) -> list[str]:
     """The ids of a query text. Raises BadInput for an empty one."""
     ids = [part.strip() for part in str(query).split(",") if part.strip()]
     if not ids:
-        raise BadInput("the query is empty; give the id of an image, or several, comma between.")
+        raise BadInput("the query is empty; give one id, or several, comma-separated.")
     return ids
 
 
@@ -67,8 +67,8 @@ def centre(vectors: np.ndarray) -> np.ndarray:
     length = np.linalg.norm(middle)
     if length < 1e-9:
         raise BadInput(
-            "the images of the query have no common direction (their centre is zero); give fewer "
-            "or other images."
+            "the images of the query have no common direction (their mean is zero); give fewer or "
+            "other images."
         )
     return np.asarray(middle / length, np.float32)
 

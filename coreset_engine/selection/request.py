@@ -82,7 +82,9 @@ class QuotaSpec:
         for name in ("counts", "at_least", "at_most"):
             object.__setattr__(self, name, _bound(getattr(self, name)))
         if self.spread and self.spread not in SPREADS:
-            raise BadInput(f"spread={self.spread!r} is not offered; choose equal or proportional.")
+            raise BadInput(
+                f"spread={self.spread!r} is not supported; choose equal or proportional."
+            )
 
     @classmethod
     def parse(cls, text: str) -> QuotaSpec:
@@ -193,7 +195,7 @@ class SelectionRequest:
         object.__setattr__(self, "params", self._converted(dict(self.params)))
         if (self.costs is None) != (self.cost_budget is None):
             raise BadInput(
-                "costs and budget belong together; give a cost per image and the total budget."
+                "costs and budget need each other; give a cost per image and the total budget."
             )
 
     def _converted(self, params: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
@@ -360,18 +362,18 @@ def _bound(value: Any) -> Bound | None:
 
 def _bound_number(name: Any, number: Any) -> int:
     try:
-        whole = int(number)
+        converted = int(number)
     except (TypeError, ValueError):
-        whole = -1
-    if whole != number or whole < 0:
+        converted = -1
+    if converted != number or converted < 0:
         raise BadInput(f"quota {name!r}: {number} must be a whole number >= 0.")
-    return whole
+    return converted
 
 
 def _column(value: Any, name: str) -> Column:
     if isinstance(value, str):
         if not value:
-            raise BadInput(f"{name} names no column; give class, cluster, folder or a column.")
+            raise BadInput(f"{name} is not a column; give class, cluster, folder or a column.")
         return value
     if isinstance(value, np.ndarray):
         value = value.tolist()

@@ -106,21 +106,22 @@ def settle_by_forecast(
         return request, {}
     row = METHODS[request.method]
     n = len(inputs.dataset)
-    given = {name: value for name, value in request.params if name not in open_names}
-    trials = [given | dict(trial) for trial in row.trials if set(dict(trial)) == set(open_names)]
+    fixed = {name: value for name, value in request.params if name not in open_names}
+    trials = [fixed | dict(trial) for trial in row.trials if set(dict(trial)) == set(open_names)]
     fitting = [one for one in trials if one.get("beta", 0) <= largest_beta(n, k)]
     rate = 1 - k / n
     forecast = inputs.forecast_at(rate, [(row.name, params) for params in fitting])
     ranked = [option for option in forecast.ranking(rate) if option.method == row.name]
     chosen = dict(ranked[0].params) if ranked else fitting[0]
     settings = ", ".join(f"{name} = {chosen[name]:g}" for name in open_names)
-    reason = f"{settings}, the first of those that fit, since so few images have no forecast"
+    reason = f"{settings}, the first that applies, since so few images have no forecast"
     if ranked:
         reason = (
-            f"{settings} by the forecast, expected at {ranked[0].gain} points over random, the highest "
+            f"{settings} by the forecast, expected at {ranked[0].gain} points over random, the "
+            "highest "
             f"of {len(ranked)} values tried"
         )
-    params = tuple((given | chosen).items())
+    params = tuple((fixed | chosen).items())
     return dataclasses.replace(request, params=params), {"reason": reason}
 
 
@@ -353,8 +354,8 @@ def _check_excluded(
     both = np.intersect1d(must_keep, excluded)
     if len(both):
         raise BadInput(
-            f"{str(ids[both[0]])!r} is to be included always but was excluded when the set was "
-            "cleaned; take it out of must_keep, or restore it (`clean SOURCE --restore ID`, page "
+            f"{str(ids[both[0]])!r} is always included but was excluded when the set was cleaned; "
+            "remove it from must_keep, or restore it (`clean SOURCE --restore ID`, page "
             "Clean)."
         )
     if len(excluded) and len(ids) - len(blocked) < k:
@@ -372,7 +373,8 @@ def _positions(ids: np.ndarray, wanted: tuple[str, ...], name: str) -> np.ndarra
     missing = np.flatnonzero(positions < 0)
     if len(missing):
         raise BadInput(
-            f"{name} names {wanted[missing[0]]!r}, which is no id of this source ({len(missing)} "
+            f"{name} names {wanted[missing[0]]!r}, which is not an id of this source "
+            f"({len(missing)} "
             f"unknown in all); ids here look like {str(ids[0])!r}."
         )
     return positions
@@ -405,10 +407,10 @@ def check_pins(
     """
     both = np.intersect1d(must_keep, never)
     if len(both):
-        raise BadInput(f"{str(ids[both[0]])!r} is in must_keep and in never; take it out of one.")
+        raise BadInput(f"{str(ids[both[0]])!r} is in must_keep and in never; remove it from one.")
     if len(must_keep) > k:
         raise BadInput(
-            f"must_keep holds {len(must_keep)} images but only {k} are to be kept; "
+            f"must_keep has {len(must_keep)} images but only {k} are to be kept; "
             f"{budget.keep_more}."
         )
     if len(ids) - len(never) < k:

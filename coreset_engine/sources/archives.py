@@ -73,7 +73,7 @@ def extract_images(
     Returns
     -------
     tuple
-        The folder, and what was set aside.
+        The folder, and what was skipped.
 
     Raises
     ------
@@ -87,12 +87,12 @@ def extract_images(
         raise BadInput(f"{str(into)!r} is not an empty folder; unpack into a new one.")
     partial = into.with_name(f".{into.name}.{os.getpid()}.{os.urandom(3).hex()}.tmp")
     try:
-        with zipfile.ZipFile(archive) as opened:
-            entries, rejected = _accepted(opened, *limits)
+        with zipfile.ZipFile(archive) as archive_file:
+            entries, rejected = _accepted(archive_file, *limits)
             _check_room(into, sum(entry.file_size for entry in entries))
             partial.mkdir(parents=True)
             for done, entry in enumerate(entries, 1):
-                reason = _write(opened, entry, partial)
+                reason = _write(archive_file, entry, partial)
                 rejected += [Rejected(safe_name(entry.filename), reason)] if reason else []
                 progress(done, len(entries), "files")
         if not any(path.is_file() for path in partial.rglob("*")):
@@ -120,7 +120,7 @@ def extract_images(
         )
         raise BadInput(
             f"{called!r} cannot be unpacked ({' '.join(str(error).split())[:120]}); "
-            + ("make room on the disk." if full else "make it again as an ordinary zip.")
+            + ("make room on the disk." if full else "create it again as an ordinary zip.")
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -136,14 +136,14 @@ def _nothing(called: str, rejected: list[Rejected]) -> str:
     first = next(one.name for one in rejected if one.reason == main)
     aside = counted(len(rejected), "entry", "entries")
     return (
-        f"{called!r} holds no image that can be unpacked: {aside} set aside, "
+        f"{called!r} holds no image that can be unpacked: {aside} skipped, "
         f"{count:,} of them like {first!r}, which {main}."
     )
 
 
 def _listed(rejected: list[Rejected]) -> list[list[str]]:
     more = (
-        [[f"{len(rejected) - MOST_ASIDE:,} more", "set aside too"]]
+        [[f"{len(rejected) - MOST_ASIDE:,} more", "skipped too"]]
         if len(rejected) > MOST_ASIDE
         else []
     )
@@ -151,7 +151,7 @@ def _listed(rejected: list[Rejected]) -> list[list[str]]:
 
 
 def set_aside(folder: Path) -> list[Rejected]:
-    """What `extract_images` set aside when it made `folder`; nothing for any other folder."""
+    """What `extract_images` skipped when it made `folder`; nothing for any other folder."""
     try:
         with open(folder / ASIDE, "rb", opener=_plain) as file:
             listed = json.loads(file.read(MAX_ASIDE))
@@ -175,9 +175,9 @@ def _plain(path: str, flags: int) -> int:
 
 
 def _accepted(
-    opened: zipfile.ZipFile, max_entries: int, max_total: int, max_ratio: int
+    archive_file: zipfile.ZipFile, max_entries: int, max_total: int, max_ratio: int
 ) -> tuple[list[zipfile.ZipInfo], list[Rejected]]:
-    entries = [_with_slashes(entry) for entry in opened.infolist()]
+    entries = [_with_slashes(entry) for entry in archive_file.infolist()]
     entries = [entry for entry in entries if not entry.filename.endswith("/")]
     total = sum(e.file_size for e in entries)
     packed = sum(e.compress_size for e in entries)
@@ -193,7 +193,7 @@ def _accepted(
     if total > _SMALL and total > max_ratio * max(packed, 1):
         raise BadInput(
             f"the archive unpacks to {total // max(packed, 1):,} times its size, over the limit of "
-            f"{max_ratio}; it is not a set of ordinary images."
+            f"{max_ratio}; ordinary images do not compress that much."
         )
     good: list[zipfile.ZipInfo] = []
     rejected: list[Rejected] = []
@@ -220,7 +220,7 @@ def _why_not(entry: zipfile.ZipInfo, taken: set[str], max_ratio: int) -> str:
     kind = stat.S_IFMT(entry.external_attr >> 16)
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or not path.parts:
-        return "has a name that leads out of the folder"
+        return "has a name that points outside the folder"
     if safe_name(name) != name or any(
         len(part.encode("utf-8", "replace")) > 255 for part in path.parts
     ):
@@ -251,17 +251,17 @@ def _check_room(into: Path, needed: int) -> None:
         )
 
 
-def _write(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, root: Path) -> str:
+def _write(archive_file: zipfile.ZipFile, entry: zipfile.ZipInfo, root: Path) -> str:
     """Unpack one entry, never more bytes than it declares; the reason when it is damaged."""
     target = root.joinpath(*PurePosixPath(entry.filename).parts)
     written = 0
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with opened.open(entry) as source, open(target, "xb") as out:
+        with archive_file.open(entry) as source, open(target, "xb") as out:
             while chunk := source.read(min(_CHUNK, entry.file_size - written + 1)):
                 written += len(chunk)
                 if written > entry.file_size:
-                    raise zipfile.BadZipFile("holds more than it declares")
+                    raise zipfile.BadZipFile("holds more bytes than it declares")
                 out.write(chunk)
     except (
         zipfile.BadZipFile,

@@ -190,7 +190,8 @@ def read_idx(path: str | Path, dimensions: int) -> np.ndarray:
 def _idx_shape(head: bytes, dimensions: int, path: Path) -> tuple[int, ...]:
     if len(head) != 4 + 4 * dimensions or head[:4] != bytes((0, 0, 8, dimensions)):
         raise BadInput(
-            f"{str(path)!r} is no idx file of unsigned bytes in {dimensions} dimensions; fetch it "
+            f"{str(path)!r} is not an idx file of unsigned bytes in {dimensions} dimensions; fetch "
+            "it "
             "again."
         )
     shape = struct.unpack(f">{dimensions}I", head[4:])

@@ -51,13 +51,13 @@ MAX_PIXELS = 89_000_000  # 267 MB decoded; just under the level from which Pillo
 MAX_BYTES = 512 * 2**20
 LOSSES = {
     "alpha": "have transparency, laid over grey (over white where grey would hide them)",
-    "blank": "are wholly transparent, so that nothing of them is seen",
-    "frames": "have several frames or pages, of which only the first is used",
-    "depth": "have more than 8 bits a channel, scaled to the range of each file",
+    "blank": "are fully transparent, so nothing is visible",
+    "frames": "have several frames or pages; only the first is used",
+    "depth": "have more than 8 bits per channel, scaled to the range of each file",
     "float": "hold floating-point values, scaled to the range of each file",
-    "bands": "have more than four bands, of which the three chosen ones are used",
+    "bands": "have more than four bands; the three chosen ones are used",
     "two": "have two bands, shown as red and green with their mean as blue",
-    "extra": "have a fourth band that is no transparency and is not used",
+    "extra": "have a fourth band that is not transparency and is not used",
 }
 _LARGE = 16_000_000
 _FEW = threading.Semaphore(2)  # at most two images above _LARGE pixels at once: bounded memory
@@ -77,7 +77,7 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # MA
 
 
 class Unreadable(BadInput):
-    """Why one file is no usable image; the message is the reason, without the file's name."""
+    """Why one file is not a usable image; the message is the reason, without the file's name."""
 
 
 @dataclass(frozen=True)
@@ -123,14 +123,14 @@ def read_regular(path: str | Path, limit: int = MAX_BYTES) -> bytes:
             raise Unreadable("is empty (0 bytes)")
         if about.st_size > limit:
             raise Unreadable(f"is {about.st_size:,} bytes long, over the limit of {limit:,}")
-        return _read_whole(descriptor, about.st_size, limit)
+        return _read_all(descriptor, about.st_size, limit)
     except OSError as error:
         raise Unreadable(f"cannot be read ({error.strerror or error})") from error
     finally:
         os.close(descriptor)
 
 
-def _read_whole(descriptor: int, size: int, limit: int) -> bytes:
+def _read_all(descriptor: int, size: int, limit: int) -> bytes:
     """At most `limit` bytes.
 
     The buffer has the file's size: one of the limit's size would be allocated again for every file.
@@ -164,7 +164,7 @@ def decode_with_losses(data: bytes, options: DecodeOptions = PLAIN) -> Decoded:
         With the reason, whatever the decoder raised.
     """
     try:
-        image = _opened(data, options)
+        image = _decode(data, options)
         if image is None or _has_two_bands(image):
             return _many_bands(data, options)
         with _FEW if image.width * image.height > _LARGE else nullcontext():
@@ -184,12 +184,12 @@ def decode_with_losses(data: bytes, options: DecodeOptions = PLAIN) -> Decoded:
 
 
 def _has_two_bands(image: Image.Image) -> bool:
-    """Whether a TIFF has two bands of which the second is no transparency, as radar images have."""
+    """Whether a TIFF has two bands, the second not transparency, as radar images have."""
     return isinstance(image, TiffImageFile) and _tag(image, 277) == 2 and not _has_alpha(image)
 
 
 def _spare_band(image: Image.Image) -> bool:
-    """Whether a TIFF has a fourth band that is no transparency, as images with near infrared have."""
+    """Whether a TIFF has a fourth band that is not transparency, such as near infrared."""
     if not isinstance(image, TiffImageFile) or image.mode != "RGB":
         return False
     return _tag(image, 277) == 4 and not _has_alpha(image)
@@ -212,7 +212,7 @@ def check_header(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int
 def check_header_with(data: bytes, options: DecodeOptions) -> tuple[int, int]:
     """(width, height) from the header alone; raises Unreadable as `decode_with_losses` does."""
     try:
-        image = _opened(data, options)
+        image = _decode(data, options)
         return image.size if image is not None else _many_bands(data, options).image.size
     except Unreadable:
         raise
@@ -223,7 +223,7 @@ def check_header_with(data: bytes, options: DecodeOptions) -> tuple[int, int]:
 # -- opening ---------------------------------------------------------------------------------------
 
 
-def _opened(data: bytes, options: DecodeOptions) -> Image.Image | None:
+def _decode(data: bytes, options: DecodeOptions) -> Image.Image | None:
     """The picture with its header read; None for a TIFF with bands that only `bands` can name."""
     try:
         image = _identified(data)
@@ -249,14 +249,14 @@ def _identified(data: bytes) -> Image.Image:
     try:
         return Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.DecompressionBombError:  # whose limit cannot be raised for one file alone
-        return _opened_by_plugin(data)
+        return _decode_with_plugin(data)
     except ValueError:  # PNG text or an ICC profile beyond Pillow's limits: the pixels are fine
         if not data.startswith(b"\x89PNG\r\n\x1a\n"):
             raise
         return Image.open(io.BytesIO(_without_text(data)), formats=FORMATS)
 
 
-def _opened_by_plugin(data: bytes) -> Image.Image:
+def _decode_with_plugin(data: bytes) -> Image.Image:
     """The picture as `Image.open` gives it, without Pillow's own limit of pixels."""
     for name in FORMATS:
         factory, accept = Image.OPEN[name]
@@ -318,21 +318,21 @@ _KNOWN = (
     (b"\x1f\x8b", "is packed with gzip; unpack it"),
     (b"Rar!", "is a RAR archive; unpack it"),
     (b"7z\xbc\xaf", "is a 7z archive; unpack it"),
-    (b"version https://git-lfs", "is a Git LFS pointer, not the picture; run git lfs pull"),
-    (b"<svg", "is a drawing of lines (SVG); export it as PNG"),
+    (b"version https://git-lfs", "is a Git LFS pointer, not the image; run git lfs pull"),
+    (b"<svg", "is a vector drawing (SVG); export it as PNG"),
 )
 _BUFFER = re.compile(r" <_io\.BytesIO object at 0x[0-9a-f]+>")
 _PAGE = re.compile(rb"\s*(?:<!doctype html|<html|<\?xml[^>]*\?>\s*<error)", re.IGNORECASE)
 
 
 def _what_it_is(data: bytes) -> str:
-    """The reason for a file that is no image of a known format, by its first bytes."""
+    """The reason for a file that is not an image of a known format, by its first bytes."""
     for start, words in _KNOWN:
         if data.startswith(start):
             return words
     if _PAGE.match(data):
         return (
-            "is a web page or an error message, not a picture: the download failed; fetch it again"
+            "is a web page or an error message, not an image: the download failed; fetch it again"
         )
     if b"<svg" in data[:1024]:
         return _KNOWN[-1][1]
@@ -344,7 +344,7 @@ def _what_it_is(data: bytes) -> str:
         return "is a video; open it under its own name with fps=1 (--fps 1), or extract its frames"
     if data[:4] in _TIFF:
         return (
-            "is a TIFF or camera raw file of a kind that is not read here; convert it to an "
+            "is a TIFF or camera raw file of an unsupported kind; convert it to an "
             "ordinary TIFF, PNG or JPEG"
         )
     return "is not an image of a known format"
@@ -368,7 +368,7 @@ def _many_bands(data: bytes, options: DecodeOptions) -> Decoded:
     count = values.shape[2]
     if count > 4 and options.bands is None:
         raise Unreadable(
-            f"has {count} bands, and which of them are red, green and blue is not known; open the "
+            f"has {count} bands, and it is unknown which are red, green and blue; open the "
             "source with bands=3,2,1 (--bands 3,2,1) or another three of them"
         )
     chosen = bit_depth.chosen_bands(values, options.bands if count > 4 else None)

@@ -145,10 +145,10 @@ def _with_repeats(
     """The pictures with EXACT and NEAR repeats of some of them behind."""
     chosen = rng.choice(len(pixels), EXACT + NEAR, replace=False)
     exact = pixels[chosen[:EXACT]]
-    near = np.stack([_shifted(pixels[i], rng) for i in chosen[EXACT:]])
+    shifted = np.stack([_shifted(pixels[i], rng) for i in chosen[EXACT:]])
     kinds = np.array([REPEAT] * EXACT + [SHIFTED] * NEAR, dtype=planted.dtype)
     return (
-        np.concatenate([pixels, exact, near]),
+        np.concatenate([pixels, exact, shifted]),
         np.concatenate([truth, truth[chosen]]),
         np.concatenate([planted, kinds]),
     )
@@ -164,7 +164,7 @@ def _shifted(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def _crops(photograph: Photograph, rng: np.random.Generator) -> np.ndarray:
     """(count, SIDE, SIDE, 3) uint8 crops of one photograph."""
-    image = _opened(photograph)
+    image = _read_photograph(photograph)
     out = np.empty((photograph.count, SIDE, SIDE, 3), np.uint8)
     for i in range(photograph.count):
         tries = (_crop(image, photograph, rng) for _ in range(TRIES))
@@ -193,7 +193,7 @@ def _contrast(picture: Image.Image) -> float:
     return float(np.asarray(picture.convert("L"), np.float32).std())
 
 
-def _opened(photograph: Photograph) -> Image.Image:
+def _read_photograph(photograph: Photograph) -> Image.Image:
     """The photograph, found without importing the package that ships it."""
     spec = find_spec(photograph.package)
     folders = spec.submodule_search_locations if spec else None
@@ -201,7 +201,7 @@ def _opened(photograph: Photograph) -> Image.Image:
     if path is None or not path.is_file():
         names = {"skimage": "scikit-image", "sklearn": "scikit-learn"}
         raise Missing(
-            f"the demo's photographs come with {names[photograph.package]}, which is not "
+            f"the demo's photographs are part of {names[photograph.package]}, which is not "
             f"installed; run pip install {names[photograph.package]}, or open 'demo'."
         )
     with Image.open(path) as image:

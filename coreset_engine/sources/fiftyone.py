@@ -96,7 +96,7 @@ def open_fiftyone(
     names = [ids[i] for i in good]
     looked = [verdicts[i] for i in good]
     digests = np.array([verdict.digest for verdict in looked], "S32")
-    whole = Dataset(
+    dataset_of_samples = Dataset(
         spec=spec_text(wanted),
         ids=string_array(names),
         labels=labels,
@@ -116,9 +116,9 @@ def open_fiftyone(
         ),
     )
     if not wanted["patches"]:
-        return whole
+        return dataset_of_samples
     sizes = [(verdict.width, verdict.height) for verdict in looked]
-    return objects_of(whole, _detections(wanted["patches"], table, sizes), sizes)
+    return objects_of(dataset_of_samples, _detections(wanted["patches"], table, sizes), sizes)
 
 
 def _readable(
@@ -276,7 +276,8 @@ def _stacked(name: str, rows: list[Any]) -> tuple[np.ndarray, list[str]]:
     length = lengths.most_common(1)[0][0]
     if length < LEAST_DIMENSIONS:
         raise BadInput(
-            f"{name!r} holds one number a sample, which gives no direction to compare; name vectors "
+            f"{name!r} holds one number per sample, which has no direction to compare; name "
+            "vectors "
             "of at least two dimensions."
         )
     vectors = np.zeros((len(rows), length), np.float32)
@@ -335,7 +336,7 @@ def _columns(
 
 
 def _fingerprint(content: list[tuple[str, str]], vectors: str) -> str:
-    whole = hashlib.sha256(f"fiftyone 1 {vectors}\n".encode())
+    sha = hashlib.sha256(f"fiftyone 1 {vectors}\n".encode())
     for key, digest in content:
-        whole.update(f"{key} {digest}\n".encode())
-    return whole.hexdigest()
+        sha.update(f"{key} {digest}\n".encode())
+    return sha.hexdigest()

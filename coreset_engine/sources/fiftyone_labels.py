@@ -54,9 +54,9 @@ def label_rows(text: str, field: str = "") -> tuple[list[LabelRow], frozenset[st
         fields = class_fields(fo, dataset)
         view, _, last = rest.rpartition("/")
         saved = dataset.list_saved_views()
-        whole = asked_field(fo, dataset, rest) is not None
-        if rest not in saved and (whole or asked_field(fo, dataset, last) is not None):
-            wanted["view"], field = ("", rest) if whole else (view, last)
+        found_field = asked_field(fo, dataset, rest) is not None
+        if rest not in saved and (found_field or asked_field(fo, dataset, last) is not None):
+            wanted["view"], field = ("", rest) if found_field else (view, last)
         elif rest not in saved:
             raise BadInput(
                 f"dataset {dataset.name!r} has neither a label field nor a saved view "
@@ -108,8 +108,8 @@ def decision_rows(text: str) -> dict[str, str]:
     name = "coreset_id" if dataset.has_sample_field("coreset_id") else "id"
     if name == "id" and not fingerprints(dataset):
         raise BadInput(
-            f"dataset {text!r} holds no selection of ours, so its samples are of no known source; "
-            "export a selection to it first."
+            f"dataset {text!r} holds no selection made by Coreset Explorer, so the source of its "
+            "samples is unknown; export a selection to it first."
         )
     rows = {}
     for key, tags in zip(*all_slices(dataset).values([name, "tags"]), strict=True):

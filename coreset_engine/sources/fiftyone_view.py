@@ -31,11 +31,11 @@ def wanted_samples(fo: Any, text: str, options: dict[str, Any]) -> dict[str, Any
     TypeError
         For an unknown option; `open_source` turns it into a message.
     """
-    given = _parsed(text) | options
-    unknown = set(given) - set(KNOWN) - set(READING)
+    chosen = _parsed(text) | options
+    unknown = set(chosen) - set(KNOWN) - set(READING)
     if unknown:
         raise TypeError(f"unexpected keyword argument '{sorted(unknown)[0]}'")
-    wanted = dict.fromkeys((*KNOWN, *READING)) | given
+    wanted = dict.fromkeys((*KNOWN, *READING)) | chosen
     wanted["labels"] = "" if wanted["labels"] == "none" else wanted["labels"]
     if wanted["patches"] and wanted["embeddings"]:
         raise BadInput(
@@ -95,7 +95,8 @@ def open_view(fo: Any, wanted: dict[str, Any]) -> tuple[Any, Any]:
         view = dataset.load_saved_view(wanted["view"])
     if view._is_generated:
         raise BadInput(
-            f"the view {wanted['view']!r} shows patches, clips or frames, not samples; choose a view "
+            f"the view {wanted['view']!r} shows patches, clips or frames, not samples; choose a "
+            "view "
             "of whole samples, or open its objects: patches=FIELD (--patches FIELD)."
         )
     if view._is_dynamic_groups:
@@ -119,14 +120,14 @@ def listed(names: list[str]) -> str:
 
 def spec_text(wanted: dict[str, Any]) -> str:
     """The spec that asks for the same samples again."""
-    given = {
+    chosen = {
         key: value
         for key, value in wanted.items()
         if value not in (None, [], "") or (key == "labels" and value == "")
     }
-    if set(given) <= {"name", "view"}:
-        return "fiftyone:" + "/".join(given.values())
-    return "fiftyone:" + json.dumps(given, sort_keys=True, ensure_ascii=False)
+    if set(chosen) <= {"name", "view"}:
+        return "fiftyone:" + "/".join(chosen.values())
+    return "fiftyone:" + json.dumps(chosen, sort_keys=True, ensure_ascii=False)
 
 
 def all_slices(dataset: Any) -> Any:

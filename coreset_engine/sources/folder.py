@@ -1,4 +1,4 @@
-"""A folder of images as a Dataset: walked, every file decoded once, the broken ones set aside.
+"""A folder of images as a Dataset: walked, every file decoded once, the broken ones skipped.
 
 What folder names mean is proposed (`folder_labels`) and can be settled by options; labels may come
 from a table instead (`label_table`). A test part under the same root stays out of the pool and
@@ -163,7 +163,7 @@ def _dataset(
         leak = leak_note(names, chosen_files.verdicts, held.names, held.verdicts)
         notes += [leak] if leak else []
     has_test = bool(len(test)) and chosen.split is None
-    whole = Dataset(
+    dataset = Dataset(
         spec=folder_spec(root, chosen),
         ids=string_array(names),
         fingerprint=_fingerprint(names, digests, chosen.fit),
@@ -179,10 +179,10 @@ def _dataset(
         notes=tuple(notes),
     )
     if chosen.patches is None:
-        return whole
+        return dataset
     sizes = [(verdict.width, verdict.height) for verdict in chosen_files.verdicts]
     boxes = boxes_of_file(root, chosen.patches, chosen_files.relatives, sizes)
-    return objects_of(whole, boxes, sizes)
+    return objects_of(dataset, boxes, sizes)
 
 
 def _labelled(
@@ -241,8 +241,9 @@ def _parts(
     held = counted(int(is_test.sum()), "picture")
     note = Note(
         "splits",
-        f"the test part {', '.join(map(repr, left))} ({held}) stays out of the pool and is "
-        f"used for evaluation; the pool is {stay}; split=all or split=NAME "
+        f"the test part {', '.join(map(repr, left))} ({held}) is not part of the pool and is used "
+        "for evaluation"
+        f"; the pool is {stay}; split=all or split=NAME "
         "(--split) changes that",
     )
     return rows[~is_test], rows[is_test], [note]
@@ -251,11 +252,11 @@ def _parts(
 def _without_masks(
     masks: np.ndarray | None, asked: str | None, count: int
 ) -> tuple[np.ndarray, list[Note]]:
-    """(rows of `count` pictures that are no masks of others, notes)."""
+    """(rows of `count` pictures that are not masks of others, notes)."""
     if masks is None or asked is not None:
         return np.arange(count), []
-    found = counted(int(masks.sum()), "picture lies in a folder", "pictures lie in folders")
-    text = f"{found} of masks, not taken into the pool; split=all (--split all) takes masks too"
+    found = counted(int(masks.sum()), "image lies in a folder", "images lie in folders")
+    text = f"{found} of masks and not in the pool; split=all (--split all) includes masks"
     return np.flatnonzero(~masks), [Note("splits", text)]
 
 
@@ -293,7 +294,7 @@ def _aside(files: Sequence[FoundFile], verdicts: Sequence[Verdict]) -> list[Reje
 def _without_table(
     rejected: list[Rejected], table: label_table.JoinedTable | None
 ) -> list[Rejected]:
-    """What was set aside, without the table that labels were read from."""
+    """What was skipped, without the table that labels were read from."""
     if table is None:
         return rejected
     name = f"*{table.path.suffix.lower()} (1)"
@@ -330,7 +331,7 @@ class FileReader:
         except Unreadable as error:
             raise BadInput(
                 f"image {safe_name(str(self.paths[i]))!r} {error}; it changed after the source was "
-                "opened: open the source again, which reads changed files."
+                "opened; open the source again to read changed files."
             ) from error
 
     def take(self, rows: np.ndarray) -> FileReader:
@@ -348,10 +349,10 @@ def file_reader(
 
 def _fingerprint(names: Iterable[str], digests: Iterable[str], fit: str = "auto") -> str:
     """SHA-256 over ids and digests, and over `fit` where it is not the default."""
-    whole = hashlib.sha256(b"folder 1\0" if fit == "auto" else f"folder 1 {fit}\0".encode())
+    sha = hashlib.sha256(b"folder 1\0" if fit == "auto" else f"folder 1 {fit}\0".encode())
     for name, digest in zip(names, digests, strict=True):
-        whole.update(f"{name}\0{digest}\n".encode())
-    return whole.hexdigest()
+        sha.update(f"{name}\0{digest}\n".encode())
+    return sha.hexdigest()
 
 
 def _test_folder(root: Path) -> str | None:
@@ -377,6 +378,6 @@ def _nothing(folder: str | Path, rejected: Sequence[Rejected]) -> str:
     if main in KNOWN.values():
         remedy = "JPEG, PNG, GIF, BMP, WebP, TIFF, HEIC and AVIF files are read"
     return (
-        f"{str(folder)!r} holds no usable image: {total:,} set aside, for example {first.name!r} "
+        f"{str(folder)!r} holds no usable image: {total:,} skipped, for example {first.name!r} "
         f"{first.reason}; {remedy}."
     )

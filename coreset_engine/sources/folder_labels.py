@@ -302,7 +302,7 @@ def _note(
     )
     if classes:
         level = levels.classes
-        where = "the folder each picture lies in" if level is None else f"folder level {level + 1}"
+        where = "the folder of each image" if level is None else f"folder level {level + 1}"
         note = (
             f"{counted(len(classes), 'class', 'classes')} from {where} ({_some(classes)}){skipped}"
         )
@@ -311,13 +311,13 @@ def _note(
         return Note("labels", note if forced else f"{note}; {REMEDY}")
     known = {name for name in names if name is not None}
     if len(known) > 1:
-        reason = f"{len(known):,} folders for {len(names):,} pictures are no classes"
+        reason = f"{len(known):,} folders for {len(names):,} pictures are not classes"
     elif known:
-        reason = f"all pictures lie in one folder ({_some(known)})"
+        reason = f"all images lie in one folder ({_some(known)})"
     elif levels.kinds:
         reason = skipped.removeprefix("; ")
     elif shared:
-        reason = f"all pictures lie in {_some({'/'.join(folders[0][:shared])})}"
+        reason = f"all images lie in {_some({'/'.join(folders[0][:shared])})}"
     else:
         return None
     return Note("labels", f"no classes assumed: {reason}; {REMEDY}")

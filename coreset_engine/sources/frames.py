@@ -68,7 +68,8 @@ def frames_of(
     videos = _videos(root, follow_links)
     if not videos:
         raise BadInput(
-            f"{str(root)!r} holds no video, so fps={fps:g} (--fps) has nothing to take frames of; "
+            f"{str(root)!r} holds no video, so fps={fps:g} (--fps) has no video to extract frames "
+            "from; "
             f"leave it out, or give a folder with {', '.join(sorted(VIDEOS)[:6])} files."
         )
     target_folder = _frame_folder(root, videos, fps, keep)
@@ -82,7 +83,7 @@ def frames_of(
     read = counted(len(videos) - len(rejected), "video")
     note = f"{counted(record['frames'], 'frame')} of {read} at {fps:g} a second"
     same = counted(record["same"], "frame is", "frames are")
-    note += f"; {same} nearly identical to the one before and left out"
+    note += f"; {same} nearly identical to the previous one and skipped"
     if record["truncated"]:
         short = counted(
             len(record["truncated"]),
@@ -135,13 +136,13 @@ def _extract(
             folder = temporary / name
             folder.mkdir(parents=True, exist_ok=True)
             try:
-                kept, left, whole = _write_frames(path, fps, folder)
+                kept, left, complete = _write_frames(path, fps, folder)
             except _Undecodable as error:
                 rejected.append((safe_name(name), str(error)))
                 continue
             total += kept
             same += left
-            truncated += [] if whole else [safe_name(name)]
+            truncated += [] if complete else [safe_name(name)]
         record = dict(frames=total, same=same, truncated=truncated, rejected=rejected)
         temporary.mkdir(parents=True, exist_ok=True)
         (temporary / _DONE).write_text(json.dumps(record))
@@ -182,18 +183,18 @@ def _write_frames(path: Path, fps: float, folder: Path) -> tuple[int, int, bool]
         kept += 1
     if not kept:
         raise _Undecodable("has no frame that can be decoded; convert it to H.264 in .mp4")
-    return kept, left, video.whole
+    return kept, left, video.complete
 
 
 class Video:
     """One video file, decoded from its beginning.
 
-    whole: False once decoding ended before the length that the file declares.
+    complete: False once decoding ended before the length that the file declares.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.whole = True
+        self.complete = True
 
     def frames(self, fps: float) -> Iterator[tuple[float, Any]]:
         """(seconds, (H, W, 3) uint8 BGR) of every frame that is taken at `fps` a second."""
@@ -221,7 +222,7 @@ class Video:
             read, frame = video.retrieve()
             if read and frame is not None:
                 yield seconds, frame
-        self.whole = number >= 0.95 * declared - 1
+        self.complete = number >= 0.95 * declared - 1
 
 
 def _opencv() -> Any:
@@ -245,7 +246,8 @@ def checked_fps(value: Any) -> float:
         rate = 0.0
     if not 0 < rate <= FASTEST:
         raise BadInput(
-            f"fps={value!r} must be a number of frames a second above 0 and up to {FASTEST:g}, for "
+            f"fps={value!r} must be a number of frames per second above 0 and up to {FASTEST:g}, "
+            "for "
             "example 1 or 0.5."
         )
     return rate

@@ -55,9 +55,9 @@ def ids_named(dataset: Dataset, names: Sequence[str], option: str) -> tuple[str,
     if missing:
         shown = ", ".join(map(repr, missing[:_EXAMPLES]))
         raise BadInput(
-            f"{option} names {shown}, which is no id of this source, or means several images "
+            f"{option} names {shown}, which is not an id of this source, or matches several images "
             f"({len(missing):,} of {len(wanted):,} names); ids here look like "
-            f"{str(dataset.ids[0])!r}, and paths and file names that occur once are understood too."
+            f"{str(dataset.ids[0])!r}, and unique paths and file names are also accepted."
         )
     return tuple(dict.fromkeys(str(dataset.ids[row]) for row in found))
 
@@ -104,7 +104,9 @@ def listed_names(text: str, option: str) -> list[str]:
     else:
         names = _lines(path, option)
     if not names:
-        raise BadInput(f"{option} {text!r} lists no image; give one id, path or file name a line.")
+        raise BadInput(
+            f"{option} {text!r} lists no image; give one id, path or file name per line."
+        )
     return names
 
 

@@ -82,13 +82,13 @@ class LabelMatch:
             )
         for reason, count in self.set_aside.items():
             examples = ", ".join(self.set_aside_examples[reason])
-            lines.append(f"{counted(count, 'row')} set aside: {reason} ({examples})")
+            lines.append(f"{counted(count, 'row')} skipped: {reason} ({examples})")
         if self.conflicts:
             decided = sum(bool(conflict.taken) for conflict in self.conflicts)
             some = "; ".join(map(_spelt, self.conflicts[:EXAMPLES]))
             lines.append(
                 f"{counted(len(self.conflicts), 'image has', 'images have')} different labels, "
-                f"{decided:,} decided by majority, the others left unlabelled: {some}"
+                f"{decided:,} decided by majority, the others are unlabelled: {some}"
             )
         return [f"{sentence}." for sentence in lines]
 
@@ -177,9 +177,9 @@ WAYS = (
     "path",
     "end of the path",
     "file name",
-    "name without ending",
+    "name without extension",
     "number",
-    "other letter case",
+    "different case",
     "name before upload",
 )
 
@@ -200,7 +200,7 @@ class _Images:
         self._tables = {
             "path": _unique((_plain_path(name), key) for key, name in zip(ids, files)),
             "file name": _unique((_last(name), key) for key, name in zip(ids, files)),
-            "name without ending": _unique((_stem(name), key) for key, name in zip(ids, files)),
+            "name without extension": _unique((_stem(name), key) for key, name in zip(ids, files)),
             "number": _unique((_number(_stem(name)), key) for key, name in zip(ids, files)),
         }
         self._loose = NameIndex([_plain_path(key) for key in ids])
@@ -214,11 +214,11 @@ class _Images:
             "path": lambda text: self._tables["path"].get(_plain_path(text)),
             "end of the path": self._by_end,
             "file name": lambda text: self._tables["file name"].get(_last(text)),
-            "name without ending": lambda text: self._tables["name without ending"].get(
+            "name without extension": lambda text: self._tables["name without extension"].get(
                 _stem(text)
             ),
             "number": self._by_number,
-            "other letter case": self._by_letters,
+            "different case": self._by_letters,
             "name before upload": self._by_upload,
         }
 
@@ -290,8 +290,8 @@ def _stem(text: str) -> str:
 
 def _number(text: str) -> int | None:
     """7 of "7", "0007" and "7.0"; None of anything else."""
-    whole = text.strip().removesuffix(".0")
-    return int(whole) if whole.isascii() and whole.isdigit() and len(whole) < 20 else None
+    digits = text.strip().removesuffix(".0")
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 20 else None
 
 
 def _best_column(
@@ -326,7 +326,7 @@ def _collected(
     imported: ImportedLabels,
     found: Sequence[str | None],
     column: str,
-    said: str,
+    sentence: str,
     classes: Sequence[str],
     conflicts: str,
 ) -> LabelMatch:
@@ -367,7 +367,7 @@ def _collected(
         disagreeing,
         {reason: len(rows_aside) for reason, rows_aside in aside.items()},
         {reason: rows_aside[:EXAMPLES] for reason, rows_aside in aside.items()},
-        said,
+        sentence,
     )
 
 

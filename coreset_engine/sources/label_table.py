@@ -26,7 +26,7 @@ from coreset_engine.sources.folder_names import split_of
 from coreset_engine.sources.label_formats.columns import (
     one_hot_columns,
     plain_name,
-    said_yes,
+    positive_cells,
     several_in,
     spelt_column,
     without_fractions,
@@ -158,8 +158,8 @@ def _named(root: Path, labels: str) -> tuple[Path | None, str | None]:
     """(table, column) of "FILE", "FILE#COLUMN"; relative paths also below the folder itself."""
     name, _, column = labels.rpartition("#")
     for text, chosen in ((labels, None), (name, column or None)):
-        given = user_path(text)
-        for path in (given, root / text):
+        typed_path = user_path(text)
+        for path in (typed_path, root / text):
             if text and (path.is_file() or "/" in text and path.is_dir()):
                 return path.absolute(), chosen
     return None, None
@@ -307,8 +307,8 @@ def _worth(hits: list[int], rows: list[list[str | None]], column: int) -> int:
 def _rank(name: str) -> int:
     """How telling a column's name is of images: those in use for files before any other."""
     plain = plain_name(name)
-    place = ID_COLUMNS.index(plain) if plain in ID_COLUMNS and plain else len(ID_COLUMNS)
-    return -place
+    rank = ID_COLUMNS.index(plain) if plain in ID_COLUMNS and plain else len(ID_COLUMNS)
+    return -rank
 
 
 def _files_in(rows: list[list[str | None]], column: int) -> int:
@@ -319,7 +319,7 @@ def _files_in(rows: list[list[str | None]], column: int) -> int:
 def _header(
     table: Table, index: NameIndex, column: int
 ) -> tuple[tuple[str, ...], list[list[str | None]]]:
-    """(column names, rows); a first row that names an image is no header."""
+    """(column names, rows); a first row that names an image is not a header."""
     if table.names is not None:
         return table.names, table.rows
     first = table.rows[0]
@@ -338,9 +338,9 @@ def _joined(path: Path, match: _Match, asked: str | None, relatives: Sequence[st
         if at != match.column
     }
     chosen = _label_column(path, match, asked)
-    cells, said = _label_cells(match, chosen, asked)
+    cells, sentence = _label_cells(match, chosen, asked)
     labels, classes = (None, ()) if cells is None else _codes(match, cells, asked is not None)
-    note = _note(path, match, said, cells if labels is not None else None, relatives)
+    note = _note(path, match, sentence, cells if labels is not None else None, relatives)
     return JoinedTable(path, labels, classes, columns, (note,))
 
 
@@ -356,8 +356,8 @@ def _label_cells(
             return None, ""
         names = [match.header[at] for at in one_hot]
         rows = zip(*(columns[at] for at in one_hot), strict=True)
-        shown = f"the columns {', '.join(map(repr, names[:_EXAMPLES]))} of ones and noughts"
-        return [_only_class([names[at] for at in said_yes(row)]) for row in rows], shown
+        shown = f"the columns {', '.join(map(repr, names[:_EXAMPLES]))} of ones and zeros"
+        return [_only_class([names[at] for at in positive_cells(row)]) for row in rows], shown
     if asked is None:
         chosen = spelt_column(match.header, columns, chosen)
     cells = without_fractions(columns[chosen])
@@ -427,17 +427,17 @@ def _are_measured(texts: Sequence[str]) -> bool:
 def _note(
     path: Path,
     match: _Match,
-    said: str,
+    sentence: str,
     cells: Sequence[str | None] | None,
     relatives: Sequence[str],
 ) -> Note:
     others = [name for at, name in enumerate(match.header) if at != match.column]
     if cells is not None:
-        note = f"labels come from {said} of {path.name!r}; {_counts(match, relatives, cells)}"
+        note = f"labels come from {sentence} of {path.name!r}; {_counts(match, relatives, cells)}"
         return Note("labels", f"{note}; labels=FILE#COLUMN or labels=none (--labels) changes that")
     return Note(
         "labels",
-        f"{path.name!r} was joined, but no column of it is taken as labels; "
+        f"{path.name!r} was joined, but none of its columns is used as labels; "
         f"{_counts(match, relatives)}; choose one with labels={path.name}#COLUMN (--labels), "
         f"COLUMN being {', '.join(others[:8])}",
     )
@@ -467,7 +467,7 @@ def _counts(
     if match.broken:
         broken = counted(match.broken, "line")
         agree = "was" if match.broken == 1 else "were"
-        counts += f"; {broken} could not be read and {agree} set aside"
+        counts += f"; {broken} could not be read and {agree} skipped"
     several = 0 if cells is None else sum(cells[row] == SEVERAL for row in match.rows if row >= 0)
     if several:
         counts += "; " + counted(

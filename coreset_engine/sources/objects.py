@@ -3,7 +3,7 @@
 Boxes come from a COCO file, from YOLO labels, or from a detections field of FiftyOne. Every box is
 an image of its own, with the id IMAGE#BOX, its class, and the columns `image`, `x`, `y`, `width`
 and `height` (pixels of the upright picture). Boxes that reach outside their picture are clipped,
-those without an area in it are set aside; both are counted.
+those without an area in it are skipped; both are counted.
 """
 
 from __future__ import annotations
@@ -96,8 +96,8 @@ def boxes_of_file(
     BadInput
         When `patches` is neither, or none of its boxes belongs to a picture.
     """
-    given = user_path(patches)
-    path = given if given.exists() else root / patches
+    typed_path = user_path(patches)
+    path = typed_path if typed_path.exists() else root / patches
     if path.is_dir():
         boxes = _yolo(path, names, sizes)
     elif path.is_file():
@@ -173,9 +173,9 @@ def _coco_reason(
 ) -> str:
     """Why an annotation gives no object, "" when it does."""
     if not isinstance(one, dict) or image is None or row < 0:
-        return "names no usable picture of this source"
+        return "names no usable image of this source"
     if one.get("iscrowd"):
-        return "marks a crowd, not one object"
+        return "marks a crowd, not a single object"
     if _coco_box(one) is None:
         return "has no box of four numbers"
     declared_width, declared_height = image.get("width"), image.get("height")
@@ -185,8 +185,8 @@ def _coco_reason(
     if abs(declared_width * height - declared_height * width) <= 0.02 * declared_height * width:
         return ""
     if (declared_width, declared_height) == (height, width):
-        return "belongs to a picture that EXIF turns after the boxes were drawn; save it upright"
-    return "belongs to a picture of another shape than the file says"
+        return "belongs to an image that EXIF rotates after the boxes were drawn; save it upright"
+    return "belongs to an image whose shape differs from the file's"
 
 
 def _coco_box(one: Mapping[str, Any]) -> list[float] | None:
@@ -230,7 +230,7 @@ def _yolo(folder: Path, names: Sequence[str], sizes: Sequence[tuple[int, int]]) 
             key = f"{relative}:{number + 1}"
             box = _yolo_box(line)
             if row < 0:
-                boxes.refuse(key, "names no usable picture of this source")
+                boxes.refuse(key, "names no usable image of this source")
             elif box is None:
                 boxes.refuse(key, "is no YOLO line (class x y width height)")
             else:
@@ -338,8 +338,9 @@ def objects_of(pictures: Dataset, kept_boxes: Boxes, sizes: Sequence[tuple[int, 
     if not order:
         reason, keys = next(iter(kept_boxes.skipped.items()), ("there is none", [""]))
         raise BadInput(
-            f"{kept_boxes.origin!r} gives no object of {pictures.spec[:120]!r}: {len(keys):,} set aside, "
-            f"for example {keys[0]!r} {reason}; give the boxes of this source (--patches)."
+            f"{kept_boxes.origin!r} has no object for {pictures.spec[:120]!r}: {len(keys):,} "
+            "skipped, for example"
+            f" {keys[0]!r} {reason}; give the boxes of this source (--patches)."
         )
     rows = np.array([kept_boxes.rows[at] for at in order], np.int64)
     boxes = np.array([kept_boxes.boxes[at] for at in order], np.float64)
@@ -379,9 +380,9 @@ def _clip(boxes: Boxes, sizes: Sequence[tuple[int, int]]) -> int:
         if width <= 0 or height <= 0 or not all(map(math.isfinite, box)):
             kept.refuse(key, "has a box without an area")
         elif right <= left or bottom <= top:
-            kept.refuse(key, "has a box outside its picture")
+            kept.refuse(key, "has a box outside its image")
         elif min(right - left, bottom - top) < SMALLEST:
-            kept.refuse(key, f"has a box under {SMALLEST:g} pixels in its picture")
+            kept.refuse(key, f"has a box under {SMALLEST:g} pixels in its image")
         else:
             inside = (left, top, right - left, bottom - top)
             clipped += max(abs(a - b) for a, b in zip(inside, box, strict=True)) > 1
@@ -446,8 +447,8 @@ def _notes(
     if clipped:
         said = counted(
             clipped,
-            "box reaches outside its picture and was clipped",
-            "boxes reach outside their picture and were clipped",
+            "box reaches outside its image and was clipped",
+            "boxes reach outside their image and were clipped",
         )
         notes.append(Note("decoding", said))
     return notes

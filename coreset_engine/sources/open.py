@@ -75,7 +75,7 @@ def open_source(
     Returns
     -------
     Dataset
-        Images that can be read, in a fixed order; what was set aside is in `rejected`, what was
+        Images that can be read, in a fixed order; what was skipped is in `rejected`, what was
         assumed in `notes`.
 
     Raises
@@ -87,7 +87,7 @@ def open_source(
     """
     text = os.fspath(spec).strip() if isinstance(spec, (str, Path)) else ""
     if not text or "\0" in text:
-        raise BadInput(f"source {spec!r} is no name or path; use one of: {', '.join(WORDS)}.")
+        raise BadInput(f"source {spec!r} is not a name or path; use one of: {', '.join(WORDS)}.")
     if images is not None and not (is_vectors(text) or _is_vector_table(text)):
         raise BadInput(
             f"images={str(images)!r} goes with vectors only (.npy, .npz, Parquet), not with "
@@ -101,7 +101,7 @@ def open_source(
         name = str(error).split()[-1].strip("'")
         if name in ("fps", "patches"):
             raise not_taken(name, options.get(name), text, ()) from error
-        raise BadInput(f"source {text!r} knows no option {name!r}.") from error
+        raise BadInput(f"source {text!r} has no option {name!r}.") from error
     except OSError as error:
         raise BadInput(
             f"{text!r} cannot be opened ({error.strerror or error}); check path and permissions."
@@ -183,34 +183,37 @@ def _open_vectors(
 ) -> Dataset:
     from coreset_engine.sources.vectors import open_vectors
 
-    path, given = unpacked(text, "vectors:", "vectors")
-    given = {**given, **options}
+    path, read_options = unpacked(text, "vectors:", "vectors")
+    read_options = {**read_options, **options}
     if images is not None:
-        given["images"] = os.fspath(images)
-    return open_vectors(path, memory=home() / "verified", progress=progress, **given)
+        read_options["images"] = os.fspath(images)
+    return open_vectors(path, memory=home() / "verified", progress=progress, **read_options)
 
 
 def _open_folder(text: str, progress: Progress, options: dict[str, Any]) -> Dataset:
     from coreset_engine.sources.folder import open_folder
 
-    path, given = unpacked(text, "folder:", "folder")
+    path, read_options = unpacked(text, "folder:", "folder")
     folder = user_path(path)
     if not folder.exists():
         if any(symbol in path for symbol in "*?[") and folder.parent.exists():
             raise BadInput(
-                f"{path!r} is a pattern, which is read for tars and Parquet files only; give the "
-                f"folder {str(folder.parent)!r}, and what to leave out with --split or a table."
+                f"{path!r} is a pattern, which works only for tars and Parquet files; give the "
+                "folder"
+                f" {str(folder.parent)!r}, and what to leave out with --split or a table."
             )
-        near = difflib.get_close_matches(
+        similar = difflib.get_close_matches(
             path, ("demo", "demo-photos", "fashion-mnist"), n=1, cutoff=0.7
         )
-        hint = f"did you mean {near[0]!r}?" if near else f"give one of: {', '.join(WORDS)}."
+        hint = f"did you mean {similar[0]!r}?" if similar else f"give one of: {', '.join(WORDS)}."
         raise BadInput(f"{path!r} is neither a source's name nor an existing path; {hint}")
-    is_video = folder.suffix.lower() in VIDEOS and {**given, **options}.get("fps") is not None
+    is_video = (
+        folder.suffix.lower() in VIDEOS and {**read_options, **options}.get("fps") is not None
+    )
     if not folder.is_dir() and not is_video:
         raise BadInput(_why_no_folder(path, folder))
     return open_folder(
-        folder, memory=home() / "verified", progress=progress, **{**given, **options}
+        folder, memory=home() / "verified", progress=progress, **{**read_options, **options}
     )
 
 

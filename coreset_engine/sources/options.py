@@ -44,7 +44,7 @@ class ReadOptions:
     """How a source is read.
 
     labels: where class names come from: "folder", "parent", "none", a table's path "FILE[#COLUMN]",
-    or a column; None: proposed. depth: level of the folders that name the class, 1 = the first.
+    or a column; None: proposed. depth: folder level that names the class, 1 = the first.
     split: the part that is the pool: a split's name, several joined by commas, or "all"; None: all
     but a test part. fit: how a picture becomes a square: auto, crop, pad, squash. follow_links:
     enter linked folders. verify: "full" or "header". max_pixels: width x height above which a
@@ -70,16 +70,17 @@ class ReadOptions:
     patches: str | None = None
 
     @classmethod
-    def of(cls, kind: str, given: Mapping[str, Any]) -> ReadOptions:
-        """The record of `given`, checked. Raises BadInput for what `kind` does not take."""
+    def of(cls, kind: str, options: Mapping[str, Any]) -> ReadOptions:
+        """The record of `options`, checked. Raises BadInput for what `kind` does not take."""
         known = {field.name for field in fields(cls)} & set(TAKEN[kind])
-        unknown = sorted(set(given) - known)
+        unknown = sorted(set(options) - known)
         if unknown:
             raise BadInput(
-                f"{unknown[0]}={given[unknown[0]]!r}: this kind of source knows no such option; it "
-                f"takes {', '.join(name for name in TAKEN[kind] if name in known)}."
+                f"{unknown[0]}={options[unknown[0]]!r}: this kind of source has no such option; it "
+                "accepts"
+                f" {', '.join(name for name in TAKEN[kind] if name in known)}."
             )
-        return cls(**{name: _checked(name, value) for name, value in given.items()})
+        return cls(**{name: _checked(name, value) for name, value in options.items()})
 
     @property
     def decoding(self) -> DecodeOptions:
@@ -94,10 +95,10 @@ class ReadOptions:
 
 # option that only some kinds of source take -> what to do with a source of another kind
 _WAYS_ON = {
-    "fps": "frames are taken of videos in a folder of this machine; copy the videos into one and "
-    "open that with fps={value} (--fps {value})",
-    "patches": "objects are cut out of the images of a folder of this machine, or of a FiftyOne "
-    "dataset by a detections field; copy the images into a folder and open that with "
+    "fps": "frames are extracted only from videos in a local folder; copy the videos into one and "
+    "open it with fps={value} (--fps {value})",
+    "patches": "objects are cropped only from images in a local folder, or from a FiftyOne dataset "
+    "by a detections field; copy the images into a folder and open it with "
     "patches={value} (--patches {value})",
 }
 
@@ -116,7 +117,7 @@ def not_taken(name: str, value: Any, spec: str, taken: Sequence[str]) -> BadInpu
     taken : sequence of str
         Options that it does take.
     """
-    beginning = f"{name}={value!r} does not go with {spec[:80]!r}"
+    beginning = f"{name}={value!r} does not apply to {spec[:80]!r}"
     if name in _WAYS_ON:
         return BadInput(f"{beginning}: {_WAYS_ON[name].format(value=value)}.")
     return BadInput(f"{beginning}; it takes {', '.join(taken) or 'no options'}.")
@@ -128,10 +129,10 @@ def _checked(name: str, value: Any) -> Any:
         return getattr(ReadOptions(), name)
     if name in offered and value not in offered[name]:
         raise BadInput(
-            f"{name}={value!r} is not offered; use {', '.join(map(repr, offered[name]))}."
+            f"{name}={value!r} is not supported; use {', '.join(map(repr, offered[name]))}."
         )
     if name in ("depth", "max_pixels"):
-        return _whole_number(name, value)
+        return _integer(name, value)
     if name == "bands":
         return _bands(value)
     if name == "fps":
@@ -150,13 +151,13 @@ def _labels(value: Any) -> str | None:
     return text or "none"
 
 
-def _whole_number(name: str, value: Any) -> int:
+def _integer(name: str, value: Any) -> int:
     try:
         number = int(str(value).replace("_", "").replace(",", ""))
     except ValueError:
         number = 0
     if number < 1:
-        raise BadInput(f"{name}={value!r} must be a whole number from 1 on.")
+        raise BadInput(f"{name}={value!r} must be an integer of at least 1.")
     return number
 
 
@@ -168,7 +169,7 @@ def _bands(value: Any) -> tuple[int, int, int]:
         numbers = ()
     if len(numbers) != 3 or min(numbers) < 1:
         raise BadInput(
-            f"bands={value!r} must be three band numbers from 1 on for red, green and blue, for "
+            f"bands={value!r} must be three band numbers (from 1) for red, green and blue, for "
             "example 3,2,1."
         )
     return numbers

@@ -148,7 +148,7 @@ def _table(path: Path) -> Any:
     import pandas as pd
 
     if not path.is_file():
-        raise BadInput(f"{str(path)!r} is no file of predictions; check the path.")
+        raise BadInput(f"{str(path)!r} is not a file of predictions; check the path.")
     try:
         ending = path.suffix.lower()
         if ending in (".parquet", ".pq"):
@@ -172,7 +172,7 @@ def _table(path: Path) -> Any:
             "or JSON Lines."
         ) from None
     if not len(table):
-        raise BadInput(f"{str(path)!r} holds no row; give one prediction an image.")
+        raise BadInput(f"{str(path)!r} holds no row; give one prediction per image.")
     table.columns = [str(name).strip() for name in table.columns]
     return table
 
@@ -203,7 +203,7 @@ def _places(table: Any, dataset: Dataset, name: str) -> tuple[np.ndarray, int]:
     if len(twice):
         raise BadInput(
             f"{name!r} predicts {str(dataset.ids[twice[0]])!r} more than once ({len(twice):,} such "
-            "images); give one row an image."
+            "images); give one row per image."
         )
     return positions, int((positions < 0).sum())
 
@@ -242,7 +242,7 @@ def _is_share(values: np.ndarray) -> bool:
 
 
 def _numbers(table: Any, columns: Sequence[str], name: str) -> np.ndarray:
-    """(rows, C) float64. Raises BadInput for what is no finite number."""
+    """(rows, C) float64. Raises BadInput for what is not a finite number."""
     import pandas as pd
 
     numbers = np.empty((len(table), len(columns)))
@@ -268,21 +268,19 @@ def _from_lists(table: Any, column: str, dataset: Dataset, name: str) -> _Values
     if len(lengths) != 1 or -1 in lengths:
         raise BadInput(
             f"{name!r}: the lists in {column} have different lengths ({_some(sorted(lengths))}); "
-            "give one value a class in every row."
+            "give one value per class in every row."
         )
     width = lengths.pop()
     if classes and width != len(classes):
         raise BadInput(
-            f"{name!r}: {column} has {width} values a row and the source has {len(classes)} "
+            f"{name!r}: {column} has {width} values per row and the source has {len(classes)} "
             f"classes; name the classes in the columns instead (p_{classes[0]}, ...)."
         )
     classes = classes or tuple(map(str, range(width)))
     import pandas as pd
 
-    spread_out = pd.DataFrame(lists, columns=[f"{column}[{c}]" for c in classes])
-    return _Values(
-        LISTS[column.lower()], classes, _numbers(spread_out, list(spread_out.columns), name)
-    )
+    columns = pd.DataFrame(lists, columns=[f"{column}[{c}]" for c in classes])
+    return _Values(LISTS[column.lower()], classes, _numbers(columns, list(columns.columns), name))
 
 
 def _parsed(item: Any, column: str, row: int, name: str) -> list[Any]:
@@ -382,8 +380,9 @@ def _check_sums(shares: np.ndarray, name: str) -> None:
         negative = shares[row].min()
         what = f"hold {negative:g}" if negative < 0 else f"sum to {total[row]:.3g}"
         raise BadInput(
-            f"{name!r}: the probabilities of row {row + 1} {what}, and probabilities are at least "
-            f"0 and sum to 1 (wrong in {counted(len(bad), 'row')}); give the model's softmax, or "
+            f"{name!r}: the probabilities of row {row + 1} {what}, but probabilities must be at "
+            "least 0 and sum to 1 (wrong in"
+            f" {counted(len(bad), 'row')}); give the model's softmax, or "
             "call the columns logit_CLASS if they are logits."
         )
 
@@ -403,7 +402,7 @@ def _check_covered(made: Predictions, dataset: Dataset) -> None:
         raise BadInput(
             f"{made.name!r} predicts {n - made.missing:,} of {n:,} images, and at least "
             f"{COVERED:.0%} must have a prediction; run the model on the others too, or open only "
-            "the images it saw."
+            "the images with predictions."
         )
 
 

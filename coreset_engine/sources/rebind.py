@@ -38,18 +38,18 @@ def moved_spec(spec: str, images: str | Path) -> str:
     kind = kind_of(spec)
     folder = user_path(images).absolute()
     if kind == "folder":
-        _, given = options.unpacked(spec, "folder:", "folder")
-        return options.folder_spec(folder, options.ReadOptions.of("folder", given))
+        _, read_options = options.unpacked(spec, "folder:", "folder")
+        return options.folder_spec(folder, options.ReadOptions.of("folder", read_options))
     if kind == "vectors":
-        path, given = options.unpacked(spec, "vectors:", "vectors")
-        record = options.ReadOptions.of("vectors", {**given, "images": str(folder)})
+        path, read_options = options.unpacked(spec, "vectors:", "vectors")
+        record = options.ReadOptions.of("vectors", {**read_options, "images": str(folder)})
         return options.vectors_spec(Path(path), record)
     if kind == "container":
-        _, given = containers.split_options(spec, {})
-        options_text = "&".join(f"{name}={value}" for name, value in sorted(given.items()))
+        _, read_options = containers.split_options(spec, {})
+        options_text = "&".join(f"{name}={value}" for name, value in sorted(read_options.items()))
         return f"{images}#{options_text}" if options_text else str(images)
     raise BadInput(
-        f"{spec[:80]!r} names no folder that could have moved; leave images= (--images) out."
+        f"{spec[:80]!r} is not a folder that could have moved; leave images= (--images) out."
     )
 
 
@@ -93,6 +93,7 @@ def rebind(
         difference += f", {len(more):,} are new" if more else ""
         difference += ", the rest have the same names;" if lacking or more else ": contents differ;"
     raise BadInput(
-        f"images={str(images)!r} (--images) holds other images than the source {spec[:120]!r} did:"
-        f"{difference} give the folder that the files were moved to, unchanged."
+        f"images={str(images)!r} (--images) holds different images from the source {spec[:120]!r} "
+        "did:"
+        f"{difference} give the folder to which the files were moved, unchanged."
     )

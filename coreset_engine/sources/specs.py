@@ -34,7 +34,7 @@ def kind_of(spec: str) -> str:
     return "container"
 
 
-def spec_with(spec: str, given: Mapping[str, Any]) -> str:
+def spec_with(spec: str, changes: Mapping[str, Any]) -> str:
     """`spec` with these options written into it; None and "" leave an option as it is.
 
     Raises
@@ -42,7 +42,7 @@ def spec_with(spec: str, given: Mapping[str, Any]) -> str:
     BadInput
         For an option that this kind of source does not take.
     """
-    chosen = {name: value for name, value in given.items() if value not in (None, "", False)}
+    chosen = {name: value for name, value in changes.items() if value not in (None, "", False)}
     if not chosen:
         return spec
     kind = kind_of(spec)
@@ -61,15 +61,15 @@ def spec_with(spec: str, given: Mapping[str, Any]) -> str:
     return _container_with(spec, chosen)
 
 
-def _fiftyone_with(spec: str, given: Mapping[str, Any]) -> str:
+def _fiftyone_with(spec: str, options: Mapping[str, Any]) -> str:
     text = spec.removeprefix("fiftyone:")
     old = json.loads(text) if text.lstrip().startswith("{") else {"name": text}
-    return "fiftyone:" + json.dumps({**old, **given}, sort_keys=True, ensure_ascii=False)
+    return "fiftyone:" + json.dumps({**old, **options}, sort_keys=True, ensure_ascii=False)
 
 
-def _container_with(spec: str, given: Mapping[str, Any]) -> str:
+def _container_with(spec: str, options: Mapping[str, Any]) -> str:
     path, old = containers.split_options(spec, {})
-    merged = {**old, **{name: _as_text(value) for name, value in given.items()}}
+    merged = {**old, **{name: _as_text(value) for name, value in options.items()}}
     return f"{path}#" + "&".join(f"{name}={quote(value)}" for name, value in sorted(merged.items()))
 
 
@@ -83,8 +83,8 @@ def folder_of(spec: str) -> Path | None:
     kind = kind_of(spec)
     if kind not in ("folder", "vectors"):
         return None
-    path, given = options.unpacked(spec, f"{kind}:", kind)
-    folder = given.get("images") if kind == "vectors" else path
+    path, read_options = options.unpacked(spec, f"{kind}:", kind)
+    folder = read_options.get("images") if kind == "vectors" else path
     return None if folder is None else user_path(folder).absolute()
 
 
@@ -100,6 +100,6 @@ def refuse_inside(spec: str, out: Path) -> None:
     source = Path(os.path.realpath(folder))
     if target == source or source in target.parents:
         raise BadInput(
-            f"--out {str(out)!r} lies inside the source {str(folder)!r}, which would then change; "
+            f"--out {str(out)!r} lies inside the source {str(folder)!r}, and would change it; "
             "choose a folder outside it."
         )

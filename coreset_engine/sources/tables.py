@@ -62,7 +62,7 @@ def read_table(path: str | Path) -> Table:
     Raises
     ------
     BadInput
-        When the file cannot be read, or is no table.
+        When the file cannot be read, or is not a table.
     """
     path = Path(path)
     try:

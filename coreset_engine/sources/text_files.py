@@ -12,7 +12,8 @@ _PROBED = 200  # bytes that tell UTF-16 without a mark, and what XML declares
 _DECLARED = re.compile(rb"\s*<\?xml[^>]{0,100}?encoding=[\"']([A-Za-z0-9_.-]{1,40})[\"']")
 _HIGH = re.compile(rb"[\x80-\xff]+")
 _WESTERN = frozenset(
-    "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖØÙÚÛÜÝÞßàáâãäåæçèéêëìíîïðñòóôõöøùúûüýþÿŠšŽžŒœŸ€„…‹›‘’“”•–—™ ¡¢£§©ª«¬®°±²³´µ"
+    "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖØÙÚÛÜÝÞßàáâãäåæçèéêëìíîïðñòóôõöøùúûüýþÿŠšŽžŒœŸ€„…‹›‘’“”•–—™ "
+    "¡¢£§©ª«¬®°±²³´µ"
     "·¸¹º»¼½¾¿×÷"
 )
 _WORKBOOK = (
@@ -76,7 +77,7 @@ def text_of(data: bytes, called: str = "the file") -> str:
             continue
     if last == "cp1252" and not _is_western(data):
         raise BadInput(
-            f"{called!r} is not UTF-8, and read as Western text its letters make no words (another "
+            f"{called!r} is not UTF-8, and read as Latin-1 it is not text (another "
             "national encoding, such as GBK, Shift-JIS or Windows-1251?); save it as UTF-8."
         )
     return data.decode(last, "replace")

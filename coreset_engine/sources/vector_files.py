@@ -84,7 +84,7 @@ def read_vectors(path: Path) -> VectorFile:
         When the file is missing, damaged, or holds no matrix of numbers.
     """
     if not path.is_file():
-        raise BadInput(f"{str(path)!r} is no file; give a .npy matrix with one row per image.")
+        raise BadInput(f"{str(path)!r} is not a file; give a .npy matrix with one row per image.")
     suffix = path.suffix.lower()
     try:
         if suffix == ".npz":
@@ -114,7 +114,7 @@ def _checked(path: Path, found: _Found) -> VectorFile:
         power = -round(math.log2(largest))
         matrix = _scaled(matrix, power)
         text = f"the largest value is {largest:.3g}: all vectors were multiplied by 2^{power}"
-        notes.append(Note("vectors", f"{text}, which changes no direction or ratio"))
+        notes.append(Note("vectors", f"{text}, which does not change directions or ratios"))
     for row, name in enumerate(found.ids or ()):
         if not name:
             bad.setdefault(row, "has no id")
@@ -132,7 +132,7 @@ def _zero_note(matrix: np.ndarray, bad: dict[int, str]) -> list[Note]:
         return []
     text = (
         f"{counted(len(zeros), 'vector is', 'vectors are')} all zeros, without a direction: cosine "
-        "distances to such vectors are meaningless"
+        "distances to them are undefined"
     )
     return [Note("vectors", text, tuple(f"row {row}" for row in zeros[:3]))]
 
@@ -150,7 +150,7 @@ def _as_matrix(path: Path, matrix: np.ndarray) -> tuple[np.ndarray, list[Note]]:
         )
     if matrix.shape[1] < LEAST_DIMENSIONS:
         raise BadInput(
-            f"{str(path)!r} has the shape {matrix.shape}, one number an image, which gives no "
+            f"{str(path)!r} has the shape {matrix.shape}, one number per image, which has no "
             "direction to compare; give vectors of at least two dimensions."
         )
     if matrix.dtype.kind != "f" or matrix.dtype.itemsize > 8:
@@ -211,7 +211,7 @@ def _mapped(path: Path) -> np.ndarray:
     kind = np.dtype(header["kind"])
     offset = 8 + width + length
     if 0 in shape or not shape:
-        raise ValueError(f"its shape is {shape}: it holds nothing")
+        raise ValueError(f"its shape is {shape}: it is empty")
     if size - offset != math.prod(shape) * kind.itemsize:
         raise ValueError(
             f"its header declares {math.prod(shape) * kind.itemsize} bytes, it holds "
@@ -285,7 +285,8 @@ def _chosen_matrix(arrays: dict[str, np.ndarray]) -> str:
     possible = [name for key, name in lower.items() if key not in LABEL_NAMES]
     if named is None and len(possible) != 1:
         raise ValueError(
-            f"it holds {', '.join(arrays) or 'no plain array'}; exactly one must be a matrix, or be "
+            f"it holds {', '.join(arrays) or 'no plain array'}; exactly one must be a matrix, or "
+            "be "
             "called vectors"
         )
     return named or possible[0]
@@ -298,7 +299,8 @@ def _not_used(chosen: str, others: list[str]) -> list[Note]:
     shown = ", ".join(map(repr, others[:3]))
     return [
         Note(
-            "vectors", f"the vectors are {chosen!r}; not used: {shown} (a file of its own opens it)"
+            "vectors",
+            f"the vectors are {chosen!r}; not used: {shown} (save it to its own file to open it)",
         )
     ]
 
@@ -307,7 +309,7 @@ def unread_note(names: list[str]) -> list[Note]:
     """A note of arrays that are called labels and hold none that can be understood."""
     if not names:
         return []
-    text = f"{', '.join(map(repr, names))} is no class a row and is not used as labels"
+    text = f"{', '.join(map(repr, names))} is not one class per row and is not used as labels"
     return [Note("labels", text)]
 
 
@@ -323,13 +325,13 @@ def _id_array(
             continue
         if found.dtype.kind in "US":
             return found
-        if found.shape == (count,) and _is_whole(found):
+        if found.shape == (count,) and _holds_integers(found):
             return found
     texts = [one for one in arrays.values() if one.dtype.kind in "US" and one is not labels]
     return texts[0] if len(texts) == 1 and texts[0].shape == (count,) else None
 
 
-def _is_whole(array: np.ndarray) -> bool:
+def _holds_integers(array: np.ndarray) -> bool:
     """Whether an array holds whole numbers, as integers or as floats without a fraction."""
     if array.dtype.kind in "iu":
         return True
@@ -340,7 +342,7 @@ def _label_array(arrays: dict[str, np.ndarray], count: int) -> tuple[np.ndarray 
     """(the array that holds one class a row, arrays called so that hold none).
 
     A column (N, 1) and rows with a single one (N, K) are classes too; floats are where they are whole
-    numbers or NaN, which is no class.
+    numbers or NaN, which is not a class.
     """
     unread: list[str] = []
     for name, array in arrays.items():
@@ -361,7 +363,7 @@ def _one_a_row(array: np.ndarray, count: int) -> np.ndarray | None:
         return array.argmax(1) if single else None
     if array.shape != (count,) or array.dtype.kind not in "iuUSbf":
         return None
-    if array.dtype.kind == "f" and not _is_whole(array[~np.isnan(array)]):
+    if array.dtype.kind == "f" and not _holds_integers(array[~np.isnan(array)]):
         return None
     return array
 
@@ -421,7 +423,7 @@ def _plain_type(kind: Any) -> Any:
 
 def _from_parquet(path: Path) -> _Found:
     """A column of number lists, with ids and classes beside it; rows of another length are NaN, so
-    that they are set aside."""
+    that they are skipped."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -464,8 +466,8 @@ def wide_columns(schema: Any) -> list[str]:
             runs.setdefault(match[1], {})[int(match[2])] = field.name
     longest = max(runs.values(), key=len, default={})
     numbers = sorted(longest)
-    whole = bool(numbers) and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
-    return [longest[number] for number in numbers] if whole and len(numbers) > 1 else []
+    consecutive = bool(numbers) and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    return [longest[number] for number in numbers] if consecutive and len(numbers) > 1 else []
 
 
 def _side_by_side(table: Any, columns: list[str]) -> np.ndarray:

@@ -5,7 +5,7 @@ the order is known, "natural" (img_2 before img_10), "lexical" and "folders" (fo
 torchvision lists them) are distinguished; where they
 differ, natural order is assumed, the first pairs are shown, and the shell and the app ask for
 `order` before use. A row without an image, an image without a row, and a row with NaN are
-set aside.
+skipped.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def open_vectors(
     Returns
     -------
     Dataset
-        vectors: (N, D) float16, float32 or float64, finite, a memmap where nothing was set aside.
+        vectors: (N, D) float16, float32 or float64, finite, a memmap where nothing was skipped.
 
     Raises
     ------
@@ -131,13 +131,13 @@ def _alone(path: Path, chosen: ReadOptions, read: VectorFile, names: list[str] |
         names = [f"row-{i:07d}" for i in range(len(read.matrix))]
     else:
         names, read = _without_repeats(path, names, read)
-    whole = hashlib.sha256((read.digest + "\n".join(names)).encode()).hexdigest()
+    digest = hashlib.sha256((read.digest + "\n".join(names)).encode()).hexdigest()
     good = _good_rows(read)
     labels, classes, notes = _own_labels(path, read, good)
     return Dataset(
         spec=spec,
         ids=string_array(names if not read.bad else [names[row] for row in good]),
-        fingerprint=whole,
+        fingerprint=digest,
         vectors=read.matrix if not read.bad else read.matrix[good],
         rejected=_bad_rows(read, names),
         labels=labels,
@@ -149,7 +149,7 @@ def _alone(path: Path, chosen: ReadOptions, read: VectorFile, names: list[str] |
 def _without_repeats(
     path: Path, names: list[str], read: VectorFile
 ) -> tuple[list[str], VectorFile]:
-    """The ids, and the rows with those set aside that have no id or an earlier row's."""
+    """The ids, and the rows with those skipped that have no id or an earlier row's."""
     bad = dict(read.bad)
     seen: set[str] = set()
     for row, name in enumerate(names):
@@ -178,8 +178,10 @@ def _own_labels(
         return None, (), ()
     code = {name: number for number, name in enumerate(classes)}
     labels = np.array([code.get(name, -1) for name in names], np.int64)
-    said = f"{len(classes):,} classes come from {path.name!r}; labels=none (--labels) changes that"
-    return labels, tuple(safe_name(name) for name in classes), (Note("labels", said),)
+    sentence = (
+        f"{len(classes):,} classes come from {path.name!r}; labels=none (--labels) changes that"
+    )
+    return labels, tuple(safe_name(name) for name in classes), (Note("labels", sentence),)
 
 
 def _good_rows(read: VectorFile) -> np.ndarray:
@@ -211,9 +213,9 @@ def _with_images(
         join = _by_order(path, chosen.order, read, pictures)
     else:
         join = _by_ids(path, read, names, pictures)
-    whole = hashlib.sha256(f"{read.digest} {pictures.fingerprint} {names}".encode())
+    digest = hashlib.sha256(f"{read.digest} {pictures.fingerprint} {names}".encode())
     if chosen.order is not None or names is None:
-        whole.update(join.images.tobytes())
+        digest.update(join.images.tobytes())
     part = pictures.take(join.images)
     labels = part.labels
     classes = part.classes
@@ -225,7 +227,7 @@ def _with_images(
     return Dataset(
         spec=vectors_spec(path, chosen),
         ids=part.ids,
-        fingerprint=whole.hexdigest(),
+        fingerprint=digest.hexdigest(),
         reader=part.reader,
         labels=labels,
         classes=classes,
@@ -242,22 +244,22 @@ def _with_images(
 def _by_ids(path: Path, read: VectorFile, names: list[str], pictures: Dataset) -> _Join:
     """Rows joined to the images that their ids name."""
     index = NameIndex(pictures.ids.tolist())
-    places = [index.find(name) for name in names]
-    if max(places, default=-1) < 0 and all(name.isascii() and name.isdigit() for name in names):
-        places = _by_number(names, pictures)
+    positions = [index.find(name) for name in names]
+    if max(positions, default=-1) < 0 and all(name.isascii() and name.isdigit() for name in names):
+        positions = _by_number(names, pictures)
     rows: list[int] = []
     images: list[int] = []
     taken: set[int] = set()
     named: set[int] = set()
     aside = []
     for row, name in enumerate(names):
-        image = places[row]
+        image = positions[row]
         named.add(image)
         reason = read.bad.get(row, "")
         if image < 0:
             reason = reason or "names no usable image, or several"
         elif image in taken:
-            reason = reason or "names an image that an earlier row names too"
+            reason = reason or "names the same image as an earlier row"
         if reason:
             aside.append(Rejected(name or f"row {row}", reason))
             continue
@@ -272,8 +274,8 @@ def _by_ids(path: Path, read: VectorFile, names: list[str], pictures: Dataset) -
         )
     lacking = [str(pictures.ids[i]) for i in range(len(pictures)) if i not in named]
     aside += [Rejected(name, "has no vector") for name in lacking]
-    said = f"rows were joined to images by id: {len(rows):,} of {len(names):,} rows"
-    note = Note("vectors", f"{said}, {counted(len(lacking), 'image')} without a vector")
+    sentence = f"rows were joined to images by id: {len(rows):,} of {len(names):,} rows"
+    note = Note("vectors", f"{sentence}, {counted(len(lacking), 'image')} without a vector")
     return _Join(np.array(rows, np.int64), np.array(images, np.int64), tuple(aside), (note,))
 
 
@@ -291,7 +293,8 @@ def _by_order(path: Path, order: str | None, read: VectorFile, pictures: Dataset
     """Rows joined to images by their order alone."""
     if read.lost_ids and order is None:
         raise BadInput(
-            f"{str(path)!r} holds {read.lost_ids!r} as Python objects, which are never unpickled, so "
+            f"{str(path)!r} holds {read.lost_ids!r} as Python objects, which are never unpickled, "
+            "so "
             "which row is which image is not known; save them as texts (ids.astype(str)), give "
             "ids=FILE (--ids), or say order=natural (--order) where the order is right."
         )
@@ -299,7 +302,7 @@ def _by_order(path: Path, order: str | None, read: VectorFile, pictures: Dataset
         held = counted(len(read.matrix), "row")
         raise BadInput(
             f"{str(path)!r} has {held} but the folder has {len(pictures):,} usable images "
-            f"({pictures.n_rejected:,} set aside); give one row per image, or "
+            f"({pictures.n_rejected:,} skipped); give one row per image, or "
             "ids=FILE (--ids) to match them."
         )
     names = [str(name) for name in pictures.ids]
@@ -342,7 +345,7 @@ def _order_note(names: list[str], orders: dict[str, list[int]], order: str | Non
     different = [name for name in others if name != "natural"]
     if not different:
         pairs = tuple(f"row {row} = {names[row]}" for row in range(min(_SHOWN, len(names))))
-        return Note("order", "rows were joined to images by their order", pairs)
+        return Note("order", "rows were matched to images by order", pairs)
     natural = orders["natural"]
     first = next(
         row
@@ -354,11 +357,13 @@ def _order_note(names: list[str], orders: dict[str, list[int]], order: str | Non
         + " or ".join(f"{names[others[name][row]]} ({name})" for name in ("natural", *different))
         for row in range(first, min(first + _SHOWN, len(names)))
     )
-    said = f"rows were joined to images by {order or 'natural'} order, which is not the only one"
+    sentence = (
+        f"rows were joined to images by {order or 'natural'} order, which is not the only one"
+    )
     words = "|".join(("natural", *different))
     return Note(
         "order",
-        f"{said}; say which with order={words} (--order), or join by ids=FILE (--ids)",
+        f"{sentence}; say which with order={words} (--order), or join by ids=FILE (--ids)",
         pairs,
         confirm=order is None,
     )
@@ -366,10 +371,10 @@ def _order_note(names: list[str], orders: dict[str, list[int]], order: str | Non
 
 def _joined(digest: str, names: RowIds) -> str:
     """The fingerprint that the same names give as a list."""
-    whole = hashlib.sha256(digest.encode())
+    sha = hashlib.sha256(digest.encode())
     for part in names.lines():
-        whole.update(part)
-    return whole.hexdigest()
+        sha.update(part)
+    return sha.hexdigest()
 
 
 # -- ids -------------------------------------------------------------------------------------------
@@ -395,8 +400,8 @@ def read_ids(text: str | Path, count: int) -> list[str]:
 
 def _ids_file(text: str) -> tuple[Path, str | None]:
     path = user_path(text)
-    name, mark, column = text.rpartition("#")
-    if mark and not path.exists():
+    name, separator, column = text.rpartition("#")
+    if separator and not path.exists():
         return user_path(name), column
     return path, None
 

@@ -249,20 +249,20 @@ def duplicate_notes(names: Sequence[str], verdicts: Sequence[Verdict]) -> list[N
     by_pixels = _copies(names, [verdict.pixels or verdict.digest for verdict in verdicts])
     notes = []
     if by_bytes:
-        said = counted(
+        sentence = counted(
             len(by_bytes),
             "file is a byte for byte copy of another; embedded once",
             "files are byte for byte copies of another; embedded once",
         )
-        notes.append(Note("duplicates", said, _pairs(by_bytes)))
+        notes.append(Note("duplicates", sentence, _pairs(by_bytes)))
     if len(by_pixels) > len(by_bytes):
         extra = {name: by_pixels[name] for name in by_pixels if name not in by_bytes}
-        said = counted(
+        sentence = counted(
             len(extra),
-            "more picture has the same pixels as another, in another file",
-            "more pictures have the same pixels as another, in another file",
+            "more image has the same pixels as another file",
+            "more images have the same pixels as another file",
         )
-        notes.append(Note("duplicates", said, _pairs(extra)))
+        notes.append(Note("duplicates", sentence, _pairs(extra)))
     return notes
 
 
@@ -317,8 +317,8 @@ def leak_note(
         return None
     return Note(
         "splits",
-        f"{counted(len(pairs), 'picture of the test part is', 'pictures of the test part are')} in "
-        f"the pool too, {by_bytes:,} byte for byte and the rest by their pixels: accuracy on the "
-        "test part is then too high",
+        f"{counted(len(pairs), 'image of the test part is', 'images of the test part are')} in "
+        f"the pool too, {by_bytes:,} byte for byte and the rest by their pixels; "
+        "accuracy on the test part will be too high",
         tuple(pairs[:_EXAMPLES]),
     )

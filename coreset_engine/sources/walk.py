@@ -28,21 +28,22 @@ _MAGIC = (
     b"\x00\x00\x00\x0cjP  ",
 )
 _DEPTH = 64
-_RAW = "is a camera raw file, which is not read; export it as JPEG or TIFF"
+_RAW = "is a camera raw file, which is not supported; export it as JPEG or TIFF"
 _VIDEO = "is a video; open the source with fps=1 (--fps 1) to take a frame a second"
-_DRAWING = "is a drawing or document, which is not read; export it as PNG"
-_OTHER_IMAGE = "is an image of a kind that is not read; convert it to PNG"
-_SCIENCE = "is a scientific image of a kind that is not read; export it as PNG or 16-bit TIFF"
+_DRAWING = "is a drawing or document, which is not supported; export it as PNG"
+_OTHER_IMAGE = "is an image of an unsupported kind; convert it to PNG"
+_SCIENCE = "is a scientific image of an unsupported kind; export it as PNG or 16-bit TIFF"
 _ARCHIVE = "is an archive or packed file; unpack it here"
-_RECORDS = "is a file of records, which is not read; write its images as files, tars or Parquet"
-_ARRAYS = "is a file of arrays that is not read; save vectors with numpy.save, pictures as PNG"
+_RECORDS = "is a record file, which is not supported; write its images as files, tars or Parquet"
+_ARRAYS = "is an array file of an unsupported kind; save vectors with numpy.save, images as PNG"
 _ARROW = "is an Arrow file; write it as Parquet and open that"
 _TABLE = "is a table, not an image; labels=FILE (--labels) reads labels from it"
 _ANNOTATIONS = (
     "holds annotations or settings; labels=FILE or FOLDER (--labels) reads labels from it"
 )
 _WORKBOOK = (
-    "is a workbook, which is not read; save the sheet as CSV and give it as labels=FILE (--labels)"
+    "is a workbook, which is not supported; save the sheet as CSV and give it as labels=FILE "
+    "(--labels)"
 )
 HIDDEN = "is hidden: its name begins with a dot; rename it to use it"
 # Files that hold pictures of a kind that is not read: what they are, and the way on.
@@ -50,16 +51,16 @@ KNOWN = {
     **dict.fromkeys(".nef .nrw .cr2 .cr3 .arw .dng .orf .rw2 .raf .pef .srw .x3f".split(), _RAW),
     **dict.fromkeys(".mp4 .mov .avi .mkv .webm .m4v .mpg .mpeg .wmv".split(), _VIDEO),
     **dict.fromkeys(".svg .pdf .eps .ps .ai .psd .xcf .wmf .emf".split(), _DRAWING),
-    ".dcm": "is a DICOM file, which is not read; export it as PNG or 16-bit TIFF",
-    ".jxl": "is a JPEG XL file, which is not read; convert it to PNG or JPEG",
+    ".dcm": "is a DICOM file, which is not supported; export it as PNG or 16-bit TIFF",
+    ".jxl": "is a JPEG XL file, which is not supported; convert it to PNG or JPEG",
     **dict.fromkeys(".ico .icns .tga .pcx .dds .qoi .pam .xbm .xpm .cur".split(), _OTHER_IMAGE),
     **dict.fromkeys(".fits .fit .nii .mha .nrrd .mrc .czi .lif .nd2 .svs".split(), _SCIENCE),
     **dict.fromkeys(".gz .tgz .bz2 .xz .zst .rar .7z".split(), _ARCHIVE),
     **dict.fromkeys(".tfrecord .tfrecords .lmdb .mdb .rec .beton .mds".split(), _RECORDS),
     **dict.fromkeys(".h5 .hdf5 .mat .pkl .pickle .pt .pth .safetensors".split(), _ARRAYS),
     **dict.fromkeys(".arrow .feather".split(), _ARROW),
-    ".exr": "is an OpenEXR file, which is not read; convert it to TIFF or PNG",
-    ".hdr": "is a Radiance HDR file, which is not read; convert it to TIFF or PNG",
+    ".exr": "is an OpenEXR file, which is not supported; convert it to TIFF or PNG",
+    ".hdr": "is a Radiance HDR file, which is not supported; convert it to TIFF or PNG",
     ".zip": "is a zip archive; unpack it here, or upload it on Home",
     ".tar": "is a tar beside images; open it on its own (FOLDER/*.tar)",
     ".parquet": "is a Parquet file beside images; open it on its own, or as labels=FILE (--labels)",
@@ -107,7 +108,7 @@ class _Walk:
 
 
 def scan(root: Path, *, follow_links: bool = False) -> tuple[list[FoundFile], list[Rejected]]:
-    """Candidate image files below `root`, sorted by name, and what was set aside on the way.
+    """Candidate image files below `root`, sorted by name, and what was skipped on the way.
 
     Files of no use are counted by extension, those that hold pictures first.
     """
@@ -122,7 +123,7 @@ def scan(root: Path, *, follow_links: bool = False) -> tuple[list[FoundFile], li
             try:
                 _sort(walk, entry, relative)
             except OSError as error:
-                walk.reject(relative, f"cannot be looked at ({error.strerror or error})")
+                walk.reject(relative, f"cannot be accessed ({error.strerror or error})")
     others = sorted(walk.others.items(), key=lambda one: (one[0][1] == NOT_AN_IMAGE, one[0]))
     for (suffix, reason), count in others:
         walk.rejected.append(Rejected(f"{suffix} ({count})", reason, count))
@@ -162,7 +163,7 @@ def _sort(walk: _Walk, entry: os.DirEntry, relative: str) -> None:
     if not entry.is_file(follow_symlinks=True):
         nowhere = entry.is_symlink() and not os.path.exists(path)
         other = "is not a regular file (FIFO, socket, device)"
-        walk.reject(relative, "is a link that leads nowhere" if nowhere else other)
+        walk.reject(relative, "is a broken link" if nowhere else other)
         return
     if not _is_text(relative):
         walk.reject(relative, "has a name that is not valid UTF-8; rename it")
@@ -201,7 +202,7 @@ def _why_not_enter(walk: _Walk, entry: os.DirEntry, relative: str) -> str:
             "follow_links=True (--follow-links, or the box on Home)"
         )
     if entry.name.lower() in _OF_THE_SYSTEM:
-        return "is a folder of the system (previews, waste), not of pictures; rename it to use it"
+        return "is a system folder (previews, trash), not a folder of images; rename it to use it"
     if not _is_text(relative):
         return "has a name that is not valid UTF-8; rename it"
     if relative.count("/") >= _DEPTH:

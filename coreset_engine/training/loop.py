@@ -372,4 +372,4 @@ def _optimiser(model: nn.Module, recipe: TrainingRecipe) -> torch.optim.Optimize
         )
     if recipe.optimiser == "adamw":
         return torch.optim.AdamW(model.parameters(), recipe.lr, weight_decay=decay)
-    raise BadInput(f"optimiser={recipe.optimiser!r} is not offered; choose adamw or sgd.")
+    raise BadInput(f"optimiser={recipe.optimiser!r} is not supported; choose adamw or sgd.")

@@ -160,11 +160,11 @@ class DynamicsRecorder:
         if self.window < 2 or epoch < self.window - 1:
             return
         ring = self.own_ring[positions]
-        spread = ring.std(dim=1, unbiased=True)
+        deviation = ring.std(dim=1, unbiased=True)
         if epoch <= self.last_window:
-            self.sum_spread[positions] += spread
+            self.sum_spread[positions] += deviation
         if watched:
-            self.sum_dual[positions] += spread * (1 - ring.mean(dim=1))
+            self.sum_dual[positions] += deviation * (1 - ring.mean(dim=1))
 
     def _add_temporal(self, epoch, positions, probabilities, logs) -> None:
         if epoch > 0:

@@ -108,12 +108,12 @@ def test_gc_removes_temporaries_of_dead_processes_only(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "place", ["verified", "uploads", "thumbs/f", "links", "media/f", "work/embeddings/k", "."]
+    "target", ["verified", "uploads", "thumbs/f", "links", "media/f", "work/embeddings/k", "."]
 )
 @pytest.mark.parametrize("name", [".x.json.{}.abc.tmp", "0.png.{}.tmp"])
-def test_gc_finds_what_was_left_in_every_corner(tmp_path, place, name):
+def test_gc_finds_what_was_left_in_every_corner(tmp_path, target, name):
     store = Store(tmp_path / "home")
-    folder = store.home / place
+    folder = store.home / target
     folder.mkdir(parents=True)
     dead = folder / name.format(999999999)
     own = folder / name.format(os.getpid())
@@ -128,12 +128,12 @@ def test_gc_on_the_command_line_is_a_dry_run_unless_told(tmp_path, monkeypatch):
     monkeypatch.setenv("CORESET_HOME", str(run.store.home))
     shell = CliRunner()
     before = left(run.store)
-    said = json.loads(shell.invoke(app, ["gc", "--days", "0", "--json"]).output)
-    assert said["dry_run"] and len(said["items"]) == len(before) and left(run.store) == before
+    report = json.loads(shell.invoke(app, ["gc", "--days", "0", "--json"]).output)
+    assert report["dry_run"] and len(report["items"]) == len(before) and left(run.store) == before
     assert "may go" in shell.invoke(app, ["gc", "--days", "0"]).output
     assert isinstance(shell.invoke(app, ["gc", "--days", "-1"]).exception, BadInput)
     done = json.loads(shell.invoke(app, ["gc", "--days", "0", "--yes", "--json"]).output)
-    assert done["bytes"] == said["bytes"] and left(run.store) == set()
+    assert done["bytes"] == report["bytes"] and left(run.store) == set()
 
 
 def test_status_tells_sizes(tmp_path, monkeypatch):
@@ -152,7 +152,7 @@ def test_a_report_holds_the_fault_but_no_name_of_the_users(tmp_path, monkeypatch
             "cannot open '/data/secret project/cat of anna.png' or /data/other/dog.jpg at 7"
         )
     except RuntimeError as error:
-        said = internal_errors.record(error)
+        message = internal_errors.record(error)
     names = diagnostics.write(tmp_path / "r.zip", Store())
     with zipfile.ZipFile(tmp_path / "r.zip") as packed:
         text = {name: packed.read(name).decode() for name in packed.namelist()}
@@ -163,7 +163,7 @@ def test_a_report_holds_the_fault_but_no_name_of_the_users(tmp_path, monkeypatch
     entry = json.loads(text["log.json"])[-1]
     assert (
         entry["fault"] == "RuntimeError"
-        and entry["id"] in said
+        and entry["id"] in message
         and "at 7" in "".join(entry["trace"])
     )
     assert json.loads(text["versions.json"])["numpy"] == np.__version__

@@ -45,13 +45,13 @@ for stage in STAGES:
 def pictures() -> Path:
     """Where pictures for the README go; CORESET_PICTURES=docs/images puts them where it shows
     them."""
-    place = (
+    folder = (
         ROOT / os.environ["CORESET_PICTURES"]
         if os.environ.get("CORESET_PICTURES")
         else ARTEFACTS / "pictures"
     )
-    place.mkdir(parents=True, exist_ok=True)
-    return place
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def shrunk(png: bytes, width: int) -> Image.Image:

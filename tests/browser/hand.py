@@ -50,11 +50,11 @@ class Hand:
 
     def done(self, task: str) -> None:
         """Write what the task took."""
-        said = f"{task}: {self.count} interactions, {time.monotonic() - self.began:.1f} s"
-        print(said)
+        message = f"{task}: {self.count} interactions, {time.monotonic() - self.began:.1f} s"
+        print(message)
         ARTEFACTS.mkdir(exist_ok=True)
         with (ARTEFACTS / "tasks.txt").open("a", encoding="utf-8") as file:
-            file.write(said + "\n")
+            file.write(message + "\n")
 
 
 def quiet(page, more: int = 250) -> None:

@@ -133,13 +133,13 @@ def test_undo_and_redo_move_the_knobs(open_page, app):
 @pytest.mark.slow
 def test_click_tells_why_and_pins(open_page, app):
     page, witness = go(open_page, app, "select")
-    place = page.locator(
+    point = page.locator(
         ".cm"
     ).evaluate("""(map) => { const view = map.getRootNode().coresetMap;
         let low = 0; for (let i = 0; i < view.n; i++) if (view.xy[2 * i] < view.xy[2 * low]) low = i;
         return [...view.camera.toPixel(view.xy[2 * low], view.xy[2 * low + 1]), view.membership.keeps(low)]; }""")
     box = page.locator(".cm canvas").first.bounding_box()
-    page.mouse.click(box["x"] + place[0], box["y"] + place[1])
+    page.mouse.click(box["x"] + point[0], box["y"] + point[1])
     page.get_by_role("heading", name=re.compile("^Why ")).wait_for()
     page.get_by_text(re.compile(r"elected by Mid-difficulty \(ELFS\): rank")).wait_for()
     page.get_by_role("button", name="Always include", exact=True).first.click()
@@ -154,8 +154,8 @@ def test_click_tells_why_and_pins(open_page, app):
 def test_a_picture_of_a_gallery_leads_to_its_reasons(open_page, app):
     page, witness = go(open_page, app, "compare")
     name = open_a_tile(page)
-    said = "(viewer) => { window.said = []; viewer.parentElement.report = (i) => window.said.push(i); }"
-    page.locator("dialog.viewer[open]").evaluate(said)
+    message = "(viewer) => { window.said = []; viewer.parentElement.report = (i) => window.said.push(i); }"
+    page.locator("dialog.viewer[open]").evaluate(message)
     page.get_by_role("button", name="Why this image?").click()
     page.get_by_role("heading", name=re.compile(f"^Why {name} is")).wait_for()
     assert page.url.rpartition("/")[2].startswith("explore?")

@@ -18,9 +18,9 @@ def folder(tmp_path_factory):
     """Sixty pictures in two classes, twelve of them copies, one blank, two blurred."""
     root = tmp_path_factory.mktemp("pictures") / "holiday"
     for i in range(45):
-        place = root / ("beach" if i % 2 else "city")
-        place.mkdir(parents=True, exist_ok=True)
-        textured(i, (96, 80)).save(place / f"{i:02d}.png")
+        target = root / ("beach" if i % 2 else "city")
+        target.mkdir(parents=True, exist_ok=True)
+        textured(i, (96, 80)).save(target / f"{i:02d}.png")
     for i in range(12):
         source = root / ("beach" if i % 2 else "city") / f"{i:02d}.png"
         (root / "beach" / f"copy-{i:02d}.png").write_bytes(source.read_bytes())
@@ -48,8 +48,8 @@ def test_a_folder_is_cleaned_in_five_clicks(open_page, server, folder):
     page, witness = open_page(address)
     hand = Hand(page)
 
-    def click(place):
-        place.click()
+    def click(element):
+        element.click()
         hand.count += 1
 
     click(page.get_by_role("link", name="Clean"))

@@ -49,9 +49,9 @@ def reference_inside(points: np.ndarray, polygon: list) -> np.ndarray:
 
 def heard_of_lasso(page) -> dict:
     """What Python made of the lasso, once it has heard of it."""
-    said = page.get_by_test_id("stText").first.filter(has_text=re.compile(r'"count": [1-9]'))
-    said.wait_for()
-    return json.loads(said.inner_text())
+    message = page.get_by_test_id("stText").first.filter(has_text=re.compile(r'"count": [1-9]'))
+    message.wait_for()
+    return json.loads(message.inner_text())
 
 
 def test_scrub_moves_counts_at_once_and_reports_on_release(open_page, map_server):
@@ -76,10 +76,10 @@ def test_lasso_ids_equal_a_plain_point_in_polygon(open_page, map_server):
     page, witness = opened_map(open_page, map_server)
     drag_lasso(page)
     heard = heard_of_lasso(page)
-    near = reference_inside(fake_points(N), heard["polygon"])
-    assert heard["count"] == len(near) > 100
-    expect(page.get_by_text(f"chosen {len(near)}", exact=True)).to_have_count(1)
-    assert heard["chosen"] == near[:5000].tolist()
+    neighbours = reference_inside(fake_points(N), heard["polygon"])
+    assert heard["count"] == len(neighbours) > 100
+    expect(page.get_by_text(f"chosen {len(neighbours)}", exact=True)).to_have_count(1)
+    assert heard["chosen"] == neighbours[:5000].tolist()
     page.keyboard.press("Escape")
     page.get_by_text("chosen 0", exact=True).wait_for()
     witness.assert_clean()
@@ -127,11 +127,11 @@ def test_the_wheel_zooms_but_never_out_of_the_whole(open_page, map_server):
 def test_click_picks_the_nearest_image_and_hover_shows_its_card(open_page, map_server):
     page, witness = opened_map(open_page, map_server)
     box = page.locator(".cm canvas").first.bounding_box()
-    place = page.locator(".cm").first.evaluate("""(map) => { const view = map.getRootNode().coresetMap;
+    point = page.locator(".cm").first.evaluate("""(map) => { const view = map.getRootNode().coresetMap;
         let far = 0; for (let i = 0; i < view.n; i++) if (view.xy[2 * i] > view.xy[2 * far]) far = i;
         return [...view.camera.toPixel(view.xy[2 * far], view.xy[2 * far + 1]), far]; }""")
-    page.mouse.move(box["x"] + place[0], box["y"] + place[1])
-    page.locator(".cm-card").filter(has_text=f"img-{place[2]}").wait_for()
+    page.mouse.move(box["x"] + point[0], box["y"] + point[1])
+    page.locator(".cm-card").filter(has_text=f"img-{point[2]}").wait_for()
     assert (
         page.locator(".cm-card img").evaluate(
             "(image) => image.decode().then(() => image.naturalWidth)"
@@ -140,7 +140,7 @@ def test_click_picks_the_nearest_image_and_hover_shows_its_card(open_page, map_s
     )
     page.mouse.down()
     page.mouse.up()
-    page.get_by_test_id("stText").first.filter(has_text=f'"clicked": {place[2]}').wait_for()
+    page.get_by_test_id("stText").first.filter(has_text=f'"clicked": {point[2]}').wait_for()
     witness.assert_clean()
 
 

@@ -144,9 +144,9 @@ def test_no_file_is_reached_by_path(app, path):
     ],
 )
 def test_listening_elsewhere_warns_unless_guarded(address, guarded, warns):
-    said = exposure(address, guarded)
-    assert (said is not None) == warns
-    assert not warns or "authentication" in said
+    message = exposure(address, guarded)
+    assert (message is not None) == warns
+    assert not warns or "authentication" in message
 
 
 def test_the_server_itself_says_so(tmp_path):

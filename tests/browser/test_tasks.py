@@ -161,8 +161,8 @@ def test_whether_a_selection_is_better_than_random_is_said_at_once(start):
     badges = page.get_by_text(re.compile("^(better than|like|worse than) random$"))
     expect(badges).to_have_count(3, timeout=30_000)
     for begins in ("95% of all images are within", "All 10 clusters", "No selected image repeats"):
-        said = page.get_by_text(re.compile(f"{begins}.*random")).first.inner_text()
-        assert re.search(r"random( leaves out|:) [0-9]", said)  # beside what random reaches
+        message = page.get_by_text(re.compile(f"{begins}.*random")).first.inner_text()
+        assert re.search(r"random( leaves out|:) [0-9]", message)  # beside what random reaches
     hand.done("is it better than random, in three sentences")
     witness.assert_clean()
 
@@ -234,12 +234,12 @@ def test_doubtful_labels_of_an_unlabelled_set_are_few_and_corrected(open_page, a
     heading(page, "Coreset Explorer")
     hand.click("button", re.compile("Find label errors"))
     heading(page, "Labels")
-    said = page.get_by_role("status").filter(has_text="reviewed")
-    said.wait_for()
-    listed = int(re.search(r"of (\d+) reviewed", said.inner_text())[1])
+    message = page.get_by_role("status").filter(has_text="reviewed")
+    message.wait_for()
+    listed = int(re.search(r"of (\d+) reviewed", message.inner_text())[1])
     assert 0 < listed <= 20  # of 90
     hand.press("1")
-    said.filter(has_text="1 corrected").or_(said.filter(has_text="1 confirmed")).wait_for()
+    message.filter(has_text="1 corrected").or_(message.filter(has_text="1 confirmed")).wait_for()
     hand.done("probable errors of an unlabelled set")
     witness.assert_clean()
 

@@ -25,11 +25,11 @@ def folders(tmp_path_factory):
     for i in range(60):
         textured(i, (96, 80)).save(train / f"{i:02d}.png")
     for i in range(24):
-        place = test / f"{i:02d}.png"
+        path = test / f"{i:02d}.png"
         if i < 8:
-            place.write_bytes((train / f"{i:02d}.png").read_bytes())
+            path.write_bytes((train / f"{i:02d}.png").read_bytes())
         else:
-            textured(500 + i, (96, 80)).save(place)
+            textured(500 + i, (96, 80)).save(path)
     for i in range(16):
         blurred(textured(700 + i, (96, 80))).save(test / f"soft-{i:02d}.png")
     return train, test

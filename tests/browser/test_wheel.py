@@ -138,7 +138,7 @@ def test_the_offline_database_is_listed(run_installed):
 
 
 @pytest.mark.parametrize(
-    "words, said",
+    "words, message",
     [
         (["--port", "70000"], "error: port '70000' must be a whole number from 1 to 65535"),
         (["--prot", "8502"], "error: unrecognized arguments: --prot 8502"),
@@ -146,9 +146,9 @@ def test_the_offline_database_is_listed(run_installed):
         (["--host", "no such host"], "error: host 'no such host' is not an address"),
     ],
 )
-def test_a_wrong_option_is_one_line(run_installed, words, said):
+def test_a_wrong_option_is_one_line(run_installed, words, message):
     done = run_installed("coreset-explorer", *words)
-    assert done.returncode == 2 and done.stderr.startswith(said), done.stderr
+    assert done.returncode == 2 and done.stderr.startswith(message), done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 

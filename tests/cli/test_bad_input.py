@@ -35,12 +35,12 @@ def shell(tmp_path, monkeypatch, capsys):
     return call
 
 
-def assert_refused(answer: tuple[int, str], *said: str) -> None:
+def assert_refused(answer: tuple[int, str], *message: str) -> None:
     code, err = answer
     last = err.strip().splitlines()[-1]
     assert code == 2, err
     assert last.startswith("error: ") and "Traceback" not in err
-    for word in said:
+    for word in message:
         assert word in last, last
 
 
@@ -77,9 +77,9 @@ def test_a_folder_of_broken_images_only(shell, tmp_path):
     folder = tmp_path / "broken"
     folder.mkdir()
     (folder / "empty.png").write_bytes(b"")
-    whole = io.BytesIO()
-    Image.linear_gradient("L").save(whole, "JPEG")
-    (folder / "cut.jpg").write_bytes(whole.getvalue()[:200])
+    full = io.BytesIO()
+    Image.linear_gradient("L").save(full, "JPEG")
+    (folder / "cut.jpg").write_bytes(full.getvalue()[:200])
     assert_refused(shell("embed", folder), "broken")
 
 
@@ -93,19 +93,19 @@ def test_odd_images_are_used_and_broken_ones_set_aside(shell, tmp_path):
     frames[0].save(folder / "moving.gif", save_all=True, append_images=frames[1:])
     (folder / "empty.png").write_bytes(b"")
     code, err = shell("select", folder, "--method", "random", "--prune-rate", "0")
-    assert code == 0 and "1 file was set aside" in err and "empty.png" in err
+    assert code == 0 and "1 file was skipped" in err and "empty.png" in err
 
 
 @pytest.mark.parametrize(
-    "array, said",
+    "array, message",
     [
         (np.array([[1.0, np.nan]] * 9, np.float32), "NaN"),
         (np.arange(9, dtype=np.float32), "(9,)"),
     ],
 )
-def test_vectors_that_are_none(shell, tmp_path, array, said):
+def test_vectors_that_are_none(shell, tmp_path, array, message):
     np.save(tmp_path / "v.npy", array)
-    assert_refused(shell("run", tmp_path / "v.npy"), said)
+    assert_refused(shell("run", tmp_path / "v.npy"), message)
 
 
 def test_fewer_vectors_than_images(tmp_path):
@@ -145,7 +145,7 @@ def test_nothing_pruned_keeps_everything(shell, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "words, said",
+    "words, message",
     [
         (("--method", "elfs", "--prune-rate", "0.5", "--beta", "0.7"), "beta"),
         (("--method", "elfs", "--n-clusters", "41"), "41"),
@@ -160,8 +160,8 @@ def test_nothing_pruned_keeps_everything(shell, tmp_path, capsys):
         (("--prune-rate", "much"), "--prune-rate"),
     ],
 )
-def test_knobs_out_of_range(shell, tmp_path, words, said):
-    assert_refused(shell("run", vectors(tmp_path / "v.npy"), *words), said)
+def test_knobs_out_of_range(shell, tmp_path, words, message):
+    assert_refused(shell("run", vectors(tmp_path / "v.npy"), *words), message)
 
 
 def test_unknown_names(shell, tmp_path):
@@ -185,12 +185,12 @@ def test_a_place_that_cannot_be_written_is_refused_before_any_work(shell, tmp_pa
     ).exists()
 
 
-@pytest.mark.parametrize("option, said", [("0", "'0'"), ("70000", "70000"), ("http", "http")])
-def test_ports_that_are_none(option, said):
+@pytest.mark.parametrize("option, message", [("0", "'0'"), ("70000", "70000"), ("http", "http")])
+def test_ports_that_are_none(option, message):
     done = subprocess.run(
         [ROOT / "scripts" / "app", "--port", option], capture_output=True, text=True, timeout=60
     )
-    assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
 
 
 def test_a_port_that_is_taken():

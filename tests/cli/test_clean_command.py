@@ -35,9 +35,9 @@ def train(tmp_path):
     """Ten pictures in two classes; a/0.png is also b/copy.png, and b/blank.png is blank."""
     folder = tmp_path / "train"
     for i in range(10):
-        place = folder / ("a" if i % 2 == 0 else "b")
-        place.mkdir(parents=True, exist_ok=True)
-        textured(i).save(place / f"{i}.png")
+        target = folder / ("a" if i % 2 == 0 else "b")
+        target.mkdir(parents=True, exist_ok=True)
+        textured(i).save(target / f"{i}.png")
     (folder / "b" / "copy.png").write_bytes((folder / "a" / "0.png").read_bytes())
     plain(128).save(folder / "b" / "blank.png")
     return folder
@@ -95,7 +95,7 @@ def test_ids_are_excluded_and_restored_by_hand(shell, train):
     shell("clean", train, "--no-embed", "--exclude", "a/0.png", "--exclude", "a/2.png")
     after = json.loads(shell("clean", train, "--no-embed", "--restore", "a/0.png", "--json").stdout)
     assert after["excluded"] == {"chosen by hand": 1}
-    with pytest.raises(BadInput, match="--exclude names 'zebra.png', which is no id of this"):
+    with pytest.raises(BadInput, match="--exclude names 'zebra.png', which is not an id of this"):
         shell("clean", train, "--no-embed", "--exclude", "zebra.png")
 
 
@@ -103,7 +103,7 @@ def test_a_selection_tells_what_the_copies_cost(shell, train, tmp_path):
     out = tmp_path / "chosen"
     shell("run", train, "--method", "random", "--count", "12", "--out", out)
     result = shell("clean", train, "--no-embed", "--selection", out)
-    assert "cost: 1 of 12 chosen images were copies of another chosen file" in result.stdout
+    assert "cost: 1 of 12 chosen images were copies of another selected file" in result.stdout
 
 
 def test_the_html_report_stands_alone(shell, train, tmp_path):
@@ -115,18 +115,18 @@ def test_the_html_report_stands_alone(shell, train, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "words, said",
+    "words, message",
     [
         (["--fail-on", "leakage"], "needs a second source; add --against OTHER"),
-        (["--fail-on", "ugly"], "'ugly' is no finding; known: byte_identical"),
-        (["--apply", "ugly"], "'ugly' is no finding"),
-        (["--which", "some"], "--which 'some' is not offered; choose surplus or all"),
-        (["--keep", "newest"], "--keep 'newest' is not offered; choose one of first"),
+        (["--fail-on", "ugly"], "'ugly' is not a finding; known: byte_identical"),
+        (["--apply", "ugly"], "'ugly' is not a finding"),
+        (["--which", "some"], "--which 'some' is not supported; choose surplus or all"),
+        (["--keep", "newest"], "--keep 'newest' is not supported; choose one of first"),
         (["--threshold", "dark"], "must read NAME=VALUE"),
         (["--threshold", "dark=9"], "dark=9"),
         (["--out", "/nonexistent/x.txt"], "cannot be written"),
     ],
 )
-def test_bad_input_is_one_sentence(shell, train, words, said):
-    with pytest.raises(BadInput, match=said):
+def test_bad_input_is_one_sentence(shell, train, words, message):
+    with pytest.raises(BadInput, match=message):
         shell("clean", train, "--no-embed", *words)

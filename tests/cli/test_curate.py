@@ -78,7 +78,7 @@ def test_columns(shell):
 
 
 @pytest.mark.parametrize(
-    "words, said",
+    "words, message",
     [
         (("find", "demo"), "a search needs one query"),
         (("find", "demo", "--text", "a cat"), "has no text tower"),
@@ -96,7 +96,7 @@ def test_columns(shell):
         (("select", "demo", "--method", "random", "--where", "class="), "a value was expected"),
     ],
 )
-def test_bad_input_is_one_sentence(shell, words, said):
+def test_bad_input_is_one_sentence(shell, words, message):
     code, _, err = shell(*words)
     lines = [line for line in err.splitlines() if line.startswith("error:")]
-    assert code == 2 and len(lines) == 1 and said in lines[0]
+    assert code == 2 and len(lines) == 1 and message in lines[0]

@@ -40,9 +40,9 @@ def test_the_best_of_each_rate_is_marked_and_explained():
 
 
 def test_labels_needed_are_given_for_the_advice_and_for_random():
-    said = [line for line in lines(FOUND, share=0.9) if "labels" in line and "90 %" in line]
-    assert "about 100 labels following this advice" in said[-2]
-    assert "labelling at random" in said[-1]
+    message = [line for line in lines(FOUND, share=0.9) if "labels" in line and "90 %" in line]
+    assert "about 100 labels following this advice" in message[-2]
+    assert "labelling at random" in message[-1]
 
 
 def test_too_few_images_are_said():

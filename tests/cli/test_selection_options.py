@@ -65,15 +65,15 @@ def test_count_pins_and_quotas(select, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("--count", 25), "count=25 is more than the 24 images"),
         (("--count", 0), "count=0 must be a whole number of at least 1"),
         (("--count", 3, "--prune-rate", 0.5), "give one of them"),
-        (("--must-keep", "nothere.png"), "which is no id of this source"),
+        (("--must-keep", "nothere.png"), "which is not an id of this source"),
         (("--quota", "class"), "must read COLUMN=equal"),
         (("--cost", "size"), "costs and budget belong together"),
-        (("--cost", "size", "--budget", 3), "'size', which is no column here"),
+        (("--cost", "size", "--budget", 3), "'size', which is not a column here"),
         (("--group", "site"), "'site' is unknown; choose one of class, cluster"),
         (("--near-duplicates", -1), "must be a distance of at least 0"),
         (("--param", "prune_rate=0.5"), "give it once, as --prune-rate"),
@@ -83,9 +83,9 @@ def test_count_pins_and_quotas(select, tmp_path):
         (("--param", "gamma=1"), "unknown parameter 'gamma'"),
     ],
 )
-def test_refused_in_one_line(select, words, said):
+def test_refused_in_one_line(select, words, message):
     answer = select(*words)
-    assert isinstance(answer, str) and answer.startswith("error: ") and said in answer, answer
+    assert isinstance(answer, str) and answer.startswith("error: ") and message in answer, answer
 
 
 def test_options_and_params_make_the_same_request():

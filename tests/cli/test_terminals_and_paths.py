@@ -56,7 +56,7 @@ def test_a_tilde_is_the_home_folder_for_what_is_written(tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs" / "thesis.txt").write_text("a")
-    with pytest.raises(BadInput, match="is no selection folder"):
+    with pytest.raises(BadInput, match="is not a selection folder"):
         check_destination("~/theirs")
     check_destination("~/new")
 
@@ -88,12 +88,12 @@ def test_a_read_only_workspace_is_no_fault_of_the_source(tmp_path: Path, monkeyp
 @pytest.fixture(scope="module")
 def read_only(tmp_path_factory):
     """A small disk that can be mounted read-only."""
-    place = tmp_path_factory.mktemp("disk")
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], check=False)
+    folder = tmp_path_factory.mktemp("disk")
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], check=False)
     if made.returncode:
         pytest.skip("mounting needs rights that this account does not have")
-    yield place
-    subprocess.run(["umount", "-l", place], check=False)
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=False)
 
 
 def test_a_source_on_a_read_only_disk_with_its_workspace_there_too(read_only: Path, monkeypatch):

@@ -39,11 +39,11 @@ def graph(points, k):
 @pytest.mark.parametrize("alpha", [0.5, 0.8, 0.95])
 def test_the_fixed_point_is_the_closed_form(alpha):
     rng = np.random.default_rng(3)
-    near = graph(rng.normal(size=(40, 5)), 6)
+    neighbours = graph(rng.normal(size=(40, 5)), 6)
     given = np.full(40, -1)
     given[[0, 7, 21, 33]] = [0, 1, 2, 1]
-    wanted = closed_form(near.indices, near.distances.astype(float), given, 3, alpha)
-    found = spread_labels(near, given, 3, alpha=alpha)
+    wanted = closed_form(neighbours.indices, neighbours.distances.astype(float), given, 3, alpha)
+    found = spread_labels(neighbours, given, 3, alpha=alpha)
     share = wanted.max(1) / wanted.sum(1)
     others = given < 0
     assert np.array_equal(found.labels[others], wanted.argmax(1)[others])
@@ -54,23 +54,23 @@ def test_the_fixed_point_is_the_closed_form(alpha):
 
 def test_a_chain_passes_the_label_of_the_nearer_end_on():
     # 0 - 1 - 2 - 3 - 4, all links equally long; ends labelled 0 and 1, the middle is a tie
-    near = Neighbours(
+    neighbours = Neighbours(
         np.array([[1, 1], [0, 2], [1, 3], [2, 4], [3, 3]]), np.full((5, 2), 0.1, np.float32)
     )
-    found = spread_labels(near, np.array([0, -1, -1, -1, 1]), 2)
+    found = spread_labels(neighbours, np.array([0, -1, -1, -1, 1]), 2)
     assert found.labels.tolist()[:2] == [0, 0] and found.labels.tolist()[3:] == [1, 1]
     assert found.confidence[2] == pytest.approx(0.5, abs=1e-3)
 
 
 def test_what_no_label_reaches_stays_unknown():
-    near = Neighbours(np.array([[1], [0], [3], [2]]), np.full((4, 1), 0.1, np.float32))
-    found = spread_labels(near, np.array([1, -1, -1, -1]), 2)
+    neighbours = Neighbours(np.array([[1], [0], [3], [2]]), np.full((4, 1), 0.1, np.float32))
+    found = spread_labels(neighbours, np.array([1, -1, -1, -1]), 2)
     assert found.labels.tolist() == [1, 1, -1, -1] and found.confidence[2] == 0
 
 
 def test_bad_input_is_a_sentence():
-    near = Neighbours(np.array([[1], [0]]), np.full((2, 1), 0.1, np.float32))
+    neighbours = Neighbours(np.array([[1], [0]]), np.full((2, 1), 0.1, np.float32))
     with pytest.raises(BadInput, match="no image is labelled"):
-        spread_labels(near, np.array([-1, -1]), 2)
+        spread_labels(neighbours, np.array([-1, -1]), 2)
     with pytest.raises(BadInput, match="alpha=1"):
-        spread_labels(near, np.array([0, -1]), 2, alpha=1)
+        spread_labels(neighbours, np.array([0, -1]), 2, alpha=1)

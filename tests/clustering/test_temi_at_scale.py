@@ -91,14 +91,14 @@ def test_only_batches_and_blocks_are_ever_read(stored, monkeypatch, set_limits):
 
 
 def test_rows_by_number_come_in_the_order_asked_for(stored):
-    vectors, near = stored
+    vectors, neighbours = stored
     asked = torch.tensor([5, 899, 0, 5, 17])
-    whole = unit(as_tensor(vectors, "cpu")).float()
-    assert torch.equal(row_streaming.UnitRows(vectors, "cpu")[asked], whole[asked])
-    places = torch.tensor([0, 3, 19, 1, 0])
+    full = unit(as_tensor(vectors, "cpu")).float()
+    assert torch.equal(row_streaming.UnitRows(vectors, "cpu")[asked], full[asked])
+    positions = torch.tensor([0, 3, 19, 1, 0])
     assert (
-        row_streaming.ListsOnDisk(near.indices, "cpu")[asked, places].tolist()
-        == near.indices[asked.numpy(), places.numpy()].tolist()
+        row_streaming.ListsOnDisk(neighbours.indices, "cpu")[asked, positions].tolist()
+        == neighbours.indices[asked.numpy(), positions.numpy()].tolist()
     )
 
 
@@ -111,7 +111,7 @@ def test_many_probabilities_are_not_kept_and_nothing_else_changes(stored, set_li
 
 
 def test_missing_neighbours_and_broken_rows_are_told(stored):
-    vectors, near = stored
+    vectors, neighbours = stored
     with pytest.raises(BadInput, match="neighbours=None"):
         pseudo_labels(vectors, 6, "temi", streamed=True, device="cpu")
     broken = np.array(vectors)
@@ -123,7 +123,7 @@ def test_missing_neighbours_and_broken_rows_are_told(stored):
                 6,
                 "temi",
                 streamed=True,
-                neighbours=near,
+                neighbours=neighbours,
                 device="cpu",
                 **QUICK,
                 n_dims=n_dims,

@@ -18,15 +18,15 @@ from coreset_engine.clustering.temi_training import Training
 def training(n=96, dims=6, **changes):
     config = TemiConfig.preset("paper", **(dict(n_heads=3, hidden=8, bottleneck=4) | changes))
     rows = torch.from_numpy(np.random.default_rng(0).normal(size=(n, dims)).astype(np.float32))
-    near = torch.arange(n)[:, None].roll(1, 0)
-    return Training(rows, near, 5, config, seed=0)
+    neighbours = torch.arange(n)[:, None].roll(1, 0)
+    return Training(rows, neighbours, 5, config, seed=0)
 
 
 def walk(made, steps):
     """Takes `steps` steps on the first images; yields the learning rate of each."""
     for _ in range(steps):
         images = torch.arange(min(made.batch, len(made.rows)))
-        made.step(images, made.near[images, 0])
+        made.step(images, made.pairs[images, 0])
         yield made.optimizer.param_groups[0]["lr"]
 
 

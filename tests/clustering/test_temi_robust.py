@@ -90,7 +90,7 @@ def test_zero_vectors_and_half_precision_pass():
 def test_out_of_memory_halves_the_batch_and_changes_no_result(monkeypatch):
     vectors, _ = blobs([40] * 4)
     config = TemiConfig(**(QUICK | dict(min_steps=20, batch=64)))
-    whole = temi(vectors, 4, config)
+    full = temi(vectors, 4, config)
     real = module.head_logits
     sizes = []
 
@@ -104,9 +104,9 @@ def test_out_of_memory_halves_the_batch_and_changes_no_result(monkeypatch):
 
     monkeypatch.setattr(module, "head_logits", small_machine)
     halved = temi(vectors, 4, config)
-    assert whole.info["micro_batch"] == 64 and halved.info["micro_batch"] == 32
+    assert full.info["micro_batch"] == 64 and halved.info["micro_batch"] == 32
     assert sizes.count(64) > 20
-    np.testing.assert_allclose(halved.probabilities, whole.probabilities, atol=1e-3)
+    np.testing.assert_allclose(halved.probabilities, full.probabilities, atol=1e-3)
 
 
 def test_out_of_memory_with_one_pair_is_an_error(monkeypatch):

@@ -143,7 +143,7 @@ def test_the_text_form_reads_back(one, text):
 
 
 @pytest.mark.parametrize(
-    "text, said",
+    "text, message",
     [
         ("", "the filter is empty"),
         ("   ", "the filter is empty"),
@@ -161,14 +161,14 @@ def test_the_text_form_reads_back(one, text):
         ("(" * 60 + "a=1" + ")" * 60, "nested"),
     ],
 )
-def test_what_cannot_be_read_says_where(text, said):
+def test_what_cannot_be_read_says_where(text, message):
     with pytest.raises(BadInput, match="time=night and width>=512|nested") as caught:
         parse_filter(text)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    "text, said",
+    "text, message",
     [
         ("widht>=3", "did you mean 'width'?"),
         ("width=wide", "holds numbers, which 'wide' is not"),
@@ -176,19 +176,19 @@ def test_what_cannot_be_read_says_where(text, said):
         ("tag>=a", "tags, which have no order"),
     ],
 )
-def test_a_column_that_cannot_be_asked_so(text, said):
+def test_a_column_that_cannot_be_asked_so(text, message):
     with pytest.raises(BadInput) as caught:
         apply_filter(parse_filter(text), Table())
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_a_filter_that_leaves_nothing_says_what_there_is():
     table = Table()
     with pytest.raises(BadInput) as caught:
         require_some(apply_filter(parse_filter("time=nigth"), table), table)
-    said = str(caught.value)
-    assert "none of the 6 images" in said and "did you mean 'night'?" in said
-    assert "day (2), night (2), dusk (1), 1 missing" in said
+    message = str(caught.value)
+    assert "none of the 6 images" in message and "did you mean 'night'?" in message
+    assert "day (2), night (2), dusk (1), 1 missing" in message
     with pytest.raises(BadInput, match="'width' runs from 100 to 600, 1 missing"):
         require_some(apply_filter(parse_filter("width>1000"), table), table)
 

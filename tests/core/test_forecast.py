@@ -73,7 +73,7 @@ def test_without_a_usual_safest_it_is_the_highest_low_end():
     some = options(("d2", (3, -2, 8)), ("kmedoids", (2, -1, 5)), ("typiclust", (1, -3, 5)))
     found = decide(some, 0.9, "")
     assert (found.option.name, found.decided) == ("kmedoids", False)
-    assert "so the safest is taken, kmedoids" in found.reason
+    assert "so the safest is used, kmedoids" in found.reason
     alike = options(("d2", (3, -2, 8)), ("kmedoids", (2, -3, 7)))
     found = decide(alike, 0.9, "")
     assert found.option.name == "d2" and "as the safest anyway" in found.reason

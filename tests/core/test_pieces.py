@@ -42,8 +42,8 @@ class Backwards(row_blocks.LocalWorkers):
         self.slots = slots
 
     def map(self, task, shared, items, idle):
-        for place in range(len(items))[::-1]:
-            yield place, task(self.vectors, shared, *items[place])
+        for position in range(len(items))[::-1]:
+            yield position, task(self.vectors, shared, *items[position])
 
 
 def test_size_decides_by_the_data_alone():

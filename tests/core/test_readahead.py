@@ -102,8 +102,8 @@ def test_dynamics_tell_of_every_row_but_the_first_batches_and_find_the_same(vect
 
 
 def test_temi_tells_of_pairs_and_lists_and_finds_the_same(vectors, told, tmp_path):
-    near = np.random.default_rng(1).integers(N, size=(N, 20))
-    np.save(tmp_path / "near.npy", near)  # rows of 20 numbers of 8 bytes, of which 10 are taken
+    nearest = np.random.default_rng(1).integers(N, size=(N, 20))
+    np.save(tmp_path / "near.npy", nearest)  # rows of 20 numbers of 8 bytes, of which 10 are taken
     config = TemiConfig(n_heads=2, epochs=1, min_steps=1, batch=100, n_neighbours=10, n_dims=0)
 
     def labels(rows, lists):
@@ -111,7 +111,7 @@ def test_temi_tells_of_pairs_and_lists_and_finds_the_same(vectors, told, tmp_pat
         context = ClusterContext(neighbours, device="cpu", streamed=True)
         return temi(rows, 4, config, context=context).labels
 
-    wanted = labels(np.array(vectors), near)
+    wanted = labels(np.array(vectors), nearest)
     assert not told.pages
     assert np.array_equal(wanted, labels(vectors, np.load(tmp_path / "near.npy", mmap_mode="r")))
     lists = {

@@ -74,7 +74,7 @@ def test_a_large_array_lies_on_disk_where_tmpdir_says(tmp_path, monkeypatch, set
     assert not isinstance(row_streaming.scratch((125,), np.int64), np.memmap) and not seen
     for given, wanted in ((str(tmp_path), None), ("", "/var/tmp")):
         monkeypatch.setenv("TMPDIR", given)
-        monkeypatch.setattr(row_streaming.os, "access", lambda place, how: True)
+        monkeypatch.setattr(row_streaming.os, "access", lambda folder, how: True)
         found = row_streaming.scratch((126,), np.int64)
         assert isinstance(found, np.memmap) and not found.any() and seen[-1] == wanted
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from coreset_engine.coverage.draws import Given
+from coreset_engine.coverage.draws import ExplicitDraws
 
 
 def hashed(ranks: np.ndarray, bits: int) -> np.ndarray:
@@ -18,7 +18,7 @@ def hashed(ranks: np.ndarray, bits: int) -> np.ndarray:
 
 def tie_bits(dims: np.ndarray, points: np.ndarray) -> np.ndarray:
     """(T,) uint32 bits that explicit draws get."""
-    given = Given(dims, points)
+    given = ExplicitDraws(dims, points)
     return np.concatenate([given.unit(number).ties for number in range(-(-len(dims) // 1024))])
 
 
@@ -43,12 +43,12 @@ def brute_force(
         coverage[nearest] += 1
         distance = np.abs(vectors[:, slice_] - vectors[nearest, slice_]).sum(1)
         distance[nearest] = np.inf
-        near = np.lexsort((order, distance))[: min(alpha, n - 1)]
-        if len(near) and distance[near[0]] == 0:
-            redundancy[near[0]] += 1
-        elif len(near):
-            weight = (distance[near[0]] / distance[near]) ** exponent
-            redundancy[near] += weight / weight.sum()
+        neighbours = np.lexsort((order, distance))[: min(alpha, n - 1)]
+        if len(neighbours) and distance[neighbours[0]] == 0:
+            redundancy[neighbours[0]] += 1
+        elif len(neighbours):
+            weight = (distance[neighbours[0]] / distance[neighbours]) ** exponent
+            redundancy[neighbours] += weight / weight.sum()
     return coverage, redundancy
 
 

@@ -20,7 +20,7 @@ from coreset_engine.coverage.partitions import (
     held,
     score_set,
     sets_of,
-    turn_into,
+    transpose_to_folder,
 )
 from coreset_engine.coverage.scores import coverage_grid, coverage_scores
 from coreset_engine.coverage.transposed import turn
@@ -45,8 +45,8 @@ def scorer_of(folder, groups, seed=0):
         def score(samples, hits, penalty, tick):
             parts = [
                 (names, rows)
-                for names, whole in sets_of(samples.dims, len(columns.low), groups)
-                for rows in np.array_split(whole, 2)
+                for names, full in sets_of(samples.dims, len(columns.low), groups)
+                for rows in np.array_split(full, 2)
             ]
             rng.shuffle(parts)
             total = reduce(
@@ -65,7 +65,7 @@ def scorer_of(folder, groups, seed=0):
 def test_columns_in_files_are_those_in_memory(vectors, kind, tmp_path):
     wanted = turn(vectors.astype(kind), 2)
     for _ in range(2):  # made, then found
-        found = turn_into(tmp_path / "columns", vectors.astype(kind), 2)
+        found = transpose_to_folder(tmp_path / "columns", vectors.astype(kind), 2)
         for name, array in vars(wanted).items():
             assert (
                 np.array_equal(array, getattr(found, name))
@@ -92,7 +92,7 @@ def test_any_number_of_groups_gives_the_bits_of_one_machine(vectors, groups, m, 
     found = coverage_scores(
         data,
         **common,
-        columns=turn_into(tmp_path, data, m),
+        columns=transpose_to_folder(tmp_path, data, m),
         make_scorer=scorer_of(tmp_path, groups, groups),
     )
     assert np.array_equal(wanted.coverage, found.coverage) and np.array_equal(
@@ -108,7 +108,7 @@ def test_a_grid_of_alphas_over_groups(vectors, tmp_path):
         vectors,
         (30, 10),
         **common,
-        columns=turn_into(tmp_path, vectors, 2),
+        columns=transpose_to_folder(tmp_path, vectors, 2),
         make_scorer=scorer_of(tmp_path, 4),
     )
     assert wanted.keys() == found.keys()
@@ -120,7 +120,7 @@ def test_one_machine_begins_and_groups_go_on(vectors, tmp_path):
     for number, groups in ((2500, None), (5000, 3), (9000, 2)):
         door = (
             dict(
-                columns=turn_into(tmp_path / "columns", vectors, 2),
+                columns=transpose_to_folder(tmp_path / "columns", vectors, 2),
                 make_scorer=scorer_of(tmp_path / "columns", groups),
             )
             if groups
@@ -143,24 +143,24 @@ def test_turning_tells_how_far_it_is_and_can_be_stopped(vectors, tmp_path, set_l
             raise Stop
 
     with pytest.raises(Stop):
-        turn_into(tmp_path, vectors, 2, progress=stop)
+        transpose_to_folder(tmp_path, vectors, 2, progress=stop)
     assert answer == sorted(answer) and not (tmp_path / "about.npz").exists()
     ticks = []
-    found = turn_into(tmp_path, vectors, 2, progress=lambda *tick: ticks.append(tick))
+    found = transpose_to_folder(tmp_path, vectors, 2, progress=lambda *tick: ticks.append(tick))
     assert ticks[-1] == (vectors.shape[1], vectors.shape[1], "columns")
     assert np.array_equal(found.levels, turn(vectors, 2).levels)
 
 
 def test_a_full_disk_says_so_before_anything_is_mapped(vectors, tmp_path, monkeypatch):
-    def full(*told):
+    def full(*reported):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(OSError, match="No space left"):
-        turn_into(tmp_path, vectors, 2)
+        transpose_to_folder(tmp_path, vectors, 2)
     monkeypatch.undo()
     assert np.array_equal(
-        turn_into(tmp_path, vectors, 2).levels, turn(vectors, 2).levels
+        transpose_to_folder(tmp_path, vectors, 2).levels, turn(vectors, 2).levels
     )  # half-made files are redone
 
 
@@ -180,10 +180,10 @@ def test_every_sample_falls_on_the_one_set_that_holds_it():
 
 def test_the_number_of_groups_follows_the_memory():
     size = TaskSize(n=10_000_000, d=256, itemsize=2, m=2, sums=1, threads=4)
-    whole = held(size, groups=1)
-    assert groups_for(size, memory=whole / 0.79) == 1
-    half = groups_for(size, memory=whole / 2)
+    full = held(size, groups=1)
+    assert groups_for(size, memory=full / 0.79) == 1
+    half = groups_for(size, memory=full / 2)
     assert half > 2  # two of two groups are the whole
-    assert held(size, half) <= 0.8 * whole / 2 < held(size, half - 1)
+    assert held(size, half) <= 0.8 * full / 2 < held(size, half - 1)
     with pytest.raises(BadInput, match="smallest node has 0.5 GB"):
         groups_for(size, memory=5e8)

@@ -67,8 +67,8 @@ def test_within_a_filter_as_a_filter_and_as_a_start(run):
     assert found.filter.text == "id in (d350, d180)"
     request = found.request("random", 3)
     assert request.must_keep == ("d350", "d180") and request.budget.count == 3
-    near = find(run, like=np.array([0.0, 2.0], np.float32), count=1)
-    assert near.ids.tolist() == ["d90"]
+    neighbours = find(run, like=np.array([0.0, 2.0], np.float32), count=1)
+    assert neighbours.ids.tolist() == ["d90"]
 
 
 def test_diverse_by_hand(run):
@@ -82,7 +82,7 @@ def test_diverse_by_hand(run):
 
 
 @pytest.mark.parametrize(
-    "query, said",
+    "query, message",
     [
         ({}, "a search needs one query"),
         ({"like": "d0", "text": "x"}, "a search needs one query"),
@@ -101,8 +101,8 @@ def test_diverse_by_hand(run):
         ({"like": Image.new("RGB", (8, 8))}, "no encoder is known"),
     ],
 )
-def test_queries_that_cannot_work_say_why(run, query, said):
-    with pytest.raises(BadInput, match=said):
+def test_queries_that_cannot_work_say_why(run, query, message):
+    with pytest.raises(BadInput, match=message):
         find(run, **query)
 
 

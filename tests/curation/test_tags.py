@@ -111,7 +111,7 @@ def test_our_tags_join_those_of_the_source(run):
     assert run.columns.column("tag").texts().tolist()[:4] == ["own", "own", "new", "new"]
     assert tag(run, "new", ids=["i00"]).total == 3
     assert tag(run, "new", where="tag=own", remove=True).total == 2
-    with pytest.raises(BadInput, match="'zz' is no id of this source"):
+    with pytest.raises(BadInput, match="'zz' is not an id of this source"):
         tag(run, "new", ids=["zz"])
     with pytest.raises(BadInput, match="needs images; say which"):
         tag(run, "new")

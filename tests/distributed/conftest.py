@@ -123,13 +123,13 @@ def az(tmp_path_factory):
         stderr=subprocess.STDOUT,
         text=True,
     )
-    said = ""
+    message = ""
     for line in server.stdout:
-        said += line
+        message += line
         if "listens on" in line or "listening on" in line:
             break
     else:
-        pytest.fail(f"Azurite ended with {server.wait()}: {said}", pytrace=False)
+        pytest.fail(f"Azurite ended with {server.wait()}: {message}", pytrace=False)
     direct = line.split()[-1]
     threading.Thread(
         target=server.stdout.read, daemon=True

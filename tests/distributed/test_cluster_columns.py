@@ -29,8 +29,8 @@ def test_a_run_whose_nodes_hold_two_groups_equals_one_machine(
     alone = Run(
         dataset, n_clusters=3, n_samples=20_000, store=Store(tmp_path / "one")
     ).coverage_grid((40, 10))
-    monkeypatch.setattr(beyond, "fits_whole", lambda *told: False)
-    monkeypatch.setattr(beyond.over, "groups_for", lambda *told, **rest: 3)
+    monkeypatch.setattr(beyond, "fits_in_memory", lambda *reported: False)
+    monkeypatch.setattr(beyond.over, "groups_for", lambda *reported, **rest: 3)
     victim = three_nodes.add_node(num_cpus=1, object_store_memory=200 << 20)
     killed = []
     forks = []
@@ -41,8 +41,8 @@ def test_a_run_whose_nodes_hold_two_groups_equals_one_machine(
             three_nodes.remove_node(victim, allow_graceful=False)
 
     class Watched(beyond.Tree):
-        def __init__(self, *told):
-            super().__init__(*told)
+        def __init__(self, *reported):
+            super().__init__(*reported)
             send, self.fork = (
                 self.fork.remote,
                 SimpleNamespace(remote=lambda *sums: forks.append(1) or send(*sums)),
@@ -70,7 +70,7 @@ def test_a_run_whose_nodes_hold_two_groups_equals_one_machine(
 
 
 def test_a_node_that_does_not_see_the_columns_is_one_sentence(three_nodes, dataset, tmp_path):
-    from coreset_engine.coverage.partitions import turn_into
+    from coreset_engine.coverage.partitions import transpose_to_folder
     from coreset_engine.coverage.scores import coverage_scores
 
     vectors = np.load(dataset.spec)
@@ -81,7 +81,7 @@ def test_a_node_that_does_not_see_the_columns_is_one_sentence(three_nodes, datas
         coverage_scores(
             vectors,
             n_samples=3000,
-            columns=turn_into(tmp_path / "here", vectors, 2),
+            columns=transpose_to_folder(tmp_path / "here", vectors, 2),
             make_scorer=make_scorer,
         )
 
@@ -91,7 +91,7 @@ def test_a_task_is_cut_for_the_smallest_node():
     assert beyond.smallest([(16, 64e9), (8, 128e9)], n, 1) == (8, 64e9)
     assert beyond.smallest([(64, 64e9)], n, 1) == (30, 64e9)  # 32 sums of 0.8 GB are 0.4 of it
     assert beyond.smallest([(4, 1e9)], n, 1) == (1, 1e9)
-    assert beyond.fits_whole(60_000, 1280, 4, 16, 16e9) and not beyond.fits_whole(
+    assert beyond.fits_in_memory(60_000, 1280, 4, 16, 16e9) and not beyond.fits_in_memory(
         n, 256, 4, 16, 128e9
     )
     dims = np.random.default_rng(0).integers(0, 10, (4000, 2))

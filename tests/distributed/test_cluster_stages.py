@@ -20,21 +20,21 @@ from coreset_engine.sources.open import open_source
 def runs(three_nodes, tmp_path_factory):
     """The same vectors on one machine and on three nodes; small pieces, so that there are some to
     share."""
-    place = tmp_path_factory.mktemp("vectors")
+    folder = tmp_path_factory.mktemp("vectors")
     rng = np.random.default_rng(0)
     labels = rng.integers(4, size=1200)
     np.save(
-        place / "v.npy",
+        folder / "v.npy",
         (rng.normal(size=(4, 32))[labels] * 2 + rng.normal(size=(1200, 32))).astype(np.float32),
     )
-    dataset = open_source(str(place / "v.npy"))
+    dataset = open_source(str(folder / "v.npy"))
     return [
         Run(
             dataset,
             n_clusters=4,
             clusterer="kmeans",
             n_samples=20_000,
-            store=Store(place / home),
+            store=Store(folder / home),
             cluster=address,
             search="approximate",
         )
@@ -59,7 +59,7 @@ def test_a_job_opens_its_run_on_the_cluster_it_names(runs, three_nodes):
     from coreset_engine.jobs import worker
 
     params = dict(cluster=three_nodes.address, n_clusters=4, other=1)
-    run, rest = worker._open(runs[1].dataset.spec, params, runs[1].store, lambda *told: None)
+    run, rest = worker._open(runs[1].dataset.spec, params, runs[1].store, lambda *reported: None)
     assert run.cluster == three_nodes.address and rest == dict(other=1)
     assert run.config.n_clusters == 4
 
@@ -177,13 +177,13 @@ def test_how_far_a_node_is_lies_in_a_file_now_and_then(tmp_path, set_limits, eve
     from coreset_engine.distributed import full_stages
 
     set_limits(progress_s=every)
-    place = tmp_path / "told.json"
-    teller = full_stages.Teller(place, "dynamics")
+    folder = tmp_path / "told.json"
+    teller = full_stages.Teller(folder, "dynamics")
     teller("neighbours", 9, 9, "images")
-    assert not place.exists()
+    assert not folder.exists()
     for done, written in zip((1, 2, 3), seen, strict=True):
         teller("dynamics", done, 5, "epochs")
-        assert filesystem.read_json(place)["done"] == written and teller.note["done"] == done
+        assert filesystem.read_json(folder)["done"] == written and teller.note["done"] == done
     gone = full_stages.Teller(tmp_path / "gone" / "told.json", "dynamics")
     gone("dynamics", 1, 5, "epochs")  # the folder is gone: nothing is raised
     assert gone.note["unit"] == f"epochs (on {platform.node()})"

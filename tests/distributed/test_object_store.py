@@ -175,7 +175,7 @@ def test_a_picture_that_changed_meanwhile_is_one_sentence_from_a_worker(
         set(range(len(there))) - set(np.linspace(0, len(there) - 1, 32).astype(int).tolist())
     )
     flip(
-        tmp_path / "copy" / "0.tar", int(there.reader.place[unasked]) + 60
+        tmp_path / "copy" / "0.tar", int(there.reader.offset[unasked]) + 60
     )  # not read here to settle the image size
 
     def rows(
@@ -210,9 +210,9 @@ def test_gpu_nodes_embed_where_there_are_any(three_nodes, shards, tmp_path):
     assert not missing_shards(there, make_encoder("efficientnet_lite0"), tmp_path, shard_size=16)
 
 
-def flip(path: Path, place: int) -> None:
+def flip(path: Path, offset: int) -> None:
     data = bytearray(path.read_bytes())
-    data[place] ^= 255
+    data[offset] ^= 255
     path.write_bytes(bytes(data))
 
 
@@ -239,7 +239,12 @@ def test_slow_and_vanished_nodes(set_limits):
 
     def gathered(shards: int, cores: float) -> dict[str, float]:
         return embedding._gathered(
-            rows(), 4 * shards, shards, 3, embedding.Watch(Ray(cores), "CPU"), lambda *told: None
+            rows(),
+            4 * shards,
+            shards,
+            3,
+            embedding.Watch(Ray(cores), "CPU"),
+            lambda *reported: None,
         )
 
     assert gathered(4, 1.0) == {

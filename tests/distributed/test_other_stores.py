@@ -122,10 +122,10 @@ def test_a_bucket_is_the_same_files_on_disk(store, here, form):
     assert front.asked - asked <= LIST_OF_CLASSES[form]
 
 
-def selected(place: object, home: Path):
+def selected(folder: object, home: Path):
     return select(
         "blindcs",
-        Run(open_source(place), n_clusters=3, n_samples=500, store=Store(home)),
+        Run(open_source(folder), n_clusters=3, n_samples=500, store=Store(home)),
         prune_rate=0.5,
     )
 
@@ -174,11 +174,11 @@ def test_a_store_that_stays_away_is_one_sentence_and_the_same_command_goes_on(
 def test_what_is_not_there_is_one_sentence(store):
     _, bucket = store
     protocol = bucket.partition("://")[0]
-    for place in (f"{bucket}/nothing", f"{protocol}://no-such-bucket/photos"):
+    for folder in (f"{bucket}/nothing", f"{protocol}://no-such-bucket/photos"):
         with pytest.raises(
-            BadInput, match=f"'{place}' does not exist; check the bucket and the path"
+            BadInput, match=f"'{folder}' does not exist; check the bucket and the path"
         ) as error:
-            open_source(place)
+            open_source(folder)
         assert "\n" not in str(error.value)
     with pytest.raises(BadInput, match="holds no tar, Parquet or image file"):
         open_source(f"{bucket}/photos/*.tar")
@@ -217,7 +217,7 @@ def test_keys_that_lack_or_are_wrong_are_one_sentence(az, azure, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "name, place, told",
+    "name, folder, reported",
     [
         ("STORAGE_EMULATOR_HOST", "gs://pictures/photos", "http://127.0.0.1:9"),
         (
@@ -227,11 +227,11 @@ def test_keys_that_lack_or_are_wrong_are_one_sentence(az, azure, monkeypatch):
         ),
     ],
 )
-def test_no_store_at_that_address_is_one_sentence(name, place, told, monkeypatch, set_limits):
+def test_no_store_at_that_address_is_one_sentence(name, folder, reported, monkeypatch, set_limits):
     set_limits(retry_waits_s=(0.01, 0.01))
-    monkeypatch.setenv(name, told)
-    with pytest.raises(BadInput, match=f"'{place}' did not answer 3 times .*wait") as error:
-        open_source(place)
+    monkeypatch.setenv(name, reported)
+    with pytest.raises(BadInput, match=f"'{folder}' did not answer 3 times .*wait") as error:
+        open_source(folder)
     assert "\n" not in str(error.value)
 
 

@@ -41,15 +41,13 @@ def pictures(count: int = 5, side: int = 40) -> list[Image.Image]:
 
 def check_contract(encoder) -> None:
     images = pictures()
-    whole = encoder.encode(images)
-    assert (
-        whole.shape == (5, encoder.dim) and whole.dtype == np.float32 and np.isfinite(whole).all()
-    )
-    assert np.array_equal(whole, encoder.encode(images))
+    full = encoder.encode(images)
+    assert full.shape == (5, encoder.dim) and full.dtype == np.float32 and np.isfinite(full).all()
+    assert np.array_equal(full, encoder.encode(images))
     single = np.vstack([encoder.encode([image]) for image in images])
-    np.testing.assert_allclose(whole, single, rtol=1e-3, atol=1e-4 * float(np.abs(whole).max()))
-    assert np.linalg.norm(whole[0] - whole[3]) > 1e-3 * np.linalg.norm(
-        whole[0]
+    np.testing.assert_allclose(full, single, rtol=1e-3, atol=1e-4 * float(np.abs(full).max()))
+    assert np.linalg.norm(full[0] - full[3]) > 1e-3 * np.linalg.norm(
+        full[0]
     )  # different images differ
     assert len(encoder.weights_hash) >= 64 and encoder.name
 
@@ -218,7 +216,7 @@ def test_auto_size_rule(side, expected):
         ({"name": "efficientnet_lite0", "image_size": 5}, "between 16 and 1024"),
         ({"name": ""}, "unknown"),
         ({"name": "efficientnet_lite0", "device": "tpu"}, "unknown"),
-        ({"name": "efficientnet_lite0", "weights": "/nowhere.pt"}, "is no file"),
+        ({"name": "efficientnet_lite0", "weights": "/nowhere.pt"}, "is not a file"),
         ({"name": "resnet18+clip", "weights": "/x.pt"}, "cannot be shared"),
     ],
 )

@@ -106,9 +106,9 @@ def test_projected_distances_are_lower_bounds():
     vectors = np.random.default_rng(4).normal(size=(200, 96)).astype(np.float32)
     coordinates, kept = ways.project_rows(vectors, most=32)
     assert coordinates.shape == (200, 33) and 0.3 < kept < 0.7
-    near = ((coordinates[:, None] - coordinates[None]) ** 2).sum(-1)
+    nearest = ((coordinates[:, None] - coordinates[None]) ** 2).sum(-1)
     far = ((vectors[:, None] - vectors[None]) ** 2).sum(-1)
-    assert (near <= far * (1 + 1e-4) + 1e-3).all()
+    assert (nearest <= far * (1 + 1e-4) + 1e-3).all()
 
 
 @pytest.mark.parametrize("metric", ["cosine", "l2"])

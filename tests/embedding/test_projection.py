@@ -19,11 +19,11 @@ def blobs(per: int = 100) -> tuple[np.ndarray, np.ndarray]:
 
 def test_same_seed_same_map_and_clusters_stay_together():
     vectors, group = blobs()
-    near = neighbours(vectors, 20, device="cpu")
-    first = project(vectors, near, seed=3, epochs=60)
+    nearest = neighbours(vectors, 20, device="cpu")
+    first = project(vectors, nearest, seed=3, epochs=60)
     assert first.shape == (400, 2) and first.dtype == np.float32 and np.isfinite(first).all()
-    assert np.array_equal(first, project(vectors, near, seed=3, epochs=60))
-    assert not np.array_equal(first, project(vectors, near, seed=4, epochs=60))
+    assert np.array_equal(first, project(vectors, nearest, seed=3, epochs=60))
+    assert not np.array_equal(first, project(vectors, nearest, seed=4, epochs=60))
     drawn = neighbours(first, 10, "l2", device="cpu").indices
     assert (group[drawn] == group[:, None]).mean() > 0.95
 
@@ -43,9 +43,9 @@ def test_small_and_degenerate_sets(count, kind):
 
 def test_progress_counts_epochs_and_cancel_passes_through():
     vectors, _ = blobs(50)
-    near = neighbours(vectors, 15, device="cpu")
+    nearest = neighbours(vectors, 15, device="cpu")
     calls = []
-    project(vectors, near, epochs=30, progress=lambda *call: calls.append(call))
+    project(vectors, nearest, epochs=30, progress=lambda *call: calls.append(call))
     assert calls[-1] == (30, 30, "epochs") and all(
         unit == "epochs" and total == 30 for _, total, unit in calls
     )
@@ -54,7 +54,7 @@ def test_progress_counts_epochs_and_cancel_passes_through():
         raise Cancelled("stop")
 
     with pytest.raises(Cancelled):
-        project(vectors, near, epochs=30, progress=stop)
+        project(vectors, nearest, epochs=30, progress=stop)
 
 
 def test_refusals():

@@ -127,9 +127,9 @@ def test_a_vector_does_not_depend_on_the_batch(size: int):
     encoder = make_encoder("efficientnet_lite0", device="cpu", image_size=size)
     shape = (9, size, size, 3)
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    whole = encoder.forward(pixels)
+    full = encoder.forward(pixels)
     for begin, end in ((0, 1), (3, 5), (2, 9), (8, 9)):
-        assert np.array_equal(encoder.forward(pixels[begin:end]), whole[begin:end])
+        assert np.array_equal(encoder.forward(pixels[begin:end]), full[begin:end])
 
 
 def flag(left: tuple, right: tuple) -> Image.Image:

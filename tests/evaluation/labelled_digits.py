@@ -12,11 +12,11 @@ from coreset_engine.sources.open import open_source
 
 
 def first_digits(n: int) -> Dataset:
-    whole = open_source("demo")
+    full = open_source("demo")
     return dataclasses.replace(
-        whole,
-        ids=whole.ids[:n],
-        labels=whole.labels[:n],
+        full,
+        ids=full.ids[:n],
+        labels=full.labels[:n],
         fingerprint=f"{n} digits",
         vectors=load_digits().data[:n].astype(np.float32),
     )

@@ -76,8 +76,8 @@ def test_each_training_sees_the_coreset_of_the_ninety_percent_only(monkeypatch):
         proxy="linear",
         epochs=1,
     )
-    place = {row.tobytes(): i for i, row in enumerate(vectors)}
-    kept, held = ({place[row.tobytes()] for row in part[0]} for part in (trained, judged))
+    position = {row.tobytes(): i for i, row in enumerate(vectors)}
+    kept, held = ({position[row.tobytes()] for row in part[0]} for part in (trained, judged))
     assert len(kept) == 90 and len(held) == 20 and not kept & held
     rest = np.setdiff1d(np.arange(200), sorted(held))
     assert kept == set(rest[np.argsort(aum[rest])[54:144]])
@@ -136,7 +136,9 @@ def test_progress_counts_trainings_and_can_cancel():
     seen = []
     options = dict(choose=double_end, betas=[0, 0.2], n_seeds=2, epochs=1, prune_rate=0.5)
     search_beta(
-        ScoredImages(vectors, pseudo, aum), progress=lambda *said: seen.append(said), **options
+        ScoredImages(vectors, pseudo, aum),
+        progress=lambda *message: seen.append(message),
+        **options,
     )
     assert seen[0] == (0, 4, "trainings") and seen[-1] == (4, 4, "trainings")
     assert all(a[0] <= b[0] for a, b in zip(seen, seen[1:]))

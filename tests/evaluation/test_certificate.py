@@ -92,11 +92,11 @@ def test_numbers_by_hand():
 
 
 def test_energy_distance_is_zero_for_the_whole_set_and_grows_with_bias(cloud):
-    whole = certify(cloud, np.arange(1500))
-    assert whole.energy_distance == pytest.approx(0, abs=1e-6) and whole.worst_distance == 0
-    near = np.argsort(cloud[:, 0])[:90]
+    full = certify(cloud, np.arange(1500))
+    assert full.energy_distance == pytest.approx(0, abs=1e-6) and full.worst_distance == 0
+    neighbours = np.argsort(cloud[:, 0])[:90]
     even = np.random.default_rng(3).permutation(1500)[:90]
-    assert certify(cloud, near).energy_distance > 5 * certify(cloud, even).energy_distance
+    assert certify(cloud, neighbours).energy_distance > 5 * certify(cloud, even).energy_distance
 
 
 def test_more_kept_is_never_farther(cloud):

@@ -71,12 +71,12 @@ def test_what_has_no_counterpart_is_counted_by_name(measured):
         "train_only": {"ant": 30},
     }
     assert found["tested_on"] == 6
-    said = unmatched_sentence(found)
-    assert said == (
+    message = unmatched_sentence(found)
+    assert message == (
         "12 test images were left out: training has no image of 'bee', 'dog'. "
         "The test part has no image of 'ant': not tested."
     )
-    assert said in lines(found)
+    assert message in lines(found)
 
 
 def test_a_listed_class_without_a_training_image_is_not_tested_on(measured):

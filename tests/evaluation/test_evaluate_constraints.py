@@ -89,7 +89,7 @@ def test_a_cell_with_constraints_is_another_cell(run):
 
 
 @pytest.mark.parametrize(
-    "wrong, said",
+    "wrong, message",
     [
         (dict(constraints=dict(must_keep=["nobody.png"])), "nobody.png"),
         (dict(constraints=dict(quotas=["class=some"])), "COLUMN=equal"),
@@ -98,8 +98,8 @@ def test_a_cell_with_constraints_is_another_cell(run):
         (dict(counts=[0]), "at least 1"),
     ],
 )
-def test_what_cannot_be_is_said_in_one_sentence(run, wrong, said):
-    with pytest.raises(BadInput, match=said):
+def test_what_cannot_be_is_said_in_one_sentence(run, wrong, message):
+    with pytest.raises(BadInput, match=message):
         evaluate(run, methods=["aum"], prune_rates=[0.9], seeds=1, **wrong)
 
 

@@ -133,11 +133,11 @@ def test_finished_cells_are_found_again_and_a_stopped_evaluation_goes_on(
 def test_the_sources_own_test_split_is_used(home, dataset, monkeypatch):
     from coreset_engine.sources import open
 
-    whole = open_source("demo")
+    full = open_source("demo")
     test = dataclasses.replace(
-        whole,
-        ids=whole.ids[N:600],
-        labels=whole.labels[N:600],
+        full,
+        ids=full.ids[N:600],
+        labels=full.labels[N:600],
         fingerprint="test digits",
         vectors=load_digits().data[N:600].astype(np.float32),
     )
@@ -191,12 +191,12 @@ def test_balance_keeps_the_same_number_of_every_class(run):
 
 def test_an_evaluation_states_samples_alpha_and_agreement_of_blindcs_alone(run):
     found = evaluate(run, methods=["blindcs", "elfs"], prune_rates=[0.5, 0.9], seeds=2)
-    said = coverage_sentences(found["rows"])
-    assert len(said) == 2 and all(one.startswith("blindcs at ") for one in said)
-    assert said[0].startswith("blindcs at 50.0% removed: T = ") and "alpha = 1000" in said[0]
-    assert "Jaccard between two seeds at 90% pruned" in said[1]
+    message = coverage_sentences(found["rows"])
+    assert len(message) == 2 and all(one.startswith("blindcs at ") for one in message)
+    assert message[0].startswith("blindcs at 50.0% removed: T = ") and "alpha = 1000" in message[0]
+    assert "Jaccard between two seeds at 90% pruned" in message[1]
     printed = "\n".join(lines(found))
-    assert said[0] in printed and said[1] in printed
+    assert message[0] in printed and message[1] in printed
 
 
 def test_loss_weights_change_blindcs_but_not_random(run):
@@ -225,7 +225,7 @@ def test_a_cell_that_cannot_be_says_why_and_the_others_go_on(run):
 
 
 @pytest.mark.parametrize(
-    "wrong, said",
+    "wrong, message",
     [
         (dict(methods=["magic"]), "magic"),
         (dict(prune_rates=[1.0]), "prune_rate"),
@@ -235,8 +235,8 @@ def test_a_cell_that_cannot_be_says_why_and_the_others_go_on(run):
         (dict(bogus=1), "bogus"),
     ],
 )
-def test_bad_options_are_refused_before_anything_is_trained(run, wrong, said):
-    with pytest.raises(BadInput, match=said):
+def test_bad_options_are_refused_before_anything_is_trained(run, wrong, message):
+    with pytest.raises(BadInput, match=message):
         evaluate(run, **{"seeds": 1, "prune_rates": [0.9], **wrong})
 
 
@@ -289,14 +289,16 @@ def test_the_verb_prints_writes_and_refuses(tmp_path):
         and answer["labels"] == "pseudo"
     )
     assert plot.read_text().startswith("<svg") and "blindcs" in plot.read_text()
-    for words, said in (
+    for words, message in (
         (("--prune-rates", "x"), "prune rate"),
         (("--methods", ","), "names nothing"),
         (("--option", "bogus=1"), "bogus"),
     ):
         refused = shell(*words)
         assert (
-            refused.returncode == 2 and said in refused.stderr and "Traceback" not in refused.stderr
+            refused.returncode == 2
+            and message in refused.stderr
+            and "Traceback" not in refused.stderr
         )
 
 

@@ -24,11 +24,11 @@ N = 200
 
 @pytest.fixture
 def run(tmp_path):
-    whole = open_source("demo")
+    full = open_source("demo")
     dataset = dataclasses.replace(
-        whole,
-        ids=whole.ids[:N],
-        labels=whole.labels[:N],
+        full,
+        ids=full.ids[:N],
+        labels=full.labels[:N],
         fingerprint="200 digits",
         vectors=load_digits().data[:N].astype(np.float32),
     )

@@ -77,17 +77,17 @@ def test_places_share_ties():
 @pytest.fixture(scope="module")
 def flipped(tmp_path_factory):
     """(run on digits with 10 % of the labels flipped, ids of these)."""
-    place = tmp_path_factory.mktemp("errors")
+    root = tmp_path_factory.mktemp("errors")
     digits = load_digits()
-    np.save(place / "digits.npy", digits.data[:N].astype(np.float32))
-    dataset = open_source(str(place / "digits.npy"))
+    np.save(root / "digits.npy", digits.data[:N].astype(np.float32))
+    dataset = open_source(str(root / "digits.npy"))
     rng = np.random.default_rng(0)
     wrong = rng.permutation(N)[:FLIPPED]
     labels = digits.target[:N].astype(np.int64).copy()
     labels[wrong] = (labels[wrong] + rng.integers(1, 10, FLIPPED)) % 10
     names = tuple(f"digit {c}" for c in range(10))
     dataset = dataclasses.replace(dataset, labels=labels, classes=names)
-    run = Run(dataset, n_clusters=10, clusterer="kmeans", store=Store(place / "home"))
+    run = Run(dataset, n_clusters=10, clusterer="kmeans", store=Store(root / "home"))
     return run, {str(key) for key in run.dataset.ids[wrong]}, digits.target[:N]
 
 
@@ -101,9 +101,9 @@ def test_flipped_labels_come_first(flipped):
     assert len(first & wrong) >= 0.8 * FLIPPED, "precision at 50 of 50 flipped"
     assert (np.diff(found.score) <= 0).all()
     row = found.top(1)[0]
-    place = {str(key): i for i, key in enumerate(run.dataset.ids)}
-    assert row.given == run.dataset.classes[run.labels[place[row.id]]]
-    assert row.suggested == f"digit {truth[place[row.id]]}"
+    position = {str(key): i for i, key in enumerate(run.dataset.ids)}
+    assert row.given == run.dataset.classes[run.labels[position[row.id]]]
+    assert row.suggested == f"digit {truth[position[row.id]]}"
     assert row.suggested in row.reason and row.given in row.reason
     assert 30 <= found.estimated_errors <= 80
     assert all(key.suggested != key.given for key in found.top(N))

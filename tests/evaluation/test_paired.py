@@ -46,11 +46,11 @@ def test_rows_are_paired_by_rate_and_seed():
 
 
 def test_the_sentence_names_the_outcome_its_interval_and_n():
-    said = sentence(paired_test([0.01, 0.02, 0.03, 0.04, 0.05]), "elfs", 0.9)
-    assert said == (
+    message = sentence(paired_test([0.01, 0.02, 0.03, 0.04, 0.05]), "elfs", 0.9)
+    assert message == (
         "elfs at 90.0% pruned: better than random, 3.0 points above random "
         "(95% interval +1.0 to +5.0, n = 5)."
     )
-    said = sentence(paired_test([-0.02, 0.01, 0.01]), "d2", 0.5)
-    assert "no difference from random is shown" in said and "5 seeds or more" in said
+    message = sentence(paired_test([-0.02, 0.01, 0.01]), "d2", 0.5)
+    assert "no difference from random is shown" in message and "5 seeds or more" in message
     assert "one run, which says nothing about chance" in sentence(paired_test([0.1]), "d2", 0.5)

@@ -184,7 +184,7 @@ def test_what_a_full_reproduction_takes():
 
 
 @pytest.mark.parametrize(
-    "words, said",
+    "words, message",
     [
         ("elfs-1-cifar", "Did you mean 'elfs-1-cifar10'?"),
         ("elfs-1-cifar10", "give that data as a folder, or --small"),
@@ -199,11 +199,11 @@ def test_what_a_full_reproduction_takes():
         ("blindcs-fig-2", "needs the vectors of CIFAR-100 and no training"),
     ],
 )
-def test_what_is_missing_is_said_in_one_sentence(words, said, monkeypatch, tmp_path):
+def test_what_is_missing_is_said_in_one_sentence(words, message, monkeypatch, tmp_path):
     monkeypatch.setenv("CORESET_HOME", str(tmp_path))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     done = CliRunner().invoke(app, ["reproduce", *words.split()])
-    assert isinstance(done.exception, BadInput) and said in str(done.exception), done.output
+    assert isinstance(done.exception, BadInput) and message in str(done.exception), done.output
 
 
 def test_a_table_of_means_averages_each_seed_over_the_rates(run):

@@ -22,14 +22,14 @@ from coreset_engine.training.ridge import fit_ridge, one_hot
 @pytest.fixture(scope="module")
 def labelled(tmp_path_factory):
     """(run of all digits, its truth) with a labelled pilot of 150 and a labelled round of 150."""
-    place = tmp_path_factory.mktemp("estimate")
+    root = tmp_path_factory.mktemp("estimate")
     digits = load_digits()
-    np.save(place / "digits.npy", digits.data.astype(np.float32))
+    np.save(root / "digits.npy", digits.data.astype(np.float32))
     run = Run(
-        open_source(str(place / "digits.npy")),
+        open_source(str(root / "digits.npy")),
         n_clusters=10,
         clusterer="kmeans",
-        store=Store(place / "home"),
+        store=Store(root / "home"),
     )
     truth = {str(key): str(digits.target[i]) for i, key in enumerate(run.dataset.ids)}
     for method in (None, "typiclust"):
@@ -72,16 +72,16 @@ def test_it_comes_from_the_store_and_reads_back(labelled):
 
 
 @pytest.mark.parametrize(
-    "gain, advice, said",
+    "gain, advice, message",
     [
         (Gain(0.002, 0.0, 0.008), "stop", "you can stop here"),
         (Gain(0.006, 0.0, 0.02), "undecided", "not surely"),
         (Gain(0.03, 0.01, 0.05), "go on", "label on"),
     ],
 )
-def test_advice_follows_the_expected_gain(labelled, gain, advice, said):
+def test_advice_follows_the_expected_gain(labelled, gain, advice, message):
     found = dataclasses.replace(estimate_rounds(labelled[0]), gain=gain, threshold=0.01)
-    assert found.advice == advice and said in found.outlook
+    assert found.advice == advice and message in found.outlook
     assert f"{100 * gain.mean:.1f} points" in found.outlook
 
 

@@ -184,12 +184,12 @@ def test_batch_weights_are_equation_10():
 
 
 @pytest.mark.parametrize(
-    "model, k, said",
+    "model, k, message",
     [("magic", 10, "magic"), ("linear", 0, "at least 1"), ("convnet", 1, "at least 2")],
 )
-def test_what_cannot_be_trained_is_refused(model, k, said):
+def test_what_cannot_be_trained_is_refused(model, k, message):
     inputs = X.reshape(-1, 1, 8, 8) if model == "convnet" else X
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(BadInput, match=message):
         evaluate_subset(model, TrainTest(inputs[:k], Y[:k], inputs[:5], Y[:5], 10))
     assert "linear" == MODELS[0]
 

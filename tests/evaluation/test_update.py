@@ -110,25 +110,25 @@ def two_blobs():
     side = np.arange(63) % 2
     vectors = np.eye(2)[side] * 10 + rng.normal(scale=0.3, size=(63, 2))
     points = np.stack([10.0 * side - 5, np.zeros(63)], 1) + rng.normal(scale=0.3, size=(63, 2))
-    near = ce.neighbours(vectors.astype(np.float32), k=20)
-    return side, vectors.astype(np.float32), points.astype(np.float32), near
+    neighbours = ce.neighbours(vectors.astype(np.float32), k=20)
+    return side, vectors.astype(np.float32), points.astype(np.float32), neighbours
 
 
 def test_old_positions_stay_and_new_images_lie_among_their_neighbours():
-    side, vectors, points, near = two_blobs()
+    side, vectors, points, neighbours = two_blobs()
     known = np.arange(63) < 60
     points[60:] = np.nan
-    placed = place_among(points, known, vectors, near, seed=3)
+    placed = place_among(points, known, vectors, neighbours, seed=3)
     assert np.array_equal(placed[:60], points[:60])
     assert np.isfinite(placed).all()
     assert (np.sign(placed[60:, 0]) == np.where(side[60:] == 1, 1, -1)).all()
-    assert np.array_equal(placed, place_among(points, known, vectors, near, seed=3))
+    assert np.array_equal(placed, place_among(points, known, vectors, neighbours, seed=3))
 
 
 def test_new_images_whose_neighbours_are_all_new_are_placed_too():
     side, vectors, points, _ = two_blobs()
-    near = ce.neighbours(vectors, k=2)
-    placed = place_among(points, np.arange(63) < 10, vectors, near)
+    neighbours = ce.neighbours(vectors, k=2)
+    placed = place_among(points, np.arange(63) < 10, vectors, neighbours)
     assert (np.sign(placed[10:, 0]) == np.where(side[10:] == 1, 1, -1)).all()
 
 
@@ -180,12 +180,12 @@ def pictures(folder, names):
 @pytest.fixture(scope="module")
 def grown(tmp_path_factory):
     """A folder of 24 pictures, 6 chosen; then two came, one went, one changed, one was renamed."""
-    place = tmp_path_factory.mktemp("grown")
-    store = Store(place / "home")
-    folder = pictures(place / "src", [f"{i:02d}.png" for i in range(24)])
+    target = tmp_path_factory.mktemp("grown")
+    store = Store(target / "home")
+    folder = pictures(target / "src", [f"{i:02d}.png" for i in range(24)])
     run = ce.Run(ce.open_source(folder), store=store)
     first = ce.select("k_center", run, count=6)
-    write_run(place / "first", run, first)
+    write_run(target / "first", run, first)
     before = dict(zip(map(str, run.dataset.ids), run.map, strict=True))
     picked = [str(name) for name in first.ids]
     others = [name for name in before if name not in picked]
@@ -194,13 +194,13 @@ def grown(tmp_path_factory):
     (folder / gone).unlink()
     Image.new("RGB", (12, 12), "red").save(folder / changed)
     (folder / renamed).rename(folder / "other name.png")
-    said = run.dataset.fingerprint
-    label_log.add_labels(said, store.home, {picked[1]: "cat", picked[0]: "dog", changed: "owl"})
-    label_log.add_round(said, store.home, picked, {"method": "k_center"})
-    tags.add(said, "night", [picked[1], picked[2]], store.home)
-    found = update(str(folder), place / "first", more=3, out=place / "next", store=store)
+    message = run.dataset.fingerprint
+    label_log.add_labels(message, store.home, {picked[1]: "cat", picked[0]: "dog", changed: "owl"})
+    label_log.add_round(message, store.home, picked, {"method": "k_center"})
+    tags.add(message, "night", [picked[1], picked[2]], store.home)
+    found = update(str(folder), target / "first", more=3, out=target / "next", store=store)
     return dict(
-        place=place, found=found, before=before, picked=picked, store=store,
+        place=target, found=found, before=before, picked=picked, store=store,
         gone=gone, changed=changed, renamed=renamed,
     )  # fmt: skip
 

@@ -64,12 +64,14 @@ def derived(name, prefix="coreset_"):
 
     dataset = fo.load_dataset(name)
     map_ = dataset.load_brain_results(prefix + "umap")
-    near = dataset.sort_by_similarity(dataset.first().id, k=3, brain_key=prefix + "similarity")
+    neighbours = dataset.sort_by_similarity(
+        dataset.first().id, k=3, brain_key=prefix + "similarity"
+    )
     config = dataset.get_run_info("coreset_main").config
-    place = dict(zip(map_.sample_ids, map_.points.tolist(), strict=True))
+    position = dict(zip(map_.sample_ids, map_.points.tolist(), strict=True))
     return dict(
-        points=[place[key] for key in dataset.values("id")],
-        near=near.values("coreset_id"),
+        points=[position[key] for key in dataset.values("id")],
+        near=neighbours.values("coreset_id"),
         manifest=config.manifest,
     )
 

@@ -36,7 +36,7 @@ def there_and_back(folder, source, name):
     suspects = view.values("coreset_id")
     given = dict(zip(dataset.values("coreset_id"), dataset.values("coreset_given_label.label")))
     guesses = dataset.values("coreset_suggested_label.confidence")
-    said = dataset.values("coreset_label_decision")
+    message = dataset.values("coreset_label_decision")
 
     samples = list(view)
     samples[0].tags.append("confirm-label")
@@ -56,7 +56,7 @@ def there_and_back(folder, source, name):
         suspects=suspects,
         given=given,
         confidence=sorted(set(guesses)),
-        said=said,
+        said=message,
         decisions=decision_rows(name),
         relabelled=back.labels,
         kind=predictions.kind,
@@ -73,7 +73,7 @@ def refusals(name):
     from coreset_engine.core.errors import BadInput
 
     fo.Dataset(f"{name} bare", persistent=True)
-    said = []
+    message = []
     for call in (
         lambda: decision_rows("nobody"),
         lambda: decision_rows(f"{name} bare"),
@@ -83,5 +83,5 @@ def refusals(name):
         try:
             call()
         except BadInput as error:
-            said.append(str(error))
-    return said
+            message.append(str(error))
+    return message

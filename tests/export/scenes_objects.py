@@ -14,13 +14,13 @@ from coreset_engine.export.targets import export
 from coreset_engine.selection.request import SelectionRequest
 
 
-def round_trip(place, name):
+def round_trip(position, name):
     """Six objects of three pictures, one box outside; three chosen and exported."""
     import fiftyone as fo
 
     made = fo.Dataset(name)
     for number in range(3):
-        path = Path(place) / f"{number}.png"
+        path = Path(position) / f"{number}.png"
         pixels = np.random.default_rng(number).integers(0, 255, (40, 80, 3), np.uint8)
         Image.fromarray(pixels).save(path)
         boxes = [[0.1, 0.25, 0.25, 0.5], [0.5, 0.5, 0.25, 0.25]]
@@ -29,7 +29,7 @@ def round_trip(place, name):
         made.add_sample(fo.Sample(str(path), boxes=fo.Detections(detections=found)))
     source = ce.open_source(f"fiftyone:{name}", patches="boxes")
     again = ce.open_source(source.spec)
-    run = ce.Run(source, store=Store(Path(place) / "home"))
+    run = ce.Run(source, store=Store(Path(position) / "home"))
     request = SelectionRequest.of("random", count=3)
     export(run, target="fiftyone", request=request, name=name)
     made.reload()
@@ -55,17 +55,17 @@ def round_trip(place, name):
     )
 
 
-def refusals(place, name):
+def refusals(folder, name):
     import fiftyone as fo
 
-    path = Path(place) / "one.png"
+    path = Path(folder) / "one.png"
     Image.new("RGB", (8, 8)).save(path)
     made = fo.Dataset(name)
     made.add_sample(fo.Sample(str(path), truth=fo.Classification(label="a")))
-    said = []
+    message = []
     for options in (dict(patches="truth"), dict(patches="x", embeddings="y")):
         try:
             ce.open_source(f"fiftyone:{name}", **options)
         except BadInput as error:
-            said.append(str(error))
-    return said
+            message.append(str(error))
+    return message

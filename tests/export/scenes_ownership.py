@@ -71,12 +71,12 @@ def taken(folder, source, what):
     before = everything(dataset)
     try:
         live.write_fiftyone_dataset(bundle, dataset.name)
-        said = ""
+        message = ""
     except BadInput as error:
-        said = str(error)
+        message = str(error)
     same = everything(dataset) == before
     answer = live.write_fiftyone_dataset(bundle, dataset.name, selection="other")
-    return dict(said=said, same=same, kept=answer["kept"])
+    return dict(said=message, same=same, kept=answer["kept"])
 
 
 def shared_tag(folder, source, name):
@@ -171,10 +171,10 @@ def strangers_ids(folder, source, other, name):
     assert stranger.ids.tolist() == bundle.ids.tolist()
     try:
         live.write_fiftyone_dataset(stranger, name)
-        said = ""
+        message = ""
     except BadInput as error:
-        said = str(error)
-    return dict(said=said, same=everything(dataset) == before)
+        message = str(error)
+    return dict(said=message, same=everything(dataset) == before)
 
 
 def grown_source(folder, source, name):
@@ -266,10 +266,10 @@ def odd_views(folder, name):
     dataset.save_view("patches", dataset.to_patches("boxes"))
     try:
         open_source(f"fiftyone:{name}/patches")
-        said = ""
+        message = ""
     except BadInput as error:
-        said = str(error)
-    return dict(dynamic=len(open_source(f"fiftyone:{name}/scenes")), said=said)
+        message = str(error)
+    return dict(dynamic=len(open_source(f"fiftyone:{name}/scenes")), said=message)
 
 
 # -- a database or a disk that refuses -------------------------------------------------------------
@@ -290,18 +290,18 @@ def full_database(folder, source, name):
     bundle = synthetic_bundles.make_bundle(Path(folder), source, keep=3)
     dataset = theirs(bundle, name)
     before = everything(dataset)
-    said = []
+    message = []
     with mock.patch.object(live.Target, "write_tags", _full):
-        said.append(_said(lambda: live.write_fiftyone_dataset(bundle, name)))
+        message.append(_said(lambda: live.write_fiftyone_dataset(bundle, name)))
     same = everything(dataset) == before
     with (
         mock.patch.object(live.Target, "write_tags", _full),
         mock.patch.object(transaction._Snapshot, "restore", _full),
     ):
-        said.append(_said(lambda: live.write_fiftyone_dataset(bundle, name)))
+        message.append(_said(lambda: live.write_fiftyone_dataset(bundle, name)))
     dataset.reload()
-    told = live.write_fiftyone_dataset(bundle, name)
-    return dict(said=said, same=same, kept=told["kept"], mine=dataset.values("mine"))
+    report = live.write_fiftyone_dataset(bundle, name)
+    return dict(said=message, same=same, kept=report["kept"], mine=dataset.values("mine"))
 
 
 def full_new_dataset(folder, source, name):
@@ -309,17 +309,17 @@ def full_new_dataset(folder, source, name):
     import fiftyone as fo
 
     bundle = synthetic_bundles.make_bundle(Path(folder), source, keep=3)
-    said = []
-    for place, fault in (
+    message = []
+    for target, fault in (
         ("coreset_engine.export.fiftyone.disk.write_frame", _no_room),
         ("fiftyone.utils.data.importers.FiftyOneDatasetImporter.import_samples", _full),
         ("coreset_engine.export.fiftyone.live.insert_samples", _full),
     ):
-        with mock.patch(place, fault):
-            said.append(_said(lambda: live.write_fiftyone_dataset(bundle, name)))
-            said.append(fo.dataset_exists(name))
-    told = live.write_fiftyone_dataset(bundle, name)
-    return dict(said=said, created=told["created"], kept=told["kept"])
+        with mock.patch(target, fault):
+            message.append(_said(lambda: live.write_fiftyone_dataset(bundle, name)))
+            message.append(fo.dataset_exists(name))
+    report = live.write_fiftyone_dataset(bundle, name)
+    return dict(said=message, created=report["created"], kept=report["kept"])
 
 
 def _said(call):

@@ -207,10 +207,10 @@ def settings_written(name, params):
     import fiftyone.operators as foo
 
     data = fo.load_dataset(name)
-    said = foo.execute_operator(URI + "select_coreset", ctx=dict(dataset=data, params=params))
+    message = foo.execute_operator(URI + "select_coreset", ctx=dict(dataset=data, params=params))
     data.reload()
     runs = [data.get_run_info(key) for key in data.list_runs() if key.startswith("coreset_")]
     if not runs:
-        return dict(said=said.result["said"])
+        return dict(said=message.result["said"])
     manifest = max(runs, key=lambda one: one.timestamp).config.manifest
-    return manifest | dict(said=said.result["said"])
+    return manifest | dict(said=message.result["said"])

@@ -82,9 +82,9 @@ def make_bundle(
     )
     table, manifest = read_selection(folder)
     vectors = rng.normal(size=(n, 80)).astype(np.float32)
-    near = np.argsort(((vectors[:, None] - vectors[None]) ** 2).sum(-1), axis=1)[:, 1:]
+    neighbours = np.argsort(((vectors[:, None] - vectors[None]) ** 2).sum(-1), axis=1)[:, 1:]
     distances = np.tile(np.linspace(0.01, 0.5, n - 1, dtype=np.float32), (n, 1))
-    found = Neighbours(near, distances) if with_run else None
+    found = Neighbours(neighbours, distances) if with_run else None
     return ExportBundle(
         table,
         manifest,

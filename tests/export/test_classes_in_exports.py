@@ -24,8 +24,8 @@ from coreset_engine.sources.open import open_source
 AWKWARD = ("unlabelled", "class", "Cat", "cat", "cat ", "10", "2", "日本", "中国", "CON", "a.b.")
 
 
-def write(target, bundle, place, **options):
-    return load(TARGETS[target].writer)(bundle, place, **options)
+def write(target, bundle, folder, **options):
+    return load(TARGETS[target].writer)(bundle, folder, **options)
 
 
 def classed(tmp_path, classes, per_class=4, loose=0, keep=None):
@@ -41,21 +41,21 @@ def classed(tmp_path, classes, per_class=4, loose=0, keep=None):
     return dataclasses.replace(bundle, dataset=dataset)
 
 
-def listed(target, place):
+def listed(target, position):
     """The class list of an export, by number."""
     if target == "coco":
-        rows = json.loads((place / "coco.json").read_text())["categories"]
+        rows = json.loads((position / "coco.json").read_text())["categories"]
         return {row["id"] - 1: row["name"] for row in rows}
     if target == "webdataset":
-        return dict(enumerate(json.loads((place / "shards/classes.json").read_text())))
+        return dict(enumerate(json.loads((position / "shards/classes.json").read_text())))
     if target == "huggingface":
-        schema = pq.read_schema(next((place / "data").glob("*.parquet")))
+        schema = pq.read_schema(next((position / "data").glob("*.parquet")))
         info = json.loads(schema.metadata[b"huggingface"])["info"]["features"]["label"]
         return dict(enumerate(info["names"]))
     if target == "label-studio":
-        config = ElementTree.parse(place / "config.xml")
+        config = ElementTree.parse(position / "config.xml")
         return dict(enumerate(choice.get("value") for choice in config.iter("Choice")))
-    rows = json.loads((place / "classes.json").read_text())["classes"]
+    rows = json.loads((position / "classes.json").read_text())["classes"]
     return {row["index"]: row["name"] for row in rows}
 
 
@@ -64,11 +64,11 @@ EVERY = ("coco", "webdataset", "huggingface", "label-studio", "imagefolder")
 
 @pytest.mark.parametrize("target", EVERY)
 def test_every_export_lists_all_classes_in_the_sources_order(tmp_path, target):
-    whole = classed(tmp_path, AWKWARD)
-    few = dataclasses.replace(whole, table=whole.table.assign(selected=False, rank=-1))
+    full = classed(tmp_path, AWKWARD)
+    few = dataclasses.replace(full, table=full.table.assign(selected=False, rank=-1))
     few.table.loc[[0, 9, 20], "selected"] = True
     few.table.loc[[0, 9, 20], "rank"] = [0, 1, 2]
-    for name, bundle in (("whole", whole), ("few", few)):
+    for name, bundle in (("whole", full), ("few", few)):
         write(target, bundle, tmp_path / name)
         assert listed(target, tmp_path / name) == dict(enumerate(AWKWARD))
 
@@ -127,9 +127,9 @@ def test_images_without_a_class_are_no_class_and_no_class_is_taken_for_them(tmp_
 
 
 def test_a_class_has_the_same_folder_whatever_else_is_exported(tmp_path):
-    whole = classed(tmp_path, AWKWARD)
-    write("imagefolder", whole, tmp_path / "whole", val=0)
-    only = dataclasses.replace(whole, table=whole.table.assign(selected=False, rank=-1))
+    full = classed(tmp_path, AWKWARD)
+    write("imagefolder", full, tmp_path / "whole", val=0)
+    only = dataclasses.replace(full, table=full.table.assign(selected=False, rank=-1))
     only.table.loc[8, ["selected", "rank"]] = [True, 0]  # one image of "Cat"
     write("imagefolder", only, tmp_path / "only", val=0)
     folders = [
@@ -172,8 +172,8 @@ def test_a_reopened_export_has_the_classes_of_the_source_however_few_its_picture
     """Also those of which no picture was kept: their numbers stay free."""
     bundle = classed(tmp_path, MANY, per_class=2, keep=40)
     write(target, bundle, tmp_path / "out")
-    for place in REOPENED[target]:
-        found = open_source(str(tmp_path / "out" / place))
+    for folder in REOPENED[target]:
+        found = open_source(str(tmp_path / "out" / folder))
         assert found.classes == tuple(MANY)
         assert sorted(set(found.labels.tolist())) == list(range(20))
 
@@ -193,7 +193,7 @@ def test_names_that_are_escaped_once_stay_so(tmp_path, target, monkeypatch):
         rows.append(f'{number}.png,"{names[number % 3]}"')
     (tmp_path / "labels.csv").write_text("\n".join(rows))
     first = open_source(str(tmp_path / "src"), labels=str(tmp_path / "labels.csv"))
-    place = tmp_path / "out"
-    export(Run(first), target=target, method="random", count=6, out=str(place))
+    folder = tmp_path / "out"
+    export(Run(first), target=target, method="random", count=6, out=str(folder))
     inside = {"huggingface": "data", "webdataset": "shards"}.get(target, "")
-    assert open_source(str(place / inside)).classes == first.classes
+    assert open_source(str(folder / inside)).classes == first.classes

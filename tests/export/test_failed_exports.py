@@ -26,9 +26,9 @@ def run(tmp_path_factory):
     os.environ.pop("CORESET_HOME") if old is None else os.environ.update(CORESET_HOME=old)
 
 
-def content(place) -> dict[str, bytes]:
-    files = (path for path in place.rglob("*") if path.is_file())
-    return {str(path.relative_to(place)): path.read_bytes() for path in files}
+def content(folder) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 class Failing:
@@ -64,17 +64,17 @@ def test_a_failed_export_leaves_nothing_behind(run, tmp_path, target, error):
 
 @pytest.mark.parametrize("target", FOLDERS)
 def test_a_failed_export_keeps_the_earlier_one(run, tmp_path, target):
-    place = tmp_path / "out"
-    export(run, target=target, method="random", count=3, out=str(place))
-    before = content(place)
+    folder = tmp_path / "out"
+    export(run, target=target, method="random", count=3, out=str(folder))
+    before = content(folder)
     with pytest.raises(BadInput, match="room"):
         export(
-            run, target=target, method="random", count=4, out=str(place), progress=Failing(FULL, 1)
+            run, target=target, method="random", count=4, out=str(folder), progress=Failing(FULL, 1)
         )
-    assert content(place) == before
-    export(run, target=target, method="random", count=4, out=str(place))
-    assert content(place)["ids.txt"] != before["ids.txt"]
-    assert not [name for name in content(place) if ".coreset-export-" in name]
+    assert content(folder) == before
+    export(run, target=target, method="random", count=4, out=str(folder))
+    assert content(folder)["ids.txt"] != before["ids.txt"]
+    assert not [name for name in content(folder) if ".coreset-export-" in name]
 
 
 def test_what_a_killed_process_left_is_removed(run, tmp_path):
@@ -86,21 +86,21 @@ def test_what_a_killed_process_left_is_removed(run, tmp_path):
 
 
 def test_files_of_somebody_else_beside_an_export_stay(run, tmp_path):
-    place = tmp_path / "out"
-    export(run, target="coco", method="random", count=3, out=str(place))
-    (place / "notes.txt").write_text("mine")
-    export(run, target="coco", method="random", count=3, out=str(place))
-    assert (place / "notes.txt").read_text() == "mine"
-    (place / "images" / MARK).unlink()
-    with pytest.raises(BadInput, match=f"{place}/images.*not made by an export"):
-        export(run, target="coco", method="random", count=3, out=str(place))
+    folder = tmp_path / "out"
+    export(run, target="coco", method="random", count=3, out=str(folder))
+    (folder / "notes.txt").write_text("mine")
+    export(run, target="coco", method="random", count=3, out=str(folder))
+    assert (folder / "notes.txt").read_text() == "mine"
+    (folder / "images" / MARK).unlink()
+    with pytest.raises(BadInput, match=f"{folder}/images.*not made by an export"):
+        export(run, target="coco", method="random", count=3, out=str(folder))
 
 
 def test_paths_that_are_told_are_those_of_the_place(run, tmp_path):
     for target in FOLDERS:
-        told = export(run, target=target, method="random", count=3, out=str(tmp_path / target))
-        assert ".coreset-export-" not in str(told)
-        assert str(tmp_path / target) in str(told.get("path", told["out"]))
+        report = export(run, target=target, method="random", count=3, out=str(tmp_path / target))
+        assert ".coreset-export-" not in str(report)
+        assert str(tmp_path / target) in str(report.get("path", report["out"]))
 
 
 def test_an_export_into_its_own_source_is_refused(tmp_path, monkeypatch):

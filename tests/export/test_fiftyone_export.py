@@ -294,14 +294,14 @@ def test_the_shell_exports_a_folder_and_says_when_the_source_is_gone(mongo, tmp_
     assert gone.returncode == 0 and "could not be opened again" in json.loads(gone.stdout)["note"]
     written = {path.name for path in (tmp_path / "out").iterdir()}
     assert {"samples.json", "metadata.json", "manifest.json", "ids.txt"} <= written
-    for words, said in (
+    for words, message in (
         ((folder, "--to", "fiftyone"), "needs a dataset name"),
         ((folder, "--to", "nowhere"), "unknown"),
-        ((str(source), "--to", "csv", "--out", "x"), "is no selection folder"),
-        ((folder, "--to", "csv", "--out", str(tmp_path / "moved")), "is no selection folder"),
+        ((str(source), "--to", "csv", "--out", "x"), "is not a selection folder"),
+        ((folder, "--to", "csv", "--out", str(tmp_path / "moved")), "is not a selection folder"),
         ((folder, "--to", "csv", "--out", str(tmp_path / "t"), "--option", "magic=1"), "no option"),
     ):
         done = shell(*words)
-        assert done.returncode == 2 and said in done.stderr and done.stderr.count("\n") == 1, (
+        assert done.returncode == 2 and message in done.stderr and done.stderr.count("\n") == 1, (
             done.stderr
         )

@@ -78,7 +78,7 @@ def test_a_full_database_is_a_sentence_and_the_next_try_works(fiftyone, source, 
     found = fiftyone(scenes.full_database, str(tmp_path), source, "full database")
     first, second = found["said"]
     assert "refuses to write the dataset 'full database' (OperationFailure: No space left" in first
-    assert "nothing of this export is left in it: make room" in first and found["same"]
+    assert "nothing of this export remains in it; make room" in first and found["same"]
     assert "could not be taken back (OperationFailure" in second
     assert "export the same selection again" in second
     assert found["kept"] == 3 and set(found["mine"]) == {"text"}
@@ -88,5 +88,7 @@ def test_a_full_disk_leaves_no_half_of_a_new_dataset(fiftyone, source, tmp_path)
     found = fiftyone(scenes.full_new_dataset, str(tmp_path), source, "full new")
     assert found["said"][1::2] == [False] * 3
     assert "'/tmp/x' cannot be written (No space left on device)" in found["said"][0]
-    assert all("refuses to write the dataset 'full new'" in said for said in found["said"][2::2])
+    assert all(
+        "refuses to write the dataset 'full new'" in message for message in found["said"][2::2]
+    )
     assert found["created"] and found["kept"] == 3

@@ -16,13 +16,13 @@ from coreset_engine.core.types import Dataset, Selection
 N = 1000
 
 
-def written(place, paths=None, **columns):
+def written(folder, paths=None, **columns):
     data = Dataset("x", RowIds(N), "f", paths=paths)
     at = np.arange(990, 0, -7)
     chosen = Selection(
         data.ids[at], at, np.linspace(0, 1, len(at)), np.arange(N) / 3, "random", {}, "f"
     )
-    return chosen, selection_folder.write_selection(place, data, chosen, columns, {})
+    return chosen, selection_folder.write_selection(folder, data, chosen, columns, {})
 
 
 def test_row_groups_hold_what_one_table_holds(tmp_path, set_limits):
@@ -32,12 +32,12 @@ def test_row_groups_hold_what_one_table_holds(tmp_path, set_limits):
         forgetting=np.where(np.arange(N) % 9, 1.5, np.inf),
     )
     paths = np.array([f"/a/{i}.png" for i in range(N)])
-    _, whole = written(tmp_path / "whole", paths, **columns)
+    _, full = written(tmp_path / "whole", paths, **columns)
     set_limits(selection_rows=64)
     chosen, parts = written(tmp_path / "parts", paths, **columns)
     assert pq.ParquetFile(parts / "selection.parquet").metadata.num_row_groups == 16
-    assert pq.ParquetFile(whole / "selection.parquet").metadata.num_row_groups == 1
-    (one, answer), (other, same) = map(selection_folder.read_selection, (whole, parts))
+    assert pq.ParquetFile(full / "selection.parquet").metadata.num_row_groups == 1
+    (one, answer), (other, same) = map(selection_folder.read_selection, (full, parts))
     assert one.equals(other) and answer == same
     assert list(one.columns) == ["id", "path", "selected", "rank", "score", *columns, "weight"]
     assert one["id"].tolist() == RowIds(N).tolist() and one["path"].tolist() == paths.tolist()
@@ -47,8 +47,8 @@ def test_row_groups_hold_what_one_table_holds(tmp_path, set_limits):
 
 def test_a_source_without_paths_has_an_empty_column_in_every_group(tmp_path, set_limits):
     set_limits(selection_rows=300)
-    _, place = written(tmp_path / "s")
-    table, _ = selection_folder.read_selection(place)
+    _, folder = written(tmp_path / "s")
+    table, _ = selection_folder.read_selection(folder)
     assert table["path"].isna().all() and table["selected"].sum() == 142
 
 

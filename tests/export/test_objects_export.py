@@ -85,7 +85,7 @@ def test_a_folder_for_fiftyone_has_a_field_of_boxes(chosen, tmp_path):
 def test_detections_of_fiftyone_are_opened_and_exported_back(fiftyone, tmp_path):
     found = fiftyone(scenes.round_trip, str(tmp_path), "objects")
     assert found["same"] and len(found["ids"]) == 6
-    assert found["aside"] == [["has a box outside its picture", 1]]
+    assert found["aside"] == [["has a box outside its image", 1]]
     # 0.25 x 80 = 20 and 0.5 x 40 = 20 pixels, and a tenth on each side
     assert found["sizes"][0] == [24, 24] and found["classes"] == ["kind 0", "kind 1"] * 3
     owner = {f"{sample}#{key}": sample for sample, keys in found["samples"].items() for key in keys}
@@ -97,6 +97,6 @@ def test_detections_of_fiftyone_are_opened_and_exported_back(fiftyone, tmp_path)
 
 
 def test_fields_without_boxes_are_refused_with_those_there_are(fiftyone, tmp_path):
-    said = fiftyone(scenes.refusals, str(tmp_path), "refused")
-    assert "has no detections field 'truth' (--patches); it has none" in said[0]
-    assert "belong to whole samples; leave one of them out" in said[1]
+    message = fiftyone(scenes.refusals, str(tmp_path), "refused")
+    assert "has no detections field 'truth' (--patches); it has none" in message[0]
+    assert "belong to whole samples; leave one of them out" in message[1]

@@ -16,8 +16,8 @@ from coreset_engine.export.fiftyone.layers import Names, own_layers, views
 from coreset_engine.export.targets import TARGETS
 
 
-def write(target, bundle, place, **options):
-    return load(TARGETS[target].writer)(bundle, place, **options)
+def write(target, bundle, folder, **options):
+    return load(TARGETS[target].writer)(bundle, folder, **options)
 
 
 def noise(seed, mode="RGB", size=(24, 16)):
@@ -97,11 +97,11 @@ def test_sizes_are_those_of_the_picture_as_shown(tmp_path, orientation, ending):
 
 def test_label_studio_says_how_it_is_served(odd, tmp_path):
     steps = write("label-studio", odd, tmp_path / "a b")["steps"]
-    said = " ".join(steps)
+    message = " ".join(steps)
     root = str((tmp_path / "a b").resolve())
-    assert "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true" in said
-    assert f"LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT='{root}'" in said
-    assert f"'{root}/images'" in said and "import-labels" in said
+    assert "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true" in message
+    assert f"LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT='{root}'" in message
+    assert f"'{root}/images'" in message and "import-labels" in message
     assert "steps" not in write("label-studio", odd, tmp_path / "b", prefix="https://x/")
 
 
@@ -112,24 +112,24 @@ def with_neighbours(bundle, distances, indices=None):
     import dataclasses
 
     n, k = distances.shape
-    near = np.array([np.delete(np.arange(n), i)[:k] for i in range(n)])
-    found = Neighbours(near if indices is None else indices, distances.astype(np.float32))
+    neighbours = np.array([np.delete(np.arange(n), i)[:k] for i in range(n)])
+    found = Neighbours(neighbours if indices is None else indices, distances.astype(np.float32))
     return dataclasses.replace(bundle, neighbours=found)
 
 
 @pytest.mark.parametrize(
-    ("typical", "near"), [(0.5, 0.02), (0.1, 0.01), (0.004, 0.0004), (0.0, 1e-6)]
+    ("typical", "neighbours"), [(0.5, 0.02), (0.1, 0.01), (0.004, 0.0004), (0.0, 1e-6)]
 )
-def test_the_distance_of_near_duplicates_follows_the_data(odd, typical, near):
+def test_the_distance_of_near_duplicates_follows_the_data(odd, typical, neighbours):
     bundle = with_neighbours(odd, np.full((6, 5), typical))
-    assert bundle.near_distance == pytest.approx(near)
+    assert bundle.near_distance == pytest.approx(neighbours)
     names = Names()
     (view,) = [
         one
         for one in views(names, own_layers(bundle, names), bundle.near_distance)
         if "near-dup" in one.name
     ]
-    assert view.stages[1][1]["filter"]["coreset_nearest_kept"]["$lte"] == pytest.approx(near)
+    assert view.stages[1][1]["filter"]["coreset_nearest_kept"]["$lte"] == pytest.approx(neighbours)
 
 
 def test_suspected_errors_are_of_the_given_labels_where_there_are_any(odd):
@@ -137,9 +137,9 @@ def test_suspected_errors_are_of_the_given_labels_where_there_are_any(odd):
 
     labels = np.array([0, 0, 0, 1, 1, 0])  # the last lies among class 1 and says 0
     dataset = dataclasses.replace(odd.dataset, labels=labels, classes=("a", "b"))
-    near = np.array([[1, 2], [0, 2], [0, 1], [4, 5], [3, 5], [3, 4]])
+    neighbours = np.array([[1, 2], [0, 2], [0, 1], [4, 5], [3, 5], [3, 4]])
     bundle = dataclasses.replace(odd, dataset=dataset)
-    bundle = with_neighbours(bundle, np.full((6, 2), 0.1), near)
+    bundle = with_neighbours(bundle, np.full((6, 2), 0.1), neighbours)
     assert bundle.label_margin.tolist() == [1, 1, 1, 0, 0, -1]
     names = Names()
 

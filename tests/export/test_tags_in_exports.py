@@ -34,38 +34,38 @@ WANTED = {"c/1.png": {"blurry", "new"}, "b/0.png": {"blurry"}}
 
 
 def sent(run, target, tmp_path):
-    place = tmp_path / target
-    export(run, target=target, method="random", count=8, out=str(place))
-    return place
+    folder = tmp_path / target
+    export(run, target=target, method="random", count=8, out=str(folder))
+    return folder
 
 
 def test_csv_and_parquet(run, tmp_path):
-    place = sent(run, "csv", tmp_path)
+    folder = sent(run, "csv", tmp_path)
     for table in (
-        pd.read_csv(place / "selection.csv", keep_default_na=False),
-        pd.read_parquet(place / "selection.parquet"),
+        pd.read_csv(folder / "selection.csv", keep_default_na=False),
+        pd.read_parquet(folder / "selection.parquet"),
     ):
         found = {key: set(cell.split()) for key, cell in zip(table["id"], table["tags"]) if cell}
         assert found == WANTED
 
 
 def test_coco(run, tmp_path):
-    place = sent(run, "coco", tmp_path)
-    images = json.loads((place / "coco.json").read_text())["images"]
+    folder = sent(run, "coco", tmp_path)
+    images = json.loads((folder / "coco.json").read_text())["images"]
     about = {one["coreset"]["id"]: set(one["coreset"]["tags"]) for one in images}
     assert {key: tags for key, tags in about.items() if tags} == WANTED
 
 
 def test_label_studio(run, tmp_path):
-    place = sent(run, "label-studio", tmp_path)
-    tasks = json.loads((place / "tasks.json").read_text())
+    folder = sent(run, "label-studio", tmp_path)
+    tasks = json.loads((folder / "tasks.json").read_text())
     found = {one["data"]["coreset_id"]: set(one["data"]["coreset_tags"]) for one in tasks}
     assert {key: tags for key, tags in found.items() if tags} == WANTED
 
 
 def test_fiftyone_folder(run, tmp_path):
-    place = sent(run, "fiftyone-disk", tmp_path)
-    samples = json.loads((place / "samples.json").read_text())["samples"]
+    folder = sent(run, "fiftyone-disk", tmp_path)
+    samples = json.loads((folder / "samples.json").read_text())["samples"]
     found = {one["coreset_id"]: set(one["tags"]) for one in samples}
     for key, tags in found.items():
         assert tags == {"coreset", "coreset:main"} | WANTED.get(key, set())
@@ -73,8 +73,8 @@ def test_fiftyone_folder(run, tmp_path):
 
 @pytest.mark.parametrize("target", ["huggingface", "webdataset", "pytorch", "imagefolder"])
 def test_other_targets_still_work(run, tmp_path, target):
-    place = sent(run, target, tmp_path)
-    table = pd.read_parquet(place / "selection.parquet")
+    folder = sent(run, target, tmp_path)
+    table = pd.read_parquet(folder / "selection.parquet")
     assert set(table.loc[table["tags"] != "", "id"]) == set(WANTED)
 
 

@@ -27,8 +27,8 @@ from coreset_engine.export.targets import TARGETS
 PICTURED = ("imagefolder", "coco", "label-studio", "huggingface", "webdataset")
 
 
-def write(target, given: ExportBundle, place, **options):
-    return load(TARGETS[target].writer)(given, place, **options)
+def write(target, given: ExportBundle, location, **options):
+    return load(TARGETS[target].writer)(given, location, **options)
 
 
 @pytest.fixture
@@ -59,19 +59,19 @@ def pixel(given: ExportBundle, key: str):
 def test_imagefolder_is_read_by_torchvision_and_holds_every_image_once(folder, tmp_path):
     from torchvision.datasets import ImageFolder
 
-    place = tmp_path / "out"
-    answer = write("imagefolder", folder, place, val=0.4)
-    with open(place / "samples.csv", newline="", encoding="utf-8") as file:
+    target = tmp_path / "out"
+    answer = write("imagefolder", folder, target, val=0.4)
+    with open(target / "samples.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["id"] for row in rows] == ids_of(folder)
-    parts = {part: ImageFolder(str(place / part)) for part in ("train", "val")}
+    parts = {part: ImageFolder(str(target / part)) for part in ("train", "val")}
     assert (len(parts["train"]), len(parts["val"])) == (answer["train"], answer["val"]) and answer[
         "val"
     ] > 0
     assert answer["train"] + answer["val"] == 6
     truth = dict(zip(folder.ids, folder.truth))
     for row in rows:
-        path = place / row["file"]
+        path = target / row["file"]
         assert near(colour(path.read_bytes()), pixel(folder, row["id"]))
         assert (
             row["class"] == truth[row["id"]] == path.parent.name
@@ -82,11 +82,11 @@ def test_imagefolder_is_read_by_torchvision_and_holds_every_image_once(folder, t
 
 
 def test_imagefolder_links_when_it_can_and_copies_when_it_cannot(folder, tmp_path, monkeypatch):
-    def files(place):
+    def files(target):
         return [
             path
             for part in ("train", "val")
-            for path in (place / part).rglob("*")
+            for path in (target / part).rglob("*")
             if path.is_file() and path.name != MARK
         ]
 
@@ -199,8 +199,8 @@ def test_webdataset_shards_are_the_same_bytes_twice(folder, tmp_path):
     assert found == ids_of(folder)
 
 
-def imported(place):
-    spec = importlib.util.spec_from_file_location("coreset_subset", place / "coreset_subset.py")
+def imported(target):
+    spec = importlib.util.spec_from_file_location("coreset_subset", target / "coreset_subset.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -257,15 +257,15 @@ def test_sources_without_files_are_encoded_and_empty_or_whole_choices_work(tmp_p
 
 @pytest.mark.parametrize("target", PICTURED)
 def test_a_second_export_replaces_the_first_and_never_anything_else(folder, tmp_path, target):
-    place = tmp_path / "out"
-    write(target, folder, place)
-    before = sorted(str(path.relative_to(place)) for path in place.rglob("*"))
-    write(target, folder, place)
-    assert sorted(str(path.relative_to(place)) for path in place.rglob("*")) == before
-    (ours := next(path for path in place.iterdir() if path.is_dir()))
+    location = tmp_path / "out"
+    write(target, folder, location)
+    before = sorted(str(path.relative_to(location)) for path in location.rglob("*"))
+    write(target, folder, location)
+    assert sorted(str(path.relative_to(location)) for path in location.rglob("*")) == before
+    (ours := next(path for path in location.iterdir() if path.is_dir()))
     (ours / MARK).unlink()
     with pytest.raises(BadInput, match="not made by an export"):
-        write(target, folder, place)
+        write(target, folder, location)
 
 
 @pytest.mark.parametrize("target", PICTURED)

@@ -42,11 +42,11 @@ def dataset(images: list[Image.Image], vectors=None, labels=None, names=None) ->
     digests = np.array(
         [hashlib.blake2b(png(one), digest_size=16).hexdigest() for one in images], "S32"
     )
-    whole = hashlib.sha256(b"".join(digests) + "".join(ids).encode())
+    full = hashlib.sha256(b"".join(digests) + "".join(ids).encode())
     return Dataset(
         "drawn",
         ids,
-        whole.hexdigest(),
+        full.hexdigest(),
         reader=lambda i: images[i],
         labels=None if labels is None else np.array(labels, np.int64),
         classes=() if labels is None else tuple(f"class {c}" for c in range(max(labels) + 1)),

@@ -38,7 +38,7 @@ def test_dark_images_on_both_sides_of_the_threshold():
 
 
 def test_what_no_threshold_could_find_is_no_example():
-    """Blank images are no examples of low contrast, and small ones none of blur."""
+    """Blank images are not examples of low contrast, and small ones none of blur."""
     images = [textured(1), plain(90), textured(2, (20, 20))]
     known, _ = material(images)
     report = examine(known)
@@ -71,9 +71,9 @@ def test_turned_copies_come_in_pairs_with_their_differences():
 
 def test_every_finding_with_a_threshold_has_two_sides_and_the_report_shows_them():
     vectors = np.random.default_rng(1).normal(size=(12, 6)).astype(np.float32)
-    near = np.linalg.norm(vectors[:, None] - vectors, axis=2)
-    order = np.argsort(near, axis=1)[:, 1:6]
-    links = Neighbours(order, np.take_along_axis(near, order, axis=1).astype(np.float32))
+    neighbours = np.linalg.norm(vectors[:, None] - vectors, axis=2)
+    order = np.argsort(neighbours, axis=1)[:, 1:6]
+    links = Neighbours(order, np.take_along_axis(neighbours, order, axis=1).astype(np.float32))
     known, made = material([textured(i) for i in range(11)] + [plain(20)], links)
     report = examine(known)
     borders = {name: border(known, report[name]) for name in WITH_THRESHOLD}

@@ -104,8 +104,8 @@ def test_conflicting_labels_inside_a_group():
 
 def test_conflicts_are_also_sought_among_near_duplicates():
     pairs = copies.near_pairs(neighbours_of([0.0, 0.01, 5.0]), np.arange(3), within=1.0)
-    near = copies.near_duplicates(pairs, 0.02)
-    made = copies.label_conflicts(np.arange(3), np.array([0, 1, 1]), near)
+    neighbours = copies.near_duplicates(pairs, 0.02)
+    made = copies.label_conflicts(np.arange(3), np.array([0, 1, 1]), neighbours)
     assert sets_of(made) == [[0, 1]] and made.note.startswith("0 of them")
 
 
@@ -128,7 +128,7 @@ def test_a_rule_without_its_facts_is_refused():
     made = copies.byte_identical(np.array([A, A]))
     with pytest.raises(BadInput, match="keep='oldest' needs.*file times"):
         copies.surplus(made, copies.KeepFacts(), "oldest")
-    with pytest.raises(BadInput, match="keep='newest' is not offered"):
+    with pytest.raises(BadInput, match="keep='newest' is not supported"):
         copies.surplus(made, copies.KeepFacts(), "newest")
 
 
@@ -196,27 +196,29 @@ def graph_of(n, k, seed):
 
 def test_with_a_limit_the_nearest_pairs_are_the_same_ones():
     """Pairs of a large set: those that are listed, and the proposal, as without the limit."""
-    near = graph_of(80, 10, 3)
+    neighbours = graph_of(80, 10, 3)
     same = np.arange(80)
-    whole = copies.near_pairs(near, same)
-    part = copies.near_pairs(near, same, most=200)
-    assert len(part.pairs) < len(whole.pairs) and part.proposed == whole.proposed
-    places = near.distances.ravel()
-    assert part.reach == pytest.approx(float(np.quantile(places, 200 / 800)))
-    shown = whole.distances <= part.reach
-    assert np.array_equal(part.pairs, whole.pairs[shown])
+    full = copies.near_pairs(neighbours, same)
+    part = copies.near_pairs(neighbours, same, most=200)
+    assert len(part.pairs) < len(full.pairs) and part.proposed == full.proposed
+    positions = neighbours.distances.ravel()
+    assert part.reach == pytest.approx(float(np.quantile(positions, 200 / 800)))
+    shown = full.distances <= part.reach
+    assert np.array_equal(part.pairs, full.pairs[shown])
     assert "compared up to" in copies.near_duplicates(part, 0.9).note
 
 
 def test_screening_loses_no_pair_whose_small_copies_coincide():
-    near = graph_of(60, 10, 4)
+    neighbours = graph_of(60, 10, 4)
     rng = np.random.default_rng(5)
     tiny = rng.integers(0, 256, (60, 16, 16, 3), dtype=np.uint8)
     noise = rng.integers(-8, 9, tiny[30:].shape) * (1 + np.arange(30) % 2)[:, None, None, None]
     tiny[30:] = np.clip(tiny[:30].astype(int) + noise, 0, 255)
-    found = copies.near_pairs(near, np.arange(60), within=2.0, tiny=tiny)
+    found = copies.near_pairs(neighbours, np.arange(60), within=2.0, tiny=tiny)
     close = {
-        tuple(sorted((i, int(j)))) for i in range(60) for j in near.indices[i, : copies._CONFIRMING]
+        tuple(sorted((i, int(j))))
+        for i in range(60)
+        for j in neighbours.indices[i, : copies._CONFIRMING]
     }
     plain = copies.tiny_difference(tiny, tiny, found.pairs) <= copies.COINCIDE
     wanted = [

@@ -15,16 +15,16 @@ def flat(distances):
 
 
 def test_the_ratio_is_to_the_median_of_the_own_cluster():
-    near = flat([1, 1, 1, 1, 3, 10, 10, 10, 10, 10])
+    neighbours = flat([1, 1, 1, 1, 3, 10, 10, 10, 10, 10])
     clusters = np.array([0] * 5 + [1] * 5)
-    assert distance_ratio(near, clusters, 3).tolist() == [1, 1, 1, 1, 3, 1, 1, 1, 1, 1]
+    assert distance_ratio(neighbours, clusters, 3).tolist() == [1, 1, 1, 1, 3, 1, 1, 1, 1, 1]
     # Against the whole set the wide cluster would have been the outlier.
-    assert distance_ratio(near, None, 3)[5:].min() > distance_ratio(near, None, 3)[0]
+    assert distance_ratio(neighbours, None, 3)[5:].min() > distance_ratio(neighbours, None, 3)[0]
 
 
 def test_a_cluster_too_small_for_a_median_is_measured_against_all():
-    near = flat([1] * 9 + [8])
-    assert distance_ratio(near, np.array([0] * 9 + [1]), 2)[9] == 8
+    neighbours = flat([1] * 9 + [8])
+    assert distance_ratio(neighbours, np.array([0] * 9 + [1]), 2)[9] == 8
 
 
 def test_an_image_twice_as_far_as_a_tight_cluster_is_found_first():

@@ -51,8 +51,8 @@ def test_a_share_is_a_power_of_the_judged_share_and_never_above_one():
 
 
 def test_the_table_covers_its_rates_in_order():
-    places = [log_keep_ratio(one.prune_rate) for one in calibration.CONSTANTS]
-    assert places == sorted(places)
+    positions = [log_keep_ratio(one.prune_rate) for one in calibration.CONSTANTS]
+    assert positions == sorted(positions)
     for one in calibration.CONSTANTS:
         assert one.slope > 0 and one.spread > 0 and one.power > 0
 

@@ -48,8 +48,8 @@ def test_images_outside_the_coreset_are_judged_by_a_ridge_regression_on_it(k):
     outside = np.setdiff1d(np.arange(len(rows)), chosen)
     assert found.outside
     for t, (task, n_classes) in enumerate([(labels, 3), (labels % 2, 2)]):
-        said = [predicted(rows, task, n_classes, chosen, chosen, i) for i in outside]
-        right = np.array(said) == task[outside]
+        message = [predicted(rows, task, n_classes, chosen, chosen, i) for i in outside]
+        right = np.array(message) == task[outside]
         assert found.micro[t] == pytest.approx(right.mean())
         by_class = [right[task[outside] == c].mean() for c in range(n_classes)]
         assert found.macro[t] == pytest.approx(np.mean(by_class))
@@ -60,9 +60,9 @@ def test_with_few_images_outside_those_inside_are_judged_as_if_left_out(k):
     rows, labels = blobs()
     chosen = np.sort(np.random.default_rng(1).choice(len(rows), k, replace=False))
     found = accuracies(judge_of(rows, labels), chosen)
-    said = [predicted(rows, labels, 3, chosen[chosen != i], chosen, i) for i in range(len(rows))]
+    message = [predicted(rows, labels, 3, chosen[chosen != i], chosen, i) for i in range(len(rows))]
     assert not found.outside
-    assert found.micro[0] == pytest.approx((np.array(said) == labels).mean())
+    assert found.micro[0] == pytest.approx((np.array(message) == labels).mean())
 
 
 def test_a_coreset_of_one_class_knows_that_class_only():

@@ -28,10 +28,10 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    place = tmp_path / "home"
-    yield place
-    for job in manager.list_jobs(place):  # end the jobs of this test
-        if (pid := manager._pid(place / "jobs" / job.id)) is not None:
+    folder = tmp_path / "home"
+    yield folder
+    for job in manager.list_jobs(folder):  # end the jobs of this test
+        if (pid := manager._pid(folder / "jobs" / job.id)) is not None:
             os.killpg(pid, signal.SIGKILL)
 
 

@@ -145,14 +145,14 @@ def small_digits(labelled=True):
 
     from coreset_engine.sources.open import open_source
 
-    whole = open_source("demo")
+    full = open_source("demo")
     return dataclasses.replace(
-        whole,
-        ids=whole.ids[:N],
-        labels=whole.labels[:N] if labelled else None,
-        classes=whole.classes if labelled else (),
-        columns={name: values[:N] for name, values in whole.columns.items()},
-        paths=None if whole.paths is None else whole.paths[:N],
+        full,
+        ids=full.ids[:N],
+        labels=full.labels[:N] if labelled else None,
+        classes=full.classes if labelled else (),
+        columns={name: values[:N] for name, values in full.columns.items()},
+        paths=None if full.paths is None else full.paths[:N],
     )
 
 

@@ -60,8 +60,8 @@ def button(test, start):
 def test_what_is_missing_is_named_with_its_time_and_one_button(page):
     test = page(computed=False)
     assert not test.exception
-    said = texts(test)
-    assert "image statistics (about 1 s)" in said and "embeddings, neighbours" in said
+    message = texts(test)
+    assert "image statistics (about 1 s)" in message and "embeddings, neighbours" in message
     assert [one.label for one in test.button if one.label == "Compute"] == ["Compute"]
 
 
@@ -71,9 +71,9 @@ def test_findings_are_listed_by_severity_with_share_and_cost(page):
     (listed,) = [radio for radio in test.radio if radio.label == "Findings"]
     assert "Identical files: 3 (7.5%)" in listed.options[0]
     assert any("Blank or nearly uniform: 1 (2.5%)" in option for option in listed.options)
-    said = texts(test)
-    assert "Nothing found:" in said
-    assert "In 1 of these groups the images have different labels" in said
+    message = texts(test)
+    assert "Nothing found:" in message
+    assert "In 1 of these groups the images have different labels" in message
 
 
 def test_copies_are_excluded_by_one_click_and_come_back_by_another(page, run):
@@ -90,7 +90,7 @@ def test_copies_are_excluded_by_one_click_and_come_back_by_another(page, run):
 def test_the_rule_of_keeping_and_the_choice_of_some(page, run):
     test = page()
     (keep,) = [box for box in test.selectbox if box.label.startswith("Of each group")]
-    assert "oldest file" not in keep.options  # these images are no files
+    assert "oldest file" not in keep.options  # these images are not files
     (some,) = [one for one in test.multiselect if one.label == "Images"]
     some.set_value(["031.png"]).run()
     button(test, "Exclude selected").click().run()
@@ -123,8 +123,8 @@ def test_a_finding_with_a_threshold_shows_examples_on_both_sides(page):
     (listed,) = [radio for radio in test.radio if radio.label == "Findings"]
     listed.set_value("blank").run()
     assert not test.exception
-    said = texts(test)
-    assert "Just within the threshold" in said and "Just beyond it" in said
+    message = texts(test)
+    assert "Just within the threshold" in message and "Just beyond it" in message
     listed = next(radio for radio in test.radio if radio.label == "Findings")
     listed.set_value("byte_identical").run()
     assert "Just beyond it" not in texts(test)

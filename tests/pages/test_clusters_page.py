@@ -39,7 +39,7 @@ def test_unknown_truth_is_left_out_and_empty_clusters_have_no_class():
 def test_a_cluster_without_a_majority_is_named_by_its_two_commonest_classes():
     truth = np.array([0, 0, 0, 1, 1, 1, 1, 2, 2, 2])
     got = compare_labels(np.array([0, 0, 0, 1, 1, 1, 0, 1, 1, 1]), truth, 2, 3)
-    assert got.majority.tolist() == [0, -1]  # 3 of 4, and 3 of 6, which is no majority
+    assert got.majority.tolist() == [0, -1]  # 3 of 4, and 3 of 6, which is not a majority
     assert matched_names(got, ("cat", "gravel", "brick"), 2) == ["cat", "gravel / brick"]
 
 

@@ -42,8 +42,8 @@ def runs(specs, tmp_path):
     """Both with vectors of their own, so that nothing is embedded."""
     made = []
     for spec, shift in zip(specs, (0.0, 1.0), strict=True):
-        whole = open_source(spec)
-        vectors = np.random.default_rng(len(whole)).normal(shift, 1, (len(whole), 8))
+        full = open_source(spec)
+        vectors = np.random.default_rng(len(full)).normal(shift, 1, (len(full), 8))
         table = tmp_path / f"{Path(spec).name}.npy"
         np.save(table, vectors.astype(np.float32))
         made.append(Run(open_source(str(table), images=spec), store=Store(tmp_path / "home")))

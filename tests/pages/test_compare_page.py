@@ -25,26 +25,26 @@ def test_the_first_sentence_says_which_is_better_and_how_it_was_measured(open_pa
     put_job(**measurement())
     test.run()
     assert not test.exception and not test.error
-    said = texts(test)
+    message = texts(test)
     # differences 10, 11, 10, 11, 10 points: mean 10.4, s = 0.548, t(0.975, 4) = 2.776
-    assert "A is **10.4 points above B**" in said
-    assert "95% interval +9.7 to +11.1, n = 5 seeds, 400 test images): significant" in said
-    assert "A is better" in said
+    assert "A is **10.4 points above B**" in message
+    assert "95% interval +9.7 to +11.1, n = 5 seeds, 400 test images): significant" in message
+    assert "A is better" in message
 
 
 def test_another_rate_is_not_passed_off_as_this_one(open_page, put_job):
     test = open_page("compare", method="elfs")
     put_job(**measurement(rates=(0.5,)))
     test.run()
-    said = texts(test)
-    assert "Not measured yet" in said and "points above" not in said
+    message = texts(test)
+    assert "Not measured yet" in message and "points above" not in message
     assert any(button.label == "Train on both" for button in test.button)
 
 
 def test_one_training_is_no_proof():
     found = compare_results.Measured(paired_test([0.02]), 0, truth=True)
-    said = compare_results.measured_sentence(found)
-    assert "one says nothing about chance" in said and "significant" not in said
+    message = compare_results.measured_sentence(found)
+    assert "one says nothing about chance" in message and "significant" not in message
 
 
 def test_my_coreset_is_side_a_and_random_of_as_many_images_side_b(open_page):

@@ -19,11 +19,11 @@ def test_slice_against_brute_force(distribution):
     assert cut.covered == nearest[7]
     away = np.abs(points - points[cut.covered]).sum(1)
     away[cut.covered] = np.inf
-    near = np.sort(np.argsort(away)[:5])
-    assert np.array_equal(np.flatnonzero(cut.penalty), near)
+    neighbours = np.sort(np.argsort(away)[:5])
+    assert np.array_equal(np.flatnonzero(cut.penalty), neighbours)
     assert np.allclose(
-        cut.penalty[near] / cut.penalty.sum(),
-        away[near] ** -4 / (away[near] ** -4).sum(),
+        cut.penalty[neighbours] / cut.penalty.sum(),
+        away[neighbours] ** -4 / (away[neighbours] ** -4).sum(),
         atol=1e-4,
     )
 

@@ -90,7 +90,7 @@ def test_a_saved_filter_comes_back_column_by_column(view, held):
     wanted = Filter.equals("time", "night") & Filter.between("shutter", 0.2, 0.4)
     result_filters.restore(wanted)
     assert set(result_filters.filters()) == {"time", "shutter"}
-    assert result_filters.whole_filter(view).text == wanted.text
+    assert result_filters.combined_filter(view).text == wanted.text
     shutter = view.dataset.columns["shutter"]
     inside = (shutter >= 0.2) & (shutter <= 0.4) & (view.dataset.columns["time"] == "night")
     assert np.array_equal(result_filters.result_set(view, None).mask, inside)

@@ -55,9 +55,9 @@ def known(monkeypatch):
 
 
 def test_a_losing_default_is_told_so_with_its_interval(open_page, known):
-    said = texts(open_page("select", method="elfs", prune_rate=0.9))
-    assert "**3.0 points below random** (90% interval -4.0 to -2.0)" in said
-    assert "worse than random" in said and "k-means medoids" in said.replace("\\", "")
+    message = texts(open_page("select", method="elfs", prune_rate=0.9))
+    assert "**3.0 points below random** (90% interval -4.0 to -2.0)" in message
+    assert "worse than random" in message and "k-means medoids" in message.replace("\\", "")
 
 
 def test_the_best_method_is_one_click_away(open_page, known):
@@ -68,16 +68,16 @@ def test_the_best_method_is_one_click_away(open_page, known):
 
 
 def test_labels_needed_are_compared_with_random(open_page, known):
-    said = forecast.labels_sentence(MADE)
+    message = forecast.labels_sentence(MADE)
     needed, random = MADE.labels_needed(0.95), MADE.labels_needed(0.95, "random")
-    assert f"About {needed.count:,} labelled images" in said
-    assert f"random selections need about {random.count:,}" in said
+    assert f"About {needed.count:,} labelled images" in message
+    assert f"random selections need about {random.count:,}" in message
     assert needed.count < random.count
 
 
 def test_a_gain_whose_interval_holds_zero_is_no_difference(digits):
-    said = forecast.gain_sentence("elfs", Gain(0.4, -0.6, 1.4))
-    assert "no difference shown" in said and "0.4 points above" in said
+    message = forecast.gain_sentence("elfs", Gain(0.4, -0.6, 1.4))
+    assert "no difference shown" in message and "0.4 points above" in message
     assert "baseline" in forecast.gain_sentence("random", Gain(0.0, 0.0, 0.0))
 
 
@@ -128,17 +128,19 @@ def test_a_rule_that_was_chosen_is_left_alone(open_page, monkeypatch):
 
 
 def test_compare_begins_with_what_is_expected_of_each_side(open_page, known):
-    said = texts(open_page("compare", method="elfs", prune_rate=0.5))
-    assert "A is expected **1.5 points above random** (90% interval +0.5 to +2.5)." in said
-    assert "Forecast without labels." in said
-    assert "B is expected" not in said  # B is random itself
+    message = texts(open_page("compare", method="elfs", prune_rate=0.5))
+    assert "A is expected **1.5 points above random** (90% interval +0.5 to +2.5)." in message
+    assert "Forecast without labels." in message
+    assert "B is expected" not in message  # B is random itself
 
 
 def test_a_reason_names_methods_as_people_read_them():
-    said = forecast.in_words(
+    message = forecast.in_words(
         "at 0.9062 pruned elfs is expected +8.7 points; kmedoids may be as good"
     )
-    assert said == ("Mid-difficulty (ELFS) is expected +8.7 points; k-means medoids may be as good")
+    assert message == (
+        "Mid-difficulty (ELFS) is expected +8.7 points; k-means medoids may be as good"
+    )
 
 
 BETAS = Forecast(
@@ -171,9 +173,9 @@ def test_both_curves_over_beta_and_the_truth_are_drawn():
     assert len(data["curve"]) == len(data["low"]) == 7
     alone, _ = beta_search.curves(None, points, "Choice of β")
     assert [trace.name for trace in alone.data] == [beta_search.FORECAST_CURVE]
-    said = beta_search.forecast_sentence(points, "corrected by 262 labels")
-    assert said.startswith("Forecast corrected by 262 labels: ")
-    assert "β = 20.0%" in said and "+2.5 points" in said and "may be as good" in said
+    message = beta_search.forecast_sentence(points, "corrected by 262 labels")
+    assert message.startswith("Forecast corrected by 262 labels: ")
+    assert "β = 20.0%" in message and "+2.5 points" in message and "may be as good" in message
 
 
 def test_the_beta_of_the_forecast_is_one_click_away(open_page, monkeypatch):
@@ -219,7 +221,7 @@ def test_the_truth_is_laid_over_the_forecast():
         ("elfs", -3.0, True),
         ("kmedoids", 10.0, False),
     ]
-    assert pairs[0].spread == pytest.approx(1.0)  # deviation sqrt(2) over two seeds
+    assert pairs[0].standard_error == pytest.approx(1.0)  # deviation sqrt(2) over two seeds
     assert "1 of 2 measured differences" in forecast_truth.sentence(pairs)
     figure, data = forecast_truth.chart(pairs)
     assert list(figure.data[1].x) == [-3.0, 4.0]

@@ -39,14 +39,14 @@ def box(test, label):
 
 
 @pytest.mark.parametrize(
-    "path,said", [("/no/such/folder", "/no/such/folder"), ("", "no source was named")]
+    "path,message", [("/no/such/folder", "/no/such/folder"), ("", "no source was named")]
 )
-def test_bad_source_is_one_sentence(fresh, path, said):
+def test_bad_source_is_one_sentence(fresh, path, message):
     test = fresh.run()
     test.text_input(key="quick:folder").set_value(path)
     press(test, "Open")
     assert not test.exception
-    assert len(test.error) == 1 and said in test.error[0].value.replace("\\", "")
+    assert len(test.error) == 1 and message in test.error[0].value.replace("\\", "")
     assert "Traceback" not in texts(test)
 
 
@@ -90,7 +90,7 @@ def test_uploaded_zip_lands_inside_the_workspace_once(tmp_path, monkeypatch):
     dataset = open_source(folder)
     assert len(dataset) == 2 and dataset.classes == ("cat", "dog")
     assert [(one.name, one.reason) for one in dataset.rejected if "evil" in one.name] == [
-        ("../evil.png", "has a name that leads out of the folder")
+        ("../evil.png", "has a name that points outside the folder")
     ]
     assert sorted(path.name for path in (tmp_path / "uploads").iterdir()) == [
         folder.rpartition("/")[2]
@@ -99,9 +99,9 @@ def test_uploaded_zip_lands_inside_the_workspace_once(tmp_path, monkeypatch):
 
 def test_the_same_zip_from_two_visitors_at_once(tmp_path, monkeypatch):
     monkeypatch.setenv("CORESET_HOME", str(tmp_path))
-    whole = zipped(**{f"{i}.png": png("red") for i in range(60)}).getvalue()
+    full = zipped(**{f"{i}.png": png("red") for i in range(60)}).getvalue()
     with ThreadPoolExecutor(4) as visitors:
-        folders = set(visitors.map(lambda _: source_form.unpacked(io.BytesIO(whole)), range(4)))
+        folders = set(visitors.map(lambda _: source_form.unpacked(io.BytesIO(full)), range(4)))
     assert len(folders) == 1 and len(list(Path(folders.pop()).glob("*.png"))) == 60
 
 

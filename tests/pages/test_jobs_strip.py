@@ -33,10 +33,10 @@ def test_pace_in_one_line():
 
 
 @pytest.mark.parametrize(
-    "seconds,said", [(0, "0 s"), (89, "89 s"), (600, "10 min"), (7200, "2.0 h")]
+    "seconds,message", [(0, "0 s"), (89, "89 s"), (600, "10 min"), (7200, "2.0 h")]
 )
-def test_durations(seconds, said):
-    assert jobs.format_duration(seconds) == said
+def test_durations(seconds, message):
+    assert jobs.format_duration(seconds) == message
 
 
 def test_a_newer_job_replaces_an_ended_one():
@@ -92,8 +92,8 @@ def test_strip_shows_escaped_state_and_asks(open_page, monkeypatch):
     monkeypatch.setattr(jobs, "_control", lambda what, job: asked.append((what, job)))
     test.run()
     assert not test.exception
-    said = texts(test).replace("\\", "")
-    assert "The disk is full" in said and "Compute" in said
+    message = texts(test).replace("\\", "")
+    assert "The disk is full" in message and "Compute" in message
     test.button(key="cancel:j2").click().run()
     test.button(key="resume:j1").click().run()
     assert asked == [("cancel", "j2"), ("resume", "j1")]

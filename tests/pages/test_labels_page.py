@@ -136,8 +136,8 @@ def test_images_labelled_otherwise_than_their_cluster_are_listed_most_doubtful_f
     counts = np.array([np.bincount(digits.labels[pseudo == c], minlength=10) for c in range(10)])
     has_most = 2 * counts.max(1) > counts.sum(1)  # a class of more than half the cluster
     own = counts.argmax(1)[pseudo]
-    place = {name: i for i, name in enumerate(digits.ids.tolist())}
-    positions = [place[name] for name in shown]
+    position = {name: i for i, name in enumerate(digits.ids.tolist())}
+    positions = [position[name] for name in shown]
     few = counts[pseudo, digits.labels] < 0.1 * counts.sum(1)[pseudo]
     odd = np.where(has_most[pseudo], own != digits.labels, few)
     assert sorted(positions) == np.flatnonzero(odd).tolist()
@@ -203,9 +203,10 @@ def test_corrections_are_kept_said_and_undone(open_page, digits):
     kept = clusters.corrections_of(view_of(digits))
     assert [entry["kind"] for entry in kept] == ["rename", "merge", "relabel"]
     assert kept[2]["ids"] == [str(digits.ids[3]), str(digits.ids[5])]
-    said = list(test.dataframe[0].value["Correction"])
+    message = list(test.dataframe[0].value["Correction"])
     assert (
-        said[0].startswith("2 images relabelled") and said[2] == "Cluster 0 renamed to <b>seven</b>"
+        message[0].startswith("2 images relabelled")
+        and message[2] == "Cluster 0 renamed to <b>seven</b>"
     )
     table = corrections.corrected(view_of(digits))
     before = FinishedRun(digits).pseudo_labels.labels

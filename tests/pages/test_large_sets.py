@@ -22,9 +22,12 @@ def large(open_page, monkeypatch, set_limits):
     set_limits(sample_images=80)
     set_limits(sample_per_cluster=1)
     monkeypatch.setattr(
-        "coreset_engine.embedding.projection.project", lambda vectors, near, **rest: vectors[:, :2]
+        "coreset_engine.embedding.projection.project",
+        lambda vectors, neighbours, **rest: vectors[:, :2],
     )
-    monkeypatch.setattr(FinishedRun, "tick", lambda self, stage: lambda *told: None, raising=False)
+    monkeypatch.setattr(
+        FinishedRun, "tick", lambda self, stage: lambda *reported: None, raising=False
+    )
     test = open_page("home")
     view = session.current_run()
     sampled_run.prepare(view.run)
@@ -36,9 +39,9 @@ def test_select_draws_the_sample_and_counts_all(large):
     test, view = large
     test = go_to(test, "select")
     assert not test.exception
-    said = texts(test)
-    assert f"a sample of {len(sampled_run.Sampled(view.run).rows)} of 400 images" in said
-    assert "All images: 40 of 400 selected" in said  # p = 0.9
+    message = texts(test)
+    assert f"a sample of {len(sampled_run.Sampled(view.run).rows)} of 400 images" in message
+    assert "All images: 40 of 400 selected" in message  # p = 0.9
     assert len(sampling.drawable_view(view)) < 100
 
 
@@ -103,9 +106,9 @@ def test_what_was_excluded_is_not_counted_among_all(large):
 def test_constraints_leave_the_counts_of_all_to_jobs(large):
     test, _ = large
     test.session_state["state:constraints"] = {"quotas": [{"by": "cluster", "at_least": 1}]}
-    said = texts(go_to(test, "select"))
-    assert "constraints are active, which counts of all images do not follow" in said
-    assert "All images:" not in said
+    message = texts(go_to(test, "select"))
+    assert "constraints are active, which counts of all images do not follow" in message
+    assert "All images:" not in message
 
 
 def test_more_must_keeps_than_the_samples_share_are_no_error(large):
@@ -129,9 +132,9 @@ def test_labels_counts_all_images(large):
     assert sizes.sum() == 400 and np.array_equal(sizes, np.bincount(view.run.pseudo_labels.labels))
     test.session_state["state:labels_view"] = "Difficulty"
     test.session_state["state:beta"] = 0.2
-    said = texts(go_to(test, "labels"))
-    assert f"sample of {len(sampled_run.Sampled(view.run).rows)} of 400" in said
-    assert "Of all 400 images: 40 selected · 80 skipped as hardest" in said
+    message = texts(go_to(test, "labels"))
+    assert f"sample of {len(sampled_run.Sampled(view.run).rows)} of 400" in message
+    assert "Of all 400 images: 40 selected · 80 skipped as hardest" in message
 
 
 def test_a_table_that_was_cleared_away_is_written_again(large):

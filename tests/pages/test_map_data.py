@@ -259,7 +259,7 @@ def test_too_many_arrays_drop_the_oldest_array(view, monkeypatch):
 
 
 def test_too_many_pins_are_refused_with_a_sentence(view):
-    with pytest.raises(BadInput, match="must_keep holds"):
+    with pytest.raises(BadInput, match="must_keep has"):
         choose(
             "random", view.run, prune_rate=0.99, must_keep=[str(i) for i in view.dataset.ids[:50]]
         )

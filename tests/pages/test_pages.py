@@ -52,8 +52,8 @@ def test_an_internal_error_is_one_sentence_with_an_id(open_page, monkeypatch, tm
     monkeypatch.setattr(labels, "quality_of", lambda view: 1 / 0)
     test = open_page("labels", labels_view="Quality")
     assert not test.exception and len(test.error) == 1
-    said = test.error[0].value
-    assert "results are unchanged" in said and "Traceback" not in said
+    message = test.error[0].value
+    assert "results are unchanged" in message and "Traceback" not in message
     logs = [
         path
         for path in tmp_path.rglob("*")

@@ -16,6 +16,6 @@ def test_a_session_starts_with_the_recommended_method():
 def test_the_select_page_says_what_is_taken_and_why(open_page):
     test = open_page("select", method="auto", prune_rate=0.9)
     assert not test.exception
-    said = texts(test)
-    assert "Recommended here" in said
-    assert "not finished and may recommend another" in said  # until a job has forecast
+    message = texts(test)
+    assert "Recommended here" in message
+    assert "not finished and may recommend another" in message  # until a job has forecast

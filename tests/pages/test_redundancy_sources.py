@@ -22,7 +22,7 @@ def test_penalties_add_up_to_the_redundancy_of_the_finished_scores(vectors):
     redundancy = coverage_scores(vectors, total, n_neighbours=20, device="cpu").redundancy / total
     columns = sample_columns(vectors)
     estimate = np.array(
-        [find_sources(columns, i, 20, slices=800)[1].sum() for i in range(0, 400, 40)]
+        [find_sources(columns, i, 20, n_slices=800)[1].sum() for i in range(0, 400, 40)]
     )
     assert np.corrcoef(estimate, redundancy[::40])[0, 1] > 0.9
     assert 0.75 < estimate.sum() / redundancy[::40].sum() < 1.05
@@ -43,7 +43,7 @@ def test_the_strongest_pusher_is_the_one_a_plain_replay_finds(vectors):
         nearest = np.argsort(distance, kind="stable")[:20]
         if i in nearest:
             cost[j] += distance[i] ** -4 / (distance[nearest] ** -4).sum()
-    found, penalty = find_sources(sample_columns(vectors), i, 20, slices=1500)
+    found, penalty = find_sources(sample_columns(vectors), i, 20, n_slices=1500)
     assert i not in found and (np.diff(penalty) <= 0).all()
     assert np.corrcoef(cost[found], penalty)[0, 1] > 0.85
 
@@ -52,7 +52,7 @@ def test_a_copy_takes_the_whole_penalty_and_constant_dimensions_are_legal():
     vectors = np.zeros((30, 4), np.float32)
     vectors[:, :2] = np.random.default_rng(2).normal(size=(30, 2))
     vectors[1] = vectors[0]
-    found, penalty = find_sources(sample_columns(vectors), 1, 5, slices=400)
+    found, penalty = find_sources(sample_columns(vectors), 1, 5, n_slices=400)
     assert found[0] == 0 and np.isfinite(penalty).all()
     assert len(find_sources(sample_columns(vectors[:, :1]), 0, 5)[0]) == 0
 

@@ -80,9 +80,9 @@ def test_a_label_file_is_shown_before_it_is_kept(labelled, open_page, tmp_path, 
     file.write_text("\n".join(["id,label", *rows]))
     test = open_page("export", **OPENED)
     test.text_input(key="import:Labels:place").set_value(str(file)).run()
-    said = texts(test)
-    assert "6 labels read: 5 new, 1 changed" in said.replace("\\", "")
-    assert "1 row names no image" in said
+    message = texts(test)
+    assert "6 labels read: 5 new, 1 changed" in message.replace("\\", "")
+    assert "1 row names no image" in message
     before = label_log.read(digits.fingerprint, tmp_path).labels
     assert len(before) == 30, "nothing is kept yet"
     sent = []
@@ -101,8 +101,8 @@ def test_a_file_of_something_else_is_a_sentence(open_page, tmp_path):
     (tmp_path / "no.csv").write_text("a,b\n1,2\n")
     test = open_page("export", **OPENED)
     test.text_input(key="import:Labels:place").set_value(str(tmp_path / "no.csv")).run()
-    said = [error.value for error in test.error]
-    assert not test.exception and any("no.csv" in text.replace("\\", "") for text in said)
+    message = [error.value for error in test.error]
+    assert not test.exception and any("no.csv" in text.replace("\\", "") for text in message)
 
 
 def test_an_import_can_be_taken_back(labelled, open_page, tmp_path, digits):
@@ -114,8 +114,8 @@ def test_an_import_can_be_taken_back(labelled, open_page, tmp_path, digits):
 def test_the_estimate_and_its_advice(labelled, open_page, put_job):
     put_job("round_estimate", result=estimate().as_json())
     test = open_page("export", **OPENED)
-    said = texts(test).replace("\\", "")
-    assert "you can stop here" in said and "Outdated" not in said
+    message = texts(test).replace("\\", "")
+    assert "you can stop here" in message and "Outdated" not in message
     values = {metric.label: metric.value for metric in test.metric}
     assert values["Estimated accuracy"] == "80.0%"
 

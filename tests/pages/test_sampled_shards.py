@@ -76,7 +76,8 @@ def whole(request, tmp_path, monkeypatch, set_limits):
     set_limits(sample_images=60)
     set_limits(sample_per_cluster=2)
     monkeypatch.setattr(
-        "coreset_engine.embedding.projection.project", lambda vectors, near, **rest: vectors[:, :2]
+        "coreset_engine.embedding.projection.project",
+        lambda vectors, neighbours, **rest: vectors[:, :2],
     )
     monkeypatch.setenv("CORESET_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("CORESET_OPEN", raising=False)
@@ -110,7 +111,9 @@ def touched(monkeypatch):
     fetch = readers.fetch
     group = parquet.read_group
     monkeypatch.setattr(
-        readers, "fetch", lambda place, a, b: seen.append((place, a, b - a)) or fetch(place, a, b)
+        readers,
+        "fetch",
+        lambda folder, a, b: seen.append((folder, a, b - a)) or fetch(folder, a, b),
     )
     monkeypatch.setattr(
         parquet, "read_group", lambda *given, **rest: seen.append(given[2]) or group(*given, **rest)
@@ -140,7 +143,7 @@ def test_the_route_serves_the_picture_of_the_sampled_id_and_reads_no_other(view,
     reader = view.full.dataset.reader
     if reader.kind == "tar":
         assert [(begin, size) for _, begin, size in touched] == [
-            (reader.place[i], reader.size[i]) for i in rows
+            (reader.offset[i], reader.size[i]) for i in rows
         ]
     else:
         assert touched == sorted({int(i) // GROUP for i in rows})
@@ -149,9 +152,9 @@ def test_the_route_serves_the_picture_of_the_sampled_id_and_reads_no_other(view,
 def test_a_gallery_holds_the_sampled_pictures_and_reads_no_other(view, touched):
     shown = [3, 11, 40]
     sheet = tiles.sheet(view.dataset, shown, columns=3)
-    for place, i in enumerate(shown):
+    for position, i in enumerate(shown):
         wanted = colour(number(str(view.dataset.ids[i])))
-        assert sheet[36, place * tiles.TILE + 36].tolist() == list(wanted)
+        assert sheet[36, position * tiles.TILE + 36].tolist() == list(wanted)
     assert len(touched) <= len(shown)
 
 

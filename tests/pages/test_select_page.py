@@ -106,9 +106,9 @@ def test_a_cluster_that_loses_everything_is_named_with_a_way_out(open_page):
 
 
 def test_the_certificate_stands_beside_random(open_page):
-    said = texts(open_page("select", method="elfs"))
-    assert "of all images are within" in said and "random:" in said
-    assert said.count("-badge[") >= 3
+    message = texts(open_page("select", method="elfs"))
+    assert "of all images are within" in message and "random:" in message
+    assert message.count("-badge[") >= 3
 
 
 def test_findings_are_green_only_outside_the_range_of_random(open_page):
@@ -121,8 +121,8 @@ def test_findings_are_green_only_outside_the_range_of_random(open_page):
 
 
 def test_auto_names_the_method_and_its_reason(open_page):
-    said = texts(open_page("select", method="auto", count=40))
-    assert "Recommended here" in said and "40 of 400" in said
+    message = texts(open_page("select", method="auto", count=40))
+    assert "Recommended here" in message and "40 of 400" in message
 
 
 def test_a_method_without_coverage_states_no_samples(open_page):
@@ -131,9 +131,9 @@ def test_a_method_without_coverage_states_no_samples(open_page):
 
 def test_blindcs_states_samples_alpha_and_the_agreement_of_two_seeds(open_page):
     test = open_page("select", method="blindcs", prune_rate=0.9)
-    said = texts(test)
-    assert "samples, alpha = 1000" in said
-    assert "between two seeds" in said or "agreement of two seeds not measured" in said
+    message = texts(test)
+    assert "samples, alpha = 1000" in message
+    assert "between two seeds" in message or "agreement of two seeds not measured" in message
 
 
 def test_an_empty_text_option_stays_the_default(open_page):

@@ -79,8 +79,12 @@ def test_after_the_update_home_shows_the_change_and_chooses_the_next(home, monke
     submitted = []
     monkeypatch.setattr(manager, "submit", lambda *args: submitted.append(args) or "job")
     test.run()
-    said = [one.label for one in test.expander if one.label.startswith("Changed since")]
-    assert said and said[0].endswith("2 new, 1 gone, 0 changed, 0 renamed") and not test.exception
+    message = [one.label for one in test.expander if one.label.startswith("Changed since")]
+    assert (
+        message
+        and message[0].endswith("2 new, 1 gone, 0 changed, 0 renamed")
+        and not test.exception
+    )
     next(one for one in test.number_input if one.key == "growth:more").set_value(2)
     pressed(test.run(), "growth:choose")
     kind, spec, params, _ = submitted[0]
@@ -92,16 +96,18 @@ def test_after_the_update_home_shows_the_change_and_chooses_the_next(home, monke
         def __call__(self, *args):
             """Progress is not looked at."""
 
-    told = Told()
-    worker.update(spec, dict(params), store, told)
-    assert told.result["next"] == 2 and len(told.result["kept_ids"]) == 2
-    done = manager.Job("j", "update", spec, params, "done", result=told.result)
+    reported = Told()
+    worker.update(spec, dict(params), store, reported)
+    assert reported.result["next"] == 2 and len(reported.result["kept_ids"]) == 2
+    done = manager.Job("j", "update", spec, params, "done", result=reported.result)
     monkeypatch.setattr(manager, "list_jobs", lambda *args: [done])
     test.run()
     assert "Earlier picks that stay: **2** (gone or changed: 1). Next: **2**." in texts(test)
     pressed(test, "growth:select")
     kept = test.session_state["state:must_keep"]
-    assert set(kept) == {*told.result["kept_ids"], *told.result["next_ids"]} and len(kept) == 4
+    assert (
+        set(kept) == {*reported.result["kept_ids"], *reported.result["next_ids"]} and len(kept) == 4
+    )
     assert not test.exception
 
 

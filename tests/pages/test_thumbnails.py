@@ -30,8 +30,8 @@ def test_sheet_places_tiles_in_order():
     chosen = [5, 250, 7, 599]
     got = tiles.sheet(dataset_of(flat, fingerprint="order"), chosen, columns=3)
     assert got.shape == (2 * TILE, 3 * TILE, 3)
-    for place, i in enumerate(chosen):
-        row, column = divmod(place, 3)
+    for position, i in enumerate(chosen):
+        row, column = divmod(position, 3)
         middle = got[row * TILE + TILE // 2, column * TILE + TILE // 2]
         assert middle.tolist() == [i % 251, 0, 9]
     assert (got[TILE:, TILE:] == 0).all()

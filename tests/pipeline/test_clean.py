@@ -68,14 +68,14 @@ def test_what_it_costs_is_counted_beyond_the_first_of_each_group(run):
     report = clean(run)
     cost = report.cost("byte_identical", np.array([0, 10, 1, 3, 4]))
     assert (cost.wasted, cost.chosen) == (1, 5)
-    assert cost.sentence() == "1 of 5 chosen images were copies of another chosen file"
+    assert cost.sentence() == "1 of 5 chosen images were copies of another selected file"
     assert report.cost("blank", np.array([12, 3])).wasted == 1
 
 
 def test_without_embeddings_the_rest_is_found_and_the_reason_told(run):
     report = clean(run, embed=False)
     assert "near_duplicates" not in report.findings and len(report["byte_identical"]) == 4
-    with pytest.raises(BadInput, match="was not computed: left out: it needs embeddings"):
+    with pytest.raises(BadInput, match="was not computed: skipped: it needs embeddings"):
         report["outliers"]
 
 

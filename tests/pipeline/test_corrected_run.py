@@ -25,10 +25,10 @@ N = 60
 def folder(tmp_path):
     """Three kinds of grey pictures, 20 each, with vectors that tell them apart."""
     rng = np.random.default_rng(0)
-    place = tmp_path / "pictures"
-    place.mkdir()
+    target = tmp_path / "pictures"
+    target.mkdir()
     for i in range(N):
-        Image.fromarray(np.full((8, 8), 4 * i, np.uint8)).save(place / f"{i:02d}.png")
+        Image.fromarray(np.full((8, 8), 4 * i, np.uint8)).save(target / f"{i:02d}.png")
     vectors = np.eye(3, 16).repeat(20, axis=0) * 4 + rng.normal(size=(N, 16))
     np.save(tmp_path / "vectors.npy", vectors.astype(np.float32))
     return tmp_path
@@ -103,18 +103,18 @@ def test_exports_carry_corrected_labels_under_the_names_given(folder):
     correct(run, kind="merge", clusters=[int(labels[0])], into=int(labels[20]))
     correct(run, kind="rename", cluster=int(labels[20]), name="both of them")
     run = open_run(folder)
-    place = manifest.write_run(folder / "kept", run, select("random", run, 0.5))
-    table = pq.read_table(place / "selection.parquet").to_pandas()
+    target = manifest.write_run(folder / "kept", run, select("random", run, 0.5))
+    table = pq.read_table(target / "selection.parquet").to_pandas()
     written = dict(zip(table["id"], table["pseudo_label"]))
     assert (
         written[str(run.dataset.ids[0])] == labels[20]
         and int(labels[0]) not in table["pseudo_label"].tolist()
     )
     assert [
-        entry["kind"] for entry in json.loads((place / "manifest.json").read_text())["corrections"]
+        entry["kind"] for entry in json.loads((target / "manifest.json").read_text())["corrections"]
     ] == ["merge", "rename"]
     export_folder(
-        place,
+        target,
         target="imagefolder",
         out=str(folder / "sorted"),
         store=run.store,
@@ -130,7 +130,7 @@ def test_a_manifest_is_checked_with_its_own_corrections(folder):
     labels = run.pseudo_labels.labels
     correct(run, kind="merge", clusters=[int(labels[0])], into=int(labels[20]))
     run = open_run(folder)
-    place = manifest.write_run(folder / "kept", run, select("elfs", run, 0.5))
+    target = manifest.write_run(folder / "kept", run, select("elfs", run, 0.5))
     history.undo_correction(run.dataset.fingerprint, run.store.home)
-    found = manifest.verify(place, run.store)
+    found = manifest.verify(target, run.store)
     assert found["same"] and not found["differs"]

@@ -169,7 +169,7 @@ def test_beta_by_forecast_is_recorded_as_a_number_and_verified(run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("methods", "rates", "said"),
+    ("methods", "rates", "message"),
     [
         (["nonsense"], None, "unknown"),
         (["auto"], None, "cannot be forecast itself"),
@@ -178,8 +178,8 @@ def test_beta_by_forecast_is_recorded_as_a_number_and_verified(run, tmp_path):
         ([("elfs", {"beta": "auto"})], None, "found by the forecast"),
     ],
 )
-def test_what_cannot_be_forecast_is_said(run, methods, rates, said):
-    with pytest.raises(BadInput, match=said):
+def test_what_cannot_be_forecast_is_said(run, methods, rates, message):
+    with pytest.raises(BadInput, match=message):
         ce.forecast(run, methods, rates)
 
 
@@ -196,8 +196,8 @@ def test_among_the_images_of_a_filter_the_forecast_is_theirs(run):
     assert mine.n_images == 200
     random = [row.share for found in (mine, alone) for row in found.curve("random")]
     assert random[0] == pytest.approx(random[1])
-    whole = run.forecast_at(0.9, portfolio(200))
-    assert [row.n_kept for row in whole.rows] != [row.n_kept for row in mine.rows]
+    full = run.forecast_at(0.9, portfolio(200))
+    assert [row.n_kept for row in full.rows] != [row.n_kept for row in mine.rows]
     assert known(part, portfolio(200), [0.9]).rows == mine.rows  # its cells are kept
 
 
@@ -271,9 +271,9 @@ def test_a_candidate_that_lacks_a_score_is_set_aside_and_the_rest_goes_on(run, m
     found = ce.forecast(run, METHODS, RATES)
     assert found.complete and len(found.rows) == 2 * 4
     assert found.set_aside == {"kmedoids": "the score was not recorded; `score` computes it."}
-    with pytest.raises(BadInput, match="could not be judged: the score was not recorded"):
+    with pytest.raises(BadInput, match="could not be estimated: the score was not recorded"):
         found.at("kmedoids", 0.9)
-    assert "kmedoids was set aside: the score was not recorded" in "\n".join(lines(found))
+    assert "kmedoids was skipped: the score was not recorded" in "\n".join(lines(found))
     assert found.best(0.9).method != "kmedoids"
     again = known(run, METHODS, RATES)
     assert again.complete and again.set_aside == found.set_aside

@@ -37,34 +37,34 @@ def moved(tmp_path, monkeypatch):
 
 
 def test_an_export_says_how_to_name_the_new_place_and_takes_it(moved, tmp_path):
-    selection, place = moved
+    selection, folder = moved
     with pytest.raises(BadInput, match="--images FOLDER"):
         call("export", selection, "--to", "imagefolder", "--out", tmp_path / "out")
-    words = ("--to", "imagefolder", "--out", tmp_path / "out", "--images", place)
+    words = ("--to", "imagefolder", "--out", tmp_path / "out", "--images", folder)
     assert call("export", selection, *words)["train"] == 2
 
 
 def test_verify_recomputes_from_the_new_place(moved):
-    selection, place = moved
-    assert call("verify", selection / "manifest.json", "--images", place)["same"] is True
+    selection, folder = moved
+    assert call("verify", selection / "manifest.json", "--images", folder)["same"] is True
     with pytest.raises(BadInput, match="--images FOLDER"):
         call("verify", selection / "manifest.json")
 
 
 def test_labels_go_to_the_images_at_the_new_place(moved, tmp_path):
-    selection, place = moved
+    selection, folder = moved
     ids = (selection / "ids.txt").read_text().split()
     (tmp_path / "l.csv").write_text("id,label\n" + "".join(f"{key},x\n" for key in ids))
-    words = ("--selection", selection, "--out", tmp_path / "next", "--images", place)
+    words = ("--selection", selection, "--out", tmp_path / "next", "--images", folder)
     assert call("import-labels", tmp_path / "l.csv", *words)["labelled"] == 4
 
 
 @pytest.mark.parametrize("change", ["one gone", "other content"])
 def test_a_folder_with_other_images_is_refused(moved, change):
-    selection, place = moved
+    selection, folder = moved
     if change == "one gone":
-        (place / "a" / "0.png").unlink()
+        (folder / "a" / "0.png").unlink()
     else:
-        Image.new("RGB", (8, 8)).save(place / "a" / "0.png")
+        Image.new("RGB", (8, 8)).save(folder / "a" / "0.png")
     with pytest.raises(BadInput, match="does not hold the images of this selection"):
-        call("verify", selection / "manifest.json", "--images", place)
+        call("verify", selection / "manifest.json", "--images", folder)

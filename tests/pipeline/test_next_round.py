@@ -34,9 +34,9 @@ TARGET = load_digits().target[:N]
 
 @pytest.fixture(scope="module")
 def digits_file(tmp_path_factory):
-    place = tmp_path_factory.mktemp("rounds")
-    np.save(place / "digits.npy", load_digits().data[:N].astype(np.float32))
-    return place / "digits.npy"
+    folder = tmp_path_factory.mktemp("rounds")
+    np.save(folder / "digits.npy", load_digits().data[:N].astype(np.float32))
+    return folder / "digits.npy"
 
 
 @pytest.fixture
@@ -55,11 +55,11 @@ def name_of(run, key):
     return f"digit {TARGET[list(map(str, run.dataset.ids)).index(key)]}"
 
 
-def label_all(run, ids, place):
+def label_all(run, ids, folder):
     """A label file for these images, read into the run's workspace."""
-    with open(place, "w", newline="", encoding="utf-8") as file:
+    with open(folder, "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("id", "label"), *((key, name_of(run, key)) for key in ids)])
-    return keep_labels(run, place)
+    return keep_labels(run, folder)
 
 
 def test_the_pilot_is_random_and_follows_the_clusters(run, tmp_path):
@@ -152,7 +152,7 @@ def test_changed_labels_are_told_from_new_ones(run, tmp_path):
 
 def test_more_than_there_are_is_a_sentence(run, tmp_path):
     next_round(run, 290)
-    with pytest.raises(BadInput, match="11 new images were asked for and only 10 of 300"):
+    with pytest.raises(BadInput, match="11 new images were requested and only 10 of 300"):
         next_round(run, 11)
     with pytest.raises(BadInput, match="count=0"):
         next_round(run, 0)
@@ -218,9 +218,9 @@ def test_label_studio_gets_only_what_is_to_be_labelled(pictures, tmp_path):
     export_folder(tmp_path / "r1", target="label-studio", out=str(tmp_path / "ls"))
     tasks = json.loads((tmp_path / "ls" / "tasks.json").read_text())
     assert [task["data"]["coreset_id"] for task in tasks] == list(second.ids)
-    said = [task["predictions"][0]["result"][0]["value"]["choices"][0] for task in tasks]
+    message = [task["predictions"][0]["result"][0]["value"]["choices"][0] for task in tasks]
     wanted = [names[int(key[:2]) % 3] for key in second.ids]
-    assert said == wanted, "the user's class names, from label spreading"
+    assert message == wanted, "the user's class names, from label spreading"
     assert all(0 < task["predictions"][0]["score"] <= 1 for task in tasks)
     config = (tmp_path / "ls" / "config.xml").read_text()
     assert all(f'value="{name}"' in config for name in names) and "cluster" not in config
@@ -269,7 +269,7 @@ def test_the_verbs(pictures, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "words, said",
+    "words, message",
     [
         (["labels", "l.csv"], "name one of them"),
         (["labels", "l.csv", "--source", "demo", "--out", "x"], "--out goes with --selection"),
@@ -279,9 +279,9 @@ def test_the_verbs(pictures, tmp_path):
         ),
     ],
 )
-def test_unclear_requests_are_a_sentence(words, said):
+def test_unclear_requests_are_a_sentence(words, message):
     done = CliRunner().invoke(app, words)
-    assert isinstance(done.exception, BadInput) and said in str(done.exception)
+    assert isinstance(done.exception, BadInput) and message in str(done.exception)
 
 
 def test_labels_survive_a_damaged_log(run, tmp_path):

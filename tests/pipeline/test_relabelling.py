@@ -15,7 +15,7 @@ from coreset_engine.artifacts.selection_folder import read_selection
 from coreset_engine.artifacts.store import Store
 from coreset_engine.cli.main import app
 from coreset_engine.core.errors import BadInput
-from coreset_engine.pipeline.label_rounds import rescore, spread_to_clusters, with_labels
+from coreset_engine.pipeline.label_rounds import name_clusters, rescore, with_labels
 from coreset_engine.pipeline.manifest import verify, write_run
 from coreset_engine.pipeline.run import Run
 from coreset_engine.pipeline.select import select
@@ -28,16 +28,16 @@ N = 200
 @pytest.fixture(scope="module")
 def chosen(tmp_path_factory):
     """(run, selection folder, true class name by id)."""
-    place = tmp_path_factory.mktemp("labels")
+    root = tmp_path_factory.mktemp("labels")
     digits = load_digits()
-    np.save(place / "digits.npy", digits.data[:N].astype(np.float32))
+    np.save(root / "digits.npy", digits.data[:N].astype(np.float32))
     run = Run(
-        open_source(str(place / "digits.npy")),
+        open_source(str(root / "digits.npy")),
         n_samples=2000,
         n_clusters=10,
-        store=Store(place / "home"),
+        store=Store(root / "home"),
     )
-    folder = write_run(place / "first", run, select("elfs", run, 0.8))
+    folder = write_run(root / "first", run, select("elfs", run, 0.8))
     return (
         run,
         folder,
@@ -88,11 +88,9 @@ def test_all_true_labels_give_the_dynamics_of_the_truth(chosen):
 
 def test_unlabelled_images_take_the_commonest_class_of_their_cluster():
     clusters = np.array([0, 0, 0, 0, 1, 1, 2])
-    names = spread_to_clusters(clusters, {0: "a", 1: "b", 2: "b", 4: "c"})
+    names = name_clusters(clusters, {0: "a", 1: "b", 2: "b", 4: "c"})
     assert names == ["a", "b", "b", "b", "c", "c", "cluster 2"]
-    assert spread_to_clusters(clusters, {0: "b", 1: "a"})[3] == "a", (
-        "a tie goes by name, not by chance"
-    )
+    assert name_clusters(clusters, {0: "b", 1: "a"})[3] == "a", "a tie goes by name, not by chance"
 
 
 def test_label_studio_exports_are_read(tmp_path):

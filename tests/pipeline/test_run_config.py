@@ -108,9 +108,9 @@ def test_keys_are_made_of_what_they_were_before_settings_had_a_record():
         "embeddings",
         dict(source=dataset.fingerprint, encoder="efficientnet_lite0", weights=None),
     )
-    near = key("neighbours", dict(k=50), vectors)
-    pseudo = key("pseudo_labels", dict(method="kmeans", n_clusters=7, seed=3), vectors, near)
-    assert run.key_of("embeddings") == vectors and run.key_of("neighbours") == near
+    neighbours = key("neighbours", dict(k=50), vectors)
+    pseudo = key("pseudo_labels", dict(method="kmeans", n_clusters=7, seed=3), vectors, neighbours)
+    assert run.key_of("embeddings") == vectors and run.key_of("neighbours") == neighbours
     assert run.key_of("pseudo_labels") == pseudo
     assert run.key_of("dynamics") == key(
         "dynamics", dict(proxy="linear", seed=3, labels="pseudo"), vectors, pseudo
@@ -118,7 +118,7 @@ def test_keys_are_made_of_what_they_were_before_settings_had_a_record():
     assert run.key_of("coverage", n_neighbours=50) == key(
         "coverage", dict(n_samples=9, seed=3, n_neighbours=50), vectors
     )
-    assert run.key_of("map") == key("map", dict(seed=3), vectors, near)
+    assert run.key_of("map") == key("map", dict(seed=3), vectors, neighbours)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_defaults_written_out_change_no_key(source, tmp_path):
     [
         (["temi"], "must read GROUP.NAME=VALUE"),
         (["kmeans.n_starts=2"], "add --clusterer kmeans"),
-        (["nonsense.x=1"], "names no group of settings; known: temi, mlp, dynamics, coverage"),
+        (["nonsense.x=1"], "is not a group of settings; known: temi, mlp, dynamics, coverage"),
         (["temi.nonsense=1"], "nonsense"),
         (["temi.n_heads=0"], "must lie between 1 and 500"),
         (["temi.preset=huge"], "choose one of cpu, paper"),
@@ -222,7 +222,7 @@ def test_jobs_of_the_first_edition_are_read():
 def test_a_job_opens_the_run_it_was_given(source, tmp_path):
     config = RunConfig(seed=4, search="exact", device="cpu", coverage={"exponent": 2})
     params = {"run": config.to_record(), "oracle": True}
-    run, rest = worker._open(source, params, Store(tmp_path), lambda *told: None)
+    run, rest = worker._open(source, params, Store(tmp_path), lambda *reported: None)
     assert run.config == config and rest == {"oracle": True}
 
 
@@ -268,7 +268,7 @@ def test_an_executor_is_asked_and_named(source, tmp_path):
 
 
 def test_take_is_a_dataset_of_its_own():
-    whole = Dataset(
+    full = Dataset(
         "here",
         np.array(["a", "b", "c", "d"]),
         "whole",
@@ -280,12 +280,12 @@ def test_take_is_a_dataset_of_its_own():
         vectors=np.arange(8.0).reshape(4, 2),
         test_spec="elsewhere",
     )
-    part = whole.take(np.array([3, 1]))
+    part = full.take(np.array([3, 1]))
     assert part.ids.tolist() == ["d", "b"] and part.labels.tolist() == [1, 1]
     assert part.paths.tolist() == ["4", "2"] and part.columns["n"].tolist() == [3, 1]
     assert part.vectors.tolist() == [[6, 7], [2, 3]] and part.reader(0) == 3
     assert part.classes == ("x", "y") and part.test_spec is None
-    assert whole.reopenable and not part.reopenable
-    others = {whole.take(np.array(at)).fingerprint for at in ([1, 3], [3, 1], [3])}
-    assert len(others | {whole.fingerprint, part.fingerprint}) == 4
-    assert whole.take(np.array([0]), "mine").fingerprint == "mine"
+    assert full.reopenable and not part.reopenable
+    others = {full.take(np.array(at)).fingerprint for at in ([1, 3], [3, 1], [3])}
+    assert len(others | {full.fingerprint, part.fingerprint}) == 4
+    assert full.take(np.array([0]), "mine").fingerprint == "mine"

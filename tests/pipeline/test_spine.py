@@ -76,7 +76,7 @@ def test_a_selection_folder_verifies_and_says_what_differs(tmp_path, vectors_fil
 
 
 @pytest.mark.parametrize(
-    "words, said",
+    "words, message",
     [
         (["run", "/no/such/place"], "/no/such/place"),
         (["run", "demo", "--prune-rate", "1"], "prune_rate=1.0"),
@@ -89,11 +89,11 @@ def test_a_selection_folder_verifies_and_says_what_differs(tmp_path, vectors_fil
         (["verify", "/no/such/manifest.json"], "manifest"),
     ],
 )
-def test_bad_input_gets_one_line_and_exit_2(words, said, tmp_path):
+def test_bad_input_gets_one_line_and_exit_2(words, message, tmp_path):
     done = shell(*words, home=tmp_path)
     assert done.returncode == 2, done.stderr
     last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith("error: ") and said in last and "Traceback" not in done.stderr
+    assert last.startswith("error: ") and message in last and "Traceback" not in done.stderr
 
 
 def test_run_writes_the_folder_and_refuses_a_bad_place(tmp_path, vectors_file):

@@ -25,13 +25,13 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    place = tmp_path_factory.mktemp("verify")
-    np.save(place / "digits.npy", load_digits().data[:200].astype(np.float32))
+    folder = tmp_path_factory.mktemp("verify")
+    np.save(folder / "digits.npy", load_digits().data[:200].astype(np.float32))
     return Run(
-        open_source(str(place / "digits.npy")),
+        open_source(str(folder / "digits.npy")),
         n_samples=2000,
         n_clusters=10,
-        store=Store(place / "home"),
+        store=Store(folder / "home"),
     )
 
 
@@ -101,7 +101,7 @@ def test_what_differs_is_named(run, tmp_path):
     again(out, **good)
     again(out, contents=good["contents"] | {"dynamics": "0" * 32})
     assert verify(out, run.store)["differs"] == [
-        "dynamics (same inputs, other numbers: another machine or library)"
+        "dynamics (same inputs, different numbers: another machine or library version)"
     ]
     again(out, **good)
     again(out, versions=good["versions"] | {"numpy": "0.1"})
@@ -178,7 +178,7 @@ print("cores", cpu_count(), file=sys.stderr)
     len(os.sched_getaffinity(0)) < 2, reason="needs two cores to compare one with two"
 )
 def test_the_number_of_cores_does_not_show(run, tmp_path):
-    said = []
+    message = []
     for cores in (1, 2):
         done = subprocess.run(
             [
@@ -196,5 +196,5 @@ def test_the_number_of_cores_does_not_show(run, tmp_path):
             | {name: str(cores) for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")},
         )
         assert f"cores {cores}" in done.stderr, done.stderr
-        said.append(done.stdout)
-    assert said[0] == said[1] and said[0].count("\n") == 3
+        message.append(done.stdout)
+    assert message[0] == message[1] and message[0].count("\n") == 3

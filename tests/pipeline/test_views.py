@@ -19,20 +19,20 @@ from coreset_engine.sources.open import open_source
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    place = tmp_path_factory.mktemp("large")
+    folder = tmp_path_factory.mktemp("large")
     rng = np.random.default_rng(0)
     own = rng.choice(5, 3000, p=[0.5, 0.3, 0.15, 0.045, 0.005])
     np.save(
-        place / "v.npy",
+        folder / "v.npy",
         (4 * rng.normal(size=(5, 16))[own] + rng.normal(size=(3000, 16))).astype(np.float32),
     )
     made = Run(
-        open_source(str(place / "v.npy")),
+        open_source(str(folder / "v.npy")),
         n_clusters=5,
         clusterer="kmeans",
         proxy="linear",
         n_samples=20_000,
-        store=Store(place / "home"),
+        store=Store(folder / "home"),
     )
     made.dynamics, made.coverage, made.coverage_grid([50])  # noqa: B018 - computed and kept
     return made
@@ -65,8 +65,8 @@ def counted(run, method, params, rate, keep=(), never=(), **beta):
     """What the table says, and what choosing directly gives: (pseudo-label counts, histogram of
     kept) each."""
     found = counts.totals(run, method, params)
-    places = [np.array([int(name[4:]) for name in pinned], int) for pinned in (keep, never)]
-    window = found.window(rate, beta.get("beta"), *places)
+    positions = [np.array([int(name[4:]) for name in pinned], int) for pinned in (keep, never)]
+    window = found.window(rate, beta.get("beta"), *positions)
     chosen = select(method, run, rate, keep, never, **params, **beta)
     kept = np.zeros(len(run.dataset), bool)
     kept[chosen.indices] = True
@@ -157,11 +157,11 @@ def test_histograms_lie_between_the_ends(run, method):
     window = found.window(0.37)
     chosen = select(method, run, 0.37).indices
     edges, images, inside = found.histogram(found.score, window, bins=23)
-    place = np.clip(
+    position = np.clip(
         np.floor((values - values.min()) / ((values.max() - values.min()) / 23)), 0, 22
     ).astype(int)
-    assert np.array_equal(images, np.bincount(place, minlength=23))
-    assert np.array_equal(inside, np.bincount(place[chosen], minlength=23))
+    assert np.array_equal(images, np.bincount(position, minlength=23))
+    assert np.array_equal(inside, np.bincount(position[chosen], minlength=23))
     assert np.isclose(edges[0], values.min()) and np.isclose(edges[-1], values.max())
 
 
@@ -175,15 +175,16 @@ def test_the_sample_is_drawn_once_from_every_cluster_by_its_share(run):
     first = sampled_run.Sampled(run)
     again = sampled_run.Sampled(run)
     assert np.array_equal(first.rows, again.rows) and (np.diff(first.rows) > 0).all()
-    whole, part = (np.bincount(one.pseudo_labels.labels, minlength=5) for one in (run, first))
-    wanted = np.minimum(whole, np.maximum(np.rint(whole * 400 / 3000), limits().sample_per_cluster))
+    full, part = (np.bincount(one.pseudo_labels.labels, minlength=5) for one in (run, first))
+    wanted = np.minimum(full, np.maximum(np.rint(full * 400 / 3000), limits().sample_per_cluster))
     assert np.array_equal(part, wanted) and len(first.dataset) == part.sum()
     assert first.dataset.fingerprint != run.dataset.fingerprint
 
 
 def test_a_sampled_image_has_the_scores_of_the_whole_run(run, monkeypatch):
     monkeypatch.setattr(
-        "coreset_engine.embedding.projection.project", lambda vectors, near, **rest: vectors[:, :2]
+        "coreset_engine.embedding.projection.project",
+        lambda vectors, neighbours, **rest: vectors[:, :2],
     )
     sample = sampled_run.Sampled(run)
     assert not sample.ready("map") and sample.ready("dynamics")
@@ -276,5 +277,5 @@ class Told:
 
     result = None
 
-    def __call__(self, *told):
-        assert told[0] in ("opening", "totals")
+    def __call__(self, *reported):
+        assert reported[0] in ("opening", "totals")

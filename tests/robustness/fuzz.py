@@ -52,7 +52,7 @@ def attack(
             return
         count += 1
         try:
-            said = tried(name, data)
+            message = tried(name, data)
         except Exception as error:  # noqa: BLE001 - this is what is looked for
             where = traceback.extract_tb(error.__traceback__)[-1]
             what = f"{name}: {type(error).__name__} at {Path(where.filename).name}:{where.lineno}"
@@ -60,8 +60,8 @@ def attack(
                 faults[what] = keep(name, data, "fault-")
                 traceback.print_exc()
             return
-        if said not in found or len(data) < len(found[said]):
-            found[said] = data
+        if message not in found or len(data) < len(found[message]):
+            found[message] = data
 
     once()
     return count
@@ -78,9 +78,9 @@ def settle(name: str, found: dict[str, bytes]) -> int:
     """Rewrite the corpus of one parser; its bytes."""
     old = [path for path in (CORPUS / name).glob("*") if not path.name.startswith("fault-")]
     for path in old:
-        said = tried(name, data := path.read_bytes())
-        if said not in found or len(data) <= len(found[said]):
-            found[said] = data
+        message = tried(name, data := path.read_bytes())
+        if message not in found or len(data) <= len(found[message]):
+            found[message] = data
     chosen = sorted((data for data in found.values() if len(data) <= LONGEST), key=len)[:MOST]
     for path in old:
         path.unlink()

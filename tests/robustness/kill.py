@@ -307,16 +307,16 @@ def main() -> int:
         while todo:
             how = blow(bench, *todo.pop(0))
             try:
-                said = point(bench, **how)
+                message = point(bench, **how)
             except AssertionError as error:
                 failures += 1
                 print(f"FAILED {how}: {error}", flush=True)
                 continue
-            tally[said] += 1
+            tally[message] += 1
             if sum(tally.values()) % 20 == 0:
                 print(f"{tally['killed']} kills so far, {failures} failures", flush=True)
             if (
-                said == "too late" and extra < 4 * given.points
+                message == "too late" and extra < 4 * given.points
             ):  # it had ended before the blow: strike again
                 extra += 1
                 todo.append(points(2, given.seed + extra)[1])

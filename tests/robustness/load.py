@@ -119,8 +119,8 @@ def visit(address: str, visitor: Visitor, until: float, tally: Tally) -> None:
             rate = round(rng.uniform(0.1, 0.95), 3)
             query = f"dataset={path}&method=blindcs&p={rate:g}&seed=0"
             page = "export" if step % 6 == 5 else "select"
-            said = session.run(page, query)
-            wrong = check(said, page, path, count, rate)
+            message = session.run(page, query)
+            wrong = check(message, page, path, count, rate)
             with tally.lock:
                 tally.crossed += [f"session {number}, step {step}: {what}" for what in wrong]
                 if (
@@ -136,19 +136,21 @@ def visit(address: str, visitor: Visitor, until: float, tally: Tally) -> None:
         session.close()
 
 
-def check(said: str, page: str, path: Path, count: int, rate: float) -> list[str]:
+def check(message: str, page: str, path: Path, count: int, rate: float) -> list[str]:
     """What in the answer does not belong to this session."""
-    shown = f"**{path.name}**" in said and f"{count:,} images" in said
+    shown = f"**{path.name}**" in message and f"{count:,} images" in message
     wrong = [] if shown else [f"{path.name} with {count:,} is not shown"]
     wrong += [
         f"{other.name} is shown"
         for other in path.parent.glob("*.npy")
-        if other != path and other.name in said
+        if other != path and other.name in message
     ]
     kept = int((1 - rate) * count + 0.5)
-    if page == "export" and not any(f"{near:,}" in said for near in (kept, kept + 1)):
+    if page == "export" and not any(
+        f"{neighbours:,}" in message for neighbours in (kept, kept + 1)
+    ):
         wrong.append(f"{kept:,} of {count:,} kept is not shown")
-    if "results are unchanged" in said or "Traceback" in said:
+    if "results are unchanged" in message or "Traceback" in message:
         wrong.append("a fault is shown")
     return wrong
 

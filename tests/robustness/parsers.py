@@ -145,22 +145,22 @@ def labels(data: bytes, folder: Path) -> object:
 def artefact(data: bytes, folder: Path) -> object:
     from coreset_engine.artifacts.store import Store
 
-    place = folder / "artefacts" / "s" / "k"
-    place.mkdir(parents=True)
-    (place / "manifest.json").write_bytes(data)
-    (place / "a.npy").write_bytes(_ARRAY)
+    target = folder / "artefacts" / "s" / "k"
+    target.mkdir(parents=True)
+    (target / "manifest.json").write_bytes(data)
+    (target / "a.npy").write_bytes(_ARRAY)
     return sorted(Store(folder).read("s", "k")[0])
 
 
 def job(data: bytes, folder: Path) -> object:
     from coreset_engine.jobs import manager
 
-    place = folder / "jobs" / "20260101-000000-000000-aaaaaa"
-    place.mkdir(parents=True)
+    target = folder / "jobs" / "20260101-000000-000000-aaaaaa"
+    target.mkdir(parents=True)
     first, _, second = data.partition(b"\n")
-    (place / "request.json").write_bytes(first)
-    (place / "state.json").write_bytes(second)
-    (place / "process.json").write_bytes(second)
+    (target / "request.json").write_bytes(first)
+    (target / "state.json").write_bytes(second)
+    (target / "process.json").write_bytes(second)
     return [one.status for one in manager.list_jobs(folder)]
 
 
@@ -217,14 +217,14 @@ def gesture(data: bytes, folder: Path) -> object:
     from ui.map.scatter import _events
 
     try:
-        said = json.loads(data)
+        message = json.loads(data)
     except (ValueError, RecursionError):
         return "no JSON"
     points = np.random.default_rng(0).random((50, 2)).astype(np.float32)
     events = _events(
-        said
-        if isinstance(said, dict)
-        else {"lasso": said, "click": said, "scrub": said, "hidden": []},
+        message
+        if isinstance(message, dict)
+        else {"lasso": message, "click": message, "scrub": message, "hidden": []},
         points,
         SimpleNamespace(codes=np.zeros(50, np.uint16)),
         np.arange(40),

@@ -29,7 +29,7 @@ def damaged(draw, seeds: list[bytes]) -> bytes:
     if draw(st.integers(0, 30)) == 0:
         return draw(st.binary(max_size=200))
     for _ in range(draw(st.integers(1, 6))):
-        place = draw(st.integers(0, max(len(data) - 1, 0)))
+        offset = draw(st.integers(0, max(len(data) - 1, 0)))
         junk = draw(
             st.one_of(
                 st.binary(min_size=1, max_size=8),
@@ -53,10 +53,10 @@ def damaged(draw, seeds: list[bytes]) -> bytes:
         )
         action = draw(st.sampled_from([*ACTIONS, "replace"]))
         if action == "replace":  # one value of a JSON text for another
-            stop = next((i for i in range(place, len(data)) if data[i] in b",]}:"), len(data))
-            data[place:stop] = junk
+            stop = next((i for i in range(offset, len(data)) if data[i] in b",]}:"), len(data))
+            data[offset:stop] = junk
         else:
-            damage(data, action, place, junk)
+            damage(data, action, offset, junk)
     return bytes(data)
 
 
@@ -85,9 +85,9 @@ def test_a_parser_answers_whatever_it_is_given(name):
         seen.add(tried(name, data))
 
     attack()
-    whole = {tried(name, seed) for seed in PARSERS[name][0]}
-    assert any(said.startswith("read: ") for said in whole) or name == "archive", whole
-    assert len(seen | whole) > 1, "the damage never shows: nothing is attacked"
+    full = {tried(name, seed) for seed in PARSERS[name][0]}
+    assert any(message.startswith("read: ") for message in full) or name == "archive", full
+    assert len(seen | full) > 1, "the damage never shows: nothing is attacked"
 
 
 @pytest.mark.parametrize("name", PARSERS)

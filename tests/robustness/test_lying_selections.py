@@ -25,8 +25,8 @@ def place(tmp_path):
     return write_selection(tmp_path / "sel", *small_selection(), {"aum": np.arange(4.0)}, {})
 
 
-def table_of(place):
-    return pd.read_parquet(place / "selection.parquet")
+def table_of(folder):
+    return pd.read_parquet(folder / "selection.parquet")
 
 
 def test_a_good_one_is_read(place):
@@ -113,13 +113,13 @@ def test_what_is_no_file_is_a_sentence(place, what, name):
 def test_a_spoilt_parquet_never_breaks_out(place, data):
     """Bytes changed, cut or put in anywhere: the folder is read, or refused with a sentence."""
     path = place / "selection.parquet"
-    whole = (
+    full = (
         path.with_name("whole").read_bytes()
         if path.with_name("whole").exists()
         else path.read_bytes()
     )
-    path.with_name("whole").write_bytes(whole)
-    spoilt = bytearray(whole)
+    path.with_name("whole").write_bytes(full)
+    spoilt = bytearray(full)
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(spoilt) - 1)) if spoilt else 0
         kind = data.draw(st.sampled_from(("set", "cut", "add")))

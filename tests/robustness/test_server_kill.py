@@ -123,8 +123,8 @@ def test_a_job_outlives_its_server_and_a_dead_one_resumes_to_the_same_bytes(
     end(server)
     server, desk = start()
     assert manager._pid(home / "jobs" / job) == worker, "the server's end is not the job's"
-    said = desk.look()
-    assert "Compute" in said and "running" in said and "Cancel" in said
+    message = desk.look()
+    assert "Compute" in message and "running" in message and "Cancel" in message
     desk.look("Compute")  # asked for again: it is the same work
     assert [one.id for one in manager.list_jobs(home)] == [job]
     os.killpg(worker, signal.SIGCONT)
@@ -135,8 +135,8 @@ def test_a_job_outlives_its_server_and_a_dead_one_resumes_to_the_same_bytes(
     end(server)
     before = manifests(home)
     server, desk = start()
-    said = desk.look()
-    assert "interrupted" in said and "resume continues from there" in said
+    message = desk.look()
+    assert "interrupted" in message and "resume continues from there" in message
     desk.look("Resume")
     assert reached(home, job, "map").id == job
     while manager.read(job, home).status in manager.ACTIVE:
@@ -148,10 +148,10 @@ def test_a_job_outlives_its_server_and_a_dead_one_resumes_to_the_same_bytes(
     assert {path: after[path] for path in before} == before, (
         "what was finished was not computed again"
     )
-    whole = Run(
+    full = Run(
         open_source(str(vectors)), n_samples=20_000, n_clusters=5, store=Store(tmp_path / "other")
     )
     for stage in STAGES:
-        getattr(whole, stage)
+        getattr(full, stage)
     assert sums(home) == sums(tmp_path / "other") and len(sums(home)) > len(STAGES)
     assert not list(home.rglob("*.tmp"))

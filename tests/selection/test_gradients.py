@@ -91,29 +91,32 @@ def test_craig_takes_medoids_and_counts_whom_they_stand_for():
     # Mirzasoleiman 2020, algorithm 1: gradients 0 1 2 | 10 11; s = 11 - d. One stands for 3, one
     # for 2.
     g = np.array([0, 1, 2, 10, 11], np.float32)
-    near = (11 - np.abs(g[:, None] - g[None])).astype(np.float32)
-    order, weight = gradient_matching.facility_dense(near, NONE, 2)
+    neighbours = (11 - np.abs(g[:, None] - g[None])).astype(np.float32)
+    order, weight = gradient_matching.facility_dense(neighbours, NONE, 2)
     # Alone: 0 -> 11+10+9+1+0 = 31, 1 -> 10+11+10+2+1 = 34, 2 -> 35, 10 -> 34; with 2 kept: 10 or 11
     # gain 17.
     assert order.tolist() == [2, 3] and weight.tolist() == [3, 2]
-    order, weight = gradient_matching.facility_dense(near, np.array([0]), 2)
+    order, weight = gradient_matching.facility_dense(neighbours, np.array([0]), 2)
     assert order.tolist() == [0, 3] and weight.tolist() == [3, 2]
 
 
 def test_dense_lazy_greedy_is_the_plain_greedy():
     g = np.random.default_rng(1).normal(size=(70, 4))
-    near = np.linalg.norm(g[:, None] - g[None], axis=2)
-    near = (near.max() - near).astype(np.float32)
+    neighbours = np.linalg.norm(g[:, None] - g[None], axis=2)
+    neighbours = (neighbours.max() - neighbours).astype(np.float32)
     kept = []
     while len(kept) < 20:
         kept.append(
             int(
                 np.argmax(
-                    [near[kept + [j]].max(0).sum() if j not in kept else -1 for j in range(70)]
+                    [
+                        neighbours[kept + [j]].max(0).sum() if j not in kept else -1
+                        for j in range(70)
+                    ]
                 )
             )
         )
-    order, weight = gradient_matching.facility_dense(near, NONE, 20)
+    order, weight = gradient_matching.facility_dense(neighbours, NONE, 20)
     assert order.tolist() == kept and weight.sum() == 70
 
 

@@ -23,8 +23,8 @@ class Watched:
 
 def cosine_graph(points, k):
     """Distances of points on a line divided by ten, called cosine distances."""
-    near = line_graph(np.asarray(points) / 10, k)
-    return dataclasses.replace(near, metric="cosine")
+    neighbours = line_graph(np.asarray(points) / 10, k)
+    return dataclasses.replace(neighbours, metric="cosine")
 
 
 def many(n: int = 90, k: int = 12) -> tuple[Tiny, np.ndarray]:
@@ -34,8 +34,8 @@ def many(n: int = 90, k: int = 12) -> tuple[Tiny, np.ndarray]:
     far = 1 - unit @ unit.T
     np.fill_diagonal(far, np.inf)
     order = np.argsort(far, axis=1)[:, :k]
-    near = Neighbours(order, np.take_along_axis(far, order, 1).astype(np.float32))
-    return Tiny(x, neighbours=near), similarity(near).toarray()
+    neighbours = Neighbours(order, np.take_along_axis(far, order, 1).astype(np.float32))
+    return Tiny(x, neighbours=neighbours), similarity(neighbours).toarray()
 
 
 def greedy(n, k, gain):
@@ -90,12 +90,14 @@ def test_probcover_by_hand():
 
 def test_purity_sets_the_radius():
     # First neighbour of another label: from 0 2 away, from 1 and 2 1 away, from 3.5 2.5, from 9 8.
-    near = line_graph([0, 1, 2, 3.5, 9], 4)
+    neighbours = line_graph([0, 1, 2, 3.5, 9], 4)
     labels = np.array([0, 0, 1, 1, 1])
-    assert pure_radius(near, labels, 1.0) == pytest.approx(1), "balls {d < 1} are pure"
-    assert pure_radius(near, labels, 0.6) == pytest.approx(2), "two of five balls may be impure"
-    assert pure_radius(near, labels, 0.4) == pytest.approx(2.5)
-    assert pure_radius(near, np.zeros(5, int), 1.0) == pytest.approx(9), (
+    assert pure_radius(neighbours, labels, 1.0) == pytest.approx(1), "balls {d < 1} are pure"
+    assert pure_radius(neighbours, labels, 0.6) == pytest.approx(2), (
+        "two of five balls may be impure"
+    )
+    assert pure_radius(neighbours, labels, 0.4) == pytest.approx(2.5)
+    assert pure_radius(neighbours, np.zeros(5, int), 1.0) == pytest.approx(9), (
         "all pure: as far as the graph reaches"
     )
 
@@ -112,8 +114,8 @@ def test_a_graph_without_neighbours():
 def test_probcover_covers_most_first_then_halves_the_radius():
     from coreset_engine.selection.kernels import greedy as loops
 
-    near = line_graph([0, 1, 2, 10, 11, 30], 5)
-    links = symmetric(near, near.distances, own=0.0)
+    neighbours = line_graph([0, 1, 2, 10, 11, 30], 5)
+    links = symmetric(neighbours, neighbours.distances, own=0.0)
 
     def run(radii, k, first=()):
         radii = np.array(radii)
@@ -132,9 +134,9 @@ def on_circle(degrees, k):
     far = 1 - np.cos(at[:, None] - at[None])
     np.fill_diagonal(far, np.inf)
     order = np.argsort(far, axis=1, kind="stable")[:, :k]
-    near = Neighbours(order, np.take_along_axis(far, order, 1).astype(np.float32), "cosine")
+    neighbours = Neighbours(order, np.take_along_axis(far, order, 1).astype(np.float32), "cosine")
     vectors = np.stack([np.cos(at), np.sin(at)], 1)
-    return Tiny(vectors, labels=[0] * len(at), neighbours=near)
+    return Tiny(vectors, labels=[0] * len(at), neighbours=neighbours)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -172,18 +174,22 @@ def test_d2_where_the_distance_power_decides():
     far = np.abs(at[:, None] - at[None])
     np.fill_diagonal(far, np.inf)
     order = np.argsort(far, axis=1)[:, :1]
-    near = Neighbours(order, np.take_along_axis(far, order, 1).astype(np.float32), "euclidean")
-    run = Tiny(np.stack([at.real, at.imag], 1), neighbours=near)
+    neighbours = Neighbours(
+        order, np.take_along_axis(far, order, 1).astype(np.float32), "euclidean"
+    )
+    run = Tiny(np.stack([at.real, at.imag], 1), neighbours=neighbours)
     assert ranked("d2", run, 1, neighbours=1).order[0] in (0, 1)
     assert ranked("d2", run, 1, neighbours=1, distance="plain").order[0] == 2
 
 
-def plain_d2(x, near, k, gammas, power, count):
+def plain_d2(x, neighbours, k, gammas, power, count):
     """Eq. 2 and 3 with dense matrices."""
     n = len(x)
     far = np.full((n, n), np.inf)
     for i in range(n):
-        for j, d in zip(near.indices[i, :count], near.distances[i, :count], strict=True):
+        for j, d in zip(
+            neighbours.indices[i, :count], neighbours.distances[i, :count], strict=True
+        ):
             far[i, j] = far[j, i] = np.sqrt(2 * float(d))
     forward, reverse = (np.exp(-gamma * far**power) for gamma in gammas)
     score = x + forward @ x
@@ -230,8 +236,8 @@ def test_d2_with_budgets_by_class_gives_each_class_the_same():
 
 
 def test_similarity_is_symmetric_with_ones_on_the_diagonal():
-    near = cosine_graph([0, 1, 3, 9], 1)
-    s = similarity(near).toarray()
+    neighbours = cosine_graph([0, 1, 3, 9], 1)
+    s = similarity(neighbours).toarray()
     assert np.allclose(s, s.T) and np.allclose(np.diag(s), 1)
     assert s[0, 1] == pytest.approx(0.9) and s[1, 2] == pytest.approx(0.8) and s[0, 2] == 0
 

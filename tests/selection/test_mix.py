@@ -67,10 +67,10 @@ def test_balance_by_hand():
 def reference(fixed, coupled, first, k):
     """Greedy by definition: every gain is recomputed at every step."""
     n = len(fixed)
-    near = np.full((n, n), np.inf)
+    neighbours = np.full((n, n), np.inf)
     for i in range(n):
         for e in range(coupled.links.starts[i], coupled.links.starts[i + 1]):
-            near[i, coupled.links.to[e]] = coupled.links.weight[e]
+            neighbours[i, coupled.links.to[e]] = coupled.links.weight[e]
     order = []
     for step in range(k):
         if step < len(first):
@@ -78,7 +78,7 @@ def reference(fixed, coupled, first, k):
             continue
         gains = []
         for i in range(n):
-            distance = min([near[i, j] for j in order], default=np.inf)
+            distance = min([neighbours[i, j] for j in order], default=np.inf)
             kept = sum(coupled.group[j] == coupled.group[i] for j in order)
             gains.append(
                 fixed[i]
@@ -184,7 +184,7 @@ def test_columns_are_those_of_the_images_not_of_the_order(run):
 
 
 @pytest.mark.parametrize(
-    "params, said",
+    "params, message",
     [
         (alone(), "every weight of mix is 0"),
         (alone(similarity=1), "similarity needs a query"),
@@ -196,6 +196,6 @@ def test_columns_are_those_of_the_images_not_of_the_order(run):
         ({"diversity": -1}, "must lie between 0"),
     ],
 )
-def test_what_cannot_work_says_why(run, params, said):
-    with pytest.raises(BadInput, match=said):
+def test_what_cannot_work_says_why(run, params, message):
+    with pytest.raises(BadInput, match=message):
         choose("mix", run, count=10, **params)

@@ -12,9 +12,9 @@ from tiny import Tiny, line_graph, ranked
 
 from coreset_engine.core.errors import BadInput, Missing
 from coreset_engine.core.types import Dynamics
+from coreset_engine.selection.kernels.interleave import interleave
 from coreset_engine.selection.kernels.label_spreading import spread_labels
 from coreset_engine.selection.kernels.proxy_dynamics import margins, mean_margins
-from coreset_engine.selection.kernels.turns import in_turns
 from coreset_engine.selection.keyed_random import image_keys, random_order
 from coreset_engine.selection.methods.dual import beta_parameters, drawn, log_weights
 from coreset_engine.selection.methods.semiprune import pilot_of
@@ -111,12 +111,12 @@ def test_infomax_by_hand():
 
 def test_infomax_is_the_plain_greedy_of_its_objective():
     points = np.random.default_rng(0).normal(size=30)
-    near = cosine_line(points, 4)
-    run = Tiny(points, neighbours=near)
+    neighbours = cosine_line(points, 4)
+    run = Tiny(points, neighbours=neighbours)
     run._dynamics = dynamics(30, el2n=np.random.default_rng(1).random(30))
     from coreset_engine.selection.methods.graphs import similarity
 
-    k = similarity(near).toarray()
+    k = similarity(neighbours).toarray()
     np.fill_diagonal(k, 0)
     information = np.asarray(run._dynamics.el2n, float)
     information = (information - information.min()) / np.ptp(information)
@@ -180,8 +180,8 @@ def groups(labels):
     """Two groups of ten on a line, each image linked to its three nearest."""
     points = np.concatenate([np.arange(10), 100 + np.arange(10)]) / 10
     vectors = np.stack([np.ones(20), np.repeat([-1.0, 1.0], 10)], 1)
-    near = dataclasses.replace(line_graph(points / 20, 3), metric="cosine")
-    return Tiny(vectors, labels=labels, neighbours=near)
+    neighbours = dataclasses.replace(line_graph(points / 20, 3), metric="cosine")
+    return Tiny(vectors, labels=labels, neighbours=neighbours)
 
 
 def test_margins_of_a_small_set_tell_wrong_labels_from_right_ones():
@@ -224,10 +224,10 @@ def test_semiprune_reads_the_pilot_only():
 def test_turns_by_hand():
     order = np.array([4, 0, 1, 5, 2, 3])
     group = np.array([0, 0, 0, 1, 1, 0])  # order by group: 4 | 0 1 5 2 | 3 -> 1: 4 3, 0: 0 1 5 2
-    assert in_turns(order, group).tolist() == [4, 0, 1, 3, 5, 2]
+    assert interleave(order, group).tolist() == [4, 0, 1, 3, 5, 2]
     # Proportional: group 1 at 0.5/2 and 1.5/2, group 0 at 0.5/4, 1.5/4, 2.5/4, 3.5/4.
-    assert in_turns(order, group, "proportional").tolist() == [0, 4, 1, 5, 3, 2]
-    assert in_turns(order, group, "none").tolist() == order.tolist()
+    assert interleave(order, group, "proportional").tolist() == [0, 4, 1, 5, 3, 2]
+    assert interleave(order, group, "none").tolist() == order.tolist()
 
 
 @pytest.mark.parametrize("name", ["aum", "el2n", "entropy", "forgetting", "dyn_unc", "tdds"])

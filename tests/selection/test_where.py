@@ -78,15 +78,15 @@ def test_the_record_makes_the_same_selection(run):
 
 
 @pytest.mark.parametrize(
-    "where, said",
+    "where, message",
     [
         ("time=noon", "leaves none of the 300 images: 'time' holds day"),
         ("tiem=night", "did you mean 'time'"),
         ("time=", "a value was expected"),
     ],
 )
-def test_bad_filters_say_why(run, where, said):
-    with pytest.raises(BadInput, match=said):
+def test_bad_filters_say_why(run, where, message):
+    with pytest.raises(BadInput, match=message):
         choose("random", run, count=10, where=where)
 
 

@@ -182,8 +182,8 @@ def made_here_comes_back(folder, name):
     from coreset_engine.export.bundle import ExportBundle
     from coreset_engine.export.fiftyone import live
 
-    for i, place in enumerate(("a/1.png", "b/1.png", "b/ü ☃.png", "c/2.png")):
-        picture(Path(folder) / "pics" / place, 40 * i)
+    for i, position in enumerate(("a/1.png", "b/1.png", "b/ü ☃.png", "c/2.png")):
+        picture(Path(folder) / "pics" / position, 40 * i)
     source = open_source(str(Path(folder) / "pics"))
     chosen = Selection(
         source.ids[:1], np.array([0]), np.ones(1), np.zeros(4), "random", {}, source.fingerprint

@@ -120,10 +120,10 @@ def test_an_entry_without_a_name_is_set_aside(tmp_path: Path):
     """Found by fuzzing: zipfile itself stumbles over an empty name."""
     archive = zipped(tmp_path / "x.zip", ("a.png", png()), ("b.png", png()))
     raw = bytearray(archive.read_bytes())
-    place = raw.rindex(
+    target = raw.rindex(
         b"b.png"
     )  # in the central directory; a name of length 0, its bytes become the comment
-    raw[place - 18 : place - 16], raw[place - 14 : place - 12] = b"\0\0", b"\5\0"
+    raw[target - 18 : target - 16], raw[target - 14 : target - 12] = b"\0\0", b"\5\0"
     archive.write_bytes(raw)
     folder, rejected = extract_images(archive, tmp_path / "into")
     assert [p.name for p in folder.glob("*.png")] == ["a.png"] and [

@@ -265,7 +265,7 @@ def test_a_store_that_fails_now_and_then_is_asked_again(monkeypatch, set_limits)
     for i in range(4):
         fs.pipe(f"/b/{i}.png", picture(i))
     set_limits(retry_waits_s=(0.0, 0.0, 0.0))
-    whole = type(fs).cat_file
+    full = type(fs).cat_file
     calls = []
     door = threading.Lock()
 
@@ -274,7 +274,7 @@ def test_a_store_that_fails_now_and_then_is_asked_again(monkeypatch, set_limits)
             calls.append(1)
             if len(calls) % 3:
                 raise OSError(16, "SlowDown: please reduce your request rate")
-        return whole(self, *args, **kwargs)
+        return full(self, *args, **kwargs)
 
     monkeypatch.setattr(type(fs), "cat_file", flaky)
     dataset = open_source("memory://b")
@@ -307,12 +307,12 @@ def test_opening_again_looks_at_changed_files_only(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(
         storage,
         "fetch",
-        lambda place, start, stop: (read.append(place), fetch(place, start, stop))[1],
+        lambda folder, start, stop: (read.append(folder), fetch(folder, start, stop))[1],
     )
     assert open_source(tmp_path / "*.tar").fingerprint == first.fingerprint and not read
     tar(tmp_path / "1.tar", [("1.png", picture(7)), ("2b.png", picture(8))])
     changed = open_source(tmp_path / "*.tar")
-    assert len(changed) == 4 and {Path(place).name for place in read} == {"1.tar"}
+    assert len(changed) == 4 and {Path(folder).name for folder in read} == {"1.tar"}
 
 
 def test_a_part_on_disk_reads_its_own_lines(tmp_path: Path):
@@ -320,8 +320,8 @@ def test_a_part_on_disk_reads_its_own_lines(tmp_path: Path):
 
     tar(tmp_path / "0.tar", [(f"{i}.png", picture(i)) for i in range(5)])
     pq.write_table(hf_table(4, 5), tmp_path / "1.parquet", row_group_size=3)
-    for place, start, count in ((tmp_path / "0.tar", 0, 5), (tmp_path / "1.parquet", 5, 4)):
-        dataset = open_source(place)
+    for folder, start, count in ((tmp_path / "0.tar", 0, 5), (tmp_path / "1.parquet", 5, 4)):
+        dataset = open_source(folder)
         dataset.reader.save(tmp_path / "index.parquet", rows=2)
         for number in range(-(-count // 2)):
             part = load_part(tmp_path / "index.parquet", number)
@@ -338,7 +338,7 @@ def test_sentences_are_captions_and_said_to_be_none(tmp_path):
     pq.write_table(table, tmp_path / "t.parquet")
     ds = open_source(str(tmp_path / "t.parquet"))
     assert ds.labels is None and ds.columns["text"].tolist() == texts
-    assert any("6 pictures are captions, no classes" in note.text for note in ds.notes)
+    assert any("6 pictures are captions, not classes" in note.text for note in ds.notes)
 
 
 @pytest.mark.parametrize(
@@ -364,8 +364,8 @@ def test_files_without_a_row_are_called_so(tmp_path):
 def test_a_class_in_json_may_be_wrapped(tmp_path, label):
     members = []
     for number in range(4):
-        told = json.dumps({"label": label if number % 2 else "dog"}).encode()
-        members += [(f"{number}.png", picture(number)), (f"{number}.json", told)]
+        reported = json.dumps({"label": label if number % 2 else "dog"}).encode()
+        members += [(f"{number}.png", picture(number)), (f"{number}.json", reported)]
     tar(tmp_path / "t" / "0.tar", members)
     ds = open_source(str(tmp_path / "t" / "0.tar"))
     assert [ds.classes[code] for code in ds.labels] == ["dog", "cat"] * 2
@@ -450,8 +450,8 @@ def test_of_two_columns_of_pictures_the_unread_one_is_told(tmp_path):
     images = {"mask": [picture_bytes(0)], "photo": [picture_bytes(1)]}
     pq.write_table(pa.table(images), tmp_path / "x.parquet")
     dataset = open_source(str(tmp_path / "x.parquet"))
-    told = " ".join(one.reason for one in dataset.rejected)
-    assert "'mask' holds pictures too; 'photo' is read" in told
+    reported = " ".join(one.reason for one in dataset.rejected)
+    assert "'mask' also holds images; 'photo' is read" in reported
     other = open_source(f"{tmp_path}/x.parquet#image=mask")
     assert not other.rejected and other.fingerprint != dataset.fingerprint
 

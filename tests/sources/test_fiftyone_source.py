@@ -23,14 +23,14 @@ def whole(fiftyone, built):
 def test_ids_are_the_sample_ids_and_everything_is_there(built, whole):
     assert whole["ids"] == sorted(built["ids"]) and whole["spec"] == "fiftyone:zoo/möwen"
     assert sorted(whole["paths"]) == sorted(built["paths"]) and whole["rejected"] == []
-    place = [built["ids"].index(key) for key in whole["ids"]]
-    assert whole["shades"] == [20 * i for i in place]
+    folder = [built["ids"].index(key) for key in whole["ids"]]
+    assert whole["shades"] == [20 * i for i in folder]
     assert whole["classes"] == ["c0", "c1", "c2"]
-    assert whole["labels"] == [-1 if i == 4 else i % 3 for i in place]
-    assert whole["columns"]["patient"] == [f"p{i // 2}" for i in place]
-    assert whole["columns"]["cost"] == [i + 0.5 if i else None for i in place]
-    assert whole["columns"]["night"] == [i % 2 for i in place]
-    assert whole["columns"]["tags"] == ["even" if i % 2 == 0 else "odd x" for i in place]
+    assert whole["labels"] == [-1 if i == 4 else i % 3 for i in folder]
+    assert whole["columns"]["patient"] == [f"p{i // 2}" for i in folder]
+    assert whole["columns"]["cost"] == [i + 0.5 if i else None for i in folder]
+    assert whole["columns"]["night"] == [i % 2 for i in folder]
+    assert whole["columns"]["tags"] == ["even" if i % 2 == 0 else "odd x" for i in folder]
 
 
 def test_a_saved_view_is_opened_in_the_same_order(fiftyone, built, whole):

@@ -1,4 +1,4 @@
-"""A folder's name is a proposal: splits, parts, dates and storage folders are no classes."""
+"""A folder's name is a proposal: splits, parts, dates and storage folders are not classes."""
 
 from __future__ import annotations
 

@@ -164,9 +164,9 @@ def test_labels_from_folders():
 
 
 def test_fingerprint_follows_content_not_time_or_place(tmp_path: Path):
-    for place in ("one", "two"):
-        (tmp_path / place).mkdir()
-        picture(3).save(tmp_path / place / "a.png")
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        picture(3).save(tmp_path / folder / "a.png")
     os.utime(tmp_path / "two" / "a.png", (1, 1))
     first = open_folder(tmp_path / "one")
     second = open_folder(tmp_path / "two")
@@ -209,7 +209,7 @@ def test_header_check_is_quicker_and_a_late_failure_names_the_file(tmp_path: Pat
         ds.image(0)
     assert open_source(ds.spec).spec == ds.spec
     with pytest.raises(
-        BadInput, match="no usable image: 1 set aside, for example 'cut.jpg' is damaged"
+        BadInput, match="no usable image: 1 skipped, for example 'cut.jpg' is damaged"
     ):
         open_folder(tmp_path)
 

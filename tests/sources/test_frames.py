@@ -16,9 +16,9 @@ from coreset_engine.sources.specs import spec_with
 
 @pytest.fixture(autouse=True)
 def home(tmp_path_factory, monkeypatch):
-    place = tmp_path_factory.mktemp("home")
-    monkeypatch.setenv("CORESET_HOME", str(place))
-    return place
+    folder = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("CORESET_HOME", str(folder))
+    return folder
 
 
 def video(path: Path, greys: list[int], fps: float = 10.0) -> Path:
@@ -59,7 +59,7 @@ def test_frames_nearly_identical_in_a_row_count_once(tmp_path):
     ds = open_source(tmp_path / "set", fps=10)
     assert near(greys_of(ds), [50, 200, 50])  # the scene that comes back is another scene
     assert any(
-        "27 frames are nearly identical to the one before and left out" in one.text
+        "27 frames are nearly identical to the previous one and skipped" in one.text
         for one in ds.notes
     )
 

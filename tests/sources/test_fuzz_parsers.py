@@ -58,9 +58,9 @@ def damaged(draw, seeds: list[bytes]) -> bytes:
     """A valid file with bytes overwritten, removed, inserted or repeated."""
     data = bytearray(draw(st.sampled_from(seeds)))
     for _ in range(draw(st.integers(1, 6))):
-        place = draw(st.integers(0, max(len(data) - 1, 0)))
+        offset = draw(st.integers(0, max(len(data) - 1, 0)))
         junk = draw(st.binary(min_size=1, max_size=8))
-        damage(data, draw(st.sampled_from(ACTIONS)), place, junk)
+        damage(data, draw(st.sampled_from(ACTIONS)), offset, junk)
     return bytes(data)
 
 

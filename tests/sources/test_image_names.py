@@ -85,7 +85,7 @@ def test_parquet_selections_and_folders_are_lists(source, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("empty.txt", b"", "lists no image"),
         ("absent.txt", None, "does not exist"),
@@ -93,10 +93,10 @@ def test_parquet_selections_and_folders_are_lists(source, tmp_path):
         ("packed.txt", b"\x1f\x8b123", "gzip"),
     ],
 )
-def test_lists_that_name_nothing_are_refused(tmp_path, name, content, said):
+def test_lists_that_name_nothing_are_refused(tmp_path, name, content, message):
     if content is not None:
         (tmp_path / name).write_bytes(content)
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(BadInput, match=message):
         listed_names(str(tmp_path / name), "--must-keep")
 
 

@@ -104,8 +104,8 @@ def test_what_matched_and_what_did_not_is_said_with_examples(tmp_path):
     assert (found.rows, found.matched, found.unmatched) == (9, 4, 5)
     assert found.matched_examples == [(key, key) for key in IDS[:3]]
     assert found.unmatched_examples == ["gone0", "gone1", "gone2"]
-    said = " ".join(found.sentences())
-    assert "4 of 9 rows matched an image by column 'id'" in said and "'gone2'" in said
+    message = " ".join(found.sentences())
+    assert "4 of 9 rows matched an image by column 'id'" in message and "'gone2'" in message
 
 
 def test_no_match_at_all_is_a_sentence_with_examples(tmp_path):
@@ -204,8 +204,8 @@ def test_one_task_without_a_choice_in_a_hundred_is_set_aside(tmp_path, change):
     change(tasks[40])
     found = import_labels(written(tmp_path, json.dumps(tasks), "t.json")).match(ids)
     assert len(found.labels) == 99 and sum(found.set_aside.values()) == 1
-    (places,) = found.set_aside_examples.values()
-    assert places == ["task 40"]
+    (positions,) = found.set_aside_examples.values()
+    assert positions == ["task 40"]
 
 
 def test_a_rating_beside_the_choice_and_numbers_as_choices(tmp_path):
@@ -299,9 +299,9 @@ def test_cvat(tmp_path):
 
 
 def test_a_folder_for_every_class(tmp_path):
-    for place in ("cat/0001.png", "%43at/0002.png", "b%2Fc/0003.png"):
-        (tmp_path / place).parent.mkdir(exist_ok=True)
-        (tmp_path / place).write_bytes(b"")
+    for folder in ("cat/0001.png", "%43at/0002.png", "b%2Fc/0003.png"):
+        (tmp_path / folder).parent.mkdir(exist_ok=True)
+        (tmp_path / folder).write_bytes(b"")
     assert matched(tmp_path).labels == {IDS[0]: "cat", IDS[1]: "Cat", IDS[2]: "b/c"}
 
 
@@ -373,8 +373,8 @@ def test_unicode_forms_letter_case_and_uploaded_names_match():
 
 
 def imported(text, ids):
-    with tempfile.TemporaryDirectory() as place:
-        return import_labels(written(Path(place), text, "given")).match(ids).labels
+    with tempfile.TemporaryDirectory() as folder:
+        return import_labels(written(Path(folder), text, "given")).match(ids).labels
 
 
 def test_two_columns_of_one_name_are_refused(tmp_path):

@@ -189,7 +189,7 @@ def test_one_torn_line_of_json_costs_itself_only(tmp_path: Path):
     rows = [row | {"text": "two\u2028parts\x85"} for row in records("abab")]
     ds = opened(tmp_path, "labels.jsonl", lines_of(rows[:3]) + '\n{"file_name": "3.p')
     assert names_of(ds) == ["a", "b", "a", ""]
-    assert any("1 line could not be read and was set aside" in note.text for note in ds.notes)
+    assert any("1 line could not be read and was skipped" in note.text for note in ds.notes)
 
 
 @pytest.mark.parametrize(

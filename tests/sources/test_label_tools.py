@@ -118,7 +118,7 @@ def test_ids_of_coco_that_two_images_share_cost_these_images_only(tmp_path):
     found = labels_of(tmp_path / "coco.json")
     assert found.labels == {"c.png": "dog"}
     assert found.set_aside == {
-        "its id is that of another image of the file too": 2,
+        "its id is also that of another image of the file": 2,
         "belongs to an image that the file does not list": 1,
     }
 

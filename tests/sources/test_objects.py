@@ -104,14 +104,14 @@ def test_boxes_outside_are_clipped_or_set_aside_with_a_count(root):
     assert ds.ids.tolist() == ["0.png#40", "2.png#47"] and ds.labels.tolist() == [0, -1]
     assert [ds.columns[name][0] for name in ("x", "y", "width", "height")] == [90, 50, 10, 10]
     assert reasons(ds) == {
-        "has a box outside its picture": 2,
+        "has a box outside its image": 2,
         "has a box without an area": 1,
-        "has a box under 2 pixels in its picture": 1,
+        "has a box under 2 pixels in its image": 1,
         "has no box of four numbers": 1,
-        "marks a crowd, not one object": 1,
-        "names no usable picture of this source": 1,
+        "marks a crowd, not a single object": 1,
+        "names no usable image of this source": 1,
     }
-    assert any("1 box reaches outside its picture and was clipped" in n.text for n in ds.notes)
+    assert any("1 box reaches outside its image and was clipped" in n.text for n in ds.notes)
 
 
 def test_sizes_that_differ_from_the_files_are_scaled_or_refused(root):
@@ -151,7 +151,7 @@ def test_yolo_boxes_and_polygons_are_read(tmp_path):
         ("list.json", "is no COCO file: it needs the lists images and annotations"),
         ("broken.json", "cannot be read as JSON"),
         ("empty", "holds no label files"),
-        ("none.json", "gives no object of .*names no usable picture"),
+        ("none.json", "has no object for .*names no usable picture"),
     ],
 )
 def test_boxes_that_cannot_be_read_are_refused_in_words(root, text, words):

@@ -38,7 +38,7 @@ def picture(seed: int) -> bytes:
 
 
 def parquet(folder: Path, label: list) -> str:
-    """Two files with half of the labels each; the second row of each is no picture."""
+    """Two files with half of the labels each; the second row of each is not a picture."""
     folder.mkdir(exist_ok=True)
     for number in range(2):
         images = [b"no picture" if i == 1 else picture(10 * number + i) for i in range(6)]
@@ -142,7 +142,7 @@ def test_another_version_of_a_file_is_another_opening(tmp_path, home):
 )
 def test_a_damaged_opening_is_made_again(damage, tmp_path, home):
     source = tars(tmp_path / "source")
-    whole = answer(open_source(source))
+    full = answer(open_source(source))
     kept = folders(home)[0]
     array = kept / "0.npy"
     about = kept / index_cache.ABOUT
@@ -153,7 +153,7 @@ def test_a_damaged_opening_is_made_again(damage, tmp_path, home):
         "short array": lambda: np.save(array, np.load(array)[:-1]),
         "foreign list": lambda: about.write_text('{"n": 4, "names": [["x"]], "rejected": 3}'),
     }[damage]()
-    assert answer(open_source(source)) == whole
+    assert answer(open_source(source)) == full
     assert index_cache.recall(kept) is not None
 
 

@@ -113,7 +113,7 @@ def test_fashion_absent_is_one_sentence(tmp_path: Path, monkeypatch):
         ('folder:["path"]', "malformed"),
         ('vectors:{"path": "x", "evil": 1}', "malformed"),
         ("x" * 5000, "cannot be opened|neither"),
-        ("missing.npy", "is no file"),
+        ("missing.npy", "is not a file"),
     ],
 )
 def test_unknown_specs(spec, words):
@@ -122,7 +122,7 @@ def test_unknown_specs(spec, words):
 
 
 def test_unknown_options_and_stray_images(tmp_path: Path):
-    with pytest.raises(BadInput, match="knows no option 'colour'"):
+    with pytest.raises(BadInput, match="has no option 'colour'"):
         open_source("demo", colour=1)
     with pytest.raises(BadInput, match="goes with vectors only"):
         open_source("demo", images=tmp_path)
@@ -220,14 +220,14 @@ def test_vectors_with_images_and_ids(tmp_path: Path):
         open_source(pair, ids=tmp_path / "names.txt")
 
 
-@pytest.mark.parametrize("place", ["s3://bucket/videos", "gs://bucket/a", "data.tar", "x.parquet"])
+@pytest.mark.parametrize("folder", ["s3://bucket/videos", "gs://bucket/a", "data.tar", "x.parquet"])
 @pytest.mark.parametrize("option, value", [("fps", 2), ("patches", "boxes.json")])
-def test_frames_and_objects_of_other_places_are_refused_with_the_way_on(place, option, value):
-    said = f"{option}={value!r} does not go with .*folder of this machine.*--{option} {value}"
-    with pytest.raises(BadInput, match=said):
-        spec_with(place, {option: value})
-    with pytest.raises(BadInput, match=said):
-        open_source(place, **{option: value})
-    if "://" in place:
-        with pytest.raises(BadInput, match=f"{option}=.* does not go with .*of this machine"):
-            open_source(f"{place}#{option}={value}")
+def test_frames_and_objects_of_other_places_are_refused_with_the_way_on(folder, option, value):
+    message = f"{option}={value!r} does not apply to .*folder of this machine.*--{option} {value}"
+    with pytest.raises(BadInput, match=message):
+        spec_with(folder, {option: value})
+    with pytest.raises(BadInput, match=message):
+        open_source(folder, **{option: value})
+    if "://" in folder:
+        with pytest.raises(BadInput, match=f"{option}=.* does not apply to .*of this machine"):
+            open_source(f"{folder}#{option}={value}")

@@ -100,7 +100,7 @@ def broken(ids, **changes):
 
 
 @pytest.mark.parametrize(
-    "change, said",
+    "change, message",
     [
         (lambda ids: broken(ids, p_cat="nan"), "p_cat of row 2 is .*nan.*finite number"),
         (lambda ids: broken(ids, p_dog="inf"), "p_dog of row 2 is .*inf"),
@@ -120,7 +120,7 @@ def broken(ids, **changes):
         ),
         (
             lambda ids: pd.DataFrame(dict(id=list(ids), probs=["[0.5, 0.5]"] * 4)),
-            "2 values a row and the source has 3 classes",
+            "2 values per row and the source has 3 classes",
         ),
         (
             lambda ids: pd.DataFrame(dict(id=list(ids), probs=["[0.5, 0.5]", "[1]"] * 2)),
@@ -139,8 +139,8 @@ def broken(ids, **changes):
         ),
     ],
 )
-def test_what_cannot_be_meant_is_a_sentence(four, tmp_path, change, said):
-    with pytest.raises(BadInput, match=said):
+def test_what_cannot_be_meant_is_a_sentence(four, tmp_path, change, message):
+    with pytest.raises(BadInput, match=message):
         read_predictions(written(tmp_path, change(list(map(str, four.ids)))), four)
 
 

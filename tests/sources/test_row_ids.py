@@ -90,6 +90,6 @@ def test_a_large_matrix_opens_with_the_same_ids_and_fingerprint(tmp_path, set_li
 
 def test_keys_of_ids_do_not_depend_on_chunks(set_limits):
     names = np.array([f"{'x' * (i % 17)}{i}" for i in range(500)])
-    whole = image_keys(names, 5)
+    full = image_keys(names, 5)
     set_limits(ids_per_chunk=37)
-    assert np.array_equal(image_keys(names, 5), whole)
+    assert np.array_equal(image_keys(names, 5), full)

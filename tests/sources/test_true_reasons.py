@@ -38,7 +38,7 @@ def test_heic_names_what_reads_it_where_that_is_absent(tmp_path: Path, monkeypat
     for name in ("IMG_1.heic", "IMG_2.HEIC"):
         (tmp_path / name).write_bytes(HEIC)
     (tmp_path / "notes.txt").write_text("a")
-    with pytest.raises(BadInput, match="3 set aside, for example 'IMG_1.heic' is a HEIC.*pillow-h"):
+    with pytest.raises(BadInput, match="3 skipped, for example 'IMG_1.heic' is a HEIC.*pillow-h"):
         open_source(tmp_path)
 
 
@@ -63,9 +63,9 @@ def test_heic_is_read_where_pillow_heif_is_installed(tmp_path: Path):
 )
 def test_files_of_other_kinds_are_counted_and_named(tmp_path: Path, name: str, words: str):
     (tmp_path / "sub").mkdir()
-    for place in (tmp_path / name, tmp_path / "sub" / name):
-        place.write_bytes(b"MM\0*" + b"\0" * 100)
-    with pytest.raises(BadInput, match=f"2 set aside.*{words}"):
+    for path in (tmp_path / name, tmp_path / "sub" / name):
+        path.write_bytes(b"MM\0*" + b"\0" * 100)
+    with pytest.raises(BadInput, match=f"2 skipped.*{words}"):
         open_source(tmp_path)
     (tmp_path / "ok.png").write_bytes(png(1))
     ds = open_source(tmp_path)
@@ -127,7 +127,7 @@ def test_label_members_that_give_no_class_are_counted(
     members = {"a.png": png(1), "a.cls": b"cat", "b.png": png(2), member: data}
     ds = open_source(tar(tmp_path / "a.tar", members))
     assert ds.classes == ("cat",) and ds.labels.tolist() == [0, -1]
-    assert f"1 label members that give no class: {member!r} {words}" in reasons(ds)["a.tar"]
+    assert f"1 label members without a class: {member!r} {words}" in reasons(ds)["a.tar"]
 
 
 @pytest.mark.parametrize("data", [b'{"caption": "a cat"}', b'{"label": null}', b"[1, 2]", b""])
@@ -183,9 +183,7 @@ def test_a_zip_without_images_says_what_is_in_it(tmp_path: Path):
     with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
         archive.writestr("a.svg", "<svg/>")
         archive.writestr("b.svg", "<svg/>")
-    with pytest.raises(
-        BadInput, match="2 entries set aside, 2 of them like 'a.svg', which is a dr"
-    ):
+    with pytest.raises(BadInput, match="2 entries skipped, 2 of them like 'a.svg', which is a dr"):
         extract_images(tmp_path / "b.zip", tmp_path / "out")
 
 
@@ -238,7 +236,7 @@ def test_a_pattern_of_images_names_the_folder(tmp_path):
 
 def test_hidden_pictures_are_told_and_an_empty_folder_is_called_so_only_when_it_is(tmp_path: Path):
     folder(tmp_path / "files", [".a.png", ".b.png"])
-    with pytest.raises(BadInput, match=r"2 set aside, for example '\.\*\.png \(2\)' is hidden"):
+    with pytest.raises(BadInput, match=r"2 skipped, for example '\.\*\.png \(2\)' is hidden"):
         open_source(tmp_path / "files")
     folder(tmp_path / "folders", [".images/a.png"])
     with pytest.raises(BadInput, match="'.images/ .1.' is hidden"):

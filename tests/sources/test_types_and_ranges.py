@@ -174,7 +174,7 @@ def test_numbers_that_are_no_classes_are_told(tmp_path: Path, labels: np.ndarray
     np.savez(tmp_path / "v.npz", vectors=np.eye(4, dtype=np.float32), labels=labels)
     ds = open_source(tmp_path / "v.npz")
     assert ds.labels is None
-    assert any("'labels' is no class a row" in note.text for note in ds.notes)
+    assert any("'labels' is not one class per row" in note.text for note in ds.notes)
 
 
 def test_a_second_matrix_is_told(tmp_path: Path):

@@ -1,4 +1,4 @@
-"""Vectors are joined to images by proof, files that changed are noticed, bad rows set aside."""
+"""Vectors are joined to images by proof, files that changed are noticed, bad rows skipped."""
 
 from __future__ import annotations
 

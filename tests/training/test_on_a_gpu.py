@@ -44,7 +44,7 @@ def test_temi_over_rows_on_disk_finds_the_groups():
     from coreset_engine.core.types import Neighbours
 
     vectors, truth = blobs()
-    near = nearest(unit(as_tensor(vectors, "cuda")), 30).cpu().numpy()
+    neighbours = nearest(unit(as_tensor(vectors, "cuda")), 30).cpu().numpy()
     found = pseudo_labels(
         vectors,
         4,
@@ -55,7 +55,7 @@ def test_temi_over_rows_on_disk_finds_the_groups():
         lr=3e-3,
         batch=128,
         device="cuda",
-        neighbours=Neighbours(near, np.zeros(near.shape, np.float32)),
+        neighbours=Neighbours(neighbours, np.zeros(neighbours.shape, np.float32)),
         streamed=True,
     )
     assert contingency.accuracy(found.labels, truth) > 0.95

@@ -12,13 +12,13 @@ from typing import Any
 import streamlit as st
 
 
-def new_acts(said: Any, seen_key: str) -> list[dict[str, Any]]:
+def new_acts(messages: Any, seen_key: str) -> list[dict[str, Any]]:
     """Of a log that a component reports whole, the entries that are new."""
-    if not isinstance(said, Mapping) or not isinstance(said.get("acts"), list):
+    if not isinstance(messages, Mapping) or not isinstance(messages.get("acts"), list):
         return []
     mount, seen = st.session_state.get(seen_key, ("", 0))
-    if mount != said.get("mount"):
+    if mount != messages.get("mount"):
         seen = 0
-    acts = [dict(act) for act in said["acts"][seen:] if isinstance(act, Mapping)]
-    st.session_state[seen_key] = (said.get("mount"), len(said["acts"]))
+    acts = [dict(act) for act in messages["acts"][seen:] if isinstance(act, Mapping)]
+    st.session_state[seen_key] = (messages.get("mount"), len(messages["acts"]))
     return acts

@@ -290,9 +290,9 @@ def bars(
     for i, (group, values) in enumerate(groups.items()):
         values = np.asarray(values).tolist()
         data[group] = values
-        place = dict(y=shown, x=values, orientation="h") if sideways else dict(x=shown, y=values)
+        axes = dict(y=shown, x=values, orientation="h") if sideways else dict(x=shown, y=values)
         color = category(i) if len(groups) > 1 else current().kept
-        figure.add_bar(**place, name=safe(group), marker_color=color)
+        figure.add_bar(**axes, name=safe(group), marker_color=color)
     figure.update_layout(title=title, barmode="group", bargap=0.25)
     if sideways:
         figure.update_layout(xaxis_title=axis)
@@ -484,8 +484,8 @@ def interval_curves(
         for column, values in zip((x_axis, "value", "low", "high"), (x, value, low, high)):
             data[column] += values.tolist()
     figure.update_layout(title=title, xaxis_title=x_axis, yaxis_title=y_axis)
-    marks = round_numbers(np.concatenate([points[:, 0] for points in series.values()]))
-    figure.update_xaxes(type="log", tickvals=marks, ticktext=[f"{mark:,}" for mark in marks])
+    ticks = round_numbers(np.concatenate([points[:, 0] for points in series.values()]))
+    figure.update_xaxes(type="log", tickvals=ticks, ticktext=[f"{tick:,}" for tick in ticks])
     figure.update_yaxes(tickformat=".0%")
     if at:
         figure.add_vline(x=at, line_dash="dash", line_color=palette.text)
@@ -499,8 +499,8 @@ def round_numbers(values: np.ndarray) -> list[int]:
     """
     low, high = float(np.min(values, initial=np.inf)), float(np.max(values, initial=1))
     steps = (1, 2, 5) if high < 1000 * low else (1,)
-    marks = [step * 10**power for power in range(13) for step in steps]
-    return [mark for mark in marks if low <= mark <= high]
+    ticks = [step * 10**power for power in range(13) for step in steps]
+    return [tick for tick in ticks if low <= tick <= high]
 
 
 def budget_curve(

@@ -77,11 +77,11 @@ class FacetSection:
         }
 
 
-def facet_panel(sections: Sequence[FacetSection], *, key: str, opened: int = 4) -> None:
-    """Draw the panel; the first `opened` sections are open at first."""
+def facet_panel(sections: Sequence[FacetSection], *, key: str, n_open: int = 4) -> None:
+    """Draw the panel; the first `n_open` sections start open."""
     _component(
         key=key,
-        data={"facets": [section.as_json() for section in sections], "open": opened},
+        data={"facets": [section.as_json() for section in sections], "open": n_open},
         height="content",
         on_chosen_change=lambda: None,
     )
@@ -93,20 +93,20 @@ def newly_chosen(key: str) -> dict[str, tuple[list[int], bool]] | None:
     Call once per run, before the panel is drawn.
     """
     held = st.session_state.get(key)
-    said = held.get("chosen") if held is not None and hasattr(held, "get") else None
-    if not isinstance(said, Mapping) or not isinstance(said.get("columns"), Mapping):
+    reported = held.get("chosen") if held is not None and hasattr(held, "get") else None
+    if not isinstance(reported, Mapping) or not isinstance(reported.get("columns"), Mapping):
         return None
-    turn = said.get("turn")
+    turn = reported.get("turn")
     if turn == st.session_state.get(f"{key}:turn"):
         return None
     st.session_state[f"{key}:turn"] = turn
     return {
-        str(name): (_bars(choice), bool(choice.get("missing")))
-        for name, choice in said["columns"].items()
-        if isinstance(choice, Mapping)
+        str(name): (_bars(bars), bool(bars.get("missing")))
+        for name, bars in reported["columns"].items()
+        if isinstance(bars, Mapping)
     }
 
 
-def _bars(choice: Mapping[str, Any]) -> list[int]:
-    bars = choice.get("bars")
+def _bars(chosen: Mapping[str, Any]) -> list[int]:
+    bars = chosen.get("bars")
     return [bar for bar in bars if isinstance(bar, int)] if isinstance(bars, list) else []

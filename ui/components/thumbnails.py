@@ -74,8 +74,8 @@ def _short_id(name: str, most: int) -> str:
     if len(name) <= most:
         return name
     cut = name[1 - most :]
-    whole = re.search(r"(?<=[-_/ .])\w{4,}$", cut)  # the last part of the name rather than a stump
-    return "…" + (whole.group() if whole else cut)
+    tail = re.search(r"(?<=[-_/ .])\w{4,}$", cut)  # the last part of the name rather than a stump
+    return "…" + (tail.group() if tail else cut)
 
 
 class Tiles(NamedTuple):
@@ -136,7 +136,7 @@ def gallery(
 def _gallery(
     dataset: Dataset, indices: np.ndarray, tiles: Tiles, key: str, height: int, direct: bool
 ) -> None:
-    captions, facts, marks = tiles
+    captions, facts, badges = tiles
     opened = _opened(key, len(indices))
     data: dict[str, Any] = {
         "sprite": _sprite(dataset.fingerprint, indices.tobytes(), dataset),
@@ -148,7 +148,7 @@ def _gallery(
         "captions": [plain(text, 60) for text in captions or []][:MAX_TILES],
         "ids": [plain(dataset.ids[i], 80) for i in indices],
         "keys": [str(dataset.ids[i]) for i in indices],
-        "marks": list(marks or [])[:MAX_TILES],
+        "marks": list(badges or [])[:MAX_TILES],
         "direct": direct,
         **_own_marks(dataset, indices),
     }
@@ -182,13 +182,13 @@ def _own_marks(dataset: Dataset, indices: np.ndarray) -> dict[str, Any]:
         return {"picks": None, "tags": [], "tag_keys": []}
     picked = set(marks_of.basket())
     names = [str(dataset.ids[i]) for i in indices]
-    given: dict[str, list[str]] = {name: [] for name in names}
+    values: dict[str, list[str]] = {name: [] for name in names}
     for tag, ids in marks_of.tags_of(view).items():
-        for name in given.keys() & set(ids):
-            given[name].append(plain(tag, 40))
+        for name in values.keys() & set(ids):
+            values[name].append(plain(tag, 40))
     return {
         "picks": [name in picked for name in names],
-        "tags": [given[name] for name in names],
+        "tags": [values[name] for name in names],
         "tag_keys": marks_of.tag_keys(view),
     }
 

@@ -58,8 +58,8 @@ def _tile(dataset: Dataset, i: int) -> np.ndarray:
     kept = session.home() / "thumbs" / dataset.fingerprint[:24] / f"{i}.jpg"
     try:
         if kept.is_file():
-            with Image.open(kept) as opened:
-                return np.asarray(opened.convert("RGB").resize((TILE, TILE)))
+            with Image.open(kept) as image_file:
+                return np.asarray(image_file.convert("RGB").resize((TILE, TILE)))
         began = time.perf_counter()
         image = dataset.image(i)
         slow = time.perf_counter() - began > SLOW_S

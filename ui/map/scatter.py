@@ -338,16 +338,16 @@ def inside_polygon(points: np.ndarray, polygon: np.ndarray) -> np.ndarray:
     """
     low = polygon.min(0)
     high = polygon.max(0)
-    near = np.flatnonzero(((points >= low) & (points <= high)).all(1))
-    near = near[np.argsort(points[near, 1], kind="stable")]
-    x, y = points[near].astype(np.float64).T
-    inside = np.zeros(len(near), dtype=bool)
+    inside_box = np.flatnonzero(((points >= low) & (points <= high)).all(1))
+    inside_box = inside_box[np.argsort(points[inside_box, 1], kind="stable")]
+    x, y = points[inside_box].astype(np.float64).T
+    inside = np.zeros(len(inside_box), dtype=bool)
     for (xa, ya), (xb, yb) in zip(polygon, np.roll(polygon, 1, axis=0), strict=True):
         first, last = np.searchsorted(y, [min(ya, yb), max(ya, yb)])
         if first < last:
             level = slice(first, last)
             inside[level] ^= x[level] < ((xb - xa) * (y[level] - ya)) / (yb - ya) + xa
-    return np.sort(near[inside])
+    return np.sort(inside_box[inside])
 
 
 def _order(published_data: PublishedData, order: Order) -> dict[str, Any]:

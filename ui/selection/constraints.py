@@ -98,7 +98,7 @@ def _quota_controls(view: RunView, held: Mapping[str, Any], turn: int) -> dict[s
         value=quota["at_most"] if isinstance(quota.get("at_most"), int) else 0,
         key=f"constraint:{turn}:at_most",
     )
-    spread = st.selectbox(
+    share = st.selectbox(
         f"Share over {plain(by, 40)}",
         list(SPREADS),
         index=list(SPREADS).index(quota.get("spread") or ""),
@@ -106,7 +106,7 @@ def _quota_controls(view: RunView, held: Mapping[str, Any], turn: int) -> dict[s
         key=f"constraint:{turn}:spread",
     )
     exact = _limits_per_value(view, by, quota, turn)
-    bounds = {"at_least": at_least, "at_most": at_most, "spread": spread, "counts": exact}
+    bounds = {"at_least": at_least, "at_most": at_most, "spread": share, "counts": exact}
     bounds = {name: value for name, value in bounds.items() if value}
     return {"quotas": [{"by": by, **bounds}]} if bounds else {}
 

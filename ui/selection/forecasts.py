@@ -33,17 +33,17 @@ def known_forecast(view: RunView) -> Forecast | None:
 
 def labels_pending(view: RunView) -> int:
     """Labels that people gave and that do not correct the forecast yet; 0 where all do."""
-    count, _ = _given_labels(view)
+    count, _ = _known_labels(view)
     forecast = known_forecast(view)
     return 0 if forecast is None or forecast.n_labels == count else count
 
 
-def _given_labels(view: RunView) -> tuple[int, str]:
+def _known_labels(view: RunView) -> tuple[int, str]:
     """(number of given labels that judge, a name for them); (0, "") where they are too few."""
-    whole = view.full or view
-    fingerprint = whole.dataset.fingerprint
+    full = view.full or view
+    fingerprint = full.dataset.fingerprint
     stamp = history.stamp(label_log.LABELS, fingerprint, session.home())
-    return _label_task(fingerprint, whole.key_of("neighbours"), stamp, whole)
+    return _label_task(fingerprint, full.key_of("neighbours"), stamp, full)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
@@ -64,8 +64,8 @@ def known_betas(view: RunView, prune_rate: float, score: str) -> Forecast | None
     """
     from coreset_engine.pipeline.forecast_stage import rates_around
 
-    whole = view.full or view
-    return _finished(view, beta_trials(score), rates_around(prune_rate, len(whole)))
+    full = view.full or view
+    return _finished(view, beta_trials(score), rates_around(prune_rate, len(full)))
 
 
 def beta_trials(score: str) -> tuple[tuple[str, dict[str, Any]], ...]:
@@ -77,20 +77,20 @@ def beta_trials(score: str) -> tuple[tuple[str, dict[str, Any]], ...]:
 def _finished(
     view: RunView, methods: tuple[Any, ...] | None, rates: tuple[float, ...] | None
 ) -> Forecast | None:
-    whole = view.full or view
-    if not hasattr(whole.run, "forecast_at"):  # plain arrays
+    full = view.full or view
+    if not hasattr(full.run, "forecast_at"):  # plain arrays
         return None
-    if not whole.ready("embeddings", "neighbours"):
+    if not full.ready("embeddings", "neighbours"):
         return None
-    jobs = [job for job in list_jobs() if job.kind == JOB and job.spec == whole.spec]
+    jobs = [job for job in list_jobs() if job.kind == JOB and job.spec == full.spec]
     step = sum(job.done or 0 for job in jobs) // EVERY + sum(
         job.status not in ACTIVE for job in jobs
     )
-    stages = whole.key_of("dynamics") if methods else whole.key_of("pseudo_labels")
+    stages = full.key_of("dynamics") if methods else full.key_of("pseudo_labels")
     asked = (methods, rates)
-    for labels in dict.fromkeys([_given_labels(view)[1], ""]):
+    for labels in dict.fromkeys([_known_labels(view)[1], ""]):
         state = (stages, step, labels)
-        found = _known(whole.dataset.fingerprint, whole.job_params, state, asked, whole)
+        found = _known(full.dataset.fingerprint, full.job_params, state, asked, full)
         if found is not None and found.rows and (found.complete or not labels):
             return found
     return None
@@ -120,11 +120,11 @@ def decides(view: RunView) -> bool:
 
 def start_once(view: RunView) -> None:
     """Start the job that makes the forecast, once per session and state of the dataset."""
-    whole = view.full or view
-    asked = f"{whole.spec} {whole.key_of('neighbours')} {_given_labels(view)[1]}"
-    if hasattr(whole.run, "forecast_at") and session.get("forecast_asked") != asked:
+    full = view.full or view
+    asked = f"{full.spec} {full.key_of('neighbours')} {_known_labels(view)[1]}"
+    if hasattr(full.run, "forecast_at") and session.get("forecast_asked") != asked:
         session.put("forecast_asked", asked)
-        submit(JOB, whole.spec, whole.job_params)
+        submit(JOB, full.spec, full.job_params)
 
 
 def being_computed(view: RunView) -> bool:

@@ -36,8 +36,8 @@ def method_params(method: str) -> dict[str, Any]:
     )  # else the engine's guess for each rate
     shared["n_neighbours"] = session.get("alpha")
     own = (session.get("params") or {}).get(method, {})
-    given = {**shared, **own}
-    return {name: value for name, value in given.items() if name in names and value is not None}
+    combined = {**shared, **own}
+    return {name: value for name, value in combined.items() if name in names and value is not None}
 
 
 def needed_stages(method: str) -> list[str]:
@@ -148,12 +148,12 @@ def _select(
     excluded: str,
     _view: session.RunView,
 ) -> Selection:
-    from coreset_engine.pipeline.sampled_run import whole_of
+    from coreset_engine.pipeline.sampled_run import full_run_of
     from coreset_engine.pipeline.select import select as select_on_run
 
     if request.beyond:
-        whole = whole_of(_view.run)
-        whole.opened[request.beyond] = session.dataset_of(request.beyond)
+        full_run = full_run_of(_view.run)
+        full_run.opened[request.beyond] = session.dataset_of(request.beyond)
     return select_on_run(request, _view.run)
 
 

@@ -29,7 +29,7 @@ _compressed: dict[str, bytes] = {}
 class StaticFiles:
     """ASGI middleware that answers GET of Streamlit's static files.
 
-    Whatever else is asked for, and every name that is no file of Streamlit's, goes on to `app`.
+    Whatever else is asked for, and every name that is not a file of Streamlit's, goes on to `app`.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -78,7 +78,7 @@ def compress(names: list[str]) -> None:
     Parameters
     ----------
     names : list of str
-        Names below /static/; those that are no text or no file are left as they are.
+        Names below /static/; those that are not text or not a file are left as they are.
     """
     for name in names:
         if name in _files() and _files()[name].suffix in _TEXT and name not in _compressed:

@@ -53,7 +53,7 @@ def remember(spec: str, fingerprint: str = "") -> None:
     known |= {spec: fingerprint} if fingerprint else {}
     try:
         workspace().mkdir(parents=True, exist_ok=True)
-        filesystem.write_whole(workspace() / "recent.json", json.dumps(listed).encode())
-        filesystem.write_whole(workspace() / "fingerprints.json", json.dumps(known).encode())
+        filesystem.write_atomic(workspace() / "recent.json", json.dumps(listed).encode())
+        filesystem.write_atomic(workspace() / "fingerprints.json", json.dumps(known).encode())
     except OSError:
         pass  # a read-only workspace only loses this convenience; jobs say the real trouble

@@ -137,10 +137,10 @@ def search() -> Search | None:
     return held if isinstance(held, Search) else None
 
 
-def whole_filter(view: RunView) -> Filter | None:
+def combined_filter(view: RunView) -> Filter | None:
     """All filters and the search as one filter, for saved views and selections.
 
-    The coreset itself is no column, so a filter on it is left out.
+    The coreset itself is not a column, so a filter on it is left out.
     """
     chosen = [one for name, one in filters().items() if name != SELECTION]
     hits = search()
@@ -165,7 +165,7 @@ def restore(wanted: Filter) -> None:
 
 def column_names(view: RunView) -> list[str]:
     """Columns that can be filtered without computing anything, the useful ones first."""
-    available = view.whole_run.columns.describe()
+    available = view.full_run.columns.describe()
     ready = [info.name for info in available if info.ready and info.name not in _PASSED_OVER]
     first = [name for name in ("cluster", "class", "tag") if name in ready]
     return [*first, *(name for name in ready if name not in first)][:MOST_SECTIONS]

@@ -72,8 +72,8 @@ class Doubt:
         """
         value = self.values[i]
         low = f": below {self.natural:g}, where another label fits better"
-        said = low if value < self.natural else ""
-        return f"{self.name[0].upper()}{self.name[1:]} {value:.2f}{said}."
+        text = low if value < self.natural else ""
+        return f"{self.name[0].upper()}{self.name[1:]} {value:.2f}{text}."
 
 
 # -- decisions
@@ -135,17 +135,17 @@ def has_ranked_errors(view: RunView) -> bool:
     """Whether the engine's ranking of probable label errors is computed."""
     from coreset_engine.evaluation.label_errors import label_errors_ready
 
-    whole = view.whole_run
-    if view.dataset.labels is None or not hasattr(whole, "with_dataset"):
+    full_run = view.full_run
+    if view.dataset.labels is None or not hasattr(full_run, "with_dataset"):
         return False
-    return bool(label_errors_ready(whole))
+    return bool(label_errors_ready(full_run))
 
 
 def ranked_errors(view: RunView) -> tuple[list[Candidate], float]:
     """Suspected label errors, most probable first, and the estimate of how many there are."""
     from coreset_engine.evaluation.label_errors import label_errors
 
-    errors = label_errors(view.whole_run)
+    errors = label_errors(view.full_run)
     rows = errors.top()[:MOST]
     positions = positions_of(view.dataset.ids, [row.id for row in rows])
     listed = [
@@ -220,9 +220,9 @@ def _neighbours_say(view: RunView, i: int, codes: np.ndarray, names: list[str]) 
     """The most frequent other label among the nearest neighbours, "" where there is none."""
     if not view.ready("neighbours"):
         return ""
-    near = codes[np.asarray(view.run.neighbours.indices[i][:15], np.int64)]
-    near = near[(near != codes[i]) & (near >= 0)]
-    return names[int(np.bincount(near).argmax())] if len(near) else ""
+    neighbour_codes = codes[np.asarray(view.run.neighbours.indices[i][:15], np.int64)]
+    neighbour_codes = neighbour_codes[(neighbour_codes != codes[i]) & (neighbour_codes >= 0)]
+    return names[int(np.bincount(neighbour_codes).argmax())] if len(neighbour_codes) else ""
 
 
 def doubt_of(view: RunView) -> Doubt:

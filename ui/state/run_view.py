@@ -44,7 +44,7 @@ class RunView:
         return self.config.n_clusters
 
     @property
-    def whole_run(self) -> Run:
+    def full_run(self) -> Run:
         """The run over all images, also where this view shows a sample."""
         return cast("Run", (self.full or self).run)
 

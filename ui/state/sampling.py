@@ -47,5 +47,5 @@ def sample_view(key: str, clustered: bool, home: str, _view: RunView) -> RunView
     """
     from coreset_engine.pipeline.sampled_run import Sampled
 
-    run = Sampled(_view.whole_run)
+    run = Sampled(_view.full_run)
     return replace(_view, dataset=run.dataset, run=run, full=_view)

@@ -242,10 +242,10 @@ def _adopt(seen: dict[str, str]) -> None:
 
 def _write_url() -> None:
     params = {}
-    opened = bool(st.session_state.get(_PREFIX + "dataset"))
+    has_dataset = bool(st.session_state.get(_PREFIX + "dataset"))
     for name, (param, _, default) in LINKED.items():
         value = st.session_state.get(_PREFIX + name, default)
-        if value != default or (opened and name in ALWAYS_LINKED):
+        if value != default or (has_dataset and name in ALWAYS_LINKED):
             params[param] = links.url_text(value)
     others = {
         key: value
@@ -370,7 +370,7 @@ def close_dataset() -> None:
 
 def reopen() -> None:
     """Forget cached runs, so that changed files are seen."""
-    _opened_dataset.cache_clear()
+    _open_dataset.cache_clear()
     for kept in (_dataset, _run, _earlier, sampling.sample_view):
         kept.clear()
 
@@ -389,7 +389,7 @@ def current_run() -> RunView | None:
 
 def note_complete(view: RunView) -> None:
     """Remember, for each finished stage, the settings and corrections it was finished with."""
-    run = view.whole_run
+    run = view.full_run
     note = (view.spec, json.dumps(view.config.to_record()), json.dumps(run.corrections))
     notes = dict(get("complete") or {})
     notes.update({stage: note for stage in STAGES if view.ready(stage)})
@@ -463,16 +463,16 @@ def job_encoder(params: Mapping[str, Any]) -> str:
 
 @st.cache_resource(max_entries=8, show_spinner="Opening the images ...")
 def _dataset(spec: str, home: str, images: str = "") -> Dataset:
-    return _opened_dataset(spec, home, images)
+    return _open_dataset(spec, home, images)
 
 
 def preload(spec: str) -> None:
     """Open the images of `spec` before anyone asks for them; raises what opening raises."""
-    _opened_dataset(spec, str(home()), "")
+    _open_dataset(spec, str(home()), "")
 
 
 @functools.lru_cache(maxsize=8)
-def _opened_dataset(spec: str, home: str, images: str) -> Dataset:
+def _open_dataset(spec: str, home: str, images: str) -> Dataset:
     """The dataset, kept when Streamlit's caches are cleared after a correction."""
     from coreset_engine.sources.open import open_source
 

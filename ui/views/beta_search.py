@@ -56,15 +56,15 @@ def _show_forecast_button(view: session.RunView, prune_rate: float, score: str) 
 
     points = forecast_points(view, prune_rate, score)
     if not points:
-        whole = view.full or view
+        full = view.full or view
         trials = [list(one) for one in forecasts.beta_trials(score)]
         submit_button(
             "Forecast β",
             "forecast",
-            whole,
+            full,
             key="beta:forecast",
             methods=trials,
-            rates=list(rates_around(prune_rate, len(whole))),
+            rates=list(rates_around(prune_rate, len(full))),
         )
         return
     best, _ = best_of(points)

@@ -69,7 +69,7 @@ def is_ready(view: session.RunView) -> bool:
     """Whether the findings are arithmetic only."""
     from coreset_engine.pipeline.clean import ready
 
-    return bool(ready(view.whole_run))
+    return bool(ready(view.full_run))
 
 
 def offer_to_compute(view: session.RunView) -> None:
@@ -78,7 +78,7 @@ def offer_to_compute(view: session.RunView) -> None:
 
     missing = []
     has_images = view.dataset.reader is not None
-    measured = not has_images or image_statistics_stage.ready(view.whole_run)
+    measured = not has_images or image_statistics_stage.ready(view.full_run)
     if not measured:
         seconds = _seconds(view.dataset.fingerprint, view.dataset) / cpu_count()
         missing.append(f"image statistics (about {format_duration(max(1.0, seconds))})")
@@ -88,7 +88,8 @@ def offer_to_compute(view: session.RunView) -> None:
     name = escaped(session.short_name(view.spec))
     with st.container(border=True):
         st.markdown(
-            f"The findings about **{name}** need its {' and its '.join(missing)}. They are computed "
+            f"The findings about **{name}** need its {' and its '.join(missing)}. They are "
+            "computed "
             "in the background; you can leave this page."
         )
         submit_button("Compute", "clean", view, primary=True)
@@ -117,15 +118,15 @@ def _mark(view: session.RunView) -> str:
 
 
 @st.cache_resource(max_entries=4, show_spinner="Reading the images' statistics ...")
-def _material(mark: str, _view: session.RunView) -> Material:
+def _material(cache_key: str, _view: session.RunView) -> Material:
     from coreset_engine.pipeline.clean import material
 
-    return material(_view.whole_run)
+    return material(_view.full_run)
 
 
 @st.cache_resource(max_entries=32, show_spinner="Comparing images ...")
-def _report(mark: str, thresholds: str, _view: session.RunView) -> Report:
-    return examine(_material(mark, _view), CleanConfig(**json.loads(thresholds)))
+def _report(cache_key: str, thresholds: str, _view: session.RunView) -> Report:
+    return examine(_material(cache_key, _view), CleanConfig(**json.loads(thresholds)))
 
 
 def material_of(view: session.RunView) -> Material:
@@ -139,7 +140,7 @@ def summary(view: session.RunView, report: Report) -> None:
     for one in report.findings.values():
         if one.kind.severity != "low":
             flagged[one.positions] = True
-    excluded = len(view.whole_run.excluded_ids)
+    excluded = len(view.full_run.excluded_ids)
     parts = [
         f"**{len(report):,}** images",
         f"**{int(flagged.sum()):,}** in a finding of high or medium severity",
@@ -250,7 +251,7 @@ def _conflicts(report: Report, finding: Finding) -> int:
 def pictures(view: session.RunView, report: Report, name: str) -> None:
     """The finding's images, and examples on both sides of the threshold."""
     finding = report[name]
-    excluded = set(view.whole_run.excluded_ids)
+    excluded = set(view.full_run.excluded_ids)
     positions = finding.positions[:MAX_TILES]
     groups = None if finding.groups is None else finding.groups[: len(positions)]
     marks = []
@@ -322,16 +323,16 @@ def _border(view: session.RunView, report: Report, name: str) -> None:
 
 @st.cache_resource(max_entries=32, show_spinner="Looking for examples at the threshold ...")
 def _border_of(
-    mark: str, thresholds: str, name: str, _view: session.RunView, _report: Report
+    cache_key: str, thresholds: str, name: str, _view: session.RunView, _report: Report
 ) -> Border | None:
     config = CleanConfig(**json.loads(thresholds))
-    return border(_material(mark, _view), _report[name], config)
+    return border(_material(cache_key, _view), _report[name], config)
 
 
 def _borders(view: session.RunView, report: Report) -> dict[str, Border]:
     from coreset_engine.pipeline.clean import borders
 
-    return borders(view.whole_run, report, **(session.get("clean_thresholds") or {}))
+    return borders(view.full_run, report, **(session.get("clean_thresholds") or {}))
 
 
 def downloads(view: session.RunView, report: Report) -> None:

@@ -132,7 +132,7 @@ def is_ready(pair: Pair) -> bool:
     """Whether the comparison is in the store."""
     from coreset_engine.pipeline.comparison_stage import ready
 
-    return bool(ready(pair.a.whole_run, pair.b.whole_run))
+    return bool(ready(pair.a.full_run, pair.b.full_run))
 
 
 def offer_to_compute(pair: Pair) -> None:
@@ -161,14 +161,14 @@ def compared(pair: Pair) -> Both:
     """The finished comparison."""
     from coreset_engine.pipeline.comparison_stage import key_of
 
-    return _both(key_of(pair.a.whole_run, pair.b.whole_run), pair)
+    return _both(key_of(pair.a.full_run, pair.b.full_run), pair)
 
 
 @st.cache_resource(max_entries=4, show_spinner="Reading the comparison ...")
 def _both(key: str, _pair: Pair) -> Both:
     from coreset_engine.pipeline.comparison_stage import comparison
 
-    stored = comparison(_pair.a.whole_run, _pair.b.whole_run)
+    stored = comparison(_pair.a.full_run, _pair.b.full_run)
     dataset = _joined(_pair, stored, key)
     n_a = len(_pair.a)
     rows = np.concatenate([stored.map.rows_a, n_a + stored.map.rows_b])
@@ -231,7 +231,8 @@ def summary(pair: Pair, both: Both) -> None:
         cells[3].metric(
             "Told apart",
             f"{comparison.test.accuracy:.0%}",
-            help="Accuracy of a classifier that tells A from B, on images that it was not trained on; "
+            help="Accuracy of a classifier that tells A from B, on images that it was not trained "
+            "on; "
             "50% = not at all.",
         )
         st.caption(escaped(_sentence(comparison.test.sentence()), 400))
@@ -314,8 +315,8 @@ def show_map(both: Both) -> None:
         key="both:colour",
         required=True,
     )
-    whole = len(both.dataset)
-    note = f"a random sample of {len(view):,} of {whole:,} images" if len(view) < whole else ""
+    n_both = len(both.dataset)
+    note = f"a random sample of {len(view):,} of {n_both:,} images" if len(view) < n_both else ""
     draw_map(
         view,
         key="map-both",

@@ -142,12 +142,12 @@ def corrected(view: session.RunView) -> dict[str, list]:
     pseudo = view.run.clusters
     made = corrections_of(view)
     after = apply(pseudo.labels, view.dataset.ids, pseudo.n_clusters, made)
-    given_names = names(pseudo.n_clusters, made)
+    cluster_names = names(pseudo.n_clusters, made)
     return {
         "id": view.dataset.ids.tolist(),
         "pseudo_label": pseudo.labels.tolist(),
         "corrected": after.tolist(),
-        "name": [given_names.get(cluster, "") for cluster in after.tolist()],
+        "name": [cluster_names.get(cluster, "") for cluster in after.tolist()],
     }
 
 

@@ -187,19 +187,19 @@ def _slice_controls(view: session.RunView, width: int) -> _SliceControls:
 
 def _penalised(view: session.RunView, cut: Slice, chosen: _SliceControls) -> None:
     """The image that the explained sample covers, and those that share its penalty."""
-    near = np.argsort(-cut.penalty, kind="stable")[:24]
-    near = near[cut.penalty[near] > 0]
+    penalised = np.argsort(-cut.penalty, kind="stable")[:24]
+    penalised = penalised[cut.penalty[penalised] > 0]
     st.caption(
         f"Sample {chosen.focus + 1} covers the first image below; the others share the penalty, "
         f"nearest first. These {chosen.count} samples cover {int((cut.hits > 0).sum()):,} of "
         f"{len(view):,} images."
     )
-    shown = [cut.covered, *near]
+    shown = [cut.covered, *penalised]
     gallery(
         view.dataset,
         shown,
         Tiles(
-            ["covered", *(_penalty(float(cut.penalty[i])) for i in near)],
+            ["covered", *(_penalty(float(cut.penalty[i])) for i in penalised)],
             facts=[plain(view.dataset.ids[i]) for i in shown],
         ),
         key="slice:gallery",
@@ -265,12 +265,12 @@ def slice_figure(view: session.RunView, cut: Slice, first: int, second: int) -> 
         hoverinfo="skip",
         marker=dict(size=6, symbol="x-thin", line=dict(width=1.2, color=palette.hard)),
     )
-    near = np.flatnonzero(cut.penalty > 0)
-    share = cut.penalty[near] / max(cut.penalty.max(), 1e-12)
+    penalised = np.flatnonzero(cut.penalty > 0)
+    share = cut.penalty[penalised] / max(cut.penalty.max(), 1e-12)
     # WebGL for all traces: plotly draws it above SVG traces, which would hide the explained sample.
     figure.add_scattergl(
-        x=cut.points[near, 0],
-        y=cut.points[near, 1],
+        x=cut.points[penalised, 0],
+        y=cut.points[penalised, 1],
         mode="markers",
         name="penalised (size = penalty)",
         marker=dict(
@@ -279,7 +279,7 @@ def slice_figure(view: session.RunView, cut: Slice, first: int, second: int) -> 
             opacity=0.85,
             line=dict(width=1, color=palette.text),
         ),
-        customdata=cut.penalty[near],
+        customdata=cut.penalty[penalised],
         hovertemplate="penalty %{customdata:.4f}<extra></extra>",
     )
     (sx, sy), (cx, cy) = cut.draws[cut.focus], cut.points[cut.covered]

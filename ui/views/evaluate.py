@@ -150,7 +150,8 @@ def show_results(view: session.RunView) -> None:
     ]
     if not evaluations:
         st.info(
-            "Nothing measured yet. The curve of accuracies appears here and grows while the job runs."
+            "Nothing measured yet. The curve of accuracies appears here and grows while the job "
+            "runs."
         )
         return
     job = evaluations[0]
@@ -316,13 +317,13 @@ def _table_line(
         for row in rows
         if (row["prune_rate"], row["seed"]) in random
     ]
-    spread = f" ± {100 * np.std(values, ddof=1):.2f}" if len(values) > 1 else ""
+    deviation = f" ± {100 * np.std(values, ddof=1):.2f}" if len(values) > 1 else ""
     shows_difference = differences and first["method"] != BASELINE
     return {
         "Selected": f"{first['k']:,}" if "k" in first else "",
         "Percent kept": _kept_percent(first["prune_rate"]),
         "Method": row_title(METHODS, first["method"]),
-        "Accuracy (%)": f"{100 * np.mean(values):.2f}{spread}",
+        "Accuracy (%)": f"{100 * np.mean(values):.2f}{deviation}",
         "Over random (points)": f"{100 * np.mean(differences):+.2f}" if shows_difference else "",
         "Worst class (%)": _mean_percent(rows, "worst_class_accuracy"),
         "Seeds": str(len(values)),

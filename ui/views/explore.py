@@ -201,16 +201,16 @@ def _map(
         "Keys: W walk, Space lasso corner, N names, I pictures, 0 whole map."
     )
     picked = controls.remembered(view)
-    near = None
+    neighbours = None
     if picked is not None and view.ready("neighbours"):
-        near = image_explanation.neighbours_of(view, picked, NEIGHBOURS)
+        neighbours = image_explanation.neighbours_of(view, picked, NEIGHBOURS)
     spec = MapSpec(
         colour=colour,
         kept=None if selection is None else selection.indices,
         groups="pseudo-label" if view.ready("pseudo_labels") else "true label",
         height=height,
         picked=picked,
-        neighbours=near,
+        neighbours=neighbours,
         shown=positions,
     )
     return draw_map(view, spec, key="map-explore")
@@ -230,7 +230,7 @@ def _heading(view: RunView, shown: Shown) -> None:
 
 def _target(view: RunView, shown: Shown) -> result_actions.Target:
     count = len(shown.positions)
-    wanted = None if shown.lassoed else result_filters.whole_filter(view)
+    wanted = None if shown.lassoed else result_filters.combined_filter(view)
     if result_filters.SELECTION in result_filters.filters():
         wanted = None
     return result_actions.Target(shown.positions, f"{counted(count, 'image')} shown", wanted)

@@ -163,14 +163,14 @@ def write_folder(view: session.RunView, selection: Selection, out: Path) -> Path
     """Write the selection folder as the command line does."""
     from coreset_engine.pipeline.manifest import write_run
 
-    return write_run(out, view.whole_run, selection)
+    return write_run(out, view.full_run, selection)
 
 
 def manifest_of(view: session.RunView, selection: Selection) -> dict[str, Any]:
     """What reproduces the selection."""
     from coreset_engine.pipeline.manifest import manifest
 
-    return manifest(view.whole_run, selection)
+    return manifest(view.full_run, selection)
 
 
 def show_manifest(view: session.RunView, selection: Selection) -> None:

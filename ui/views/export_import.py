@@ -66,7 +66,7 @@ def kept_upload(name: str, data: bytes) -> str:
     path = folder / stem
     if not path.is_file():
         filesystem.make_folder(folder)
-        filesystem.write_whole(path, data)
+        filesystem.write_atomic(path, data)
     return str(path)
 
 
@@ -80,7 +80,7 @@ def _show_labels(view: session.RunView, where: str) -> None:
     from coreset_engine.pipeline.label_rounds import preview_labels
 
     try:
-        preview = preview_labels(view.whole_run, where)
+        preview = preview_labels(view.full_run, where)
     except CoresetError as error:
         st.error(escaped(str(error)))
         return
@@ -117,7 +117,7 @@ def _keep(view: session.RunView, where: str) -> None:
     from coreset_engine.pipeline.label_rounds import keep_labels
 
     try:
-        summary = keep_labels(view.whole_run, where)
+        summary = keep_labels(view.full_run, where)
     except CoresetError as error:
         st.error(escaped(str(error)))
         return
@@ -137,7 +137,8 @@ def _show_kept(view: session.RunView) -> None:
     st.markdown(
         f"**{counted(len(labels), 'image is', 'images are')} labelled.** The labels are kept in "
         "this workspace for the dataset: the next round never asks for these images, its method "
-        "and the suggested labels learn from them, and every export has them in the column `given_label`."
+        "and the suggested labels learn from them, and every export has them in the column "
+        "`given_label`."
     )
     for entry in imports[::-1][:5]:
         name = plain(str(entry.get("origin", "")).rpartition("/")[2] or "labels", 60)
@@ -159,7 +160,7 @@ def _show_predictions(view: session.RunView, where: str) -> None:
     from coreset_engine.pipeline.predictions import report_of
 
     try:
-        report = report_of(view.whole_run.with_config(predictions=where))
+        report = report_of(view.full_run.with_config(predictions=where))
     except CoresetError as error:
         st.error(escaped(str(error)))
         return

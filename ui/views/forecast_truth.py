@@ -26,14 +26,14 @@ from ui.state.run_view import RunView
 class Comparison:
     """One method at one rate: the forecast, and the mean paired difference to random in points.
 
-    spread: standard error over seeds; 0 for one seed.
+    standard_error: standard error over seeds; 0 for one seed.
     """
 
     method: str
     prune_rate: float
     expected: Gain
     measured: float
-    spread: float
+    standard_error: float
 
     @property
     def inside(self) -> bool:
@@ -74,8 +74,8 @@ def compared(forecast: Forecast, rows: Sequence[dict[str, Any]]) -> list[Compari
         expected = _expected(forecast, method, rate)
         if expected is not None:
             n = len(found)
-            spread = float(np.std(found, ddof=1) / np.sqrt(n)) if n > 1 else 0.0
-            made.append(Comparison(method, rate, expected, float(np.mean(found)), spread))
+            error = float(np.std(found, ddof=1) / np.sqrt(n)) if n > 1 else 0.0
+            made.append(Comparison(method, rate, expected, float(np.mean(found)), error))
     return made
 
 
@@ -122,7 +122,7 @@ def chart(pairs: Sequence[Comparison]) -> tuple[Any, charts.Columns]:
         mode="markers",
         marker_color=charts.category(1),
         error_x=dict(type="data", array=high - expected, arrayminus=expected - low, thickness=1),
-        error_y=dict(type="data", array=[pair.spread for pair in pairs], thickness=1),
+        error_y=dict(type="data", array=[pair.standard_error for pair in pairs], thickness=1),
     )
     columns = {
         "method": [pair.method for pair in pairs],

@@ -48,9 +48,9 @@ def show_full_counts(view: session.RunView) -> None:
 def _show(view: session.RunView) -> None:
     from coreset_engine.pipeline import counts
 
-    whole = view.full
-    assert whole is not None
-    run = whole.whole_run
+    full = view.full
+    assert full is not None
+    run = full.full_run
     method = session.get("method")
     params = session_selection.method_params(method)
     params.pop("beta", None)  # the ranking does not depend on it
@@ -73,7 +73,7 @@ def _show(view: session.RunView) -> None:
         )
         submit_button("Count all images", "totals", view, method=method, params=params)
         return
-    totals = _totals_at(path, method, params, whole)
+    totals = _totals_at(path, method, params, full)
     beta = session.get("beta") if session.chosen("beta") else None
     pins = (_pinned_rows(run, name) for name in ("must_keep", "never"))
     _draw(view, totals, totals.window(session.get("prune_rate"), beta, *pins))
@@ -89,7 +89,7 @@ def _totals_at(path: Path, method: str, params: dict[str, Any], full: session.Ru
 def _totals(path: str, method: str, params: dict[str, Any], _full: session.RunView) -> Totals:
     from coreset_engine.pipeline.counts import totals
 
-    return totals(_full.whole_run, method, params)
+    return totals(_full.full_run, method, params)
 
 
 def _pinned_rows(run: Run, name: str) -> np.ndarray:

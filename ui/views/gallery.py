@@ -108,8 +108,8 @@ def _captions(view: session.RunView, order: str, positions: np.ndarray) -> list[
     if order != SIMILAR:
         return [caption(view, order, i) for i in positions]
     hits = result_filters.search()
-    near = result_filters.similarity_of(view, hits) if hits is not None else {}
-    return [f"{near.get(int(i), 0.0):.2f}" for i in positions]
+    similarity = result_filters.similarity_of(view, hits) if hits is not None else {}
+    return [f"{similarity.get(int(i), 0.0):.2f}" for i in positions]
 
 
 def _note(view: session.RunView, ordered: Ordered, positions: np.ndarray) -> str:
@@ -167,8 +167,8 @@ def in_order(view: session.RunView, order: str, among: np.ndarray) -> Ordered:
         return Ordered(np.sort(drawn), None, "drawn at random")
     if order == SIMILAR:
         hits = result_filters.search()
-        near = result_filters.similarity_of(view, hits) if hits is not None else {}
-        positions = [i for i in near if among[i]]
+        similarity = result_filters.similarity_of(view, hits) if hits is not None else {}
+        positions = [i for i in similarity if among[i]]
         return Ordered(np.array(positions, np.int64), None, "most similar first")
     if order == DUPLICATES:
         return _in_groups(near_groups(view, among))
@@ -250,8 +250,8 @@ def redundant_groups(
     for i in chosen[np.argsort(-redundancy[chosen], kind="stable")].tolist():
         if i in seen:
             continue
-        near = [int(j) for j in neighbours[i][:size]]
-        group = [i, *(j for j in near if among[j] and j not in seen)]
+        members = [int(j) for j in neighbours[i][:size]]
+        group = [i, *(j for j in members if among[j] and j not in seen)]
         seen.update(group)
         groups.append(group)
         if len(groups) == most:

@@ -130,11 +130,11 @@ def _similar(view: RunView, i: int, key: str) -> None:
     """The nearest neighbours, and a search for more like this."""
     if not view.ready("neighbours"):
         return
-    near = explanation.neighbours_of(view, i, SIMILAR)
+    similar = explanation.neighbours_of(view, i, SIMILAR)
     words, more = st.columns([1, 1], vertical_alignment="center")
     words.markdown("**Similar images**")
     if more.button("More like this", key=f"{key}:more", width="stretch"):
         search_similar(view, [str(view.dataset.ids[i])], escaped(str(view.dataset.ids[i]), 40))
-    distances = view.run.neighbours.distances[i][: len(near)]
+    distances = view.run.neighbours.distances[i][: len(similar)]
     captions = [f"{1 - float(distance):.2f}" for distance in distances]
-    gallery(view.dataset, near, Tiles(captions), key=f"{key}:similar", height=200, direct=True)
+    gallery(view.dataset, similar, Tiles(captions), key=f"{key}:similar", height=200, direct=True)

@@ -52,7 +52,7 @@ def find_sources(
     n_neighbours: int,
     exponent: float = 4.0,
     seed: int = 0,
-    slices: int | None = None,
+    n_slices: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find the images whose hits penalise image i.
 
@@ -83,11 +83,11 @@ def find_sources(
     if d < 2 or n < 2:
         return np.empty(0, np.int64), np.empty(0)
     rng = np.random.default_rng([seed, i])
-    slices = slices or int(np.clip(30_000_000 // n, 60, 500))
-    for _ in range(slices):
+    n_slices = n_slices or int(np.clip(30_000_000 // n, 60, 500))
+    for _ in range(n_slices):
         pair = rng.choice(d, 2, replace=False)
         covered, penalty = _one_slice(columns, pair, i, min(n_neighbours, n - 1), exponent, rng)
-        np.add.at(cost, covered, penalty / slices)
+        np.add.at(cost, covered, penalty / n_slices)
     positions = np.flatnonzero(cost)
     positions = positions[np.argsort(-cost[positions], kind="stable")]
     return positions, cost[positions]
@@ -107,10 +107,10 @@ def _one_slice(
     samples, chance = _in_box(columns, pair, (float(x[i]), float(y[i])), reach, rng)
     if chance == 0:
         return np.empty(0, np.int64), np.empty(0)
-    near = np.flatnonzero(away <= 4 * reach)
-    x = x[near].astype(float)
-    y = y[near].astype(float)
-    me = int(np.searchsorted(near, i))
+    close = np.flatnonzero(away <= 4 * reach)
+    x = x[close].astype(float)
+    y = y[close].astype(float)
+    me = int(np.searchsorted(close, i))
     covered = []
     penalty = []
     for a, b in samples:
@@ -119,7 +119,7 @@ def _one_slice(
             0.0 if j == me else _share(np.abs(x - x[j]) + np.abs(y - y[j]), j, me, alpha, exponent)
         )
         if share:
-            covered.append(int(near[j]))
+            covered.append(int(close[j]))
             penalty.append(share * chance / len(samples))
     return np.array(covered, np.int64), np.array(penalty)
 

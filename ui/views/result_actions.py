@@ -104,12 +104,12 @@ def _tag_form(view: RunView, ids: list[str]) -> None:
             "Tag", placeholder="One word, for example blurry", key="act:tag:name", max_chars=60
         )
         give, take = st.columns(2)
-        given = give.form_submit_button(f"Tag {counted(len(ids), 'image')}", width="stretch")
+        submitted = give.form_submit_button(f"Tag {counted(len(ids), 'image')}", width="stretch")
         taken = take.form_submit_button("Remove tag", width="stretch")
     known = marks.tag_keys(view)
     if known:
         st.caption("Used here: " + ", ".join(escaped(name, 40) for name in known))
-    if given:
+    if submitted:
         changed = marks.set_tag(view, tag, ids)
         _say(f"{counted(changed, 'image')} got the tag {escaped(tag, 60)}.")
     if taken:
@@ -160,11 +160,15 @@ def _select_like(view: RunView, ids: list[str], count: int) -> None:
     from coreset_engine.curation.search import find
 
     controls.remember()
-    whole = view.whole_run
+    full_run = view.full_run
     with st.spinner("Searching ..."):
-        result = find(whole, like=ids[:MOST_QUERY], count=min(POOL * count, len(whole.dataset)))
-    near = [str(name) for name in result.ids]
-    _limit_to(view, Filter.one_of("id", list(dict.fromkeys([*near, *ids[:MOST_QUERY]]))), count)
+        result = find(
+            full_run, like=ids[:MOST_QUERY], count=min(POOL * count, len(full_run.dataset))
+        )
+    similar_ids = [str(name) for name in result.ids]
+    _limit_to(
+        view, Filter.one_of("id", list(dict.fromkeys([*similar_ids, *ids[:MOST_QUERY]]))), count
+    )
 
 
 def show_saved_views(view: RunView) -> None:
@@ -173,7 +177,7 @@ def show_saved_views(view: RunView) -> None:
 
     fingerprint = (view.full or view).dataset.fingerprint
     saved = saved_filters(fingerprint, session.home())
-    wanted = result_filters.whole_filter(view)
+    wanted = result_filters.combined_filter(view)
     with st.popover(f"Saved views ({len(saved):,})" if saved else "Saved views", width="stretch"):
         for name, one in saved.items():
             open_it, drop = st.columns([5, 1])

@@ -58,10 +58,10 @@ def _listed(view: RunView) -> list[Candidate]:
                 "most doubtful first. A ranking trained on the labels is more exact:"
             )
             submit_button("Find label errors", "label_errors", view)
-    given = sorted({one.given for one in listed})
+    given_labels = sorted({one.given for one in listed})
     chosen = left.selectbox(
         "Show images labelled",
-        [ALL, *given],
+        [ALL, *given_labels],
         key="review:given",
         format_func=lambda name: plain(name, 60),
     )
@@ -132,6 +132,7 @@ def _outdated(view: RunView) -> None:
     if corrected:
         last = escaped(str(corrected[-1]["label"]), 60)
         st.caption(
-            f"{counted(len(corrected), 'label')} corrected (the last one to {last}). Selections and "
+            f"{counted(len(corrected), 'label')} corrected (the last one to {last}). Selections "
+            "and "
             "scores shown elsewhere were computed before and stay until you recompute them."
         )

@@ -171,10 +171,10 @@ def _in_effect(view: session.RunView) -> str:
 
 def advanced(view: session.RunView) -> None:
     """Settings of the parts of a run, drawn from their config dataclasses."""
-    opened = st.expander("Recipes, and settings of each stage", key="advanced", on_change="rerun")
-    if not opened.open:  # the dataclasses import torch, which a closed form does not need
+    expander = st.expander("Recipes, and settings of each stage", key="advanced", on_change="rerun")
+    if not expander.open:  # the dataclasses import torch, which a closed form does not need
         return
-    with opened:
+    with expander:
         recipe_menu(view)
         left, right = st.columns(2)
         left.selectbox("Neighbour search", SEARCHES, key=session.bind("search"))

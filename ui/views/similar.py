@@ -49,7 +49,7 @@ def _take(
     if not view.ready("embeddings"):
         raise BadInput("a search needs the embeddings; compute them on Home first.")
     with st.spinner("Searching ..."):
-        result = find(view.whole_run, count=count, **query)
+        result = find(view.full_run, count=count, **query)
     ids = (*first, *(str(name) for name in result.ids))
     similarity = (*(1.0 for _ in first), *(float(value) for value in result.similarity))
     session.put("found", Search(plain(title, 80), ids, similarity))
@@ -78,7 +78,7 @@ def search_upload(view: RunView, upload: Any, *, count: int = COUNT) -> None:
         picture = Image.open(upload).convert("RGB")
     except (UnidentifiedImageError, OSError, ValueError):
         raise BadInput(
-            f"{plain(upload.name, 80)!r} is no picture that can be read; give a JPEG or PNG."
+            f"{plain(upload.name, 80)!r} is not a picture that can be read; give a JPEG or PNG."
         ) from None
     _take(view, {"like": picture}, f"like {upload.name}", count)
 

@@ -75,15 +75,15 @@ def _come(view: session.RunView, change: SourceChange) -> None:
     ids = [*change.new, *change.changed]
     if not ids:
         return
-    places = places_of(view.dataset.ids, ids)
-    there = places >= 0
+    positions = places_of(view.dataset.ids, ids)
+    there = positions >= 0
     facts = ["new"] * len(change.new) + ["changed"] * len(change.changed)
     colours = [category(0) if fact == "new" else category(1) for fact in facts]
     rows = np.flatnonzero(there)[:TILES]
     if len(rows) and view.dataset.reader is not None:
         gallery(
             view.dataset,
-            places[rows],
+            positions[rows],
             Tiles(
                 [facts[row] for row in rows],
                 facts=[plain(ids[row], 120) for row in rows],
@@ -200,10 +200,10 @@ def _chosen(view: session.RunView) -> None:
     table = certificate_table(found["certificate"], clusters=view.ready("pseudo_labels"))
     st.dataframe(table, hide_index=True, width="stretch")
     st.caption(sentence(found["certificate"]))
-    places = places_of(view.dataset.ids, found["next_ids"])
-    places = places[places >= 0]
+    positions = places_of(view.dataset.ids, found["next_ids"])
+    positions = positions[positions >= 0]
     if view.dataset.reader is not None:
-        gallery(view.dataset, places[:TILES], key="growth:next", height=190)
+        gallery(view.dataset, positions[:TILES], key="growth:next", height=190)
     left, right = st.columns([2, 3], vertical_alignment="center")
     if left.button("Keep them all on Select", key="growth:select", width="stretch"):
         _to_select(view, [*found["kept_ids"], *found["next_ids"]])

@@ -21,14 +21,12 @@ from ui.views import source_growth
 
 def offer(view: session.RunView) -> None:
     """Show what is new since the source was last embedded and offer to update or look again."""
-    whole = view.full or view
-    change = _change(
-        whole.spec, whole.dataset.fingerprint, str(whole.run.store.home), whole.dataset
-    )
+    full = view.full or view
+    change = _change(full.spec, full.dataset.fingerprint, str(full.run.store.home), full.dataset)
     if change is None:
-        _look_again(whole)
-        if whole.ready("embeddings"):
-            source_growth.show(whole)
+        _look_again(full)
+        if full.ready("embeddings"):
+            source_growth.show(full)
         return
     changes, since = change
     left, right = st.columns([5, 1], vertical_alignment="center")
@@ -37,7 +35,7 @@ def offer(view: session.RunView) -> None:
         "places on the map, their labels and tags."
     )
     if right.button("Update", key="source:update", type="primary", width="stretch"):
-        _start(whole)
+        _start(full)
 
 
 def _look_again(view: session.RunView) -> None:
@@ -73,9 +71,9 @@ def _start(view: session.RunView) -> None:
     """Have the map continue the earlier one, then compute what is missing in the background."""
     from coreset_engine.evaluation.update import former_run, ids_now
 
-    store = Store(view.whole_run.store.home)
+    store = Store(view.full_run.store.home)
     for state in source_states.states(view.spec, store.home)[:1]:
-        view.whole_run.continue_map_of(former_run(view.whole_run, state), state)
+        view.full_run.continue_map_of(former_run(view.full_run, state), state)
         same = ids_now(source_states.compare(state, view.dataset), view.dataset)
         carry_over(state.fingerprint, view.dataset.fingerprint, same, store.home)
     _change.clear()

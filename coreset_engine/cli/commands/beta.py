@@ -10,12 +10,12 @@ import typer
 from coreset_engine.cli import options
 from coreset_engine.cli.source_options import with_source_options
 
-Score = Annotated[str, typer.Option(help="difficulty that is cut: aum or forgetting")]
+Score = Annotated[str, typer.Option(help="difficulty score for the hard cut: aum or forgetting")]
 Search = Annotated[
     str, typer.Option(help="grid (every beta) or binary (halving, as ELFS section 5)")
 ]
 Step = Annotated[float, typer.Option(help="distance between two betas")]
-Seeds = Annotated[int, typer.Option(min=1, help="splits and trainings averaged for each beta")]
+Seeds = Annotated[int, typer.Option(min=1, help="splits and training runs averaged per beta")]
 Proxy = Annotated[
     str, typer.Option(help="network trained on each coreset: linear, mlp, convnet, resnet18, ...")
 ]
@@ -23,8 +23,7 @@ Oracle = Annotated[
     bool,
     typer.Option(
         "--oracle",
-        help="then also train with true labels: what did the choice lose; "
-        "the choice itself never sees them",
+        help="also train with true labels, to show what choosing beta without them costs",
     ),
 ]
 

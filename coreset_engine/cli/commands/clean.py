@@ -39,7 +39,7 @@ Other = Annotated[
 FailOn = Annotated[
     str | None,
     typer.Option(
-        help="findings, or all, joined by commas, that end the command with exit code 4: "
+        help="comma-separated findings, or all, that make the command exit with code 4: "
         "duplicates, near_duplicates, label_conflicts, leakage (with --against), ..."
     ),
 ]
@@ -48,11 +48,15 @@ Threshold = Annotated[
     list[str] | None,
     typer.Option("--threshold", help="NAME=VALUE, repeatable: near_duplicates=0.01, dark=0.3"),
 ]
-Examples = Annotated[int, typer.Option(help="ids that are listed of each finding; 0 = all")]
-NoEmbed = Annotated[bool, typer.Option("--no-embed", help="leave out what needs embeddings (fast)")]
+Examples = Annotated[int, typer.Option(help="ids listed per finding; 0 = all")]
+NoEmbed = Annotated[
+    bool, typer.Option("--no-embed", help="skip findings that need embeddings (fast)")
+]
 Selected = Annotated[
     Path | None,
-    typer.Option("--selection", help="a selection folder: what each finding costs in it"),
+    typer.Option(
+        "--selection", help="a selection folder: show how many of its images each finding affects"
+    ),
 ]
 Apply = Annotated[
     list[str] | None,
@@ -71,7 +75,7 @@ Which = Annotated[
 Keep = Annotated[
     str,
     typer.Option(
-        help="which image of a group stays: first, largest, oldest, labelled, quality",
+        help="which image of each group to keep: first, largest, oldest, labelled, quality",
         rich_help_panel=_ACT,
     ),
 ]
@@ -83,14 +87,14 @@ Drop = Annotated[
 ]
 Restore = Annotated[
     list[str] | None,
-    typer.Option("--restore", help="an id, or a file of ids, to allow again", rich_help_panel=_ACT),
+    typer.Option(
+        "--restore", help="an id, or a file of ids, to include again", rich_help_panel=_ACT
+    ),
 ]
-Undo = Annotated[
-    bool, typer.Option("--undo", help="take back the last exclusion", rich_help_panel=_ACT)
-]
+Undo = Annotated[bool, typer.Option("--undo", help="undo the last exclusion", rich_help_panel=_ACT)]
 Out = Annotated[
     Path | None,
-    typer.Option("--out", help="write the excluded ids, one a line", rich_help_panel=_ACT),
+    typer.Option("--out", help="write the excluded ids, one per line", rich_help_panel=_ACT),
 ]
 
 
@@ -162,7 +166,7 @@ def clean(
 @with_run_settings()
 def leakage(
     source: Annotated[str, typer.Argument(metavar="A", help="a source, such as the training set")],
-    other: Annotated[str, typer.Argument(metavar="B", help="the source that is looked up in A")],
+    other: Annotated[str, typer.Argument(metavar="B", help="the source to look up in A")],
     settings: RunSettings,
     near_duplicates: Annotated[
         float | None, typer.Option(help="cosine distance of near-duplicates; default: proposed")
@@ -172,7 +176,8 @@ def leakage(
     examples: Examples = 100,
     no_embed: NoEmbed = False,
     exclude: Annotated[
-        bool, typer.Option("--exclude", help="exclude from every selection of A what occurs in B")
+        bool,
+        typer.Option("--exclude", help="exclude images of A that occur in B from every selection"),
     ] = False,
     out: Annotated[Path | None, typer.Option(help="write the ids of B that occur in A")] = None,
     as_json: Json = False,
@@ -210,13 +215,13 @@ def _failing(words: str | None, compared: bool) -> tuple[str, ...]:
     """Finding names of --fail-on, and LEAKAGE."""
     from coreset_engine.findings.report import named
 
-    given = [word.strip() for word in (words or "").split(",") if word.strip()]
-    own = [word for word in given if word != LEAKAGE]
-    if LEAKAGE in given and not compared:
+    names = [word.strip() for word in (words or "").split(",") if word.strip()]
+    own = [word for word in names if word != LEAKAGE]
+    if LEAKAGE in names and not compared:
         raise BadInput(
             "--fail-on leakage needs a second source; add --against OTHER, or use `leakage A B`."
         )
-    extra = (LEAKAGE,) if LEAKAGE in given or ("all" in given and compared) else ()
+    extra = (LEAKAGE,) if LEAKAGE in names or ("all" in names and compared) else ()
     return (*named(own), *extra)
 
 
@@ -232,10 +237,10 @@ def _check_actions(actions: Actions) -> None:
     from coreset_engine.pipeline.clean import WHICH
 
     if actions.which not in WHICH:
-        raise BadInput(f"--which {actions.which!r} is not offered; choose surplus or all.")
+        raise BadInput(f"--which {actions.which!r} is not supported; choose surplus or all.")
     if actions.keep not in KEEP_RULES:
         raise BadInput(
-            f"--keep {actions.keep!r} is not offered; choose one of {', '.join(KEEP_RULES)}."
+            f"--keep {actions.keep!r} is not supported; choose one of {', '.join(KEEP_RULES)}."
         )
 
 
@@ -266,12 +271,12 @@ def _act(run: Run, report: Report, actions: Actions) -> dict[str, int]:
     done |= apply(run, report, actions.apply, which=actions.which, keep=actions.keep)
     ids = ids_of(list(actions.exclude), "--exclude")
     back = ids_of(list(actions.restore), "--restore")
-    for option, given in (("--exclude", ids), ("--restore", back)):
-        positions = positions_of(run.dataset.ids, given)
-        unknown = [key for key, position in zip(given, positions) if position < 0]
+    for option, chosen in (("--exclude", ids), ("--restore", back)):
+        positions = positions_of(run.dataset.ids, chosen)
+        unknown = [key for key, position in zip(chosen, positions) if position < 0]
         if unknown:
             raise BadInput(
-                f"{option} names {unknown[0]!r}, which is no id of this source ({len(unknown)} "
+                f"{option} names {unknown[0]!r}, which is not an id of this source ({len(unknown)} "
                 f"unknown in all); ids here look like {str(run.dataset.ids[0])!r}."
             )
     if ids:

@@ -28,20 +28,20 @@ def find(
     settings: options.RunSettings,
     like: Annotated[
         list[str] | None,
-        typer.Option(help="id of an image, or a picture's file; repeatable: their centre"),
+        typer.Option(help="id or file of an image; repeatable: searches for their mean"),
     ] = None,
     text: Annotated[
-        str | None, typer.Option(help="what the images show; needs an encoder such as clip")
+        str | None, typer.Option(help="text describing the images; needs an encoder such as clip")
     ] = None,
-    count: Annotated[int, typer.Option(help="most images to find")] = 200,
+    count: Annotated[int, typer.Option(help="maximum number of results")] = 200,
     where: Where = None,
     diverse: Annotated[
-        bool, typer.Option("--diverse", help="unlike each other as well as like the query")
+        bool, typer.Option("--diverse", help="diverse as well as similar to the query")
     ] = False,
     relevance: Annotated[
-        float, typer.Option(help="of --diverse: 1 = similarity alone, 0 = unlikeness alone")
+        float, typer.Option(help="with --diverse: 1 = similarity only, 0 = diversity only")
     ] = 0.5,
-    tag: Annotated[str, typer.Option(help="give what is found this tag")] = "",
+    tag: Annotated[str, typer.Option(help="tag the results")] = "",
     as_json: options.Json = False,
 ) -> None:
     """Find images like an image, like several, or like a text."""
@@ -63,8 +63,8 @@ def find(
     )
     change = give(run, name, ids=hits.ids.tolist()) if name and len(hits) else None
     if as_json:
-        given = {} if change is None else dict(tag=change.name, tagged=change.changed)
-        print(json.dumps(hits.as_json() | given))
+        tag_fields = {} if change is None else dict(tag=change.name, tagged=change.changed)
+        print(json.dumps(hits.as_json() | tag_fields))
         return
     for key, value in zip(hits.ids, hits.similarity.tolist()):
         print(f"{key}\t{value:.4f}")
@@ -84,7 +84,7 @@ def tag(
     source: options.Source,
     settings: options.RunSettings,
     name: Annotated[
-        str, typer.Argument(help="a word without blanks; left out: list the tags")
+        str, typer.Argument(help="a word without spaces; omit it to list the tags")
     ] = "",
     where: Where = None,
     ids: Annotated[
@@ -92,11 +92,14 @@ def tag(
         typer.Option(help="an id, or a file of ids, or a selection folder; repeatable"),
     ] = None,
     remove: Annotated[
-        bool, typer.Option("--remove", help="take the tag; without --where and --ids from all")
+        bool,
+        typer.Option("--remove", help="remove the tag; without --where and --ids from all images"),
     ] = False,
     from_table: Annotated[
         str | None,
-        typer.Option("--from", help="take tags from a CSV with id and tags, or fiftyone:NAME"),
+        typer.Option(
+            "--from", help="read tags from a CSV with columns id and tags, or fiftyone:NAME"
+        ),
     ] = None,
     as_json: options.Json = False,
 ) -> None:
@@ -108,7 +111,7 @@ def tag(
     if from_table is not None and (name or asked):
         raise BadInput("--from reads all tags of a table; give no NAME, --where or --ids with it.")
     if not name and asked:
-        raise BadInput("no tag is named; write it after the source: tag SOURCE NAME --where ...")
+        raise BadInput("no tag was given; write it after the source: tag SOURCE NAME --where ...")
     if name:
         check_name(name)
     run = options.open_run(source, settings)
@@ -135,7 +138,7 @@ def columns(
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """List what --where can filter by, with the values of a column."""
+    """List the columns for --where, or the values of one."""
     from coreset_engine.core.filter_columns import apply_filter, nothing_left
     from coreset_engine.core.filters import filter_of
     from coreset_engine.curation.facets import cross_filter

@@ -45,18 +45,21 @@ COLUMNS = (
 )
 
 Methods = Annotated[
-    str, typer.Option(help="names, comma between; random is always among them; see `methods`")
+    str, typer.Option(help="comma-separated names; random is always included; see `methods`")
 ]
 RATES = "0.5,0.8,0.9"
 Rates = Annotated[
     str,
-    typer.Option(help=f"shares removed, comma between, each 0 <= p < 1; {RATES} without --count"),
+    typer.Option(help=f"comma-separated shares removed, each 0 <= p < 1; {RATES} without --count"),
 ]
 Counts = Annotated[
-    str, typer.Option(help="images to keep of those that are not held out, comma between")
+    str, typer.Option(help="comma-separated numbers of images to keep (of those not held out)")
 ]
 Seeds = Annotated[
-    int, typer.Option(min=1, help="trainings per method and rate; 5 or more make a claim")
+    int,
+    typer.Option(
+        min=1, help="training runs per method and rate; use at least 5 to claim a difference"
+    ),
 ]
 Model = Annotated[
     str,
@@ -150,9 +153,7 @@ def inclusion(
     seeds: Annotated[int, typer.Option(min=1, help="draws per encoder")] = 10,
     encoders: Annotated[
         str,
-        typer.Option(
-            help="more encoders, comma between; computed = all whose vectors are computed"
-        ),
+        typer.Option(help="more encoders, comma-separated; computed = all with computed vectors"),
     ] = "",
     csv_file: Annotated[
         Path | None, typer.Option("--csv", help="write id,inclusion to this file")
@@ -243,7 +244,8 @@ def _cell(rate: float, method: str, rows: list[dict[str, Any]], test: Any) -> st
     over = f"{test.mean:+12.2%}" if test else f"{0:12.2%}"
     error = f"{test.standard_error:6.2%}" if test and test.n > 1 else f"{'-':>6}"
     return (
-        f"{rate:8.1%} {_titled(method):40} {rows[0]['k']:8,} {mean:8.2%} {std:6.2%} {len(rows):3} {over} "
+        f"{rate:8.1%} {_titled(method):40} {rows[0]['k']:8,} {mean:8.2%} {std:6.2%} {len(rows):3} "
+        f"{over} "
         f"{error} {balanced:9.2%} {worst:12.2%} {seconds:8.2f}"
     )
 
@@ -316,7 +318,7 @@ def _words(text: str) -> list[str]:
     words = [word.strip() for word in text.split(",") if word.strip()]
     if not words:
         raise BadInput(
-            f"{text!r} names nothing; give values with commas between, for example elfs,blindcs."
+            f"{text!r} has no values; give them comma-separated, for example elfs,blindcs."
         )
     return words
 

@@ -13,7 +13,7 @@ from coreset_engine.cli.options import Images, Json
 from coreset_engine.cli.progress import ProgressBar
 from coreset_engine.core.errors import BadInput
 
-Folder = Annotated[Path, typer.Argument(help="a selection folder, as `run --out` writes it")]
+Folder = Annotated[Path, typer.Argument(help="a selection folder written by `run --out`")]
 To = Annotated[str, typer.Option("--to", help="the target; `export DIR --to help` lists them")]
 Name = Annotated[str, typer.Option(help="dataset name, for targets that are databases")]
 Out = Annotated[str, typer.Option(help="folder to write into, for targets that are files")]
@@ -21,12 +21,11 @@ Called = Annotated[
     str,
     typer.Option(
         "--selection",
-        help="FiftyOne: the selection's name; exporting under the same one "
-        "updates it, another one adds",
+        help="FiftyOne: name of the selection; an existing name is updated, a new one is added",
     ),
 ]
 Option = Annotated[
-    list[str] | None, typer.Option("--option", help="NAME=VALUE of the target, repeatable")
+    list[str] | None, typer.Option("--option", help="NAME=VALUE option of the target, repeatable")
 ]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="replace the export of another selection in --out")
@@ -58,13 +57,13 @@ def export(
         def tell(done: int, total: int, unit: str = "") -> None:
             bar(unit or "export", done, total)
 
-        given = options_of(option) | ({"selection": selection} if selection else {})
+        options = options_of(option) | ({"selection": selection} if selection else {})
         summary = export_folder(
             folder,
             target=to,
             out=out,
             name=name,
-            options=given,
+            options=options,
             images=images,
             overwrite=overwrite,
             progress=tell,
@@ -114,7 +113,7 @@ def plugin(
             place=str(inside.plugin_folder()), installed=inside.plugin_folder().is_symlink()
         )
     else:
-        raise BadInput(f"{verb!r} is no action of plugin; use install, uninstall or where.")
+        raise BadInput(f"{verb!r} is not an action of plugin; use install, uninstall or where.")
     print(
         json.dumps(output)
         if as_json

@@ -17,16 +17,19 @@ if TYPE_CHECKING:
 Methods = Annotated[
     str,
     typer.Option(
-        help="names, comma between; default: those that need vectors and neighbours alone, and "
-        "those whose stages are computed"
+        help=(
+            "comma-separated names; default: methods that need only vectors and neighbours, and "
+            "those whose stages are computed"
+        )
     ),
 ]
 Rates = Annotated[
-    str, typer.Option(help="shares removed, comma between, each 0 < p < 1; default 0.5 to 0.99")
+    str, typer.Option(help="comma-separated shares removed, each 0 < p < 1; default 0.5 to 0.99")
 ]
-Balanced = Annotated[bool, typer.Option("--balanced", help="gains where every class counts alike")]
+Balanced = Annotated[bool, typer.Option("--balanced", help="gains in balanced accuracy")]
 Share = Annotated[
-    float, typer.Option(help="of the accuracy that all labels give, for the labels needed")
+    float,
+    typer.Option(help="share of the accuracy with all labels, for the estimate of labels needed"),
 ]
 
 
@@ -68,7 +71,7 @@ def _rates(text: str) -> list[float] | None:
         return [float(word) for word in words] or None
     except ValueError:
         raise BadInput(
-            f"--rates {text!r} must be numbers with commas between, for example 0.5,0.9."
+            f"--rates {text!r} must be comma-separated numbers, for example 0.5,0.9."
         ) from None
 
 
@@ -76,12 +79,12 @@ def lines(forecast: Forecast, balanced: bool = False, share: float = 0.95) -> li
     """The table of gains, the best of each rate marked, and the advice in words."""
     if not forecast.rows:
         return [
-            f"{forecast.n_images} images are too few for a forecast; take all of them, or random."
+            f"{forecast.n_images} images are too few for a forecast; use all of them, or random."
         ]
     cells = {(row.name, row.prune_rate): row.view(balanced) for row in forecast.rows}
     names = list(dict.fromkeys(row.name for row in forecast.rows))
     width = max(map(len, names)) + 2
-    mix = "all classes alike" if balanced else "the pool's own mix of classes"
+    mix = "all classes alike" if balanced else "the pool's own class mix"
     out = [
         f"expected gain over random in points with its 90 % interval, {mix}; {forecast.correction}",
         " " * width + "".join(f"{f'{100 * rate:.4g} % pruned':>24}" for rate in forecast.rates),
@@ -95,7 +98,7 @@ def lines(forecast: Forecast, balanced: bool = False, share: float = 0.95) -> li
             row += f"{text:>24}"
         out.append(f"{name:{width}}{row}")
     out += [forecast.best(rate, balanced=balanced).reason for rate in forecast.rates]
-    out += [f"{name} was set aside: {why}" for name, why in forecast.set_aside.items()]
+    out += [f"{name} was skipped: {why}" for name, why in forecast.set_aside.items()]
     out += [_needed(forecast, share, name) for name in ("", "random")]
     return out
 
@@ -104,6 +107,7 @@ def _needed(forecast: Forecast, share: float, method: str) -> str:
     need = forecast.labels_needed(share, method)
     whose = "following this advice" if not method else f"labelling at {method}"
     return (
-        f"{share:.0%} of the accuracy of all {forecast.n_images:,} labels: about {counted(need.count, 'label')} "
+        f"{share:.0%} of the accuracy of all {forecast.n_images:,} labels: about "
+        f"{counted(need.count, 'label')} "
         f"{whose} (90 % interval {need.low:,} to {need.high:,})"
     )

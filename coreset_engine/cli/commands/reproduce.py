@@ -26,9 +26,9 @@ Source = Annotated[
         help="the table's data: a folder of class folders, a built-in name, vectors.npy"
     ),
 ]
-Seeds = Annotated[int, typer.Option(help="runs a cell is averaged over; 0 = as the paper")]
-Rates = Annotated[str, typer.Option(help="some of the table's pruning rates, comma between")]
-Rows = Annotated[str, typer.Option(help="some of the table's rows by label, comma between")]
+Seeds = Annotated[int, typer.Option(help="runs averaged per cell; 0 = as in the paper")]
+Rates = Annotated[str, typer.Option(help="comma-separated subset of the table's pruning rates")]
+Rows = Annotated[str, typer.Option(help="comma-separated subset of the table's row labels")]
 Small = Annotated[
     bool,
     typer.Option(
@@ -52,7 +52,7 @@ def reproduce(
     out: Out = None,
     as_json: options.Json = False,
 ) -> None:
-    """Measure a paper's table again, cell by cell; `reproduce list` names them."""
+    """Re-run a paper's table, cell by cell; `reproduce list` lists them."""
     from coreset_engine.evaluation.published_tables import find_table
 
     if table == "list":
@@ -83,7 +83,7 @@ def _measure(
     from coreset_engine.evaluation.stage_tables import StageReproduction, reproduce_stages
 
     if asked.seeds < 0:
-        raise BadInput(f"--seeds {asked.seeds} must be 0 (as the paper) or more.")
+        raise BadInput(f"--seeds {asked.seeds} must be 0 (as in the paper) or more.")
     wanted = _wanted(table, asked)
     need = needs(table, wanted.seeds)
     if not source:
@@ -115,8 +115,8 @@ def _wanted(table: PaperTable | StageTable, asked: Asked) -> Reproduction | Stag
         return Reproduction(table, seeds, rates, rows, asked.small)
     if asked.prune_rates:
         raise BadInput(
-            f"--prune-rates {asked.prune_rates} does not apply: {table.name} is about stages that do not "
-            "know a pruning rate; leave it out."
+            f"--prune-rates {asked.prune_rates} does not apply: {table.name} has no pruning rate; "
+            "leave it out."
         )
     return StageReproduction(table, seeds, rows, asked.small)
 
@@ -132,7 +132,7 @@ def lines(found: dict[str, Any]) -> list[str]:
     out = [
         f"{found['source']}: {found['title']}",
         f"here: {found['dataset']}, {what}"
-        + ("; the paper's protocol in small, not its figures" if found["small"] else ""),
+        + ("; the paper's protocol at small scale, not its figures" if found["small"] else ""),
         f"{'row':26} {'measure' if stages else 'removed':>18} {'kept':>8} {'paper':>8} {'here':>8} "
         f"{'s.e.':>6} {'n':>3} {'here - paper':>13}",
     ]

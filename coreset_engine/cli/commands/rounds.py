@@ -45,11 +45,11 @@ def next_images(
     label_file: Annotated[
         str,
         typer.Option(
-            "--import-labels", help="label file to take in first, as `import-labels` reads it"
+            "--import-labels", help="label file to import first, in any format of `import-labels`"
         ),
     ] = "",
     estimate: Annotated[
-        bool, typer.Option("--estimate", help="say what the labels so far are worth")
+        bool, typer.Option("--estimate", help="estimate what the labels so far are worth")
     ] = False,
     overwrite: Overwrite = False,
     as_json: Json = False,
@@ -64,8 +64,8 @@ def next_images(
 
     if request.budget.prune_rate not in (None, DEFAULT_RATE):
         raise BadInput(
-            f"--prune-rate {request.budget.prune_rate} does not say how many images are new; "
-            "say it with --count."
+            f"--prune-rate {request.budget.prune_rate} does not set the number of new images; use "
+            "--count."
         )
     run = run_of(source, settings)
     output = keep_labels(run, label_file) if label_file else {}
@@ -111,8 +111,8 @@ def run_of(source: str, settings: RunSettings) -> Run:
         return open_run(source, settings)
     if settings.config != type(settings.config)():
         raise BadInput(
-            f"{source} is a selection, whose settings stand in its manifest; leave the settings "
-            "of the run out, or name the source itself."
+            f"{source} is a selection whose manifest holds the run settings; leave the run "
+            "settings out, or name the source itself."
         )
     manifest = read_manifest(path)
     return run_of_manifest(manifest, reopen_source(manifest), progress=ProgressBar())
@@ -122,7 +122,8 @@ def import_labels(
     file: Annotated[
         str,
         typer.Argument(
-            help="CSV, Label Studio's JSON or JSON-MIN, COCO, YOLO, CVAT's XML, Parquet, a folder of "
+            help="CSV, Label Studio's JSON or JSON-MIN, COCO, YOLO, CVAT's XML, Parquet, a folder "
+            "of "
             "class folders, or fiftyone:NAME or fiftyone:NAME/FIELD"
         ),
     ],
@@ -130,26 +131,26 @@ def import_labels(
         Path | None, typer.Option(help="the selection folder that was labelled")
     ] = None,
     source: Annotated[
-        str, typer.Option(help="in place of --selection: the source whose images were labelled")
+        str, typer.Option(help="instead of --selection: the source whose images were labelled")
     ] = "",
     out: Annotated[
         Path | None,
-        typer.Option(help="folder for the next selection; without it the labels are only kept"),
+        typer.Option(help="folder for the next selection; without it the labels are only stored"),
     ] = None,
     prune_rate: Annotated[
         float | None, typer.Option(help="share removed; default as before")
     ] = None,
     count: Annotated[
-        int | None, typer.Option(help="images to choose beside the labelled ones")
+        int | None, typer.Option(help="images to choose in addition to the labelled ones")
     ] = None,
     id_column: Annotated[
-        str, typer.Option(help="column that names the images; default: found by name")
+        str, typer.Option(help="column of the image ids; default: found by name")
     ] = "",
     label_column: Annotated[
         str, typer.Option(help="column (FiftyOne: field) of the class; default: found by name")
     ] = "",
     conflicts: Annotated[
-        str, typer.Option(help="where annotators disagree: majority or skip; a tie is skipped")
+        str, typer.Option(help="when annotators disagree: majority or skip; ties are skipped")
     ] = "majority",
     images: Images = "",
     overwrite: Overwrite = False,
@@ -227,8 +228,8 @@ def _check_options(
         )
     if prune_rate is not None and count is not None:
         raise BadInput(
-            f"--prune-rate {prune_rate} and --count {count} both say how many images are chosen; "
-            "give one of them."
+            f"--prune-rate {prune_rate} and --count {count} both set the number of images; give "
+            "one of them."
         )
 
 
@@ -253,19 +254,19 @@ def label_errors(
     source: Source,
     settings: RunSettings,
     count: Annotated[
-        int | None, typer.Option(help="images to list; default: those probably wrong")
+        int | None, typer.Option(help="number of images to list; default: all probable errors")
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="CSV with every labelled image, most suspect first")
     ] = None,
     confirm: Annotated[
-        list[str] | None, typer.Option(help="id of an image whose label is right; repeatable")
+        list[str] | None, typer.Option(help="id of an image whose label is correct; repeatable")
     ] = None,
     correct: Annotated[
-        list[str] | None, typer.Option(help="ID=CLASS, the right class of an image; repeatable")
+        list[str] | None, typer.Option(help="ID=CLASS, the correct class of an image; repeatable")
     ] = None,
     ignore: Annotated[
-        list[str] | None, typer.Option(help="id of an image not to list again; repeatable")
+        list[str] | None, typer.Option(help="id of an image to ignore from now on; repeatable")
     ] = None,
     decisions: Annotated[
         str,
@@ -326,7 +327,8 @@ def _decide(
     for (key, decision, name), position in zip(decisions, positions, strict=True):
         if position < 0:
             raise BadInput(
-                f"{key!r} is no id of this source; ids here look like {str(run.dataset.ids[0])!r}."
+                f"{key!r} is not an id of this source; ids here look like "
+                f"{str(run.dataset.ids[0])!r}."
             )
         label_log.decide(run.dataset.fingerprint, run.store.home, key, decision, name)
 
@@ -336,7 +338,8 @@ def predictions(
     file: Annotated[str, typer.Argument(help="CSV, Parquet, JSON Lines, or fiftyone:NAME/FIELD")],
     source: Source,
     out: Annotated[
-        Path | None, typer.Option(help="CSV with class, uncertainty and disagreement of each image")
+        Path | None,
+        typer.Option(help="write a CSV with class, uncertainty and disagreement per image"),
     ] = None,
     as_json: Json = False,
 ) -> None:

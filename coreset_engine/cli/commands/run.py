@@ -151,7 +151,7 @@ def select(
     settings: RunSettings,
     as_json: Json = False,
 ) -> None:
-    """Print the ids of the coreset, one a line."""
+    """Print the ids of the coreset, one per line."""
     from coreset_engine.pipeline.select import select as choose
 
     prepared = open_run(source, settings)

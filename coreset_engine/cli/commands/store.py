@@ -99,10 +99,10 @@ def _by_source(store: Any) -> dict[str, int]:
 
 def gc(
     yes: Annotated[
-        bool, typer.Option("--yes", help="remove; without it only say what would go")
+        bool, typer.Option("--yes", help="remove; without it, only list what would be removed")
     ] = False,
     days: Annotated[
-        float, typer.Option(help="keep what was of use in the last DAYS days; 0: no such grace")
+        float, typer.Option(help="keep what was used in the last DAYS days; 0: no grace period")
     ] = 30.0,
     as_json: Json = False,
 ) -> None:
@@ -143,20 +143,20 @@ def gc(
     print(
         f"{human(freed)} freed."
         if yes
-        else f"{human(total)} may go; `gc --yes` removes it."
+        else f"{human(total)} can be removed; run `gc --yes`."
         if items
-        else "nothing may go."
+        else "nothing to remove."
     )
 
 
 def report(
-    out: Annotated[Path, typer.Option(help="the zip to write")] = Path("coreset-report.zip"),
+    out: Annotated[Path, typer.Option(help="zip file to write")] = Path("coreset-report.zip"),
     paths: Annotated[
-        bool, typer.Option("--paths", help="leave names of files and folders readable")
+        bool, typer.Option("--paths", help="do not anonymise names of files and folders")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Pack versions, settings and the end of the log for a bug report.
+    """Pack versions, settings and the end of the log into a zip for a bug report.
 
     No images; no file names unless asked.
     """
@@ -165,7 +165,7 @@ def report(
 
     if out.is_dir():
         raise BadInput(
-            f"{str(out)!r} is a folder; name the zip to write, for example "
+            f"{str(out)!r} is a folder; name zip file to write, for example "
             f"{str(out / 'report.zip')!r}."
         )
     names = diagnostics.write(out, Store(), paths=paths)
@@ -175,7 +175,11 @@ def report(
     print(f"{out}: {', '.join(names)}")
     print(
         "names of files are "
-        + ("readable, as you asked." if paths else "hidden; look inside before you send it."),
+        + (
+            "readable, as requested."
+            if paths
+            else "anonymised; check its content before you send it."
+        ),
         file=sys.stderr,
     )
 
@@ -202,7 +206,7 @@ def jobs(
     if verb in ("cancel", "resume"):
         getattr(work, verb)(job, home)
     elif verb != "list":
-        raise BadInput(f"{verb!r} is no action of jobs; use list, cancel or resume.")
+        raise BadInput(f"{verb!r} is not an action of jobs; use list, cancel or resume.")
     print_record(
         {
             item.id: f"{item.kind} {item.status} {item.stage} {item.message}"

@@ -34,14 +34,16 @@ def update(
     source: Source,
     settings: RunSettings,
     selection: Annotated[
-        Path | None, typer.Option(help="selection folder to continue from; its picks stay")
+        Path | None, typer.Option(help="selection folder to continue from; its images are kept")
     ] = None,
-    more: Annotated[int, typer.Option(help="images to choose beside the earlier picks")] = 200,
+    more: Annotated[
+        int, typer.Option(help="images to choose in addition to the earlier ones")
+    ] = 200,
     out: Annotated[Path | None, typer.Option(help="folder for the next selection")] = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Open a grown source again, embed what is new, choose the next images."""
+    """Update a source that grew: embed new images, choose the next ones."""
     from coreset_engine.evaluation.update import update_run
 
     if settings.cluster:

@@ -50,7 +50,7 @@ def _stamp() -> int:
     return int.from_bytes(digest.digest()[:6], "big")
 
 
-class Near(NamedTuple):
+class Redundancy(NamedTuple):
     """Redundancy neighbours: alphas (A,) int64 descending, <= N - 1; exponents (E,) float64."""
 
     alphas: np.ndarray
@@ -61,16 +61,16 @@ def _build(stamp: int):
     """The entry point; `stamp` is part of the compiled function's key in numba's cache on disk."""
 
     @numba.njit(cache=True, nogil=True)
-    def score_samples(matrix, grid, samples, near, hits, penalty):
+    def score_samples(matrix, grid, samples, redundancy, hits, penalty):
         """Adds the samples' coverage to hits (N,) int64 and redundancy to penalty (N, E * A) int64
         fixed point.
 
-        matrix: a `Matrix`. grid: as in `Columns`. samples: a `Samples`. near: a `Near`.
+        matrix: a `Matrix`. grid: as in `Columns`. samples: a `Samples`. redundancy: a `Redundancy`.
         """
         exact = matrix.exact
         levels = matrix.levels
         dims, points, ties = samples
-        alphas, exponents = near
+        alphas, exponents = redundancy
         n = exact.shape[1]
         m = dims.shape[1]
         gaps = np.empty(levels.shape[1], np.uint16)
@@ -85,7 +85,7 @@ def _build(stamp: int):
             least = fill_gaps(levels, d, codes, shifts, n, gaps)
             sample = Query(d, points[t], gaps, slack, np.int64(ties[t]), np.int64(-1))
             limit = min(FAR, least + slack + margin)
-            nearest = nearest_of(matrix, sample, limit, scratch.places)
+            nearest = nearest_of(matrix, sample, limit, scratch.candidates)
             hits[nearest] += 1
             if len(alphas) == 0 or alphas[0] < 1:
                 continue

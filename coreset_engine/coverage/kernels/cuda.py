@@ -54,7 +54,7 @@ def torch_scorer(
     exact = columns.exact.view(np.float16) if columns.exact.dtype == np.uint16 else columns.exact
     values = torch.as_tensor(exact).to(device)  # (D, N) in its own precision
     order = Order(torch.as_tensor(columns.ranks.astype(np.int64)).to(device), None)
-    near = [min(alpha, n - 1) for alpha in alphas]
+    clipped = [min(alpha, n - 1) for alpha in alphas]
     batch = max(1, min(4096, BYTES[torch.device(device).type] // (8 * n)))
 
     def zeros(columns: tuple[int, ...]) -> Sums:
@@ -71,7 +71,7 @@ def torch_scorer(
             torch.as_tensor(part.dims).to(device),
             torch.as_tensor(part.points).to(device),
             order._replace(ties=torch.as_tensor(part.ties.astype(np.int64)).to(device)),
-            (near, exponents),
+            (clipped, exponents),
             made,
         )
         return made
@@ -117,14 +117,14 @@ class Order(NamedTuple):
         return h ^ (h >> 16)
 
 
-def _score_batch(values, dims, points, order: Order, spread, sums) -> None:
+def _score_batch(values, dims, points, order: Order, redundancy, sums) -> None:
     """Adds the coverage and redundancy of a batch.
 
-    dims, points: (B, m). spread: alphas, descending, and exponents. sums: hits (N,) and penalty
+    dims, points: (B, m). redundancy: alphas, descending, and exponents. sums: hits (N,) and penalty
     (N, E * A), both int64.
     """
     hits, penalty = sums
-    alphas = spread[0]
+    alphas = redundancy[0]
     _, nearest = _smallest(_distances(values, dims, points), order)
     hits.index_add_(0, nearest, torch.ones_like(nearest))
     if not alphas or alphas[0] < 1:
@@ -139,7 +139,7 @@ def _score_batch(values, dims, points, order: Order, spread, sums) -> None:
     distances = distances[~twin]
     if len(distances):
         rest = order._replace(ties=order.ties[~twin])
-        _spread(distances, least[~twin], rest, spread, penalty)
+        _add_redundancy(distances, least[~twin], rest, redundancy, penalty)
 
 
 def _distances(values, dims, centres):
@@ -162,23 +162,23 @@ def _smallest(distances, order: Order):
     return least, first
 
 
-def _spread(distances, least, order: Order, spread, penalty) -> None:
+def _add_redundancy(distances, least, order: Order, redundancy, penalty) -> None:
     """eq. 7, 8 for every alpha (descending) and exponent."""
-    alphas, exponents = spread
-    places = None
+    alphas, exponents = redundancy
+    columns = None
     for a, alpha in enumerate(alphas):
-        if places is None:
-            places = _nearest(distances, alpha, order, None)
-            kept = places
+        if columns is None:
+            columns = _nearest(distances, alpha, order, None)
+            kept = columns
         else:
-            kept = _nearest(distances, alpha, order, places)
-            places = places.gather(1, kept)
+            kept = _nearest(distances, alpha, order, columns)
+            columns = columns.gather(1, kept)
         distances = distances.gather(1, kept)
         for e, exponent in enumerate(exponents):
             weights = _weights(least[:, None] / distances, exponent)
             total = (weights * FIXED).round_().long().sum(1, keepdim=True).double()  # in any order
             shares = (weights * (FIXED / (total / FIXED))).round_().long()
-            penalty[:, e * len(alphas) + a].index_add_(0, places.reshape(-1), shares.reshape(-1))
+            penalty[:, e * len(alphas) + a].index_add_(0, columns.reshape(-1), shares.reshape(-1))
 
 
 def _weights(ratio, exponent):
@@ -189,10 +189,10 @@ def _weights(ratio, exponent):
     return ratio**exponent
 
 
-def _nearest(distances, alpha, order: Order, places):
+def _nearest(distances, alpha, order: Order, columns):
     """(B, alpha) columns of each row's smallest distances, ascending columns.
 
-    Ties at the last one by priority. places: the images the columns stand for; None: all, in order.
+    Ties at the last one by priority. columns: the images the columns stand for; None: all, in order.
     """
     if alpha == distances.shape[1]:
         return torch.arange(alpha, device=distances.device).expand(len(distances), -1)
@@ -202,7 +202,7 @@ def _nearest(distances, alpha, order: Order, places):
     rows = (keep.sum(1) > alpha).nonzero()[:, 0]
     if len(rows):
         ranked = order.priorities(rows)
-        ranked = ranked if places is None else ranked.gather(1, places[rows])
+        ranked = ranked if columns is None else ranked.gather(1, columns[rows])
         tied = distances[rows] == limit[rows]
         ranked = ranked.masked_fill(~tied, 1 << 32)
         last = ranked.sort(dim=1).values.gather(1, lacking[rows, None] - 1)

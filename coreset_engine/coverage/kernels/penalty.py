@@ -20,7 +20,7 @@ from coreset_engine.coverage.kernels.search import (
     find_candidates,
     jit,
     measure,
-    new_places,
+    new_candidates,
     priority,
     radius_of,
     twin_of,
@@ -36,11 +36,11 @@ divide = numba.njit(nogil=True, error_model="numpy")  # no branch per division
 
 
 class Scratch(NamedTuple):
-    """Memory for candidates: places (N + 64,) uint32; near uint16 gaps, distances, weights and band
+    """Buffers: candidates (N + 64,) uint32; gaps uint16; distances, weights and band
     float64, each padded to whole lane groups."""
 
-    places: np.ndarray
-    near: np.ndarray
+    candidates: np.ndarray
+    gaps: np.ndarray
     distances: np.ndarray
     weights: np.ndarray
     band: np.ndarray
@@ -56,11 +56,11 @@ class Tie(NamedTuple):
 
 
 @jit
-def new_scratch(places, size):
-    """Scratch for `size` candidates, which all have room in `places`."""
+def new_scratch(candidates, size):
+    """Scratch for `size` candidates, which all have room in `candidates`."""
     size = size - size % LANES + 2 * LANES
     return Scratch(
-        places,
+        candidates,
         np.empty(size, np.uint16),
         np.empty(size, np.float64),
         np.empty(size, np.float64),
@@ -71,7 +71,7 @@ def new_scratch(places, size):
 @jit
 def first_scratch(n, size):
     """Scratch of a new worker."""
-    return new_scratch(new_places(n), size)
+    return new_scratch(new_candidates(n), size)
 
 
 @jit
@@ -106,39 +106,39 @@ def penalise(matrix, query, alphas, exponents, penalty, scratch):
     if radius <= slack:  # few levels hold many images: look for equals before collecting them
         if _all_to(twin_of(matrix, query), penalty):
             return scratch
-    places = scratch.places
-    count = find_candidates(matrix, query, min(FAR, radius + slack), need, places)
+    candidates = scratch.candidates
+    count = find_candidates(matrix, query, min(FAR, radius + slack), need, candidates)
     if count > len(scratch.distances) - LANES:
-        scratch = new_scratch(places, count + count // 4)
-    near = scratch.near
+        scratch = new_scratch(candidates, count + count // 4)
+    gaps = scratch.gaps
     distances = scratch.distances
     weights = scratch.weights
-    fetch(matrix.exact, d, places, count)
+    fetch(matrix.exact, d, candidates, count)
     for i in range(count):
-        near[i] = query.gaps[places[i]]
-    count = _keep_within(near, places, count, min(FAR, _rank_gap(near, count, need) + slack))
-    if radius > slack and _all_to(_twin_among(matrix, query, near, places, count), penalty):
+        gaps[i] = query.gaps[candidates[i]]
+    count = _keep_within(gaps, candidates, count, min(FAR, _rank_gap(gaps, count, need) + slack))
+    if radius > slack and _all_to(_twin_among(matrix, query, gaps, candidates, count), penalty):
         return scratch
-    _fetch_rows(penalty, places, count)
-    measure(matrix.exact, d, query.centre, places, count, distances)
+    _fetch_rows(penalty, candidates, count)
+    measure(matrix.exact, d, query.centre, candidates, count, distances)
     smallest = _smallest(distances, count)  # the nearest of all is a member of every alpha's set
     for a in range(len(alphas)):  # descending: the nearest of one alpha hold those of the next
         if alphas[a] + 1 < count:
             count = _keep_nearest(matrix, query, scratch, count, alphas[a] + 1)
         for e in range(len(exponents)):
             _weigh(distances, weights, count, smallest, exponents[e])
-            _scatter(places, weights, count, penalty, e * len(alphas) + a)
+            _scatter(candidates, weights, count, penalty, e * len(alphas) + a)
     return scratch
 
 
 @jit
-def _fetch_rows(penalty, places, count):
+def _fetch_rows(penalty, candidates, count):
     """Ask for the candidates' sums: with several columns they are too many for the nearest
     cache."""
     start = penalty.ctypes.data
     row = penalty.shape[1] * penalty.itemsize
     for i in range(count):
-        prefetch(start + row * places[i])
+        prefetch(start + row * candidates[i])
 
 
 @jit
@@ -151,32 +151,32 @@ def _all_to(twin, penalty):
 
 
 @jit
-def _twin_among(matrix, query, near, places, count):
+def _twin_among(matrix, query, gaps, candidates, count):
     """The first other candidate with gap 0 at distance exactly 0, or -1."""
     best = np.int64(-1)
-    if count_within(near.ctypes.data, 0, (count + LANES - 1) // LANES, 0) < 2:
+    if count_within(gaps.ctypes.data, 0, (count + LANES - 1) // LANES, 0) < 2:
         return best
     first = np.int64(1) << 32
     for i in range(count):
-        if near[i] == 0 and places[i] != query.itself:
-            own = priority(matrix.ranks[places[i]], query.tie)
-            if own < first and distance_to(matrix, query, places[i]) == 0.0:
-                best = np.int64(places[i])
+        if gaps[i] == 0 and candidates[i] != query.itself:
+            own = priority(matrix.ranks[candidates[i]], query.tie)
+            if own < first and distance_to(matrix, query, candidates[i]) == 0.0:
+                best = np.int64(candidates[i])
                 first = own
     return best
 
 
 @jit
-def _rank_gap(near, count, rank):
+def _rank_gap(gaps, count, rank):
     """The rank-th smallest of the first `count` gaps (rank from 1), by counting; pads the last lane
     group."""
     groups = (count + LANES - 1) // LANES
-    near[count : groups * LANES] = NOTHING
+    gaps[count : groups * LANES] = NOTHING
     low = -1
     high = FAR
     while high - low > 1:
         middle = (low + high) // 2
-        if count_within(near.ctypes.data, 0, groups, middle) >= rank:
+        if count_within(gaps.ctypes.data, 0, groups, middle) >= rank:
             high = middle
         else:
             low = middle
@@ -184,12 +184,12 @@ def _rank_gap(near, count, rank):
 
 
 @jit
-def _keep_within(near, places, count, limit):
+def _keep_within(gaps, candidates, count, limit):
     """Keeps the candidates with gap <= limit, in order; returns how many."""
     kept = 0
     for i in range(count):
-        near[kept], places[kept] = near[i], places[i]
-        kept += near[i] <= limit
+        gaps[kept], candidates[kept] = gaps[i], candidates[i]
+        kept += gaps[i] <= limit
     return kept
 
 
@@ -197,16 +197,16 @@ def _keep_within(near, places, count, limit):
 def _keep_nearest(matrix, query, scratch, count, need):
     """Keeps the `need` nearest (the covered image itself is one), in order; ties at the last
     distance by priority."""
-    places, near, distances, _, band = scratch
-    radius = _rank_gap(near, count, need)
+    candidates, gaps, distances, _, band = scratch
+    radius = _rank_gap(gaps, count, need)
     low = radius - query.slack
     high = radius + query.slack
     sure = 0
     unsure = 0
     for i in range(count):
-        sure += near[i] < low
+        sure += gaps[i] < low
         band[unsure] = distances[i]
-        unsure += (near[i] >= low) & (near[i] <= high)
+        unsure += (gaps[i] >= low) & (gaps[i] <= high)
     limit = _smallest_at(band, unsure, need - sure - 1)
     ties = need - sure
     tied = 0
@@ -218,11 +218,11 @@ def _keep_nearest(matrix, query, scratch, count, need):
         last = _last_priority(matrix, query, scratch, count, Tie(low, high, limit, ties))
     kept = 0
     for i in range(count):
-        tie = (distances[i] == limit) & (near[i] >= low) & (near[i] <= high)
+        tie = (distances[i] == limit) & (gaps[i] >= low) & (gaps[i] <= high)
         if tie:
-            tie = priority(matrix.ranks[places[i]], query.tie) <= last
-        keep = (near[i] < low) | tie | ((distances[i] < limit) & (near[i] <= high))
-        near[kept], places[kept], distances[kept] = near[i], places[i], distances[i]
+            tie = priority(matrix.ranks[candidates[i]], query.tie) <= last
+        keep = (gaps[i] < low) | tie | ((distances[i] < limit) & (gaps[i] <= high))
+        gaps[kept], candidates[kept], distances[kept] = gaps[i], candidates[i], distances[i]
         kept += keep
     return kept
 
@@ -231,11 +231,11 @@ def _keep_nearest(matrix, query, scratch, count, need):
 def _last_priority(matrix, query, scratch, count, tie):
     """The largest priority that is kept of the candidates at the distance of `tie`."""
     low, high, limit, ties = tie
-    places, near, distances, _, band = scratch
+    candidates, gaps, distances, _, band = scratch
     tied = 0
     for i in range(count):
-        if (distances[i] == limit) & (near[i] >= low) & (near[i] <= high):
-            band[tied] = priority(matrix.ranks[places[i]], query.tie)
+        if (distances[i] == limit) & (gaps[i] >= low) & (gaps[i] <= high):
+            band[tied] = priority(matrix.ranks[candidates[i]], query.tie)
             tied += 1
     return np.int64(_smallest_at(band, tied, ties - 1))
 
@@ -306,7 +306,7 @@ def _weigh(distances, weights, count, smallest, exponent):
 
 
 @divide
-def _scatter(places, weights, count, penalty, where):
+def _scatter(candidates, weights, count, penalty, where):
     """Adds the weights, normalised to sum 1.
 
     The sum is taken in 2^-40 fixed point, so that it does not depend on the order of the images.
@@ -317,4 +317,4 @@ def _scatter(places, weights, count, penalty, where):
     total -= count * np.float64(ROUNDING).view(np.int64)
     scale = FIXED / (total / FIXED)
     for i in range(count):
-        penalty[places[i], where] += np.int64(np.rint(weights[i] * scale))
+        penalty[candidates[i], where] += np.int64(np.rint(weights[i] * scale))

@@ -81,7 +81,7 @@ class Query(NamedTuple):
 
 
 @jit
-def new_places(n):
+def new_candidates(n):
     """(n + 64,) uint32 scratch for the positions of candidates; memory that is never written costs
     nothing."""
     return np.empty(n + WORD, np.uint32)
@@ -144,8 +144,8 @@ def fill_gaps(levels, d, codes, shifts, n, gaps):
 
 
 @jit
-def find_candidates(matrix, query, limit, cap, places):
-    """Write the positions with gap <= limit, ascending, to `places`.
+def find_candidates(matrix, query, limit, cap, candidates):
+    """Write the positions with gap <= limit, ascending, to `candidates`.
 
     Of a crowd of images that share the most common value in every dimension, only some are taken,
     among them the `cap` of smallest priority: their distances are equal, so no other can come
@@ -160,7 +160,7 @@ def find_candidates(matrix, query, limit, cap, places):
         Largest gap, below 65,535.
     cap : int
         How many nearest are wanted, >= 1.
-    places : (N + 64,) uint32
+    candidates : (N + 64,) uint32
         Written.
 
     Returns
@@ -171,17 +171,17 @@ def find_candidates(matrix, query, limit, cap, places):
     gaps = query.gaps
     words = len(gaps) // WORD
     if cap == 1:
-        count = collect_few(gaps.ctypes.data, words, limit, places)
+        count = collect_few(gaps.ctypes.data, words, limit, candidates)
     else:
-        count = collect(gaps.ctypes.data, words, limit, places)
+        count = collect(gaps.ctypes.data, words, limit, candidates)
     crowd = count > 4 * cap + 256
     for j in range(len(query.d)):
         crowd = crowd and matrix.modes[query.d[j]] >= 0
-    return _collect_capped(matrix, query, limit, cap, places) if crowd else count
+    return _collect_capped(matrix, query, limit, cap, candidates) if crowd else count
 
 
 @jit
-def fetch(exact, d, places, count):
+def fetch(exact, d, candidates, count):
     """Ask for the exact values of all candidates, so that later reads need not wait one by one.
 
     Parameters
@@ -189,7 +189,7 @@ def fetch(exact, d, places, count):
     exact : (D, N) float32, or uint16 bits of float16
     d : (m,) int
         Dimensions of the slice.
-    places : (>= count,) uint32
+    candidates : (>= count,) uint32
         Positions of the candidates.
     count : int
         How many.
@@ -198,11 +198,11 @@ def fetch(exact, d, places, count):
         start = exact[d[j]].ctypes.data
         size = exact.itemsize
         for i in range(count):
-            prefetch(start + size * places[i])
+            prefetch(start + size * candidates[i])
 
 
 @jit
-def measure(exact, d, centre, places, count, distances):
+def measure(exact, d, centre, candidates, count, distances):
     """Exact L1 distances of the candidates to the centre, summed in the order of the dimensions.
 
     Parameters
@@ -211,7 +211,7 @@ def measure(exact, d, centre, places, count, distances):
     d : (m,) int
         Dimensions of the slice.
     centre : (m,) float64
-    places : (>= count,) uint32
+    candidates : (>= count,) uint32
         Positions of the candidates.
     count : int
         How many.
@@ -224,8 +224,8 @@ def measure(exact, d, centre, places, count, distances):
         x = centre[0]
         y = centre[1]
         for i in range(count):
-            distances[i] = abs(as_float(first[places[i]]) - x) + abs(
-                as_float(second[places[i]]) - y
+            distances[i] = abs(as_float(first[candidates[i]]) - x) + abs(
+                as_float(second[candidates[i]]) - y
             )
         return
     distances[:count] = 0.0
@@ -233,7 +233,7 @@ def measure(exact, d, centre, places, count, distances):
         column = exact[d[j]]
         here = centre[j]
         for i in range(count):
-            distances[i] += abs(as_float(column[places[i]]) - here)
+            distances[i] += abs(as_float(column[candidates[i]]) - here)
 
 
 @jit
@@ -290,7 +290,7 @@ def _collect_below(matrix, query, limit, bound, out):
 
 
 @jit
-def nearest_of(matrix, query, limit, places):
+def nearest_of(matrix, query, limit, candidates):
     """The image nearest to the centre (BlindCS eq. 5); ties by priority.
 
     Parameters
@@ -300,7 +300,7 @@ def nearest_of(matrix, query, limit, places):
         With its gaps filled.
     limit : int
         Largest gap that the nearest image can have.
-    places : (N + 64,) uint32
+    candidates : (N + 64,) uint32
         Scratch.
 
     Returns
@@ -308,13 +308,15 @@ def nearest_of(matrix, query, limit, places):
     int
         Its position.
     """
-    count = find_candidates(matrix, query, limit, 1, places)
+    count = find_candidates(matrix, query, limit, 1, candidates)
     best = np.int64(0)
     least = np.inf
     for i in range(count):
-        distance = distance_to(matrix, query, places[i])
-        if distance < least or (distance == least and comes_before(matrix, query, places[i], best)):
-            best = np.int64(places[i])
+        distance = distance_to(matrix, query, candidates[i])
+        if distance < least or (
+            distance == least and comes_before(matrix, query, candidates[i], best)
+        ):
+            best = np.int64(candidates[i])
             least = distance
     return best
 

@@ -104,8 +104,8 @@ def gaps_two(context, out, groups, a, centre_a, shift_a, b, centre_b, shift_b): 
         The smallest lane.
     """
 
-    def build(context, builder, signature, given):
-        out, groups, a, at_a, by_a, b, at_b, by_b = given
+    def build(context, builder, signature, arguments):
+        out, groups, a, at_a, by_a, b, at_b, by_b = arguments
         at_a, by_a, at_b, by_b = (
             _splat(builder, value, LANES) for value in (at_a, by_a, at_b, by_b)
         )
@@ -139,8 +139,8 @@ def gaps_first(context, out, groups, a, centre, shift):
         The smallest lane.
     """
 
-    def build(context, builder, signature, given):
-        out, groups, a, centre, shift = given
+    def build(context, builder, signature, arguments):
+        out, groups, a, centre, shift = arguments
         centre = _splat(builder, centre, LANES)
         shift = _splat(builder, shift, LANES)
         return _pass(
@@ -168,8 +168,8 @@ def gaps_more(context, out, groups, a, centre, shift):
         The smallest lane.
     """
 
-    def build(context, builder, signature, given):
-        out, groups, a, centre, shift = given
+    def build(context, builder, signature, arguments):
+        out, groups, a, centre, shift = arguments
         centre = _splat(builder, centre, LANES)
         shift = _splat(builder, shift, LANES)
 
@@ -196,8 +196,8 @@ def count_within(context, lanes, start, groups, limit):
         In [0, 65535].
     """
 
-    def build(context, builder, signature, given):
-        address, start, groups, limit = given
+    def build(context, builder, signature, arguments):
+        address, start, groups, limit = arguments
         limit = _splat(builder, limit, LANES)
         total = cgutils.alloca_once_value(builder, ir.Constant(_I64, 0))
         with cgutils.for_range(builder, groups) as loop:
@@ -224,8 +224,8 @@ def mask_within(context, lanes, word, limit):
         In [0, 65535].
     """
 
-    def build(context, builder, signature, given):
-        address, word, limit = given
+    def build(context, builder, signature, arguments):
+        address, word, limit = arguments
         lane = _load(builder, address, word, WORD)
         return builder.bitcast(
             builder.icmp_unsigned("<=", lane, _splat(builder, limit, WORD)), _I64
@@ -238,8 +238,8 @@ def mask_within(context, lanes, word, limit):
 def lowest_bit(context, word):
     """Index of the lowest set bit of a word; 64 when there is none."""
 
-    def build(context, builder, signature, given):
-        return _call(builder, "llvm.cttz", _I64, given[0], ir.Constant(ir.IntType(1), 0))
+    def build(context, builder, signature, arguments):
+        return _call(builder, "llvm.cttz", _I64, arguments[0], ir.Constant(ir.IntType(1), 0))
 
     return _INT(types.uint64), build
 
@@ -248,8 +248,8 @@ def lowest_bit(context, word):
 def count_bits(context, word):
     """How many bits of a word are set."""
 
-    def build(context, builder, signature, given):
-        return _call(builder, "llvm.ctpop", _I64, given[0])
+    def build(context, builder, signature, arguments):
+        return _call(builder, "llvm.ctpop", _I64, arguments[0])
 
     return _INT(types.uint64), build
 
@@ -258,14 +258,17 @@ def count_bits(context, word):
 def prefetch(context, address):
     """Ask for the cache line at an address that will be read soon."""
 
-    def build(context, builder, signature, given):
+    def build(context, builder, signature, arguments):
         byte = ir.IntType(8).as_pointer()
         number = ir.IntType(32)
         shape = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
         ask = cgutils.get_or_insert_function(builder.module, shape, "llvm.prefetch.p0")
         builder.call(
             ask,
-            [builder.inttoptr(given[0], byte), *(ir.Constant(number, what) for what in (0, 3, 1))],
+            [
+                builder.inttoptr(arguments[0], byte),
+                *(ir.Constant(number, what) for what in (0, 3, 1)),
+            ],
         )
         return context.get_dummy_value()
 
@@ -305,11 +308,11 @@ def collect(lanes, words, limit, out):
         mask &= mask - one
         out[found + one] = base + lowest_bit(mask)
         mask &= mask - one
-        place = found + one + one
+        next_slot = found + one + one
         while mask:
-            out[place] = base + lowest_bit(mask)
+            out[next_slot] = base + lowest_bit(mask)
             mask &= mask - one
-            place += one
+            next_slot += one
         found += count
     return numba.int64(found)
 
@@ -348,8 +351,8 @@ def mask_equal(context, lanes, word, value):
         In [0, 65535].
     """
 
-    def build(context, builder, signature, given):
-        address, word, value = given
+    def build(context, builder, signature, arguments):
+        address, word, value = arguments
         lane = _load(builder, address, word, WORD)
         return builder.bitcast(
             builder.icmp_unsigned("==", lane, _splat(builder, value, WORD)), _I64

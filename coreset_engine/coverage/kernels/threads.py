@@ -39,11 +39,11 @@ def cpu_scorer(
     workers : int
         Threads.
     """
-    from coreset_engine.coverage.kernels.cpu import Near, score_samples
+    from coreset_engine.coverage.kernels.cpu import Redundancy, score_samples
     from coreset_engine.coverage.kernels.search import Matrix
 
     n = columns.n_images
-    near = Near(
+    redundancy = Redundancy(
         np.array([min(alpha, n - 1) for alpha in alphas], np.int64),
         np.array(exponents, np.float64),
     )
@@ -61,7 +61,7 @@ def cpu_scorer(
                 part = slice(piece * PIECE, (piece + 1) * PIECE)
                 if stop.is_set() or part.start >= len(samples.dims):
                     return mine
-                score_samples(matrix, columns.grid, samples.take(part), near, *mine)
+                score_samples(matrix, columns.grid, samples.take(part), redundancy, *mine)
                 done[me] += len(samples.dims[part])
             return mine
 
@@ -97,8 +97,8 @@ def cache_order(dims: np.ndarray, columns: Columns) -> np.ndarray:
     first = dims.min(1)
     second = dims.max(1)
     row = first // tile
-    place = second // tile
-    place = np.where(
-        row % 2 == 0, place, -place
+    column = second // tile
+    column = np.where(
+        row % 2 == 0, column, -column
     )  # back and forth: a new row begins where the last one ended
-    return np.lexsort((second, first, place, row)) if tile > 1 else np.lexsort((second, first))
+    return np.lexsort((second, first, column, row)) if tile > 1 else np.lexsort((second, first))

@@ -116,9 +116,9 @@ class Encoder:
         with ThreadPoolExecutor(
             min(before, cpu_count()), initializer=torch.set_num_threads, initargs=(1,)
         ) as pool:
-            slices = [pixels[at : at + count] for at in range(0, len(pixels), count)]
-            slices[-1] = _filled_up(slices[-1], count)
-            parts = list(pool.map(self._pass, slices))
+            batches = [pixels[at : at + count] for at in range(0, len(pixels), count)]
+            batches[-1] = _filled_up(batches[-1], count)
+            parts = list(pool.map(self._pass, batches))
         torch.set_num_threads(before)
         return np.concatenate(parts)[: len(pixels)]
 

@@ -25,7 +25,7 @@ def checkpoint(path: str | Path) -> dict[str, torch.Tensor]:
     path = user_path(path)
     if not path.is_file():
         raise BadInput(
-            f"weights={str(path)!r} is no file; give a .safetensors, .pt or .pth checkpoint."
+            f"weights={str(path)!r} is not a file; give a .safetensors, .pt or .pth checkpoint."
         )
     try:
         if path.suffix == ".safetensors":
@@ -65,49 +65,49 @@ def weights_hash(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def load_by_position(network: nn.Module, given: dict[str, torch.Tensor], name: str) -> None:
+def load_by_position(network: nn.Module, weights: dict[str, torch.Tensor], name: str) -> None:
     """Load tensors in file order: the packaged checkpoint has other names than timm."""
     own = network.state_dict()
-    if len(given) != len(own) or any(
-        a.shape != b.shape for a, b in zip(own.values(), given.values(), strict=True)
+    if len(weights) != len(own) or any(
+        a.shape != b.shape for a, b in zip(own.values(), weights.values(), strict=True)
     ):
         raise BadInput(
-            f"the checkpoint holds {len(given)} tensors, encoder {name!r} has {len(own)} of "
+            f"the checkpoint holds {len(weights)} tensors, encoder {name!r} has {len(own)} of "
             "certain shapes; give weights made for this network."
         )
-    network.load_state_dict(dict(zip(own, given.values(), strict=True)))
+    network.load_state_dict(dict(zip(own, weights.values(), strict=True)))
 
 
 def mismatch(
-    own: Mapping[str, torch.Tensor], given: Mapping[str, torch.Tensor], optional: Collection[str]
+    own: Mapping[str, torch.Tensor], weights: Mapping[str, torch.Tensor], optional: Collection[str]
 ) -> str:
-    """What of `own` is not in `given`, or has another shape there; "" where all of it fits."""
-    absent = [key for key in own if key not in given and key not in optional]
-    wrong = [key for key in own if key in given and given[key].shape != own[key].shape]
+    """Parameters of `own` missing from `weights` or of another shape; "" when all fit."""
+    absent = [key for key in own if key not in weights and key not in optional]
+    wrong = [key for key in own if key in weights and weights[key].shape != own[key].shape]
     if not absent and not wrong:
         return ""
     first = f"lacks {absent[0]!r}" if absent else f"has {wrong[0]!r} in another shape"
     return f"{first} ({len(absent)} tensors missing, {len(wrong)} of another shape)"
 
 
-def load_by_name(network: nn.Module, given: dict[str, torch.Tensor], name: str) -> None:
+def load_by_name(network: nn.Module, weights: dict[str, torch.Tensor], name: str) -> None:
     """Load by name.
 
     Extra tensors (classifier, projection head, prototypes) are ignored; missing ones are not.
     """
     own = network.state_dict()
-    given = {key.removeprefix("backbone."): value for key, value in given.items()}
+    weights = {key.removeprefix("backbone."): value for key, value in weights.items()}
     counters = {
         key for key in own if key.endswith("num_batches_tracked")
     }  # old checkpoints lack them; unused here
-    if error := mismatch(own, given, counters):
+    if error := mismatch(own, weights, counters):
         raise BadInput(
             f"the checkpoint for encoder {name!r} {error}; give weights made for this network."
         )
-    network.load_state_dict({key: given[key] for key in own if key in given}, strict=False)
+    network.load_state_dict({key: weights[key] for key in own if key in weights}, strict=False)
 
 
-def given_or_fetched(name: str, config: EncoderConfig, address: str) -> dict[str, torch.Tensor]:
+def weights_or_download(name: str, config: EncoderConfig, address: str) -> dict[str, torch.Tensor]:
     if config.weights:
         return checkpoint(config.weights)
     with fetching(name):

@@ -18,10 +18,10 @@ from coreset_engine.embedding.encoders.base import Encoder, EncoderConfig
 from coreset_engine.embedding.encoders.checkpoints import (
     checkpoint,
     fetching,
-    given_or_fetched,
     load_by_name,
     load_by_position,
     weights_hash,
+    weights_or_download,
 )
 
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
@@ -40,8 +40,8 @@ def efficientnet_lite0(config: EncoderConfig) -> Encoder:
     import timm
 
     network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-    given = checkpoint(config.weights) if config.weights else checkpoint(_packaged_lite0())
-    load_by_position(network, given, "efficientnet_lite0")
+    weights = checkpoint(config.weights) if config.weights else checkpoint(_packaged_lite0())
+    load_by_position(network, weights, "efficientnet_lite0")
     return _lite("efficientnet_lite0", network, 224, config)
 
 
@@ -192,7 +192,7 @@ def resnet18(config: EncoderConfig) -> Encoder:
     network.fc = nn.Identity()
     load_by_name(
         network,
-        given_or_fetched("resnet18", config, ResNet18_Weights.IMAGENET1K_V1.url),
+        weights_or_download("resnet18", config, ResNet18_Weights.IMAGENET1K_V1.url),
         "resnet18",
     )
     modules = _Modules(network, network, 512, fuse=True)
@@ -205,7 +205,7 @@ def resnet50_swav(config: EncoderConfig) -> Encoder:
 
     network = build()
     network.fc = nn.Identity()
-    load_by_name(network, given_or_fetched("resnet50_swav", config, SWAV), "resnet50_swav")
+    load_by_name(network, weights_or_download("resnet50_swav", config, SWAV), "resnet50_swav")
     modules = _Modules(network, network, 2048, fuse=True)
     return _finish("resnet50_swav", modules, _Images(224, *IMAGENET), config)
 
@@ -252,8 +252,8 @@ def timm_encoder(name: str, config: EncoderConfig, *, shown: str = "", native: i
 
     shown = shown or f"timm:{name}"
     if not timm.is_model(name.split(".")[0]):
-        near = timm.list_models(f"*{name.split('.')[0][:8]}*")[:1]
-        hint = f"did you mean 'timm:{near[0]}'?" if near else "see timm.list_models()."
+        similar = timm.list_models(f"*{name.split('.')[0][:8]}*")[:1]
+        hint = f"did you mean 'timm:{similar[0]}'?" if similar else "see timm.list_models()."
         raise BadInput(f"encoder {shown!r}: timm knows no network of that name; {hint}")
     network: Any = _timm_network(name, config, shown)
     about = network.pretrained_cfg
@@ -312,13 +312,13 @@ def open_clip_encoder(name: str, config: EncoderConfig, *, shown: str = "") -> E
     open_clip, architecture, tag = open_clip_parts(name, config, shown)
     if config.weights:
         model = open_clip.create_model(architecture, pretrained=None, pretrained_image=False)
-        given = checkpoint(config.weights)
+        weights = checkpoint(config.weights)
         towers = {
             key.removeprefix("visual."): value
-            for key, value in given.items()
+            for key, value in weights.items()
             if key.startswith("visual.")
         }
-        load_by_name(model.visual, towers or given, shown)
+        load_by_name(model.visual, towers or weights, shown)
     else:
         with fetching(shown):
             model = open_clip.create_model(architecture, pretrained=tag)

@@ -97,13 +97,13 @@ def no_text_tower(encoder: str) -> BadInput:
     )
 
 
-def _load_text(model: Any, given: dict[str, torch.Tensor], name: str, weights: str) -> None:
+def _load_text(model: Any, state: dict[str, torch.Tensor], name: str, weights: str) -> None:
     """Load everything but the image tower, by name."""
     own = {key: value for key, value in model.state_dict().items() if not key.startswith("visual.")}
     buffers = {name for name, _ in model.named_buffers()}
-    if error := mismatch(own, given, buffers):
+    if error := mismatch(own, state, buffers):
         raise BadInput(
             f"weights={weights!r} {error}, which the text tower of encoder {name!r} needs; give a "
             "checkpoint with both towers, or search by an image (--like)."
         )
-    model.load_state_dict({key: given[key] for key in own if key in given}, strict=False)
+    model.load_state_dict({key: state[key] for key in own if key in state}, strict=False)

@@ -102,10 +102,10 @@ def project_rows(rows: np.ndarray, share: float = 1.0, most: int = 0) -> tuple[n
     coordinates = np.empty((len(rows), dim + 1), np.float32)
     for start in range(0, len(rows), 8192):
         block = np.asarray(rows[start : start + 8192], np.float32) - centre
-        near = block @ basis
-        coordinates[start : start + len(block), :dim] = near
+        projected = block @ basis
+        coordinates[start : start + len(block), :dim] = projected
         coordinates[start : start + len(block), dim] = np.sqrt(
-            np.maximum((block**2).sum(1) - (near**2).sum(1), 0)
+            np.maximum((block**2).sum(1) - (projected**2).sum(1), 0)
         )
     return coordinates, float(kept[dim - 1])
 

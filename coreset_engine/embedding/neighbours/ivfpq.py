@@ -186,7 +186,10 @@ def tune(vectors: np.ndarray, folder: Path) -> dict[str, Any]:
         if recall >= _ENOUGH:
             break
     lists = _pieces(str(folder), plan["n"], plan["piece"])[0].nlist
-    words = f"faiss IVF-PQ, {lists} lists, {probed} probed, {times} candidates per neighbour ranked by exact distance"
+    words = (
+        f"faiss IVF-PQ, {lists} lists, {probed} probed, {times} candidates per neighbour ranked by "
+        "exact distance"
+    )
     logging.getLogger("coreset_explorer").info(
         "neighbours of %s images: %s; recall@%d %.4f over %d rows",
         len(rows),
@@ -206,17 +209,20 @@ def nearest_of(rows: Any, positions: np.ndarray, wanted: int) -> np.ndarray:
     best = np.full((len(positions), wanted), -np.inf, np.float32)
     nearest = np.full((len(positions), wanted), -1, np.int64)
     for start in range(0, len(rows), 65_536):
-        near = own @ rows[start : start + 65_536].T
-        here = np.flatnonzero((positions >= start) & (positions < start + near.shape[1]))
-        near[here, positions[here] - start] = -np.inf
-        near, names = (
-            np.hstack([best, near]),
+        similarity = own @ rows[start : start + 65_536].T
+        here = np.flatnonzero((positions >= start) & (positions < start + similarity.shape[1]))
+        similarity[here, positions[here] - start] = -np.inf
+        similarity, names = (
+            np.hstack([best, similarity]),
             np.hstack(
-                [nearest, np.tile(np.arange(start, start + near.shape[1]), (len(positions), 1))]
+                [
+                    nearest,
+                    np.tile(np.arange(start, start + similarity.shape[1]), (len(positions), 1)),
+                ]
             ),
         )
-        first = np.argpartition(-near, wanted - 1, axis=1)[:, :wanted]
-        best = np.take_along_axis(near, first, 1)
+        first = np.argpartition(-similarity, wanted - 1, axis=1)[:, :wanted]
+        best = np.take_along_axis(similarity, first, 1)
         nearest = np.take_along_axis(names, first, 1)
     return nearest
 

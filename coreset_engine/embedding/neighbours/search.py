@@ -100,7 +100,7 @@ def neighbours(
 
 def _check(vectors: np.ndarray, k: int, metric: str) -> None:
     if metric not in METRICS:
-        raise BadInput(f"metric={metric!r} is not offered; choose one of {', '.join(METRICS)}.")
+        raise BadInput(f"metric={metric!r} is not supported; choose one of {', '.join(METRICS)}.")
     if k != k or int(k) != k or k < 1:
         raise BadInput(f"k={k} neighbours: must be a whole number of at least 1.")
     if vectors.ndim != 2 or 0 in vectors.shape or vectors.dtype.kind != "f":

@@ -178,8 +178,7 @@ def _start(fo: Any, dataset: Any, selection: str, owner: str, address: str) -> A
             if time.monotonic() > deadline:
                 del sessions._server_services[port]
                 raise Missing(
-                    "the FiftyOne App did not start within a minute; the log of this program says "
-                    "why."
+                    "the FiftyOne App did not start within a minute; see this program's log."
                 )
             time.sleep(0.2)
         kept = Names(selection).view("kept")

@@ -267,7 +267,10 @@ def documents(plan: Plan, dialect: Dialect) -> Iterator[dict[str, Any]]:
     chosen = [
         [SHARED_TAG, plan.names.tag] if kept else [] for kept in plan.bundle.selected.tolist()
     ]
-    tags = [[*own, *given] for own, given in zip(chosen, plan.bundle.image_tags, strict=True)]
+    tags = [
+        [*own, *tags_of_image]
+        for own, tags_of_image in zip(chosen, plan.bundle.image_tags, strict=True)
+    ]
     for i, key in enumerate(plan.ids):
         document = {
             "_id": dialect.oid(key),
@@ -347,7 +350,7 @@ def brain_keys(bundle: ExportBundle, names: Names, own: list[Layer]) -> list[str
 
 
 def _schema(layers: list[Layer]) -> list[dict[str, Any]]:
-    whole = [
+    sample_fields = [
         ("size_bytes", "IntField"),
         ("mime_type", "StringField"),
         ("width", "IntField"),
@@ -365,7 +368,7 @@ def _schema(layers: list[Layer]) -> list[dict[str, Any]]:
             "metadata",
             "EmbeddedDocumentField",
             doc="fiftyone.core.metadata.ImageMetadata",
-            fields=[_field(name, kind) for name, kind in whole],
+            fields=[_field(name, kind) for name, kind in sample_fields],
         ),
         *(_field(name, "DateTimeField", read_only=True) for name in STAMPS),
     ]
@@ -431,10 +434,10 @@ def _saved(view: View) -> dict[str, Any]:
         json.dumps(
             {
                 "_cls": f"fiftyone.core.stages.{method.title().replace('_', '')}",
-                "kwargs": [[name, value] for name, value in given.items()],
+                "kwargs": [[name, value] for name, value in arguments.items()],
             }
         )
-        for method, given in view.stages
+        for method, arguments in view.stages
     ]
     return dict(
         name=view.name,

@@ -27,21 +27,23 @@ ID_FIELD = "coreset_id"
 TRUTH = "ground_truth"
 DIMENSIONS = 64
 NUMBERS = {  # table column -> what the field says about itself
-    "score": "what the method ranks by; high = kept first",
+    "score": "score the method ranks by; high = kept first",
     "weight": "loss weight of a kept image, 0 when dropped",
-    "aum": "mean margin of the pseudo-label over training; low = hard, below 0 = another class fitted better",
-    "forgetting": "times it went from right to wrong in training; infinite = never learned",
-    "coverage": "random slices of the embedding to which it was nearest",
-    "redundancy": "what near images cost it",
-    "round": "round of labelling that asked for it; -1 = none",
-    "label_error": "how probably its label is wrong, 0 to 1; empty = not suspected",
+    "aum": "mean margin of the pseudo-label over training; low = hard, below 0 = another class "
+    "scored higher on average",
+    "forgetting": "times its prediction went from right to wrong in training; infinite = never "
+    "learned",
+    "coverage": "number of coverage samples to which it was the nearest image",
+    "redundancy": "redundancy penalty from nearby images",
+    "round": "labelling round that selected it; -1 = none",
+    "label_error": "probability that its label is wrong, 0 to 1; empty = not suspected",
     "predicted_entropy": "entropy of your model's prediction; high = uncertain",
     "predicted_margin": "your model's largest probability minus the second; low = uncertain",
 }
 CLASSES = {  # table column -> (its confidence, what the field says about itself)
-    "given_label": ("", "what people labelled it in rounds of labelling"),
+    "given_label": ("", "label that people gave it in labelling rounds"),
     "suggested_label": ("suggested_confidence", "filled in from the labelled images"),
-    "predicted_label": ("predicted_confidence", "what your own model predicts"),
+    "predicted_label": ("predicted_confidence", "prediction of your own model"),
 }
 
 
@@ -135,7 +137,7 @@ def _number_layers(bundle: ExportBundle, prefix: str) -> list[Layer]:
 
 def _rank_layers(bundle: ExportBundle, prefix: str) -> list[Layer]:
     ranks = [int(rank) if rank >= 0 else None for rank in bundle.table["rank"].tolist()]
-    text = "place in the coreset, 0 = first; empty when dropped"
+    text = "rank in the coreset, 0 = first; empty when dropped"
     return [
         Layer(prefix + "rank", "int", ranks, text),
         Layer(prefix + "reason", "str", bundle.reasons.tolist(), "why: " + ", ".join(REASONS)),
@@ -153,7 +155,7 @@ def _cluster_layers(bundle: ExportBundle, prefix: str) -> list[Layer]:
     confidence = table["confidence"].to_numpy(float) if "confidence" in table else None
     return [
         Layer(prefix + "cluster", "int", codes, "number of its cluster"),
-        Layer(prefix + "pseudo_label", "label", names, "what a clustering calls it", confidence),
+        Layer(prefix + "pseudo_label", "label", names, "its pseudo-label", confidence),
     ]
 
 
@@ -165,8 +167,8 @@ def _neighbour_layers(bundle: ExportBundle, prefix: str) -> list[Layer]:
         layers.append(Layer(prefix + "nearest_kept", "float", bundle.nearest_kept, text))
     if bundle.label_margin is not None:
         text = (
-            "share of the nearest images with its given label minus that of the commonest other "
-            "label; below 0 = the given label is suspect"
+            "share of the nearest images with its given label minus that of the most frequent "
+            "other label; below 0 = the given label is suspect"
         )
         layers.append(Layer(prefix + "label_margin", "float", bundle.label_margin, text))
     return layers
@@ -175,7 +177,7 @@ def _neighbour_layers(bundle: ExportBundle, prefix: str) -> list[Layer]:
 def _object_layers(bundle: ExportBundle, prefix: str) -> list[Layer]:
     if bundle.boxes is None:
         return []
-    text = "the objects of this picture that were chosen"
+    text = "the selected objects of this image"
     return [Layer(prefix + "objects", "boxes", bundle.boxes, text)]
 
 
@@ -258,7 +260,7 @@ def shortened(
     return out
 
 
-def views(names: Names, layers: list[Layer], near: float = NEAR) -> list[View]:
+def views(names: Names, layers: list[Layer], duplicate_distance: float = NEAR) -> list[View]:
     """Saved views: kept, dropped, suspected label errors, hardest and easiest cut, near-duplicates.
 
     Parameters
@@ -268,10 +270,14 @@ def views(names: Names, layers: list[Layer], near: float = NEAR) -> list[View]:
     near
         Cosine distance up to which a dropped image is a near-duplicate.
     """
-    return list(_views(names, {layer.name.removeprefix(names.prefix) for layer in layers}, near))
+    return list(
+        _views(
+            names, {layer.name.removeprefix(names.prefix) for layer in layers}, duplicate_distance
+        )
+    )
 
 
-def _views(names: Names, has: set[str], near: float) -> Iterator[View]:
+def _views(names: Names, has: set[str], duplicate_distance: float) -> Iterator[View]:
     tagged = ("match_tags", {"tags": [names.tag]})
     untagged = ("match_tags", {"tags": [names.tag], "bool": False})
     prefix = names.prefix
@@ -301,24 +307,27 @@ def _views(names: Names, has: set[str], near: float) -> Iterator[View]:
     if "nearest_kept" in has:
         yield View(
             names.view("near-duplicates dropped"),
-            f"dropped, and no farther than {near:g} (cosine) from a kept image, nearest first; the "
+            f"dropped, and within a cosine distance of {duplicate_distance:g} (cosine) from a kept "
+            "image, nearest first; the "
             "distance is a tenth of what is usual between an image and its tenth neighbour",
             (
                 untagged,
-                _matched({prefix + "nearest_kept": {"$lte": near}}),
+                _matched({prefix + "nearest_kept": {"$lte": duplicate_distance}}),
                 _sorted(prefix + "nearest_kept"),
             ),
         )
 
 
-def _suspected(names: Names, given_labels: bool) -> View:
+def _suspected(names: Names, has_labels: bool) -> View:
     """By the given labels where there are any, else by the pseudo-labels' training."""
-    field = names.prefix + ("label_margin" if given_labels else "aum")
+    field = names.prefix + ("label_margin" if has_labels else "aum")
     text = (
-        "given labels that most of the nearest images contradict, worst first"
-        if given_labels
-        else "pseudo-labels that another class fitted better on average in training (AUM below 0), "
-        "worst first"
+        "given labels that disagree with most of the nearest images, worst first"
+        if has_labels
+        else (
+            "pseudo-labels for which another class scored higher on average in training (AUM below "
+            "0), worst first"
+        )
     )
     stages = (_matched({field: {"$lt": 0}}), _sorted(field))
     return View(names.view("suspected label errors"), text, stages)

@@ -25,7 +25,7 @@ from coreset_engine.export.fiftyone.bulk_writes import every_sample, insert_samp
 from coreset_engine.export.fiftyone.layers import Names, own_layers
 from coreset_engine.export.fiftyone.matching import match
 from coreset_engine.export.fiftyone.ownership import Target
-from coreset_engine.export.fiftyone.transaction import all_or_nothing, said_in_words
+from coreset_engine.export.fiftyone.transaction import all_or_nothing, write_errors_as_bad_input
 from coreset_engine.export.objects import with_boxes
 
 __all__ = [
@@ -81,13 +81,13 @@ def write_fiftyone_dataset(
     name = _checked(name)
     bundle = with_boxes(bundle)
     fo = fiftyone_database.connect()
-    with said_in_words(name):
+    with write_errors_as_bad_input(name):
         if not fo.dataset_exists(name):
             return _create(fo, name, bundle, names, progress, only_kept)
         if only_kept:
             raise BadInput(
-                f"dataset {name!r} exists, and dropped samples are removed only from a new one; "
-                "choose another name."
+                f"dataset {name!r} exists, and dropped samples can be removed only from a new "
+                "dataset; choose another name."
             )
         return _update(fo, fo.load_dataset(name), bundle, names, progress)
 
@@ -192,7 +192,7 @@ def write_scores(bundle: ExportBundle, name: str, selection: str = "main") -> di
     chosen = {names.prefix + part for part in ("score", "weight", "rank", "reason", "nearest_kept")}
     layers = [layer for layer in own_layers(bundle, names) if layer.name not in chosen]
     target = Target(fo, dataset, names, layers, bundle.near_distance)
-    with said_in_words(dataset.name):
+    with write_errors_as_bad_input(dataset.name):
         return _write_scores(target, bundle, rows, samples)
 
 
@@ -238,9 +238,12 @@ def _summary(dataset: Any, names: Names, counts: _Written, *, created: bool) -> 
         f"{kept:,} of {written:,} samples are tagged {names.tag!r} in the dataset {dataset.name!r}."
     )
     if absent:
-        text += f" {absent:,} images of the selection are not in it any more and were left out."
+        text += f" {absent:,} images of the selection are no longer in it and were skipped."
     if others:
-        text += f" {others:,} of its samples were not part of the selection's source and were not touched."
+        text += (
+            f" {others:,} of its samples were not part of the selection's source and were not "
+            "touched."
+        )
     if foreign_tag:
         text += f" The tag {SHARED_TAG!r} was not made by this export and was left alone."
     return dict(

@@ -183,7 +183,7 @@ def _die_with_parent() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description="FiftyOne's MongoDB: say what there is, or install the offline one."
+        description="Check FiftyOne's MongoDB, or install the offline one."
     )
     parser.add_argument(
         "--ensure", action="store_true", help="install the offline one if nothing else works"

@@ -55,11 +55,11 @@ def open_run(name: str, *, view: str = "", progress: Report | None = None, **set
 
     dataset = fo.load_dataset(name)
     earlier = remembered(dataset)
-    given = {key: value for key, value in settings.items() if value is not None}
-    embeddings = given.pop("embeddings", earlier.pop("embeddings", None))
-    config = _configured(earlier, given)
+    chosen = {key: value for key, value in settings.items() if value is not None}
+    embeddings = chosen.pop("embeddings", earlier.pop("embeddings", None))
+    config = _configured(earlier, chosen)
     inside = dataset.load_saved_view(view).values("id") if view else ()
-    key = (name, *_sample_marks(dataset), hash(tuple(inside)), embeddings, config)
+    key = (name, *_sample_fingerprint(dataset), hash(tuple(inside)), embeddings, config)
     with _LOCK:
         if key not in _runs:
             _runs.clear()  # one at a time: vectors are large
@@ -69,16 +69,16 @@ def open_run(name: str, *, view: str = "", progress: Report | None = None, **set
         return _runs[key]
 
 
-def _configured(earlier: dict[str, Any], given: dict[str, Any]) -> RunConfig:
+def _configured(earlier: dict[str, Any], chosen: dict[str, Any]) -> RunConfig:
     """The settings of the newest run with those given; a recipe starts from the defaults."""
-    items = [item.strip() for item in str(given.pop("settings", "")).split(",")]
-    if "recipe" in given:
+    items = [item.strip() for item in str(chosen.pop("settings", "")).split(",")]
+    if "recipe" in chosen:
         earlier = {}
-    config = RunConfig.from_record({**earlier, **given})
+    config = RunConfig.from_record({**earlier, **chosen})
     return config.with_set(item for item in items if item)
 
 
-def _sample_marks(dataset: Any) -> tuple[int, str]:
+def _sample_fingerprint(dataset: Any) -> tuple[int, str]:
     """What changes when samples come or go: their number in every slice, and the newest id."""
     samples = dataset._sample_collection
     newest = samples.find_one({}, {"_id": 1}, sort=[("_id", -1)])
@@ -96,9 +96,11 @@ def remembered(dataset: Any) -> dict[str, Any]:
             source.partition(":")[0] != "fiftyone"
         ):  # exported from elsewhere: its vectors belong to another source
             continue
-        given = json.loads(source.partition(":")[2]) if source.startswith("fiftyone:{") else {}
+        options = json.loads(source.partition(":")[2]) if source.startswith("fiftyone:{") else {}
         encoder = manifest.get("encoder") or RunConfig().encoder
-        return dict(embeddings=given.get("embeddings"), encoder=encoder, **manifest.get("run", {}))
+        return dict(
+            embeddings=options.get("embeddings"), encoder=encoder, **manifest.get("run", {})
+        )
     return {}
 
 
@@ -109,11 +111,11 @@ def compute(name: str, *, progress: Report | None = None, **settings: Any) -> di
     run = open_run(name, progress=progress, **settings)
     for stage in STAGES:
         getattr(run, stage)
-    whole = np.arange(len(run.dataset))
+    every = np.arange(len(run.dataset))
     everything = Selection(
         run.dataset.ids,
-        whole,
-        np.ones(len(whole)),
+        every,
+        np.ones(len(every)),
         run.coverage.score,
         "scores",
         {},
@@ -167,12 +169,12 @@ def choose(
             options={"selection": selection},
         )
     if view:
-        said = f"Chosen among {len(run.dataset):,} samples, the saved view {view!r}."
-        summary["said"] = f"{said} {summary['said']}"
+        message = f"Selected from {len(run.dataset):,} samples, the saved view {view!r}."
+        summary["said"] = f"{message} {summary['said']}"
     return summary | {"view": Names(selection).view("kept")}
 
 
-_SCOPE = "The samples that a coreset selection was made among."
+_SCOPE = "The samples that a coreset selection was made from."
 
 
 @contextmanager
@@ -187,7 +189,8 @@ def _scope(name: str, samples: Sequence[str] | None, selection: str) -> Iterator
     there = title in dataset.list_saved_views()
     if there and dataset.get_saved_view_info(title).get("description") != _SCOPE:
         raise BadInput(
-            f"the saved view {title!r} of dataset {name!r} was not made by Coreset Explorer; rename "
+            f"the saved view {title!r} of dataset {name!r} was not made by Coreset Explorer; "
+            "rename "
             "it, or give the selection another name."
         )
     if samples is None:
@@ -195,15 +198,15 @@ def _scope(name: str, samples: Sequence[str] | None, selection: str) -> Iterator
             dataset.delete_saved_view(title)
         yield ""
         return
-    whole = every_sample(dataset)
-    unknown = set(samples) - set(whole.values("id"))
+    all_samples = every_sample(dataset)
+    unknown = set(samples) - set(all_samples.values("id"))
     if unknown or not samples:
         raise BadInput(
             f"{len(unknown):,} of {len(samples):,} samples to select among are not in dataset "
             f"{name!r}; select whole samples, not patches, clips or frames."
         )
     earlier = dataset.load_saved_view(title) if there else None
-    dataset.save_view(title, whole.select(list(samples)), description=_SCOPE, overwrite=True)
+    dataset.save_view(title, all_samples.select(list(samples)), description=_SCOPE, overwrite=True)
     try:
         yield title
     except BaseException:
@@ -252,8 +255,10 @@ def take_labels(
     summary = export(
         labelled, target="fiftyone", request=request, name=name, options={"selection": selection}
     )
-    said = f"{' '.join(match.sentences())} {summary['said']}"
-    return summary | dict(said=said, labelled=len(match.labels), view=Names(selection).view("kept"))
+    message = f"{' '.join(match.sentences())} {summary['said']}"
+    return summary | dict(
+        said=message, labelled=len(match.labels), view=Names(selection).view("kept")
+    )
 
 
 def label_fields(dataset: Any) -> list[str]:
@@ -291,10 +296,10 @@ def preview(name: str, *, method: str, prune_rate: float, **params: Any) -> dict
         )
         for title, part in (("kept", kept), ("dropped", ~kept))
     ]
-    said = f"**{len(chosen):,}** of {len(values):,} images kept."
+    message = f"**{len(chosen):,}** of {len(values):,} images kept."
     if "recommended" in chosen.info:
-        said += f" {row.title}: {chosen.info['reason']}."
-    return dict(said=said, kept=len(chosen), traces=traces)
+        message += f" {row.title}: {chosen.info['reason']}."
+    return dict(said=message, kept=len(chosen), traces=traces)
 
 
 def compare(dataset: Any, one: str, other: str) -> dict[str, Any]:
@@ -311,14 +316,14 @@ def compare(dataset: Any, one: str, other: str) -> dict[str, Any]:
         )
     both = len(first & second)
     either = len(first | second)
-    said = (
+    message = (
         f"{one}: {len(first):,} images, {other}: {len(second):,}. Both keep {both:,} "
-        f"({both / either:.0%} of all "
-        f"that either keeps); only {one}: {len(first - second):,}, only {other}: "
+        f"({both / either:.0%} of the images in either);"
+        f" only {one}: {len(first - second):,}, only {other}: "
         f"{len(second - first):,}."
     )
     return dict(
-        said=said,
+        said=message,
         both=both,
         only_one=len(first - second),
         only_other=len(second - first),
@@ -369,7 +374,9 @@ def install(folder: Path | str | None = None) -> Path:
     if link.is_symlink():
         link.unlink()
     elif link.exists():
-        raise BadInput(f"{str(link)!r} exists and is not ours; move it away and install again.")
+        raise BadInput(
+            f"{str(link)!r} exists and was not created by this program; move it and install again."
+        )
     try:
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(source, target_is_directory=True)

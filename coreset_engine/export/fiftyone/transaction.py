@@ -38,9 +38,11 @@ def all_or_nothing(dataset: Any, fields: Sequence[str]) -> Iterator[None]:
             before.restore()
         except (PyMongoError, OSError) as second:
             raise BadInput(
-                f"the export into {dataset.name!r} failed ({_brief(fault)}) and what it had written "
-                f"could not be taken back ({_brief(second)}); repair the database (room on its disk, "
-                "a running server) and export the same selection again: it replaces its own remains."
+                f"the export into {dataset.name!r} failed ({_brief(fault)}) and its partial result "
+                "could not be removed ("
+                f"{_brief(second)}); repair the database (room on its disk, "
+                "a running server) and export the same selection again: it replaces the partial "
+                "result."
             ) from fault
         before.discard()
         raise
@@ -48,7 +50,7 @@ def all_or_nothing(dataset: Any, fields: Sequence[str]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def said_in_words(name: str) -> Iterator[None]:
+def write_errors_as_bad_input(name: str) -> Iterator[None]:
     """A database or disk that refuses, as a sentence."""
     from pymongo.errors import PyMongoError
 
@@ -56,8 +58,9 @@ def said_in_words(name: str) -> Iterator[None]:
         yield
     except PyMongoError as fault:
         raise BadInput(
-            f"FiftyOne's database refuses to write the dataset {name!r} ({_brief(fault)}); nothing of "
-            "this export is left in it: make room on the database's disk, or start its server, and "
+            f"FiftyOne's database refuses to write the dataset {name!r} ({_brief(fault)}); nothing "
+            "of this export remains in it; make room on the database's disk, or start its server, "
+            "and "
             "export again."
         ) from fault
     except OSError as fault:

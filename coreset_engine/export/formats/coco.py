@@ -79,14 +79,14 @@ def _write_objects(
     bundle: ExportBundle, destination: Path, classes: Any, link: str, progress: Progress
 ) -> dict[str, Any]:
     """The pictures that hold kept objects, and the objects' boxes as annotations."""
-    whole, objects = pictures_of(bundle)
-    rows = pictures.kept(whole)
+    dataset, objects = pictures_of(bundle)
+    rows = pictures.kept(dataset)
     images = []
     boxes: list[dict[str, Any]] = []
     with filesystem.writing(destination):
         folder = fresh(destination / "images")
         for number, row in enumerate(rows, 1):
-            image = _image(whole, row, number, pictures.put(whole, row, folder, link))
+            image = _image(dataset, row, number, pictures.put(dataset, row, folder, link))
             images.append(image)
             for one in objects[row]:
                 category = classes.code(one.row)
@@ -96,7 +96,7 @@ def _write_objects(
                 boxes.append(annotation | dict(bbox=list(one.box), area=area, coreset=own))
             progress(number, len(rows), "pictures")
         names = classes.names or ("object",)
-        pictures.write_json(destination / "coco.json", _document(whole, images, boxes, names))
+        pictures.write_json(destination / "coco.json", _document(dataset, images, boxes, names))
     return dict(images=len(images), annotations=len(boxes), path=str(destination / "coco.json"))
 
 

@@ -44,7 +44,7 @@ TRAINING = Viewer(
 
 
 def shown_by(viewer: Viewer, path: Path | str) -> bool:
-    """Whether `viewer` shows this file as it is; False also for a file that is no picture."""
+    """Whether `viewer` shows this file as it is; False also for a file that is not a picture."""
     try:
         with Image.open(path) as image:
             return image.format in viewer.formats and image.mode in viewer.modes
@@ -92,9 +92,8 @@ def picture_files(
     readable = bundle.dataset is not None and bundle.dataset.reader is not None
     if lacking and not readable:
         raise Missing(
-            f"{len(lacking)} of {len(own)} images have no picture; this target shows pictures: "
-            "name "
-            "the folder they are in (--images FOLDER) and export again."
+            f"{len(lacking)} of {len(own)} images have no readable file; this target needs images: "
+            "give their folder (--images FOLDER) and export again."
         )
     _write_all(bundle, lacking, paths, folder, progress)
     facts, unshown = describe(paths, progress)

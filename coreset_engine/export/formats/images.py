@@ -95,14 +95,14 @@ def kept(bundle: ExportBundle, among: np.ndarray | None = None) -> np.ndarray:
     rows = rows[np.argsort(bundle.table["rank"].to_numpy()[rows], kind="stable")]
     if bundle.dataset is None or bundle.dataset.reader is None:
         raise Missing(
-            "this target carries pictures and the source has none that can be opened; name the "
-            "folder they are in now (--images FOLDER), or take csv."
+            "this target needs image files and the source has none that can be opened; give their "
+            "current folder (--images FOLDER), or export to csv."
         )
     gone = rows[bundle.position[rows] < 0]
     if len(gone):
         raise Missing(
-            f"{len(gone)} of {len(rows)} kept images are not in the source any more, the first: "
-            f"{str(bundle.ids[gone[0]])!r}; choose again on the source as it is now."
+            f"{len(gone)} of {len(rows)} kept images are no longer in the source, the first: "
+            f"{str(bundle.ids[gone[0]])!r}; select again on the current source."
         )
     return rows
 
@@ -125,14 +125,14 @@ def class_labels(bundle: ExportBundle, labels: str = "auto") -> ClassLabels:
         When the labels asked for do not exist.
     """
     if labels not in LABELS:
-        raise BadInput(f"labels={labels!r} is not offered; choose one of {', '.join(LABELS)}.")
+        raise BadInput(f"labels={labels!r} is not supported; choose one of {', '.join(LABELS)}.")
     if labels != "pseudo" and bundle.truth_codes is not None:
         return ClassLabels(_distinct(bundle.truth_names), bundle.truth_codes)
     if labels != "truth" and "pseudo_label" in bundle.table:
         return _by_cluster(bundle)
     if labels != "auto":
         raise Missing(
-            f"labels={labels!r} was asked for and the selection has none of them; use labels=auto."
+            f"labels={labels!r} was requested but the selection has none; use labels=auto."
         )
     return ClassLabels((), np.full(len(bundle), -1, np.int64))
 
@@ -231,7 +231,7 @@ def _linked(path: Path, target: Path) -> bool:
 
 def check_link(link: str) -> None:
     if link not in LINKS:
-        raise BadInput(f"link={link!r} is not offered; choose one of {', '.join(LINKS)}.")
+        raise BadInput(f"link={link!r} is not supported; choose one of {', '.join(LINKS)}.")
 
 
 def held_out(

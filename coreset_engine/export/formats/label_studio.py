@@ -117,8 +117,8 @@ def _steps(destination: Path) -> list[str]:
         f"LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={shlex.quote(str(root))}",
         "in the project: Settings > Labeling Interface > Code: paste config.xml",
         "Settings > Cloud Storage > Add Source Storage > Local files, Absolute local path "
-        f"{shlex.quote(str(root / 'images'))}; save it, do not sync it (else every picture is a "
-        "task of its own)",
+        f"{shlex.quote(str(root / 'images'))}; save it, do not sync it (otherwise every image "
+        "becomes its own task)",
         "Import: tasks.json; when labelled, Export as JSON and run: coreset import-labels FILE "
         f"--selection {shlex.quote(str(root))} --out NEXT",
     ]

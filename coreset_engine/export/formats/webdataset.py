@@ -48,7 +48,7 @@ def write_webdataset(
         When `destination` cannot be written or an option is unknown.
     """
     if isinstance(shard, bool) or not isinstance(shard, int) or shard < 1:
-        raise BadInput(f"shard={shard!r} must be a whole number from 1, for example shard=1000.")
+        raise BadInput(f"shard={shard!r} must be an integer of at least 1, for example shard=1000.")
     destination = Path(destination)
     rows = images.kept(bundle)
     classes = images.class_labels(bundle, labels)

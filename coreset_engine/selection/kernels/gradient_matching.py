@@ -98,9 +98,11 @@ def kmeanspp_draws(
 
 
 @jit
-def facility_dense(near: np.ndarray, first: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+def facility_dense(
+    similarity: np.ndarray, first: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray]:
     """(order (k,), rows each stands for (k,) float64). near: (n, n) float32 >= 0; lazy greedy."""
-    n = len(near)
+    n = len(similarity)
     best = np.full(n, np.float32(-1))
     taken = np.zeros(n, np.bool_)
     owner = np.zeros(n, np.int64)
@@ -116,14 +118,14 @@ def facility_dense(near: np.ndarray, first: np.ndarray, k: int) -> tuple[np.ndar
                 continue
             gain = 0.0
             for i in range(n):
-                gain += max(np.float32(0), near[at, i] - max(best[i], np.float32(0)))
+                gain += max(np.float32(0), similarity[at, i] - max(best[i], np.float32(0)))
             if len(heap) > 0 and (-gain, at) > heap[0]:
                 heapq.heappush(heap, (-gain, at))
                 continue
         taken[at] = True
         for i in range(n):
-            if near[at, i] > best[i]:
-                best[i], owner[i] = near[at, i], count
+            if similarity[at, i] > best[i]:
+                best[i], owner[i] = similarity[at, i], count
         order[count] = at
         count += 1
     weight = np.zeros(k)

@@ -69,7 +69,7 @@ def facility_location(links: Links, first: np.ndarray, k: int) -> np.ndarray:
     Links are symmetric and hold each image itself; all others count as 0. Stops early when nothing
     gains (every image left equals a kept one).
     """
-    starts, to, near = links
+    starts, to, similarity = links
     n = len(starts) - 1
     best = np.zeros(n, np.float64)
     taken = np.zeros(n, np.bool_)
@@ -80,13 +80,13 @@ def facility_location(links: Links, first: np.ndarray, k: int) -> np.ndarray:
         count += 1
         taken[at] = True
         for e in range(starts[at], starts[at + 1]):
-            best[to[e]] = max(best[to[e]], near[e])
+            best[to[e]] = max(best[to[e]], similarity[e])
     heap = [(-np.inf, i) for i in range(n) if not taken[i]]
     while count < k and len(heap) > 0:
         _, at = heapq.heappop(heap)
         gain = 0.0
         for e in range(starts[at], starts[at + 1]):
-            gain += max(0.0, near[e] - best[to[e]])
+            gain += max(0.0, similarity[e] - best[to[e]])
         if len(heap) > 0 and (-gain, at) > heap[0]:
             heapq.heappush(heap, (-gain, at))
             continue
@@ -95,7 +95,7 @@ def facility_location(links: Links, first: np.ndarray, k: int) -> np.ndarray:
         order[count] = at
         count += 1
         for e in range(starts[at], starts[at + 1]):
-            best[to[e]] = max(best[to[e]], near[e])
+            best[to[e]] = max(best[to[e]], similarity[e])
     return order[:count]
 
 

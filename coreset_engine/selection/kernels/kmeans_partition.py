@@ -52,8 +52,8 @@ def kmeans(rows: np.ndarray, k: int, seed: int, rounds: int = 15) -> tuple[np.nd
     for name, count in enumerate(proportional(sizes, k)):
         if sizes[name]:
             inside = np.flatnonzero(part == name)
-            own, near = _lloyd(rows[inside], int(count), rng, rounds)
-            labels[inside], distance[inside] = own + done, near
+            own, similarity = _lloyd(rows[inside], int(count), rng, rounds)
+            labels[inside], distance[inside] = own + done, similarity
             done += int(count)
     return labels, distance
 
@@ -133,9 +133,9 @@ def nearest_centre(rows: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, n
     half = 0.5 * np.einsum("kd,kd->k", centres, centres)
     for start in range(0, len(rows), _BLOCK):
         part = rows[start : start + _BLOCK]
-        near = part @ centres.T
-        near -= half
-        own = near.argmax(axis=1)
+        similarity = part @ centres.T
+        similarity -= half
+        own = similarity.argmax(axis=1)
         labels[start : start + _BLOCK] = own
         gap = part - centres[own]
         distance[start : start + _BLOCK] = np.einsum("nd,nd->n", gap, gap)

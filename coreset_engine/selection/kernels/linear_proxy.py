@@ -72,9 +72,9 @@ def proxy_gradients(inputs: Artefacts, which: str, *, own_prediction: bool = Fal
     -------
     Gradients
     """
-    given = labels_of(inputs, which)
-    known = given >= 0
-    names, labels = np.unique(given[known], return_inverse=True)
+    own_labels = labels_of(inputs, which)
+    known = own_labels >= 0
+    names, labels = np.unique(own_labels[known], return_inverse=True)
     rows = inputs_of(inputs)
     weights = fit(rows[known][:SAMPLE], labels[:SAMPLE], len(names))
     error = softmax(rows @ weights)

@@ -63,22 +63,22 @@ class Pairs:
         """(B, N) float32: K of the images at `at` (B,) with all."""
         return self.of_cosine(self.rows[at] @ self.rows.T)
 
-    def of_cosine(self, near: np.ndarray) -> np.ndarray:
-        """K of pairs whose cosine similarity is `near`, float32; `near` is overwritten."""
+    def of_cosine(self, similarity: np.ndarray) -> np.ndarray:
+        """K of pairs whose cosine similarity is `similarity`, float32; the array is overwritten."""
         if self.bandwidth is None:
-            np.maximum(near, 0, out=near)
-            return near
-        near -= 1
-        near *= np.float32(2 / self.bandwidth**2)
-        np.minimum(near, 0, out=near)
-        np.exp(near, out=near)
-        return near
+            np.maximum(similarity, 0, out=similarity)
+            return similarity
+        similarity -= 1
+        similarity *= np.float32(2 / self.bandwidth**2)
+        np.minimum(similarity, 0, out=similarity)
+        np.exp(similarity, out=similarity)
+        return similarity
 
     def represented(self, at: np.ndarray) -> np.ndarray:
         """(B, N) float32: how well each candidate at `at` represents every image, q_j K(i, j)."""
-        near = self.kernel(at)
-        near *= self.quality[at, None]
-        return near
+        similarity = self.kernel(at)
+        similarity *= self.quality[at, None]
+        return similarity
 
     def blocks(self) -> Iterator[np.ndarray]:
         """Positions of all images, as many at a time as a block of similarities holds."""
@@ -339,8 +339,8 @@ def kth_nearest(rows: np.ndarray, k: int) -> np.ndarray:
     pairs = uniform(rows)
     out = np.empty(n, np.float32)
     for at in pairs.blocks():
-        near = rows[at] @ rows.T
-        near[np.arange(len(at)), at] = np.float32(-np.inf)
-        place = n - min(max(k, 1), n - 1)  # ascending; the own row comes first
-        out[at] = 1 - np.partition(near, place, axis=1)[:, place]
+        similarity = rows[at] @ rows.T
+        similarity[np.arange(len(at)), at] = np.float32(-np.inf)
+        column = n - min(max(k, 1), n - 1)  # ascending; the own row comes first
+        out[at] = 1 - np.partition(similarity, column, axis=1)[:, column]
     return np.maximum(out, 0)

@@ -128,9 +128,9 @@ def _lower_linked(
     for e in range(links.starts[at], links.starts[at + 1]):
         other = links.to[e]
         if not taken[other]:
-            near = weight * min(1.0, links.weight[e] / far)
-            if near < diversity[other]:
-                diversity[other] = near
+            overlap = weight * min(1.0, links.weight[e] / far)
+            if overlap < diversity[other]:
+                diversity[other] = overlap
 
 
 @jit

@@ -35,19 +35,19 @@ class AutoConfig:
     )
     portfolio: str = knob(
         "",
-        "methods to choose from, with commas between; none = those that need vectors and "
-        "neighbours alone",
+        "comma-separated methods to choose from; none = those that need only vectors and neighbours",
         label="Methods to choose from",
     )
     classes: str = knob(
         "pool",
-        "expected gain in accuracy under the pool's own mix of classes, or with all classes alike",
+        "expected gain in accuracy under the pool's own class mix, or with all classes weighted "
+        "equally",
         choices=("pool", "balanced"),
         label="Mix of classes",
     )
     switch: float = knob(
         0.25,
-        "of the measured rule: share of the set kept above which ProbCover takes over",
+        "measured rule only: share of the set kept above which ProbCover is used",
         low=0.0,
         high=1.0,
         step=0.01,
@@ -115,7 +115,7 @@ def candidates(text: str, n_images: int) -> tuple[str, ...]:
     rows = [look_up(METHODS, name, "method") for name in wanted]
     for row in rows:
         if row.family == "recommended":
-            raise BadInput(f"portfolio names {row.name!r}, which chooses among methods itself.")
+            raise BadInput(f"portfolio names {row.name!r}, which itself chooses among methods.")
     return tuple(dict.fromkeys(row.name for row in rows))
 
 
@@ -152,10 +152,7 @@ def _measured_rule(k: int, n: int, switch: float) -> tuple[str, str]:
     share = f"{k:,} of {n:,} images ({100 * k / n:.3g}%)"
     if k <= switch * n:
         return "kmedoids", (
-            f"k-means medoids, since {share} are few: the middles of {k:,} groups cover the set "
+            f"k-means medoids, since {share} are few: the medoids of {k:,} groups cover the set "
             "without outliers"
         )
-    return "probcover", (
-        f"ProbCover, since {share} are many: it leaves out images that lie close to one that is "
-        "kept"
-    )
+    return "probcover", (f"ProbCover, since {share} are many: it skips images close to a kept one")

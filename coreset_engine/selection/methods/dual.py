@@ -26,13 +26,14 @@ class DualConfig:
     labels: str = knob("pseudo", "labels of the training dynamics", choices=LABELS)
     sampling: str = knob(
         "beta",
-        "beta: drawn by score times a density over the mean probability that depends on the pruning "
+        "beta: drawn by score times a density over the mean probability that depends on the "
+        "pruning "
         "rate; top: the highest scores",
         choices=("beta", "top"),
     )
     c: float = knob(
         4.0,
-        "c_D: the larger, the later the density moves to easy images (the program's example for "
+        "c_D: larger values move the density to easy images later (the program's example for "
         "CIFAR-100: 4)",
         low=0.1,
         high=100.0,
@@ -90,7 +91,8 @@ def dual(
 def _recorded(dynamics: Dynamics) -> tuple[np.ndarray, np.ndarray]:
     if dynamics.info.get("source") == "predictions":
         raise BadInput(
-            "dual follows a training over several epochs, and predictions are one snapshot; choose "
+            "dual needs training over several epochs, and predictions are a single snapshot; "
+            "choose "
             "a method on aum, el2n or entropy, or leave --predictions out."
         )
     if dynamics.dual is None or dynamics.mean_probability is None:

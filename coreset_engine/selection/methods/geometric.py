@@ -42,7 +42,7 @@ class HerdingConfig:
     """Welling 2009, with the vectors as features."""
 
     metric: str = knob(
-        "cosine", "cosine: unit vectors, so that long ones do not go first", choices=METRICS
+        "cosine", "cosine: on unit vectors, so that vector length has no influence", choices=METRICS
     )
     dims: int | None = knob(
         None,
@@ -59,7 +59,7 @@ class KMedoidsConfig:
 
     metric: str = knob("cosine", "distance between vectors", choices=METRICS)
     dims: int = knob(128, DIMS, low=0, high=100_000)
-    rounds: int = knob(15, "most rounds of k-means", low=1, high=1000)
+    rounds: int = knob(15, "maximum number of k-means iterations", low=1, high=1000)
 
 
 @by_key
@@ -151,7 +151,7 @@ def herding(
     order = filled(order, n, k, preselected)
     info = {
         "dims": rows.shape[1],
-        "reason": "chosen so that the mean of the kept vectors follows the mean of all",
+        "reason": "chosen so that the mean of the kept vectors approaches the mean of all",
     }
     return Ranking(order, rank_scores(order, n), info=info)
 
@@ -189,7 +189,7 @@ def kmedoids(
     inputs, k, seed, preselected
         As in `selection.contract`; vectors are read.
     config : KMedoidsConfig
-        Metric, leading principal components compared (0 = all), most rounds of k-means.
+        Metric, leading principal components compared (0 = all), maximum number of k-means iterations.
 
     Returns
     -------
@@ -210,6 +210,6 @@ def kmedoids(
     order = filled(medoids, len(rows), k, preselected)
     info = {
         "mean_distance": float(np.sqrt(np.maximum(distance, 0)).mean()),
-        "reason": f"the middle of each of {len(first)} groups of similar images",
+        "reason": f"medoid of one of {len(first)} groups of similar images",
     }
     return Ranking(order, rank_scores(order, len(rows)), nested=False, info=info)

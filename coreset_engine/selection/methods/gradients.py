@@ -75,7 +75,7 @@ class GlisterConfig:
     """Killamsetty et al. 2021: greedy rounds with a step of the model between them."""
 
     labels: str = knob("pseudo", PROXY_LABELS, choices=LABELS)
-    rounds: int = knob(200, "greedy rounds, a step of the model after each", low=1, high=1000)
+    rounds: int = knob(200, "greedy rounds, with a model step after each", low=1, high=1000)
     step: float = knob(1.0, "learning rate of the step", low=0.001, high=100.0)
 
 
@@ -116,7 +116,7 @@ def badge(
     return Ranking(
         filled(order, n, k),
         rank_scores(order, n),
-        info={"reason": "uncertain to a linear proxy, and each in a way of its own"},
+        info={"reason": "uncertain for a linear proxy, with a gradient unlike the others"},
     )
 
 
@@ -165,7 +165,7 @@ def craig(
         CRAIG_PART,
         preselected,
         choose,
-        "its gradient stands for those of many of its class",
+        "its gradient represents many others of its class",
     )
 
 
@@ -280,7 +280,7 @@ def glister(
         filled(order, n, k),
         rank_scores(order, n),
         nested=False,
-        info={"reason": "a step on it lowers the loss on the whole set most"},
+        info={"reason": "a gradient step on it lowers the loss on the whole set most"},
     )
 
 

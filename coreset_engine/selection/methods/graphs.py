@@ -47,7 +47,7 @@ class GraphCutConfig:
 
     diversity: float = knob(
         0.5,
-        "lambda: how much similarity among the kept costs; up to 0.5 f is monotone",
+        "lambda: penalty on similarity among kept images; up to 0.5 f is monotone",
         low=0.0,
         high=1.0,
         step=0.05,
@@ -65,7 +65,7 @@ class ProbcoverConfig:
         high=1.0,
         step=0.01,
     )
-    labels: str = knob("pseudo", "labels by which purity is measured", choices=LABELS)
+    labels: str = knob("pseudo", "labels used to measure purity", choices=LABELS)
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class D2Config:
 
     score: str = knob(
         "uniform",
-        "difficulty at the start: uniform needs no labels",
+        "initial difficulty: uniform needs no labels",
         choices=("uniform", "aum", "forgetting", "el2n", "entropy", "dyn_unc"),
     )
     labels: str = knob(
@@ -150,7 +150,7 @@ def facility_location(
     links = similarity(inputs.neighbours)
     n = len(inputs.dataset)
     order = lazy_greedy(as_links(links), preselected, k)
-    reason = "each adds most to how well all images are represented by their most similar kept one"
+    reason = "each adds most to the similarity of all images to their most similar kept one"
     return Ranking(filled(order, n, k), rank_scores(order, n), info={"reason": reason})
 
 
@@ -184,7 +184,7 @@ def graph_cut(
     gain = np.asarray(links.sum(axis=1), np.float64).ravel() - config.diversity
     penalties = as_links(links, 2 * config.diversity * links.data)
     order = greedy_with_penalties(gain, penalties, False, preselected, min(k, n))
-    reason = "similar to many images, unlike the kept ones"
+    reason = "similar to many images, dissimilar to the kept ones"
     return Ranking(filled(order, n, k), rank_scores(order, n), info={"reason": reason})
 
 
@@ -220,12 +220,12 @@ def probcover(
     """
     from coreset_engine.selection.kernels.greedy import cover_balls
 
-    near = inputs.neighbours
-    radius = pure_radius(near, labels_of(inputs, config.labels), config.purity)
+    neighbours = inputs.neighbours
+    radius = pure_radius(neighbours, labels_of(inputs, config.labels), config.purity)
     radii = np.r_[radius * 0.5 ** np.arange(12), LAST_RADIUS]
-    links = symmetric(near, near.distances, own=0.0)
+    links = symmetric(neighbours, neighbours.distances, own=0.0)
     order = cover_balls(as_links(links), np.unique(radii)[::-1], preselected, k)
-    n = len(near.indices)
+    n = len(neighbours.indices)
     reason = f"its ball of radius {radius:.3g} holds most images that no kept one covers"
     info = {"radius": radius, "reason": reason}
     return Ranking(filled(order, n, k), rank_scores(order, n), info=info)
@@ -322,16 +322,18 @@ def _start(inputs: Artefacts, config: D2Config) -> np.ndarray:
     return np.asarray((hard - hard.min()) / max(hard.max() - hard.min(), 1e-12))
 
 
-def _undirected(near: Neighbours, k: int, groups: np.ndarray, dropped: np.ndarray) -> csr_matrix:
+def _undirected(
+    neighbours: Neighbours, k: int, groups: np.ndarray, dropped: np.ndarray
+) -> csr_matrix:
     """(N, N) sparse squared distances: each image's k nearest of its group, counted both ways."""
-    usable = (near.indices >= 0) & (groups[near.indices] == groups[:, None])
-    usable &= ~dropped[near.indices] & ~dropped[:, None]
+    usable = (neighbours.indices >= 0) & (groups[neighbours.indices] == groups[:, None])
+    usable &= ~dropped[neighbours.indices] & ~dropped[:, None]
     first = np.argsort(~usable, axis=1, kind="stable")[:, :k]
     usable = np.take_along_axis(usable, first, 1)
     nearest = Neighbours(
-        np.where(usable, np.take_along_axis(near.indices, first, 1), -1),
-        np.take_along_axis(near.distances, first, 1),
-        near.metric,
+        np.where(usable, np.take_along_axis(neighbours.indices, first, 1), -1),
+        np.take_along_axis(neighbours.distances, first, 1),
+        neighbours.metric,
     )
     return symmetric(nearest, squared(nearest))
 
@@ -362,34 +364,34 @@ def _reverse_messages(
     return np.argsort(turn, kind="stable")[: np.isfinite(turn).sum()]
 
 
-def squared(near: Neighbours) -> np.ndarray:
+def squared(neighbours: Neighbours) -> np.ndarray:
     """(N, k) float64 squared Euclidean distances; of unit vectors where the graph is cosine."""
-    far = near.distances.astype(np.float64)
-    return 2 * far if near.metric == "cosine" else far**2
+    far = neighbours.distances.astype(np.float64)
+    return 2 * far if neighbours.metric == "cosine" else far**2
 
 
-def similarity(near: Neighbours) -> csr_matrix:
+def similarity(neighbours: Neighbours) -> csr_matrix:
     """(N, N) sparse, symmetric, in [0, 1], 1 on the diagonal.
 
     Cosine similarity, or e^(-d^2 / mean d^2) for other metrics.
     """
-    if near.metric == "cosine":
-        return symmetric(near, np.clip(1 - near.distances, 1e-6, 1), own=1.0)
-    square = squared(near)
+    if neighbours.metric == "cosine":
+        return symmetric(neighbours, np.clip(1 - neighbours.distances, 1e-6, 1), own=1.0)
+    square = squared(neighbours)
     scale = max(square[np.isfinite(square)].mean(), FLOOR)
-    return symmetric(near, np.exp(-square / scale), own=1.0)
+    return symmetric(neighbours, np.exp(-square / scale), own=1.0)
 
 
-def symmetric(near: Neighbours, values: np.ndarray, own: float | None = None) -> csr_matrix:
+def symmetric(neighbours: Neighbours, values: np.ndarray, own: float | None = None) -> csr_matrix:
     """(N, N) sparse: a link wherever either image is a neighbour of the other.
 
     values: (N, k) >= 0, one for each link. own: value on the diagonal; None = no diagonal.
     """
-    n = len(near.indices)
-    real = near.indices >= 0
-    rows = np.broadcast_to(np.arange(n)[:, None], near.indices.shape)[real]
+    n = len(neighbours.indices)
+    real = neighbours.indices >= 0
+    rows = np.broadcast_to(np.arange(n)[:, None], neighbours.indices.shape)[real]
     kept = np.maximum(values[real].astype(np.float64), FLOOR)
-    links = csr_matrix((kept, (rows, near.indices[real])), shape=(n, n))
+    links = csr_matrix((kept, (rows, neighbours.indices[real])), shape=(n, n))
     links = links.maximum(links.T).tocsr()
     if own is not None:
         links = links + identity(n, np.float64, "csr") * max(own, FLOOR)
@@ -405,10 +407,10 @@ def as_links(graph: csr_matrix, weight: np.ndarray | None = None) -> Links:
     return Links(graph.indptr, graph.indices, np.asarray(weight, np.float64))
 
 
-def pure_radius(near: Neighbours, labels: np.ndarray, purity: float) -> float:
+def pure_radius(neighbours: Neighbours, labels: np.ndarray, purity: float) -> float:
     """The largest radius at which a share `purity` of the balls {x: d < radius} hold one label."""
-    other = (near.indices >= 0) & (labels[near.indices] != labels[:, None])
-    first = np.where(other, near.distances, np.inf).min(axis=1, initial=np.inf)
+    other = (neighbours.indices >= 0) & (labels[neighbours.indices] != labels[:, None])
+    first = np.where(other, neighbours.distances, np.inf).min(axis=1, initial=np.inf)
     radius = np.sort(first)[min(int((1 - purity) * len(first) + 1e-9), len(first) - 1)]
-    longest = float(near.distances[np.isfinite(near.distances)].max(initial=0.0))
+    longest = float(neighbours.distances[np.isfinite(neighbours.distances)].max(initial=0.0))
     return max(float(min(radius, np.nextafter(longest, np.inf, dtype=np.float64))), LAST_RADIUS)

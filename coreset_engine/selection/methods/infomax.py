@@ -24,14 +24,21 @@ class InfomaxConfig:
 
     score: str = knob(
         "prototypicality",
-        "information of an image: distance to its k-means centre (no labels), or a difficulty score",
+        "information of an image: distance to its k-means centre (no labels), or a difficulty "
+        "score",
         choices=SCORES,
     )
     labels: str = knob("pseudo", "labels of the training dynamics", choices=LABELS)
     alpha: float = knob(
-        0.3, "alpha: how much what two kept images share counts", low=0.0, high=100.0, step=0.05
+        0.3,
+        "alpha: weight of the information shared by two kept images",
+        low=0.0,
+        high=100.0,
+        step=0.05,
     )
-    neighbours: int = knob(5, "nearest neighbours an image shares information with", low=1, high=50)
+    neighbours: int = knob(
+        5, "number of nearest neighbours that share information with an image", low=1, high=50
+    )
     n_clusters: int = knob(100, "clusters of prototypicality", low=1, high=100_000)
 
 
@@ -66,9 +73,11 @@ def infomax(
     """
     from coreset_engine.selection.kernels.greedy import greedy_with_penalties
 
-    near = inputs.neighbours
+    neighbours = inputs.neighbours
     nearest = Neighbours(
-        near.indices[:, : config.neighbours], near.distances[:, : config.neighbours], near.metric
+        neighbours.indices[:, : config.neighbours],
+        neighbours.distances[:, : config.neighbours],
+        neighbours.metric,
     )
     links = similarity(nearest)
     gain = _information(inputs, config, seed)

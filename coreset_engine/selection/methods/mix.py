@@ -38,12 +38,12 @@ class MixConfig:
     typicality: float = knob(0.5, "in a dense neighbourhood", low=0.0, high=100.0, step=0.1)
     difficulty: float = knob(0.0, "hard by training dynamics", low=0.0, high=100.0, step=0.1)
     balance: float = knob(
-        0.0, "of a value of the column `by` that is short", low=0.0, high=100.0, step=0.1
+        0.0, "of an underrepresented value of the column `by`", low=0.0, high=100.0, step=0.1
     )
-    similarity: float = knob(0.0, "like the query", low=0.0, high=100.0, step=0.1)
+    similarity: float = knob(0.0, "similar to the query", low=0.0, high=100.0, step=0.1)
     own: float = knob(0.0, "high in the column `column`", low=0.0, high=100.0, step=0.1)
     by: str = knob("cluster", "column that is balanced: cluster, class, folder or metadata")
-    query: str = knob("", 'what similarity is measured to: ids, comma between, or "text: ..."')
+    query: str = knob("", 'similarity to: comma-separated ids, or "text: ..."')
     column: str = knob("", "column of numbers for `own`, high = better")
     score: str = knob(
         "aum",
@@ -94,7 +94,7 @@ def mix(
     weights = {name: float(getattr(config, name)) for name in TERMS}
     if not any(weights.values()):
         raise BadInput(
-            f"every weight of mix is 0; give one of {', '.join(TERMS)} more, for example "
+            f"every weight of mix is 0; set one of {', '.join(TERMS)} above 0, for example "
             "diversity=1."
         )
     static = _static_terms(inputs, config, weights)
@@ -131,7 +131,7 @@ def _static_terms(
     if weights["similarity"]:
         if not config.query.strip():
             raise BadInput(
-                "mix: similarity needs a query; give query=ID (or several, comma between), or "
+                "mix: similarity needs a query; give query=ID (or several, comma-separated), or "
                 "similarity=0."
             )
         terms["similarity"] = percentile(similarity_to(inputs, config.query))

@@ -36,7 +36,7 @@ HELD_OUT = 0.3  # share of the labelled images that temperatures are judged on
 
 PAIRS = knob(
     "auto",
-    "all: every pair is looked at; sampled: a random sample while few images are kept, then the "
+    "all: every pair is compared; sampled: a random sample while few images are kept, then the "
     "neighbour graph; auto: all up to 10,000 images",
     choices=("auto", "all", "sampled"),
 )
@@ -65,10 +65,11 @@ class MaxherdingConfig:
 class UherdingConfig:
     """Bae et al. 2025, with pseudo-labels in place of the annotator."""
 
-    labels: str = knob("pseudo", "labels that the kept images are given", choices=LABELS)
+    labels: str = knob("pseudo", "labels of the kept images", choices=LABELS)
     rounds: int = knob(
         5,
-        "equal rounds; after each the model, its temperature and sigma follow what is kept",
+        "equal rounds; after each the model, its temperature and sigma are refitted to the kept "
+        "images",
         low=1,
         high=100,
     )
@@ -116,7 +117,7 @@ def facility_location_full(
 ) -> Ranking:
     """Greedy maximum of f(S) = sum_i max_{j in S} s_ij, s the cosine similarity of every pair.
 
-    Where `facility_location` counts images that are no neighbours as not alike at all, here they
+    Where `facility_location` counts images that are not neighbours as not alike at all, here they
     count with their similarity; the greedy's gains are exact.
 
     Parameters
@@ -132,7 +133,7 @@ def facility_location_full(
     """
     rows = unit_rows(inputs, config.dims)
     order = _covering(inputs, rows, None, config.pairs, preselected, k)
-    reason = "each adds most to how well all images are represented by their most similar kept one"
+    reason = "each adds most to the similarity of all images to their most similar kept one"
     return _ranked(order, rows, k, reason)
 
 
@@ -235,7 +236,7 @@ def uherding(
         weight, bandwidth = _uncertainty(inputs, rows, labels, order, config.bandwidth)
         order = greedy_coverage(Pairs(rows, bandwidth, weight, ones), order, int(goal))
         order = _most_uncertain(order, weight, int(goal))
-    reason = "uncertain to a linear model, and in a region that the kept ones do not cover"
+    reason = "uncertain for a linear model, in a region that the kept images do not cover"
     return _ranked(order, rows, k, reason, nested=False)
 
 
@@ -351,7 +352,7 @@ def subzerocore(
         density = gaussian_density(kth_nearest(rows, neighbours))
     pairs = Pairs(rows, None, np.ones(n, np.float32), density)
     order = greedy_coverage(pairs, preselected, k)
-    reason = f"represents many images from a place of usual density (K = {neighbours} neighbours)"
+    reason = f"represents many images, in a region of typical density (K = {neighbours} neighbours)"
     return _ranked(order, rows, k, reason, nested=False, neighbours=neighbours)
 
 
@@ -372,10 +373,10 @@ def neighbourhood(n: int, kept: int, coverage: float) -> int:
 def gaussian_density(radius: np.ndarray) -> np.ndarray:
     """(N,) float32 in (0, 1]: 1 at the mean radius, less the more deviations from it."""
     radius = np.asarray(radius, np.float64)
-    spread = radius.std()
-    if spread < 1e-9:
+    deviation = radius.std()
+    if deviation < 1e-9:
         return np.ones(len(radius), np.float32)
-    return np.asarray(np.exp(-((radius - radius.mean()) ** 2) / (2 * spread**2)), np.float32)
+    return np.asarray(np.exp(-((radius - radius.mean()) ** 2) / (2 * deviation**2)), np.float32)
 
 
 def _ranked(

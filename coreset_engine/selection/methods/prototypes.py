@@ -32,11 +32,11 @@ class PrototypicalityConfig:
         100, "k-means clusters whose centres are the prototypes", low=1, high=100_000
     )
     keep: str = knob(
-        "hard", "far from the prototype (hard) or near to it (easy)", choices=("hard", "easy")
+        "hard", "far from the prototype (hard) or close to it (easy)", choices=("hard", "easy")
     )
     balance: float = knob(
         0.5,
-        "share of an equal split that every cluster is sure of; 0 = no balance",
+        "guaranteed share of an equal split for every cluster; 0 = no balance",
         low=0.0,
         high=1.0,
         step=0.05,
@@ -70,7 +70,7 @@ class TypiclustConfig:
 
     max_clusters: int = knob(
         500,
-        "most k-means clusters; more are never made, so that none is too fine",
+        "maximum number of k-means clusters",
         low=1,
         high=100_000,
     )
@@ -225,7 +225,7 @@ def typiclust(
     rank = np.empty(len(rows), np.int64)
     rank[np.lexsort((-typical, copies))] = np.arange(len(rows))
     if config.variant == "program":
-        rank = _picked_in_turn(rows, labels, config.neighbours, preselected)
+        rank = _picked_per_class(rows, labels, config.neighbours, preselected)
     turn = rank_within_class(labels, rank, preselected)
     size = np.bincount(labels)[labels]
     small = size < SMALL[config.variant]
@@ -249,20 +249,20 @@ def typicality(rows: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
     """
     out = np.zeros(len(rows))
     for inside in _clusters(labels):
-        near = min(k, len(inside) - 1)
-        if near == 0:
+        n_near = min(k, len(inside) - 1)
+        if n_near == 0:
             continue
         block = max(1, _BLOCK // len(inside))
         for start in range(0, len(inside), block):
             part = inside[start : start + block]
             far = _squared(rows[part], rows[inside])
             far[np.arange(len(far)), np.arange(start, start + len(far))] = np.inf
-            nearest = np.sqrt(np.partition(far, near - 1, axis=1)[:, :near])
+            nearest = np.sqrt(np.partition(far, n_near - 1, axis=1)[:, :n_near])
             out[part] = 1 / np.maximum(nearest.mean(axis=1, dtype=np.float64), 1e-9)
     return out
 
 
-def _picked_in_turn(
+def _picked_per_class(
     rows: np.ndarray, labels: np.ndarray, k: int, preselected: np.ndarray
 ) -> np.ndarray:
     """(N,) int64: ranks within clusters as the released program picks.
@@ -279,11 +279,11 @@ def _picked_in_turn(
         np.fill_diagonal(far, np.inf)
         alive = np.arange(len(left))
         for turn in range(len(left)):
-            near = min(k, len(alive) // 2)
+            n_near = min(k, len(alive) // 2)
             pick = 0
-            if near:
+            if n_near:
                 own = far[np.ix_(alive, alive)]
-                pick = int(np.partition(own, near - 1, axis=1)[:, :near].mean(axis=1).argmin())
+                pick = int(np.partition(own, n_near - 1, axis=1)[:, :n_near].mean(axis=1).argmin())
             rank[left[alive[pick]]] = turn
             alive = np.delete(alive, pick)
     return rank

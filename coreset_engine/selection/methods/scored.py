@@ -16,7 +16,7 @@ from coreset_engine.core.config import knob
 from coreset_engine.core.errors import BadInput
 from coreset_engine.core.types import Artefacts, Dynamics, Ranking
 from coreset_engine.selection.budget import cut_count, loss_weights, settled_beta
-from coreset_engine.selection.kernels.turns import SHARES, in_turns
+from coreset_engine.selection.kernels.interleave import SHARES, interleave
 from coreset_engine.selection.keyed_random import best_first, image_keys
 from coreset_engine.selection.methods.baselines import LABELS, labels_of, rank_scores
 
@@ -71,7 +71,7 @@ class ScoreConfig:
     """One score of the training dynamics, kept from one end."""
 
     labels: str = knob("pseudo", "labels of the training dynamics", choices=LABELS)
-    keep: str = knob("hard", "which end is kept", choices=("hard", "easy"))
+    keep: str = knob("hard", "which end to keep", choices=("hard", "easy"))
     per_class: str = knob("none", PER_CLASS_HELP, choices=SHARES)
     strata: int = knob(
         0,
@@ -198,7 +198,7 @@ def hardness(dynamics: Dynamics, name: str, never_learned: str = "hardest") -> n
     values = np.asarray(getattr(dynamics, name), np.float64)
     if dynamics.info.get("source") == "predictions" and np.isnan(values).any():
         raise BadInput(
-            f"{name} follows a training over several epochs, and predictions are one snapshot; "
+            f"{name} needs training over several epochs, and predictions are a single snapshot; "
             "choose a method on aum, el2n or entropy, or leave --predictions out."
         )
     if np.isnan(values).any():
@@ -241,9 +241,9 @@ def _shared_out(
     if config.strata:
         keys = image_keys(inputs.dataset.ids, seed)
         ranges = equal_width(score, config.strata)
-        order = in_turns(np.argsort(keys, kind="stable"), classes * config.strata + ranges)
-        words.append(f"{config.strata} ranges of the score in turn")
-    return in_turns(order, classes, config.per_class), " and ".join(words)
+        order = interleave(np.argsort(keys, kind="stable"), classes * config.strata + ranges)
+        words.append(f"{config.strata} ranges of the score, interleaved")
+    return interleave(order, classes, config.per_class), " and ".join(words)
 
 
 def equal_width(score: np.ndarray, strata: int) -> np.ndarray:

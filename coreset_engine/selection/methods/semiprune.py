@@ -31,7 +31,7 @@ class SemipruneConfig:
         high=1.0,
     )
     keep: float = knob(
-        0.9, "share of its neighbours' labels an image takes on in a step", low=0.0, high=0.999
+        0.9, "share of its neighbours' labels that an image adopts in a step", low=0.0, high=0.999
     )
     beta: float | None = knob(
         None,

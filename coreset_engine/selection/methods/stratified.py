@@ -9,7 +9,7 @@ import numpy as np
 from coreset_engine.core.config import knob
 from coreset_engine.core.types import Artefacts, Ranking
 from coreset_engine.selection.budget import cut_count, settled_beta
-from coreset_engine.selection.kernels.turns import SHARES, in_turns
+from coreset_engine.selection.kernels.interleave import SHARES, interleave
 from coreset_engine.selection.keyed_random import best_first, image_keys
 from coreset_engine.selection.methods.baselines import LABELS, labels_of, rank_scores
 from coreset_engine.selection.methods.scored import (
@@ -37,7 +37,7 @@ class CcsConfig:
     )
     cut_by: str = knob(
         "score",
-        "what the hard cut goes by: the chosen score (paper, algorithm 1), or AUM whatever the "
+        "score of the hard cut: the chosen score (paper, algorithm 1), or AUM whatever the "
         "score (released program)",
         choices=("score", "aum"),
     )
@@ -113,7 +113,7 @@ def _class_budgets(
     if config.per_class == "none":
         return [(rest, k)]
     classes = labels_of(inputs, config.labels)[rest]
-    kept = in_turns(np.arange(len(rest)), classes, config.per_class)[:k]
+    kept = interleave(np.arange(len(rest)), classes, config.per_class)[:k]
     names, counts = np.unique(classes[kept], return_counts=True)
     return [(rest[classes == name], int(count)) for name, count in zip(names, counts, strict=True)]
 

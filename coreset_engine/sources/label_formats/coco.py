@@ -39,7 +39,7 @@ def coco_rows(item: dict[str, Any]) -> Iterator[LabelRow]:
         own = id_text(image.get("id"))
         reason = reasons.get(own, "")
         if count[own] > 1:
-            reason = "its id is that of another image of the file too"
+            reason = "its id is also that of another image of the file"
         yield LabelRow(_keys(image), tuple(classes.get(own, ())), where, reason=reason)
     for where in lost:
         yield LabelRow(where=where, reason="belongs to an image that the file does not list")
@@ -79,7 +79,7 @@ def _annotated(
         if image not in images:
             lost.append(f"annotation {number}")
         elif category in wrong:
-            reasons[image] = "the file gives its category two names"
+            reasons[image] = "the file has two names for its category"
         elif category in names:
             classes.setdefault(image, {})[names[category]] = None
         elif "category_id" in one:

@@ -62,13 +62,13 @@ def spelt_column(head: Sequence[str], columns: Sequence[Cells], number: int) -> 
 def one_hot_columns(columns: Sequence[Cells], others: Iterable[int]) -> list[int]:
     """Columns that hold 1 for the row's class and 0 for every other; [] where there are none.
 
-    Most rows must have a single 1: columns of facts that are true or false are no classes.
+    Most rows must have a single 1: columns of facts that are true or false are not classes.
     """
     found = [at for at in others if _is_binary(columns[at])]
     if len(found) < 2:
         return []
     rows = list(zip(*(columns[at] for at in found), strict=True))
-    single = sum(len(said_yes(row)) == 1 for row in rows)
+    single = sum(len(positive_cells(row)) == 1 for row in rows)
     return found if single * 2 >= len(rows) else []
 
 
@@ -77,7 +77,7 @@ def _is_binary(cells: Cells) -> bool:
     return texts <= _YES | _NO and bool(texts & _YES)
 
 
-def said_yes(cells: Cells) -> list[int]:
+def positive_cells(cells: Cells) -> list[int]:
     """Positions of the cells that hold 1."""
     return [at for at, cell in enumerate(cells) if (cell or "").strip().lower() in _YES]
 
@@ -88,10 +88,10 @@ def several_in(text: str, known: frozenset[str]) -> tuple[str, ...]:
     known: cells of the whole column. A text is taken apart where one of its parts stands alone in
     another cell (with commas: where all of them do).
     """
-    for mark in ("|", ";", ","):
-        parts = [part.strip() for part in text.split(mark) if part.strip()]
+    for separator in ("|", ";", ","):
+        parts = [part.strip() for part in text.split(separator) if part.strip()]
         alone = [part in known for part in parts]
-        if len(parts) > 1 and (all(alone) if mark == "," else any(alone)):
+        if len(parts) > 1 and (all(alone) if separator == "," else any(alone)):
             return tuple(dict.fromkeys(parts))
     return (text,)
 
@@ -99,16 +99,16 @@ def several_in(text: str, known: frozenset[str]) -> tuple[str, ...]:
 def by_image(rows: Iterable[LabelRow]) -> list[LabelRow]:
     """Rows of objects as rows of images: each image with the different classes of its objects."""
     order: list[LabelRow] = []
-    place: dict[str, int] = {}
+    position: dict[str, int] = {}
     for row in rows:
         key = next(iter(row.keys.values()), None)
         if row.reason or key is None:
             order.append(row)
-        elif key in place:
-            first = order[place[key]]
+        elif key in position:
+            first = order[position[key]]
             classes = tuple(dict.fromkeys((*first.classes, *row.classes)))
-            order[place[key]] = LabelRow(first.keys, classes, first.where, first.annotator)
+            order[position[key]] = LabelRow(first.keys, classes, first.where, first.annotator)
         else:
-            place[key] = len(order)
+            position[key] = len(order)
             order.append(row)
     return order

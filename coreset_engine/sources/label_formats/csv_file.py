@@ -17,7 +17,7 @@ from coreset_engine.sources.label_formats.columns import (
     holds_boxes,
     one_hot_columns,
     plain_name,
-    said_yes,
+    positive_cells,
     several_in,
     spelt_column,
     without_fractions,
@@ -80,8 +80,8 @@ def read_csv(path: Path, text: str, id_column: str, label_column: str) -> list[L
     head, records = _head(records)
     if is_via_table(head):
         return via_table_rows(head, records)
-    whole = [cells for _, cells, problem in records if not problem and len(cells) >= len(head)]
-    columns = [[cells[at] for cells in whole] for at in range(len(head))]
+    complete = [cells for _, cells, problem in records if not problem and len(cells) >= len(head)]
+    columns = [[cells[at] for cells in complete] for at in range(len(head))]
     chosen = choose_columns(path, head, columns, id_column, label_column)
     rows = list(_rows(head, shown, records, chosen))
     if chosen.label is not None:
@@ -132,7 +132,9 @@ def _rows(
 def _classes(shown: Sequence[str], cells: Sequence[str], chosen: ChosenColumns) -> tuple[str, ...]:
     if chosen.label is not None:
         return cell_classes(cells[chosen.label])
-    return tuple(shown[chosen.one_hot[at]] for at in said_yes([cells[at] for at in chosen.one_hot]))
+    return tuple(
+        shown[chosen.one_hot[at]] for at in positive_cells([cells[at] for at in chosen.one_hot])
+    )
 
 
 def cell_classes(text: str) -> tuple[str, ...]:
@@ -148,12 +150,12 @@ def cell_classes(text: str) -> tuple[str, ...]:
 def _separated(rows: list[LabelRow], cells: Sequence[str]) -> list[LabelRow]:
     """The rows, with classes like "cat|dog" taken apart and "7.0" written as "7"."""
     known = frozenset(cell.strip() for cell in cells)
-    whole = dict(zip(cells, without_fractions(cells), strict=True))
+    numbers = dict(zip(cells, without_fractions(cells), strict=True))
     changed = []
     for row in rows:
         classes = row.classes
         if len(classes) == 1:
-            name = whole.get(classes[0], classes[0])
+            name = numbers.get(classes[0], classes[0])
             classes = () if name is None else several_in(name, known)
         changed.append(LabelRow(row.keys, classes, row.where, row.annotator, row.reason))
     return changed

@@ -23,7 +23,7 @@ from coreset_engine.sources.label_formats.rows import (
 from coreset_engine.sources.label_formats.values import classes_of
 
 _SHOWN = 8
-_FREE_TEXT = "is answered in free text, which is no class"
+_FREE_TEXT = "is answered in free text, which is not a class"
 
 
 def task_rows(
@@ -160,7 +160,8 @@ def _agreed(answers: list[tuple[str, tuple[str, ...]]], asked: bool) -> tuple[tu
         shown = ", ".join(controls[:_SHOWN])
         return (
             (),
-            f"is answered by several controls ({shown}); name one: FILE#NAME or --label-column NAME",
+            f"is answered by several controls ({shown}); name one: FILE#NAME or --label-column "
+            "NAME",
         )
     return classes, ""
 

@@ -59,7 +59,8 @@ def _bytes_of(path: Path) -> bytes:
         size = path.stat().st_size
         if not path.is_file() or size > LIMIT:
             raise BadInput(
-                f"{str(path)!r} is no file of labels below {LIMIT >> 30} GB; give the file itself."
+                f"{str(path)!r} is not a file of labels below {LIMIT >> 30} GB; give the file "
+                "itself."
             )
         return path.read_bytes()
     except OSError as error:

@@ -98,7 +98,7 @@ def _yaml_names(path: Path) -> dict[int, str]:
         reason = " ".join(str(error).split())[:120]
         raise BadInput(
             f"the class names in {str(path)!r} cannot be read ({reason}); repair it, or put the "
-            "names into classes.txt, one a line."
+            "names into classes.txt, one per line."
         ) from None
 
 

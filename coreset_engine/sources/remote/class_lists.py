@@ -33,15 +33,15 @@ def declared_classes(kind: str, item: Item, options: Mapping[str, str]) -> tuple
     try:
         found: Any = listed_classes(item, options.get("label")) if kind == "parquet" else []
         if kind == "tar":
-            found = json.loads(_beside(item.place))
+            found = json.loads(_beside(item.path))
     except (OSError, ValueError, RecursionError, CoresetError):
         return ()
     texts = isinstance(found, list) and all(isinstance(name, str) for name in found)
     return tuple(found) if texts and len(set(found)) == len(found) else ()
 
 
-def _beside(place: str) -> bytes:
-    path = place.rpartition("/")[0] + "/" + CLASSES_FILE
+def _beside(path_of_file: str) -> bytes:
+    path = path_of_file.rpartition("/")[0] + "/" + CLASSES_FILE
     if is_url(path):
         return fetch(path, 0, _MOST_BYTES)
     with open(path, "rb") as file:

@@ -1,7 +1,7 @@
 """Clients of object stores for `sources.remote.storage`: no retries of their own, plain errors.
 
 Every client has its own way of asking again (s3fs five times, gcsfs for half a minute, Azure's for
-one) and its own exceptions. Here each is made to ask once, so that `places.steadily` alone decides
+one) and its own exceptions. Here each is made to ask once, so that `storage.steadily` alone decides
 how long a store is waited for, and a refusal is distinguished from a store that does not answer.
 Credentials and addresses come from the environment, as for the stores' own tools; nothing of them
 is read or kept here.
@@ -59,8 +59,10 @@ _DENIED = (
 )
 _REFUSALS = (401, 403)
 _KEYS = {
-    "gs": "set GOOGLE_APPLICATION_CREDENTIALS to a key file, or run `gcloud auth application-default login`",
-    "az": "set AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+    "gs": "set GOOGLE_APPLICATION_CREDENTIALS to a key file, or run `gcloud auth "
+    "application-default login`",
+    "az": "set AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT_NAME and "
+    "AZURE_STORAGE_ACCOUNT_KEY",
     "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile",
 }
 _ALIASES = {"gcs": "gs", "abfs": "az"}
@@ -153,7 +155,9 @@ def final(error: BaseException) -> bool:
 
 def remedy(protocol: str) -> str:
     """What gives this machine, and every node, access to the store."""
-    return _KEYS.get(_ALIASES.get(protocol, protocol), "give credentials that may list and read it")
+    return _KEYS.get(
+        _ALIASES.get(protocol, protocol), "give credentials with list and read permission"
+    )
 
 
 def example(protocol: str) -> str:

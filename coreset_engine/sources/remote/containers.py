@@ -34,8 +34,8 @@ from coreset_engine.sources.folder_labels import FEW, MODES, understand
 from coreset_engine.sources.options import ReadOptions, not_taken
 from coreset_engine.sources.remote import index_cache
 from coreset_engine.sources.remote.class_lists import declared_classes
-from coreset_engine.sources.remote.index_cache import Opened
-from coreset_engine.sources.remote.readers import Slices
+from coreset_engine.sources.remote.index_cache import ContainerIndex
+from coreset_engine.sources.remote.readers import ContainerReader
 from coreset_engine.sources.remote.scan import KINDS, Unit, look_through_all, remembered, units_of
 from coreset_engine.sources.remote.storage import is_url
 from coreset_engine.sources.safe_names import printable_name, safe_name
@@ -89,9 +89,9 @@ def _holds_containers(folder: str) -> bool:
 
 def local_folder(text: str) -> str | None:
     """The folder of this machine that a file:// URL means, as a path; None for anything else."""
-    place = _without_options(text)
-    path = place.removeprefix("file://")
-    if path == place:
+    local_path = _without_options(text)
+    path = local_path.removeprefix("file://")
+    if path == local_path:
         return None
     written = (path, unquote(path))  # file:///my%20data is what a browser or a program writes
     return next((one for one in written if os.path.isdir(one)), None)
@@ -111,7 +111,7 @@ def open_container(
     path, chosen = split_options(text, options)
     reading = reading_of(chosen)
     units, aside, left = units_of(path, reading.verify, scan_options(chosen), reading.split)
-    kept = index_cache.place_of(memory, [*(unit.mark() for unit in units), reading.fit])
+    kept = index_cache.index_path(memory, [*(unit.cache_key() for unit in units), reading.fit])
     index = index_cache.recall(kept)
     if index is None:
         tables = look_through_all(units, memory, progress)
@@ -121,8 +121,8 @@ def open_container(
     if left:
         note = counted(
             left,
-            "file of a test part stays out of the pool and is used for evaluation",
-            "files of a test part stay out of the pool and are used for evaluation",
+            "file of a test part is not part of the pool and is used for evaluation",
+            "files of a test part are not part of the pool and are used for evaluation",
         )
         notes = (*notes, Note("splits", f"{note}; split=all or split=NAME (--split) changes that"))
     return Dataset(
@@ -143,8 +143,8 @@ def open_container(
 
 def reading_of(chosen: dict[str, str]) -> ReadOptions:
     """The record of what is not the name of a column."""
-    given = {name: value for name, value in chosen.items() if name in READING}
-    return ReadOptions.of("container", given)
+    options = {name: value for name, value in chosen.items() if name in READING}
+    return ReadOptions.of("container", options)
 
 
 def scan_options(chosen: dict[str, str]) -> dict[str, str]:
@@ -158,8 +158,8 @@ def scan_options(chosen: dict[str, str]) -> dict[str, str]:
 
 def _join(
     called: str, units: list[Unit], tables: list[Any], kept: Path | None, reading: ReadOptions
-) -> Opened:
-    """The indexes of all units as one, without what is set aside.
+) -> ContainerIndex:
+    """The indexes of all units as one, without what is skipped.
 
     Raises BadInput when nothing usable is left.
     """
@@ -168,12 +168,13 @@ def _join(
     seen, file = _joined(units, tables)
     seen, file, names, rejected = _usable(kind, seen, file, items)
     if not len(names) and not rejected:
-        raise BadInput(f"{called!r} holds no row at all; give files that hold pictures.")
+        raise BadInput(f"{called!r} holds no rows; give files with images.")
     if not len(names):
         first = rejected[0]
         raise BadInput(
-            f"{called!r} holds no usable image: {len(rejected)} set aside, for example "
-            f"{first.name!r} {first.reason}; give tars, Parquet files or images that hold pictures."
+            f"{called!r} holds no usable image: {len(rejected)} skipped, for example "
+            f"{first.name!r} {first.reason}; give tars, Parquet files or image files with readable "
+            "images."
         )
     fingerprint = _fingerprint(
         arrow_columns.texts(names), arrow_columns.texts(seen["digest"]), reading.fit
@@ -184,7 +185,7 @@ def _join(
     )
     notes += _loss_notes(names, seen["losses"], reading.fit)
 
-    def fill(make: index_cache.Make) -> Opened:
+    def fill(make: index_cache.Make) -> ContainerIndex:
         arrays = dict(
             ids=arrow_columns.strings(names, partial(make, "ids")),
             file=arrow_columns.numbers(file, np.int32, partial(make, "file")),
@@ -198,7 +199,7 @@ def _join(
             arrays[f"column {name}"] = arrow_columns.strings(
                 column, partial(make, f"column {name}")
             )
-        return Opened(arrays, fingerprint, classes, tuple(rejected), tuple(notes))
+        return ContainerIndex(arrays, fingerprint, classes, tuple(rejected), tuple(notes))
 
     return index_cache.made(kept, len(names), fill)
 
@@ -220,19 +221,21 @@ def _loss_notes(names: Any, losses: Any, fit: str) -> list[Note]:
     ]
 
 
-def _reader(units: list[Unit], index: Opened, column: str | None, options: DecodeOptions) -> Slices:
+def _reader(
+    units: list[Unit], index: ContainerIndex, column: str | None, options: DecodeOptions
+) -> ContainerReader:
     items = [item for unit in units for item in unit.items]
     files = (
-        [item.place for item in items],
+        [item.path for item in items],
         [item.size for item in items],
         [item.version for item in items],
     )
-    return Slices(
+    return ContainerReader(
         units[0].kind,
         files,
         ids=index.arrays["ids"],
         file=index.arrays["file"],
-        place=index.arrays["place"],
+        offset=index.arrays["place"],
         size=index.arrays["size"],
         digest=index.arrays["digest"],
         column=column,
@@ -248,8 +251,8 @@ def unseen(text: str, *, memory: Path | None) -> list[Unit]:
     return [unit for unit in units if not remembered(unit, memory)]
 
 
-def split_options(text: str, given: dict[str, str]) -> tuple[str, dict[str, str]]:
-    """(place, options) of "place#id=...&label=..."; `given` wins.
+def split_options(text: str, options: dict[str, str]) -> tuple[str, dict[str, str]]:
+    """(path, options) of "path#id=...&label=..."; `options` win.
 
     Local paths come back absolute.
     """
@@ -258,12 +261,12 @@ def split_options(text: str, given: dict[str, str]) -> tuple[str, dict[str, str]
     if foreign:
         raise not_taken(foreign[1], foreign[2], text, OPTIONS)
     chosen = dict(parse_qsl(match[1], keep_blank_values=True)) if match else {}
-    unknown = set(given) - set(OPTIONS)
+    unknown = set(options) - set(OPTIONS)
     if unknown:
         raise TypeError(
             f"unexpected keyword argument '{sorted(unknown)[0]}'"
         )  # worded by open_source
-    chosen |= {name: str(value) for name, value in given.items() if value is not None}
+    chosen |= {name: str(value) for name, value in options.items() if value is not None}
     path = _without_options(text).removeprefix("file://")
     if not is_url(path):
         path = os.path.abspath(os.path.expanduser(path))
@@ -389,7 +392,9 @@ def _labels(
         codes = pc.fill_null(pc.index_in(texts, pa.array(listed, texts.type)), -1)
         return codes.to_numpy(), tuple(printable_name(name) for name in declared), {}, []
     if _are_captions(known, len(texts) - texts.null_count):
-        text = f"{len(known):,} different texts of {len(texts):,} pictures are captions, no classes"
+        text = (
+            f"{len(known):,} different texts of {len(texts):,} pictures are captions, not classes"
+        )
         note = Note("labels", f"{text}; they are the column 'text'")
         return None, (), {"text": arrow_columns.safe(pc.fill_null(texts, ""))}, [note]
     numbers = all(text.isascii() and text.isdigit() and len(text) < 10 for text in known)
@@ -422,7 +427,7 @@ def _mixture(classes: list[str]) -> list[Note]:
     names = [text for text in classes if not text.isdigit()]
     text = (
         f"classes are numbers in some rows ({', '.join(numbers[:3])}) and names in others "
-        f"({', '.join(safe_name(name) for name in names[:3])}): they may be one list written in two "
-        "ways"
+        f"({', '.join(safe_name(name) for name in names[:3])}): they may be the same list written "
+        "in two ways"
     )
     return [Note("labels", text)]

@@ -2,7 +2,7 @@
 
 Joining the indexes of 50 million pictures takes a minute or more and gigabytes; every process of a
 run opens the source. So the first one writes its arrays into a folder named by the marks of all
-units (place, sizes, versions, options), whole or not at all; the others map them and hold next to
+units (paths, sizes, versions, options), whole or not at all; the others map them and hold next to
 nothing. Only for sets that are worth it, and without texts of wildly different lengths, which no
 plain array holds.
 """
@@ -31,10 +31,10 @@ Make = Callable[[str, int, Any], np.ndarray]  # (name, length, dtype) -> an arra
 
 
 @dataclass(frozen=True, eq=False)
-class Opened:
+class ContainerIndex:
     """The index of an opened container.
 
-    arrays: (N,) each: ids, file, place, size, digest as in `Slices`, labels where there are any,
+    arrays: (N,) each: ids, file, place, size, digest as in `ContainerReader`, labels where there are any,
     and "column NAME" for each further column.
     """
 
@@ -58,15 +58,15 @@ class Opened:
         }
 
 
-def place_of(memory: Path | None, parts: Iterable[str]) -> Path | None:
+def index_path(memory: Path | None, parts: Iterable[str]) -> Path | None:
     """Where the opening of units with these marks is kept."""
     if memory is None:
         return None
-    whole = hashlib.sha256(json.dumps([VERSION, *parts]).encode()).hexdigest()
-    return memory / "opened" / whole[:40]
+    digest = hashlib.sha256(json.dumps([VERSION, *parts]).encode()).hexdigest()
+    return memory / "opened" / digest[:40]
 
 
-def recall(kept: Path | None) -> Opened | None:
+def recall(kept: Path | None) -> ContainerIndex | None:
     """What is kept there, its arrays mapped; None when nothing or nothing whole is."""
     if kept is None or not kept.is_dir():
         return None
@@ -78,7 +78,7 @@ def recall(kept: Path | None) -> Opened | None:
         }
         with suppress(OSError):  # a read-only workspace is fine for reading
             os.utime(kept)  # gc asks when it was last of use
-        return Opened(
+        return ContainerIndex(
             arrays,
             about["fingerprint"],
             tuple(about["classes"]),
@@ -105,7 +105,7 @@ def in_memory(name: str, n: int, dtype: Any) -> np.ndarray:
     return np.empty(n, dtype)
 
 
-def made(kept: Path | None, n: int, fill: Callable[[Make], Opened]) -> Opened:
+def made(kept: Path | None, n: int, fill: Callable[[Make], ContainerIndex]) -> ContainerIndex:
     """fill(make), its arrays in files of `kept` where n is worth it and the disk allows.
 
     Else in memory.
@@ -122,7 +122,9 @@ def made(kept: Path | None, n: int, fill: Callable[[Make], Opened]) -> Opened:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _write(temporary: Path, kept: Path, n: int, fill: Callable[[Make], Opened]) -> Opened | None:
+def _write(
+    temporary: Path, kept: Path, n: int, fill: Callable[[Make], ContainerIndex]
+) -> ContainerIndex | None:
     """The opening with its arrays mapped; None where one of them cannot be a file."""
     names: list[str] = []
 
@@ -132,19 +134,19 @@ def _write(temporary: Path, kept: Path, n: int, fill: Callable[[Make], Opened]) 
         names.append(name)
         return new_array(temporary / _file(len(names) - 1), dtype, (length,))
 
-    opened = fill(make)
-    if sorted(names) != sorted(opened.arrays):
+    index = fill(make)
+    if sorted(names) != sorted(index.arrays):
         return None
-    for array in opened.arrays.values():
+    for array in index.arrays.values():
         if isinstance(array, np.memmap):
             array.flush()
     about = dict(
         n=n,
         names=names,
-        fingerprint=opened.fingerprint,
-        classes=opened.classes,
-        rejected=[asdict(one) for one in opened.rejected],
-        notes=[asdict(one) for one in opened.notes],
+        fingerprint=index.fingerprint,
+        classes=index.classes,
+        rejected=[asdict(one) for one in index.rejected],
+        notes=[asdict(one) for one in index.notes],
     )
     (temporary / ABOUT).write_text(json.dumps(about), "utf-8")
     if kept.exists():  # torn, or another process was faster

@@ -71,7 +71,7 @@ def look_through(item: Item, examine: Any, options: dict[str, Any]) -> Iterator[
     for group in range(about.num_row_groups):
         try:
             pictures, extra = read_group(
-                item.place,
+                item.path,
                 item.size,
                 group,
                 image,
@@ -139,7 +139,7 @@ _MOST_CLASSES = 1024  # files whose list of classes is kept
 
 
 def _remember_classes(item: Item, column: str | None, classes: list[str]) -> None:
-    _CLASSES[item.place, item.size, item.version, column] = classes
+    _CLASSES[item.path, item.size, item.version, column] = classes
     while len(_CLASSES) > _MOST_CLASSES:
         _CLASSES.popitem(last=False)
 
@@ -149,7 +149,7 @@ def listed_classes(item: Item, column: str | None) -> list[str]:
 
     column: as the options name it, None for the first of a usual name.
     """
-    known = _CLASSES.get((item.place, item.size, item.version, column))
+    known = _CLASSES.get((item.path, item.size, item.version, column))
     if known is not None:
         return known
     schema = metadata_of(item).schema.to_arrow_schema()
@@ -176,8 +176,8 @@ def further_pictures(schema: Any, image: str, asked: str | None) -> list[str]:
     if asked is not None:
         return []
     return [
-        f"column {field.name!r} holds pictures too; {image!r} is read, image={field.name} "
-        f"(FILE#image={field.name}) takes the other"
+        f"column {field.name!r} also holds images; {image!r} is read, image={field.name} "
+        f"(FILE#image={field.name}) selects the other"
         for field in schema
         if field.name != image
         and holds_bytes(field.type)
@@ -191,7 +191,7 @@ def metadata_of(item: Item) -> Any:
     import pyarrow.parquet as pq
 
     try:
-        return pq.read_metadata(pa.PythonFile(Stream(item.place, item.size, 2**16), mode="r"))
+        return pq.read_metadata(pa.PythonFile(Stream(item.path, item.size, 2**16), mode="r"))
     except BadInput:
         raise  # the store did not answer
     except (pa.ArrowException, ValueError, OSError) as error:
@@ -245,8 +245,8 @@ def _holds_lists(kind: Any) -> bool:
 def unread_columns(schema: Any) -> list[str]:
     """The remarks on columns that hold several pictures a row, which are not read."""
     return [
-        f"column {field.name!r} holds {field.type}: several pictures a row, which is not read; "
-        "write one picture a row"
+        f"column {field.name!r} holds {field.type}: several images per row, which is not "
+        "supported; write one image per row"
         for field in schema
         if _holds_lists(field.type)
     ]
@@ -260,8 +260,8 @@ def unread_labels(schema: Any, image: str) -> list[str]:
     import pyarrow as pa
 
     return [
-        f"column {field.name!r} holds {field.type}: several values a row, which is not read as a "
-        "class; write one class a row, or give the labels as a table"
+        f"column {field.name!r} holds {field.type}: several values per row, which is not supported "
+        "as a class; write one class per row, or give the labels as a table"
         for field in schema
         if field.name in LABELS and field.name != image and pa.types.is_nested(field.type)
     ]

@@ -1,6 +1,6 @@
 """Read a range of images from containers and object stores with few requests.
 
-A `Slices` holds, for each image, the file it lies in and its offset. It pickles and can be cut: a
+A `ContainerReader` holds, for each image, the file it lies in and its offset. It pickles and can be cut: a
 node that embeds images 4,096 to 5,119 gets those rows alone and reads those bytes alone.
 Neighbouring members of a tar are read with one range request, rows of a Parquet file with their row
 group, single files MANY at once. The bytes of every image are compared with the digest taken when
@@ -31,13 +31,13 @@ MANY = 16  # single files asked for at once
 
 
 @dataclass(frozen=True, eq=False)
-class Slices:
+class ContainerReader:
     """The reader of a Dataset whose images lie in `files`.
 
     kind: "tar", "parquet" or "images" (a file each).
 
-    files: (places, sizes, versions), one a file. ids: (N,) str. file: (N,) int32, which file.
-    place: (N,) int64, byte offset or `parquets.where`. size: (N,) int64 bytes. digest: (N,) ascii
+    files: (paths, sizes, versions), one a file. ids: (N,) str. file: (N,) int32, which file.
+    offset: (N,) int64, byte offset or `parquets.where`. size: (N,) int64 bytes. digest: (N,) ascii
         bytes, `digest_of`.
     """
 
@@ -45,7 +45,7 @@ class Slices:
     files: tuple[list[str], list[int], list[str]]
     ids: np.ndarray
     file: np.ndarray
-    place: np.ndarray
+    offset: np.ndarray
     size: np.ndarray
     digest: np.ndarray
     column: str | None = None
@@ -62,11 +62,11 @@ class Slices:
                 yield self._decoded(i, data)
                 i += 1
 
-    def part(self, begin: int, end: int) -> Slices:
+    def part(self, begin: int, end: int) -> ContainerReader:
         """The reader of images begin .. end - 1 alone, which are 0 .. end - begin - 1 in it."""
         return self.take(Slice(begin, end))
 
-    def take(self, rows: np.ndarray | Slice) -> Slices:
+    def take(self, rows: np.ndarray | Slice) -> ContainerReader:
         """The reader of the images at `rows` alone, in that order."""
         used, file = np.unique(self.file[rows], return_inverse=True)
         names, sizes, versions = self.files
@@ -80,7 +80,7 @@ class Slices:
             files=files,
             ids=self.ids[rows],
             file=file.astype(np.int32),
-            place=self.place[rows],
+            offset=self.offset[rows],
             size=self.size[rows],
             digest=self.digest[rows],
         )
@@ -98,8 +98,8 @@ class Slices:
             return i - start < MANY and int(self.size[start : i + 1].sum()) <= TOGETHER
         if self.kind != "tar" or self.file[i] != self.file[i - 1]:
             return False
-        gap = self.place[i] - self.place[i - 1] - self.size[i - 1]
-        return 0 <= gap <= GAP and self.place[i] + self.size[i] - self.place[start] <= TOGETHER
+        gap = self.offset[i] - self.offset[i - 1] - self.size[i - 1]
+        return 0 <= gap <= GAP and self.offset[i] + self.size[i] - self.offset[start] <= TOGETHER
 
     def _bytes(self, begin: int, end: int) -> Iterator[bytes]:
         name = self.files[0][self.file[begin]]
@@ -112,17 +112,17 @@ class Slices:
                 [self.files[0][file] for file in files], [self.files[1][file] for file in files]
             )
             return
-        first = int(self.place[begin])
-        last = int(self.place[end - 1] + self.size[end - 1])
-        whole = fetch(name, first, last)
+        first = int(self.offset[begin])
+        last = int(self.offset[end - 1] + self.size[end - 1])
+        data = fetch(name, first, last)
         for i in range(begin, end):
-            start = int(self.place[i]) - first
-            yield whole if end - begin == 1 else whole[start : start + int(self.size[i])]
+            start = int(self.offset[i]) - first
+            yield data if end - begin == 1 else data[start : start + int(self.size[i])]
 
     def _row(self, i: int) -> bytes:
         number = self.file[i]
         name, size, version = (column[number] for column in self.files)
-        group, row = parquet.where(int(self.place[i]))
+        group, row = parquet.where(int(self.offset[i]))
         try:
             pictures = parquet.GROUPS.get(name, size, version, group, self.column)
             return pictures[row].as_py() or b""
@@ -143,7 +143,7 @@ class Slices:
         path = safe_name(self.files[0][self.file[i]])
         return BadInput(
             f"image {str(self.ids[i])!r} in {path!r} {reason}; it changed after the source was "
-            "opened: open the source again, which reads changed files."
+            "opened; open the source again to read changed files."
         )
 
     # -- on disk, so that a node reads the lines of its slice and no more --------------------------
@@ -184,7 +184,7 @@ class Slices:
                 files,
                 sizes,
                 versions,
-                self.place[begin:end],
+                self.offset[begin:end],
                 self.size[begin:end],
                 self.digest[begin:end].tolist(),
             ],
@@ -192,8 +192,8 @@ class Slices:
         )
 
 
-def load_part(path: Any, number: int) -> Slices:
-    """Row group `number` of what `Slices.save` wrote; no other line is read."""
+def load_part(path: Any, number: int) -> ContainerReader:
+    """Row group `number` of what `ContainerReader.save` wrote; no other line is read."""
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path) as file:
@@ -202,7 +202,7 @@ def load_part(path: Any, number: int) -> Slices:
     file_of_row = list(zip(lines["file"], lines["file_size"], lines["version"], strict=True))
     files = sorted(set(file_of_row))
     number_of = {one: number for number, one in enumerate(files)}
-    return Slices(
+    return ContainerReader(
         kind,
         ([one[0] for one in files], [one[1] for one in files], [one[2] for one in files]),
         string_array(lines["ids"]),

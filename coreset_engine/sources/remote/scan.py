@@ -2,7 +2,7 @@
 
 Each picture's bytes pass through memory once, are decoded (verify="full") or have their header read
 (verify="header"), and leave a line in an index: key, place in the file, size, digest, or the reason
-why it is set aside. The index of a unit (one container, or CHUNK image files) is kept under the
+why it is skipped. The index of a unit (one container, or CHUNK image files) is kept under the
 workspace by place, size and version, so that opening again costs a listing. Units are
 independent: threads scan them here, nodes on a cluster.
 """
@@ -58,7 +58,7 @@ def _look_at_file(item: Item, examine: Any, options: dict[str, Any]) -> Iterator
         )
         yield dict(key=item.name, size=item.size, digest="", reason=reason)
         return
-    digest, reason, losses = examine(fetch(item.place, 0, item.size))
+    digest, reason, losses = examine(fetch(item.path, 0, item.size))
     yield dict(key=item.name, place=0, size=item.size, digest=digest, reason=reason, losses=losses)
 
 
@@ -100,9 +100,9 @@ class Unit:
     def size(self) -> int:
         return sum(item.size for item in self.items)
 
-    def mark(self) -> str:
+    def cache_key(self) -> str:
         """Names the remembered index: other options, another size or version give another."""
-        files = [(item.place, item.name, item.size, item.version) for item in self.items]
+        files = [(item.path, item.name, item.size, item.version) for item in self.items]
         identity = [VERSION, self.kind, self.verify, self.options, files]
         return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:40]
 
@@ -134,7 +134,7 @@ def units_of(
         When there is nothing that can be read.
     """
     if verify not in ("full", "header"):
-        raise BadInput(f"verify={verify!r} is not offered; use 'full' or 'header'.")
+        raise BadInput(f"verify={verify!r} is not supported; use 'full' or 'header'.")
     sorted_in: dict[str, list[Item]] = {name: [] for name in KINDS}
     others: Counter[str] = Counter()
     for item in listed(path):
@@ -157,7 +157,7 @@ def units_of(
         if sorted_in[name]:
             others[f"{name} beside {kind}"] += len(sorted_in[name])
     aside = [
-        Rejected(f"{suffix} ({count})", "not of the kind that is read here", count)
+        Rejected(f"{suffix} ({count})", "not of a supported kind", count)
         for suffix, count in sorted(others.items())
     ]
     step = CHUNK if kind == "images" else 1
@@ -200,7 +200,7 @@ def _of_split(kind: str, items: list[Item], asked: str | None) -> tuple[list[Ite
     if not kept:
         there = sorted({split for split in splits if split}) or ["none"]
         raise BadInput(
-            f"split={asked!r} names no part of this source; there are {', '.join(there)}."
+            f"split={asked!r} is not a split of this source; there are {', '.join(there)}."
         )
     return kept, 0
 
@@ -216,7 +216,7 @@ def look_through_unit(
     """
     import pyarrow as pa
 
-    kept = _place(unit, memory)
+    kept = _index_path(unit, memory)
     table = _recall(kept)
     if table is not None:
         return table
@@ -253,17 +253,17 @@ def _batches(unit: Unit, on_picture: Callable[[int], None], schema: Any) -> Iter
 
 def remembered(unit: Unit, memory: Path | None) -> bool:
     """Whether the unit's index lies in `memory`, as far as its name tells."""
-    kept = _place(unit, memory)
+    kept = _index_path(unit, memory)
     return kept is not None and kept.is_file()
 
 
-def _place(unit: Unit, memory: Path | None) -> Path | None:
-    return None if memory is None else memory / "units" / f"{unit.mark()}.parquet"
+def _index_path(unit: Unit, memory: Path | None) -> Path | None:
+    return None if memory is None else memory / "units" / f"{unit.cache_key()}.parquet"
 
 
 def remember(unit: Unit, memory: Path, table: Any) -> None:
     """Keep an index that another machine made, unless it already lies in the memory both share."""
-    kept = _place(unit, memory)
+    kept = _index_path(unit, memory)
     if _recall(kept) is None:
         _write(kept, table)
 
@@ -346,7 +346,7 @@ def look_through_all(
             raise Cancelled("cancelled.")
 
     threads = max(
-        cpu_count(), 8 if is_url(units[0].items[0].place) else 1
+        cpu_count(), 8 if is_url(units[0].items[0].path) else 1
     )  # a store's answers are waited for
     with ThreadPoolExecutor(max_workers=min(16, threads, len(units))) as pool:
         futures = [pool.submit(look_through_unit, unit, memory, on_picture) for unit in units]

@@ -34,7 +34,7 @@ _T = TypeVar("_T")
 class Item:
     """One file: path or URL, name relative to the listing, size in bytes, and a version tag."""
 
-    place: str
+    path: str
     name: str
     size: int
     version: str
@@ -47,13 +47,13 @@ def is_url(text: str) -> bool:
 def filesystem(path: str) -> tuple[Any, str]:
     """(fsspec file system, the path inside it).
 
-    Raises BadInput for a protocol that is not offered, Missing for one whose package is not
+    Raises BadInput for a protocol that is not supported, Missing for one whose package is not
     installed. Retries are left to `steadily`, so that they add up to a known time.
     """
     protocol = _protocol(path)
     if protocol not in clients.PACKAGES or "::" in path:
         raise BadInput(
-            f"{safe_name(path)!r} names no place that can be read; use a path or one of "
+            f"{safe_name(path)!r} is not a readable location; use a path or one of "
             f"{', '.join(name + '://' for name in clients.PACKAGES)}."
         )
     try:
@@ -67,11 +67,11 @@ def filesystem(path: str) -> tuple[Any, str]:
         words = " ".join(str(error).split())[:160]
         if "connect to account" in words or "credential" in words:
             raise BadInput(
-                f"{safe_name(path)!r} has no account to read it with ({words}); "
+                f"{safe_name(path)!r} has no credentials ({words}); "
                 f"{clients.remedy(protocol)}, on every node."
             ) from None
         raise BadInput(
-            f"{safe_name(path)!r} is no URL that can be read ({words}); write it like "
+            f"{safe_name(path)!r} is not a readable URL ({words}); write it like "
             f"{clients.example(protocol)}."
         ) from None
 
@@ -115,14 +115,16 @@ def _sentence(path: str, error: Exception, tried: bool) -> Exception:
     if clients.denied(error):
         return BadInput(
             f"{shown} refuses access ({words}); give this machine, and every node, credentials "
-            "that may "
-            f"list and read it: {clients.remedy(protocol)}."
+            f"with list and read permission: {clients.remedy(protocol)}."
         )
     if isinstance(error, OSError) and clients.final(error) or clients.status(error) == 404:
         return BadInput(
             f"{shown} does not exist; check the bucket and the path."
             if is_url(path)
-            else f"{shown} does not exist here; on a cluster every node must see it under the same path."
+            else (
+                f"{shown} does not exist here; on a cluster every node must see it under the same "
+                "path."
+            )
         )
     if isinstance(error, ValueError) or clients.final(error):
         return BadInput(
@@ -132,9 +134,8 @@ def _sentence(path: str, error: Exception, tried: bool) -> Exception:
         return BadInput(
             f"{shown} did not answer {len(limits().retry_waits_s) + 1} times within "
             f"{sum(limits().retry_waits_s):.0f} s "
-            f"({words or type(error).__name__}); wait until the store serves again, then run the "
-            "same "
-            "command: what was read and finished shards are kept."
+            f"({words or type(error).__name__}); wait until the store responds again, then run the "
+            "same command: finished shards are kept."
         )
     return error
 
@@ -160,7 +161,7 @@ def listed(text: str) -> list[Item]:
     root = re.split(r"[*?]", path)[0].rpartition("/")[0] if pattern else path.rstrip("/")
     items = [
         Item(
-            _whole(fs, text, about["name"]),
+            _full_path(fs, text, about["name"]),
             _below(about["name"], root),
             int(about["size"] or 0),
             _version(about),
@@ -176,8 +177,8 @@ def _escaped(path: str) -> str:
     return head.replace("[", "[[]") + slash + path[len(head) + len(slash) :]
 
 
-def _whole(fs: Any, text: str, name: str) -> str:
-    """The file's place under the protocol that was asked for: adlfs calls az:// abfs://."""
+def _full_path(fs: Any, text: str, name: str) -> str:
+    """The file's URL under the protocol that was asked for: adlfs calls az:// abfs://."""
     if not is_url(text):
         return name
     return f"{_protocol(text)}://{fs.unstrip_protocol(name).partition('://')[2]}"
@@ -214,7 +215,7 @@ def fetch(url: str, start: int, stop: int) -> bytes:
     def read() -> bytes:
         data = fs.cat_file(path, start=start, end=stop)
         if len(data) != stop - start:
-            raise OSError(f"gave {len(data)} of {stop - start} bytes; it is shorter than it was")
+            raise OSError(f"gave {len(data)} of {stop - start} bytes; it is now shorter")
         return data
 
     return steadily(url, read) if stop > start else b""
@@ -241,8 +242,8 @@ def fetch_many(urls: list[str], sizes: list[int]) -> list[bytes]:
 class Stream:
     """A seekable file over `fetch`, a block at a time: what tarfile and pyarrow read through."""
 
-    def __init__(self, place: str, size: int, block: int = BLOCK) -> None:
-        self.place = place
+    def __init__(self, path: str, size: int, block: int = BLOCK) -> None:
+        self.path = path
         self.size = size
         self.block = block
         self.at = 0
@@ -257,7 +258,7 @@ class Stream:
         if start >= stop:
             return b""
         if not self._from <= start <= stop <= self._from + len(self._held):
-            self._held = fetch(self.place, start, min(self.size, max(stop, start + self.block)))
+            self._held = fetch(self.path, start, min(self.size, max(stop, start + self.block)))
             self._from = start
         return self._held[start - self._from : stop - self._from]
 

@@ -4,9 +4,9 @@ A sample is the members that share a key, which is a member's name up to the fir
 part. The picture is the member whose extension names one of our formats; KEY.cls (.class, .label,
 .target), KEY.txt or the "label" of KEY.json, in this order, is the label. A name with more dots
 (photo.v2.png) is a sample of its own, key photo.v2, unless its sample has a picture already
-(0001.jpg beside 0001.mask.png): then it is set aside. A member's name is never a path: nothing is
+(0001.jpg beside 0001.mask.png): then it is skipped. A member's name is never a path: nothing is
 written, and the name only serves as an id. Headers that ask for more than 1 MB, links, sparse and
-special members, and whatever follows a damaged header are set aside; members that are neither
+special members, and whatever follows a damaged header are skipped; members that are neither
 picture nor label are counted, and so are label members that give no class.
 """
 
@@ -37,7 +37,7 @@ def look_through(item: Item, examine: Any, options: dict[str, Any]) -> Iterator[
     examine: bytes -> (digest, reason, losses). Rows without a key tell what is wrong with the tar
         itself.
     """
-    stream = Stream(item.place, item.size)
+    stream = Stream(item.path, item.size)
     if stream.read(8).startswith(_PACKED):
         yield dict(
             reason="is a compressed tar, which cannot be read in slices; unpack it to a plain .tar"
@@ -68,12 +68,10 @@ def look_through(item: Item, examine: Any, options: dict[str, Any]) -> Iterator[
     yield from (row for row in samples.values() if "place" in row)
     if others:
         listed = ", ".join(f"*{suffix} {count:,}" for suffix, count in others.most_common(5))
-        yield dict(reason=f"holds members that are neither pictures nor labels: {listed}")
+        yield dict(reason=f"holds members that are neither images nor labels: {listed}")
     if unread:
         name, words = next(iter(unread.items()))
-        yield dict(
-            reason=f"holds {len(unread):,} label members that give no class: {name!r} {words}"
-        )
+        yield dict(reason=f"holds {len(unread):,} label members without a class: {name!r} {words}")
 
 
 def _last_suffix(name: str) -> str:
@@ -99,7 +97,7 @@ def _members(stream: Stream, size: int) -> Iterator[tuple[tarfile.TarInfo | None
             end = tar.offset
         stream.seek(end)
         if stream.read(512).strip(b"\0"):  # tarfile takes a damaged header for the end
-            raise tarfile.ReadError("a header makes no sense")
+            raise tarfile.ReadError("a header is invalid")
     except (
         tarfile.TarError,
         ValueError,
@@ -136,7 +134,7 @@ def _entry(
     unread: dict[str, str],
     examine: Any,
 ) -> Iterator[dict[str, Any]]:
-    """Put one picture or label where it belongs; yields it when it is set aside.
+    """Put one picture or label where it belongs; yields it when it is skipped.
 
     unread: names of label members that give no class, each with what is wrong; it grows.
     """
@@ -225,8 +223,8 @@ def _text(suffix: str, data: bytes | None) -> str:
     except (ValueError, RecursionError):
         raise _NoClass("is not JSON") from None
     values = content if isinstance(content, dict) else {}
-    said = next((values[name] for name in _NAMES if values.get(name) is not None), None)
-    names = classes_of(said)
+    value = next((values[name] for name in _NAMES if values.get(name) is not None), None)
+    names = classes_of(value)
     if len(names) > 1:
         raise _NoClass(f"names {len(names)} classes: {', '.join(names)[:80]}")
     return names[0] if names else ""

@@ -34,7 +34,7 @@ ICON = "filter_alt"
 PANEL_METHODS = [*featured(), BASELINE]
 
 
-def _said(error: CoresetError) -> dict:
+def _not_done(error: CoresetError) -> dict:
     return {"said": f"Not done: {error}"}
 
 
@@ -75,19 +75,17 @@ class ComputeScores(foo.Operator):
 
     def resolve_input(self, ctx):
         inputs = types.Object()
-        given = engine.vector_sources(ctx.dataset)
+        fields = engine.vector_sources(ctx.dataset)
         inputs.enum(
             "embeddings",
-            ["", *given],
+            ["", *fields],
             default="",
             label="Embeddings",
             description="Vectors to reuse; none = embed the images",
-            view=_choices(["", *given], {"": "embed the images"}),
+            view=_choices(["", *fields], {"": "embed the images"}),
         )
         inputs.str("encoder", default="efficientnet_lite0", label="Encoder")
-        inputs.int(
-            "n_clusters", default=0, min=0, label="Clusters", description="0 = as the data suggests"
-        )
+        inputs.int("n_clusters", default=0, min=0, label="Clusters", description="0 = automatic")
         inputs.int("seed", default=0, min=0, label="Seed")
         _stage_inputs(inputs)
         return types.Property(inputs, view=types.View(label="Compute coreset scores"))
@@ -98,7 +96,7 @@ class ComputeScores(foo.Operator):
                 ctx.dataset.name, progress=_progress(ctx), **_run_params(ctx.params)
             )
         except CoresetError as error:
-            return _said(error)
+            return _not_done(error)
         if not ctx.delegated:
             ctx.ops.reload_dataset()
         return summary
@@ -119,7 +117,7 @@ class SelectCoreset(foo.Operator):
             dynamic=True,
             allow_delegated_execution=True,
             allow_immediate_execution=True,
-            description="Choose the images worth keeping",
+            description="Select the images worth keeping",
             view_target=False,
         )
 
@@ -159,7 +157,7 @@ class SelectCoreset(foo.Operator):
             "selection",
             default="main",
             label="Name",
-            description="the same name updates, another one adds",
+            description="an existing name is updated, a new one is added",
         )
         inputs.str(
             "embeddings",
@@ -172,7 +170,7 @@ class SelectCoreset(foo.Operator):
             list(scopes),
             default="dataset",
             label="Among",
-            description="the samples that are scored and chosen among",
+            description="the samples to score and select from",
             view=_choices(scopes, scopes),
         )
         return types.Property(inputs, view=types.View(label="Select a coreset"))
@@ -183,11 +181,11 @@ class SelectCoreset(foo.Operator):
                 ctx.dataset.name,
                 samples=_samples(ctx),
                 progress=_progress(ctx),
-                **_choice_params(ctx.params),
+                **_selection_params(ctx.params),
                 **_run_params(ctx.params),
             )
         except CoresetError as error:
-            return _said(error)
+            return _not_done(error)
         if not ctx.delegated:
             ctx.ops.set_view(
                 view=_kept_view(ctx, summary)
@@ -205,12 +203,12 @@ class TakeLabels(foo.Operator):
     def config(self):
         return foo.OperatorConfig(
             name="take_labels",
-            label="Coreset: take labels and choose again",
+            label="Coreset: import labels and select again",
             icon=ICON,
             dynamic=True,
             allow_delegated_execution=True,
             allow_immediate_execution=True,
-            description="Labelled samples stay in; the rest is chosen with what they say",
+            description="Labelled samples are kept; the rest is selected using their labels",
             view_target=False,
         )
 
@@ -222,7 +220,7 @@ class TakeLabels(foo.Operator):
             fields,
             default="",
             label="Field with the labels",
-            view=_choices(fields, {"": "the only one that was filled in"}),
+            view=_choices(fields, {"": "the only one with values"}),
         )
         inputs.enum(
             "method",
@@ -234,7 +232,7 @@ class TakeLabels(foo.Operator):
         )
         inputs.float("prune_rate", default=0.9, min=0, max=0.999, label="Pruning rate")
         inputs.str("selection", default="labelled", label="Name of the selection")
-        return types.Property(inputs, view=types.View(label="Take labels and choose again"))
+        return types.Property(inputs, view=types.View(label="Import labels and select again"))
 
     def execute(self, ctx):
         names = ("field", "method", "prune_rate", "selection")
@@ -244,7 +242,7 @@ class TakeLabels(foo.Operator):
                 ctx.dataset.name, progress=_progress(ctx), **chosen, **_run_params(ctx.params)
             )
         except CoresetError as error:
-            return _said(error)
+            return _not_done(error)
         if not ctx.delegated:
             ctx.ops.set_view(view=_kept_view(ctx, summary))
         return summary
@@ -293,7 +291,7 @@ class CompareSelections(foo.Operator):
         try:
             summary = engine.compare(ctx.dataset, ctx.params["one"], ctx.params["other"])
         except CoresetError as error:
-            return _said(error)
+            return _not_done(error)
         if ctx.params.get("show", True):
             ctx.ops.set_view(ctx.dataset.select(summary.pop("differ")))
         summary.pop("differ", None)
@@ -452,13 +450,13 @@ def _stage_inputs(inputs) -> None:
         names,
         default="",
         label="Recipe",
-        description="settings of a paper or its program under one name",
+        description="settings of a paper or its code, by name",
         view=_choices(names, {"": "none"}),
     )
     inputs.str(
         "settings",
         label="Settings of stages",
-        description="GROUP.NAME=VALUE, commas between: temi.preset=paper, mlp.epochs=40, "
+        description="comma-separated GROUP.NAME=VALUE: temi.preset=paper, mlp.epochs=40, "
         "dynamics.margin=probability, coverage.exponent=2",
     )
 
@@ -494,19 +492,19 @@ def _run_params(params: dict) -> dict:
     }
 
 
-def _choice_params(params: dict) -> dict:
+def _selection_params(params: dict) -> dict:
     """The request: fields of the form, the method's own parameters, and the recipe's below them."""
     names = ("method", "prune_rate", "beta", "n_neighbours", "selection")
-    given = {name: params[name] for name in names if params.get(name) not in (None, "")}
+    chosen = {name: params[name] for name in names if params.get(name) not in (None, "")}
     known = {part.name for part in dataclasses.fields(load(_method(params).config))}
     own = {
         name: params[_PARAM + name] for name in known if params.get(_PARAM + name) not in (None, "")
     }
     recipe = RECIPES.get(params.get("recipe") or "")
     if recipe is None:
-        return given | own
-    below = recipe.params_at(float(given.get("prune_rate", 0.9)))
-    return below | given | own | {"method": recipe.method}
+        return chosen | own
+    below = recipe.params_at(float(chosen.get("prune_rate", 0.9)))
+    return below | chosen | own | {"method": recipe.method}
 
 
 def _method(params: dict):

@@ -1,4 +1,4 @@
-"""Orders in which groups take turns: classes that share a budget, ranges of a score in turn.
+"""Interleave groups of an order: classes that share a budget, ranges of a score.
 
 A nested order stays nested: what is kept of every group is the start of its own order.
 """
@@ -10,8 +10,8 @@ import numpy as np
 SHARES = ("none", "equal", "proportional")
 
 
-def in_turns(order: np.ndarray, groups: np.ndarray, share: str = "equal") -> np.ndarray:
-    """Interleave an order so that groups take turns.
+def interleave(order: np.ndarray, groups: np.ndarray, share: str = "equal") -> np.ndarray:
+    """Interleave the groups of an order.
 
     Parameters
     ----------
