@@ -70,8 +70,8 @@ def _options(  # noqa: PLR0913
     at_least: Annotated[
         list[str] | None,
         _option(
-            "at least at least at least at least at least N of every cluster, or COLUMN=N of every "
-            "value of a column; repeatable"
+            "at least at least at least at least at least at least N of every cluster, or COLUMN=N "
+            "of every value of a column; repeatable"
         ),
     ] = None,
     group: Annotated[
