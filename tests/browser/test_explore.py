@@ -10,6 +10,10 @@ import zipfile
 import pytest
 from chrome import map_value, wait_for_map
 from hand import Hand, quiet
+from playwright.sync_api import expect
+
+from coreset_engine.artifacts import label_log
+from coreset_engine.sources.open import open_source
 
 
 def settled(page) -> None:
@@ -144,6 +148,23 @@ def test_ten_labels_are_corrected_in_ten_key_presses_and_nothing_is_recomputed(
     assert not page.get_by_text(re.compile("not computed yet")).count()
     assert computing_jobs(demo_home) == computed
     assert artefacts == sorted(path.name for path in (demo_home / "artefacts").glob("*/*"))
+    witness.assert_clean()
+
+
+@pytest.mark.slow
+def test_a_label_is_corrected_in_the_larger_view(open_page, app, demo_home):
+    page, witness = opened(open_page, app, "home?dataset=demo")
+    tile = page.locator(".gallery .tile button").first
+    choice = page.get_by_role("dialog").get_by_label("It is")
+    tile.click()
+    expect(choice.locator("option:checked")).to_have_text("no correction")
+    choice.select_option("8")
+    page.wait_for_timeout(1000)  # marks are reported together
+    settled(page)
+    page.reload()
+    tile.click()
+    expect(choice.locator("option:checked")).to_have_text("8")
+    label_log.undo_decision(open_source("demo").fingerprint, demo_home)  # others count them
     witness.assert_clean()
 
 

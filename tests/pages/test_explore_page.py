@@ -11,7 +11,7 @@ from finished import FinishedRun, texts
 from coreset_engine.core.filters import Filter
 from coreset_engine.curation.facets import facet
 from coreset_engine.pipeline.config import RunConfig
-from ui.state import marks, result_filters, session
+from ui.state import marks, result_filters, reviews, session
 from ui.state.result_filters import Search
 
 
@@ -131,6 +131,15 @@ def test_acts_of_a_gallery_fill_the_basket_and_tag(view, held):
     marks.apply_acts(view, [{"kind": "tag", "id": second, "name": "blurry", "on": False}])
     assert marks.tags_of_image(view, second) == []
     assert not marks.apply_acts(view, None)
+
+
+def test_a_label_given_in_the_larger_view_is_a_correction(view, held):
+    name = str(view.dataset.ids[4])
+    acts = [{"kind": "label", "id": name, "label": at} for at in (3, -1, 99, "3")]
+    assert marks.apply_acts(view, acts)
+    assert reviews.decided_labels(view, [name, "other"]) == [reviews.label_names(view)[3], ""]
+    reviews.undo(view)
+    assert reviews.decided_labels(view, [name]) == [""]
 
 
 def test_tags_are_a_filter(view, held):

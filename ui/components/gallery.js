@@ -1,7 +1,8 @@
 // A grid of thumbnails cut from one sprite sheet, and a larger view with arrows. Every text from data is set with
 // textContent, so it stays text. Reported back are `opened` (the number of the tile in the larger view, or -1), `why`
-// (the number of a tile that is asked about) and `acts` (all that was put into the basket or tagged since the gallery was
+// (the number of a tile that is asked about) and `acts` (all that was put into the basket, tagged or labelled since the gallery was
 // opened; Python takes over what it has not seen yet).
+// The larger view also corrects the image's label, from `names`; `labels` are those given before.
 // Keys on a tile and in the larger view: B or Space: basket; 1 to 9: tags; arrows: the next tile.
 
 const QUIET_MS = 450; // marks are shown at once and reported after so long without another
@@ -115,6 +116,7 @@ function between(a, b) {
 function takeMarks(root, data) {
   root.state.picks = [...(data.picks || [])];
   root.state.tags = (data.tags || []).map((names) => [...names]);
+  root.state.labels = [...(data.labels || [])];
   root.querySelectorAll(".tile").forEach((_, i) => showMarks(root, i));
   showViewerMarks(root);
 }
@@ -147,6 +149,14 @@ function flipTag(root, i, number) {
   showViewerMarks(root);
   later(root, { kind: "tag", id: root.state.data.keys[i], name, on });
   return true;
+}
+
+function setLabel(root, i, number) {
+  const name = root.state.data.names[number];
+  if (name === undefined || root.state.labels[i] === name) return;
+  root.state.labels[i] = name;
+  showViewerMarks(root);
+  later(root, { kind: "label", id: root.state.data.keys[i], label: number });
 }
 
 function later(root, act) {
@@ -222,7 +232,7 @@ function makeViewer() {
   fact.className = "fact";
   const keys = document.createElement("div");
   keys.className = "keys";
-  viewer.append(top, image, fact, keys, bottom);
+  viewer.append(top, image, fact, makeLabel(viewer), keys, bottom);
   viewer.addEventListener("keydown", (event) => pressViewerKey(viewer, event));
   viewer.addEventListener("click", (event) => {
     if (event.target === viewer && !within(viewer, event)) viewer.close(); // the dark part around it
@@ -236,9 +246,41 @@ function makeViewer() {
   return viewer;
 }
 
+/** "It is": a select box with the names that a label can have. */
+function makeLabel(viewer) {
+  const label = document.createElement("label");
+  label.className = "label";
+  const choice = document.createElement("select");
+  choice.addEventListener("change", () => {
+    const root = viewer.parentElement;
+    setLabel(root, root.state.open, Number(choice.value));
+  });
+  label.append("It is ", choice);
+  return label;
+}
+
+function showLabel(root) {
+  const { open: i, labels, data } = root.state;
+  const label = root.querySelector(".viewer .label");
+  const choice = label.querySelector("select");
+  const names = data.names || [];
+  label.hidden = !names.length;
+  if (choice.names !== names.join("\u0001")) {
+    choice.names = names.join("\u0001");
+    choice.replaceChildren(...["no correction", ...names].map((name, at) => {
+      const option = document.createElement("option");
+      option.value = at - 1;
+      option.textContent = name;
+      option.disabled = !at;
+      return option;
+    }));
+  }
+  choice.value = names.indexOf(labels[i]);
+}
+
 function pressViewerKey(viewer, event) {
   const root = viewer.parentElement;
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "SELECT") return;
   if (event.key === "ArrowLeft") step(viewer, -1);
   else if (event.key === "ArrowRight") step(viewer, 1);
   else if (markByKey(root, root.state.open, event.key, false)) event.preventDefault();
@@ -251,6 +293,7 @@ function showViewerMarks(root) {
   const basket = viewer.querySelector(".basket");
   basket.hidden = !data.picks;
   if (i < 0) return;
+  showLabel(root);
   basket.textContent = picks[i] ? "In the basket ✓" : "Add to basket (B)";
   basket.setAttribute("aria-pressed", String(Boolean(picks[i])));
   const chips = (data.tag_keys || []).slice(0, 9).map((name, at) => {

@@ -24,7 +24,7 @@ from ui.components.action_log import new_acts
 from ui.components.escape import plain
 from ui.components.tiles import TILE, broken_tile, fitted, sheet
 from ui.state import marks as marks_of
-from ui.state import session
+from ui.state import reviews, session
 
 LARGE = 640
 MAX_TILES = 500  # per gallery page
@@ -176,10 +176,10 @@ def _gallery(
 
 
 def _own_marks(dataset: Dataset, indices: np.ndarray) -> dict[str, Any]:
-    """Which images are in the basket, and the tags of each; nothing for another dataset."""
+    """Basket, tags and corrected label of each image; nothing for another dataset."""
     view = session.current_run()
     if view is None or view.dataset is not dataset:
-        return {"picks": None, "tags": [], "tag_keys": []}
+        return {"picks": None, "tags": [], "tag_keys": [], "names": [], "labels": []}
     picked = set(marks_of.basket())
     names = [str(dataset.ids[i]) for i in indices]
     values: dict[str, list[str]] = {name: [] for name in names}
@@ -190,6 +190,8 @@ def _own_marks(dataset: Dataset, indices: np.ndarray) -> dict[str, Any]:
         "picks": [name in picked for name in names],
         "tags": [values[name] for name in names],
         "tag_keys": marks_of.tag_keys(view),
+        "names": [plain(label, 60) for label in reviews.label_names(view)],
+        "labels": [plain(label, 60) for label in reviews.decided_labels(view, names)],
     }
 
 

@@ -1,4 +1,4 @@
-"""What the user marks while looking: the basket of picked images, and tags with their keys.
+"""What the user marks while looking: the basket of picked images, tags with their keys, labels.
 
 The basket belongs to the session and is known on every page. Tags belong to the dataset and lie in
 the workspace (`coreset_engine.curation.tags`), so that exports and filters know them.
@@ -13,7 +13,7 @@ import numpy as np
 
 from coreset_engine.core.ids import positions_of
 from coreset_engine.curation import tags
-from ui.state import session
+from ui.state import reviews, session
 from ui.state.run_view import RunView
 
 MOST_PICKED = 20_000
@@ -104,7 +104,8 @@ def apply_acts(view: RunView, acts: Any) -> bool:
     view : RunView
         The opened run; ids it does not have are passed over.
     acts : list of dict
-        {"kind": "basket" or "tag", "id", "on", "name"}, in the order they were done.
+        {"kind": "basket" or "tag", "id", "on", "name"} or {"kind": "label", "id", "label"} with a
+        position in `reviews.label_names`, in the order they were done.
     """
     acts = [act for act in acts if isinstance(act, Mapping)] if isinstance(acts, list) else []
     names = [str(act.get("id")) for act in acts]
@@ -118,7 +119,16 @@ def apply_acts(view: RunView, acts: Any) -> bool:
             put_in_basket([name], bool(act.get("on")))
         elif act.get("kind") == "tag":
             set_tag(view, str(act.get("name")), [name], bool(act.get("on")))
+        elif act.get("kind") == "label":
+            _correct(view, name, act.get("label"))
     return changed
+
+
+def _correct(view: RunView, name: str, label: Any) -> None:
+    """Give an image the label at this position of the names; nothing for another position."""
+    names = reviews.label_names(view)
+    if isinstance(label, int) and 0 <= label < len(names):
+        reviews.decide(view, name, reviews.CORRECT, names[label])
 
 
 def _fingerprint(view: RunView) -> str:

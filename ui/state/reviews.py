@@ -7,7 +7,7 @@ stay as they are until they are asked for again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,6 +108,12 @@ def decisions(view: RunView) -> Mapping[str, Mapping[str, Any]]:
 def decided_label(view: RunView, name: str) -> str | None:
     """The label that the user gave this image, or None."""
     return label_log.read(_fingerprint(view), session.home()).labels.get(name)
+
+
+def decided_labels(view: RunView, names: Sequence[str]) -> list[str]:
+    """The label that the user gave each of these images, "" where none."""
+    given = label_log.read(_fingerprint(view), session.home()).labels
+    return [given.get(name, "") for name in names]
 
 
 def label_names(view: RunView) -> list[str]:

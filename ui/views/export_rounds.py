@@ -85,6 +85,11 @@ def show_next(view: session.RunView, state: label_log.LabelState) -> None:
         "New images", 1, free, min(proposed, free), key=f"next:count:{len(state.rounds)}"
     )
     method = ROUND_METHOD if first else _method(right)
+    if not first:
+        st.caption(
+            f"Default: {escaped(row_title(METHODS, ROUND_METHOD))}, since of five methods for "
+            "rounds it was the best in the mean on two of three datasets, and second on the third."
+        )
     if st.button(f"Choose the next {count:,}", type="primary", key="next:choose"):
         _choose(view, state, int(count), method)
 
