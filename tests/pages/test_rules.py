@@ -37,6 +37,11 @@ RULES = {
         ("pages/test_explore_page.py", "test_the_drawer_shows_why_and_marks"),
         ("pages/test_explore_page.py", "test_the_page_acts_on_what_is_shown"),
         (
+            "pages/test_explore_page.py",
+            "test_a_label_given_in_the_larger_view_is_a_correction",
+        ),
+        ("browser/test_explore.py", "test_bars_and_ranges_filter_each_other"),
+        (
             "pages/test_clean_page.py",
             "test_copies_are_excluded_by_one_click_and_come_back_by_another",
         ),
@@ -45,6 +50,10 @@ RULES = {
         (
             "pages/test_select_page.py",
             "test_a_bare_address_brings_back_the_last_state_with_undo",
+        ),
+        (
+            "pages/test_select_page.py",
+            "test_what_no_link_holds_comes_back_with_the_same_state",
         ),
         ("pages/test_select_page.py", "test_the_active_tab_cannot_be_switched_off"),
         (
