@@ -30,6 +30,8 @@ def test_pace_in_one_line():
         == "pseudo-labels 40% · 120 images/s · 5 s left"
     )
     assert jobs.progress_text(Job("x", "prepare", "demo", {}, "queued")) == "waiting"
+    one = Job("f", "forecast", "demo", {}, "running", "forecast", 9, 16, "cells", 1.2, 49.0)
+    assert jobs.progress_text(one) == "forecast 56% · 1 cell/s · 49 s left"
 
 
 @pytest.mark.parametrize(

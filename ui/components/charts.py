@@ -303,11 +303,6 @@ def bars(
     return figure, data
 
 
-def _transparent(color: str) -> str:
-    """A colour "#RRGGBB" with no opacity."""
-    return f"rgba({', '.join(str(int(color[i : i + 2], 16)) for i in (1, 3, 5))}, 0)"
-
-
 def confusion(
     counts: np.ndarray,
     rows: Sequence[str],
@@ -329,7 +324,7 @@ def confusion(
     """
     palette = current()
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    ramp = [[0.0, _transparent(palette.kept)], [1.0, palette.kept]]  # on light and dark alike
+    ramp = [[0.0, palette.paper], [1.0, palette.kept]]
     small = max(counts.shape) <= 20
     figure = go.Figure(
         go.Heatmap(

@@ -15,6 +15,25 @@ import streamlit as st
 from coreset_engine.core.registry import MethodRow, Row, load
 
 
+# Parts of field names -> the words on forms.
+IN_WORDS = {
+    "n": "number of",
+    "lr": "learning rate",
+    "min": "minimum",
+    "max": "maximum",
+    "dims": "dimensions",
+    "aum": "AUM",
+    "el2n": "EL2N",
+    "knn": "kNN",
+}
+
+
+def field_title(name: str) -> str:
+    """A field's name in words: "n_heads" -> "Number of heads"."""
+    said = " ".join(IN_WORDS.get(part, part) for part in name.split("_"))
+    return said[:1].upper() + said[1:]
+
+
 def row_title(table: Mapping[str, Row], name: str) -> str:
     """The title of a registry's row; the name itself when the registry has no such row."""
     return table[name].title if name in table else name
@@ -76,7 +95,7 @@ def config_form(
 
 def _widget(field: dataclasses.Field, key: str, start: Any) -> Any:
     about = field.metadata
-    label = about.get("label") or field.name.replace("_", " ").capitalize()
+    label = about.get("label") or field_title(field.name)
     shared: dict[str, Any] = dict(help=about.get("help"), key=key)
     if about.get("choices"):
         choices = list(about["choices"])
@@ -103,6 +122,7 @@ def _number(
     value = min(max(value, low if low is not None else value), high if high is not None else value)
     bounded = low is not None and high is not None and (high - low) / step <= 1000
     if bounded:
-        return st.slider(label, low, high, value, step, **shared)
+        shown = "%.4g" if kind is float and step < 0.01 else None  # by default two digits
+        return st.slider(label, low, high, value, step, format=shown, **shared)
     shown = "%d" if kind is int else "%g"
     return st.number_input(label, low, high, value, step, format=shown, **shared)

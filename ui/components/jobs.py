@@ -274,9 +274,9 @@ def progress_text(job: Job) -> str:
 
 def _rate_text(rate: float, unit: str) -> str:
     """For example "120 images/s"; what is slower than one a second is counted by the minute."""
-    if rate < 1:
-        return f"{60 * rate:,.0f} {unit}/min"
-    return f"{rate:,.0f} {unit}/s"
+    per, number = ("min", 60 * rate) if rate < 1 else ("s", rate)
+    shown = f"{number:,.0f}"
+    return f"{shown} {unit.removesuffix('s') if shown == '1' else unit}/{per}"
 
 
 def format_duration(seconds: float) -> str:

@@ -172,7 +172,7 @@ def cluster_classes(view: RunView) -> np.ndarray | None:
 
 
 def differing(view: RunView) -> list[Candidate]:
-    """Images labelled otherwise than most of their cluster, most doubtful first.
+    """Images with another label than most of their cluster, most doubtful first.
 
     In a cluster without a majority: those whose label few of its images have.
     """

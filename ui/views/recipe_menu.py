@@ -22,6 +22,7 @@ def recipe_menu(view: session.RunView) -> None:
         "Recipe",
         [None, *_offered(view)],
         key=key,
+        placeholder="None",
         format_func=_title,
         on_change=_chosen,
         args=(key, view),

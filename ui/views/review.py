@@ -54,8 +54,9 @@ def _listed(view: RunView) -> list[Candidate]:
         listed = reviews.differing(view)
         with right:
             st.caption(
-                f"{counted(len(listed), 'image')} labelled otherwise than most of their cluster, "
-                "most doubtful first. A ranking trained on the labels is more exact:"
+                f"{counted(len(listed), 'image has', 'images have')} another label than most of "
+                "their cluster; most doubtful first. A model trained on the labels ranks them "
+                "more exactly:"
             )
             submit_button("Find label errors", "label_errors", view)
     given_labels = sorted({one.given for one in listed})
