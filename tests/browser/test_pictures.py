@@ -46,6 +46,14 @@ def test_picture(open_page, app, name):
     assert len(picture.getcolors(256)) > 20  # a page, not a blank
 
 
+def in_the_same_colours(frames: list[Image.Image]) -> list[Image.Image]:
+    """The frames in the 64 colours of the last one, so that no background changes between them."""
+    colours = frames[-1].quantize(
+        64, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE
+    )
+    return [frame.quantize(palette=colours, dither=Image.Dither.NONE) for frame in frames]
+
+
 @pytest.mark.slow
 def test_film_of_the_scrub(open_page, app):
     tab = open_settled(open_page, app, "select", "&p=0.97&method=elfs", "light", 900)
@@ -61,9 +69,7 @@ def test_film_of_the_scrub(open_page, app):
         )
         counts.append(tab.locator(".cm-count").inner_text())
         frames.append(shrunk(tab.locator(".cm").screenshot(), 760))
-    film = [
-        frame.quantize(48, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE) for frame in frames
-    ]
+    film = in_the_same_colours(frames)
     film[0].save(
         pictures() / "scrub.gif",
         save_all=True,
