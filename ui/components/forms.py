@@ -14,7 +14,6 @@ import streamlit as st
 
 from coreset_engine.core.registry import MethodRow, Row, load
 
-
 # Parts of field names -> the words on forms.
 IN_WORDS = {
     "n": "number of",
