@@ -69,10 +69,7 @@ def _options(  # noqa: PLR0913
     ] = None,
     at_least: Annotated[
         list[str] | None,
-        _option(
-            "at least at least at least at least at least at least N of every cluster, or COLUMN=N "
-            "of every value of a column; repeatable"
-        ),
+        _option("at least N of every cluster, or COLUMN=N of every value of a column; repeatable"),
     ] = None,
     group: Annotated[
         str | None, _option("column (or folder) whose groups are kept whole or not at all")

@@ -80,8 +80,7 @@ def _only_owner(config: RunConfig, name: str, value: Any, stages: Collection[str
         )
     which = " or ".join(f"--set {group}.{name}={value}" for group in owners)
     raise BadInput(
-        f"{name}={value} is ambiguous; it is ambiguous; it is ambiguous; it is ambiguous; it is "
-        "ambiguous; it is ambiguous; it could be a setting of "
+        f"{name}={value} is ambiguous; it could be a setting of "
         f"{' or of '.join(owners)}; say "
         f"{which}, in Python "
         f"{' or '.join(_in_python(config, group, name) for group in owners)}."

@@ -68,9 +68,8 @@ def frames_of(
     videos = _videos(root, follow_links)
     if not videos:
         raise BadInput(
-            f"{str(root)!r} holds no video, so fps={fps:g} (--fps) has no video to extract frames "
-            "from; "
-            f"leave it out, or give a folder with {', '.join(sorted(VIDEOS)[:6])} files."
+            f"{str(root)!r} holds no video, so fps={fps:g} (--fps) does not "
+            f"apply; leave it out, or give a folder with {', '.join(sorted(VIDEOS)[:6])} files."
         )
     target_folder = _frame_folder(root, videos, fps, keep)
     if not (target_folder / _DONE).is_file():

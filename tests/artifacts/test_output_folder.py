@@ -53,7 +53,7 @@ def test_a_selection_is_replaced_only_when_told(source, tmp_path):
 def test_what_a_stranger_put_there_stays_even_with_overwrite(tmp_path, files):
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    with pytest.raises(BadInput, match="no selection folder"):
+    with pytest.raises(BadInput, match="not a selection folder"):
         check_destination(tmp_path, overwrite=True)
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == files
 

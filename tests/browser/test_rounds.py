@@ -68,7 +68,7 @@ def test_pilot_labels_back_and_the_next_hundred(open_page, app, tmp_path):
     page.get_by_text("Every label of this file is known already").wait_for()
 
     hand.click("tab", "Next round")
-    page.get_by_text("is right on about").wait_for(timeout=180_000)
+    page.get_by_text("has an accuracy of about").wait_for(timeout=180_000)
     page.get_by_role("combobox", name="By").fill("TypiClust")
     page.get_by_role("option").first.click()
     settled(page)

@@ -179,7 +179,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_any_work(shell, tmp_pa
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.tex").write_text("mine")
-    assert_refused(shell("run", source, "--out", other), "no selection folder")
+    assert_refused(shell("run", source, "--out", other), "not a selection folder")
     assert (other / "thesis.tex").read_text() == "mine" and not (
         tmp_path / "home" / "artefacts"
     ).exists()

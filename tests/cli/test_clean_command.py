@@ -59,7 +59,7 @@ def test_json_holds_every_finding_with_ids(shell, train):
     by_name = {row["name"]: row for row in found["findings"]}
     assert by_name["byte_identical"]["ids"] == ["a/0.png", "b/copy.png"]
     assert by_name["label_conflicts"]["count"] == 2 and by_name["blank"]["ids"] == ["b/blank.png"]
-    assert "left out" in found["skipped"]["outliers"] and found["failed"] == []
+    assert "skipped" in found["skipped"]["outliers"] and found["failed"] == []
 
 
 @pytest.mark.parametrize(

@@ -51,5 +51,5 @@ def test_too_few_images_are_said():
 
 def test_rates_are_numbers():
     assert _rates("0.5, 0.9") == [0.5, 0.9] and _rates("") is None
-    with pytest.raises(BadInput, match="numbers with commas"):
+    with pytest.raises(BadInput, match="comma-separated numbers"):
         _rates("half")

@@ -72,7 +72,7 @@ def test_count_pins_and_quotas(select, tmp_path):
         (("--count", 3, "--prune-rate", 0.5), "give one of them"),
         (("--must-keep", "nothere.png"), "which is not an id of this source"),
         (("--quota", "class"), "must read COLUMN=equal"),
-        (("--cost", "size"), "costs and budget belong together"),
+        (("--cost", "size"), "costs and budget need each other"),
         (("--cost", "size", "--budget", 3), "'size', which is not a column here"),
         (("--group", "site"), "'site' is unknown; choose one of class, cluster"),
         (("--near-duplicates", -1), "must be a distance of at least 0"),

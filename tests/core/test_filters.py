@@ -150,7 +150,7 @@ def test_the_text_form_reads_back(one, text):
         ("time", "a test such as"),
         ("time=", "a value was expected, got the end"),
         ("=night", "a column was expected"),
-        ("time=nig ht", "got 'ht'; values with blanks"),
+        ("time=nig ht", "got 'ht'; quote values with spaces"),
         ("time=night and", "a column was expected, got the end"),
         ("time=night &&", "'&&'"),
         ("(time=night", "')' was expected"),

@@ -76,7 +76,7 @@ def test_without_a_usual_safest_it_is_the_highest_low_end():
     assert "so the safest is used, kmedoids" in found.reason
     alike = options(("d2", (3, -2, 8)), ("kmedoids", (2, -3, 7)))
     found = decide(alike, 0.9, "")
-    assert found.option.name == "d2" and "as the safest anyway" in found.reason
+    assert found.option.name == "d2" and "used anyway, as the safest" in found.reason
 
 
 def test_equal_gains_are_ordered_by_name():

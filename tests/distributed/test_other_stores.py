@@ -190,7 +190,7 @@ def test_a_store_that_refuses_is_one_sentence_at_once(store, status):
     front.status = status
     try:
         with pytest.raises(
-            BadInput, match=f"'{bucket}/photos' refuses access .*list and read it: set "
+            BadInput, match=f"'{bucket}/photos' refuses access .*list and read permission: set "
         ) as error:
             open_source(f"{bucket}/photos")
     finally:
@@ -203,8 +203,8 @@ def test_keys_that_lack_or_are_wrong_are_one_sentence(az, azure, monkeypatch):
     wrong = az.direct.replace("Eby8", "AAAA")
     for answer, match in (
         (wrong, "refuses access .* set AZURE_STORAGE_CONNECTION_STRING"),
-        ("nonsense", "no account to read it with .* set AZURE_STORAGE_CONNECTION_STRING"),
-        (None, "no account to read it with .* set AZURE_STORAGE_CONNECTION_STRING"),
+        ("nonsense", "has no credentials .* set AZURE_STORAGE_CONNECTION_STRING"),
+        (None, "has no credentials .* set AZURE_STORAGE_CONNECTION_STRING"),
     ):
         monkeypatch.delenv("AZURE_STORAGE_CONNECTION_STRING")
         if answer:

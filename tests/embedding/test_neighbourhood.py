@@ -157,7 +157,7 @@ def test_zero_vectors_are_at_one_from_all():
     [
         (np.ones((3, 2)), 0, "cosine", "at least 1"),
         (np.ones((3, 2)), 2.5, "cosine", "at least 1"),
-        (np.ones((3, 2)), 1, "hamming", "not offered"),
+        (np.ones((3, 2)), 1, "hamming", "not supported"),
         (np.ones(3), 1, "cosine", "float matrix"),
         (np.ones((3, 2), int), 1, "cosine", "float matrix"),
         (np.array([[1.0, np.nan]] * 3), 1, "l2", "row 0"),

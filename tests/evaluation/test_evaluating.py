@@ -291,7 +291,7 @@ def test_the_verb_prints_writes_and_refuses(tmp_path):
     assert plot.read_text().startswith("<svg") and "blindcs" in plot.read_text()
     for words, message in (
         (("--prune-rates", "x"), "prune rate"),
-        (("--methods", ","), "names nothing"),
+        (("--methods", ","), "has no values"),
         (("--option", "bogus=1"), "bogus"),
     ):
         refused = shell(*words)

@@ -109,7 +109,7 @@ def test_agreement_by_hand():
 
 
 def test_one_draw_is_refused(run):
-    with pytest.raises(BadInput, match="one draw"):
+    with pytest.raises(BadInput, match="single draw"):
         inclusion(run, "random", 0.8, seeds=1)
 
 

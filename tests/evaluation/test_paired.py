@@ -52,5 +52,8 @@ def test_the_sentence_names_the_outcome_its_interval_and_n():
         "(95% interval +1.0 to +5.0, n = 5)."
     )
     message = sentence(paired_test([-0.02, 0.01, 0.01]), "d2", 0.5)
-    assert "no difference from random is shown" in message and "5 seeds or more" in message
-    assert "one run, which says nothing about chance" in sentence(paired_test([0.1]), "d2", 0.5)
+    assert (
+        "no significant difference from random" in message
+        and "5 or more seeds are needed" in message
+    )
+    assert "one run, without a variance estimate" in sentence(paired_test([0.1]), "d2", 0.5)

@@ -118,7 +118,7 @@ def test_a_small_reproduction_from_rows_to_cells(run):
         assert cell["difference"] == pytest.approx(cell["mean"] - cell["paper"])
     assert found["full"]["paper"] == 95.5 and found["full"]["mean"] > found["cells"][1]["mean"]
     printed = "\n".join(lines(found))
-    assert "ELFS (arXiv 2406.04273), table 1" in printed and "in small" in printed
+    assert "ELFS (arXiv 2406.04273), table 1" in printed and "at small scale" in printed
     assert json.loads(json.dumps(found)) == found
     elfs = found["cells"][3]
     assert elfs["recipe"] == "elfs-paper-cifar10" and elfs["method"] == "elfs"
@@ -192,7 +192,7 @@ def test_what_a_full_reproduction_takes():
         ("elfs-1-cifar10 demo --small --prune-rates 0.4", "rate 0.4 is not in elfs-1-cifar10"),
         ("elfs-1-cifar10 demo --small --rows Badger", "row 'Badger' is not in"),
         ("elfs-1-cifar10 demo --small --seeds -1", "--seeds -1 must be 0"),
-        ("elfs-2-cifar10 demo --small --prune-rates 0.5", "do not know a pruning rate"),
+        ("elfs-2-cifar10 demo --small --prune-rates 0.5", "has no pruning rate"),
         ("elfs-2-cifar10 demo --small --rows Swav", "row 'Swav' is not in elfs-2-cifar10"),
         # Three clusterings of 2 + 41 minutes.
         ("elfs-2-cifar10 demo", "some 2.1 hours on a GPU of the paper"),

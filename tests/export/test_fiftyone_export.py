@@ -127,9 +127,7 @@ def test_a_foreign_dataset_of_the_same_files_is_matched_by_path(fiftyone, source
     assert answer["own"] is None and answer["points"] == 7
     assert answer["tagged"] == [False, *answer["selected"][1:]]
     assert answer["told"]["absent"] == 1 and answer["told"]["others"] == 1
-    assert (
-        "not in it any more" in answer["told"]["said"] and "not touched" in answer["told"]["said"]
-    )
+    assert "no longer in it" in answer["told"]["said"] and "not touched" in answer["told"]["said"]
 
 
 @pytest.mark.parametrize(
@@ -137,7 +135,7 @@ def test_a_foreign_dataset_of_the_same_files_is_matched_by_path(fiftyone, source
     [
         ("strangers", "has none of these 8 images"),
         ("somebody's field", "already has a field 'coreset_score'"),
-        ("only kept", "removed only from a new one"),
+        ("only kept", "removed only from a new dataset"),
         ("no name", "must be 1 to 100 printable characters"),
     ],
 )

@@ -27,5 +27,8 @@ def test_labels_go_there_and_decisions_come_back(fiftyone, source, tmp_path):
 
 def test_what_is_not_there_is_a_sentence(fiftyone):
     message = fiftyone(scenes.refusals, "labels")
-    assert "no dataset 'nobody'" in message[0] and "holds no selection of ours" in message[1]
+    assert (
+        "no dataset 'nobody'" in message[0]
+        and "holds no selection made by Coreset Explorer" in message[1]
+    )
     assert "NAME/FIELD" in message[2] and "no field 'field' of classifications" in message[3]

@@ -79,7 +79,7 @@ def test_a_full_database_is_a_sentence_and_the_next_try_works(fiftyone, source, 
     first, second = found["said"]
     assert "refuses to write the dataset 'full database' (OperationFailure: No space left" in first
     assert "nothing of this export remains in it; make room" in first and found["same"]
-    assert "could not be taken back (OperationFailure" in second
+    assert "could not be removed (OperationFailure" in second
     assert "export the same selection again" in second
     assert found["kept"] == 3 and set(found["mine"]) == {"text"}
 

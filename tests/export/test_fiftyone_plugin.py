@@ -124,7 +124,7 @@ def test_the_panels_preview_follows_the_knob(fiftyone, installed):
 
 def test_somebody_elses_folder_is_not_replaced(tmp_path):
     (tmp_path / "coreset-explorer").mkdir()
-    with pytest.raises(BadInput, match="is not ours"):
+    with pytest.raises(BadInput, match="was not created by this program"):
         plugin_backend.install(tmp_path)
     assert plugin_backend.uninstall(tmp_path) is False and (tmp_path / "coreset-explorer").is_dir()
     assert plugin_backend.install(tmp_path / "new").is_symlink() and plugin_backend.uninstall(

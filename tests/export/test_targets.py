@@ -281,7 +281,7 @@ def test_no_pictures_or_images_gone_is_a_sentence(folder, tmp_path, target):
     smaller = dataclasses.replace(
         data, ids=data.ids[keep], paths=data.paths[keep], labels=data.labels[keep]
     )
-    with pytest.raises(Missing, match="1 of 6 kept images are not in the source"):
+    with pytest.raises(Missing, match="1 of 6 kept images are no longer in the source"):
         write(target, dataclasses.replace(folder, dataset=smaller), tmp_path / "out")
 
 

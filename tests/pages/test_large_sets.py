@@ -71,7 +71,7 @@ def test_a_count_that_takes_minutes_is_a_job(large, monkeypatch, set_limits):
 def test_what_cannot_be_counted_is_said(large):
     test, _ = large
     test.session_state["state:method"] = "k_center"
-    assert "keeps no window of ranks" in texts(go_to(test, "select"))
+    assert "selects anew for each pruning rate" in texts(go_to(test, "select"))
 
 
 def test_pins_outside_the_sample_count_among_all(large):

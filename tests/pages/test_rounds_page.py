@@ -115,7 +115,7 @@ def test_the_estimate_and_its_advice(labelled, open_page, put_job):
     put_job("round_estimate", result=estimate().as_json())
     test = open_page("export", **OPENED)
     message = texts(test).replace("\\", "")
-    assert "you can stop here" in message and "Outdated" not in message
+    assert "further labelling is not worth it" in message and "Outdated" not in message
     values = {metric.label: metric.value for metric in test.metric}
     assert values["Estimated accuracy"] == "80.0%"
 

@@ -100,7 +100,7 @@ def test_excluded_images_enter_no_selection_and_come_back_by_undo(run):
     assert len(of_class) == 9 and not {"010.png", "011.png"} & set(of_class.ids.tolist())
     with pytest.raises(BadInput, match="2 excluded and 0 blocked images leave 28 of 30"):
         select("random", run, count=29)
-    with pytest.raises(BadInput, match="'010.png' is to be included always but was excluded"):
+    with pytest.raises(BadInput, match="'010.png' is always included but was excluded"):
         select("random", run, count=5, must_keep=["010.png"])
     exclusions.undo(run.dataset.fingerprint, run.store.home)
     assert run.excluded_ids == () and len(select("random", run, count=30)) == 30
@@ -227,7 +227,7 @@ def test_a_leak_need_not_be_the_nearest_by_embedding(run, test_run):
 def test_bytes_and_pixels_alone_need_no_embeddings(run, test_run):
     found = compare_sources(run, test_run, embed=False)
     assert found.leakage.counts() == {"bytes": 2, "pixels": 1, "near": 0}
-    assert found.regions is None and "left out" in found.warnings[0]
+    assert found.regions is None and "skipped" in found.warnings[0]
 
 
 def test_vectors_of_another_encoder_are_refused(run, test_run):

@@ -129,7 +129,7 @@ def test_a_run_alone_is_selected_from_by_auto(run):
     )
     with pytest.raises(BadInput, match="no run to select from"):
         ce.select("elfs")
-    with pytest.raises(BadInput, match="the method before the run"):
+    with pytest.raises(BadInput, match="the method and the run"):
         ce.select(run, 0.9)
 
 
@@ -175,7 +175,7 @@ def test_beta_by_forecast_is_recorded_as_a_number_and_verified(run, tmp_path):
         (["auto"], None, "cannot be forecast itself"),
         (None, [1.0], "between 0 and 1"),
         ([("elfs", {"beta": 7})], None, "between"),
-        ([("elfs", {"beta": "auto"})], None, "found by the forecast"),
+        ([("elfs", {"beta": "auto"})], None, "set by the forecast"),
     ],
 )
 def test_what_cannot_be_forecast_is_said(run, methods, rates, message):

@@ -78,7 +78,7 @@ def test_a_wrong_name_or_method_is_refused_in_one_sentence():
         with pytest.raises(BadInput, match="Did you mean 'elfs-paper'"):
             make_one("elfs-papers")
     values = dict(method="blindcs", param=None, prune_rate=None, count=None)
-    with pytest.raises(BadInput, match="is of method 'd2'"):
+    with pytest.raises(BadInput, match="uses method 'd2'"):
         take_recipe("d2-released", values)
 
 

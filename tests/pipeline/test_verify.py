@@ -153,7 +153,7 @@ def test_a_lying_manifest_is_a_sentence(run, tmp_path, lie):
 )
 def test_a_file_that_is_no_manifest_is_a_sentence(tmp_path, text):
     (tmp_path / "manifest.json").write_text(text, errors="surrogateescape")
-    with pytest.raises(BadInput, match="no manifest of a selection"):
+    with pytest.raises(BadInput, match="not a manifest of a selection"):
         verify(tmp_path / "manifest.json")
 
 

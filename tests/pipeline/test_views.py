@@ -213,7 +213,7 @@ def test_tables_may_go_and_come_back(run):
 
 
 def test_what_the_table_cannot_say_is_said(run):
-    with pytest.raises(BadInput, match="no window of ranks"):
+    with pytest.raises(BadInput, match="selects anew for each pruning rate"):
         counts.totals(run, "k_center")
     with pytest.raises(BadInput, match="coverage .n_neighbours = 77. for these settings"):
         counts.totals(run, "blindcs", dict(n_neighbours=77))
@@ -231,7 +231,7 @@ def test_without_clusters_the_sample_is_drawn_evenly_and_nothing_is_computed(run
         sample.ready(stage) for stage in ("embeddings", "pseudo_labels", "map")
     )
     for name in ("vectors", "pseudo_labels", "dynamics", "coverage"):
-        with pytest.raises(Missing, match="of all 3,000 images are not finished"):
+        with pytest.raises(Missing, match="of all 3,000 images are not computed"):
             getattr(sample, name)
     assert not any(
         fresh.ready(stage) for stage in ("embeddings", "pseudo_labels", "dynamics", "coverage")
@@ -239,7 +239,7 @@ def test_without_clusters_the_sample_is_drawn_evenly_and_nothing_is_computed(run
 
 
 def test_knobs_without_scores_are_said_and_not_computed(run):
-    with pytest.raises(Missing, match="3,000 images are not finished with these knobs"):
+    with pytest.raises(Missing, match="3,000 images are not computed for these parameters"):
         sampled_run.Sampled(run).coverage_at(n_neighbours=77)
 
 

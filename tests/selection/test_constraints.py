@@ -160,7 +160,7 @@ def test_a_quota_is_filled_by_the_method_not_at_random(run):
         (dict(quotas={"by": "class", "spread": "wide"}), "choose equal or proportional"),
         (dict(groups=["a"]), "give one value for each of the 300"),
         (dict(groups=["all"] * 300), "no image fits"),
-        (dict(costs="cost"), "costs and budget belong together"),
+        (dict(costs="cost"), "costs and budget need each other"),
         (dict(costs="price", budget=3), "'price', which is not a column"),
         (dict(costs="patient", budget=3), "values that are not numbers"),
         (dict(costs=[1.0], budget=3), "300 finite numbers"),
@@ -182,7 +182,7 @@ def test_a_quota_is_filled_by_the_method_not_at_random(run):
                 quotas={"by": "patient", "at_most": {"p0": 1}},
                 must_keep=["digit-0000", "digit-0001"],
             ),
-            "holds 2 of 'p0'",
+            "has 2 of 'p0'",
         ),
         (
             dict(

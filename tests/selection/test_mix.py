@@ -188,7 +188,7 @@ def test_columns_are_those_of_the_images_not_of_the_order(run):
     [
         (alone(), "every weight of mix is 0"),
         (alone(similarity=1), "similarity needs a query"),
-        (alone(similarity=1, query="nobody"), "no id of this source"),
+        (alone(similarity=1, query="nobody"), "not an id of this source"),
         (alone(own=1), "own needs a column"),
         (alone(own=1, column="nothing"), "is unknown"),
         (alone(own=1, column="patient"), "holds texts, not numbers"),

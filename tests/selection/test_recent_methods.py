@@ -82,7 +82,7 @@ def test_dual_of_old_dynamics_is_asked_for_again():
 def test_dual_of_predictions_says_why_it_cannot_be():
     run = scored_run(aum=[0, 1])
     run._dynamics = dataclasses.replace(run._dynamics, info={"source": "predictions"})
-    with pytest.raises(BadInput, match="predictions are one snapshot"):
+    with pytest.raises(BadInput, match="predictions are a single snapshot"):
         ranked("dual", run, 1)
 
 

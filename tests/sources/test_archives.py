@@ -70,7 +70,7 @@ def test_images_come_out_and_attacks_do_not(tmp_path: Path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["into", "up.zip"]
     reasons = {one.name: one.reason for one in rejected}
     assert (
-        "leads out" in reasons["../out.png"]
+        "points outside" in reasons["../out.png"]
         and "link" in reasons["link.png"]
         and "repeats" in reasons["A/1.PNG"]
     )

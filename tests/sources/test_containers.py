@@ -356,7 +356,7 @@ def test_numbers_with_gaps_are_whole_classes(tmp_path, values, expected):
 def test_files_without_a_row_are_called_so(tmp_path):
     table = pa.table({"image": pa.array([], pa.binary())})
     pq.write_table(table, tmp_path / "t.parquet")
-    with pytest.raises(BadInput, match="holds no row at all"):
+    with pytest.raises(BadInput, match="holds no rows"):
         open_source(str(tmp_path / "t.parquet"))
 
 

@@ -121,11 +121,11 @@ def test_options_settle_it_and_travel_in_the_spec(tmp_path: Path, options, expec
     "options, words",
     [
         (dict(depth=9), "depth=9 names no level"),
-        (dict(depth=0), "whole number from 1"),
+        (dict(depth=0), "integer of at least 1"),
         (dict(labels="species"), "neither 'folder'"),
         (dict(split="train"), "no folders here look like splits"),
         (dict(fit="stretch"), "'auto', 'crop', 'pad', 'squash'"),
-        (dict(colour=1), "knows no such option; it takes labels"),
+        (dict(colour=1), "has no such option; it accepts labels"),
     ],
 )
 def test_options_that_do_not_fit_are_refused_in_words(tmp_path: Path, options, words):
@@ -145,7 +145,7 @@ def test_the_test_part_stays_out_of_the_pool_and_leaks_are_told(tmp_path: Path):
     test = open_source(ds.test_spec)
     assert len(test) == 3 and test.classes == ("cat", "dog")
     leak = next(note for note in ds.notes if "in the pool too" in note.text)
-    assert leak.text.startswith("2 pictures") and "1 of them byte for byte" in leak.text
+    assert leak.text.startswith("2 images") and "1 byte for byte" in leak.text
     assert len(open_source(root, split="all")) == 5
     assert open_source(root, split="test").fingerprint == test.fingerprint
 
@@ -247,4 +247,4 @@ def test_folders_of_the_system_are_no_classes(tmp_path):
     folder(tmp_path, ["cat/a.png", "dog/b.png", "cat/@eaDir/a.png", "@eaDir/b.png"])
     dataset = open_source(str(tmp_path))
     assert dataset.classes == ("cat", "dog") and len(dataset) == 2
-    assert any("of the system" in one.reason for one in dataset.rejected)
+    assert any("system folder" in one.reason for one in dataset.rejected)

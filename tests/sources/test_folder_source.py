@@ -116,7 +116,7 @@ def test_links_fifos_and_loops(tmp_path: Path):
     ds = open_folder(tmp_path)
     assert ds.ids.tolist() == ["in/a.png", "same.png"]
     why = reasons(ds)
-    assert "not followed" in why["in/loop/"] and "nowhere" in why["gone.png"]
+    assert "not followed" in why["in/loop/"] and "broken link" in why["gone.png"]
     assert "regular" in why["pipe.png"] and "regular" in why["zero.png"]
     followed = open_folder(tmp_path, follow_links=True)
     assert (

@@ -105,13 +105,13 @@ def test_a_damaged_video_is_set_aside_and_one_cut_off_gives_its_beginning(tmp_pa
 @pytest.mark.parametrize("fps", ["0", "-1", "nan", "x", "5000"])
 def test_a_rate_that_is_none_is_refused(tmp_path, fps):
     video(tmp_path / "a.avi", [0])
-    with pytest.raises(BadInput, match="frames a second above 0 and up to 1000"):
+    with pytest.raises(BadInput, match="frames per second above 0 and up to 1000"):
         open_source(tmp_path / "a.avi", fps=fps)
 
 
 def test_what_has_no_frames_says_so_with_the_way_on(tmp_path, monkeypatch):
     (tmp_path / "none").mkdir()
-    with pytest.raises(BadInput, match="holds no video, so fps=1 .--fps. has nothing"):
+    with pytest.raises(BadInput, match="holds no video, so fps=1 .--fps. does not apply"):
         open_source(tmp_path / "none", fps=1)
     path = video(tmp_path / "set" / "a.avi", [0])
     for source in (path, path.parent):

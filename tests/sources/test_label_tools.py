@@ -93,7 +93,7 @@ def test_json(tmp_path, content, right):
         ([task(("note", "text", ["a cat"]))], "free text"),
         ([task(predictions=[dict(result=[])])], "predictions of a model and no annotation"),
         ([dict(image="a.png", mood="good", colour="red")], "image, mood, colour.*--label-column"),
-        (json.loads(coco([(1, "a.png"), (1, "b.png")], [(1, 1)], KNOWN)), "id is that of another"),
+        (json.loads(coco([(1, "a.png"), (1, "b.png")], [(1, 1)], KNOWN)), "id is also that of another"),
         (json.loads(coco(PAIR, [(1, 1)], [(1, "cat"), (1, "dog")])), "two names"),
         (json.loads(coco(PAIR, [(1, 9)], KNOWN)), "does not list its category"),
     ],

@@ -31,7 +31,7 @@ def test_labels_come_back_from_every_kind_of_field(fiftyone, tmp_path):
 
 def test_an_id_of_another_source_is_not_taken_for_ours(fiftyone, tmp_path):
     found = fiftyone(scenes.labelled, str(tmp_path), "foreign labels")
-    assert "none of them is in this source" in found["foreign"]
+    assert "none of them in this source" in found["foreign"]
     assert found["files"] == {
         "id 0": "cat",
         "id 1": "dog",
@@ -58,4 +58,4 @@ def test_every_slice_of_a_group_is_read(fiftyone, tmp_path):
     found = fiftyone(scenes.grouped, str(tmp_path), "grouped labels")
     assert found["tags"] == found["predictions"] == 6
     assert found["decisions"] == ["confirm"] * 6
-    assert "holds no selection of ours" in found["alone"]
+    assert "holds no selection made by Coreset Explorer" in found["alone"]

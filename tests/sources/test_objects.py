@@ -121,8 +121,8 @@ def test_sizes_that_differ_from_the_files_are_scaled_or_refused(root):
     assert ds.ids.tolist() == ["0.png#40"]
     assert [ds.columns[name][0] for name in ("x", "y", "width", "height")] == [20, 10, 40, 20]
     found = reasons(ds)
-    assert any("EXIF turns" in reason for reason in found)
-    assert any("of another shape than the file says" in reason for reason in found)
+    assert any("EXIF rotates" in reason for reason in found)
+    assert any("whose shape differs from the file's" in reason for reason in found)
 
 
 def test_yolo_boxes_and_polygons_are_read(tmp_path):
@@ -151,7 +151,7 @@ def test_yolo_boxes_and_polygons_are_read(tmp_path):
         ("list.json", "is no COCO file: it needs the lists images and annotations"),
         ("broken.json", "cannot be read as JSON"),
         ("empty", "holds no label files"),
-        ("none.json", "has no object for .*names no usable picture"),
+        ("none.json", "has no object for .*names no usable image"),
     ],
 )
 def test_boxes_that_cannot_be_read_are_refused_in_words(root, text, words):

@@ -68,8 +68,8 @@ def test_idx_folder(tmp_path: Path, packed: bool):
     [
         (lambda data: data[:-5], "declares 4704 bytes but holds only 4699"),
         (lambda data: data + b"more", "holds more"),
-        (lambda data: b"\1" + data[1:], "no idx file"),
-        (lambda data: data[:9], "no idx file"),
+        (lambda data: b"\1" + data[1:], "not an idx file"),
+        (lambda data: data[:9], "not an idx file"),
         (lambda data: data[:4] + struct.pack(">3I", 2**31, 2**31, 3) + data[16:], "over the limit"),
         (
             lambda data: data[:4] + struct.pack(">3I", 5, 28, 28) + data[16:-784],
@@ -105,9 +105,9 @@ def test_fashion_absent_is_one_sentence(tmp_path: Path, monkeypatch):
     "spec, words",
     [
         ("dem0", "did you mean 'demo'"),
-        ("", "no name or path"),
-        ("a\0b", "no name or path"),
-        (None, "no name or path"),
+        ("", "not a name or path"),
+        ("a\0b", "not a name or path"),
+        (None, "not a name or path"),
         ("folder:{", "malformed"),
         ('folder:{"path": 3}', "malformed"),
         ('folder:["path"]', "malformed"),
@@ -148,7 +148,7 @@ def test_vectors_alone(tmp_path: Path, dtype):
     [
         (np.array([[np.inf, 2.0]]), "NaN or infinity in every row"),
         (np.arange(5.0), "must be a matrix"),
-        (np.zeros((0, 4)), "holds nothing"),
+        (np.zeros((0, 4)), "it is empty"),
         (np.zeros((2, 2, 2)), "must be a matrix"),
         (np.ones((2, 2), complex), "float16, float32"),
         (np.array([[{}, {}]], dtype=object), "Python objects, which are never unpickled"),
@@ -223,7 +223,7 @@ def test_vectors_with_images_and_ids(tmp_path: Path):
 @pytest.mark.parametrize("folder", ["s3://bucket/videos", "gs://bucket/a", "data.tar", "x.parquet"])
 @pytest.mark.parametrize("option, value", [("fps", 2), ("patches", "boxes.json")])
 def test_frames_and_objects_of_other_places_are_refused_with_the_way_on(folder, option, value):
-    message = f"{option}={value!r} does not apply to .*folder of this machine.*--{option} {value}"
+    message = f"{option}={value!r} does not apply to .*local folder.*--{option} {value}"
     with pytest.raises(BadInput, match=message):
         spec_with(folder, {option: value})
     with pytest.raises(BadInput, match=message):

@@ -108,7 +108,7 @@ def broken(ids, **changes):
         (lambda ids: broken(ids, p_dog=1.6), "row 2 sum to 1.8.*logit_CLASS"),
         (lambda ids: broken(ids, p_dog=-0.8, p_cat=1.7), "row 2 hold -0.8"),
         (lambda ids: shares(ids).iloc[:2], "2 of 4 images, and at least 90%"),
-        (lambda ids: shares(["x1", "x2", "x3", "x4"]), "none of them is in this source.*'x1'"),
+        (lambda ids: shares(["x1", "x2", "x3", "x4"]), "none of them in this source.*'x1'"),
         (lambda ids: shares([ids[0], *ids[:3]]), "more than once"),
         (lambda ids: shares(ids).drop(columns="id"), "no column that names the images"),
         (lambda ids: pd.DataFrame(dict(id=list(ids))), "has no predictions.*p_CLASS"),
@@ -150,7 +150,7 @@ def test_files_that_lie_are_a_sentence(four, tmp_path, name, data):
     (tmp_path / name).write_bytes(data)
     with pytest.raises(BadInput, match=name):
         read_predictions(tmp_path / name, four)
-    with pytest.raises(BadInput, match="no file of predictions"):
+    with pytest.raises(BadInput, match="not a file of predictions"):
         read_predictions(tmp_path / "absent.csv", four)
 
 
@@ -182,7 +182,7 @@ def test_methods_read_difficulty_from_them(predicted, four):
     kept = select("aum", predicted, count=2, labels="true")
     # against the labels cat, dog, dog, owl: 0.5, 0.7, 0.3 - 0.5, 0.25 - 0.4
     assert list(kept.ids) == [four.ids[2], four.ids[3]]
-    with pytest.raises(BadInput, match="forgetting follows a training"):
+    with pytest.raises(BadInput, match="forgetting needs training"):
         select("forgetting", predicted, count=1)
 
 

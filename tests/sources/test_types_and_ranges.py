@@ -68,7 +68,7 @@ def test_whole_number_labels(tmp_path: Path, kind: str):
 def test_several_pictures_a_row_are_named(tmp_path: Path):
     lists = pa.array([[one, one] for one in BYTES], pa.list_(pa.binary()))
     pq.write_table(pa.table({"images": lists}), tmp_path / "only.parquet")
-    with pytest.raises(BadInput, match="column 'images' holds list<.*several pictures a row"):
+    with pytest.raises(BadInput, match="column 'images' holds list<.*several images per row"):
         open_source(tmp_path / "only.parquet")
     both = pa.table({"images": lists, "image": COLUMNS["binary"]})
     pq.write_table(both, tmp_path / "both.parquet")

@@ -142,7 +142,7 @@ def test_a_moved_source_is_bound_again_after_checking(images: Path, tmp_path: Pa
     (moved / "img_3.png").unlink()
     with pytest.raises(BadInput, match="1 of 12 ids are missing there .for example 'img_3.png'"):
         rebind(ds.spec, moved, ds.fingerprint, ids=ds.ids)
-    with pytest.raises(BadInput, match="names no folder that could have moved"):
+    with pytest.raises(BadInput, match="is not a folder that could have moved"):
         rebind("demo", moved, "x")
 
 
