@@ -8,8 +8,6 @@ keys of a stage's inputs (`stages.STAGES`).
 
 from __future__ import annotations
 
-import hashlib
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, replace
 from functools import cached_property, partial
@@ -36,18 +34,17 @@ from coreset_engine.curation.table import RunColumns
 from coreset_engine.curation.tags import tags_of
 from coreset_engine.pipeline import (
     corrections,
+    coverage_stage,
     exclusions,
     forecast_stage,
+    map_stage,
     memory_limits,
     neighbour_search,
+    stage_keys,
     stages,
 )
 from coreset_engine.pipeline.config import ImportedLabels, RunConfig
-from coreset_engine.pipeline.executor import (
-    CoverageTask,
-    Executor,
-    make_executor,
-)
+from coreset_engine.pipeline.executor import Executor, make_executor
 from coreset_engine.pipeline.named_settings import with_named_settings
 from coreset_engine.pipeline.stage_inputs import by_content, inputs_of
 from coreset_engine.pipeline.stages import DYNAMICS, STAGES
@@ -202,7 +199,8 @@ class Run:
         Vectors are those of the whole; every later stage is computed from this part and knows
         nothing of the others.
         """
-        key = digest([self.dataset.fingerprint, self.key_of("embeddings"), "part", _sum(positions)])
+        rows = stage_keys.array_key(positions)[:32]
+        key = digest([self.dataset.fingerprint, self.key_of("embeddings"), "part", rows])
         dataset = replace(self.dataset, vectors=None)
         part = replace(dataset.take(positions, key), vectors=self.vectors[positions])
         taken = self.with_dataset(part)
@@ -244,58 +242,13 @@ class Run:
         return self.key_of(stage, **params, **raw)
 
     def _key(self, stage: str, params: dict[str, Any]) -> str:
-        key = self._plain_key(stage, params)
+        key = stage_keys.stage_key(self, stage, params)
         former = source_states.continued_map(key, self.store.home) if stage == "map" else None
         return digest([key, former["map"]]) if former else key
 
-    def _plain_key(self, stage: str, params: dict[str, Any]) -> str:
-        version, inputs = STAGES[stage]
-        params = dict(params)
-        if stage == "pseudo_labels" and not params.pop("raw", False) and self.corrected:
-            params["corrections"] = self.corrected
-        key_of = self.key_of
-        if params.get("labels") == "true":  # labels may change after the images were seen
-            params["truth"] = self._truth
-            key_of = self.stored_as
-        return digest(
-            dict(
-                stage=stage,
-                version=version,
-                params=self.params_of(stage) | params,
-                inputs=[key_of(other) for other in inputs],
-            )
-        )
-
     def params_of(self, stage: str) -> dict[str, Any]:
-        """The settings in a stage's key: the stage's fields as they take effect on this dataset."""
-        params: dict[str, Any] = {}
-        if stage == "embeddings":
-            params["source"] = self.dataset.fingerprint
-        if stage == "dynamics":
-            params["labels"] = "pseudo"
-        if stage == "coverage":
-            params["n_neighbours"] = stages.DEFAULT_ALPHA
-        for about in fields(self.config):
-            if stage in about.metadata.get("stages", ()):
-                params |= self._key_entries(about.name, about.metadata)
-        return params
-
-    def _key_entries(self, name: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
-        if "settings_of" in metadata:
-            changed = self.config.effective(name)
-            under = metadata["key_name"]
-            return {under: changed} if under and changed else changed
-        if name == "search":
-            return neighbour_search.params(self.search, len(self.dataset))
-        if name == "predictions":  # no entry without any: keys stay those of earlier versions
-            return {name: self.predictions.key} if self.config.predictions else {}
-        if name in ("encoder", "weights") and self.dataset.vectors is not None:
-            return dict(encoder="given")
-        resolved: dict[str, Any] = dict(
-            weights=self._weights_key, n_samples=self.n_samples, n_clusters=self.wanted_clusters
-        )
-        value = resolved[name] if name in resolved else getattr(self.config, name)
-        return {metadata.get("key_name") or name: value}
+        """The settings in a stage's key, as they take effect on this dataset."""
+        return stage_keys.settings_of(self, stage)
 
     @cached_property
     def corrections(self) -> list[dict[str, Any]]:
@@ -330,14 +283,13 @@ class Run:
         return exclusions.key(self.exclusions)
 
     @cached_property
-    def _truth(self) -> str:
-        labels = self.dataset.labels
-        return (
-            "" if labels is None else hashlib.sha256(np.ascontiguousarray(labels).data).hexdigest()
-        )
+    def labels_key(self) -> str:
+        """What identifies the true labels; "" where the source has none."""
+        return stage_keys.array_key(self.dataset.labels)
 
     @cached_property
-    def _weights_key(self) -> str | None:
+    def weights_key(self) -> str | None:
+        """The encoder's weights by what they hold, or None for the usual ones."""
         return by_content(self.weights)
 
     def ready(self, stage: str) -> bool:
@@ -552,56 +504,26 @@ class Run:
         params
             Fields of `CoverageConfig`, over those of the config.
         """
-        wanted = self._coverage_params(params)
-
-        def make() -> stages.StageResult:
-            from coreset_engine.coverage.scores import coverage_scores
-
-            work = self._resumable("coverage", wanted)
-            made = coverage_scores(self.vectors, **wanted, keys=self.tie_keys, **work)
-            return stages.coverage_arrays(made)
-
+        wanted = coverage_stage.settings_of(self, params)
+        make = partial(coverage_stage.compute, self, wanted)
         return stages.read_coverage(*self._get("coverage", make, **wanted))
-
-    def _coverage_params(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        own = dict(n_samples=self.n_samples, seed=self.seed, n_neighbours=stages.DEFAULT_ALPHA)
-        return own | self.config.effective("coverage") | dict(params)
 
     def coverage_grid(self, n_neighbours: Iterable[int] | None = None) -> dict[int, CoverageScores]:
         """{alpha: scores} from one sweep, each stored on its own.
 
         alphas: by default the slider's.
         """
-        from coreset_engine.coverage.scores import GRID, coverage_grid
+        from coreset_engine.coverage.scores import GRID
 
         alphas = [int(alpha) for alpha in n_neighbours or GRID]
-        common = self._coverage_params({})
-        del common["n_neighbours"]
         missing = [alpha for alpha in alphas if not self._has_coverage(alpha)]
         if missing:
-            work = self._resumable("coverage", common | dict(n_neighbours=missing))
-            swept = coverage_grid(self.vectors, missing, **common, keys=self.tie_keys, **work)
-            for alpha, made in swept.items():
+            for alpha, made in coverage_stage.sweep(self, missing):
                 self._get("coverage", partial(stages.coverage_arrays, made), n_neighbours=alpha)
-            shutil.rmtree(work["resume"].parent, ignore_errors=True)
         return {alpha: self.coverage_at(n_neighbours=alpha) for alpha in alphas}
 
     def _has_coverage(self, alpha: int) -> bool:
         return self.store.has("coverage", self.key_of("coverage", n_neighbours=alpha))
-
-    def _resumable(self, stage: str, params: dict[str, Any]) -> dict[str, Any]:
-        """Options of a long sweep: where sums are saved, progress, device, and the scorer."""
-        folder = self.store.work(stage, self.key_of(stage, **params))
-        progress = self.tick(stage)
-        work = dict(resume=folder / "sums.npz", progress=progress, device=self.device)
-        task = CoverageTask(
-            self.vectors,
-            folder / "columns",
-            params.get("n_dims", 2),
-            np.size(params.get("n_neighbours", 1)),
-            self.tie_keys,
-        )
-        return work | self.executor.coverage_options(task, progress)
 
     @cached_property
     def forecast(self) -> Forecast:
@@ -622,20 +544,8 @@ class Run:
     @cached_property
     def map(self) -> np.ndarray:
         """(N, 2) float32 UMAP positions; those of an earlier state of the source where it grew."""
-        return self._get("map", self._project)[0]["points"]
-
-    def _project(self) -> stages.StageResult:
-        former = source_states.continued_map(self._plain_map_key, self.store.home)
-        state = None
-        if former is not None and self.store.has("map", former["map"]):
-            state = source_states.state_of(former["spec"], former["fingerprint"], self.store.home)
-        if former is None or state is None:  # none to continue, or it was removed since
-            return stages.projection(self.vectors, self.neighbours, self.seed, self.tick("map"))
-        points = self.store.read("map", former["map"])[0]["points"]
-        row = source_states.compare(state, self.dataset).row
-        return stages.continued_projection(
-            points, row, self.vectors, self.neighbours, self.seed, self.tick("map")
-        )
+        make = partial(map_stage.compute, self, self._plain_map_key)
+        return self._get("map", make)[0]["points"]
 
     def continue_map_of(self, former: Run, state: source_states.SourceState) -> bool:
         """Have the map keep the positions of `former`, the run of an earlier `state`.
@@ -645,18 +555,15 @@ class Run:
         bool
             False where `former` has no finished map, or this run has its own already.
         """
-        if self.ready("map") or not former.ready("map"):
+        if not map_stage.continue_map(self, self._plain_map_key, former, state):
             return False
-        source_states.continue_map(
-            self._plain_map_key, former.stored_as("map"), state, self.store.home
-        )
         self._keys = {asked: key for asked, key in self._keys.items() if key != self._plain_map_key}
         return True
 
     @cached_property
     def _plain_map_key(self) -> str:
         """The key of the map without regard to what it continues."""
-        return self._plain_key("map", {})
+        return stage_keys.stage_key(self, "map", {})
 
 
 def _config(config: RunConfig | str | None, settings: Mapping[str, Any]) -> RunConfig:
@@ -677,10 +584,6 @@ def _check(n: int, n_clusters: int | None) -> None:
             f"n_clusters={n_clusters} must lie between 2 and the number of images, {n}; leave it "
             "out for an automatic value."
         )
-
-
-def _sum(values: Any) -> str:
-    return hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()[:32]
 
 
 def embed(
