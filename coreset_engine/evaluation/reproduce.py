@@ -17,7 +17,7 @@ import numpy as np
 from coreset_engine.core.config import make
 from coreset_engine.core.errors import BadInput
 from coreset_engine.evaluation.experiment import EvaluationGrid, Plan
-from coreset_engine.evaluation.published_tables import PaperRow, PaperTable
+from coreset_engine.evaluation.paper_table import PaperRow, PaperTable
 from coreset_engine.evaluation.stage_tables import (
     CLUSTERING,
     STAGE_TABLES,

@@ -15,7 +15,7 @@ from coreset_engine.cli.source_options import with_source_options
 from coreset_engine.core.errors import BadInput
 
 if TYPE_CHECKING:
-    from coreset_engine.evaluation.published_tables import PaperTable
+    from coreset_engine.evaluation.paper_table import PaperTable
     from coreset_engine.evaluation.reproduce import Reproduction
     from coreset_engine.evaluation.stage_tables import StageReproduction, StageTable
 
