@@ -85,6 +85,6 @@ def draw_next_round() -> None:
 
 
 folded.tabs(
-    {"Export": draw_export, "Labels back": draw_labels_back, "Next round": draw_next_round},
+    {"Export": draw_export, "Import labels": draw_labels_back, "Next round": draw_next_round},
     key="export:part",
 )

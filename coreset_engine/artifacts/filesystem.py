@@ -27,7 +27,7 @@ def refused(path: Path | str, error: OSError, remedy: str = "") -> BadInput:
     if not remedy:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         remedy = (
-            "make room (`python -m coreset_engine gc` shows what can go) and run again: finished "
+            "make room (`coreset gc` lists what can be removed) and run again: finished "
             "work is kept"
             if full
             else "set CORESET_HOME to a folder you can write"

@@ -19,6 +19,6 @@ def record(error: BaseException, home: Path | str | None = None) -> str:
     if not log.write(home, "fault", id=code, fault=kind, trace=traceback.format_exception(error)):
         return f"internal error ({kind}: {error}), id {code}; it could not be logged to {path}."
     return (
-        f"internal error {code} ({kind}); details are in {path}, "
-        "`python -m coreset_engine report` packs them for a bug report."
+        f"internal error {code} ({kind}); details are in {path}; `coreset report` packs them for a "
+        "bug report."
     )

@@ -160,7 +160,7 @@ def _check_ids(ids: Any) -> None:
 
     kind = ids.type.value_type if pa.types.is_dictionary(ids.type) else ids.type
     if ids.null_count or not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-        raise ValueError("id holds something else than text")
+        raise ValueError("the id column does not hold text")
     numbers = np.empty(len(ids), np.uint64)
     for begin in range(0, len(ids), limits().selection_rows):
         part = np.array(ids[begin : begin + limits().selection_rows].to_pylist(), object)
@@ -300,7 +300,7 @@ def read_selection(path: Path | str) -> tuple[Any, dict[str, Any]]:
     kept = table[table["selected"]].sort_values("rank")
     if ids_digest(kept["id"]) != manifest.get("ids_sha256"):
         raise BadInput(
-            f"{path} was changed: its ids do not hash to what its manifest says; export it again."
+            f"{path} was changed: the hash of its ids differs from its manifest; export it again."
         )
     return table, manifest
 

@@ -127,7 +127,7 @@ class Store:
     def read(self, stage: str, key: str) -> tuple[Arrays, dict]:
         """(arrays by name as read-only memmaps, info).
 
-        Raises Corrupt when a file is not what was written.
+        Raises Corrupt when a file does not match what was written.
         """
         folder = self.folder(stage, key)
         try:
@@ -213,7 +213,7 @@ def _save(path: Path, array: np.ndarray) -> dict[str, Any]:
     """
     array = np.ascontiguousarray(array)
     if array.dtype.hasobject:
-        raise TypeError(f"{path.stem}: an artefact holds plain numbers or text, not {array.dtype}.")
+        raise TypeError(f"{path.stem}: an artifact holds plain numbers or text, not {array.dtype}.")
     seen = hashlib.sha256()
     with open(path, "wb") as out:
         np.lib.format.write_array_header_1_0(out, np.lib.format.header_data_from_array_1_0(array))
@@ -232,7 +232,7 @@ def _save(path: Path, array: np.ndarray) -> dict[str, Any]:
 
 def _load(path: Path, about: dict[str, Any]) -> np.ndarray:
     if _sum(path) != about["sha256"]:
-        raise Corrupt(f"{path} is not what was written.")
+        raise Corrupt(f"{path} does not match what was written.")
     return np.load(path, mmap_mode="r" if about["size"] else None, allow_pickle=False)
 
 

@@ -14,11 +14,14 @@ class KMeansConfig:
     """Restarts and rounds of spherical k-means."""
 
     n_starts: int = knob(
-        4, "independent k-means++ starts; the best objective wins", low=1, high=100
+        4, "independent k-means++ restarts; the best objective is kept", low=1, high=100
     )
-    n_rounds: int = knob(60, "most assignment rounds of a start", low=1, high=1000)
+    n_rounds: int = knob(60, "maximum number of iterations per restart", low=1, high=1000)
     temperature: float = knob(
-        0.1, "of the softmax over cosines that gives the confidence", low=0.001, high=10.0
+        0.1,
+        "temperature of the softmax over cosines that gives the confidence",
+        low=0.001,
+        high=10.0,
     )
 
 
@@ -29,32 +32,38 @@ class TemiConfig:
     n_heads: int = knob(16, "clustering heads, trained together", low=1, high=500)
     epochs: int = knob(20, "passes over the images", low=1, high=2000)
     min_steps: int = knob(
-        1000, "updates at least; a small set gets more epochs for it", low=1, high=1_000_000
+        1000,
+        "minimum number of updates; small sets are trained for more epochs",
+        low=1,
+        high=1_000_000,
     )
     batch: int = knob(512, "pairs per step", low=1, high=65536)
     shrink_batch: bool = knob(
-        True, "on a small set, a batch of at most a sixteenth of the images, but 64"
+        True, "on small sets, limit the batch to a sixteenth of the images (at least 64)"
     )
     lr: float = knob(1e-3, "learning rate of AdamW", low=1e-6, high=1.0)
-    lr_per_256: bool = knob(False, "the learning rate is that of 256 pairs: times batch / 256")
+    lr_per_256: bool = knob(False, "scale the learning rate by batch / 256")
     warmup_epochs: int = knob(
         0, "epochs over which the learning rate rises linearly from 0", low=0, high=1000
     )
-    frozen_epochs: int = knob(
-        0, "first epochs in which the last layer stays as it started", low=0, high=1000
-    )
+    frozen_epochs: int = knob(0, "first epochs in which the last layer is frozen", low=0, high=1000)
     weight_decay: float = knob(1e-4, "of AdamW", low=0.0, high=1.0)
     n_neighbours: int = knob(
-        50, "a pair is an image and a random one of this many neighbours", low=1, high=1000
+        50,
+        "a pair is an image and a random one of its this many nearest neighbours",
+        low=1,
+        high=1000,
     )
     hidden: int = knob(0, "width of the hidden layer of a head; 0 = linear heads", low=0, high=8192)
     bottleneck: int = knob(
         256, "width of the features before the last layer, with a hidden layer", low=1, high=8192
     )
-    unit_inputs: bool = knob(True, "bring the vectors to unit length first (linear heads: always)")
+    unit_inputs: bool = knob(
+        True, "normalise the vectors to unit length first (linear heads: always)"
+    )
     n_dims: int = knob(
         256,
-        "principal axes the vectors are reduced to; 0 = the vectors as they are",
+        "number of principal axes the vectors are reduced to; 0 = no reduction",
         low=0,
         high=8192,
     )
@@ -63,10 +72,10 @@ class TemiConfig:
     )
     temperature: float = knob(0.05, "of the softmax over cosines", low=0.02, high=10.0)
     momentum: float = knob(
-        0.98, "share of a teacher that stays at each step", low=0.0, high=0.99999
+        0.98, "momentum of the teacher (share kept at each step)", low=0.0, high=0.99999
     )
     prior_momentum: float = knob(
-        0.9, "share of the running class prior that stays at each step", low=0.0, high=0.99999
+        0.9, "momentum of the running class prior (share kept at each step)", low=0.0, high=0.99999
     )
     beta: float = knob(
         0.6, "exponent of the pair probabilities; 1 lets clusters die", low=0.1, high=1.0
@@ -75,14 +84,16 @@ class TemiConfig:
         False, "weight a pair by each head's own teacher, not by the mean of all"
     )
     start: str = knob(
-        "random", "where the cluster directions start (linear heads)", choices=("random", "kmeans")
+        "random",
+        "initialisation of the cluster directions (linear heads)",
+        choices=("random", "kmeans"),
     )
     average: str = knob(
         "probability",
-        "mean of probabilities or of their logarithms",
+        "average probabilities or their logarithms",
         choices=("probability", "log"),
     )
-    keep: float = knob(1.0, "share of heads averaged, lowest loss first", low=0.01, high=1.0)
+    keep: float = knob(1.0, "share of heads to average, lowest loss first", low=0.01, high=1.0)
 
     # "paper": ELFS 8.1; bottleneck, warm-up, frozen epoch, scaled learning rate and raw inputs are
     # those of TEMI's program (Adaloglou et al. 2023), whose settings ELFS names as its own.

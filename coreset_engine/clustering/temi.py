@@ -167,7 +167,7 @@ def _on_disk(
     if neighbours is None:
         raise BadInput(
             f"neighbours=None: TEMI of {len(vectors):,} images that stay on disk needs their "
-            "neighbours; give those of the pipeline, or take the clusterer 'kmeans'."
+            "neighbours; give those of the pipeline, or use the clusterer 'kmeans'."
         )
     normalise = _unit_inputs(config)
     rows = UnitRows(vectors, device, normalise=normalise)

@@ -23,28 +23,29 @@ class CoverageConfig:
 
     n_samples: int | None = knob(
         None,
-        "samples T drawn over the embedding space (paper: 1,000,000); none = until two seeds "
+        "number of samples T in the embedding space (paper: 1,000,000); none = until two seeds "
         "agree, see agreement and max_samples",
         low=1,
         high=MAX_SAMPLES,
     )
-    n_dims: int = knob(2, "embedding dimensions m of each random slice", low=1, high=4096)
+    n_dims: int = knob(2, "number of embedding dimensions m of each random slice", low=1, high=4096)
     n_neighbours: int = knob(1000, "redundancy neighbours alpha", low=1)
-    exponent: float = knob(4.0, "how steeply the penalty falls with distance", low=0.0, high=64.0)
+    exponent: float = knob(4.0, "exponent of the penalty's decay with distance", low=0.0, high=64.0)
     distribution: str = knob(
         "triangular",
-        "where samples fall per dimension; images = on a random image, which is then the covered one",
+        "distribution of the samples per dimension; images = at a random image, which is then the "
+        "covered one",
         choices=DISTRIBUTIONS,
     )
     full_score: str = knob(
-        "both", "coverage minus redundancy, or one of them alone", choices=FULL_SCORES
+        "both", "coverage minus redundancy, or only one of them", choices=FULL_SCORES
     )
     random_start: bool = knob(
-        False, "start each score at a random number in [0, 1), which breaks ties"
+        False, "initialise each score with a random number in [0, 1), which breaks ties"
     )
     sampler: str = knob(
         "random",
-        "independent samples as in the paper, or more evenly spread ones",
+        "independent samples as in the paper, or low-discrepancy ones",
         choices=SAMPLERS,
     )
     agreement: float = knob(
@@ -56,16 +57,15 @@ class CoverageConfig:
     )
     agreement_at: float = knob(
         0.9,
-        "highest pruning rate at which the agreement of two seeds is asked for; smaller rates that "
-        "are measured must agree as well",
+        "highest pruning rate at which two seeds must agree; lower measured rates must agree as "
+        "well",
         low=0.0,
         high=0.999,
     )
     max_samples: int = knob(
         1_000_000,
-        "with n_samples = none: most samples, whatever the agreement (the paper's T); nor more "
-        "than "
-        "1,000 an image",
+        "with n_samples = none: maximum number of samples (the paper's T), and at most 1,000 per "
+        "image",
         low=2048,
         high=MAX_SAMPLES,
     )

@@ -158,7 +158,8 @@ def groups_for(size: TaskSize, memory: float) -> int:
     remedy = "" if size.m <= 2 else f", or slices of 2 dimensions (n_dims={size.m})"
     raise BadInput(
         f"coverage of {size.n:,} images in {size.d} dimensions needs {least / SHARE / 1e9:.1f} GB "
-        f"a node even over {size.d} groups of columns, and the smallest node has "
+        "per node even over"
+        f" {size.d} groups of columns, and the smallest node has "
         f"{memory / 1e9:.1f} GB; use nodes with more memory{remedy}."
     )
 

@@ -267,7 +267,7 @@ def _allowed(run: CuratedRun, query: Query, wanted: Filter | None) -> np.ndarray
     mask[query.members] = False
     if not mask.any():
         raise BadInput(
-            f"filter {wanted.text!r} leaves only the images of the query itself; loosen it."
+            f"filter {wanted.text!r} leaves only the images of the query itself; relax it."
         )
     return mask
 
@@ -335,7 +335,7 @@ def _place_or_picture(run: CuratedRun, item: Any) -> Any:
     if not isinstance(item, str | os.PathLike):
         if hasattr(item, "convert"):
             return item
-        raise BadInput(f"{item!r:.80} is neither an id, a file, a picture nor a vector.")
+        raise BadInput(f"{item!r:.80} is not an id, a file, an image or a vector.")
     name = os.fspath(item)
     position = int(positions_of(run.dataset.ids, [name])[0])
     if position >= 0:
@@ -364,7 +364,7 @@ def _picture(path: Path) -> Any:
     try:
         return decode(read_regular(path))
     except Unreadable as error:
-        raise BadInput(f"{str(path)!r} {error}; give a JPEG, PNG or another picture.") from None
+        raise BadInput(f"{str(path)!r} {error}; give a JPEG, PNG or another image file.") from None
 
 
 def _checked_vector(run: CuratedRun, vector: np.ndarray) -> np.ndarray:
@@ -387,8 +387,8 @@ def embed_pictures(run: CuratedRun, pictures: Sequence[Any]) -> np.ndarray:
     """
     if run.dataset.vectors is not None:
         raise Missing(
-            f"the vectors of {run.dataset.spec!r} were given, so no encoder is known that could "
-            "embed another picture; search by the id of an image (--like ID)."
+            f"the vectors of {run.dataset.spec!r} were supplied, so there is no encoder to embed "
+            "another image; search by the id of an image (--like ID)."
         )
     return _encoder(run.dataset, run.encoder, run.weights, run.device).encode(list(pictures))
 
@@ -408,8 +408,8 @@ def _text_query(run: CuratedRun, text: str) -> Query:
         raise BadInput("the text query is empty; say what the images show, for example a red car.")
     if run.dataset.vectors is not None:
         raise Missing(
-            f"the vectors of {run.dataset.spec!r} were given, so no text tower is known that fits "
-            "them; search by the id of an image (--like ID)."
+            f"the vectors of {run.dataset.spec!r} were supplied, so there is no matching text "
+            "tower; search by the id of an image (--like ID)."
         )
     from coreset_engine.embedding.encoders.text import no_text_tower, text_part, text_tower
 

@@ -58,7 +58,7 @@ def tag(
         return tags.remove(fingerprint, name, chosen, home)
     if chosen is None:
         raise BadInput(
-            f"tag {name!r} needs images; say which: a filter (--where), or ids (--ids FILE)."
+            f"tag {name!r} needs images; select them with a filter (--where) or ids (--ids FILE)."
         )
     return tags.add(fingerprint, name, chosen, home)
 

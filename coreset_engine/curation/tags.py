@@ -43,9 +43,9 @@ def check_name(name: str) -> str:
     text = str(name).strip()
     reserved = is_export_tag(text)
     if not _NAME.fullmatch(text) or not text.isprintable() or ".." in text or reserved:
-        why = "is what exports call the coreset itself" if reserved else "cannot be a tag"
+        why = "is reserved for the coreset in exports" if reserved else "cannot be a tag"
         raise BadInput(
-            f"tag {str(name)[:80]!r} {why}; give a word of at most 60 characters without blanks, "
+            f"tag {str(name)[:80]!r} {why}; give a word of at most 60 characters without spaces, "
             "quotes, commas or brackets, for example blurry-background."
         )
     return text

@@ -48,7 +48,8 @@ def open_on(address: str, source: str, progress: Progress = silent) -> Dataset:
     text = str(source).strip()
     if text.lower().startswith("memory://"):
         raise BadInput(
-            f"{text!r} lies in one process's memory, which no other node sees; use an object store "
+            f"{text!r} is in the memory of one process, which other nodes cannot access; use an "
+            "object store "
             "or a shared file system."
         )
     if containers.is_container(text):

@@ -78,7 +78,7 @@ def write(out: Path, store: Store, *, paths: bool = False, lines: int = 200) -> 
     try:
         filesystem.write_atomic(out, data.getvalue())
     except OSError as error:
-        raise filesystem.refused(out, error, "choose another place with --out") from None
+        raise filesystem.refused(out, error, "choose another path with --out") from None
     return [f"{name}.json" for name in parts]
 
 

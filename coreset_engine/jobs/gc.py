@@ -61,7 +61,7 @@ def plan(store: Store, days: float = DAYS) -> list[Item]:
     """Everything that may go, largest first. Changes nothing. Raises BadInput for days < 0."""
     if not days >= 0:
         raise BadInput(
-            f"days={days} must be at least 0; 0 means: whatever nothing needs, however recent."
+            f"days={days} must be at least 0; 0 removes everything unneeded, however recent."
         )
     needs = needed(store)
     items = [
@@ -135,7 +135,7 @@ def _artefacts(store: Store, needs: Needs, days: float) -> Iterator[Item]:
             yield Item(
                 folder,
                 filesystem.size(folder),
-                f"{stage}, needed by no selection, snapshot or correction",
+                f"{stage}, not needed by any selection, snapshot or correction",
                 store.lock_of(stage, key),
                 str(about.get("spec") or ""),
             )
@@ -168,8 +168,8 @@ def _in_use(lock: Path) -> bool:
 
 
 MADE_AGAIN = {
-    "totals": "counts of all images, made again when asked for",
-    "verified/opened": "the list of an opened source, made again when it is opened",
+    "totals": "counts of all images, recomputed on demand",
+    "verified/opened": "the index of a source, rebuilt when it is opened",
 }
 
 
@@ -206,7 +206,7 @@ def _jobs(store: Store, days: float) -> Iterator[Item]:
     for job in manager.list_jobs(store.home):
         folder = store.home / "jobs" / job.id
         if job.status in ("done", "failed", "cancelled") and _idle(folder, max(days, 1)):
-            yield Item(folder, filesystem.size(folder), f"an ended job ({job.status})")
+            yield Item(folder, filesystem.size(folder), f"a finished job ({job.status})")
 
 
 def _idle(folder: Path, days: float) -> bool:

@@ -131,7 +131,7 @@ def read(job: str, home: Path | str) -> Job:
     """The job's state. Raises BadInput for an unknown id."""
     job_state = _peek(home, job)
     if job_state is None:
-        raise BadInput(f"job {job!r} is unknown; `python -m coreset_engine jobs` lists them.")
+        raise BadInput(f"job {job!r} is unknown; `coreset jobs` lists them.")
     return job_state
 
 
@@ -302,7 +302,7 @@ def _lock(home: Path | str) -> contextlib.AbstractContextManager[None]:
 
 def _folder(home: Path | str, name: str) -> Path:
     if "/" in name or "\0" in name or name.startswith(".") or not name:
-        raise BadInput(f"job {name!r} is not a job id; `python -m coreset_engine jobs` lists them.")
+        raise BadInput(f"job {name!r} is not a job id; `coreset jobs` lists them.")
     return Path(home) / "jobs" / name
 
 

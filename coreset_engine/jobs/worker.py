@@ -94,7 +94,7 @@ def work(name: str, home: Path | str) -> int:
     except MemoryError:
         report.write(
             "failed",
-            f"The memory ran out in {report.stage or 'this work'}; close other programs or take a "
+            f"Out of memory in {report.stage or 'this work'}; close other programs or use a "
             "machine with more, then resume: finished work is kept.",
         )
         return 1

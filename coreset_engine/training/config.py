@@ -22,12 +22,12 @@ class TrainingRecipe:
     epochs: int = knob(20, "passes over the data", low=1, high=10_000)
     batch: int = knob(
         512,
-        "images per step (split evenly, so that no small remainder is left)",
+        "images per step (split evenly, without a small remainder)",
         low=1,
         high=65_536,
     )
-    lr: float = knob(1e-3, "peak learning rate; falls by a cosine", low=1e-6, high=10.0)
-    min_lr: float = knob(0.0, "learning rate at the end of the cosine", low=0.0, high=10.0)
+    lr: float = knob(1e-3, "peak learning rate, with cosine decay", low=1e-6, high=10.0)
+    min_lr: float = knob(0.0, "final learning rate of the cosine decay", low=0.0, high=10.0)
     weight_decay: float = knob(1e-4, "weight decay", low=0.0, high=1.0)
     optimiser: str = knob("adamw", "update rule", choices=OPTIMISERS)
     momentum: float = knob(0.9, "momentum of sgd", low=0.0, high=0.9999)
@@ -63,9 +63,9 @@ class ConvnetConfig(ProxyConfig):
 
     epochs: int = knob(8, "passes over the data", low=1, high=10_000)
     batch: int = knob(256, "images per step", low=1, high=65_536)
-    lr: float = knob(3e-3, "peak learning rate; falls by a cosine", low=1e-6, high=10.0)
+    lr: float = knob(3e-3, "peak learning rate, with cosine decay", low=1e-6, high=10.0)
     hidden: int = knob(
-        16, "channels of the first stage; doubled in each of the two next", low=4, high=512
+        16, "channels of the first stage; doubled in each of the next two", low=4, high=512
     )
 
 
@@ -81,8 +81,8 @@ class ResnetConfig(ProxyConfig):
     batch: int = knob(
         256, "images per step; halved when the GPU runs out of memory", low=1, high=65_536
     )
-    lr: float = knob(0.1, "peak learning rate; falls by a cosine", low=1e-6, high=10.0)
-    min_lr: float = knob(1e-4, "learning rate at the end of the cosine", low=0.0, high=10.0)
+    lr: float = knob(0.1, "peak learning rate, with cosine decay", low=1e-6, high=10.0)
+    min_lr: float = knob(1e-4, "final learning rate of the cosine decay", low=0.0, high=10.0)
     weight_decay: float = knob(2e-4, "weight decay", low=0.0, high=1.0)
     optimiser: str = knob("sgd", "update rule", choices=OPTIMISERS)
     augment: bool = knob(True, "random crops and flips")
@@ -97,7 +97,7 @@ class DynamicsConfig:
         "AUM from logits (Pleiss 2020) or from probabilities (ELFS' and CCS' programs)",
         choices=MARGINS,
     )
-    early: int = knob(10, "first epochs that count for EL2N and GraNd", low=1, high=1000)
+    early: int = knob(10, "number of first epochs used for EL2N and GraNd", low=1, high=1000)
     window: int = knob(10, "J of Dyn-Unc and DUAL: epochs in a sliding window", low=2, high=1000)
     dyn_unc: str = knob(
         "paper",
@@ -106,7 +106,7 @@ class DynamicsConfig:
     )
     tdds_epochs: int = knob(
         10,
-        "T of TDDS: the first epochs it looks at (the paper sets T by dataset and pruning rate, "
+        "T of TDDS: number of first epochs it uses (the paper sets T by dataset and pruning rate, "
         "the program's default is 10)",
         low=2,
         high=10_000,
@@ -119,7 +119,7 @@ class DynamicsConfig:
     )
     dual_epochs: int = knob(
         30,
-        "T of DUAL: the first epochs it looks at, in windows of `window` epochs (30 for CIFAR)",
+        "T of DUAL: number of first epochs it uses, in windows of `window` epochs (30 for CIFAR)",
         low=2,
         high=10_000,
     )

@@ -325,8 +325,8 @@ def _label_tensor(labels, device: str) -> torch.Tensor:
 def _check(inputs, labels: torch.Tensor, recipe: TrainingRecipe, model: nn.Module) -> None:
     if len(inputs) == 0 or len(inputs) != len(labels):
         raise BadInput(
-            f"{len(inputs)} inputs and {len(labels)} labels cannot be trained on; give as many of "
-            "each, at least one."
+            f"{len(inputs)} inputs and {len(labels)} labels cannot be trained on; give the same "
+            "number of each, at least one."
         )
     if recipe.epochs < 1 or recipe.batch < 1:
         raise BadInput(
@@ -355,7 +355,7 @@ def _scaled(weights, count: int, device: str) -> torch.Tensor | None:
         raise BadInput(f"loss weights must be {count} finite numbers >= 0, one per image.")
     if float(weights.sum()) == 0:
         raise BadInput(
-            "loss weights are all 0, so nothing would be learned; give at least one above 0."
+            "loss weights are all 0, so nothing would be learned; set at least one above 0."
         )
     return weights / weights.mean()
 

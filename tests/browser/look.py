@@ -24,7 +24,7 @@ PAGES = ("home", "explore", "clean", "labels", "select", "compare", "export", "c
 # page -> names of the segments or tabs to look at besides the first
 PARTS = {
     "labels": ("Clusters", "Quality", "Difficulty", "Import labels"),
-    "export": ("Labels back", "Next round"),
+    "export": ("Import labels", "Next round"),
     "coverage": ("Score and rank", "Number of samples"),
     "explore": ("Map and gallery",),
 }

@@ -36,7 +36,7 @@ def take_pictures(page) -> None:
     """Every tab, light and dark, wide and narrow; nothing scrolls sideways."""
     ARTEFACTS.mkdir(exist_ok=True)
     for look in looks(page, settled):
-        for tab in ("Export", "Labels back", "Next round"):
+        for tab in ("Export", "Import labels", "Next round"):
             page.get_by_role("tab", name=tab, exact=True).click()
             page.wait_for_timeout(300)
             page.screenshot(path=ARTEFACTS / f"rounds-{tab.split()[0].lower()}-{look}.png")
@@ -58,14 +58,14 @@ def test_pilot_labels_back_and_the_next_hundred(open_page, app, tmp_path):
         writer.writeheader()
         writer.writerows([row | dict(label=truth[row["id"]]) for row in pilot])
 
-    hand.click("tab", "Labels back")
+    hand.click("tab", "Import labels")
     hand.count += 1
-    page.get_by_role("tabpanel", name="Labels back").locator(
+    page.get_by_role("tabpanel", name="Import labels").locator(
         "input[type=file]"
     ).first.set_input_files(filled)
     page.get_by_text("60 labels read: 60 new, 0 changed").wait_for()
     hand.click("button", "Keep 60 labels")
-    page.get_by_text("Every label of this file is known already").wait_for()
+    page.get_by_text("Every label of this file is already known").wait_for()
 
     hand.click("tab", "Next round")
     page.get_by_text("has an accuracy of about").wait_for(timeout=180_000)
@@ -80,8 +80,8 @@ def test_pilot_labels_back_and_the_next_hundred(open_page, app, tmp_path):
     assert sum(guessed) >= 13, "pre-annotations from the labels so far"
 
     take_pictures(page)
-    page.get_by_role("button", name="Take round 1 back").click()
-    page.get_by_role("button", name="Take the pilot back").wait_for()
-    page.get_by_role("button", name="Take the pilot back").click()
-    page.get_by_role("button", name="Take the pilot back").wait_for(state="detached")
+    page.get_by_role("button", name="Discard round 1").click()
+    page.get_by_role("button", name="Discard the pilot").wait_for()
+    page.get_by_role("button", name="Discard the pilot").click()
+    page.get_by_role("button", name="Discard the pilot").wait_for(state="detached")
     witness.assert_clean()

@@ -87,7 +87,7 @@ def _pictures(page):
     ARTEFACTS.mkdir(exist_ok=True)
     for look in looks(page, settled):
         page.screenshot(path=ARTEFACTS / f"compare-datasets-{look}.png")
-        page.get_by_text("Choose what is lacking").scroll_into_view_if_needed()
+        page.get_by_text("Select what is missing").scroll_into_view_if_needed()
         settled(page)
         page.screenshot(path=ARTEFACTS / f"compare-datasets-end-{look}.png")
     page.set_viewport_size({"width": 1440, "height": 900})

@@ -90,15 +90,15 @@ def test_diverse_by_hand(run):
         ({"like": " "}, "the query is empty"),
         ({"text": "  "}, "the text query is empty"),
         ({"like": "nobody"}, "neither an id of this source nor a file"),
-        ({"like": 3}, "neither an id, a file, a picture nor a vector"),
+        ({"like": 3}, "not an id, a file, an image or a vector"),
         ({"like": np.zeros(3, np.float32)}, "must be 2 finite numbers"),
         ({"like": ["d0", "d180"]}, "no common direction"),
         ({"like": "d0", "count": 0}, "must be a whole number of at least 1"),
         ({"like": "d0", "relevance": 2}, r"must lie in \[0, 1\]"),
         ({"like": "d0", "where": "half=top"}, "leaves none of the 6 images"),
         ({"like": "d0", "where": "id=d0"}, "only the images of the query itself"),
-        ({"text": "a cat"}, "no text tower is known that fits"),
-        ({"like": Image.new("RGB", (8, 8))}, "no encoder is known"),
+        ({"text": "a cat"}, "no matching text tower"),
+        ({"like": Image.new("RGB", (8, 8))}, "there is no encoder"),
     ],
 )
 def test_queries_that_cannot_work_say_why(run, query, message):

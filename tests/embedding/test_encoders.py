@@ -210,8 +210,8 @@ def test_auto_size_rule(side, expected):
     "arguments, words",
     [
         ({"name": "efficientnet_lite9"}, "Did you mean 'efficientnet_lite"),
-        ({"name": "timm:nope"}, "timm knows no network"),
-        ({"name": "open_clip:nope/x"}, "knows no architecture"),
+        ({"name": "timm:nope"}, "timm has no network"),
+        ({"name": "open_clip:nope/x"}, "has no architecture"),
         ({"name": "open_clip:RN50/nope"}, "choose one of"),
         ({"name": "efficientnet_lite0", "image_size": 5}, "between 16 and 1024"),
         ({"name": ""}, "unknown"),

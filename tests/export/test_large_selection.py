@@ -76,5 +76,5 @@ def test_ids_that_share_a_number_are_compared(monkeypatch, set_limits):
     with pytest.raises(ValueError, match="twice"):
         selection_folder._check_ids(pa.chunked_array([["a", "b", "cc", "dd"], ["eee", "cc"]]))
     for wrong in (pa.array([1, 2]), pa.array(["a", None]), pa.array([b"a"])):
-        with pytest.raises(ValueError, match="something else"):
+        with pytest.raises(ValueError, match="does not hold text"):
             selection_folder._check_ids(wrong)

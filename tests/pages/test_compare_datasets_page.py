@@ -101,7 +101,7 @@ def test_what_both_share_is_counted_from_both_sides(page):
     values = {one.label: one.value for one in test.metric}
     assert (values["Of B, also in A"], values["Of A, also in B"]) == ("3", "3")
     assert "3 of 20 images of B also occur in A, and 3 of 40 images of A in B" in texts(test)
-    (kinds,) = [one for one in test.get("button_group") if one.label == "How they repeat"]
+    (kinds,) = [one for one in test.get("button_group") if one.label == "Kind of match"]
     assert kinds.options == [
         "All (3)",
         "The same file (2)",

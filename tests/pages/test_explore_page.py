@@ -193,7 +193,7 @@ def test_a_bad_tag_is_one_sentence(open_page):
     next(button for button in test.button if button.label.startswith("Tag ")).click()
     test.run()
     assert not test.exception and len(test.error) == 1
-    assert "without blanks" in test.error[0].value.replace("\\", "")
+    assert "without spaces" in test.error[0].value.replace("\\", "")
 
 
 def test_an_empty_search_is_one_sentence(open_page):

@@ -80,7 +80,7 @@ def test_the_report_page_holds_map_certificate_and_manifest(digits):
 def test_tabs_and_expanders_are_drawn_once_opened_and_then_stay(open_page):
     test = open_page("export")
     assert not test.exception and not test.get("json") and not test.get("file_uploader")
-    test.session_state["export:part"] = "Labels back"
+    test.session_state["export:part"] = "Import labels"
     test.session_state["export:manifest"] = True
     test.run()
     assert not test.exception and test.get("json") and test.get("file_uploader")

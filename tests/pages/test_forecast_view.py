@@ -200,7 +200,7 @@ def test_the_score_belongs_to_the_values_tried():
 def test_among_some_images_the_page_goes_by_their_number(open_page, known):
     test = open_page("select", method="auto", prune_rate=0.9, constraints={"where": "id>=0"})
     assert not test.exception
-    assert "Among some images only" in texts(test)
+    assert "For a filtered subset" in texts(test)
 
 
 TRAINED = [

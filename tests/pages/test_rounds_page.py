@@ -14,7 +14,7 @@ from ui.views import export_rounds
 from ui.views.export_import import kept_upload, prediction_sentences
 
 # The tabs that the session has opened: each is drawn from then on.
-OPENED = {"opened:export:part:Labels back": True, "opened:export:part:Next round": True}
+OPENED = {"opened:export:part:Import labels": True, "opened:export:part:Next round": True}
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def button(test, label):
 def test_before_the_first_round_the_page_says_what_a_pilot_is(open_page):
     test = open_page("export", **OPENED)
     assert not test.exception
-    assert [tab.label for tab in test.tabs] == ["Export", "Labels back", "Next round"]
+    assert [tab.label for tab in test.tabs] == ["Export", "Import labels", "Next round"]
     assert "pilot" in texts(test) and "With at least 20 labels" in texts(test)
     assert button(test, "Choose the next 100")
     assert "No labels were imported yet" in texts(test)

@@ -102,7 +102,7 @@ def test_after_the_update_home_shows_the_change_and_chooses_the_next(home, monke
     done = manager.Job("j", "update", spec, params, "done", result=reported.result)
     monkeypatch.setattr(manager, "list_jobs", lambda *args: [done])
     test.run()
-    assert "Earlier picks that stay: **2** (gone or changed: 1). Next: **2**." in texts(test)
+    assert "Earlier images kept: **2** (gone or changed: 1). Next: **2**." in texts(test)
     pressed(test, "growth:select")
     kept = test.session_state["state:must_keep"]
     assert (

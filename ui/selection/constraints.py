@@ -192,7 +192,7 @@ def _cost_controls(view: RunView, held: Mapping[str, Any], turn: int) -> dict[st
         key=f"constraint:{turn}:costs",
     )
     budget = right.number_input(
-        "Most that all may cost",
+        "Maximum total cost",
         0.0,
         value=float(held.get("budget") or 0.0),
         key=f"constraint:{turn}:budget",
@@ -208,7 +208,7 @@ def _duplicate_controls(held: Mapping[str, Any], turn: int) -> dict[str, Any]:
         "Near-duplicates once",
         value=start is not None,
         key=f"constraint:{turn}:once",
-        help="Of images that repeat each other at most one is selected.",
+        help="At most one of each group of near-duplicates is selected.",
     )
     distance = right.number_input(
         "Cosine distance of near-duplicates",
@@ -225,11 +225,11 @@ def _duplicate_controls(held: Mapping[str, Any], turn: int) -> dict[str, Any]:
 
 def _beyond_controls(held: Mapping[str, Any], turn: int) -> dict[str, Any]:
     spec = st.text_input(
-        "Choose what another dataset lacks",
+        "Select what another dataset lacks",
         value=str(held.get("beyond") or ""),
         key=f"constraint:{turn}:beyond",
         placeholder="for example: /data/last-month",
-        help="Images of that dataset count as selected already. Needs a method that places images "
+        help="Images of that dataset count as already selected. Needs a method that places images "
         "relative to each other, such as k-center.",
     )
     return {"beyond": spec.strip()} if spec.strip() else {}

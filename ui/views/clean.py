@@ -234,8 +234,8 @@ def about(view: session.RunView, report: Report, name: str) -> None:
     conflicts = _conflicts(report, finding)
     if conflicts and name != "label_conflicts":
         st.warning(
-            f"In {conflicts:,} of these groups the images have different labels. Look at them "
-            "before you exclude: the label of the image that stays may be the wrong one."
+            f"In {conflicts:,} of these groups the images have different labels. Review them "
+            "before excluding: the label of the remaining image may be wrong."
         )
 
 

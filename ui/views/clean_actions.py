@@ -111,9 +111,9 @@ def undo_button(view: session.RunView) -> None:
     kind = FINDINGS.get(reason)
     word = "restored" if last.get("kind") == "restore" else "excluded"
     what = kind.title.lower() if kind else reason or "chosen by hand"
-    if st.button("Undo", key="clean:undo", help="Take back the last exclusion"):
+    if st.button("Undo", key="clean:undo", help="Undo the last exclusion"):
         exclusions.undo(view.dataset.fingerprint, session.home())
         clear_caches()
-        session.put("news", ["The last exclusion was taken back."])
+        session.put("news", ["The last exclusion was undone."])
         st.rerun()
     st.caption(f"Last: {counted(len(last.get('ids', ())), 'image')} {word} ({escaped(what)}).")

@@ -211,7 +211,7 @@ def summary(pair: Pair, both: Both) -> None:
     comparison = both.stored.comparison
     leaks, of_a = comparison.leakage, comparison.leakage_of_a
     cells = st.columns(4)
-    shared = "By bytes, by pixels, or nearly."
+    shared = "Same bytes, same pixels, or near-duplicates."
     cells[0].metric("Of B, also in A", f"{len(leaks):,}", help=shared)
     cells[1].metric("Of A, also in B", f"{len(of_a):,}", help=shared)
     if comparison.regions is not None:
@@ -229,11 +229,12 @@ def summary(pair: Pair, both: Both) -> None:
     )
     if comparison.test is not None:
         cells[3].metric(
-            "Told apart",
+            "Classifier accuracy",
             f"{comparison.test.accuracy:.0%}",
-            help="Accuracy of a classifier that tells A from B, on images that it was not trained "
-            "on; "
-            "50% = not at all.",
+            help=(
+                "Accuracy of a classifier that separates A from B, on held-out images; 50% = "
+                "chance level."
+            ),
         )
         st.caption(escaped(_sentence(comparison.test.sentence()), 400))
     for warning in comparison.warnings:
@@ -249,13 +250,13 @@ def show_leaks(pair: Pair, both: Both) -> None:
     leaks = both.stored.comparison.leakage
     st.subheader("Images in both", anchor=False)
     if not len(leaks):
-        st.success("No image of B occurs in A: not by bytes, not by pixels, and not nearly.")
+        st.success("No image of B occurs in A (same bytes, same pixels, or near-duplicates).")
         return
     counts = {kind: count for kind, count in leaks.counts().items() if count}
     titles = {ALL: f"All ({len(leaks):,})"}
     titles |= {kind: f"{KIND_TITLES[kind].capitalize()} ({n:,})" for kind, n in counts.items()}
     kind = st.segmented_control(
-        "How they repeat",
+        "Kind of match",
         list(titles),
         default=ALL,
         format_func=titles.__getitem__,

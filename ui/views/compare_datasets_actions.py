@@ -71,20 +71,20 @@ def _undo(column: st.delta_generator.DeltaGenerator) -> None:
     made = exclusions.entries(fingerprint, session.home()) if fingerprint else []
     if not made or made[-1].get("reason") != "leakage":
         return
-    if column.button("Undo", key="leaks:undo", help=f"Take back the last exclusion from {name}"):
+    if column.button("Undo", key="leaks:undo", help=f"Undo the last exclusion from {name}"):
         exclusions.undo(fingerprint, session.home())
         session.put("leaks:undo", None)
         clear_caches()
-        session.put("news", ["The last exclusion was taken back."])
+        session.put("news", ["The last exclusion was undone."])
         st.rerun()
 
 
 def choose_what_is_lacking(pair: Pair, both: Both) -> None:
     """Open one of the two on Select, choosing what the other lacks."""
-    st.subheader("Choose what is lacking", anchor=False)
+    st.subheader("Select what is missing", anchor=False)
     st.caption(
-        "The images of the other dataset count as selected already, so that what is chosen lies "
-        "where it has little or nothing."
+        "The images of the other dataset count as already selected, so the selection fills the "
+        "regions it covers poorly."
     )
     name_a, name_b = pair.names
     left, middle, right = st.columns([3, 1, 2], vertical_alignment="bottom")

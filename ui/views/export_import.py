@@ -84,13 +84,13 @@ def _show_labels(view: session.RunView, where: str) -> None:
     except CoresetError as error:
         st.error(escaped(str(error)))
         return
-    st.markdown("**What would be read**")
+    st.markdown("**Preview**")
     for sentence in preview["report"]:
         st.markdown(f"- {escaped(sentence)}")
     _show_rows(view, preview["labels"])
     changes = preview["labels_new"] + preview["labels_changed"]
     if not changes:
-        st.info("Every label of this file is known already: there is nothing to keep.")
+        st.info("Every label of this file is already known: there is nothing to import.")
         return
     if st.button(f"Keep {counted(changes, 'label')}", type="primary", key="import:keep"):
         _keep(view, where)
@@ -145,7 +145,7 @@ def _show_kept(view: session.RunView) -> None:
         st.caption(f"{counted(len(entry['labels']), 'label')} from {escaped(name)}")
     if st.button("Undo the last import", key="import:undo"):
         label_log.undo_labels(view.dataset.fingerprint, session.home())
-        session.put("news", ["The last import of labels was taken back."])
+        session.put("news", ["The last label import was undone."])
         st.rerun()
 
 
@@ -164,7 +164,7 @@ def _show_predictions(view: session.RunView, where: str) -> None:
     except CoresetError as error:
         st.error(escaped(str(error)))
         return
-    st.markdown("**What would be read**")
+    st.markdown("**Preview**")
     for sentence in prediction_sentences(report):
         st.markdown(f"- {escaped(sentence)}")
     if where == current:

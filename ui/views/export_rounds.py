@@ -49,8 +49,10 @@ def show_status(view: session.RunView, state: label_log.LabelState) -> None:
     cells[1].metric(
         "Waiting for labels",
         f"{len(asked - set(state.labels)):,}",
-        help="Images of earlier rounds. They are not asked for again; import their labels when "
-        "they are done.",
+        help=(
+            "Images of earlier rounds. They are not selected again; import their labels when they "
+            "are done."
+        ),
     )
     cells[2].metric("Rounds", f"{len(state.rounds):,}")
     if estimate is not None:
@@ -70,7 +72,7 @@ def show_next(view: session.RunView, state: label_log.LabelState) -> None:
     """Draw the choice of the next images, and the rounds so far."""
     free = len(view) - len(state.context())
     if free <= 0:
-        st.success(f"All {len(view):,} images are labelled or asked for.")
+        st.success(f"All {len(view):,} images are labelled or already selected.")
         return
     first = not state.context()
     st.markdown(
@@ -174,12 +176,12 @@ def _show_newest(view: session.RunView, number: int, entry: dict[str, Any]) -> N
         if right.button(f"Export {called}", key="round:export", width="stretch"):
             _export(view, folder, target)
     if st.button(
-        f"Take {called} back",
+        f"Discard {called}",
         key="round:undo",
-        help="Its images may be chosen again; labels that were imported stay.",
+        help="Its images can be selected again; imported labels are kept.",
     ):
         label_log.undo_round(view.dataset.fingerprint, session.home())
-        session.put("news", [f"{called[0].upper()}{called[1:]} was taken back."])
+        session.put("news", [f"{called[0].upper()}{called[1:]} was discarded."])
         st.rerun()
 
 
@@ -222,7 +224,7 @@ def show_curve(view: session.RunView, state: label_log.LabelState) -> None:
         return
     estimate, outdated = newest_estimate(view, state)
     more, least = st.columns(2)
-    next_count = more.number_input("Labels that might follow", 10, 100_000, 200, key="curve:next")
+    next_count = more.number_input("Further labels", 10, 100_000, 200, key="curve:next")
     points = least.number_input(
         "Stop when they bring less than (points)", 0.1, 20.0, 1.0, 0.1, key="curve:least"
     )
@@ -245,7 +247,7 @@ def show_curve(view: session.RunView, state: label_log.LabelState) -> None:
     if estimate is None:
         return
     if outdated:
-        st.caption("Outdated: labels were added or taken back since this estimate.")
+        st.caption("Outdated: labels were added or removed since this estimate.")
     draw = {"stop": st.success, "undecided": st.info, "go on": st.info}[estimate.advice]
     draw(escaped(estimate.sentence))
     figure, data = curve(estimate)

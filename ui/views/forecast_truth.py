@@ -94,7 +94,8 @@ def sentence(pairs: Sequence[Comparison]) -> str:
     """How many measured differences lie inside their intervals."""
     inside = sum(pair.inside for pair in pairs)
     return (
-        f"Forecast and truth: {inside} of {len(pairs)} measured differences to random lie inside "
+        f"Forecast and measurement: {inside} of {len(pairs)} measured differences to random lie "
+        "inside "
         "the forecast's 90% interval."
     )
 
@@ -110,7 +111,7 @@ def chart(pairs: Sequence[Comparison]) -> tuple[Any, charts.Columns]:
     figure, _ = charts.lines(
         np.array(ends),
         {"both agree": np.array(ends)},
-        title="Forecast and truth",
+        title="Forecast and measurement",
         x_axis="expected points over random",
         y_axis="measured points over random",
     )

@@ -165,7 +165,7 @@ def computing(view: session.RunView) -> None:
         f"settings: {stage_names(missing)}."
     )
     submit_button("Compute", "prepare", view, primary=True)
-    st.caption("Runs in the background; you can look around meanwhile.")
+    st.caption("Runs in the background; you can use other pages meanwhile.")
 
 
 def source(view: session.RunView) -> None:

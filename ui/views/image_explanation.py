@@ -103,7 +103,7 @@ def verdict(view: RunView, i: int, selection: Selection | None) -> list[str]:
     if ranking is None:
         return [
             f"{word} by {method}. This method is recomputed for every number of images, so its "
-            "answer at one number does not hold for another."
+            "selection at one size does not carry over to another."
         ]
     return [f"{word} by {method}: {ranking.reason(i)}.", ranking.enters(i)]
 

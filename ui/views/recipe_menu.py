@@ -27,7 +27,7 @@ def recipe_menu(view: session.RunView) -> None:
         on_change=_chosen,
         args=(key, view),
         help="The settings, method and parameters of a paper or of its authors' program, as "
-        "--recipe takes them. What is changed afterwards wins.",
+        "--recipe takes them. Later changes override it.",
     )
 
 

@@ -196,4 +196,4 @@ def show_saved_views(view: RunView) -> None:
                 save_filter(fingerprint, name, wanted, session.home())
                 st.rerun()
         if wanted is None:
-            st.caption("Choose a filter first; a view is its name.")
+            st.caption("Choose a filter first; a view saves it under a name.")

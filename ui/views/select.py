@@ -104,8 +104,8 @@ def undo_buttons(back: DeltaGenerator, forward: DeltaGenerator) -> None:
 
 NOT_FINISHED = "The forecast of this dataset is not finished and may recommend another."
 MEASURED_AMONG_SOME = (
-    "Among some images only, this page goes by their number; `coreset select` and notebooks make a "
-    "forecast for them, which may recommend another."
+    "For a filtered subset, this page uses a rule by number of images; `coreset select` and "
+    "notebooks compute a forecast for it, which may recommend another method."
 )
 
 

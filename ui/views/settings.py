@@ -88,7 +88,7 @@ def settings(view: session.RunView) -> None:
         "Encoder weights (optional)",
         key=session.bind("weights", ""),
         placeholder="path of a checkpoint on the machine this app runs on",
-        help=f"For the encoder above, in place of the published weights. {recomputes('weights')}",
+        help=f"For the encoder above, instead of the published weights. {recomputes('weights')}",
         disabled=view.dataset.vectors is not None,
     )
     advanced(view)

@@ -78,7 +78,7 @@ def search_upload(view: RunView, upload: Any, *, count: int = COUNT) -> None:
         picture = Image.open(upload).convert("RGB")
     except (UnidentifiedImageError, OSError, ValueError):
         raise BadInput(
-            f"{plain(upload.name, 80)!r} is not a picture that can be read; give a JPEG or PNG."
+            f"{plain(upload.name, 80)!r} is not a readable image; give a JPEG or PNG."
         ) from None
     _take(view, {"like": picture}, f"like {upload.name}", count)
 
@@ -95,8 +95,8 @@ def show_search(view: RunView) -> None:
             label_visibility="collapsed",
         )
         asked = button.form_submit_button("Search", width="stretch")
-    with upload.popover("By picture", width="stretch"):
-        st.caption("Find images like a picture of yours. It stays on this machine.")
+    with upload.popover("By image", width="stretch"):
+        st.caption("Find images similar to one you upload. The file stays on this machine.")
         picture = st.file_uploader(
             "Picture", type=["jpg", "jpeg", "png", "webp"], key="search:file"
         )

@@ -32,7 +32,7 @@ HINTS = {
     "fiftyone": "NAME or NAME/VIEW",
 }
 ORDERS = {
-    "": "not known: show the first pairs where it matters",
+    "": "unknown: show the first pairs where it matters",
     "natural": "natural: img_2 before img_10",
     "lexical": "lexical: img_10 before img_2",
     "folders": "folders: a/2 before a-b/1, as torchvision lists them",
@@ -151,25 +151,28 @@ def _reading_fields(kind: str) -> dict[str, object]:
             "Folder level of the class (0 = proposed)", 0, 64, key="source:depth"
         )
         chosen["split"] = middle.text_input(
-            "Part that is the pool",
+            "Split to select from",
             key="source:split",
             help="train, val, test, a folder's name, or all; empty: everything but a test part.",
         )
         chosen["fit"] = right.selectbox(
-            "Pictures become square by", list(FITS), format_func=FITS.__getitem__, key="source:fit"
+            "Make images square by", list(FITS), format_func=FITS.__getitem__, key="source:fit"
         )
         chosen["follow_links"] = left.checkbox("Follow linked folders", key="source:follow_links")
         chosen["max_pixels"] = middle.number_input(
-            "Largest picture in pixels (0 = 89 million)", 0, key="source:max_pixels"
+            "Largest image in pixels (0 = 89 million)", 0, key="source:max_pixels"
         )
         if kind != "vectors":
             chosen["patches"] = left.text_input(
                 "Objects from",
                 key="source:patches",
-                help="A COCO file or a folder of YOLO labels: every boxed object is an image.",
+                help=(
+                    "A COCO file or a folder of YOLO labels: every annotated object becomes an "
+                    "image."
+                ),
             )
             chosen["fps"] = middle.number_input(
-                "Frames a second of videos (0 = no videos)", 0.0, 1000.0, key="source:fps"
+                "Frames per second of videos (0 = no videos)", 0.0, 1000.0, key="source:fps"
             )
         chosen["bands"] = right.text_input(
             "Bands for red, green, blue",

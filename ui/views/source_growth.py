@@ -128,11 +128,11 @@ def _next_images(view: session.RunView) -> None:
     other = "another folder ..."
     left, middle, right = st.columns([4, 1, 2], vertical_alignment="bottom")
     folder = left.selectbox(
-        "Go on from the selection in",
+        "Continue from the selection in",
         [*map(str, known), other],
         format_func=lambda path: path if path == other else plain(_name_of(Path(path)), 90),
         key="growth:from",
-        help="Its method and settings are used again, and its images stay.",
+        help="Its method and settings are reused, and its images are kept.",
     )
     more = middle.number_input(
         "Images", 1, len(view), min(MORE, max(1, len(view) // 5)), key="growth:more"
@@ -194,9 +194,7 @@ def _chosen(view: session.RunView) -> None:
         return
     found = done.result
     lost = f" (gone or changed: {len(found['lost']):,})" if found["lost"] else ""
-    st.markdown(
-        f"Earlier picks that stay: **{found['kept']:,}**{lost}. Next: **{found['next']:,}**."
-    )
+    st.markdown(f"Earlier images kept: **{found['kept']:,}**{lost}. Next: **{found['next']:,}**.")
     table = certificate_table(found["certificate"], clusters=view.ready("pseudo_labels"))
     st.dataframe(table, hide_index=True, width="stretch")
     st.caption(sentence(found["certificate"]))
@@ -228,10 +226,10 @@ def sentence(certificates: dict[str, dict[str, Any]]) -> str:
     names = [name for name in MOMENTS if name in certificates]
     first, last = certificates[names[0]], certificates["next"]
     if "before" not in certificates or "now" not in certificates:
-        return "The vectors of the earlier state are gone, so that its certificate is not known."
+        return "The embeddings of the earlier state were removed, so its certificate is unknown."
     now = certificates["now"]
     if now["mean_distance"] > first["mean_distance"] * 1.01:
-        change = "The new images lie where little was picked: the mean distance rose"
+        change = "The new images lie in poorly covered regions: the mean distance rose"
     else:
         change = (
             "The earlier picks cover the new images as well as the others: the mean distance went"

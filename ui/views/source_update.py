@@ -31,8 +31,8 @@ def offer(view: session.RunView) -> None:
     changes, since = change
     left, right = st.columns([5, 1], vertical_alignment="center")
     left.info(
-        f"{changes} since {since}. Update embeds only what is new. The other images keep their "
-        "places on the map, their labels and tags."
+        f"{changes} since {since}. Update embeds only new images. The others keep their map "
+        "positions, labels and tags."
     )
     if right.button("Update", key="source:update", type="primary", width="stretch"):
         _start(full)
@@ -42,7 +42,7 @@ def _look_again(view: session.RunView) -> None:
     """A button that reads the source again, for sources whose files may have changed."""
     if view.dataset.paths is None or not view.ready("embeddings"):
         return
-    if st.button("Look for new images", key="source:look", type="tertiary"):
+    if st.button("Check for new images", key="source:look", type="tertiary"):
         session.reopen()
         _change.clear()
         st.rerun()

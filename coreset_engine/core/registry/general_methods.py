@@ -22,8 +22,10 @@ GENERAL = table(
         title="Several aims (mix)",
         function=_M + "mix:mix",
         config=_M + "mix:MixConfig",
-        summary="the largest weighted sum of diversity, typicality, difficulty, balance, similarity "
-        "and an own score, each term shown per image",
+        summary=(
+            "the largest weighted sum of diversity, typicality, difficulty, balance, similarity "
+            "and a custom score, with each term per image"
+        ),
         needs=("neighbours",),
         family="recommended",
         paper="no paper; lazy greedy of Minoux 1978",

@@ -47,7 +47,7 @@ class EncoderConfig:
     """What every encoder row takes."""
 
     weights: str | None = knob(
-        None, "a checkpoint on disk (.safetensors, .pt, .pth) instead of the usual weights"
+        None, "a checkpoint on disk (.safetensors, .pt, .pth) instead of the default weights"
     )
     device: str = knob("auto", "where to compute: auto, cpu, cuda")
     image_size: int | None = knob(

@@ -86,7 +86,7 @@ def mismatch(
     wrong = [key for key in own if key in weights and weights[key].shape != own[key].shape]
     if not absent and not wrong:
         return ""
-    first = f"lacks {absent[0]!r}" if absent else f"has {wrong[0]!r} in another shape"
+    first = f"lacks {absent[0]!r}" if absent else f"has {wrong[0]!r} with a different shape"
     return f"{first} ({len(absent)} tensors missing, {len(wrong)} of another shape)"
 
 

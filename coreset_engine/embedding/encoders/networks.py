@@ -254,7 +254,7 @@ def timm_encoder(name: str, config: EncoderConfig, *, shown: str = "", native: i
     if not timm.is_model(name.split(".")[0]):
         similar = timm.list_models(f"*{name.split('.')[0][:8]}*")[:1]
         hint = f"did you mean 'timm:{similar[0]}'?" if similar else "see timm.list_models()."
-        raise BadInput(f"encoder {shown!r}: timm knows no network of that name; {hint}")
+        raise BadInput(f"encoder {shown!r}: timm has no network of that name; {hint}")
     network: Any = _timm_network(name, config, shown)
     about = network.pretrained_cfg
     native = native or about["input_size"][-1]
@@ -353,7 +353,7 @@ def open_clip_parts(name: str, config: EncoderConfig, shown: str) -> tuple[Any, 
     architecture, _, tag = name.partition("/")
     if architecture not in open_clip.list_models():
         raise BadInput(
-            f"encoder {shown!r}: open_clip knows no architecture {architecture!r}; see "
+            f"encoder {shown!r}: open_clip has no architecture {architecture!r}; see "
             "open_clip.list_models()."
         )
     tags = open_clip.list_pretrained_tags_by_model(architecture)

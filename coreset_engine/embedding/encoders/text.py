@@ -91,7 +91,7 @@ def text_tower(encoder: str, weights: str | None, device: str) -> TextTower:
 def no_text_tower(encoder: str) -> BadInput:
     """The error for an encoder that cannot embed texts."""
     return BadInput(
-        f"encoder {encoder!r} has no text tower, so images cannot be found by text; embed with "
+        f"encoder {encoder!r} has no text tower, so text search is not available; embed with "
         "--encoder clip or open_clip:ARCH/TAG (--weights PATH works offline), or search by an "
         "image (--like)."
     )
