@@ -29,6 +29,7 @@ def export_all(view) -> None:
 
 def export_chosen(view) -> None:
     """Downloads and targets of the current coreset."""
+    view = export.run_of_selection(view)
     selection = controls.current_or_none(view)
     if selection is None:
         frame.empty_state(

@@ -19,6 +19,7 @@ from ui.views import select
 RULES = {
     "a result never vanishes because something upstream changed": [
         ("pages/test_select_page.py", "test_results_stay_on_screen_while_they_are_computed_anew"),
+        ("pages/test_select_page.py", "test_other_pages_mark_a_selection_of_before"),
         (
             "browser/test_explore.py",
             "test_ten_labels_are_corrected_in_ten_key_presses_and_nothing_is_recomputed",

@@ -10,6 +10,7 @@ import pytest
 import streamlit as st
 from finished import FinishedRun, go_to, texts
 
+from coreset_engine.artifacts.store import Store
 from coreset_engine.evaluation.random_range import RandomRange
 from ui.state import last_state, links, session
 from ui.views import certificate
@@ -225,6 +226,18 @@ def test_results_stay_on_screen_while_they_are_computed_anew(open_page, monkeypa
     assert [kind for kind, *_ in sent] == ["prepare"]
     test.run()
     assert len(sent) == 1
+
+
+@pytest.mark.parametrize("page", ["explore", "compare", "export"])
+def test_other_pages_mark_a_selection_of_before(page, open_page, monkeypatch, digits, tmp_path):
+    stale = FinishedRun(digits)
+    stale.store = Store(tmp_path)
+    earlier = session.RunView("demo", digits, stale, stale.config, outdated=True)
+    monkeypatch.setattr(session, "earlier_run", lambda view, stages: earlier)
+    monkeypatch.setattr("ui.components.jobs.submit", lambda *what: None)
+    test = open_page(page, finished=("embeddings", "neighbours", "pseudo_labels", "map"))
+    assert not test.exception and not test.error
+    assert "Outdated" in texts(test) and "Nothing to export" not in texts(test)
 
 
 def test_the_earlier_run_has_the_corrections_it_was_finished_with(tmp_path, monkeypatch, open_page):

@@ -108,6 +108,19 @@ def outdated_run(
     return earlier
 
 
+def say_outdated(view: session.RunView, stages: Sequence[str], what: str) -> None:
+    """Mark a selection made from results of before, while those of `stages` are not up to date.
+
+    what: the selection in words, the start of the sentence.
+    """
+    missing = view.missing(stages)
+    if missing and session.earlier_run(view, stages) is not None:
+        st.caption(
+            f":orange-badge[Outdated] {what} was made before your last change: the "
+            f"{stage_names(missing)} are not up to date yet."
+        )
+
+
 def _offer_to_compute(view: session.RunView, missing: list[str]) -> None:
     name = escaped(session.short_name(view.spec))
     with st.container(border=True):

@@ -19,7 +19,7 @@ from coreset_engine.selection.request import SelectionRequest
 from ui.components import charts
 from ui.components.escape import markdown as escaped
 from ui.components.forms import row_title
-from ui.components.frame import show_error, stage_names
+from ui.components.frame import say_outdated, show_error, stage_names
 from ui.components.jobs import submit_button
 from ui.components.thumbnails import Tiles, gallery, short_ids
 from ui.map.colour_columns import column, group_word, known_column
@@ -210,6 +210,7 @@ def selection_of(view: RunView, side: Side) -> Selection | None:
     missing = view.missing(stages)
     earlier = session.earlier_run(view, stages) if missing else None
     if earlier is not None:
+        say_outdated(view, stages, escaped(side.title))
         view = earlier
     elif missing:
         st.info(f"{escaped(side.title)} needs {stage_names(missing)}, not computed yet.")

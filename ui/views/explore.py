@@ -80,6 +80,7 @@ def show_explore(view: RunView, layout: str | None = None) -> None:
         result_filters.take_choice(view, chosen)
     picked = controls.remembered(view)
     layout = _toolbar(view, layout)
+    frame.say_outdated(view, session_selection.current_stages(), "The selection")
     result = result_filters.result_set(view, selection)
     with st.container(key="explore-columns"):
         widths = [1.15, 3.4, 1.5] if picked is not None else [1.15, 4.6]

@@ -22,7 +22,7 @@ from coreset_engine.core.types import Selection
 from ui.components.escape import markdown as escaped
 from ui.components.escape import plain
 from ui.components.forms import row_title
-from ui.components.frame import empty_state, stage_names
+from ui.components.frame import empty_state, outdated_run, stage_names
 from ui.selection import controls, session_selection
 from ui.state import session
 from ui.state.clusters import cluster_names
@@ -58,6 +58,17 @@ def planned_selection(view: session.RunView) -> PlannedSelection | None:
         )
         return None
     return PlannedSelection(method, kept_count(len(view), session.get("prune_rate")))
+
+
+def run_of_selection(view: session.RunView) -> session.RunView:
+    """The run that the selection is made from.
+
+    While scores are not up to date: the one of before, marked as outdated.
+    """
+    stages = session_selection.current_stages()
+    missing = view.missing(stages)
+    earlier = outdated_run(view, stages, missing) if missing else None
+    return view if earlier is None else earlier
 
 
 def show_summary(view: session.RunView, selection: Selection | PlannedSelection) -> None:
