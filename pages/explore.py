@@ -1,4 +1,4 @@
-"""Explore: map and gallery of one result, with filters on the left and an image drawer on the right."""
+"""Explore: map and gallery of one result, with filters and an image drawer."""
 
 from __future__ import annotations
 

@@ -167,10 +167,8 @@ def _soft(
             .cpu()
             .numpy()
         )
-        labels[start : start + _BLOCK], confidence[start : start + _BLOCK] = (
-            part.argmax(axis=1),
-            part.max(axis=1),
-        )
+        labels[start : start + _BLOCK] = part.argmax(axis=1)
+        confidence[start : start + _BLOCK] = part.max(axis=1)
         if probabilities is not None:
             probabilities[start : start + _BLOCK] = part
     return labels, confidence, probabilities

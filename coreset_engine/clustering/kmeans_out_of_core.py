@@ -235,7 +235,8 @@ def _round(workers: Workers, n: int, centres: np.ndarray, piece: int, tick: Tick
     done = 0
     with closing(workers.map(assign, (centres, piece), cut, lambda: tick(done / n))) as steps:
         for position, part in steps:
-            parts[position], done = part, done + cut[position][1] - cut[position][0]
+            parts[position] = part
+            done = done + cut[position][1] - cut[position][0]
             tick(done / n)
     return in_pairs(parts, _both)
 
@@ -318,7 +319,8 @@ def _named(
     with closing(workers.map(name, shared, cut, lambda: tick(done / n))) as steps:
         for position, (own, sure, soft) in steps:
             rows = slice(*cut[position])
-            labels[rows], confidence[rows] = own, sure
+            labels[rows] = own
+            confidence[rows] = sure
             if probabilities is not None:
                 probabilities[rows] = soft
             done += rows.stop - rows.start
@@ -355,10 +357,8 @@ def name(
     for start, block in unit_blocks(vectors, first, last, len(centres)):
         part = torch.softmax(block @ centres.T / temperature, dim=1).numpy()
         at = start - first
-        labels[at : at + len(part)], confidence[at : at + len(part)] = (
-            part.argmax(axis=1),
-            part.max(axis=1),
-        )
+        labels[at : at + len(part)] = part.argmax(axis=1)
+        confidence[at : at + len(part)] = part.max(axis=1)
         if shared[2]:
             soft.append(part)
     return labels, confidence, np.concatenate(soft) if shared[2] else None

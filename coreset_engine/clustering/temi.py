@@ -244,10 +244,8 @@ def _ensemble(
             (chances.argmax(dim=2) == own).float().mean(dim=1).cpu().numpy()
         )
         part = mean.cpu().numpy()
-        labels[at : at + len(block)], confidence[at : at + len(block)] = (
-            part.argmax(axis=1),
-            part.max(axis=1),
-        )
+        labels[at : at + len(block)] = part.argmax(axis=1)
+        confidence[at : at + len(block)] = part.max(axis=1)
         if means is not None:
             means[at : at + len(block)] = part
         at += len(block)

@@ -188,7 +188,9 @@ def _time_bounds(text: str) -> tuple[float, float]:
         raise ValueError(text)
     year, month, day, clock = match.groups()
     written = "-".join(part for part in (year, month, day) if part)
-    unit = "D" if day else "M" if month else "Y"
+    unit = "Y"
+    if month:
+        unit = "D" if day else "M"
     if clock:
         written += f"T{clock}"
         unit = "s" if clock.count(":") == 2 else "m"

@@ -4,9 +4,9 @@
     camera in (A7, "EOS R5") or not tag = blurry
     width in 512..1024        aum is missing        path contains train
 
-A `Filter` is frozen and hashable, so that caches, requests and manifests can hold it. `parse_filter`
-reads the text form with a parser of its own; nothing is evaluated as code. What a filter leaves of
-real columns is decided in `core.filter_columns`.
+A `Filter` is frozen and hashable, so that caches, requests and manifests can hold it.
+`parse_filter` reads the text form with a parser of its own; nothing is evaluated as code. What a
+filter leaves of real columns is decided in `core.filter_columns`.
 """
 
 from __future__ import annotations

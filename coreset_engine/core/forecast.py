@@ -1,4 +1,4 @@
-"""Records of a forecast: what each method is expected to gain over random, and what follows from it.
+"""Records of a forecast: what each method is expected to gain over random, and what follows.
 
 A forecast is a table of rows, one for each candidate (a method with its parameters) and pruning
 rate. This module holds the table and reads answers from it; how the rows come about is the business

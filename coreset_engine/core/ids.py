@@ -90,7 +90,7 @@ class RowIds:
         return row if row < self._n and _name(row) == match[0] else -1
 
     def lines(self) -> Iterator[bytes]:
-        """The ids as text, with "\\n" between them, a million at a time: what "\\n".join(ids).encode() gives."""
+        """What "\\n".join(ids).encode() gives, a million ids at a time."""
         chunk = limits().ids_per_chunk
         for start in range(0, self._n, chunk):
             end = min(start + chunk, self._n)

@@ -28,6 +28,7 @@ def workspace() -> Path:
     found = user_path(os.environ.get("CORESET_HOME") or "~/.cache/coreset-explorer")
     if str(found).startswith("~"):
         raise BadInput(
-            f"no home folder is known for {str(found)!r}; set CORESET_HOME to a folder you can write."
+            f"no home folder is known for {str(found)!r}; set CORESET_HOME to a folder you can "
+            "write."
         )
     return found

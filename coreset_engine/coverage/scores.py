@@ -60,7 +60,8 @@ class Execution:
     resume : a file that keeps the sums after every round; a later call with the same settings
         continues from it and ends with the same bits
     make_scorer : (columns, alphas descending, exponents) -> Scorer, for work on other machines
-    columns : the vectors transposed already, in files too large for memory (`partitions.transpose_to_folder`)
+    columns : the vectors transposed already, in files too large for memory
+        (`partitions.transpose_to_folder`)
     """
 
     device: str = "auto"

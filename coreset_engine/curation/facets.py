@@ -86,7 +86,8 @@ class Facet:
         low: Any = float(edges[first])
         high: Any = float(edges[last + 1])
         if self.kind == "time":
-            low, high = spelt_time(low), spelt_time(high)
+            low = spelt_time(low)
+            high = spelt_time(high)
         return Filter("range", self.name, low=low, high=high, high_open=not final)
 
 

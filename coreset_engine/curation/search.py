@@ -187,7 +187,8 @@ def find(  # noqa: PLR0913
     positions, similarity, recall = _nearest(run, query, pool, mask, progress)
     if diverse:
         chosen = marginal_relevance(run.vectors[positions], similarity, count, relevance)
-        positions, similarity = positions[chosen], similarity[chosen]
+        positions = positions[chosen]
+        similarity = similarity[chosen]
     return FindResult(
         run.dataset.ids[positions],
         positions,

@@ -116,7 +116,8 @@ def best(
         sure = np.flatnonzero(values > threshold)
         tied = np.flatnonzero(values == threshold)[: count - len(sure)]
         few = np.sort(np.concatenate([sure, tied]))
-        positions, values = positions[few], values[few]
+        positions = positions[few]
+        values = values[few]
     order = np.argsort(-values, kind="stable")
     return positions[order], values[order]
 

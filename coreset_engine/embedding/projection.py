@@ -14,6 +14,8 @@ from coreset_engine.core.types import Neighbours, Progress, silent
 
 N_NEIGHBOURS = 15
 MIN_DIST = 0.1
+# (images at most, epochs of the layout)
+_EPOCHS = ((10_000, 500), (200_000, 200), (float("inf"), 100))
 _FEWEST = 4  # below this a layout has nothing to arrange: PCA is shown
 
 
@@ -67,7 +69,7 @@ def project(
     if count < _FEWEST or neighbours.indices.shape[1] == 0:
         return start
     if epochs is None:
-        epochs = 500 if count <= 10_000 else 200 if count <= 200_000 else 100
+        epochs = next(enough for most, enough in _EPOCHS if count <= most)
     return _centred(_layout(neighbours, start, seed, epochs, n_neighbours, progress))
 
 

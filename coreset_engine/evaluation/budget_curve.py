@@ -57,7 +57,8 @@ def budget_curve(
     ]
     if full is not None:
         parts.append(
-            f'<path d="M{LEFT} {y(full):.1f}H{WIDTH - RIGHT}" stroke="#444" stroke-dasharray="2 4"/>'
+            f'<path d="M{LEFT} {y(full):.1f}H{WIDTH - RIGHT}" stroke="#444" '
+            'stroke-dasharray="2 4"/>'
             f'<text x="{WIDTH - RIGHT + 8}" y="{y(full) + 4:.1f}">all images</text>'
         )
     for i, (name, curve) in enumerate(sorted(curves.items(), key=lambda item: item[0] != BAND)):

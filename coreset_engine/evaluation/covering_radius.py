@@ -64,19 +64,22 @@ def distance_to_kept(
     """
     distance = np.full(len(vectors), np.inf, np.float32)
     proven = np.zeros(len(vectors), bool)
-    distance[kept], proven[kept] = 0, True
+    distance[kept] = 0
+    proven[kept] = True
     if neighbours is not None and neighbours.metric == "cosine" and neighbours.indices.shape[1]:
         _from_lists(neighbours, kept, distance, proven)
     rest = np.flatnonzero(~proven)
     if len(rest) == 0:
         return Radius(distance, proven)
     if len(rest) * len(kept) * vectors.shape[1] <= limits().all_pairs_products:
-        distance[rest], proven[rest] = _all_pairs(vectors, rest, kept), True
+        distance[rest] = _all_pairs(vectors, rest, kept)
+        proven[rest] = True
     else:
         distance[rest], proven[rest] = _filtered(vectors, rest, kept)
         # Measured exactly, so that the worst distance is exact.
         far = rest[np.argsort(-distance[rest], kind="stable")[:FARTHEST]]
-        distance[far], proven[far] = _all_pairs(vectors, far, kept), True
+        distance[far] = _all_pairs(vectors, far, kept)
+        proven[far] = True
     return Radius(np.clip(distance, 0, 2), proven)
 
 
@@ -88,7 +91,8 @@ def _from_lists(
     hit = inside[neighbours.indices] & (neighbours.indices >= 0)
     first = hit.argmax(axis=1)
     rows = np.flatnonzero(hit[np.arange(len(hit)), first] & ~inside)
-    distance[rows], proven[rows] = neighbours.distances[rows, first[rows]], True
+    distance[rows] = neighbours.distances[rows, first[rows]]
+    proven[rows] = True
 
 
 def unit_rows(vectors: np.ndarray, at: np.ndarray) -> torch.Tensor:

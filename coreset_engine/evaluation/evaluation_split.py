@@ -230,7 +230,9 @@ def _some(names: Sequence[str], shown: int = 5) -> str:
 def _which(run: Run, wanted: str) -> str:
     if wanted == "true" and run.labels is not None:  # run.labels raises Missing with the way out
         return "true"
-    return wanted if wanted != "auto" else "pseudo" if run.dataset.labels is None else "true"
+    if wanted != "auto":
+        return wanted
+    return "pseudo" if run.dataset.labels is None else "true"
 
 
 def array_digest(values: Any) -> str:

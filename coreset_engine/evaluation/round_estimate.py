@@ -6,8 +6,8 @@ expected to pay.
 The judge is a ridge classifier on the vectors, always on images it was not trained on. Images that
 a method chose are not a fair sample, so the judged images are those of the pilot (round 0, random)
 where enough of it is labelled. What random labels in the same number would have reached is not
-known; it is estimated from surrogate tasks: clusters of the vectors at several numbers, learned from
-the labelled images and from random ones alike.
+known; it is estimated from surrogate tasks: clusters of the vectors at several numbers, learned
+from the labelled images and from random ones alike.
 """
 
 from __future__ import annotations

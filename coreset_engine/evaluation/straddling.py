@@ -1,4 +1,4 @@
-"""Copies that straddle training and test images: they make every accuracy look better than it is."""
+"""Copies that straddle training and test images, which make every accuracy look too good."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """What every export target gets: a selection, and what of its source could be opened again.
 
-A target is a function `write_TARGET(bundle, destination, progress, **options) -> dict` in a module of its
-own; `export.targets` holds the table. destination: the folder to write into (it exists and holds the
-selection's three files) or a dataset's name.
+A target is a function `write_TARGET(bundle, destination, progress, **options) -> dict` in a module
+of its own; `export.targets` holds the table. destination: the folder to write into (it exists and
+holds the selection's three files) or a dataset's name.
 """
 
 from __future__ import annotations
@@ -243,7 +243,8 @@ class ExportBundle:
         """
         reason = np.where(self.selected, REASONS[0], REASONS[4]).astype(object)
         hard, easy = _cuts(self)
-        reason[~self.selected & hard], reason[~self.selected & easy] = REASONS[1], REASONS[2]
+        reason[~self.selected & hard] = REASONS[1]
+        reason[~self.selected & easy] = REASONS[2]
         if self.nearest_kept is not None:
             reason[
                 (reason == REASONS[4])

@@ -1,1 +1,1 @@
-"""The forecast: how accurate a model trained on a coreset would be beside random, without labels."""
+"""The forecast: what a model trained on a coreset would gain over random, without labels."""

@@ -1,1 +1,1 @@
-"""The pipeline that joins the packages: stages, run, selection, manifest, corrections and counts."""
+"""The pipeline that joins the packages: stages, run, selection, manifest, corrections, counts."""

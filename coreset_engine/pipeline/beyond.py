@@ -1,4 +1,4 @@
-"""Another source by the run's own encoder: to compare with, or for a selection that goes beyond it."""
+"""Another source by the run's own encoder: to compare with, or to select beyond."""
 
 from __future__ import annotations
 

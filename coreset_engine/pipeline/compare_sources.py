@@ -267,7 +267,8 @@ def _check(run_a: Run, run_b: Run) -> None:
             f"the first source is embedded by {names[0]} and the second by {names[1]}, whose "
             "distances are not comparable; embed both with the same encoder (--encoder)."
         )
-    width_a, width_b = run_a.vectors.shape[1], run_b.vectors.shape[1]
+    width_a = run_a.vectors.shape[1]
+    width_b = run_b.vectors.shape[1]
     if width_a != width_b:
         raise BadInput(
             f"the vectors of the two sources have {width_a} and {width_b} dimensions; give vectors "
@@ -341,7 +342,8 @@ def _coincide(run_a: Run, run_b: Run, nearest: np.ndarray) -> np.ndarray:
         return np.zeros(nearest.shape, bool)
     rows = np.repeat(np.arange(len(nearest)), nearest.shape[1])
     pairs = np.stack([nearest.ravel(), rows], axis=1)
-    left, right = image_statistics(run_a).tiny, image_statistics(run_b).tiny
+    left = image_statistics(run_a).tiny
+    right = image_statistics(run_b).tiny
     difference = copies.tiny_difference(left, right, pairs).reshape(nearest.shape)
     close: np.ndarray = difference <= copies.COINCIDE
     return close

@@ -1,4 +1,4 @@
-"""The comparison of two runs kept in the store, with one map of both, so that a page only reads it."""
+"""The comparison of two runs, kept in the store, with one map of both."""
 
 from __future__ import annotations
 
@@ -140,7 +140,8 @@ def _leak(arrays: dict[str, np.ndarray], side: str, threshold: float, n: int) ->
 def _regions(arrays: dict[str, np.ndarray]) -> Regions | None:
     if "label_a" not in arrays:
         return None
-    label_a, label_b = np.asarray(arrays["label_a"]), np.asarray(arrays["label_b"])
+    label_a = np.asarray(arrays["label_a"])
+    label_b = np.asarray(arrays["label_b"])
     p_values = np.asarray(arrays["p_values"])
     share_a, share_b = (
         np.bincount(labels, minlength=len(p_values)) / len(labels) for labels in (label_a, label_b)

@@ -157,8 +157,8 @@ def _columns(run: Run, method: str, config: Any) -> dict[str, np.ndarray]:
 def write_totals(path: Path, columns: dict[str, np.ndarray], order: np.ndarray) -> None:
     """Write one Parquet file, complete or not at all.
 
-    `columns` (each (N,)) are sorted by `order`; `rank` is the position in it and `row` the position in
-    the source.
+    `columns` (each (N,)) are sorted by `order`; `rank` is the position in it and `row` the position
+    in the source.
 
     Sorted by rank, so that a window of ranks is a few whole row groups and two in part.
     """

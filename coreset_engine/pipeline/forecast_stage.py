@@ -268,8 +268,8 @@ def forecast_around(
 ) -> Forecast:
     """The forecast at the one or two rates of the grid that bracket `prune_rate`.
 
-    Labels judge only where they were put into the run: a manifest holds those, so that a choice made
-    by them can be verified.
+    Labels judge only where they were put into the run: a manifest holds those, so that a choice
+    made by them can be verified.
 
     Parameters
     ----------

@@ -315,7 +315,8 @@ def id_list(value: Any, name: str) -> tuple[str, ...]:
         if isinstance(listed, Mapping):
             raise BadInput(f'{name} is a JSON object; give a JSON list of ids, like ["a.png"].')
         is_list = isinstance(listed, list) and all(isinstance(item, str) for item in listed)
-        value = listed if is_list else [text] if text else []
+        own = [text] if text else []
+        value = listed if is_list else own
     if isinstance(value, Mapping):
         raise BadInput(f"{name} is a mapping; it must be an id or a list of ids, like ['a.png'].")
     if not isinstance(value, Iterable):

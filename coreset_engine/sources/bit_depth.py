@@ -153,7 +153,7 @@ def tiff_pixels(data: bytes, max_pixels: int) -> np.ndarray | None:
 
 
 def upright(values: np.ndarray, turn: object) -> np.ndarray:
-    """(H, W, C) turned as orientation `turn` of EXIF and TIFF, 1 to 8, says; others change nothing."""
+    """(H, W, C) turned by orientation `turn` of EXIF and TIFF, 1 to 8; others change nothing."""
     turn = getattr(turn, "value", turn)
     if turn in (5, 6, 7, 8):
         values = values.swapaxes(0, 1)

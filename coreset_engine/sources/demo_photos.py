@@ -28,7 +28,10 @@ NEAR = 24  # repeats that are shifted by a pixel or two and a little brighter
 WRONG = 24  # labels moved to another class
 TRIES = 12  # crops drawn until one shows more than an even background
 CONTRAST = 24.0  # grey levels, standard deviation
-NONE, REPEAT, SHIFTED, MISLABELLED = "", "exact duplicate", "near-duplicate", "wrong label"
+NONE = ""
+REPEAT = "exact duplicate"
+SHIFTED = "near-duplicate"
+MISLABELLED = "wrong label"
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,9 @@ def _made() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     planted = np.full(len(pixels), NONE, dtype="U15")
     pixels, truth, planted = _with_repeats(pixels, truth, planted, rng)
     order = rng.permutation(len(pixels))
-    pixels, truth, planted = pixels[order], truth[order], planted[order]
+    pixels = pixels[order]
+    truth = truth[order]
+    planted = planted[order]
     labels = truth.astype(np.int64)
     free = np.flatnonzero(planted == NONE)
     wrong = rng.choice(free, WRONG, replace=False)

@@ -128,7 +128,8 @@ def _in_table(path: Path, text: str, option: str) -> list[str]:
     if header is None and rows:
         first = [plain_name(str(cell or "")) for cell in rows[0]]
         if set(first) & set(ID_COLUMNS) - {""}:
-            header, rows = tuple(first), rows[1:]
+            header = tuple(first)
+            rows = rows[1:]
     names = [plain_name(name) for name in header or ()]
     column = next((names.index(name) for name in ID_COLUMNS if name in names), None)
     if column is None and table.width == 1:

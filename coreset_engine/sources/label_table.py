@@ -123,7 +123,7 @@ def for_folder(root: Path, labels: str | None, relatives: Sequence[str]) -> Join
 
 
 def is_annotations(path: Path) -> bool:
-    """Whether a file or folder is what an annotation tool writes: COCO, YOLO, CVAT, Label Studio."""
+    """Whether a file or folder was written by an annotation tool: COCO, YOLO, CVAT, ..."""
     if path.is_dir() or path.suffix.lower() == ".xml":
         return True
     if path.suffix.lower() == ".csv":
@@ -301,7 +301,9 @@ def _worth(hits: list[int], rows: list[list[str | None]], column: int) -> int:
     cells = [(row[column] or "").strip() for row in rows]
     numbers = [int(cell) for cell in cells if cell.isascii() and cell.isdigit() and len(cell) < 19]
     counts = len(numbers) > 1 and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
-    return 0 if not hits[column] else 1 if counts and len(numbers) >= len(cells) - 1 else 2
+    if not hits[column]:
+        return 0
+    return 1 if counts and len(numbers) >= len(cells) - 1 else 2
 
 
 def _rank(name: str) -> int:
@@ -367,7 +369,9 @@ def _label_cells(
 
 
 def _only_class(names: list[str]) -> str | None:
-    return None if not names else names[0] if len(names) == 1 else SEVERAL
+    if not names:
+        return None
+    return names[0] if len(names) == 1 else SEVERAL
 
 
 def _shown(cell: str | None) -> str:

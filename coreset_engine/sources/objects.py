@@ -178,7 +178,8 @@ def _coco_reason(
         return "marks a crowd, not a single object"
     if _coco_box(one) is None:
         return "has no box of four numbers"
-    declared_width, declared_height = image.get("width"), image.get("height")
+    declared_width = image.get("width")
+    declared_height = image.get("height")
     if not _number(declared_width) or not _number(declared_height):
         return ""
     width, height = sizes[row]
@@ -204,7 +205,8 @@ def _extent(flat: Sequence[Any]) -> list[float] | None:
     """x, y, width, height around a polygon given as x1, y1, x2, y2, ..."""
     if len(flat) < 6 or len(flat) % 2 or not all(_number(part) for part in flat):
         return None
-    x, y = flat[0::2], flat[1::2]
+    x = flat[0::2]
+    y = flat[1::2]
     return [min(x), min(y), max(x) - min(x), max(y) - min(y)]
 
 
@@ -375,8 +377,10 @@ def _clip(boxes: Boxes, sizes: Sequence[tuple[int, int]]) -> int:
     clipped = 0
     for row, box, name, key in zip(boxes.rows, boxes.boxes, boxes.names, boxes.keys, strict=True):
         x, y, width, height = box
-        left, top = max(x, 0.0), max(y, 0.0)
-        right, bottom = min(x + width, sizes[row][0]), min(y + height, sizes[row][1])
+        left = max(x, 0.0)
+        top = max(y, 0.0)
+        right = min(x + width, sizes[row][0])
+        bottom = min(y + height, sizes[row][1])
         if width <= 0 or height <= 0 or not all(map(math.isfinite, box)):
             kept.refuse(key, "has a box without an area")
         elif right <= left or bottom <= top:

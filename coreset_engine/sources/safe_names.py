@@ -11,9 +11,10 @@ _KEEP_FORMAT = "\u200c\u200d"  # joiners that ordinary Arabic, Persian and emoji
 
 
 def safe_name(name: str) -> str:
-    """`name` with control, line-separating and direction-changing characters written as \\x0a or \\u202e.
+    """`name` with control, line and direction characters written as \\x0a or \\u202e.
 
-    A backslash becomes two, so that different names stay different. Plain names come back unchanged.
+    A backslash becomes two, so that different names stay different. Plain names come back
+    unchanged.
     """
     if name.isascii() and name.isprintable() and "\\" not in name:
         return name
@@ -43,9 +44,9 @@ def _escaped(character: str) -> str:
     if not _is_hidden(character):
         return character
     code = ord(character)
-    return (
-        f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
-    )
+    if code < 256:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
 
 
 def _is_hidden(character: str) -> bool:

@@ -48,7 +48,9 @@ class Table:
 
     @property
     def width(self) -> int:
-        return len(self.names) if self.names else len(self.rows[0]) if self.rows else 0
+        if self.names:
+            return len(self.names)
+        return len(self.rows[0]) if self.rows else 0
 
 
 def read_table(path: str | Path) -> Table:

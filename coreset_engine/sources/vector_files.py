@@ -341,8 +341,8 @@ def _holds_integers(array: np.ndarray) -> bool:
 def _label_array(arrays: dict[str, np.ndarray], count: int) -> tuple[np.ndarray | None, list[str]]:
     """(the array that holds one class a row, arrays called so that hold none).
 
-    A column (N, 1) and rows with a single one (N, K) are classes too; floats are where they are whole
-    numbers or NaN, which is not a class.
+    A column (N, 1) and rows with a single one (N, K) are classes too; floats are where they are
+    whole numbers or NaN, which is not a class.
     """
     unread: list[str] = []
     for name, array in arrays.items():

@@ -200,7 +200,7 @@ def _verdict(path: str, verify: str, options: DecodeOptions) -> Verdict:
         return Verdict("", "does not fit in memory when decoded")
 
 
-# -- what is reported of them --------------------------------------------------------------------------
+# -- what is reported of them ----------------------------------------------------------------------
 
 
 def decoding_notes(names: Sequence[str], verdicts: Sequence[Verdict], fit: str) -> list[Note]:

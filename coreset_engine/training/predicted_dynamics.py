@@ -29,8 +29,8 @@ def predicted_dynamics(
     Returns
     -------
     Dynamics
-        aum: z_y - max_{c != y} z_c (Pleiss et al. 2020, eq. 1, one epoch); el2n and grand:
-        ||p - onehot(y)||; entropy: -sum p log p; loss: -log p_y; forgetting, dyn_unc, tdds, dual: NaN.
+        aum: z_y - max_{c != y} z_c (Pleiss et al. 2020, eq. 1, one epoch); el2n and grand: ||p -
+        onehot(y)||; entropy: -sum p log p; loss: -log p_y; forgetting, dyn_unc, tdds, dual: NaN.
 
     Raises
     ------

@@ -21,8 +21,8 @@ dyn_unc
     2024, eq. 1-2). The released program leaves the last window out.
 dual, mean_probability
     Over the first T epochs: mean over windows of J epochs of s (1 - m), s the sample standard
-    deviation and m the mean of p_y in the window (Cho et al. 2025, DUAL); and the mean of p_y, which
-    its ratio-adaptive sampling reads.
+    deviation and m the mean of p_y in the window (Cho et al. 2025, DUAL); and the mean of p_y,
+    which its ratio-adaptive sampling reads.
 tdds
     Over the first T epochs only. g_e = sum_c |p_c(e) log(p_c(e) / p_c(e - 1))|; a window of J
     epochs holds J - 1 of these changes; R_t = ||g - mean(g)|| of the window that ends in epoch t;

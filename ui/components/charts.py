@@ -492,7 +492,8 @@ def round_numbers(values: np.ndarray) -> list[int]:
 
     Only powers of ten where the values span more than three of them.
     """
-    low, high = float(np.min(values, initial=np.inf)), float(np.max(values, initial=1))
+    low = float(np.min(values, initial=np.inf))
+    high = float(np.max(values, initial=1))
     steps = (1, 2, 5) if high < 1000 * low else (1,)
     ticks = [step * 10**power for power in range(13) for step in steps]
     return [tick for tick in ticks if low <= tick <= high]

@@ -1,11 +1,10 @@
 """Colours of charts and map, light and dark, distinguishable with common colour blindness.
 
 Categories begin with Okabe and Ito's blue and orange (2008); the others were searched for the
-largest least distance (CIEDE2000) within each eight, in normal vision and simulated deuteranopia and
-protanopia, at a contrast of at least 2.3 to both papers. After eight the map changes the shape;
-scales are
-viridis/cividis-like ramps. Every colour is "#rrggbb". `Palette` is what a theme needs; `current()`
-picks the one of the viewer's theme.
+largest least distance (CIEDE2000) within each eight, in normal vision and simulated deuteranopia
+and protanopia, at a contrast of at least 2.3 to both papers. After eight the map changes the shape;
+scales are viridis/cividis-like ramps. Every colour is "#rrggbb". `Palette` is what a theme needs;
+`current()` picks the one of the viewer's theme.
 """
 
 from __future__ import annotations

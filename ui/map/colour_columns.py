@@ -69,10 +69,9 @@ class Column:
         """One cell per image for a table: the label, or the exact number; None = missing."""
         if self.kind == "category":
             return [self.labels[code] for code in self.codes]
-        return [
-            None if np.isnan(value) else value if np.isfinite(value) else str(value)
-            for value in np.asarray(self.values, dtype=np.float64).tolist()
-        ]
+        values = np.asarray(self.values, dtype=np.float64).tolist()
+        shown = [value if np.isfinite(value) else str(value) for value in values]
+        return [None if np.isnan(value) else cell for value, cell in zip(values, shown)]
 
     def bins(self) -> np.ndarray:
         """(N,) uint16 in [0, BINS]: the histogram bin of each image; BINS = missing."""
@@ -176,7 +175,8 @@ def _said_of_images(view: RunView) -> dict[str, Callable[[], Column]]:
     run = view.run
     if view.full is not None or not hasattr(run, "store"):
         return {}
-    fingerprint, home = view.dataset.fingerprint, run.store.home
+    fingerprint = view.dataset.fingerprint
+    home = run.store.home
     state = label_log.read(fingerprint, home)
     there = dict(
         given_label=state.labels,

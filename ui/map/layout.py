@@ -1,4 +1,4 @@
-"""Where the map draws each image: the projection with wide empty bands narrowed, and the atlas' order.
+"""Where the map draws each image: the projection with empty bands narrowed, and the atlas' order.
 
 UMAP places groups that have nothing in common far apart; how far says little. An island or a few
 outliers then leave most of the canvas empty. `narrow_gaps` moves the parts on both sides of an

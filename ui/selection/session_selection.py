@@ -21,7 +21,8 @@ from ui.selection import forecasts
 from ui.state import session
 
 # The setting of the recommended method that says how it decides, and its value without a forecast.
-RULE, MEASURED = "rule", "measured"
+RULE = "rule"
+MEASURED = "measured"
 
 
 def knob_names(method: str) -> set[str]:

@@ -4,8 +4,8 @@ Streamlit's own page guesses: on a link straight to /select it first asks for a 
 path, gets two 404s, then tries one level up. Naming the base address saves that round trip and two
 errors in the browser's console. It also loads the script of each kind of element only when the
 first one arrives, a second after the others on a slow machine; those that every page draws are
-named here, so that they come with the rest. "/" redirects to the first page by its own name, so that
-its links can be shared like those of every other page.
+named here, so that they come with the rest. "/" redirects to the first page by its own name, so
+that its links can be shared like those of every other page.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ def field(name: str, value: Any) -> str:
 
 
 def typed(name: str, key: str) -> Any:
-    """What was typed into the field `name`; None where `key` is an earlier one, so a late message."""
+    """What was typed into the field `name`; None for a late message of an earlier `key`."""
     return st.session_state.get(key) if key == _widget_key(name) else None
 
 

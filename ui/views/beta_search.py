@@ -117,7 +117,7 @@ def show_curve(view: session.RunView, prune_rate: float, score: str) -> None:
 def curves(
     result: dict[str, Any] | None, points: list[tuple[float, Gain]], title: str
 ) -> tuple[Any, charts.Columns]:
-    """Accuracies of the search, and gains by the forecast; on a second axis where both are known."""
+    """Accuracies of the search, and gains by the forecast on a second axis where both are known."""
     betas = np.array([point["beta"] for point in result["curve"]]) if result else np.empty(0)
     series = _accuracies(result) if result else {}
     figure, _ = charts.lines(

@@ -1,4 +1,4 @@
-"""The Compare datasets page: two datasets as one, images that occur in both, regions that one lacks.
+"""The Compare datasets page: images that occur in both, and regions that one lacks.
 
 A is the opened dataset, B any other source. A job computes the comparison; the page reads it. What
 is done about it (excluding, choosing from one what the other lacks) is in
@@ -209,7 +209,8 @@ def _joined(pair: Pair, stored: StoredComparison, key: str) -> Dataset:
 def summary(pair: Pair, both: Both) -> None:
     """Four numbers, and what the test says."""
     comparison = both.stored.comparison
-    leaks, of_a = comparison.leakage, comparison.leakage_of_a
+    leaks = comparison.leakage
+    of_a = comparison.leakage_of_a
     cells = st.columns(4)
     shared = "Same bytes, same pixels, or near-duplicates."
     cells[0].metric("Of B, also in A", f"{len(leaks):,}", help=shared)

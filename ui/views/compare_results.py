@@ -120,7 +120,8 @@ def job_params(pair: Pair) -> dict[str, Any]:
 
 def same_training(pair: Pair) -> bool:
     """Whether both sides stand for the same method and number of images."""
-    a, b = pair.side_a, pair.side_b
+    a = pair.side_a
+    b = pair.side_b
     return a.method == b.method and abs(a.prune_rate - b.prune_rate) < 1e-6
 
 
@@ -240,5 +241,7 @@ def _row(title: str, values, texts, difference: str, *, higher: bool) -> dict[st
     shown_a, shown_b = texts
     if math.isnan(a) or math.isnan(b):
         return {"": title, "A": shown_a, "B": shown_b, "A − B": "", "Better": ""}
-    better = "equal" if a == b else "A" if (a > b) == higher else "B"
+    better = "A" if (a > b) == higher else "B"
+    if a == b:
+        better = "equal"
     return {"": title, "A": shown_a, "B": shown_b, "A − B": difference, "Better": better}

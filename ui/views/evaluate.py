@@ -1,4 +1,4 @@
-"""Evaluations on the Compare page: what to train on, the accuracy at each budget, and differences to random.
+"""Evaluations on the Compare page: accuracy at each budget, and differences to random.
 
 Training is a job; the page reads the rows it has written (one per method, rate and seed), so a
 curve grows while the job runs. Random is always included, because a curve alone proves nothing.

@@ -1,4 +1,4 @@
-"""The Explore page: filters on the left, map and gallery of one result, an image drawer on the right.
+"""The Explore page: filters, map and gallery of one result, and an image drawer.
 
 Filters, the search and a lasso together give the result. The map draws the images that filters and
 search leave; the gallery shows the same, or those in the lasso; actions are for what is shown.

@@ -1,7 +1,7 @@
 """The truth laid over the forecast: measured differences to random beside the expected ones.
 
-Each point is one method at one pruning rate that was both forecast and trained on; the sentence says
-how many lie inside their 90 % interval.
+Each point is one method at one pruning rate that was both forecast and trained on; the sentence
+says how many lie inside their 90 % interval.
 """
 
 from __future__ import annotations

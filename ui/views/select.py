@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 # Parameters that the map's sliders hold.
 ON_THE_MAP = {"beta", "n_neighbours"}
-COUNT, PERCENT = "images_to_keep", "percent_to_keep"
+COUNT = "images_to_keep"
+PERCENT = "percent_to_keep"
 SELECTION_ORDER = "Selection order"
 ALPHAS = (10, 50, 100, 250, 500, 1000, 2000)  # coverage.scores.GRID
 # Up to this many images, scores of another alpha are computed at once; above, by a job.

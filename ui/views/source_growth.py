@@ -151,7 +151,7 @@ def _next_images(view: session.RunView) -> None:
 
 
 def selections_of(view: session.RunView, most: int = 30) -> list[Path]:
-    """Selection folders in the workspace's exports that were made from this source, newest first."""
+    """Selection folders in the workspace's exports of this source, newest first."""
     found = []
     for path in (session.home() / "exports").glob("*/manifest.json"):
         manifest = filesystem.read_json(path)
@@ -224,7 +224,8 @@ def certificate_table(
 def sentence(certificates: dict[str, dict[str, Any]]) -> str:
     """What the change of the mean distance says."""
     names = [name for name in MOMENTS if name in certificates]
-    first, last = certificates[names[0]], certificates["next"]
+    first = certificates[names[0]]
+    last = certificates["next"]
     if "before" not in certificates or "now" not in certificates:
         return "The embeddings of the earlier state were removed, so its certificate is unknown."
     now = certificates["now"]

@@ -262,7 +262,8 @@ def _act(run: Run, report: Report, actions: Actions) -> dict[str, int]:
 
     done: dict[str, int] = {}
     print_out = sys.stderr
-    fingerprint, home = run.dataset.fingerprint, run.store.home
+    fingerprint = run.dataset.fingerprint
+    home = run.store.home
     if actions.undo:
         taken = exclusions.undo(fingerprint, home)
         done["undone"] = len(taken["ids"]) if taken else 0

@@ -1,4 +1,4 @@
-"""The commands from a source to a selection: `run`, `embed`, `score`, `select`, and `methods`, `verify`."""
+"""The commands `run`, `embed`, `score`, `select`, `methods` and `verify`."""
 
 from __future__ import annotations
 

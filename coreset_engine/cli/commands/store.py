@@ -140,13 +140,12 @@ def gc(
         source = f" of {item.source}" if item.source else ""
         relative = item.path.relative_to(store.home)
         print(f"{human(item.bytes):>10}  {relative}  ({item.reason}{source})")
-    print(
-        f"{human(freed)} freed."
-        if yes
-        else f"{human(total)} can be removed; run `gc --yes`."
-        if items
-        else "nothing to remove."
-    )
+    if yes:
+        print(f"{human(freed)} freed.")
+    elif items:
+        print(f"{human(total)} can be removed; run `gc --yes`.")
+    else:
+        print("nothing to remove.")
 
 
 def report(

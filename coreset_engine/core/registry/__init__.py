@@ -36,7 +36,7 @@ METHODS: dict[str, MethodRow] = GENERAL | COVERAGE | DYNAMICS | GRADIENTS
 
 
 def portfolio(n_images: int) -> tuple[str, ...]:
-    """Names of the methods that `auto` chooses from, and the forecast judges, for so many images."""
+    """Names of the methods that `auto` and the forecast consider for so many images."""
     return tuple(row.name for row in METHODS.values() if row.portfolio >= n_images)
 
 

@@ -192,7 +192,8 @@ def _weights(ratio, exponent):
 def _nearest(distances, alpha, order: Order, columns):
     """(B, alpha) columns of each row's smallest distances, ascending columns.
 
-    Ties at the last one by priority. columns: the images the columns stand for; None: all, in order.
+    Ties at the last one by priority. columns: the images the columns stand for; None: all, in
+    order.
     """
     if alpha == distances.shape[1]:
         return torch.arange(alpha, device=distances.device).expand(len(distances), -1)

@@ -220,10 +220,8 @@ def _buffered(search: Search, count: int, step: int = 4096) -> Search:
         if held["found"] is None or not held["start"] <= start < stop <= held["start"] + len(
             held["found"][0]
         ):
-            held["start"], held["found"] = (
-                start,
-                search(start, min(start + max(step, stop - start), count)),
-            )
+            held["start"] = start
+            held["found"] = search(start, min(start + max(step, stop - start), count))
         part = slice(start - held["start"], stop - held["start"])
         return held["found"][0][part], held["found"][1][part]
 

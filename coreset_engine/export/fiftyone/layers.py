@@ -226,7 +226,9 @@ def _column(name: str, values: np.ndarray, position: np.ndarray) -> Layer:
         if values.dtype.kind != "O"
         else [values[at] if at >= 0 else None for at in position]
     )
-    kind = ("int" if values.dtype.kind in "iu" else "float") if number else "str"
+    kind = "str"
+    if number:
+        kind = "int" if values.dtype.kind in "iu" else "float"
     return Layer(
         field,
         kind,

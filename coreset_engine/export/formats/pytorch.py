@@ -1,8 +1,8 @@
 """A module for a training script: the coreset as a Subset of its dataset, with loss weights.
 
 Images are found by the end of their path where the dataset lists files (torchvision's ImageFolder
-and DatasetFolder), else by their position in the source. The table is JSON and the module needs torch
-only.
+and DatasetFolder), else by their position in the source. The table is JSON and the module needs
+torch only.
 """
 
 from __future__ import annotations

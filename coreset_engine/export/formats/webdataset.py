@@ -29,7 +29,7 @@ def write_webdataset(
     shard: int = 1000,
     labels: str = "auto",
 ) -> dict[str, Any]:
-    """Write shards/coreset-000000.tar, ... and shards/classes.json into `destination`, best image first.
+    """Write shards/coreset-000000.tar, ... and shards/classes.json, best image first.
 
     Parameters
     ----------

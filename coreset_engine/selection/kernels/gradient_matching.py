@@ -125,7 +125,8 @@ def facility_dense(
         taken[at] = True
         for i in range(n):
             if similarity[at, i] > best[i]:
-                best[i], owner[i] = similarity[at, i], count
+                best[i] = similarity[at, i]
+                owner[i] = count
         order[count] = at
         count += 1
     weight = np.zeros(k)
@@ -195,7 +196,8 @@ def matching_pursuit(
         half[count] = (goal[at] - (factor[count, :count] * half[:count]).sum()) / factor[
             count, count
         ]
-        order[count], taken[at] = at, True
+        order[count] = at
+        taken[at] = True
         count += 1
         weights = half[:count].copy()
         for j in range(count - 1, -1, -1):

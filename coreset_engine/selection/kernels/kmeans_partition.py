@@ -53,7 +53,8 @@ def kmeans(rows: np.ndarray, k: int, seed: int, rounds: int = 15) -> tuple[np.nd
         if sizes[name]:
             inside = np.flatnonzero(part == name)
             own, similarity = _lloyd(rows[inside], int(count), rng, rounds)
-            labels[inside], distance[inside] = own + done, similarity
+            labels[inside] = own + done
+            distance[inside] = similarity
             done += int(count)
     return labels, distance
 

@@ -189,7 +189,8 @@ def kmedoids(
     inputs, k, seed, preselected
         As in `selection.contract`; vectors are read.
     config : KMedoidsConfig
-        Metric, leading principal components compared (0 = all), maximum number of k-means iterations.
+        Metric, leading principal components compared (0 = all), maximum number of k-means
+        iterations.
 
     Returns
     -------

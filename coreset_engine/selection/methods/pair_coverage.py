@@ -273,7 +273,7 @@ def _smallest_gap(rows: np.ndarray, otherwise: float) -> float:
 
 
 def _most_uncertain(order: np.ndarray, weight: np.ndarray, goal: int) -> np.ndarray:
-    """`order` filled up to `goal` by the largest U, where no image adds to the coverage any more."""
+    """`order` filled up to `goal` by the largest U, where no image adds coverage any more."""
     if len(order) >= goal:
         return order
     rest = weight.astype(np.float64)

@@ -14,7 +14,7 @@ from coreset_engine.sources.label_formats.values import classes_of
 
 
 def read_xml(path: Path, text: str) -> Iterator[LabelRow]:
-    """CVAT for images 1.1: <image name> with <tag label> (else the labels of its shapes); or VOC."""
+    """CVAT for images 1.1: <image name> with <tag label>, else the labels of its shapes; or VOC."""
     if "<!ENTITY" in text:
         raise BadInput(
             f"{str(path)!r} declares XML entities, which CVAT does not; export it again."

@@ -34,8 +34,8 @@ Make = Callable[[str, int, Any], np.ndarray]  # (name, length, dtype) -> an arra
 class ContainerIndex:
     """The index of an opened container.
 
-    arrays: (N,) each: ids, file, place, size, digest as in `ContainerReader`, labels where there are any,
-    and "column NAME" for each further column.
+    arrays: (N,) each: ids, file, place, size, digest as in `ContainerReader`, labels where there
+    are any, and "column NAME" for each further column.
     """
 
     arrays: Mapping[str, np.ndarray]

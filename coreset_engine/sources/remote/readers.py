@@ -1,7 +1,7 @@
 """Read a range of images from containers and object stores with few requests.
 
-A `ContainerReader` holds, for each image, the file it lies in and its offset. It pickles and can be cut: a
-node that embeds images 4,096 to 5,119 gets those rows alone and reads those bytes alone.
+A `ContainerReader` holds, for each image, the file it lies in and its offset. It pickles and can be
+cut: a node that embeds images 4,096 to 5,119 gets those rows alone and reads those bytes alone.
 Neighbouring members of a tar are read with one range request, rows of a Parquet file with their row
 group, single files MANY at once. The bytes of every image are compared with the digest taken when
 the source was opened; where they differ they are read once more, then the image is named.
@@ -55,7 +55,7 @@ class ContainerReader:
         return next(self.slice(i, i + 1))
 
     def slice(self, begin: int, end: int) -> Iterator[Image.Image]:
-        """Images begin .. end - 1, decoded one by one from encoded bytes read a few MB at a time."""
+        """Images begin .. end - 1, decoded one by one; bytes are read a few MB at a time."""
         i = begin
         for part in self._together(begin, end):
             for data in self._bytes(*part):

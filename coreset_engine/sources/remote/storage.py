@@ -82,7 +82,7 @@ def _protocol(path: str) -> str:
 
 
 def steadily(path: str, act: Callable[[], _T]) -> _T:
-    """What `act` returns; tried again after each of `retry_waits_s` while the error may be temporary.
+    """What `act` returns; tried again after each of `retry_waits_s` while an error may pass.
 
     Raises BadInput in one sentence.
     """

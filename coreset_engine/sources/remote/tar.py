@@ -112,7 +112,7 @@ def _members(stream: Stream, size: int) -> Iterator[tuple[tarfile.TarInfo | None
 
 
 class _HeaderReader:
-    """The stream as tarfile reads headers from it, which a hostile tar may declare gigabytes long."""
+    """The stream that tarfile reads headers from; a hostile tar may declare gigabytes of them."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
