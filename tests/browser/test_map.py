@@ -72,6 +72,13 @@ def test_scrub_moves_counts_at_once_and_reports_on_release(open_page, map_server
     witness.assert_clean()
 
 
+def test_a_group_that_loses_every_image_is_marked(open_page, map_server):
+    page, _ = opened_map(open_page, map_server, "&n=200&p=0.99")
+    numbers = page.locator(".cm-rows > span:nth-child(3n)").all_inner_texts()
+    lost = page.locator(".cm-lost").all_inner_texts()
+    assert lost and lost == [text for text in numbers if text.startswith("0 of")]
+
+
 def test_lasso_ids_equal_a_plain_point_in_polygon(open_page, map_server):
     page, witness = opened_map(open_page, map_server)
     drag_lasso(page)

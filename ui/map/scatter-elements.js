@@ -163,6 +163,7 @@ export class GroupBars {
       const share = hasSelection ? kept[g] / (total[g] || 1) : total[g] / most;
       fill.style.background = colour;
       fill.style.width = `${100 * share}%`;
+      number.classList.toggle("cm-lost", hasSelection && total[g] > 0 && !kept[g]);
       number.textContent = hasSelection ? `${kept[g].toLocaleString("en")} of ${total[g].toLocaleString("en")}` : total[g].toLocaleString("en");
     });
   }

@@ -73,6 +73,7 @@ export const STYLE = `
 .cm-rows > span:first-child { overflow: hidden; text-overflow: ellipsis; }
 .cm-track { height: 9px; border-radius: 2px; overflow: hidden; background: color-mix(in srgb, currentColor 14%, transparent); }
 .cm-fill { height: 100%; transform-origin: left; }
+.cm-lost { color: light-dark(#9a5b00, #f0a840); font-weight: 600; }
 .cm-sliders { display: grid; gap: 6px 18px; grid-template-columns: repeat(auto-fit, minmax(250px, 1fr)); }
 .cm-slider { display: grid; grid-template-columns: max-content 1fr minmax(56px, max-content); gap: 8px; align-items: center; }
 .cm-slider input { width: 100%; accent-color: var(--st-primary-color); }
