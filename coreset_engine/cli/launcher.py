@@ -54,13 +54,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def compute_demo() -> None:
-    """Every stage of the demo; stages that are stored already cost nothing."""
+    """Every stage of the demo and its image statistics, which the page Clean shows.
+
+    What is stored already costs nothing.
+    """
+    from coreset_engine.pipeline.image_statistics_stage import image_statistics
     from coreset_engine.pipeline.run import STAGES, Run
     from coreset_engine.sources.open import open_source
 
     run = Run(open_source(DEMO))
     for stage in STAGES:
         getattr(run, stage)
+    image_statistics(run)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
