@@ -27,7 +27,7 @@ from pathlib import Path
 
 import numpy as np
 
-# In place of this folder: numba asks for a package named coverage, which must not be this file.
+# Instead of this folder: numba asks for a package named coverage, which must not be this file.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 from coreset_engine.core.device import cpu_count  # noqa: E402
 from coreset_engine.coverage.anytime import Running, grow  # noqa: E402
@@ -189,7 +189,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--vectors", type=Path)
     parser.add_argument(
-        "--gaussian", action="store_true", help="a mixture of 30 Gaussians in place of --vectors"
+        "--gaussian", action="store_true", help="a mixture of 30 Gaussians instead of --vectors"
     )
     parser.add_argument("--sizes", type=int, nargs="*", default=[10_000, 60_000])
     parser.add_argument("--large", type=int, default=1_280_000, help="0 leaves it out")

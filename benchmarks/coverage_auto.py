@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-# In place of this folder: numba asks for a package named coverage, which must not be the script of
+# Instead of this folder: numba asks for a package named coverage, which must not be the script of
 # that name here.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 from coreset_engine.core.device import cpu_count  # noqa: E402

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-# In place of this folder: numba asks for a package named coverage, which must not be this file.
+# Instead of this folder: numba asks for a package named coverage, which must not be this file.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 from benchmarks.coverage import ALPHA, EXPONENT, straightforward  # noqa: E402
 from coreset_engine.coverage.draws import UNIT, Sampler, Samples  # noqa: E402

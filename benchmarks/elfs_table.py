@@ -9,7 +9,7 @@ one core finishes in half an hour; the paper's setting is --train 60000
 --model resnet18 --steps 40000, which wants a GPU. beta is searched for each method and rate on
 held-out labels: pseudo ones for ELFS and CCS (pseudo), true ones for CCS (supervised), which may;
 an MLP on 256 principal axes judges. Every cell is written to --keep as it is done, so a stopped
-table goes on where it was. Every seed draws clusters, dynamics and beta again.
+table continues where it was. Every seed draws clusters, dynamics and beta again.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ METHODS = {
 
 
 class Cells:
-    """What was measured, one JSON line each; asked for again it is read, not measured."""
+    """What was measured, one JSON line each; requested again it is read, not measured."""
 
     def __init__(self, path: Path, setup: dict[str, Any], measure: bool) -> None:
         self.path = path

@@ -16,7 +16,7 @@ are plain and balanced accuracy on the test images; random is one draw a seed, a
 paired by seed.
 
 Beside the methods, EXPERIMENTS change one thing at a time, to decide why an order differs from its
-paper's: true labels for the selection, raw pixels in place of the encoder, other settings.
+paper's: true labels for the selection, raw pixels instead of the encoder, other settings.
 
 One JSON line a cell; a run that was stopped goes on from the file.
 """

@@ -1,4 +1,4 @@
-"""Clean: what is wrong with the images, and which of them no selection may keep."""
+"""Clean: problems among the images, and exclusions from every selection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Export & next round: send the coreset to another tool, take labels back, choose what is next."""
+"""Export & next round: export the coreset, import labels, select the next images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people decided about a source, carried over to the source as it is after it changed.
+"""Carry decisions about a source over to its changed state.
 
 Labels, rounds of labelling, decisions on label errors, exclusions, tags and saved filters are kept
 per fingerprint, by image id. An image that was renamed keeps its labels and decisions; those of

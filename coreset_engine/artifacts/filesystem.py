@@ -74,7 +74,7 @@ def sync_folder(path: Path) -> None:
 
 
 def write_atomic(path: Path, data: bytes, *, sync: bool = True) -> None:
-    """`data` at `path`, or what was there before.
+    """Write `data` to `path` atomically.
 
     Raises OSError; no temporary file is left after an error or a crash.
     """

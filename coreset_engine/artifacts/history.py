@@ -87,12 +87,12 @@ def entries(kind: str, fingerprint: str, home: Path | str) -> list[dict[str, Any
 
 
 def undo(kind: str, fingerprint: str, home: Path | str) -> None:
-    """Take back the latest active entry."""
+    """Undo the latest active entry."""
     add(kind, fingerprint, {"undo": True}, home)
 
 
 def stamp(kind: str, fingerprint: str, home: Path | str) -> tuple[int, int, int] | None:
-    """What tells whether a log has changed; None where there is none."""
+    """A value that changes when the log changes; None without a log."""
     try:
         about = _path(kind, fingerprint, home).stat()
     except OSError:

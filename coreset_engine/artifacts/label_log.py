@@ -1,7 +1,7 @@
 """Labels, labelling rounds, and decisions on probable label errors, kept per dataset.
 
 Append-only logs beside those of corrections (`artifacts.history`), by id, so that no label is lost
-when a selection is made again, and none is asked for twice.
+when a selection is made again, and none is requested twice.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def compared(known: Mapping[str, str], labels: Mapping[str, str]) -> AddedLabels
 
 
 def undo_labels(fingerprint: str, home: Path | str) -> None:
-    """Take back the latest import of labels."""
+    """Undo the latest import of labels."""
     history.undo(LABELS, fingerprint, home)
 
 
@@ -150,7 +150,7 @@ def add_round(
 
 
 def undo_round(fingerprint: str, home: Path | str) -> None:
-    """Take back the latest round: its images may be proposed again."""
+    """Undo the latest round: its images may be proposed again."""
     history.undo(ROUNDS, fingerprint, home)
 
 
@@ -200,7 +200,7 @@ def decisions(fingerprint: str, home: Path | str) -> dict[str, dict[str, Any]]:
 
 
 def undo_decision(fingerprint: str, home: Path | str) -> None:
-    """Take back the latest decision, and the label it gave."""
+    """Undo the latest decision, and the label it gave."""
     entries = history.entries(DECISIONS, fingerprint, home)
     if not entries:
         return
@@ -227,7 +227,7 @@ def keep_suspects(
 
 
 def suspects(fingerprint: str, home: Path | str) -> dict[str, float]:
-    """Image id -> score of the labels that are probably wrong; {} before they were looked for."""
+    """Image id -> score of the labels that are probably wrong; {} before they were searched for."""
     logged = history.entries(SUSPECTS, fingerprint, home)
     scores = logged[-1].get("scores") if logged else {}
     return scores if isinstance(scores, dict) else {}

@@ -54,7 +54,7 @@ def check_destination(out: Path | str, *, overwrite: bool = True) -> None:
     Parameters
     ----------
     out
-        The folder. It may be absent, empty, or hold a selection of ours; never anything else.
+        Folder that is absent, empty, or holds a selection made by this program.
     overwrite
         Whether a selection that is there may be replaced.
     """
@@ -82,7 +82,7 @@ def write_selection(
     scores: Mapping[str, np.ndarray],
     manifest: Mapping[str, Any],
 ) -> Path:
-    """Write the folder `out`, replacing a selection of ours there, all files or none.
+    """Write the folder `out`, replacing a selection made by this program there, all files or none.
 
     Parameters
     ----------
@@ -221,7 +221,7 @@ def _refuse_others(out: Path) -> None:
 
 
 def _is_manifest(path: Path) -> bool:
-    """Whether this manifest.json is one of ours; many tools call a file so."""
+    """Whether this manifest.json was written by this program; many tools call a file so."""
     return isinstance(_read_json(path).get("ids_sha256"), str)
 
 

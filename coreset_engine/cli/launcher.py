@@ -22,7 +22,7 @@ DEMO = "demo-photos"
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, like every command here."""
+    """Report errors in one line, like every command."""
 
     def error(self, message: str) -> NoReturn:
         raise BadInput(f"{message}; see {self.prog} --help.")

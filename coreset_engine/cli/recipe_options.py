@@ -10,7 +10,7 @@ from coreset_engine.pipeline.recipes import find
 
 
 def take_recipe(name: str, values: dict[str, Any]) -> None:
-    """Fill method, parameters and beta from a recipe; what was given wins.
+    """Fill method, parameters and beta from a recipe; explicit values override it.
 
     The settings of the run are taken in by `RunConfig` itself.
 

@@ -1,4 +1,4 @@
-"""Options of every command that opens a source, and what is said about the source on stderr.
+"""Options of every command that opens a source, and its report about the source on stderr.
 
 `with_source_options` adds them to a command and folds what the user chose into its `source`
 argument, so that a command only ever sees one spec.

@@ -163,7 +163,7 @@ def _on_disk(
     device: str,
     idle: Callable[[], None],
 ) -> tuple[UnitRows, ListsOnDisk]:
-    """The same, read when asked for."""
+    """The same, read on demand."""
     if neighbours is None:
         raise BadInput(
             f"neighbours=None: TEMI of {len(vectors):,} images that stay on disk needs their "

@@ -254,7 +254,7 @@ def _halves(rows: torch.Tensor) -> Pair:
 def _kmeans_directions(
     rows: torch.Tensor, n_heads: int, n_clusters: int, seed: int
 ) -> torch.Tensor:
-    """(D, H, C): every head starts at the centres of a k-means of its own on a sample."""
+    """(D, H, C): each head is initialised with the centres of its own k-means on a sample."""
     streams = np.random.SeedSequence(seed).spawn(n_heads)
     directions = [
         spherical_centres(rows, n_clusters, np.random.default_rng(stream)) for stream in streams

@@ -70,7 +70,7 @@ def make(config: type[Config], values: dict[str, Any]) -> Config:
 
 
 def left_to(config: Any, word: str = "auto") -> list[str]:
-    """Names of the fields of `config` whose value is this word in place of a number."""
+    """Names of the fields of `config` whose value is this word instead of a number."""
     return [
         field.name
         for field in dataclasses.fields(config)

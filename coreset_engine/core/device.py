@@ -21,7 +21,7 @@ _CONTAINER = (
 
 
 def resolve_device(device: str = "auto") -> str:
-    """ "cpu" or "cuda[:i]". "auto" takes CUDA when torch sees a GPU. Raises when CUDA is asked for
+    """ "cpu" or "cuda[:i]". "auto" takes CUDA when torch sees a GPU. Raises when CUDA is requested
     and absent."""
     if device == "cpu":
         return "cpu"

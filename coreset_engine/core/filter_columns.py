@@ -305,7 +305,7 @@ def _tests(wanted: Filter) -> list[Filter]:
 
 
 def _held(test: Filter, table: ColumnTable) -> str:
-    """What the column of a test holds, with near misses of what was asked for."""
+    """What the column of a test holds, with near misses of what was requested."""
     column = table.column(test.column)
     absent = int(column.is_missing.sum())
     tail = f", {absent:,} missing" if absent and column.kind != "tags" else ""
@@ -444,7 +444,7 @@ def _equal(column: Column, value: str) -> np.ndarray:
 
 
 def _bounds(column: Column, value: str) -> tuple[float, float]:
-    """[first, after) of what a text stands for in a column: a day is a span, a number a point."""
+    """Interval [first, after) of a text in a column: a day is a span, a number a point."""
     try:
         if column.kind == "time":
             return _time_bounds(value)

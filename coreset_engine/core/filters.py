@@ -152,7 +152,7 @@ class Filter:
         return self.text
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values that `from_json` reads back; what is not set is left out."""
+        """Plain values that `from_json` reads back; unset fields are omitted."""
         record: dict[str, Any] = {"op": self.op}
         if self.op in JOINTS:
             return record | {"parts": [part.as_json() for part in self.parts]}

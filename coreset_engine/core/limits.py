@@ -23,7 +23,7 @@ class Limits:
     # ids
     ids_per_chunk: int = 1 << 20  # ids that exist as Python strings at a time
     row_name_digits: int = 7  # result; of the number in a name that is made, such as row-0000001
-    lazy_names_above: int = 1_000_000  # rows; above, their names are made when asked for
+    lazy_names_above: int = 1_000_000  # rows; above, their names are made on demand
 
     # vectors
     free_bytes: int | None = None  # memory that may still be taken; None asks the system

@@ -1,4 +1,4 @@
-"""Train on rows that stay on disk: read only the batches asked for.
+"""Train on rows that stay on disk: read only the batches requested.
 
 The numbers are those of the tensor in memory, so results are the same bits. Each has `soon(row
 numbers)`, which reads ahead (core.prefetch).
@@ -43,9 +43,9 @@ class OnDisk:
 
 
 class UnitRows:
-    """(N, D) float vectors on disk as float32 rows, of which only those asked for are in memory.
+    """(N, D) float vectors on disk as float32 rows, of which only those requested are in memory.
 
-    What TEMI reads instead of a tensor. Rows asked for by number are read in the order of the file.
+    What TEMI reads instead of a tensor. Rows requested by number are read in the order of the file.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ measures the main ones again):
   the long tail at 99.5 %;
 - T near k with a random start, so that most scores are chance: level on digits and Fashion-MNIST,
 to 18 below else;
-- gaussian in place of triangular draws: ahead at 90 to 98 %, but 1 to 2 below on digits at 70 to 90
+- gaussian instead of triangular draws: ahead at 90 to 98 %, but 1 to 2 below on digits at 70 to 90
   % and 7 below on Fashion-MNIST at 99.5 %;
 - a tenth or a third of the pruned taken from the top, then the highest: to 7 ahead on the long
   tail, 2 to 3 below on digits; then strata by score (as Zheng et al. 2023 by difficulty): 1 to 2

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ColumnInfo:
-    """A column that can be asked for.
+    """A column that can be requested.
 
     Parameters
     ----------

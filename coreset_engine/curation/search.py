@@ -45,7 +45,7 @@ class Query:
     ----------
     direction : ndarray, (d,) float32 of unit length
     text : str
-        What was asked for, as text.
+        What was requested, as text.
     members : ndarray, (m,) int64
         Positions of the images that make up the query; they are never among the results.
     embedded : int
@@ -77,7 +77,7 @@ class FindResult:
     similarity : ndarray, (k,) float32 in [-1, 1]
         Cosine to the query.
     query : str
-        What was asked for.
+        What was requested.
     embedded : int
         Pictures and texts embedded for this query.
     recall : float
@@ -204,7 +204,7 @@ def find(  # noqa: PLR0913
 def similarity_to(run: CuratedRun, query: str) -> np.ndarray:
     """(N,) float32: cosine of every image to a query text.
 
-    As `SelectionRequest` and shells write it: ids or files, comma between, or "text: ...".
+    As `SelectionRequest` and shells write it: ids or files, comma-separated, or "text: ...".
     """
     words = str(query).strip()
     if words.startswith(TEXT):

@@ -86,7 +86,7 @@ class RunColumns:
         return [info.name for info in self.describe()]
 
     def describe(self) -> list[ColumnInfo]:
-        """What can be asked for. Computes nothing."""
+        """What can be requested. Computes nothing."""
         run = self._run
         columns = [ColumnInfo(name, "metadata") for name in dataset_names(run.dataset)]
         columns.append(ColumnInfo(TAG, "tags"))

@@ -33,7 +33,7 @@ def tag(
     run
         Of the dataset; nothing but what the filter asks for is computed.
     name
-        A word without blanks.
+        A word without spaces.
     where
         Filter, or its text: the images that pass.
     ids

@@ -1,6 +1,6 @@
 """Tags of images: many names per image, kept per dataset in the workspace, append-only.
 
-A tag is a word without blanks, so that tags can stand side by side in one CSV cell, as they do in
+A tag is a word without spaces, so that tags can stand side by side in one CSV cell, as they do in
 FiftyOne's `tags` column of a source. Every change is one line of a log that is on disk before the
 call returns; `undo` takes the last one back. Images are named by ids, so that tags stay with their
 images whatever else joins or leaves the source.

@@ -1,4 +1,4 @@
-"""A certificate without labels: distance of any image to the kept ones, and what is left out.
+"""A label-free certificate: distances of all images to the kept ones, and regions not covered.
 
 Distances are exact, or upper bounds whose share is reported (`proven`; see `covering_radius`).
 Energy distance and Vendi score are exact on at most SAMPLE images each, evenly spaced.

@@ -308,7 +308,7 @@ class EvaluationGrid:
         )
 
     def method_params(self, method: str | None, rate: float) -> dict[str, Any]:
-        """The method's parameters, with the labels it may see and the balance asked for."""
+        """The method's parameters, with the labels it may see and the balance requested."""
         if method is None:
             return {}
         params = dict(self.plan.params.get(method, {}))

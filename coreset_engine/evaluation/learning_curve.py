@@ -22,7 +22,7 @@ class Gain:
     Attributes
     ----------
     mean, low, high : float
-        Difference in accuracy, as a share; the interval is at the confidence asked for.
+        Difference in accuracy, as a share; the interval is at the confidence requested.
     """
 
     mean: float

@@ -1,4 +1,4 @@
-"""A paired test of a method against random: mean difference, its interval, and what that says.
+"""A paired test of a method against random: mean difference, interval and verdict.
 
 A pair is one seed: everything random was drawn again for it, and both methods were trained and
 tested alike, so that what the pair shares cancels in the difference.

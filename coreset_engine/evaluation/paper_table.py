@@ -54,7 +54,7 @@ class PaperTable:
     steps : int
         Training steps whatever the coreset's size; 0 = the network's usual passes over the set.
     epochs : int
-        Passes over each coreset, in place of steps; 0 = not.
+        Passes over each coreset, instead of steps; 0 = not.
     seeds : int
         Runs a cell is averaged over.
     minutes : float

@@ -50,7 +50,7 @@ class Reproduction:
     rows : tuple of str
         Labels of the rows that are measured; () = all.
     small : bool
-        The run's own settings and a linear model in place of the paper's.
+        The run's own settings and a linear model instead of the paper's.
     """
 
     table: PaperTable

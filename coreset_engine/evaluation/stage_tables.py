@@ -254,8 +254,8 @@ def reproduce_stages(
     Returns
     -------
     dict
-        As `reproduce` returns it, without rates and full; a cell has `measure` in place of
-        prune_rate, and `values` in place of accuracies. For SAMPLING, `histograms` has the counts
+        As `reproduce` returns it, without rates and full; a cell has `measure` instead of
+        prune_rate, and `values` instead of accuracies. For SAMPLING, `histograms` has the counts
         of each row's first seed.
 
     Raises

@@ -1,4 +1,4 @@
-"""Open a source later: what is new, gone and changed, and how a selection continues from there.
+"""Update a source: find new, gone and changed images, and continue a selection from there.
 
 Only new pictures are embedded; the others keep their positions on the map, their labels, tags and
 exclusions; earlier picks stay, and the next ones are chosen given all that. The certificate is
@@ -37,7 +37,7 @@ _EXAMPLES = 3
 
 @dataclass(frozen=True, eq=False)
 class Update:
-    """A source that was opened again, and what became of a selection from it.
+    """The result of updating a source: its changes and the continued selection.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def update(  # noqa: PLR0913
     progress: Report | None = None,
     **settings: Any,
 ) -> Update:
-    """Open a source again and continue from where it was left.
+    """Reopen a source and continue an earlier selection.
 
     Parameters
     ----------
@@ -274,7 +274,7 @@ def _embedded(run: Run) -> int:
 
 
 def _next(grown: Update, table: Any, manifest: Mapping[str, Any], more: int) -> Update:
-    """The same method again, given the earlier picks that are still there."""
+    """Select with the same method, given the earlier images that still exist."""
     run = grown.run
     chosen = table[table["selected"]].sort_values("rank")
     picked = [str(name) for name in chosen["id"]]

@@ -1,4 +1,4 @@
-"""What every export target gets: a selection, and what of its source could be opened again.
+"""The input of every export target: a selection, and what of its source could be reopened.
 
 A target is a function `write_TARGET(bundle, destination, progress, **options) -> dict` in a module
 of its own; `export.targets` holds the table. destination: the folder to write into (it exists and
@@ -169,7 +169,7 @@ class ExportBundle:
     def to_label(self) -> np.ndarray:
         """(N,) bool: selected unlabelled images; of a round of labelling its own alone.
 
-        Images that an earlier round asked for are not asked for again.
+        Images that an earlier round requested are not requested again.
         """
         wanted = self.selected & np.array([not name for name in self.given_labels], bool)
         about = self.manifest.get("round")
@@ -254,7 +254,7 @@ class ExportBundle:
 
 
 def _cuts(bundle: ExportBundle) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) bool each: harder than, easier than everything the method kept of its own accord."""
+    """(N,) bool each: harder than, easier than everything the method kept by itself."""
     none = np.zeros(len(bundle), bool)
     if "aum" not in bundle.table:
         return none, none

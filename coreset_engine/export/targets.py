@@ -316,7 +316,7 @@ def _reopened(manifest: dict[str, Any], store: Store | None, images: str) -> tup
 
 
 def _refuse_another(destination: Path, ids_sha256: str) -> None:
-    """An export of the same selection is made again; that of another one is not replaced."""
+    """Refuse to replace the export of another selection."""
     try:
         there = json.loads((destination / "manifest.json").read_text(encoding="utf-8"))
         same = there["ids_sha256"] == ids_sha256

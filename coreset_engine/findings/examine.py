@@ -1,4 +1,4 @@
-"""All findings about one set, from what is known of its images."""
+"""All findings about one set, from the available data on its images."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 ELFS chooses beta by the accuracy of pseudo-labels at the number of classes (ELFS 3.4). The forecast
 generalises this: k-means labels at several numbers of clusters, finer than the classes are likely
-to be, are used in place of labels that do not exist yet. No true label is read here.
+to be, are used instead of labels that do not exist yet. No true label is read here.
 """
 
 from __future__ import annotations

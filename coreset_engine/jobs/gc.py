@@ -174,7 +174,7 @@ MADE_AGAIN = {
 
 
 def _made_again(store: Store, days: float) -> Iterator[Item]:
-    """What other files of the workspace give again when a page or an opening asks for it."""
+    """Files of the workspace that are rebuilt on demand."""
     for name, reason in MADE_AGAIN.items():
         for path in (store.home / name).glob("*"):
             if not path.name.startswith(".") and path.suffix != ".tmp" and _idle(path, days):

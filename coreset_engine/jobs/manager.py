@@ -155,7 +155,7 @@ def cancel(job: str, home: Path | str) -> None:
 
 
 def resume(job: str, home: Path | str) -> str:
-    """Start an ended job again; what its stages finished is found, not computed again.
+    """Restart a finished job; completed stages are reused.
 
     Returns the id.
     """
@@ -174,7 +174,7 @@ def resume(job: str, home: Path | str) -> str:
 
 
 def ahead_of(job: str, home: Path | str) -> list[str]:
-    """Jobs that wait or work and were asked for before `job`, oldest first."""
+    """Jobs that wait or work and were requested before `job`, oldest first."""
     return [
         other.id for other in reversed(list_jobs(home)) if other.id < job and other.status in ACTIVE
     ]

@@ -1,4 +1,4 @@
-"""The findings about a run's images, and what is done about them.
+"""Findings about a run's images, and actions on them.
 
 `clean` computes what is missing (image statistics, embeddings, neighbours) and gives a report;
 `apply` turns a finding into exclusions. Clusters are used where they are computed, never computed
@@ -82,7 +82,7 @@ def borders(run: Run, report: Report, **thresholds: Any) -> dict[str, Border]:
 
 
 def material(run: Run, *, embed: bool = True) -> Material:
-    """What the findings are computed from; computes what is missing."""
+    """Inputs of the findings, computed where missing."""
     dataset = run.dataset
     looked = None if dataset.reader is None else image_statistics(run)
     neighbours = run.neighbours if embed and len(dataset) > 1 else None

@@ -54,7 +54,7 @@ NONE_SET = Settings()
 
 
 class TakenRecipe(str):
-    """The name of a recipe whose settings a config holds already: they are not taken in again."""
+    """The name of a recipe whose settings a config already holds."""
 
 
 def setting(  # noqa: PLR0913
@@ -334,7 +334,7 @@ class ImportedLabels:
     labels
         Image id -> class name, as given.
     n_clusters
-        Clusters asked for before the labels brought classes of their own; 0 = proposed by the data.
+        Clusters requested before the labels brought classes of their own; 0 = proposed by the data.
     how
         What filled the other images in: "clusters", "graph" or "linear", see
         `pipeline.imported_labels`.

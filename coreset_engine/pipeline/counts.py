@@ -74,9 +74,7 @@ def why_not(run: Run, method: str, params: dict[str, Any] | None = None) -> str 
                 "prepare them first."
             )
     if getattr(config, "labels", "") == "true" and run.dataset.labels is None:
-        return (
-            f"{method!r} was asked for true labels and this source has none; use labels = pseudo."
-        )
+        return f"{method!r} needs true labels and this source has none; use labels=pseudo."
     return None
 
 

@@ -20,7 +20,7 @@ Entries = list[dict[str, Any]]
 
 
 def entries(fingerprint: str, home: Path | str) -> Entries:
-    """What was excluded and restored of a dataset, oldest first, without what was undone."""
+    """Exclusions and restorations of a dataset, oldest first, without undone ones."""
     return history.entries(KIND, fingerprint, home)
 
 
@@ -67,7 +67,7 @@ def exclude(
 
 
 def restore(fingerprint: str, ids: Iterable[str], home: Path | str) -> int:
-    """Let these ids into selections again; how many of them were excluded."""
+    """Restore these ids; returns how many of them were excluded."""
     before = set(excluded(entries(fingerprint, home)))
     back = [key for key in dict.fromkeys(map(str, ids)) if key in before]
     if back:
@@ -76,7 +76,7 @@ def restore(fingerprint: str, ids: Iterable[str], home: Path | str) -> int:
 
 
 def undo(fingerprint: str, home: Path | str) -> dict[str, Any] | None:
-    """Take back the newest entry; that entry, or None where there is none."""
+    """Undo the newest entry; that entry, or None where there is none."""
     made = entries(fingerprint, home)
     if not made:
         return None

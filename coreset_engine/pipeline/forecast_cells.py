@@ -1,4 +1,4 @@
-"""The cells of a forecast: rank a candidate, judge its coreset, keep what was found.
+"""The cells of a forecast: rank a candidate, judge its coreset, store the result.
 
 A cell is one candidate at one number of images. It is found again by what it is made from: the
 surrogate tasks, the candidate, the number kept, and the keys of the stages that its method needs.

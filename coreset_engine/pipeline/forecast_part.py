@@ -1,4 +1,4 @@
-"""A part of a run as a run of its own, as far as a forecast needs one.
+"""A subset of a run with the interface that a forecast needs.
 
 A selection among the images that pass a filter is made from these alone, so its forecast is too.
 """

@@ -1,7 +1,7 @@
 """The forecast of a run: which candidates at which pruning rates, and the answer as it grows.
 
 Cells are kept (`pipeline.forecast_cells`), so a stopped forecast resumes where it was, and
-another one shares its cells. No true label is read, unless a candidate is asked for that reads them
+another one shares its cells. No true label is read, unless a candidate is requested that reads them
 itself (labels="true"). Labels that people gave judge as well (`pipeline.forecast_labels`).
 """
 
@@ -157,7 +157,7 @@ def known(
     Returns
     -------
     Forecast
-        `complete` when every cell asked for is there or was skipped; without rows when the set
+        `complete` when every cell requested is there or was skipped; without rows when the set
         is too small or nothing was computed.
     """
     seed = run.seed if seed is None else int(seed)
@@ -177,7 +177,7 @@ def known(
 
 
 def candidates_of(run: Artefacts, methods: Iterable[MethodSpec] | None) -> list[Candidate]:
-    """The candidates asked for: the baseline, then those that are answered soonest.
+    """The candidates requested: the baseline, then those that are answered soonest.
 
     Soonest: the fewest stages to compute, one ranking for all rates, neighbours instead of vectors.
     """

@@ -63,7 +63,7 @@ def of_selection(run: Run | Sampled, selection: Selection) -> Inclusion | None:
 
 
 def base_of(run: Run | Sampled, selection: Selection) -> str:
-    """What is drawn again and again: images, method and parameters, whatever the seed."""
+    """Key of repeated draws: images, method and parameters, without the seed."""
     params = {name: value for name, value in selection.params.items() if name != "seed"}
     return digest([full_run_of(run).dataset.fingerprint, selection.method, params])
 

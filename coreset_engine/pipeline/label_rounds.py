@@ -1,4 +1,4 @@
-"""Put labels back into a run: score again with them, keep the labelled, choose the next part.
+"""Import labels into a run: recompute scores, keep labelled images, select the next ones.
 
 How labels of some images become labels of all: `pipeline.imported_labels`. How label files are
 read: `sources.label_import`.
@@ -62,7 +62,7 @@ def rescore(  # noqa: PLR0913
     store: Store | None = None,
     progress: Report | None = None,
 ) -> dict[str, Any]:
-    """Score the source of a selection again with imported labels, and write the next selection.
+    """Recompute a selection's scores with imported labels, and write the next selection.
 
     The labelled images are kept, the rest is chosen by the same method, where it watches training
     on the new labels.
@@ -78,7 +78,7 @@ def rescore(  # noqa: PLR0913
     prune_rate
         Share removed, 0 <= p < 1; None = as before.
     count
-        In place of it: how many images are chosen beside the labelled ones.
+        Instead of it: how many images are chosen beside the labelled ones.
     options
         How the labels are read and joined.
     store, progress
@@ -190,7 +190,7 @@ def _counts(added: label_log.AddedLabels) -> dict[str, int]:
 def _next_selection(
     labelled: Run, manifest: dict[str, Any], match: LabelMatch, budget: Budget | None
 ) -> Selection:
-    """The same method again, on the new labels where it can watch training on them."""
+    """Select with the same method, on the new labels if it uses training dynamics."""
     kept = {
         name: value
         for name, value in manifest["params"].items()

@@ -172,7 +172,7 @@ def _commonest(clusters: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 
 
 def label_columns(run: Run) -> dict[str, np.ndarray]:
-    """What people said of the images, and what follows for the others.
+    """Label columns: given labels, and inferred ones for the other images.
 
     Returns
     -------

@@ -13,12 +13,12 @@ from coreset_engine.pipeline.config import RunConfig
 from coreset_engine.pipeline.executor import Executor
 
 NEIGHBOURS = 50
-# images from which `search="auto"` takes IVF-PQ; here, for keys are asked for without torch
+# images from which `search="auto"` takes IVF-PQ; here, for keys are computed without torch
 ABOVE = 5_000_000
 
 
 def at_scale(search: str, n: int) -> bool:
-    """Whether n images are searched by IVF-PQ: when asked for, or from ABOVE on."""
+    """Whether n images are searched by IVF-PQ: when requested, or from ABOVE images on."""
     return search == "approximate" or search == "auto" and n > ABOVE
 
 

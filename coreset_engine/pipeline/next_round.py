@@ -1,8 +1,8 @@
-"""Rounds of labelling: which images to label next, given all that were labelled or asked for.
+"""Labelling rounds: select the next images, given those labelled or selected earlier.
 
 Round 0 is a pilot: random images, stratified over the clusters, so that it is also a fair sample to
 judge by. Each later round keeps the images of all rounds before as context and adds exactly as many
-new ones as asked for, by a method that sees the labels where it can.
+new ones as requested, by a method that sees the labels where it can.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def next_round(
     out: Path | str | None = None,
     overwrite: bool = False,
 ) -> LabelRound:
-    """Choose the images to label next, and remember that they were asked for.
+    """Select the images to label next, and record the round.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def next_round(
     method
         Row of METHODS; None: ROUND_METHOD. Round 0 is always stratified random.
     request
-        In place of `method`: also constraints, seed, parameters and images never taken.
+        Instead of `method`: also constraints, seed, parameters and images never taken.
     out
         Folder for the selection, with `new.csv`, the images to label; None writes nothing.
     overwrite
@@ -121,7 +121,7 @@ def next_round(
     Raises
     ------
     BadInput
-        When fewer than `count` images are neither labelled nor asked for.
+        When fewer than `count` images are neither labelled nor requested.
     """
     if out is not None:
         check_destination(out, overwrite=overwrite)

@@ -1,4 +1,4 @@
-"""Open the source of a selection again, also when its images were moved since."""
+"""Reopen the source of a selection, also when its images were moved."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ Report = Callable[..., None]
 
 
 class Run:
-    """Artefacts of one dataset under one config, computed when asked for and kept in the store.
+    """Artefacts of one dataset under one config, computed on demand and kept in the store.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class Run:
     executor
         Where it is computed; default this machine.
     cluster
-        Address of a Ray cluster, or "local", in place of an executor: same results.
+        Address of a Ray cluster, or "local", instead of an executor: same results.
     store
         Where artefacts are kept; default the workspace, CORESET_HOME.
     progress
@@ -154,12 +154,12 @@ class Run:
 
     @property
     def n_samples(self) -> int | None:
-        """Coverage samples T asked for; None: until two seeds agree (`CoverageConfig`)."""
+        """Coverage samples T requested; None: until two seeds agree (`CoverageConfig`)."""
         return self.config.n_samples
 
     @property
     def n_clusters(self) -> int:
-        """Clusters asked for, else the classes that the source knows, else those proposed."""
+        """Clusters requested, else the classes that the source knows, else those proposed."""
         return self.wanted_clusters or self.clusters.n_clusters
 
     @property
@@ -369,7 +369,7 @@ class Run:
         Parameters
         ----------
         query
-            Ids of images or files, comma between (their centre), or "text: a red car".
+            Ids of images or files, comma-separated (their centre), or "text: a red car".
         """
         from coreset_engine.curation.search import similarity_to
 

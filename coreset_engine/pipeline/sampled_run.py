@@ -48,7 +48,7 @@ def prepare(run: Run) -> None:
     """All that pages need of a run too large to be drawn: sample, its map, the tables of totals."""
     sample = Sampled(run)
     sample.map  # noqa: B018 - computed and kept
-    for method in featured():  # with their usual knobs; others when asked for
+    for method in featured():  # with their usual knobs; others on demand
         if not why_not(run, method):
             count_all(run, method)
 

@@ -40,7 +40,7 @@ def select(
         Images that are kept whatever the method says, and images that never are: ids, paths, or
         file names that occur once.
     count : int
-        Number of images to keep, in place of prune_rate.
+        Number of images to keep, instead of prune_rate.
     **params
         Constraints (quotas, at_least, groups, costs with budget, near_duplicates, seed, beyond; see
         `SelectionRequest`) and parameters of the method.

@@ -73,7 +73,7 @@ class Budget:
         return self.count
 
     def rate(self, n: int) -> float:
-        """Share of n images that is removed: the pruning rate asked for, or the one in effect."""
+        """Share of n images that is removed: the pruning rate requested, or the one in effect."""
         return 1 - self.kept(n) / n if self.prune_rate is None else self.prune_rate
 
     @property
@@ -146,14 +146,14 @@ def settled_beta(beta: float | None, kept: int, n: int) -> tuple[float, str]:
     Parameters
     ----------
     beta : float or None
-        As asked for; None takes the mean of ELFS' table 7 at k of n, lowered to what fits.
+        As requested; None takes the mean of ELFS' table 7 at k of n, lowered to what fits.
     kept, n : int
         k images kept of n.
 
     Raises
     ------
     BadInput
-        When the beta asked for leaves fewer than k images.
+        When the beta requested leaves fewer than k images.
     """
     if beta is not None:
         cut_beside(n, kept, beta)

@@ -42,7 +42,7 @@ class DatasetColumns:
         raise unknown_column(name, self.names())
 
     def names(self) -> list[str]:
-        """What can be asked for, metadata first."""
+        """What can be requested, metadata first."""
         return [*dataset_names(self._inputs.dataset), CLUSTER[0]]
 
     def __contains__(self, name: object) -> bool:

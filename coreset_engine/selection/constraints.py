@@ -240,7 +240,7 @@ def check(rules: Rules, k: int, allowed: np.ndarray, budget: Budget = Budget(DEF
     allowed
         (N,) bool, images that may be kept.
     budget
-        How `k` was asked for, so that the remedy names the rate or the count.
+        How `k` was requested, so that the remedy names the rate or the count.
     """
     for quota in rules.quotas:
         have = np.bincount(quota.code[allowed], minlength=len(quota.names))
@@ -341,7 +341,7 @@ def _descend(
 
 
 class _State:
-    """What is kept so far, against the rules."""
+    """The kept images so far, with the state of each constraint."""
 
     def __init__(self, k: int, rules: Rules, allowed: np.ndarray) -> None:
         self.k = k

@@ -19,7 +19,7 @@ def similarity_to(inputs: Artefacts, query: str) -> np.ndarray:
     inputs
         A run embeds texts and files as well; anything else knows ids only.
     query : str
-        Ids of images, comma between; their centre is the query.
+        Ids of images, comma-separated; their centre is the query.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What a selection is asked for, as one frozen record: method, budget, parameters, constraints.
+"""A selection request as one frozen record: method, budget, parameters, constraints.
 
 The pages, the command line, notebooks, the FiftyOne plugin, jobs and manifests all describe a
 selection by a `SelectionRequest` and hand it to one `select`. It is checked and converted when it
@@ -219,7 +219,7 @@ class SelectionRequest:
         return bool(self.quotas) or any(limit is not None for limit in limits)
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values that `from_json` reads back; what is not set is left out."""
+        """Plain values that `from_json` reads back; unset fields are omitted."""
         rate = self.budget.prune_rate
         budget = {"count": self.budget.count} if rate is None else {"prune_rate": rate}
         return {"method": self.method, **budget, "params": dict(self.params)} | self.constraints()
@@ -268,7 +268,7 @@ class SelectionRequest:
         prune_rate : float, optional
             Share removed, 0 <= p < 1; 0.9 where neither rate nor count is given.
         count : int, optional
-            Images to keep, >= 1, in place of a rate.
+            Images to keep, >= 1, instead of a rate.
         budget : float, optional
             The most that all `costs` together may come to.
         at_least : int or str, optional

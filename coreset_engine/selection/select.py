@@ -239,7 +239,7 @@ def _first_free(ranking: Ranking, ids: np.ndarray, k: int, seed: int, pins: Pins
 
 
 def _recorded(request: SelectionRequest, seed: int, n: int, ranking: Ranking) -> dict[str, Any]:
-    """What a manifest needs to ask for the same selection again, flat."""
+    """Flat record of a request for the manifest."""
     rate = request.budget.rate(n)
     count = {} if request.budget.count is None else {"count": request.budget.count}
     settled = {"beta": ranking.info["beta"]} if "beta" in ranking.info else {}
@@ -398,7 +398,7 @@ def check_pins(
     k
         Images to keep, 1 <= k <= N.
     budget
-        How `k` was asked for, so that the remedy names the rate or the count.
+        How `k` was requested, so that the remedy names the rate or the count.
 
     Raises
     ------

@@ -35,7 +35,7 @@ def declared_no_data(text: object) -> float | None:
 
 
 def _unmeasured(numbers: np.ndarray, no_data: float | None) -> np.ndarray:
-    """Where nothing was measured: NaN, infinity, and the value that stands for it."""
+    """Mask of missing values: NaN, infinity and the no-data value."""
     unmeasured = ~np.isfinite(numbers) | (np.abs(numbers) > _BEYOND)
     if no_data is not None:
         return unmeasured | (numbers == no_data)

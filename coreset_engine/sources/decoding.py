@@ -1,4 +1,4 @@
-"""One safe way from bytes to an RGB image, with what was lost on the way and what is refused.
+"""Safe decoding of bytes to an RGB image, with losses reported and unsafe files refused.
 
 Files are not trusted: the size in the header is checked against the pixel limit before a pixel
 is decoded, only plain raster formats are tried (no EPS, no PDF: they run programs), and a path is

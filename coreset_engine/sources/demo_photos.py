@@ -81,7 +81,7 @@ CREDITS = (
 
 
 def open_demo_photos() -> Dataset:
-    """The pictures, their labels as a careless annotator left them, and what was planted.
+    """The demo's images, with labels that contain planted errors.
 
     Returns
     -------

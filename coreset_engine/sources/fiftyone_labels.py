@@ -212,7 +212,7 @@ def label_field_names(dataset: Any) -> list[str]:
 
 
 def _chosen_field(fo: Any, dataset: Any, view: Any, asked: str) -> str:
-    """The dotted path of the field asked for, else of the only one people filled in."""
+    """The dotted path of the field requested, else of the only one people filled in."""
     fields = class_fields(fo, dataset)
     if asked:
         path = asked_field(fo, dataset, asked)

@@ -119,7 +119,7 @@ def listed(names: list[str]) -> str:
 
 
 def spec_text(wanted: dict[str, Any]) -> str:
-    """The spec that asks for the same samples again."""
+    """The spec that opens the same samples."""
     chosen = {
         key: value
         for key, value in wanted.items()

@@ -1,4 +1,4 @@
-"""What the folders that pictures lie in probably mean: classes, splits, or nothing.
+"""Infer the meaning of folders: classes, splits, or nothing.
 
 A folder's name is a proposal. Levels of folders are looked at from the top: a level whose names all
 look like splits (train, val2017), parts (fold1, cam2), dates, or storage (images, data) names no

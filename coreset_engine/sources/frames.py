@@ -34,7 +34,7 @@ _DONE = "frames.json"
 
 @dataclass(frozen=True)
 class FrameFolder:
-    """Where the frames of a source lie, and what was left out on the way.
+    """Folder of a source's frames, with skipped frames and notes.
 
     folder: holds VIDEO/t000012.500.jpg. rejected: videos that cannot be decoded.
     """

@@ -26,7 +26,7 @@ CONFLICTS = ("majority", "skip")
 
 @dataclass(frozen=True)
 class Conflict:
-    """Annotators who disagree on one image: votes by class, and what was taken ("" = nothing)."""
+    """Annotators who disagree on one image: votes by class, and the decision ("" = none)."""
 
     id: str
     votes: Mapping[str, int]
@@ -35,7 +35,7 @@ class Conflict:
 
 @dataclass(frozen=True)
 class LabelMatch:
-    """What a label file said of the images of one source.
+    """A label file matched to the images of a source.
 
     Parameters
     ----------

@@ -94,7 +94,7 @@ def for_folder(root: Path, labels: str | None, relatives: Sequence[str]) -> Join
     Raises
     ------
     BadInput
-        When the table or column that is asked for does not exist, or no row names an image.
+        When the table or column that is requested does not exist, or no row names an image.
     """
     if labels in MODES:
         return None
@@ -307,7 +307,7 @@ def _worth(hits: list[int], rows: list[list[str | None]], column: int) -> int:
 
 
 def _rank(name: str) -> int:
-    """How telling a column's name is of images: those in use for files before any other."""
+    """Rank of a column's name as an image column: common names for files first."""
     plain = plain_name(name)
     rank = ID_COLUMNS.index(plain) if plain in ID_COLUMNS and plain else len(ID_COLUMNS)
     return -rank
@@ -379,7 +379,7 @@ def _shown(cell: str | None) -> str:
 
 
 def _label_column(path: Path, match: _Match, asked: str | None) -> int | None:
-    """The column that holds labels: the one asked for, one of a usual name, or the only other."""
+    """The column that holds labels: the one requested, one of a usual name, or the only other."""
     names = [plain_name(name) for name in match.header]
     if asked is not None:
         if plain_name(asked) in names:

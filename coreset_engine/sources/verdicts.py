@@ -1,4 +1,4 @@
-"""One look at every file of a folder, remembered: is it a usable image, and what was lost of it.
+"""Cached verdict on each file of a folder: usable or not, and losses in decoding.
 
 Decoding every file when the source is opened costs one pass, but no later stage, hours in, meets a
 broken file. The verdict on each file is remembered by its size and the times of its last
@@ -216,13 +216,13 @@ def decoding_notes(names: Sequence[str], verdicts: Sequence[Verdict], fit: str) 
             if len(examples.setdefault(code, [])) < _EXAMPLES:
                 examples[code].append(name)
     return [
-        Note("decoding", said_of_loss(count, code, fit), tuple(examples[code]))
+        Note("decoding", loss_note(count, code, fit), tuple(examples[code]))
         for code, count in counts.most_common()
     ]
 
 
-def said_of_loss(count: int, code: str, fit: str) -> str:
-    """How many pictures lost what: a code of LOSSES, or "wide" under `fit`."""
+def loss_note(count: int, code: str, fit: str) -> str:
+    """Sentence on a loss: a code of LOSSES, or "wide" under `fit`."""
     words = _wide_words(fit) if code == "wide" else LOSSES[code]
     verb, _, rest = words.partition(" ")
     return counted(count, f"picture {_SINGULAR[verb]} {rest}", f"pictures {words}")

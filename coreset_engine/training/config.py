@@ -1,4 +1,4 @@
-"""Settings of everything that is trained: recipes of networks, and what is recorded meanwhile.
+"""Settings of training: recipes of networks, and recorded dynamics.
 
 Frozen dataclasses with bounds, so that a run's settings, forms and the command line can list them.
 Nothing here imports torch.

@@ -88,7 +88,7 @@ def facet_panel(sections: Sequence[FacetSection], *, key: str, n_open: int = 4) 
 
 
 def newly_chosen(key: str) -> dict[str, tuple[list[int], bool]] | None:
-    """Column key -> (bars, whether missing) as the panel last said, or None when that is old news.
+    """Column key -> (bars, whether missing) as last reported by the panel; None if already handled.
 
     Call once per run, before the panel is drawn.
     """

@@ -42,7 +42,7 @@ def page_header(title: str, question: str) -> None:
 
 
 def empty_state(text: str, action: str | None = None, page: str | None = None) -> None:
-    """Say what is missing and offer the one next step, a link to another page."""
+    """Show what is missing, with a link to the page that computes it."""
     with st.container(border=True):
         st.markdown(text)
         if page:

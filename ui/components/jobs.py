@@ -273,7 +273,7 @@ def progress_text(job: Job) -> str:
 
 
 def _rate_text(rate: float, unit: str) -> str:
-    """For example "120 images/s"; what is slower than one a second is counted by the minute."""
+    """For example "120 images/s"; rates below one per second are given per minute."""
     per, number = ("min", 60 * rate) if rate < 1 else ("s", rate)
     shown = f"{number:,.0f}"
     return f"{shown} {unit.removesuffix('s') if shown == '1' else unit}/{per}"

@@ -79,7 +79,7 @@ def _short_id(name: str, most: int) -> str:
 
 
 class Tiles(NamedTuple):
-    """What is said of each image of a gallery, one entry per image or None.
+    """Texts of each image of a gallery, one entry per image or None.
 
     captions: one short line below it. facts: a longer line in the larger view. marks: "#rrggbb" or
     "", drawn as a coloured bar.

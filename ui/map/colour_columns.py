@@ -135,7 +135,7 @@ def available_columns(view: RunView) -> dict[str, Callable[[], Column]]:
         kept = kept_count(len(drawn.share), drawn.prune_rate)
         name = f"selected in {drawn.draws} draws: {title}, {kept:,} images"
         rows[name] = partial(numbers, name, drawn.share)
-    rows |= _said_of_images(view)
+    rows |= _label_columns(view)
     for name in dataset.columns:
         rows.setdefault(name, partial(_own_column, dataset, name))
     return rows
@@ -167,8 +167,8 @@ PREDICTED = (
 CHANGING = frozenset(title for title, _, _ in SAID)  # a cached column would miss an import
 
 
-def _said_of_images(view: RunView) -> dict[str, Callable[[], Column]]:
-    """Columns of labels in rounds, and of the user's own predictions, where there are some."""
+def _label_columns(view: RunView) -> dict[str, Callable[[], Column]]:
+    """Columns of round labels and of the user's own predictions, where available."""
     from coreset_engine.artifacts import label_log
     from coreset_engine.pipeline.manifest import label_columns, prediction_columns
 
@@ -190,12 +190,12 @@ def _said_of_images(view: RunView) -> dict[str, Callable[[], Column]]:
 
     def column_of(row: tuple[str, str, bool], made: Callable[[Any], Any]) -> Column:
         title, name, number = row
-        return _said(title, made(run).get(name), number, len(view))
+        return _column_or_nan(title, made(run).get(name), number, len(view))
 
     return {row[0]: partial(column_of, row, made) for row, made in rows}
 
 
-def _said(title: str, values: np.ndarray | None, number: bool, n: int) -> Column:
+def _column_or_nan(title: str, values: np.ndarray | None, number: bool, n: int) -> Column:
     """One such column; `values` is None where it is not known yet."""
     if values is None:
         return numbers(title, np.full(n, np.nan))

@@ -1,4 +1,4 @@
-"""The forecast as pages see it: what is in the store, and the job that makes the rest.
+"""The forecast for pages: stored cells, and the job that computes the rest.
 
 Where people labelled 50 images or more, the forecast that their labels correct is shown once it is
 finished, and the one without labels until then. Pages never compute. Until the forecast of a

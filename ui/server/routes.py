@@ -73,7 +73,7 @@ def _thumb(request: Request) -> Response:
 
 
 def _image(request: Request, encoded: Callable[[PublishedData, int], bytes]) -> Response:
-    """The image asked for, as `encoded` gives its WebP bytes."""
+    """The image requested, as `encoded` gives its WebP bytes."""
     data = _published(request)
     i = request.path_params["i"]
     if data is None or i >= len(data.dataset) or data.dataset.reader is None:

@@ -29,7 +29,7 @@ _compressed: dict[str, bytes] = {}
 class StaticFiles:
     """ASGI middleware that answers GET of Streamlit's static files.
 
-    Whatever else is asked for, and every name that is not a file of Streamlit's, goes on to `app`.
+    Whatever else is requested, and every name that is not a file of Streamlit's, goes on to `app`.
     """
 
     def __init__(self, app: ASGIApp) -> None:

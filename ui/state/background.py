@@ -36,7 +36,7 @@ def start(key: Hashable, compute: Callable[[], Any]) -> Future[Any]:
 
 
 def wait_for(value: Future[Any], text: str) -> None:
-    """Draw `text`, and run the page again once the value is there."""
+    """Draw `text`, and rerun the page once the value is available."""
     st.fragment(run_every=EVERY)(_poll)(value, text)
 
 

@@ -44,7 +44,7 @@ def save(spec: str, values: Mapping[str, Any], home: Path) -> None:
 
 
 def load(spec: str, home: Path) -> dict[str, Any]:
-    """What was saved last for this dataset; empty where nothing was, or what was is damaged."""
+    """The state saved last for this dataset; empty if there is none or it is damaged."""
     content = filesystem.read_json(_path(spec, home)) or {}
     values = content.get("values")
     if content.get("spec") != spec or not isinstance(values, dict):

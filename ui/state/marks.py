@@ -69,7 +69,7 @@ def set_tag(view: RunView, name: str, ids: Iterable[str], on: bool = True) -> in
     ----------
     view : RunView
     name : str
-        A word without blanks.
+        A word without spaces.
     ids : iterable of str
         Images of the dataset.
     on : bool

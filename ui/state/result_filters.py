@@ -65,7 +65,7 @@ class Search:
     Attributes
     ----------
     title : str
-        What was asked for, for people.
+        What was requested, for people.
     ids : tuple of str
         What was found, most similar first.
     similarity : tuple of float
@@ -177,7 +177,7 @@ def title_of(name: str) -> str:
 
 
 def result_set(view: RunView, selection: Selection | None) -> ResultSet:
-    """Apply what is active and count every column under the filters of the others."""
+    """Apply the active filters and count every column under the filters of the others."""
     n = len(view)
     masks = _masks(view, selection)
     table = view.run.columns

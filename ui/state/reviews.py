@@ -2,7 +2,7 @@
 
 Decisions are kept per dataset in the workspace's label log, image by image, so that a reload or
 another session continues where this one stopped. Nothing is recomputed when one is made: results
-stay as they are until they are asked for again.
+stay as they are until they are requested again.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def decide(view: RunView, name: str, decision: str, label: str = "") -> None:
 
 
 def undo(view: RunView) -> None:
-    """Take back the last decision."""
+    """Undo the last decision."""
     label_log.undo_decision(_fingerprint(view), session.home())
 
 

@@ -43,7 +43,7 @@ def get(name: str, default: Any = None) -> Any:
 
 
 def chosen(name: str) -> bool:
-    """Whether the session has a value of `name` of its own, from a widget, a link or `put`."""
+    """Whether the session has its own value of `name`, from a widget, a link or `put`."""
     return st.session_state.get(_PREFIX + name) is not None
 
 

@@ -2,7 +2,7 @@
 
 The search tests a proxy on held-out pseudo-labels (ELFS 3.4, figure 6), the forecast on surrogate
 tasks that are finer than the classes. Both curves are drawn over beta, with that of true labels
-where it was asked for; either can be applied.
+where it was requested; either can be applied.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ def _add_forecast(figure: Any, points: list[tuple[float, Gain]], *, beside: bool
 
 
 def forecast_sentence(points: list[tuple[float, Gain]], correction: str) -> str:
-    """What the forecast would take, and whether its interval tells it from the others.
+    """The forecast's choice, and whether its interval separates it from the others.
 
     correction: whether labels corrected it, in words.
     """

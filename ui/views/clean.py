@@ -73,7 +73,7 @@ def is_ready(view: session.RunView) -> bool:
 
 
 def offer_to_compute(view: session.RunView) -> None:
-    """Say what is missing and how long it takes, with one button."""
+    """Show what is missing and the time it takes, with one button."""
     from coreset_engine.pipeline import image_statistics_stage
 
     missing = []

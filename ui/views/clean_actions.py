@@ -32,7 +32,7 @@ KEEP_TITLES = {
 
 
 def buttons(view: session.RunView, report: Report, name: str) -> None:
-    """Draw the buttons of a finding, and do what was clicked."""
+    """Draw the buttons of a finding and handle clicks."""
     finding = report[name]
     grouped = finding.groups is not None
     excluded = set(view.run.excluded_ids)
@@ -102,7 +102,7 @@ def _exclude(view: session.RunView, ids: list[str], name: str, threshold: float 
 
 
 def undo_button(view: session.RunView) -> None:
-    """Take back the newest exclusion; says what it was."""
+    """Undo the newest exclusion; says what it was."""
     made = exclusions.entries(view.dataset.fingerprint, session.home())
     if not made:
         return

@@ -49,7 +49,7 @@ class Side:
     pins : (must_keep, never)
         Ids; only for the session's own coreset and snapshots.
     count : int
-        Number of images asked for; 0 = the pruning rate says it.
+        Number of images requested; 0 = the pruning rate says it.
     constraints : dict
         As `SelectionRequest.of` takes them; only for the session's own coreset and snapshots.
     """
@@ -105,7 +105,7 @@ def side_of_setup(setup: dict[str, Any]) -> Side:
 
 
 def parse_side(text: str) -> dict[str, Any]:
-    """ "method:p:beta:alpha" as starting values; what is malformed is left out."""
+    """ "method:p:beta:alpha" as starting values; malformed parts are ignored."""
     method, *parts = text.split(":")
     values: dict[str, Any] = {"method": method} if method in METHODS else {}
     for (name, (kind, end)), part in zip(LINK_PARTS.items(), parts, strict=False):

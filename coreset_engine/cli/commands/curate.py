@@ -155,7 +155,7 @@ def columns(
             )
             return
         for one in described:
-            print(f"{one.name:20} {one.group:10} {'' if one.ready else 'computed when asked for'}")
+            print(f"{one.name:20} {one.group:10} {'' if one.ready else 'computed on demand'}")
         return
     found = cross_filter(run.columns, {} if wanted is None else {"": wanted}, name or ())
     listed: dict[str, Any] = {}

@@ -104,7 +104,7 @@ def _measure(
 
 
 def _wanted(table: PaperTable | StageTable, asked: Asked) -> Reproduction | StageReproduction:
-    """The cells that were asked for, of a table of accuracies or of one about stages."""
+    """The cells that were requested, of a table of accuracies or of one about stages."""
     from coreset_engine.evaluation.reproduce import Reproduction
     from coreset_engine.evaluation.stage_tables import StageReproduction, StageTable
 
@@ -191,7 +191,7 @@ def _words(text: str) -> list[str]:
 
 
 def _row_labels(text: str, known: Sequence[str]) -> tuple[str, ...]:
-    """The rows that `text` names, comma between; labels such as "T = 1,000" have commas too."""
+    """The rows that `text` names, comma-separated; labels such as "T = 1,000" have commas too."""
     by_length = sorted(known, key=len, reverse=True)
     rest = text.strip(" ,")
     found = []
@@ -204,7 +204,7 @@ def _row_labels(text: str, known: Sequence[str]) -> tuple[str, ...]:
 
 
 def _begins_with(text: str, label: str) -> bool:
-    """Whether the first word of a list with commas between is `label`, in any case."""
+    """Whether the first word of a comma-separated list is `label`, in any case."""
     after = text[len(label) :].lstrip()[:1]
     return text.lower().startswith(label.lower()) and after in ("", ",")
 

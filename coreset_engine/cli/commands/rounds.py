@@ -308,7 +308,7 @@ def label_errors(
 def _decide(
     run: Run, confirm: list[str], correct: list[str], ignore: list[str], tagged: str
 ) -> None:
-    """Keep what was decided of labels. Raises BadInput for ids that the source has not."""
+    """Store decisions on labels. Raises BadInput for ids that are not in the source."""
     from coreset_engine.artifacts import label_log
     from coreset_engine.core.ids import positions_of
 

@@ -54,7 +54,7 @@ def text_tower(encoder: str, weights: str | None, device: str) -> TextTower:
     encoder
         As of a run: "clip", "open_clip:ARCH/TAG", or several joined by "+".
     weights
-        A checkpoint on disk with both towers, in place of the usual one.
+        A checkpoint on disk with both towers, instead of the usual one.
     device
         "cpu" or "cuda".
 

@@ -199,7 +199,7 @@ def _start(fo: Any, dataset: Any, selection: str, owner: str, address: str) -> A
 
 
 def _wait_until_heard(session: Any, url: str, seconds: float = 30) -> None:
-    """Until an event sent to the server comes back to the session.
+    """Wait until an event sent to the server returns to the session.
 
     The session sends its first state from a thread of its own, whenever that gets to it; a view set
     before then may be overwritten by it, and the App would show every sample. The event closes an

@@ -195,7 +195,7 @@ class Target:
             self.dataset.reload()
 
     def write_views(self) -> None:
-        """The selection's saved views, in place of its former ones."""
+        """The selection's saved views, instead of its former ones."""
         there = set(self.dataset.list_saved_views())
         for name in {*self.before.get("views", ()), *(view.name for view in self.views)} & there:
             self.dataset.delete_saved_view(name)

@@ -29,7 +29,7 @@ from coreset_engine.sources.label_import import import_labels
 
 PLUGIN = "coreset-explorer"
 BINS = 40
-# What `open_run` takes. settings: GROUP.NAME=VALUE, commas between, as `--set` takes them.
+# What `open_run` takes. settings: GROUP.NAME=VALUE, comma-separated, as `--set` takes them.
 SETTINGS = ("embeddings", "encoder", "seed", "n_clusters", "recipe", "settings")
 Report = Callable[..., None]
 _LOCK = threading.Lock()
@@ -226,7 +226,7 @@ def take_labels(
     progress: Report | None = None,
     **settings: Any,
 ) -> dict[str, Any]:
-    """Score again with the labels that people gave in the dataset, and write the next selection.
+    """Recompute the scores with the dataset's labels, and write the next selection.
 
     Labelled samples of every group slice stay in; the method sees the labels where it can.
 

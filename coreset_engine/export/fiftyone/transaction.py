@@ -117,7 +117,7 @@ class _Snapshot:
         self.dataset.reload()
 
     def _restore_linked(self, name: str, documents: list[dict[str, Any]]) -> None:
-        """What was there comes back, what was added goes."""
+        """Restore what was there, and remove what was added."""
         collection = self.database[name]
         known = [document["_id"] for document in documents]
         collection.delete_many({"_dataset_id": self.document["_id"], "_id": {"$nin": known}})

@@ -122,7 +122,7 @@ def class_labels(bundle: ExportBundle, labels: str = "auto") -> ClassLabels:
     BadInput
         For another word.
     Missing
-        When the labels asked for do not exist.
+        When the labels requested do not exist.
     """
     if labels not in LABELS:
         raise BadInput(f"labels={labels!r} is not supported; choose one of {', '.join(LABELS)}.")

@@ -103,7 +103,7 @@ def facility_location(links: Links, first: np.ndarray, k: int) -> np.ndarray:
 def greedy_with_penalties(
     gain: np.ndarray, links: Links, proportional: bool, first: np.ndarray, k: int
 ) -> np.ndarray:
-    """Take the largest gain, lower its neighbours' gains, again and again.
+    """Take the largest gain, lower its neighbours' gains, repeatedly.
 
     Each linked image loses the link's weight, times the gain taken if `proportional`. Graph cut
     lowers by a constant per link, D2 by a share of what the kept image had, which raises its

@@ -40,7 +40,7 @@ summed = numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "ns
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """The similarities of all pairs, computed block by block when asked for.
+    """The similarities of all pairs, computed block by block on demand.
 
     Parameters
     ----------

@@ -247,7 +247,7 @@ def d2(
 
     Forward (eq. 2): x_i <- x_i + sum_j e^(-gamma_f d(i, j)^2) x_j over the links of i.
     Reverse (eq. 3): keep the largest x_i, then x_j <- x_j - e^(-gamma_r d(i, j)^2) x_i for its
-    links, again and again.
+    links, repeatedly.
 
     Scores are shifted to a minimum of 0 and scaled to a maximum of 1 (which image is next does not
     depend on the scale); uniform ones are 1. After a hard cut, or within classes, an image is
@@ -262,7 +262,7 @@ def d2(
 
     References
     ----------
-    Maharana et al. 2024, section 3.2, eq. 2-3; the released program uses d in place of d^2, cuts
+    Maharana et al. 2024, section 3.2, eq. 2-3; the released program uses d instead of d^2, cuts
     the hardest by AUM (mis-ratio) and can give each class, or each of CCS' strata, its own graph
     and budget.
     """

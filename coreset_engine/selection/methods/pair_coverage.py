@@ -63,7 +63,7 @@ class MaxherdingConfig:
 
 @dataclass(frozen=True)
 class UherdingConfig:
-    """Bae et al. 2025, with pseudo-labels in place of the annotator."""
+    """Bae et al. 2025, with pseudo-labels instead of the annotator."""
 
     labels: str = knob("pseudo", "labels of the kept images", choices=LABELS)
     rounds: int = knob(

@@ -160,7 +160,7 @@ def elfs(
 
     References
     ----------
-    ELFS, section 3.4 and table 7. The released program selects by AUM whatever score is asked for.
+    ELFS, section 3.4 and table 7. The released program selects by AUM whatever score is requested.
     """
     dynamics = inputs.dynamics_at(labels=config.labels)
     hard = hardness(dynamics, config.score, config.never_learned)
@@ -169,7 +169,7 @@ def elfs(
     beta, reason = settled_beta(config.beta, k, n)
     cut = cut_count(n, beta)
     order = np.concatenate([hard_first[cut:], hard_first[:cut][::-1]])
-    # A beta settled by k serves this k only; asked for all images, the order is that of beta = 0.
+    # A beta settled by k serves this k only; for all images, the order is that of beta = 0.
     nested = config.beta is not None or k == n
     return Ranking(order, rank_scores(order, n), nested, info={"beta": beta, "reason": reason})
 

@@ -21,7 +21,7 @@ from coreset_engine.selection.methods.graphs import similarity
 
 @dataclass(frozen=True)
 class SemipruneConfig:
-    """Cho et al. 2026, with embeddings in place of pixels."""
+    """Cho et al. 2026, with embeddings instead of pixels."""
 
     pilot: float = knob(
         0.1,

@@ -1,4 +1,4 @@
-"""What every reader of label files yields: rows, and the names of columns that are looked for."""
+"""What every reader of label files yields: rows, and the names of columns that are searched for."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ CLASS_COLUMNS = (
     "target",
     "tag",
 )
-# What Label Studio adds to every row of its own accord.
+# What Label Studio adds to every row by itself.
 OTHER_COLUMNS = frozenset(
     (
         "annotator annotation_id annotations created_at updated_at lead_time agreement inner_id "

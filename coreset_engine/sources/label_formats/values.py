@@ -1,4 +1,4 @@
-"""The class, or the text, that a value of a file stands for: one rule for every format."""
+"""Convert a value of a file to a class or text, with one rule for every format."""
 
 from __future__ import annotations
 

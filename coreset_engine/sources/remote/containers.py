@@ -39,7 +39,7 @@ from coreset_engine.sources.remote.readers import ContainerReader
 from coreset_engine.sources.remote.scan import KINDS, Unit, look_through_all, remembered, units_of
 from coreset_engine.sources.remote.storage import is_url
 from coreset_engine.sources.safe_names import printable_name, safe_name
-from coreset_engine.sources.verdicts import said_of_loss
+from coreset_engine.sources.verdicts import loss_note
 
 COLUMNS = ("id", "image", "label")
 READING = ("labels", "split", "fit", "verify", "max_pixels", "bands")
@@ -142,7 +142,7 @@ def open_container(
 
 
 def reading_of(chosen: dict[str, str]) -> ReadOptions:
-    """The record of what is not the name of a column."""
+    """The read options among the given options."""
     options = {name: value for name, value in chosen.items() if name in READING}
     return ReadOptions.of("container", options)
 
@@ -216,7 +216,7 @@ def _loss_notes(names: Any, losses: Any, fit: str) -> list[Note]:
             some = names.filter(pc.equal(losses, entry["values"])).slice(0, 3).to_pylist()
             examples[code] = (examples.get(code, []) + some)[:3]
     return [
-        Note("decoding", said_of_loss(count, code, fit), tuple(examples[code]))
+        Note("decoding", loss_note(count, code, fit), tuple(examples[code]))
         for code, count in counts.most_common()
     ]
 

@@ -59,7 +59,7 @@ class ContainerIndex:
 
 
 def index_path(memory: Path | None, parts: Iterable[str]) -> Path | None:
-    """Where the opening of units with these marks is kept."""
+    """Path of the cached index of units with these cache keys."""
     if memory is None:
         return None
     digest = hashlib.sha256(json.dumps([VERSION, *parts]).encode()).hexdigest()

@@ -113,7 +113,7 @@ def _row(columns: _Columns, position: int, number: str, examine: Any) -> dict[st
         ValueError,
         IndexError,
         OverflowError,
-    ) as error:  # Arrow finds damage only when a value is asked for
+    ) as error:  # Arrow finds damage only when a value is requested
         return dict(key=number, size=0, digest="", reason=f"is damaged ({_words(error)})")
     if not key:
         return dict(key=number, size=0, digest="", reason="has no id")
@@ -172,7 +172,7 @@ def _label_column(schema: Any, among: set[str]) -> str | None:
 
 
 def further_pictures(schema: Any, image: str, asked: str | None) -> list[str]:
-    """The remarks on columns of pictures that are not read, where nobody said which one is."""
+    """Notes on image columns that are not read when none was chosen."""
     if asked is not None:
         return []
     return [
@@ -359,7 +359,7 @@ def read_group(
 
 
 def _plain_texts(column: Any) -> Any:
-    """The column without its dictionary, whose values are asked for one by one."""
+    """The column without its dictionary, whose values are requested one by one."""
     import pyarrow as pa
 
     is_dictionary = pa.types.is_dictionary(column.type)

@@ -27,7 +27,7 @@ from coreset_engine.sources.verdicts import digest_of
 
 GAP = 2**16  # members of a tar with no more than this between them are read together
 TOGETHER = 2**24  # bytes of one range request, unless one picture alone is longer
-MANY = 16  # single files asked for at once
+MANY = 16  # single files requested at once
 
 
 @dataclass(frozen=True, eq=False)

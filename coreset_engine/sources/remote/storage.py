@@ -178,7 +178,7 @@ def _escaped(path: str) -> str:
 
 
 def _full_path(fs: Any, text: str, name: str) -> str:
-    """The file's URL under the protocol that was asked for: adlfs calls az:// abfs://."""
+    """The file's URL under the protocol that was requested: adlfs calls az:// abfs://."""
     if not is_url(text):
         return name
     return f"{_protocol(text)}://{fs.unstrip_protocol(name).partition('://')[2]}"
@@ -231,7 +231,7 @@ def fetch_many(urls: list[str], sizes: list[int]) -> list[bytes]:
             contents = fs.cat_ranges(paths, [0] * len(paths), list(sizes), on_error="return")
         except Exception:  # noqa: BLE001 - `fetch` below asks again, and words what stays
             logging.getLogger(__name__).debug(
-                "%s files of %s are asked for one by one", len(urls), urls[0]
+                "%s files of %s are requested one by one", len(urls), urls[0]
             )
     return [
         data if isinstance(data, bytes) and len(data) == size else fetch(url, 0, size)

@@ -106,7 +106,7 @@ class ComputeScores(foo.Operator):
 
 
 class SelectCoreset(foo.Operator):
-    """Chooses, and writes fields, tags, saved views and the manifest under a name of its own."""
+    """Select, and write fields, tags, saved views and the manifest under a name."""
 
     @property
     def config(self):
@@ -197,7 +197,7 @@ class SelectCoreset(foo.Operator):
 
 
 class TakeLabels(foo.Operator):
-    """Reads what was labelled, scores again with it, and writes the next selection."""
+    """Import labels, recompute the scores, and write the next selection."""
 
     @property
     def config(self):
