@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -242,9 +243,13 @@ def colour_title(name: str) -> str:
     return "selection" if name == MEMBERSHIP else escape_option(group_word(name))
 
 
+# Of each run while it is held: name -> column.
+_MADE: WeakKeyDictionary[object, dict[str, Column]] = WeakKeyDictionary()
+
+
 def column(view: RunView, name: str) -> Column | None:
-    """The column called `name`, or None when it is not available. Cached on the run."""
-    made = view.run.__dict__.setdefault("_ui_columns", {})
+    """The column called `name`, or None when it is not available; made once a run."""
+    made = _MADE.setdefault(view.run, {})
     if name not in made or name in CHANGING:
         make = available_columns(view).get(name)
         if make is None:

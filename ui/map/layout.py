@@ -7,6 +7,8 @@ empty band towards each other, along one axis at a time, so that no group change
 
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
+
 import numpy as np
 
 from ui.state.run_view import RunView
@@ -36,8 +38,12 @@ def atlas_order(view: RunView) -> np.ndarray:
     return _of_run(view, "atlas", lambda: z_order(map_points(view)))
 
 
+# Of each run while it is held: (what, key of the map) -> array.
+_MADE: WeakKeyDictionary[object, dict[tuple[str, str], np.ndarray]] = WeakKeyDictionary()
+
+
 def _of_run(view: RunView, name: str, make) -> np.ndarray:
-    made = view.run.__dict__.setdefault("_ui_layout", {})
+    made = _MADE.setdefault(view.run, {})
     key = (name, view.key_of("map"))
     if key not in made:
         made[key] = make()

@@ -384,7 +384,7 @@ def current_run() -> RunView | None:
     if not spec:
         return None
     config = run_config()
-    return sampling.drawable_view(_run(spec, json.dumps(config.to_record()), str(home()), config))
+    return sampling.drawable_view(_run(spec, config, str(home())))
 
 
 def note_complete(view: RunView) -> None:
@@ -493,12 +493,11 @@ def _earlier(spec: str, settings: str, corrections: str, home: str) -> RunView:
     )
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _run(spec: str, settings: str, home: str, _config: RunConfig) -> RunView:
-    """settings: `_config` as text, which the cache can compare."""
+@st.cache_resource(max_entries=8, show_spinner=False, hash_funcs={RunConfig: RunConfig.to_record})
+def _run(spec: str, config: RunConfig, home: str) -> RunView:
     from coreset_engine.artifacts.store import Store
     from coreset_engine.pipeline.run import Run
 
     dataset = _dataset(spec, home)
-    run = Run(dataset, _config, store=Store(home))
-    return RunView(spec, dataset, run, _config)
+    run = Run(dataset, config, store=Store(home))
+    return RunView(spec, dataset, run, config)

@@ -108,8 +108,12 @@ def _seconds(fingerprint: str, _dataset: Dataset) -> float:
 
 def report_of(view: session.RunView, **thresholds: float) -> Report:
     """The findings with the session's thresholds; `thresholds` win."""
-    kept = {**(session.get("clean_thresholds") or {}), **thresholds}
-    return _report(_mark(view), json.dumps(kept, sort_keys=True), view)
+    return _report(_mark(view), _thresholds(**thresholds), view)
+
+
+def _thresholds(**others: float) -> CleanConfig:
+    """The session's thresholds; `others` win."""
+    return CleanConfig(**{**(session.get("clean_thresholds") or {}), **others})
 
 
 def _mark(view: session.RunView) -> str:
@@ -124,9 +128,11 @@ def _material(cache_key: str, _view: session.RunView) -> Material:
     return material(_view.full_run)
 
 
-@st.cache_resource(max_entries=32, show_spinner="Comparing images ...")
-def _report(cache_key: str, thresholds: str, _view: session.RunView) -> Report:
-    return examine(_material(cache_key, _view), CleanConfig(**json.loads(thresholds)))
+@st.cache_resource(
+    max_entries=32, show_spinner="Comparing images ...", hash_funcs={CleanConfig: repr}
+)
+def _report(cache_key: str, config: CleanConfig, _view: session.RunView) -> Report:
+    return examine(_material(cache_key, _view), config)
 
 
 def material_of(view: session.RunView) -> Material:
@@ -293,8 +299,7 @@ def _fact(view: session.RunView, i: int) -> str:
 
 def _border(view: session.RunView, report: Report, name: str) -> None:
     """Examples just within the threshold and just beyond it; pairs share a colour."""
-    kept = json.dumps(session.get("clean_thresholds") or {}, sort_keys=True)
-    made = _border_of(_mark(view), kept, name, view, report)
+    made = _border_of(_mark(view), _thresholds(), name, view, report)
     if made is None:
         return
     for title, side in (
@@ -321,11 +326,14 @@ def _border(view: session.RunView, report: Report, name: str) -> None:
         )
 
 
-@st.cache_resource(max_entries=32, show_spinner="Looking for examples at the threshold ...")
+@st.cache_resource(
+    max_entries=32,
+    show_spinner="Looking for examples at the threshold ...",
+    hash_funcs={CleanConfig: repr},
+)
 def _border_of(
-    cache_key: str, thresholds: str, name: str, _view: session.RunView, _report: Report
+    cache_key: str, config: CleanConfig, name: str, _view: session.RunView, _report: Report
 ) -> Border | None:
-    config = CleanConfig(**json.loads(thresholds))
     return border(_material(cache_key, _view), _report[name], config)
 
 
