@@ -89,6 +89,7 @@ def look_at_all(context, address: str, asked: argparse.Namespace) -> None:
             for part in PARTS.get(kind, ()):
                 role = page.get_by_role("tab" if kind == "export" else "radio", name=part)
                 if role.count():
+                    page.emulate_media(color_scheme="light")  # charts take the theme of their run
                     role.first.click()
                     settle(page, 1500)
                     look(page, out, f"{name}-{kind}-{part.split()[-1].lower()}", looks)

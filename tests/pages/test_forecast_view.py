@@ -175,7 +175,11 @@ def test_both_curves_over_beta_and_the_truth_are_drawn():
     assert [trace.name for trace in alone.data] == [beta_search.FORECAST_CURVE]
     message = beta_search.forecast_sentence(points, "corrected by 262 labels")
     assert message.startswith("Forecast corrected by 262 labels: ")
-    assert "β = 20.0%" in message and "+2.5 points" in message and "may be as good" in message
+    assert (
+        "β = 20.0%" in message
+        and "2.5 points above random" in message
+        and "may be as good" in message
+    )
 
 
 def test_the_beta_of_the_forecast_is_one_click_away(open_page, monkeypatch):

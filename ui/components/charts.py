@@ -156,7 +156,8 @@ def apply_theme(figure: go.Figure, palette: Palette, height: int = 340) -> go.Fi
 def _legend_layout(figure: go.Figure, height: int) -> tuple[int, dict[str, Any]]:
     """Pixels above the plot, and the legend's place: below it where it would hide the title."""
     has_title = bool(figure.layout.title.text)
-    has_legend = len(figure.data) > 1 and figure.layout.showlegend is not False
+    asked = figure.layout.showlegend  # None where plotly draws one for several traces
+    has_legend = len(figure.data) > 1 if asked is None else asked
     top = 34 if has_title else 8
     if has_title and len(figure.data) > 3:
         return top + 8, dict(yanchor="top", y=-60 / max(height - 150, 100))

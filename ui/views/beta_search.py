@@ -185,8 +185,9 @@ def forecast_sentence(points: list[tuple[float, Gain]], correction: str) -> str:
     """
     beta, gain = best_of(points)
     others = [one for at, one in points if at != beta]
+    way = "above" if gain.gain >= 0 else "below"
     sentence = (
-        f"Forecast {correction}: β = {beta:.1%}, expected {gain.gain:+.1f} points over random "
+        f"Forecast {correction}: β = {beta:.1%}, expected {abs(gain.gain):.1f} points {way} random "
         f"(90% interval {gain.low:+.1f} to {gain.high:+.1f})."
     )
     if others and max(one.high for one in others) > gain.low:
