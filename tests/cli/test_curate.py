@@ -85,7 +85,7 @@ def test_columns(shell):
         (("find", "demo", "--text", " "), "the text query is empty"),
         (("find", "demo", "--like", "nobody"), "neither an id of this source nor a file"),
         (("find", "demo", "--like", "digit-0003", "--tag", "two words"), "cannot be a tag"),
-        (("tag", "demo", "x"), "needs images; say which"),
+        (("tag", "demo", "x"), "needs images; select them"),
         (("tag", "demo", "--where", "class=3"), "no tag was given"),
         (("tag", "demo", "x", "--where", "clas=3"), "did you mean 'class'"),
         (("tag", "demo", "nobody", "--remove"), "no image of this dataset has the tag"),

@@ -113,7 +113,7 @@ def test_our_tags_join_those_of_the_source(run):
     assert tag(run, "new", where="tag=own", remove=True).total == 2
     with pytest.raises(BadInput, match="'zz' is not an id of this source"):
         tag(run, "new", ids=["zz"])
-    with pytest.raises(BadInput, match="needs images; say which"):
+    with pytest.raises(BadInput, match="needs images; select them"):
         tag(run, "new")
 
 

@@ -76,7 +76,7 @@ def test_it_comes_from_the_store_and_reads_back(labelled):
     [
         (Gain(0.002, 0.0, 0.008), "stop", "further labelling is not worth it"),
         (Gain(0.006, 0.0, 0.02), "undecided", "one more round would settle it"),
-        (Gain(0.03, 0.01, 0.05), "go on", "label on"),
+        (Gain(0.03, 0.01, 0.05), "go on", "continue labelling"),
     ],
 )
 def test_advice_follows_the_expected_gain(labelled, gain, advice, message):

@@ -270,7 +270,7 @@ def test_the_shell_says_the_same(grown, monkeypatch):
 @pytest.mark.parametrize(
     "options, words",
     [
-        (dict(more=-1), "more=-1 .--more. must be a whole number from 0 on"),
+        (dict(more=-1), "more=-1 .--more. must be an integer of at least 0"),
         (dict(out="somewhere"), "belongs to the selection to continue from"),
         (dict(), "no earlier state of .* is known in this workspace"),
     ],

@@ -299,7 +299,7 @@ def test_a_moved_source_is_checked_and_opened(fresh, tmp_path):
     test.run()
     test.text_input(key="moved:folder").set_value(str(tmp_path))
     press(test, "Check and open")
-    assert "other images" in test.error[0].value
+    assert "different images" in test.error[0].value
     test.text_input(key="moved:folder").set_value(str(new))
     press(test, "Check and open")
     assert not test.error and str(new) in test.session_state["state:dataset"]

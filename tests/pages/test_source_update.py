@@ -132,6 +132,6 @@ def test_what_the_change_of_the_certificate_says():
         same
     )
     del same["before"]
-    assert "not known" in source_growth.sentence(same)
+    assert "is unknown" in source_growth.sentence(same)
     table = source_growth.certificate_table(rose, clusters=False)
     assert list(table) == ["", *source_growth.MOMENTS.values()] and len(table[""]) == 3

@@ -73,7 +73,7 @@ def test_quotas_from_text(text, spec):
         (dict(quotas={"by": "class", "counts": {"a": 1.5}}), "whole number >= 0"),
         (dict(at_least="cluster=few"), "must read N or COLUMN=N"),
         (dict(near_duplicates="near"), "near_duplicates=near must be a distance"),
-        (dict(groups=""), "groups names no column"),
+        (dict(groups=""), "groups is not a column"),
         (dict(groups=3), "must be a column's name or one value per image"),
         (dict(costs="cost"), "costs and budget need each other"),
         (dict(budget=3), "costs and budget need each other"),

@@ -229,5 +229,5 @@ def test_frames_and_objects_of_other_places_are_refused_with_the_way_on(folder, 
     with pytest.raises(BadInput, match=message):
         open_source(folder, **{option: value})
     if "://" in folder:
-        with pytest.raises(BadInput, match=f"{option}=.* does not apply to .*of this machine"):
+        with pytest.raises(BadInput, match=f"{option}=.* does not apply to .*local folder"):
             open_source(f"{folder}#{option}={value}")
