@@ -238,10 +238,7 @@ def _spelt(one: Filter) -> str:
         inner = _spelt(one.parts[0])
         return f"not ({inner})" if one.parts[0].op in JOINTS else f"not {inner}"
     if one.op in JOINTS:
-        parts = [
-            f"({_spelt(part)})" if part.op in ("and", "or") else _spelt(part) for part in one.parts
-        ]
-        return f" {one.op} ".join(parts)
+        return f" {one.op} ".join(_spelt_parts(one))
     name = _quoted(one.column)
     if one.op == "missing":
         return f"{name} is missing"
@@ -254,6 +251,30 @@ def _spelt(one: Filter) -> str:
     if len(one.values) == 1 and one.op != "in":
         return f"{name}={_quoted(one.values[0])}"
     return f"{name} in ({', '.join(map(_quoted, one.values))})"
+
+
+def _spelt_parts(joint: Filter) -> list[str]:
+    """What a joint joins, "column != value" as it is written."""
+    spelt = []
+    parts = list(joint.parts)
+    while parts:
+        part = parts.pop(0)
+        if joint.op == "and" and parts and _is_another(part, parts[0]):
+            test = part.parts[0]
+            spelt.append(f"{_quoted(test.column)}!={_quoted(test.values[0])}")
+            parts.pop(0)
+        elif part.op not in ("and", "or") or len(_spelt_parts(part)) == 1:
+            spelt.append(_spelt(part))
+        else:
+            spelt.append(f"({_spelt(part)})")
+    return spelt
+
+
+def _is_another(part: Filter, following: Filter) -> bool:
+    """Whether two tests in a row are what "column != value" is read as."""
+    if part.op != "not" or part.parts[0].op != "is" or len(part.parts[0].values) != 1:
+        return False
+    return following == ~Filter.missing(part.parts[0].column)
 
 
 def _spelt_range(name: str, one: Filter) -> str:

@@ -193,6 +193,13 @@ def test_a_filter_that_leaves_nothing_says_what_there_is():
         require_some(apply_filter(parse_filter("width>1000"), table), table)
 
 
+def test_another_value_is_spelt_as_it_is_written():
+    for text in ("time!=night", "time!=night and width>=512", "width<9 or time!=night"):
+        assert parse_filter(text).text == text
+        assert parse_filter(parse_filter(text).text) == parse_filter(text)
+    assert parse_filter("not (time!=night)").text == "not (time!=night)"
+
+
 def test_a_half_missing_column_says_whether_it_counts():
     found = apply_filter(parse_filter("time=night"), Table())
     assert found.missing == {"time": (1, 0)} and found.matched == 2

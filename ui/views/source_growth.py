@@ -93,13 +93,14 @@ def _come(view: session.RunView, change: SourceChange) -> None:
             height=190,
         )
     left, right = st.columns([2, 3], vertical_alignment="center")
-    if left.button(f"Show all {len(ids):,} on the map", key="growth:map", width="stretch"):
+    every = f"all {len(ids):,}" if len(ids) > 1 else "it"
+    if left.button(f"Show {every} on the map", key="growth:map", width="stretch"):
         tag = f"new-{datetime.now():%Y-%m-%d}"
         marks.set_tag(view, tag, ids)
         set_filters({TAG: Filter.tagged(tag)})
         session.put("news", [f"{counted(len(ids), 'image')} got the tag {tag}."])
         st.switch_page("pages/explore.py")
-    right.caption("They get a tag with today's date, by which Explore filters and Select chooses.")
+    right.caption("New images get a tag with today's date; filter and select by it.")
 
 
 def _left(change: SourceChange) -> None:
