@@ -7,8 +7,9 @@ each page a new browser context opens it (cold) and then again with its cache (w
 contentful paint (navigation and title, which our server puts into the HTML; ui/server/shell.py),
 the title that Streamlit draws in sight, the end of the page's script, the CPU seconds of
 the page's main thread until then, and those of the server. The first row is a Streamlit app of one
-title: what any page costs at least. One warm-up page is opened first, so that the server's imports
-are not counted; the load average is printed, because every figure but CPU seconds grows with it.
+title: what any page costs at least. The server's own warm-up is waited for and one page is opened
+first, so that imports are not counted; the load average is printed, because every figure but CPU
+seconds grows with it.
 Targets on an idle machine: 1.2 s cold, 0.7 s warm.
 """
 
@@ -39,6 +40,15 @@ def server_cpu(pid: int) -> float:
     except OSError:
         return 0.0
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def wait_for_rest(pid: int) -> None:
+    """Wait until the server does nothing any more after its start; a minute at most."""
+    for _ in range(60):
+        before = server_cpu(pid)
+        time.sleep(1)
+        if server_cpu(pid) - before < 0.05:
+            return
 
 
 def measure(page, address: str, pid: int) -> tuple[float, ...]:
@@ -96,6 +106,7 @@ def main() -> None:
         ):
             process, address = serve(script, asked.home, folder / "log")
             try:
+                wait_for_rest(process.pid)
                 measure_all(chromium, address, process.pid, pages, asked.query)
             finally:
                 stop(process)

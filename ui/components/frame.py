@@ -7,6 +7,7 @@ is shown as one sentence with an id; the traceback goes to the workspace's log u
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,7 @@ STAGE_NAMES = {
     "coverage": "coverage scores",
     "map": "map",
 }
+TITLE_FIRST = 0.03  # seconds in which the browser begins to draw the title alone
 _CSS = Path(__file__).with_name("page.css")
 
 
@@ -36,9 +38,16 @@ def stage_names(stages: Iterable[str]) -> str:
 
 
 def page_header(title: str, question: str) -> None:
-    """The page's title and, in one line, the question it answers."""
+    """The page's title and, in one line, the question it answers.
+
+    On the way to a page, the rest follows after a moment: what reaches the browser together with
+    the title is built before anything is drawn.
+    """
     st.title(title, anchor=False)
     st.caption(question)
+    if session.get("titled") != title:
+        session.put("titled", title)
+        time.sleep(TITLE_FIRST)
 
 
 def empty_state(text: str, action: str | None = None, page: str | None = None) -> None:
