@@ -57,6 +57,10 @@ class Redundancy(NamedTuple):
     exponents: np.ndarray
 
 
+# Its name in what numba cached for an earlier version, which is unpickled before its date is seen.
+Near = Redundancy
+
+
 def _build(stamp: int):
     """The entry point; `stamp` is part of the compiled function's key in numba's cache on disk."""
 
