@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,9 @@ def saved_filters(fingerprint: str, home: Path | str) -> dict[str, Filter]:
     return dict(sorted(filters.items()))
 
 
-def save_filter(fingerprint: str, name: str, wanted: Any, home: Path | str) -> Filter:
+def save_filter(
+    fingerprint: str, name: str, wanted: Filter | str | Mapping[str, Any] | None, home: Path | str
+) -> Filter:
     """Keep a filter under a name, replacing one of that name.
 
     Parameters

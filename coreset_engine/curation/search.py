@@ -130,7 +130,7 @@ def find(  # noqa: PLR0913
     like: Any = None,
     text: str | None = None,
     count: int = COUNT,
-    where: Any = None,
+    where: Filter | str | None = None,
     diverse: bool = False,
     relevance: float = 0.5,
     progress: Progress = silent,

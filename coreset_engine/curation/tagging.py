@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -22,7 +21,7 @@ def tag(
     run: CuratedRun,
     name: str,
     *,
-    where: Any = None,
+    where: Filter | str | None = None,
     ids: Iterable[str] | None = None,
     remove: bool = False,
 ) -> TagChange:
@@ -63,7 +62,9 @@ def tag(
     return tags.add(fingerprint, name, chosen, home)
 
 
-def _chosen(run: CuratedRun, where: Any, ids: Iterable[str] | None) -> list[str] | None:
+def _chosen(
+    run: CuratedRun, where: Filter | str | None, ids: Iterable[str] | None
+) -> list[str] | None:
     wanted = filter_of(where)
     if wanted is None and ids is None:
         return None
@@ -157,7 +158,7 @@ def _one_word(name: str) -> str:
     return "-".join(tags.split_tags(name))
 
 
-def frozen(run: CuratedRun, where: Any) -> Filter:
+def frozen(run: CuratedRun, where: Filter | str | None) -> Filter:
     """The images that pass a filter now, as a filter of their ids.
 
     For parts of a run, where clusters differ, and for results that are kept while tags change.

@@ -26,7 +26,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -35,6 +35,9 @@ from coreset_engine.core.limits import limits
 from coreset_engine.core.types import Dataset, Progress, silent
 from coreset_engine.distributed.ray_cluster import connect, must_see, sentences
 from coreset_engine.pipeline.executor import EmbeddingTask
+
+if TYPE_CHECKING:
+    from coreset_engine.embedding.encoders.builders import Concatenated, Encoder
 
 READERS = 2  # threads that read for one CPU actor; a GPU actor gets its share of the node's cores
 _END = object()
@@ -130,7 +133,7 @@ class ShardEmbedder:
     def __init__(self, about: dict[str, Any]) -> None:
         self.about = about
         self.shards = Path(about["shards"])
-        self.encoder: Any = None
+        self.encoder: Encoder | Concatenated | None = None
         self.dataset: Dataset | None = None
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -190,6 +193,7 @@ class ShardEmbedder:
                 reader=part,
                 fit=self.about["fit"],
             )
+        assert self.encoder is not None  # `_prepare` comes first
         size = self.about["shard_size"]
         start = 0 if self.dataset is None else number * size
         return embed_shard(
@@ -201,16 +205,18 @@ class ShardEmbedder:
         )
 
 
-def sizes_of(encoder: Any) -> list[int | None]:
+def sizes_of(encoder: Encoder | Concatenated) -> list[int | None]:
     """The image size of every network in a (settled) encoder."""
     return [part.image_size for part in getattr(encoder, "parts", (encoder,))]
 
 
-def settled(encoder: Any, sizes: list[int | None]) -> Any:
+def settled(encoder: Encoder | Concatenated, sizes: list[int | None]) -> Encoder | Concatenated:
     """`encoder` with these image sizes, which were found on the whole source."""
     from dataclasses import replace
 
-    if not hasattr(encoder, "parts"):
+    from coreset_engine.embedding.encoders.builders import Encoder
+
+    if isinstance(encoder, Encoder):
         return replace(encoder, image_size=sizes[0])
     return replace(
         encoder,

@@ -177,7 +177,12 @@ def embed_shard(
 
 
 def _embed_range(
-    ds: Dataset, encoder: Any, start: int, stop: int, batches: Batches, progress: Progress
+    ds: Dataset,
+    encoder: Encoder | Concatenated,
+    start: int,
+    stop: int,
+    batches: Batches,
+    progress: Progress,
 ) -> np.ndarray:
     out = np.empty((stop - start, encoder.dim), np.float32)
     for begin, end, pixels in _prepared(ds, encoder, (start, stop), batches):
@@ -194,7 +199,7 @@ def _embed_range(
 
 
 def _prepared(
-    ds: Dataset, encoder: Any, span: tuple[int, int], batches: Batches
+    ds: Dataset, encoder: Encoder | Concatenated, span: tuple[int, int], batches: Batches
 ) -> Iterator[tuple[int, int, Any]]:
     """Yield batches decoded and resized by threads, a few ahead of the network.
 
@@ -220,7 +225,7 @@ def _prepared(
                 future.cancel()
 
 
-def _read(ds: Dataset, encoder: Any, begin: int, end: int) -> Any:
+def _read(ds: Dataset, encoder: Encoder | Concatenated, begin: int, end: int) -> Any:
     """One batch ready for the network.
 
     Each image is shrunk before the next is decoded, so memory stays bounded.
@@ -244,7 +249,7 @@ def _read(ds: Dataset, encoder: Any, begin: int, end: int) -> Any:
     return np.concatenate(ready)
 
 
-def _forward(encoder: Any, pixels: Any) -> np.ndarray:
+def _forward(encoder: Encoder | Concatenated, pixels: Any) -> np.ndarray:
     """The network on one batch, halved as often as memory demands."""
     import torch
 
@@ -269,7 +274,9 @@ def _forward(encoder: Any, pixels: Any) -> np.ndarray:
     return np.concatenate([_forward(encoder, part) for part in parts])
 
 
-def _plan(ds: Dataset, encoder: Any, shard_size: int, batch_size: int) -> dict[str, Any]:
+def _plan(
+    ds: Dataset, encoder: Encoder | Concatenated, shard_size: int, batch_size: int
+) -> dict[str, Any]:
     return dict(
         format=FORMAT,
         source=ds.fingerprint,

@@ -21,7 +21,7 @@ import numpy as np
 
 from coreset_engine.core.counted import counted
 from coreset_engine.core.errors import BadInput, Missing
-from coreset_engine.core.types import Note, Progress, Rejected
+from coreset_engine.core.types import Dataset, Note, Progress, Rejected
 from coreset_engine.sources.safe_names import safe_name
 
 VIDEOS = frozenset(".mp4 .mov .avi .mkv .webm .m4v .mpg .mpeg .wmv .ogv .ts .mts .flv".split())
@@ -252,7 +252,7 @@ def checked_fps(value: Any) -> float:
     return rate
 
 
-def as_frames(dataset: Any, spec: str, taken: FrameFolder) -> Any:
+def as_frames(dataset: Dataset, spec: str, taken: FrameFolder) -> Dataset:
     """The dataset of a frame folder under its videos' spec, with columns `video` and `seconds`."""
     ids = [str(name) for name in dataset.ids]
     columns = dict(dataset.columns)
