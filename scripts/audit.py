@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent
 
 def bill() -> list[dict[str, str]]:
     """One entry per installed distribution, sorted by name."""
-    found = {}
+    packages = {}
     for dist in metadata.distributions():
         name = dist.metadata["Name"]
         about = dist.metadata
@@ -34,13 +34,13 @@ def bill() -> list[dict[str, str]]:
                 line for line in about.get_all("Classifier") or () if line.startswith("License")
             )
             licence = about.get("License-Expression") or next(named, "").split(" :: ")[-1]
-            found[name.lower()] = dict(
+            packages[name.lower()] = dict(
                 name=name,
                 version=dist.version,
                 license=licence,
                 record_sha256=hashlib.sha256(record.encode()).hexdigest(),
             )
-    return [found[name] for name in sorted(found)]
+    return [packages[name] for name in sorted(packages)]
 
 
 def unpinned(folder: Path = ROOT) -> Iterator[str]:
@@ -114,7 +114,7 @@ def vulnerable() -> tuple[list[str], str]:
         text=True,
     )
     try:
-        found = json.loads(done.stdout)["dependencies"]
+        packages = json.loads(done.stdout)["dependencies"]
     except (ValueError, KeyError):
         return (
             [],
@@ -122,11 +122,11 @@ def vulnerable() -> tuple[list[str], str]:
         )
     holes = [
         f"{row['name']} {row['version']}: {hole['id']}"
-        for row in found
+        for row in packages
         for hole in row.get("vulns", ())
     ]
-    skipped = sum("skip_reason" in row for row in found)
-    summary = f"pip-audit looked up {len(found) - skipped} of {len(found)} pinned packages"
+    skipped = sum("skip_reason" in row for row in packages)
+    summary = f"pip-audit looked up {len(packages) - skipped} of {len(packages)} pinned packages"
     return holes, summary + ("; the index used here has no data on the others" if skipped else "")
 
 

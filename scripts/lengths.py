@@ -36,8 +36,8 @@ def long_functions(root: Path = ROOT, limit: int = FUNCTION_LINES) -> Iterator[t
 
 def _modules(root: Path) -> list[Path]:
     folders = [root / name for name in ("coreset_engine", "ui", "pages")]
-    found = [path for folder in folders for path in folder.rglob("*.py")]
-    return sorted([*found, *root.glob("app.py")])
+    paths = [path for folder in folders for path in folder.rglob("*.py")]
+    return sorted([*paths, *root.glob("app.py")])
 
 
 def _code_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
@@ -50,11 +50,11 @@ def _code_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 def main() -> None:
     """Print both lists, longest first."""
-    for what, limit, found in (
+    for what, limit, offenders in (
         ("modules", MODULE_LINES, long_modules()),
         ("functions", FUNCTION_LINES, long_functions()),
     ):
-        rows = sorted(found, reverse=True)
+        rows = sorted(offenders, reverse=True)
         print(f"warning: {len(rows)} {what} of more than {limit} lines", file=sys.stderr)
         for lines, name in rows:
             print(f"{lines:>6}  {name}", file=sys.stderr)

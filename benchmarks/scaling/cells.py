@@ -79,7 +79,7 @@ def exact(v: np.ndarray, work: Path) -> tuple[float, str]:
     from coreset_engine.embedding.neighbours.search import _finish, _rows
 
     begin()
-    rows = _rows(v, "cosine", whole=True)
+    rows = _rows(v, "cosine", full=True)
     part = min(len(v), 4096)
     found, _ = by_flat_index(rows, 51)(0, part)
     for at in range(0, part, 512):

@@ -384,8 +384,8 @@ def _below_root(test: Filter, root: str) -> Filter:
 
     if test.op not in ("is", "in"):
         return replace(test, values=tuple(map(below, test.values)))
-    whole = [below(f"{value.rstrip('/')}/").rstrip("/") or "." for value in test.values]
-    return replace(test, values=tuple(whole))
+    relative = [below(f"{value.rstrip('/')}/").rstrip("/") or "." for value in test.values]
+    return replace(test, values=tuple(relative))
 
 
 def _containing(test: Filter, column: Column) -> np.ndarray:

@@ -282,10 +282,10 @@ def describe_samples(n_samples: int, about: Mapping[str, Any], prune_rate: float
     settings = f"T = {n_samples:,} samples, alpha = {about.get('n_neighbours', '?')}"
     if about.get("auto"):
         return f"{settings} (automatic: every seed draws another order)"
-    found = _nearest_agreement(about.get("agreement") or {}, prune_rate)
-    if found is None:
+    agreement = _nearest_agreement(about.get("agreement") or {}, prune_rate)
+    if agreement is None:
         return f"{settings}, agreement of two seeds not measured"
-    rate, jaccard = found
+    rate, jaccard = agreement
     words = "about" if jaccard >= 0.74 else "at least"  # see coverage.anytime.seed_agreement
     text = f"{settings}, {words} {jaccard:.2f} Jaccard between two seeds at {rate:.0%} pruned"
     return text if jaccard >= STABLE else f"{text}: another seed keeps other images"

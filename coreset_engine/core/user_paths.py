@@ -25,10 +25,10 @@ def workspace() -> Path:
     BadInput
         When it begins with the home folder of nobody.
     """
-    found = user_path(os.environ.get("CORESET_HOME") or "~/.cache/coreset-explorer")
-    if str(found).startswith("~"):
+    path = user_path(os.environ.get("CORESET_HOME") or "~/.cache/coreset-explorer")
+    if str(path).startswith("~"):
         raise BadInput(
-            f"no home folder is known for {str(found)!r}; set CORESET_HOME to a folder you can "
+            f"no home folder is known for {str(path)!r}; set CORESET_HOME to a folder you can "
             "write."
         )
-    return found
+    return path

@@ -63,7 +63,9 @@ class StopRule:
             return False
         if not self.seeds:
             return bool(figure["jaccard"][str(self.rate)] >= self.target)
-        asked = [found for at, found in figure["agreement"].items() if float(at) <= self.rate]
+        asked = [
+            agreement for at, agreement in figure["agreement"].items() if float(at) <= self.rate
+        ]
         return min(asked) >= self.target
 
 

@@ -193,7 +193,7 @@ class Tree:
         slots = self._slots()
         waiting = parts(samples.dims, count, self.about.groups, slots)[::-1]
         running: dict[Any, Any] = {}
-        whole = []
+        complete = []
         try:
             while waiting or running:
                 while waiting and sum(
@@ -205,14 +205,14 @@ class Tree:
                 for reports in self.ray.wait(
                     list(running), num_returns=1, timeout=1.0, fetch_local=False
                 )[0]:
-                    whole.append(running.pop(reports))
-                    yield self.ray.get(reports) if reports is not whole[-1] else 0
-                if len(whole) > 1:
-                    sums = self.fork.remote(whole.pop(), whole.pop())
+                    complete.append(running.pop(reports))
+                    yield self.ray.get(reports) if reports is not complete[-1] else 0
+                if len(complete) > 1:
+                    sums = self.fork.remote(complete.pop(), complete.pop())
                     running[sums] = sums
                 slots = self._slots()
                 yield 0
-            self.sums = self.ray.get(whole[0])
+            self.sums = self.ray.get(complete[0])
         finally:
             take_back(self.ray, list(running))
 

@@ -148,11 +148,11 @@ def _start(vectors: np.ndarray, seed: int) -> np.ndarray:
     """(N, 2) float32: the two leading principal components scaled into [-10, 10], plus noise."""
     rng = np.random.default_rng(seed)
     centre = np.mean(vectors, axis=0, dtype=np.float64)
-    spread = np.zeros((vectors.shape[1],) * 2)
+    covariance = np.zeros((vectors.shape[1],) * 2)
     for at in range(0, len(vectors), 8192):
         block = (np.asarray(vectors[at : at + 8192], np.float64) - centre).astype(np.float32)
-        spread += block.T @ block
-    axes = np.linalg.eigh(spread)[1][:, ::-1][:, :2]
+        covariance += block.T @ block
+    axes = np.linalg.eigh(covariance)[1][:, ::-1][:, :2]
     axes = np.pad(axes, ((0, 0), (0, 2 - axes.shape[1])))
     axes *= np.where(
         axes[np.abs(axes).argmax(axis=0), range(2)] < 0, -1, 1

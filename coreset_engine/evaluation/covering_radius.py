@@ -127,11 +127,11 @@ def _filtered(
         part = unit_rows(vectors, rest[start : start + BLOCK])
         short = _lowered(part, axes)
         # squared distance on the axes, at most the true squared distance 2 (1 - cos)
-        bound, near = torch.topk(
+        bound, closest = torch.topk(
             torch.addmm(length, short, low.T, alpha=-2), count + 1, dim=1, largest=False
         )
         bound = bound + (short * short).sum(dim=1, keepdim=True)
-        exact = 1 - torch.einsum("nd,ncd->nc", part, ours[near[:, :count]])
+        exact = 1 - torch.einsum("nd,ncd->nc", part, ours[closest[:, :count]])
         best = exact.amin(dim=1)
         nearest[start : start + BLOCK] = best.numpy()
         proven[start : start + BLOCK] = (bound[:, count] >= 2 * best + 1e-5).numpy()
@@ -178,12 +178,12 @@ def smallest_k(
     """
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
-    near = (neighbours.distances <= radius) & (neighbours.indices >= 0)
-    ranks = np.where(near, rank[neighbours.indices], len(order))
+    within = (neighbours.distances <= radius) & (neighbours.indices >= 0)
+    ranks = np.where(within, rank[neighbours.indices], len(order))
     first = np.minimum(rank, ranks.min(axis=1, initial=len(order)))
     needed = int(np.ceil(share * len(order) - 1e-9))
     k = int(np.partition(first, needed - 1)[needed - 1]) + 1
-    cut = near[:, -1] & (first >= k - 1) if near.shape[1] else np.zeros(len(order), bool)
+    cut = within[:, -1] & (first >= k - 1) if within.shape[1] else np.zeros(len(order), bool)
     return k, not bool(cut.any()) or k == 1
 
 

@@ -95,8 +95,8 @@ class EvaluationSplit:
         """`straddling`: copies on both sides, where the vectors of both sides are there."""
         if not (self.train.ready("embeddings") and self.test.ready("embeddings")):
             return {}
-        found = count_straddling(self.train.vectors, self.test.vectors[self.test_at])
-        return {"straddling": dataclasses.asdict(found)}
+        counts = count_straddling(self.train.vectors, self.test.vectors[self.test_at])
+        return {"straddling": dataclasses.asdict(counts)}
 
     def _feature_maps(self) -> tuple[Any, Any]:
         """Inputs of the encoder's last stage, of the training and of the test images."""
@@ -196,9 +196,9 @@ def _matched_by_name(
     return aligned, {side: counts for side, counts in unmatched.items() if counts}
 
 
-def straddling_sentence(found: Mapping[str, Any]) -> str:
+def straddling_sentence(straddling: Mapping[str, Any]) -> str:
     """What an evaluation's `straddling` says, as a sentence; "" where there are no copies."""
-    counts = found.get("straddling")
+    counts = straddling.get("straddling")
     return Straddling(**counts).sentence() if counts else ""
 
 

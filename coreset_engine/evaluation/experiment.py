@@ -113,11 +113,11 @@ def evaluate(  # noqa: PLR0913
     )
     budgets = [Budget(count=count) for count in counts]
     rates = sorted({float(rate) for rate in prune_rates})
-    given = {name: dict(value) for name, value in (method_params or {}).items()}
+    params_of_method = {name: dict(value) for name, value in (method_params or {}).items()}
     limits = dict(constraints or {})
     if limits.get("where") is not None:
         limits["where"] = frozen(run, limits["where"])
-    params = {name: limits | given.get(name, {}) for name in names}
+    params = {name: limits | params_of_method.get(name, {}) for name in names}
     for name in names:
         _checked(name, params[name])
     plan = Plan(names, rates, _seeds(seeds, run.seed), params)
@@ -345,8 +345,8 @@ class EvaluationGrid:
         counts = np.bincount(self.split.train_labels[kept], minlength=self.split.n_classes)
         arrays = dict(per_class=np.asarray(outcome["per_class"]), kept_per_class=counts)
         info = {name: value for name, value in outcome.items() if name != "per_class"}
-        if chosen is not None and (said := describe_selected_samples(chosen.info, rate)):
-            info["coverage"] = said
+        if chosen is not None and (sentence := describe_selected_samples(chosen.info, rate)):
+            info["coverage"] = sentence
         return arrays, info | dict(
             k=len(kept),
             kept_digest=array_digest(kept),  # tells whether two seeds keep the same images
@@ -429,11 +429,13 @@ def coverage_sentences(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
     Of the first seed that has them; none for methods that score no coverage.
     """
-    said: dict[tuple[str, float], str] = {}
+    sentences: dict[tuple[str, float], str] = {}
     for row in rows:
         if row.get("coverage"):
-            said.setdefault((row["method"], row["prune_rate"]), row["coverage"])
-    return [f"{method} at {rate:.1%} removed: {words}." for (method, rate), words in said.items()]
+            sentences.setdefault((row["method"], row["prune_rate"]), row["coverage"])
+    return [
+        f"{method} at {rate:.1%} removed: {words}." for (method, rate), words in sentences.items()
+    ]
 
 
 def balance(counts: np.ndarray) -> float:

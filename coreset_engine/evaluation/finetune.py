@@ -76,9 +76,9 @@ class MapReader:
                 f"model 'finetune' needs images and {dataset.spec!r} has vectors only; use "
                 "model='linear' or 'knn', or open the folder of images."
             )
-        whole = make_encoder(encoder, weights=weights, device=device)
-        self.width = whole.dim
-        trunk, self.stage = split_last_stage(whole)
+        network = make_encoder(encoder, weights=weights, device=device)
+        self.width = network.dim
+        trunk, self.stage = split_last_stage(network)
         self.trunk = trunk.sized_for(dataset)
 
     def read(

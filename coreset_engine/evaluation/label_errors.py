@@ -167,8 +167,8 @@ def labelled_rows(run: Run) -> np.ndarray:
         )
     if run.imported is None:
         return np.flatnonzero(np.asarray(labels) >= 0)
-    given = run.imported.labels
-    return np.array([i for i, key in enumerate(run.dataset.ids) if str(key) in given], np.int64)
+    imported = run.imported.labels
+    return np.array([i for i, key in enumerate(run.dataset.ids) if str(key) in imported], np.int64)
 
 
 def _codes(run: Run, rows: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -97,10 +97,10 @@ def random_range(
         _measured(vectors, kept, clusters, neighbours)
         for kept in _random_selections(len(vectors), k, draws, seed)
     ]
-    mean, p95, worst, missed, near = (
+    mean, p95, worst, missed, duplicates = (
         (min(values), max(values)) for values in zip(*drawn, strict=True)
     )
-    return RandomRange(mean, p95, worst, missed, near, draws)
+    return RandomRange(mean, p95, worst, missed, duplicates, draws)
 
 
 def spread_range(

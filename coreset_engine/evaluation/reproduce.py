@@ -175,7 +175,7 @@ def _measured(
     Its accuracies are means over the rates, one for each seed that had them all.
     """
     grids = [_grid(run, wanted, row, rate) for rate in rates]
-    found = []
+    cells = []
     errors = []
     for seed in seeds:
         parts = []
@@ -190,11 +190,11 @@ def _measured(
                     cell.setdefault("coverage", made["coverage"])
             yield
         if len(parts) == len(rates):
-            found.append(float(np.mean(parts)))
+            cells.append(float(np.mean(parts)))
     if len(rates) > 1:
         cell.pop("k", None)
-    cell |= _summary(found)
-    if found and cell["paper"] is not None:
+    cell |= _summary(cells)
+    if cells and cell["paper"] is not None:
         cell["difference"] = cell["mean"] - cell["paper"]
     if errors:
         cell["error"] = errors[0]
@@ -243,8 +243,8 @@ def _grid(run: Run, wanted: Reproduction, row: PaperRow | None, rate: float) -> 
 
 def _params(row: PaperRow, rate: float) -> dict[str, Any]:
     recipe: Recipe | None = find_recipe(row.recipe) if row.recipe else None
-    found = {} if recipe is None else recipe.params_at(rate)
-    return {**found, **dict(row.params)}
+    params = {} if recipe is None else recipe.params_at(rate)
+    return {**params, **dict(row.params)}
 
 
 def needs(table: PaperTable | StageTable, seeds: int) -> str:
@@ -252,11 +252,11 @@ def needs(table: PaperTable | StageTable, seeds: int) -> str:
     if isinstance(table, StageTable):
         return _stages_needed(table, seeds)
     trainings = dataclasses.replace(table, seeds=seeds).trainings
-    said = f"{table.name} is {trainings:,} trainings of {table.model} on {table.dataset}"
+    text = f"{table.name} is {trainings:,} trainings of {table.model} on {table.dataset}"
     if table.minutes:
         hours = trainings * table.minutes / 60
-        said += f", some {hours:,.0f} hours on a GPU of the paper (ELFS, table 6)"
-    return said
+        text += f", some {hours:,.0f} hours on a GPU of the paper (ELFS, table 6)"
+    return text
 
 
 def _stages_needed(table: StageTable, seeds: int) -> str:

@@ -70,27 +70,27 @@ def sampling_shares(column: np.ndarray, points: np.ndarray, bins: int = BINS) ->
         Samples in the fewest bins that hold half of the images; samples beyond the 0.5 % and
         99.5 % quantiles of the images; samples in bins without an image or beyond all images.
     """
-    found = histogram(column, points, bins)
-    fullest = np.argsort(-found.images, kind="stable")
-    held = np.cumsum(found.images[fullest])
+    counted = histogram(column, points, bins)
+    fullest = np.argsort(-counted.images, kind="stable")
+    held = np.cumsum(counted.images[fullest])
     dense = fullest[: int(np.searchsorted(held, len(column) / 2)) + 1]
     low, high = np.quantile(np.asarray(column, np.float64), [OUTER, 1 - OUTER])
     counts = (
-        found.samples[dense].sum(),
+        counted.samples[dense].sum(),
         ((points < low) | (points > high)).sum(),
-        found.samples[found.images == 0].sum() + found.outside,
+        counted.samples[counted.images == 0].sum() + counted.outside,
     )
     return [100 * float(count) / len(points) for count in counts]
 
 
-def record(label: str, found: Histogram) -> dict[str, Any]:
+def record(label: str, histogram: Histogram) -> dict[str, Any]:
     """The histogram of a row, JSON-able."""
     return dict(
         row=label,
-        edges=found.edges.tolist(),
-        images=found.images.tolist(),
-        samples=found.samples.tolist(),
-        outside=found.outside,
+        edges=histogram.edges.tolist(),
+        images=histogram.images.tolist(),
+        samples=histogram.samples.tolist(),
+        outside=histogram.outside,
     )
 
 

@@ -225,8 +225,8 @@ class StageReproduction:
         if lost:
             labels = ", ".join(row.label for row in self.table.rows)
             raise BadInput(f"row {lost[0]!r} is not in {self.table.name}; its rows: {labels}.")
-        found = tuple(row for row in self.table.rows if not asked or row.label.lower() in asked)
-        object.__setattr__(self, "wanted_rows", found)
+        chosen = tuple(row for row in self.table.rows if not asked or row.label.lower() in asked)
+        object.__setattr__(self, "wanted_rows", chosen)
 
     @property
     def trainings(self) -> int:
@@ -382,9 +382,9 @@ def _stage_minutes(run: Run) -> Sequence[float]:
             lambda: fresh.dynamics,
             lambda: np.argsort(hardness(fresh.dynamics, "aum"), kind="stable"),
         )
-        found = []
+        cells = []
         for step in steps:
             began = time.perf_counter()
             step()
-            found.append((time.perf_counter() - began) / 60)
-    return found
+            cells.append((time.perf_counter() - began) / 60)
+    return cells

@@ -72,8 +72,8 @@ def count_straddling(train: np.ndarray, test: np.ndarray, *, limit: float = LIMI
         nearest[part] = smallest.min(axis=1)
         last[part] = smallest.max(axis=1)
     identical = nearest <= _SAME
-    near = identical | (nearest < SHARE * float(np.median(last)))
-    return Straddling(int(identical.sum()), int(near.sum()), len(at))
+    is_near = identical | (nearest < SHARE * float(np.median(last)))
+    return Straddling(int(identical.sum()), int(is_near.sum()), len(at))
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

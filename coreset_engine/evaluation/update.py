@@ -77,7 +77,7 @@ class Update:
     def record(self) -> dict[str, Any]:
         """Everything as plain values."""
         change = self.change
-        found: dict[str, Any] = dict(
+        fields: dict[str, Any] = dict(
             images=len(self.run.dataset),
             before=len(change.former),
             new=len(change.new),
@@ -93,7 +93,7 @@ class Update:
             ),
         )
         if self.selection is not None:
-            found |= dict(
+            fields |= dict(
                 kept=len(self.kept),
                 lost=list(self.lost),
                 next=len(self.next_ids),
@@ -101,7 +101,7 @@ class Update:
                     name: dataclasses.asdict(one) for name, one in self.certificates.items()
                 },
             )
-        return found | (dict(out=str(self.out)) if self.out else {})
+        return fields | (dict(out=str(self.out)) if self.out else {})
 
 
 def update(  # noqa: PLR0913
@@ -318,14 +318,18 @@ def _certificates(
     clusters = run.pseudo_labels.labels if run.ready("pseudo_labels") else None
     row_of = {str(name): row for row, name in enumerate(run.dataset.ids)}
     earlier = np.array([row_of[name] for name in kept], np.int64)
-    found = {}
+    certificates = {}
     before = _before(grown, picked)
     if before is not None:
-        found["before"] = before
+        certificates["before"] = before
     if len(earlier):
-        found["now"] = certify(run.vectors, earlier, clusters=clusters, neighbours=run.neighbours)
-    found["next"] = certify(run.vectors, made.indices, clusters=clusters, neighbours=run.neighbours)
-    return found
+        certificates["now"] = certify(
+            run.vectors, earlier, clusters=clusters, neighbours=run.neighbours
+        )
+    certificates["next"] = certify(
+        run.vectors, made.indices, clusters=clusters, neighbours=run.neighbours
+    )
+    return certificates
 
 
 def _before(grown: Update, picked: list[str]) -> Certificate | None:

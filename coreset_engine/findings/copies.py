@@ -129,8 +129,8 @@ def near_pairs(
     speaker = first[same]
     rows = np.flatnonzero(speaker == np.arange(len(same)))
     reach = _reach_of(neighbours.distances, within, most)
-    nearest, found = _links_within(neighbours, speaker, rows, reach, within)
-    left, right, values, column = found
+    nearest, links = _links_within(neighbours, speaker, rows, reach, within)
+    left, right, values, column = links
     key = np.minimum(left, right) * len(same) + np.maximum(left, right)
     order = np.lexsort((column, key, values))
     key, kept = np.unique(key[order], return_index=True)

@@ -327,13 +327,13 @@ def _nearly_the_same(run_a: Run, run_b: Run, limit: float) -> tuple[np.ndarray, 
     The nearest one within the limit, else the nearest of the few nearest whose tiny copy coincides.
     """
     tick = run_a.tick("comparison")
-    near = cross_neighbours(run_a.vectors, run_b.vectors, tick, copies.CONFIRMING)
-    close = _coincide(run_a, run_b, near.nearest)
-    close[:, 0] |= near.distances[:, 0] <= limit
+    neighbours = cross_neighbours(run_a.vectors, run_b.vectors, tick, copies.CONFIRMING)
+    close = _coincide(run_a, run_b, neighbours.nearest)
+    close[:, 0] |= neighbours.distances[:, 0] <= limit
     first = close.argmax(axis=1)
     rows = np.arange(len(close))
-    at = np.where(close.any(axis=1), near.nearest[rows, first], -1)
-    return at, near.distances[rows, first]
+    at = np.where(close.any(axis=1), neighbours.nearest[rows, first], -1)
+    return at, neighbours.distances[rows, first]
 
 
 def _coincide(run_a: Run, run_b: Run, nearest: np.ndarray) -> np.ndarray:

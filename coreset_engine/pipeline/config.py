@@ -361,13 +361,13 @@ def _take_recipe(config: RunConfig, recipe: Recipe) -> None:
 def _settings_of_recipe(config: RunConfig, recipe: Recipe) -> dict[str, Any]:
     """Mapping field -> its settings with the recipe's; those the config has win."""
     groups = setting_groups(config)
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for item in recipe.settings:
         group, name, value = _split(item)
         if group in groups:  # else the user chose another clusterer or proxy
             mapping = groups[group].name
-            found[mapping] = {name: value, **found.get(mapping, getattr(config, mapping))}
-    return found
+            settings[mapping] = {name: value, **settings.get(mapping, getattr(config, mapping))}
+    return settings
 
 
 def config_class(config: RunConfig, about: dataclasses.Field[Any]) -> Any:

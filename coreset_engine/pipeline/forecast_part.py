@@ -34,5 +34,5 @@ class Part(Pool):
 
     def about(self) -> dict[str, Any]:
         """As the run's."""
-        found: dict[str, Any] = self._inputs.about()  # type: ignore[attr-defined]
-        return found
+        record: dict[str, Any] = self._inputs.about()  # type: ignore[attr-defined]
+        return record

@@ -56,16 +56,16 @@ def with_named_settings(
 def owners_of(config: RunConfig, name: str, stages: Collection[str] | None = None) -> list[str]:
     """Groups of settings that have one called `name`; "run" for a setting of the run itself."""
     looked_through = _widened(stages)
-    found = []
+    owners = []
     for about in fields(config):
         if about.metadata.get("flag") is None or "settings_of" in about.metadata:
             continue
         if about.name == name and _made_by(about, looked_through):
-            found.append("run")
+            owners.append("run")
     for group, about in setting_groups(config).items():
         if name in _names(config, about) and _made_by(about, looked_through):
-            found.append(group)
-    return found
+            owners.append(group)
+    return owners
 
 
 def _only_owner(config: RunConfig, name: str, value: Any, stages: Collection[str] | None) -> str:

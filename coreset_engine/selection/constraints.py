@@ -185,8 +185,8 @@ def _quota(inputs: Artefacts, k: int, spec: QuotaSpec, allowed: np.ndarray) -> Q
     index_of = {str(name): at for at, name in enumerate(names)}
     if by == "folder" and inputs.dataset.paths is not None:  # by its whole path, too
         root = columns_of(inputs).column(by).root
-        whole = {os.path.normpath(root + name): at for name, at in index_of.items()}
-        index_of = whole | index_of
+        absolute = {os.path.normpath(root + name): at for name, at in index_of.items()}
+        index_of = absolute | index_of
     usable = np.bincount(code[allowed], minlength=len(names))
     for bound, arrays in (
         (spec.at_least, (least,)),

@@ -137,7 +137,7 @@ def tiff_pixels(data: bytes, max_pixels: int) -> np.ndarray | None:
             values = page.asarray()
             if int(page.photometric) == 0 and values.dtype.kind in "uif":
                 values = mirrored(values)
-            turn = page.tags.valueof(_ORIENTATION_TAG, 1)
+            orientation = page.tags.valueof(_ORIENTATION_TAG, 1)
     except ValueError as error:
         if str(error).startswith("declares"):
             raise
@@ -145,21 +145,21 @@ def tiff_pixels(data: bytes, max_pixels: int) -> np.ndarray | None:
     except Exception:  # noqa: BLE001 - tifffile raises many types on damage; Pillow's reason is shown
         return None
     if values.ndim == 2:
-        return upright(values[:, :, None], turn)
+        return upright(values[:, :, None], orientation)
     if values.ndim == 3 and values.shape == (bands, height, width) != (height, width, bands):
         values = np.moveaxis(values, 0, 2)
     fits = values.ndim == 3 and values.shape[:2] == (height, width)
-    return upright(values, turn) if fits else None
+    return upright(values, orientation) if fits else None
 
 
-def upright(values: np.ndarray, turn: object) -> np.ndarray:
+def upright(values: np.ndarray, orientation: object) -> np.ndarray:
     """(H, W, C) turned by orientation `turn` of EXIF and TIFF, 1 to 8; others change nothing."""
-    turn = getattr(turn, "value", turn)
-    if turn in (5, 6, 7, 8):
+    orientation = getattr(orientation, "value", orientation)
+    if orientation in (5, 6, 7, 8):
         values = values.swapaxes(0, 1)
-    if turn in (3, 4, 7, 8):
+    if orientation in (3, 4, 7, 8):
         values = values[::-1]
-    if turn in (2, 3, 6, 7):
+    if orientation in (2, 3, 6, 7):
         values = values[:, ::-1]
     return np.ascontiguousarray(values)
 

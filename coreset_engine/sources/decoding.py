@@ -485,11 +485,11 @@ def _upright(image: Image.Image, tagged: Image.Image | None = None) -> Image.Ima
     if tagged is None and not _may_be_turned(image):
         return image
     try:
-        turn = (tagged or image).getexif().get(_ORIENTATION, 1)
-        if turn in (None, 1):
+        orientation = (tagged or image).getexif().get(_ORIENTATION, 1)
+        if orientation in (None, 1):
             return image
         if tagged is not None:
-            image.getexif()[_ORIENTATION] = turn
+            image.getexif()[_ORIENTATION] = orientation
         return ImageOps.exif_transpose(image)
     except (OSError, ValueError, SyntaxError, KeyError, IndexError, TypeError, struct.error):
         # a broken EXIF block says nothing about the pixels: keep them unchanged

@@ -255,8 +255,8 @@ def _without_masks(
     """(rows of `count` pictures that are not masks of others, notes)."""
     if masks is None or asked is not None:
         return np.arange(count), []
-    found = counted(int(masks.sum()), "image lies in a folder", "images lie in folders")
-    text = f"{found} of masks and not in the pool; split=all (--split all) includes masks"
+    subject = counted(int(masks.sum()), "image lies in a folder", "images lie in folders")
+    text = f"{subject} of masks and not in the pool; split=all (--split all) includes masks"
     return np.flatnonzero(~masks), [Note("splits", text)]
 
 

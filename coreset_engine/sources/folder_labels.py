@@ -119,10 +119,10 @@ def _masks(folders: list[list[str]]) -> np.ndarray | None:
             beside.setdefault(parts[:level], set()).add(name)
     of_masks = set()
     for above, names in beside.items():
-        found = {name for name in names if is_mask_folder(name)}
-        pictures = [name for name in names - found if is_storage(name) or split_of(name)]
-        if found and pictures:
-            of_masks |= {(*above, name) for name in found}
+        masks = {name for name in names if is_mask_folder(name)}
+        pictures = [name for name in names - masks if is_storage(name) or split_of(name)]
+        if masks and pictures:
+            of_masks |= {(*above, name) for name in masks}
     if not of_masks:
         return None
     return np.array(
@@ -132,21 +132,21 @@ def _masks(folders: list[list[str]]) -> np.ndarray | None:
 
 def _parted(names: list[str | None]) -> tuple[list[str | None], np.ndarray] | None:
     """(classes, splits) where every name is a class and a split, as dog_train and dog_test are."""
-    found: dict[str, tuple[str, str]] = {}
+    parts: dict[str, tuple[str, str]] = {}
     for name in {name for name in names if name is not None}:
         words = re.split("[_-]", name)
         if len(words) > 1 and split_of(words[-1]):
-            found[name] = (name[: -len(words[-1]) - 1], words[-1])
+            parts[name] = (name[: -len(words[-1]) - 1], words[-1])
         elif len(words) > 1 and split_of(words[0]):
-            found[name] = (name[len(words[0]) + 1 :], words[0])
+            parts[name] = (name[len(words[0]) + 1 :], words[0])
         else:
             return None
-    classes = {base for base, _ in found.values()}
-    splits = {split for _, split in found.values()}
-    if len(classes) < 2 or len(splits) < 2 or len(found) != len(classes) * len(splits):
+    classes = {base for base, _ in parts.values()}
+    splits = {split for _, split in parts.values()}
+    if len(classes) < 2 or len(splits) < 2 or len(parts) != len(classes) * len(splits):
         return None
-    column = [found[name][1] if name is not None else "" for name in names]
-    return [found[name][0] if name is not None else None for name in names], string_array(column)
+    column = [parts[name][1] if name is not None else "" for name in names]
+    return [parts[name][0] if name is not None else None for name in names], string_array(column)
 
 
 def _without_lone_storage(
@@ -187,8 +187,8 @@ def _proposed(folders: list[list[str]], shared: int) -> _Levels:
     while names := _names_at(folders, level):
         kind = level_kind(sorted(names))
         if kind is None:
-            found = _Levels(split_level, level, kinds)
-            return _with_levels_below(folders, found)
+            levels = _Levels(split_level, level, kinds)
+            return _with_levels_below(folders, levels)
         kinds[level] = kind
         if kind == "splits" and split_level is None:
             split_level = level
@@ -200,32 +200,32 @@ def _names_at(folders: list[list[str]], level: int) -> set[str]:
     return {parts[level] for parts in folders if len(parts) > level}
 
 
-def _with_levels_below(folders: list[list[str]], found: _Levels) -> _Levels:
+def _with_levels_below(folders: list[list[str]], levels: _Levels) -> _Levels:
     """`found`, with the splits below every class, and with the classes below every domain."""
-    level = found.classes
+    level = levels.classes
     assert level is not None
     stored = False
     below = level + 1
     while names := _names_at(folders, below):
         kind = level_kind(sorted(names))
         everywhere = all(len(parts) > below for parts in folders)
-        if kind == "splits" and found.splits is None and everywhere:
-            kinds = {**found.kinds, below: kind}
-            found = replace(found, splits=below, kinds=kinds)
+        if kind == "splits" and levels.splits is None and everywhere:
+            kinds = {**levels.kinds, below: kind}
+            levels = replace(levels, splits=below, kinds=kinds)
         if kind is None:
-            return _of_domains(folders, found, below, stored)
+            return _of_domains(folders, levels, below, stored)
         stored = stored or kind == "storage folders"
         below += 1
-    return found
+    return levels
 
 
-def _of_domains(folders: list[list[str]], found: _Levels, below: int, stored: bool) -> _Levels:
-    """`found`, with the classes at level `below` where the same names lie in the folders above.
+def _of_domains(folders: list[list[str]], levels: _Levels, below: int, stored: bool) -> _Levels:
+    """`levels`, with the classes at level `below` where the same names lie in the folders above.
 
     That is believed where these names are more than those above, lie in folders of storage, or lie
     in well-known domains; else it is put into words.
     """
-    level = found.classes
+    level = levels.classes
     assert level is not None
     inside: dict[str, set[str]] = {}
     for parts in folders:
@@ -235,18 +235,18 @@ def _of_domains(folders: list[list[str]], found: _Levels, below: int, stored: bo
     count = Counter(name for names in inside.values() for name in names)
     repeated = sum(number * 2 > len(above) for number in count.values())
     if len(above) < 2 or len(inside) < len(above) or len(count) < 2 or repeated * 2 < len(count):
-        return found
+        return levels
     if len(count) > len(above) or stored or are_domains(sorted(above)):
-        kinds = {**found.kinds, level: "domains, which hold the same classes"}
+        kinds = {**levels.kinds, level: "domains, which hold the same classes"}
         deeper = _proposed([parts[below:] for parts in folders if len(parts) > below], 0)
-        splits = found.splits
+        splits = levels.splits
         if splits is None and deeper.splits is not None:
             splits = below + deeper.splits
             kinds[splits] = "splits"
         other = f"depth={level + 1} takes {_some(above)} as classes"
-        return replace(found, splits=splits, classes=below, kinds=kinds, other=other)
+        return replace(levels, splits=splits, classes=below, kinds=kinds, other=other)
     other = f"below each of them lie {_some(set(count))}, which depth={below + 1} takes as classes"
-    return replace(found, other=other)
+    return replace(levels, other=other)
 
 
 def _level_of(folders: list[list[str]], shared: int, depth: int | None) -> int:

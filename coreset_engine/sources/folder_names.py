@@ -80,11 +80,11 @@ def level_kind(names: Sequence[str]) -> str | None:
     if all(_DATE.fullmatch(name) for name in names):
         return "dates"
     tokens = [set(_TOKEN.findall(name.lower())) for name in names]
-    if all(found and found <= STORAGE for found in tokens):
+    if all(words and words <= STORAGE for words in tokens):
         return "storage folders"
-    if all(found & PARTS and _is_numbering(found - PARTS) for found in tokens):
+    if all(words & PARTS and _is_numbering(words - PARTS) for words in tokens):
         return "parts"
-    plain = [found and found <= STORAGE for found in tokens]
+    plain = [words and words <= STORAGE for words in tokens]
     if all(split_of(name) or storage for name, storage in zip(names, plain, strict=True)):
         return "splits"
     lowered = [name.lower() for name in names]

@@ -47,11 +47,11 @@ def ids_named(dataset: Dataset, names: Sequence[str], option: str) -> tuple[str,
         return tuple(wanted)
     index = NameIndex([str(key) for key in dataset.ids])
     by_file = _by_file(dataset)
-    found = [
+    positions = [
         int(at) if at >= 0 else _row(name, index, by_file)
         for name, at in zip(wanted, exact, strict=True)
     ]
-    missing = [name for name, row in zip(wanted, found, strict=True) if row < 0]
+    missing = [name for name, row in zip(wanted, positions, strict=True) if row < 0]
     if missing:
         shown = ", ".join(map(repr, missing[:_EXAMPLES]))
         raise BadInput(
@@ -59,7 +59,7 @@ def ids_named(dataset: Dataset, names: Sequence[str], option: str) -> tuple[str,
             f"({len(missing):,} of {len(wanted):,} names); ids here look like "
             f"{str(dataset.ids[0])!r}, and unique paths and file names are also accepted."
         )
-    return tuple(dict.fromkeys(str(dataset.ids[row]) for row in found))
+    return tuple(dict.fromkeys(str(dataset.ids[row]) for row in positions))
 
 
 def _by_file(dataset: Dataset) -> dict[str, int]:
@@ -159,8 +159,8 @@ def _list_in_json(path: Path) -> Table | None:
     if path.suffix.lower() != ".json":
         return None
     try:
-        found: Any = json.loads(text_of(path.read_bytes(), str(path)))
+        content: Any = json.loads(text_of(path.read_bytes(), str(path)))
     except (OSError, ValueError, RecursionError):
         return None
-    texts = isinstance(found, list) and all(isinstance(one, str | int) for one in found)
-    return Table(("id",), [[str(one)] for one in found]) if texts else None
+    texts = isinstance(content, list) and all(isinstance(one, str | int) for one in content)
+    return Table(("id",), [[str(one)] for one in content]) if texts else None

@@ -324,7 +324,7 @@ def _best_column(
 
 def _collected(
     imported: ImportedLabels,
-    found: Sequence[str | None],
+    ids_of_rows: Sequence[str | None],
     column: str,
     sentence: str,
     classes: Sequence[str],
@@ -336,7 +336,7 @@ def _collected(
     unmatched: list[str] = []
     matched: list[tuple[str, str]] = []
     known = frozenset(classes)
-    for row, key in zip(imported.rows, found, strict=True):
+    for row, key in zip(imported.rows, ids_of_rows, strict=True):
         reason = row.reason or _unusable(row)
         if reason:
             aside.setdefault(reason, []).append(row.where)

@@ -170,8 +170,8 @@ def _beside(root: Path, relatives: Sequence[str], column: str | None = None) -> 
 
     Of several the first that gives labels, with the columns of all.
     """
-    found, notes = _tables_in(root, relatives)
-    joined = [_joined(path, match, column, relatives) for path, match in found]
+    tables, notes = _tables_in(root, relatives)
+    joined = [_joined(path, match, column, relatives) for path, match in tables]
     if not joined and column is None:
         joined = _annotations_in(root, relatives, notes)
     if not joined:
@@ -211,7 +211,7 @@ def _tables_in(
 ) -> tuple[list[tuple[Path, _Match]], list[Note]]:
     """(tables in `folder` whose rows name at least half of the images below it, notes on those that
     cannot be read)."""
-    found = []
+    tables = []
     notes = []
     for stem in BESIDE:
         for suffix in SUFFIXES:
@@ -225,8 +225,8 @@ def _tables_in(
                     notes.append(_unused(path, error))
                 continue
             if match is not None and (match.rows >= 0).mean() >= 0.5:
-                found.append((path, match))
-    return found, notes
+                tables.append((path, match))
+    return tables, notes
 
 
 def _of_parts(root: Path, relatives: Sequence[str]) -> tuple[Path | None, Table | None]:

@@ -449,10 +449,10 @@ def _notes(
         Note("labels", f"{note}{kinds}, from {boxes.origin!r}, cut out with a {MARGIN:.0%} margin")
     ]
     if clipped:
-        said = counted(
+        text = counted(
             clipped,
             "box reaches outside its image and was clipped",
             "boxes reach outside their image and were clipped",
         )
-        notes.append(Note("decoding", said))
+        notes.append(Note("decoding", text))
     return notes

@@ -142,17 +142,17 @@ def _records(path: Path, text: str) -> Table:
     """Rows of JSON lines, or of a JSON list of objects; a broken line costs itself only."""
     broken = 0
     try:
-        found = json.loads(text)
+        entries = json.loads(text)
     except (ValueError, RecursionError) as error:
-        found = [_parsed(line) for line in lines_of(text) if line.strip()]
-        broken = sum(one is None for one in found)
-        if broken == len(found) or path.suffix.lower() == ".json":
+        entries = [_parsed(line) for line in lines_of(text) if line.strip()]
+        broken = sum(one is None for one in entries)
+        if broken == len(entries) or path.suffix.lower() == ".json":
             raise BadInput(
                 f"{str(path)!r} is no JSON ({str(error)[:100]}); write it again."
             ) from error
-    records = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
-    if isinstance(found, dict) and path.suffix.lower() != ".json":  # JSON lines of a single line
-        records = [found]
+    records = [one for one in entries if isinstance(one, dict)] if isinstance(entries, list) else []
+    if isinstance(entries, dict) and path.suffix.lower() != ".json":  # JSON lines of a single line
+        records = [entries]
     if not records:
         raise BadInput(f"{str(path)!r} holds no list of records; give one JSON object per image.")
     flat = [_flat(record) for record in records]
@@ -217,15 +217,15 @@ def _readable(schema: Any, names_of: dict[str, list[str]]) -> list[str]:
     """The columns of plain values, of lists of texts or classes, and the plain parts of structs."""
     import pyarrow as pa
 
-    found = []
+    names = []
     for field in schema:
         kind = field.type
         if pa.types.is_struct(kind):
             inner = [one.name for one in kind if _is_plain(one.type)]
-            found += [f"{field.name}.{name}" for name in inner]
+            names += [f"{field.name}.{name}" for name in inner]
         elif _is_plain(kind) or _is_list_of_classes(kind, names_of.get(field.name, [])):
-            found.append(field.name)
-    return found
+            names.append(field.name)
+    return names
 
 
 def _is_plain(kind: Any) -> bool:

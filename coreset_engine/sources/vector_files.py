@@ -88,11 +88,11 @@ def read_vectors(path: Path) -> VectorFile:
     suffix = path.suffix.lower()
     try:
         if suffix == ".npz":
-            found = _from_npz(path)
+            content = _from_npz(path)
         elif suffix in (".parquet", ".pq"):
-            found = _from_parquet(path)
+            content = _from_parquet(path)
         else:
-            found = _Found(_mapped(path))
+            content = _Found(_mapped(path))
     except (ValueError, OSError, OverflowError, zipfile.BadZipFile, KeyError) as error:
         if isinstance(error, BadInput):
             raise
@@ -100,12 +100,12 @@ def read_vectors(path: Path) -> VectorFile:
             f"{str(path)!r} cannot be read as a {suffix} matrix ({error}); write it with "
             "numpy.save, as plain numbers."
         ) from error
-    return _checked(path, found)
+    return _checked(path, content)
 
 
-def _checked(path: Path, found: _Found) -> VectorFile:
-    matrix, notes = _as_matrix(path, found.matrix)
-    notes += found.notes
+def _checked(path: Path, content: _Found) -> VectorFile:
+    matrix, notes = _as_matrix(path, content.matrix)
+    notes += content.notes
     digest, bad, largest = _examined(matrix)
     notes += _zero_note(matrix, bad)
     if len(bad) == len(matrix):
@@ -115,10 +115,12 @@ def _checked(path: Path, found: _Found) -> VectorFile:
         matrix = _scaled(matrix, power)
         text = f"the largest value is {largest:.3g}: all vectors were multiplied by 2^{power}"
         notes.append(Note("vectors", f"{text}, which does not change directions or ratios"))
-    for row, name in enumerate(found.ids or ()):
+    for row, name in enumerate(content.ids or ()):
         if not name:
             bad.setdefault(row, "has no id")
-    return VectorFile(matrix, digest, found.ids, bad, tuple(notes), found.labels, found.lost_ids)
+    return VectorFile(
+        matrix, digest, content.ids, bad, tuple(notes), content.labels, content.lost_ids
+    )
 
 
 def _zero_note(matrix: np.ndarray, bad: dict[int, str]) -> list[Note]:
@@ -233,23 +235,25 @@ def _from_npz(path: Path) -> _Found:
     with zipfile.ZipFile(path) as archive:
         if sum(entry.file_size for entry in archive.infolist()) > MOST_BYTES:
             raise ValueError(f"it unpacks to over {MOST_BYTES:,} bytes")
-    found: dict[str, np.ndarray] = {}
+    plain_arrays: dict[str, np.ndarray] = {}
     lost = []
     with np.load(path, allow_pickle=False) as arrays:
         for name in arrays.files:
             try:
-                found[name] = arrays[name]
+                plain_arrays[name] = arrays[name]
             except ValueError:  # Python objects: never unpickled, and perhaps not needed
                 lost.append(name)
-    by_name = _one_an_image(found) if not lost else None
+    by_name = _one_an_image(plain_arrays) if not lost else None
     if by_name is not None:
         return by_name
-    chosen = _chosen_matrix(found)
-    matrix = found[chosen]
-    labels, unread = _label_array(found, len(matrix))
-    ids = _id_array(found, len(matrix), labels)
+    chosen = _chosen_matrix(plain_arrays)
+    matrix = plain_arrays[chosen]
+    labels, unread = _label_array(plain_arrays, len(matrix))
+    ids = _id_array(plain_arrays, len(matrix), labels)
     others = [
-        name for name in _matrices(found) if name != chosen and name.lower() not in LABEL_NAMES
+        name
+        for name in _matrices(plain_arrays)
+        if name != chosen and name.lower() not in LABEL_NAMES
     ]
     notes = _not_used(chosen, others) + unread_note(unread)
     lost_ids = next((name for name in lost if name.lower() in ID_NAMES), "")
@@ -320,13 +324,13 @@ def _id_array(
     of texts; None where there is none."""
     lower = {name.lower(): array for name, array in arrays.items()}
     for name in ID_NAMES:
-        found = lower.get(name)
-        if found is None:
+        ids = lower.get(name)
+        if ids is None:
             continue
-        if found.dtype.kind in "US":
-            return found
-        if found.shape == (count,) and _holds_integers(found):
-            return found
+        if ids.dtype.kind in "US":
+            return ids
+        if ids.shape == (count,) and _holds_integers(ids):
+            return ids
     texts = [one for one in arrays.values() if one.dtype.kind in "US" and one is not labels]
     return texts[0] if len(texts) == 1 and texts[0].shape == (count,) else None
 
@@ -348,9 +352,9 @@ def _label_array(arrays: dict[str, np.ndarray], count: int) -> tuple[np.ndarray 
     for name, array in arrays.items():
         if name.lower() not in LABEL_NAMES:
             continue
-        found = _one_a_row(array, count)
-        if found is not None:
-            return found, unread
+        labels = _one_a_row(array, count)
+        if labels is not None:
+            return labels, unread
         unread.append(name)
     return None, unread
 

@@ -421,14 +421,14 @@ def _lines(path: Path) -> list[str]:
 
 def _array_ids(path: Path) -> list[str]:
     try:
-        found = np.load(path, allow_pickle=False)
+        array = np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:
         raise BadInput(
             f"ids={str(path)!r} cannot be read as an array of texts ({error}); give one id per "
             "line "
             "in a text file."
         ) from error
-    return [safe_name(str(name)) for name in found.reshape(-1).tolist()]
+    return [safe_name(str(name)) for name in array.reshape(-1).tolist()]
 
 
 def _listed_ids(path: Path) -> list[str] | None:
@@ -436,12 +436,12 @@ def _listed_ids(path: Path) -> list[str] | None:
     if path.suffix.lower() != ".json" or not path.is_file():
         return None
     try:
-        found = json.loads(text_of(path.read_bytes()))
+        content = json.loads(text_of(path.read_bytes()))
     except (ValueError, RecursionError):
         return None
-    if not isinstance(found, list) or not all(isinstance(one, str | int) for one in found):
+    if not isinstance(content, list) or not all(isinstance(one, str | int) for one in content):
         return None
-    return [safe_name(str(one)) for one in found]
+    return [safe_name(str(one)) for one in content]
 
 
 def _column_ids(path: Path, column: str | None) -> list[str]:

@@ -124,14 +124,14 @@ class VerdictMemory:
             return {}
         return {name: entry for name, entry in files.items() if _is_entry(entry)}
 
-    def remember(self, found: Sequence[FoundFile], verdicts: Sequence[Verdict]) -> None:
+    def remember(self, walked_files: Sequence[FoundFile], verdicts: Sequence[Verdict]) -> None:
         """Keep the verdicts; without room or permission, the next opening looks again."""
         path = self.path
         if path is None:
             return
         files = {
             one.relative: [one.size, one.modified, one.changed, *verdict.entry()]
-            for one, verdict in zip(found, verdicts, strict=True)
+            for one, verdict in zip(walked_files, verdicts, strict=True)
         }
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
@@ -160,21 +160,21 @@ def _is_entry(entry: object) -> bool:
 
 
 def look_at_files(
-    found: Sequence[FoundFile], memory: VerdictMemory, progress: Progress
+    walked_files: Sequence[FoundFile], memory: VerdictMemory, progress: Progress
 ) -> list[Verdict]:
     """A verdict per file, from memory where size and times still match, else by looking at it."""
     remembered = memory.recall()
     known: dict[int, Verdict] = {}
-    for position, one in enumerate(found):
+    for position, one in enumerate(walked_files):
         entry = remembered.get(one.relative)
         if entry is not None and entry[:3] == [one.size, one.modified, one.changed]:
             known[position] = Verdict(*entry[3:])
-    fresh = [position for position in range(len(found)) if position not in known]
+    fresh = [position for position in range(len(walked_files)) if position not in known]
 
     root = os.fspath(memory.root)
 
     def look(positions: list[int]) -> list[Verdict]:
-        paths = (f"{root}{os.sep}{found[position].relative}" for position in positions)
+        paths = (f"{root}{os.sep}{walked_files[position].relative}" for position in positions)
         return [_verdict(path, memory.verify, memory.options) for path in paths]
 
     # threads take files in groups: a task for each file costs a tenth of the time of a small one
@@ -185,9 +185,9 @@ def look_at_files(
             for group, seen in zip(groups, pool.map(look, groups), strict=True):
                 known.update(zip(group, seen, strict=True))
             progress(start + len(part), len(fresh), "files")
-    verdicts = [known[position] for position in range(len(found))]
+    verdicts = [known[position] for position in range(len(walked_files))]
     if fresh:
-        memory.remember(found, verdicts)
+        memory.remember(walked_files, verdicts)
     return verdicts
 
 

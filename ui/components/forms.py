@@ -29,8 +29,8 @@ IN_WORDS = {
 
 def field_title(name: str) -> str:
     """A field's name in words: "n_heads" -> "Number of heads"."""
-    said = " ".join(IN_WORDS.get(part, part) for part in name.split("_"))
-    return said[:1].upper() + said[1:]
+    title = " ".join(IN_WORDS.get(part, part) for part in name.split("_"))
+    return title[:1].upper() + title[1:]
 
 
 def row_title(table: Mapping[str, Row], name: str) -> str:

@@ -90,9 +90,9 @@ def _finished(
     asked = (methods, rates)
     for labels in dict.fromkeys([_known_labels(view)[1], ""]):
         state = (stages, step, labels)
-        found = _known(full.dataset.fingerprint, full.job_params, state, asked, full)
-        if found is not None and found.rows and (found.complete or not labels):
-            return found
+        forecast = _known(full.dataset.fingerprint, full.job_params, state, asked, full)
+        if forecast is not None and forecast.rows and (forecast.complete or not labels):
+            return forecast
     return None
 
 

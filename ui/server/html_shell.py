@@ -181,11 +181,11 @@ def early_scripts(folder: Path) -> list[str]:
     waiting = [
         name for name in sorted(first) if name.partition(".")[0] in ELEMENTS and ".map" not in name
     ]
-    found: list[str] = []
+    scripts: list[str] = []
     while waiting:
         name = waiting.pop()
-        if name in found or name not in first:
+        if name in scripts or name not in first:
             continue
-        found.append(name)
+        scripts.append(name)
         waiting += _IMPORT.findall(first[name].read_text("utf-8", "replace"))
-    return sorted(found)
+    return sorted(scripts)

@@ -112,8 +112,8 @@ def decided_label(view: RunView, name: str) -> str | None:
 
 def decided_labels(view: RunView, names: Sequence[str]) -> list[str]:
     """The label that the user gave each of these images, "" where none."""
-    given = label_log.read(_fingerprint(view), session.home()).labels
-    return [given.get(name, "") for name in names]
+    labels = label_log.read(_fingerprint(view), session.home()).labels
+    return [labels.get(name, "") for name in names]
 
 
 def label_names(view: RunView) -> list[str]:

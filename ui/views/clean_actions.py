@@ -38,8 +38,8 @@ def buttons(view: session.RunView, report: Report, name: str) -> None:
     excluded = set(view.run.excluded_ids)
     left = sum(1 for key in report.ids[finding.positions] if str(key) not in excluded)
     if not left:
-        whole = "The image is" if len(finding) == 1 else f"All {len(finding):,} images are"
-        st.success(f"{whole} excluded from every selection.")
+        subject = "The image is" if len(finding) == 1 else f"All {len(finding):,} images are"
+        st.success(f"{subject} excluded from every selection.")
         return
     keep = _keep_rule(view) if grouped else "first"
     columns = st.columns([3, 2, 2] if grouped else [2, 5])

@@ -70,12 +70,12 @@ def compared(forecast: Forecast, rows: Sequence[dict[str, Any]]) -> list[Compari
         if method != BASELINE and base is not None:
             gaps.setdefault((method, rate), []).append(100 * (value - base))
     made = []
-    for (method, rate), found in sorted(gaps.items()):
+    for (method, rate), differences in sorted(gaps.items()):
         expected = _expected(forecast, method, rate)
         if expected is not None:
-            n = len(found)
-            error = float(np.std(found, ddof=1) / np.sqrt(n)) if n > 1 else 0.0
-            made.append(Comparison(method, rate, expected, float(np.mean(found)), error))
+            n = len(differences)
+            error = float(np.std(differences, ddof=1) / np.sqrt(n)) if n > 1 else 0.0
+            made.append(Comparison(method, rate, expected, float(np.mean(differences)), error))
     return made
 
 

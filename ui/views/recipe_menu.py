@@ -34,8 +34,8 @@ def recipe_menu(view: session.RunView) -> None:
 def recipe_settings(name: str | None) -> dict[str, dict[str, Any]]:
     """Part of a run -> the settings that the recipe `name` gives it."""
     config = RunConfig(recipe=name)
-    found = {group: getattr(config, about.name) for group, about in setting_groups(config).items()}
-    return {group: dict(settings) for group, settings in found.items() if settings}
+    parts = {group: getattr(config, about.name) for group, about in setting_groups(config).items()}
+    return {group: dict(settings) for group, settings in parts.items() if settings}
 
 
 def _offered(view: session.RunView) -> list[str]:

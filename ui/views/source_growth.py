@@ -153,12 +153,12 @@ def _next_images(view: session.RunView) -> None:
 
 def selections_of(view: session.RunView, most: int = 30) -> list[Path]:
     """Selection folders in the workspace's exports of this source, newest first."""
-    found = []
+    folders = []
     for path in (session.home() / "exports").glob("*/manifest.json"):
         manifest = filesystem.read_json(path)
         if isinstance(manifest, dict) and manifest.get("source") == view.spec:
-            found.append((path.stat().st_mtime, path.parent))
-    return [folder for _, folder in sorted(found, reverse=True)[:most]]
+            folders.append((path.stat().st_mtime, path.parent))
+    return [folder for _, folder in sorted(folders, reverse=True)[:most]]
 
 
 def _name_of(folder: Path) -> str:
@@ -193,20 +193,20 @@ def _chosen(view: session.RunView) -> None:
     )
     if done is None:
         return
-    found = done.result
-    lost = f" (gone or changed: {len(found['lost']):,})" if found["lost"] else ""
-    st.markdown(f"Earlier images kept: **{found['kept']:,}**{lost}. Next: **{found['next']:,}**.")
-    table = certificate_table(found["certificate"], clusters=view.ready("pseudo_labels"))
+    result = done.result
+    lost = f" (gone or changed: {len(result['lost']):,})" if result["lost"] else ""
+    st.markdown(f"Earlier images kept: **{result['kept']:,}**{lost}. Next: **{result['next']:,}**.")
+    table = certificate_table(result["certificate"], clusters=view.ready("pseudo_labels"))
     st.dataframe(table, hide_index=True, width="stretch")
-    st.caption(sentence(found["certificate"]))
-    positions = places_of(view.dataset.ids, found["next_ids"])
+    st.caption(sentence(result["certificate"]))
+    positions = places_of(view.dataset.ids, result["next_ids"])
     positions = positions[positions >= 0]
     if view.dataset.reader is not None:
         gallery(view.dataset, positions[:TILES], key="growth:next", height=190)
     left, right = st.columns([2, 3], vertical_alignment="center")
     if left.button("Keep them all on Select", key="growth:select", width="stretch"):
-        _to_select(view, [*found["kept_ids"], *found["next_ids"]])
-    right.caption(f"Written to {escaped(plain(found.get('out', ''), 200))}")
+        _to_select(view, [*result["kept_ids"], *result["next_ids"]])
+    right.caption(f"Written to {escaped(plain(result.get('out', ''), 200))}")
 
 
 def certificate_table(

@@ -72,9 +72,9 @@ def lines(result: dict[str, Any]) -> list[str]:
         + (f"  {'with true labels':>16}" if true else "")
     ]
     for point in result["curve"]:
-        spread = f" ± {100 * point['std']:.2f}" if point["n"] > 1 else ""
+        deviation = f" ± {100 * point['std']:.2f}" if point["n"] > 1 else ""
         star = "*" if point["beta"] == result["beta"] else " "
-        accuracy = f"{100 * point['accuracy']:.2f} %{spread}"
+        accuracy = f"{100 * point['accuracy']:.2f} %{deviation}"
         also = f"  {100 * true[point['beta']]['accuracy']:>14.2f} %" if true else ""
         out.append(f"{point['beta']:>6g}{star} {accuracy:>31}{also}")
     if true:

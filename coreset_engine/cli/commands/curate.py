@@ -157,13 +157,13 @@ def columns(
         for one in described:
             print(f"{one.name:20} {one.group:10} {'' if one.ready else 'computed on demand'}")
         return
-    found = cross_filter(run.columns, {} if wanted is None else {"": wanted}, name or ())
+    filtered = cross_filter(run.columns, {} if wanted is None else {"": wanted}, name or ())
     listed: dict[str, Any] = {}
     if wanted is not None:
         left = apply_filter(wanted, run.columns)
         listed["where"] = left.sentence if left.matched else nothing_left(left, run.columns)
         listed["matched"] = left.matched
-    for key, facet in found.facets.items():
+    for key, facet in filtered.facets.items():
         listed[key] = dict(zip(facet.labels, facet.counts.tolist())) | (
             {"(missing)": facet.missing} if facet.missing_total else {}
         )

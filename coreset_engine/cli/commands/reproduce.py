@@ -59,10 +59,10 @@ def reproduce(
         _print_list(as_json)
         return
     asked = Asked(seeds, prune_rates, rows, small)
-    found = _measure(find_table(table), settings, source, asked)
+    result = _measure(find_table(table), settings, source, asked)
     if out is not None:
-        write_text(out, json.dumps(found, indent=1, default=str) + "\n")
-    print(json.dumps(found, default=str) if as_json else "\n".join(lines(found)))
+        write_text(out, json.dumps(result, indent=1, default=str) + "\n")
+    print(json.dumps(result, default=str) if as_json else "\n".join(lines(result)))
 
 
 class Asked(NamedTuple):
@@ -121,31 +121,31 @@ def _wanted(table: PaperTable | StageTable, asked: Asked) -> Reproduction | Stag
     return StageReproduction(table, seeds, rows, asked.small)
 
 
-def lines(found: dict[str, Any]) -> list[str]:
+def lines(result: dict[str, Any]) -> list[str]:
     """The table as text: at each rate the paper's figure, ours with its standard error, n."""
     from coreset_engine.evaluation.sampling_figure import bars
 
-    stages = "measures" in found
-    what = "a linear model on this run's vectors" if found["small"] else found["model"]
+    stages = "measures" in result
+    what = "a linear model on this run's vectors" if result["small"] else result["model"]
     if stages:
-        what = "this run's settings" if found["small"] else found["model"]
+        what = "this run's settings" if result["small"] else result["model"]
     out = [
-        f"{found['source']}: {found['title']}",
-        f"here: {found['dataset']}, {what}"
-        + ("; the paper's protocol at small scale, not its figures" if found["small"] else ""),
+        f"{result['source']}: {result['title']}",
+        f"here: {result['dataset']}, {what}"
+        + ("; the paper's protocol at small scale, not its figures" if result["small"] else ""),
         f"{'row':26} {'measure' if stages else 'removed':>18} {'kept':>8} {'paper':>8} {'here':>8} "
         f"{'s.e.':>6} {'n':>3} {'here - paper':>13}",
     ]
     if not stages:
-        out.append(_line("All images", "0.0%", found["full"] | {"k": None}))
-    out += [_line(cell["row"], _column(cell), cell) for cell in found["cells"]]
-    for cell in found["cells"]:
+        out.append(_line("All images", "0.0%", result["full"] | {"k": None}))
+    out += [_line(cell["row"], _column(cell), cell) for cell in result["cells"]]
+    for cell in result["cells"]:
         if cell.get("coverage"):
             out.append(f"{cell['row']}, {_column(cell)}: {cell['coverage']}")
-    for one in found.get("histograms", ()):
+    for one in result.get("histograms", ()):
         out.append(f"{one['row']:26} images  |{bars(one['images'])}|")
         out.append(f"{'':26} samples |{bars(one['samples'])}|")
-    return out + ([f"note: {found['note']}"] if found["note"] else [])
+    return out + ([f"note: {result['note']}"] if result["note"] else [])
 
 
 def _column(cell: dict[str, Any]) -> str:
@@ -194,13 +194,13 @@ def _row_labels(text: str, known: Sequence[str]) -> tuple[str, ...]:
     """The rows that `text` names, comma-separated; labels such as "T = 1,000" have commas too."""
     by_length = sorted(known, key=len, reverse=True)
     rest = text.strip(" ,")
-    found = []
+    labels_found = []
     while rest:
         label = next((one for one in by_length if _begins_with(rest, one)), "")
         taken = len(label) or len(rest.partition(",")[0])
-        found.append(rest[:taken].strip())
+        labels_found.append(rest[:taken].strip())
         rest = rest[taken:].strip(" ,")
-    return tuple(found)
+    return tuple(labels_found)
 
 
 def _begins_with(text: str, label: str) -> bool:

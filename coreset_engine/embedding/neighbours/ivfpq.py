@@ -177,11 +177,11 @@ def tune(vectors: np.ndarray, folder: Path) -> dict[str, Any]:
     true = nearest_of(rows, probes, plan["wanted"])
     for probed, times in _LADDER:
         settings = dict(probed=probed, candidates=times * plan["wanted"] + 1)
-        found = [
+        recalls = [
             _nearest(vectors, folder, plan, settings, int(at), int(at) + 1)[0][0] for at in probes
         ]
         recall = float(
-            np.mean([np.isin(one, other).mean() for one, other in zip(true, found, strict=True)])
+            np.mean([np.isin(one, other).mean() for one, other in zip(true, recalls, strict=True)])
         )
         if recall >= _ENOUGH:
             break
@@ -301,11 +301,11 @@ def _best_of(pieces: list[Any], asked: np.ndarray, wanted: int) -> np.ndarray:
     best = np.empty((len(asked), 0), np.float32)
     nearest = np.empty((len(asked), 0), np.int64)
     for piece in pieces:
-        near, names = piece.search_preassigned(asked, wanted, lists, close)
-        near = np.hstack([best, near])
+        distances, names = piece.search_preassigned(asked, wanted, lists, close)
+        distances = np.hstack([best, distances])
         names = np.hstack([nearest, names])
-        order = np.lexsort((names, np.where(names < 0, np.inf, -near)))[:, :wanted]
-        best = np.take_along_axis(near, order, 1)
+        order = np.lexsort((names, np.where(names < 0, np.inf, -distances)))[:, :wanted]
+        best = np.take_along_axis(distances, order, 1)
         nearest = np.take_along_axis(names, order, 1)
     return nearest
 
@@ -349,8 +349,8 @@ def gather(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     ]
     for number in range(-(-plan["n"] // block)):
         with np.load(folder / f"block-{number:08d}.npz") as part:
-            for whole, name in zip(parts, ("indices", "distances"), strict=True):
-                whole[number * block : (number + 1) * block] = part[name]
+            for stored, name in zip(parts, ("indices", "distances"), strict=True):
+                stored[number * block : (number + 1) * block] = part[name]
     return parts[0], parts[1]
 
 

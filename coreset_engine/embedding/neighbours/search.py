@@ -72,7 +72,7 @@ def neighbours(
             metric,
             {"recall": 1.0},
         )
-    rows = _rows(vectors, metric, whole=count <= exact_below)
+    rows = _rows(vectors, metric, full=count <= exact_below)
     search, info = choose_search(rows, wanted, metric, resolve_device(device), count <= exact_below)
     step = int(np.clip(_BLOCK_BYTES // (4 * rows.shape[1] * 2 * wanted), 64, 4096))
     indices = np.empty((count, wanted), np.int64)
@@ -110,12 +110,12 @@ def _check(vectors: np.ndarray, k: int, metric: str) -> None:
         )
 
 
-def _rows(vectors: np.ndarray, metric: str, whole: bool) -> np.ndarray:
+def _rows(vectors: np.ndarray, metric: str, full: bool) -> np.ndarray:
     """(N, D), of unit length for cosine.
 
     Small sets as float32; large ones keep float16 if they came so.
     """
-    kind = np.float32 if whole or vectors.dtype != np.float16 else np.float16
+    kind = np.float32 if full or vectors.dtype != np.float16 else np.float16
     same = metric == "l2" and vectors.dtype == kind
     rows = vectors if same else np.empty(vectors.shape, kind)
     for start in range(0, len(vectors), 8192):

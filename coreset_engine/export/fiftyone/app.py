@@ -207,10 +207,10 @@ def _wait_until_heard(session: Any, url: str, seconds: float = 30) -> None:
     """
     heard = threading.Event()
 
-    def hear(_: Any) -> None:
+    def on_event(_: Any) -> None:
         heard.set()
 
-    session._client.add_event_listener("set_sample", hear)
+    session._client.add_event_listener("set_sample", on_event)
     nothing = dict(event="set_sample", subscription="", data=dict(group_id=None, sample_id=None))
     request = urllib.request.Request(
         url + "event", json.dumps(nothing).encode(), {"Content-Type": "application/json"}
@@ -223,7 +223,7 @@ def _wait_until_heard(session: Any, url: str, seconds: float = 30) -> None:
             )
         with contextlib.suppress(OSError):
             urllib.request.urlopen(request, timeout=5).read()
-    session._client.remove_event_listener("set_sample", hear)
+    session._client.remove_event_listener("set_sample", on_event)
 
 
 def _patiently(act: Callable[[], None], seconds: float = 30) -> None:

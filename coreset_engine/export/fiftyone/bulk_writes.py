@@ -46,12 +46,12 @@ def declare_fields(fo: Any, dataset: Any, layers: list[Layer]) -> None:
     for layer in layers:
         if not dataset.has_sample_field(layer.name):
             documents = {"label": fo.Classification, "boxes": fo.Detections}
-            given = (
+            declared = (
                 dict(ftype=fo.EmbeddedDocumentField, embedded_doc_type=documents[layer.kind])
                 if layer.kind in documents
                 else dict(ftype=kinds[layer.kind])
             )
-            dataset.add_sample_field(layer.name, description=layer.text, **given)
+            dataset.add_sample_field(layer.name, description=layer.text, **declared)
 
 
 def merge_fields(

@@ -33,7 +33,7 @@ class Target:
     """
 
     def __init__(
-        self, fo: Any, dataset: Any, names: Names, layers: list[Layer], near: float
+        self, fo: Any, dataset: Any, names: Names, layers: list[Layer], duplicate_distance: float
     ) -> None:
         """Read what selections own in the dataset; writes nothing.
 
@@ -46,7 +46,7 @@ class Target:
             Of the selection.
         layers : list of Layer
             Fields that will be written.
-        near : float
+        duplicate_distance : float
             Cosine distance within which images count as near duplicates, for the views.
         """
         self.fo = fo
@@ -56,7 +56,7 @@ class Target:
         self.records = _records(dataset)
         self.before = self.records.get(names.run_key, {})
         self.collection = dataset._sample_collection
-        self.views = views(names, layers, near)
+        self.views = views(names, layers, duplicate_distance)
         self.keys = [names.prefix + kind for kind in ("umap", "similarity")]
         tag_taken = self.collection.find_one({"tags": SHARED_TAG}, {"_id": 1}) is not None
         ours = any(record.get("shared_tag", True) for record in self.records.values())
@@ -201,8 +201,8 @@ class Target:
             self.dataset.delete_saved_view(name)
         for view in self.views:
             shown = every_sample(self.dataset).view()
-            for method, given in view.stages:
-                shown = getattr(shown, method)(**given)
+            for method, arguments in view.stages:
+                shown = getattr(shown, method)(**arguments)
             self.dataset.save_view(view.name, shown, description=view.text)
 
     def write_runs(

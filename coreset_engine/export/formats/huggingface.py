@@ -59,9 +59,9 @@ def write_huggingface(
     destination = Path(destination)
     rows = images.kept(bundle)
     classes = images.class_labels(bundle, labels)
-    found = {name for row in rows[:1] for name in images.scores(bundle, row)}
-    numbers = sorted(found - {"tags"})
-    schema = _schema(list(classes.names), numbers, tagged="tags" in found)
+    names = {name for row in rows[:1] for name in images.scores(bundle, row)}
+    numbers = sorted(names - {"tags"})
+    schema = _schema(list(classes.names), numbers, tagged="tags" in names)
     shards = max(1, -(-len(rows) // ROWS))
     with filesystem.writing(destination):
         folder = fresh(destination / "data")
@@ -114,11 +114,11 @@ def _table(
 ) -> Any:
     import pyarrow as pa
 
-    found = [images.picture(bundle, row) for row in rows]
+    encoded = [images.picture(bundle, row) for row in rows]
     numbers_of = [images.scores(bundle, row) for row in rows]
     columns = {
         "image": [
-            dict(bytes=data, path=f"{number}.{kind}") for number, (data, kind) in enumerate(found)
+            dict(bytes=data, path=f"{number}.{kind}") for number, (data, kind) in enumerate(encoded)
         ],
         "label": [classes.code(row) for row in rows],
         "id": [str(bundle.ids[row]) for row in rows],

@@ -75,15 +75,15 @@ def _parts(
     codes = classes.codes[rows]
     out = images.held_out([str(bundle.ids[row]) for row in rows], codes.tolist(), val, seed)
     counts = np.bincount(codes[codes >= 0], minlength=len(classes.names))
-    found: list[tuple[int, str]] = []
+    parts: list[tuple[int, str]] = []
     for row, code, held in zip(rows.tolist(), codes.tolist(), out.tolist(), strict=True):
         if code < 0 and classes.names:
-            found.append((row, UNLABELLED))
+            parts.append((row, UNLABELLED))
             continue
-        found.append((row, "val" if held else "train"))
+        parts.append((row, "val" if held else "train"))
         if code >= 0 and counts[code] == 1 and val > 0:
-            found.append((row, "val"))
-    return found
+            parts.append((row, "val"))
+    return parts
 
 
 def _write_classes(destination: Path, classes: images.ClassLabels) -> None:
@@ -132,17 +132,17 @@ def _summary(
 ) -> dict[str, Any]:
     number = {part: sum(one == part for _, one in parts) for part in PARTS}
     both = len(parts) - len(rows)
-    found = dict(
+    summary = dict(
         train=number["train"],
         val=number["val"] - both,
         classes=len({classes.code(row) for row in rows.tolist()} - {None}),
         path=str(destination),
     )
     if number[UNLABELLED]:
-        found["unlabelled"] = number[UNLABELLED]
+        summary["unlabelled"] = number[UNLABELLED]
     if both:
-        found["note"] = (
+        summary["note"] = (
             f"{both} {'class has' if both == 1 else 'classes have'} one image, which is in train "
             "and in val."
         )
-    return found
+    return summary

@@ -149,15 +149,15 @@ def _by_cluster(bundle: ExportBundle) -> ClassLabels:
 
 def _distinct(names: Sequence[str]) -> tuple[str, ...]:
     """Cleaned names, with a number behind those that only cleaning made equal."""
-    found: dict[str, None] = {}
+    kept_names: dict[str, None] = {}
     for name in map(clean, names):
         trial = name
         number = 1
-        while trial in found:
+        while trial in kept_names:
             number += 1
             trial = f"{name} ({number})"
-        found[trial] = None
-    return tuple(found)
+        kept_names[trial] = None
+    return tuple(kept_names)
 
 
 def clean(text: Any) -> str:
@@ -179,8 +179,10 @@ def picture(bundle: ExportBundle, row: int, viewer: Viewer = TRAINING) -> tuple[
 def own_file(bundle: ExportBundle, row: int) -> Path | None:
     """The source's file of a row when it is a plain picture file."""
     paths = bundle.dataset.paths if bundle.dataset is not None else None
-    found = paths[bundle.position[row]] if paths is not None and bundle.position[row] >= 0 else None
-    path = Path(found) if isinstance(found, str) and found else None
+    own_path = (
+        paths[bundle.position[row]] if paths is not None and bundle.position[row] >= 0 else None
+    )
+    path = Path(own_path) if isinstance(own_path, str) and own_path else None
     return path if path is not None and path.suffix.lower() in KNOWN and path.is_file() else None
 
 
@@ -274,18 +276,18 @@ def held_out(
 
 def scores(bundle: ExportBundle, row: int) -> dict[str, Any]:
     """The row's numbers as JSON can hold them, infinite and missing ones as None; and its tags."""
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     if "tags" in bundle.table:
-        found["tags"] = bundle.image_tags[row]
+        values["tags"] = bundle.image_tags[row]
     for name in bundle.table.columns:
         value = bundle.table[name].iat[row]
         if name in ("id", "path", "selected"):
             continue
         if isinstance(value, int | np.integer):
-            found[name] = int(value)
+            values[name] = int(value)
         elif isinstance(value, float | np.floating):
-            found[name] = float(value) if np.isfinite(value) else None
-    return found
+            values[name] = float(value) if np.isfinite(value) else None
+    return values
 
 
 def write_json(path: Path, value: Any) -> None:

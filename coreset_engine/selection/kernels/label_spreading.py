@@ -37,7 +37,7 @@ def spread_labels(
     graph = (scale @ graph @ scale).astype(np.float32).tocsr()
     start = np.zeros((graph.shape[0], int(labels.max()) + 1), np.float32)
     start[known, labels] = 1
-    found = start.copy()
+    state = start.copy()
     for _ in range(STEPS):
-        found = np.float32(keep) * (graph @ found) + np.float32(1 - keep) * start
-    return found
+        state = np.float32(keep) * (graph @ state) + np.float32(1 - keep) * start
+    return state

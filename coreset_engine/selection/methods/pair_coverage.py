@@ -363,11 +363,11 @@ def neighbourhood(n: int, kept: int, coverage: float) -> int:
     K nearest of an image; K is at least 1 and stays below n - kept.
     """
     missed = 1.0
-    found = 0
-    while 1 - missed < coverage and found < n - kept - 1:
-        found += 1
-        missed *= (n - kept - found) / (n - found)
-    return max(1, found)
+    covered = 0
+    while 1 - missed < coverage and covered < n - kept - 1:
+        covered += 1
+        missed *= (n - kept - covered) / (n - covered)
+    return max(1, covered)
 
 
 def gaussian_density(radius: np.ndarray) -> np.ndarray:

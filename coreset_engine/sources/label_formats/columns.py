@@ -64,12 +64,12 @@ def one_hot_columns(columns: Sequence[Cells], others: Iterable[int]) -> list[int
 
     Most rows must have a single 1: columns of facts that are true or false are not classes.
     """
-    found = [at for at in others if _is_binary(columns[at])]
-    if len(found) < 2:
+    binary = [at for at in others if _is_binary(columns[at])]
+    if len(binary) < 2:
         return []
-    rows = list(zip(*(columns[at] for at in found), strict=True))
+    rows = list(zip(*(columns[at] for at in binary), strict=True))
     single = sum(len(positive_cells(row)) == 1 for row in rows)
-    return found if single * 2 >= len(rows) else []
+    return binary if single * 2 >= len(rows) else []
 
 
 def _is_binary(cells: Cells) -> bool:

@@ -177,8 +177,8 @@ def _taxonomy(value: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _regions(value: dict[str, Any]) -> tuple[str, ...]:
-    found = [classes_of(inner) for name, inner in value.items() if name.endswith("labels")]
-    return tuple(dict.fromkeys(name for names in found for name in names))
+    classes = [classes_of(inner) for name, inner in value.items() if name.endswith("labels")]
+    return tuple(dict.fromkeys(name for names in classes for name in names))
 
 
 def _ratings(value: dict[str, Any]) -> tuple[str, ...]:

@@ -42,8 +42,8 @@ def _picture_of(text: Path) -> str:
     parts = list(text.absolute().parts)
     at = len(parts) - 1 - parts[::-1].index("labels")
     folder = Path(*parts[:at], "images", *parts[at + 1 : -1])
-    found = (folder / f"{text.stem}{suffix}" for suffix in sorted(PICTURES))
-    return next((str(path) for path in found if path.is_file()), "")
+    candidates = (folder / f"{text.stem}{suffix}" for suffix in sorted(PICTURES))
+    return next((str(path) for path in candidates if path.is_file()), "")
 
 
 def yolo_class_names(root: Path) -> dict[int, str]:
@@ -105,6 +105,8 @@ def _yaml_names(path: Path) -> dict[int, str]:
 def _notes_names(path: Path) -> dict[int, str]:
     """The categories of Label Studio's notes.json; {} for any other file of that name."""
     item = parsed_line(text_of(path.read_bytes(), str(path)))
-    found = list_of(item.get("categories")) if isinstance(item, dict) else []
-    pairs = [(id_text(one.get("id")), one.get("name")) for one in found if isinstance(one, dict)]
+    categories = list_of(item.get("categories")) if isinstance(item, dict) else []
+    pairs = [
+        (id_text(one.get("id")), one.get("name")) for one in categories if isinstance(one, dict)
+    ]
     return {int(number): str(name) for number, name in pairs if number.isdigit() and name}

@@ -31,13 +31,13 @@ def declared_classes(kind: str, item: Item, options: Mapping[str, str]) -> tuple
         label: the name of the column of classes.
     """
     try:
-        found: Any = listed_classes(item, options.get("label")) if kind == "parquet" else []
+        names: Any = listed_classes(item, options.get("label")) if kind == "parquet" else []
         if kind == "tar":
-            found = json.loads(_beside(item.path))
+            names = json.loads(_beside(item.path))
     except (OSError, ValueError, RecursionError, CoresetError):
         return ()
-    texts = isinstance(found, list) and all(isinstance(name, str) for name in found)
-    return tuple(found) if texts and len(set(found)) == len(found) else ()
+    texts = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    return tuple(names) if texts and len(set(names)) == len(names) else ()
 
 
 def _beside(path_of_file: str) -> bytes:

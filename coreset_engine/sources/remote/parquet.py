@@ -84,8 +84,8 @@ def look_through(item: Item, examine: Any, options: dict[str, Any]) -> Iterator[
             continue
         columns = _Columns(pictures, extra, names, classes)
         for position in range(len(pictures)):
-            found = _row(columns, position, f"{item.name}:{row}", examine)
-            yield dict(place=(group << _ROWS) + position) | found
+            row_record = _row(columns, position, f"{item.name}:{row}", examine)
+            yield dict(place=(group << _ROWS) + position) | row_record
             row += 1
 
 
