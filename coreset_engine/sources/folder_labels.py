@@ -201,7 +201,7 @@ def _names_at(folders: list[list[str]], level: int) -> set[str]:
 
 
 def _with_levels_below(folders: list[list[str]], levels: _Levels) -> _Levels:
-    """`found`, with the splits below every class, and with the classes below every domain."""
+    """`levels`, with the splits below every class, and with the classes below every domain."""
     level = levels.classes
     assert level is not None
     stored = False
