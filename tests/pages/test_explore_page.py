@@ -220,6 +220,12 @@ def test_the_drawer_shows_why_and_marks(open_page, digits):
     assert not test.exception and not test.error
 
 
+def test_the_drawer_says_what_each_aim_of_a_mixed_selection_added(open_page, digits):
+    test = open_page("explore", image=str(digits.ids[5]), method="mix")
+    assert not test.exception and not test.error
+    assert "Terms when it was ranked: diversity" in texts(test)
+
+
 def test_the_old_gallery_address_shows_the_gallery(open_page):
     test = open_page("gallery")
     assert not test.exception and test.session_state["state:explore_layout"] == "Gallery"

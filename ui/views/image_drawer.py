@@ -45,7 +45,7 @@ def show_drawer(view: RunView, i: int, selection: Selection | None, *, key: str)
     if view.dataset.reader is not None:
         st.image(large(view.dataset, i, 320), width="stretch")
     _mark_buttons(name, key)
-    for line in explanation.verdict(view, i, selection):
+    for line in explanation.reasons_of(view, i, selection):
         st.markdown(line)
     for line in explanation.label_lines(view, i):
         st.markdown(line)

@@ -50,7 +50,7 @@ def show_panel(view: RunView, i: int, selection: Selection | None, *, key: str) 
             st.image(large(view.dataset, i, 320), width="stretch")
         pin_buttons(view, i, key)
     with words:
-        reasons = [*verdict(view, i, selection), *term_lines(selection, i)]
+        reasons = reasons_of(view, i, selection)
         for line in [*reasons, *label_lines(view, i), *score_lines(view, i)]:
             st.markdown(line)
     with plot:
@@ -88,6 +88,11 @@ def pin_buttons(view: RunView, i: int, key: str) -> None:
     if st.button("Close", key=f"{key}:close", width="stretch"):
         session.put("image", "")
         st.rerun()
+
+
+def reasons_of(view: RunView, i: int, selection: Selection | None) -> list[str]:
+    """Why the image is selected or not: the rule, and what each aim of a mixed selection added."""
+    return [*verdict(view, i, selection), *term_lines(selection, i)]
 
 
 def verdict(view: RunView, i: int, selection: Selection | None) -> list[str]:
