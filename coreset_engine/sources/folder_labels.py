@@ -255,7 +255,7 @@ def _level_of(folders: list[list[str]], shared: int, depth: int | None) -> int:
         return min(shared, max(deepest - 1, 0))
     if not 1 <= depth <= max(deepest, 1):
         raise BadInput(
-            f"depth={depth} names no level of folders; the pictures lie 0 to {deepest} folders "
+            f"depth={depth} names no level of folders; the images lie 0 to {deepest} folders "
             "deep, "
             f"so give 1 to {max(deepest, 1)}."
         )
@@ -311,7 +311,7 @@ def _note(
         return Note("labels", note if forced else f"{note}; {REMEDY}")
     known = {name for name in names if name is not None}
     if len(known) > 1:
-        reason = f"{len(known):,} folders for {len(names):,} pictures are not classes"
+        reason = f"{len(known):,} folders for {len(names):,} images are not classes"
     elif known:
         reason = f"all images lie in one folder ({_some(known)})"
     elif levels.kinds:

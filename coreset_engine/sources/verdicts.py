@@ -225,7 +225,7 @@ def loss_note(count: int, code: str, fit: str) -> str:
     """Sentence on a loss: a code of LOSSES, or "wide" under `fit`."""
     words = _wide_words(fit) if code == "wide" else LOSSES[code]
     verb, _, rest = words.partition(" ")
-    return counted(count, f"picture {_SINGULAR[verb]} {rest}", f"pictures {words}")
+    return counted(count, f"image {_SINGULAR[verb]} {rest}", f"images {words}")
 
 
 def _wide_words(fit: str) -> str:

@@ -338,7 +338,7 @@ def test_sentences_are_captions_and_said_to_be_none(tmp_path):
     pq.write_table(table, tmp_path / "t.parquet")
     ds = open_source(str(tmp_path / "t.parquet"))
     assert ds.labels is None and ds.columns["text"].tolist() == texts
-    assert any("6 pictures are captions, not classes" in note.text for note in ds.notes)
+    assert any("6 images are captions, not classes" in note.text for note in ds.notes)
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def test_twelve_bits_in_sixteen_use_the_whole_range(tmp_path: Path):
     for i in range(3):
         values = np.asarray(ds.image(i))
         assert values.min() == 0 and values.max() == 255 and len(np.unique(values)) > 50
-    assert "3 pictures have more than 8 bits" in notes_of(ds)
+    assert "3 images have more than 8 bits" in notes_of(ds)
 
 
 def test_sixteen_bit_colour_png_keeps_its_small_values(tmp_path: Path):
@@ -98,7 +98,7 @@ def test_what_is_wholly_transparent_or_not_at_all_is_told_apart(tmp_path: Path):
     Image.new("RGBA", (9, 9), (255, 0, 0, 0)).save(tmp_path / "nothing.png")
     picture(1).convert("RGBA").save(tmp_path / "opaque.png")
     ds = open_source(tmp_path)
-    assert "1 picture is wholly transparent" in notes_of(ds)
+    assert "1 image is fully transparent" in notes_of(ds)
     assert "have transparency" not in notes_of(ds)
     assert np.array_equal(np.asarray(ds.image(1)), np.asarray(picture(1)))
 
@@ -109,13 +109,13 @@ def test_frames_and_pages_are_counted(tmp_path: Path):
     frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
     frames[0].save(tmp_path / "moving.webp", save_all=True, append_images=frames[1:])
     frames[0].save(tmp_path / "one.tif")
-    assert "3 pictures have several frames or pages" in notes_of(open_source(tmp_path))
+    assert "3 images have several frames or pages" in notes_of(open_source(tmp_path))
 
 
 def test_wide_pictures_are_counted_with_their_remedy(tmp_path: Path):
     picture(0, (60, 20)).save(tmp_path / "flag.png")
     picture(1, (30, 20)).save(tmp_path / "photo.png")
-    assert "1 picture is over 1.5 times as long as wide" in notes_of(open_source(tmp_path))
+    assert "1 image is over 1.5 times as long as wide" in notes_of(open_source(tmp_path))
     cropped = open_source(tmp_path, fit="crop")
     assert "cropped to their central square" in notes_of(cropped) and cropped.fit == "crop"
     assert cropped.fingerprint != open_source(tmp_path).fingerprint

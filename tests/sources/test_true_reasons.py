@@ -108,7 +108,7 @@ def test_dotted_names_in_tars_are_samples_or_told(tmp_path: Path):
     ds = open_source(tar(tmp_path / "a.tar", members))
     assert sorted(ds.ids.tolist()) == ["0001", "0002.left", "0002.right", "photo.v2"]
     why = reasons(ds)
-    assert "further picture of the sample '0001'" in why["0001.mask.png"]
+    assert "further image of the sample '0001'" in why["0001.mask.png"]
     assert "*.npy 1" in why["a.tar"]
 
 

@@ -392,9 +392,7 @@ def _labels(
         codes = pc.fill_null(pc.index_in(texts, pa.array(listed, texts.type)), -1)
         return codes.to_numpy(), tuple(printable_name(name) for name in declared), {}, []
     if _are_captions(known, len(texts) - texts.null_count):
-        text = (
-            f"{len(known):,} different texts of {len(texts):,} pictures are captions, not classes"
-        )
+        text = f"{len(known):,} different texts of {len(texts):,} images are captions, not classes"
         note = Note("labels", f"{text}; they are the column 'text'")
         return None, (), {"text": arrow_columns.safe(pc.fill_null(texts, ""))}, [note]
     numbers = all(text.isascii() and text.isdigit() and len(text) < 10 for text in known)

@@ -60,7 +60,9 @@ def look_through(item: Item, examine: Any, options: dict[str, Any]) -> Iterator[
                 yield from _entry(member, stream, samples, dotted, unread, examine)
     for name, key, row in dotted:
         if "place" in samples.get(key, {}):
-            yield dict(key=name, reason=f"is a further picture of the sample {key!r}; one is read")
+            yield dict(
+                key=name, reason=f"is a further image of the sample {key!r}; only one is read"
+            )
         else:
             named = samples.get(row["key"], {}).get("label")
             shared = samples.get(key, {}).get("label")  # 1.left.png and 1.right.png have 1.cls
