@@ -95,7 +95,7 @@ def test_one_folder_is_no_class_and_says_so(tmp_path: Path):
 
 def test_a_folder_for_every_picture_is_no_class(tmp_path: Path):
     ds = open_source(folder(tmp_path, [f"patient{i:03d}x/1.png" for i in range(30)]))
-    assert ds.labels is None and "30 folders for 30 pictures" in ds.notes[0].text
+    assert ds.labels is None and "30 folders for 30 images" in ds.notes[0].text
 
 
 @pytest.mark.parametrize(
