@@ -13,7 +13,7 @@ NOUNS = "boxes|videos|images|files|frames|objects|groups|pairs|labels|rows|pictu
 FIXED = re.compile(rf"(?<!of )(?<!All )\{{[^{{}}]*:,\}} (?:{NOUNS})\b")
 
 SIZES = {  # of sets, which hold several
-    "coreset_engine/sources/folder_labels.py: {len(names):,} pictures",
+    "coreset_engine/sources/folder_labels.py: {len(names):,} images",
     "coreset_engine/curation/tagging.py: {len(run.dataset):,} images",
     "coreset_engine/cli/commands/forecast.py: {forecast.n_images:,} labels",
     "compare_datasets.py: {of_a.n:,} images",
