@@ -420,3 +420,9 @@ def test_paths_of_other_files_are_other_images_and_a_copy_is_the_same(tmp_path):
     one = import_labels(written(tmp_path, "\n".join(["file,label", rows[0]])))
     copied = one.match(["1.png"], [str(tmp_path / "copy" / "1.png")])
     assert copied.labels == {"1.png": "cat"}
+
+
+def test_a_file_of_probabilities_is_answered_with_where_predictions_go(tmp_path):
+    path = written(tmp_path, "image,p_cat,p_dog\na/0001.png,0.5,0.5\n")
+    with pytest.raises(BadInput, match="needs id and label.*predictions of a model are taken by"):
+        matched(path)

@@ -54,6 +54,10 @@ _TITLES = {
     "aspect": "Aspect ratio",
     SELECTION: "Selection",
     "excluded": "Excluded on the Clean page",
+    "predicted_label": "Predicted class",
+    "predicted_confidence": "Confidence of the prediction",
+    "predicted_entropy": "Entropy of the prediction",
+    "predicted_margin": "Margin of the prediction",
     **{name: title[:1].upper() + title[1:] for name, title in TITLES.items()},
 }
 

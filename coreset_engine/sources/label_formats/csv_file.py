@@ -261,10 +261,17 @@ def choose_columns(
     if label is None and not one_hot or not keys:
         raise BadInput(
             f"{str(path)!r} has the columns {', '.join(filter(None, head)) or 'none'}; it needs id "
-            "and label, or name them: --id-column, --label-column."
+            f"and label, or name them: --id-column, --label-column{_predictions_hint(head)}."
         )
     return ChosenColumns(keys, label, () if label is not None else tuple(one_hot))
 
 
 def _may_be_class(name: str) -> bool:
     return name not in OTHER_COLUMNS and not name.startswith("coreset_")
+
+
+def _predictions_hint(head: list[str]) -> str:
+    """Where the columns are a model's probabilities or logits: how such a file is used."""
+    if not any(name.startswith(("p_", "logit_")) for name in head):
+        return ""
+    return "; predictions of a model are taken by --predictions, or as such on Export"
