@@ -130,7 +130,7 @@ def test_gc_on_the_command_line_is_a_dry_run_unless_told(tmp_path, monkeypatch):
     before = left(run.store)
     report = json.loads(shell.invoke(app, ["gc", "--days", "0", "--json"]).output)
     assert report["dry_run"] and len(report["items"]) == len(before) and left(run.store) == before
-    assert "may go" in shell.invoke(app, ["gc", "--days", "0"]).output
+    assert "can be removed" in shell.invoke(app, ["gc", "--days", "0"]).output
     assert isinstance(shell.invoke(app, ["gc", "--days", "-1"]).exception, BadInput)
     done = json.loads(shell.invoke(app, ["gc", "--days", "0", "--yes", "--json"]).output)
     assert done["bytes"] == report["bytes"] and left(run.store) == set()
