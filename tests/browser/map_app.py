@@ -17,8 +17,15 @@ from PIL import Image  # noqa: E402
 from streamlit.runtime.scriptrunner import get_script_run_ctx  # noqa: E402
 
 
+class MadeUp:
+    """The attributes given; like a run, and unlike a SimpleNamespace, a key of weak references."""
+
+    def __init__(self, **values):
+        vars(self).update(values)
+
+
 @st.cache_resource(max_entries=3)
-def fake_view(n: int) -> SimpleNamespace:
+def fake_view(n: int) -> MadeUp:
     from coreset_engine.core.types import Dataset, PseudoLabels
 
     classes = np.arange(n, dtype=np.int64) % 10
@@ -38,13 +45,13 @@ def fake_view(n: int) -> SimpleNamespace:
         el2n=rng.random(n),
         entropy=rng.random(n),
     )
-    run = SimpleNamespace(
+    run = MadeUp(
         map=fake_points(n),
         dynamics=dynamics,
         pseudo_labels=PseudoLabels(classes, np.ones(n, np.float32), 10),
         stored_as=lambda stage: stage,
     )
-    return SimpleNamespace(
+    return MadeUp(
         run=run,
         dataset=dataset,
         full=None,
