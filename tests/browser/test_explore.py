@@ -104,13 +104,14 @@ def test_basket_and_tags_by_key(open_page, app):
     page.get_by_role("button", name="Tag 2 images").click()
     settled(page)
     page.keyboard.press("Escape")
-    third = tiles.nth(2)
-    third.locator("button").focus()
-    number = page.evaluate(
+    # The gallery is told of the new tag and its key by the run that follows.
+    number = page.wait_for_function(
         "() => { const find = (root) => [...root.querySelectorAll('*')].reduce((hit, e) => hit ||"
         " (e.matches('.root') && e.state?.data ? e : e.shadowRoot && find(e.shadowRoot)), null);"
-        " return find(document).state.data.tag_keys.indexOf('doubtful') + 1; }"
-    )
+        " return find(document)?.state.data.tag_keys.indexOf('doubtful') + 1; }"
+    ).json_value()
+    third = tiles.nth(2)
+    third.locator("button").focus()
     page.keyboard.press(str(number))
     third.locator(".tags", has_text="doubtful").wait_for()
     page.get_by_role("checkbox", name="doubtful, 3 images").wait_for()
