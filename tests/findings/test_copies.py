@@ -218,7 +218,7 @@ def test_screening_loses_no_pair_whose_small_copies_coincide():
     close = {
         tuple(sorted((i, int(j))))
         for i in range(60)
-        for j in neighbours.indices[i, : copies._CONFIRMING]
+        for j in neighbours.indices[i, : copies.CONFIRMING]
     }
     plain = copies.tiny_difference(tiny, tiny, found.pairs) <= copies.COINCIDE
     wanted = [
