@@ -274,7 +274,7 @@ def test_no_pictures_or_images_gone_is_a_sentence(folder, tmp_path, target):
         dataclasses.replace(folder, dataset=None),
         dataclasses.replace(folder, dataset=dataclasses.replace(folder.dataset, reader=None)),
     ):
-        with pytest.raises(Missing, match="pictures"):
+        with pytest.raises(Missing, match="needs image files"):
             write(target, lacking, tmp_path / "out")
     keep = [i for i in range(len(folder)) if folder.ids[i] != ids_of(folder)[2]]
     data = folder.dataset
