@@ -33,9 +33,10 @@ def run_of(spec: str, run: Run | Sampled, dataset: Dataset | None = None) -> Run
     other = own.opened.get(spec)
     dataset = dataset or other or own.executor.open_source(spec, own.tick("opening"))
     if (dataset.vectors is None) != (own.dataset.vectors is None):
-        brings = "the other source" if dataset.vectors is not None else "this source"
+        both = ("the other source", "this source")
+        with_vectors, without = both if dataset.vectors is not None else reversed(both)
         raise BadInput(
-            f"{brings} has its own vectors and the other source does not, so their distances are "
+            f"{with_vectors} has its own vectors and {without} does not, so their distances are "
             "not comparable; give two sources of images, or two of vectors."
         )
     return Run(dataset, own.config, own.executor, store=own.store, progress=own.progress)

@@ -232,7 +232,7 @@ def test_masks_stay_out_of_the_pool(tmp_path, above, masks):
     folder(tmp_path, [f"{above}/a.png", f"{above}/b.png", f"{masks}/a.png", f"{masks}/b.png"])
     dataset = open_source(str(tmp_path))
     assert list(dataset.ids) == [f"{above}/a.png", f"{above}/b.png"]
-    assert any("folders of masks" in note.text for note in dataset.notes)
+    assert any("of masks and not in the pool" in note.text for note in dataset.notes)
     assert len(open_source(str(tmp_path), split="all")) == 4
 
 
