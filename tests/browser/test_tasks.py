@@ -162,7 +162,9 @@ def test_whether_a_selection_is_better_than_random_is_said_at_once(start):
     expect(badges).to_have_count(3, timeout=30_000)
     for begins in ("95% of all images are within", "All 10 clusters", "No selected image repeats"):
         message = page.get_by_text(re.compile(f"{begins}.*random")).first.inner_text()
-        assert re.search(r"random( leaves out|:) (all|[0-9])", message)  # beside what random reaches
+        assert re.search(
+            r"random( leaves out|:) (all|[0-9])", message
+        )  # beside what random reaches
     hand.done("is it better than random, in three sentences")
     witness.assert_clean()
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from finished import ROOT, texts
+from finished import ROOT, go_to, texts
 from PIL import Image
 
 from coreset_engine.core.errors import BadInput
@@ -58,6 +58,8 @@ def test_a_link_to_a_strange_folder_is_not_opened(fresh, tmp_path):
     assert (
         test.session_state["state:dataset"] == "" if "state:dataset" in test.session_state else True
     )
+    for page in ("clean", "select", "labels"):
+        assert "not been opened in this workspace" in texts(go_to(test, page))
 
 
 def zipped(**names):

@@ -76,5 +76,7 @@ def test_images_against_vectors_are_refused(tmp_path):
     from coreset_engine.sources.open import open_source
 
     run = Run(open_source("demo"), store=Store(tmp_path / "home"))
-    with pytest.raises(BadInput, match="the other source has its own vectors and this source does not"):
+    with pytest.raises(
+        BadInput, match="the other source has its own vectors and this source does not"
+    ):
         select("k_center", run, count=3, beyond=str(tmp_path / "a.npy"))

@@ -58,6 +58,17 @@ def empty_state(text: str, action: str | None = None, page: str | None = None) -
             st.page_link(page, label=action or "Open that page")
 
 
+def proposed_dataset() -> str:
+    """Say which dataset the address names and why it is not opened; empty where it names none."""
+    proposed = session.get("proposed")
+    if not proposed:
+        return ""
+    return (
+        f"This link asks for {escaped(proposed)}, which has not been opened in this workspace "
+        "before. Open it yourself if you trust it."
+    )
+
+
 def require_run(*stages: str, note_sample: bool = True) -> session.RunView:
     """Return the opened run with these stages computed, or stop the page with the next step.
 
@@ -75,7 +86,9 @@ def require_run(*stages: str, note_sample: bool = True) -> session.RunView:
     """
     view = session.current_run()
     if view is None:
-        empty_state("No dataset is open.", "Open one on Home", "pages/home.py")
+        empty_state(
+            proposed_dataset() or "No dataset is open.", "Open one on Home", "pages/home.py"
+        )
         st.stop()
     session.settle_count(len(view.full or view))
     missing = view.missing(stages)

@@ -14,6 +14,7 @@ import streamlit as st
 from coreset_engine.artifacts import filesystem
 from coreset_engine.core.errors import CoresetError
 from ui.components.escape import markdown as escaped
+from ui.components.frame import proposed_dataset
 from ui.state import recent_sources, session
 
 DEMO = "demo-photos"
@@ -53,10 +54,7 @@ def quick_open() -> None:
     """Draw the two quickest ways in: a folder's path, and the demo."""
     proposed = session.get("proposed") or ""
     if proposed:
-        st.info(
-            f"This link asks for {escaped(proposed)}, which has not been opened in this workspace "
-            "before. Open it yourself if you trust it."
-        )
+        st.info(proposed_dataset())
     with st.form("quick:form", border=False):
         left, middle, right = st.columns([6, 1, 2], vertical_alignment="bottom")
         folder = left.text_input(
