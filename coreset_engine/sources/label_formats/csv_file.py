@@ -270,7 +270,7 @@ def _may_be_class(name: str) -> bool:
     return name not in OTHER_COLUMNS and not name.startswith("coreset_")
 
 
-def _predictions_hint(head: list[str]) -> str:
+def _predictions_hint(head: Sequence[str]) -> str:
     """Where the columns are a model's probabilities or logits: how such a file is used."""
     if not any(name.startswith(("p_", "logit_")) for name in head):
         return ""
