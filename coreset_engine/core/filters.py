@@ -263,10 +263,12 @@ def _spelt_parts(joint: Filter) -> list[str]:
             test = part.parts[0]
             spelt.append(f"{_quoted(test.column)}!={_quoted(test.values[0])}")
             parts.pop(0)
-        elif part.op not in ("and", "or") or len(_spelt_parts(part)) == 1:
-            spelt.append(_spelt(part))
+        elif part.op in ("and", "or"):
+            inner = _spelt_parts(part)
+            joined = f" {part.op} ".join(inner)
+            spelt.append(joined if len(inner) == 1 else f"({joined})")
         else:
-            spelt.append(f"({_spelt(part)})")
+            spelt.append(_spelt(part))
     return spelt
 
 

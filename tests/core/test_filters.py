@@ -200,6 +200,15 @@ def test_another_value_is_spelt_as_it_is_written():
     assert parse_filter("not (time!=night)").text == "not (time!=night)"
 
 
+def test_a_deep_filter_is_spelt_part_by_part():
+    """Forty levels: a spelling that visited each inner level twice would never end."""
+    text = "a=0"
+    for level in range(40):
+        text = f"b={level} or ({text})" if level % 2 else f"b={level} and ({text})"
+    spelt = text.replace("and (a=0)", "and a=0", 1)
+    assert parse_filter(text).text == spelt and parse_filter(spelt) == parse_filter(text)
+
+
 def test_a_half_missing_column_says_whether_it_counts():
     found = apply_filter(parse_filter("time=night"), Table())
     assert found.missing == {"time": (1, 0)} and found.matched == 2
