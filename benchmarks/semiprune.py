@@ -27,8 +27,8 @@ import numpy as np
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+from benchmarks.method_tables import tests_of  # noqa: E402
 from benchmarks.methods import BASELINE, Pool, cell, read  # noqa: E402
-from coreset_engine.evaluation.paired import against_baseline  # noqa: E402
 
 RATES = (0.3, 0.5, 0.7, 0.9)
 JUDGES = ("linear", "knn")
@@ -135,16 +135,7 @@ def report(rows: list[dict]) -> list[str]:
     out = []
     names = list(dict.fromkeys(row["name"] for row in rows if row["name"] != BASELINE))
     for judge in JUDGES:
-        named = [
-            dict(
-                method=row["name"],
-                prune_rate=row["prune_rate"],
-                seed=row["seed"],
-                accuracy=row[judge],
-            )
-            for row in rows
-        ]
-        tests = against_baseline(named)
+        tests = tests_of(rows, judge)
         out += ["", f"| {judge} | {' | '.join(f'{rate:.0%}' for rate in RATES)} | n |"]
         out.append("|---" * (len(RATES) + 2) + "|")
         for name in names:
